@@ -25,7 +25,7 @@ from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.services.jobs.attempt import ORPHAN_LIMIT
-from jobyard.services.reports.mail import UNKNOWN_FOR
+from jobyard.services.reports.mail import UNANSWERED_PAUSE
 from jobyard.store import batches, chunks, jobs, reports
 from tests.faults.counting import PREFIX
 from tests.faults.load_stack import LoadStack, Reaper, load_stack, store_of
@@ -173,7 +173,7 @@ def have_every_report_told(flood: Flood) -> int:
                 if any(batch_id in subject for subject in flood.subjects.values()):
                     uncertain += 1  # docs/decisions/0006: the one case where a mail may come twice
                     break
-                long_ago = replace(delivery, at=delivery.at - UNKNOWN_FOR)
+                long_ago = replace(delivery, at=delivery.at - UNANSWERED_PAUSE)
                 with suppress(StaleState):
                     reports.put_delivery(report, long_ago)
                     aged = delivery.tries

@@ -6,7 +6,12 @@ import pytest
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.services.reports import mail
-from jobyard.services.reports.mail import HAND_OVER_S, MAILS_A_MINUTE, QUICK_TRIES, deliver_waiting
+from jobyard.services.reports.mail import (
+    MAILS_A_MINUTE,
+    QUICK_TRIES,
+    SEND_TIMEOUT_S,
+    deliver_waiting,
+)
 from jobyard.store import reports
 from tests.harness import Harness
 
@@ -63,7 +68,7 @@ def test_no_mail_is_handed_over_that_could_outlast_the_minute(
 ) -> None:
     for number in range(3):
         waiting(harness, f"slow-{number}", words, age=100 - number)
-    time_left = iter([HAND_OVER_S + 1, HAND_OVER_S - 1, HAND_OVER_S - 1])
+    time_left = iter([SEND_TIMEOUT_S + 1, SEND_TIMEOUT_S - 1, SEND_TIMEOUT_S - 1])
 
     assert deliver_waiting(harness.reporting(), lambda: next(time_left)) == 2
     assert reports.get("slow-0", 1).delivery.state is DeliveryState.SENT

@@ -60,11 +60,11 @@ class Files:
     failures, JSON, the outcomes. None of them exists before `finish`.
     """
 
-    def __init__(self, prefix: str, reporting: ReportContext) -> None:
-        self._prefix, self._reporting = prefix, reporting
-        bucket = reporting.settings.work_bucket
+    def __init__(self, prefix: str, context: ReportContext) -> None:
+        self._prefix, self._context = prefix, context
+        bucket = context.settings.work_bucket
         self._uploads = {
-            name: MultipartUpload(reporting.s3, bucket, f"{prefix}/{name}") for name in _NAMES
+            name: MultipartUpload(context.s3, bucket, f"{prefix}/{name}") for name in _NAMES
         }
         self.all = csv.writer(_Encoded(self._uploads["jobs.csv"]))
         self.failures = csv.writer(_Encoded(self._uploads["failures.csv"]))
@@ -95,8 +95,8 @@ class Files:
             "mail.txt": report_text.render_text(content),
         }.items():
             keys[name] = f"{self._prefix}/{name}"
-            self._reporting.s3.put_object(
-                Bucket=self._reporting.settings.work_bucket,
+            self._context.s3.put_object(
+                Bucket=self._context.settings.work_bucket,
                 Key=keys[name],
                 Body=encoded(text),
                 ContentType="text/html; charset=utf-8" if name.endswith("html") else "text/plain",
@@ -126,34 +126,34 @@ class Summary:
 
     def add(self, after: "Summary") -> None:
         """Add the summary of the jobs that follow."""
-        for mine, theirs in (
+        for ours, theirs in (
             (self.counts, after.counts),
             (self.code_counts, after.code_counts),
         ):
             for name, count in theirs.items():
-                mine[name] = mine.get(name, 0) + count
+                ours[name] = ours.get(name, 0) + count
         self.shown += after.shown[: MAX_LISTED_JOBS - len(self.shown)]
         self.changed += after.changed
         self.failed += after.failed
 
 
 def summarise(
-    batch: Batch, chunks: range, files: Files, reporting: ReportContext, *, update: bool
+    batch: Batch, chunks: range, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
     """Walk over the jobs of some chunks once, in manifest order, writing files and counting."""
     summary = Summary()
-    told_before = _outcomes_told(batch, chunks, reporting) if update else iter(())
+    reported = _reported_outcomes(batch, chunks, context) if update else iter(())
     separator = b",\n"
     if not chunks.start:
         files.all.writerow(COLUMNS)
         files.failures.writerow(COLUMNS)
         files.json.write(f'{{"batch_id": "{batch.batch_id}", "jobs": ['.encode())
         separator = b"\n"
-    for row, job in _jobs_of(batch, chunks, reporting):
+    for row, job in _jobs_of(batch, chunks, context):
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
-        word = OUTCOME_LABELS[letter] if letter == "w" else job.state.value
-        summary.counts[word] = summary.counts.get(word, 0) + 1
+        outcome = OUTCOME_LABELS[letter] if letter == "w" else job.state.value
+        summary.counts[outcome] = summary.counts.get(outcome, 0) + 1
         cells = _cells(batch, row, job)
         safe = [safe_cell(cell) for cell in cells]
         files.all.writerow(safe)
@@ -170,10 +170,10 @@ def summarise(
             summary.failed += 1
             code = job.failure_code
             summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
-        before = next(told_before, "") if update else ""
-        is_news = before != letter if update else job.state is JobState.FAILED
+        before = next(reported, "") if update else ""
+        is_new_outcome = before != letter if update else job.state is JobState.FAILED
         summary.changed += update and before != letter
-        if is_news and len(summary.shown) < MAX_LISTED_JOBS:
+        if is_new_outcome and len(summary.shown) < MAX_LISTED_JOBS:
             summary.shown.append(
                 ReportedJob(
                     job.address.job_id,
@@ -186,11 +186,11 @@ def summarise(
     return summary
 
 
-def _outcomes_told(batch: Batch, chunks: range, reporting: ReportContext) -> Iterator[str]:
+def _reported_outcomes(batch: Batch, chunks: range, context: ReportContext) -> Iterator[str]:
     """The outcomes in the last report, from the first job of these chunks on."""
     first = chunks.start * batch.chunk_size
-    body = reporting.s3.get_object(
-        Bucket=reporting.settings.work_bucket,
+    body = context.s3.get_object(
+        Bucket=context.settings.work_bucket,
         Key=reports.get(batch.batch_id, batch.last_report).files["outcomes"],
         Range=f"bytes={first}-{first + len(chunks) * batch.chunk_size - 1}",
     )["Body"]
@@ -199,13 +199,13 @@ def _outcomes_told(batch: Batch, chunks: range, reporting: ReportContext) -> Ite
 
 
 def _jobs_of(
-    batch: Batch, chunks: range, reporting: ReportContext
+    batch: Batch, chunks: range, context: ReportContext
 ) -> Iterator[tuple[rows.Row, JobRecord]]:
     """Every job of these chunks with its row, in manifest order. In a cancelled batch, rows that
     never ran are cancelled.
     """
     cancelled = batch.is_cancelled
-    s3, settings = reporting.s3, reporting.settings
+    s3, settings = context.s3, context.settings
     for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
         recorded = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
         for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
@@ -238,11 +238,11 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
     )
 
 
-def findings_of(batch: Batch, reporting: ReportContext) -> Iterator[dict[str, Any]]:
+def findings_of(batch: Batch, context: ReportContext) -> Iterator[dict[str, Any]]:
     if not batch.findings:
         return
-    body = reporting.s3.get_object(
-        Bucket=reporting.settings.work_bucket, Key=rows.findings_key(batch.batch_id)
+    body = context.s3.get_object(
+        Bucket=context.settings.work_bucket, Key=rows.findings_key(batch.batch_id)
     )["Body"]
     for line in body.iter_lines():
         yield without_zeros(json.loads(line))

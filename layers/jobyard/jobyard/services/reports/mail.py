@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sesv2 import SESV2Client
 
-UNKNOWN_FOR = timedelta(minutes=15)  # how long a hand-over without an answer is let be
+UNANSWERED_PAUSE = timedelta(minutes=15)  # how long a hand-over without an answer is let be
 QUICK_TRIES = 10  # hand-overs a minute apart; after them one an hour
 MAIL_TRIES = QUICK_TRIES + 72  # hand-overs in all: three days
-_SLOWLY = timedelta(hours=1)
+_SLOW_PAUSE = timedelta(hours=1)
 MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
-HAND_OVER_S = 35.0  # that one may take, waiting for an answer
+SEND_TIMEOUT_S = 35.0  # that one may take, waiting for an answer
 MAX_COUNTED_REPORTS = (
     5_000  # reports of the outbox that are looked at in a minute; with more it is an alarm
 )
 _WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
 SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
-_UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
+_SERVER_ERROR = 500  # an answer of this status or more leaves open whether the mail was taken
 
 # What the mail service refuses, in our message; its own are logged under the request's id.
 _REFUSALS = {
@@ -49,9 +49,9 @@ _REFUSALS = {
     "SendingPausedException": "the mail service has paused the account",
     "TooManyRequestsException": "the mail service takes no more mails for now",
 }
-_NOBODY = "none of its addresses can be written to"
+_NO_ADDRESS = "none of its addresses can be written to"
 # Those that one address of several may be the cause of.
-_BY_ONE = frozenset({"BadRequestException", "MessageRejected"})
+_ADDRESS_ERRORS = frozenset({"BadRequestException", "MessageRejected"})
 
 
 @dataclass(frozen=True)
@@ -73,97 +73,101 @@ class ReportContext:
     refused: Callable[[Report, Exception], None] = lambda report, error: None
 
 
-def deliver(report: Report, reporting: ReportContext) -> Report:
+def deliver(report: Report, context: ReportContext) -> Report:
     """Hand a report's mail to the mail service, if that has not been done.
 
     A hand-over without a recorded answer is repeated after a quarter of an hour. The mail service
     cannot say whether it took a message, so then, and only then, a mail may be sent twice.
     """
-    now = reporting.now()
+    now = context.now()
     delivery = report.delivery
     if not _is_due(delivery, now):
         return report
-    whom = _whom(report, reporting.settings)
+    recipients = _all_recipients(report, context.settings)
     if not report_to(report):
         nobody = replace(
-            delivery, state=DeliveryState.FAILED, undeliverable=whom.bad, error=_NOBODY
+            delivery, state=DeliveryState.FAILED, undeliverable=recipients.bad, error=_NO_ADDRESS
         )
-        return _note(report, nobody, reporting)
-    handing = replace(
+        return _record_delivery(report, nobody, context)
+    sending = replace(
         delivery,
         state=DeliveryState.SENDING,
         at=now,
         error="",
         tries=delivery.tries + 1,
-        undeliverable=tuple(dict.fromkeys((*delivery.undeliverable, *whom.bad))),
+        undeliverable=tuple(dict.fromkeys((*delivery.undeliverable, *recipients.bad))),
     )
     try:
-        report = reports.put_delivery(report, handing)
+        report = reports.put_delivery(report, sending)
     except StaleState:
         return reports.get(report.batch_id, report.seq)  # another worker has it in hand
-    if handing.individually:
-        return _send_singly(report, whom, reporting)
+    if sending.individually:
+        return _send_individually(report, recipients, context)
     try:
-        message_id = _send(report, report_to(report), _copied(reporting.settings), reporting)
-    except reporting.mail.exceptions.ClientError as refusal:
-        if _code(refusal) in _BY_ONE and len(whom.good) > 1:
-            report = _note(report, replace(handing, individually=True), reporting)
-            return _send_singly(report, whom, reporting) if report.delivery.individually else report
-        return _put_off(report, refusal, reporting)
-    except reporting.unanswered as silence:
-        return _put_off(report, silence, reporting)
-    sent = replace(handing, state=DeliveryState.SENT, message_id=message_id)
-    return _note(report, sent, reporting)
+        message_id = _send(report, report_to(report), _blind_copies(context.settings), context)
+    except context.mail.exceptions.ClientError as refusal:
+        if _code(refusal) in _ADDRESS_ERRORS and len(recipients.good) > 1:
+            report = _record_delivery(report, replace(sending, individually=True), context)
+            return (
+                _send_individually(report, recipients, context)
+                if report.delivery.individually
+                else report
+            )
+        return _record_failure(report, refusal, context)
+    except context.unanswered as error:
+        return _record_failure(report, error, context)
+    sent = replace(sending, state=DeliveryState.SENT, message_id=message_id)
+    return _record_delivery(report, sent, context)
 
 
 def _is_due(delivery: Delivery, now: datetime) -> bool:
     """Whether a mail is to be handed over now, and not later."""
-    pause = UNKNOWN_FOR if delivery.state is DeliveryState.SENDING else timedelta()
+    pause = UNANSWERED_PAUSE if delivery.state is DeliveryState.SENDING else timedelta()
     if delivery.tries >= QUICK_TRIES:
-        pause = _SLOWLY
+        pause = _SLOW_PAUSE
     return delivery.state in _WAITING and now - delivery.at >= pause
 
 
-def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> Report:
+def _send_individually(report: Report, recipients: Addresses, context: ReportContext) -> Report:
     """Send a mail to each recipient, because the one to all was refused. A recipient whose mail is
     refused is the bad one. Each sent mail is recorded at once, so that it is sent once.
     """
     refusal: Exception | None = None
     refused: list[UndeliveredRecipient] = []
-    for address in whom.good:
+    for address in recipients.good:
         if address in report.delivery.sent_to:
             continue
         try:
-            message_id = _send(report, (address,), (), reporting)
-        except reporting.mail.exceptions.ClientError as error:
-            if _code(error) not in _BY_ONE:
-                return _put_off(report, error, reporting)
+            message_id = _send(report, (address,), (), context)
+        except context.mail.exceptions.ClientError as error:
+            if _code(error) not in _ADDRESS_ERRORS:
+                return _record_failure(report, error, context)
             refusal = error
             refused.append(UndeliveredRecipient(address, _failure_message(error)))
             continue
-        except reporting.unanswered as silence:
-            return _put_off(report, silence, reporting)
-        updated = _record_sent(report, address, message_id, reporting)
+        except context.unanswered as error:
+            return _record_failure(report, error, context)
+        updated = _record_sent(report, address, message_id, context)
         if updated is None:
             return reports.get(report.batch_id, report.seq)  # another worker took it over
         report = updated
     if refusal is not None:
-        reporting.refused(report, refusal)
+        context.refused(report, refusal)
     if not report.delivery.sent_to:
-        return _put_off(report, refusal, reporting) if refusal is not None else report
-    untold = tuple(dict.fromkeys((*report.delivery.undeliverable, *refused)))
-    sent = replace(report.delivery, state=DeliveryState.SENT, undeliverable=untold)
-    return _note(report, sent, reporting)
+        return _record_failure(report, refusal, context) if refusal is not None else report
+    undelivered = tuple(dict.fromkeys((*report.delivery.undeliverable, *refused)))
+    sent = replace(report.delivery, state=DeliveryState.SENT, undeliverable=undelivered)
+    return _record_delivery(report, sent, context)
 
 
 def _record_sent(
-    report: Report, address: str, message_id: str, reporting: ReportContext
+    report: Report, address: str, message_id: str, context: ReportContext
 ) -> Report | None:
     """Record that `address` was sent its mail; None when another hand-over has begun since."""
     tries = report.delivery.tries
     while report.delivery.tries == tries:
         sent = (*report.delivery.sent_to, address)
-        updated = replace(report.delivery, message_id=message_id, sent_to=sent, at=reporting.now())
+        updated = replace(report.delivery, message_id=message_id, sent_to=sent, at=context.now())
         try:
             return reports.put_delivery(report, updated)
         except StaleState:  # news of one of the mails came between
@@ -171,17 +175,19 @@ def _record_sent(
     return None
 
 
-def _put_off(report: Report, error: Exception, reporting: ReportContext) -> Report:
+def _record_failure(report: Report, error: Exception, context: ReportContext) -> Report:
     """Record that the mail was not handed over, or perhaps not: it is tried again, or never."""
-    handing = report.delivery
+    sending = report.delivery
     state = DeliveryState.SENDING
-    if isinstance(error, reporting.mail.exceptions.ClientError):
+    if isinstance(error, context.mail.exceptions.ClientError):
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
-        state = state if status >= _UNKNOWN_FROM else DeliveryState.QUEUED
-    if handing.tries >= MAIL_TRIES:
+        state = state if status >= _SERVER_ERROR else DeliveryState.QUEUED
+    if sending.tries >= MAIL_TRIES:
         state = DeliveryState.FAILED
-    reporting.refused(report, error)
-    return _note(report, replace(handing, state=state, error=_failure_message(error)), reporting)
+    context.refused(report, error)
+    return _record_delivery(
+        report, replace(sending, state=state, error=_failure_message(error)), context
+    )
 
 
 def _code(error: Any) -> str:
@@ -198,26 +204,26 @@ def _failure_message(error: Exception) -> str:
     return f"{message} (its request {clean(answer['ResponseMetadata'].get('RequestId', '-'), 64)})"
 
 
-def _note(report: Report, delivery: Delivery, reporting: ReportContext) -> Report:
+def _record_delivery(report: Report, delivery: Delivery, context: ReportContext) -> Report:
     try:
-        return reports.put_delivery(report, replace(delivery, at=reporting.now()))
+        return reports.put_delivery(report, replace(delivery, at=context.now()))
     except StaleState:
         return reports.get(report.batch_id, report.seq)  # news from the mail service came first
 
 
 def _send(
-    report: Report, to: Sequence[str], copied: Sequence[str], reporting: ReportContext
+    report: Report, to: Sequence[str], blind_copies: Sequence[str], context: ReportContext
 ) -> str:
-    settings = reporting.settings
+    settings = context.settings
 
     def text_of(name: str) -> str:
-        answer = reporting.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
+        answer = context.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
         text: str = answer["Body"].read().decode()
         return text
 
-    answer = reporting.mail.send_email(
+    answer = context.mail.send_email(
         FromEmailAddress=settings.mail_from,
-        Destination={"ToAddresses": list(to), "BccAddresses": list(copied)},
+        Destination={"ToAddresses": list(to), "BccAddresses": list(blind_copies)},
         Content={
             "Simple": {
                 "Subject": {"Data": clean(report.subject), "Charset": "UTF-8"},
@@ -243,58 +249,58 @@ def report_to(report: Report) -> tuple[str, ...]:
     return all_addresses(report.to).good
 
 
-def _copied(settings: Settings) -> tuple[str, ...]:
+def _blind_copies(settings: Settings) -> tuple[str, ...]:
     return addresses(settings.mail_bcc).good
 
 
-def _whom(report: Report, settings: Settings) -> Addresses:
+def _all_recipients(report: Report, settings: Settings) -> Addresses:
     """All recipients of a report's mail, and those it cannot be sent to."""
     return all_addresses(report.to) + addresses(settings.mail_bcc)
 
 
-def recipients(to: Sequence[str], settings: Settings) -> int:
+def recipient_count(to: Sequence[str], settings: Settings) -> int:
     """How many addresses the mail of a report to `to` goes to; 0 for nobody."""
-    return len(to) + len(_copied(settings)) if to else 0
+    return len(to) + len(_blind_copies(settings)) if to else 0
 
 
 def deliver_waiting(
-    reporting: ReportContext, remaining: Callable[[], float] = lambda: math.inf
+    context: ReportContext, remaining: Callable[[], float] = lambda: math.inf
 ) -> int:
     """Hand over the mails in the outbox. Returns how many reports are still undelivered, those
     included that failed within the last hour.
 
     `remaining` is in seconds. Mails that wait for a later try do not delay others.
     """
-    left = handed = 0
+    left = sent = 0
     for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
         found = report
-        free = handed < MAILS_A_MINUTE and remaining() >= HAND_OVER_S
-        if free and _is_due(report.delivery, reporting.now()):
-            found = deliver(reports.get(report.batch_id, report.seq), reporting)
-            handed += 1
+        free = sent < MAILS_A_MINUTE and remaining() >= SEND_TIMEOUT_S
+        if free and _is_due(report.delivery, context.now()):
+            found = deliver(reports.get(report.batch_id, report.seq), context)
+            sent += 1
         left += found.delivery.state in _WAITING
-    since = reporting.now() - FAILED_COUNTED_FOR
+    since = context.now() - FAILED_COUNTED_FOR
     return left + sum(1 for _ in islice(reports.failed_since(since), MAX_COUNTED_REPORTS))
 
 
 # What each piece of news makes of a delivery, and of which deliveries it is news at all.
-_HANDED = frozenset({DeliveryState.SENDING, DeliveryState.SENT})
-_NEWS = {
+_UNCONFIRMED = frozenset({DeliveryState.SENDING, DeliveryState.SENT})
+_OUTCOMES = {
     "Send": (DeliveryState.SENT, frozenset({DeliveryState.SENDING})),
-    "Delivery": (DeliveryState.DELIVERED, _HANDED),
-    "Bounce": (DeliveryState.BOUNCED, _HANDED | {DeliveryState.DELIVERED}),
-    "Complaint": (DeliveryState.COMPLAINED, _HANDED | {DeliveryState.DELIVERED}),
-    "Reject": (DeliveryState.FAILED, _HANDED),
+    "Delivery": (DeliveryState.DELIVERED, _UNCONFIRMED),
+    "Bounce": (DeliveryState.BOUNCED, _UNCONFIRMED | {DeliveryState.DELIVERED}),
+    "Complaint": (DeliveryState.COMPLAINED, _UNCONFIRMED | {DeliveryState.DELIVERED}),
+    "Reject": (DeliveryState.FAILED, _UNCONFIRMED),
 }
 
 
 def note_delivery(
     batch_id: str,
     seq: int,
-    news: str,
+    kind: str,
     message_id: str,
     at: datetime,
-    lost: Sequence[UndeliveredRecipient] = (),
+    bounced: Sequence[UndeliveredRecipient] = (),
 ) -> Report:
     """Record an event of the mail service about a report's mail; an older event changes nothing.
 
@@ -307,9 +313,10 @@ def note_delivery(
     written = reports.get(batch_id, seq)
     before = written.delivery
     delivery = replace(
-        before, undeliverable=tuple(dict.fromkeys((*before.undeliverable, *lost)))[:MAX_RECIPIENTS]
+        before,
+        undeliverable=tuple(dict.fromkeys((*before.undeliverable, *bounced)))[:MAX_RECIPIENTS],
     )
-    state, of = _NEWS.get(news, (before.state, frozenset()))
+    state, of = _OUTCOMES.get(kind, (before.state, frozenset()))
     # Of mails that are sent one by one the first is not all there is to tell.
     if before.state in of and not (before.individually and before.state is DeliveryState.SENDING):
         delivery = replace(delivery, state=state, message_id=message_id, at=at)

@@ -17,41 +17,39 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
-from jobyard.services.reports.mail import ReportContext, deliver, recipients
+from jobyard.services.reports.mail import ReportContext, deliver, recipient_count
 from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
 
 REPORTED = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 
 
-def report(batch_id: str, reporting: ReportContext) -> Batch:
+def report(batch_id: str, context: ReportContext) -> Batch:
     """Report a batch and end it, or take one slice of it further. A batch that is still reporting
     after it has to be passed in again. A batch in another state is left as it is.
     """
-    batch = batches.get(batch_id, reporting.now())
+    batch = batches.get(batch_id, context.now())
     if batch.state not in REPORTED:
         return batch
     seq = batch.last_report + 1
     written = reports.find(batch_id, seq)
     if written is None:
-        slices = Slices(batch, reporting)
-        if slices.go_on():
+        slices = Slices(batch, context)
+        if slices.write_next():
             return batch
-        written = _write(batch, seq, slices, reporting)
+        written = _write(batch, seq, slices, context)
     if written is None:
-        return _end(batch, _last_counts(batch), reporting, "no change since the last report")
-    deliver(written, reporting)
-    return _end(
-        batch, written.counts, reporting, "", last_report=seq, reported_counts=written.counts
-    )
+        return _end(batch, _last_counts(batch), context, "no change since the last report")
+    deliver(written, context)
+    return _end(batch, written.counts, context, "", last_report=seq, reported_counts=written.counts)
 
 
 def _last_counts(batch: Batch) -> dict[str, int]:
     return dict(reports.get(batch.batch_id, batch.last_report).counts)
 
 
-def _end(batch: Batch, counts: Any, reporting: ReportContext, reason: str, **changes: Any) -> Batch:
-    now = reporting.now()
+def _end(batch: Batch, counts: Any, context: ReportContext, reason: str, **changes: Any) -> Batch:
+    now = context.now()
     cancelled = batch.is_cancelled
     if cancelled:
         event = "stop"
@@ -76,14 +74,14 @@ def next_step(batch: Batch) -> Literal["report", "end"]:
     return "report" if batch.state in REPORTED else "end"
 
 
-def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> Report | None:
+def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Report | None:
     """Write the report's files and record; None when an update finds that nothing changed."""
-    now = reporting.now()
+    now = context.now()
     if not batch.entries:
-        return _write_refused(batch, seq, reporting)
+        return _write_refused(batch, seq, context)
     update = batch.state is BatchState.UPDATE_REPORTING
-    with Files(_prefix(batch, seq), reporting) as files:
-        summary = _gone_through(batch, slices, files, reporting, update=update)
+    with Files(_prefix(batch, seq), context) as files:
+        summary = _summarise_jobs(batch, slices, files, context, update=update)
         if update and not summary.changed:
             return None
         kind = ReportKind.UPDATE if update else ReportKind.FIRST
@@ -92,29 +90,29 @@ def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> 
             kind=kind,
             seq=seq,
             at=now,
-            instance=reporting.settings.instance,
+            instance=context.settings.instance,
             counts=summary.counts,
             groups=summary.groups(),
             jobs=summary.shown,
             more_jobs=(summary.changed if update else summary.failed) - len(summary.shown),
             findings=(),
             more_findings=0,
-            link=_link(batch, reporting),
-            cost=_cost(batch, reporting),
+            link=_link(batch, context),
+            cost=_cost(batch, context),
         )
         files.json.write(b"\n],\n")
         files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
         files.json.write(f'"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
         keys = files.publish(content)
-    return _put(content, summary.changed, keys, reporting)
+    return _put(content, summary.changed, keys, context)
 
 
-def _gone_through(
-    batch: Batch, slices: Slices, files: Files, reporting: ReportContext, *, update: bool
+def _summarise_jobs(
+    batch: Batch, slices: Slices, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
     """Write a batch's jobs into the files: all of them now, or from the slices."""
     if slices.is_one:
-        return summarise(batch, range(batch.chunk_count), files, reporting, update=update)
+        return summarise(batch, range(batch.chunk_count), files, context, update=update)
     summary = Summary()
     for each in slices.written():
         files.add(each.files)
@@ -122,13 +120,13 @@ def _gone_through(
     return summary
 
 
-def _write_refused(batch: Batch, seq: int, reporting: ReportContext) -> Report:
+def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
     shown: list[str] = []
-    with Files(_prefix(batch, seq), reporting) as files:
+    with Files(_prefix(batch, seq), context) as files:
         files.all.writerow((*FINDING_COLUMNS, "batch_id"))
         files.json.write(f'{{"batch_id": "{batch.batch_id}", "findings": ['.encode())
         separator = b"\n"
-        for finding in findings_of(batch, reporting):
+        for finding in findings_of(batch, context):
             cells = (safe_cell(str(finding[name] or "")) for name in FINDING_COLUMNS)
             files.all.writerow((*cells, batch.batch_id))
             files.json.write(separator + json.dumps(finding).encode())
@@ -139,27 +137,27 @@ def _write_refused(batch: Batch, seq: int, reporting: ReportContext) -> Report:
             batch=batch,
             kind=ReportKind.REFUSED,
             seq=seq,
-            at=reporting.now(),
-            instance=reporting.settings.instance,
+            at=context.now(),
+            instance=context.settings.instance,
             counts={},
             groups=(),
             jobs=(),
             more_jobs=0,
             findings=shown,
             more_findings=batch.findings - len(shown),
-            link=_link(batch, reporting),
-            cost=_cost(batch, reporting),
+            link=_link(batch, context),
+            cost=_cost(batch, context),
         )
         files.json.write(f'\n],\n"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
         keys = files.publish(content)
-    return _put(content, 0, keys, reporting)
+    return _put(content, 0, keys, context)
 
 
 FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
 def _put(
-    content: ReportContent, changed: int, keys: dict[str, str], reporting: ReportContext
+    content: ReportContent, changed: int, keys: dict[str, str], context: ReportContext
 ) -> Report:
     batch = content.batch
     unwanted = DeliveryState.FAILED if batch.undeliverable else DeliveryState.SUPPRESSED
@@ -181,10 +179,10 @@ def _put(
     )
 
 
-def _cost(batch: Batch, reporting: ReportContext) -> Cost:
+def _cost(batch: Batch, context: ReportContext) -> Cost:
     """The cost of the batch up to this report, before its mail."""
-    own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
-    return price_usage(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
+    own_mail = Usage(mails=recipient_count(batch.notify, context.settings))
+    return price_usage(usage.of_origin(batch.batch_id) + context.used() + own_mail)
 
 
 def _cost_document(cost: Cost) -> str:
@@ -195,5 +193,5 @@ def _prefix(batch: Batch, seq: int) -> str:
     return f"reports/{batch.batch_id}/{seq:04d}"
 
 
-def _link(batch: Batch, reporting: ReportContext) -> str:
-    return f"{reporting.settings.url}/api/batches/{batch.batch_id}/reports"
+def _link(batch: Batch, context: ReportContext) -> str:
+    return f"{context.settings.url}/api/batches/{batch.batch_id}/reports"

@@ -15,7 +15,7 @@ from jobyard.services.batches.uploads import WrittenObject
 from jobyard.services.reports.files import Files, Summary, summarise
 from jobyard.services.reports.mail import ReportContext
 
-_TAKEN = {409, 412}  # what S3 answers of an object that another has written, or is writing
+_ALREADY_WRITTEN = {409, 412}  # what S3 answers if another has written the object, or is writing it
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Slice:
 class Slices:
     """A batch's slices, in manifest order."""
 
-    def __init__(self, batch: Batch, reporting: ReportContext) -> None:
-        self._batch, self._reporting = batch, reporting
-        self._each = max(1, reporting.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
+    def __init__(self, batch: Batch, context: ReportContext) -> None:
+        self._batch, self._context = batch, context
+        self._each = max(1, context.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
         self._count = -(-batch.chunk_count // self._each)
 
     @property
@@ -53,12 +53,12 @@ class Slices:
         """Whether one slice holds all the batch's jobs."""
         return self._count <= 1
 
-    def go_on(self) -> bool:
+    def write_next(self) -> bool:
         """Write the first missing slice. Returns False when none is missing."""
         if self.is_one:
             return False
         for number in range(self._count):
-            if self._noted(number) is None:
+            if self._find(number) is None:
                 self._write(number)
                 return True
         return False
@@ -66,22 +66,22 @@ class Slices:
     def written(self) -> Iterator[Slice]:
         """The slices, all of them there."""
         for number in range(self._count):
-            found = self._noted(number)
+            found = self._find(number)
             if found is None:
                 raise RuntimeError(f"slice {number} of batch {self._batch.batch_id} is gone")
             yield found
 
     def _folder(self, number: int) -> str:
         batch = self._batch
-        began = max(
+        started = max(
             (each.at for each in batch.history if each.after == batch.state != each.before),
             default=batch.submitted_at,
         )
-        of = f"{batch.last_report + 1:04d}-{began.timestamp():.3f}-{self._each}"
+        of = f"{batch.last_report + 1:04d}-{started.timestamp():.3f}-{self._each}"
         return f"staging/reports/{batch.batch_id}/{of}/{number:05d}"
 
-    def _noted(self, number: int) -> Slice | None:
-        s3, bucket = self._reporting.s3, self._reporting.settings.work_bucket
+    def _find(self, number: int) -> Slice | None:
+        s3, bucket = self._context.s3, self._context.settings.work_bucket
         try:
             answer = s3.get_object(Bucket=bucket, Key=f"{self._folder(number)}/slice.json")
         except s3.exceptions.NoSuchKey:
@@ -89,20 +89,20 @@ class Slices:
         return Slice.of(answer["Body"].read())
 
     def _write(self, number: int) -> None:
-        batch, reporting = self._batch, self._reporting
+        batch, context = self._batch, self._context
         first = number * self._each
         chunks = range(first, min(first + self._each, batch.chunk_count))
         update = batch.state is BatchState.UPDATE_REPORTING
-        with Files(self._folder(number), reporting) as files:
-            summary = summarise(batch, chunks, files, reporting, update=update)
+        with Files(self._folder(number), context) as files:
+            summary = summarise(batch, chunks, files, context, update=update)
             found = Slice(summary, files.finish())
         try:
-            reporting.s3.put_object(
-                Bucket=reporting.settings.work_bucket,
+            context.s3.put_object(
+                Bucket=context.settings.work_bucket,
                 Key=f"{self._folder(number)}/slice.json",
                 Body=found.text(),
                 IfNoneMatch="*",
             )
-        except reporting.s3.exceptions.ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _TAKEN:
+        except context.s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _ALREADY_WRITTEN:
                 raise
