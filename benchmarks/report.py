@@ -40,8 +40,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.manifests.entry import Entry, row
 from jobyard.jobtypes import TYPES
-from jobyard.services.reports.mail import SLICE_JOBS, ReportContext
-from jobyard.services.reports.report import REPORTED, report
+from jobyard.services.reports.context import SLICE_JOBS, ReportContext
+from jobyard.services.reports.report import REPORTING_STATES, report
 from jobyard.services.settings import Settings
 from jobyard.store import batches, jobs, tables
 
@@ -145,7 +145,7 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
     cpu: list[float] = []
     calls: list[int] = []
     before, began = _written_bytes(), time.perf_counter()
-    while not cpu or batch.state in REPORTED:
+    while not cpu or batch.state in REPORTING_STATES:
         busy = time.process_time()
         answers.calls.clear()
         batch = report(batch.batch_id, reporting)

@@ -32,8 +32,9 @@ from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import USAGE_SHARDS, Meter
 from jobyard.services.queries.backlog import backlog
 from jobyard.services.queries.batches import BatchView, batch
-from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
-from jobyard.services.reports.mail_events import MailEvent, record_mail_event
+from jobyard.services.reports.context import SLICE_JOBS, ReportContext
+from jobyard.services.reports.mail import deliver_waiting
+from jobyard.services.reports.mail_events import MailEvent, note_delivery, record_mail_event
 from jobyard.services.reports.report import next_step, report
 from jobyard.services.runs import ExecutionInput
 from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick

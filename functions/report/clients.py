@@ -12,7 +12,7 @@ from jobyard.domain.batches.report import Report
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.meter import Meter
-from jobyard.services.reports.mail import ReportContext
+from jobyard.services.reports.context import ReportContext
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, session, wire
 
 LOGGER = Logger()

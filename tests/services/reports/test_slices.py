@@ -14,7 +14,7 @@ import pytest
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.reports import files
-from jobyard.services.reports.mail import SLICE_JOBS
+from jobyard.services.reports.context import SLICE_JOBS
 from jobyard.store import jobs, reports
 from tests.call_interceptor import Answer, Call, Listener
 from tests.faults.injection import FunctionDied

@@ -17,7 +17,7 @@ from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
 from jobyard.services.batches.uploads import MultipartUpload, WrittenObject
-from jobyard.services.reports.mail import ReportContext
+from jobyard.services.reports.context import ReportContext
 from jobyard.store import jobs, reports
 
 COLUMNS = (

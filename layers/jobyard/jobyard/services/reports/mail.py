@@ -2,28 +2,23 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report
-from jobyard.domain.cost import Usage
 from jobyard.domain.errors import StaleState
 from jobyard.domain.mail_addresses import (
-    MAX_RECIPIENTS,
     Addresses,
     UndeliveredRecipient,
     addresses,
     all_addresses,
 )
 from jobyard.domain.text import clean
+from jobyard.services.reports.context import ReportContext
 from jobyard.services.settings import Settings
 from jobyard.store import reports
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sesv2 import SESV2Client
 
 UNANSWERED_PAUSE = timedelta(minutes=15)  # how long a hand-over without an answer is let be
 QUICK_TRIES = 10  # hand-overs a minute apart; after them one an hour
@@ -36,7 +31,6 @@ MAX_COUNTED_REPORTS = (
 )
 _WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
-SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
 _SERVER_ERROR = 500  # an answer of this status or more leaves open whether the mail was taken
 
 # What the mail service refuses, in our message; its own are logged under the request's id.
@@ -52,25 +46,6 @@ _REFUSALS = {
 _NO_ADDRESS = "none of its addresses can be written to"
 # Those that one address of several may be the cause of.
 _ADDRESS_ERRORS = frozenset({"BadRequestException", "MessageRejected"})
-
-
-@dataclass(frozen=True)
-class ReportContext:
-    """The deployment, S3, the mail service and the clock.
-
-    `used` returns what this invocation has used so far, for the cost in the report. `slice_jobs` is
-    the most jobs one invocation walks over. `refused` is called when the mail service refuses a
-    mail, or its answer is lost.
-    """
-
-    settings: Settings
-    s3: "S3Client"
-    mail: "SESV2Client"
-    unanswered: type[Exception]  # what the mail client raises when no answer comes
-    now: Callable[[], datetime]
-    used: Callable[[], Usage] = Usage
-    slice_jobs: int = SLICE_JOBS
-    refused: Callable[[Report, Exception], None] = lambda report, error: None
 
 
 def deliver(report: Report, context: ReportContext) -> Report:
@@ -281,43 +256,3 @@ def deliver_waiting(
         left += found.delivery.state in _WAITING
     since = context.now() - FAILED_COUNTED_FOR
     return left + sum(1 for _ in islice(reports.failed_since(since), MAX_COUNTED_REPORTS))
-
-
-# What each piece of news makes of a delivery, and of which deliveries it is news at all.
-_UNCONFIRMED = frozenset({DeliveryState.SENDING, DeliveryState.SENT})
-_OUTCOMES = {
-    "Send": (DeliveryState.SENT, frozenset({DeliveryState.SENDING})),
-    "Delivery": (DeliveryState.DELIVERED, _UNCONFIRMED),
-    "Bounce": (DeliveryState.BOUNCED, _UNCONFIRMED | {DeliveryState.DELIVERED}),
-    "Complaint": (DeliveryState.COMPLAINED, _UNCONFIRMED | {DeliveryState.DELIVERED}),
-    "Reject": (DeliveryState.FAILED, _UNCONFIRMED),
-}
-
-
-def note_delivery(
-    batch_id: str,
-    seq: int,
-    kind: str,
-    message_id: str,
-    at: datetime,
-    bounced: Sequence[UndeliveredRecipient] = (),
-) -> Report:
-    """Record an event of the mail service about a report's mail; an older event changes nothing.
-
-    `lost` are the recipients that the mail did not reach.
-
-    Raises:
-        NotFound: there is no such report.
-        StaleState: someone else wrote at the same time; call again.
-    """
-    written = reports.get(batch_id, seq)
-    before = written.delivery
-    delivery = replace(
-        before,
-        undeliverable=tuple(dict.fromkeys((*before.undeliverable, *bounced)))[:MAX_RECIPIENTS],
-    )
-    state, of = _OUTCOMES.get(kind, (before.state, frozenset()))
-    # Of mails that are sent one by one the first is not all there is to tell.
-    if before.state in of and not (before.individually and before.state is DeliveryState.SENDING):
-        delivery = replace(delivery, state=state, message_id=message_id, at=at)
-    return reports.put_delivery(written, delivery) if delivery != before else written

@@ -16,12 +16,13 @@ from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
+from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
-from jobyard.services.reports.mail import ReportContext, deliver, recipient_count
+from jobyard.services.reports.mail import deliver, recipient_count
 from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
 
-REPORTED = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
+REPORTING_STATES = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 
 
 def report(batch_id: str, context: ReportContext) -> Batch:
@@ -29,7 +30,7 @@ def report(batch_id: str, context: ReportContext) -> Batch:
     after it has to be passed in again. A batch in another state is left as it is.
     """
     batch = batches.get(batch_id, context.now())
-    if batch.state not in REPORTED:
+    if batch.state not in REPORTING_STATES:
         return batch
     seq = batch.last_report + 1
     written = reports.find(batch_id, seq)
@@ -71,7 +72,7 @@ def _end(batch: Batch, counts: Any, context: ReportContext, reason: str, **chang
 
 def next_step(batch: Batch) -> Literal["report", "end"]:
     """Where an execution goes after a slice of a report."""
-    return "report" if batch.state in REPORTED else "end"
+    return "report" if batch.state in REPORTING_STATES else "end"
 
 
 def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Report | None:

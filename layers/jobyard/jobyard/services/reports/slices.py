@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report_text import ReportedJob
 from jobyard.services.batches.uploads import WrittenObject
+from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.files import Files, Summary, summarise
-from jobyard.services.reports.mail import ReportContext
 
 _ALREADY_WRITTEN = {409, 412}  # what S3 answers if another has written the object, or is writing it
 
