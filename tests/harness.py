@@ -34,7 +34,7 @@ from jobyard.services.queries.backlog import backlog
 from jobyard.services.queries.batches import BatchView, batch
 from jobyard.services.reports.context import SLICE_JOBS, ReportContext
 from jobyard.services.reports.mail import deliver_waiting
-from jobyard.services.reports.mail_events import MailEvent, note_delivery, record_mail_event
+from jobyard.services.reports.mail_events import MailEvent, record_mail_event
 from jobyard.services.reports.report import next_step, report
 from jobyard.services.runs import ExecutionInput
 from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
@@ -373,7 +373,8 @@ class Harness:
         told = [each.subject for each in self.mails_of(batch_id)]
         for written in reports.of_batch(batch_id):
             if written.delivery.state == "sending" and written.subject in told:
-                note_delivery(batch_id, written.seq, "Send", "from the event", self.now())
+                sent = MailEvent(batch_id, written.seq, "Send", "from the event")
+                record_mail_event(sent, self.now())
         self.later(901)
         deliver_waiting(self.reporting())
 

@@ -1,6 +1,6 @@
 """Events of the mail service about the mails of reports: sent, delivered, bounced."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,9 @@ from jobyard.domain.mail_addresses import MAX_RECIPIENTS, UndeliveredRecipient
 from jobyard.domain.text import clean
 from jobyard.store import reports
 
-# What each piece of news makes of a delivery, and of which deliveries it is news at all.
 _UNCONFIRMED = frozenset({DeliveryState.SENDING, DeliveryState.SENT})
-_OUTCOMES = {
+# By kind of event: the delivery's new state, and the states that it may follow.
+_STATES = {
     "Send": (DeliveryState.SENT, frozenset({DeliveryState.SENDING})),
     "Delivery": (DeliveryState.DELIVERED, _UNCONFIRMED),
     "Bounce": (DeliveryState.BOUNCED, _UNCONFIRMED | {DeliveryState.DELIVERED}),
@@ -24,7 +24,10 @@ _OUTCOMES = {
 
 @dataclass(frozen=True)
 class MailEvent:
-    """An event about the mail of report `seq` of a batch. `kind` is SES's eventType."""
+    """An event about the mail of report `seq` of a batch. `kind` is SES's eventType.
+
+    `bounced` are the recipients that the mail did not reach.
+    """
 
     batch_id: str
     seq: int
@@ -34,7 +37,7 @@ class MailEvent:
 
     @classmethod
     def of(cls, detail: Mapping[str, Any]) -> "MailEvent | None":
-        """The event in SES's detail; None for a mail that is not of a report."""
+        """The event in the detail of an SES event; None if the mail is not a report's."""
         mail = detail["mail"]
         tags = mail.get("tags", {})
         batch_id, seq = (tags.get(name, [""])[0] for name in ("batch_id", "seq"))
@@ -45,7 +48,7 @@ class MailEvent:
 
 
 def _bounced(detail: Mapping[str, Any]) -> tuple[UndeliveredRecipient, ...]:
-    """The recipients that the mail did not reach, with their servers' answers."""
+    """The recipients that a mail did not reach, with their servers' answers."""
     found = detail.get("bounce", {}).get("bouncedRecipients", [])
     return tuple(
         UndeliveredRecipient(
@@ -57,7 +60,7 @@ def _bounced(detail: Mapping[str, Any]) -> tuple[UndeliveredRecipient, ...]:
 
 
 def record_mail_event(event: MailEvent, now: datetime) -> Report:
-    """Record the event in its report; returns the stored report.
+    """Record the event in its report; an older event changes nothing. Returns the stored report.
 
     Raises:
         NotFound: there is no such report. StaleState: someone else wrote it twice meanwhile.
@@ -69,34 +72,13 @@ def record_mail_event(event: MailEvent, now: datetime) -> Report:
 
 
 def _record(event: MailEvent, now: datetime) -> Report:
-    bounced = list(event.bounced)
-    return note_delivery(event.batch_id, event.seq, event.kind, event.message_id, now, bounced)
-
-
-def note_delivery(
-    batch_id: str,
-    seq: int,
-    kind: str,
-    message_id: str,
-    at: datetime,
-    bounced: Sequence[UndeliveredRecipient] = (),
-) -> Report:
-    """Record an event of the mail service about a report's mail; an older event changes nothing.
-
-    `lost` are the recipients that the mail did not reach.
-
-    Raises:
-        NotFound: there is no such report.
-        StaleState: someone else wrote at the same time; call again.
-    """
-    written = reports.get(batch_id, seq)
-    before = written.delivery
-    delivery = replace(
-        before,
-        undeliverable=tuple(dict.fromkeys((*before.undeliverable, *bounced)))[:MAX_RECIPIENTS],
-    )
-    state, of = _OUTCOMES.get(kind, (before.state, frozenset()))
-    # Of mails that are sent one by one the first is not all there is to tell.
-    if before.state in of and not (before.individually and before.state is DeliveryState.SENDING):
-        delivery = replace(delivery, state=state, message_id=message_id, at=at)
-    return reports.put_delivery(written, delivery) if delivery != before else written
+    report = reports.get(event.batch_id, event.seq)
+    before = report.delivery
+    undeliverable = dict.fromkeys((*before.undeliverable, *event.bounced))
+    after = replace(before, undeliverable=tuple(undeliverable)[:MAX_RECIPIENTS])
+    state, earlier = _STATES.get(event.kind, (before.state, frozenset()))
+    # While mails are sent one by one, the event of one does not decide for the others.
+    one_of_several = before.individually and before.state is DeliveryState.SENDING
+    if before.state in earlier and not one_of_several:
+        after = replace(after, state=state, message_id=event.message_id, at=now)
+    return reports.put_delivery(report, after) if after != before else report
