@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sesv2 import SESV2Client
 
-SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
+SLICE_JOBS = 100_000  # take some minutes of the fifteen that Lambda allows
 
 
 @dataclass(frozen=True)
 class ReportContext:
     """The deployment, S3, the mail service and the clock.
 
-    `used` returns what this invocation has used so far, for the cost in the report. `slice_jobs` is
-    the most jobs one invocation walks over. `refused` is called when the mail service refuses a
-    mail, or its answer is lost.
+    `unanswered` is the error of the mail client when no answer arrives. `used` returns the usage of
+    this invocation so far, for the cost in the report. `slice_jobs` is the maximum of jobs that one
+    invocation reads. `refused` is called when the mail service rejects a mail or does not answer.
     """
 
     settings: Settings
     s3: "S3Client"
     mail: "SESV2Client"
-    unanswered: type[Exception]  # what the mail client raises when no answer comes
+    unanswered: type[Exception]
     now: Callable[[], datetime]
     used: Callable[[], Usage] = Usage
     slice_jobs: int = SLICE_JOBS

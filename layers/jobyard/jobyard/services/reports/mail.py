@@ -1,4 +1,4 @@
-"""The outbox: hand a report's mail to the mail service, once, and record its delivery."""
+"""The outbox: send the mail of each report once, and record its delivery."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,39 +20,38 @@ from jobyard.services.reports.context import ReportContext
 from jobyard.services.settings import Settings
 from jobyard.store import reports
 
-UNANSWERED_PAUSE = timedelta(minutes=15)  # how long a hand-over without an answer is let be
-QUICK_TRIES = 10  # hand-overs a minute apart; after them one an hour
-MAIL_TRIES = QUICK_TRIES + 72  # hand-overs in all: three days
+UNANSWERED_PAUSE = timedelta(minutes=15)  # until a mail without an answer is sent again
+QUICK_TRIES = 10  # a minute apart; later ones are an hour apart
+MAIL_TRIES = QUICK_TRIES + 72  # in all: three days
 _SLOW_PAUSE = timedelta(hours=1)
-MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
-SEND_TIMEOUT_S = 35.0  # that one may take, waiting for an answer
-MAX_COUNTED_REPORTS = (
-    5_000  # reports of the outbox that are looked at in a minute; with more it is an alarm
-)
-_WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
+MAILS_A_MINUTE = 50  # that one tick sends; SES lets a new account send one a second
+SEND_TIMEOUT_S = 35.0  # the longest that sending one mail takes
+MAX_COUNTED_REPORTS = 5_000  # undelivered reports read per tick; more are an alarm as well
 FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
-_SERVER_ERROR = 500  # an answer of this status or more leaves open whether the mail was taken
+_WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
+_SERVER_ERROR = 500  # from this status on, the mail may have been accepted nevertheless
 
-# What the mail service refuses, in our message; its own are logged under the request's id.
+# Messages for SES's error codes. SES's own message is in the log, under the request id.
 _REFUSALS = {
     "AccountSuspendedException": "the mail service has suspended the account",
-    "BadRequestException": "the mail service takes the mail, or an address of it, for malformed",
-    "LimitExceededException": "the mail service takes no more mails for now",
+    "BadRequestException": "the mail service rejects the mail or one of its addresses as malformed",
+    "LimitExceededException": "the mail service accepts no more mails for now",
     "MailFromDomainNotVerifiedException": "the sender's domain is not verified",
-    "MessageRejected": "the mail service refuses the mail, or an address of it",
+    "MessageRejected": "the mail service rejects the mail or one of its addresses",
     "SendingPausedException": "the mail service has paused the account",
-    "TooManyRequestsException": "the mail service takes no more mails for now",
+    "TooManyRequestsException": "the mail service accepts no more mails for now",
 }
-_NO_ADDRESS = "none of its addresses can be written to"
-# Those that one address of several may be the cause of.
-_ADDRESS_ERRORS = frozenset({"BadRequestException", "MessageRejected"})
+_NO_ADDRESS = "no recipient has a valid address"
+_ADDRESS_ERRORS = frozenset(
+    {"BadRequestException", "MessageRejected"}
+)  # one address may cause them
 
 
 def deliver(report: Report, context: ReportContext) -> Report:
-    """Hand a report's mail to the mail service, if that has not been done.
+    """Send a report's mail, if it is due. Returns the stored report.
 
-    A hand-over without a recorded answer is repeated after a quarter of an hour. The mail service
-    cannot say whether it took a message, so then, and only then, a mail may be sent twice.
+    A mail without a recorded answer is sent again after a quarter of an hour. SES cannot say
+    whether it accepted the first one. So only in this case a mail may be sent twice.
     """
     now = context.now()
     delivery = report.delivery
@@ -60,10 +59,10 @@ def deliver(report: Report, context: ReportContext) -> Report:
         return report
     recipients = _all_recipients(report, context.settings)
     if not report_to(report):
-        nobody = replace(
+        failed = replace(
             delivery, state=DeliveryState.FAILED, undeliverable=recipients.bad, error=_NO_ADDRESS
         )
-        return _record_delivery(report, nobody, context)
+        return _record_delivery(report, failed, context)
     sending = replace(
         delivery,
         state=DeliveryState.SENDING,
@@ -75,7 +74,7 @@ def deliver(report: Report, context: ReportContext) -> Report:
     try:
         report = reports.put_delivery(report, sending)
     except StaleState:
-        return reports.get(report.batch_id, report.seq)  # another worker has it in hand
+        return reports.get(report.batch_id, report.seq)  # another worker is sending it
     if sending.individually:
         return _send_individually(report, recipients, context)
     try:
@@ -83,11 +82,9 @@ def deliver(report: Report, context: ReportContext) -> Report:
     except context.mail.exceptions.ClientError as refusal:
         if _code(refusal) in _ADDRESS_ERRORS and len(recipients.good) > 1:
             report = _record_delivery(report, replace(sending, individually=True), context)
-            return (
-                _send_individually(report, recipients, context)
-                if report.delivery.individually
-                else report
-            )
+            if not report.delivery.individually:
+                return report
+            return _send_individually(report, recipients, context)
         return _record_failure(report, refusal, context)
     except context.unanswered as error:
         return _record_failure(report, error, context)
@@ -96,7 +93,7 @@ def deliver(report: Report, context: ReportContext) -> Report:
 
 
 def _is_due(delivery: Delivery, now: datetime) -> bool:
-    """Whether a mail is to be handed over now, and not later."""
+    """Whether a mail has to be sent now, and not later."""
     pause = UNANSWERED_PAUSE if delivery.state is DeliveryState.SENDING else timedelta()
     if delivery.tries >= QUICK_TRIES:
         pause = _SLOW_PAUSE
@@ -104,8 +101,10 @@ def _is_due(delivery: Delivery, now: datetime) -> bool:
 
 
 def _send_individually(report: Report, recipients: Addresses, context: ReportContext) -> Report:
-    """Send a mail to each recipient, because the one to all was refused. A recipient whose mail is
-    refused is the bad one. Each sent mail is recorded at once, so that it is sent once.
+    """Send a separate mail to each recipient, because the one to all was rejected.
+
+    A recipient whose mail is rejected is recorded as undeliverable. Each sent mail is recorded at
+    once, so that it is not sent again.
     """
     refusal: Exception | None = None
     refused: list[UndeliveredRecipient] = []
@@ -124,7 +123,7 @@ def _send_individually(report: Report, recipients: Addresses, context: ReportCon
             return _record_failure(report, error, context)
         updated = _record_sent(report, address, message_id, context)
         if updated is None:
-            return reports.get(report.batch_id, report.seq)  # another worker took it over
+            return reports.get(report.batch_id, report.seq)  # another worker is sending it
         report = updated
     if refusal is not None:
         context.refused(report, refusal)
@@ -138,25 +137,26 @@ def _send_individually(report: Report, recipients: Addresses, context: ReportCon
 def _record_sent(
     report: Report, address: str, message_id: str, context: ReportContext
 ) -> Report | None:
-    """Record that `address` was sent its mail; None when another hand-over has begun since."""
+    """Record that `address` was sent its mail; None if another worker has begun to send it."""
     tries = report.delivery.tries
     while report.delivery.tries == tries:
         sent = (*report.delivery.sent_to, address)
         updated = replace(report.delivery, message_id=message_id, sent_to=sent, at=context.now())
         try:
             return reports.put_delivery(report, updated)
-        except StaleState:  # news of one of the mails came between
+        except StaleState:  # an event of the mail service was recorded
             report = reports.get(report.batch_id, report.seq)
     return None
 
 
 def _record_failure(report: Report, error: Exception, context: ReportContext) -> Report:
-    """Record that the mail was not handed over, or perhaps not: it is tried again, or never."""
+    """Record that sending failed, or had no answer. The mail is tried again, up to MAIL_TRIES."""
     sending = report.delivery
     state = DeliveryState.SENDING
     if isinstance(error, context.mail.exceptions.ClientError):
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
-        state = state if status >= _SERVER_ERROR else DeliveryState.QUEUED
+        if status < _SERVER_ERROR:
+            state = DeliveryState.QUEUED
     if sending.tries >= MAIL_TRIES:
         state = DeliveryState.FAILED
     context.refused(report, error)
@@ -171,24 +171,26 @@ def _code(error: Any) -> str:
 
 
 def _failure_message(error: Exception) -> str:
-    """The result of a hand-over in message, and the request id to find it in the log."""
+    """Why a mail was not sent, with the request id to find it in the log."""
     answer: dict[str, Any] = getattr(error, "response", {})
     if not answer:
         return "the mail service did not answer"
     message = _REFUSALS.get(_code(error), "the mail service failed")
-    return f"{message} (its request {clean(answer['ResponseMetadata'].get('RequestId', '-'), 64)})"
+    request_id = clean(answer["ResponseMetadata"].get("RequestId", "-"), 64)
+    return f"{message} (request {request_id})"
 
 
 def _record_delivery(report: Report, delivery: Delivery, context: ReportContext) -> Report:
     try:
         return reports.put_delivery(report, replace(delivery, at=context.now()))
     except StaleState:
-        return reports.get(report.batch_id, report.seq)  # news from the mail service came first
+        return reports.get(report.batch_id, report.seq)  # an event of the mail service came first
 
 
 def _send(
     report: Report, to: Sequence[str], blind_copies: Sequence[str], context: ReportContext
 ) -> str:
+    """Send the mail. Returns SES's message id."""
     settings = context.settings
 
     def text_of(name: str) -> str:
@@ -220,7 +222,7 @@ def _send(
 
 
 def report_to(report: Report) -> tuple[str, ...]:
-    """The recipients of a report whose addresses a mail can be sent to."""
+    """The recipients of a report with a valid address."""
     return all_addresses(report.to).good
 
 
@@ -229,28 +231,28 @@ def _blind_copies(settings: Settings) -> tuple[str, ...]:
 
 
 def _all_recipients(report: Report, settings: Settings) -> Addresses:
-    """All recipients of a report's mail, and those it cannot be sent to."""
+    """The recipients of a report's mail, with blind copies, by valid and invalid addresses."""
     return all_addresses(report.to) + addresses(settings.mail_bcc)
 
 
 def recipient_count(to: Sequence[str], settings: Settings) -> int:
-    """How many addresses the mail of a report to `to` goes to; 0 for nobody."""
+    """How many addresses a report's mail to `to` is sent to, with blind copies; 0 without `to`."""
     return len(to) + len(_blind_copies(settings)) if to else 0
 
 
 def deliver_waiting(
     context: ReportContext, remaining: Callable[[], float] = lambda: math.inf
 ) -> int:
-    """Hand over the mails in the outbox. Returns how many reports are still undelivered, those
-    included that failed within the last hour.
+    """Send the mails in the outbox. Returns how many reports are still undelivered, including
+    those that failed within the last hour.
 
     `remaining` is in seconds. Mails that wait for a later try do not delay others.
     """
     left = sent = 0
     for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
         found = report
-        free = sent < MAILS_A_MINUTE and remaining() >= SEND_TIMEOUT_S
-        if free and _is_due(report.delivery, context.now()):
+        may_send = sent < MAILS_A_MINUTE and remaining() >= SEND_TIMEOUT_S
+        if may_send and _is_due(report.delivery, context.now()):
             found = deliver(reports.get(report.batch_id, report.seq), context)
             sent += 1
         left += found.delivery.state in _WAITING
