@@ -1,4 +1,4 @@
-"""The files of a report, written in one walk over a batch's jobs, in manifest order."""
+"""The files of a report: written while a batch's jobs are read once, in manifest order."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 
 @dataclass(frozen=True)
 class _Encoded:
-    """A text file for a csv writer, over a file of bytes."""
+    """A file for `csv.writer`, which writes text, over a file of bytes."""
 
     file: MultipartUpload
 
@@ -51,13 +51,13 @@ class _Encoded:
 
 
 def encoded(text: str) -> bytes:
-    """`text` as UTF-8. Nothing that a row contains may stop a report."""
+    """`text` as UTF-8. Characters that UTF-8 cannot encode, such as lone surrogates, become `?`."""
     return text.encode(errors="replace")
 
 
 class Files:
-    """The files of a report, or of a slice of it, while they are written: CSV of all jobs and of
-    failures, JSON, the outcomes. None of them exists before `finish`.
+    """The files of a report, or of a slice of it, while they are written: CSV of all jobs, CSV of
+    failures, JSON and outcomes. None of them is readable before `finish`.
     """
 
     def __init__(self, prefix: str, context: ReportContext) -> None:
@@ -84,11 +84,11 @@ class Files:
             upload.add(written[name])
 
     def finish(self) -> dict[str, WrittenObject]:
-        """Make the files exist; returns their keys by name."""
+        """Complete the uploads. Returns the written files by name."""
         return {name: upload.finish() for name, upload in self._uploads.items()}
 
     def publish(self, content: ReportContent) -> dict[str, str]:
-        """Make the files, the page and the mail's text exist; returns their keys by name."""
+        """Complete the uploads and write the page and the mail's text. Returns the keys by name."""
         keys = {name: written.key for name, written in self.finish().items()}
         for name, text in {
             "report.html": report_text.render_html(content),
@@ -106,8 +106,10 @@ class Files:
 
 @dataclass
 class Summary:
-    """The counts of some of a batch's jobs. `shown` are the first jobs that a mail lists; `changed`
-    counts those with another outcome than in the last report.
+    """The counts of some of a batch's jobs. `counts` are by outcome, `code_counts` by failure code.
+
+    `shown` are the jobs that the mail lists. `changed` counts the jobs whose outcome differs from
+    the last report.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -125,13 +127,13 @@ class Summary:
         )
 
     def add(self, after: "Summary") -> None:
-        """Add the summary of the jobs that follow."""
-        for ours, theirs in (
+        """Add the summary of the next jobs."""
+        for total, more in (
             (self.counts, after.counts),
             (self.code_counts, after.code_counts),
         ):
-            for name, count in theirs.items():
-                ours[name] = ours.get(name, 0) + count
+            for name, count in more.items():
+                total[name] = total.get(name, 0) + count
         self.shown += after.shown[: MAX_LISTED_JOBS - len(self.shown)]
         self.changed += after.changed
         self.failed += after.failed
@@ -140,7 +142,11 @@ class Summary:
 def summarise(
     batch: Batch, chunks: range, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
-    """Walk over the jobs of some chunks once, in manifest order, writing files and counting."""
+    """Write the jobs of some chunks into the files, in manifest order, and count them.
+
+    The first chunk's files begin with their headers. With `update`, jobs are compared with the last
+    report.
+    """
     summary = Summary()
     reported = _reported_outcomes(batch, chunks, context) if update else iter(())
     separator = b",\n"
@@ -171,9 +177,9 @@ def summarise(
             code = job.failure_code
             summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
         before = next(reported, "") if update else ""
-        is_new_outcome = before != letter if update else job.state is JobState.FAILED
         summary.changed += update and before != letter
-        if is_new_outcome and len(summary.shown) < MAX_LISTED_JOBS:
+        is_listed = before != letter if update else job.state is JobState.FAILED
+        if is_listed and len(summary.shown) < MAX_LISTED_JOBS:
             summary.shown.append(
                 ReportedJob(
                     job.address.job_id,
@@ -187,7 +193,7 @@ def summarise(
 
 
 def _reported_outcomes(batch: Batch, chunks: range, context: ReportContext) -> Iterator[str]:
-    """The outcomes in the last report, from the first job of these chunks on."""
+    """The outcomes of these chunks' jobs in the last report, a letter each."""
     first = chunks.start * batch.chunk_size
     body = context.s3.get_object(
         Bucket=context.settings.work_bucket,
@@ -201,10 +207,9 @@ def _reported_outcomes(batch: Batch, chunks: range, context: ReportContext) -> I
 def _jobs_of(
     batch: Batch, chunks: range, context: ReportContext
 ) -> Iterator[tuple[rows.Row, JobRecord]]:
-    """Every job of these chunks with its row, in manifest order. In a cancelled batch, rows that
-    never ran are cancelled.
+    """Every job of these chunks with its row, in manifest order. Rows without a record are
+    scheduled jobs; in a cancelled batch, cancelled ones.
     """
-    cancelled = batch.is_cancelled
     s3, settings = context.s3, context.settings
     for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
         recorded = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
@@ -212,7 +217,8 @@ def _jobs_of(
             job = recorded.get(position)
             if job is None:
                 job = new_job(JobAddress(batch.batch_id, chunk.chunk, position), batch.submitted_at)
-                job = replace(job, state=JobState.CANCELLED) if cancelled else job
+                if batch.is_cancelled:
+                    job = replace(job, state=JobState.CANCELLED)
             yield row, job
 
 
@@ -239,6 +245,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
 
 
 def findings_of(batch: Batch, context: ReportContext) -> Iterator[dict[str, Any]]:
+    """The findings of a batch's manifest, in manifest order."""
     if not batch.findings:
         return
     body = context.s3.get_object(
@@ -249,6 +256,7 @@ def findings_of(batch: Batch, context: ReportContext) -> Iterator[dict[str, Any]
 
 
 def finding_line(finding: dict[str, Any]) -> str:
+    """A finding as one line of a mail."""
     where = f"line {finding['line']}" if finding["line"] else "the manifest"
     if finding["column"]:
         where += f", column {finding['column']}"

@@ -1,9 +1,9 @@
-"""Reporting a batch: the files, the one mail, the end of the batch.
+"""Report a batch: write the files, send the mail, end the batch.
 
-The report's record is written first, then the mail is handed over, then the batch moves; a record
-that exists is not written again. So each real change is reported once, whatever crashes when.
+The order is: the report's record, the mail, the batch's transition. An existing record is not
+written again. So each change is reported once, even after a crash.
 
-The jobs of a large batch are reported in slices, one a call: see `slices`.
+The jobs of a large batch are reported in slices, one per call: see `slices`.
 """
 
 import json
@@ -23,11 +23,13 @@ from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
 
 REPORTING_STATES = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
+FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
 def report(batch_id: str, context: ReportContext) -> Batch:
-    """Report a batch and end it, or take one slice of it further. A batch that is still reporting
-    after it has to be passed in again. A batch in another state is left as it is.
+    """Report a batch and end it, or write one slice of a large report. Returns the stored batch.
+
+    Call again while the batch is still reporting. A batch in another state is left as it is.
     """
     batch = batches.get(batch_id, context.now())
     if batch.state not in REPORTING_STATES:
@@ -51,32 +53,28 @@ def _last_counts(batch: Batch) -> dict[str, int]:
 
 def _end(batch: Batch, counts: Any, context: ReportContext, reason: str, **changes: Any) -> Batch:
     now = context.now()
-    cancelled = batch.is_cancelled
-    if cancelled:
+    if batch.is_cancelled:
         event = "stop"
     elif counts.get("failed") or counts.get("waiting") or batch.failure_message:
-        # Waiting: a job was requeued while this report was being written; the next one tells.
+        # Waiting: a job was requeued while this report was written. The next report has its end.
         event = "fail"
     elif batch.entries and counts.get("deleted", 0) == batch.entries:
         event = "clear"
     else:
         event = "complete"
-    # One report, one move: a repeat of this very call is the only other writer there can be.
+    # Each version of a batch is reported once, so only a repeat of this call has the same cause.
     cause = Cause(str(CauseKey(action=Action.REPORT, subject=str(batch.version))), reason=reason)
     move = BATCH.move(batch.state, event, now, cause)
     return batches.apply(batch, move, report_checked_at=now, ended_at=now, **changes)
 
 
-# Writing
-
-
 def next_step(batch: Batch) -> Literal["report", "end"]:
-    """Where an execution goes after a slice of a report."""
+    """The next state of the execution: another slice of the report, or the end."""
     return "report" if batch.state in REPORTING_STATES else "end"
 
 
 def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Report | None:
-    """Write the report's files and record; None when an update finds that nothing changed."""
+    """Write the report's files and record. Returns None if it is an update without changes."""
     now = context.now()
     if not batch.entries:
         return _write_refused(batch, seq, context)
@@ -111,7 +109,7 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
 def _summarise_jobs(
     batch: Batch, slices: Slices, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
-    """Write a batch's jobs into the files: all of them now, or from the slices."""
+    """Write a batch's jobs into the files: all of them now, or from their slices."""
     if slices.is_one:
         return summarise(batch, range(batch.chunk_count), files, context, update=update)
     summary = Summary()
@@ -122,6 +120,7 @@ def _summarise_jobs(
 
 
 def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
+    """Write the report of a batch whose manifest was refused: findings instead of jobs."""
     shown: list[str] = []
     with Files(_prefix(batch, seq), context) as files:
         files.all.writerow((*FINDING_COLUMNS, "batch_id"))
@@ -154,9 +153,6 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
     return _put(content, 0, keys, context)
 
 
-FINDING_COLUMNS = ("level", "code", "line", "column", "message")
-
-
 def _put(
     content: ReportContent, changed: int, keys: dict[str, str], context: ReportContext
 ) -> Report:
@@ -181,7 +177,7 @@ def _put(
 
 
 def _cost(batch: Batch, context: ReportContext) -> Cost:
-    """The cost of the batch up to this report, before its mail."""
+    """The cost of the batch, including this invocation and the report's own mail."""
     own_mail = Usage(mails=recipient_count(batch.notify, context.settings))
     return price_usage(usage.of_origin(batch.batch_id) + context.used() + own_mail)
 

@@ -1,8 +1,8 @@
-"""The slices of a large batch's report: each call walks over the jobs of one, and records it.
+"""The slices of a large batch's report: each call writes the next missing one.
 
-A slice's files are in the staging folder until the report's files are put together from them. The
-next slice is the first that is not there. A slice is recorded once: a second writer goes on with
-the first one's. A new report of the batch begins anew: file names contain the time it began.
+A slice's files stay in the staging folder until the report's files are assembled from them. A
+slice is recorded once; a second writer continues with the first one's. Each report of a batch has
+slices of its own: their folder contains the time it started.
 """
 
 import json
@@ -20,19 +20,19 @@ _ALREADY_WRITTEN = {409, 412}  # what S3 answers if another has written the obje
 
 @dataclass(frozen=True)
 class Slice:
-    """The counts of some of a batch's jobs, and where their files are."""
+    """The counts of some of a batch's jobs, and their files by name."""
 
     summary: Summary
     files: Mapping[str, WrittenObject]
 
     def text(self) -> bytes:
-        """The slice as text, to be stored."""
+        """The slice as JSON, for S3."""
         files = {name: [*written] for name, written in self.files.items()}
         return json.dumps({"summary": asdict(self.summary), "files": files}).encode()
 
     @classmethod
     def of(cls, text: bytes) -> "Slice":
-        """The slice that was stored as `text`."""
+        """The slice stored as `text`."""
         document = json.loads(text)
         found = document["summary"]
         shown = [ReportedJob(**each) for each in found.pop("shown")]
@@ -50,7 +50,7 @@ class Slices:
 
     @property
     def is_one(self) -> bool:
-        """Whether one slice holds all the batch's jobs."""
+        """Whether one slice has all the batch's jobs; then none is stored."""
         return self._count <= 1
 
     def write_next(self) -> bool:
@@ -64,11 +64,11 @@ class Slices:
         return False
 
     def written(self) -> Iterator[Slice]:
-        """The slices, all of them there."""
+        """The slices, in order. All of them have to be written."""
         for number in range(self._count):
             found = self._find(number)
             if found is None:
-                raise RuntimeError(f"slice {number} of batch {self._batch.batch_id} is gone")
+                raise RuntimeError(f"slice {number} of batch {self._batch.batch_id} is missing")
             yield found
 
     def _folder(self, number: int) -> str:
@@ -77,8 +77,8 @@ class Slices:
             (each.at for each in batch.history if each.after == batch.state != each.before),
             default=batch.submitted_at,
         )
-        of = f"{batch.last_report + 1:04d}-{started.timestamp():.3f}-{self._each}"
-        return f"staging/reports/{batch.batch_id}/{of}/{number:05d}"
+        name = f"{batch.last_report + 1:04d}-{started.timestamp():.3f}-{self._each}"
+        return f"staging/reports/{batch.batch_id}/{name}/{number:05d}"
 
     def _find(self, number: int) -> Slice | None:
         s3, bucket = self._context.s3, self._context.settings.work_bucket
