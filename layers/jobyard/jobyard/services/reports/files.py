@@ -41,7 +41,7 @@ _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 
 
 @dataclass(frozen=True)
-class _Encoded:
+class _Utf8Writer:
     """A file for `csv.writer`, which writes text, over a file of bytes."""
 
     file: MultipartUpload
@@ -66,8 +66,8 @@ class Files:
         self._uploads = {
             name: MultipartUpload(context.s3, bucket, f"{prefix}/{name}") for name in _NAMES
         }
-        self.all = csv.writer(_Encoded(self._uploads["jobs.csv"]))
-        self.failures = csv.writer(_Encoded(self._uploads["failures.csv"]))
+        self.all = csv.writer(_Utf8Writer(self._uploads["jobs.csv"]))
+        self.failures = csv.writer(_Utf8Writer(self._uploads["failures.csv"]))
         self.json = self._uploads["report.json"]
         self.outcomes = self._uploads["outcomes"]
 

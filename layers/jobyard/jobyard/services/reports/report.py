@@ -23,7 +23,7 @@ from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
 
 REPORTING_STATES = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
-FINDING_COLUMNS = ("level", "code", "line", "column", "message")
+_FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
 def report(batch_id: str, context: ReportContext) -> Batch:
@@ -103,14 +103,14 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
         files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
         files.json.write(f'"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
         keys = files.publish(content)
-    return _put(content, summary.changed, keys, context)
+    return _put_report(content, summary.changed, keys, context)
 
 
 def _summarise_jobs(
     batch: Batch, slices: Slices, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
     """Write a batch's jobs into the files: all of them now, or from their slices."""
-    if slices.is_one:
+    if slices.is_single:
         return summarise(batch, range(batch.chunk_count), files, context, update=update)
     summary = Summary()
     for each in slices.written():
@@ -123,11 +123,11 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
     """Write the report of a batch whose manifest was refused: findings instead of jobs."""
     shown: list[str] = []
     with Files(_prefix(batch, seq), context) as files:
-        files.all.writerow((*FINDING_COLUMNS, "batch_id"))
+        files.all.writerow((*_FINDING_COLUMNS, "batch_id"))
         files.json.write(f'{{"batch_id": "{batch.batch_id}", "findings": ['.encode())
         separator = b"\n"
         for finding in findings_of(batch, context):
-            cells = (safe_cell(str(finding[name] or "")) for name in FINDING_COLUMNS)
+            cells = (safe_cell(str(finding[name] or "")) for name in _FINDING_COLUMNS)
             files.all.writerow((*cells, batch.batch_id))
             files.json.write(separator + json.dumps(finding).encode())
             separator = b",\n"
@@ -150,10 +150,10 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
         )
         files.json.write(f'\n],\n"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
         keys = files.publish(content)
-    return _put(content, 0, keys, context)
+    return _put_report(content, 0, keys, context)
 
 
-def _put(
+def _put_report(
     content: ReportContent, changed: int, keys: dict[str, str], context: ReportContext
 ) -> Report:
     batch = content.batch

@@ -45,17 +45,19 @@ class Slices:
 
     def __init__(self, batch: Batch, context: ReportContext) -> None:
         self._batch, self._context = batch, context
-        self._each = max(1, context.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
-        self._count = -(-batch.chunk_count // self._each)
+        self._slice_chunks = (
+            max(1, context.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
+        )
+        self._count = -(-batch.chunk_count // self._slice_chunks)
 
     @property
-    def is_one(self) -> bool:
+    def is_single(self) -> bool:
         """Whether one slice has all the batch's jobs; then none is stored."""
         return self._count <= 1
 
     def write_next(self) -> bool:
         """Write the first missing slice. Returns False when none is missing."""
-        if self.is_one:
+        if self.is_single:
             return False
         for number in range(self._count):
             if self._find(number) is None:
@@ -77,7 +79,7 @@ class Slices:
             (each.at for each in batch.history if each.after == batch.state != each.before),
             default=batch.submitted_at,
         )
-        name = f"{batch.last_report + 1:04d}-{started.timestamp():.3f}-{self._each}"
+        name = f"{batch.last_report + 1:04d}-{started.timestamp():.3f}-{self._slice_chunks}"
         return f"staging/reports/{batch.batch_id}/{name}/{number:05d}"
 
     def _find(self, number: int) -> Slice | None:
@@ -90,8 +92,8 @@ class Slices:
 
     def _write(self, number: int) -> None:
         batch, context = self._batch, self._context
-        first = number * self._each
-        chunks = range(first, min(first + self._each, batch.chunk_count))
+        first = number * self._slice_chunks
+        chunks = range(first, min(first + self._slice_chunks, batch.chunk_count))
         update = batch.state is BatchState.UPDATE_REPORTING
         with Files(self._folder(number), context) as files:
             summary = summarise(batch, chunks, files, context, update=update)
