@@ -158,7 +158,7 @@ def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(harness: Harnes
     schedule_commands.edit(
         reconcile_id, schedule_commands.ScheduleEdit(title="Look through"), harness.context()
     )
-    with pytest.raises(InvalidTransition, match="is the system's; suspend it instead"):
+    with pytest.raises(InvalidTransition, match="is a system schedule; suspend it instead"):
         schedule_commands.delete(reconcile_id, harness.context())
 
     assert make_system_schedules(harness.now()) == []

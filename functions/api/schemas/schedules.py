@@ -230,7 +230,7 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
             title=self.title,
             rule=self.rule.recurrence(now) if self.rule else None,
             parameters=self.parameters,
-            missed=None if self.missed is None else _missed(self.missed),
+            catch_up=None if self.missed is None else _missed(self.missed),
             overlap=self.overlap,
             calendar=self.calendar,
         )

@@ -140,11 +140,11 @@ def test_what_cannot_be_scheduled_is_refused_by_its_field(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"job_type": "deposit", "parameters": {}}, "no job type 'deposit' to be scheduled"),
-        ({"job_type": "frog", "parameters": {}}, "to be scheduled: give sweep"),
+        ({"job_type": "deposit", "parameters": {}}, "cannot run job type 'deposit'"),
+        ({"job_type": "frog", "parameters": {}}, "job type 'frog': give sweep"),
         ({"calendar": "holidays"}, "there is no calendar 'holidays'"),
-        ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, "no run is left"),
-        ({"rule": {**DAILY, "anchor": "2020-01-01", "count": 5}}, "no run is left"),
+        ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, "no future run"),
+        ({"rule": {**DAILY, "anchor": "2020-01-01", "count": 5}}, "no future run"),
     ],
 )
 def test_what_would_never_run_as_it_stands_is_refused(
@@ -524,7 +524,7 @@ def test_what_is_not_named_stays_as_it_was(
         ({"title": None}, 422, "say what is to be otherwise"),
         ({"job_type": "sweep"}, 422, "body.job_type"),
         ({"rule": {**DAILY, "every": 0}}, 400, "body.rule.every"),
-        ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, 400, "no run is left"),
+        ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, 400, "no future run"),
         ({"parameters": {}}, 400, "body.parameters."),
         ({"calendar": "none-such"}, 400, "none-such"),
     ],
@@ -575,7 +575,7 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
     assert "delete" not in shown["actions"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
-    assert "its overlap is forbid" in refused.json["detail"]
+    assert "its overlap policy is forbid" in refused.json["detail"]
 
 
 def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:

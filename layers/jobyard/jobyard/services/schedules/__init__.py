@@ -1,1 +1,1 @@
-"""Schedules: the tick that starts due jobs, and what people do to schedules."""
+"""Schedules: the tick that starts due jobs, the jobs, and the commands of people."""

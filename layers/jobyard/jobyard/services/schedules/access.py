@@ -1,4 +1,4 @@
-"""Who may see schedules. It imports no more than a query needs."""
+"""Who may see schedules. Apart from the commands, so that queries import less."""
 
 from jobyard.domain.errors import Gone, NotFound
 from jobyard.domain.ids import is_schedule_id
@@ -9,22 +9,23 @@ from jobyard.store import schedules
 
 
 def schedule_or_tombstone(schedule_id: str, actor: Actor, event: str = "view") -> Schedule:
-    """The schedule, if `actor` may send it `event`; a deleted one too, for its history.
+    """The schedule, also if it is deleted, for its history.
 
     Raises:
-        Forbidden: they may not. NotFound: there is none.
+        Forbidden: `actor` may not send it `event`. NotFound: there is no such schedule.
     """
     authorize(actor, "schedule", event)
     if not is_schedule_id(schedule_id):
-        raise NotFound(f"{schedule_id!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
+        raise NotFound(f"{schedule_id!r} is not a schedule id: s and 20 characters of a-z and 2-7")
     return schedules.get(schedule_id)
 
 
 def active_schedule(schedule_id: str, actor: Actor, event: str = "view") -> Schedule:
-    """The schedule, if `actor` may send it `event`.
+    """The schedule.
 
     Raises:
-        Forbidden: they may not. NotFound, Gone: there is none, or it was deleted.
+        Forbidden: `actor` may not send it `event`. NotFound: there is no such schedule. Gone: it
+            was deleted.
     """
     schedule = schedule_or_tombstone(schedule_id, actor, event)
     check_not_deleted(schedule)
@@ -32,10 +33,12 @@ def active_schedule(schedule_id: str, actor: Actor, event: str = "view") -> Sche
 
 
 def check_not_deleted(schedule: Schedule) -> None:
-    """Raises:
-    Gone: it is deleted.
+    """Check that a schedule is not deleted.
+
+    Raises:
+        Gone: it is.
     """
     if schedule.state is ScheduleState.DELETED:
-        last = schedule.history[-1]  # nothing happens to it after that
-        reason = f"by {last.actor} at {last.at:%Y-%m-%d %H:%M}Z: {last.reason}"
-        raise Gone(f"schedule {schedule.schedule_id} was deleted {reason}")
+        last = schedule.history[-1]  # no event follows a deletion
+        deletion = f"by {last.actor} at {last.at:%Y-%m-%d %H:%M}Z: {last.reason}"
+        raise Gone(f"schedule {schedule.schedule_id} was deleted {deletion}")

@@ -1,9 +1,9 @@
-"""The scheduler tick: start the jobs of schedules whose time has come.
+"""The scheduler tick: start the jobs of due schedules.
 
-The domain decides on the due times; one transaction writes the decisions; then executions start,
-whose names follow from the occurrences. Of two ticks that decide the same, one loses the write and
-starts nothing. A crash between write and start is recovered: a schedule with active jobs is checked
-again, and a job without an execution gets one.
+The domain decides on the due times, one transaction writes the decisions, and then executions
+start; their names derive from the occurrences. If two ticks decide the same, one loses the write
+and starts nothing. After a crash between write and start, a later tick checks the schedule's active
+jobs again and starts the missing executions.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,20 +35,20 @@ from jobyard.services.recovery import recover_active_jobs
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
-PARALLEL_SCHEDULES = 24  # schedules processed in parallel
-RECOVERED_SCHEDULES = 100  # checked a minute; AWS describes ten executions a second
-_TRIES = 5  # at a schedule that others change at the same time
-_MAX_WRITES = 20  # for the due times of one schedule a minute; the rest is due in the next
+PARALLEL_SCHEDULES = 24
+RECOVERED_SCHEDULES = 100  # checked per tick; AWS describes ten executions a second
+_TRIES = 5  # to write a schedule that others change at the same time
+_MAX_WRITES = 20  # per schedule and tick; later times stay due
 _Each = TypeVar("_Each", DueSchedule, Schedule)
 _MILLISECOND = timedelta(milliseconds=1)
-_RESUME = replace(SCHEDULER_CAUSE, reason="the time set for it came")
+_RESUME = replace(SCHEDULER_CAUSE, reason="its resume time is reached")
 
 
 @dataclass(frozen=True)
 class TickResult:
     """Result of one scheduler tick.
 
-    `occurrences` are those decided on, `recovered` counts executions started for orphaned jobs,
+    `occurrences` are those decided on. `recovered` counts executions started for orphaned jobs,
     `checked` counts due schedules. `errors` are unexpected errors, each with its schedule's id.
     """
 
@@ -64,7 +64,7 @@ class TickResult:
 
     @property
     def skipped(self) -> tuple[Occurrence, ...]:
-        """The occurrences that no job was started for."""
+        """The skipped occurrences."""
         return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
 
     def merged(self, other: "TickResult") -> "TickResult":
@@ -83,7 +83,7 @@ class ScheduleCache:
 
     _calendars: dict[str, Calendar | None] = field(default_factory=dict)
     _holds: tuple[Hold, ...] | None = None
-    _reading: Lock = field(default_factory=Lock)  # functools.cache would not read once only
+    _reading: Lock = field(default_factory=Lock)  # functools.cache may compute a value twice
 
     def calendar(self, schedule: Schedule) -> Calendar | None:
         """The schedule's calendar, if it has one."""
@@ -118,7 +118,7 @@ class ScheduleTick:
 
     @property
     def skipped(self) -> list[Occurrence]:
-        """Those decided on that no job was started for."""
+        """The skipped ones of `decided`."""
         return [each for each in self.decided if each.verdict is Verdict.SKIP]
 
 
@@ -126,9 +126,9 @@ def start_due_schedules(
     executions: Executions, now: Callable[[], datetime], remaining: Callable[[], float]
 ) -> TickResult:
     """Start the due jobs of all schedules, then recover orphaned ones, while `remaining()` is
-    positive. The rest is due in the next minute, which begins with another shard.
+    positive. The rest stays due for the next tick, which begins with another shard.
 
-    An error with one schedule is in the result; the others still get their turn.
+    An error with one schedule is part of the result and does not stop the others.
     """
     at = now()
     first = int(at.timestamp() // 60)
@@ -140,9 +140,7 @@ def start_due_schedules(
     def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
         schedule, result = start_due(found, cache, executions, now())
-        if (
-            found.next_check_at and found.next_check_at <= at
-        ):  # a write since then would have put it off
+        if found.next_check_at and found.next_check_at <= at:  # no write has postponed the check
             running.append(schedule)
         return result
 
@@ -150,15 +148,15 @@ def start_due_schedules(
         return TickResult(recovered=recover_active_jobs(each, executions, now()))
 
     result = _in_parallel(start, due, remaining)
-    longest = sorted(running, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
-    recovered = _in_parallel(recover, longest, remaining)
+    oldest = sorted(running, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
+    recovered = _in_parallel(recover, oldest, remaining)
     return result.merged(replace(recovered, checked=0))
 
 
 def _in_parallel(
     work: Callable[[_Each], TickResult], found: Iterable[_Each], remaining: Callable[[], float]
 ) -> TickResult:
-    """Work on each of `found`, `PARALLEL_SCHEDULES` in parallel, while there is time."""
+    """Call `work` for each of `found`, `PARALLEL_SCHEDULES` in parallel, while time remains."""
     total = TickResult()
     active: dict[Future[TickResult], str] = {}
 
@@ -167,8 +165,8 @@ def _in_parallel(
         for future in wait(active, return_when=when).done:
             schedule_id = active.pop(future)
             error = future.exception()
-            one = TickResult(errors=((schedule_id, error),)) if error else future.result()
-            total = total.merged(replace(one, checked=1))
+            result = TickResult(errors=((schedule_id, error),)) if error else future.result()
+            total = total.merged(replace(result, checked=1))
 
     with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
         for each in found:
@@ -187,7 +185,7 @@ def start_due(
     """Start the due jobs of a schedule. Returns the stored schedule and the result.
 
     Raises:
-        StaleState: others changed the schedule at each of the tries.
+        StaleState: others changed the schedule during each try.
     """
     tick = ScheduleTick(cache, executions, now)
     for tries in range(_TRIES):
@@ -224,28 +222,26 @@ def catch_up(
     skip_reason: SkipReason | None = None,
     max_writes: int | None = None,
 ) -> Schedule:
-    """Decide on the schedule's times up to now, in `most` writes. Returns the stored schedule.
+    """Decide on the schedule's times up to now, in at most `max_writes`. Returns the stored
+    schedule.
 
-    With a `skip_reason` none of them runs. A suspension that is over ends at its set time. Under a
-    hold nothing is decided, so its times are missed; but a suspended schedule's are skipped.
+    With a `skip_reason` all of them are skipped. A suspended schedule resumes at its resume time.
+    Under a hold nothing is decided, so due times count as missed later; but times during a
+    suspension are skipped.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    over, now = schedule.resume_at, tick.now
-    if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
-        schedule = _decide(schedule, tick, over - _MILLISECOND, skip_reason, max_writes)
-        if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MILLISECOND):
+    resume_at, now = schedule.resume_at, tick.now
+    if schedule.state is ScheduleState.SUSPENDED and resume_at and resume_at <= now:
+        before_it = resume_at - _MILLISECOND
+        schedule = _decide(schedule, tick, before_it, skip_reason, max_writes)
+        if schedule.state is ScheduleState.ENDED or _is_due(schedule, before_it):
             return schedule
         move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
         schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
-    is_active = schedule.state is ScheduleState.ACTIVE
-    if (
-        skip_reason is None
-        and is_active
-        and _is_due(schedule, now)
-        and tick.cache.hold(schedule, now)
-    ):
+    may_start = skip_reason is None and schedule.state is ScheduleState.ACTIVE
+    if may_start and _is_due(schedule, now) and tick.cache.hold(schedule, now):
         return schedule
     return _decide(schedule, tick, now, skip_reason, max_writes)
 
@@ -261,6 +257,7 @@ def _decide(
     skip_reason: SkipReason | None,
     max_writes: int | None,
 ) -> Schedule:
+    """Decide on the schedule's times up to `until`. Returns the stored schedule."""
     writes = 0
     while _is_due(schedule, until) and (max_writes is None or writes < max_writes):
         decision = plan(

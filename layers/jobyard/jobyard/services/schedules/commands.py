@@ -1,7 +1,7 @@
 """What people do to schedules: create, edit, suspend, resume, run now, delete.
 
 Before a change, the times that are due by now are decided by the old rule. So a change concerns
-future times only, and no due time is lost or judged by another rule.
+future times only, and no due time is lost or decided by another rule.
 """
 
 import json
@@ -43,7 +43,7 @@ from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, apply_
 from jobyard.store import calendars, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
-MAX_PARAMETER_BYTES = 8 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
+MAX_PARAMETER_BYTES = 8 * 1024  # of JSON; each occurrence stores them
 SHOWN_RUNS = 5  # next runs that an edit shows, before and after
 _TRIES = 5
 
@@ -66,14 +66,14 @@ class ScheduleEdit:
     title: str | None = None
     rule: Recurrence | None = None
     parameters: Mapping[str, Any] | None = None
-    missed: CatchUp | None = None
+    catch_up: CatchUp | None = None
     overlap: OverlapPolicy | None = None
     calendar: str | None = None
 
     def policy(self, before: Policy) -> Policy:
-        """The policy `before`, changed."""
+        """The policy `before` with the changes."""
         return Policy(
-            self.missed or before.catch_up,
+            self.catch_up or before.catch_up,
             self.overlap or before.overlap,
             before.calendar if self.calendar is None else self.calendar,
         )
@@ -81,7 +81,7 @@ class ScheduleEdit:
 
 @dataclass(frozen=True)
 class EditResult:
-    """A schedule after an edit and before it, with its next runs by each."""
+    """A schedule before and after an edit, with its next runs by each version."""
 
     schedule: Schedule
     before: Schedule
@@ -90,13 +90,11 @@ class EditResult:
 
 
 def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
-    """Make a schedule with its first run.
-
-    The same request sent again returns the schedule it made.
+    """Create a schedule. A repeated request returns the schedule that the first one created.
 
     Raises:
-        Forbidden: the actor may not make schedules.
-        InvalidParameters, BadRequest: a field is invalid, or the rule has no time after now.
+        Forbidden: the actor may not create schedules.
+        InvalidParameters, BadRequest: a field is invalid, or the rule has no future time.
     """
     authorize(context.actor, "schedule", "create")
     _check(wanted.job_type, wanted.parameters, wanted.policy)
@@ -122,10 +120,10 @@ def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
 
 
 def make_system_schedules(now: datetime) -> list[Schedule]:
-    """Make the missing schedules of system job types, and return them. Existing ones stay as an
-    admin left them.
+    """Create the missing schedules of system job types, and return them. Existing ones are left as
+    they are: an admin may have edited them.
     """
-    made = []
+    created = []
     for job_type in TYPES.values():
         if job_type.rule is None:
             continue
@@ -144,10 +142,10 @@ def make_system_schedules(now: datetime) -> list[Schedule]:
             next_at=_first_run(rule, now),
         )
         try:
-            made.append(schedules.put_new(schedule))
+            created.append(schedules.put_new(schedule))
         except StaleState:
             continue
-    return made
+    return created
 
 
 def system_schedule_id(job_type: str) -> str:
@@ -158,9 +156,7 @@ def system_schedule_id(job_type: str) -> str:
 def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None:
     known = [each.name for each in types_of(Origin.SCHEDULE)]
     if job_type not in known:
-        raise BadRequest(
-            f"there is no job type {job_type!r} to be scheduled: give {' or '.join(known)}"
-        )
+        raise BadRequest(f"schedules cannot run job type {job_type!r}: give {' or '.join(known)}")
     if len(json.dumps(parameters)) > MAX_PARAMETER_BYTES:
         raise InvalidParameters("", f"no more than {MAX_PARAMETER_BYTES} bytes of JSON in ASCII")
     TYPES[job_type].check_parameters(parameters)
@@ -174,17 +170,17 @@ def _check_policy(policy: Policy) -> None:
 
 def _first_run(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
-        reason = "no run is left: all its times are past, or none of them exists"
-        raise BadRequest(f"{reason} ({rule.description()})")
+        raise BadRequest(f"the rule has no future run ({rule.description()})")
     return next(times(rule, now))
 
 
 def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> EditResult:
-    """Change a schedule. A changed rule moves its next run at once.
+    """Change a schedule. A changed rule applies to all times after now.
 
     Raises:
-        Forbidden, InvalidParameters, BadRequest: as for `create`; also when no reason is given.
-        NotFound, Gone, StaleState.
+        Forbidden, InvalidParameters: as for `create`. NotFound, Gone: as for `active_schedule`.
+        BadRequest: as for `create`, or no reason is given.
+        StaleState: others changed the schedule during each try.
     """
     cache = ScheduleCache()
     schedule = active_schedule(schedule_id, context.actor, "edit")
@@ -206,9 +202,9 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
         changed["title"] = changes.title or before.title
         try:
             if before.state is ScheduleState.ENDED and changes.rule is None:
-                raise BadRequest("it has ended: an edit has to give it a rule with times to come")
+                raise BadRequest("the schedule has ended: give it a rule with future times")
             if rule != before.rule or before.state is ScheduleState.ENDED:
-                _first_run(rule, now)  # refused before any write, if there is none
+                _first_run(rule, now)  # refuse a rule without future runs before any write
                 tick = ScheduleTick(cache, context.executions, now)
                 before = catch_up(before, tick, skip_reason=SkipReason.EDITED)
                 changed["next_at"] = _first_run(rule, _undecided(before, now))
@@ -224,15 +220,15 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
 
 
 def _undecided(schedule: Schedule, now: datetime) -> datetime:
-    """The first time that a new rule may have: the scheduler tick may have decided ahead of our
-    clock.
+    """The first time that is not decided yet, for a new rule. It may be later than `now`, because
+    the scheduler tick has a clock of its own.
     """
     decided = schedule.decided_until
     return max(now, decided + timedelta(milliseconds=1)) if decided else now
 
 
 def _shown_runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
-    """The next runs; of a suspended schedule those after the suspension, or if it ended now."""
+    """The next runs. A suspended schedule's begin at its resume time, without one as if resumed."""
     if schedule.state is ScheduleState.ENDED:
         return ()
     start = max(each for each in (schedule.next_at, schedule.resume_at, now) if each)
@@ -241,14 +237,16 @@ def _shown_runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tupl
 
 
 def _is_repeat(schedule: Schedule, event: str, context: CommandContext) -> bool:
+    """Whether this request has already sent the schedule that event."""
     return any(e.cause == context.run and e.event == event for e in schedule.history)
 
 
 def _caught_up(
     schedule: Schedule, cache: ScheduleCache, context: CommandContext
 ) -> Iterator[tuple[Schedule, datetime]]:
-    """Yield the schedule with all due times decided, and the time of that; again after each
-    conflict, also with the same request sent twice. Times after it belong to the change.
+    """Yield the schedule with all times due by now decided, and that time.
+
+    Yields again, up to `_TRIES` times, while the caller's write conflicts with others.
     """
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, context.now()
@@ -268,13 +266,12 @@ def _too_busy(schedule_id: str) -> StaleState:
 
 
 def suspend(schedule_id: str, until: datetime | None, context: CommandContext) -> Schedule:
-    """Skip a schedule's times until it is resumed: by a person, or by itself at `until`. Active
-    jobs go on.
+    """Skip a schedule's times until a person resumes it, or until `until`. Active jobs continue.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is suspended already, or
-            has ended.
-        BadRequest: no reason is given, or `until` is past.
+        Forbidden, NotFound, Gone, StaleState: as for `edit`.
+        InvalidTransition: it is already suspended, or has ended.
+        BadRequest: no reason is given, or `until` is in the past.
     """
     return _apply(schedule_id, "suspend", until, context)
 
@@ -283,9 +280,8 @@ def resume(schedule_id: str, context: CommandContext) -> Schedule:
     """Resume a suspended schedule from now on.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is not suspended.
-            BadRequest: no
-            reason is given.
+        Forbidden, NotFound, Gone, StaleState: as for `edit`.
+        InvalidTransition: it is not suspended. BadRequest: no reason is given.
     """
     return _apply(schedule_id, "resume", None, context)
 
@@ -297,7 +293,7 @@ def _apply(
     if not _is_repeat(schedule, event, context):
         require_reason(context, event)
         if resume_at is not None and resume_at <= context.now():
-            raise BadRequest("until is past; leave it out, or name a time to come")
+            raise BadRequest("until is in the past; give a future time, or leave it out")
     for before, now in _caught_up(schedule, ScheduleCache(), context):
         if _is_repeat(before, event, context):
             return before
@@ -311,20 +307,19 @@ def _apply(
 
 
 def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
-    """Run a job of a schedule now, beside its own times.
+    """Run a job of a schedule now, in addition to its own times.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is active, and the
-            overlap
-            policy forbids a second one. BadRequest: no reason is given.
+        Forbidden, NotFound, Gone, StaleState: as for `edit`. BadRequest: no reason is given.
+        InvalidTransition: a job is active, and the overlap policy forbids a second one.
     """
     schedule = active_schedule(schedule_id, context.actor, "run_now")
     if not _is_repeat(schedule, "run_now", context):
         require_reason(context, "run_now")
     for before, now in _caught_up(schedule, ScheduleCache(), context):
-        for asked in before.history:
-            if (asked.cause, asked.event) == (context.run, "run_now"):
-                return _repeated_run(job_address(schedule_id, asked.at), context)
+        for entry in before.history:
+            if (entry.cause, entry.event) == (context.run, "run_now"):
+                return _repeated_run(job_address(schedule_id, entry.at), context)
         decision = plan_manual_run(before, now, context.cause)
         try:
             apply_decision(before, decision, context.executions)
@@ -335,12 +330,10 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
 
 
 def _repeated_run(address: JobAddress, context: CommandContext) -> Occurrence:
-    """The occurrence that the same request made before; its execution is started again if it
-    must.
-    """
+    """The occurrence that the first request created. Its execution is started if it is missing."""
     occurrence = occurrences.get(address)
     if occurrence is None:
-        raise Gone(f"the job asked for at {occurrence_time(address):%Y-%m-%d %H:%M} was archived")
+        raise Gone(f"the job of {occurrence_time(address):%Y-%m-%d %H:%M}Z was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
         context.executions.start_job(address, MAIN)
     return occurrence
@@ -350,23 +343,22 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
     """Delete a schedule: it has no more times. The history of its jobs stays.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is active, or it
-            is a
-            system schedule. BadRequest: no reason is given.
+        Forbidden, NotFound, Gone, StaleState: as for `edit`. BadRequest: no reason is given.
+        InvalidTransition: a job of it is active, or it is a system schedule.
     """
     schedule = schedule_or_tombstone(schedule_id, context.actor, "delete")
     if not _is_repeat(schedule, "delete", context):
         check_not_deleted(schedule)
         require_reason(context, "delete")
         if schedule.is_system:
-            raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
+            raise InvalidTransition(f"{schedule_id} is a system schedule; suspend it instead")
     cache = ScheduleCache()
     for before, now in _caught_up(schedule, cache, context):
         if _is_repeat(before, "delete", context):
             return before
         if before.active:
             raise InvalidTransition(
-                f"a job of schedule {schedule_id} is running; await or cancel it"
+                f"a job of schedule {schedule_id} is running; cancel it, or wait for its end"
             )
         try:
             before = catch_up(
@@ -385,7 +377,7 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
 
 
 def _without_queued(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
-    """The queued occurrence of a schedule without an active job, skipped for good."""
+    """The change that skips the queued occurrence; none if no occurrence is queued."""
     waiting = (
         occurrences.get(schedule.job_address(schedule.queued_for)) if schedule.queued_for else None
     )

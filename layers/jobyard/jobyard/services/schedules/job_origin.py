@@ -1,4 +1,4 @@
-"""A job's schedule: what people can do to a job of it, and why the job waits."""
+"""The schedule as the origin of a job: what people can do to the job, and why it waits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 @dataclass(frozen=True)
 class ScheduleOrigin:
-    """The schedule and the occurrence of a job; see `JobOrigin`."""
+    """The schedule and the occurrence that a job comes from; a `JobOrigin`."""
 
     schedule: Schedule
     occurrence: Occurrence
@@ -55,14 +55,14 @@ class ScheduleOrigin:
         schedule = self.schedule
         if schedule.state is ScheduleState.DELETED:
             raise InvalidTransition(
-                f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs"
+                f"schedule {schedule.schedule_id} was deleted: its jobs cannot be requeued"
             )
         overlap = schedule.policy.overlap
         may_overlap = overlap is OverlapPolicy.ALLOW and len(schedule.active) < MAX_ACTIVE_RUNS
         if schedule.active and not may_overlap:
             raise InvalidTransition(
-                f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
-                f"{overlap}"
+                f"another job of schedule {schedule.schedule_id} is active, and its overlap policy "
+                f"is {overlap}"
             )
 
     def write(self, before: JobRecord, after: JobRecord, context: CommandContext) -> JobRecord:
@@ -107,10 +107,11 @@ class ScheduleOrigin:
 
 
 def schedule_origin(address: JobAddress, actor: Actor) -> ScheduleOrigin:
-    """The schedule and the occurrence of a job, if `actor` may see jobs of schedules.
+    """The schedule and the occurrence of a job.
 
     Raises:
-        Forbidden: they may not. NotFound, Gone: there is no such job, or it is archived.
+        Forbidden: `actor` may not see jobs of schedules. NotFound: there is no such job. Gone: it
+            was archived.
     """
     authorize(actor, "schedule job", "view")
     schedule = schedules.get(address.origin_id)
@@ -124,6 +125,6 @@ def schedule_origin(address: JobAddress, actor: Actor) -> ScheduleOrigin:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
     if occurrence.verdict is not Verdict.RUN:
         skip = occurrence.skip_reason
-        reason = skip.description if skip else "it waits for another to end"
-        raise NotFound(f"there is no job {address.job_id} yet, or never will be: {reason}")
+        reason = f"was skipped: {skip.description}" if skip else "waits for another to end"
+        raise NotFound(f"job {address.job_id} has not started: it {reason}")
     return ScheduleOrigin(schedule, occurrence)

@@ -1,7 +1,6 @@
-"""The jobs of schedules: settling them, and giving them up.
+"""The jobs of schedules: settle ended jobs and fail orphaned ones.
 
-The runner runs them like any other (`occurrence_source`). Occurrence and schedule do for them what
-chunk and batch do elsewhere.
+Workers run them like any other job, see `occurrence_source`.
 """
 
 from dataclasses import replace
@@ -29,33 +28,33 @@ from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_
 from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
-_TRIES = 8  # at a schedule that others change at the same time
+_TRIES = 8  # to write a schedule that others change at the same time
 
 
 def owned_job(
     address: JobAddress, run: ExecutionRun, at: datetime
 ) -> tuple[Occurrence, JobRecord] | None:
-    """The occurrence at an address and its job, if `run` owns the job; None if it does not."""
+    """The occurrence at an address and its job; None if `run` does not own an open job there."""
     occurrence = occurrences.get(address)
     if occurrence is None or occurrence.verdict is not Verdict.RUN:
         return None
     job = jobs.get(address)
     if job is None:
         return (occurrence, new_job(address, at)) if run.name == MAIN else None
-    is_waiting = job.state in {JobState.SCHEDULED, JobState.RUNNING}
-    return (occurrence, job) if is_waiting and run.owns(job.cause) else None
+    is_open = job.state in {JobState.SCHEDULED, JobState.RUNNING}
+    return (occurrence, job) if is_open and run.owns(job.cause) else None
 
 
 def orphan_failure(job: JobRecord, job_type: str, at: datetime) -> Failure:
-    """Why an orphaned job fails: its time limit, if its last worker had that long."""
+    """Why an orphaned job fails. TIMEOUT if its last worker started a time limit ago."""
     if job.state is not JobState.RUNNING:
         return Failure.NO_WORKER
-    is_over = (at - job.at).total_seconds() >= job_type_of(job_type).time_limit
-    return Failure.TIMEOUT if is_over else Failure.WORKER_LOST
+    has_timed_out = (at - job.at).total_seconds() >= job_type_of(job_type).time_limit
+    return Failure.TIMEOUT if has_timed_out else Failure.WORKER_LOST
 
 
 def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
-    """Fail a job that its own execution could not end, if the run still owns it; whether it did."""
+    """Fail a job whose execution failed, if `run` still owns it. Returns whether it was failed."""
     owned = owned_job(address, run, at)
     if owned is None:
         return False
@@ -70,7 +69,7 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
     """Close the occurrence of a job that has ended, and start the queued job of its schedule.
 
     Raises:
-        StaleState: others changed the schedule at each of the tries; call again.
+        StaleState: others changed the schedule during each try; call again.
     """
     for _ in range(_TRIES):
         schedule = schedules.get(address.origin_id)
@@ -79,7 +78,7 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
         if occurrence is None or job is None or job.state in OPEN_JOB_STATES:
             return
         try:
-            # An occurrence that is not active any more is closed already.
+            # Occurrences that are no longer active are closed already.
             if occurrence.scheduled_for in {each.scheduled_for for each in schedule.active}:
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = write_end(schedule, occurrence, (job, job), cause, now)
@@ -97,7 +96,9 @@ def write_end(
     cause: Cause,
     now: datetime,
 ) -> Schedule:
-    """Close a job's occurrence, in one write with the `change` to the job. Returns the schedule."""
+    """Close a job's occurrence, in one write with `change`, the job before and after. Returns the
+    stored schedule.
+    """
     before, after = change
     move = SCHEDULE.move(schedule.state, "note", now, cause)
     counted = checkpoints.get(after.address.job_id)

@@ -1,4 +1,4 @@
-"""The job of an occurrence, as a worker runs it: alone in its chunk, without counts."""
+"""The job of an occurrence, as a worker runs it: a `JobSource` of one job, without counts."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules.jobs import orphan_failure, owned_job
 from jobyard.store import jobs, occurrences
 
-_CHECK_S = 2.0  # how often a step asks whether its job was cancelled
+_CHECK_S = 2.0  # between the checks of a step whether its job was cancelled
 
 
 def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "OccurrenceSource":
@@ -46,7 +46,7 @@ class OccurrenceSource:
         self.job: JobRecord | None = None
 
     def due(self) -> list[DueJob]:
-        """The job, unless its retry is still to come."""
+        """The job, unless its retry is not due yet."""
         now = self.worker.now()
         owned = owned_job(self.occurrence.address, self.run, now)
         if owned is None:
@@ -57,7 +57,7 @@ class OccurrenceSource:
         return [DueJob(self.job, is_orphaned=self.job.state is JobState.RUNNING)]
 
     def step_input(self, job: JobRecord) -> StepInput:
-        """The time the job stands for, and the parameters of its schedule."""
+        """The scheduled time of the job, and the parameters of its schedule."""
         scheduled_for = self.occurrence.scheduled_for.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return StepInput(
             batch_id="",
@@ -70,15 +70,15 @@ class OccurrenceSource:
         )
 
     def lock(self, job: JobRecord) -> str:
-        """None: the job is alone."""
+        """Returns "": no other job runs at the same time."""
         return ""
 
     def collection(self) -> Collection | None:
-        """None: a schedule's jobs belong to no collection."""
+        """Returns None: a schedule's jobs have no collection."""
         return None
 
     def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
-        """What the worker has, and nothing once the job is cancelled, replaced or run elsewhere."""
+        """The worker's `remaining`; 0 once the job is cancelled, replaced or run elsewhere."""
         checked_at, is_ours = self.worker.now(), True
 
         def left() -> float:
@@ -93,33 +93,33 @@ class OccurrenceSource:
         return left
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
-        """Its time limit, if its last worker had that long; else its worker was lost."""
+        """Why the orphaned job fails; see `schedules.jobs`."""
         return orphan_failure(job, self.occurrence.job_type, at)
 
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
-        """Write changes to the job. There is nothing to count."""
+        """Write changes to the job."""
         written = jobs.write_many(changes)
         for stored in written:
             self.job = stored
         return written
 
     def note_conflict(self) -> None:
-        """Whoever took the job away says what comes next."""
+        """Forget the job: the run that took it decides what comes next."""
         self.job = None
 
     def refresh(self) -> None:
-        """Nothing: a hold on a job type stops the schedule, not a job that runs."""
+        """Does nothing: a hold on a job type stops the schedule, not a running job."""
 
     @property
     def is_stopped(self) -> bool:
-        """Never: the job was decided on, and runs."""
+        """Returns False: a job that was decided on runs."""
         return False
 
     def finish(self, left: Iterable[DueJob]) -> None:
-        """Nothing: the schedule changes when the job is settled."""
+        """Does nothing: the schedule changes when the job is settled."""
 
     def next_step(self) -> NextStep:
-        """Again when a retry is to come, else settle."""
+        """Run the job again at its retry, else settle it."""
         job, address = self.job, self.occurrence.address
         settle = NextStep(address.origin_id, "settle", run=self.run, address=address)
         if job and job.state is JobState.SCHEDULED and job.next_at:
