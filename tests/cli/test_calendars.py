@@ -48,7 +48,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 def test_answers_and_errors_are_shown_as_text(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(asked, document, problem(409, "calendar holidays is named by a schedule"))
+    api.answers(asked, document, problem(409, "schedules use calendar holidays: s1"))
 
     shown, refused = run("calendar", *words), run("calendar", *words)
 

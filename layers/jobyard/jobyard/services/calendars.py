@@ -1,4 +1,4 @@
-"""Calendars: put and deleted, with the reason in their history."""
+"""Put and delete calendars. Their history has the actor and the reason of each change."""
 
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
@@ -6,17 +6,17 @@ from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import calendars, schedules
 
-_MAX_NAMED = 3  # schedules that a refusal to delete names
+_MAX_NAMED = 3  # schedules named in a refusal to delete
 
 
 def put(calendar: Calendar, seen: int | None, context: CommandContext) -> StoredCalendar:
-    """Set the content of a calendar for all schedules that name it. `seen` is the version it
-    replaces, 0 for none; None replaces any version.
+    """Set the content of a calendar for all schedules that name it.
+
+    `seen` is the version to replace, 0 if there is none; None replaces any version.
 
     Raises:
-        Forbidden: the actor may not. BadRequest: no reason is given. StaleState: the stored
-            version is
-            not `seen`, or somebody else wrote it at the same time.
+        Forbidden: the actor may not change calendars. BadRequest: no reason is given.
+        StaleState: the stored version is not `seen`, or someone else wrote it at the same time.
     """
     authorize(context.actor, "calendar", "put")
     stored = calendars.find_any(calendar.name)
@@ -33,8 +33,8 @@ def put(calendar: Calendar, seen: int | None, context: CommandContext) -> Stored
 def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalendar:
     """Delete a calendar that no schedule names; `seen` as for `put`.
 
-    All schedules are read for that. A schedule made at the same moment is not seen; it then names a
-    calendar that is gone, and runs as if it named none.
+    All schedules are read for this. A schedule created at the same moment may be missed: it then
+    names a deleted calendar, and runs as if it named none.
 
     Raises:
         Forbidden, BadRequest, StaleState: as for `put`. NotFound: there is no such calendar.
@@ -50,12 +50,11 @@ def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalend
         raise NotFound(f"there is no calendar {name!r}; it was deleted")
     require_reason(context, "a calendar's change")
     _check_seen(name, stored, seen)
-    naming = [schedule.schedule_id for schedule in schedules.with_calendar(name)]
-    if naming:
-        more = f" and {len(naming) - _MAX_NAMED} more" if len(naming) > _MAX_NAMED else ""
-        raise InvalidTransition(
-            f"calendar {name} is named by {', '.join(naming[:_MAX_NAMED])}{more}"
-        )
+    users = [schedule.schedule_id for schedule in schedules.with_calendar(name)]
+    if users:
+        more = f" and {len(users) - _MAX_NAMED} more" if len(users) > _MAX_NAMED else ""
+        named = ", ".join(users[:_MAX_NAMED])
+        raise InvalidTransition(f"schedules use calendar {name}: {named}{more}")
     after = stored.changed(stored.calendar, _change("delete", context))
     calendars.put(after)
     return after
@@ -67,7 +66,7 @@ def _change(event: str, context: CommandContext) -> CalendarChange:
 
 
 def _check_seen(name: str, stored: StoredCalendar | None, seen: int | None) -> None:
-    there = stored.version if stored and not stored.is_deleted else 0
-    if seen is not None and seen != there:
-        reason = f"of version {there}, not {seen}" if there else "not there any more"
-        raise StaleState(f"calendar {name} is {reason}; read it again")
+    current = stored.version if stored and not stored.is_deleted else 0
+    if seen is not None and seen != current:
+        reason = f"has version {current}, not {seen}" if current else "does not exist any more"
+        raise StaleState(f"calendar {name} {reason}; read it again")

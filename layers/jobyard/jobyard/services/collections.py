@@ -1,5 +1,5 @@
-"""Collections: made by admins, changed by their owners and by admins. Every change is one
-conditional write, with its actor and reason.
+"""Create collections, change them and their rights. Every change is one conditional write, with
+its actor and reason.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from jobyard.store import collections
 
 @dataclass(frozen=True)
 class PoolUser:
-    """A person of the user pool, found by name. The id decides; the name is shown."""
+    """A person in the user pool. `sub` is the id and decides; `name` is for display."""
 
     sub: str
     name: str
@@ -40,33 +40,32 @@ class CollectionEdit:
                 found[name] = value
         return found
 
-    def words(self) -> str:
-        """The changes in reason, for the history."""
-        said = []
+    def description(self) -> str:
+        """The changes as text, for the history."""
+        parts = []
         if self.owner is not None:
-            said.append(f"owner {self.owner.name}")
+            parts.append(f"owner {self.owner.name}")
         if self.naans is not None:
-            said.append(f"NAANs {', '.join(self.naans) or 'none'}")
+            parts.append(f"NAANs {', '.join(self.naans) or 'none'}")
         if self.notify is not None:
-            said.append(f"tells {', '.join(self.notify) or 'nobody by itself'}")
+            parts.append(f"notifies {', '.join(self.notify) or 'nobody'}")
         if self.accepts_drops is not None:
-            said.append(
-                "takes dropped manifests" if self.accepts_drops else "takes no dropped manifests"
-            )
-        return "; ".join(said)
+            verb = "accepts" if self.accepts_drops else "refuses"
+            parts.append(f"{verb} dropped manifests")
+        return "; ".join(parts)
 
 
 def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collection:
-    """The collection, if `actor` may change it by `event`.
+    """The collection.
 
     Raises:
-        NotFound: there is none, or the actor may not know of it. Forbidden: they may not change
-            it.
+        NotFound: there is none, or the actor may not see it. Forbidden: they may not send it
+            `event`.
     """
     found = visible_collection(name, actor)
     relations = found.relations(actor.depositor)
-    owner = f"ask its owner, {found.owner}, or an admin"
-    authorize(actor, "collection", event, relations=relations, instead=owner)
+    instead = f"ask its owner, {found.owner}, or an admin"
+    authorize(actor, "collection", event, relations=relations, instead=instead)
     return found
 
 
@@ -77,13 +76,13 @@ def create(
     groups: Iterable[str],
     context: CommandContext,
 ) -> Collection:
-    """Make a collection. Its owner is the actor, unless `edit` names another.
+    """Create a collection. Its owner is the actor, unless `edit` names another person.
 
-    The same request sent again returns the collection it made.
+    A repeated request returns the collection that the first one created.
 
     Raises:
-        Forbidden: the actor may not make collections. BadRequest: it would hold too much.
-        InvalidTransition: there is one of that name.
+        Forbidden: the actor may not create collections. BadRequest: a list has too many entries.
+        InvalidTransition: the name is taken.
     """
     authorize(context.actor, "collection", "create")
     owner = edit.owner or PoolUser(context.actor.sub, context.actor.name)
@@ -92,38 +91,37 @@ def create(
         "people": {each.sub: each.name for each in people},
         "groups": frozenset(groups),
     }
-    given = CollectionEdit(
+    fields = CollectionEdit(
         edit.owner, edit.naans or None, edit.notify or None, edit.accepts_drops or None
-    ).words()
+    ).description()
     who = _who(rights["people"].values(), rights["groups"])
-    what = "; ".join(filter(None, (given, who and f"allows {who}")))
-    made = before.changed(_change("create", what, context), **edit.changes(), **rights)
+    what = "; ".join(filter(None, (fields, who and f"allows {who}")))
+    created = before.changed(_change("create", what, context), **edit.changes(), **rights)
     try:
-        collections.put(made)
+        collections.put(created)
     except StaleState:
         stored = collections.find(name)
         if stored is not None and _is_repeat(stored, "create", context):
             return stored
-        raise InvalidTransition(f"there is a collection {name!r} already") from None
-    return made
+        raise InvalidTransition(f"collection {name!r} already exists") from None
+    return created
 
 
 def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collection:
-    """Change a collection, but not who may deposit into it.
+    """Change the fields of a collection. Who may deposit into it is changed by `allow` and `deny`.
 
     Raises:
-        NotFound: there is none, or the actor may not know of it. Forbidden: they may not change
-            it, or
-            not add a NAAN. BadRequest: no reason is given, or it would hold too much.
-                StaleState:
-            somebody else changed it at the same time.
+        NotFound: there is none, or the actor may not see it.
+        Forbidden: they may not change it, or not add a NAAN.
+        BadRequest: no reason is given, or a list has too many entries.
+        StaleState: someone else changed it at the same time.
     """
     before = editable_collection(name, context.actor)
-    more = sorted(set(wanted.naans or ()) - set(before.naans))
-    if more:
-        ask = f"ask one of them to add NAAN {', '.join(more)}"
-        authorize(context.actor, "collection", "add_naan", instead=ask)
-    return _changed(before, "edit", wanted.words(), wanted.changes(), context)
+    new_naans = sorted(set(wanted.naans or ()) - set(before.naans))
+    if new_naans:
+        instead = f"ask one of them to add NAAN {', '.join(new_naans)}"
+        authorize(context.actor, "collection", "add_naan", instead=instead)
+    return _changed(before, "edit", wanted.description(), wanted.changes(), context)
 
 
 def allow(
@@ -135,51 +133,52 @@ def allow(
         NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
     """
     before = editable_collection(name, context.actor, "allow")
-    added, named = {each.sub: each.name for each in people}, frozenset(groups)
-    changes = {"people": {**before.people, **added}, "groups": before.groups | named}
-    return _changed(before, "allow", _who(added.values(), named), changes, context)
+    added, added_groups = {each.sub: each.name for each in people}, frozenset(groups)
+    changes = {"people": {**before.people, **added}, "groups": before.groups | added_groups}
+    return _changed(before, "allow", _who(added.values(), added_groups), changes, context)
 
 
 def deny(
     name: str, people: Iterable[str], groups: Iterable[str], context: CommandContext
 ) -> Collection:
-    """Take the right to deposit from people and groups. People are named by id, or by the shown
-    name. Owner and admins keep their right.
+    """Take the right to deposit from people and groups. People are named by id or by name. The
+    owner and admins keep their right.
 
     Running jobs stop before their next write; submitted batches fail.
 
     Raises:
-        NotFound, Forbidden, BadRequest, StaleState: as for `edit`. InvalidTransition: one of
-            them has
-            no such right.
+        NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
+        InvalidTransition: one of them has no such right.
     """
     before = editable_collection(name, context.actor, "deny")
     if _is_repeat(before, "deny", context):
         return before
-    gone: dict[str, str] = {}
-    for actor in people:
+    denied: dict[str, str] = {}
+    for person in people:
         found = {
             sub: shown
             for sub, shown in before.people.items()
-            if sub == actor.lower() or shown.casefold() == actor.casefold()
+            if sub == person.lower() or shown.casefold() == person.casefold()
         }
         if not found:
-            raise InvalidTransition(f"{actor} is none of the people who may deposit into {name}")
-        gone |= found
-    named = frozenset(groups)
-    if named - before.groups:
-        reason = ", ".join(sorted(named - before.groups))
-        raise InvalidTransition(f"{reason} is none of the groups that may deposit into {name}")
-    left = {sub: shown for sub, shown in before.people.items() if sub not in gone}
-    changes = {"people": left, "groups": before.groups - named}
-    return _changed(before, "deny", _who(gone.values(), named), changes, context)
+            raise InvalidTransition(f"{person} has no right to deposit into {name}")
+        denied |= found
+    denied_groups = frozenset(groups)
+    if unknown := denied_groups - before.groups:
+        listed = ", ".join(sorted(unknown))
+        raise InvalidTransition(f"group {listed} has no right to deposit into {name}")
+    left = {sub: shown for sub, shown in before.people.items() if sub not in denied}
+    changes = {"people": left, "groups": before.groups - denied_groups}
+    return _changed(before, "deny", _who(denied.values(), denied_groups), changes, context)
 
 
 def _who(people: Iterable[str], groups: Iterable[str]) -> str:
+    """People and groups as text, for the history."""
     return ", ".join([*people, *(f"group {each}" for each in sorted(groups))])
 
 
 def _is_repeat(found: Collection, event: str, context: CommandContext) -> bool:
+    """Whether this request has already sent the collection that event."""
     return any(each.cause == context.run and each.event == event for each in found.changes)
 
 

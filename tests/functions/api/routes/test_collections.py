@@ -143,7 +143,7 @@ def test_somebody_is_denied_by_id_too_and_who_has_no_right_is_told(api: Api) -> 
     right = api.post("/collections/atlas/deny", {**WHY, "people": [sub_of("depositor")]})
 
     assert (wrong.status, wrong.kind) == (409, "invalid-transition")
-    assert wrong.json["detail"] == "operator is none of the people who may deposit into atlas"
+    assert wrong.json["detail"] == "operator has no right to deposit into atlas"
     assert right.json["people"] == []
 
 
@@ -176,7 +176,7 @@ def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
 
     assert (edited.json["naans"], edited.json["accepts_drops"]) == (["13030"], True)
     assert edited.json["may_edit"] is True
-    assert edited.json["history"][-1]["changes"] == "NAANs 13030; takes dropped manifests"
+    assert edited.json["history"][-1]["changes"] == "NAANs 13030; accepts dropped manifests"
     assert allowed.status == 200
     assert submitted(api).status == submitted(api, **as_owner).status == 201
     assert (foreign.status, foreign.kind) == (403, "forbidden")
