@@ -55,7 +55,7 @@ def test_answers_and_errors_are_shown_as_text(
     assert shown.exit_code == 0
     assert "holidays" in shown.stdout
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert "named by a schedule" in refused.stderr
+    assert "schedules use calendar" in refused.stderr
 
 
 def test_a_calendar_is_shown_as_text(run: Run, api: FakeApi) -> None:
