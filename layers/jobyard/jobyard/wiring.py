@@ -1,4 +1,7 @@
-"""Environment in, settings out, store bound. The only place that knows a variable's name."""
+"""Settings from the environment, and the store bound to its tables.
+
+No other module reads the environment.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,33 +12,19 @@ from botocore.config import Config
 from jobyard.services.settings import Settings
 from jobyard.store import tables
 
-# How often a client asks AWS, and how long it waits for an answer, in seconds.
+# Retries and timeouts (in seconds) of all clients.
 CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=30
 )
-# Parameters are checked by their types and, in tests, by clients that validate them.
+# mypy checks the parameters, and so do the clients of tests, so S3's need not.
 S3_CLIENT_CONFIG = CLIENT_CONFIG.merge(Config(signature_version="s3v4", parameter_validation=False))
 
-# botocore builds its own name anew for each request, a sixth of the request's CPU time.
+# Without it, botocore builds its user agent for each request: a sixth of the request's CPU time.
 USER_AGENT = f"Jobyard Botocore/{botocore.__version__}"
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _comma_separated(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _foreign(sources: tuple[str, ...], own: set[str]) -> tuple[str, ...]:
-    for source in sources:
-        if source.split("/")[0] in own:
-            raise ValueError(f"payloads may not come from our own bucket: {source}")
-    return sources
-
-
-def _not_ours(listed: tuple[str, ...], own: set[str]) -> tuple[str, ...]:
-    for table in listed:
-        if table in own:
-            raise ValueError(f"sweeps may not change our own table: {table}")
-    return listed
 
 
 def wire(env: Mapping[str, str]) -> Settings:
@@ -43,11 +32,19 @@ def wire(env: Mapping[str, str]) -> Settings:
 
     Raises:
         KeyError: a required variable is missing; the function must not start.
-        ValueError: a bucket of our own is listed as a source of payloads, or a table of our own
-            as one that sweeps may change.
+        ValueError: an own bucket is listed as a source of payloads, or an own table as one that
+            sweeps may change.
     """
     buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
+    s3_sources = _comma_separated(env["JOBYARD_S3_SOURCES"])
+    for source in s3_sources:
+        if source.split("/")[0] in buckets:
+            raise ValueError(f"payloads may not come from our own bucket: {source}")
     names = {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS}
+    sweep_tables = _comma_separated(env["JOBYARD_SWEEP_TABLES"])
+    for table in sweep_tables:
+        if table in names.values():
+            raise ValueError(f"sweeps may not change our own table: {table}")
     tables.bind(names, region=env["AWS_REGION"])
     session().set_default_client_config(CLIENT_CONFIG.merge(Config(user_agent=USER_AGENT)))
     return Settings(
@@ -64,28 +61,28 @@ def wire(env: Mapping[str, str]) -> Settings:
         mail_configuration_set=env["JOBYARD_MAIL_CONFIGURATION_SET"],
         instance=env["JOBYARD_INSTANCE"],
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),
-        allowed_hosts=frozenset(_listed(env["JOBYARD_ALLOWED_HOSTS"])),
-        s3_sources=_foreign(_listed(env["JOBYARD_S3_SOURCES"]), buckets),
-        sweep_tables=_not_ours(_listed(env["JOBYARD_SWEEP_TABLES"]), {*names.values()}),
+        allowed_hosts=frozenset(_comma_separated(env["JOBYARD_ALLOWED_HOSTS"])),
+        s3_sources=s3_sources,
+        sweep_tables=sweep_tables,
         user_pool=env["JOBYARD_USER_POOL"],
         requests_table=env["JOBYARD_REQUESTS_TABLE"],
     )
 
 
 def session() -> Any:
-    """The botocore session that the store's client came from; `wire` comes first.
+    """The botocore session of the store's client; call `wire` first.
 
-    Clients made of it share its credentials and what it has read of AWS. A session of boto3's
-    brings its own, and 70 ms more to every cold start.
+    Its clients share its credentials and its loaded service models. A boto3 session would load its
+    own: 70 ms more at each cold start.
     """
     return tables.connection().session
 
 
 def put_without_expect(s3: Any) -> Any:
-    """Have the S3 client `s3` send objects at once, and return it.
+    """Have the client `s3` send objects without "Expect: 100-continue". Returns the client.
 
-    botocore sends "Expect: 100-continue" with each PutObject and waits for the answer: a round trip
-    more, which a small object is not worth. Parts of large objects are sent as before.
+    botocore sends this header with each PutObject and waits for an answer first: one more round
+    trip, which does not pay off for small objects. Parts of large objects keep the header.
     """
     s3.meta.events.register("request-created.s3.PutObject", _without_expect)
     return s3
