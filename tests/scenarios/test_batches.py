@@ -26,7 +26,7 @@ from jobyard.services.jobs.attempt import WAITS, AttemptResult, ended, started
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import jobs as job_queries
-from jobyard.services.queries import reports as report_queries
+from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.recovery import reconcile
 from jobyard.services.runs import ExecutionRun
@@ -277,7 +277,7 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(
     )
     harness.machines.run_all()
 
-    view = report_queries.operation(batch_id, operation.operation_id, harness.query_context())
+    view = operation_queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert operation.matched == 2
     assert view.operation.state == "done"
     assert view.counts == {"succeeded": 2}

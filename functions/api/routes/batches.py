@@ -27,6 +27,8 @@ from jobyard.domain.errors import (
 )
 from jobyard.services.batches import commands, operations, submissions
 from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import findings as finding_queries
+from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.settings import MANIFEST_BYTES
 
@@ -175,7 +177,7 @@ def get_retry(
 ) -> schemas.Operation:
     request = current_request(router)
     pages = request.pages("outcomes", batch_id, operation_id)
-    view = report_queries.operation(
+    view = operation_queries.operation(
         batch_id,
         operation_id,
         request.query_context(),
@@ -211,7 +213,7 @@ def list_reports(batch_id: BatchId) -> schemas.ReportList:
 def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> schemas.FindingList:
     request = current_request(router)
     pages = request.pages("findings", batch_id)
-    found, following = report_queries.list_findings(
+    found, following = finding_queries.list_findings(
         batch_id, request.query_context(), after=pages.start(cursor, 0), limit=limit
     )
     items = [schemas.Finding.model_validate(each) for each in found]

@@ -42,6 +42,7 @@ from jobyard.domain.urls import text_without_secrets
 from jobyard.services.batches import submissions
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 
 Profile = StrEnum("Profile", {name: name for name in PROFILES})  # type: ignore[misc]
@@ -352,7 +353,7 @@ class Operation(Schema):
 
     @classmethod
     def of(
-        cls, view: report_queries.OperationView, next_cursor: str | None, request: RequestContext
+        cls, view: operation_queries.OperationView, next_cursor: str | None, request: RequestContext
     ) -> "Operation":
         """An operation with a page of outcomes."""
         operation = view.operation
@@ -401,7 +402,7 @@ class ReportFiles(Schema):
         """Links to the files that the report has."""
         linked = {
             name: report_queries.link_to(report, name, context) if name in report.files else None
-            for name in report_queries.LINKED
+            for name in report_queries.LINKED_FILES
         }
         return cls(
             jobs_csv=linked["jobs.csv"],

@@ -12,7 +12,7 @@ from jobyard.domain.manifests.findings import MAX_FINDINGS, Check, Finding
 from jobyard.services.batches import open
 from jobyard.services.batches.open import Findings, OpenContext, open_object
 from jobyard.services.batches.uploads import PART_BYTES
-from jobyard.services.queries.reports import list_findings
+from jobyard.services.queries.findings import list_findings
 from jobyard.store import reports
 from tests.call_interceptor import CallInterceptor
 from tests.harness import Clients, Harness, Payloads, single_files, source_of

@@ -17,7 +17,7 @@ from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches
 from jobyard.services.queries import batches as batch_queries
-from jobyard.services.queries import reports as report_queries
+from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.settings import UPLOAD_TIME
 from jobyard.store import jobs
@@ -199,7 +199,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     harness.machines.run_all()
 
     assert (meant.total, meant.refused) == (operation.matched, operation.not_retryable) == (3, 1)
-    view = report_queries.operation(batch_id, operation.operation_id, harness.query_context())
+    view = operation_queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert view.operation.not_retryable == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()

@@ -1,0 +1,33 @@
+"""The findings of a batch's manifest."""
+
+import json
+from typing import Any
+
+from jobyard.domain.manifests.findings import without_zeros
+from jobyard.services.access import visible_batch
+from jobyard.services.batches import rows
+from jobyard.services.context import QueryContext
+
+
+def list_findings(
+    batch_id: str, context: QueryContext, *, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Up to `limit` findings of a batch's manifest, and where the next ones begin; None at the end.
+
+    `after` is such a position: a byte of their file, so that no page reads those before it.
+    """
+    found = visible_batch(batch_id, context.actor, context.now)
+    if not found.findings:
+        return [], None
+    answer = context.s3.get_object(
+        Bucket=context.settings.work_bucket,
+        Key=rows.findings_key(batch_id),
+        Range=f"bytes={after}-",
+    )
+    shown: list[dict[str, Any]] = []
+    for line in answer["Body"].iter_lines(keepends=True):
+        if len(shown) == limit:
+            return shown, after
+        shown.append(without_zeros(json.loads(line)))
+        after += len(line)
+    return shown, None
