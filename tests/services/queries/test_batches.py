@@ -87,7 +87,7 @@ def test_a_list_tells_a_repaired_batch_from_a_broken_one(
     assert shown[repaired].batch.state == shown[broken].batch.state == "failed"
     assert shown[broken].why == "3 failed jobs for a person to requeue or delete"
     assert shown[repaired].why == (
-        "repaired: no job of it is failed any more; update-reporting tells that"
+        "repaired: no failed jobs are left; update-reporting reports this"
     )
 
 

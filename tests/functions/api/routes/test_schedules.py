@@ -408,8 +408,8 @@ def test_a_schedule_whose_calendar_refuses_all_says_so(api: Api) -> None:
 
     shown = api.get(path(schedule)).json
     assert shown["next_run_at"] is None
-    assert shown["waiting_reason"] == "calendar shut lets it run at none of its next 10,000 times"
-    assert "calendar gone is gone" in api.get(path(orphan)).json["waiting_reason"]
+    assert shown["waiting_reason"] == "calendar shut excludes all of its next 10,000 times"
+    assert "calendar gone does not exist any more" in api.get(path(orphan)).json["waiting_reason"]
 
 
 def test_a_schedule_whose_last_times_the_clocks_leave_out_says_so(api: Api) -> None:
@@ -419,7 +419,7 @@ def test_a_schedule_whose_last_times_the_clocks_leave_out_says_so(api: Api) -> N
     shown = api.get(path(schedule)).json
 
     assert shown["next_run_at"] is None
-    assert shown["waiting_reason"] == "the clocks go forward over all times it has left"
+    assert shown["waiting_reason"] == "all its remaining times are skipped by clock changes"
 
 
 def test_a_schedule_whose_time_has_come_says_what_it_waits_for(api: Api) -> None:
@@ -592,7 +592,7 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     assert "location" not in asked.headers
     assert (asked.json["verdict"], asked.json["label"]) == ("wait", "Waiting")
     assert (asked.json["job_id"], asked.json["state"]) == ("", None)
-    assert "waits for the one before it" in api.get(path(schedule)).json["waiting_reason"]
+    assert "waits for the previous one" in api.get(path(schedule)).json["waiting_reason"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
     assert refused.json["detail"].endswith("and another one is waiting for its end")

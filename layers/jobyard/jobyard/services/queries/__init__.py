@@ -1,1 +1,1 @@
-"""Queries. They lay records over rows: a row without a record is a scheduled job."""
+"""Queries: what lists and details show."""

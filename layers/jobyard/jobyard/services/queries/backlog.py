@@ -7,13 +7,14 @@ from itertools import islice
 from jobyard.domain.batches.batch import OPEN_BATCH_STATES, BatchState
 from jobyard.store import batches
 
-MAX_COUNTED_BATCHES = 1000  # open batches of each state; more count as this many
+MAX_COUNTED_BATCHES = 1000  # per state; more count as this many
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many batches are open, counted up to a bound; the age in seconds of the oldest, and of
-    the oldest unopened one.
+    """How many batches are open, counted up to `MAX_COUNTED_BATCHES` per state.
+
+    `oldest_s` is the age of the oldest in seconds, `queue_age_s` that of the oldest pending one.
     """
 
     open_batches: int
@@ -22,7 +23,7 @@ class Backlog:
 
 
 def backlog(now: datetime) -> Backlog:
-    """The backlog by the index, which gives the oldest of each state first."""
+    """The backlog. The index returns the oldest batches of each state first."""
     found = [
         each
         for state in sorted(OPEN_BATCH_STATES)

@@ -16,14 +16,18 @@ from jobyard.services.context import Actor, QueryContext
 from jobyard.store import batches, chunks
 from jobyard.store.batches import BatchPage
 
+MAX_COUNTED_CHUNKS = 10_000  # chunks whose counts a page of batches reads
+MAX_SCANNED_BATCHES = 2_000  # batches a page reads for those that pass a second filter
+_MAY_BE_HELD = frozenset({BatchState.PROCESSING, BatchState.UPDATE_REPORTING})
+
 
 @dataclass(frozen=True)
 class BatchView:
-    """A batch with its counts. `why` and `until` say what it waits for, "" and None otherwise.
+    """A batch with its counts of jobs by state. `why` and `until` say what it waits for, and until
+    when; "" and None if it waits for nothing.
 
-    `failure_groups` are (code, description, count, how many of them cannot be requeued), the
-    largest first; None where they were not counted. `actions` are the events that the actor may
-    send.
+    `failure_groups` are (code, description, count, how many of them cannot be requeued), largest
+    first; None if they were not counted. `actions` are the events that the actor may send.
     """
 
     batch: Batch
@@ -39,7 +43,7 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
     """One batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or the actor may not know of it.
+        NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     records = list(chunks.of_batch(batch_id)) if found.entries else []
@@ -47,12 +51,13 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
 
 
 def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContext) -> BatchView:
+    """A batch with the counts and failures of its chunks."""
     failures = sum_counts(record.failures for record in records)
-    final = sum_counts(record.not_retryable for record in records)
+    not_retryable = sum_counts(record.not_retryable for record in records)
     view = _batch_view(found, counts_of(found, records), records, context)
     largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
-        (code, Failure(code).description, number, final.get(code, 0))
+        (code, Failure(code).description, number, not_retryable.get(code, 0))
         for code, number in largest_first
     )
     return replace(view, failure_groups=groups)
@@ -61,8 +66,8 @@ def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContex
 def _batch_view(
     found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
 ) -> BatchView:
-    """A batch with the given counts. Counts that are not from its chunks know no failures."""
-    why, until = _why_batch(found, counts, records, context)
+    """A batch with the given counts. Its failures stay uncounted."""
+    why, until = _why(found, counts, records, context)
     return BatchView(
         batch=found,
         label=BATCH.state(found.state).labels["deposit"],
@@ -75,9 +80,7 @@ def _batch_view(
 
 
 def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
-    """The events that the actor may send to a batch. Without jobs there is nothing to compare, so
-    no update of its report.
-    """
+    """The events that the actor may send to a batch. A report without jobs cannot be updated."""
     actions = BATCH.actions(found.state, actor.roles)
     return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
 
@@ -85,17 +88,20 @@ def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
 def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
     """How many of a batch's jobs are in each state, for every state, and the total."""
     recorded = sum_counts(record.counts for record in records)
-    rest = found.entries - sum(recorded.values())
-    cancelled = found.is_cancelled
-    unrecorded_are = JobState.CANCELLED if cancelled else JobState.SCHEDULED
     counts = {state.value: recorded.get(state.value, 0) for state in JobState}
-    counts[unrecorded_are] += rest
+    counts[unrecorded_state(found)] += found.entries - sum(recorded.values())
     return counts | {"total": found.entries}
 
 
-def _why_batch(
+def unrecorded_state(found: Batch) -> JobState:
+    """The state of a batch's jobs that have no record."""
+    return JobState.CANCELLED if found.is_cancelled else JobState.SCHEDULED
+
+
+def _why(
     found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
 ) -> tuple[str, datetime | None]:
+    """What a batch waits for, and until when; "" and None if it waits for nothing."""
     state = found.state
     if state is BatchState.PENDING and found.source is None:
         return "waits for its manifest to arrive and be opened", found.upload_until
@@ -103,16 +109,14 @@ def _why_batch(
         return "waits for the machine to open it", None
     if state is BatchState.HELD:
         return held_by(found, context)
-    waiting = _open_words(counts)
-    retries = [
-        passage.next_at for record in records for passage in record.runs.values() if passage.next_at
-    ]
+    waiting = _open_jobs(counts)
+    retries = [run.next_at for record in records for run in record.runs.values() if run.next_at]
     next_retry = min(retries, default=None)
     if state is BatchState.PROCESSING and not found.entries:
         return "its manifest is being read", None
-    if state in _MAY_BE_HELD and counts["held"] and not _moves(counts):
-        stop = hold_on(found, context)
-        return (f"{waiting}; {stop.description()}", stop.until) if stop else (waiting, None)
+    if state in _MAY_BE_HELD and counts["held"] and not _has_unheld_jobs(counts):
+        hold = hold_on(found, context)
+        return (f"{waiting}; {hold.description()}", hold.until) if hold else (waiting, None)
     if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
         return waiting or "its last jobs are being counted", next_retry
     if state is BatchState.REPORTING:
@@ -123,42 +127,36 @@ def _why_batch(
 def _why_failed(found: Batch, counts: Mapping[str, int], records: list[ChunkRecord]) -> str:
     number = counts["failed"]
     failed = f"{number} failed job{'s' * (number != 1)}"
-    final = sum(sum(record.not_retryable.values()) for record in records)
-    if number and final == number:
+    not_retryable = sum(sum(record.not_retryable.values()) for record in records)
+    if number and not_retryable == number:
         return f"{failed} for the depositor to submit again, or a person to delete"
     if number:
         return f"{failed} for a person to requeue or delete"
     if not found.entries:
         return ""
-    waiting = _open_words(counts)
-    return waiting or "repaired: no job of it is failed any more; update-reporting tells that"
+    return _open_jobs(counts) or "repaired: no failed jobs are left; update-reporting reports this"
 
 
-_MAY_BE_HELD = frozenset({BatchState.PROCESSING, BatchState.UPDATE_REPORTING})
-
-
-def _moves(counts: Mapping[str, int]) -> bool:
+def _has_unheld_jobs(counts: Mapping[str, int]) -> bool:
+    """Whether any open job is not held."""
     return any(counts[state] for state in ("running", "scheduled", "paused"))
 
 
-def _open_words(counts: Mapping[str, int]) -> str:
-    named = (
+def _open_jobs(counts: Mapping[str, int]) -> str:
+    """The open jobs as text, by state; "" for none."""
+    descriptions = (
         ("running", "running"),
         ("scheduled", "waiting for their turn or a retry"),
         ("held", "held"),
         ("paused", "paused"),
     )
-    parts = [f"{counts[state]} {words}" for state, words in named if counts[state]]
+    parts = [f"{counts[state]} {text}" for state, text in descriptions if counts[state]]
     return f"waits for its jobs: {', '.join(parts)}" if parts else ""
-
-
-MAX_COUNTED_CHUNKS = 10_000  # chunks whose counts a page of batches reads; the next page goes on
-MAX_SCANNED_BATCHES = 2_000  # batches a page looks at for those that a second filter lets through
 
 
 @dataclass(frozen=True)
 class BatchList:
-    """A page of batches, newest first, and where the next page begins; None at the end."""
+    """A page of batches, newest first, and where the next page begins; None after the last."""
 
     items: tuple[BatchView, ...]
     after: Mapping[str, str] | None
@@ -167,8 +165,10 @@ class BatchList:
 def list_batches(
     context: QueryContext, *, state: str, collection: str, after: Mapping[str, str], limit: int
 ) -> BatchList:
-    """A page of batches. One filter has an index; a second one is applied to what that returns, so
-    such a page may read more than it shows.
+    """A page of batches: all that the actor may see, by `state` and `collection`, "" for any.
+
+    One filter has an index, and a second one is applied to its results. So such a page may read
+    more batches than it shows, up to `MAX_SCANNED_BATCHES`.
 
     Raises:
         Forbidden: the actor may see no batch at all.
@@ -176,8 +176,18 @@ def list_batches(
     wanted = BATCH.state(state).name if state else ""
     actor = context.actor
     authorize(actor, "batch", "list")
-    everybodys = is_allowed("batch", "view", actor.roles)
-    if not everybodys:
+    sees_all = is_allowed("batch", "view", actor.roles)
+
+    def is_shown(each: Batch) -> bool:
+        # Batches from before there were ids are indexed by name, and a name may look like an id.
+        return (
+            (sees_all or each.is_submitted_by(actor.sub))
+            and (not wanted or each.state == wanted)
+            and (not collection or each.collection == collection)
+            and not each.has_expired(context.now)
+        )
+
+    if not sees_all:
         pages = _pages(batches.of_submitter, actor.sub, after.get("before", ""), limit)
     elif collection:
         pages = _pages(batches.of_collection, collection, after.get("before", ""), limit)
@@ -186,31 +196,24 @@ def list_batches(
     else:
         return _by_month(context, after, limit)
     found: list[Batch] = []
-    place, scanned = "", 0
+    before, scanned = "", 0
     for page in pages:
-        for each in page.items:
-            # A batch older than ids lies under its submitter's name, which may look like an id.
-            mine = everybodys or each.is_submitted_by(actor.sub)
-            right = (
-                mine
-                and (not wanted or each.state == wanted)
-                and (not collection or each.collection == collection)
-            )
-            if right and not each.has_expired(context.now):
-                found.append(each)
-        place = page.after
+        found += filter(is_shown, page.items)
+        before = page.after
         scanned += len(page.items)
         if len(found) >= limit or scanned >= MAX_SCANNED_BATCHES:
             break
     views = _views(found[:limit], context)
     if len(found) > len(views):
-        place = batches.page_key(views[-1].batch)
-    return BatchList(views, {"before": place} if place else None)
+        before = batches.page_key(views[-1].batch)
+    return BatchList(views, {"before": before} if before else None)
 
 
-def _pages(of: Callable[..., BatchPage], key: str, before: str, limit: int) -> Iterator[BatchPage]:
+def _pages(
+    read: Callable[..., BatchPage], key: str, before: str, limit: int
+) -> Iterator[BatchPage]:
     while True:
-        page = of(key, limit=limit, before=before)
+        page = read(key, limit=limit, before=before)
         yield page
         before = page.after
         if not before:
@@ -230,13 +233,13 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
         found += [each for each in page.items if not each.has_expired(context.now)]
         before = page.after
         month = month if before else _month_before(month)
-    more = bool(first) and month >= first
-    place = {"month": month, "before": before} if more else None
+    has_more = bool(first) and month >= first
+    following = {"month": month, "before": before} if has_more else None
     views = _views(found, context)
     if len(found) > len(views):
         last = batches.page_key(views[-1].batch)
-        place = {"month": last[:7], "before": last}
-    return BatchList(views, place)
+        following = {"month": last[:7], "before": last}
+    return BatchList(views, following)
 
 
 def _month_before(month: str) -> str:
@@ -245,9 +248,10 @@ def _month_before(month: str) -> str:
 
 
 def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
-    """The first of `found` as a list shows them: at least one, `MAX_COUNTED_CHUNKS` chunks in all.
+    """The first of `found` as a list shows them: at least one, and up to `MAX_COUNTED_CHUNKS`
+    chunks in all.
 
-    A batch in a terminal state has the counts of its last report. Others are counted, because a
+    A batch in a terminal state shows the counts of its last report. Others are counted, because a
     failed one may have been repaired since.
     """
     views: list[BatchView] = []

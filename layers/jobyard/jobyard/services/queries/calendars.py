@@ -21,7 +21,7 @@ def calendar(name: str, context: QueryContext) -> StoredCalendar:
     """One calendar.
 
     Raises:
-        Forbidden: the actor may not see calendars. NotFound: there is none.
+        Forbidden: the actor may not see calendars. NotFound: there is no such calendar.
     """
     authorize(context.actor, "calendar", "view")
     found = calendars.find(name)

@@ -9,13 +9,13 @@ from jobyard.services.context import QueryContext
 from jobyard.store import collections, holds
 
 _READ_AT_ONCE = 100
-_MOST_READ = 1000  # collections a page reads for those it shows
+_MAX_READ = 1000  # collections that one page reads
 
 
 @dataclass(frozen=True)
 class CollectionView:
-    """A collection. `hold` is the hold in force, None without one; `may_deposit` and `may_edit` are
-    for the actor.
+    """A collection. `hold` is the hold in force on it, if any; `may_deposit` and `may_edit` are
+    about the actor.
     """
 
     collection: Collection
@@ -28,7 +28,7 @@ def collection(name: str, context: QueryContext) -> CollectionView:
     """One collection.
 
     Raises:
-        NotFound: there is none, or the actor may not know of it.
+        NotFound: there is no such collection, or the actor may not see it.
     """
     return collection_views([visible_collection(name, context.actor)], context)[0]
 
@@ -36,11 +36,11 @@ def collection(name: str, context: QueryContext) -> CollectionView:
 def list_collections(
     context: QueryContext, *, after: str, limit: int
 ) -> tuple[list[CollectionView], str | None]:
-    """Up to `limit` collections that the actor may know of, by name, and the name after which the
-    next page begins; None at the end. A page may be short although another follows.
+    """Up to `limit` collections that the actor may see, by name, and the name after which the next
+    page begins; None after the last page. A page may be short although another follows.
     """
     found: list[Collection] = []
-    for _ in range(_MOST_READ // _READ_AT_ONCE):
+    for _ in range(_MAX_READ // _READ_AT_ONCE):
         some = collections.by_name(after=after, limit=_READ_AT_ONCE)
         for each in some:
             if len(found) == limit:
@@ -54,14 +54,18 @@ def list_collections(
 
 
 def collection_views(found: list[Collection], context: QueryContext) -> list[CollectionView]:
-    """Collections with what the actor may do, and the hold on each."""
+    """Each collection with its hold and with what the actor may do, in the same order."""
     scopes = {each.name: f"collection:{each.name}" for each in found}
-    placed = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}
+    holds_by_scope = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}
     return [
         CollectionView(
             each,
             active_hold(
-                (placed[scope] for scope in (EVERYTHING, scopes[each.name]) if scope in placed),
+                (
+                    holds_by_scope[scope]
+                    for scope in (EVERYTHING, scopes[each.name])
+                    if scope in holds_by_scope
+                ),
                 context.now,
             ),
             may_submit(each, context.actor),

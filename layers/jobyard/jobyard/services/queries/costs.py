@@ -23,7 +23,7 @@ def cost(batch_id: str, context: QueryContext) -> CostView:
     """The cost of a batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or the actor may not know of it.
+        NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     return CostView(found, price_usage(usage.of_origin(found.batch_id)))

@@ -12,9 +12,13 @@ from jobyard.services.context import QueryContext
 def list_findings(
     batch_id: str, context: QueryContext, *, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Up to `limit` findings of a batch's manifest, and where the next ones begin; None at the end.
+    """Up to `limit` findings of a batch's manifest, and where the next ones begin; None after the
+    last.
 
-    `after` is such a position: a byte of their file, so that no page reads those before it.
+    `after` is such a position, a byte offset in the file of findings; 0 for the first page.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     if not found.findings:

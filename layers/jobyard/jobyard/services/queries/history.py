@@ -1,4 +1,4 @@
-"""Histories as documents."""
+"""Histories as JSON documents."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from jobyard.domain.history import HistoryEntry
 
 
 def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:
-    """A history as documents, oldest first."""
+    """A history as JSON documents, oldest entry first."""
     return [
         {
             "event": entry.event,

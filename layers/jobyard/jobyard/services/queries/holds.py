@@ -11,7 +11,7 @@ def list_holds(context: QueryContext) -> list[Hold]:
     """The holds in force, by scope.
 
     Raises:
-        Forbidden: the actor may see no batch, so none of the holds on them.
+        Forbidden: the actor may not see holds.
     """
     authorize(context.actor, "hold", "view")
     return sorted(
@@ -24,7 +24,8 @@ def hold(scope: str, context: QueryContext) -> Hold:
     """The hold on a scope.
 
     Raises:
-        Forbidden: as for `list_holds`. BadRequest: no such scope. NotFound: nothing holds it.
+        Forbidden: as for `list_holds`. BadRequest: `scope` is not a scope. NotFound: no hold is
+            in force on it.
     """
     authorize(context.actor, "hold", "view")
     found = holds.get(check_scope(scope))

@@ -1,4 +1,8 @@
-"""Jobs, as lists and details show them: records laid over rows, or over occurrences."""
+"""Jobs, as lists and details show them.
+
+A batch's job is a row of the manifest with its record; without a record it is scheduled. A
+schedule's job is an occurrence with its record.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,15 +27,17 @@ from jobyard.services.batches.job_origin import BatchOrigin
 from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
 from jobyard.services.jobs.origin import JobOrigin, is_open, job_origin
+from jobyard.services.queries.batches import unrecorded_state
 from jobyard.store import chunks, jobs
 
 
 @dataclass(frozen=True)
 class JobView:
-    """A job with its row. `why` and `until` say what it waits for, "" and None otherwise.
+    """A job. `why` and `until` say what it waits for, and until when; "" and None if for nothing.
 
-    A schedule's job has no row ({}) but an `occurrence`. `records` are processed, failed and total;
-    None where the job counts none. For an open job they are read only for details, not for lists.
+    `row` is its row in the manifest, {} for a schedule's job, which has an `occurrence` instead.
+    `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
+    records. A list does not read them for open jobs. `step` is the first step that has not finished.
     """
 
     job: JobRecord
@@ -51,7 +57,7 @@ def job(job_id: str, context: QueryContext) -> JobView:
     """One job.
 
     Raises:
-        NotFound, Gone: there is no such job, or the actor may not know of it.
+        NotFound, Gone: there is no such job, or the actor may not see it.
         Forbidden: it is a schedule's job, and the actor may not see schedules.
     """
     origin = job_origin(job_id, context.actor, context.now)
@@ -88,7 +94,7 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
     if job.state is JobState.HELD:
         return origin.why_held(job, context)
     if job.state is JobState.SCHEDULED and job.next_at:
-        return _why_again(job, origin.job_type), job.next_at
+        return _why_retried(job, origin.job_type), job.next_at
     if job.state is JobState.SCHEDULED:
         return origin.why_queued(job), None
     if job.state is not JobState.FAILED:
@@ -100,8 +106,8 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
     return (f"waits for a person to {' or '.join(open_events)} it" if open_events else ""), None
 
 
-def _why_again(record: JobRecord, job_type: JobType[Any]) -> str:
-    """Why a job is tried again."""
+def _why_retried(record: JobRecord, job_type: JobType[Any]) -> str:
+    """Why a job runs again: the retry, or the message of an attempt that did not fail."""
     last = record.attempts[-1] if record.attempts else None
     if last and last.failure_code in NO_FAILURES:
         return last.failure_message
@@ -111,7 +117,7 @@ def _why_again(record: JobRecord, job_type: JobType[Any]) -> str:
 @dataclass(frozen=True)
 class JobList:
     """A page of jobs in manifest order, and the (chunk, position) where the next page begins; None
-    at the end.
+    after the last.
     """
 
     items: tuple[JobView, ...]
@@ -121,8 +127,11 @@ class JobList:
 def list_jobs(
     batch_id: str, context: QueryContext, *, state: str, after: tuple[int, int], limit: int
 ) -> JobList:
-    """A page of a batch's jobs. With a state, only chunks with jobs in that state are read. Without
-    one, only the shown records and one more are read.
+    """A page of a batch's jobs. With a `state`, only chunks with jobs in that state are read;
+    without one, only the shown records and one more.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     wanted = JobState(JOB.state(state).name) if state else None
@@ -138,8 +147,8 @@ def list_jobs(
         for view in _of_chunk(found, number, first, last, context):
             if wanted is None or view.job.state is wanted:
                 if len(shown) == limit:
-                    place = view.job.address
-                    return JobList(tuple(shown), (place.chunk, place.position))
+                    address = view.job.address
+                    return JobList(tuple(shown), (address.chunk, address.position))
                 shown.append(view)
     return JobList(tuple(shown), None)
 
@@ -149,27 +158,26 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
     if wanted is None:
         yield from range(first, found.chunk_count)
         return
-    cancelled = found.is_cancelled
-    rest_is = JobState.CANCELLED if cancelled else JobState.SCHEDULED
+    wants_unrecorded = wanted is unrecorded_state(found)
     records = chunks.of_batch(found.batch_id, first=first)
     record = next(records, None)
     for number in range(first, found.chunk_count):
         here = record if record and record.chunk == number else None
         if here:
             record = next(records, None)
-        in_hand = here is not None and not here.progress(MAIN).last_pass
-        unrecorded_here = found.job_count(number) - (here.recorded if here else 0)
+        is_unfinished = here is not None and not here.progress(MAIN).last_pass
+        unrecorded = found.job_count(number) - (here.recorded if here else 0)
         counted = here.count(wanted) if here else 0
-        if counted or in_hand or (wanted is rest_is and unrecorded_here > 0):
+        if counted or is_unfinished or (wants_unrecorded and unrecorded > 0):
             yield number
-        elif here is None and record is None and wanted is not rest_is:
+        elif here is None and record is None and not wants_unrecorded:
             return
 
 
 def _of_chunk(
     found: Batch, number: int, first: int, last: int | None, context: QueryContext
 ) -> Iterator[JobView]:
-    """The jobs of a chunk from position `first` up to and with `last`, or to its end."""
+    """The jobs of a chunk from position `first` to `last` inclusive, or to its end."""
     chunk = rows.chunk_of(context.s3, context.settings, found, number)
     lines = rows.rows_of(context.s3, context.settings, found.batch_id, chunk)
     end = len(lines) if last is None else min(len(lines), last + 1)
@@ -179,5 +187,5 @@ def _of_chunk(
         here = record if record and record.address.position == position else None
         if here:
             record = next(records, None)
-        place = JobAddress(found.batch_id, number, position)
-        yield _job_view(BatchOrigin(found, place), lines[position], here, context)
+        address = JobAddress(found.batch_id, number, position)
+        yield _job_view(BatchOrigin(found, address), lines[position], here, context)

@@ -12,8 +12,9 @@ from jobyard.store import jobs, operations
 
 @dataclass(frozen=True)
 class OperationView:
-    """An operation with the outcome of each job, chunk by chunk. `after` is the position of the
-    next chunk in the operation's list; None when all are shown.
+    """An operation with the outcomes of some of its jobs, in manifest order, and their counts.
+
+    `after` is the position of the next chunk in the operation's list; None after the last.
     """
 
     operation: Operation
@@ -25,10 +26,10 @@ class OperationView:
 def operation(
     batch_id: str, operation_id: str, context: QueryContext, *, after: int = 0, limit: int = 10
 ) -> OperationView:
-    """An operation, with the outcomes in up to `limit` of its chunks.
+    """An operation with the outcomes in up to `limit` of its chunks, from position `after` on.
 
     Raises:
-        NotFound, Gone: there is no such batch or operation, or the actor may not know of it.
+        NotFound, Gone: there is no such batch or operation, or the actor may not see it.
     """
     visible_batch(batch_id, context.actor, context.now)
     found = operations.get(batch_id, operation_id)
@@ -45,11 +46,12 @@ def operation(
 
 
 def _outcomes(found: Operation, number: int, context: QueryContext) -> list[JobOutcome]:
+    """The outcomes in a chunk. The outcome of an accepted job is its present state."""
     outcomes = rows.outcomes_of(context.s3, context.settings, found, number)
     if not outcomes:
         return []
-    stands = {job.address.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
+    states = {job.address.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
     return [
-        replace(each, outcome=stands[each.job_id]) if each.outcome == ACCEPTED else each
+        replace(each, outcome=states[each.job_id]) if each.outcome == ACCEPTED else each
         for each in outcomes
     ]

@@ -19,17 +19,17 @@ from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
-WAITING = "waiting"  # the filter for those that will run and do not: Idle, as others understand it
-UPCOMING = 10  # next runs that a schedule shows
-_MOST_READ = 500  # schedules that one page of a filtered list looks at
+WAITING = "waiting"  # a filter: schedules with a next run and without an active job
+UPCOMING = 10  # next runs in a schedule's details
+_MAX_READ = 500  # schedules that one page of a filtered list reads
 
 
 @dataclass(frozen=True)
 class ScheduleView:
-    """A schedule as a list shows it. `next_run` is None when no job will run by it.
+    """A schedule as a list shows it. `next_run` is None if it will run no more jobs.
 
-    `why` says what keeps it from running at its times, and `until` for how long; "" and None
-    otherwise. `actions` are the events that the actor may send.
+    `why` says what keeps it from running, and `until` for how long; "" and None if nothing does.
+    `actions` are the events that the actor may send.
     """
 
     schedule: Schedule
@@ -43,9 +43,9 @@ class ScheduleView:
 class OccurrenceView:
     """An occurrence and its job. `local` is its time in the schedule's zone.
 
-    `state` is the job's, None without a job. `label` is VoteCal's word for it, or says that there
-    is no job; `why` says why not. `records` are processed, failed and total; total is None until
-    the end, and all of it is None for a job that counts none.
+    `state` is the job's; None without a job. `label` is the job's label, or Skipped or Waiting;
+    `why` then says why there is no job. `records` are the numbers `processed`, `failed` and
+    `total`; `total` is None until the end, `records` None if the job does not count records.
     """
 
     occurrence: Occurrence
@@ -59,7 +59,7 @@ class OccurrenceView:
 
 @dataclass(frozen=True)
 class ScheduleDetails:
-    """A schedule with its next runs and its last finished run; None when there is none, or it is
+    """A schedule with its next runs and its latest ended run; None if it has none, or it is
     archived.
     """
 
@@ -72,14 +72,14 @@ def schedule(schedule_id: str, context: QueryContext) -> ScheduleDetails:
     """One schedule.
 
     Raises:
-        Forbidden: the actor may not see schedules. NotFound, Gone: there is none, or it was
-            deleted.
+        Forbidden: the actor may not see schedules. NotFound: there is no such schedule. Gone: it
+            was deleted.
     """
     return details(active_schedule(schedule_id, context.actor), context)
 
 
 def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
-    """The details of a schedule that was just read or written."""
+    """The details of a schedule that the caller has read or written."""
     view = _view(found, context)
     upcoming: list[Upcoming] = []
     if view.next_run:
@@ -96,7 +96,7 @@ def _completed(found: Schedule, context: QueryContext) -> OccurrenceView | None:
 
 
 def _is_archived(found: Schedule, at: datetime) -> bool:
-    """Whether an occurrence at `at` is archived; some of that month may still be in the table."""
+    """Whether an occurrence at `at` is archived, though it may still be in the table."""
     return found.retained_from is not None and at < found.retained_from
 
 
@@ -110,67 +110,70 @@ def _view(found: Schedule, context: QueryContext) -> ScheduleView:
 def _calendar(found: Schedule, context: QueryContext) -> Calendar | None:
     name = found.policy.calendar
     if name and name not in context.calendars:
-        kept = calendars.find(name)
-        context.calendars[name] = kept.calendar if kept else None
+        stored = calendars.find(name)
+        context.calendars[name] = stored.calendar if stored else None
     return context.calendars.get(name)
 
 
 def _actions(found: Schedule, context: QueryContext) -> tuple[str, ...]:
-    closed = set()
+    refused = set()
     if not can_run_now(found):
-        closed.add("run_now")
+        refused.add("run_now")
     if found.active or found.is_system:
-        closed.add("delete")
+        refused.add("delete")
     actions = SCHEDULE.actions(found.state, context.actor.roles)
-    return tuple(action for action in actions if action not in closed)
+    return tuple(action for action in actions if action not in refused)
 
 
 def _why(
     found: Schedule, calendar: Calendar | None, next_at: datetime | None, context: QueryContext
 ) -> tuple[str, datetime | None]:
+    """What keeps a schedule from running, and until when; "" and None if nothing does."""
     if found.state is ScheduleState.DELETED:
         return "", None
     if found.state is ScheduleState.ENDED:
-        return "none of its times is left", None
+        return "it has no more times", None
     if found.state is ScheduleState.SUSPENDED:
         return found.suspension_reason, found.resume_at
-    stop = _hold_on(found.job_type, context)
-    if stop:
-        return stop.description(), stop.until
+    hold = _hold_on(found.job_type, context)
+    if hold:
+        return hold.description(), hold.until
     if found.queued_for:
-        return (
-            f"the run of {found.queued_for:%Y-%m-%d %H:%M}Z waits for the one before it to end",
-            None,
-        )
+        queued = f"the run of {found.queued_for:%Y-%m-%d %H:%M}Z"
+        return f"{queued} waits for the previous one to end", None
     if found.next_at and found.next_at <= context.now:
         if found.active:
-            return "a time of it has come, and waits for the run before it to end", None
-        return "a time of it has come; a job starts within a minute", None
+            return "it is due, and waits for the previous run to end", None
+        return "it is due; a job starts within a minute", None
     if found.policy.calendar and calendar is None:
-        return f"calendar {found.policy.calendar} is gone; it runs as if it had none", None
+        return (
+            f"calendar {found.policy.calendar} does not exist any more; it runs without one",
+            None,
+        )
     if next_at is None and found.next_at:
         return _why_never(found), None
     return "", None
 
 
 def _why_never(found: Schedule) -> str:
+    """Why a schedule with times left will not run at any of them."""
     if found.policy.calendar:
-        refused = f"none of its next {MAX_REFUSED_IN_A_ROW:,} times"
-        return f"calendar {found.policy.calendar} lets it run at {refused}"
-    return "the clocks go forward over all times it has left"
+        excluded = f"all of its next {MAX_REFUSED_IN_A_ROW:,} times"
+        return f"calendar {found.policy.calendar} excludes {excluded}"
+    return "all its remaining times are skipped by clock changes"
 
 
 def _hold_on(job_type: str, context: QueryContext) -> Hold | None:
     key = f"type:{job_type}"
     if key not in context.holds:
-        on_it = holds.of_scopes(scopes_of("", job_type))
-        context.holds[key] = active_hold(on_it, context.now)
+        found = holds.of_scopes(scopes_of("", job_type))
+        context.holds[key] = active_hold(found, context.now)
     return context.holds[key]
 
 
 @dataclass(frozen=True)
 class ScheduleList:
-    """A page of schedules by title, and where the next page begins; None at the end."""
+    """A page of schedules by title, and where the next page begins; None after the last."""
 
     items: tuple[ScheduleView, ...]
     after: str | None
@@ -179,8 +182,10 @@ class ScheduleList:
 def list_schedules(
     context: QueryContext, *, system: bool, label: str, after: str, limit: int
 ) -> ScheduleList:
-    """A page of schedules: the system's, or the others. `label` is one of VoteCal's or `WAITING`,
-    "" for any; a page with a label reads up to 500 schedules and may show few of them.
+    """A page of schedules: the system's, or the others.
+
+    `label` is a `ScheduleLabel` or `WAITING`, "" for any. A page with a label reads up to
+    `_MAX_READ` schedules, and may show only a few.
 
     Raises:
         Forbidden: the actor may not see schedules.
@@ -191,19 +196,20 @@ def list_schedules(
     while True:
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
         checked += len(page.items)
-        views = (_view(each, context) for each in page.items if _may_be(each, label))
+        views = (_view(each, context) for each in page.items if _may_have(each, label))
         found += [view for view in views if label != WAITING or view.next_run]
         after = page.after
-        if not after or len(found) >= limit or checked >= _MOST_READ:
+        if not after or len(found) >= limit or checked >= _MAX_READ:
             return ScheduleList(tuple(found), after or None)
 
 
-def _may_be(found: Schedule, label: str) -> bool:
+def _may_have(found: Schedule, label: str) -> bool:
+    """Whether the schedule has the label; for `WAITING`, whether it may, without its next run."""
     return not found.active if label == WAITING else label in {"", found.label}
 
 
 def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> OccurrenceView:
-    """An occurrence of the schedule, with its job if that is active."""
+    """An occurrence of the schedule, with its job."""
     local = each.scheduled_for.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         label = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
@@ -211,7 +217,7 @@ def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> Occu
             each, local, None, label, _why_no_job(found, each, context), None, None
         )
     if each.outcome is None:
-        return _going(each, local)
+        return _active_job(each, local)
     outcome = each.outcome
     records = None
     if outcome.processed is not None:
@@ -226,19 +232,17 @@ def _why_no_job(found: Schedule, each: Occurrence, context: QueryContext) -> str
         return each.skip_reason.description
     if found.active:
         return f"Waiting (run of {found.active[-1].scheduled_for:%Y-%m-%d %H:%M}Z active)"
-    stop = _hold_on(found.job_type, context)
-    return f"Waiting ({stop.description()})" if stop else "Waiting (it starts within a minute)"
+    hold = _hold_on(found.job_type, context)
+    return f"Waiting ({hold.description()})" if hold else "Waiting (it starts within a minute)"
 
 
 def occurrence_of(each: Occurrence, context: QueryContext) -> OccurrenceView:
-    """An occurrence that was just made."""
+    """An occurrence, with its job; its schedule is read."""
     return occurrence(schedules.get(each.schedule_id), each, context)
 
 
-def _going(each: Occurrence, local: datetime) -> OccurrenceView:
-    """An occurrence whose job is active: its state is the job's, its counts are the
-    checkpoint's.
-    """
+def _active_job(each: Occurrence, local: datetime) -> OccurrenceView:
+    """An occurrence whose job is active. The counts are from the job's checkpoint."""
     job = jobs.get(each.address)
     checkpoint = checkpoints.get(each.address.job_id)
     starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING] if job else []
@@ -255,8 +259,8 @@ def _going(each: Occurrence, local: datetime) -> OccurrenceView:
 
 @dataclass(frozen=True)
 class OccurrenceList:
-    """A page of occurrences, newest first, and the time before which the next page begins; None at
-    the end.
+    """A page of occurrences, newest first, and the time before which the next page begins; None
+    after the last.
     """
 
     items: tuple[OccurrenceView, ...]
@@ -273,21 +277,22 @@ def list_occurrences(
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
-    kept = tuple(each for each in newest if not _is_archived(found, each.scheduled_for))
-    shown = tuple(occurrence(found, each, context) for each in kept[:limit])
-    return OccurrenceList(shown, kept[limit - 1].scheduled_for if len(kept) > limit else None)
+    retained = [each for each in newest if not _is_archived(found, each.scheduled_for)]
+    shown = tuple(occurrence(found, each, context) for each in retained[:limit])
+    has_more = len(retained) > limit
+    return OccurrenceList(shown, retained[limit - 1].scheduled_for if has_more else None)
 
 
 def list_times(
     rule: Recurrence, start: datetime, count: int, calendar: str, context: QueryContext
 ) -> list[Upcoming]:
-    """The next `count` times of an unsaved rule; `calendar` is a calendar's name, or "".
+    """The first `count` runs of an unsaved rule from `start` on; `calendar` is its name, or "".
 
     Raises:
         Forbidden: the actor may not see schedules. BadRequest: there is no such calendar.
     """
     authorize(context.actor, "schedule", "preview")
-    kept = calendars.find(calendar) if calendar else None
-    if calendar and kept is None:
+    stored = calendars.find(calendar) if calendar else None
+    if calendar and stored is None:
         raise BadRequest(f"there is no calendar {calendar!r}")
-    return preview(rule, start, count, kept.calendar if kept else None)
+    return preview(rule, start, count, stored.calendar if stored else None)
