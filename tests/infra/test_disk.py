@@ -21,8 +21,8 @@ RECORD_BYTES = 16 * 1024
 ROW_BYTES = LINE_BYTES * 5 // 4
 AT_MOST = {
     "services/retention/archive.py": max(
-        batch_retention.JOBS * (ROW_BYTES + RECORD_BYTES),
-        schedule_retention.OCCURRENCES * 2 * RECORD_BYTES,
+        batch_retention.JOBS_PER_PART * (ROW_BYTES + RECORD_BYTES),
+        schedule_retention.OCCURRENCES_PER_PART * 2 * RECORD_BYTES,
     )
 }
 

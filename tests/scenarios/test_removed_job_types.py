@@ -13,7 +13,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services.batches import operations
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.recovery import reconcile
-from jobyard.services.retention.work_slice import kept_for
+from jobyard.services.retention.work_slice import retention_of
 from jobyard.store import jobs
 from tests.harness import Harness, Payloads, single_files
 
@@ -64,7 +64,7 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
         )
         assert len(page.items) == 3
         reconcile(harness.executions, harness.now())
-        assert kept_for("deposit").days > 0
+        assert retention_of("deposit").days > 0
 
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()

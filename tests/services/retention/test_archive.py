@@ -723,7 +723,7 @@ def test_a_month_of_many_occurrences_is_archived_in_parts(
 ) -> None:
     schedule = schedules.put_new(schedule_of("often"))
     occurred(schedule, dict.fromkeys(range(5), Verdict.SKIP))
-    monkeypatch.setattr(schedule_retention, "OCCURRENCES", 2)
+    monkeypatch.setattr(schedule_retention, "OCCURRENCES_PER_PART", 2)
 
     assert retain(years) == done(5)
 

@@ -9,7 +9,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.services.executions import Executions
 from jobyard.services.recovery import recover_slice
-from jobyard.services.retention import FIRST, RetentionContext, further
+from jobyard.services.retention import FIRST, RetentionContext, run_slice
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, transactions
 from jobyard.store.transactions import Item
@@ -47,20 +47,20 @@ class Maintenance:
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.cursor or FIRST
         try:
-            work_slice = further(place, context)
+            work_slice = run_slice(place, context)
         except StaleState:
             return checkpoints.get(seen.job_id)
-        if seen.cursor and work_slice.place == place and not work_slice.beside:
+        if seen.cursor and work_slice.bookmark == place and not work_slice.items:
             return seen
-        after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.place)
-        return self._counted(seen, after, *work_slice.beside)
+        after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.bookmark)
+        return self._counted(seen, after, *work_slice.items)
 
-    def _counted(self, seen: Checkpoint, after: Checkpoint, *beside: Item) -> Checkpoint:
-        """Write the checkpoint in one transaction with `beside`. Returns another worker's, if it
+    def _counted(self, seen: Checkpoint, after: Checkpoint, *items: Item) -> Checkpoint:
+        """Write the checkpoint in one transaction with `items`. Returns another worker's, if it
         was first.
         """
         try:
-            transactions.write([*beside, checkpoints.written(seen, after, self.now())])
+            transactions.write([*items, checkpoints.written(seen, after, self.now())])
         except StaleState:
             return checkpoints.get(seen.job_id)
         return after

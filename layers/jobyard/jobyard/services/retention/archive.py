@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
 _BLOCK = 1024 * 1024
-_PACKED = "application/gzip"
+_GZIP = "application/gzip"
 
 
-class Unfit(Exception):
+class NotArchivable(Exception):
     """A record cannot be archived; the message is for a person."""
 
 
@@ -66,12 +66,12 @@ class Archive:
         metadata = _metadata(digest.hexdigest(), length, {})
         again = self.s3.get_object(**found, IfMatch=answer["ETag"])  # type: ignore[arg-type]
         of = f"{self.folder}/{name}"
-        how = {"ContentType": _PACKED, "Metadata": metadata}
+        how = {"ContentType": _GZIP, "Metadata": metadata}
         with MultipartUpload(self.s3, self.settings.archive_bucket, of, **how) as upload:
             with gzip.GzipFile(fileobj=upload, mode="wb", filename="", mtime=0) as packed:  # type: ignore[call-overload]
                 for block in again["Body"].iter_chunks(_BLOCK):
                     packed.write(block)
-            with self._unless_there():
+            with self._unless_exists():
                 upload.finish(IfNoneMatch="*")
 
     def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> None:
@@ -84,10 +84,10 @@ class Archive:
                     length += len(block)
                     packed.write(block)
             spool.seek(0)
-            self._put(name, spool, _PACKED, _metadata(digest.hexdigest(), length, counts))
+            self._put(name, spool, _GZIP, _metadata(digest.hexdigest(), length, counts))
 
     def _put(self, name: str, body: Any, kind: str, metadata: dict[str, str]) -> None:
-        with self._unless_there():
+        with self._unless_exists():
             self.s3.put_object(
                 Bucket=self.settings.archive_bucket,
                 Key=f"{self.folder}/{name}",
@@ -98,7 +98,7 @@ class Archive:
             )
 
     @contextmanager
-    def _unless_there(self) -> Iterator[None]:
+    def _unless_exists(self) -> Iterator[None]:
         """Ignore S3's refusal to overwrite an object."""
         try:
             yield
@@ -135,7 +135,7 @@ class Archive:
             with gzip.GzipFile(fileobj=body, mode="rb") as packed:
                 yield from packed
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise Unfit(f"{self.folder}/{name} is damaged: {error}") from error
+            raise NotArchivable(f"{self.folder}/{name} is damaged: {error}") from error
 
     def seal(self, inventory: Inventory) -> None:
         """Write the inventory, unless it exists. From then on its parts count as archived."""
@@ -183,4 +183,4 @@ def _metadata(digest: str, length: int, counts: dict[str, int]) -> dict[str, str
 def _missing(error: "ClientError", reason: str) -> Exception:
     """Turn S3's "not found" into the refusal for a part that has to be stored."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return Unfit(reason) if status == 404 else error
+    return NotArchivable(reason) if status == 404 else error

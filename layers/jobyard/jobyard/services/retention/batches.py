@@ -16,8 +16,13 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import DeliveryState
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobRecord, JobState
 from jobyard.services.batches import rows
-from jobyard.services.retention.archive import Unfit
-from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
+from jobyard.services.retention.archive import NotArchivable
+from jobyard.services.retention.work_slice import (
+    Bookmark,
+    RetentionContext,
+    WorkSlice,
+    retention_of,
+)
 from jobyard.store import batches, chunks, jobs, operations, reports, usage
 
 if TYPE_CHECKING:
@@ -26,13 +31,13 @@ if TYPE_CHECKING:
 ENDED = frozenset(
     {BatchState.COMPLETED, BatchState.CANCELLED, BatchState.DELETED, BatchState.FAILED}
 )
-JOBS = 5000  # of a part, at most: some megabytes
+JOBS_PER_PART = 5000  # of a part, at most: some megabytes
 _BYTES_A_SECOND = 20_000_000  # bytes of a file that are packed in a second, cautiously
-_ABOUT = "batch.jsonl.gz"
-_ON_ITS_WAY = {DeliveryState.QUEUED, DeliveryState.SENDING}
+_BATCH_PART = "batch.jsonl.gz"
+_UNDELIVERED = {DeliveryState.QUEUED, DeliveryState.SENDING}
 
 
-class NotNow(Exception):
+class TooEarly(Exception):
     """A batch is not to be archived yet; `repaired_at` is when a job of it last moved."""
 
     def __init__(self, reason: str, repaired_at: datetime | None = None) -> None:
@@ -46,10 +51,10 @@ def due_at(batch: Batch) -> datetime | None:
         return None
     moments = [batch.submitted_at, batch.ended_at, batch.repaired_at]
     moments += [entry.at for entry in batch.history[-1:]]
-    return max(each for each in moments if each) + kept_for(batch.job_type)
+    return max(each for each in moments if each) + retention_of(batch.job_type)
 
 
-def begin(suggested: Batch, context: RetentionContext) -> bool:
+def start_archiving(suggested: Batch, context: RetentionContext) -> bool:
     """Hide a due batch, to archive it. Returns whether it was due.
 
     Raises:
@@ -58,7 +63,7 @@ def begin(suggested: Batch, context: RetentionContext) -> bool:
     now = context.now()
     batch = batches.get(suggested.batch_id, now)
     due = due_at(batch)
-    if due is None or due > now or _is_at_work(batch):
+    if due is None or due > now or _is_in_use(batch):
         return False
     # A folder for each time that it is tried: nothing in it is written twice.
     attempt = f"v{batch.version}"
@@ -67,13 +72,13 @@ def begin(suggested: Batch, context: RetentionContext) -> bool:
     return True
 
 
-def _is_at_work(batch: Batch) -> bool:
+def _is_in_use(batch: Batch) -> bool:
     """Whether something may still be written for an ended batch: it is being repaired, or its
     report is not yet delivered.
     """
     if operations.is_any_running(batch.batch_id):
         return True
-    if any(each.delivery.state in _ON_ITS_WAY for each in reports.of_batch(batch.batch_id)):
+    if any(each.delivery.state in _UNDELIVERED for each in reports.of_batch(batch.batch_id)):
         return True
     return any(
         record.count(JobState.SCHEDULED) + record.count(JobState.RUNNING)
@@ -81,25 +86,25 @@ def _is_at_work(batch: Batch) -> bool:
     )
 
 
-def go_on(place: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSlice:
+def archive_next_part(bookmark: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSlice:
     """Archive the next part of a batch; `after` is the place after its last part.
 
     A batch that cannot be archived is shown again, and counts as failed. Once removing has begun it
     stays a leftover, and counts as failed each time.
     """
-    tombstone = batches.tombstone(place["batch"])
+    tombstone = batches.tombstone(bookmark["batch"])
     if tombstone is None or tombstone.phase is Phase.REMOVED:
         return WorkSlice(after)
-    work = _BatchArchiving(tombstone, place, after, context)
+    work = _BatchArchiving(tombstone, bookmark, after, context)
     try:
-        return work.archived() if tombstone.phase is Phase.ARCHIVING else work.removed()
-    except NotNow as reason:
+        return work.archive_part() if tombstone.phase is Phase.ARCHIVING else work.remove_part()
+    except TooEarly as reason:
         batches.cancel_archiving(tombstone, reason.repaired_at)
         return WorkSlice(after)
-    except Unfit as reason:
+    except NotArchivable as reason:
         if tombstone.phase is Phase.ARCHIVING:
             batches.cancel_archiving(tombstone, tombstone.batch.repaired_at)
-        elif place["go"] != "leftovers":
+        elif bookmark["go"] != "leftovers":
             return WorkSlice(after)
         return WorkSlice(after, failures=[(tombstone.batch.batch_id, str(reason))])
 
@@ -110,30 +115,30 @@ class _BatchArchiving:
     """
 
     def __init__(
-        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, context: RetentionContext
+        self, tombstone: Tombstone, bookmark: Bookmark, after: Bookmark, context: RetentionContext
     ) -> None:
         self.tombstone, self.batch = tombstone, tombstone.batch
-        self.place, self.after, self.context = place, after, context
+        self.bookmark, self.after, self.context = bookmark, after, context
         self.archive = context.archive(tombstone.folder)
         # A checkpoint that is older than the tombstone's phase has its number from the other one.
-        self.at = int(place.get("at", 0)) if place.get("phase") == tombstone.phase else 0
+        self.at = int(bookmark.get("at", 0)) if bookmark.get("phase") == tombstone.phase else 0
         self.parts = -(-self.batch.chunk_count // self._chunks) if self.batch.chunk_count else 0
 
     @property
     def _chunks(self) -> int:
         """How many chunks a part holds."""
-        return max(1, JOBS // self.batch.chunk_size)
+        return max(1, JOBS_PER_PART // self.batch.chunk_size)
 
-    def _next(self) -> WorkSlice:
+    def _next_part(self) -> WorkSlice:
         self.at += 1
-        return self._here()
+        return self._result()
 
-    def _here(self) -> WorkSlice:
-        return WorkSlice({**self.place, "phase": self.tombstone.phase.value, "at": self.at})
+    def _result(self) -> WorkSlice:
+        return WorkSlice({**self.bookmark, "phase": self.tombstone.phase.value, "at": self.at})
 
     # Into the archive
 
-    def archived(self) -> WorkSlice:
+    def archive_part(self) -> WorkSlice:
         """Write the next part: jobs, then files, then the records of the batch as a whole.
 
         Raises:
@@ -141,21 +146,21 @@ class _BatchArchiving:
         """
         if self.at < self.parts:
             if self.at == 0 and operations.is_any_running(self.batch.batch_id):
-                raise NotNow("an operation was asked for at the last moment")
+                raise TooEarly("an operation was asked for at the last moment")
             self.archive.write(_jobs_part(self.at), self._jobs_lines(self.at))
-            return self._next()
+            return self._next_part()
         files = [*self._files()]
         left = files[self.at - self.parts :]
         if not left:
-            return self._sealed([key for key, _ in files])
+            return self._seal([key for key, _ in files])
         packed = 0
         for key, size in left:
             if packed + size > _BYTES_A_SECOND and (packed or not self._is_enough_for(size)):
                 break
-            self.archive.copy(self._name(key), key)
+            self.archive.copy(self._part_name(key), key)
             packed += size
             self.at += 1
-        return self._here()
+        return self._result()
 
     def _is_enough_for(self, size: int) -> bool:
         return self.context.remaining() >= size / _BYTES_A_SECOND
@@ -170,17 +175,17 @@ class _BatchArchiving:
         try:
             places = rows.chunks_between(s3, settings, self.batch, first, last)
         except s3.exceptions.NoSuchKey as error:
-            raise Unfit("the index of its rows is not there") from error
+            raise NotArchivable("the index of its rows is not there") from error
         for chunk in places:
             try:
                 found = rows.rows_of(s3, settings, batch_id, chunk)
             except s3.exceptions.NoSuchKey as error:
-                raise Unfit("its rows are not there") from error
+                raise NotArchivable("its rows are not there") from error
             for position, row in enumerate(found):
                 job_id = JobAddress(batch_id, chunk.chunk, position).job_id
                 yield record_line("row", row, job_id=job_id)
             for job in jobs.of_chunk(batch_id, chunk.chunk):
-                self._check(job)
+                self._check_unchanged(job)
                 yield _job_line(job)
             if chunk.chunk in counts:
                 yield record_line("chunk", counts[chunk.chunk])
@@ -190,15 +195,15 @@ class _BatchArchiving:
                 for outcome in rows.outcomes_of(s3, settings, operation, chunk.chunk):
                     yield record_line("outcome", outcome, operation_id=operation.operation_id)
 
-    def _check(self, job: JobRecord) -> None:
+    def _check_unchanged(self, job: JobRecord) -> None:
         """Raises:
         NotNow: the job is open, or moved after the batch had ended, and not long enough
             ago.
         """
         if job.state in OPEN_JOB_STATES and self.batch.state is BatchState.FAILED:
-            raise NotNow("a job of it is open", self.context.now())
-        if job.at + kept_for(self.batch.job_type) > self.tombstone.archived_at:
-            raise NotNow("a job of it was moved after its report", job.at)
+            raise TooEarly("a job of it is open", self.context.now())
+        if job.at + retention_of(self.batch.job_type) > self.tombstone.archived_at:
+            raise TooEarly("a job of it was moved after its report", job.at)
 
     def _files(self) -> Iterator[tuple[str, int]]:
         """The objects of the work bucket that are archived as they are, with their sizes, by key.
@@ -216,12 +221,12 @@ class _BatchArchiving:
                     if key not in left_out and not key.startswith(f"work/{batch_id}/passes/"):
                         yield key, found["Size"]
 
-    def _name(self, key: str) -> str:
+    def _part_name(self, key: str) -> str:
         """The part that a file is copied to: reports/b…/0001/jobs.csv to files/reports/0001/…"""
         kind, _, rest = key.split("/", 2)
         return f"files/{kind}/{rest}.gz"
 
-    def _about_lines(self) -> Iterator[bytes]:
+    def _batch_lines(self) -> Iterator[bytes]:
         """The records of the batch as a whole."""
         batch_id = self.batch.batch_id
         yield record_line("batch", self.batch)
@@ -232,28 +237,28 @@ class _BatchArchiving:
         for part, used in usage.parts_of(batch_id):
             yield record_line("usage", used, part=part)
 
-    def _sealed(self, keys: list[str]) -> WorkSlice:
+    def _seal(self, keys: list[str]) -> WorkSlice:
         """Write the inventory of the stored parts; from now on they may be deleted from the
         tables.
         """
-        self.archive.write(_ABOUT, self._about_lines())
-        names = [_ABOUT, *(_jobs_part(number) for number in range(self.parts))]
-        names += [self._name(key) for key in keys]
+        self.archive.write(_BATCH_PART, self._batch_lines())
+        names = [_BATCH_PART, *(_jobs_part(number) for number in range(self.parts))]
+        names += [self._part_name(key) for key in keys]
         parts = tuple(self.archive.part(name) for name in names)
         inventory = Inventory(self.batch.batch_id, _summary(self.batch), self.context.now(), parts)
         if inventory.counts.get("row", 0) != self.batch.entries:
             found = inventory.counts.get("row", 0)
-            raise Unfit(f"{found} of its {self.batch.entries} rows are there")
+            raise NotArchivable(f"{found} of its {self.batch.entries} rows are there")
         self.archive.seal(inventory)
         after = replace(self.tombstone, phase=Phase.REMOVING)
         return WorkSlice(
-            {**self.place, "phase": Phase.REMOVING.value, "at": 0},
-            beside=[batches.tombstone_item(self.tombstone, after)],
+            {**self.bookmark, "phase": Phase.REMOVING.value, "at": 0},
+            items=[batches.tombstone_item(self.tombstone, after)],
         )
 
     # Out of the tables
 
-    def removed(self) -> WorkSlice:
+    def remove_part(self) -> WorkSlice:
         """Delete the next part's records: jobs, then the rest, then the batch itself.
 
         Raises:
@@ -261,14 +266,14 @@ class _BatchArchiving:
         """
         if self.at < self.parts:
             self._remove_jobs(self.at)
-            return self._next()
+            return self._next_part()
         if self.at == self.parts:
-            self._remove_about()
-            return self._next()
+            self._remove_batch_records()
+            return self._next_part()
         if not self._remove_objects():
-            return self._here()
+            return self._result()
         gone = batches.tombstone_item(self.tombstone, self.tombstone.reduced())
-        return WorkSlice(self.after, processed=1, beside=[gone])
+        return WorkSlice(self.after, processed=1, items=[gone])
 
     def _remove_jobs(self, part: int) -> None:
         batch_id, first = self.batch.batch_id, part * self._chunks
@@ -284,14 +289,14 @@ class _BatchArchiving:
         jobs.remove(found)
         chunks.remove(counts)
 
-    def _remove_about(self) -> None:
+    def _remove_batch_records(self) -> None:
         batch_id = self.batch.batch_id
         sent, run = [*reports.of_batch(batch_id)], [*operations.of_batch(batch_id)]
         used = [*usage.parts_of(batch_id)]
         lines = [record_line("report", each) for each in sent]
         lines += [record_line("operation", each) for each in run]
         lines += [record_line("usage", each, part=part) for part, each in used]
-        self.archive.ensure([_ABOUT], [record_line("batch", self.batch), *lines])
+        self.archive.ensure([_BATCH_PART], [record_line("batch", self.batch), *lines])
         reports.remove(sent)
         operations.remove(run)
         usage.remove(batch_id, [part for part, _ in used])
@@ -305,9 +310,9 @@ class _BatchArchiving:
         """
         inventory = self.archive.inventory()
         for key, size in self._files():
-            part = inventory.part(self._name(key))
+            part = inventory.part(self._part_name(key))
             if part is None or part != self.archive.part(part.name) or part.length != size:
-                raise Unfit(f"{key} has changed since it was archived")
+                raise NotArchivable(f"{key} has changed since it was archived")
         batch_id, bucket = self.batch.batch_id, self.context.settings.work_bucket
         pages = self.context.s3.get_paginator("list_object_versions")
         for prefix in (f"work/{batch_id}/", f"reports/{batch_id}/", f"operations/{batch_id}/"):

@@ -12,36 +12,41 @@ from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.schedule import Schedule
-from jobyard.services.retention.archive import Archive, Unfit
-from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
+from jobyard.services.retention.archive import Archive, NotArchivable
+from jobyard.services.retention.work_slice import (
+    Bookmark,
+    RetentionContext,
+    WorkSlice,
+    retention_of,
+)
 from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.transactions import MAX_ITEMS
 
 SCHEDULES_PER_READ = 100  # schedules at a time
-OCCURRENCES = 5000  # of a part, at most
-_AT_ONCE = (MAX_ITEMS - 1) // 2  # occurrences removed in one transaction, each with its job
+OCCURRENCES_PER_PART = 5000  # of a part, at most
+_REMOVED_AT_ONCE = (MAX_ITEMS - 1) // 2  # occurrences removed in one transaction, each with its job
 _TRIES = 5  # at a schedule that others change at the same time
 
 
-def look(after: str, context: RetentionContext) -> Bookmark | None:
+def next_bookmark(after: str, context: RetentionContext) -> Bookmark | None:
     """Where to go on after the schedule of id `after`: with the first month to archive of those
     that follow, or with more of them. None when all were checked.
     """
     found = schedules.list_all(SCHEDULES_PER_READ, after)
     for schedule in found:
-        month = _begun(schedule, context)
+        month = _due_month(schedule, context)
         if month:
             return {"after": after, "schedule": schedule.schedule_id, "month": month}
         after = schedule.schedule_id
     return {"after": after} if found else None
 
 
-def _begun(schedule: Schedule, context: RetentionContext) -> str:
+def _due_month(schedule: Schedule, context: RetentionContext) -> str:
     """The schedule's oldest month, if all of it ended long enough ago; "" if not.
 
     From here on the schedule does not keep it.
     """
-    since = context.now() - kept_for(schedule.job_type)
+    since = context.now() - retention_of(schedule.job_type)
     limit = _first_of_month(since)
     if schedule.created_at >= limit:
         return ""
@@ -51,7 +56,7 @@ def _begun(schedule: Schedule, context: RetentionContext) -> str:
         if oldest is None:
             return ""
         until = _month_after(oldest.scheduled_for)
-        if any(_is_kept(each, since) for each in occurrences.older(schedule_id, until)):
+        if any(_is_too_recent(each, since) for each in occurrences.older(schedule_id, until)):
             return ""
         try:
             if schedule.retained_from is None or schedule.retained_from < until:
@@ -63,35 +68,35 @@ def _begun(schedule: Schedule, context: RetentionContext) -> str:
     return ""  # it changes too fast; tomorrow is early enough
 
 
-def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
+def _is_too_recent(occurrence: Occurrence, since: datetime) -> bool:
     """Whether a job is open, or ended only after `since`."""
     if occurrence.outcome:
         return occurrence.outcome.ended_at > since
     return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
-def go_on(place: Bookmark, context: RetentionContext) -> WorkSlice:
+def archive_next_part(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     """Archive the next part of a schedule's month: write all of it, or delete some."""
     try:
-        schedule = schedules.get(place["schedule"])
+        schedule = schedules.get(bookmark["schedule"])
     except NotFound:
-        return WorkSlice({"after": place["schedule"]})
-    until = _month_after(datetime.fromisoformat(f"{place['month']}-01T00:00:00+00:00"))
+        return WorkSlice({"after": bookmark["schedule"]})
+    until = _month_after(datetime.fromisoformat(f"{bookmark['month']}-01T00:00:00+00:00"))
     try:
-        if "folder" not in place:
-            return _archived(schedule, until, place, context)
-        return _removed(schedule, until, place, context)
-    except Unfit as reason:
-        failed = (f"{schedule.schedule_id} {place['month']}", str(reason))
+        if "folder" not in bookmark:
+            return _archive_month(schedule, until, bookmark, context)
+        return _remove_occurrences(schedule, until, bookmark, context)
+    except NotArchivable as reason:
+        failed = (f"{schedule.schedule_id} {bookmark['month']}", str(reason))
         return WorkSlice({"after": schedule.schedule_id}, failures=[failed])
 
 
-def _archived(
-    schedule: Schedule, until: datetime, place: Bookmark, context: RetentionContext
+def _archive_month(
+    schedule: Schedule, until: datetime, bookmark: Bookmark, context: RetentionContext
 ) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until)]
     if not found:
-        return WorkSlice({"after": place["after"]})
+        return WorkSlice({"after": bookmark["after"]})
     first = found[0].address
     # Named by its first occurrence: what comes later to a month that was archived lies beside it.
     folder = archive_folder(
@@ -110,25 +115,27 @@ def _archived(
         "title": schedule.title,
         "job_type": schedule.job_type,
         "rule": schedule.rule.document(),
-        "month": place["month"],
+        "month": bookmark["month"],
     }
     archive.seal(Inventory(schedule.schedule_id, what, context.now(), parts))
-    return WorkSlice({**place, "folder": folder})
+    return WorkSlice({**bookmark, "folder": folder})
 
 
-def _removed(
-    schedule: Schedule, until: datetime, place: Bookmark, context: RetentionContext
+def _remove_occurrences(
+    schedule: Schedule, until: datetime, bookmark: Bookmark, context: RetentionContext
 ) -> WorkSlice:
-    found = [*occurrences.older(schedule.schedule_id, until, limit=_AT_ONCE)]
+    found = [*occurrences.older(schedule.schedule_id, until, limit=_REMOVED_AT_ONCE)]
     if not found:
-        return WorkSlice({"after": place["after"]})  # the same schedule: another month may follow
-    archive: Archive = context.archive(place["folder"])
+        return WorkSlice(
+            {"after": bookmark["after"]}
+        )  # the same schedule: another month may follow
+    archive: Archive = context.archive(bookmark["folder"])
     ran = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
     archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.address))])
     gone = [occurrences.delete_item(each) for each in found]
     gone += [jobs.delete_item(each) for each in ran.values()]
-    return WorkSlice(place, processed=len(found), beside=gone)
+    return WorkSlice(bookmark, processed=len(found), items=gone)
 
 
 def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
@@ -157,4 +164,6 @@ def _month_after(at: datetime) -> datetime:
 
 
 def _in_parts(found: Sequence[Occurrence]) -> list[Sequence[Occurrence]]:
-    return [found[at : at + OCCURRENCES] for at in range(0, len(found), OCCURRENCES)]
+    return [
+        found[at : at + OCCURRENCES_PER_PART] for at in range(0, len(found), OCCURRENCES_PER_PART)
+    ]

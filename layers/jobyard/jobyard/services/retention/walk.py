@@ -14,107 +14,118 @@ from jobyard.domain.ids import Origin
 from jobyard.jobtypes import types_of
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import schedules as schedule_retention
-from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
+from jobyard.services.retention.work_slice import (
+    Bookmark,
+    RetentionContext,
+    WorkSlice,
+    retention_of,
+)
 from jobyard.store import batches, key_values
 
 BATCHES_PER_READ = 500  # batches of a month at a time
 FIRST: Bookmark = {"go": "months"}
-_NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
+_RECHECK_AFTER = timedelta(hours=12)  # it runs once a day, not to the second
 
 
-def further(place: Bookmark, context: RetentionContext) -> WorkSlice:
+def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     """Do the next slice from `place` on; an empty place is the end.
 
     Raises:
         StaleState: something changes at this moment; call again.
     """
-    if "batch" in place:
-        after = {name: place[name] for name in ("go", "month", "after", "next") if name in place}
-        return batch_retention.go_on(place, after, context)
-    if "schedule" in place:
-        work_slice = schedule_retention.go_on(place, context)
-        next_month = {"go": "schedules", **work_slice.place}
-        return WorkSlice(next_month, work_slice.processed, work_slice.failures, work_slice.beside)
-    match place["go"]:
+    if "batch" in bookmark:
+        after = {
+            name: bookmark[name] for name in ("go", "month", "after", "next") if name in bookmark
+        }
+        return batch_retention.archive_next_part(bookmark, after, context)
+    if "schedule" in bookmark:
+        work_slice = schedule_retention.archive_next_part(bookmark, context)
+        next_month = {"go": "schedules", **work_slice.bookmark}
+        return WorkSlice(next_month, work_slice.processed, work_slice.failures, work_slice.items)
+    match bookmark["go"]:
         case "months":
-            return _months(place, context)
+            return _months(bookmark, context)
         case "schedules":
-            found = schedule_retention.look(place.get("after", ""), context)
+            found = schedule_retention.next_bookmark(bookmark.get("after", ""), context)
             return WorkSlice({"go": "schedules", **found} if found else {"go": "leftovers"})
         case _:
-            return _leftovers(place)
+            return _leftovers(bookmark)
 
 
 # Months
 
 
-def _months(place: Bookmark, context: RetentionContext) -> WorkSlice:
+def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     """Check some batches of a month, and begin to archive the first that is due.
 
     Of a past month without a due batch the earliest due time is stored; until then nobody checks
     the month again.
     """
     now = context.now()
-    looks = _looks()
-    month = place.get("month") or _first_to_look_at(looks, now)
-    if not month or month > f"{_newest(now):%Y-%m}":
+    check_times = _check_times()
+    month = bookmark.get("month") or _month_to_check(check_times, now)
+    if not month or month > f"{_latest_submission(now):%Y-%m}":
         return WorkSlice({"go": "schedules"})
-    soonest = place.get("next", "")
-    after = place.get("after", "")
-    for suggested in islice(batches.before(month, _newest(now), after), BATCHES_PER_READ):
+    next_check = bookmark.get("next", "")
+    after = bookmark.get("after", "")
+    for suggested in islice(
+        batches.before(month, _latest_submission(now), after), BATCHES_PER_READ
+    ):
         after = batches.page_key(suggested)
-        taken = _taken(suggested, context)  # and perhaps put back: to be looked at tomorrow
-        due = now if taken else batch_retention.due_at(suggested) or now + _shortest()
-        soonest = min(filter(None, (soonest, _written(max(due, now + _NOT_BEFORE)))))
-        if taken:
-            here = {"go": "months", "month": month, "after": after, "next": soonest}
+        started = _start_archiving(
+            suggested, context
+        )  # and perhaps put back: to be looked at tomorrow
+        due = now if started else batch_retention.due_at(suggested) or now + _shortest_retention()
+        next_check = min(filter(None, (next_check, _as_text(max(due, now + _RECHECK_AFTER)))))
+        if started:
+            here = {"go": "months", "month": month, "after": after, "next": next_check}
             return WorkSlice({**here, "batch": suggested.batch_id})
-    if after != place.get("after", ""):
-        return WorkSlice({"go": "months", "month": month, "after": after, "next": soonest})
-    if _end_of(month) <= _newest(now):
-        _note(month, soonest, looks)
-    next_month = _first_to_look_at(looks, now, later_than=month)
+    if after != bookmark.get("after", ""):
+        return WorkSlice({"go": "months", "month": month, "after": after, "next": next_check})
+    if _end_of(month) <= _latest_submission(now):
+        _store_check_time(month, next_check, check_times)
+    next_month = _month_to_check(check_times, now, after=month)
     return WorkSlice({"go": "months", "month": next_month} if next_month else {"go": "schedules"})
 
 
-def _taken(suggested: Batch, context: RetentionContext) -> bool:
+def _start_archiving(suggested: Batch, context: RetentionContext) -> bool:
     try:
-        return batch_retention.begin(suggested, context)
+        return batch_retention.start_archiving(suggested, context)
     except (Gone, NotFound):
         return False  # the index was behind
 
 
-def _shortest() -> timedelta:
+def _shortest_retention() -> timedelta:
     """The shortest time that a batch's job type is kept."""
-    return min(kept_for(each.name) for each in types_of(Origin.BATCH))
+    return min(retention_of(each.name) for each in types_of(Origin.BATCH))
 
 
-def _newest(now: datetime) -> datetime:
+def _latest_submission(now: datetime) -> datetime:
     """The latest time of submission of a batch that may be due."""
-    return now - _shortest()
+    return now - _shortest_retention()
 
 
-def _looks() -> dict[str, str]:
+def _check_times() -> dict[str, str]:
     """When each month is to be checked next, by month; "" is never, and a month without an entry is
     unknown.
     """
-    stored = key_values.get(_looks_name())
+    stored = key_values.get(_check_times_key())
     found: dict[str, str] = json.loads(stored) if stored else {}
     return found
 
 
-def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
+def _store_check_time(month: str, next_check: str, check_times: Mapping[str, str]) -> None:
     """Store when a past month is to be checked next. Of the months that need no check, one is
     enough.
     """
-    stored = {**looks, month: soonest}
+    stored = {**check_times, month: next_check}
     months = sorted(stored)
     while len(months) > 1 and not stored[months[0]] and not stored[months[1]]:
         del stored[months.pop(0)]
-    key_values.put(_looks_name(), json.dumps(stored))
+    key_values.put(_check_times_key(), json.dumps(stored))
 
 
-def _looks_name() -> str:
+def _check_times_key() -> str:
     """The name under which these times are stored. It contains the retention times, which they
     depend on.
     """
@@ -122,16 +133,16 @@ def _looks_name() -> str:
     return " ".join(["retention", *(f"{name}={days}" for name, days in kept)])
 
 
-def _first_to_look_at(looks: Mapping[str, str], now: datetime, later_than: str = "") -> str:
+def _month_to_check(check_times: Mapping[str, str], now: datetime, after: str = "") -> str:
     """The first month after `later_than` in which something may be due; "" when none is."""
     month = batches.first_month()
-    if looks and not looks[min(looks)]:
-        month = max(month, min(looks))
-    if later_than and month:
-        month = max(month, _month_after(later_than))
-    while month and month <= f"{_newest(now):%Y-%m}":
-        look = looks.get(month)
-        if look is None or (look and look <= _written(now)):
+    if check_times and not check_times[min(check_times)]:
+        month = max(month, min(check_times))
+    if after and month:
+        month = max(month, _month_after(after))
+    while month and month <= f"{_latest_submission(now):%Y-%m}":
+        check_time = check_times.get(month)
+        if check_time is None or (check_time and check_time <= _as_text(now)):
             return month
         month = _month_after(month)
     return ""
@@ -146,16 +157,16 @@ def _end_of(month: str) -> datetime:
     return datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
 
 
-def _written(at: datetime) -> str:
+def _as_text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 # Leftovers
 
 
-def _leftovers(place: Bookmark) -> WorkSlice:
+def _leftovers(bookmark: Bookmark) -> WorkSlice:
     """Go on with the next batch whose archiving was begun and not finished."""
-    found = next(batches.in_archiving(place.get("after", "")), None)
+    found = next(batches.in_archiving(bookmark.get("after", "")), None)
     if found is None:
         return WorkSlice({})
     after = batches.page_key(found.batch)

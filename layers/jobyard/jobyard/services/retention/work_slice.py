@@ -38,12 +38,12 @@ class WorkSlice:
     Failures are what could not be archived, each with the reason.
     """
 
-    place: Bookmark
+    bookmark: Bookmark
     processed: int = 0
     failures: Sequence[tuple[str, str]] = ()
-    beside: Sequence[Item] = ()
+    items: Sequence[Item] = ()
 
 
-def kept_for(job_type: str) -> timedelta:
+def retention_of(job_type: str) -> timedelta:
     """How long an ended job or batch is kept. A removed job type is kept as long as most."""
     return timedelta(days=job_type_of(job_type).retention_days)
