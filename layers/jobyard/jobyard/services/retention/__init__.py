@@ -1,7 +1,7 @@
 """Retention: archive what ended long ago, then delete it from the tables; tombstones stay.
 
-It walks over the months in which batches were submitted, over schedules, and over what an earlier
-run left unfinished, in bounded slices. Each slice returns where to go on.
+It works in bounded slices, over the months in which batches were submitted, then over schedules,
+then over what an earlier run left unfinished. Each slice returns where the next one starts.
 """
 
 from jobyard.services.retention.walk import FIRST, run_slice

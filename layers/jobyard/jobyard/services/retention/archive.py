@@ -1,7 +1,7 @@
-"""Writing records to the archive, and reading them back before they are deleted.
+"""The archive: records are written to it, and read back before they are deleted.
 
-An object of the archive is written once. A late worker must not overwrite it: after deletion has
-begun, it would write less than is there.
+An object of the archive is written once. A late worker must not overwrite it: after the deletion
+has begun, the worker would write fewer records.
 """
 
 import gzip
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
 
-_IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
+_IN_MEMORY = 8 * 1024 * 1024  # bytes; a larger part is written to the worker's disk first
 _BLOCK = 1024 * 1024
 _GZIP = "application/gzip"
 
 
 class NotArchivable(Exception):
-    """A record cannot be archived; the message is for a person."""
+    """Something cannot be archived, or is not archived as it should be; a person has to act."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Archive:
     def copy(self, name: str, key: str) -> None:
         """Write an object of the work bucket as the part `name`, unless it exists.
 
-        It may be larger than a worker's disk, and S3 wants a part's metadata before its first byte.
-        So it is read twice.
+        It is read twice: it may be larger than a worker's disk, and S3 needs the metadata, which
+        contains the digest, before the first byte.
         """
         found = {"Bucket": self.settings.work_bucket, "Key": key}
         answer = self.s3.get_object(**found)  # type: ignore[arg-type]
@@ -65,9 +65,11 @@ class Archive:
             length += len(block)
         metadata = _metadata(digest.hexdigest(), length, {})
         again = self.s3.get_object(**found, IfMatch=answer["ETag"])  # type: ignore[arg-type]
-        of = f"{self.folder}/{name}"
-        how = {"ContentType": _GZIP, "Metadata": metadata}
-        with MultipartUpload(self.s3, self.settings.archive_bucket, of, **how) as upload:
+        archive_key = f"{self.folder}/{name}"
+        headers = {"ContentType": _GZIP, "Metadata": metadata}
+        with MultipartUpload(
+            self.s3, self.settings.archive_bucket, archive_key, **headers
+        ) as upload:
             with gzip.GzipFile(fileobj=upload, mode="wb", filename="", mtime=0) as packed:  # type: ignore[call-overload]
                 for block in again["Body"].iter_chunks(_BLOCK):
                     packed.write(block)
@@ -77,7 +79,7 @@ class Archive:
     def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> None:
         digest, length = hashlib.sha256(), 0
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-            # Without a time in it, so that the same records are the same bytes.
+            # mtime=0, so that the same records give the same bytes.
             with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0) as packed:
                 for block in blocks:
                     digest.update(block)
@@ -110,7 +112,7 @@ class Archive:
         """The stored part of that name.
 
         Raises:
-            Unfit: it is not stored.
+            NotArchivable: it is not stored.
         """
         try:
             found = self.s3.head_object(
@@ -128,7 +130,7 @@ class Archive:
         """The lines of a part, read back.
 
         Raises:
-            Unfit: it is not stored, or damaged.
+            NotArchivable: it is not stored, or damaged.
         """
         body = self._get(name)
         try:
@@ -142,10 +144,10 @@ class Archive:
         self._put(INVENTORY, inventory.text(), "application/json", {})
 
     def inventory(self) -> Inventory:
-        """The inventory.
+        """The stored inventory.
 
         Raises:
-            Unfit: there is none.
+            NotArchivable: it is not stored.
         """
         return Inventory.of(self._get(INVENTORY).read())
 
@@ -158,13 +160,13 @@ class Archive:
             raise _missing(error, f"{self.folder}/{name} is not in the archive") from error
 
     def ensure(self, names: Iterable[str], lines: list[bytes]) -> None:
-        """Ensure that each of `lines` is archived: in one of the parts, or in an extra part that is
-        not in the inventory.
+        """Ensure that each of `lines` is in one of the parts `names`. Write the others to an extra
+        part, which the inventory does not list.
 
-        Only what was read back from the archive may be deleted.
+        Records may be deleted after this call only.
 
         Raises:
-            Unfit: a part is not stored, or damaged.
+            NotArchivable: a part is not stored, or damaged.
         """
         if not lines:
             return
@@ -176,11 +178,11 @@ class Archive:
 
 
 def _metadata(digest: str, length: int, counts: dict[str, int]) -> dict[str, str]:
-    """The metadata of a part: of its content, not of its compression."""
+    """The metadata of a part, about its uncompressed content."""
     return {"sha256": digest, "length": str(length), "counts": json.dumps(counts)}
 
 
 def _missing(error: "ClientError", reason: str) -> Exception:
-    """Turn S3's "not found" into the refusal for a part that has to be stored."""
+    """`NotArchivable` if S3 has no such object, else the error itself."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     return NotArchivable(reason) if status == 404 else error

@@ -1,8 +1,8 @@
-"""Archiving a batch: hide it, write it to the archive part by part, delete it part by part.
+"""Archive a batch: hide it, write it to the archive part by part, delete it part by part.
 
-Its tombstone has the phase. While archiving, nothing is deleted, and everything may be written
-again. While removing, nothing is deleted that was not read back from the archive. So any worker can
-go on where another was cut off.
+Its tombstone has the phase. While archiving, nothing is deleted, and parts may be written again.
+While removing, records are deleted only after they were read back from the archive. So any worker
+can continue where another one stopped.
 """
 
 import json
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 ENDED = frozenset(
     {BatchState.COMPLETED, BatchState.CANCELLED, BatchState.DELETED, BatchState.FAILED}
 )
-JOBS_PER_PART = 5000  # of a part, at most: some megabytes
-_BYTES_A_SECOND = 20_000_000  # bytes of a file that are packed in a second, cautiously
+JOBS_PER_PART = 5000  # some megabytes
+_BYTES_A_SECOND = 20_000_000  # that are compressed and written, as a cautious estimate
 _BATCH_PART = "batch.jsonl.gz"
 _UNDELIVERED = {DeliveryState.QUEUED, DeliveryState.SENDING}
 
 
 class TooEarly(Exception):
-    """A batch is not to be archived yet; `repaired_at` is when a job of it last moved."""
+    """A batch may not be archived yet. `repaired_at` is when one of its jobs last changed."""
 
     def __init__(self, reason: str, repaired_at: datetime | None = None) -> None:
         super().__init__(reason)
@@ -55,17 +55,17 @@ def due_at(batch: Batch) -> datetime | None:
 
 
 def start_archiving(suggested: Batch, context: RetentionContext) -> bool:
-    """Hide a due batch, to archive it. Returns whether it was due.
+    """Hide a batch and begin to archive it, if it is due. Returns whether it was due.
 
     Raises:
-        StaleState: someone else changes it now.
+        StaleState: someone else changed it at the same time.
     """
     now = context.now()
     batch = batches.get(suggested.batch_id, now)
     due = due_at(batch)
     if due is None or due > now or _is_in_use(batch):
         return False
-    # A folder for each time that it is tried: nothing in it is written twice.
+    # Each try has a folder of its own, so that nothing in it is written twice.
     attempt = f"v{batch.version}"
     folder = archive_folder(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
     batches.start_archiving(batch, now, folder)
@@ -74,7 +74,7 @@ def start_archiving(suggested: Batch, context: RetentionContext) -> bool:
 
 def _is_in_use(batch: Batch) -> bool:
     """Whether something may still be written for an ended batch: it is being repaired, or its
-    report is not yet delivered.
+    report is not delivered yet.
     """
     if operations.is_any_running(batch.batch_id):
         return True
@@ -87,10 +87,10 @@ def _is_in_use(batch: Batch) -> bool:
 
 
 def archive_next_part(bookmark: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Archive the next part of a batch; `after` is the place after its last part.
+    """Archive the next part of a batch, or remove it; `after` is the bookmark after its last part.
 
-    A batch that cannot be archived is shown again, and counts as failed. Once removing has begun it
-    stays a leftover, and counts as failed each time.
+    A batch that cannot be archived is shown again, and counts as failed. If removing has begun, it
+    stays a leftover, and counts as failed in each run.
     """
     tombstone = batches.tombstone(bookmark["batch"])
     if tombstone is None or tombstone.phase is Phase.REMOVED:
@@ -110,8 +110,8 @@ def archive_next_part(bookmark: Bookmark, after: Bookmark, context: RetentionCon
 
 
 class _BatchArchiving:
-    """One slice of archiving a batch. `place` has the number of the next part, `at`, which counts
-    from 0 in each of the two phases.
+    """One slice of archiving a batch. The bookmark's `at` is the number of the next part; it
+    counts from 0 in each of the two phases.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class _BatchArchiving:
         self.tombstone, self.batch = tombstone, tombstone.batch
         self.bookmark, self.after, self.context = bookmark, after, context
         self.archive = context.archive(tombstone.folder)
-        # A checkpoint that is older than the tombstone's phase has its number from the other one.
+        # If the bookmark is older than the tombstone's phase, its `at` is from the previous phase.
         self.at = int(bookmark.get("at", 0)) if bookmark.get("phase") == tombstone.phase else 0
         self.parts = -(-self.batch.chunk_count // self._chunks) if self.batch.chunk_count else 0
 
@@ -130,10 +130,12 @@ class _BatchArchiving:
         return max(1, JOBS_PER_PART // self.batch.chunk_size)
 
     def _next_part(self) -> WorkSlice:
+        """The result: continue with the next part."""
         self.at += 1
         return self._result()
 
     def _result(self) -> WorkSlice:
+        """The result: continue with part `at`."""
         return WorkSlice({**self.bookmark, "phase": self.tombstone.phase.value, "at": self.at})
 
     # Into the archive
@@ -142,11 +144,11 @@ class _BatchArchiving:
         """Write the next part: jobs, then files, then the records of the batch as a whole.
 
         Raises:
-            NotNow: it is being repaired. Unfit: something is missing.
+            TooEarly: the batch is being repaired. NotArchivable: something is missing.
         """
         if self.at < self.parts:
             if self.at == 0 and operations.is_any_running(self.batch.batch_id):
-                raise TooEarly("an operation was asked for at the last moment")
+                raise TooEarly("an operation has begun")
             self.archive.write(_jobs_part(self.at), self._jobs_lines(self.at))
             return self._next_part()
         files = [*self._files()]
@@ -175,12 +177,12 @@ class _BatchArchiving:
         try:
             places = rows.chunks_between(s3, settings, self.batch, first, last)
         except s3.exceptions.NoSuchKey as error:
-            raise NotArchivable("the index of its rows is not there") from error
+            raise NotArchivable("the index of its rows is missing") from error
         for chunk in places:
             try:
                 found = rows.rows_of(s3, settings, batch_id, chunk)
             except s3.exceptions.NoSuchKey as error:
-                raise NotArchivable("its rows are not there") from error
+                raise NotArchivable("its rows are missing") from error
             for position, row in enumerate(found):
                 job_id = JobAddress(batch_id, chunk.chunk, position).job_id
                 yield record_line("row", row, job_id=job_id)
@@ -196,19 +198,21 @@ class _BatchArchiving:
                     yield record_line("outcome", outcome, operation_id=operation.operation_id)
 
     def _check_unchanged(self, job: JobRecord) -> None:
-        """Raises:
-        NotNow: the job is open, or moved after the batch had ended, and not long enough
-            ago.
+        """Check that a job did not change after its batch had ended, or long enough ago.
+
+        Raises:
+            TooEarly: it is open, or changed too recently.
         """
         if job.state in OPEN_JOB_STATES and self.batch.state is BatchState.FAILED:
-            raise TooEarly("a job of it is open", self.context.now())
+            raise TooEarly("one of its jobs is open", self.context.now())
         if job.at + retention_of(self.batch.job_type) > self.tombstone.archived_at:
-            raise TooEarly("a job of it was moved after its report", job.at)
+            raise TooEarly("one of its jobs changed after its report", job.at)
 
     def _files(self) -> Iterator[tuple[str, int]]:
-        """The objects of the work bucket that are archived as they are, with their sizes, by key.
+        """The keys and sizes of the objects in the work bucket that are archived as they are.
 
-        Rows, index and outcomes are in the parts; the passes' indexes hold nothing more.
+        Rows, index and outcomes are left out because the parts have them; the indexes of passes
+        because they derive from the index.
         """
         batch_id = self.batch.batch_id
         opened = bool(self.batch.entries)
@@ -222,7 +226,7 @@ class _BatchArchiving:
                         yield key, found["Size"]
 
     def _part_name(self, key: str) -> str:
-        """The part that a file is copied to: reports/b…/0001/jobs.csv to files/reports/0001/…"""
+        """The name of a file's part: reports/BATCH/0001/jobs.csv is files/reports/0001/jobs.csv.gz."""
         kind, _, rest = key.split("/", 2)
         return f"files/{kind}/{rest}.gz"
 
@@ -238,9 +242,7 @@ class _BatchArchiving:
             yield record_line("usage", used, part=part)
 
     def _seal(self, keys: list[str]) -> WorkSlice:
-        """Write the inventory of the stored parts; from now on they may be deleted from the
-        tables.
-        """
+        """Write the inventory of the stored parts. From now on their records may be deleted."""
         self.archive.write(_BATCH_PART, self._batch_lines())
         names = [_BATCH_PART, *(_jobs_part(number) for number in range(self.parts))]
         names += [self._part_name(key) for key in keys]
@@ -248,7 +250,7 @@ class _BatchArchiving:
         inventory = Inventory(self.batch.batch_id, _summary(self.batch), self.context.now(), parts)
         if inventory.counts.get("row", 0) != self.batch.entries:
             found = inventory.counts.get("row", 0)
-            raise NotArchivable(f"{found} of its {self.batch.entries} rows are there")
+            raise NotArchivable(f"only {found} of its {self.batch.entries} rows were found")
         self.archive.seal(inventory)
         after = replace(self.tombstone, phase=Phase.REMOVING)
         return WorkSlice(
@@ -262,7 +264,7 @@ class _BatchArchiving:
         """Delete the next part's records: jobs, then the rest, then the batch itself.
 
         Raises:
-            Unfit: the archive does not hold what its inventory lists.
+            NotArchivable: the archive does not have what its inventory lists.
         """
         if self.at < self.parts:
             self._remove_jobs(self.at)
@@ -302,11 +304,11 @@ class _BatchArchiving:
         usage.remove(batch_id, [part for part, _ in used])
 
     def _remove_objects(self) -> bool:
-        """Delete all versions of the batch's objects in the work bucket. Returns whether none is
-        left, as far as there was time.
+        """Delete all versions of the batch's objects in the work bucket, while time remains.
+        Returns whether none is left.
 
         Raises:
-            Unfit: a file is not archived as it is now.
+            NotArchivable: a file has changed since it was archived.
         """
         inventory = self.archive.inventory()
         for key, size in self._files():
@@ -341,7 +343,7 @@ def _job_line(job: JobRecord) -> bytes:
 
 
 def _summary(batch: Batch) -> dict[str, object]:
-    """The batch in the inventory."""
+    """What the inventory says about the batch."""
     names = ("state", "job_type", "collection", "submitter", "filename", "entries")
     return {
         "batch_id": batch.batch_id,

@@ -1,7 +1,7 @@
-"""Archiving a schedule's occurrences and their jobs, a whole month at a time.
+"""Archive a schedule's occurrences and their jobs, a whole month at a time.
 
-The schedule records since when its jobs are kept before the first of a month is archived; from then
-on nobody moves them. What is deleted is counted in the same transaction.
+Before a month is archived, the schedule records that its jobs are retained only from the next month
+on. From then on nobody changes the month's jobs. Deletions are counted in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,17 @@ from jobyard.services.retention.work_slice import (
 from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.transactions import MAX_ITEMS
 
-SCHEDULES_PER_READ = 100  # schedules at a time
-OCCURRENCES_PER_PART = 5000  # of a part, at most
+SCHEDULES_PER_READ = 100
+OCCURRENCES_PER_PART = 5000
 _REMOVED_AT_ONCE = (MAX_ITEMS - 1) // 2  # occurrences removed in one transaction, each with its job
-_TRIES = 5  # at a schedule that others change at the same time
+_TRIES = 5  # to write a schedule that others change at the same time
 
 
 def next_bookmark(after: str, context: RetentionContext) -> Bookmark | None:
-    """Where to go on after the schedule of id `after`: with the first month to archive of those
-    that follow, or with more of them. None when all were checked.
+    """Check the next schedules after the id `after` for a month that is due.
+
+    Returns a bookmark of the first such month, or of the next schedules to check; None after the
+    last schedule.
     """
     found = schedules.list_all(SCHEDULES_PER_READ, after)
     for schedule in found:
@@ -42,9 +44,9 @@ def next_bookmark(after: str, context: RetentionContext) -> Bookmark | None:
 
 
 def _due_month(schedule: Schedule, context: RetentionContext) -> str:
-    """The schedule's oldest month, if all of it ended long enough ago; "" if not.
+    """The schedule's oldest month, as YYYY-MM, if all of it ended long enough ago; "" if not.
 
-    From here on the schedule does not keep it.
+    The schedule records that it retains this month no longer.
     """
     since = context.now() - retention_of(schedule.job_type)
     limit = _first_of_month(since)
@@ -65,18 +67,18 @@ def _due_month(schedule: Schedule, context: RetentionContext) -> str:
             schedule = schedules.get(schedule_id)
             continue
         return f"{oldest.scheduled_for:%Y-%m}"
-    return ""  # it changes too fast; tomorrow is early enough
+    return ""  # others change it too fast; the next run tries again
 
 
 def _is_too_recent(occurrence: Occurrence, since: datetime) -> bool:
-    """Whether a job is open, or ended only after `since`."""
+    """Whether an occurrence's job is open, or has ended after `since`."""
     if occurrence.outcome:
         return occurrence.outcome.ended_at > since
     return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
 def archive_next_part(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Archive the next part of a schedule's month: write all of it, or delete some."""
+    """Write a schedule's month to the archive, or delete some of its written occurrences."""
     try:
         schedule = schedules.get(bookmark["schedule"])
     except NotFound:
@@ -98,26 +100,26 @@ def _archive_month(
     if not found:
         return WorkSlice({"after": bookmark["after"]})
     first = found[0].address
-    # Named by its first occurrence: what comes later to a month that was archived lies beside it.
+    # Named by the first occurrence, so that later occurrences of an archived month get a new folder.
     folder = archive_folder(
         schedule.job_type, found[0].scheduled_for, schedule.schedule_id, str(first.position)
     )
     archive = context.archive(folder)
-    ran = _jobs_of(found)
+    found_jobs = _jobs_of(found)
     names = []
     for number, some in enumerate(_in_parts(found)):
         names.append(f"occurrences-{number:05d}.jsonl.gz")
-        lines = (text for each in some for text in _lines(each, ran.get(each.address)))
+        lines = (text for each in some for text in _lines(each, found_jobs.get(each.address)))
         archive.write(names[-1], lines)
     parts = tuple(archive.part(name) for name in names)
-    what = {
+    summary = {
         "schedule_id": schedule.schedule_id,
         "title": schedule.title,
         "job_type": schedule.job_type,
         "rule": schedule.rule.document(),
         "month": bookmark["month"],
     }
-    archive.seal(Inventory(schedule.schedule_id, what, context.now(), parts))
+    archive.seal(Inventory(schedule.schedule_id, summary, context.now(), parts))
     return WorkSlice({**bookmark, "folder": folder})
 
 
@@ -126,24 +128,24 @@ def _remove_occurrences(
 ) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until, limit=_REMOVED_AT_ONCE)]
     if not found:
-        return WorkSlice(
-            {"after": bookmark["after"]}
-        )  # the same schedule: another month may follow
+        return WorkSlice({"after": bookmark["after"]})  # check the same schedule for another month
     archive: Archive = context.archive(bookmark["folder"])
-    ran = _jobs_of(found)
+    found_jobs = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
-    archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.address))])
+    archive.ensure(
+        names, [text for each in found for text in _lines(each, found_jobs.get(each.address))]
+    )
     gone = [occurrences.delete_item(each) for each in found]
-    gone += [jobs.delete_item(each) for each in ran.values()]
+    gone += [jobs.delete_item(each) for each in found_jobs.values()]
     return WorkSlice(bookmark, processed=len(found), items=gone)
 
 
 def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
-    """The records of the occurrences' jobs, where there is one."""
+    """The jobs of the occurrences that have one, by address."""
     first, last = found[0].address, found[-1].address
     wanted = {each.address for each in found}
-    ran = jobs.of_chunk(first.origin_id, 0, first=first.position, last=last.position)
-    return {job.address: job for job in ran if job.address in wanted}
+    found_jobs = jobs.of_chunk(first.origin_id, 0, first=first.position, last=last.position)
+    return {job.address: job for job in found_jobs if job.address in wanted}
 
 
 def _lines(occurrence: Occurrence, job: JobRecord | None) -> list[bytes]:

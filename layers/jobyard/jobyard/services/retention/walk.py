@@ -1,6 +1,6 @@
-"""The order of retention: months, schedules, leftovers.
+"""The order of retention: batches by month, schedules, leftovers.
 
-Leftovers come last: one that fails each time delays nothing else.
+Leftovers are last, so that one that always fails delays nothing else.
 """
 
 import json
@@ -22,16 +22,16 @@ from jobyard.services.retention.work_slice import (
 )
 from jobyard.store import batches, key_values
 
-BATCHES_PER_READ = 500  # batches of a month at a time
+BATCHES_PER_READ = 500
 FIRST: Bookmark = {"go": "months"}
-_RECHECK_AFTER = timedelta(hours=12)  # it runs once a day, not to the second
+_RECHECK_AFTER = timedelta(hours=12)  # less than a day, so that the next daily run rechecks
 
 
 def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Do the next slice from `place` on; an empty place is the end.
+    """Run the slice at `bookmark`. The result's bookmark is empty after the last slice.
 
     Raises:
-        StaleState: something changes at this moment; call again.
+        StaleState: someone else changed a record at the same time; call again.
     """
     if "batch" in bookmark:
         after = {
@@ -58,8 +58,8 @@ def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
 def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     """Check some batches of a month, and begin to archive the first that is due.
 
-    Of a past month without a due batch the earliest due time is stored; until then nobody checks
-    the month again.
+    After the last batch of a past month its next check time is stored: the earliest time at which
+    one of its batches may be due. Until then the month is not checked again.
     """
     now = context.now()
     check_times = _check_times()
@@ -72,9 +72,8 @@ def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
         batches.before(month, _latest_submission(now), after), BATCHES_PER_READ
     ):
         after = batches.page_key(suggested)
-        started = _start_archiving(
-            suggested, context
-        )  # and perhaps put back: to be looked at tomorrow
+        started = _start_archiving(suggested, context)
+        # A started batch may turn out not to be archivable: the next run checks its month again.
         due = now if started else batch_retention.due_at(suggested) or now + _shortest_retention()
         next_check = min(filter(None, (next_check, _as_text(max(due, now + _RECHECK_AFTER)))))
         if started:
@@ -92,22 +91,22 @@ def _start_archiving(suggested: Batch, context: RetentionContext) -> bool:
     try:
         return batch_retention.start_archiving(suggested, context)
     except (Gone, NotFound):
-        return False  # the index was behind
+        return False  # the index lags behind
 
 
 def _shortest_retention() -> timedelta:
-    """The shortest time that a batch's job type is kept."""
+    """The shortest retention of a job type of batches."""
     return min(retention_of(each.name) for each in types_of(Origin.BATCH))
 
 
 def _latest_submission(now: datetime) -> datetime:
-    """The latest time of submission of a batch that may be due."""
+    """The time before which a batch was submitted if it may be due."""
     return now - _shortest_retention()
 
 
 def _check_times() -> dict[str, str]:
-    """When each month is to be checked next, by month; "" is never, and a month without an entry is
-    unknown.
+    """When each month has to be checked next, by month; "" for never. A month without an entry has
+    to be checked now.
     """
     stored = key_values.get(_check_times_key())
     found: dict[str, str] = json.loads(stored) if stored else {}
@@ -115,8 +114,8 @@ def _check_times() -> dict[str, str]:
 
 
 def _store_check_time(month: str, next_check: str, check_times: Mapping[str, str]) -> None:
-    """Store when a past month is to be checked next. Of the months that need no check, one is
-    enough.
+    """Store when a past month has to be checked next. Of the oldest months that need no check
+    any more, only the last one is stored.
     """
     stored = {**check_times, month: next_check}
     months = sorted(stored)
@@ -126,15 +125,13 @@ def _store_check_time(month: str, next_check: str, check_times: Mapping[str, str
 
 
 def _check_times_key() -> str:
-    """The name under which these times are stored. It contains the retention times, which they
-    depend on.
-    """
-    kept = sorted((each.name, each.retention_days) for each in types_of(Origin.BATCH))
-    return " ".join(["retention", *(f"{name}={days}" for name, days in kept)])
+    """The key of the stored check times. It contains the retention days, which they depend on."""
+    retention = sorted((each.name, each.retention_days) for each in types_of(Origin.BATCH))
+    return " ".join(["retention", *(f"{name}={days}" for name, days in retention)])
 
 
 def _month_to_check(check_times: Mapping[str, str], now: datetime, after: str = "") -> str:
-    """The first month after `later_than` in which something may be due; "" when none is."""
+    """The first month after `after` that has to be checked, as YYYY-MM; "" if none has."""
     month = batches.first_month()
     if check_times and not check_times[min(check_times)]:
         month = max(month, min(check_times))
@@ -165,7 +162,7 @@ def _as_text(at: datetime) -> str:
 
 
 def _leftovers(bookmark: Bookmark) -> WorkSlice:
-    """Go on with the next batch whose archiving was begun and not finished."""
+    """Continue with the next batch whose archiving was not finished."""
     found = next(batches.in_archiving(bookmark.get("after", "")), None)
     if found is None:
         return WorkSlice({})

@@ -13,12 +13,12 @@ from jobyard.store.transactions import Item
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Bookmark = Mapping[str, Any]  # where retention goes on, as its checkpoint keeps it
+Bookmark = Mapping[str, Any]  # where the next slice starts; the cursor of the job's checkpoint
 
 
 @dataclass(frozen=True)
 class RetentionContext:
-    """The deployment, S3 and the clock; `remaining` is the seconds until the worker has to stop."""
+    """The deployment, S3 and the clock. `remaining` returns the seconds until the worker stops."""
 
     settings: Settings
     s3: "S3Client"
@@ -32,10 +32,10 @@ class RetentionContext:
 
 @dataclass(frozen=True)
 class WorkSlice:
-    """The result of one slice: where to go on, and how much was finished.
+    """The result of one slice: where the next one starts, and how much was processed.
 
-    `beside` has to be written in one transaction with the checkpoint that counts the slice.
-    Failures are what could not be archived, each with the reason.
+    `items` have to be written in one transaction with the checkpoint that counts the slice.
+    `failures` are the ids of what could not be archived, each with the reason.
     """
 
     bookmark: Bookmark
@@ -45,5 +45,5 @@ class WorkSlice:
 
 
 def retention_of(job_type: str) -> timedelta:
-    """How long an ended job or batch is kept. A removed job type is kept as long as most."""
+    """How long ended jobs and batches are kept. A removed job type has the default retention."""
     return timedelta(days=job_type_of(job_type).retention_days)
