@@ -42,14 +42,18 @@ class Archive:
     def write(self, name: str, lines: Iterable[bytes]) -> None:
         """Write lines as the part `name`, unless it exists."""
         counts: dict[str, int] = {}
-
-        def counted() -> Iterator[bytes]:
-            for text in lines:
-                kind = kind_of(text)
-                counts[kind] = counts.get(kind, 0) + 1
-                yield text
-
-        self._pack(name, counted(), counts)
+        digest, length = hashlib.sha256(), 0
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
+            # mtime=0, so that the same records give the same bytes.
+            with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0) as packed:
+                for line in lines:
+                    kind = kind_of(line)
+                    counts[kind] = counts.get(kind, 0) + 1
+                    digest.update(line)
+                    length += len(line)
+                    packed.write(line)
+            spool.seek(0)
+            self._put(name, spool, _GZIP, _metadata(digest.hexdigest(), length, counts))
 
     def copy(self, name: str, key: str) -> None:
         """Write an object of the work bucket as the part `name`, unless it exists.
@@ -76,25 +80,13 @@ class Archive:
             with self._unless_exists():
                 upload.finish(IfNoneMatch="*")
 
-    def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> None:
-        digest, length = hashlib.sha256(), 0
-        with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-            # mtime=0, so that the same records give the same bytes.
-            with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0) as packed:
-                for block in blocks:
-                    digest.update(block)
-                    length += len(block)
-                    packed.write(block)
-            spool.seek(0)
-            self._put(name, spool, _GZIP, _metadata(digest.hexdigest(), length, counts))
-
-    def _put(self, name: str, body: Any, kind: str, metadata: dict[str, str]) -> None:
+    def _put(self, name: str, body: Any, content_type: str, metadata: dict[str, str]) -> None:
         with self._unless_exists():
             self.s3.put_object(
                 Bucket=self.settings.archive_bucket,
                 Key=f"{self.folder}/{name}",
                 Body=body,
-                ContentType=kind,
+                ContentType=content_type,
                 Metadata=metadata,
                 IfNoneMatch="*",
             )

@@ -226,7 +226,7 @@ class _BatchArchiving:
                         yield key, found["Size"]
 
     def _part_name(self, key: str) -> str:
-        """The name of a file's part: reports/BATCH/0001/jobs.csv is files/reports/0001/jobs.csv.gz."""
+        """The part of a file: files/reports/0001/jobs.csv.gz for reports/BATCH/0001/jobs.csv."""
         kind, _, rest = key.split("/", 2)
         return f"files/{kind}/{rest}.gz"
 

@@ -100,7 +100,7 @@ def _archive_month(
     if not found:
         return WorkSlice({"after": bookmark["after"]})
     first = found[0].address
-    # Named by the first occurrence, so that later occurrences of an archived month get a new folder.
+    # Named by its first occurrence: occurrences added after a month was archived get a new folder.
     folder = archive_folder(
         schedule.job_type, found[0].scheduled_for, schedule.schedule_id, str(first.position)
     )

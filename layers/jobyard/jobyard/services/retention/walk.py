@@ -62,15 +62,13 @@ def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     one of its batches may be due. Until then the month is not checked again.
     """
     now = context.now()
-    check_times = _check_times()
+    latest, check_times = _latest_submission(now), _check_times()
     month = bookmark.get("month") or _month_to_check(check_times, now)
-    if not month or month > f"{_latest_submission(now):%Y-%m}":
+    if not month or month > f"{latest:%Y-%m}":
         return WorkSlice({"go": "schedules"})
     next_check = bookmark.get("next", "")
     after = bookmark.get("after", "")
-    for suggested in islice(
-        batches.before(month, _latest_submission(now), after), BATCHES_PER_READ
-    ):
+    for suggested in islice(batches.before(month, latest, after), BATCHES_PER_READ):
         after = batches.page_key(suggested)
         started = _start_archiving(suggested, context)
         # A started batch may turn out not to be archivable: the next run checks its month again.
@@ -81,7 +79,7 @@ def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
             return WorkSlice({**here, "batch": suggested.batch_id})
     if after != bookmark.get("after", ""):
         return WorkSlice({"go": "months", "month": month, "after": after, "next": next_check})
-    if _end_of(month) <= _latest_submission(now):
+    if _end_of(month) <= latest:
         _store_check_time(month, next_check, check_times)
     next_month = _month_to_check(check_times, now, after=month)
     return WorkSlice({"go": "months", "month": next_month} if next_month else {"go": "schedules"})
