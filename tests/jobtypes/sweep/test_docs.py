@@ -7,9 +7,9 @@ from pathlib import Path
 from jobyard.domain.jobs.checkpoint import MAX_NAMED_FAILURES
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
-from jobyard.jobtypes.sweep.steps import BUSY_S, SWEEP_MARGIN_S
-from jobyard.jobtypes.sweep.table import PAGE, TRIES
+from jobyard.jobtypes.sweep.plan import MAX_NAMED_ATTRIBUTES, DueFormat
+from jobyard.jobtypes.sweep.steps import BUSY_PAUSE_S, SWEEP_MARGIN_S
+from jobyard.jobtypes.sweep.table import MAX_TRIES, PAGE_SIZE
 from jobyard.store.checkpoints import CHECKPOINT_LIFETIME
 
 ROOT = Path(__file__).parents[3]
@@ -45,14 +45,14 @@ def test_formats_words_and_numbers_are_documented() -> None:
     words = TYPES["sweep"].labels
     named = [words[state] for state in ("scheduled", "running", "succeeded", "failed")]
 
-    assert all(f"`{form}`" in DOC for form in Form)
+    assert all(f"`{form}`" in DOC for form in DueFormat)
     assert f"states: {', '.join(named)}." in PLAIN
-    assert f"Up to {PAGE} records" in PLAIN
+    assert f"Up to {PAGE_SIZE} records" in PLAIN
     assert f"the first {MAX_NAMED_FAILURES} of them" in PLAIN
-    assert f"Up to {MOST_NAMED} attributes" in PLAIN
-    assert f"up to {TRIES} times" in PLAIN
+    assert f"Up to {MAX_NAMED_ATTRIBUTES} attributes" in PLAIN
+    assert f"up to {MAX_TRIES} times" in PLAIN
     assert f"with {SWEEP_MARGIN_S:.0f} seconds left" in PLAIN
-    assert f"waits {BUSY_S:.0f} seconds" in PLAIN
+    assert f"waits {BUSY_PAUSE_S:.0f} seconds" in PLAIN
     assert f"for {CHECKPOINT_LIFETIME.days} days" in PLAIN
     waits = [TYPES["sweep"].retry.wait_s(failed) for failed in (1, 2, 3, 4)]
     assert waits == [5, 20, 80, None]

@@ -9,7 +9,7 @@ import pytest
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.ids import Origin
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.sweep.plan import MOST_NAMED, Plan
+from jobyard.jobtypes.sweep.plan import MAX_NAMED_ATTRIBUTES, Plan
 
 GOOD: dict[str, Any] = {
     "table": "voters",
@@ -38,7 +38,7 @@ def changed(where: str, value: Any) -> dict[str, Any]:
     [
         GOOD,
         changed("unless", None),
-        changed("unless", {f"a{number}": True for number in range(MOST_NAMED - 2)}),
+        changed("unless", {f"a{number}": True for number in range(MAX_NAMED_ATTRIBUTES - 2)}),
         changed("change.remove", None),
         changed("change", {"remove": ["status"]}),
         changed("change", {"remove": ["expires_on"]}),
@@ -95,7 +95,10 @@ def test_a_schedule_may_be_given_what_is_a_plan(parameters: dict[str, Any]) -> N
         (changed("change.remove", ["status"]), "change.remove"),
         (changed("change.remove", [f"a{number}" for number in range(60)]), "change"),
         ({**changed("partition.value", 1), "change": {"set": {"status": True}}}, "change.set"),
-        (changed("unless", {f"a{number}": True for number in range(MOST_NAMED - 1)}), "change"),
+        (
+            changed("unless", {f"a{number}": True for number in range(MAX_NAMED_ATTRIBUTES - 1)}),
+            "change",
+        ),
         (changed("unless", ["legal_hold"]), "unless"),
         (changed("unless.legal_hold", ["yes"]), "unless.legal_hold"),
     ],
@@ -149,7 +152,7 @@ def test_a_record_is_judged_only_by_what_is_a_moment(
 ) -> None:
     plan = Plan.of({**GOOD, "due": {"name": "expires_on", "format": form}})
 
-    assert bool(plan.flaw(value)) is not fits
+    assert bool(plan.due_problem(value)) is not fits
 
 
 @pytest.mark.parametrize(
@@ -184,8 +187,8 @@ def test_numbers_are_compared_as_numbers() -> None:
     record = {"status": {"N": "1.50"}, "expires_on": {"N": "9"}, "holds": {"N": "3.0"}}
 
     assert plan.is_due(record, plan.latest(THREE_AM))
-    assert plan.objection(record) == "holds is 3"
-    assert not plan.objection({**record, "holds": {"S": "3"}})
+    assert plan.unless_match(record) == "holds is 3"
+    assert not plan.unless_match({**record, "holds": {"S": "3"}})
 
 
 def test_a_sweep_is_for_schedules_and_has_votecals_labels() -> None:

@@ -29,7 +29,7 @@ from jobyard.domain.jobs.job_type import (
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.steps import sweeping
-from jobyard.jobtypes.sweep.table import PAGE
+from jobyard.jobtypes.sweep.table import PAGE_SIZE
 from jobyard.store import checkpoints, tables
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.faults.aws_semantics import Conflicting, Throttling
@@ -198,7 +198,7 @@ def counts(outcome: StepResult) -> tuple[int, int, int | None]:
 
 
 def test_what_is_due_is_changed_and_counted_and_nothing_else(members: Members) -> None:
-    due = members.put_due(2 * PAGE + 7)
+    due = members.put_due(2 * PAGE_SIZE + 7)
     members.put(90000, {"S": "2026-11-26"})
     members.put(90001, {"S": "2020-01-01"}, status={"S": "public"})
     today = members.put(90002, {"S": "2026-11-25"})
@@ -217,7 +217,7 @@ def test_what_is_due_is_changed_and_counted_and_nothing_else(members: Members) -
     assert checkpoints.get(step_input.job_id).counts == outcome.result["records"]
 
 
-@pytest.mark.parametrize("number", [0, 1, PAGE, 2 * PAGE])
+@pytest.mark.parametrize("number", [0, 1, PAGE_SIZE, 2 * PAGE_SIZE])
 def test_a_sweep_ends_however_its_records_fit_its_pages(members: Members, number: int) -> None:
     members.put_due(number)
 
@@ -290,7 +290,7 @@ def test_five_thousand_voters_are_swept_and_the_due_are_expired(members: Members
 
 
 def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> None:
-    due = members.put_due(PAGE + 3)
+    due = members.put_due(PAGE_SIZE + 3)
     members.put(90001, {"S": "1/2/2020"})
     members.put(90002, legal_hold={"BOOL": True})
     members.put(90003, legal_hold={"BOOL": False})
@@ -299,7 +299,7 @@ def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> No
 
     assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (Failure.RECORDS_FAILED, False)
-    assert counts(outcome) == (PAGE + 4, 2, PAGE + 6)
+    assert counts(outcome) == (PAGE_SIZE + 4, 2, PAGE_SIZE + 6)
     assert outcome.message == (
         "2 of 105 records could not be changed. "
         "expires_on is no date like 2026-11-25: M90001; legal_hold is true: M90002"
@@ -332,19 +332,19 @@ def test_a_record_that_would_grow_too_large_fails_alone(members: Members) -> Non
 
 
 def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_anew(members: Members) -> None:
-    members.put_due(PAGE + 3)
+    members.put_due(PAGE_SIZE + 3)
     for number in (90001, 90002):
         members.put(number, legal_hold={"BOOL": True})
     step_input = a_job()
-    assert counts(run(step_input, members.context)) == (PAGE + 3, 2, PAGE + 5)
+    assert counts(run(step_input, members.context)) == (PAGE_SIZE + 3, 2, PAGE_SIZE + 5)
     members.change("M90001", legal_hold={"BOOL": False})
 
     again = run(step_input, members.context)
 
-    assert counts(again) == (PAGE + 4, 1, PAGE + 5)
+    assert counts(again) == (PAGE_SIZE + 4, 1, PAGE_SIZE + 5)
     members.change("M90002", legal_hold={"BOOL": False})
-    assert counts(run(step_input, members.context)) == (PAGE + 5, 0, PAGE + 5)
-    assert counts(run(step_input, members.context)) == (PAGE + 5, 0, PAGE + 5)
+    assert counts(run(step_input, members.context)) == (PAGE_SIZE + 5, 0, PAGE_SIZE + 5)
+    assert counts(run(step_input, members.context)) == (PAGE_SIZE + 5, 0, PAGE_SIZE + 5)
 
 
 # Others at work
@@ -388,7 +388,7 @@ def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) 
 
 
 def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
-    due = members.put_due(3 * PAGE)
+    due = members.put_due(3 * PAGE_SIZE)
     step_input = a_job()
     second: list[StepResult] = []
     meeting = Meanwhile(
@@ -404,7 +404,7 @@ def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
 
 
 def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
-    due = members.put_due(5 * PAGE)
+    due = members.put_due(5 * PAGE_SIZE)
     held = members.put(90001, legal_hold={"BOOL": True})
     step_input, start = a_job(), Barrier(2)
 
@@ -421,7 +421,7 @@ def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
 
 
 def test_sweeps_of_two_jobs_share_what_is_due_between_them(members: Members) -> None:
-    due = members.put_due(2 * PAGE)
+    due = members.put_due(2 * PAGE_SIZE)
     second: list[StepResult] = []
     meeting = Meanwhile(members.interceptor, lambda: second.append(run(a_job(), members.context)))
 
@@ -469,7 +469,7 @@ CALLS = 7  # of a sweep of two pages, the second of which is not full, with one 
 
 def _two_pages(members: Members) -> int:
     members.put(90001, legal_hold={"BOOL": True})
-    return len(members.put_due(PAGE + 2))
+    return len(members.put_due(PAGE_SIZE + 2))
 
 
 def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
@@ -526,7 +526,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_counts_nothing_twice(
 def test_conflicts_and_throttles_are_borne(
     members: Members, profile: Callable[[], Conflicting | Throttling]
 ) -> None:
-    due = members.put_due(4 * PAGE)
+    due = members.put_due(4 * PAGE_SIZE)
 
     with members.interceptor.listening(met := profile()):
         outcome = run(a_job(), members.context)
@@ -564,7 +564,7 @@ def test_the_index_may_have_its_attributes_from_the_table_s_own_key(members: Mem
 
 @pytest.mark.parametrize("operation", ["Query", "TransactWriteItems"])
 def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operation: str) -> None:
-    members.put_due(2 * PAGE)
+    members.put_due(2 * PAGE_SIZE)
     busy = Refusing(operation, "ProvisionedThroughputExceededException")
 
     with members.interceptor.listening(busy):
@@ -578,7 +578,7 @@ def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operatio
 def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
     members: Members,
 ) -> None:
-    members.put_due(2 * PAGE)
+    members.put_due(2 * PAGE_SIZE)
     step_input = a_job()
 
     with members.interceptor.listening(Refusing("TransactWriteItems", "ThrottlingException", 2)):
@@ -586,7 +586,7 @@ def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
 
     assert isinstance(outcome, Continue)
     assert outcome.seconds > 0
-    assert counts(run(step_input, members.context)) == (2 * PAGE, 0, 2 * PAGE)
+    assert counts(run(step_input, members.context)) == (2 * PAGE_SIZE, 0, 2 * PAGE_SIZE)
 
 
 class Unprocessed(Listener):
@@ -617,7 +617,7 @@ def test_what_a_read_hands_back_is_asked_for_again(
 
 
 def test_a_sweep_longer_than_its_workers_time_goes_on_with_the_next(members: Members) -> None:
-    due, step_input = members.put_due(4 * PAGE + 1), a_job()
+    due, step_input = members.put_due(4 * PAGE_SIZE + 1), a_job()
     went_through = []
     for _ in range(20):
         times = iter((600.0, 10.0))  # for one page

@@ -39,13 +39,13 @@ def job_type_of(name: str) -> JobType[Any]:
     A job type that was removed gets a stand-in: the states have the lifecycle's labels, and its one
     step fails with JOB_TYPE_GONE.
     """
-    return TYPES.get(name) or _gone(name)
+    return TYPES.get(name) or _removed_job_type(name)
 
 
-def _gone(name: str) -> JobType[Any]:
+def _removed_job_type(name: str) -> JobType[Any]:
     def finding_its_type(step_input: StepInput, context: StepContext) -> StepResult:
         known = ", ".join(TYPES)
-        words = f"there is no job type {name!r} any more; there are {known}"
-        return Fail(Failure.JOB_TYPE_GONE, words)
+        message = f"there is no job type {name!r} any more; there are {known}"
+        return Fail(Failure.JOB_TYPE_GONE, message)
 
     return JobType(name, name, ((finding_its_type.__name__, finding_its_type),), StepContext)

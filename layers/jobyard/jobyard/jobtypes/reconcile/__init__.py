@@ -20,16 +20,17 @@ RECONCILE_MARGIN_S = 20.0  # the time a worker keeps back: listing executions ma
 
 def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     """Check every batch that is open or under repair, and every schedule with active jobs."""
-    at = context.checkpoints.get(step_input.job_id)
-    began, maintenance = at.version, context.maintenance()
-    while not at.ended:
+    checkpoint = context.checkpoints.get(step_input.job_id)
+    first_version, maintenance = checkpoint.version, context.maintenance()
+    while not checkpoint.ended:
         if context.remaining() < RECONCILE_MARGIN_S:
-            words = f"checked {at.total:,} so far"
-            return Continue(0, words) if at.version > began else Snooze(0, words)
-        at = maintenance.recover_slice(at)
-    recovered = at.cursor.get("recovered", 0)
-    words = f"checked {at.total:,}, recovered {recovered:,}"
-    return Done({"records": at.counts, "recovered": recovered}, words)
+            message = f"checked {checkpoint.total:,} so far"
+            result_class = Continue if checkpoint.version > first_version else Snooze
+            return result_class(0, message)
+        checkpoint = maintenance.recover_slice(checkpoint)
+    recovered = checkpoint.cursor.get("recovered", 0)
+    message = f"checked {checkpoint.total:,}, recovered {recovered:,}"
+    return Done({"records": checkpoint.counts, "recovered": recovered}, message)
 
 
 RECONCILE = JobType(

@@ -28,29 +28,31 @@ def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
 
     If it ended with failures and is requeued, it goes through what is still there: the failed ones.
     """
-    at = context.checkpoints.get(step_input.job_id)
-    began, maintenance = at.version, context.maintenance()
-    if at.ended and at.failed:
-        at = at.next_pass()
-    while not at.ended:
-        seen = at.version
+    checkpoint = context.checkpoints.get(step_input.job_id)
+    first_version, maintenance = checkpoint.version, context.maintenance()
+    if checkpoint.ended and checkpoint.failed:
+        checkpoint = checkpoint.next_pass()
+    while not checkpoint.ended:
+        seen = checkpoint.version
         if context.remaining() >= RETENTION_MARGIN_S:
-            at = maintenance.archive(at, lambda: context.remaining() - RETENTION_MARGIN_S)
-        if at.version == seen:
-            words = f"archived batches and occurrences so far: {at.processed:,}"
-            result_class = Continue if at.version > began else Snooze
-            return result_class(_NEXT_WORKER_S, words)
-    result = {"records": at.counts}
-    if at.failed:
-        return Fail(Failure.RECORDS_FAILED, _failure_summary(at), result=result)
-    return Done(result, f"archived batches and occurrences: {at.processed:,}")
+            checkpoint = maintenance.archive(
+                checkpoint, lambda: context.remaining() - RETENTION_MARGIN_S
+            )
+        if checkpoint.version == seen:
+            message = f"archived batches and occurrences so far: {checkpoint.processed:,}"
+            result_class = Continue if checkpoint.version > first_version else Snooze
+            return result_class(_NEXT_WORKER_S, message)
+    result = {"records": checkpoint.counts}
+    if checkpoint.failed:
+        return Fail(Failure.RECORDS_FAILED, _failure_summary(checkpoint), result=result)
+    return Done(result, f"archived batches and occurrences: {checkpoint.processed:,}")
 
 
-def _failure_summary(at: Checkpoint) -> str:
+def _failure_summary(checkpoint: Checkpoint) -> str:
     """How many could not be archived, and the reasons for the first of them."""
-    reasons = "; ".join(f"{key}: {why}" for key, why in at.failures)
-    more = " and more" if at.failed > len(at.failures) else ""
-    return f"{at.failed:,} of {at.total:,} could not be archived. {reasons}{more}"
+    reasons = "; ".join(f"{key}: {reason}" for key, reason in checkpoint.failures)
+    more = " and more" if checkpoint.failed > len(checkpoint.failures) else ""
+    return f"{checkpoint.failed:,} of {checkpoint.total:,} could not be archived. {reasons}{more}"
 
 
 RETENTION = JobType(

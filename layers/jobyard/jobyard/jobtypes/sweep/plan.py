@@ -15,14 +15,14 @@ from jobyard.domain.schedules.wall_clock import zone_called, zone_name_of
 Value = str | int | float | bool  # what an attribute may be set to or compared with
 Attribute = Mapping[str, Any]  # a value as DynamoDB writes it: {"S": "maps"}
 
-MOST_NAMED = 50  # attributes that a plan sets, removes and checks
+MAX_NAMED_ATTRIBUTES = 50  # attributes that a plan sets, removes and checks
 _NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")  # of a table or an index; source: DynamoDB's limits
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _FIELDS = ("table", "index", "key", "partition", "due", "change", "unless")
 
 
-class Form(StrEnum):
+class DueFormat(StrEnum):
     """How a record's due time is written."""
 
     DATE = "date"
@@ -30,10 +30,10 @@ class Form(StrEnum):
     EPOCH = "epoch"
 
 
-_WORDS = {
-    Form.DATE: "no date like 2026-11-25",
-    Form.INSTANT: "no moment like 2026-11-25T17:00:00Z",
-    Form.EPOCH: "no number of seconds",
+_EXAMPLES = {
+    DueFormat.DATE: "no date like 2026-11-25",
+    DueFormat.INSTANT: "no moment like 2026-11-25T17:00:00Z",
+    DueFormat.EPOCH: "no number of seconds",
 }
 
 
@@ -53,7 +53,7 @@ class Plan:
     partition: str
     value: Value
     due: str
-    form: Form
+    due_format: DueFormat
     zone: str
     sets: Mapping[str, Value]
     removes: tuple[str, ...]
@@ -70,24 +70,24 @@ class Plan:
         partition = _mapping("partition", given.get("partition"), ("name", "value"))
         due = _mapping("due", given.get("due"), ("name", "format", "zone"))
         change = _mapping("change", given.get("change"), ("set", "remove"))
-        form = _form(due)
+        due_format = _due_format(due)
         plan = cls(
-            table=_named("table", given.get("table")),
-            index=_named("index", given.get("index")),
-            key=_attributes("key", given.get("key")),
-            partition=_attribute("partition.name", partition.get("name")),
+            table=_table_name("table", given.get("table")),
+            index=_table_name("index", given.get("index")),
+            key=_attribute_names("key", given.get("key")),
+            partition=_attribute_name("partition.name", partition.get("name")),
             value=_value("partition.value", partition.get("value")),
-            due=_attribute("due.name", due.get("name")),
-            form=form,
-            zone=_zone(due, form),
+            due=_attribute_name("due.name", due.get("name")),
+            due_format=due_format,
+            zone=_zone(due, due_format),
             sets=_values("change.set", change.get("set", {})),
-            removes=_attributes("change.remove", change.get("remove", [])),
+            removes=_attribute_names("change.remove", change.get("remove", [])),
             unless=_values("unless", given.get("unless", {})),
         )
-        plan._agree()
+        plan._check_consistency()
         return plan
 
-    def _agree(self) -> None:
+    def _check_consistency(self) -> None:
         """Check the parameters against each other.
 
         Raises:
@@ -99,15 +99,17 @@ class Plan:
             raise InvalidParameters("partition.value", "an index's key is a text or a number")
         if self.partition == self.due:
             raise InvalidParameters("due.name", "an index has two attributes")
-        touched = (*self.sets, *self.removes)
+        changed = (*self.sets, *self.removes)
         if both := set(self.sets) & set(self.removes):
             raise InvalidParameters("change.remove", f"{min(both)} is set as well")
-        if keys := set(touched) & set(self.key):
+        if keys := set(changed) & set(self.key):
             raise InvalidParameters(
                 "change", f"{min(keys)} is in the table's key, which cannot change"
             )
-        if len(touched) + len(self.unless) > MOST_NAMED:
-            raise InvalidParameters("change", f"more than {MOST_NAMED} attributes, with unless")
+        if len(changed) + len(self.unless) > MAX_NAMED_ATTRIBUTES:
+            raise InvalidParameters(
+                "change", f"more than {MAX_NAMED_ATTRIBUTES} attributes, with unless"
+            )
         new = self.sets.get(self.partition, self.value)
         kinds = isinstance(new, str), isinstance(self.value, str)
         if new == "" or isinstance(new, bool) or kinds[0] != kinds[1]:
@@ -122,25 +124,25 @@ class Plan:
                 f"or remove {self.partition} or {self.due}",
             )
 
-    def latest(self, moment: datetime) -> Attribute:
+    def latest(self, at: datetime) -> Attribute:
         """The last value of `due` that is due at `moment`."""
-        utc = moment.astimezone(UTC)
-        if self.form is Form.EPOCH:
+        utc = at.astimezone(UTC)
+        if self.due_format is DueFormat.EPOCH:
             return {"N": str(math.floor(utc.timestamp()))}
-        if self.form is Form.INSTANT:
+        if self.due_format is DueFormat.INSTANT:
             return {"S": utc.strftime("%Y-%m-%dT%H:%M:%SZ")}
         return {"S": utc.astimezone(zone_called(self.zone)).date().isoformat()}
 
-    def flaw(self, due: Attribute) -> str:
+    def due_problem(self, due: Attribute) -> str:
         """Why this value of `due` cannot be read as a time; "" if it can.
 
         An index sorts texts by their characters, so an invalid date may well come first.
         """
-        if _is_of(self.form, due):
+        if _has_format(self.due_format, due):
             return ""
-        return f"{self.due} is {_WORDS[self.form]}"
+        return f"{self.due} is {_EXAMPLES[self.due_format]}"
 
-    def objection(self, record: Mapping[str, Attribute]) -> str:
+    def unless_match(self, record: Mapping[str, Attribute]) -> str:
         """Which condition of `unless` a record meets, as text; "" for none."""
         for name, value in self.unless.items():
             found = record.get(name)
@@ -173,12 +175,12 @@ def _same(one: Attribute, other: Attribute) -> bool:
     return dict(one) == dict(other)
 
 
-def _is_of(form: Form, due: Attribute) -> bool:
-    if form is Form.EPOCH:
+def _has_format(due_format: DueFormat, due: Attribute) -> bool:
+    if due_format is DueFormat.EPOCH:
         return "N" in due
     text = due.get("S", "")
     try:
-        if form is Form.DATE:
+        if due_format is DueFormat.DATE:
             return bool(_DAY.fullmatch(text) and date.fromisoformat(text))
         return bool(_INSTANT.fullmatch(text) and datetime.fromisoformat(text))
     except ValueError:
@@ -195,22 +197,22 @@ def _mapping(field: str, given: object, fields: tuple[str, ...]) -> Mapping[str,
     return given
 
 
-def _named(field: str, given: object) -> str:
+def _table_name(field: str, given: object) -> str:
     if not isinstance(given, str) or not _NAME.fullmatch(given):
         raise InvalidParameters(field, "a name of 3 to 255 letters, digits, . _ and -")
     return given
 
 
-def _attribute(field: str, given: object) -> str:
+def _attribute_name(field: str, given: object) -> str:
     if not isinstance(given, str) or not 1 <= len(given.encode()) <= 255:
         raise InvalidParameters(field, "a name of an attribute, up to 255 bytes")
     return given
 
 
-def _attributes(field: str, given: object) -> tuple[str, ...]:
+def _attribute_names(field: str, given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
         raise InvalidParameters(field, "a list of names of attributes")
-    names = tuple(_attribute(field, name) for name in given)
+    names = tuple(_attribute_name(field, name) for name in given)
     if len(set(names)) != len(names):
         raise InvalidParameters(field, "a name stands there twice")
     return names
@@ -228,21 +230,22 @@ def _values(field: str, given: object) -> Mapping[str, Value]:
     if not isinstance(given, Mapping):
         raise InvalidParameters(field, "an object of attributes and their values")
     return {
-        _attribute(field, name): _value(f"{field}.{name}", each) for name, each in given.items()
+        _attribute_name(field, name): _value(f"{field}.{name}", each)
+        for name, each in given.items()
     }
 
 
-def _form(due: Mapping[str, Any]) -> Form:
+def _due_format(due: Mapping[str, Any]) -> DueFormat:
     try:
-        return Form(str(due.get("format")))
+        return DueFormat(str(due.get("format")))
     except ValueError:
-        raise InvalidParameters("due.format", f"one of {', '.join(Form)}") from None
+        raise InvalidParameters("due.format", f"one of {', '.join(DueFormat)}") from None
 
 
-def _zone(due: Mapping[str, Any], form: Form) -> str:
+def _zone(due: Mapping[str, Any], due_format: DueFormat) -> str:
     if "zone" not in due:
         return "UTC"
-    if form is not Form.DATE:
+    if due_format is not DueFormat.DATE:
         raise InvalidParameters("due.zone", "only a date has a zone")
     try:
         return zone_name_of("due.zone", due["zone"])

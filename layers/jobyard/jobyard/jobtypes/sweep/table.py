@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,11 +22,11 @@ from jobyard.jobtypes.sweep.plan import Attribute, Plan, attribute
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-PAGE = 99  # records a transaction changes: it takes 100 items, and one is the checkpoint
-TRIES = 8
-_REFUSED = "ConditionalCheckFailed"
+PAGE_SIZE = 99  # records a transaction changes: it takes 100 items, and one is the checkpoint
+MAX_TRIES = 8
+_CONDITION_FAILED = "ConditionalCheckFailed"
 # A record that AWS will not write so: too large then, or no key of one of the table's indexes.
-_UNFIT = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
+_NOT_WRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _BUSY = frozenset(
     {
         "InternalServerError",
@@ -38,19 +39,19 @@ _BUSY = frozenset(
         "TransactionInProgressException",
     }
 )
-_MISFITS = frozenset({"ResourceNotFoundException", "ValidationException"})
+_BAD_PARAMETERS = frozenset({"ResourceNotFoundException", "ValidationException"})
 
 Record = Mapping[str, Attribute]
 Key = tuple[tuple[str, str], ...]  # the type and the value of each attribute of a table's key
 
 
-class TableRefused(JobyardError):
+class TableError(JobyardError):
     """The table cannot be swept. The step's result follows from its code."""
 
-    def __init__(self, code: Failure, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, code: Failure, message: str) -> None:
+        super().__init__(message)
         self.code = code
-        self.words = words
+        self.message = message
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Written:
+class WriteResult:
     """The result of a transaction. `overtaken`: another worker wrote the checkpoint first.
 
     Unless `done`, nothing was written. `refused` are the records whose condition failed, `unfit`
@@ -73,8 +74,8 @@ class Written:
 
     done: bool = False
     overtaken: bool = False
-    refused: tuple[Key, ...] = ()
-    unfit: Mapping[Key, str] = field(default_factory=dict)
+    changed: tuple[Key, ...] = ()
+    not_writable: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Table:
         plan = self.plan
         names = _Names()
         wanted = dict.fromkeys((*plan.key, plan.partition, plan.due))  # the two may be in the key
-        asked: dict[str, Any] = {
+        request: dict[str, Any] = {
             "TableName": plan.table,
             "IndexName": plan.index,
             "KeyConditionExpression": f"{names(plan.partition)} = :partition AND "
@@ -106,12 +107,12 @@ class Table:
             },
             "ProjectionExpression": ", ".join(map(names, wanted)),
             "ExpressionAttributeNames": names.all,
-            "Limit": PAGE,
+            "Limit": PAGE_SIZE,
             "ReturnConsumedCapacity": "TOTAL",
         }
         if place:
-            asked["ExclusiveStartKey"] = place
-        answer = self._patiently(lambda: self.client.query(**asked))
+            request["ExclusiveStartKey"] = place
+        answer = self._with_retries(lambda: self.client.query(**request))
         next_ = answer.get("LastEvaluatedKey", {})
         return Page({self._key_of(item): item for item in answer["Items"]}, next_)
 
@@ -124,7 +125,7 @@ class Table:
         plan = self.plan
         names = _Names()
         wanted = dict.fromkeys((*plan.key, plan.partition, plan.due, *plan.unless))
-        asked: dict[str, Any] = {
+        pending: dict[str, Any] = {
             plan.table: {
                 "Keys": [self._item_key(key) for key in keys],
                 "ProjectionExpression": ", ".join(map(names, wanted)),
@@ -133,24 +134,20 @@ class Table:
             }
         }
         found: dict[Key, Record] = {}
-        for tries in range(1, TRIES + 1):
-            request = asked
-
-            def read(request: Any = request) -> Any:
-                return self.client.batch_get_item(
-                    RequestItems=request, ReturnConsumedCapacity="TOTAL"
-                )
-
-            answer = self._patiently(read)
+        for tries in range(1, MAX_TRIES + 1):
+            read = partial(
+                self.client.batch_get_item, RequestItems=pending, ReturnConsumedCapacity="TOTAL"
+            )
+            answer = self._with_retries(read)
             for item in answer["Responses"].get(plan.table, ()):
                 found[self._key_of(item)] = item
-            asked = answer.get("UnprocessedKeys", {})
-            if not asked:
+            pending = answer.get("UnprocessedKeys", {})
+            if not pending:
                 return found
             self.wait(tries)
-        raise TableRefused(Failure.TABLE_BUSY, f"the table {plan.table} throttles reads")
+        raise TableError(Failure.TABLE_BUSY, f"the table {plan.table} throttles reads")
 
-    def write(self, records: Mapping[Key, Record], checkpoint: Mapping[str, Any]) -> Written:
+    def write(self, records: Mapping[Key, Record], checkpoint: Mapping[str, Any]) -> WriteResult:
         """Change the records and write the checkpoint, all if all are unchanged since read, else
         none.
 
@@ -159,7 +156,7 @@ class Table:
         """
         items = [checkpoint, *(self._update(key, seen) for key, seen in records.items())]
         try:
-            with self._understood():
+            with self._translated_errors():
                 self.client.transact_write_items(
                     TransactItems=items, ReturnConsumedCapacity="TOTAL"
                 )
@@ -167,10 +164,10 @@ class Table:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise
             reasons: Sequence[Any] = error.response.get("CancellationReasons", ())
-            return _judged(list(records), reasons)
+            return _write_result(list(records), reasons)
         except _NoAnswerError:
-            return Written()  # done or not: the checkpoint's condition tells at the next try
-        return Written(done=True)
+            return WriteResult()  # done or not: the checkpoint's condition tells at the next try
+        return WriteResult(done=True)
 
     def wait(self, tries: int) -> None:
         """Wait after `tries` failed tries: longer each time, with jitter."""
@@ -180,13 +177,14 @@ class Table:
         plan = self.plan
         names = _Names()
         values: dict[str, Any] = {":partition": attribute(plan.value), ":seen": seen[plan.due]}
-        sets, holds = [], [f"{names(plan.partition)} = :partition", f"{names(plan.due)} = :seen"]
+        sets = []
+        conditions = [f"{names(plan.partition)} = :partition", f"{names(plan.due)} = :seen"]
         for number, (name, value) in enumerate(plan.sets.items()):
             values[f":set{number}"] = attribute(value)
             sets.append(f"{names(name)} = :set{number}")
         for number, (name, value) in enumerate(plan.unless.items()):
             values[f":unless{number}"] = attribute(value)
-            holds.append(f"NOT {names(name)} = :unless{number}")
+            conditions.append(f"NOT {names(name)} = :unless{number}")
         parts = ["SET " + ", ".join(sets)] if sets else []
         if plan.removes:
             parts.append("REMOVE " + ", ".join(map(names, plan.removes)))
@@ -195,7 +193,7 @@ class Table:
                 "TableName": plan.table,
                 "Key": self._item_key(key),
                 "UpdateExpression": " ".join(parts),
-                "ConditionExpression": " AND ".join(holds),
+                "ConditionExpression": " AND ".join(conditions),
                 "ExpressionAttributeNames": names.all,
                 "ExpressionAttributeValues": values,
             }
@@ -205,45 +203,45 @@ class Table:
         try:
             return tuple(next(iter(item[name].items())) for name in self.plan.key)
         except KeyError as error:
-            words = f"the key of {self.plan.table} is not {', '.join(self.plan.key)}"
-            raise TableRefused(Failure.BAD_PARAMETERS, words) from error
+            message = f"the key of {self.plan.table} is not {', '.join(self.plan.key)}"
+            raise TableError(Failure.BAD_PARAMETERS, message) from error
 
     def _item_key(self, key: Key) -> dict[str, Any]:
         return {name: {kind: value} for name, (kind, value) in zip(self.plan.key, key, strict=True)}
 
-    def _patiently(self, read: Callable[[], Any]) -> Any:
+    def _with_retries(self, read: Callable[[], Any]) -> Any:
         """The answer to a read, retried while there is none."""
-        for tries in range(1, TRIES + 1):
+        for tries in range(1, MAX_TRIES + 1):
             try:
-                with self._understood():
+                with self._translated_errors():
                     return read()
             except _NoAnswerError:
                 self.wait(tries)
-        raise TableRefused(Failure.TABLE_BUSY, f"the table {self.plan.table} gives no answer")
+        raise TableError(Failure.TABLE_BUSY, f"the table {self.plan.table} gives no answer")
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except BotoCoreError as error:
             raise _NoAnswerError from error
         except ClientError as error:
-            code, words = error.response["Error"]["Code"], error.response["Error"]["Message"]
+            code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             if code in _BUSY:
                 raise _NoAnswerError from error
-            if code in _MISFITS:
+            if code in _BAD_PARAMETERS:
                 table, index = self.plan.table, self.plan.index
-                message = f"{table}, index {index}: {words}"
+                message = f"{table}, index {index}: {message}"
                 if code == "ResourceNotFoundException":  # its words name neither
                     message = f"there is no table {table} with an index {index}"
-                raise TableRefused(Failure.BAD_PARAMETERS, message) from error
+                raise TableError(Failure.BAD_PARAMETERS, message) from error
             if code == "AccessDeniedException":
                 message = f"Jobyard has no right to go through {self.plan.table}"
-                raise TableRefused(Failure.TABLE_NOT_ALLOWED, message) from error
+                raise TableError(Failure.TABLE_NOT_ALLOWED, message) from error
             raise
 
 
-def name_of(key: Key) -> str:
+def key_text(key: Key) -> str:
     """A record's key, for people."""
     return "/".join(value for _, value in key)
 
@@ -261,18 +259,20 @@ class _Names(dict[str, str]):
     @property
     def all(self) -> dict[str, str]:
         """The names by their placeholders."""
-        return {stand_in: name for name, stand_in in self.items()}
+        return {placeholder: name for name, placeholder in self.items()}
 
 
-def _judged(keys: Sequence[Key], reasons: Sequence[Mapping[str, Any]]) -> Written:
+def _write_result(keys: Sequence[Key], reasons: Sequence[Mapping[str, Any]]) -> WriteResult:
     """What a cancelled transaction's reasons mean: first the checkpoint's, then each record's."""
     codes = [reason.get("Code", "") for reason in reasons]
-    if codes and codes[0] == _REFUSED:
-        return Written(overtaken=True)
+    if codes and codes[0] == _CONDITION_FAILED:
+        return WriteResult(overtaken=True)
     of_records = list(zip(keys, codes[1:], reasons[1:], strict=False))
-    return Written(
-        refused=tuple(key for key, code, _ in of_records if code == _REFUSED),
-        unfit={
-            key: reason.get("Message") or code for key, code, reason in of_records if code in _UNFIT
+    return WriteResult(
+        changed=tuple(key for key, code, _ in of_records if code == _CONDITION_FAILED),
+        not_writable={
+            key: reason.get("Message") or code
+            for key, code, reason in of_records
+            if code in _NOT_WRITABLE
         },
     )
