@@ -825,7 +825,7 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
     view = harness.batch(harness.batch_id_of(event))
     assert view.batch.state == "failed"
-    assert f"no job type {job_type!r} takes manifests: give deposit" in view.batch.failure_message
+    assert f"batches cannot run job type {job_type!r}: give deposit" in view.batch.failure_message
 
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(harness: Harness, payloads: Payloads) -> None:

@@ -302,7 +302,7 @@ def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> No
     assert counts(outcome) == (PAGE_SIZE + 4, 2, PAGE_SIZE + 6)
     assert outcome.message == (
         "2 of 105 records could not be changed. "
-        "expires_on is no date like 2026-11-25: M90001; legal_hold is true: M90002"
+        "expires_on is not a date like 2026-11-25: M90001; legal_hold is true: M90002"
     )
     assert members.expired() == {*due, "M90003"}
 

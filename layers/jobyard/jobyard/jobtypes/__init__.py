@@ -21,23 +21,23 @@ TYPES: Mapping[str, JobType[Any]] = {
 
 
 def types_of(origin: Origin) -> tuple[JobType[Any], ...]:
-    """The job types that users may make jobs of by this origin. The system's own are left out."""
+    """The job types that users may run by this origin, without system job types."""
     return tuple(each for each in TYPES.values() if origin in each.origins and not each.is_system)
 
 
 def batch_refusal(name: str) -> str:
-    """Why no batch may have this job type, and which ones it may have; "" if it may."""
+    """Why a batch cannot have this job type, and which it can have; "" if it can."""
     kinds = [each.name for each in types_of(Origin.BATCH)]
     if name in kinds:
         return ""
-    return f"no job type {name!r} takes manifests: give {' or '.join(kinds)}"
+    return f"batches cannot run job type {name!r}: give {' or '.join(kinds)}"
 
 
 def job_type_of(name: str) -> JobType[Any]:
     """The job type of that name.
 
-    A job type that was removed gets a stand-in: the states have the lifecycle's labels, and its one
-    step fails with JOB_TYPE_GONE.
+    For a removed job type it is a placeholder with the lifecycle's labels and one step, which fails
+    with JOB_TYPE_GONE.
     """
     return TYPES.get(name) or _removed_job_type(name)
 

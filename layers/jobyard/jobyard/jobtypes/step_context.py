@@ -1,7 +1,7 @@
-"""What a step is given besides its input: one class for each set of capabilities.
+"""The contexts of steps: one class for each set of capabilities.
 
-A job type declares the class as its `context`, and the runner builds exactly that. So a step can
-reach what its job type declares and nothing else.
+A job type declares a class as its `context`, and the runner passes an instance of it to each step.
+So a step can use what its job type declares and nothing else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Objects(Protocol):
-    """The records of objects, and which object owns which identifier. All reads are consistent."""
+    """The records of objects and their identifiers. All reads are strongly consistent."""
 
     def identify(self, collection: str, local_ids: Sequence[str], ark: str) -> str:
-        """Return the ark that all of `local_ids` belong to: their owner's, else `ark`.
+        """Return the ark that all of `local_ids` belong to; `ark` if they belong to none yet.
 
-        Local ids without an owner are claimed for that ark. A local id is unique within its
+        Local ids that belong to no ark are assigned to that one. A local id is unique within its
         collection.
 
         Raises:
@@ -66,17 +66,17 @@ class MaintenanceTasks(Protocol):
     """The work of the system's own jobs, in bounded slices. Each slice is counted exactly once."""
 
     def recover_slice(self, seen: Checkpoint) -> Checkpoint:
-        """Check one more slice of unfinished work, and start executions for what is orphaned.
+        """Check one more slice of unfinished work, and start executions for orphaned work.
 
-        In the new checkpoint, `processed` counts what was checked; `recovered`, in its place,
-        counts what was recovered.
+        The new checkpoint's `processed` counts what was checked, and `recovered` in its cursor what
+        was recovered.
         """
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
         """Archive or remove one more slice. Returns `seen` if `remaining` seconds are not enough
         for it.
 
-        In the new checkpoint, `processed` counts the batches and occurrences archived and removed.
+        The new checkpoint's `processed` counts the archived and removed batches and occurrences.
         """
 
 
@@ -102,8 +102,8 @@ class HttpContext(StepContext):
 class StorageContext(StepContext):
     """For steps that fetch files and store them as versions of objects.
 
-    `s3_sources` are the `bucket/prefix`es that files may come from by s3://. `collection` returns
-    the job's collection, at most some two seconds old; None when there is none.
+    `s3_sources` are the allowed sources of s3:// URLs, as `bucket/prefix`. `collection` returns the
+    job's collection, read at most about two seconds ago; None if it has none.
     """
 
     http: "HttpClient"
@@ -117,7 +117,7 @@ class StorageContext(StepContext):
 
 @dataclass(frozen=True)
 class TableContext(StepContext):
-    """For steps that change records of other people's tables, of which `sweep_tables` may be."""
+    """For steps that change records of the user's tables. `sweep_tables` are the allowed ones."""
 
     dynamodb: "DynamoDBClient"
     sweep_tables: tuple[str, ...]
@@ -126,7 +126,7 @@ class TableContext(StepContext):
 
 @dataclass(frozen=True)
 class MaintenanceContext(StepContext):
-    """For steps of the system's own job types. Calling `maintenance` makes its clients."""
+    """For steps of system job types. `maintenance` creates its clients when it is called."""
 
     checkpoints: Checkpoints
     maintenance: Callable[[], MaintenanceTasks]

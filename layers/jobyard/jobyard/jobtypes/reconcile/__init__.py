@@ -1,6 +1,7 @@
-"""The reconcile job type, the system's own: recovers all orphaned work.
+"""The reconcile job type, a system job type: recovers all orphaned work.
 
-The scheduler checks some batches each minute; this job checks everything. See docs/decisions/0015.
+The scheduler tick checks some batches each minute; this job checks all work. See
+docs/decisions/0015.
 """
 
 from jobyard.domain.ids import Origin
@@ -15,7 +16,7 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes.step_context import MaintenanceContext
 
-RECONCILE_MARGIN_S = 20.0  # the time a worker keeps back: listing executions may be slow
+RECONCILE_MARGIN_S = 20.0  # kept back for one slice: listing executions may be slow
 
 
 def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResult:

@@ -1,4 +1,4 @@
-"""The retention job type, the system's own: archives what ended long ago, and then removes it.
+"""The retention job type, a system job type: archives what ended long ago, then removes it.
 
 Each job type says in `retention_days` how long it keeps ended jobs. See docs/operating.md.
 """
@@ -19,14 +19,14 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes.step_context import MaintenanceContext
 
-RETENTION_MARGIN_S = 45.0  # the time a worker keeps back: one slice takes some seconds
-_NEXT_WORKER_S = 1.0  # until another worker, with all its time, continues
+RETENTION_MARGIN_S = 45.0  # kept back for one slice, which takes some seconds
+_NEXT_WORKER_S = 1.0  # before the next worker continues
 
 
 def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     """Archive every batch and every occurrence that is old enough, then remove it.
 
-    If it ended with failures and is requeued, it goes through what is still there: the failed ones.
+    A job that ended with failures and is requeued tries what is still there: the failed ones.
     """
     checkpoint = context.checkpoints.get(step_input.job_id)
     first_version, maintenance = checkpoint.version, context.maintenance()
@@ -49,7 +49,7 @@ def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
 
 
 def _failure_summary(checkpoint: Checkpoint) -> str:
-    """How many could not be archived, and the reasons for the first of them."""
+    """How many could not be archived, and the first of them with their reasons."""
     reasons = "; ".join(f"{key}: {reason}" for key, reason in checkpoint.failures)
     more = " and more" if checkpoint.failed > len(checkpoint.failures) else ""
     return f"{checkpoint.failed:,} of {checkpoint.total:,} could not be archived. {reasons}{more}"

@@ -1,4 +1,4 @@
-"""The sweep job type: changes the records of a DynamoDB table that are due. See docs/sweep.md.
+"""The sweep job type: changes the due records of a DynamoDB table. See docs/sweep.md.
 
 The step is imported when it runs: code that only lists job types does not load it.
 """
@@ -26,14 +26,14 @@ SWEEP = JobType(
     origins=frozenset({Origin.SCHEDULE}),
     check_parameters=Plan.of,
     parameters={
-        "table": "The table that is swept; the deployment lists those that may be.",
-        "index": "Its index, from the partition to the time that records are due.",
-        "key": "The one or two attributes of the table's own key.",
-        "partition": "`name` and `value`: which of the index's partitions is gone through.",
-        "due": "`name`: the attribute that says when a record is due. `format`: how it does, "
-        "`date`, `instant` or `epoch`. `zone`: whose dates they are.",
-        "change": "What becomes of a record that is due: `set` attributes, `remove` others.",
-        "unless": "Attributes with values: a record that has one of them is not changed, and "
-        "counts as failed.",
+        "table": "The table to sweep; one that the deployment allows.",
+        "index": "The index whose sort key is the due time.",
+        "key": "The one or two attributes of the table's key.",
+        "partition": "`name` and `value` of the index's partition key: the records to sweep.",
+        "due": "`name`: the attribute with the due time. `format`: `date`, `instant` or `epoch`. "
+        "`zone`: the time zone of dates.",
+        "change": "How due records change: attributes to `set` and to `remove`.",
+        "unless": "Attributes with values: a record with one of them is not changed and counts as "
+        "failed.",
     },
 )

@@ -12,8 +12,8 @@ from typing import Any
 from jobyard.domain.errors import InvalidParameters, InvalidRule
 from jobyard.domain.schedules.wall_clock import zone_called, zone_name_of
 
-Value = str | int | float | bool  # what an attribute may be set to or compared with
-Attribute = Mapping[str, Any]  # a value as DynamoDB writes it: {"S": "maps"}
+Value = str | int | float | bool  # that an attribute may be set to or compared with
+Attribute = Mapping[str, Any]  # a value in DynamoDB's format: {"S": "maps"}
 
 MAX_NAMED_ATTRIBUTES = 50  # attributes that a plan sets, removes and checks
 _NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")  # of a table or an index; source: DynamoDB's limits
@@ -31,9 +31,9 @@ class DueFormat(StrEnum):
 
 
 _EXAMPLES = {
-    DueFormat.DATE: "no date like 2026-11-25",
-    DueFormat.INSTANT: "no moment like 2026-11-25T17:00:00Z",
-    DueFormat.EPOCH: "no number of seconds",
+    DueFormat.DATE: "a date like 2026-11-25",
+    DueFormat.INSTANT: "an instant like 2026-11-25T17:00:00Z",
+    DueFormat.EPOCH: "a number of seconds",
 }
 
 
@@ -41,10 +41,10 @@ _EXAMPLES = {
 class Plan:
     """The checked parameters of a sweep.
 
-    Due are the records in the index partition `value` whose attribute `due` is not after the
-    sweep's time. Each gets the attributes in `sets` and loses those in `removes`. Then it is no
-    longer due, so no record can be changed twice. A record with a value of `unless` is not changed
-    and counts as failed.
+    A record is due if the index's `partition` attribute has the `value`, and its `due` attribute is
+    not after the sweep's time. Each due record gets the attributes in `sets` and loses those in
+    `removes`. Then it is no longer due, so no record can be changed twice. A record with a value of
+    `unless` is not changed and counts as failed.
     """
 
     table: str
@@ -61,7 +61,7 @@ class Plan:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> "Plan":
-        """The plan of these parameters (docs/sweep.md).
+        """The plan of a job's parameters, which docs/sweep.md describes.
 
         Raises:
             InvalidParameters: a parameter is wrong or missing.
@@ -94,33 +94,34 @@ class Plan:
             InvalidParameters: they contradict each other.
         """
         if not 1 <= len(self.key) <= 2:
-            raise InvalidParameters("key", "a table's key is one attribute or two")
+            raise InvalidParameters("key", "must have one or two attributes")
         if self.value == "" or isinstance(self.value, bool):
-            raise InvalidParameters("partition.value", "an index's key is a text or a number")
+            raise InvalidParameters("partition.value", "must be a string or a number")
         if self.partition == self.due:
-            raise InvalidParameters("due.name", "an index has two attributes")
+            raise InvalidParameters("due.name", "must differ from partition.name")
         changed = (*self.sets, *self.removes)
         if both := set(self.sets) & set(self.removes):
-            raise InvalidParameters("change.remove", f"{min(both)} is set as well")
+            raise InvalidParameters("change.remove", f"{min(both)} is also in change.set")
         if keys := set(changed) & set(self.key):
             raise InvalidParameters(
                 "change", f"{min(keys)} is in the table's key, which cannot change"
             )
         if len(changed) + len(self.unless) > MAX_NAMED_ATTRIBUTES:
             raise InvalidParameters(
-                "change", f"more than {MAX_NAMED_ATTRIBUTES} attributes, with unless"
+                "change", f"must have at most {MAX_NAMED_ATTRIBUTES} attributes, with unless"
             )
         new = self.sets.get(self.partition, self.value)
         kinds = isinstance(new, str), isinstance(self.value, str)
         if new == "" or isinstance(new, bool) or kinds[0] != kinds[1]:
             raise InvalidParameters(
-                "change.set", f"{self.partition} has to stay a key of the index"
+                "change.set",
+                f"{self.partition} must keep its type and not be empty: it is a key of the index",
             )
-        leaves = new != self.value or {self.partition, self.due} & set(self.removes)
-        if not leaves:
+        ends_due = new != self.value or {self.partition, self.due} & set(self.removes)
+        if not ends_due:
             raise InvalidParameters(
                 "change",
-                f"what is changed would be due again: set {self.partition} to something else, "
+                f"a changed record would still be due: set {self.partition} to another value, "
                 f"or remove {self.partition} or {self.due}",
             )
 
@@ -136,14 +137,14 @@ class Plan:
     def due_problem(self, due: Attribute) -> str:
         """Why this value of `due` cannot be read as a time; "" if it can.
 
-        An index sorts texts by their characters, so an invalid date may well come first.
+        The index sorts strings by their characters, so an invalid date may be among the due ones.
         """
         if _has_format(self.due_format, due):
             return ""
-        return f"{self.due} is {_EXAMPLES[self.due_format]}"
+        return f"{self.due} is not {_EXAMPLES[self.due_format]}"
 
     def unless_match(self, record: Mapping[str, Attribute]) -> str:
-        """Which condition of `unless` a record meets, as text; "" for none."""
+        """The first attribute of `unless` that a record has, with its value; "" for none."""
         for name, value in self.unless.items():
             found = record.get(name)
             if found is not None and _same(found, attribute(value)):
@@ -151,7 +152,7 @@ class Plan:
         return ""
 
     def is_due(self, record: Mapping[str, Attribute], latest: Attribute) -> bool:
-        """Whether a record is in the partition and not after `latest`."""
+        """Whether a record is in the partition, and its due value is not after `latest`."""
         partition, due = record.get(self.partition), record.get(self.due)
         if partition is None or due is None or due.keys() != latest.keys():
             return False
@@ -189,32 +190,32 @@ def _has_format(due_format: DueFormat, due: Attribute) -> bool:
 
 def _mapping(field: str, given: object, fields: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
-        raise InvalidParameters(field, f"an object with {', '.join(fields)}")
+        raise InvalidParameters(field, f"must be an object with {', '.join(fields)}")
     for name in given:
         if name not in fields:
             where = f"{field}.{name}" if field else str(name)
-            raise InvalidParameters(where, f"there is no such field; there are {', '.join(fields)}")
+            raise InvalidParameters(where, f"is not a field; the fields are {', '.join(fields)}")
     return given
 
 
 def _table_name(field: str, given: object) -> str:
     if not isinstance(given, str) or not _NAME.fullmatch(given):
-        raise InvalidParameters(field, "a name of 3 to 255 letters, digits, . _ and -")
+        raise InvalidParameters(field, "must be a name of 3 to 255 letters, digits, . _ and -")
     return given
 
 
 def _attribute_name(field: str, given: object) -> str:
     if not isinstance(given, str) or not 1 <= len(given.encode()) <= 255:
-        raise InvalidParameters(field, "a name of an attribute, up to 255 bytes")
+        raise InvalidParameters(field, "must be the name of an attribute, up to 255 bytes")
     return given
 
 
 def _attribute_names(field: str, given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
-        raise InvalidParameters(field, "a list of names of attributes")
+        raise InvalidParameters(field, "must be a list of attribute names")
     names = tuple(_attribute_name(field, name) for name in given)
     if len(set(names)) != len(names):
-        raise InvalidParameters(field, "a name stands there twice")
+        raise InvalidParameters(field, "must not have a name twice")
     return names
 
 
@@ -223,12 +224,12 @@ def _value(field: str, given: object) -> Value:
         return given
     if isinstance(given, float) and math.isfinite(given):
         return given
-    raise InvalidParameters(field, "a text, a number, true or false")
+    raise InvalidParameters(field, "must be a string, a number, true or false")
 
 
 def _values(field: str, given: object) -> Mapping[str, Value]:
     if not isinstance(given, Mapping):
-        raise InvalidParameters(field, "an object of attributes and their values")
+        raise InvalidParameters(field, "must be an object of attributes and their values")
     return {
         _attribute_name(field, name): _value(f"{field}.{name}", each)
         for name, each in given.items()
@@ -239,14 +240,14 @@ def _due_format(due: Mapping[str, Any]) -> DueFormat:
     try:
         return DueFormat(str(due.get("format")))
     except ValueError:
-        raise InvalidParameters("due.format", f"one of {', '.join(DueFormat)}") from None
+        raise InvalidParameters("due.format", f"must be one of {', '.join(DueFormat)}") from None
 
 
 def _zone(due: Mapping[str, Any], due_format: DueFormat) -> str:
     if "zone" not in due:
         return "UTC"
     if due_format is not DueFormat.DATE:
-        raise InvalidParameters("due.zone", "only a date has a zone")
+        raise InvalidParameters("due.zone", "is for the format date only")
     try:
         return zone_name_of("due.zone", due["zone"])
     except InvalidRule as error:

@@ -1,7 +1,7 @@
-"""The step of a sweep: one page after another, each changed and counted in one transaction.
+"""The step of a sweep: page by page, each changed and counted in one transaction.
 
-It may be cut off anywhere, repeated, or run in two workers at once. A page counts when its
-checkpoint is written, and that write replaces the checkpoint that was read, or fails.
+It may be interrupted anywhere, repeated, or run in two workers at once. A page counts when its
+checkpoint is written, and that write fails unless it replaces the checkpoint that was read.
 """
 
 import time
@@ -17,9 +17,9 @@ from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import MAX_TRIES, Key, Record, Table, TableError, key_text
 
-SWEEP_MARGIN_S = 15.0  # the time a worker keeps back: a page may take so long on a busy table
-BUSY_PAUSE_S = 5.0  # the wait before a sweep of a busy table continues
-_MAX_REASON = 80  # characters of why a record could not be changed
+SWEEP_MARGIN_S = 15.0  # kept back for one page, which may take so long on a busy table
+BUSY_PAUSE_S = 5.0  # before a sweep of a busy table continues
+_MAX_REASON = 80  # characters of a failed record's reason
 
 
 def sweeping(
@@ -27,8 +27,7 @@ def sweeping(
 ) -> StepResult:
     """Change every record that is due at the job's scheduled time, whenever the job runs.
 
-    If it ended with failures and is requeued, it goes through what is still due: the failed
-    records.
+    A sweep that ended with failures and is requeued tries what is still due: the failed records.
     """
     try:
         plan = Plan.of(step_input.parameters)
@@ -66,18 +65,18 @@ def sweeping(
 def _scheduled_time(step_input: StepInput) -> datetime:
     given = step_input.entry.get("scheduled_for")
     if not isinstance(given, str):
-        raise InvalidParameters("scheduled_for", "a sweep is started by a schedule")
+        raise InvalidParameters("scheduled_for", "is missing: only schedules start sweeps")
     return datetime.fromisoformat(given)
 
 
 def _next_page(checkpoint: Checkpoint, table: Table, context: TableContext) -> Checkpoint:
-    """The checkpoint after the next page, or the one that another worker wrote meanwhile.
+    """Change the next page. Returns the checkpoint after it, or the one another worker wrote first.
 
     A record that changed after the index was read is read again. If it is no longer due, or gone,
-    it is not counted. If it is still due, it is changed in its new form, or fails by `unless`.
+    it is not counted. If it is still due, it is changed, or fails by `unless`.
 
     Raises:
-        TableRefused: the table cannot be swept, or not now.
+        TableError: the table cannot be swept, or not now.
     """
     page = table.page(checkpoint.cursor)
     failures: dict[Key, str] = {}
@@ -98,19 +97,23 @@ def _next_page(checkpoint: Checkpoint, table: Table, context: TableContext) -> C
                 key: seen for key, seen in changes.items() if key not in written.not_writable
             }
         if written.changed:
-            now = table.reread(written.changed)
-            due = {key: each for key, each in now.items() if table.plan.is_due(each, table.latest)}
-            again = _changes_of(due, failures, table)
-            changes = {k: v for k, v in changes.items() if k not in written.changed} | again
+            found = table.reread(written.changed)
+            due = {
+                key: seen for key, seen in found.items() if table.plan.is_due(seen, table.latest)
+            }
+            unchanged = {key: seen for key, seen in changes.items() if key not in written.changed}
+            changes = unchanged | _changes_of(due, failures, table)
         if not (written.not_writable or written.changed):
             table.wait(tries)
-    raise TableError(Failure.TABLE_BUSY, f"others are at work on {table.plan.table} all the time")
+    raise TableError(
+        Failure.TABLE_BUSY, f"others keep changing the same records of {table.plan.table}"
+    )
 
 
 def _changes_of(
     records: Mapping[Key, Record], failures: dict[Key, str], table: Table
 ) -> dict[Key, Record]:
-    """The due records to change. Reasons why others cannot be changed go to `failures`."""
+    """The records to change. The others are added to `failures`, with the reasons."""
     changes = {}
     for key, record in records.items():
         reason = table.plan.due_problem(record[table.plan.due]) or table.plan.unless_match(record)
@@ -122,7 +125,7 @@ def _changes_of(
 
 
 def _failure_summary(checkpoint: Checkpoint) -> str:
-    """How many records failed, and the reasons for the first of them."""
+    """How many records failed, and the first of them by reason."""
     by_reason: dict[str, list[str]] = {}
     for key, reason in checkpoint.failures:
         by_reason.setdefault(reason, []).append(key)

@@ -1,4 +1,4 @@
-"""The table of a sweep: reads pages of due records by an index, and changes each page at once.
+"""The table of a sweep: read pages of due records from an index, and change each page at once.
 
 An index may lag behind its table, so it only suggests records; the conditions of the writes decide.
 The changes of a page and the checkpoint that counts them are one transaction, so the counts are
@@ -22,10 +22,10 @@ from jobyard.jobtypes.sweep.plan import Attribute, Plan, attribute
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-PAGE_SIZE = 99  # records a transaction changes: it takes 100 items, and one is the checkpoint
+PAGE_SIZE = 99  # records; a transaction has up to 100 items, and one is the checkpoint
 MAX_TRIES = 8
 _CONDITION_FAILED = "ConditionalCheckFailed"
-# A record that AWS will not write so: too large then, or no key of one of the table's indexes.
+# The changed record would be too large, or not fit the keys of one of the table's indexes.
 _NOT_WRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _BUSY = frozenset(
     {
@@ -46,7 +46,7 @@ Key = tuple[tuple[str, str], ...]  # the type and the value of each attribute of
 
 
 class TableError(JobyardError):
-    """The table cannot be swept. The step's result follows from its code."""
+    """The table cannot be swept. The step fails with the code and the message."""
 
     def __init__(self, code: Failure, message: str) -> None:
         super().__init__(message)
@@ -56,8 +56,7 @@ class TableError(JobyardError):
 
 @dataclass(frozen=True)
 class Page:
-    """Records that the index suggests, without duplicates, and where the next page starts ({}:
-    nowhere)."""
+    """Records that the index suggests, by key, and where the next page starts; {} at the end."""
 
     records: Mapping[Key, Record]
     next: Mapping[str, Any]
@@ -67,9 +66,9 @@ class Page:
 class WriteResult:
     """The result of a transaction. `overtaken`: another worker wrote the checkpoint first.
 
-    Unless `done`, nothing was written. `refused` are the records whose condition failed, `unfit`
-    those that cannot be written, each with AWS's message. If both are empty, others were writing
-    the same records, or there was no answer.
+    Unless `done`, nothing was written. `changed` are the records that have changed since they were
+    read, `not_writable` those that DynamoDB does not accept, with its messages. If both are empty,
+    others wrote the same records at the same time, or there was no answer.
     """
 
     done: bool = False
@@ -80,7 +79,7 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Table:
-    """A plan's table. `latest` is the last value that is due; `pause` waits seconds."""
+    """A plan's table. `latest` is the last due value; `pause` waits for some seconds."""
 
     client: "DynamoDBClient"
     plan: Plan
@@ -88,14 +87,16 @@ class Table:
     pause: Callable[[float], None] = time.sleep
 
     def page(self, place: Mapping[str, Any]) -> Page:
-        """The next page of records that the index calls due, in its order.
+        """The page of due records from `place` on, in the index's order; {} is the first place.
 
         Raises:
-            TableRefused: the table or its index is not as the plan says, or does not answer.
+            TableError: the table or its index is not as the plan says, or does not answer.
         """
         plan = self.plan
         names = _Names()
-        wanted = dict.fromkeys((*plan.key, plan.partition, plan.due))  # the two may be in the key
+        wanted = dict.fromkeys(
+            (*plan.key, plan.partition, plan.due)
+        )  # the key may have the other two
         request: dict[str, Any] = {
             "TableName": plan.table,
             "IndexName": plan.index,
@@ -117,10 +118,10 @@ class Table:
         return Page({self._key_of(item): item for item in answer["Items"]}, next_)
 
     def reread(self, keys: Iterable[Key]) -> dict[Key, Record]:
-        """The current records of these keys; records that are gone are left out.
+        """The current records of these keys. Deleted records are left out.
 
         Raises:
-            TableRefused: the table does not answer.
+            TableError: the table does not answer.
         """
         plan = self.plan
         names = _Names()
@@ -148,11 +149,11 @@ class Table:
         raise TableError(Failure.TABLE_BUSY, f"the table {plan.table} throttles reads")
 
     def write(self, records: Mapping[Key, Record], checkpoint: Mapping[str, Any]) -> WriteResult:
-        """Change the records and write the checkpoint, all if all are unchanged since read, else
-        none.
+        """Change the records and write the checkpoint: all of them, or nothing if one has changed
+        since it was read.
 
         Raises:
-            TableRefused: the table is not as the plan says, or we may not change it.
+            TableError: the table is not as the plan says, or may not be changed.
         """
         items = [checkpoint, *(self._update(key, seen) for key, seen in records.items())]
         try:
@@ -166,7 +167,7 @@ class Table:
             reasons: Sequence[Any] = error.response.get("CancellationReasons", ())
             return _write_result(list(records), reasons)
         except _NoAnswerError:
-            return WriteResult()  # done or not: the checkpoint's condition tells at the next try
+            return WriteResult()  # perhaps written: then the next try is overtaken
         return WriteResult(done=True)
 
     def wait(self, tries: int) -> None:
@@ -210,17 +211,22 @@ class Table:
         return {name: {kind: value} for name, (kind, value) in zip(self.plan.key, key, strict=True)}
 
     def _with_retries(self, read: Callable[[], Any]) -> Any:
-        """The answer to a read, retried while there is none."""
+        """The answer of `read`, called again while there is none.
+
+        Raises:
+            TableError: there was none, or an error that another try cannot help.
+        """
         for tries in range(1, MAX_TRIES + 1):
             try:
                 with self._translated_errors():
                     return read()
             except _NoAnswerError:
                 self.wait(tries)
-        raise TableError(Failure.TABLE_BUSY, f"the table {self.plan.table} gives no answer")
+        raise TableError(Failure.TABLE_BUSY, f"the table {self.plan.table} does not answer")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
+        """Turn the client's errors into `TableError` and `_NoAnswerError`."""
         try:
             yield
         except BotoCoreError as error:
@@ -232,26 +238,26 @@ class Table:
             if code in _BAD_PARAMETERS:
                 table, index = self.plan.table, self.plan.index
                 message = f"{table}, index {index}: {message}"
-                if code == "ResourceNotFoundException":  # its words name neither
+                if code == "ResourceNotFoundException":  # its message names neither
                     message = f"there is no table {table} with an index {index}"
                 raise TableError(Failure.BAD_PARAMETERS, message) from error
             if code == "AccessDeniedException":
-                message = f"Jobyard has no right to go through {self.plan.table}"
+                message = f"Jobyard has no right to sweep {self.plan.table}"
                 raise TableError(Failure.TABLE_NOT_ALLOWED, message) from error
             raise
 
 
 def key_text(key: Key) -> str:
-    """A record's key, for people."""
+    """A record's key as text, for messages."""
     return "/".join(value for _, value in key)
 
 
 class _NoAnswerError(Exception):
-    """The client gave up: it was throttled, or there was no answer."""
+    """The request was throttled, or had no answer."""
 
 
 class _Names(dict[str, str]):
-    """Placeholders for attribute names, many of which are reserved words of DynamoDB."""
+    """Placeholders by attribute name: many names are reserved words of DynamoDB."""
 
     def __call__(self, name: str) -> str:
         return self.setdefault(name, f"#n{len(self)}")
@@ -263,7 +269,7 @@ class _Names(dict[str, str]):
 
 
 def _write_result(keys: Sequence[Key], reasons: Sequence[Mapping[str, Any]]) -> WriteResult:
-    """What a cancelled transaction's reasons mean: first the checkpoint's, then each record's."""
+    """The result of a cancelled transaction. `reasons` are the checkpoint's and each record's."""
     codes = [reason.get("Code", "") for reason in reasons]
     if codes and codes[0] == _CONDITION_FAILED:
         return WriteResult(overtaken=True)
