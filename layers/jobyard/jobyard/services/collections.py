@@ -30,7 +30,7 @@ class CollectionEdit:
     notify: tuple[str, ...] | None = None
     accepts_drops: bool | None = None
 
-    def changes(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The changed fields, by name."""
         found: dict[str, Any] = {}
         if self.owner is not None:
@@ -71,12 +71,12 @@ def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collect
 
 def create(
     name: str,
-    edit: CollectionEdit,
+    fields: CollectionEdit,
     people: Iterable[PoolUser],
     groups: Iterable[str],
     context: CommandContext,
 ) -> Collection:
-    """Create a collection. Its owner is the actor, unless `edit` names another person.
+    """Create a collection. Its owner is the actor, unless `fields` names another person.
 
     A repeated request returns the collection that the first one created.
 
@@ -85,18 +85,18 @@ def create(
         InvalidTransition: the name is taken.
     """
     authorize(context.actor, "collection", "create")
-    owner = edit.owner or PoolUser(context.actor.sub, context.actor.name)
+    owner = fields.owner or PoolUser(context.actor.sub, context.actor.name)
     before = Collection(name, 0, owner.name, owner.sub)
     rights: dict[str, Any] = {
         "people": {each.sub: each.name for each in people},
         "groups": frozenset(groups),
     }
-    fields = CollectionEdit(
-        edit.owner, edit.naans or None, edit.notify or None, edit.accepts_drops or None
+    given = CollectionEdit(
+        fields.owner, fields.naans or None, fields.notify or None, fields.accepts_drops or None
     ).description()
     who = _who(rights["people"].values(), rights["groups"])
-    what = "; ".join(filter(None, (fields, who and f"allows {who}")))
-    created = before.changed(_change("create", what, context), **edit.changes(), **rights)
+    what = "; ".join(filter(None, (given, who and f"allows {who}")))
+    created = before.changed(_change("create", what, context), **fields.values(), **rights)
     try:
         collections.put(created)
     except StaleState:
@@ -107,7 +107,7 @@ def create(
     return created
 
 
-def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collection:
+def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collection:
     """Change the fields of a collection. Who may deposit into it is changed by `allow` and `deny`.
 
     Raises:
@@ -117,11 +117,11 @@ def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collecti
         StaleState: someone else changed it at the same time.
     """
     before = editable_collection(name, context.actor)
-    new_naans = sorted(set(wanted.naans or ()) - set(before.naans))
+    new_naans = sorted(set(changes.naans or ()) - set(before.naans))
     if new_naans:
         instead = f"ask one of them to add NAAN {', '.join(new_naans)}"
         authorize(context.actor, "collection", "add_naan", instead=instead)
-    return _changed(before, "edit", wanted.description(), wanted.changes(), context)
+    return _changed(before, "edit", changes.description(), changes.values(), context)
 
 
 def allow(

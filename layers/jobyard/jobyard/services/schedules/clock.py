@@ -41,7 +41,7 @@ _TRIES = 5  # to write a schedule that others change at the same time
 _MAX_WRITES = 20  # per schedule and tick; later times stay due
 _Each = TypeVar("_Each", DueSchedule, Schedule)
 _MILLISECOND = timedelta(milliseconds=1)
-_RESUME = replace(SCHEDULER_CAUSE, reason="its resume time is reached")
+_RESUME = replace(SCHEDULER_CAUSE, reason="at its resume time")
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ def start_due_schedules(
 
 
 def _in_parallel(
-    work: Callable[[_Each], TickResult], found: Iterable[_Each], remaining: Callable[[], float]
+    work: Callable[[_Each], TickResult], items: Iterable[_Each], remaining: Callable[[], float]
 ) -> TickResult:
-    """Call `work` for each of `found`, `PARALLEL_SCHEDULES` in parallel, while time remains."""
+    """Call `work` for each of `items`, `PARALLEL_SCHEDULES` in parallel, while time remains."""
     total = TickResult()
     active: dict[Future[TickResult], str] = {}
 
@@ -169,7 +169,7 @@ def _in_parallel(
             total = total.merged(replace(result, checked=1))
 
     with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
-        for each in found:
+        for each in items:
             if remaining() <= 0:
                 break
             active[pool.submit(work, each)] = each.schedule_id
@@ -204,12 +204,12 @@ def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     """
     if schedule.queued_for is None or schedule.active or tick.cache.hold(schedule, tick.now):
         return schedule
-    waiting = occurrences.get(schedule.job_address(schedule.queued_for))
-    if waiting is None:
+    queued = occurrences.get(schedule.job_address(schedule.queued_for))
+    if queued is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
     move = SCHEDULE.move(schedule.state, "note", tick.now, SCHEDULER_CAUSE)
-    after, occurrence = after_release(schedule, waiting, move)
-    schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(waiting, occurrence)]))
+    after, occurrence = after_release(schedule, queued, move)
+    schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(queued, occurrence)]))
     if occurrence.verdict is Verdict.RUN:
         tick.executions.start_job(occurrence.address, MAIN)
     return after
@@ -234,9 +234,9 @@ def catch_up(
     """
     resume_at, now = schedule.resume_at, tick.now
     if schedule.state is ScheduleState.SUSPENDED and resume_at and resume_at <= now:
-        before_it = resume_at - _MILLISECOND
-        schedule = _decide(schedule, tick, before_it, skip_reason, max_writes)
-        if schedule.state is ScheduleState.ENDED or _is_due(schedule, before_it):
+        suspended_until = resume_at - _MILLISECOND
+        schedule = _decide(schedule, tick, suspended_until, skip_reason, max_writes)
+        if schedule.state is ScheduleState.ENDED or _is_due(schedule, suspended_until):
             return schedule
         move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
         schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))

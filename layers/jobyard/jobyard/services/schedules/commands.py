@@ -89,7 +89,7 @@ class EditResult:
     runs_after: tuple[datetime, ...]
 
 
-def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
+def create(spec: ScheduleSpec, context: CommandContext) -> Schedule:
     """Create a schedule. A repeated request returns the schedule that the first one created.
 
     Raises:
@@ -97,21 +97,21 @@ def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
         InvalidParameters, BadRequest: a field is invalid, or the rule has no future time.
     """
     authorize(context.actor, "schedule", "create")
-    _check(wanted.job_type, wanted.parameters, wanted.policy)
+    _check(spec.job_type, spec.parameters, spec.policy)
     now = context.now()
     schedule = Schedule(
         schedule_id=schedule_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=ScheduleState.ACTIVE,
         version=1,
-        title=wanted.title,
-        job_type=wanted.job_type,
-        rule=wanted.rule,
-        policy=wanted.policy,
+        title=spec.title,
+        job_type=spec.job_type,
+        rule=spec.rule,
+        policy=spec.policy,
         owner=context.actor.name,
         owner_sub=context.actor.sub,
         created_at=now,
-        parameters=wanted.parameters,
-        next_at=_first_run(wanted.rule, now),
+        parameters=spec.parameters,
+        next_at=_first_run(spec.rule, now),
     )
     try:
         return schedules.put_new(schedule)
@@ -158,7 +158,7 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
     if job_type not in known:
         raise BadRequest(f"schedules cannot run job type {job_type!r}: give {' or '.join(known)}")
     if len(json.dumps(parameters)) > MAX_PARAMETER_BYTES:
-        raise InvalidParameters("", f"no more than {MAX_PARAMETER_BYTES} bytes of JSON in ASCII")
+        raise InvalidParameters("", f"must be at most {MAX_PARAMETER_BYTES} bytes of JSON in ASCII")
     TYPES[job_type].check_parameters(parameters)
     _check_policy(policy)
 
@@ -198,8 +198,8 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
         else:
             _check(before.job_type, parameters, policy)
         rule = changes.rule or before.rule
-        changed = {"rule": rule, "policy": policy, "parameters": parameters}
-        changed["title"] = changes.title or before.title
+        title = changes.title or before.title
+        changed = {"title": title, "rule": rule, "policy": policy, "parameters": parameters}
         try:
             if before.state is ScheduleState.ENDED and changes.rule is None:
                 raise BadRequest("the schedule has ended: give it a rule with future times")
@@ -378,9 +378,7 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
 
 def _without_queued(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     """The change that skips the queued occurrence; none if no occurrence is queued."""
-    waiting = (
-        occurrences.get(schedule.job_address(schedule.queued_for)) if schedule.queued_for else None
-    )
-    if waiting is None:
+    if schedule.queued_for is None:
         return []
-    return [(waiting, waiting.skipped(SkipReason.DELETED))]
+    queued = occurrences.get(schedule.job_address(schedule.queued_for))
+    return [(queued, queued.skipped(SkipReason.DELETED))] if queued else []
