@@ -59,8 +59,8 @@ def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collect
     """The collection.
 
     Raises:
-        NotFound: there is none, or the actor may not see it. Forbidden: they may not send it
-            `event`.
+        NotFound: there is no such collection, or the actor may not see it.
+        Forbidden: they may not send it `event`.
     """
     found = visible_collection(name, actor)
     relations = found.relations(actor.depositor)
@@ -111,7 +111,7 @@ def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collect
     """Change the fields of a collection. Who may deposit into it is changed by `allow` and `deny`.
 
     Raises:
-        NotFound: there is none, or the actor may not see it.
+        NotFound: there is no such collection, or the actor may not see it.
         Forbidden: they may not change it, or not add a NAAN.
         BadRequest: no reason is given, or a list has too many entries.
         StaleState: someone else changed it at the same time.

@@ -172,13 +172,13 @@ class _BatchArchiving:
         first = part * self._chunks
         last = min(first + self._chunks, self.batch.chunk_count) - 1
         settings, s3, batch_id = self.context.settings, self.context.s3, self.batch.batch_id
-        asked = [*operations.of_batch(batch_id)]
+        found_operations = [*operations.of_batch(batch_id)]
         counts = {each.chunk: each for each in chunks.of_batch(batch_id, first=first, last=last)}
         try:
-            places = rows.chunks_between(s3, settings, self.batch, first, last)
+            found_chunks = rows.chunks_between(s3, settings, self.batch, first, last)
         except s3.exceptions.NoSuchKey as error:
             raise NotArchivable("the index of its rows is missing") from error
-        for chunk in places:
+        for chunk in found_chunks:
             try:
                 found = rows.rows_of(s3, settings, batch_id, chunk)
             except s3.exceptions.NoSuchKey as error:
@@ -191,7 +191,7 @@ class _BatchArchiving:
                 yield _job_line(job)
             if chunk.chunk in counts:
                 yield record_line("chunk", counts[chunk.chunk])
-            for operation in asked:
+            for operation in found_operations:
                 if chunk.chunk not in operation.chunks:
                     continue
                 for outcome in rows.outcomes_of(s3, settings, operation, chunk.chunk):
@@ -274,8 +274,8 @@ class _BatchArchiving:
             return self._next_part()
         if not self._remove_objects():
             return self._result()
-        gone = batches.tombstone_item(self.tombstone, self.tombstone.reduced())
-        return WorkSlice(self.after, processed=1, items=[gone])
+        item = batches.tombstone_item(self.tombstone, self.tombstone.reduced())
+        return WorkSlice(self.after, processed=1, items=[item])
 
     def _remove_jobs(self, part: int) -> None:
         batch_id, first = self.batch.batch_id, part * self._chunks
@@ -293,15 +293,16 @@ class _BatchArchiving:
 
     def _remove_batch_records(self) -> None:
         batch_id = self.batch.batch_id
-        sent, run = [*reports.of_batch(batch_id)], [*operations.of_batch(batch_id)]
-        used = [*usage.parts_of(batch_id)]
-        lines = [record_line("report", each) for each in sent]
-        lines += [record_line("operation", each) for each in run]
-        lines += [record_line("usage", each, part=part) for part, each in used]
+        found_reports = [*reports.of_batch(batch_id)]
+        found_operations = [*operations.of_batch(batch_id)]
+        usage_parts = [*usage.parts_of(batch_id)]
+        lines = [record_line("report", each) for each in found_reports]
+        lines += [record_line("operation", each) for each in found_operations]
+        lines += [record_line("usage", each, part=part) for part, each in usage_parts]
         self.archive.ensure([_BATCH_PART], [record_line("batch", self.batch), *lines])
-        reports.remove(sent)
-        operations.remove(run)
-        usage.remove(batch_id, [part for part, _ in used])
+        reports.remove(found_reports)
+        operations.remove(found_operations)
+        usage.remove(batch_id, [part for part, _ in usage_parts])
 
     def _remove_objects(self) -> bool:
         """Delete all versions of the batch's objects in the work bucket, while time remains.

@@ -135,9 +135,9 @@ def _remove_occurrences(
     archive.ensure(
         names, [text for each in found for text in _lines(each, found_jobs.get(each.address))]
     )
-    gone = [occurrences.delete_item(each) for each in found]
-    gone += [jobs.delete_item(each) for each in found_jobs.values()]
-    return WorkSlice(bookmark, processed=len(found), items=gone)
+    deletions = [occurrences.delete_item(each) for each in found]
+    deletions += [jobs.delete_item(each) for each in found_jobs.values()]
+    return WorkSlice(bookmark, processed=len(found), items=deletions)
 
 
 def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
