@@ -278,7 +278,7 @@ class BatchScenario:
 
 
 # What a report says of tries, times and prices; a result is compared as its job's data.
-_PASSING = frozenset({"attempts", "attempt_count", "ended_at", "result", "cost"})
+_PASSING = frozenset({"attempt_count", "ended_at", "result", "cost"})
 
 
 def _stays(key: str) -> bool:

@@ -165,8 +165,8 @@ def summarise(
         files.all.writerow(safe)
         typed = dict(zip(COLUMNS, cells, strict=True)) | {
             "line": row.get("line"),
-            "attempts": job.attempt_count,
-            "requeues": job.requeue_count,
+            "attempt_count": job.attempt_count,
+            "requeue_count": job.requeue_count,
             "result": dict(job.data),
         }
         files.json.write(separator + json.dumps(typed).encode())
