@@ -126,7 +126,7 @@ class Plan:
             )
 
     def latest(self, at: datetime) -> Attribute:
-        """The last value of `due` that is due at `moment`."""
+        """The last value of `due` that is due at the time `at`."""
         utc = at.astimezone(UTC)
         if self.due_format is DueFormat.EPOCH:
             return {"N": str(math.floor(utc.timestamp()))}

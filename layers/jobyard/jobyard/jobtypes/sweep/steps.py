@@ -84,26 +84,19 @@ def _next_page(checkpoint: Checkpoint, table: Table, context: TableContext) -> C
     for tries in range(1, MAX_TRIES + 1):
         failed = [(key_text(key), reason[:_MAX_REASON]) for key, reason in failures.items()]
         after = checkpoint.advanced(len(changes), failed, page.next)
-        written = table.write(
-            changes, context.checkpoints.written(checkpoint, after, context.now())
-        )
-        if written.done:
+        result = table.write(changes, context.checkpoints.written(checkpoint, after, context.now()))
+        if result.done:
             return after
-        if written.overtaken:
+        if result.overtaken:
             return context.checkpoints.get(checkpoint.job_id)
-        if written.not_writable:
-            failures |= written.not_writable
-            changes = {
-                key: seen for key, seen in changes.items() if key not in written.not_writable
-            }
-        if written.changed:
-            found = table.reread(written.changed)
-            due = {
-                key: seen for key, seen in found.items() if table.plan.is_due(seen, table.latest)
-            }
-            unchanged = {key: seen for key, seen in changes.items() if key not in written.changed}
-            changes = unchanged | _changes_of(due, failures, table)
-        if not (written.not_writable or written.changed):
+        rejected = {*result.not_writable, *result.changed}
+        changes = {key: seen for key, seen in changes.items() if key not in rejected}
+        failures |= result.not_writable
+        if result.changed:
+            found = table.reread(result.changed)
+            due = {key: now for key, now in found.items() if table.plan.is_due(now, table.latest)}
+            changes |= _changes_of(due, failures, table)
+        if not rejected:
             table.wait(tries)
     raise TableError(
         Failure.TABLE_BUSY, f"others keep changing the same records of {table.plan.table}"

@@ -46,7 +46,7 @@ def next_bookmark(after: str, context: RetentionContext) -> Bookmark | None:
 def _due_month(schedule: Schedule, context: RetentionContext) -> str:
     """The schedule's oldest month, as YYYY-MM, if all of it ended long enough ago; "" if not.
 
-    The schedule records that it retains this month no longer.
+    Before it is returned, the schedule records that it no longer retains this month.
     """
     since = context.now() - retention_of(schedule.job_type)
     limit = _first_of_month(since)
