@@ -346,7 +346,9 @@ def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_fro
 
     assert isinstance(outcome, Fail)
     assert outcome.result == {"records": {"processed": 1, "failed": 1, "total": 2}}
-    assert outcome.message.startswith(f"1 of 2 could not be archived. {broken}: its rows are not")
+    assert outcome.message.startswith(
+        f"1 of 2 could not be archived. {broken}: its rows are missing"
+    )
     assert is_archived(sound)
     assert [*records(years, broken)] == before
     assert years.batch(broken).batch.state == "completed"
@@ -469,7 +471,7 @@ def test_a_batch_whose_archive_has_fewer_rows_than_it_is_kept(years: Harness) ->
     outcome = retain(years)
 
     assert isinstance(outcome, Fail)
-    assert "3 of its 4 rows are there" in outcome.message
+    assert "only 3 of its 4 rows were found" in outcome.message
     assert [*records(years, short)] == before
     assert not is_archived(short)
 
