@@ -440,7 +440,7 @@ class Schedule(ScheduleSummary):
             parameters=dict(schedule.parameters),
             owner=schedule.owner,
             created_at=schedule.created_at,
-            next_runs=NextRun.all_of(details.upcoming),
+            next_runs=NextRun.all_of(details.next_runs),
             latest_occurrence=Occurrence.of(completed, request) if completed else None,
             history=HistoryEntry.all_of(schedule.history),
         )

@@ -12,7 +12,7 @@ from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, Upcoming, p
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import can_run_now, next_run
 from jobyard.domain.schedules.recurrence import Recurrence
-from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleLabel, ScheduleState
 from jobyard.domain.schedules.wall_clock import zone_called
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
@@ -20,7 +20,7 @@ from jobyard.services.schedules.access import active_schedule, schedule_or_tombs
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
 WAITING = "waiting"  # a filter: schedules with a next run and without an active job
-UPCOMING = 10  # next runs in a schedule's details
+MAX_NEXT_RUNS = 10  # in the details of a schedule
 _MAX_READ = 500  # schedules that one page of a filtered list reads
 
 
@@ -64,7 +64,7 @@ class ScheduleDetails:
     """
 
     view: ScheduleView
-    upcoming: tuple[Upcoming, ...]
+    next_runs: tuple[Upcoming, ...]
     completed: OccurrenceView | None
 
 
@@ -81,10 +81,10 @@ def schedule(schedule_id: str, context: QueryContext) -> ScheduleDetails:
 def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
     """The details of a schedule that the caller has read or written."""
     view = _view(found, context)
-    upcoming: list[Upcoming] = []
+    runs: list[Upcoming] = []
     if view.next_run:
-        upcoming = preview(found.rule, view.next_run, UPCOMING, _calendar(found, context))
-    return ScheduleDetails(view, tuple(upcoming), _completed(found, context))
+        runs = preview(found.rule, view.next_run, MAX_NEXT_RUNS, _calendar(found, context))
+    return ScheduleDetails(view, tuple(runs), _completed(found, context))
 
 
 def _completed(found: Schedule, context: QueryContext) -> OccurrenceView | None:
@@ -250,7 +250,7 @@ def _active_job(each: Occurrence, local: datetime) -> OccurrenceView:
         occurrence=each,
         local=local,
         state=job.state if job else JobState.SCHEDULED,
-        label="In Progress",
+        label=ScheduleLabel.IN_PROGRESS.value,
         why="",
         started_at=min(starts, default=None),
         records=checkpoint.counts if checkpoint.version else None,
