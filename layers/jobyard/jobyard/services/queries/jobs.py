@@ -37,7 +37,7 @@ class JobView:
 
     `row` is its row in the manifest, {} for a schedule's job, which has an `occurrence` instead.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
-    records. A list does not read them for open jobs. `step` is the first step that has not finished.
+    records. A list does not read them for open jobs. `step` is the first unfinished step.
     """
 
     job: JobRecord
