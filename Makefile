@@ -10,8 +10,12 @@ STACK ?= jobyard
 PARAMETERS ?=
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
-PYTEST := .venv/bin/pytest --numprocesses auto --maxprocesses 5
-COVERED := .venv/bin/coverage report --format total --fail-under 95
+WORKERS := --numprocesses auto --maxprocesses 5
+PYTEST := .venv/bin/pytest $(WORKERS)
+COVERAGE := .coverage.json
+# slipcover warns that it cannot instrument the tests themselves, which are not its subject.
+COVERED := PYTHONWARNINGS=ignore::RuntimeWarning:slipcover.importer .venv/bin/python -m slipcover \
+	--json --out $(COVERAGE) -m pytest $(WORKERS)
 # Several at once; what one prints stays together where make can do that.
 AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
@@ -33,10 +37,9 @@ down: dev ## Stop the local stack; its data is kept
 
 test: lint emulator sam ## Run all linters and tests, live tests included
 	$(call say,tests: the live ones beside the others)
-	@$(PYTEST) --cov --cov-report=
+	@$(COVERED)
 	$(call say,coverage with branches)
-	@printf 'domain   %%: '; $(COVERED) --include '*/jobyard/domain/*'
-	@printf 'services %%: '; $(COVERED) --include '*/jobyard/services/*'
+	@.venv/bin/python -m tests.coverage $(COVERAGE)
 
 check: dev ## Run the linters, and the tests of domain and infrastructure
 	@$(AT_ONCE) $(LINTERS) test-domain
