@@ -41,7 +41,10 @@ def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
 def clean_fields(record: object, **limits: int) -> None:
     """Clean fields of a frozen dataclass that is being made, each to so many bytes."""
     for name, limit in limits.items():
-        object.__setattr__(record, name, clean(getattr(record, name), limit))
+        text = getattr(record, name)
+        cleaned = clean(text, limit)
+        if cleaned is not text:
+            object.__setattr__(record, name, cleaned)
 
 
 def clean_values(value: Any, limit: int = VALUE_BYTES) -> Any:

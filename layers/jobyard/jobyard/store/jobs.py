@@ -56,6 +56,7 @@ _LOST = frozenset({_REFUSED, "DuplicateItem"})
 _UNFIT = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNFIT_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _Change = tuple[JobRecord | None, JobRecord]
 _Prepared = tuple[_Change, dict[str, Any]]  # a change with its statement
 
@@ -88,7 +89,7 @@ def _body(record: JobRecord) -> str:
             "h": history_document(record.history),
         }
     )
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    text = _JSON.encode(document)
     text.encode()
     return text
 

@@ -37,7 +37,7 @@ from jobyard.domain.lifecycle import (
     Transition,
     senders,
 )
-from jobyard.domain.text import clean, truncate
+from jobyard.domain.text import MESSAGE_BYTES, clean_fields, truncate
 
 
 class JobState(StrEnum):
@@ -232,7 +232,7 @@ class StepRecord:
     message: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", clean(self.message))
+        clean_fields(self, message=MESSAGE_BYTES)
 
     def truncated(self, limit: int) -> "StepRecord":
         """A copy with at most `limit` bytes of its message."""
@@ -258,7 +258,7 @@ class Attempt:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "failure_message", clean(self.failure_message))
+        clean_fields(self, failure_message=MESSAGE_BYTES)
 
     @classmethod
     def summary_of(cls, attempts: "Sequence[Attempt]") -> "Attempt":
@@ -317,7 +317,7 @@ class JobRecord:
     history: tuple[HistoryEntry, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "failure_message", clean(self.failure_message))
+        clean_fields(self, failure_message=MESSAGE_BYTES)
 
     def actions(self, roles: Iterable[str]) -> tuple[str, ...]:
         """What a person with `roles` may send it, whatever state its origin is in."""
@@ -330,8 +330,7 @@ class JobRecord:
 
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""
-        after = replace(
-            self._without_running_step(),
+        after = self._without_running_step()._with(
             **changes,
             state=JobState(move.after),
             version=self.version + 1,
@@ -351,10 +350,18 @@ class JobRecord:
         )
         return replace(self, steps=tuple(steps))
 
-    def with_step(self, step: StepRecord) -> "JobRecord":
-        """A copy with `step` in place of the step of the same name."""
+    def with_step(self, step: StepRecord, data: Mapping[str, Any] | None = None) -> "JobRecord":
+        """A copy with `step` in place of the step of the same name, and with `data` if given."""
         others = (each for each in self.steps if each.name != step.name)
-        return replace(self, steps=(*others, step)).compacted()
+        data = self.data if data is None else data
+        return self._with(steps=(*others, step), data=data).compacted()
+
+    def _with(self, **changes: Any) -> "JobRecord":
+        """A copy with other fields, made several times as fast as by `replace`."""
+        copy = object.__new__(JobRecord)
+        vars(copy).update(vars(self), **changes)
+        copy.__post_init__()
+        return copy
 
     @property
     def attempt_count(self) -> int:

@@ -173,7 +173,7 @@ def _with_step(
     else:
         data = {**record.data, **clean_values(outcome.result)}
     done = StepRecord(name, status, started, ended, message)
-    return replace(record, data=data).with_step(done)
+    return record.with_step(done, data)
 
 
 def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
