@@ -1,7 +1,5 @@
-"""Jobs are to be run: those of a chunk, or one by itself."""
+"""Runs jobs: those of a chunk, or a single one."""
 
-import gc
+from jobyard import cold_start
 
-# Until all is imported and the clients are made: nothing of it is garbage, and looking for some
-# takes a sixth of a cold start.
-gc.disable()
+cold_start.begin()

@@ -1,6 +1,5 @@
 """What both handlers of this folder are made of: clients, the worker and its one line of log."""
 
-import gc
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from jobyard import cold_start
 from jobyard.domain import metrics
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobState
@@ -109,5 +109,4 @@ def _count(name: str, number: int, **dimensions: str) -> None:
     emf.flush_metrics()
 
 
-gc.freeze()  # what is loaded by now stays
-gc.enable()
+cold_start.end()

@@ -1,6 +1,5 @@
 """The batch machine's first state: claim and check the manifest, or continue an existing batch."""
 
-import gc
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +8,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from jobyard import cold_start
 from jobyard.domain import metrics
 from jobyard.services.batches.open import OpenContext, is_astray, source_of
 from jobyard.services.batches.resume import open_execution
@@ -20,8 +20,7 @@ SETTINGS = wire(os.environ)
 S3 = session().create_client("s3", config=S3_CLIENT_CONFIG)
 METER = Meter([S3])
 
-gc.freeze()  # what is loaded by now stays
-gc.enable()
+cold_start.end()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What the handlers of this folder share: clients, settings, the clock."""
 
-import gc
 import os
 from datetime import UTC, datetime
 
@@ -8,6 +7,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from jobyard import cold_start
 from jobyard.domain.batches.report import Report
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
@@ -48,5 +48,4 @@ def _refused(report: Report, error: Exception) -> None:
 
 REPORT_CONTEXT = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)
 
-gc.freeze()  # what is loaded by now stays
-gc.enable()
+cold_start.end()

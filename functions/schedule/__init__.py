@@ -1,7 +1,5 @@
-"""A minute passed, or an execution failed: start due jobs, recover orphaned work."""
+"""Starts due jobs and recovers orphaned work: once a minute, and after a failed execution."""
 
-import gc
+from jobyard import cold_start
 
-# Until all is imported and the clients are made: nothing of it is garbage, and looking for some
-# takes a sixth of a cold start.
-gc.disable()
+cold_start.begin()

@@ -1,12 +1,12 @@
 """What the handlers of this folder share: clients, settings, the clock."""
 
-import gc
 import os
 from datetime import UTC, datetime
 
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from jobyard import cold_start
 from jobyard.services.executions import Executions
 from jobyard.services.schedules.clock import PARALLEL_SCHEDULES
 from jobyard.wiring import CLIENT_CONFIG, session, wire
@@ -29,5 +29,4 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-gc.freeze()  # what is loaded by now stays
-gc.enable()
+cold_start.end()
