@@ -75,11 +75,9 @@ def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
     LOGGER.warning("skipped", origin_id=occurrences[0].schedule_id, reasons=reasons)
     missed = sum(number for reason, number in reasons.items() if reason.needs_attention)
     if missed:
-        from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+        from telemetry import emit_metrics
 
-        emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-        emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, missed)
-        emf.flush_metrics()
+        emit_metrics({metrics.RUNS_FAILED_OR_MISSED: missed})
 
 
 CONTEXT = AppContext(

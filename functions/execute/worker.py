@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
@@ -21,6 +20,7 @@ from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
 from jobyard.services.meter import Meter
 from jobyard.services.runs import ExecutionInput
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, session, wire
+from telemetry import emit_metrics
 
 if TYPE_CHECKING:
     from jobyard.services.maintenance import Maintenance
@@ -100,13 +100,8 @@ def _count_ended(ended: Sequence[FinishedJob]) -> None:
 
 
 def _count(name: str, number: int, **dimensions: str) -> None:
-    if not number:
-        return
-    emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-    for dimension, value in dimensions.items():
-        emf.add_dimension(dimension, value)
-    emf.add_metric(name, MetricUnit.Count, number)
-    emf.flush_metrics()
+    if number:
+        emit_metrics({name: number}, **dimensions)
 
 
 cold_start.end()

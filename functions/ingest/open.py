@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard import cold_start
@@ -14,6 +13,7 @@ from jobyard.services.batches.open import OpenContext, is_astray, source_of
 from jobyard.services.batches.resume import open_execution
 from jobyard.services.meter import Meter
 from jobyard.wiring import S3_CLIENT_CONFIG, session, wire
+from telemetry import emit_metrics
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -56,6 +56,4 @@ def _report_astray(document: dict[str, Any]) -> None:
     if source is None or not is_astray(source):
         return
     LOGGER.warning("manifest beside every collection", bucket=source.bucket, key=source.key)
-    emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-    emf.add_metric(metrics.MISPLACED_MANIFESTS, MetricUnit.Count, 1)
-    emf.flush_metrics()
+    emit_metrics({metrics.MISPLACED_MANIFESTS: 1})

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.services.reports.report import next_step, report
 from report.clients import LOGGER, METER, REPORT_CONTEXT
+from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -25,8 +25,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         unbilled=billed.unwritten,
     )
     if batch.started_at and batch.ended_at and batch.last_report == 1:
-        emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-        seconds = (batch.ended_at - batch.started_at).total_seconds()
-        emf.add_metric(metrics.BATCH_DURATION_SECONDS, MetricUnit.Seconds, seconds)
-        emf.flush_metrics()
+        duration = batch.ended_at - batch.started_at
+        emit_metrics({metrics.BATCH_DURATION_SECONDS: duration.total_seconds()})
     return event | {"next": next_step(batch)}

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.ids import Origin
 from jobyard.services.settle import Settled, settle_execution
 from report.clients import LOGGER, METER, SETTLE_CONTEXT
+from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -41,6 +41,4 @@ def _log_failure(settled: Settled, event: dict[str, Any], request_id: str) -> No
     job_id = settled.given_up.job_id
     LOGGER.warning("job failed", origin_id=origin_id, job_id=job_id, error=error)
     if settled.given_up.origin is Origin.SCHEDULE:
-        emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-        emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, 1)
-        emf.flush_metrics()
+        emit_metrics({metrics.RUNS_FAILED_OR_MISSED: 1})

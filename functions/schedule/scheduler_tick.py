@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
@@ -11,6 +10,7 @@ from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
 from jobyard.services.schedules.clock import TickResult
 from jobyard.services.schedules.commands import make_system_schedules
 from schedule.clients import LOGGER, MACHINES, S3, SETTINGS, now
+from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -55,6 +55,4 @@ def _report(result: TickResult) -> None:
                 reason=occurrence.skip_reason,
             )
     if missed:
-        emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-        emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, missed)
-        emf.flush_metrics()
+        emit_metrics({metrics.RUNS_FAILED_OR_MISSED: missed})

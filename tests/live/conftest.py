@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.coldstart import HANDLERS
 from cli.local import clients, demo_collections, demo_users, deployment, emulator
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
@@ -76,8 +77,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Path:
     _keep_for_no_time(root)
     functions = root / "functions"
     shutil.copyfile(Path(__file__).with_name("recorder.py"), functions / "recorder.py")
-    for package in functions.glob("*/__init__.py"):
-        line = f"import recorder\nrecorder.record({package.parent.name!r}, {str(notes)!r})\n"
+    for folder in {handler.partition(".")[0] for handler in HANDLERS}:
+        package = functions / folder / "__init__.py"
+        line = f"import recorder\nrecorder.record({folder!r}, {str(notes)!r})\n"
         package.write_text(package.read_text() + line)
     return root
 
