@@ -85,22 +85,12 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 
 
 def _unrouted(error: NotFoundError) -> Response[str]:
-    method, allowed = APP.current_event.http_method, _methods_at(APP.current_event.path)
-    words = f"there is no {method} here; /api/docs lists all operations"
-    if (
-        not allowed or method in allowed
-    ):  # the path exists, but the id has a form that no route takes
-        return _problem(NotFound(words))
-    return _problem(MethodNotAllowed(words, allowed))
-
-
-def _methods_at(path: str) -> list[str]:
-    """The methods that `path` has, sorted; empty if there is no such path."""
-    from api.openapi.spec import openapi_document, template_of
-
-    app: AppContext = APP.context["app"]
-    paths = openapi_document(whole_app(), app.settings.url)["paths"]
-    return sorted(method.upper() for method in paths.get(template_of(path, paths), ()))
+    request = APP.current_event
+    # The routes that the resolver has just matched the request against. It makes no list public.
+    routes = APP._static_routes + APP._dynamic_routes
+    allowed = sorted({route.method for route in routes if route.rule.match(request.path)})
+    message = f"there is no {request.http_method} here; /api/docs lists all operations"
+    return _problem(MethodNotAllowed(message, allowed) if allowed else NotFound(message))
 
 
 def _failed(error: Exception) -> Response[str]:

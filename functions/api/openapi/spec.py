@@ -5,7 +5,6 @@ every change takes an Idempotency-Key. That is written here once instead of at e
 """
 
 import json
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -158,20 +157,6 @@ def openapi_document(app: APIGatewayHttpResolver, url: str) -> dict[str, Any]:
         document["components"]["schemas"][name]["description"] = text
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
-
-
-def template_of(path: str, templates: Iterable[str]) -> str:
-    """The path template that `path` matches, the most specific of several; "" when none does."""
-    asked = path.split("/")
-    fitting = [
-        template
-        for template in templates
-        if len(parts := template.split("/")) == len(asked)
-        and all(
-            part.startswith("{") or part == given for part, given in zip(parts, asked, strict=True)
-        )
-    ]
-    return min(fitting, key=lambda template: template.count("{"), default="")
 
 
 def _drop_titles(schema: Any) -> None:

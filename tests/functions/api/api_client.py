@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from api.application import whole_app
-from api.openapi.spec import openapi_document, template_of
+from api.openapi.spec import openapi_document
 from tests.people import sub_of
 
 NOW = datetime(2026, 11, 20, 10, 34, 56, tzinfo=UTC)
@@ -146,9 +146,24 @@ def described() -> dict[str, Any]:
     return openapi_document(whole_app(), "/")
 
 
+def template_of(path: str) -> str:
+    """The path template that `path` matches, the most specific of several; "" when none does."""
+    requested = path.split("/")
+    matching = [
+        template
+        for template in described()["paths"]
+        if len(parts := template.split("/")) == len(requested)
+        and all(
+            part.startswith("{") or part == given
+            for part, given in zip(parts, requested, strict=True)
+        )
+    ]
+    return min(matching, key=lambda template: template.count("{"), default="")
+
+
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """The operation a request reaches, None when there is none."""
-    operations = described()["paths"].get(template_of(path, described()["paths"]), {})
+    operations = described()["paths"].get(template_of(path), {})
     found: dict[str, Any] | None = operations.get(method.lower())
     return found
 
@@ -159,9 +174,8 @@ def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
     if operation is None and path.startswith("/api/docs/") and answer.status == 200:
         return  # a file of the documentation's page
     if operation is None:
-        known = template_of(path, described()["paths"])
         assert (answer.status, answer.kind) == (
-            (405, "method-not-allowed") if known else (404, "not-found")
+            (405, "method-not-allowed") if template_of(path) else (404, "not-found")
         )
         return
     told = operation["responses"]
