@@ -1,4 +1,4 @@
-"""A child of the batch machine's Map: one pass over the jobs of a chunk."""
+"""Runs one pass over the jobs of a chunk, as a child of the batch machine's Map."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from jobyard.services.runs import ExecutionInput
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Run the chunk. What became of its jobs is in the tables, so the answer is empty."""
+    """Run the chunk. The result is empty, because the outcome of each job is in the tables."""
     request = ExecutionInput.of(event)
     chunk = Chunk(event["chunk"], event["start"], event["end"])
     part = f"chunk-{chunk.chunk % USAGE_SHARDS}"

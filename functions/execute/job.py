@@ -1,4 +1,4 @@
-"""The job machine's first state: one job by itself, of a batch or of a schedule."""
+"""Runs a single job of a batch or a schedule, as the job machine's first state."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jobyard.services.runs import ExecutionInput
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Run the job; the answer says whether to run it again, and when."""
+    """Run the job. The result says whether to run it again, and when."""
     request = ExecutionInput.of(event)
     with METER.invocation("job", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id, billed.transitions = request.origin_id, 2

@@ -1,4 +1,4 @@
-"""What both handlers of this folder are made of: clients, the worker and its one line of log."""
+"""What both handlers of this folder share: clients, the worker, its log lines and metrics."""
 
 import os
 from collections import Counter
@@ -45,9 +45,9 @@ FETCH = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 @cache
 def _maintenance() -> "Maintenance":
-    """What the system's own jobs need. Most workers never run one, so the first one makes it.
+    """What system jobs need. Few workers run one, so it is created for the first.
 
-    AWS describes ten executions a second, so the client slows down when it is throttled.
+    AWS allows ten DescribeExecution calls a second, so the client slows down when throttled.
     """
     from jobyard.services.maintenance import Maintenance
 
@@ -57,7 +57,7 @@ def _maintenance() -> "Maintenance":
 
 
 def worker(context: LambdaContext) -> Worker:
-    """A worker that stops in time for the end of this invocation."""
+    """A worker that stops before this invocation times out."""
 
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
@@ -66,14 +66,14 @@ def worker(context: LambdaContext) -> Worker:
 
 
 def report_finished(jobs: Iterable[FinishedJob], request: ExecutionInput, **fields: object) -> None:
-    """Log the pass, and each job that failed or met an unexpected error; count jobs as metrics."""
-    seen = list(jobs)
+    """Log the pass, each failed job and each unexpected error; emit the metrics of jobs."""
+    all_jobs = list(jobs)
     origin_id = request.origin_id
-    for job in seen:
+    for job in all_jobs:
         if job.error:
             job_id = job.address.job_id
             LOGGER.error("step error", origin_id=origin_id, job_id=job_id, exc_info=job.error)
-    ended = [job for job in seen if job.state is not JobState.SCHEDULED]
+    ended = [job for job in all_jobs if job.state is not JobState.SCHEDULED]
     failed = [job for job in ended if job.state is JobState.FAILED]
     ids = {"origin_id": origin_id, "run": request.run.name, "pass_": request.run.number}
     if request.address:

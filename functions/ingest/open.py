@@ -1,4 +1,4 @@
-"""The batch machine's first state: claim and check the manifest, or continue an existing batch."""
+"""Claims and checks a manifest, or continues an existing batch: the batch machine's first state."""
 
 import os
 from datetime import UTC, datetime
@@ -24,8 +24,8 @@ cold_start.end()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Open what `event["input"]` names, for the execution `event["execution"]`."""
-    opening = OpenContext(
+    """Open the batch of `event["input"]`, in the execution named `event["execution"]`."""
+    open_context = OpenContext(
         SETTINGS,
         S3,
         lambda: datetime.now(UTC),
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = event["input"]
     with METER.invocation("open", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = document.get("origin_id", "")
-        step = open_execution(document, opening)
+        step = open_execution(document, open_context)
         billed.origin_id, billed.transitions = step.origin_id, step.transitions
         billed.events = int("detail" in document)
     _report_astray(document)
@@ -51,9 +51,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _report_astray(document: dict[str, Any]) -> None:
-    """Log and count a manifest that lies beside every collection."""
+    """Log and count a manifest that was dropped outside of every collection's folder."""
     source = source_of(document["detail"]) if "detail" in document else None
     if source is None or not is_astray(source):
         return
-    LOGGER.warning("manifest beside every collection", bucket=source.bucket, key=source.key)
+    LOGGER.warning("misplaced manifest", bucket=source.bucket, key=source.key)
     emit_metrics({metrics.MISPLACED_MANIFESTS: 1})

@@ -18,7 +18,7 @@ from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, session, wire
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
 S3 = session().create_client("s3", config=S3_CLIENT_CONFIG)
-# The mail service knows no token that makes a repeat harmless, so this client never repeats.
+# SES takes no idempotency token, so this client never retries: a retry could send a mail twice.
 SES = session().create_client(
     "sesv2",
     config=CLIENT_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
@@ -36,12 +36,12 @@ SETTLE_CONTEXT = SettleContext(SETTINGS, S3, now, Executions(SETTINGS, MACHINES)
 
 
 def _refused(report: Report, error: Exception) -> None:
-    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
+    metadata = getattr(error, "response", {}).get("ResponseMetadata", {})
     LOGGER.warning(
         "mail refused",
         origin_id=report.batch_id,
         seq=report.seq,
-        mail_request=answer.get("RequestId", ""),
+        mail_request=metadata.get("RequestId", ""),
         exc_info=error,
     )
 

@@ -1,4 +1,4 @@
-"""The mail service reports on a mail: record it."""
+"""Records what SES reports about a mail: sent, delivered, bounced or complained about."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from report.clients import LOGGER, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Record the event with its report. Events about other mails are only logged."""
+    """Record the event in its report. Events about other mails are only logged."""
     mail_event = MailEvent.of(event["detail"])
     if mail_event is None:
         LOGGER.info("mail of no report", event_type=event["detail"].get("eventType", ""))

@@ -1,4 +1,4 @@
-"""The outbox tick: once a minute send waiting mails, and measure the backlog."""
+"""The outbox tick: once a minute, send waiting mails and measure the backlog."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The Report state: the report's files, its one mail, the batch's end."""
+"""Writes a batch's report, mails it and ends the batch, as the machines' state Report."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report the batch that `event` names, or the next slice of its jobs."""
+    """Report the batch that `event` names. For a large one, each call writes a slice of the files."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id, billed.transitions = event["origin_id"], 3  # Report, Reported, Done
         batch = report(event["origin_id"], replace(REPORT_CONTEXT, used=lambda: METER.used(billed)))

@@ -1,4 +1,4 @@
-"""The state after every pass and every single job: settle, and say what comes next."""
+"""Settles a batch after a pass, or a single job, and decides the machine's next step."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Settle the batch or the job that `event` names; one that could not be opened reports why."""
+    """Settle what `event` names. A batch that could not be opened fails, and is reported."""
     with METER.invocation("settle", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = event.get("origin_id", "")
         settled = settle_execution(event, SETTLE_CONTEXT, context.aws_request_id)
@@ -31,8 +31,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _log_failure(settled: Settled, event: dict[str, Any], request_id: str) -> None:
-    """Log what AWS or a function said of a failure. It names parts of the deployment, so a
-    depositor is told the request id only."""
+    """Log the error of a failed state. It may name parts of the deployment, so depositors see the
+    request id only."""
     error, origin_id = event.get("error"), settled.next_step.origin_id
     if settled.is_unopened and error is not None:
         LOGGER.error("not opened", origin_id=origin_id, request_id=request_id, error=error)

@@ -13,14 +13,15 @@ from jobyard.wiring import CLIENT_CONFIG, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-_CLIENT_CONFIG = CLIENT_CONFIG.merge(Config(read_timeout=10))  # a round has a minute
+_TICK_CONFIG = CLIENT_CONFIG.merge(Config(read_timeout=10))  # a tick has a minute
 # Many schedules may be due in one minute, and AWS starts a few hundred executions a second.
 MACHINES = session().create_client(
     "stepfunctions",
-    config=_CLIENT_CONFIG.merge(Config(max_pool_connections=PARALLEL_SCHEDULES)),
+    config=_TICK_CONFIG.merge(Config(max_pool_connections=PARALLEL_SCHEDULES)),
 )
-# Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
-S3 = session().create_client("s3", config=_CLIENT_CONFIG)
+# No handler of this folder uses S3 itself. The release of held work is a command, and the context
+# of a command has a client.
+S3 = session().create_client("s3", config=_TICK_CONFIG)
 EXECUTIONS = Executions(SETTINGS, MACHINES)
 
 

@@ -1,4 +1,4 @@
-"""An execution failed: recover what it leaves at once, if that is due."""
+"""Recovers the work of a failed execution at once, if recovery is due."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from schedule.clients import EXECUTIONS, LOGGER, now
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Recover the batch or the schedule of the execution that `event` reports.
 
-    An execution for a manifest that landed names neither: the scheduler tick finds its batch.
+    An execution that an upload started names neither; the scheduler tick finds its batch.
     """
     detail = event["detail"]
     origin_id = json.loads(detail.get("input") or "{}").get("origin_id", "")

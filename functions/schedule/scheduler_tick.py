@@ -1,4 +1,4 @@
-"""The scheduler tick: once a minute start due jobs, recover orphaned work, lift ended holds."""
+"""The scheduler tick: once a minute, start due jobs, recover orphaned work, lift expired holds."""
 
 from functools import cache
 from typing import Any
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @cache
 def _make_system_schedules() -> None:
-    """Make the missing ones, once per process: a release may bring another."""
+    """Create the missing ones, once per process: a new release may define another."""
     for made in make_system_schedules(now()):
         LOGGER.info("system schedule made", origin_id=made.schedule_id, job_type=made.job_type)
 

@@ -55,5 +55,5 @@ def test_a_manifest_beside_every_collection_is_logged_and_counted(
 
     assert opened["next"] == "report"
     assert "MisplacedManifests" in capsys.readouterr().out
-    (line,) = (vars(each) for each in caplog.records if "beside every" in each.message)
+    (line,) = (vars(each) for each in caplog.records if each.message == "misplaced manifest")
     assert line["key"] == key
