@@ -97,8 +97,10 @@ def _failed(error: Exception) -> Response[str]:
     app: AppContext = APP.context["app"]
     if is_transient(error):
         app.log_unavailable(error)
-        words = "send the request again in a moment; with an idempotency key a change is made once"
-        return _problem(Unavailable(words))
+        message = (
+            "send the request again in a moment; with an idempotency key a change is made once"
+        )
+        return _problem(Unavailable(message))
     app.log_internal_error(error)
     return _problem(InternalError("it is logged under the request id; a repeat may succeed"))
 
@@ -111,12 +113,12 @@ def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -
     """
     sent = app.current_event.query_string_parameters or {}
     known = sorted(field.alias for field in app.context["_route"].dependant.query_params)
-    wrong = sorted(sent.keys() - set(known))
-    if wrong:
-        there_are = f"there are {', '.join(known)}" if known else "it takes none here"
-        words = f"there is no such parameter; {there_are}"
-        bad = ValidationFailed([(f"query.{name}", words) for name in wrong[:_MAX_NAMED]])
-        raise forbidden_or(bad, app.current_event.raw_event)
+    unknown = sorted(sent.keys() - set(known))
+    if unknown:
+        expected = f"there are {', '.join(known)}" if known else "it takes none here"
+        message = f"there is no such parameter; {expected}"
+        refusal = ValidationFailed([(f"query.{name}", message) for name in unknown[:_MAX_NAMED]])
+        raise forbidden_or(refusal, app.current_event.raw_event)
     return next_middleware(app)
 
 

@@ -153,6 +153,6 @@ def _idempotency_key(event: Mapping[str, Any]) -> str:
     if key is None:
         return ""
     if not 0 < len(key) <= _KEY_LENGTH or not key.isascii() or not key.isprintable():
-        words = f"an idempotency key is 1 to {_KEY_LENGTH} printable ASCII characters"
-        raise ValidationFailed([("header.Idempotency-Key", words)])
+        message = f"an idempotency key is 1 to {_KEY_LENGTH} printable ASCII characters"
+        raise ValidationFailed([("header.Idempotency-Key", message)])
     return key

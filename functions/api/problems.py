@@ -209,9 +209,9 @@ def problem_type(kind: type[JobyardError]) -> ProblemType:
 def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
     """The HTTP answer to a refused request. `url` is the address of the deployment."""
     kind = problem_type(type(error))
-    wrong = [
-        FieldError(field=clean(where, _FIELD_BYTES), message=clean(words, _DETAIL_BYTES))
-        for where, words in _errors_of(error)
+    errors = [
+        FieldError(field=clean(where, _FIELD_BYTES), message=clean(message, _DETAIL_BYTES))
+        for where, message in _errors_of(error)
     ]
     problem = Problem(
         type=f"{url}/api/docs#{kind.name}",
@@ -220,7 +220,7 @@ def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) ->
         detail=clean(str(error), _DETAIL_BYTES),
         instance=quote(event["rawPath"], safe="/:%"),
         request_id=event["requestContext"]["requestId"],
-        errors=wrong or None,
+        errors=errors or None,
     )
     allow = {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {}
     return Response(
@@ -253,9 +253,9 @@ def field_path(place: str) -> Iterator[None]:
         raise InvalidRule(f"{place}.{error.where}", error.allowed) from error
 
 
-def validation_failed(found: Sequence[Mapping[str, Any]]) -> ValidationFailed:
+def validation_failed(errors: Sequence[Mapping[str, Any]]) -> ValidationFailed:
     """The refusal for the errors that pydantic found."""
-    return ValidationFailed([(_where(each["loc"]), _allowed(each)) for each in found])
+    return ValidationFailed([(_where(each["loc"]), _allowed(each)) for each in errors])
 
 
 def _where(place: Sequence[str | int]) -> str:
@@ -264,7 +264,7 @@ def _where(place: Sequence[str | int]) -> str:
     return str(first) + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in rest)
 
 
-_WORDS = {
+_MESSAGES = {
     "missing": "this field is required",
     "extra_forbidden": "there is no such field",
 }
@@ -272,7 +272,7 @@ _WORDS = {
 
 def _allowed(error: Mapping[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return _WORDS.get(error["type"], message)
+    return _MESSAGES.get(error["type"], message)
 
 
 def problem_responses(*kinds: type[JobyardError]) -> dict[int, OpenAPIResponse]:

@@ -65,9 +65,9 @@ def _check_callback(url: str | None, request: RequestContext) -> None:
     """Raises:
     ValidationFailed: the deployment does not call this URL. Forbidden: the actor may not submit.
     """
-    words = urls.not_called(url, request.app.settings.allowed_hosts) if url else ""
-    if words:
-        invalid = ValidationFailed([("body.callback_url", f"the callback URL {words}")])
+    problem = urls.not_called(url, request.app.settings.allowed_hosts) if url else ""
+    if problem:
+        invalid = ValidationFailed([("body.callback_url", f"the callback URL {problem}")])
         raise forbidden_or(invalid, router.current_event.raw_event)
 
 
@@ -244,9 +244,9 @@ def send_event(
             max_length=64,
         ),
     ],
-    asked: ReasonRequest,
+    body: ReasonRequest,
 ) -> Response[schemas.BatchStatus]:
     request = current_request(router)
-    batch = commands.send_batch_event(batch_id, event, request.command_context(asked.reason))
+    batch = commands.send_batch_event(batch_id, event, request.command_context(body.reason))
     status = 202 if event in commands.COMMANDS else 200
     return Response(status, "application/json", schemas.BatchStatus.of(batch, request))

@@ -64,10 +64,10 @@ def get_calendar(calendar: Name) -> Calendar:
     },
     middlewares=[idempotent],
 )
-def put_calendar(calendar: Name, wanted: CalendarRequest) -> Calendar:
+def put_calendar(calendar: Name, body: CalendarRequest) -> Calendar:
     request = current_request(router)
-    context = request.command_context(wanted.reason)
-    stored = calendars.put(wanted.calendar(calendar), wanted.version, context)
+    context = request.command_context(body.reason)
+    stored = calendars.put(body.calendar(calendar), body.version, context)
     return Calendar.of(stored, request)
 
 

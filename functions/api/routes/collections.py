@@ -59,12 +59,12 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.Collecti
     },
     middlewares=[idempotent],
 )
-def create_collection(wanted: schemas.NewCollection) -> Response[schemas.Collection]:
+def create_collection(body: schemas.NewCollection) -> Response[schemas.Collection]:
     request = current_request(router)
     authorize(request.actor, "collection", "create")  # before people are looked up
-    edit, people = wanted.edit(request), request.people(wanted.people)
-    context = request.command_context(wanted.reason or "")
-    made = _schema(collections.create(wanted.name, edit, people, wanted.groups, context), request)
+    edit, people = body.edit(request), request.people(body.people)
+    context = request.command_context(body.reason or "")
+    made = _schema(collections.create(body.name, edit, people, body.groups, context), request)
     return Response(201, "application/json", made, {"Location": made.links["self"]})
 
 
@@ -94,10 +94,10 @@ def get_collection(collection: Name) -> schemas.Collection:
     },
     middlewares=[idempotent],
 )
-def edit_collection(collection: Name, wanted: schemas.CollectionChanges) -> schemas.Collection:
+def edit_collection(collection: Name, body: schemas.CollectionChanges) -> schemas.Collection:
     request = current_request(router)
     collections.editable_collection(collection, request.actor)  # before people are looked up
-    edit, context = wanted.edit(request), request.command_context(wanted.reason)
+    edit, context = body.edit(request), request.command_context(body.reason)
     return _schema(collections.edit(collection, edit, context), request)
 
 
@@ -112,11 +112,11 @@ def edit_collection(collection: Name, wanted: schemas.CollectionChanges) -> sche
     },
     middlewares=[idempotent],
 )
-def allow_depositors(collection: Name, asked: schemas.DepositorsRequest) -> schemas.Collection:
+def allow_depositors(collection: Name, body: schemas.DepositorsRequest) -> schemas.Collection:
     request = current_request(router)
     collections.editable_collection(collection, request.actor, "allow")  # before the lookup
-    people, context = request.people(asked.people), request.command_context(asked.reason)
-    return _schema(collections.allow(collection, people, asked.groups, context), request)
+    people, context = request.people(body.people), request.command_context(body.reason)
+    return _schema(collections.allow(collection, people, body.groups, context), request)
 
 
 @router.post(
@@ -132,7 +132,7 @@ def allow_depositors(collection: Name, asked: schemas.DepositorsRequest) -> sche
     },
     middlewares=[idempotent],
 )
-def deny_depositors(collection: Name, asked: schemas.DepositorsRequest) -> schemas.Collection:
+def deny_depositors(collection: Name, body: schemas.DepositorsRequest) -> schemas.Collection:
     request = current_request(router)
-    context = request.command_context(asked.reason)
-    return _schema(collections.deny(collection, asked.people, asked.groups, context), request)
+    context = request.command_context(body.reason)
+    return _schema(collections.deny(collection, body.people, body.groups, context), request)

@@ -65,10 +65,10 @@ def get_hold(scope: Scope) -> Hold:
     },
     middlewares=[idempotent],
 )
-def place_hold(scope: Scope, wanted: HoldRequest) -> Hold:
+def place_hold(scope: Scope, body: HoldRequest) -> Hold:
     request = current_request(router)
-    context = request.command_context(wanted.reason)
-    hold = holds.place_hold(unquote(scope), wanted.until, context, replacing=wanted.replace)
+    context = request.command_context(body.reason)
+    hold = holds.place_hold(unquote(scope), body.until, context, replacing=body.replace)
     return Hold.of(hold, request)
 
 

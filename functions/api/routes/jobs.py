@@ -101,9 +101,9 @@ def send_event(
             max_length=64,
         ),
     ],
-    asked: ReasonRequest,
+    body: ReasonRequest,
 ) -> Response[JobStatus]:
     request = current_request(router)
-    job = send_job_event(job_id, event, request.command_context(asked.reason))
+    job = send_job_event(job_id, event, request.command_context(body.reason))
     status = 202 if event in _RESTARTS else 200
     return Response(status, "application/json", JobStatus.of(job, request))

@@ -55,10 +55,10 @@ def _schema(schedule: Schedule, request: RequestContext) -> schemas.Schedule:
     },
     middlewares=[idempotent],
 )
-def preview_rule(wanted: schemas.RulePreviewRequest) -> list[schemas.NextRun]:
+def preview_rule(body: schemas.RulePreviewRequest) -> list[schemas.NextRun]:
     context = current_request(router).query_context()
-    rule, start = wanted.rule.recurrence(context.now), wanted.from_ or context.now
-    runs = schedule_queries.list_times(rule, start, wanted.count, wanted.calendar or "", context)
+    rule, start = body.rule.recurrence(context.now), body.from_ or context.now
+    runs = schedule_queries.list_times(rule, start, body.count, body.calendar or "", context)
     return schemas.NextRun.all_of(runs)
 
 
@@ -75,12 +75,12 @@ def preview_rule(wanted: schemas.RulePreviewRequest) -> list[schemas.NextRun]:
     },
     middlewares=[idempotent],
 )
-def create_schedule(wanted: schemas.NewSchedule) -> Response[schemas.Schedule]:
+def create_schedule(body: schemas.NewSchedule) -> Response[schemas.Schedule]:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
     context = request.command_context()
-    made = _schema(commands.create(wanted.spec(context.now()), context), request)
+    made = _schema(commands.create(body.spec(context.now()), context), request)
     return Response(201, "application/json", made, {"Location": made.links["self"]})
 
 
@@ -194,11 +194,11 @@ def suspend_schedule(
     },
     middlewares=[idempotent],
 )
-def resume_schedule(schedule_id: ScheduleId, asked: ReasonRequest) -> schemas.Schedule:
+def resume_schedule(schedule_id: ScheduleId, body: ReasonRequest) -> schemas.Schedule:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
-    return _schema(commands.resume(schedule_id, request.command_context(asked.reason)), request)
+    return _schema(commands.resume(schedule_id, request.command_context(body.reason)), request)
 
 
 @router.post(
@@ -218,11 +218,11 @@ def resume_schedule(schedule_id: ScheduleId, asked: ReasonRequest) -> schemas.Sc
     },
     middlewares=[idempotent],
 )
-def run_schedule_now(schedule_id: ScheduleId, asked: ReasonRequest) -> Response[schemas.Occurrence]:
+def run_schedule_now(schedule_id: ScheduleId, body: ReasonRequest) -> Response[schemas.Occurrence]:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
-    occurrence = commands.run_now(schedule_id, request.command_context(asked.reason))
+    occurrence = commands.run_now(schedule_id, request.command_context(body.reason))
     view = schedule_queries.occurrence_of(occurrence, request.query_context())
     made = schemas.Occurrence.of(view, request)
     job = made.links.get("job")

@@ -198,10 +198,10 @@ class CollectionList(Schema):
     next_cursor: NextCursor
 
 
-def _edit(wanted: NewCollection | CollectionChanges, request: RequestContext) -> CollectionEdit:
+def _edit(body: NewCollection | CollectionChanges, request: RequestContext) -> CollectionEdit:
     return CollectionEdit(
-        owner=request.people([wanted.owner])[0] if wanted.owner else None,
-        naans=None if wanted.naans is None else tuple(dict.fromkeys(wanted.naans)),
-        notify=None if wanted.notify is None else tuple(wanted.notify),
-        accepts_drops=wanted.accepts_drops,
+        owner=request.people([body.owner])[0] if body.owner else None,
+        naans=None if body.naans is None else tuple(dict.fromkeys(body.naans)),
+        notify=None if body.notify is None else tuple(body.notify),
+        accepts_drops=body.accepts_drops,
     )

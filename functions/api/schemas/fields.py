@@ -32,12 +32,12 @@ class Schema(BaseModel, defer_build=True):
 Links = Annotated[dict[str, str], Field(description="Related addresses, by name.")]
 
 
-def _shaped(pattern: str, words: str) -> AfterValidator:
+def _matching(pattern: str, message: str) -> AfterValidator:
     shape = re.compile(pattern)
 
     def check(text: str) -> str:
         if not shape.fullmatch(text):
-            raise ValueError(words)
+            raise ValueError(message)
         return text
 
     return AfterValidator(check)
@@ -46,7 +46,7 @@ def _shaped(pattern: str, words: str) -> AfterValidator:
 _COLLECTION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Collection = Annotated[
     str,
-    _shaped(
+    _matching(
         _COLLECTION,
         "a collection is 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or "
         "digit",
@@ -56,12 +56,12 @@ Collection = Annotated[
 
 Naan = Annotated[
     str,
-    _shaped(NAAN_PATTERN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
+    _matching(NAAN_PATTERN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
     Field(examples=["13030"], json_schema_extra={"pattern": f"^{NAAN_PATTERN}$"}),
 ]
 Group = Annotated[
     str,
-    _shaped(GROUP, "a group is 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"),
+    _matching(GROUP, "a group is 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"),
     Field(json_schema_extra={"pattern": f"^{GROUP}$"}),
 ]
 
@@ -148,16 +148,18 @@ _URL_LENGTH = 2048
 
 
 def _callback(text: str) -> str:
-    words = f"a callback URL is http or https, names a host, and has up to {_URL_LENGTH} characters"
+    message = (
+        f"a callback URL is http or https, names a host, and has up to {_URL_LENGTH} characters"
+    )
     if len(text) > _URL_LENGTH or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(words)
+        raise ValueError(message)
     try:
         parts = urlsplit(text)
         complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
-        raise ValueError(words) from None
+        raise ValueError(message) from None
     if not complete:
-        raise ValueError(words)
+        raise ValueError(message)
     return text
 
 
@@ -177,20 +179,20 @@ CallbackUrl = Annotated[
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"  # all but tabs and line breaks
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _BREAKS = re.compile(r"[\t\r\n]+")
-_WORDS = f"^[^{_CONTROLS}]*[^{_CONTROLS}\\s][^{_CONTROLS}]*$"  # as `_text` takes it
+_TEXT_PATTERN = f"^[^{_CONTROLS}]*[^{_CONTROLS}\\s][^{_CONTROLS}]*$"  # as `_text` takes it
 
 
-def _text(longest: int) -> AfterValidator:
-    """Up to `longest` bytes of words on one line; line breaks and tabs become blanks."""
+def _text(max_bytes: int) -> AfterValidator:
+    """Up to `max_bytes` bytes of words on one line; line breaks and tabs become blanks."""
 
     def check(text: str) -> str:
         size = len(text.encode(errors="surrogatepass"))
-        if not text.strip() or size > longest or _CONTROL.search(text):
+        if not text.strip() or size > max_bytes or _CONTROL.search(text):
             raise ValueError(
-                f"1 to {longest} bytes of UTF-8, not only blanks, without control characters; "
+                f"1 to {max_bytes} bytes of UTF-8, not only blanks, without control characters; "
                 f"this has {size}"
             )
-        return clean(_BREAKS.sub(" ", text), longest)
+        return clean(_BREAKS.sub(" ", text), max_bytes)
 
     return AfterValidator(check)
 
@@ -202,23 +204,23 @@ Reason = Annotated[
         description=f"Why, in up to {REASON_BYTES} bytes of UTF-8. It stays in the history, for "
         "those who look later.",
         examples=["the server is back"],
-        json_schema_extra={"minLength": 1, "maxLength": REASON_BYTES, "pattern": _WORDS},
+        json_schema_extra={"minLength": 1, "maxLength": REASON_BYTES, "pattern": _TEXT_PATTERN},
     ),
 ]
 
 
 def _instant(text: object) -> datetime:
-    words = "a time as ISO 8601 with a zone, between the years 1 and 9999"
+    message = "a time as ISO 8601 with a zone, between the years 1 and 9999"
     if not isinstance(text, str):
-        raise ValueError(words)
+        raise ValueError(message)
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
-            raise ValueError(words)
+            raise ValueError(message)
         at = at.astimezone(UTC)
         return at.replace(microsecond=at.microsecond // 1000 * 1000)  # as it is stored
     except (ValueError, OverflowError):
-        raise ValueError(words) from None
+        raise ValueError(message) from None
 
 
 Instant = Annotated[
@@ -233,13 +235,13 @@ Note = Annotated[
     _text(_NOTE_BYTES),
     Field(
         examples=["scanned in May"],
-        json_schema_extra={"minLength": 1, "maxLength": _NOTE_BYTES, "pattern": _WORDS},
+        json_schema_extra={"minLength": 1, "maxLength": _NOTE_BYTES, "pattern": _TEXT_PATTERN},
     ),
 ]
 
 _PARAMETERS_BYTES = 4096
 _NOT_IN_ROWS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # of a manifest either
-_DESCRIBING = ("primary", "creator", "title", "date")  # what a deposit takes of one object
+_TEXT_PARAMETERS = ("primary", "creator", "title", "date")  # what a deposit takes of one object
 
 
 def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -247,14 +249,16 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
     if "callback_url" in document:
         raise ValueError("callback_url is a field of its own, beside the parameters")
-    described = [document[name] for name in _DESCRIBING if name in document]
+    described = [document[name] for name in _TEXT_PARAMETERS if name in document]
     local = document.get("local", [])
     texts = [*described, *(local if isinstance(local, list) else [local])]
     said = [text for text in texts if isinstance(text, str)]
     if len(said) < len(texts):
-        raise ValueError(f"{', '.join(_DESCRIBING)} are text, and local is text or a list of texts")
+        raise ValueError(
+            f"{', '.join(_TEXT_PARAMETERS)} are text, and local is text or a list of texts"
+        )
     if any(map(_NOT_IN_ROWS.search, said)):
-        raise ValueError(f"{', '.join(_DESCRIBING)} and local hold no control characters")
+        raise ValueError(f"{', '.join(_TEXT_PARAMETERS)} and local hold no control characters")
     primary = str(document.get("primary", "")).strip()
     if primary and not normal_ark(primary):
         raise ValueError(f"primary is an ark, such as {EXPECTED}")
@@ -273,13 +277,13 @@ _TITLE_BYTES = 200  # which is what a record has room for
 Title = Annotated[
     str,
     _text(_TITLE_BYTES),
-    Field(max_length=_TITLE_LETTERS, json_schema_extra={"minLength": 1, "pattern": _WORDS}),
+    Field(max_length=_TITLE_LETTERS, json_schema_extra={"minLength": 1, "pattern": _TEXT_PATTERN}),
 ]
 
 _JOB_ID = r"b[a-z2-7]{20}\.[0-9]{1,9}\.[0-9]{1,9}"
 JobId = Annotated[
     str,
-    _shaped(_JOB_ID, "a job id is batch_id.chunk.position"),
+    _matching(_JOB_ID, "a job id is batch_id.chunk.position"),
     Field(json_schema_extra={"pattern": f"^{_JOB_ID}$"}),
 ]
 

@@ -187,22 +187,22 @@ class JobStatus(Schema):
     @classmethod
     def of(cls, job: domain.JobRecord, request: RequestContext) -> "JobStatus":
         """The job after an event."""
-        place = job.address
+        address = job.address
         return cls(
-            job_id=place.job_id,
-            batch_id=place.origin_id if place.origin is Origin.BATCH else "",
-            schedule_id=place.origin_id if place.origin is Origin.SCHEDULE else "",
+            job_id=address.job_id,
+            batch_id=address.origin_id if address.origin is Origin.BATCH else "",
+            schedule_id=address.origin_id if address.origin is Origin.SCHEDULE else "",
             state=job.state,
             actions=[JobEvent(each) for each in job.actions(request.actor.roles)],
-            links=job_links(place.job_id, request),
+            links=job_links(address.job_id, request),
         )
 
 
 def _summary(view: job_queries.JobView, request: RequestContext) -> dict[str, Any]:
-    record, place = view.job, view.job.address
+    record, address = view.job, view.job.address
     return {
-        "job_id": place.job_id,
-        "batch_id": place.origin_id if place.origin is Origin.BATCH else "",
+        "job_id": address.job_id,
+        "batch_id": address.origin_id if address.origin is Origin.BATCH else "",
         "line": view.row.get("line"),
         "name": view.row.get("name", ""),
         "url": without_secrets(view.row.get("url", "")),
@@ -215,5 +215,5 @@ def _summary(view: job_queries.JobView, request: RequestContext) -> dict[str, An
         "failure_message": record.failure_message,
         "requeue_count": record.requeue_count,
         "actions": [JobEvent(action) for action in view.actions],
-        "links": job_links(place.job_id, request),
+        "links": job_links(address.job_id, request),
     }
