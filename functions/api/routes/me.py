@@ -4,7 +4,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from api.context import current_request
 from api.problems import problem_responses
-from api.schemas.lifecycles import Me
+from api.schemas.me import Me
 
 router = Router()  # type: ignore[no-untyped-call]
 

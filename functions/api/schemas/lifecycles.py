@@ -1,4 +1,4 @@
-"""Lifecycles, and the actor of a request."""
+"""Lifecycles."""
 
 from pydantic import Field
 
@@ -31,10 +31,3 @@ class Lifecycle(Schema):
     initial: str = Field(description="The first state.")
     states: list[State]
     transitions: list[Transition]
-
-
-class Me(Schema):
-    """The actor of the request."""
-
-    name: str = Field(description="Your user name, as histories show it.")
-    roles: list[str] = Field(description="Your roles.")
