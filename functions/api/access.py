@@ -1,7 +1,7 @@
-"""Which entry of the access table a request needs, checked before the request is read in full.
+"""Which entry of the access table a request needs, checked before its fields are validated.
 
-What is wrong with a request is told only to those who may send it. Services check again, and what
-one may do with a single thing is theirs alone to say.
+Callers who may not send a request learn nothing else about it. Services check again; rights on a
+single batch, job or collection are checked by them only.
 """
 
 from collections.abc import Mapping
@@ -37,9 +37,10 @@ _EVENTS = {
 
 
 def access_of(method: str, path: str) -> tuple[str, str] | None:
-    """The kind and event that a request needs; None if anyone may send it. `path` is below /api.
+    """The kind and event that a request needs; None if anyone may send it.
 
-    Anyone may ask for one batch, job or collection: to whoever may not see it, it does not exist.
+    `path` comes after /api/. Anyone may request one batch, job or collection; the service answers
+    that it does not exist if they may not see it.
     """
     noun, _, rest = path.partition("/")
     name, _, event = rest.partition("/")
@@ -58,8 +59,11 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
 
 
 def roles_needed(method: str, path: str) -> tuple[str, ...] | None:
-    """The roles of which a request needs one; None if it needs none. All of them where it depends
-    on the thing, as for a collection's owner, or where the event is unknown."""
+    """The roles of which a request needs one; None if it needs none.
+
+    These are all roles if the right depends on the thing, as for a collection's owner, or if the
+    event is unknown.
+    """
     needed = access_of(method, path)
     if needed is None:
         return None
@@ -68,10 +72,10 @@ def roles_needed(method: str, path: str) -> tuple[str, ...] | None:
 
 
 def authorize_schedules(event: Mapping[str, Any]) -> None:
-    """Refuse a request about schedules or calendars, whatever it asks, from others than admins.
+    """Check that a request about schedules or calendars, if it is one, comes from an admin.
 
     Raises:
-        Unauthenticated: the request names nobody. Forbidden: it is from somebody else.
+        Unauthenticated: the request has no valid token. Forbidden: it is from somebody else.
     """
     kind = _KINDS.get(_path(event).partition("/")[0])
     if kind in {"schedule", "calendar"}:
@@ -79,10 +83,10 @@ def authorize_schedules(event: Mapping[str, Any]) -> None:
 
 
 def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
-    """The refusal of somebody without any role that may send this request; None for others.
+    """The refusal if the actor has no role that may send this request; None if one of them may.
 
     Raises:
-        Unauthenticated: the request names nobody.
+        Unauthenticated: the request has no valid token.
     """
     method = event["requestContext"]["http"]["method"]
     roles = roles_needed(method, _path(event))
@@ -93,11 +97,11 @@ def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
 
 
 def forbidden_or(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
-    """What the sender of a request is told when `error` is wrong with it."""
+    """The error to answer with: `error`, unless the actor may not send the request at all."""
     try:
         return role_refusal(event) or error
-    except Unauthenticated as stranger:
-        return stranger
+    except Unauthenticated as unauthenticated:
+        return unauthenticated
 
 
 def _path(event: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The routes, and how each error becomes a response. Nothing here depends on a deployment.
 
-Routes are loaded with the first request that needs them, because all of them together take a third
-of a cold start. Handlers find the deployment in `router.context["app"]`.
+Routes are loaded by the first request that needs them, because loading all of them takes a third of
+a cold start. Handlers find the deployment in `router.context["app"]`.
 """
 
 import json
@@ -72,7 +72,7 @@ def _load(module: str) -> None:
         _loaded.add(module)
 
 
-_MAX_NAMED = 10  # invalid parameters that one refusal names
+_MAX_NAMED = 10  # unknown parameters that one refusal names
 
 
 def _problem(error: JobyardError) -> Response[str]:
@@ -106,16 +106,16 @@ def _failed(error: Exception) -> Response[str]:
 
 
 def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    """Refuse query parameters that the route does not have, so that no filter is ignored.
+    """Refuse unknown query parameters, because an ignored filter would return too much.
 
     Raises:
-        ValidationFailed: there are some. Forbidden: the actor may not send the request at all.
+        ValidationFailed: some are unknown. Forbidden: the actor may not send the request at all.
     """
     sent = app.current_event.query_string_parameters or {}
     known = sorted(field.alias for field in app.context["_route"].dependant.query_params)
     unknown = sorted(sent.keys() - set(known))
     if unknown:
-        expected = f"there are {', '.join(known)}" if known else "it takes none here"
+        expected = f"there are {', '.join(known)}" if known else "this request takes none"
         message = f"there is no such parameter; {expected}"
         refusal = ValidationFailed([(f"query.{name}", message) for name in unknown[:_MAX_NAMED]])
         raise forbidden_or(refusal, app.current_event.raw_event)
@@ -130,9 +130,9 @@ APP.exception_handler(Exception)(_failed)
 
 
 def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
-    """The fields of a request's log line: actor, method, path and the ids of what it is about.
+    """The fields of a request's log line: actor, method, path, and the ids of its batch or job.
 
-    `location` is the address of what the request created, "" if it created nothing.
+    `location` is the address of what the request created; "" if it created nothing.
     """
     context = event["requestContext"]
     claims = claims_of(event)

@@ -1,7 +1,7 @@
 """Authentication: the claims of an access token become an actor with roles.
 
-The gateway has checked the token's signature, issuer, client and time. It accepts ID tokens too, so
-the kind of token is checked here.
+The gateway has checked the token's signature, issuer, client and expiry. It accepts ID tokens too,
+so the kind of token is checked here.
 """
 
 import re
@@ -23,13 +23,13 @@ def claims_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def actor_of(claims: Mapping[str, Any]) -> Actor:
-    """The actor of an access token. Groups that are not roles give no rights by themselves.
+    """The actor of an access token. Groups that are not roles give rights to collections only.
 
-    People are identified by their id, a UUID that Cognito never reuses. So no person has the id of
-    the machine, or of dropped manifests.
+    People are identified by their id, a UUID that Cognito never reuses. The ids of programs, of the
+    machine and of dropped manifests are no UUIDs, so no person can have one of them.
 
     Raises:
-        Unauthenticated: there is no token, it is no access token, or it has no valid id.
+        Unauthenticated: there is no token, it is not an access token, or it has no valid id.
     """
     if not claims:
         raise Unauthenticated("sign in, and send your access token as Authorization: Bearer …")
@@ -44,7 +44,7 @@ def actor_of(claims: Mapping[str, Any]) -> Actor:
 
 def _id_of(claims: Mapping[str, Any]) -> str:
     if "username" not in claims:
-        return f"client:{claims['client_id']}"  # a program's own token, whose sub is no UUID
+        return f"client:{claims['client_id']}"  # a program's own token, whose sub is not a UUID
     sub = str(claims.get("sub", "")).lower()
     if not _UUID.fullmatch(sub):
         raise Unauthenticated("the token's sub is not the id of a person")

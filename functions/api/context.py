@@ -1,4 +1,4 @@
-"""What a request works with: the deployment's clients and clock, the actor, and the key."""
+"""The context of a request: the deployment's clients and clock, the actor, the idempotency key."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +29,9 @@ _KEY_LENGTH = 255
 class AppContext:
     """What all requests of a deployment share.
 
-    `idempotency_records` gives the store of answers to repeated requests, `account_of` looks a
-    user name up, `cursor_key` gives the key that seals cursors. The `log_…` functions log errors
-    nobody expected, errors of AWS that pass, and occurrences that a request found missed.
+    `idempotency_records` returns the store of responses for repeated requests, `account_of` the
+    account of a user name, `cursor_key` the key that encrypts cursors. The `log_…` functions log
+    unexpected errors, transient errors of AWS, and occurrences that a request skipped.
     """
 
     settings: Settings
@@ -58,9 +58,9 @@ class RequestContext:
 
     @property
     def key(self) -> str:
-        """The same for a repeat of the request, and different for every other request.
+        """A key that a repeat of the request shares, and no other request.
 
-        It contains actor and route, so a key that is reused by mistake finds no other request.
+        It contains actor and route, so an idempotency key that is reused elsewhere does no harm.
         """
         return "\n".join((self.actor.sub, self.route, self.idempotency_key or self.request_id))
 
@@ -70,16 +70,15 @@ class RequestContext:
 
     def command_context(self, reason: str = "") -> CommandContext:
         """The context of a change."""
-        app = self.app
-        person, key, told = self.actor, self.key, app.log_skipped
+        app, actor = self.app, self.actor
         return CommandContext(
-            app.settings, app.s3, app.machines, app.now, person, key, reason, told
+            app.settings, app.s3, app.machines, app.now, actor, self.key, reason, app.log_skipped
         )
 
     def with_email(self) -> "RequestContext":
-        """The same with the actor's e-mail address, which costs a call to Cognito.
+        """The same request with the actor's e-mail address, which needs a call of Cognito.
 
-        The address is "" when the name belongs to somebody else by now.
+        The address is "" if the user name now belongs to somebody else.
         """
         found = self.app.account_of(self.actor.name)
         email = found.email if found and found.sub == self.actor.sub else ""
@@ -112,7 +111,7 @@ class RequestContext:
 
 @dataclass(frozen=True)
 class Pages:
-    """The pages of a list. A cursor is sealed for one list with its filters."""
+    """The pages of a list. A cursor is valid for one list with its filters."""
 
     kind: str
     key: Callable[[], bytes]
@@ -121,7 +120,7 @@ class Pages:
         """Where the page of `cursor` starts; `first` without a cursor.
 
         Raises:
-            BadRequest: the cursor is not one of this list.
+            BadRequest: the cursor does not belong to this list.
         """
         return cursors.opened(cursor, self.kind, self.key()) if cursor else first
 

@@ -44,7 +44,7 @@ _CLIENT_CONFIG = Config(
 
 
 def _now() -> datetime:
-    """Now, to the millisecond. Times are stored so, and a response must match the next read."""
+    """The time, UTC, in whole milliseconds as it is stored: responses must match later reads."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -70,7 +70,7 @@ def _cursor_key() -> bytes:
 
 
 def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
-    """Log skipped occurrences, and count those that nobody wanted skipped."""
+    """Log skipped occurrences, and count those that need attention."""
     reasons = Counter(each.skip_reason for each in occurrences if each.skip_reason)
     LOGGER.warning("skipped", origin_id=occurrences[0].schedule_id, reasons=reasons)
     missed = sum(number for reason, number in reasons.items() if reason.needs_attention)

@@ -1,4 +1,4 @@
-"""The header Idempotency-Key: a repeated change is made once and gets the first response."""
+"""The header Idempotency-Key: a repeated change is made once, and gets the first response."""
 
 from typing import Any
 

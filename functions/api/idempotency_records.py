@@ -24,7 +24,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from api.context import RequestContext
 from api.problems import IdempotencyKeyReused, RequestInProgress
 
-RETENTION_S = 24 * 60 * 60  # how long an answer is kept for a repeat
+RETENTION_S = 24 * 60 * 60  # how long a response is kept for repeats
 
 
 def record_store(table: str, dynamodb: Any) -> DynamoDBPersistenceLayer:
@@ -65,9 +65,9 @@ def run_once(
 
 
 def _with_records(
-    requests: BasePersistenceLayer, context: LambdaContext
+    records: BasePersistenceLayer, context: LambdaContext
 ) -> Callable[..., dict[str, Any]]:
-    """`_handle`, with the responses of repeated requests from `requests`."""
+    """`_handle`, which for a repeated request returns the response in `records`."""
     config = IdempotencyConfig(
         event_key_jmespath="key",
         payload_validation_jmespath="body",
@@ -78,7 +78,7 @@ def _with_records(
     handle_once: Callable[..., dict[str, Any]] = idempotent_function(
         _handle,
         data_keyword_argument="identity",
-        persistence_store=requests,
+        persistence_store=records,
         config=config,
         key_prefix="request",
     )

@@ -1,4 +1,4 @@
-"""The addresses that schemas show: where to go from a batch, a job, a schedule."""
+"""The links of responses: from a batch, job, schedule or collection to what belongs to it."""
 
 from api.context import RequestContext
 from jobyard.domain.ids import Origin, origin_of
@@ -14,7 +14,7 @@ def batch_links(batch_id: str, request: RequestContext) -> Links:
 
 
 def retry_links(batch_id: str, operation_id: str, request: RequestContext) -> Links:
-    """Of a retry. `operation_id` is "" of a preview, which has no address."""
+    """Of a retry. `operation_id` is "" for a preview, which has no address."""
     batch = request.link(f"batches/{batch_id}")
     own = {"self": f"{batch}/retries/{operation_id}"} if operation_id else {}
     return own | {"batch": batch}

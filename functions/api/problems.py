@@ -1,4 +1,4 @@
-"""Refusals as HTTP problems (RFC 9457), by one table."""
+"""HTTP problems (RFC 9457): one table from refusals to responses."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ class InternalError(JobyardError):
 
 @dataclass(frozen=True)
 class ProblemType:
-    """How a refusal is answered: its HTTP status, its name in the problem's `type`, its title."""
+    """The response to a refusal: HTTP status, name in the problem's `type`, title and headers."""
 
     status: int
     name: str
@@ -86,7 +86,7 @@ class ProblemType:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def description(self) -> str:
-        """One line of the documentation."""
+        """Name and title in Markdown."""
         return f"`{self.name}`: {self.title}."
 
 
@@ -201,13 +201,13 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def problem_type(kind: type[JobyardError]) -> ProblemType:
-    """The entry of a refusal's class, or of the nearest class it inherits from."""
+    """The entry of a refusal's class, or of the nearest base class that has one."""
     known = next((each for each in kind.__mro__ if each in PROBLEMS), InternalError)
     return PROBLEMS[known]
 
 
 def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
-    """The HTTP answer to a refused request. `url` is the address of the deployment."""
+    """The response to a refused request. `url` is the address of the deployment."""
     kind = problem_type(type(error))
     errors = [
         FieldError(field=clean(where, _FIELD_BYTES), message=clean(message, _DETAIL_BYTES))
@@ -242,10 +242,10 @@ def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
 
 @contextmanager
 def field_path(place: str) -> Iterator[None]:
-    """Prefix the field that the block refuses with its place in the request: `body.rule.every`.
+    """Prefix the field of an InvalidRule with `place`, its path in the request: `body.rule.every`.
 
     Raises:
-        InvalidRule: as the block raised it, with the longer field.
+        InvalidRule: the block raised it; the field has the prefix.
     """
     try:
         yield
@@ -276,7 +276,7 @@ def _allowed(error: Mapping[str, Any]) -> str:
 
 
 def problem_responses(*kinds: type[JobyardError]) -> dict[int, OpenAPIResponse]:
-    """The refusals of a route, as its OpenAPI responses."""
+    """The OpenAPI responses for the refusals of a route, by status."""
     grouped: dict[int, list[str]] = {}
     for kind in map(problem_type, kinds):
         grouped.setdefault(kind.status, []).append(kind.description())

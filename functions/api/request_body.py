@@ -1,4 +1,4 @@
-"""Checks of a request's body as a whole, before its fields are validated."""
+"""Checks a request's body as a whole, before its fields are validated."""
 
 import base64
 import binascii

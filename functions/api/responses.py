@@ -1,4 +1,4 @@
-"""What all responses get: security headers, an ETag, and gzip if they are large."""
+"""Adds to every response: security headers, an ETag, and gzip if it is large."""
 
 import base64
 import gzip
@@ -21,7 +21,7 @@ PRIVATE_HEADERS = {
 
 
 def finish(event: Mapping[str, Any], answer: LambdaResponse) -> LambdaResponse:
-    """The response as it is sent: 304 without a body if the client has this version already."""
+    """The response to send. It is 304 without a body if the client has this version already."""
     headers = PRIVATE_HEADERS | answer["headers"] | SECURITY_HEADERS
     body: str = answer.get("body") or ""
     if event["requestContext"]["http"]["method"] == "GET" and answer["statusCode"] == 200:

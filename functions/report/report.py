@@ -12,7 +12,7 @@ from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report the batch that `event` names. For a large one, each call writes a slice of the files."""
+    """Report the batch that `event` names. Each call writes a slice of a large one's files."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id, billed.transitions = event["origin_id"], 3  # Report, Reported, Done
         batch = report(event["origin_id"], replace(REPORT_CONTEXT, used=lambda: METER.used(billed)))

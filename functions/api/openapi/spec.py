@@ -1,7 +1,7 @@
-"""The OpenAPI document: what Powertools reads off the routes, and what all routes share.
+"""The OpenAPI document: what Powertools generates from the routes, and what all routes share.
 
 Every route may answer 500 and 503, every route with a token 401. Every GET takes If-None-Match,
-every change takes an Idempotency-Key. That is written here once instead of at each route.
+every change takes an Idempotency-Key. That is added here, not at each route.
 """
 
 import json
@@ -31,7 +31,7 @@ from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.schedules.occurrence import SkipReason
 
-VERSION = "1"  # of the API, not of the program: it changes when a client has to
+VERSION = "1"  # of the API, not of the program; it changes when clients have to change
 _DESCRIPTION = f"""\
 Jobyard turns manifests into durable jobs, runs jobs on schedules, and reports how they ended.
 
@@ -53,8 +53,8 @@ while nothing has changed.
 {problem_table()}
 
 The gateway answers some requests itself, with `{{"message": …}}`: 401 without a valid token, 413 \
-above 10 MB, 429 when there are too many. Who may not send a request gets 403, not the details of \
-what is wrong with it."""
+above 10 MB, 429 when there are too many. Callers who may not send a request get 403, without \
+details of what is wrong with it."""
 _TAGS = (
     Tag(name="Batches", description="A batch is one submitted manifest with its jobs and reports."),
     Tag(
@@ -75,10 +75,11 @@ _TAGS = (
         description="Objects belong to a collection. It says who may deposit and who is notified.",
     ),
     Tag(name="Holds", description="A hold keeps work from starting, with an owner and a reason."),
-    Tag(name="Lifecycles", description="The states, and who may send which event."),
+    Tag(name="Lifecycles", description="The states, and the roles that may send each event."),
     Tag(name="People", description="The person or program that is signed in."),
     Tag(name="Documents", description="This documentation. It needs no token."),
 )
+# Powertools adds these schemas; no response of ours uses them.
 _UNUSED = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 # Descriptions of enumerations for clients; those in the domain are for programmers.
 _ENUMS = {
@@ -90,11 +91,11 @@ _ENUMS = {
     "ScheduleEvent": "An event that a person may send to a schedule.",
     "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while one of its "
     "jobs is active, else how the latest run ended, else `Idle`.",
-    "MissedPolicy": "Which missed runs are made up for: `none`, the `latest`, or `all`.",
+    "MissedPolicy": "Which missed runs to catch up on: `none`, the `latest`, or `all`.",
     "OverlapPolicy": "What happens when a run is due while another is active: skip the new one "
     "(`forbid`), run both (`allow`), stop the active one (`replace`), or let one wait for its end "
     "(`queue_one`).",
-    "Trigger": "Why an occurrence exists: it was due (`schedule`), it makes up for a missed run "
+    "Trigger": "Why an occurrence exists: it was due (`schedule`), it catches up on a missed run "
     "(`catch_up`), or a person started it (`manual`).",
     "Verdict": "What was decided about an occurrence: a job was started (`run`), a job starts when "
     "the active run ends (`wait`), or there is no job (`skip`).",
@@ -113,7 +114,7 @@ _ENUMS = {
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),
     "JsonValue": "Any JSON value.",
-    "Profile": "What a line of a manifest stands for, in Merritt's names.",
+    "Profile": "What a line of a manifest describes, by Merritt's names.",
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",

@@ -43,7 +43,8 @@ _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
     tags=["Batches"],
     summary="Submit a manifest",
     description="The response says where to upload the manifest. The batch starts when the upload "
-    "has arrived, and is gone if it has not within 15 minutes. The collection has to allow it.",
+    "arrives, and expires if none arrives within 15 minutes. You need the right to deposit into "
+    "the collection.",
     status_code=201,
     responses={
         201: {"description": "The batch waits for its manifest.", "headers": LOCATION},
@@ -62,8 +63,10 @@ def submit_batch(submission: schemas.BatchSubmission) -> Response[schemas.Submit
 
 
 def _check_callback(url: str | None, request: RequestContext) -> None:
-    """Raises:
-    ValidationFailed: the deployment does not call this URL. Forbidden: the actor may not submit.
+    """Check that the deployment calls this URL, if there is one.
+
+    Raises:
+        ValidationFailed: it does not. Forbidden: the actor may not submit at all.
     """
     problem = urls.not_called(url, request.app.settings.allowed_hosts) if url else ""
     if problem:
@@ -121,9 +124,9 @@ def get_batch(batch_id: BatchId) -> schemas.Batch:
     operation_id="retry_jobs",
     tags=["Batches"],
     summary="Retry failed jobs",
-    description="All failed jobs, those with some failure codes, or those named. Each starts after "
-    "its last successful step. `GET` the operation to see the outcome of each job. While a retry "
-    "is in progress, another one of the same jobs is refused.",
+    description="Retries all failed jobs, those with the given failure codes, or those with the "
+    "given ids. Each starts after its last successful step. `GET` the operation to see the outcome "
+    "of each job. While a retry is in progress, another one of the same jobs is refused.",
     status_code=202,
     responses={
         202: {"description": "The jobs are being requeued."},
@@ -155,8 +158,8 @@ def _preview_retry(
     batch_id: str, retry: schemas.RetryRequest, request: RequestContext
 ) -> Response[schemas.RetryResult]:
     context = request.command_context()
-    meant = operations.preview_operation(batch_id, "requeue", retry.filter(), context)
-    result = schemas.RetryResult.of(batch_id, meant.total, meant.refused, request)
+    preview = operations.preview_operation(batch_id, "requeue", retry.filter(), context)
+    result = schemas.RetryResult.of(batch_id, preview.total, preview.refused, request)
     return Response(200, "application/json", result)
 
 
@@ -225,8 +228,8 @@ def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> 
     operation_id="send_batch_event",
     tags=["Batches"],
     summary="Release, cancel or delete a batch, or report it again",
-    description="The lifecycle `batch` says which event is possible in which state, and who may "
-    "send it. The batch's `actions` are those that you may send now.",
+    description="The lifecycle `batch` lists the events of each state and who may send them. The "
+    "batch's `actions` are those that you may send now.",
     responses={
         200: {"description": "The batch has changed."},
         202: {"description": "The batch has changed, and more work follows."},

@@ -1,4 +1,4 @@
-"""Calendars: put, show and delete them. All for admin only."""
+"""Calendars: put, show and delete them. All for admins only."""
 
 from typing import Annotated
 

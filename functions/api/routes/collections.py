@@ -32,8 +32,8 @@ def _schema(collection: Collection, request: RequestContext) -> schemas.Collecti
     operation_id="list_collections",
     tags=["Collections"],
     summary="List collections, by name",
-    description="A depositor sees those they may deposit into, and an owner their own. Viewer, "
-    "operator and admin see all.",
+    description="Depositors see those they may deposit into, and owners their own. Viewers, "
+    "operators and admins see all.",
     responses={200: {"description": "A page of collections."}, **problem_responses(BadRequest)},
 )
 def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.CollectionList:
@@ -87,7 +87,7 @@ def get_collection(collection: Name) -> schemas.Collection:
     tags=["Collections"],
     summary="Edit a collection",
     description="Its owner, NAANs, addresses, and whether it accepts dropped manifests. Only "
-    "an admin adds NAANs.",
+    "an admin may add NAANs.",
     responses={
         200: {"description": "The collection."},
         **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
@@ -123,9 +123,9 @@ def allow_depositors(collection: Name, body: schemas.DepositorsRequest) -> schem
     "/api/collections/<collection>/deny",
     operation_id="deny_depositors",
     tags=["Collections"],
-    summary="Take away the right of people and groups to deposit",
+    summary="Remove the right of people and groups to deposit",
     description="Name people as the collection shows them, or by their id. Their jobs that have "
-    "not written yet are stopped.",
+    "not written anything yet are stopped.",
     responses={
         200: {"description": "The collection."},
         **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),

@@ -1,7 +1,8 @@
-"""The API's documentation: its OpenAPI document, and a page on which to read and try it.
+"""The API's documentation: its OpenAPI document, and a page to read and try it.
 
 The page is Swagger UI, whose files come with Powertools: docs/decisions/0023.
-What makes the document is imported when it is first asked for: it takes longer than all routes.
+What generates the document is imported by the first request for it, because that takes longer than
+loading all routes.
 """
 
 import base64

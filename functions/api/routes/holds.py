@@ -57,8 +57,8 @@ def get_hold(scope: Scope) -> Hold:
     operation_id="place_hold",
     tags=["Holds"],
     summary="Hold a collection, a job type or everything",
-    description="From now on, work that would start is held; active work goes on. While a hold is "
-    "active on the scope, another one needs `replace`. The same hold again changes nothing.",
+    description="From now on, work that would start is held; active work continues. While a hold "
+    "is active on the scope, another one needs `replace`. The same hold again changes nothing.",
     responses={
         200: {"description": "The hold."},
         **problem_responses(BadRequest, Forbidden, NotFound, AlreadyHeld, StaleState),
@@ -77,8 +77,8 @@ def place_hold(scope: Scope, body: HoldRequest) -> Hold:
     operation_id="lift_hold",
     tags=["Holds"],
     summary="Lift a hold and release what it held",
-    description="It stops nothing from now on. The first batches are released at once, the others "
-    "within minutes. What another hold covers stays held.",
+    description="The first batches are released at once, the others within minutes. What another "
+    "hold covers stays held.",
     responses={
         200: {"description": "The hold is lifted, and what it held is released."},
         202: {"description": "The hold is lifted, and what it held is being released."},

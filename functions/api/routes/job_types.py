@@ -1,4 +1,4 @@
-"""The catalogue of job types."""
+"""The job types."""
 
 from aws_lambda_powertools.event_handler.api_gateway import Router
 

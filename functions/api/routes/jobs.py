@@ -66,7 +66,7 @@ def list_jobs(
     operation_id="get_job",
     tags=["Jobs"],
     summary="Get a job with its steps, attempts and history",
-    description="Only admin sees a job of a schedule.",
+    description="Only an admin sees a job of a schedule.",
     responses={200: {"description": "The job."}, **problem_responses(Forbidden, NotFound, Gone)},
 )
 def get_job(job_id: JobId) -> Job:
@@ -80,10 +80,10 @@ def get_job(job_id: JobId) -> Job:
     operation_id="send_job_event",
     tags=["Jobs"],
     summary="Hold, release, requeue, force fail, cancel or delete a job",
-    description="A requeued job starts after its last successful step. The lifecycle `job` says "
-    "which event is possible in which state, and who may send it. The job's `actions` are those "
-    "that you may send now. Jobs of a schedule are for admin only, and cannot be held or released: "
-    "suspend the schedule instead.",
+    description="A requeued job starts after its last successful step. The lifecycle `job` lists "
+    "the events of each state and who may send them. The job's `actions` are those that you may "
+    "send now. Jobs of a schedule are for admins only, and cannot be held or released: suspend the "
+    "schedule instead.",
     responses={
         200: {"description": "The job has changed."},
         202: {"description": "The job has changed and will run."},

@@ -1,6 +1,7 @@
-"""Schedules: create, show, edit, suspend, resume, run now and delete. All for admin only.
+"""Schedules: create, show, edit, suspend, resume, run now and delete. All for admins only.
 
-The service that changes schedules is imported by the handlers: it loads everything that runs jobs.
+The handlers that change schedules import their service themselves: it loads everything that runs
+jobs, which a read does not need.
 """
 
 from datetime import datetime
@@ -48,7 +49,7 @@ def _schema(schedule: Schedule, request: RequestContext) -> schemas.Schedule:
     operation_id="preview_rule",
     tags=["Schedules"],
     summary="Preview the next runs of a rule",
-    description="Nothing is saved. There are fewer runs than asked for if the rule ends.",
+    description="Nothing is saved. There are fewer runs than requested if the rule ends.",
     responses={
         200: {"description": "The runs, in order."},
         **problem_responses(BadRequest, InvalidRule, Forbidden),
@@ -99,8 +100,8 @@ def list_schedules(
     label: Annotated[
         Literal["Idle", "In Progress", "Completed", "Failed", "waiting"] | None,
         Query(
-            description="Only schedules with this label, or that wait: they have a next run, and "
-            "no active job. Such a page may be short and still have a next one."
+            description="Only schedules with this label. A `waiting` schedule has a next run and "
+            "no active job. A filtered page may be short although a next page follows."
         ),
     ] = None,
     cursor: Cursor = "",
@@ -165,7 +166,7 @@ def edit_schedule(
     operation_id="suspend_schedule",
     tags=["Schedules"],
     summary="Suspend a schedule",
-    description="Its runs are skipped until it is resumed; each is recorded. Active jobs go on.",
+    description="Its runs are skipped until it is resumed; each is recorded. Active jobs continue.",
     responses={
         200: {"description": "The suspended schedule."},
         **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone),
@@ -187,7 +188,7 @@ def suspend_schedule(
     operation_id="resume_schedule",
     tags=["Schedules"],
     summary="Resume a suspended schedule",
-    description="Its runs count again from now on.",
+    description="Runs start again from now on. Those that were due before stay skipped.",
     responses={
         200: {"description": "The resumed schedule."},
         **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
@@ -206,8 +207,8 @@ def resume_schedule(schedule_id: ScheduleId, body: ReasonRequest) -> schemas.Sch
     operation_id="run_schedule_now",
     tags=["Schedules"],
     summary="Run a job of a schedule now",
-    description="The schedule's own runs stay. While another job is active, the overlap policy "
-    "decides: `forbid` refuses the run, `queue_one` lets it wait.",
+    description="The schedule's regular runs are not affected. While another job is active, the "
+    "overlap policy decides: `forbid` refuses the run, `queue_one` lets it wait.",
     status_code=202,
     responses={
         202: {
@@ -234,7 +235,7 @@ def run_schedule_now(schedule_id: ScheduleId, body: ReasonRequest) -> Response[s
     operation_id="delete_schedule",
     tags=["Schedules"],
     summary="Delete a schedule",
-    description="It has no more runs; its history stays. Jobyard's own schedules can only be "
+    description="It has no more runs; its history is kept. Jobyard's own schedules can only be "
     "suspended.",
     responses={
         200: {"description": "The deleted schedule."},

@@ -64,14 +64,15 @@ class BatchSubmission(Schema, extra="forbid"):
 
     collection: Collection = Field(description="The collection of the objects.")
     filename: Filename = Field(
-        description="The manifest's name. Its extension tells Checkm, CSV and JSON Lines apart.",
+        description="The manifest's name. Its extension says whether it is Checkm, CSV or JSON "
+        "Lines.",
         examples=["maps-1890.checkm"],
     )
     job_type: str = Field(
         default="deposit", max_length=64, description="The type of the jobs, one for each line."
     )
     profile: Profile | None = Field(
-        default=None, description="What a line stands for, if the manifest does not say so itself."
+        default=None, description="What a line describes, if the manifest does not say so itself."
     )
     notify: Recipients | None = Field(
         default=None,
@@ -91,7 +92,7 @@ class BatchSubmission(Schema, extra="forbid"):
     )
 
     def submission(self) -> submissions.Submission:
-        """What the service is asked for."""
+        """The submission as the service takes it."""
         callback = {"callback_url": self.callback_url} if self.callback_url else {}
         return submissions.Submission(
             collection=self.collection,
@@ -168,9 +169,7 @@ class BatchSummary(Schema):
     label: str = Field(description="The state's name for depositors.")
     job_type: str = Field(description="The type of its jobs.")
     filename: str = Field(description="The manifest's name.")
-    profile: str = Field(
-        description='What a line of the manifest stands for; "" until it is known.'
-    )
+    profile: str = Field(description='What a line of the manifest describes; "" until it is known.')
     submitter: str = Field(
         description='Who submitted it; "s3" for a manifest dropped in the bucket.'
     )
@@ -186,8 +185,8 @@ class BatchSummary(Schema):
     waiting_until: datetime | None = Field(description="When the wait ends, if known.")
     counts: Counts
     failure_groups: list[FailureGroup] | None = Field(
-        description="Its failed jobs by code, largest group first. Null in a list for a batch "
-        "with failed jobs to which nothing more can happen: they are not counted there."
+        description="Its failed jobs by code, largest group first. Null in a list for a "
+        "batch whose failed jobs can no longer change: lists do not count those."
     )
     failure_message: str = Field(description='Why the whole batch failed; "" otherwise.')
     findings_count: int = Field(description="The number of errors and warnings in its manifest.")
@@ -268,7 +267,7 @@ _REASON_OR_PREVIEW = {
 
 
 class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
-    """Which failed jobs to retry: all of them without codes and ids."""
+    """Which failed jobs to retry: all of them if neither codes nor ids are given."""
 
     reason: Reason | None = Field(default=None, description="Why. Required unless it is a preview.")
     failure_codes: list[Failure] = Field(
@@ -288,7 +287,7 @@ class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW)
         return self
 
     def filter(self) -> Filter:
-        """The failed jobs that are meant."""
+        """The filter for the failed jobs to retry."""
         codes = frozenset(code.value for code in self.failure_codes)
         return Filter(JobState.FAILED, codes, frozenset(self.job_ids))
 
@@ -390,7 +389,7 @@ class Delivery(Schema):
 
 
 class ReportFiles(Schema):
-    """Links to a report's files, valid for 15 minutes; null for a file that the report lacks."""
+    """Links to a report's files, valid for 15 minutes; null for a file it does not have."""
 
     jobs_csv: str | None = Field(description="All jobs.")
     failures_csv: str | None = Field(description="The failed jobs.")

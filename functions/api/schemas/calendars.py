@@ -29,7 +29,7 @@ _WEEKDAYS = {"type": "array", "items": {"type": "string", "enum": [*WEEKDAYS]}, 
 _RANGE = _object(["from", "to"], **{"from": _DATE, "to": _DATE})
 _WINDOW = _object([], **{"weekdays": _WEEKDAYS, "from": _TIME, "to": _TIME})
 
-# Read, and refused, by the domain.
+# The domain parses and validates these.
 Exclude = Annotated[
     list[JsonValue],
     WithJsonSchema(
@@ -63,7 +63,7 @@ class CalendarRequest(Schema, extra="forbid"):
     reason: Reason
 
     def calendar(self, name: str) -> domain.Calendar:
-        """The calendar read.
+        """The calendar.
 
         Raises:
             InvalidRule: a field of it is not valid.

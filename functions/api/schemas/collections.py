@@ -26,8 +26,8 @@ from jobyard.services.queries import collections as collection_queries
 
 _NAANS = "The name assigning authority numbers (NAANs) that the arks of new objects may have."
 _NOTIFY = "Who gets the report of a batch whose submission names nobody."
-_DROPS = "Whether manifests may be dropped in the bucket for it, without anybody signing in."
-_PERSON = "A user name. The id of the person is what is stored."
+_DROPS = "Whether programs that do not sign in may drop manifests for it in the bucket."
+_PERSON = "A user name. The person's id is stored."
 
 Naans = Annotated[list[Naan], Field(max_length=MAX_NAANS, description=_NAANS)]
 Notify = Annotated[Recipients, Field(max_length=MAX_ADDRESSES, description=_NOTIFY)]
@@ -43,7 +43,7 @@ class NewCollection(Schema, extra="forbid"):
 
     name: Name = Field(description="Its name, which cannot change.")
     owner: PersonName | None = Field(
-        default=None, description=f"Who owns it; left out, you do. {_PERSON}"
+        default=None, description=f"Who owns it; you by default. {_PERSON}"
     )
     people: People = Field(default_factory=list)
     groups: Groups = Field(default_factory=list)
@@ -62,7 +62,7 @@ class NewCollection(Schema, extra="forbid"):
 
 
 class CollectionChanges(Schema, extra="forbid"):
-    """What to change in a collection. What is left out stays."""
+    """What to change in a collection. Fields that are left out do not change."""
 
     owner: PersonName | None = Field(default=None, description=f"Who owns it. {_PERSON}")
     naans: Naans | None = Field(default=None, description=_NAANS)
@@ -73,7 +73,7 @@ class CollectionChanges(Schema, extra="forbid"):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set - {"reason"}:
-            raise ValueError("something is to change: owner, naans, notify or accepts_drops")
+            raise ValueError("give at least one of owner, naans, notify and accepts_drops")
         return self
 
     def edit(self, request: RequestContext) -> CollectionEdit:
@@ -86,7 +86,7 @@ class CollectionChanges(Schema, extra="forbid"):
 
 
 class DepositorsRequest(Schema, extra="forbid"):
-    """Who is allowed to deposit, or no longer allowed."""
+    """The people and groups to allow or deny."""
 
     people: People = Field(default_factory=list)
     groups: Groups = Field(default_factory=list)
@@ -95,7 +95,7 @@ class DepositorsRequest(Schema, extra="forbid"):
     @model_validator(mode="after")
     def _somebody(self) -> Self:
         if not (self.people or self.groups):
-            raise ValueError("people or groups: name somebody")
+            raise ValueError("give at least one person or group")
         return self
 
 
@@ -147,7 +147,7 @@ class CollectionHold(Schema):
 
 
 class Collection(Schema):
-    """A collection: objects belong to it, and it says who may deposit."""
+    """A collection: it owns objects, and says who may deposit."""
 
     name: str = Field(description="Its name.")
     owner: str = Field(description="The owner: a user name.")

@@ -54,8 +54,8 @@ class CostReport(Schema):
 class BatchCost(CostReport):
     """What a batch cost up to now, as Jobyard measured it and AWS lists its prices.
 
-    What belongs to no one batch is not in it: the clock, requests of people and programs, logs, and
-    a month of keeping its records.
+    Not included is what cannot be assigned to a batch: the scheduler, requests of people and
+    programs, logs, and the storage of records.
     """
 
     batch_id: str = Field(description="The batch.")
@@ -78,8 +78,8 @@ class BatchCost(CostReport):
 class ScheduleCost(CostReport):
     """What a schedule's jobs cost up to now, as Jobyard measured it and AWS lists its prices.
 
-    What belongs to no one schedule is not in it: the clock, requests of people and programs, logs,
-    and a month of keeping its records.
+    Not included is what cannot be assigned to a schedule: the scheduler, requests of people and
+    programs, logs, and the storage of records.
     """
 
     schedule_id: str = Field(description="The schedule.")

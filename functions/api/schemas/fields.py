@@ -1,4 +1,4 @@
-"""What several schemas share: fields with their bounds, and the messages that refuse the rest."""
+"""Fields that several schemas share, with their limits and the messages for invalid values."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from jobyard.services.queries import history as history_queries
 
 
 class Schema(BaseModel, defer_build=True):
-    """A request or response body. It is built at its first use, because a request needs few."""
+    """A request or response body. Its validator is built at first use; a request needs few."""
 
 
 Links = Annotated[dict[str, str], Field(description="Related addresses, by name.")]
@@ -48,7 +48,7 @@ Collection = Annotated[
     str,
     _matching(
         _COLLECTION,
-        "a collection is 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or "
+        "a collection is 1 to 64 letters, digits, '.', '_' and '-', and starts with a letter or "
         "digit",
     ),
     Field(examples=["maps"], json_schema_extra={"pattern": f"^{_COLLECTION}$"}),
@@ -56,7 +56,9 @@ Collection = Annotated[
 
 Naan = Annotated[
     str,
-    _matching(NAAN_PATTERN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
+    _matching(
+        NAAN_PATTERN, "a NAAN is 5 to 10 digits or lower-case letters, as in ark:/13030/name"
+    ),
     Field(examples=["13030"], json_schema_extra={"pattern": f"^{NAAN_PATTERN}$"}),
 ]
 Group = Annotated[
@@ -86,7 +88,7 @@ _FILENAME_BYTES = 255
 
 
 def _filename(text: str) -> str:
-    # "${filename}" would have S3 put the uploader's own name there.
+    # S3 would replace "${filename}" by the name of the uploaded file.
     bad = "/" in text or "\\" in text or "${" in text or text in {".", ".."}
     if bad or not text.isprintable() or len(text.encode()) > _FILENAME_BYTES or not text.strip():
         raise ValueError(
@@ -111,7 +113,9 @@ Filename = Annotated[
 
 def _recipient(text: str) -> str:
     if len(text) > _RECIPIENT_LENGTH:
-        raise ValueError(f"an e-mail address and its name have up to {_RECIPIENT_LENGTH} letters")
+        raise ValueError(
+            f"an e-mail address and its name have up to {_RECIPIENT_LENGTH} characters"
+        )
     found = addresses(text)
     if found.bad:
         raise ValueError(found.bad[0].why if len(found.bad) == 1 else SHAPE)
@@ -179,18 +183,18 @@ CallbackUrl = Annotated[
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"  # all but tabs and line breaks
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _BREAKS = re.compile(r"[\t\r\n]+")
-_TEXT_PATTERN = f"^[^{_CONTROLS}]*[^{_CONTROLS}\\s][^{_CONTROLS}]*$"  # as `_text` takes it
+_TEXT_PATTERN = f"^[^{_CONTROLS}]*[^{_CONTROLS}\\s][^{_CONTROLS}]*$"  # what `_text` accepts
 
 
 def _text(max_bytes: int) -> AfterValidator:
-    """Up to `max_bytes` bytes of words on one line; line breaks and tabs become blanks."""
+    """Text of up to `max_bytes` bytes on one line; line breaks and tabs become spaces."""
 
     def check(text: str) -> str:
         size = len(text.encode(errors="surrogatepass"))
         if not text.strip() or size > max_bytes or _CONTROL.search(text):
             raise ValueError(
-                f"1 to {max_bytes} bytes of UTF-8, not only blanks, without control characters; "
-                f"this has {size}"
+                f"1 to {max_bytes} bytes of UTF-8, not only spaces, without control characters; "
+                f"this text has {size}"
             )
         return clean(_BREAKS.sub(" ", text), max_bytes)
 
@@ -201,8 +205,7 @@ Reason = Annotated[
     str,
     _text(REASON_BYTES),
     Field(
-        description=f"Why, in up to {REASON_BYTES} bytes of UTF-8. It stays in the history, for "
-        "those who look later.",
+        description=f"Why, in up to {REASON_BYTES} bytes of UTF-8. It is kept in the history.",
         examples=["the server is back"],
         json_schema_extra={"minLength": 1, "maxLength": REASON_BYTES, "pattern": _TEXT_PATTERN},
     ),
@@ -210,7 +213,7 @@ Reason = Annotated[
 
 
 def _instant(text: object) -> datetime:
-    message = "a time as ISO 8601 with a zone, between the years 1 and 9999"
+    message = "a time is ISO 8601 with a zone, between the years 1 and 9999"
     if not isinstance(text, str):
         raise ValueError(message)
     try:
@@ -240,15 +243,15 @@ Note = Annotated[
 ]
 
 _PARAMETERS_BYTES = 4096
-_NOT_IN_ROWS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # of a manifest either
-_TEXT_PARAMETERS = ("primary", "creator", "title", "date")  # what a deposit takes of one object
+_NOT_IN_ROWS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a manifest may not contain them either
+_TEXT_PARAMETERS = ("primary", "creator", "title", "date")  # of a deposit of one object
 
 
 def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(json.dumps(document, separators=(",", ":")).encode()) > _PARAMETERS_BYTES:
         raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
     if "callback_url" in document:
-        raise ValueError("callback_url is a field of its own, beside the parameters")
+        raise ValueError("callback_url is a separate field, not a parameter")
     described = [document[name] for name in _TEXT_PARAMETERS if name in document]
     local = document.get("local", [])
     texts = [*described, *(local if isinstance(local, list) else [local])]
@@ -258,7 +261,7 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
             f"{', '.join(_TEXT_PARAMETERS)} are text, and local is text or a list of texts"
         )
     if any(map(_NOT_IN_ROWS.search, said)):
-        raise ValueError(f"{', '.join(_TEXT_PARAMETERS)} and local hold no control characters")
+        raise ValueError(f"{', '.join(_TEXT_PARAMETERS)} and local contain no control characters")
     primary = str(document.get("primary", "")).strip()
     if primary and not normal_ark(primary):
         raise ValueError(f"primary is an ark, such as {EXPECTED}")
@@ -273,7 +276,7 @@ Parameters = Annotated[dict[str, JsonValue], AfterValidator(_parameters)]
 
 
 _TITLE_LETTERS = 100
-_TITLE_BYTES = 200  # which is what a record has room for
+_TITLE_BYTES = 200  # what a record has room for
 Title = Annotated[
     str,
     _text(_TITLE_BYTES),
@@ -289,7 +292,7 @@ JobId = Annotated[
 
 
 class ReasonRequest(Schema, extra="forbid"):
-    """Why."""
+    """The reason for a change."""
 
     reason: Reason
 
@@ -317,8 +320,8 @@ class HistoryEntry(Schema):
     """One entry of a history."""
 
     event: str = Field(
-        description="The event; `more` stands for entries that a long history leaves out, "
-        "which the reason counts."
+        description="The event. `more` stands for entries that a long history leaves out; the "
+        "reason says how many."
     )
     before: str = Field(alias="from", description="The state before.")
     after: str = Field(alias="to", description="The state after; the same if it did not change.")
@@ -333,5 +336,5 @@ class HistoryEntry(Schema):
 
     @classmethod
     def all_of(cls, history: tuple[domain.HistoryEntry, ...]) -> "list[HistoryEntry]":
-        """The lines of a history."""
-        return [cls.model_validate(line) for line in history_queries.history(history)]
+        """The entries of a history."""
+        return [cls.model_validate(each) for each in history_queries.history(history)]

@@ -16,7 +16,7 @@ class HoldRequest(Schema, extra="forbid"):
     until: Instant | None = Field(
         default=None,
         description="When it ends by itself, as ISO 8601 with a zone. What it held is "
-        "released within a minute of that.",
+        "released within a minute after that.",
     )
     replace: bool = Field(
         default=False,
@@ -26,7 +26,7 @@ class HoldRequest(Schema, extra="forbid"):
 
 
 class Hold(Schema):
-    """A hold: work in its scope does not start, active work goes on."""
+    """A hold: work in its scope does not start; active work continues."""
 
     scope: str = Field(description="`everything`, `collection:NAME` or `type:NAME`.")
     owner: str = Field(description="Who placed it.")

@@ -123,13 +123,13 @@ class Job(JobSummary):
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
     attempts: list[Attempt] = Field(
-        description="The attempts, oldest first: the first three, the last twenty, and the "
-        "number between."
+        description="The attempts, oldest first: the first three, the last twenty, and how "
+        "many are left out between them."
     )
     result: dict[str, JsonValue] = Field(description="The results of its steps.")
     history: list[HistoryEntry] = Field(
-        description="Its history, oldest first. Of a long one the first three entries, the "
-        "last twenty, and the numbers between."
+        description="Its history, oldest first. A long one has the first three entries, the "
+        "last twenty, and how many are left out between them."
     )
 
     @classmethod

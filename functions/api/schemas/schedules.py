@@ -47,20 +47,19 @@ MAX_PREVIEWED = 1000  # occurrences of a preview
 
 
 def _json(**schema: Any) -> WithJsonSchema:
-    """What may stand in a field that the domain reads, and refuses, itself; null is as left out."""
+    """The JSON schema of a field that the domain parses and validates; null counts as left out."""
     return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
 
 
-_DAY_OR_WALL = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"
+_DATE_OR_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"
 _DST = [*Gap, *Repeated]
 
 
 class Rule(Schema, extra="forbid"):
-    """When jobs are due, in local terms.
+    """When jobs are due, in local time.
 
-    Hours are elapsed time; days, weeks and months keep the time that clocks show. Weeks begin on
-    Monday and are counted from the anchor's. In a month that is too short the last day stands for
-    the day that is missing.
+    Hours are elapsed time; days, weeks and months keep the local time of day. Weeks start on Monday
+    and are counted from the anchor's. In a month without the given day, the last day counts.
     """
 
     kind: Annotated[JsonValue, WithJsonSchema({"type": "string", "enum": [*Kind]})] = Field(
@@ -95,14 +94,14 @@ class Rule(Schema, extra="forbid"):
     )
     zone: Annotated[JsonValue, _json(type="string")] = Field(
         default=None,
-        description=f"The time zone, by its IANA name; `{rule_parsing.DEFAULT_ZONE}` unless said.",
+        description=f"The time zone, by its IANA name; `{rule_parsing.DEFAULT_ZONE}` by default.",
     )
-    anchor: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
+    anchor: Annotated[JsonValue, _json(type="string", pattern=_DATE_OR_TIME)] = Field(
         default=None,
         description="The day from which the rule counts, `2026-11-25`, or with the time of "
         "day, `2026-11-25T09:00`; today by default.",
     )
-    end: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
+    end: Annotated[JsonValue, _json(type="string", pattern=_DATE_OR_TIME)] = Field(
         default=None, description="The last day, or the last local time, on which it may run."
     )
     count: Annotated[
@@ -121,13 +120,13 @@ class Rule(Schema, extra="forbid"):
         ),
     ] = Field(
         default=None,
-        description="What happens when clocks change. A time that is left out is moved to the "
-        "first one there is (`shift`) or skipped (`skip`). A time that comes twice runs `once` or "
-        "`twice`. One of each pair; `shift` and `once` by default.",
+        description="What happens when clocks change. A local time that does not exist is moved "
+        "to the next one that does (`shift`) or skipped (`skip`). A local time that occurs twice "
+        "runs `once` or `twice`. One of each pair; `shift` and `once` by default.",
     )
 
     def recurrence(self, now: datetime) -> Recurrence:
-        """The rule read; `now` is its anchor unless it has one.
+        """The rule; `now` is its anchor unless it has one.
 
         Raises:
             InvalidRule: a field of it is not valid.
@@ -137,7 +136,7 @@ class Rule(Schema, extra="forbid"):
 
 
 class MissedRuns(Schema, extra="forbid"):
-    """Which missed runs are made up for."""
+    """Which missed runs to catch up on."""
 
     which: MissedPolicy = Field(description="None, the latest, or all of them.")
     limit: StrictInt = Field(
@@ -148,11 +147,11 @@ class MissedRuns(Schema, extra="forbid"):
     )
 
     def missed(self) -> CatchUp:
-        """The policy as the domain has it."""
+        """The policy as a value of the domain."""
         return CatchUp(self.which, self.limit, self.max_age_h)
 
 
-_MISSED = "Which missed runs are made up for; one word keeps the other two settings at 10 and 24."
+_MISSED = "Which missed runs to catch up on. A string leaves `limit` at 10 and `max_age_h` at 24."
 _CALENDAR = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 CalendarName = Annotated[str, Field(pattern=_CALENDAR)]
 
@@ -177,7 +176,7 @@ class NewSchedule(Schema, extra="forbid"):
     )
 
     def spec(self, now: datetime) -> "commands.ScheduleSpec":
-        """What the service is asked for.
+        """The schedule as the service creates it.
 
         Raises:
             InvalidRule: the rule is not valid.
@@ -194,7 +193,7 @@ class NewSchedule(Schema, extra="forbid"):
 
 
 class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties": 2}):
-    """What to change in a schedule. What is left out stays."""
+    """What to change in a schedule. Fields that are left out do not change."""
 
     reason: Reason
     title: Title | None = Field(default=None, description="The title for people.")
@@ -215,11 +214,11 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if all(each is None for name, each in self if name != "reason"):
-            raise ValueError("say what is to be otherwise, beside the reason")
+            raise ValueError("give at least one field to change, not only the reason")
         return self
 
     def edit(self, now: datetime) -> "commands.ScheduleEdit":
-        """What the service is asked for.
+        """The edit as the service makes it.
 
         Raises:
             InvalidRule: the rule is not valid.
@@ -401,8 +400,8 @@ class Schedule(ScheduleSummary):
 
     rule: dict[str, JsonValue] = Field(description="The rule, with all defaults written out.")
     dst: list[str] = Field(
-        description="What the rule does with times that clocks leave out, and with those that "
-        "come twice."
+        description="What the rule does with local times that do not exist, and with those that "
+        "occur twice, when clocks change."
     )
     missed: MissedRuns
     overlap: OverlapPolicy = Field(

@@ -520,8 +520,8 @@ def test_what_is_not_named_stays_as_it_was(
     ("change", "status", "words"),
     [
         ({"title": "another", "reason": None}, 422, "body.reason"),
-        ({}, 422, "say what is to be otherwise"),
-        ({"title": None}, 422, "say what is to be otherwise"),
+        ({}, 422, "give at least one field to change"),
+        ({"title": None}, 422, "give at least one field to change"),
         ({"job_type": "sweep"}, 422, "body.job_type"),
         ({"rule": {**DAILY, "every": 0}}, 400, "body.rule.every"),
         ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, 400, "no future run"),
