@@ -67,14 +67,14 @@ def test_an_old_python_is_refused_with_the_needed_version(machine: Machine) -> N
     done = machine.install("dev")
 
     assert done.returncode == 1
-    assert "needs Python 3.11 or newer, and here is Python 3.9.1" in done.stderr
+    assert "needs Python 3.11 or newer; found Python 3.9.1" in done.stderr
 
 
 def test_a_missing_python_is_reported(machine: Machine) -> None:
     done = machine.install("dev")
 
     assert done.returncode == 1
-    assert "needs Python 3.11 or newer, and here is no python3" in done.stderr
+    assert "needs Python 3.11 or newer; found no python3" in done.stderr
 
 
 def test_an_unsuitable_named_python_is_refused(machine: Machine) -> None:
