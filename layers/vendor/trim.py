@@ -1,12 +1,12 @@
-"""Takes out of a folder of installed packages what our functions never read.
+"""Removes from a folder of installed packages what our functions never read.
 
     python3 trim.py FOLDER
 
-The layer's Makefile and the laptop's deployment both run it, so that both layers are alike. A
-smaller layer is unpacked and started faster, which is billed. services.txt lists the AWS services
-whose descriptions and endpoints stay. Their documentation goes, four fifths of what a new client
-reads, and so does the code that renders it. Packages that only re-export load a name when it is
-first asked for.
+The layer's Makefile and the local deployment both run it, so that both layers are the same. Lambda
+unpacks and starts a smaller layer faster, and bills that time. services.txt lists the AWS services
+whose API models and endpoints are kept. Their documentation, four fifths of what a new client
+reads, is removed with the code that renders it. Packages that only re-export import a name when it
+is first used.
 """
 
 import ast
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Nothing of ours imports these, and nothing that we import does; tests/infra holds it.
+# Neither our code nor what it imports needs these; tests/infra checks it.
 UNUSED = (
     "aws_lambda_powertools/utilities/auth_alpha",
     "aws_lambda_powertools/utilities/batch",
@@ -39,7 +39,7 @@ UNUSED = (
     "**/__pycache__",
 )
 
-# Of each, one class is what we use, and importing all takes 5 to 10 ms of a cold start.
+# Packages of which we use one class; importing all of their modules takes 5 to 10 ms.
 LAZY = (
     "aws_lambda_powertools",
     "aws_lambda_powertools/event_handler",
@@ -58,7 +58,7 @@ def __getattr__(name):
     return value
 """
 
-# Stands for botocore's classes of that name, which render a method's documentation when asked.
+# Replaces botocore's classes of that name, which render a method's documentation on demand.
 _DOCSTRINGS = """
 class LazyLoadedDocstring(str):
     def __new__(cls, *args, **kwargs):
@@ -68,7 +68,7 @@ class LazyLoadedDocstring(str):
 ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = LazyLoadedDocstring
 """
 
-# The same for boto3, which only the idempotency of a POST imports.
+# The same for boto3, which only the API's idempotency imports.
 _BOTO3_DOCSTRINGS = """
 from botocore.docs.docstring import LazyLoadedDocstring
 
@@ -81,6 +81,7 @@ def __getattr__(name):
 
 
 def trim(folder: Path, services: frozenset[str]) -> None:
+    """Trim the packages in `folder`; of botocore's and boto3's data, `services` stay."""
     for pattern in UNUSED:
         for path in list(folder.glob(pattern)):
             if path.is_dir():
@@ -88,12 +89,12 @@ def trim(folder: Path, services: frozenset[str]) -> None:
             else:
                 path.unlink()
     for data in (folder / "botocore" / "data", folder / "boto3" / "data"):
-        for described in data.iterdir():
-            if described.is_dir() and described.name not in services:
-                shutil.rmtree(described)
+        for service in data.iterdir():
+            if service.is_dir() and service.name not in services:
+                shutil.rmtree(service)
     for model in folder.glob("botocore/data/*/*/service-2.json.gz"):
-        bare = json.dumps(_wordless(json.loads(gzip.decompress(model.read_bytes()))))
-        model.write_bytes(gzip.compress(bare.encode(), mtime=0))
+        text = json.dumps(_without_documentation(json.loads(gzip.decompress(model.read_bytes()))))
+        model.write_bytes(gzip.compress(text.encode(), mtime=0))
     _trim_endpoints(folder / "botocore" / "data")
     (folder / "botocore" / "docs" / "__init__.py").write_text("")
     (folder / "botocore" / "docs" / "docstring.py").write_text(_DOCSTRINGS)
@@ -105,22 +106,22 @@ def trim(folder: Path, services: frozenset[str]) -> None:
 
 
 def _trim_endpoints(data: Path) -> None:
-    """Leave the endpoints of the services whose descriptions are there, in all regions."""
+    """Keep the endpoints of the services that have an API model, in all regions."""
     prefixes = {
         json.loads(gzip.decompress(model.read_bytes()))["metadata"]["endpointPrefix"]
         for model in data.glob("*/*/service-2.json.gz")
     }
     path = data / "endpoints.json"
-    known = json.loads(path.read_text())
-    for partition in known["partitions"]:
-        of_services = partition["services"]
-        partition["services"] = {name: of_services[name] for name in prefixes & of_services.keys()}
-    path.write_text(json.dumps(known, sort_keys=True))
+    endpoints = json.loads(path.read_text())
+    for partition in endpoints["partitions"]:
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in prefixes & services.keys()}
+    path.write_text(json.dumps(endpoints, sort_keys=True))
 
 
 def _lazy(source: str) -> str:
-    """A package's `__init__` that imports what it re-exports when that is first asked for. What its
-    own statements use is imported as before."""
+    """The source of a package's `__init__`, changed so that it imports what it re-exports at first
+    use. What its own statements use is imported as before."""
     tree = ast.parse(source)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     exported: dict[str, tuple[str, str]] = {}
@@ -135,17 +136,19 @@ def _lazy(source: str) -> str:
     return f"{ast.unparse(ast.Module(kept, []))}\n\n_EXPORTED = {exported!r}\n{_LAZY}"
 
 
-def _wordless(description: Any) -> Any:
-    """A service's description with its documentation empty, for botocore reads some of it; a field
-    of that name stays."""
-    if isinstance(description, dict):
-        return {
-            name: "" if name == "documentation" and isinstance(value, str) else _wordless(value)
-            for name, value in description.items()
-        }
-    if isinstance(description, list):
-        return [_wordless(each) for each in description]
-    return description
+def _without_documentation(model: Any) -> Any:
+    """An API model with empty documentation. The keys stay, because botocore reads some of them,
+    and so does a member of a shape that has this name."""
+    if isinstance(model, list):
+        return [_without_documentation(each) for each in model]
+    if not isinstance(model, dict):
+        return model
+    return {
+        name: ""
+        if name == "documentation" and isinstance(value, str)
+        else _without_documentation(value)
+        for name, value in model.items()
+    }
 
 
 if __name__ == "__main__":
