@@ -1,4 +1,4 @@
-# `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
+# `make help` lists the targets. Each one installs what it needs, which is quick once installed.
 
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
@@ -16,7 +16,7 @@ COVERAGE := .coverage.json
 # slipcover warns that it cannot instrument the tests themselves, which are not its subject.
 COVERED := PYTHONWARNINGS=ignore::RuntimeWarning:slipcover.importer .venv/bin/python -m slipcover \
 	--json --out $(COVERAGE) -m pytest $(WORKERS)
-# Several at once; what one prints stays together where make can do that.
+# Runs several targets at once. GNU make 4 and later keeps the output of each together.
 AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
@@ -36,7 +36,7 @@ down: dev ## Stop the local stack; its data is kept
 	@.venv/bin/jobyard local down
 
 test: lint emulator sam ## Run all linters and tests, live tests included
-	$(call say,tests: the live ones beside the others)
+	$(call say,tests: the live ones in parallel with the others)
 	@$(COVERED)
 	$(call say,coverage with branches)
 	@.venv/bin/python -m tests.coverage $(COVERAGE)
@@ -75,7 +75,7 @@ faults: dev emulator ## Inject every fault at every AWS call, and kill workers u
 	@$(PYTEST) tests/faults tests/services/test_recovery.py tests/domain/test_lifecycle_machines.py \
 		tests/functions/api/test_fuzz.py --points all --load full
 
-bench: dev emulator ## Measure every figure of docs/performance.md beside its peer; forty minutes
+bench: dev emulator ## Measure every figure of docs/performance.md against its peer; forty minutes
 	@.venv/bin/python -m benchmarks
 
 docs: dev ## Generate the lifecycle diagrams and the OpenAPI document

@@ -1,8 +1,9 @@
 """Generates the definitions of the state machines: `python -m infra.state_machines`.
 
-Two thirds of a definition are Retry and Catch. So each machine is written in a source, *.asl.yaml,
-that names them by one table, error_handling.yaml. The generated *.asl.json are committed, because
-`sam build`, `make local` and the tests read them. A test fails when one is out of date.
+Two thirds of a definition are Retry and Catch. So each machine has a source, *.asl.yaml, which
+refers to retry policies and kinds of error in one table, error_handling.yaml. The generated
+*.asl.json are committed, because `sam build`, `make local` and the tests read them. A test fails
+when one is out of date.
 """
 
 import json
@@ -23,13 +24,13 @@ def sources() -> list[Path]:
 
 
 def read_table() -> Table:
-    """The table error_handling.yaml, which explains itself."""
+    """The table error_handling.yaml; its comments describe it."""
     table: Table = yaml.safe_load((FOLDER / "error_handling.yaml").read_text())
     return table
 
 
 def definition(source: str, table: Table) -> str:
-    """The definition that a source makes with the table, both as text.
+    """The definition as JSON, generated from a source in YAML and the table.
 
     Raises:
         KeyError: the source names a policy or a kind of error that the table does not have.
