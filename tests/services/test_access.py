@@ -347,7 +347,7 @@ def test_its_owner_sees_and_changes_a_collection_whatever_their_role(caller: Cal
         service, given = CHANGES["collection", event]
         service(*given(caller.admin()), caller.command(owner))
         assert OWNER in ACCESS["collection", event]
-    with pytest.raises(Forbidden, match="only an admin may add_naan a collection; ask one of them"):
+    with pytest.raises(Forbidden, match="only an admin may add a NAAN to a collection"):
         collections.edit(name, collections.CollectionEdit(naans=("13030",)), caller.command(owner))
 
 

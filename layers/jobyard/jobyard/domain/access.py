@@ -81,7 +81,7 @@ def refusal(kind: str, event: str, roles: Iterable[str], instead: str = "ask one
 
     "only an operator or an admin may cancel a batch; ask one of them"
     """
-    what = f"{event} {_with_article(kind)}"
+    what = f"{_VERBS.get(event, event)} {_with_article(kind)}"
     if people := [role for role in roles if role in ROLES or role in RELATIONS]:
         return f"only {listed(people)} may {what}; {instead}"
     return f"only the machine may {what}"
@@ -91,6 +91,18 @@ def listed(roles: Iterable[str]) -> str:
     """Roles in a sentence: "a depositor, an operator or an admin"."""
     names = [role if role in RELATIONS else _with_article(role) for role in roles]
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+# How refusals name events whose own names do not read well before an object.
+_VERBS = {
+    "add_naan": "add a NAAN to",
+    "allow": "add depositors to",
+    "deny": "remove depositors from",
+    "deposit": "deposit into",
+    "force_fail": "force-fail",
+    "run_now": "start a run of",
+    "update_reporting": "update the reporting of",
+}
 
 
 def _with_article(noun: str) -> str:
