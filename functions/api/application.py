@@ -86,7 +86,7 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 
 def _unrouted(error: NotFoundError) -> Response[str]:
     request = APP.current_event
-    # The routes that the resolver has just matched the request against. It makes no list public.
+    # The routes that the resolver has just tried. Powertools has no public list of them.
     routes = APP._static_routes + APP._dynamic_routes
     allowed = sorted({route.method for route in routes if route.rule.match(request.path)})
     message = f"there is no {request.http_method} here; /api/docs lists all operations"
@@ -138,12 +138,12 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     claims = claims_of(event)
     about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
     noun, _, rest = about.partition("/")
-    named = rest.partition("/")[0]
-    origin = named.partition(".")[0]
+    name = rest.partition("/")[0]
+    origin = name.partition(".")[0]
     ids = {
-        "batches": {"origin_id": named},
-        "schedules": {"origin_id": named if origin_of(named) is Origin.SCHEDULE else ""},
-        "jobs": {"origin_id": origin, "job_id": named},
+        "batches": {"origin_id": name},
+        "schedules": {"origin_id": name if origin_of(name) is Origin.SCHEDULE else ""},
+        "jobs": {"origin_id": origin, "job_id": name},
     }.get(noun, {})
     return {
         "request_id": context["requestId"],
@@ -151,5 +151,5 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
         "path": event["rawPath"],
         "actor": claims.get("username", claims.get("client_id", "")),
         "sub": claims.get("sub", ""),
-        **{name: value for name, value in ids.items() if value},
+        **{field: value for field, value in ids.items() if value},
     }

@@ -69,10 +69,10 @@ class Account:
 def account_of(name: str, user_pool: str, cognito: Any) -> Account | None:
     """The person with this user name now; None if there is none."""
     try:
-        found = cognito.admin_get_user(UserPoolId=user_pool, Username=name)
+        user = cognito.admin_get_user(UserPoolId=user_pool, Username=name)
     except cognito.exceptions.UserNotFoundException:
         return None  # the name of a program, or of a person who was removed
-    attributes = {each["Name"]: each["Value"] for each in found["UserAttributes"]}
+    attributes = {each["Name"]: each["Value"] for each in user["UserAttributes"]}
     verified = attributes.get("email_verified") == "true"
     email = attributes.get("email", "") if verified else ""
-    return Account(attributes["sub"].lower(), found["Username"], email)
+    return Account(attributes["sub"].lower(), user["Username"], email)

@@ -80,8 +80,8 @@ class RequestContext:
 
         The address is "" if the user name now belongs to somebody else.
         """
-        found = self.app.account_of(self.actor.name)
-        email = found.email if found and found.sub == self.actor.sub else ""
+        account = self.app.account_of(self.actor.name)
+        email = account.email if account and account.sub == self.actor.sub else ""
         return replace(self, actor=replace(self.actor, email=email))
 
     def link(self, path: str) -> str:
@@ -100,13 +100,13 @@ class RequestContext:
         """
         from jobyard.services.collections import PoolUser
 
-        found = []
+        people = []
         for name in names:
             account = self.app.account_of(name)
             if account is None:
                 raise BadRequest(f"nobody in the user pool is called {name!r}")
-            found.append(PoolUser(account.sub, account.name))
-        return found
+            people.append(PoolUser(account.sub, account.name))
+        return people
 
 
 @dataclass(frozen=True)

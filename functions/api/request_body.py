@@ -10,7 +10,7 @@ from api.problems import PayloadTooLarge, UnsupportedMediaType
 from jobyard.domain.errors import BadRequest
 
 MAX_BYTES = 256 * 1024  # bytes
-MAX_DEPTH = 50  # levels of objects and lists in each other
+MAX_DEPTH = 50  # nested levels of objects and lists
 
 
 def check_body(event: Mapping[str, Any]) -> None:

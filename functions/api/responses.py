@@ -59,8 +59,8 @@ def etag_of(body: str) -> str:
 
 def matches_etag(if_none_match: str, tag: str) -> bool:
     """Whether an If-None-Match header names `tag`, weakly compared (RFC 9110, 13.1.2)."""
-    named = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return "*" in named or tag.removeprefix("W/") in named
+    tags = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    return "*" in tags or tag.removeprefix("W/") in tags
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

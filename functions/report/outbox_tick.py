@@ -14,14 +14,14 @@ from telemetry import emit_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Send waiting mails; emit the backlog as metrics."""
     left = deliver_waiting(REPORT_CONTEXT, lambda: context.get_remaining_time_in_millis() / 1000)
-    found = backlog(now())
+    queue = backlog(now())
     emit_metrics(
         {
             metrics.UNDELIVERED_REPORTS: left,
-            metrics.OPEN_BATCHES: found.open_batches,
-            metrics.OLDEST_OPEN_BATCH_AGE_SECONDS: found.oldest_s,
-            metrics.QUEUE_AGE_SECONDS: found.queue_age_s,
+            metrics.OPEN_BATCHES: queue.open_batches,
+            metrics.OLDEST_OPEN_BATCH_AGE_SECONDS: queue.oldest_s,
+            metrics.QUEUE_AGE_SECONDS: queue.queue_age_s,
         }
     )
-    LOGGER.info("outbox tick", undelivered=left, open_batches=found.open_batches)
-    return {"undelivered": left, "open_batches": found.open_batches}
+    LOGGER.info("outbox tick", undelivered=left, open_batches=queue.open_batches)
+    return {"undelivered": left, "open_batches": queue.open_batches}

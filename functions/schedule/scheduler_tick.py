@@ -36,8 +36,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @cache
 def _make_system_schedules() -> None:
     """Create the missing ones, once per process: a new release may define another."""
-    for made in make_system_schedules(now()):
-        LOGGER.info("system schedule made", origin_id=made.schedule_id, job_type=made.job_type)
+    for schedule in make_system_schedules(now()):
+        LOGGER.info(
+            "system schedule made", origin_id=schedule.schedule_id, job_type=schedule.job_type
+        )
 
 
 def _report(result: TickResult) -> None:

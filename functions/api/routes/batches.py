@@ -10,7 +10,7 @@ from api.access import forbidden_or
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import ValidationFailed, problem_responses
-from api.routes.parameters import LOCATION, BatchId, Cursor, Limit
+from api.routes.parameters import LOCATION, BatchId, Cursor, Limit, event_parameter
 from api.schemas import batches as schemas
 from api.schemas.fields import ReasonRequest
 from jobyard.domain import urls
@@ -57,8 +57,9 @@ def submit_batch(submission: schemas.BatchSubmission) -> Response[schemas.Submit
     _check_callback(submission.callback_url, request)
     if submission.notify is None:
         request = request.with_email()
-    made = submissions.submit(submission.submission(), MANIFEST_BYTES, request.command_context())
-    submitted = schemas.SubmittedBatch.of(*made, request)
+    context = request.command_context()
+    batch, upload = submissions.submit(submission.submission(), MANIFEST_BYTES, context)
+    submitted = schemas.SubmittedBatch.of(batch, upload, request)
     return Response(201, "application/json", submitted, {"Location": submitted.links["self"]})
 
 
@@ -147,9 +148,11 @@ def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schem
     request = current_request(router)
     if retry.preview:
         return _preview_retry(batch_id, retry, request)
-    made = operations.retry(batch_id, retry.filter(), request.command_context(retry.reason or ""))
+    accepted = operations.retry(
+        batch_id, retry.filter(), request.command_context(retry.reason or "")
+    )
     result = schemas.RetryResult.of(
-        batch_id, made.matched, made.not_retryable, request, made.operation_id
+        batch_id, accepted.matched, accepted.not_retryable, request, accepted.operation_id
     )
     return Response(202, "application/json", result, {"Location": result.links["self"]})
 
@@ -207,7 +210,7 @@ def list_reports(batch_id: BatchId) -> schemas.ReportList:
     "/api/batches/<batch_id>/findings",
     operation_id="list_findings",
     tags=["Batches"],
-    summary="List what was found in a manifest, by line and column",
+    summary="List the findings in a manifest, by line and column",
     responses={
         200: {"description": "A page of findings."},
         **problem_responses(BadRequest, NotFound, Gone),
@@ -239,14 +242,7 @@ def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> 
 )
 def send_event(
     batch_id: BatchId,
-    event: Annotated[
-        str,
-        Path(
-            description="The event.",
-            json_schema_extra={"enum": [*BATCH.people_events()]},
-            max_length=64,
-        ),
-    ],
+    event: Annotated[str, event_parameter(BATCH)],
     body: ReasonRequest,
 ) -> Response[schemas.BatchStatus]:
     request = current_request(router)

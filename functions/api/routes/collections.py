@@ -64,8 +64,8 @@ def create_collection(body: schemas.NewCollection) -> Response[schemas.Collectio
     authorize(request.actor, "collection", "create")  # before people are looked up
     edit, people = body.edit(request), request.people(body.people)
     context = request.command_context(body.reason or "")
-    made = _schema(collections.create(body.name, edit, people, body.groups, context), request)
-    return Response(201, "application/json", made, {"Location": made.links["self"]})
+    created = _schema(collections.create(body.name, edit, people, body.groups, context), request)
+    return Response(201, "application/json", created, {"Location": created.links["self"]})
 
 
 @router.get(

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.context import current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.routes.parameters import BatchId, Cursor, Limit
+from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
 from api.schemas.fields import ReasonRequest
 from api.schemas.jobs import Job, JobList, JobStatus
 from jobyard.domain.errors import (
@@ -93,14 +93,7 @@ def get_job(job_id: JobId) -> Job:
 )
 def send_event(
     job_id: JobId,
-    event: Annotated[
-        str,
-        Path(
-            description="The event.",
-            json_schema_extra={"enum": [*JOB.people_events()]},
-            max_length=64,
-        ),
-    ],
+    event: Annotated[str, event_parameter(JOB)],
     body: ReasonRequest,
 ) -> Response[JobStatus]:
     request = current_request(router)

@@ -5,6 +5,8 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponseHeader
 
+from jobyard.domain.lifecycle import Lifecycle
+
 BatchId = Annotated[str, Path(description="The batch's id.", max_length=64)]
 Cursor = Annotated[
     str,
@@ -16,3 +18,9 @@ Limit = Annotated[int, Query(description="How many items at most.", ge=1, le=200
 LOCATION: dict[str, OpenAPIResponseHeader] = {
     "Location": {"description": "The address of the result.", "schema": {"type": "string"}}
 }
+
+
+def event_parameter(lifecycle: Lifecycle) -> Path:
+    """The event in a path: one that a person may send in some state of `lifecycle`."""
+    events = [*lifecycle.people_events()]
+    return Path(description="The event.", json_schema_extra={"enum": events}, max_length=64)

@@ -81,8 +81,8 @@ def create_schedule(body: schemas.NewSchedule) -> Response[schemas.Schedule]:
 
     request = current_request(router)
     context = request.command_context()
-    made = _schema(commands.create(body.spec(context.now()), context), request)
-    return Response(201, "application/json", made, {"Location": made.links["self"]})
+    created = _schema(commands.create(body.spec(context.now()), context), request)
+    return Response(201, "application/json", created, {"Location": created.links["self"]})
 
 
 @router.get(
@@ -225,9 +225,9 @@ def run_schedule_now(schedule_id: ScheduleId, body: ReasonRequest) -> Response[s
     request = current_request(router)
     occurrence = commands.run_now(schedule_id, request.command_context(body.reason))
     view = schedule_queries.occurrence_of(occurrence, request.query_context())
-    made = schemas.Occurrence.of(view, request)
-    job = made.links.get("job")
-    return Response(202, "application/json", made, {"Location": job} if job else {})
+    created = schemas.Occurrence.of(view, request)
+    job = created.links.get("job")
+    return Response(202, "application/json", created, {"Location": job} if job else {})
 
 
 @router.delete(

@@ -155,9 +155,9 @@ class Undeliverable(Schema):
     reason: str = Field(description="Why.")
 
     @classmethod
-    def all_of(cls, found: Iterable[UndeliveredRecipient]) -> "list[Undeliverable]":
+    def all_of(cls, recipients: Iterable[UndeliveredRecipient]) -> "list[Undeliverable]":
         """The recipients of a batch or a delivery."""
-        return [cls(address=each.address, reason=each.why) for each in found]
+        return [cls(address=each.address, reason=each.why) for each in recipients]
 
 
 class BatchSummary(Schema):

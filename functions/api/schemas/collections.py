@@ -171,23 +171,23 @@ class Collection(Schema):
     @classmethod
     def of(cls, view: collection_queries.CollectionView, request: RequestContext) -> "Collection":
         """A collection as the actor may see it."""
-        found = view.collection
-        people = sorted(found.people.items(), key=lambda each: each[1])
+        collection = view.collection
+        people = sorted(collection.people.items(), key=lambda each: each[1])
         return cls(
-            name=found.name,
-            owner=found.owner,
-            owner_id=found.owner_sub,
+            name=collection.name,
+            owner=collection.owner,
+            owner_id=collection.owner_sub,
             people=[Depositor(id=sub, name=name) for sub, name in people],
-            groups=sorted(found.groups),
-            naans=list(found.naans),
-            notify=list(found.notify),
-            accepts_drops=found.accepts_drops,
+            groups=sorted(collection.groups),
+            naans=list(collection.naans),
+            notify=list(collection.notify),
+            accepts_drops=collection.accepts_drops,
             hold=CollectionHold.of(view.hold),
             may_deposit=view.may_deposit,
             may_edit=view.may_edit,
-            version=found.version,
-            history=[CollectionChange.of(each) for each in found.changes],
-            links=collection_links(found.name, request),
+            version=collection.version,
+            history=[CollectionChange.of(each) for each in collection.changes],
+            links=collection_links(collection.name, request),
         )
 
 

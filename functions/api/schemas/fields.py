@@ -254,18 +254,18 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError("callback_url is a separate field, not a parameter")
     described = [document[name] for name in _TEXT_PARAMETERS if name in document]
     local = document.get("local", [])
-    texts = [*described, *(local if isinstance(local, list) else [local])]
-    said = [text for text in texts if isinstance(text, str)]
-    if len(said) < len(texts):
+    values = [*described, *(local if isinstance(local, list) else [local])]
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) < len(values):
         raise ValueError(
             f"{', '.join(_TEXT_PARAMETERS)} are text, and local is text or a list of texts"
         )
-    if any(map(_NOT_IN_ROWS.search, said)):
+    if any(map(_NOT_IN_ROWS.search, texts)):
         raise ValueError(f"{', '.join(_TEXT_PARAMETERS)} and local contain no control characters")
     primary = str(document.get("primary", "")).strip()
     if primary and not normal_ark(primary):
         raise ValueError(f"primary is an ark, such as {EXPECTED}")
-    ids = local.split(";") if isinstance(local, str) else said[len(described) :]
+    ids = local.split(";") if isinstance(local, str) else texts[len(described) :]
     ids = list(filter(None, map(str.strip, ids)))
     if len(ids) > LOCALS or any(len(each.encode()) > LOCAL_BYTES for each in ids):
         raise ValueError(f"local names up to {LOCALS} identifiers of up to {LOCAL_BYTES} bytes")
