@@ -5,7 +5,6 @@ a cold start. Handlers find the deployment in `router.context["app"]`.
 """
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -16,7 +15,6 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api.access import forbidden_or
-from api.auth import claims_of
 from api.context import AppContext
 from api.problems import (
     InternalError,
@@ -28,7 +26,6 @@ from api.problems import (
     validation_failed,
 )
 from jobyard.domain.errors import JobyardError, NotFound
-from jobyard.domain.ids import Origin, origin_of
 
 APP = APIGatewayHttpResolver(
     enable_validation=True,
@@ -127,29 +124,3 @@ APP.exception_handler(JobyardError)(_problem)
 APP.exception_handler(RequestValidationError)(_invalid)
 APP.exception_handler(NotFoundError)(_unrouted)
 APP.exception_handler(Exception)(_failed)
-
-
-def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
-    """The fields of a request's log line: actor, method, path, and the ids of its batch or job.
-
-    `location` is the address of what the request created; "" if it created nothing.
-    """
-    context = event["requestContext"]
-    claims = claims_of(event)
-    about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
-    noun, _, rest = about.partition("/")
-    name = rest.partition("/")[0]
-    origin = name.partition(".")[0]
-    ids = {
-        "batches": {"origin_id": name},
-        "schedules": {"origin_id": name if origin_of(name) is Origin.SCHEDULE else ""},
-        "jobs": {"origin_id": origin, "job_id": name},
-    }.get(noun, {})
-    return {
-        "request_id": context["requestId"],
-        "method": context["http"]["method"],
-        "path": event["rawPath"],
-        "actor": claims.get("username", claims.get("client_id", "")),
-        "sub": claims.get("sub", ""),
-        **{field: value for field, value in ids.items() if value},
-    }

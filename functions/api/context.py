@@ -114,7 +114,7 @@ class Pages:
     """The pages of a list. A cursor is valid for one list with its filters."""
 
     kind: str
-    key: Callable[[], bytes]
+    cursor_key: Callable[[], bytes]
 
     def start(self, cursor: str, first: Any) -> Any:
         """Where the page of `cursor` starts; `first` without a cursor.
@@ -122,11 +122,11 @@ class Pages:
         Raises:
             BadRequest: the cursor does not belong to this list.
         """
-        return cursors.opened(cursor, self.kind, self.key()) if cursor else first
+        return cursors.opened(cursor, self.kind, self.cursor_key()) if cursor else first
 
     def next_cursor(self, position: Any) -> str | None:
         """The cursor of the page that starts at `position`; None when that is None."""
-        return None if position is None else cursors.sealed(position, self.kind, self.key())
+        return None if position is None else cursors.sealed(position, self.kind, self.cursor_key())
 
 
 def current_request(router: BaseRouter) -> RequestContext:

@@ -1,0 +1,33 @@
+"""The log line of a request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.auth import claims_of
+from jobyard.domain.ids import Origin, origin_of
+
+
+def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
+    """The fields of a request's log line: actor, method, path, and the ids of its batch or job.
+
+    `location` is the address of what the request created; "" if it created nothing.
+    """
+    context = event["requestContext"]
+    claims = claims_of(event)
+    about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
+    noun, _, rest = about.partition("/")
+    name = rest.partition("/")[0]
+    origin = name.partition(".")[0]
+    ids = {
+        "batches": {"origin_id": name},
+        "schedules": {"origin_id": name if origin_of(name) is Origin.SCHEDULE else ""},
+        "jobs": {"origin_id": origin, "job_id": name},
+    }.get(noun, {})
+    return {
+        "request_id": context["requestId"],
+        "method": context["http"]["method"],
+        "path": event["rawPath"],
+        "actor": claims.get("username", claims.get("client_id", "")),
+        "sub": claims.get("sub", ""),
+        **{field: value for field, value in ids.items() if value},
+    }
