@@ -380,7 +380,7 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
 
     for each in failed[:MAX_ACTIVE_RUNS]:
         send_job_event(each.address.job_id, "requeue", harness.context())
-    with pytest.raises(InvalidTransition, match="running"):
+    with pytest.raises(InvalidTransition, match="is active"):
         send_job_event(failed[MAX_ACTIVE_RUNS].address.job_id, "requeue", harness.context())
 
     assert len(now(schedule).active) == MAX_ACTIVE_RUNS

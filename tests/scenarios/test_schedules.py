@@ -230,7 +230,7 @@ def test_once_runs_once_and_has_no_next_time(harness: Harness) -> None:
 def test_once_in_the_past_is_refused(harness: Harness) -> None:
     harness.at = instant("2026-11-25T12:00:00Z")
 
-    with pytest.raises(BadRequest, match="past"):
+    with pytest.raises(BadRequest, match="no future run"):
         made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
 
 
