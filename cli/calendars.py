@@ -181,5 +181,5 @@ def calendar_from(found: Any) -> Calendar:
         InvalidRule: the document is not a calendar.
     """
     if isinstance(found, dict):
-        found = {name: said for name, said in found.items() if name not in _NOT_SETTINGS}
+        found = {name: value for name, value in found.items() if name not in _NOT_SETTINGS}
     return calendar_of(found)

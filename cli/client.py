@@ -28,8 +28,8 @@ PAGE_SIZE = 100
 class ApiError(JobyardError):
     """The API answered with an error. `problem` is its RFC 9457 document, {} if there is none."""
 
-    def __init__(self, words: str, status: int, problem: Document) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, status: int, problem: Document) -> None:
+        super().__init__(message)
         self.status = status
         self.problem = problem
 
@@ -164,7 +164,7 @@ class ApiClient:
             )
 
         try:
-            answer = self._send(build, unsure=_MAYBE_DELIVERED)
+            answer = self._send(build, not_retried=_MAYBE_DELIVERED)
         except _MAYBE_DELIVERED as error:
             raise UploadUncertain(
                 f"it is not known whether the manifest arrived ({type(error).__name__}); "
@@ -197,7 +197,7 @@ class ApiClient:
         body: Document | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        params = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         sent = dict(headers or {})
         if method != "GET":
             sent["Idempotency-Key"] = str(uuid.uuid4())
@@ -207,7 +207,7 @@ class ApiClient:
             return self._http.build_request(
                 method,
                 f"{self._url}/api{path}",
-                params=given,
+                params=params,
                 json=body,
                 headers={**sent, "Authorization": f"Bearer {token}"},
             )
@@ -223,16 +223,16 @@ class ApiClient:
     def _send(
         self,
         build: Callable[[], httpx.Request],
-        unsure: tuple[type[httpx.TransportError], ...] = (),
+        not_retried: tuple[type[httpx.TransportError], ...] = (),
     ) -> httpx.Response:
         """Send a request and retry it while the connection fails or the server is unavailable.
 
-        `build` makes a new request each time. Errors in `unsure` are raised, not retried.
+        `build` makes a new request each time. Errors in `not_retried` are raised at once.
         """
         for pause_s in _delays():
             try:
                 answer = self._http.send(build())
-            except unsure:
+            except not_retried:
                 raise
             except httpx.TransportError:
                 self._pause(pause_s)
@@ -242,7 +242,7 @@ class ApiClient:
             self._pause(min(max(pause_s, _retry_after(answer)), LONGEST_DELAY_S))
         try:
             return self._http.send(build())
-        except unsure:
+        except not_retried:
             raise
         except httpx.TransportError as error:
             host = httpx.URL(self._url).netloc.decode()
@@ -259,9 +259,9 @@ def _delays() -> Iterator[float]:
 
 def _is_retryable(answer: httpx.Response) -> bool:
     """Whether a retry may help: throttled, a server error, or the first try still runs."""
-    busy = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-    at_work = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
-    return busy or at_work or answer.is_server_error
+    throttled = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    in_progress = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
+    return throttled or in_progress or answer.is_server_error
 
 
 def _retry_after(answer: httpx.Response) -> float:
@@ -288,15 +288,15 @@ def _error_of(answer: httpx.Response, who: str) -> ApiError:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
-    words = problem.get("detail") or problem.get("title") or problem.get("message")
-    if not words:
-        words = f"HTTP {answer.status_code}: {answer.reason_phrase or 'no reason given'}"
-    words = _BODY_FIELD.sub(r"\1", str(words))
+    message = problem.get("detail") or problem.get("title") or problem.get("message")
+    if not message:
+        message = f"HTTP {answer.status_code}: {answer.reason_phrase or 'no reason given'}"
+    message = _BODY_FIELD.sub(r"\1", str(message))
     if answer.status_code == httpx.codes.FORBIDDEN and who:
-        words = f"{words}; {who}"
+        message = f"{message}; {who}"
     if answer.is_server_error and "request_id" in problem:
-        words = f"{words} (request {problem['request_id']})"  # an operator finds the log by it
-    return ApiError(words, answer.status_code, problem)
+        message = f"{message} (request {problem['request_id']})"  # an operator finds the log by it
+    return ApiError(message, answer.status_code, problem)
 
 
 def _s3_error(answer: httpx.Response) -> str:

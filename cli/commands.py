@@ -54,18 +54,20 @@ def retry(
         raise typer.BadParameter("give a reason, or use --preview", param_hint="--reason")
     if _is_schedule_job(target):
         if code or preview or watch:
-            words = "--code, --preview and --watch apply to batches and their jobs only"
-            raise typer.BadParameter(words, param_hint="BATCH|JOB")
+            message = "--code, --preview and --watch apply to batches and their jobs only"
+            raise typer.BadParameter(message, param_hint="BATCH|JOB")
         _send_event(ctx, "requeue", target, reason, stack=stack, as_json=as_json)
         return
     api = ctx.obj.api(stack)
     batch_id = _origin_of(target)
-    named = {
+    optional = {
         "reason": reason,
         "failure_codes": code,
         "job_ids": [target] if target != batch_id else None,
     }
-    body: Document = {"preview": preview} | {name: said for name, said in named.items() if said}
+    body: Document = {"preview": preview} | {
+        name: value for name, value in optional.items() if value
+    }
     answer = api.post(f"/batches/{batch_id}/retries", body)
     if not as_json:
         _show_retried(answer, "would" if preview else "will")
@@ -86,15 +88,15 @@ def _show_retried(answer: Document, tense: str) -> None:
     tried = plural(answer["matched"] - refused, "job")
     terminal.console().print(f"{tried} {tense} be retried")
     if refused:
-        words = "cannot be retried: the depositor has to submit these objects again"
-        terminal.console().print(f"{plural(refused, 'job')} {words}", style="red")
+        message = "cannot be retried: the depositor has to submit these objects again"
+        terminal.console().print(f"{plural(refused, 'job')} {message}", style="red")
 
 
 def _watch_retry(
     ctx: typer.Context, api: ApiClient, batch_id: str, operation_id: str, *, as_json: bool
 ) -> bool:
     """Watch a retry until it ends, then show the jobs it refused. True if there were any."""
-    over = progress.is_over_with(api, batch_id, operation_id)
+    over = progress.is_over_with_operation(api, batch_id, operation_id)
     try:
         watch_to_end(
             ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json
@@ -154,8 +156,8 @@ def hold(
     """
     if options.is_job_id(target):
         if until or replace:
-            words = "--until and --replace apply to scopes; a job is held until it is released"
-            raise typer.BadParameter(words)
+            message = "--until and --replace apply to scopes; a job is held until it is released"
+            raise typer.BadParameter(message)
         _send_event(ctx, "hold", target, reason, stack=stack, as_json=as_json)
         return
     body: Document = {"reason": reason} | ({"until": until} if until else {})
@@ -181,13 +183,13 @@ def release(
     if options.is_job_id(target) or is_batch_id(target):
         _send_event(ctx, "release", target, reason, stack=stack, as_json=as_json)
         return
-    lifted, goes_on = ctx.obj.api(stack).start_delete(f"/holds/{target}", reason=reason)
+    lifted, continues = ctx.obj.api(stack).start_delete(f"/holds/{target}", reason=reason)
     if as_json:
         terminal.print_json(lifted)
         return
     number = lifted.get("released_batches", 0)
     held = f", with {plural(number, 'batch')}" if number else ""
-    if goes_on:
+    if continues:
         held += "; the rest of its work is released within minutes"
     terminal.console().print(f"{target} is released{held}", markup=False)
 
@@ -271,11 +273,11 @@ def _suggest_watch(batch_id: str) -> None:
 
 
 def _is_schedule_job(target: str) -> bool:
-    place = JobAddress.parse(target)
-    return place is not None and place.origin is Origin.SCHEDULE
+    address = JobAddress.parse(target)
+    return address is not None and address.origin is Origin.SCHEDULE
 
 
 def _origin_of(target: str) -> str:
     """The batch or schedule of a job; `target` itself if it is not a job id."""
-    place = JobAddress.parse(target)
-    return place.origin_id if place else target
+    address = JobAddress.parse(target)
+    return address.origin_id if address else target

@@ -57,7 +57,9 @@ def demo(
     run_demo(
         options,
         serve_files(files_port),
-        lambda files, running, on: _play(DemoRunner(on, files.sessions, running.endpoint), files),
+        lambda files, running, console: _play(
+            DemoRunner(console, files.sessions, running.endpoint), files
+        ),
     )
 
 
@@ -96,10 +98,10 @@ def serve_files(port: int) -> Iterator[ServedFiles]:
     Raises:
         EmulatorError: the port is in use; the message says by what.
     """
-    taken_by = emulator.port_owner(port)
-    if taken_by is not None:
+    owner = emulator.port_owner(port)
+    if owner is not None:
         raise EmulatorError(
-            f"port {port}, for the example files, is used by {taken_by}: choose another with "
+            f"port {port}, for the example files, is used by {owner}: choose another with "
             "--files-port, or JOBYARD_FILES_PORT for make"
         )
     with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as temporary:
@@ -153,8 +155,8 @@ def _make_manifest(runner: DemoRunner, files: ServedFiles, folder: Path) -> None
     """Make the manifest of an object's folder."""
     base_url = f"{files.base_url}/{folder}"
     target = folder.with_suffix(".checkm")
-    words = ("manifest", "make", str(folder), "--base-url", base_url, "--output", str(target))
-    runner.run("depositor", *words)
+    arguments = ("manifest", "make", str(folder), "--base-url", base_url, "--output", str(target))
+    runner.run("depositor", *arguments)
 
 
 def _submit(runner: DemoRunner, files: ServedFiles, api: ApiClient, name: str) -> str:

@@ -30,9 +30,9 @@ class DemoFailed(JobyardError):
 
 @contextmanager
 def local_stack(
-    port: int | None, files_port: int | None, stays: bool, console: Console
+    port: int | None, files_port: int | None, keeps_running: bool, console: Console
 ) -> Iterator[Emulator]:
-    """The local stack, started if necessary, and stopped at the end unless it `stays`."""
+    """The local stack, started if necessary, and stopped at the end unless it `keeps_running`."""
 
     def say(words: str) -> None:
         console.print(Text(words, style="dim"), soft_wrap=True)
@@ -47,9 +47,9 @@ def local_stack(
             demo_stack.deploy(running, files_port, say)
         yield running
     finally:
-        if not stays and emulator.stop(HOME):
-            if why := emulator.save_error(HOME):
-                say(f"Its latest changes were not saved: {why}.")
+        if not keeps_running and emulator.stop(HOME):
+            if error := emulator.save_error(HOME):
+                say(f"Its latest changes were not saved: {error}.")
             console.print(
                 "[dim]The stack is stopped and keeps its data: "
                 "[/][bold]make local[/][dim] starts it again.[/]"
@@ -72,8 +72,8 @@ class DemoOptions:
 
 def run_demo(
     demo: DemoOptions,
-    around: AbstractContextManager[_Resource],
-    tell: Callable[[_Resource, Emulator, Console], None],
+    setup: AbstractContextManager[_Resource],
+    play: Callable[[_Resource, Emulator, Console], None],
 ) -> None:
     """Play a demo on the local stack, then print what to try next and how long it took.
 
@@ -83,10 +83,15 @@ def run_demo(
     console = terminal.console()
     began = time.monotonic()
     try:
-        stays = demo.keep or emulator.running(HOME) is not None
-        with around as brought, local_stack(demo.port, demo.files_port, stays, console) as running:
-            tell(brought, running, console)
-            up = [] if stays else [("make local", "start the stack again, with all of this")]
+        keeps_running = demo.keep or emulator.running(HOME) is not None
+        with (
+            setup as resource,
+            local_stack(demo.port, demo.files_port, keeps_running, console) as running,
+        ):
+            play(resource, running, console)
+            up = (
+                [] if keeps_running else [("make local", "start the stack again, with all of this")]
+            )
             console.print("\n[bold cyan]Where to look next[/]\n")
             console.print(terminal.next_commands([*up, *demo.commands]))
             page, about = demo.page

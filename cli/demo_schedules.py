@@ -21,7 +21,7 @@ from jobyard.domain.schedules.wall_clock import WEEKDAYS
 TITLE = "Expired Confidential Voter Status Sweep"
 PARAMETERS = "examples/voters/sweep.json"
 SUNDAYS = ("--kind", "weekly", "--weekdays", "sun", "--at", "02:00")
-SCHEDULE_NOTE = HOME / "demo-schedule"  # has the id of the latest demo's schedule
+ID_FILE = HOME / "demo-schedule"  # has the id of the latest demo's schedule
 IN_MARCH = ("--anchor", "2027-03-01", "--from", "2027-03-01T00:00:00Z")
 _POLL_S = 0.3
 _LEAD_S = 4.0  # enough for two commands
@@ -51,7 +51,9 @@ def demo(
     run_demo(
         options,
         tempfile.TemporaryDirectory(prefix="jobyard-demo-"),
-        lambda sessions, running, on: _play(DemoRunner(on, Path(sessions), running.endpoint)),
+        lambda sessions, running, console: _play(
+            DemoRunner(console, Path(sessions), running.endpoint)
+        ),
     )
 
 
@@ -67,13 +69,13 @@ def _play(runner: DemoRunner) -> None:
     runner.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
     runner.section("An admin schedules it")
-    delete_earlier(api, SCHEDULE_NOTE, runner.console)
+    delete_earlier(api, ID_FILE, runner.console)
     runner.show_command(
         f'jobyard schedule create --title "{TITLE}" --job-type sweep --parameters @{PARAMETERS} '
         f"{' '.join(SUNDAYS)}"
     )
     schedule_id = str(api.post("/schedules", schedule_document())["schedule_id"])
-    SCHEDULE_NOTE.write_text(schedule_id)
+    ID_FILE.write_text(schedule_id)
     runner.console.print(f"schedule [bold]{schedule_id}[/]")
 
     runner.section("Job Management and Job Details before it has run")
@@ -110,16 +112,16 @@ def schedule_document() -> Document:
     }
 
 
-def delete_earlier(api: ApiClient, noted: Path, console: Console) -> None:
-    """Delete the schedule whose id an earlier demo wrote to `noted`, unless a job of it is running.
+def delete_earlier(api: ApiClient, id_file: Path, console: Console) -> None:
+    """Delete the schedule whose id an earlier demo wrote to `id_file`, unless it has a running job.
 
     Other schedules with the same title stay: they may be somebody's own.
     """
-    earlier = noted.read_text() if noted.exists() else ""
-    for there in api.list_items("/schedules")["items"] if earlier else ():
-        if there["schedule_id"] != earlier:
+    earlier = id_file.read_text() if id_file.exists() else ""
+    for schedule in api.list_items("/schedules")["items"] if earlier else ():
+        if schedule["schedule_id"] != earlier:
             continue
-        if there["running_job_ids"]:
+        if schedule["running_job_ids"]:
             console.print(f"[dim]schedule {earlier} of an earlier demo is running, and stays[/]")
             continue
         api.delete(f"/schedules/{earlier}", reason="the demo starts again")
@@ -147,11 +149,11 @@ def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
     """
     seen, until = False, time.monotonic() + _TIMEOUT_S
     while time.monotonic() < until:
-        word = api.get(f"/schedules/{schedule_id}")["label"]
-        if word == "Completed":
+        label = api.get(f"/schedules/{schedule_id}")["label"]
+        if label == "Completed":
             return
-        if word != "In Progress":
-            raise DemoFailed(f"the sweep ended as {word}")
+        if label != "In Progress":
+            raise DemoFailed(f"the sweep ended as {label}")
         if not seen:
             seen = True
             runner.run("admin", "schedule", "list")

@@ -54,12 +54,12 @@ class CommandGroup(TyperGroup):
         except BrokenPipeError:
             raise  # the reader closed the pipe
         except (JobyardError, OSError) as error:
-            words = str(error)
+            message = str(error)
         except UnicodeEncodeError as error:
-            words = f"{terminal.printable_path(error.object[:80])}: this is not UTF-8"
+            message = f"{terminal.printable_path(error.object[:80])}: this is not UTF-8"
         except (httpx.HTTPError, httpx.InvalidURL, ClientError, BotoCoreError) as error:
-            words = f"the stack gave an unexpected answer: {error}"
-        terminal.print_error(words)
+            message = f"the stack gave an unexpected answer: {error}"
+        terminal.print_error(message)
         raise typer.Exit(1)
 
 

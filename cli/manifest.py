@@ -152,16 +152,18 @@ def _print_listing(reading: Reading, file: str) -> None:
             console.print(_line_of(finding, file))
     more = sum(kept.more.values())
     if more:
-        most = max(kept.more.values()) + SHOWN_FINDINGS
-        which = "all of them" if most <= MAX_FINDINGS else f"up to {MAX_FINDINGS:,} of each level"
+        highest = max(kept.more.values()) + SHOWN_FINDINGS
+        which = (
+            "all of them" if highest <= MAX_FINDINGS else f"up to {MAX_FINDINGS:,} of each level"
+        )
         console.print(f"… and {more} more: --json lists {which}")
     console.print(_summary(reading, file))
 
 
 def _line_of(finding: Finding, file: str) -> Text:
-    place = ":".join((file, *(str(each) for each in (finding.line, finding.column) if each)))
+    location = ":".join((file, *(str(each) for each in (finding.line, finding.column) if each)))
     level = (finding.level, STYLES.get(finding.level, "dim"))
-    return Text.assemble(place, " ", level, f" {finding.message} ({finding.code})")
+    return Text.assemble(location, " ", level, f" {finding.message} ({finding.code})")
 
 
 def _summary(reading: Reading, file: str) -> Text:
@@ -196,14 +198,14 @@ def make(
     Skips hidden files, links to folders and files that the profile does not accept, with a message
     for each. The manifest passes `check`.
     """
-    task = _MakeRequest(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
+    request = _MakeRequest(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
     try:
-        _check_base_url(task)
-        files = _files_of(task)
-        _check_names(task, files)
+        _check_base_url(request)
+        files = _files_of(request)
+        _check_names(request, files)
         total = sum(size for _, size in files)
         with _atomic_output(output) as stream, _progress_bar(total) as advance:
-            for line in writer.manifest(_hashed_entries(task, files, advance), task.profile):
+            for line in writer.manifest(_hashed_entries(request, files, advance), request.profile):
                 stream.write(line)
     except BadRequest as error:
         print_error(str(error))
@@ -233,41 +235,41 @@ class _MakeRequest:
         return f"{self.base_url}/{name if is_s3 else quote(name)}"
 
 
-def _check_base_url(task: _MakeRequest) -> None:
-    if not is_utf8(task.base_url):
-        raise BadRequest(f"--base-url {printable_path(task.base_url)} is not UTF-8")
-    fault = url_checks.fault(f"{task.base_url}/x")
-    if not fault and task.base_url.startswith("http"):
-        parts = urlsplit(task.base_url)
+def _check_base_url(request: _MakeRequest) -> None:
+    if not is_utf8(request.base_url):
+        raise BadRequest(f"--base-url {printable_path(request.base_url)} is not UTF-8")
+    fault = url_checks.fault(f"{request.base_url}/x")
+    if not fault and request.base_url.startswith("http"):
+        parts = urlsplit(request.base_url)
         fault = "has a query or a fragment: give the URL of a folder" * bool(
             parts.query or parts.fragment
         )
     if fault:
-        raise BadRequest(f"--base-url {without_secrets(task.base_url)} {fault}")
+        raise BadRequest(f"--base-url {without_secrets(request.base_url)} {fault}")
 
 
-def _files_of(task: _MakeRequest) -> list[tuple[str, int]]:
+def _files_of(request: _MakeRequest) -> list[tuple[str, int]]:
     """Name and size in bytes of each file, sorted by name. Prints a message for skipped files."""
-    if not task.folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(task.folder))
+    if not request.folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(request.folder))
     files = []
-    for path, why in _walk(task.folder):
-        name = path.relative_to(task.folder).as_posix()
-        if not why and task.output and path.resolve() == task.output.resolve():
-            why = "is the output file"
-        if not why and kind_of(name) not in task.profile.accepts:
-            why = f"is not accepted by {task.profile.name}"
-        if why:
-            typer.echo(f"skipped {name!a}: {why}", err=True)
+    for path, reason in _walk(request.folder):
+        name = path.relative_to(request.folder).as_posix()
+        if not reason and request.output and path.resolve() == request.output.resolve():
+            reason = "is the output file"
+        if not reason and kind_of(name) not in request.profile.accepts:
+            reason = f"is not accepted by {request.profile.name}"
+        if reason:
+            typer.echo(f"skipped {name!a}: {reason}", err=True)
         else:
             files.append((name, path.stat().st_size))
-    if strange := [name for name, _ in files if not is_utf8(name)]:
-        names = ", ".join(map(printable_path, strange[:SHOWN_NAMES]))
-        more = f" and {len(strange) - SHOWN_NAMES} more" if len(strange) > SHOWN_NAMES else ""
+    if invalid := [name for name, _ in files if not is_utf8(name)]:
+        names = ", ".join(map(printable_path, invalid[:SHOWN_NAMES]))
+        more = f" and {len(invalid) - SHOWN_NAMES} more" if len(invalid) > SHOWN_NAMES else ""
         raise BadRequest(f"file names must be UTF-8, these are not: {names}{more}; rename them")
     if not files:
         raise BadRequest(
-            f"{printable_path(task.folder)} has no file that {task.profile.name} accepts"
+            f"{printable_path(request.folder)} has no file that {request.profile.name} accepts"
         )
     return sorted(files)
 
@@ -288,10 +290,10 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, ""
 
 
-def _check_names(task: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
+def _check_names(request: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
     """Refuse invalid names before spending hours on digests."""
-    entries = (Entry(0, task.profile.kind, task.url(name), name) for name, _ in files)
-    reading = Reading(writer.manifest(entries, task.profile), filename="manifest.checkm")
+    entries = (Entry(0, request.profile.kind, request.url(name), name) for name, _ in files)
+    reading = Reading(writer.manifest(entries, request.profile), filename="manifest.checkm")
     faults = [
         finding.message
         for _, findings in reading
@@ -303,18 +305,18 @@ def _check_names(task: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
 
 
 def _hashed_entries(
-    task: _MakeRequest, files: Sequence[tuple[str, int]], advance: Callable[[int], None]
+    request: _MakeRequest, files: Sequence[tuple[str, int]], advance: Callable[[int], None]
 ) -> Iterator[Entry]:
     """The entry of each file. Its size is that of the bytes that were hashed."""
     for name, _ in files:
-        digest, size = _HASHES[task.algorithm](), 0
-        with (task.folder / name).open("rb") as stream:
+        digest, size = _HASHES[request.algorithm](), 0
+        with (request.folder / name).open("rb") as stream:
             for block in _blocks(stream):
                 digest.update(block)
                 size += len(block)
                 advance(len(block))
-        url = task.url(name)
-        yield Entry(0, task.profile.kind, url, name, task.algorithm, digest.hexdigest(), size)
+        url = request.url(name)
+        yield Entry(0, request.profile.kind, url, name, request.algorithm, digest.hexdigest(), size)
 
 
 @contextmanager

@@ -58,12 +58,12 @@ _DURATION = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def whole_number(least: int = 0, most: int | None = None) -> Callable[[str | int], int]:
-    """A parser of whole numbers from `least` to `most`."""
+def whole_number(minimum: int = 0, most: int | None = None) -> Callable[[str | int], int]:
+    """A parser of whole numbers from `minimum` to `most`."""
 
     def parser(text: str | int) -> int:
-        allowed = f"from {least} to {most}" if most else f"of at least {least}"
-        if not str(text).isdecimal() or not least <= int(text) <= (most or int(text)):
+        allowed = f"from {minimum} to {most}" if most else f"of at least {minimum}"
+        if not str(text).isdecimal() or not minimum <= int(text) <= (most or int(text)):
             raise typer.BadParameter(f"{str(text)!r} is not a whole number {allowed}")
         return int(text)
 
@@ -91,8 +91,8 @@ def recipient(text: str) -> str:
 
 def is_job_id(text: str) -> bool:
     """Whether `text` has the form of a job id, of a batch's job or a schedule's."""
-    place = JobAddress.parse(text)
-    return place is not None and is_origin_id(place.origin_id)
+    address = JobAddress.parse(text)
+    return address is not None and is_origin_id(address.origin_id)
 
 
 def batch_id(text: str) -> str:

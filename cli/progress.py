@@ -67,16 +67,16 @@ class WatchedBatch:
     batch_id: str
     batch: Document = field(default_factory=dict)
     etag: str = ""
-    seen: deque[tuple[float, int]] = field(default_factory=deque)
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def refresh(self, at: float) -> bool:
         """Fetch the batch. True if it has changed. `at` is seconds of a monotonic clock."""
         fetched = self.api.get_if_changed(f"/batches/{self.batch_id}", self.etag)
         if fetched.document is not None:
             self.batch, self.etag = fetched.document, fetched.etag
-        self.seen.append((at, self.ended))
-        while at - self.seen[0][0] > RATE_WINDOW_S:
-            self.seen.popleft()
+        self.samples.append((at, self.ended))
+        while at - self.samples[0][0] > RATE_WINDOW_S:
+            self.samples.popleft()
         return fetched.document is not None
 
     @property
@@ -98,7 +98,7 @@ class WatchedBatch:
     @property
     def rate(self) -> float:
         """Jobs that ended per second, over the last RATE_WINDOW_S."""
-        (first_at, first), (last_at, last) = self.seen[0], self.seen[-1]
+        (first_at, first), (last_at, last) = self.samples[0], self.samples[-1]
         return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
 
     @property
@@ -111,7 +111,7 @@ class WatchedBatch:
         return f"{rate:.1f} jobs/s, about {left} left"
 
     @property
-    def why(self) -> str:
+    def waiting(self) -> str:
         """What the batch waits for, and until when."""
         return waiting_for(self.batch.get("waiting_reason") or "", self.batch.get("waiting_until"))
 
@@ -128,14 +128,14 @@ def watch(
     A terminal gets a live display, anything else lines. Without a `console` nothing is shown.
     """
     watched = [WatchedBatch(api, batch_id) for batch_id in batch_ids]
-    looks = _changes(watched, pause, is_over)
+    updates = _changes(watched, pause, is_over)
     if console is None:
-        for _ in looks:
+        for _ in updates:
             pass
     elif console.is_terminal:
-        _show_live(watched, looks, console)
+        _show_live(watched, updates, console)
     else:
-        _show_lines(looks, console)
+        _show_lines(updates, console)
     return [each.batch for each in watched]
 
 
@@ -145,33 +145,33 @@ def _changes(
     is_over: Callable[[Document], bool],
 ) -> Iterator[WatchedBatch]:
     """Poll the batches until all are over. Yields a batch each time it has changed."""
-    slept = 0.0
-    going = list(watched)
+    waited_s = 0.0
+    open_batches = list(watched)
     while True:
-        for each in going:
+        for each in open_batches:
             if each.refresh(time.monotonic()):
                 yield each
-        going = [each for each in going if not is_over(each.batch)]
-        if not going:
+        open_batches = [each for each in open_batches if not is_over(each.batch)]
+        if not open_batches:
             return
-        pause_s = FAST_POLL_S if slept < FAST_FOR_S else POLL_S
+        pause_s = FAST_POLL_S if waited_s < FAST_FOR_S else POLL_S
         pause(pause_s)
-        slept += pause_s
+        waited_s += pause_s
 
 
-def _show_lines(looks: Iterator[WatchedBatch], console: Console) -> None:
-    said: dict[str, tuple[str, float]] = {}
-    unsaid: dict[str, WatchedBatch] = {}
-    for each in looks:
+def _show_lines(updates: Iterator[WatchedBatch], console: Console) -> None:
+    printed: dict[str, tuple[str, float]] = {}
+    unprinted: dict[str, WatchedBatch] = {}
+    for each in updates:
         now = time.monotonic()
-        before, at = said.get(each.batch_id, ("", 0.0))
+        before, at = printed.get(each.batch_id, ("", 0.0))
         if each.batch["state"] != before or now - at >= LINE_EVERY_S:
-            said[each.batch_id] = (each.batch["state"], now)
-            unsaid.pop(each.batch_id, None)
+            printed[each.batch_id] = (each.batch["state"], now)
+            unprinted.pop(each.batch_id, None)
             console.print(line(each), markup=False, soft_wrap=True)
         else:
-            unsaid[each.batch_id] = each
-    for each in unsaid.values():
+            unprinted[each.batch_id] = each
+    for each in unprinted.values():
         console.print(line(each), markup=False, soft_wrap=True)
 
 
@@ -183,22 +183,22 @@ def line(watched: WatchedBatch) -> str:
     if watched.total:
         ended = f"{watched.ended} of {plural(watched.total, 'job')}"
         parts.append(f"{ended}: {counts_text(watched.counts)}")
-    parts += [words for words in (watched.pace, watched.why) if words]
+    parts += [words for words in (watched.pace, watched.waiting) if words]
     return "; ".join(parts)
 
 
 def _show_live(
-    watched: Sequence[WatchedBatch], looks: Iterator[WatchedBatch], console: Console
+    watched: Sequence[WatchedBatch], updates: Iterator[WatchedBatch], console: Console
 ) -> None:
-    first = next(looks, None)  # fetch before drawing, so that an error is printed as plain text
+    first = next(updates, None)  # fetch before drawing, so that an error is printed as plain text
     if first is None:
         return
 
-    def picture() -> RenderableType:
+    def display() -> RenderableType:
         return Group(*(_panel(each, console) for each in watched if each.batch))
 
-    with Live(get_renderable=picture, console=console, refresh_per_second=8):
-        for _ in looks:
+    with Live(get_renderable=display, console=console, refresh_per_second=8):
+        for _ in updates:
             pass
 
 
@@ -212,8 +212,8 @@ def _panel(watched: WatchedBatch, console: Console) -> RenderableType:
     lines: list[RenderableType] = [head, _bar_line(watched, console)]
     if watched.total:
         lines.append(_legend(watched))
-    if watched.why:
-        lines.append(Text(watched.why, style="dim"))
+    if watched.waiting:
+        lines.append(Text(watched.waiting, style="dim"))
     return Group(*lines, Text(""))
 
 
@@ -292,9 +292,9 @@ def report_text(report: Document) -> str:
     """Recipients and delivery of a report, as text."""
     delivery = report["delivery"]
     to = ", ".join(report["to"]) or "nobody"
-    trouble = f" ({delivery['error']})" if delivery.get("error") else ""
-    missed = f"; undeliverable: {words}" if (words := undeliverable(delivery)) else ""
-    return f"report {report['seq']} to {to}: {delivery['state']}{trouble}{missed}"
+    error = f" ({delivery['error']})" if delivery.get("error") else ""
+    unreached = f"; undeliverable: {words}" if (words := undeliverable(delivery)) else ""
+    return f"report {report['seq']} to {to}: {delivery['state']}{error}{unreached}"
 
 
 def undeliverable(found: Document) -> str:
@@ -330,7 +330,9 @@ def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
     return offered
 
 
-def is_over_with(api: ApiClient, batch_id: str, operation_id: str) -> Callable[[Document], bool]:
+def is_over_with_operation(
+    api: ApiClient, batch_id: str, operation_id: str
+) -> Callable[[Document], bool]:
     """`is_over` for a batch with a new operation.
 
     The operation starts a moment later; until then the batch looks unchanged.

@@ -130,14 +130,14 @@ def rule_document(rule: str | None, fields: dict[str, Any]) -> Any:
     return fields if rule is None else read_json("--rule", rule)
 
 
-def merged(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+def merged(current: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     """The rule document `there` with `fields` applied; a None removes a field.
 
     If the kind changes, only time, zone, anchor and DST policy are kept.
     """
-    kept = dict(there)
-    if fields.get("kind", there["kind"]) != there["kind"]:
-        kept = {name: there[name] for name in ("at", "zone", "anchor", "dst")}
+    kept = dict(current)
+    if fields.get("kind", current["kind"]) != current["kind"]:
+        kept = {name: current[name] for name in ("at", "zone", "anchor", "dst")}
     if "T" in fields.get("anchor", ""):
         del kept["at"]  # the new anchor has the time
     return {name: value for name, value in {**kept, **fields}.items() if value is not None}
@@ -158,8 +158,8 @@ def read_json(option: str, text: str) -> Any:
             f"{terminal.printable_path(text[1:])} does not exist", param_hint=option
         ) from None
     except OSError as error:
-        words = f"{text[1:]!r} cannot be read: {error.strerror}"
-        raise typer.BadParameter(words, param_hint=option) from error
+        message = f"{text[1:]!r} cannot be read: {error.strerror}"
+        raise typer.BadParameter(message, param_hint=option) from error
 
 
 def parse_json(option: str, text: str | bytes) -> Any:
@@ -171,8 +171,8 @@ def parse_json(option: str, text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        words = f"this is not JSON: {error}; use @FILE to read it from a file"
-        raise typer.BadParameter(words, param_hint=option) from error
+        message = f"this is not JSON: {error}; use @FILE to read it from a file"
+        raise typer.BadParameter(message, param_hint=option) from error
 
 
 def instant(text: str) -> datetime:

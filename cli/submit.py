@@ -82,8 +82,8 @@ def submit(
     if no_mail:
         body["notify"] = []
     with _open(file) as content:
-        called = filename or _manifest_name(file, content)
-        body |= {"collection": collection, "filename": called, "job_type": job_type}
+        name = filename or _manifest_name(file, content)
+        body |= {"collection": collection, "filename": name, "job_type": job_type}
         api = ctx.obj.api(stack)
         created = api.post("/batches", body)
         batch_id = created["batch_id"]
@@ -152,15 +152,15 @@ def _open(file: str) -> Iterator[IO[bytes]]:
     Raises:
         typer.BadParameter: the file does not exist, is empty, or is larger than MAX_PIPED_BYTES.
     """
-    with _open_stream(file) as stream, TemporaryFile() as kept:
+    with _open_stream(file) as stream, TemporaryFile() as copy:
         content: IO[bytes] = stream
         if _is_piped(file):
             while block := stream.read(_BLOCK):
-                if kept.tell() > MAX_PIPED_BYTES:
-                    words = f"{_display_name(file)} is larger than {MAX_PIPED_BYTES:,} bytes"
-                    raise typer.BadParameter(words, param_hint="FILE")
-                kept.write(block)
-            content = kept
+                if copy.tell() > MAX_PIPED_BYTES:
+                    message = f"{_display_name(file)} is larger than {MAX_PIPED_BYTES:,} bytes"
+                    raise typer.BadParameter(message, param_hint="FILE")
+                copy.write(block)
+            content = copy
         if not content.seek(0, os.SEEK_END):
             raise typer.BadParameter(f"{_display_name(file)} is empty", param_hint="FILE")
         content.seek(0)
@@ -177,8 +177,8 @@ def _open_stream(file: str) -> AbstractContextManager[IO[bytes]]:
             f"{_display_name(file)} does not exist", param_hint="FILE"
         ) from None
     except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else str(error)
-        raise typer.BadParameter(f"{_display_name(file)}: {words}", param_hint="FILE") from error
+        message = error.strerror if isinstance(error, OSError) else str(error)
+        raise typer.BadParameter(f"{_display_name(file)}: {message}", param_hint="FILE") from error
 
 
 def _is_piped(file: str) -> bool:
@@ -194,8 +194,8 @@ def _manifest_name(file: str, content: IO[bytes]) -> str:
     """
     if not _is_piped(file):
         if not terminal.is_utf8(Path(file).name):
-            words = "its name is not UTF-8: rename it, or give --filename NAME"
-            raise typer.BadParameter(f"{_display_name(file)}: {words}", param_hint="FILE")
+            message = "its name is not UTF-8: rename it, or give --filename NAME"
+            raise typer.BadParameter(f"{_display_name(file)}: {message}", param_hint="FILE")
         return Path(file).name
     begin = content.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     return f"manifest.{_EXTENSIONS.get(begin, 'csv')}"

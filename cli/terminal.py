@@ -22,7 +22,7 @@ from jobyard.domain.text import clean, is_clean
 UNKNOWN_WIDTH = 80  # for a terminal that reports no width
 PIPED_WIDTH = 200  # for a pipe: wide enough to keep ids in one piece
 
-LEAST_WIDTH = 10  # of a column that may wrap
+MIN_WIDTH = 10  # of a column that may wrap
 
 _EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # where it differs from the event's name
 
@@ -61,11 +61,11 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
-    shown = [_ASCII.get(each) or _escape_letter(each) for each in letters]
+    shown = [_ASCII.get(each) or _escape_character(each) for each in letters]
     return "".join(shown), error.end
 
 
-def _escape_letter(letter: str) -> str:
+def _escape_character(letter: str) -> str:
     return letter.encode("ascii", "backslashreplace").decode()
 
 
@@ -110,10 +110,10 @@ def console() -> Console:
     return SafeConsole(highlight=False, width=None if width > 0 else UNKNOWN_WIDTH)
 
 
-def print_error(words: str) -> None:
+def print_error(message: str) -> None:
     """Print an error on standard error."""
     SafeConsole(stderr=True, highlight=False, soft_wrap=True).print(
-        words, style="red", markup=False
+        message, style="red", markup=False
     )
 
 
@@ -188,13 +188,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def waiting_for(why: str, until: str | None, shown: Callable[[str], str] = local_time) -> str:
+def waiting_for(reason: str, until: str | None, shown: Callable[[str], str] = local_time) -> str:
     """Why something waits, and until when; "" if it does not wait. `shown` formats the time."""
     if not until:
-        return why
+        return reason
     left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
     soon = f"in {duration(left)}" if left > 0 else "any moment"
-    return f"{why}, until {shown(until)} ({soon})"
+    return f"{reason}, until {shown(until)} ({soon})"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
@@ -219,48 +219,48 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     names begin with "~" go below their row, labelled. If that is still too wide, every cell gets a
     line of its own.
     """
-    on = console()
+    out = console()
     heads = [Text(name.lstrip("!~"), "bold") for name in columns]
     cells = [[_single_line(cell) for cell in row] for row in rows]
     below: list[int] = []
     widths = _widths([heads, *cells])
-    if on.file.isatty() and sum(widths) + 2 * (len(columns) - 1) > on.width:
-        if _least_width(columns, widths) > on.width:
-            _show_vertically(on, heads, cells)
+    if out.file.isatty() and sum(widths) + 2 * (len(columns) - 1) > out.width:
+        if _min_width(columns, widths) > out.width:
+            _show_vertically(out, heads, cells)
             return
         below = [number for number, name in enumerate(columns) if name.startswith("~")]
         if not below:
-            on.print(table(columns, cells))
+            out.print(table(columns, cells))
             return
     above = [number for number in range(len(columns)) if number not in below]
     first, *lines = _aligned([[row[each] for each in above] for row in (heads, *cells)])
-    on.print(first, soft_wrap=True)
+    out.print(first, soft_wrap=True)
     for row, line in zip(cells, lines, strict=True):
-        on.print(line, soft_wrap=True)
+        out.print(line, soft_wrap=True)
         fields = [Text.assemble((heads[each].plain, "dim"), " ", row[each]) for each in below]
         full = [part for part, each in zip(fields, below, strict=True) if row[each]]
-        for packed in _pack(full, on.width - 2):
-            on.print(Padding(packed, (0, 0, 0, 2)))
+        for packed in _pack(full, out.width - 2):
+            out.print(Padding(packed, (0, 0, 0, 2)))
 
 
-def _least_width(columns: Sequence[str], widths: Sequence[int]) -> int:
+def _min_width(columns: Sequence[str], widths: Sequence[int]) -> int:
     """The least width of a table whose cells may wrap or go below their row."""
     needed = [
-        width if name.startswith("!") else min(width, LEAST_WIDTH)
+        width if name.startswith("!") else min(width, MIN_WIDTH)
         for name, width in zip(columns, widths, strict=True)
         if not name.startswith("~")
     ]
     return sum(needed) + 2 * (len(needed) - 1)
 
 
-def _show_vertically(on: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
+def _show_vertically(out: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
     """Print each cell on a line of its own, labelled."""
     for number, row in enumerate(rows):
         if number:
-            on.print()
+            out.print()
         for head, cell in zip(heads, row, strict=True):
             if cell:
-                on.print(Text.assemble((head.plain, "dim"), " ", cell), soft_wrap=True)
+                out.print(Text.assemble((head.plain, "dim"), " ", cell), soft_wrap=True)
 
 
 def _single_line(cell: str | Text) -> Text:

@@ -58,9 +58,9 @@ def down() -> None:
     with _errors_as_text():
         if not emulator.stop(HOME):
             terminal.console().print("the local stack is not running")
-        elif why := emulator.save_error(HOME):
+        elif error := emulator.save_error(HOME):
             raise emulator.EmulatorError(
-                f"stopped, but its latest changes were not saved: {why}. "
+                f"stopped, but its latest changes were not saved: {error}. "
                 "Everything saved before that is kept."
             )
         else:
@@ -158,8 +158,8 @@ def _running() -> Emulator:
     return running
 
 
-def _say(words: str) -> None:
-    terminal.console().print(Text(words, style="dim"), soft_wrap=True)
+def _say(message: str) -> None:
+    terminal.console().print(Text(message, style="dim"), soft_wrap=True)
 
 
 @contextmanager
@@ -168,18 +168,18 @@ def _errors_as_text() -> Iterator[None]:
     try:
         yield
     except JobyardError as error:
-        words = str(error)
+        message = str(error)
     except (ClientError, BotoCoreError, httpx.HTTPError) as error:
-        words = (
+        message = (
             f"the emulator gave an unexpected answer: {error}. It may have been stopped in the "
             f"meantime; its log is {HOME / emulator.LOG}. To recover, run `jobyard local down` "
             "and `jobyard local up`."
         )
     except OSError as error:
-        words = f"the operating system refused: {error}"
+        message = f"the operating system refused: {error}"
     else:
         return
-    terminal.print_error(words)
+    terminal.print_error(message)
     raise typer.Exit(1)
 
 

@@ -22,7 +22,7 @@ GROUPS = roles_for("batch", "submit")
 NAANS = ("99999", "12345")  # reserved for examples
 # The collection for trying real manifests unchanged, with arks of existing archives.
 CASES = "cases"
-FIELD_NAANS = (
+ARCHIVE_NAANS = (
     *("99152", "99166", "13030", "12148", "20775", "21198", "26677", "27927", "28722"),
     *("48223", "53355", "65665", "67531", "78319", "81055", "85335", "86073", "88435"),
 )
@@ -63,14 +63,14 @@ def ensure(
 
 
 def _make_missing(api: ApiClient, names: Iterable[str]) -> None:
-    there = {each["name"] for each in api.get("/collections", limit=100)["items"]}
+    existing = {each["name"] for each in api.get("/collections", limit=100)["items"]}
     for name in names:
-        if name in there:
+        if name in existing:
             continue
         body = {
             "name": name,
             "groups": list(GROUPS),
-            "naans": [*NAANS, *(FIELD_NAANS if name == CASES else ())],
+            "naans": [*NAANS, *(ARCHIVE_NAANS if name == CASES else ())],
             "accepts_drops": True,
             "reason": "for the demo",
         }

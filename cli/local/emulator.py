@@ -99,15 +99,14 @@ def _started(
     """Start the process and wait until it has written its port to the lock file."""
     if running(home) is not None:
         raise EmulatorError("the emulator is already running: run `jobyard local down` first")
-    taken_by = port_owner(port)
-    if taken_by is not None:
+    owner = port_owner(port)
+    if owner is not None:
         raise EmulatorError(
-            f"port {port} is used by {taken_by}: "
-            "choose another with --port, or JOBYARD_PORT for make"
+            f"port {port} is used by {owner}: choose another with --port, or JOBYARD_PORT for make"
         )
     _clear(home)
-    if persist and (mended := _repaired(home)):
-        say(mended)
+    if persist and (repaired := _repaired(home)):
+        say(repaired)
     lock = _lock_file(home)
     lock.touch()
     environment = _environment(home, port, iam=iam, persist=persist)
@@ -136,7 +135,7 @@ def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) ->
         EmulatorError: it ended, or shows no activity.
     """
     began = time.monotonic()
-    said = False
+    notified = False
     wait = _ActivityTimeout(emulator, START_TIMEOUT_S)
     while not is_ready(emulator):
         if not _is_alive(emulator.pid):
@@ -144,8 +143,8 @@ def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) ->
         if wait.is_over():
             _terminate(emulator)
             raise EmulatorError(f"the emulator does not answer:\n{_log_tail(emulator.log)}")
-        if not said and time.monotonic() - began > NOTICE_AFTER_S:
-            said = True
+        if not notified and time.monotonic() - began > NOTICE_AFTER_S:
+            notified = True
             say("the emulator is loading its saved state")
         time.sleep(0.05)
 
@@ -270,9 +269,9 @@ def _lock_file(home: Path) -> Path:
 
 
 def _is_locked(lock: Path) -> bool:
-    with lock.open() as held:
+    with lock.open() as file:
         try:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
@@ -312,16 +311,16 @@ class _ActivityTimeout:
     def __init__(self, emulator: Emulator, timeout_s: float) -> None:
         self._lock = _lock_file(emulator.home)
         self._timeout_s = timeout_s
-        self._seen = self._sign()
+        self._seen = self._last_activity()
         self._since = time.monotonic()
 
     def is_over(self) -> bool:
-        sign = self._sign()
-        if sign != self._seen:
-            self._seen, self._since = sign, time.monotonic()
+        activity = self._last_activity()
+        if activity != self._seen:
+            self._seen, self._since = activity, time.monotonic()
         return time.monotonic() - self._since > self._timeout_s
 
-    def _sign(self) -> int:
+    def _last_activity(self) -> int:
         return self._lock.stat().st_mtime_ns if self._lock.exists() else 0
 
 

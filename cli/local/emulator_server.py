@@ -62,16 +62,16 @@ class NotSaved(Exception):
 def load_snapshot() -> None:
     """Load the last snapshot, all of it or nothing, then start saving."""
     # Until then SIGTERM ends the process without saving.
-    as_it_was = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    previous_handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     at = "objects"
     loaded = False
     try:
-        with signs_of_life():
+        with heartbeat():
             if _objects_failed():
                 raise NotSaved("the objects of S3 cannot be read")
             for at, module in ministack._state_map.items():
-                if kept := _saved_state(at):
-                    ministack._get_module(module).load_persisted_state(kept)
+                if state := _saved_state(at):
+                    ministack._get_module(module).load_persisted_state(state)
             at = MAILS
             if mails := _saved_state(MAILS):
                 ministack._get_module("ses")._sent_emails.update(mails)
@@ -82,7 +82,7 @@ def load_snapshot() -> None:
             logging.exception("loading %s", at)
             log(f"cannot load its saved state: {at}: {sys.exc_info()[1]}")
             os._exit(1)
-    signal.signal(signal.SIGTERM, as_it_was)
+    signal.signal(signal.SIGTERM, previous_handler)
     threading.Thread(target=save_forever, name="saver", daemon=True).start()
 
 
@@ -90,10 +90,10 @@ def _saved_state(key: str) -> Any:
     """The saved state of `key`. MiniStack's own reader returns None for an unreadable file."""
     if not Path(persistence.STATE_DIR, f"{key}.json").exists():
         return None
-    kept = load_state(key)
-    if kept is None:
+    state = load_state(key)
+    if state is None:
         raise NotSaved(f"{key}.json cannot be read, or is from a later MiniStack")
-    return kept
+    return state
 
 
 def _objects_failed() -> bool:
@@ -136,9 +136,9 @@ def save() -> None:
 
 def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
     """Save the state of a service. If it cannot be read, its previous state is kept."""
-    for tried in range(1, READ_TRIES + 1):
+    for attempt in range(1, READ_TRIES + 1):
         try:
-            with exclusive_thread(tried == READ_TRIES):
+            with exclusive_thread(attempt == READ_TRIES):
                 state = get_state()
                 if state is None:  # it could not be imported, so it has no state to save
                     return
@@ -148,7 +148,7 @@ def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
                 }
                 content = json.dumps(wrapped, default=persistence._json_default).encode()
         except RuntimeError as error:  # it grew while it was read
-            if tried == READ_TRIES:
+            if attempt == READ_TRIES:
                 log(f"{key} keeps its previous state: {error}")
         except (TypeError, ValueError, LookupError, AttributeError, NameError) as error:
             log(f"{key} keeps its previous state: {error!r}")
@@ -175,7 +175,7 @@ def exclusive_thread(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def signs_of_life() -> Iterator[None]:
+def heartbeat() -> Iterator[None]:
     """Touch the lock file regularly, to show activity."""
     done = threading.Event()
 
@@ -202,9 +202,9 @@ def save_forever() -> None:
         pause_s = max(SAVE_EVERY_S, (time.thread_time() - began) / SAVE_SHARE)
 
 
-def log(words: str) -> None:
+def log(message: str) -> None:
     with suppress(OSError):  # the disk may be full
-        print(words, file=sys.stderr, flush=True)  # noqa: T201
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def main() -> None:
@@ -223,7 +223,7 @@ def main() -> None:
 
         def save_and_end(_: object) -> None:
             """Save and exit at once, without waiting for running executions."""
-            with signs_of_life():
+            with heartbeat():
                 try:
                     save()
                 except NotSaved as error:

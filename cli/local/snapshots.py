@@ -91,37 +91,37 @@ def repair(home: Path) -> str:
             damages[name] = damage
     else:
         if damages.keys() - {UNFINISHED}:
-            words = "; ".join(f"{home / name}: {damage}" for name, damage in damages.items())
-            raise DamagedSnapshots(words)
+            message = "; ".join(f"{home / name}: {damage}" for name, damage in damages.items())
+            raise DamagedSnapshots(message)
         abandon(home)
         return ""
     if name == UNFINISHED:
         _rotate(home)
-    words = ""
+    message = ""
     if name == PREVIOUS:
         at = _saved_at(home / PREVIOUS)
-        words = f"the state is that of the previous snapshot, of {at}"
+        message = f"the state is that of the previous snapshot, of {at}"
         if LAST in damages:
             shutil.rmtree(home / DAMAGED, ignore_errors=True)
             (home / LAST).rename(home / DAMAGED)
-            words = f"the last snapshot is damaged ({damages[LAST]}), see {DAMAGED}; {words}"
+            message = f"the last snapshot is damaged ({damages[LAST]}), see {DAMAGED}; {message}"
         (home / PREVIOUS).rename(home / LAST)
     abandon(home)
     shutil.rmtree(home / _OBSOLETE, ignore_errors=True)
     _keep_older_keys(home)
-    return words
+    return message
 
 
 def _rotate(home: Path) -> None:
-    last, before, gone = home / LAST, home / PREVIOUS, home / _OBSOLETE
-    shutil.rmtree(gone, ignore_errors=True)
+    last, previous, obsolete = home / LAST, home / PREVIOUS, home / _OBSOLETE
+    shutil.rmtree(obsolete, ignore_errors=True)
     if last.exists():
-        if before.exists():
-            before.rename(gone)  # at once, not file by file
-        last.rename(before)
+        if previous.exists():
+            previous.rename(obsolete)  # at once, not file by file
+        last.rename(previous)
     (home / UNFINISHED).rename(last)
     _sync(home)
-    shutil.rmtree(gone, ignore_errors=True)
+    shutil.rmtree(obsolete, ignore_errors=True)
 
 
 def _damage(folder: Path) -> str:

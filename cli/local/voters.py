@@ -23,23 +23,23 @@ def voters(today: date) -> Iterator[dict[str, Any]]:
 
     Due ones expired before today; the others expire in two days or later.
     """
-    chance = random.Random(_SEED)
-    confidential = dict.fromkeys(chance.sample(range(VOTERS), CONFIDENTIAL))
+    rng = random.Random(_SEED)
+    confidential = dict.fromkeys(rng.sample(range(VOTERS), CONFIDENTIAL))
     due = set(list(confidential)[:DUE])
     for number in range(VOTERS):
-        county = chance.randint(1, _COUNTIES)
-        registered = today - timedelta(days=chance.randint(500, 9000))
+        county = rng.randint(1, _COUNTIES)
+        registered = today - timedelta(days=rng.randint(500, 9000))
         voter = {
             "voter_id": {"S": f"V{number + 1:07}"},
             "county": {"S": f"C{county:02}"},
-            "precinct": {"S": f"C{county:02}-{chance.randint(1, 240):03}"},
+            "precinct": {"S": f"C{county:02}-{rng.randint(1, 240):03}"},
             "registered_on": {"S": registered.isoformat()},
         }
         if number in confidential:
-            days = -chance.randint(1, _DAYS) if number in due else chance.randint(2, _DAYS)
+            days = -rng.randint(1, _DAYS) if number in due else rng.randint(2, _DAYS)
             voter |= {
                 "confidential_status": {"S": "confidential"},
-                "confidential_case": {"S": f"case-{chance.randint(0, 16**6):06x}"},
+                "confidential_case": {"S": f"case-{rng.randint(0, 16**6):06x}"},
                 "expires_on": {"S": (today + timedelta(days=days)).isoformat()},
             }
         yield voter

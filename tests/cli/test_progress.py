@@ -144,14 +144,14 @@ def test_a_bar_of_no_jobs_is_an_empty_line_and_ascii_where_nothing_else_can_be_s
 
 def test_the_pace_shows_jobs_per_second_and_the_time_left(client: ApiClient) -> None:
     watched = WatchedBatch(client, BATCH, batch(succeeded=40, scheduled=60))
-    watched.seen.extend([(100.0, 0), (110.0, 40)])
+    watched.samples.extend([(100.0, 0), (110.0, 40)])
 
     assert watched.pace == "4.0 jobs/s, about 15 s left"
 
 
 def test_without_progress_no_time_left_is_shown(client: ApiClient) -> None:
     watched = WatchedBatch(client, BATCH, batch(scheduled=60))
-    watched.seen.extend([(100.0, 0), (110.0, 0)])
+    watched.samples.extend([(100.0, 0), (110.0, 0)])
 
     assert watched.pace == ""
 
