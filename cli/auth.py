@@ -58,8 +58,8 @@ def login(
 def logout(ctx: typer.Context, stack: StackName = "") -> None:
     """Sign out and delete the stored tokens. On the local stack you are `admin` again."""
     deployment = ctx.obj.deployment(stack)
-    words = "signed out" if session.sign_out(deployment) else "you were not signed in"
-    terminal.console().print(words)
+    was_signed_in = session.sign_out(deployment)
+    terminal.console().print("signed out" if was_signed_in else "you were not signed in")
 
 
 @app.command()
@@ -102,8 +102,8 @@ def _challenge(name: str) -> str:
     return _secret("New password" if name == "NEW_PASSWORD_REQUIRED" else "Authenticator code")
 
 
-def _secret(words: str) -> str:
+def _secret(question: str) -> str:
     """Prompt on a terminal; otherwise read the next line of standard input."""
     if sys.stdin.isatty():
-        return str(typer.prompt(words, hide_input=True, err=True))
+        return str(typer.prompt(question, hide_input=True, err=True))
     return sys.stdin.readline().rstrip("\n")

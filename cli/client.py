@@ -1,7 +1,7 @@
 """HTTP client of the API: JSON documents in and out, problems as ApiError, safe retries.
 
 Every change carries an Idempotency-Key. A retry after a broken connection or a server error sends
-the same key, so that nothing is done twice.
+the same key, so the change is made once.
 """
 
 import re
@@ -42,7 +42,7 @@ class UploadUncertain(JobyardError):
     """The upload was sent, but its success is unknown."""
 
 
-# Locations of fields in the API's messages, which mean nothing to someone who typed options.
+# Paths of fields in the API's messages. The user typed options, so they are removed.
 _BODY_FIELD = re.compile(r"(^|; )body\.(?:rule\.)?(?=[\w.\[\]]+: )")
 
 # Errors after which the server may have received the whole request.
@@ -70,8 +70,8 @@ class VersionedDocument:
 class ApiClient:
     """A client of one stack's API for one user.
 
-    `who` describes the user and is added to the message of a 403. Tests replace `transport`, the
-    network, and `pause`, which waits between retries.
+    `who` describes the user, for the message of a 403. `transport` is the network and `pause` waits
+    between retries; tests replace both.
     """
 
     def __init__(
@@ -258,7 +258,7 @@ def _delays() -> Iterator[float]:
 
 
 def _is_retryable(answer: httpx.Response) -> bool:
-    """Whether a retry may help: throttled, a server error, or the first try still runs."""
+    """Whether a retry may help: throttled, a server error, or the first request still runs."""
     throttled = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     in_progress = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
     return throttled or in_progress or answer.is_server_error
@@ -277,7 +277,9 @@ def _document(answer: httpx.Response) -> Document:
         document = None
     if not isinstance(document, dict):
         where = answer.request.url.copy_with(query=None)
-        raise ApiError(f"{where} did not answer like Jobyard's API", answer.status_code, {})
+        raise ApiError(
+            f"{where} returned no JSON document: is this Jobyard's API?", answer.status_code, {}
+        )
     return document
 
 
@@ -295,7 +297,9 @@ def _error_of(answer: httpx.Response, who: str) -> ApiError:
     if answer.status_code == httpx.codes.FORBIDDEN and who:
         message = f"{message}; {who}"
     if answer.is_server_error and "request_id" in problem:
-        message = f"{message} (request {problem['request_id']})"  # an operator finds the log by it
+        message = (
+            f"{message} (request {problem['request_id']})"  # an operator searches the logs for it
+        )
     return ApiError(message, answer.status_code, problem)
 
 

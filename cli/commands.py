@@ -96,10 +96,10 @@ def _watch_retry(
     ctx: typer.Context, api: ApiClient, batch_id: str, operation_id: str, *, as_json: bool
 ) -> bool:
     """Watch a retry until it ends, then show the jobs it refused. True if there were any."""
-    over = progress.is_over_with_operation(api, batch_id, operation_id)
+    is_over = progress.is_over_with_operation(api, batch_id, operation_id)
     try:
         watch_to_end(
-            ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json
+            ctx, api, batch_id, is_over=is_over, is_good=progress.is_repaired, as_json=as_json
         )
     except typer.Exit as ended:
         if ended.exit_code == 1 and not as_json:
@@ -108,7 +108,7 @@ def _watch_retry(
     return not as_json and _show_refused(api, batch_id, operation_id)
 
 
-_SHOWN_REFUSALS = 20  # jobs of a retry
+_SHOWN_REFUSALS = 20  # of one retry
 
 
 def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
@@ -150,7 +150,7 @@ def hold(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Stop work from starting: a job, `collection:NAME`, `type:NAME` or `everything`.
+    """Hold work before it starts: a job, `collection:NAME`, `type:NAME` or `everything`.
 
     Running jobs continue. A scope that is already on hold is refused unless you --replace its hold.
     """

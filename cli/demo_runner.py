@@ -34,8 +34,8 @@ def local_stack(
 ) -> Iterator[Emulator]:
     """The local stack, started if necessary, and stopped at the end unless it `keeps_running`."""
 
-    def say(words: str) -> None:
-        console.print(Text(words, style="dim"), soft_wrap=True)
+    def say(message: str) -> None:
+        console.print(Text(message, style="dim"), soft_wrap=True)
 
     try:
         with emulator.exclusive(HOME, say):
@@ -58,9 +58,10 @@ def local_stack(
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of a demo, and what it suggests at its end: commands, and a page to read.
+    """Options of a demo, and the next steps it prints: commands, and a page to read.
 
-    Each is a pair with a description. Without a port the stack keeps its own.
+    Each next step is a pair with its description. Without `port` or `files_port` the stack keeps
+    its own.
     """
 
     keep: bool
@@ -75,7 +76,9 @@ def run_demo(
     setup: AbstractContextManager[_Resource],
     play: Callable[[_Resource, Emulator, Console], None],
 ) -> None:
-    """Play a demo on the local stack, then print what to try next and how long it took.
+    """Play a demo on the local stack, then print the next steps and how long it took.
+
+    `play` gets what `setup` yields, the running stack and the console.
 
     Raises:
         typer.Exit: with 1 after printing the error of a command or of the stack.
@@ -92,7 +95,7 @@ def run_demo(
             up = (
                 [] if keeps_running else [("make local", "start the stack again, with all of this")]
             )
-            console.print("\n[bold cyan]Where to look next[/]\n")
+            console.print("\n[bold cyan]Next steps[/]\n")
             console.print(terminal.next_commands([*up, *demo.commands]))
             page, about = demo.page
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
@@ -104,7 +107,7 @@ def run_demo(
 
 
 class DemoRunner:
-    """Shows commands as one would type them, and runs them as demo users.
+    """Shows commands as a user would type them, and runs them as demo users.
 
     `sessions` is a temporary folder for the sessions of these users.
     """
@@ -122,34 +125,34 @@ class DemoRunner:
         """Show a command."""
         self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")), soft_wrap=True)
 
-    def run(self, user: str, *words: str) -> None:
+    def run(self, user: str, *arguments: str) -> None:
         """Show and run a command as `user`.
 
         Raises:
             DemoFailed: the command failed.
         """
-        if self._fails(user, words):
-            raise DemoFailed(f"`{words[0]}` failed")
+        if self._fails(user, arguments):
+            raise DemoFailed(f"`{arguments[0]}` failed")
 
-    def expect_refusal(self, user: str, *words: str) -> None:
-        """Show and run a command that `user` is not authorized to send.
+    def expect_refusal(self, user: str, *arguments: str) -> None:
+        """Show and run a command that `user` is not authorized to run.
 
         Raises:
             DemoFailed: the command succeeded.
         """
-        if not self._fails(user, words):
-            raise DemoFailed(f"`{words[0]}` was not refused")
+        if not self._fails(user, arguments):
+            raise DemoFailed(f"`{arguments[0]}` was not refused")
 
-    def _fails(self, user: str, words: tuple[str, ...]) -> bool:
-        shown = [f'"{word}"' if " " in word else word for word in words]
+    def _fails(self, user: str, arguments: tuple[str, ...]) -> bool:
+        shown = [f'"{each}"' if " " in each else each for each in arguments]
         self.show_command(f"jobyard {' '.join(shown)}")
         try:
-            return bool(app(words, standalone_mode=False, obj=self.as_user(user)))
+            return bool(app(arguments, standalone_mode=False, obj=self.as_user(user)))
         except click.exceptions.Exit as end:
             return bool(end.exit_code)
 
     def as_user(self, user: str) -> CliContext:
-        """A CLI context with `user` signed in. It does not touch the stored session."""
+        """A CLI context with `user` signed in. The stored session stays unchanged."""
 
         def deployed(_: str) -> Deployment:
             session_file = self._sessions / f"{user}.json"

@@ -21,10 +21,10 @@ from jobyard.domain.schedules.wall_clock import WEEKDAYS
 TITLE = "Expired Confidential Voter Status Sweep"
 PARAMETERS = "examples/voters/sweep.json"
 SUNDAYS = ("--kind", "weekly", "--weekdays", "sun", "--at", "02:00")
-ID_FILE = HOME / "demo-schedule"  # has the id of the latest demo's schedule
+ID_FILE = HOME / "demo-schedule"  # the id of the latest demo's schedule
 IN_MARCH = ("--anchor", "2027-03-01", "--from", "2027-03-01T00:00:00Z")
 _POLL_S = 0.3
-_LEAD_S = 4.0  # enough for two commands
+_LEAD_S = 4.0  # time for two commands before the run is due
 _TIMEOUT_S = 120.0
 
 
@@ -85,7 +85,7 @@ def _play(runner: DemoRunner) -> None:
     runner.section("Only admins may run it")
     runner.expect_refusal("operator", "schedule", "run", schedule_id, "--reason", "now, please")
 
-    runner.section("Run it now, besides its regular runs")
+    runner.section("Run it now, in addition to its regular runs")
     runner.run("admin", "schedule", "run", schedule_id, "--reason", "to show it")
     _wait_for_end(runner, api, schedule_id)
 
@@ -97,7 +97,7 @@ def _play(runner: DemoRunner) -> None:
     _show_counts(runner, dynamodb)
 
     runner.section(
-        "A run that is skipped while the schedule is suspended has a record too, with its reason"
+        "A run that is skipped because the schedule is suspended is recorded too, with the reason"
     )
     _skip_one(runner, schedule_id)
 
@@ -115,21 +115,23 @@ def schedule_document() -> Document:
 def delete_earlier(api: ApiClient, id_file: Path, console: Console) -> None:
     """Delete the schedule whose id an earlier demo wrote to `id_file`, unless it has a running job.
 
-    Other schedules with the same title stay: they may be somebody's own.
+    Other schedules with the same title stay: a user may have created them.
     """
     earlier = id_file.read_text() if id_file.exists() else ""
     for schedule in api.list_items("/schedules")["items"] if earlier else ():
         if schedule["schedule_id"] != earlier:
             continue
         if schedule["running_job_ids"]:
-            console.print(f"[dim]schedule {earlier} of an earlier demo is running, and stays[/]")
+            console.print(
+                f"[dim]schedule {earlier} of an earlier demo has a running job, so it is kept[/]"
+            )
             continue
         api.delete(f"/schedules/{earlier}", reason="the demo starts again")
         console.print(f"[dim]schedule {earlier} of an earlier demo is deleted[/]")
 
 
 def _skip_one(runner: DemoRunner, schedule_id: str) -> None:
-    """Suspend the schedule over a run that is due at once, then restore its rule."""
+    """Suspend the schedule while a run is due, then restore its rule."""
     due_at = datetime.now(voters.ZONE) + timedelta(seconds=_LEAD_S)
     at = ("--weekdays", WEEKDAYS[due_at.weekday()], "--at", f"{due_at:%H:%M:%S}")
     schedule = ("schedule", "edit", schedule_id)
@@ -147,15 +149,15 @@ def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
     Raises:
         DemoFailed: the job failed or took too long.
     """
-    seen, until = False, time.monotonic() + _TIMEOUT_S
-    while time.monotonic() < until:
+    was_shown, deadline = False, time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < deadline:
         label = api.get(f"/schedules/{schedule_id}")["label"]
         if label == "Completed":
             return
         if label != "In Progress":
             raise DemoFailed(f"the sweep ended as {label}")
-        if not seen:
-            seen = True
+        if not was_shown:
+            was_shown = True
             runner.run("admin", "schedule", "list")
         time.sleep(_POLL_S)
     raise DemoFailed("the sweep did not end in time")

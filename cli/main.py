@@ -58,7 +58,7 @@ class CommandGroup(TyperGroup):
         except UnicodeEncodeError as error:
             message = f"{terminal.printable_path(error.object[:80])}: this is not UTF-8"
         except (httpx.HTTPError, httpx.InvalidURL, ClientError, BotoCoreError) as error:
-            message = f"the stack gave an unexpected answer: {error}"
+            message = f"unexpected response from the stack: {error}"
         terminal.print_error(message)
         raise typer.Exit(1)
 

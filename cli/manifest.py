@@ -291,7 +291,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _check_names(request: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
-    """Refuse invalid names before spending hours on digests."""
+    """Refuse invalid names before hashing, which may take hours."""
     entries = (Entry(0, request.profile.kind, request.url(name), name) for name, _ in files)
     reading = Reading(writer.manifest(entries, request.profile), filename="manifest.checkm")
     faults = [
@@ -339,14 +339,14 @@ def _atomic_output(output: Path | None) -> Iterator[IO[bytes]]:
 def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar of `total` bytes on standard error. Yields the function that advances it."""
     columns = (
-        TextColumn("digesting"),
+        TextColumn("hashing"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     console = SafeConsole(stderr=True)
-    seen = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
+    is_shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as progress:
         bar = progress.add_task("", total=total)
         yield lambda count: progress.update(bar, advance=count)

@@ -38,11 +38,13 @@ StackName = Annotated[
 
 def reason(text: str) -> str:
     """A reason of at most REASON_BYTES. Bytes that are not UTF-8 become replacement characters."""
-    words = text.encode(errors="surrogateescape").decode(errors="replace")
-    size = len(words.encode())
+    cleaned = text.encode(errors="surrogateescape").decode(errors="replace")
+    size = len(cleaned.encode())
     if size > REASON_BYTES:
-        raise typer.BadParameter(f"the text has {size} bytes of UTF-8; the limit is {REASON_BYTES}")
-    return words
+        raise typer.BadParameter(
+            f"the reason has {size} bytes of UTF-8; the limit is {REASON_BYTES}"
+        )
+    return cleaned
 
 
 Reason = Annotated[
@@ -58,25 +60,25 @@ _DURATION = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def whole_number(minimum: int = 0, most: int | None = None) -> Callable[[str | int], int]:
-    """A parser of whole numbers from `minimum` to `most`."""
+def whole_number(minimum: int = 0, maximum: int | None = None) -> Callable[[str | int], int]:
+    """A parser of whole numbers from `minimum` to `maximum`."""
 
     def parser(text: str | int) -> int:
-        allowed = f"from {minimum} to {most}" if most else f"of at least {minimum}"
-        if not str(text).isdecimal() or not minimum <= int(text) <= (most or int(text)):
+        allowed = f"from {minimum} to {maximum}" if maximum else f"of at least {minimum}"
+        if not str(text).isdecimal() or not minimum <= int(text) <= (maximum or int(text)):
             raise typer.BadParameter(f"{str(text)!r} is not a whole number {allowed}")
         return int(text)
 
     return parser
 
 
-def one_of(words: type[Value]) -> Callable[[str], Value]:
+def one_of(values: type[Value]) -> Callable[[str], Value]:
     """A parser of the values of an enumeration."""
 
     def parser(text: str) -> Value:
-        if text not in set(words):
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(words)}")
-        return words(text)
+        if text not in set(values):
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(values)}")
+        return values(text)
 
     return parser
 
@@ -90,7 +92,7 @@ def recipient(text: str) -> str:
 
 
 def is_job_id(text: str) -> bool:
-    """Whether `text` has the form of a job id, of a batch's job or a schedule's."""
+    """Whether `text` has the form of a job id, for a job of a batch or of a schedule."""
     address = JobAddress.parse(text)
     return address is not None and is_origin_id(address.origin_id)
 
@@ -103,7 +105,7 @@ def batch_id(text: str) -> str:
         raise typer.BadParameter(f"this is a job: use `jobyard job {text}`")
     if not is_batch_id(text):
         raise typer.BadParameter(
-            f"{text!r} is not a batch id: those are b and 20 characters of a-z and 2-7"
+            f"{text!r} is not a batch id: a batch id is b and 20 characters of a-z and 2-7"
         )
     return text
 
@@ -112,7 +114,7 @@ def job_id(text: str) -> str:
     """A job id."""
     if not is_job_id(text):
         raise typer.BadParameter(
-            f"{text!r} is not a job id: those are BATCH.CHUNK.POSITION or SCHEDULE.0.MILLISECONDS"
+            f"{text!r} is not a job id: a job id is BATCH.CHUNK.POSITION or SCHEDULE.0.MILLISECONDS"
         )
     return text
 
@@ -121,7 +123,7 @@ def schedule_id(text: str) -> str:
     """A schedule id."""
     if not is_schedule_id(text):
         raise typer.BadParameter(
-            f"{text!r} is not a schedule id: those are s and 20 characters of a-z and 2-7"
+            f"{text!r} is not a schedule id: a schedule id is s and 20 characters of a-z and 2-7"
         )
     return text
 
@@ -209,16 +211,16 @@ def future_time(text: str) -> str:
 
 
 def _parsed_time(text: str) -> datetime:
-    words, _, last = text.strip().rpartition(" ")
-    zone = zone_called(last) if words and last[:1].isalpha() else None
-    words = two_digit_hour(words if zone else text.strip())
-    if not _TIME_OF_DAY.fullmatch(words):
-        at = datetime.fromisoformat(words)
+    before, _, last = text.strip().rpartition(" ")
+    zone = zone_called(last) if before and last[:1].isalpha() else None
+    wall_time = two_digit_hour(before if zone else text.strip())
+    if not _TIME_OF_DAY.fullmatch(wall_time):
+        at = datetime.fromisoformat(wall_time)
         if zone and at.tzinfo:
             raise ValueError(text)
         return at.replace(tzinfo=zone) if zone else at
     now = datetime.now(UTC).astimezone(zone)
-    at = datetime.combine(now.date(), time.fromisoformat(words), zone)
+    at = datetime.combine(now.date(), time.fromisoformat(wall_time), zone)
     return at if at.timestamp() > now.timestamp() else at + timedelta(days=1)
 
 

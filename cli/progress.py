@@ -112,7 +112,7 @@ class WatchedBatch:
 
     @property
     def waiting(self) -> str:
-        """What the batch waits for, and until when."""
+        """What the batch waits for, and until when; "" if it does not wait."""
         return waiting_for(self.batch.get("waiting_reason") or "", self.batch.get("waiting_until"))
 
 
@@ -183,7 +183,7 @@ def line(watched: WatchedBatch) -> str:
     if watched.total:
         ended = f"{watched.ended} of {plural(watched.total, 'job')}"
         parts.append(f"{ended}: {counts_text(watched.counts)}")
-    parts += [words for words in (watched.pace, watched.waiting) if words]
+    parts += [part for part in (watched.pace, watched.waiting) if part]
     return "; ".join(parts)
 
 
@@ -253,8 +253,8 @@ def _legend(watched: WatchedBatch) -> Text:
     for name in SEGMENTS:
         number = watched.counts.get(name, 0)
         if number:
-            word = "waiting" if name == "scheduled" else name.replace("_", " ")
-            legend.append(f"{number} {word}", style=STYLES.get(name, "dim"))
+            label = "waiting" if name == "scheduled" else name.replace("_", " ")
+            legend.append(f"{number} {label}", style=STYLES.get(name, "dim"))
             legend.append("   ")
     if watched.pace:
         legend.append(watched.pace)
@@ -293,7 +293,7 @@ def report_text(report: Document) -> str:
     delivery = report["delivery"]
     to = ", ".join(report["to"]) or "nobody"
     error = f" ({delivery['error']})" if delivery.get("error") else ""
-    unreached = f"; undeliverable: {words}" if (words := undeliverable(delivery)) else ""
+    unreached = f"; undeliverable: {addresses}" if (addresses := undeliverable(delivery)) else ""
     return f"report {report['seq']} to {to}: {delivery['state']}{error}{unreached}"
 
 

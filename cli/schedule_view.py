@@ -36,7 +36,7 @@ def _next(found: Document) -> str:
 
 
 def wait_text(found: Document) -> str:
-    """Why a schedule does not follow its rule now, and until when, in its zone."""
+    """Why a schedule does not run by its rule now, and until when, in its zone."""
     return waiting_for(
         found["waiting_reason"], found["waiting_until"], partial(zoned_time, zone=found["zone"])
     )
@@ -72,7 +72,7 @@ def show_all(found: Document, *, as_json: bool) -> None:
         )
         for each in found["items"]
     ]
-    columns = ("!schedule", "~Job Type", "!Status", f"!{_NEXT}", "~last ended", "~why")
+    columns = ("!schedule", "~Job Type", "!Status", f"!{_NEXT}", "~last ended", "~waiting")
     show_list(found, columns, rows, "schedule", as_json=as_json)
 
 
@@ -87,7 +87,7 @@ def show_one(found: Document, newest: list[Document]) -> None:
                 ("Recurrence pattern", found["description"]),
                 ("schedule", found["schedule_id"]),
                 ("state", state(found["state"])),
-                ("why", wait_text(found)),
+                ("waiting", wait_text(found)),
                 ("running", ", ".join(found["running_job_ids"])),
                 *_policy(found).items(),
                 (
@@ -99,25 +99,25 @@ def show_one(found: Document, newest: list[Document]) -> None:
         )
     )
     if found["latest_occurrence"]:
-        _show_completed(found["latest_occurrence"], found["zone"])
+        _show_latest(found["latest_occurrence"], found["zone"])
     section("Next runs", ("!time in zone", "!UTC", "~note"), _runs(found))
     section("Last runs", *_occurrences(newest, found["zone"]))
     section("History", *history(found, partial(zoned_time, zone=found["zone"])))
 
 
-def _show_completed(completed: Document, zone: str) -> None:
+def _show_latest(occurrence: Document, zone: str) -> None:
     console = terminal.console()
     console.print("\n[bold underline]Completed Job Details[/]")
     console.print(
         terminal.key_values(
             (
-                ("Status", state(completed["label"])),
-                ("Time of completion", zoned_time(completed["ended_at"], zone)),
-                ("Duration", _duration(completed["duration_s"])),
-                ("Failure codes", ", ".join(completed["failure_codes"])),
-                ("Records processed", records(completed["records"] or {})),
-                ("message", completed["message"]),
-                ("job", completed["job_id"]),
+                ("Status", state(occurrence["label"])),
+                ("Time of completion", zoned_time(occurrence["ended_at"], zone)),
+                ("Duration", _duration(occurrence["duration_s"])),
+                ("Failure codes", ", ".join(occurrence["failure_codes"])),
+                ("Records processed", records(occurrence["records"] or {})),
+                ("message", occurrence["message"]),
+                ("job", occurrence["job_id"]),
             )
         )
     )
@@ -159,7 +159,7 @@ def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...],
 
 
 def _details(each: Document) -> str:
-    """Why there is no job, or why it failed or was stopped, and who started it by hand."""
+    """Why there is no job, or why it failed or was stopped, and who started it manually."""
     if each["skip_reason"]:
         return ": ".join(part for part in (each["description"], each["reason"]) if part)
     codes = each["failure_codes"]
@@ -177,8 +177,7 @@ def show_history(found: Document, zone: str, *, as_json: bool) -> None:
 
 
 def show_edited(before: Document, edited: Document) -> None:
-    """Show what an edit changed: settings that differ from `before`, and the next runs, old and
-    new."""
+    """Show an edit: the settings that differ from `before`, and the next runs before and after."""
     found = edited["schedule"]
     console = terminal.console()
     console.print(found["schedule_id"], "is", state(found["state"]))

@@ -1,4 +1,4 @@
-"""`jobyard schedule`: manage recurring jobs. `preview` needs no stack: the domain computes it."""
+"""`jobyard schedule`: manage recurring jobs. `preview` needs no stack."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -309,7 +309,7 @@ def delete(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Delete a schedule. Nothing runs any more; the history of its jobs stays readable."""
+    """Delete a schedule. It starts no more jobs; the history of its jobs stays readable."""
     terminal.confirm(f"Delete {schedule_id}? This cannot be undone.", yes=yes)
     _show_state(
         ctx.obj.api(stack).delete(f"/schedules/{schedule_id}", reason=reason), as_json=as_json
@@ -398,19 +398,19 @@ def show_preview(
     since = start or datetime.now(UTC)
     fields = rules.rule_fields(ctx.params)
     recurrence = recurrence_of(rules.rule_document(rule, fields), since)
-    refusing = _calendar(calendar) if calendar else None
-    found = preview(recurrence, since, count, refusing)
+    applied = _calendar(calendar) if calendar else None
+    found = preview(recurrence, since, count, applied)
     if as_json:
         terminal.print_json([each.document() for each in found])
     else:
-        _show(recurrence, refusing, found, since)
+        _show(recurrence, applied, found, since)
 
 
 def _calendar(text: str) -> Calendar:
     if text.startswith(("{", "@")):
         return calendars.calendar_from(rules.read_json("--calendar", text))
     raise typer.BadParameter(
-        "preview does not ask a stack: give the calendar's JSON, or @FILE. "
+        "preview uses no stack: give the calendar as JSON or @FILE; "
         "`jobyard calendar show NAME --json` prints it",
         param_hint="--calendar",
     )
@@ -425,10 +425,10 @@ def _show(
         console.print(f"except where calendar {calendar.name} excludes it", markup=False)
     console.print()
     if not found:
-        refused = calendar if rule.first_from(since) else None
+        cause = calendar if rule.first_from(since) else None
         console.print(
-            f"Calendar {refused.name} excludes all occurrences."
-            if refused
+            f"Calendar {cause.name} excludes all occurrences."
+            if cause
             else "The rule has no more occurrences."
         )
         return

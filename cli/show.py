@@ -134,7 +134,7 @@ def jobs(
         )
         for each in found["items"]
     ]
-    show_list(found, ("!job", "!state", "file", "step", "why"), rows, "job", as_json=as_json)
+    show_list(found, ("!job", "!state", "file", "step", "details"), rows, "job", as_json=as_json)
 
 
 @app.command()
@@ -201,15 +201,15 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
 @app.command()
 def cost(
     ctx: typer.Context,
-    of: Annotated[
+    origin_id: Annotated[
         str, typer.Argument(parser=options.batch_or_schedule_id, metavar="BATCH|SCHEDULE")
     ],
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Show what a batch or a schedule has used of AWS, and its price."""
-    kind = "schedules" if origin_of(of) is Origin.SCHEDULE else "batches"
-    found = ctx.obj.api(stack).get(f"/{kind}/{of}/cost")
+    kind = "schedules" if origin_of(origin_id) is Origin.SCHEDULE else "batches"
+    found = ctx.obj.api(stack).get(f"/{kind}/{origin_id}/cost")
     if as_json:
         terminal.print_json(found)
         return
@@ -315,13 +315,14 @@ def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> N
         for each in found["items"]
     ]
     show_list(
-        found, ("!scope", "held by", "!since", "!until", "why"), rows, "hold", as_json=as_json
+        found, ("!scope", "held by", "!since", "!until", "reason"), rows, "hold", as_json=as_json
     )
 
 
 def show_list(
     found: Document, columns: tuple[str, ...], rows: Rows, noun: str, *, as_json: bool
 ) -> None:
+    """Print a list of the API as a table, or as JSON. `noun` names one of its items."""
     if as_json:
         terminal.print_json(found)
         return
@@ -336,18 +337,19 @@ def show_list(
 
 
 def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
+    """Print a table with a title; nothing if it has no rows."""
     if rows:
         terminal.console().print(f"\n[bold underline]{title}[/]")
         terminal.show_table(columns, rows)
 
 
 def history(
-    found: Document, shown: Callable[[str], str] = local_time
+    found: Document, format_time: Callable[[str], str] = local_time
 ) -> tuple[tuple[str, ...], Rows]:
-    """Columns and rows of a history. `shown` formats the times."""
+    """Columns and rows of a history. `format_time` formats its times."""
     rows: Rows = [
         (
-            shown(entry["at"]),
+            format_time(entry["at"]),
             entry["event"],
             Text.assemble(state(entry["from"]), " → ", state(entry["to"])),
             entry["actor"],
@@ -365,7 +367,7 @@ def _hold_end(hold: Document) -> str:
 
 
 def _run_now_by(found: Document) -> str:
-    """Who started a schedule's job by hand, and why; "" for a job that ran on time."""
+    """Who started a schedule's job manually, and why; "" if nobody did."""
     return f"{found['actor']}: {found['reason']}" if found.get("actor") else ""
 
 

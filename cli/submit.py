@@ -145,7 +145,7 @@ def watch_to_end(
 
 @contextmanager
 def _open(file: str) -> Iterator[IO[bytes]]:
-    """Open the manifest as a seekable stream, so that an upload can be repeated.
+    """Open the manifest as a seekable stream, so that the upload can be retried.
 
     A pipe is copied to a temporary file.
 

@@ -22,9 +22,9 @@ from jobyard.domain.text import clean, is_clean
 UNKNOWN_WIDTH = 80  # for a terminal that reports no width
 PIPED_WIDTH = 200  # for a pipe: wide enough to keep ids in one piece
 
-MIN_WIDTH = 10  # of a column that may wrap
+MIN_WIDTH = 10  # of a column that wraps
 
-_EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # where it differs from the event's name
+_EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # commands not named like their event
 
 STYLES = {  # by state or label, in lower case with underscores
     "succeeded": "green",
@@ -53,7 +53,7 @@ STYLES = {  # by state or label, in lower case with underscores
 }
 
 
-# Replacements on a terminal that cannot show these characters. Others become escapes.
+# Replacements on a terminal that cannot show these characters. Others are escaped.
 _ASCII = {"…": "...", "→": "->", "—": "--", "━": "#", "─": "-", "\ufffd": "?"}
 
 
@@ -69,7 +69,7 @@ def _escape_character(letter: str) -> str:
     return letter.encode("ascii", "backslashreplace").decode()
 
 
-codecs.register_error("plainly", _to_ascii)
+codecs.register_error("to-ascii", _to_ascii)
 
 
 def prepare_streams() -> None:
@@ -79,7 +79,7 @@ def prepare_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plainly")
+            stream.reconfigure(errors="to-ascii")
 
 
 class SafeConsole(Console):
@@ -132,7 +132,7 @@ def is_utf8(name: str) -> bool:
 
 
 def prompt(question: str) -> str:
-    """A line from standard input. The question goes to standard error, to keep JSON output pure."""
+    """A line from standard input. The question goes to standard error."""
     typer.echo(f"{question} ", nl=False, err=True)
     return sys.stdin.readline().strip()
 
@@ -145,7 +145,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if not yes and prompt(f"{question} [y/N]").lower() not in {"y", "yes"}:
         if not sys.stdin.isatty():
-            print_error("not confirmed: use --yes where nobody can answer")
+            print_error("not confirmed: use --yes when there is no terminal")
         raise typer.Abort
 
 
@@ -188,13 +188,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def waiting_for(reason: str, until: str | None, shown: Callable[[str], str] = local_time) -> str:
-    """Why something waits, and until when; "" if it does not wait. `shown` formats the time."""
+def waiting_for(
+    reason: str, until: str | None, format_time: Callable[[str], str] = local_time
+) -> str:
+    """Why something waits, and until when; "" if it does not. `format_time` formats the time."""
     if not until:
         return reason
     left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
     soon = f"in {duration(left)}" if left > 0 else "any moment"
-    return f"{reason}, until {shown(until)} ({soon})"
+    return f"{reason}, until {format_time(until)} ({soon})"
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
@@ -244,7 +246,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
 
 
 def _min_width(columns: Sequence[str], widths: Sequence[int]) -> int:
-    """The least width of a table whose cells may wrap or go below their row."""
+    """The minimum width of a table whose cells may wrap or move below their row."""
     needed = [
         width if name.startswith("!") else min(width, MIN_WIDTH)
         for name, width in zip(columns, widths, strict=True)
@@ -301,8 +303,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> T
     """A plain table. A column whose name begins with "!" never wraps."""
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        whole = column.startswith("!")
-        grid.add_column(column.lstrip("!~"), no_wrap=whole, overflow="fold")
+        no_wrap = column.startswith("!")
+        grid.add_column(column.lstrip("!~"), no_wrap=no_wrap, overflow="fold")
     for row in rows:
         grid.add_row(*(_as_text(cell) for cell in row))
     return grid

@@ -142,7 +142,7 @@ def _running_or_started(port: int | None, *, iam: bool) -> Emulator:
         return emulator.start(HOME, port or PORT, iam=iam, say=_say)
     if (port or running.port, iam) != (running.port, running.iam):
         raise emulator.EmulatorError(
-            f"it is already running, on port {running.port} "
+            f"the emulator is already running, on port {running.port} "
             f"{'with' if running.iam else 'without'} IAM: run `jobyard local down` first"
         )
     emulator.wait_until_ready(running, _say)
@@ -171,8 +171,8 @@ def _errors_as_text() -> Iterator[None]:
         message = str(error)
     except (ClientError, BotoCoreError, httpx.HTTPError) as error:
         message = (
-            f"the emulator gave an unexpected answer: {error}. It may have been stopped in the "
-            f"meantime; its log is {HOME / emulator.LOG}. To recover, run `jobyard local down` "
+            f"unexpected response from the emulator: {error}. It may have stopped; "
+            f"its log is {HOME / emulator.LOG}. To recover, run `jobyard local down` "
             "and `jobyard local up`."
         )
     except OSError as error:

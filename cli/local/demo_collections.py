@@ -20,7 +20,7 @@ DEMO_COLLECTIONS = (
 )  # the last is the default of `jobyard submit`
 GROUPS = roles_for("batch", "submit")
 NAANS = ("99999", "12345")  # reserved for examples
-# The collection for trying real manifests unchanged, with arks of existing archives.
+# The collection for real manifests, which have arks of existing archives.
 CASES = "cases"
 ARCHIVE_NAANS = (
     *("99152", "99166", "13030", "12148", "20775", "21198", "26677", "27927", "28722"),

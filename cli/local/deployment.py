@@ -1,4 +1,4 @@
-"""Deploys template.yaml to the emulator by its API: packs, expands, creates or updates."""
+"""Deploys template.yaml to the emulator: packages, expands, creates or updates the stack."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ STACK = "jobyard"
 ARTIFACTS = "jobyard-artifacts"
 API_ID = "jobyard"
 FILES_PORT = 4915  # where the demo serves payloads
-JOB_WORKERS = 8  # for single jobs: a minute may start thousands, and a worker takes 50 MB
+JOB_WORKERS = 8  # for single jobs: thousands may start in a minute, and a worker takes 50 MB
 
 # Resource types of the template that are not deployed here, each with the reason.
 NOT_EMULATED = {
     "AWS::Cognito::ManagedLoginBranding": "the emulator's sign-in page does not need it",
-    "AWS::S3::BucketPolicy": "ours refuse plain HTTP, and the emulator has no other",
+    "AWS::S3::BucketPolicy": "ours refuse plain HTTP, and the emulator serves only that",
 }
 
 
@@ -82,7 +82,7 @@ def deploy(
     `build` is a folder that keeps built layers.
 
     Raises:
-        DeploymentError: CloudFormation could not do it.
+        DeploymentError: CloudFormation could not create or update the stack.
     """
     say("packing functions and layers")
     template = read_template(root)
@@ -276,10 +276,7 @@ def _physical(cloudformation: Any) -> dict[str, str]:
 
 
 def _set_lifecycle_rules(s3: Any, expanded: Mapping[str, Any], physical: Mapping[str, str]) -> None:
-    """Set the lifecycle rules of buckets by the API of S3.
-
-    The emulator drops reserved concurrency too, which the laptop does not use.
-    """
+    """Set the lifecycle rules of buckets, which the emulator's CloudFormation ignores."""
     for name, resource in expanded["Resources"].items():
         if resource["Type"] == "AWS::S3::Bucket":
             rules = resource["Properties"]["LifecycleConfiguration"]["Rules"]
@@ -290,15 +287,15 @@ def _set_lifecycle_rules(s3: Any, expanded: Mapping[str, Any], physical: Mapping
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """A lifecycle rule of CloudFormation as the S3 API spells it."""
-    spelled: dict[str, Any] = {
+    """A lifecycle rule of CloudFormation in the form of the S3 API."""
+    converted: dict[str, Any] = {
         "ID": rule["Id"],
         "Status": rule["Status"],
         "Filter": {"Prefix": rule.get("Prefix", "")},
     }
     if "ExpirationInDays" in rule:
-        spelled["Expiration"] = {"Days": rule["ExpirationInDays"]}
+        converted["Expiration"] = {"Days": rule["ExpirationInDays"]}
     for same in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
         if same in rule:
-            spelled[same] = rule[same]
-    return spelled
+            converted[same] = rule[same]
+    return converted

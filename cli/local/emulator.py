@@ -26,15 +26,15 @@ PORT = 4914
 HOST = "127.0.0.1"
 LOG = "emulator.log"
 
-# Timeouts for an emulator that shows no activity. One that loads or saves shows it.
+# Timeouts for an emulator that shows no activity. Loading and saving are activity.
 START_TIMEOUT_S = 60.0
 NOTE_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 20.0
-NOTICE_AFTER_S = 3.0  # after this, tell the user why it takes so long
+NOTICE_AFTER_S = 3.0  # after this, show the user why it takes so long
 _TAIL = 64 * 1024
 
 
-# The emulators that this process started. It must reap them.
+# The emulators that this process started and has to wait for at their end.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -163,15 +163,15 @@ def running(home: Path) -> Emulator | None:
             return Emulator(home=home, **{name: note[name] for name in ("port", "pid", "iam")})
         if time.monotonic() > deadline:
             raise EmulatorError(f"a process holds {lock} but does not answer: end it by hand")
-        time.sleep(0.02)  # it has just started, and writes once it has the lock
+        time.sleep(0.02)  # it has just started and has not written yet
     return None
 
 
 def stop(home: Path, *, save_s: float = STOP_TIMEOUT_S) -> bool:
     """Stop the emulator in `home` and its workers. True if there was one.
 
-    It saves its state first. It is killed if it shows no activity for `save_s`; `save_error` then
-    has the reason.
+    It saves its state first. It is killed if it shows no activity for `save_s`, in seconds;
+    `save_error` then has the reason.
     """
     emulator = running(home)
     if emulator is not None and not _terminate(emulator, save_s):
@@ -220,7 +220,7 @@ def free_port() -> int:
 
 
 def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str, str]:
-    """The emulator's whole environment. It has nothing of the caller's, such as AWS credentials.
+    """The emulator's whole environment. It inherits nothing, such as the caller's AWS credentials.
 
     Its workers inherit it, with a folder for their temporary files.
     """
@@ -290,7 +290,7 @@ def _clear(home: Path) -> None:
     """Clean up after an emulator that was killed."""
     home.mkdir(parents=True, exist_ok=True)
     for pid in [pid for pid, process in _children.items() if process.poll() is not None]:
-        del _children[pid]  # it was killed, and `poll` has reaped it
+        del _children[pid]  # it was killed; `poll` has waited for it
     if running(home) is None:
         shutil.rmtree(home / "workers", ignore_errors=True)
 
@@ -381,7 +381,7 @@ def _log_tail(log: Path) -> str:
 
 
 def _port_owners(port: int) -> Iterator[str]:
-    """Descriptions of the programs that listen on `port`, as far as this system tells."""
+    """Descriptions of the programs that listen on `port`, as far as this system shows them."""
     found = shutil.which("lsof")
     if found:
         output = subprocess.run(

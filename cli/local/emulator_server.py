@@ -1,14 +1,14 @@
 """The emulator's process: MiniStack, with a snapshot of its state every few seconds.
 
 MiniStack itself saves only on SIGTERM, over its previous state, and starts empty if it cannot read
-that: after a power failure everything would be lost.
+that, so a power failure would lose everything.
 
-This file is run by path with the interpreter of .venv-emulator, which has other packages. So it
-imports only those of our modules that need nothing but the standard library.
+This file is run by its path with the interpreter of .venv-emulator, which has other packages. So it
+imports only modules of ours that use the standard library alone.
 
 Its whole configuration is its environment (see `cli.local.emulator`). It locks the file named by
-its first argument while it runs, and writes its pid and port to it. A pid alone could have been
-reused. It touches the file while it loads, and while it saves at its end, to show activity.
+its first argument while it runs, and writes its pid and port to it; a pid alone could be of another
+process. It touches the file while it loads, and while it saves at its end, to show activity.
 """
 
 import copy
@@ -47,7 +47,7 @@ SAVE_EVERY_S = 5.0
 SAVE_SHARE = 0.05
 TOUCH_EVERY_S = 0.5
 READ_TRIES = 3  # attempts to read a service that changes while it is read
-EXCLUSIVE_S = 30.0  # in the last attempt other threads wait, at most this long
+EXCLUSIVE_S = 30.0  # how long other threads wait at most, in the last attempt
 
 MAILS = "sent_mails"  # MiniStack has them in memory only
 
@@ -78,7 +78,7 @@ def load_snapshot() -> None:
         loaded = True
     finally:
         if not loaded:
-            # Continuing would overwrite the snapshot with an empty state.
+            # The next save would overwrite the snapshot with an empty state.
             logging.exception("loading %s", at)
             log(f"cannot load its saved state: {at}: {sys.exc_info()[1]}")
             os._exit(1)
@@ -140,7 +140,7 @@ def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
         try:
             with exclusive_thread(attempt == READ_TRIES):
                 state = get_state()
-                if state is None:  # it could not be imported, so it has no state to save
+                if state is None:  # its module could not be imported
                     return
                 wrapped = {
                     "__ministack_format__": persistence._state_format_version(key),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LAST, PREVIOUS, UNFINISHED = "state", "state.before", "state.unfinished"
-DAMAGED = "state.damaged"  # a last snapshot that could not be read, kept for inspection
+DAMAGED = "state.damaged"  # a last snapshot that cannot be read, kept for inspection
 KEYS = "keys"  # keys that the emulator signs tokens with; it writes each once
 CHECKSUMS = "whole.json"
 _OBSOLETE = "state.gone"  # being deleted

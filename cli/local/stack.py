@@ -1,4 +1,4 @@
-"""The outputs of a deployed stack, on the laptop or on AWS."""
+"""The outputs of a deployed stack, local or on AWS."""
 
 from dataclasses import dataclass, fields
 from typing import Any

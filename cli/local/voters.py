@@ -1,4 +1,4 @@
-"""The example's table of random voters, some of them confidential until a day."""
+"""The example's table of random voters, some of them with a confidential status that expires."""
 
 import random
 import time
@@ -14,7 +14,7 @@ VOTERS, CONFIDENTIAL, DUE = 5000, 2000, 1200  # DUE of the CONFIDENTIAL ones hav
 ZONE = ZoneInfo("America/Los_Angeles")
 _SEED = 58  # any constant
 _COUNTIES = 58
-_DAYS = 400  # maximum distance of an expiry day from today
+_DAYS = 400  # from today to an expiry day, at most
 _BATCH_SIZE = 25  # limit of BatchWriteItem; source: DynamoDB API reference
 
 

@@ -243,7 +243,7 @@ def test_an_answer_of_another_server_is_reported_as_such(
 
     done = run("batches")
 
-    assert (done.exit_code, "did not answer like Jobyard's API" in done.stderr) == (1, True)
+    assert (done.exit_code, "is this Jobyard's API?" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("width", [30, 50])
