@@ -138,7 +138,7 @@ def _skip_one(runner: DemoRunner, schedule_id: str) -> None:
     runner.run("admin", *schedule, *at, "--reason", "a time to watch")
     runner.run("admin", "schedule", "suspend", schedule_id, "--reason", "the table is being moved")
     time.sleep(max(0.0, (due_at - datetime.now(UTC)).total_seconds()) + _POLL_S)
-    runner.run("admin", "schedule", "resume", schedule_id, "--reason", "it is where it should be")
+    runner.run("admin", "schedule", "resume", schedule_id, "--reason", "the table is in place")
     runner.run("admin", "schedule", "history", schedule_id)
     runner.run("admin", *schedule, *SUNDAYS[2:], "--reason", "Sundays, as it was")
 

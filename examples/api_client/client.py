@@ -19,7 +19,7 @@ ENDED = {"completed", "failed", "cancelled", "deleted"}
 
 
 class Problem(Exception):
-    """The API refused a request. Programs can depend on `type`, people read the message."""
+    """The API refused a request. `type` is for programs, the message for people."""
 
     def __init__(self, status: int, document: dict[str, Any]) -> None:
         super().__init__(document.get("detail") or document.get("message") or f"HTTP {status}")
@@ -29,7 +29,7 @@ class Problem(Exception):
 
 
 class Client:
-    """The API at `url`. `token` returns an access token; it is called again when one expires."""
+    """The API at `url`. `token` returns an access token; it is called again after a 401."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Client:
         return self._request("GET", path, params=query).json()
 
     def post(self, path: str, body: dict[str, Any], key: str) -> Any:
-        """POST a change. With the same `key` it is done once, however often it is sent."""
+        """POST a change. However often it is sent with the same `key`, it is made once."""
         return self._request("POST", path, json=body, headers={"Idempotency-Key": key}).json()
 
     def items(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
@@ -69,10 +69,10 @@ class Client:
 
         `key` is the idempotency key: use an id of your own system, or none for a random one.
         """
-        wanted = {"collection": collection, "filename": filename}
-        submitted = self.post("/batches", wanted, key or str(uuid.uuid4()))
+        body = {"collection": collection, "filename": filename}
+        submitted = self.post("/batches", body, key or str(uuid.uuid4()))
         upload = submitted["upload"]
-        # A form for S3, valid for one key and 15 minutes. It is sent once, and without the token:
+        # A form for S3, valid for one key and 15 minutes. It needs no token, and is not retried:
         # two uploads would be two versions of the manifest.
         answer = self._http.post(
             upload["url"], data=upload["fields"], files={"file": (filename, manifest)}
@@ -81,7 +81,7 @@ class Client:
         return str(submitted["batch_id"])
 
     def wait(self, batch_id: str, every_s: float = 1.0) -> dict[str, Any]:
-        """Poll a batch until it has ended. An ETag saves the answer while nothing changes."""
+        """Poll a batch until it has ended. With an ETag, a response without changes is empty."""
         batch: dict[str, Any] = {}
         etag = ""
         while True:
@@ -96,7 +96,7 @@ class Client:
     def _request(
         self, method: str, path: str, headers: dict[str, str] | None = None, **content: Any
     ) -> httpx.Response:
-        """Send a request. Retries what may pass: no connection, 429, 503 and other server errors.
+        """Send a request. Retries connection errors, 429 and server errors.
 
         Raises:
             Problem: the API refused the request, or still fails after the last try.
@@ -162,7 +162,7 @@ def sign_in(cognito_url: str, client_id: str, username: str, password: str) -> s
 
 
 def main(arguments: list[str]) -> int:
-    """Submit a manifest and show what became of it. Returns 0 if the batch completed."""
+    """Submit a manifest and print the result. Returns 0 if the batch completed."""
     parser = argparse.ArgumentParser(description="Submit a manifest to Jobyard and wait for it.")
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--collection", default="demo")

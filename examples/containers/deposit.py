@@ -50,7 +50,7 @@ def manifest(containers: list[Path], base_url: str) -> bytes:
 
 @contextmanager
 def serving(folder: Path, port: int) -> Iterator[None]:
-    """Serve `folder` on loopback, from where the local stack may fetch files."""
+    """Serve `folder` on the loopback address, from which the local stack may fetch files."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -111,7 +111,7 @@ def deposit(client: Client, s3: Any, bucket: str, files_port: int) -> dict[str, 
 
 
 def main() -> None:
-    """Deposit to the stack that the environment names."""
+    """Deposit to the stack in the environment variable JOBYARD_STATUS."""
     stack = json.loads(os.environ["JOBYARD_STATUS"])  # of `jobyard local status --json`
     client = Client(stack["api_url"], lambda: os.environ["JOBYARD_TOKEN"])
     s3 = boto3.client(
