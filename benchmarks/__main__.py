@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 
-from benchmarks.bounds import NAMES, judged
+from benchmarks.bounds import NAMES, compare
 from benchmarks.output import say
 from cli.local.emulator import ROOT
 
@@ -18,25 +18,25 @@ def main() -> int:
     """Run them; 1 when one did not run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
-    asked = parser.parse_args().names
-    if unknown := [name for name in asked if name not in NAMES]:
+    requested = parser.parse_args().names
+    if unknown := [name for name in requested if name not in NAMES]:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
     rows: list[tuple[str, float, str, str]] = []
-    broken: list[str] = []
-    for name in asked or NAMES:
+    failed: list[str] = []
+    for name in requested or NAMES:
         say(f"== {name}")
         lines = _run(name)
         if lines is None:
-            broken.append(name)
+            failed.append(name)
             continue
-        rows += judged(name, json.loads(lines[-1]))
+        rows += compare(name, json.loads(lines[-1]))
     say()
     say(f"{'figure':<28} {'measured':>10} {'bound':>9}")
     for figure, value, bound, distance in rows:
         say(f"{figure:<28} {value:>10,.3f} {bound:>9}  {distance}")
-    for name in broken:
+    for name in failed:
         say(f"{name} DID NOT RUN")
-    return 1 if broken else 0
+    return 1 if failed else 0
 
 
 def _run(name: str) -> list[str] | None:

@@ -24,20 +24,20 @@ class Bound:
     benchmark: str
     figure: str
     value: float
-    least: bool = False  # at least, else at most
+    is_minimum: bool = False  # at least, else at most
 
-    def is_met(self, found: float) -> bool:
-        """Whether `found` is good enough."""
-        return found >= self.value if self.least else found <= self.value
+    def is_met(self, measured: float) -> bool:
+        """Whether `measured` is good enough."""
+        return measured >= self.value if self.is_minimum else measured <= self.value
 
-    def words(self) -> str:
+    def text(self) -> str:
         """The bound as one writes it."""
         return f"{'≥' if self.least else '≤'} {self.value:g}"
 
-    def distance(self, found: float) -> str:
-        """How far `found` is from it, in parts of the bound."""
-        by = abs(found - self.value) / self.value
-        return f"{'met' if self.is_met(found) else 'MISSED'} by {by:.0%}"
+    def distance(self, measured: float) -> str:
+        """How far `measured` is from it, in parts of the bound."""
+        by = abs(measured - self.value) / self.value
+        return f"{'met' if self.is_met(measured) else 'MISSED'} by {by:.0%}"
 
 
 BOUNDS = (
@@ -45,18 +45,18 @@ BOUNDS = (
     Bound("cost", "transitions_per_job", 0.035),
     Bound("cost", "invocations_per_job", 0.015),
     Bound("cost", "record_bytes", 1023),
-    Bound("throughput", "ratio", 1.5, least=True),
+    Bound("throughput", "ratio", 1.5, is_minimum=True),
     Bound("throughput", "cpu_ratio", 0.35),
     Bound("throughput", "first_job_s", 1.0),
     Bound("throughput", "first_job_million_s", 1.0),
-    Bound("manifest", "ratio", 2.5, least=True),
+    Bound("manifest", "ratio", 2.5, is_minimum=True),
     Bound("manifest", "growth_mb", 40.0),
     Bound("coldstart", "worker_ratio", 0.6),
     Bound("coldstart", "api_ratio", 0.5),
-    Bound("deposit", "ratio", 0.95, least=True),
+    Bound("deposit", "ratio", 0.95, is_minimum=True),
     Bound("small_deposits", "cpu_ratio", 2.0),
-    Bound("small_deposits", "deposits_per_s", 90.0, least=True),
-    Bound("recurrence", "ratio", 14.0, least=True),
+    Bound("small_deposits", "deposits_per_s", 90.0, is_minimum=True),
+    Bound("recurrence", "ratio", 14.0, is_minimum=True),
     Bound("due", "reads_per_schedule", 1.2),
     Bound("report", "call_on_lambda_s", 450.0),
     Bound("report", "peak_mb", 256.0),
@@ -64,7 +64,7 @@ BOUNDS = (
 )
 
 
-def judged(benchmark: str, figures: Mapping[str, Any]) -> list[tuple[str, float, str, str]]:
+def compare(benchmark: str, figures: Mapping[str, Any]) -> list[tuple[str, float, str, str]]:
     """The figures of a benchmark that have bounds: name, value, bound, met or missed by how much.
 
     Raises:
@@ -74,7 +74,7 @@ def judged(benchmark: str, figures: Mapping[str, Any]) -> list[tuple[str, float,
         (
             f"{benchmark}.{bound.figure}",
             figures[bound.figure],
-            bound.words(),
+            bound.text(),
             bound.distance(figures[bound.figure]),
         )
         for bound in BOUNDS

@@ -11,20 +11,20 @@ from typing import Any
 import botocore.handlers
 
 
-def note(notes: str) -> None:
+def record(call_log: str) -> None:
     """From now on append this process's calls to the file `notes`, once they are answered.
 
     Each line is a JSON object: `at` (seconds since 1970), `call` (service and operation), `items`
     (how many items DynamoDB returned) and `units` (of capacity, as it reports them).
     """
 
-    def noted(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    def record_call(parsed: dict[str, Any], model: Any, **_: Any) -> None:
         call = f"{model.service_model.service_name}:{model.name}"
         line = {"at": time.time(), "call": call, "items": items_of(parsed), "units": _units(parsed)}
-        with Path(notes).open("a") as lines:
+        with Path(call_log).open("a") as lines:
             lines.write(json.dumps(line) + "\n")
 
-    botocore.handlers.BUILTIN_HANDLERS.append(("after-call", noted))
+    botocore.handlers.BUILTIN_HANDLERS.append(("after-call", record_call))
 
 
 def items_of(parsed: dict[str, Any]) -> int:

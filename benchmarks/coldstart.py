@@ -84,7 +84,7 @@ print((time.perf_counter() - began) * 1000, (time.process_time() - busy) * 1000)
 """
 
 
-class NotStarted(Exception):
+class StartFailed(Exception):
     """A function does not start; the message is its error."""
 
 
@@ -186,7 +186,7 @@ def _start(name: str, program: str) -> Start:
     """What one start took.
 
     Raises:
-        NotStarted: the program failed.
+        StartFailed: the program failed.
     """
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", program],
@@ -195,7 +195,7 @@ def _start(name: str, program: str) -> Start:
         check=False,
     )
     if done.returncode:
-        raise NotStarted(f"{name}: {done.stderr}")
+        raise StartFailed(f"{name}: {done.stderr}")
     ms, cpu_ms = map(float, done.stdout.split()[-2:])
     return Start(ms, cpu_ms)
 

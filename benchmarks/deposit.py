@@ -46,7 +46,7 @@ _BLOCK = 1024**2
 WORK_BUCKET, ARCHIVE_BUCKET = "bench-work", "bench-archive"
 
 
-class NotKept(Exception):
+class NotArchived(Exception):
     """The archive does not hold what was sent."""
 
 
@@ -62,7 +62,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Took:
+class TransferResult:
     """What a transfer took: seconds, and the most memory in MB, before it and in it."""
 
     seconds: float
@@ -72,15 +72,18 @@ class Took:
 
 def measure() -> Figures:
     """Bytes a second into the archive, compared with a bare loop."""
-    ways = {"ours": ours, "bare": bare, "staged": ours_staged}
-    took: dict[str, list[Took]] = {name: [] for name in ways}
+    methods = {"ours": ours, "bare": bare, "staged": ours_staged}
+    took: dict[str, list[TransferResult]] = {name: [] for name in methods}
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         home = Path(folder)
-        with _served(home / "served") as (url, host, sha256), _s3(home / "emulator") as endpoint:
+        with (
+            _file_server(home / "served") as (url, host, sha256),
+            _s3(home / "emulator") as endpoint,
+        ):
             transfer = Transfer(url, host, endpoint, sha256, FILE_MB * _BLOCK)
             for _ in range(RUNS):
-                for name, way in ways.items():
-                    took[name].append(_alone(way, transfer))
+                for name, method in methods.items():
+                    took[name].append(_in_new_process(method, transfer))
     rates = {
         name: rounded([FILE_MB / each.seconds for each in found], 1) for name, found in took.items()
     }
@@ -102,17 +105,17 @@ def measure() -> Figures:
     }
 
 
-def ours(transfer: Transfer) -> Took:
+def ours(transfer: Transfer) -> TransferResult:
     """The deposit's own way, for a file whose digest the manifest gives."""
-    return _keep(transfer, Wanted("file.bin", transfer.size, "sha-256", transfer.sha256))
+    return _download(transfer, Wanted("file.bin", transfer.size, "sha-256", transfer.sha256))
 
 
-def ours_staged(transfer: Transfer) -> Took:
+def ours_staged(transfer: Transfer) -> TransferResult:
     """The deposit's own way, for a file of which only the size is known."""
-    return _keep(transfer, Wanted("file.bin", transfer.size))
+    return _download(transfer, Wanted("file.bin", transfer.size))
 
 
-def _keep(transfer: Transfer, wanted: Wanted) -> Took:
+def _download(transfer: Transfer, wanted: Wanted) -> TransferResult:
     def now() -> datetime:
         return datetime.now(UTC)
 
@@ -130,20 +133,20 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
     step_input = StepInput("b", "b.0.0", "bench", {}, {}, {}, 1)
     before, began = peak_mb(), time.perf_counter()
     stored = fetch_one(step_input, context, File(transfer.url, wanted))
-    took = Took(time.perf_counter() - began, before, peak_mb())
+    took = TransferResult(time.perf_counter() - began, before, peak_mb())
     if stored.digests["sha-256"] != transfer.sha256:
-        raise NotKept(f"what is kept is {stored}")
+        raise NotArchived(f"what is kept is {stored}")
     return took
 
 
-def bare(transfer: Transfer) -> Took:
+def bare(transfer: Transfer) -> TransferResult:
     """The loop one would write: read, hash, upload a part when there is enough."""
     s3 = clients.client("s3", transfer.endpoint)
     http = urllib3.PoolManager()
     before, began = peak_mb(), time.perf_counter()
     digest, part, parts = hashlib.sha256(), bytearray(), []
-    place = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
-    upload = place | {"UploadId": s3.create_multipart_upload(**place)["UploadId"]}
+    target = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
+    upload = target | {"UploadId": s3.create_multipart_upload(**target)["UploadId"]}
 
     def send() -> None:
         number = len(parts) + 1
@@ -160,26 +163,28 @@ def bare(transfer: Transfer) -> Took:
     if part:
         send()
     s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-    took = Took(time.perf_counter() - began, before, peak_mb())
+    took = TransferResult(time.perf_counter() - began, before, peak_mb())
     if digest.hexdigest() != transfer.sha256:
-        raise NotKept(f"the loop read {digest.hexdigest()}")
+        raise NotArchived(f"the loop read {digest.hexdigest()}")
     return took
 
 
-def _alone(way: Callable[[Transfer], Took], transfer: Transfer) -> Took:
+def _in_new_process(
+    method: Callable[[Transfer], TransferResult], transfer: Transfer
+) -> TransferResult:
     """One transfer in a process of its own; what it kept is looked at and removed."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        took = pool.apply(way, (transfer,))
+        took = pool.apply(method, (transfer,))
     s3 = clients.client("s3", transfer.endpoint)
-    place = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
-    if s3.head_object(**place)["ContentLength"] != transfer.size:
-        raise NotKept(f"{place} is not whole")
-    s3.delete_object(**place)
+    target = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
+    if s3.head_object(**target)["ContentLength"] != transfer.size:
+        raise NotArchived(f"{target} is not whole")
+    s3.delete_object(**target)
     return took
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[tuple[str, str, str]]:
+def _file_server(folder: Path) -> Iterator[tuple[str, str, str]]:
     """A file on a server of its own process: its URL, its host and its sha-256."""
     folder.mkdir()
     digest = hashlib.sha256()
@@ -201,13 +206,13 @@ def _served(folder: Path) -> Iterator[tuple[str, str, str]]:
         serving.join()
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 
 def _serve(folder: Path, port: int) -> None:
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(_QuietHandler, directory=str(folder))
     server = http.server.ThreadingHTTPServer((emulator.HOST, port), handler)
     threading.Thread(target=server.serve_forever).start()
 

@@ -10,7 +10,8 @@ Its reads are the items that DynamoDB returns to its function in all calls, as t
 notes them (benchmarks/calls.py). `reads_per_schedule` are those until its part ends. Until the last
 job has started, each tick also checks the active ones: those reads are shown too.
 
-The cost of a run comes from an earlier round of CALM schedules, in which no call waits for another.
+The cost of a run comes from an earlier round of COST_SCHEDULES schedules, in which no call waits
+for another.
 
 The local stack has WORKERS workers for them. A throttled execution retries, as its machine says.
 """
@@ -41,17 +42,17 @@ from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
 from jobyard.store import occurrences, schedules, tables, usage
 
 SCHEDULES = 10_000
-CALM = 20
-LAID_OUT_AT_LEAST = 150  # schedules a second, so that they are there before they are due
+COST_SCHEDULES = 20
+MIN_CREATED_PER_S = 150  # schedules a second, so that they are there before they are due
 TIMEOUT_S = 3600.0
-_LOOK_S = 2.0
+_POLL_S = 2.0
 _THREADS = 8
 _SAMPLE = 20  # jobs looked at, at a time
 _WRITES = {"dynamodb:TransactWriteItems", "dynamodb:PutItem", "dynamodb:UpdateItem"}
 PAUSE_S = 5.0  # between two minutes of the clock, and never within one
 
 
-class NotStarted(Exception):
+class WrongRuns(Exception):
     """Not every schedule had its one job; the message says how they stand."""
 
 
@@ -116,31 +117,32 @@ class Round:
 def measure() -> Figures:
     """Seconds until all jobs have started that are due in one minute."""
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
-        notes = Path(folder) / "calls.jsonl"
-        with local_stack(notes=notes) as local:
+        call_log = Path(folder) / "calls.jsonl"
+        with local_stack(call_log=call_log) as local:
             _bind(local)
-            calm = _round(notes, CALM)
-            full = _round(notes, SCHEDULES)
-    executions, starts = full.started, full.starts
+            cost_round = _run_round(call_log, COST_SCHEDULES)
+            full_round = _run_round(call_log, SCHEDULES)
+    executions, starts = full_round.started, full_round.starts
     cost = price_usage(
-        calm.used + Usage(write_units=calm.written, read_units=calm.read(calm.started[-1]))
+        cost_round.used
+        + Usage(write_units=cost_round.written, read_units=cost_round.read(cost_round.started[-1]))
     )
     return {
         "schedules": SCHEDULES,
         "workers": WORKERS,
-        "seconds": round(starts[-1] - full.began, 1),
-        "median_s": round(median(starts) - full.began, 1),
-        "clock_seconds": round(executions[-1] - full.began, 1),
-        "clock_minutes": full.minutes,
-        "clock_busy_s": round(full.busy_s, 1),
-        "reads_per_schedule": round(full.read(executions[-1]) / SCHEDULES, 3),
-        "reads_until_started": round(full.read(starts[-1]) / SCHEDULES, 3),
-        "write_units_of_the_clock": round(full.written / SCHEDULES, 3),
-        "write_units_per_run": round(cost.usage.write_units / CALM, 2),
-        "read_units_per_run": round(cost.usage.read_units / CALM, 2),
-        "transitions_per_run": round(cost.usage.transitions / CALM, 2),
-        "invocations_per_run": round(cost.usage.invocations / CALM, 2),
-        "dollars_per_thousand": round(cost.dollars / CALM * 1000, 4),
+        "seconds": round(starts[-1] - full_round.began, 1),
+        "median_s": round(median(starts) - full_round.began, 1),
+        "clock_seconds": round(executions[-1] - full_round.began, 1),
+        "clock_minutes": full_round.minutes,
+        "clock_busy_s": round(full_round.busy_s, 1),
+        "reads_per_schedule": round(full_round.read(executions[-1]) / SCHEDULES, 3),
+        "reads_until_started": round(full_round.read(starts[-1]) / SCHEDULES, 3),
+        "write_units_of_the_clock": round(full_round.written / SCHEDULES, 3),
+        "write_units_per_run": round(cost.usage.write_units / COST_SCHEDULES, 2),
+        "read_units_per_run": round(cost.usage.read_units / COST_SCHEDULES, 2),
+        "transitions_per_run": round(cost.usage.transitions / COST_SCHEDULES, 2),
+        "invocations_per_run": round(cost.usage.invocations / COST_SCHEDULES, 2),
+        "dollars_per_thousand": round(cost.dollars / COST_SCHEDULES * 1000, 4),
     }
 
 
@@ -154,16 +156,16 @@ def _bind(local: LocalStack) -> None:
     tables.bind(names, region=clients.REGION, host=local.emulator.endpoint)
 
 
-def _round(notes: Path, number: int) -> Round:
+def _run_round(call_log: Path, number: int) -> Round:
     """Lay out that many schedules for one moment, and wait until each of its jobs has ended.
 
     Raises:
-        NotStarted: they were laid out too late, or not all ran once and well.
+        WrongRuns: they were laid out too late, or not all ran once and well.
     """
-    due_at = datetime.now(UTC) + timedelta(seconds=5 + number / LAID_OUT_AT_LEAST)
+    due_at = datetime.now(UTC) + timedelta(seconds=5 + number / MIN_CREATED_PER_S)
     due_at = due_at.replace(microsecond=0)  # as every time of a rule
     rule = recurrence_of({"kind": "daily", "anchor": f"{due_at:%Y-%m-%dT%H:%M:%S}", "zone": "UTC"})
-    wanted = [
+    due_schedules = [
         Schedule(
             schedule_id=schedule_id_of(f"{number} {each}".encode()),
             state=ScheduleState.ACTIVE,
@@ -179,13 +181,13 @@ def _round(notes: Path, number: int) -> Round:
         for each in range(number)
     ]
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(schedules.put_new, wanted))
+        list(pool.map(schedules.put_new, due_schedules))
         if datetime.now(UTC) >= due_at:
-            raise NotStarted(f"{number} schedules were not laid out before they were due")
+            raise WrongRuns(f"{number} schedules were not laid out before they were due")
         say(f"{number:,} schedules laid out {due_at - datetime.now(UTC)} before they are due")
-        made = _ended(wanted, due_at, pool)
-        used = total(pool.map(usage.of_origin, [each.schedule_id for each in wanted]))
-    calls = [Call(**json.loads(line)) for line in notes.read_text().splitlines()]
+        made = _wait_for_ends(due_schedules, due_at, pool)
+        used = total(pool.map(usage.of_origin, [each.schedule_id for each in due_schedules]))
+    calls = [Call(**json.loads(line)) for line in call_log.read_text().splitlines()]
     done = Round(due_at.timestamp(), made, calls, used)
     say(
         f"{number:,} jobs started {done.starts[-1] - done.began:.1f} s after the clock's first look"
@@ -193,14 +195,14 @@ def _round(notes: Path, number: int) -> Round:
     return done
 
 
-def _ended(
-    wanted: Sequence[Schedule], due_at: datetime, pool: ThreadPoolExecutor
+def _wait_for_ends(
+    due_schedules: Sequence[Schedule], due_at: datetime, pool: ThreadPoolExecutor
 ) -> list[Occurrence]:
     """The occurrence of each schedule, once all their jobs have ended.
 
     Few are looked at as long as those have not: a look is the emulator's time.
     """
-    waiting = list(wanted)
+    waiting = list(due_schedules)
     deadline = time.monotonic() + TIMEOUT_S
     while waiting and time.monotonic() < deadline:
         sample = waiting[:_SAMPLE]
@@ -208,15 +210,15 @@ def _ended(
         left = [e for e, met in zip(sample, found, strict=True) if not (met and met.outcome)]
         waiting[:_SAMPLE] = left
         if left:
-            time.sleep(_LOOK_S)
-    newest = pool.map(lambda each: occurrences.newest(each.schedule_id, limit=2), wanted)
+            time.sleep(_POLL_S)
+    newest = pool.map(lambda each: occurrences.newest(each.schedule_id, limit=2), due_schedules)
     made = [each for of_one in newest for each in of_one]
-    well = [each for each in made if each.outcome and each.outcome.state is JobState.SUCCEEDED]
-    if len(well) == len(made) == len(wanted):
+    succeeded = [each for each in made if each.outcome and each.outcome.state is JobState.SUCCEEDED]
+    if len(succeeded) == len(made) == len(due_schedules):
         return made
-    raise NotStarted(
-        f"{len(wanted):,} schedules were due and have {len(made):,} occurrences, of which "
-        f"{len(well):,} have a job that succeeded"
+    raise WrongRuns(
+        f"{len(due_schedules):,} schedules were due and have {len(made):,} occurrences, of which "
+        f"{len(succeeded):,} have a job that succeeded"
     )
 
 

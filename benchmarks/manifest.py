@@ -43,7 +43,7 @@ _HEX = re.compile("[0-9a-f]+")
 COLUMNS = len(SINGLE_FILE_BATCH.columns)
 
 
-class NotTheSame(Exception):
+class RowsDiffer(Exception):
     """Two readers of one manifest found different numbers of rows."""
 
 
@@ -51,10 +51,10 @@ def measure() -> Figures:
     """Lines a second of a manifest, compared with a loop over csv.reader."""
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         here = Path(folder)
-        exact = written(here / "exact.checkm", LINES, odd=False)
-        odd = written(here / "odd.checkm", LINES, odd=True)
-        few = written(here / "few.checkm", FEW, odd=False)
-        many = written(here / "many.checkm", MANY, odd=False)
+        exact = write_manifest(here / "exact.checkm", LINES, odd=False)
+        odd = write_manifest(here / "odd.checkm", LINES, odd=True)
+        few = write_manifest(here / "few.checkm", FEW, odd=False)
+        many = write_manifest(here / "many.checkm", MANY, odd=False)
         rates: dict[str, list[float]] = {name: [] for name in LOOPS}
         odd_rates: dict[str, list[float]] = {name: [] for name in ("ours", "checking")}
         for _ in range(RUNS):
@@ -81,7 +81,7 @@ def measure() -> Figures:
     }
 
 
-def written(path: Path, lines: int, *, odd: bool) -> Path:
+def write_manifest(path: Path, lines: int, *, odd: bool) -> Path:
     """A manifest of that many files at `path`."""
     digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     entries = (
@@ -129,17 +129,17 @@ def _checked(path: Path) -> Iterator[dict[str, object]]:
                 continue
             fields = [field.strip() for field in raw]
             if len(fields) > COLUMNS:
-                raise NotTheSame(f"line {number}: too many fields")
+                raise RowsDiffer(f"line {number}: too many fields")
             fields += [""] * (COLUMNS - len(fields))
             url, algorithm, digest, size, _, name, primary, local, creator, title, date = fields
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.netloc:
-                raise NotTheSame(f"line {number}: no URL")
+                raise RowsDiffer(f"line {number}: no URL")
             algorithm, digest = algorithm.lower(), digest.lower()
             if len(digest) != _LENGTHS.get(algorithm) or not _HEX.fullmatch(digest):
-                raise NotTheSame(f"line {number}: no digest")
+                raise RowsDiffer(f"line {number}: no digest")
             if not size.isdecimal() or not name or name in seen:
-                raise NotTheSame(f"line {number}: no size, or no name of its own")
+                raise RowsDiffer(f"line {number}: no size, or no name of its own")
             seen.add(name)
             yield {
                 "line": number,
@@ -176,7 +176,7 @@ def _sloppy(path: Path, out: Path) -> int:
         for fields in csv.reader(file, delimiter="|"):
             if fields and not fields[0].startswith("#"):
                 if len(fields) != COLUMNS or not fields[0].startswith("http"):
-                    raise NotTheSame(f"{fields} is no row")
+                    raise RowsDiffer(f"{fields} is no row")
                 count += 1
     return count
 
@@ -194,17 +194,17 @@ def _rate(loop: Callable[[Path, Path], int], path: Path, out: Path) -> float:
     rows = loop(path, out)
     took = time.perf_counter() - began
     if rows != LINES:
-        raise NotTheSame(f"{loop.__name__} found {rows} rows of {LINES}")
+        raise RowsDiffer(f"{loop.__name__} found {rows} rows of {LINES}")
     return rows / took
 
 
 def _peak_mb(path: Path, out: Path) -> float:
     """The most memory a process of its own had while it read the manifest at `path`."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_read_and_weigh, (path, out))
+        return pool.apply(_read_and_measure, (path, out))
 
 
-def _read_and_weigh(path: Path, out: Path) -> float:
+def _read_and_measure(path: Path, out: Path) -> float:
     _ours(path, out)
     return peak_mb()
 

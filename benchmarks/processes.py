@@ -33,11 +33,11 @@ def descendants(pid: int) -> list[int]:
         if fields:
             parents.setdefault(int(fields[1]), []).append(int(process.name))
     found: list[int] = []
-    edge = [pid]
-    while edge:
-        children = parents.get(edge.pop(), [])
+    to_visit = [pid]
+    while to_visit:
+        children = parents.get(to_visit.pop(), [])
         found += children
-        edge += children
+        to_visit += children
     return found
 
 

@@ -31,10 +31,10 @@ def with_noop(target: Path) -> Path:
     return target
 
 
-def with_notes(project: Path, folder: str, notes: Path) -> Path:
+def with_call_log(project: Path, folder: str, call_log: Path) -> Path:
     """Have the functions of a `folder` of the copy note their calls in the file `notes`."""
     functions = project / "functions"
     shutil.copy(ROOT / "benchmarks" / "calls.py", functions)
     package = functions / folder / "__init__.py"
-    package.write_text(f"{package.read_text()}import calls\n\ncalls.note({str(notes)!r})\n")
+    package.write_text(f"{package.read_text()}import calls\n\ncalls.record({str(call_log)!r})\n")
     return project

@@ -34,7 +34,7 @@ FAR = timedelta(days=365_000)
 _PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 _DRIVER = ROOT / "benchmarks" / "cron" / "drive.py"
 _DAILY: dict[str, Any] = {"kind": "daily", "at": "09:00", "zone": ZONE, "anchor": "2006-01-01"}
-Reading = Callable[[Mapping[str, Any], datetime], Iterator[datetime]]
+OccurrenceReader = Callable[[Mapping[str, Any], datetime], Iterator[datetime]]
 RULES: dict[str, dict[str, Any]] = {
     "daily": _DAILY,
     "daily, twice": _DAILY | {"dst": ["shift", "twice"]},
@@ -53,17 +53,17 @@ CHECKED = (
 )
 
 
-class NotTheSame(Exception):
+class OccurrencesDiffer(Exception):
     """Two readings of one rule came to different times."""
 
 
-class PeerFailed(Exception):
+class CronsimFailed(Exception):
     """cronsim did not do what it was asked to."""
 
 
 def measure() -> Figures:
     """Microseconds to a rule's next occurrence, compared with cronsim's daily case."""
-    compared = checked(ZONES, YEARS)
+    compared = compare_readings(ZONES, YEARS)
     say(f"{compared:>9,} occurrences are those of dateutil's rules and zoneinfo")
     rules = {name: recurrence_of(document) for name, document in RULES.items()}
     ours: dict[str, list[float]] = {name: [] for name in rules}
@@ -77,7 +77,7 @@ def measure() -> Figures:
                 took, found = _walk(rule, START)
                 ours[name].append(took)
                 if name == "daily" and found != last:
-                    raise NotTheSame(f"cronsim came to {last}, we to {found}")
+                    raise OccurrencesDiffer(f"cronsim came to {last}, we to {found}")
             far.append(_walk(rules["daily"], START + FAR)[0])
     for name, values in ours.items():
         say(f"{name:>14}: {rounded(values, 2):>6.2f} µs")
@@ -93,13 +93,13 @@ def measure() -> Figures:
     }
 
 
-def checked(
-    zones: tuple[str, ...] = ZONES, years: int = YEARS, reading: Reading = occurrences
+def compare_readings(
+    zones: tuple[str, ...] = ZONES, years: int = YEARS, reader: OccurrenceReader = occurrences
 ) -> int:
     """How many occurrences were compared with the other reading's, all of them equal.
 
     Raises:
-        NotTheSame: one is not.
+        OccurrencesDiffer: one is not.
     """
     compared = 0
     end = START + timedelta(days=365 * years)
@@ -110,11 +110,11 @@ def checked(
                 rule = recurrence_of(document | {"every": 3} if kind == "hourly" else document)
                 full = rule.document()
                 ours = list(takewhile(lambda each: each < end, rule.from_(START)))
-                theirs = list(takewhile(lambda each: each < end, reading(full, START)))
+                theirs = list(takewhile(lambda each: each < end, reader(full, START)))
                 if ours != theirs:
-                    raise NotTheSame(f"{full}: {sorted(set(ours) ^ set(theirs))[:4]}")
+                    raise OccurrencesDiffer(f"{full}: {sorted(set(ours) ^ set(theirs))[:4]}")
                 if any(rule.next_after(one) != other for one, other in pairwise(ours)):
-                    raise NotTheSame(f"{full}: asked for the next, it is another")
+                    raise OccurrencesDiffer(f"{full}: asked for the next, it is another")
                 compared += len(ours)
     return compared
 
@@ -133,14 +133,14 @@ def cronsim() -> Iterator["subprocess.Popen[str]"]:
 def _cron(driver: "subprocess.Popen[str]") -> tuple[float, datetime]:
     """Microseconds an occurrence, and the last."""
     if driver.stdin is None or driver.stdout is None:
-        raise PeerFailed("the driver has no pipes")
+        raise CronsimFailed("the driver has no pipes")
     start = "2006-01-01T00:00:00"
-    asked = {"expression": "0 9 * * *", "zone": ZONE, "start": start, "times": TIMES}
-    driver.stdin.write(json.dumps(asked) + "\n")
+    request = {"expression": "0 9 * * *", "zone": ZONE, "start": start, "times": TIMES}
+    driver.stdin.write(json.dumps(request) + "\n")
     driver.stdin.flush()
     answer = json.loads(driver.stdout.readline() or "{}")
     if not answer:
-        raise PeerFailed("cronsim did not answer")
+        raise CronsimFailed("cronsim did not answer")
     return answer["seconds"] / TIMES * 1e6, datetime.fromisoformat(answer["last"])
 
 

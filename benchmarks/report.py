@@ -55,12 +55,12 @@ _PLACEHOLDER = "CHUNK"
 _WORK = "work"
 
 
-class NotReported(Exception):
+class WrongReport(Exception):
     """A batch's report does not say what it should."""
 
 
 @dataclass(frozen=True)
-class Took:
+class ReportResult:
     """What the reporting of a batch took. Calls are of the longest invocation."""
 
     jobs: int
@@ -82,7 +82,7 @@ class Took:
 def measure() -> Figures:
     """Seconds, megabytes of memory and bytes of disk that the report of a batch takes."""
     with _emulator() as endpoint:
-        found = [_alone(size, endpoint) for size in SIZES]
+        found = [_in_new_process(size, endpoint) for size in SIZES]
     for each in found:
         say(
             f"{each.jobs:>9,} jobs: {each.invocations:>3} calls, {each.seconds:>6.1f} s "
@@ -128,18 +128,18 @@ def _bind(endpoint: str) -> None:
     tables.bind(names, region=clients.REGION, host=endpoint)
 
 
-def _alone(size: int, endpoint: str) -> Took:
+def _in_new_process(size: int, endpoint: str) -> ReportResult:
     """The report of a batch of that many jobs, in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_report, (size, endpoint, SLICE_JOBS))
 
 
-def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
+def _report(size: int, endpoint: str, slice_jobs: int) -> ReportResult:
     _bind(endpoint)
     s3 = clients.client("s3", endpoint)
-    batch = _laid_out(size)
-    answers = Answers(batch)
-    answers.answer_for(s3, tables.client())
+    batch = _batch_to_report(size)
+    fake = FakeAws(batch)
+    fake.attach_to(s3, tables.client())
     ses, now = clients.client("sesv2", endpoint), lambda: NOON + timedelta(hours=1)
     reporting = ReportContext(_settings(), s3, ses, BotoCoreError, now, slice_jobs=slice_jobs)
     cpu: list[float] = []
@@ -147,16 +147,16 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
     before, began = _written_bytes(), time.perf_counter()
     while not cpu or batch.state in REPORTING_STATES:
         busy = time.process_time()
-        answers.calls.clear()
+        fake.calls.clear()
         batch = report(batch.batch_id, reporting)
         cpu.append(time.process_time() - busy)
-        calls.append(answers.calls.total())
+        calls.append(fake.calls.total())
     seconds = time.perf_counter() - began
     failed = -(-size // FAILED_EVERY)
     if batch.reported_counts != {"succeeded": size - failed, "failed": failed}:
-        raise NotReported(f"{size} jobs were reported as {dict(batch.reported_counts)}")
+        raise WrongReport(f"{size} jobs were reported as {dict(batch.reported_counts)}")
     longest = max(range(len(cpu)), key=lambda n: cpu[n] + calls[n] * WAIT_S)
-    return Took(
+    return ReportResult(
         size,
         len(cpu),
         seconds,
@@ -165,7 +165,7 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
         calls[longest],
         peak_mb(),
         _written_bytes() - before,
-        answers.sent_bytes,
+        fake.sent_bytes,
     )
 
 
@@ -178,7 +178,7 @@ def _written_bytes() -> int:
 # What there is to report
 
 
-def _laid_out(size: int) -> Batch:
+def _batch_to_report(size: int) -> Batch:
     """A batch of that many jobs that have ended, about to be reported."""
     ended = NOON + timedelta(minutes=30)
     history = HistoryEntry("report", "processing", "reporting", ended, "machine", "settle.main")
@@ -208,31 +208,31 @@ def _settings() -> Settings:
     return Settings(**named)
 
 
-def _record(place: JobAddress) -> JobRecord:
+def _record(address: JobAddress) -> JobRecord:
     """A deposit of one file, as it is kept once it has ended."""
-    moment = NOON + timedelta(minutes=place.position % 30)
-    after = moment + timedelta(milliseconds=740)
-    failed = place.position % FAILED_EVERY == 0
+    started_at = NOON + timedelta(minutes=address.position % 30)
+    ended_at = started_at + timedelta(milliseconds=740)
+    failed = address.position % FAILED_EVERY == 0
     steps = [name for name, _ in TYPES["deposit"].steps][: 2 if failed else None]
     message = "GET https://files.example.org/collection/maps/sheet.tif answered 404 Not Found"
     code = Failure.PAYLOAD_NOT_FOUND.value if failed else ""
     failure = (steps[-1], code, message) if failed else ()
     return JobRecord(
-        address=place,
+        address=address,
         state=JobState.FAILED if failed else JobState.SUCCEEDED,
         version=2,
         cause="main.p1.c1234.t1",
-        at=after,
+        at=ended_at,
         start_count=1,
         failure_code=code,
         failure_message=message if failed else "",
-        steps=tuple(StepRecord(name, StepStatus.COMPLETED, moment, after) for name in steps),
-        attempts=(Attempt(moment, after, *failure),),
+        steps=tuple(StepRecord(name, StepStatus.COMPLETED, started_at, ended_at) for name in steps),
+        attempts=(Attempt(started_at, ended_at, *failure),),
         data={} if failed else {"object": "ark:/99999/fk4" + "b" * 20, "version": 1, "files": 1},
     )
 
 
-class Answers:
+class FakeAws:
     """What DynamoDB and S3 would answer about a batch's jobs, and what is sent to S3 in parts."""
 
     def __init__(self, batch: Batch) -> None:
@@ -260,7 +260,7 @@ class Answers:
         ]
         self._records = [json.dumps(record) for record in records]
 
-    def answer_for(self, *clients: Any) -> None:
+    def attach_to(self, *clients: Any) -> None:
         """Answer these clients from now on."""
         for client in clients:
             events = client.meta.events
@@ -270,10 +270,12 @@ class Answers:
     def _dynamodb(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
         self.calls[operation] += 1
-        asked = json.loads(request.body)
-        if operation != "Query" or asked["TableName"] != self._jobs:
+        request_body = json.loads(request.body)
+        if operation != "Query" or request_body["TableName"] != self._jobs:
             return None
-        ((chunk_id,),) = (each.values() for each in asked["ExpressionAttributeValues"].values())
+        ((chunk_id,),) = (
+            each.values() for each in request_body["ExpressionAttributeValues"].values()
+        )
         number = int(chunk_id.rpartition("#")[2])
         size = self._batch.job_count(number)
         items = ",".join(self._records[:size]).replace(f"{_PLACEHOLDER}#0", chunk_id)
@@ -313,7 +315,7 @@ class Answers:
         return b"".join(lines)
 
 
-class _Raw(BytesIO):
+class _RawBody(BytesIO):
     """A body as botocore reads it."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
@@ -322,7 +324,7 @@ class _Raw(BytesIO):
 
 def _answer(request: Any, body: bytes, headers: Mapping[str, str] | None = None) -> AWSResponse:
     headers_sent = HeadersDict({"Content-Length": str(len(body)), **(headers or {})})
-    return AWSResponse(request.url, 200, headers_sent, _Raw(body))
+    return AWSResponse(request.url, 200, headers_sent, _RawBody(body))
 
 
 def _header(request: Any, name: str) -> str:

@@ -28,7 +28,7 @@ ZONES = (
     "UTC",
 )
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_ABOUT = timedelta(hours=36)
+_SEARCH_RANGE = timedelta(hours=36)
 _MINUTE = timedelta(minutes=1)
 
 
@@ -40,12 +40,12 @@ def occurrences(document: Mapping[str, Any], start: datetime) -> Iterator[dateti
     if document["kind"] == "hourly":
         found = _hours(document, zone, gap)
     else:
-        early = (start - 2 * _ABOUT).replace(tzinfo=None)
+        early = (start - 2 * _SEARCH_RANGE).replace(tzinfo=None)
         found = (
             instant
-            for wall in _walls(document)
+            for wall in _wall_times(document)
             if wall >= early
-            for instant in _read(wall, zone, gap, repeated)
+            for instant in _instants(wall, zone, gap, repeated)
         )
     for instant in found:
         if instant > before:
@@ -55,12 +55,12 @@ def occurrences(document: Mapping[str, Any], start: datetime) -> Iterator[dateti
 
 def changes(zone: str, first: date, last: date) -> list[datetime]:
     """Midnights (UTC) before which, by a day at most, the offset of a zone was another one."""
-    there = ZoneInfo(zone)
+    zone_info = ZoneInfo(zone)
     midnights = [
         datetime.combine(first, time(), UTC) + timedelta(days=day)
         for day in range((last - first).days)
     ]
-    offsets = [midnight.astimezone(there).utcoffset() for midnight in midnights]
+    offsets = [midnight.astimezone(zone_info).utcoffset() for midnight in midnights]
     return [
         midnight
         for midnight, before, after in zip(midnights[1:], offsets, offsets[1:], strict=False)
@@ -68,20 +68,20 @@ def changes(zone: str, first: date, last: date) -> list[datetime]:
     ]
 
 
-def _walls(document: Mapping[str, Any]) -> Iterator[datetime]:
+def _wall_times(document: Mapping[str, Any]) -> Iterator[datetime]:
     anchor = datetime.fromisoformat(f"{document['anchor']}T{document['at']}")
     every = document.get("every", 1)
     match document["kind"]:
         case "once":
-            walls = rrule(DAILY, dtstart=anchor, count=1)
+            wall_times = rrule(DAILY, dtstart=anchor, count=1)
         case "daily":
-            walls = rrule(DAILY, dtstart=anchor, interval=every)
+            wall_times = rrule(DAILY, dtstart=anchor, interval=every)
         case "weekly":
-            ticked = [WEEKDAYS.index(each) for each in document.get("weekdays", ())] or None
-            walls = rrule(WEEKLY, dtstart=anchor, interval=every, byweekday=ticked, wkst=MO)
+            weekdays = [WEEKDAYS.index(each) for each in document.get("weekdays", ())] or None
+            wall_times = rrule(WEEKLY, dtstart=anchor, interval=every, byweekday=weekdays, wkst=MO)
         case _:
-            walls = _months(anchor, every, document.get("day", anchor.day))
-    return _cut(document, iter(walls))
+            wall_times = _months(anchor, every, document.get("day", anchor.day))
+    return _bounded(document, iter(wall_times))
 
 
 def _months(anchor: datetime, every: int, day: int | str) -> rrule:
@@ -91,11 +91,11 @@ def _months(anchor: datetime, every: int, day: int | str) -> rrule:
     return rrule(MONTHLY, dtstart=anchor, interval=every, bymonthday=days, bysetpos=-1)
 
 
-def _cut(document: Mapping[str, Any], walls: Iterator[datetime]) -> Iterator[datetime]:
+def _bounded(document: Mapping[str, Any], wall_times: Iterator[datetime]) -> Iterator[datetime]:
     if "end" in document:
         end = _end(document["end"])
-        walls = takewhile(lambda wall: wall <= end, walls)
-    return islice(walls, document.get("count"))
+        wall_times = takewhile(lambda wall: wall <= end, wall_times)
+    return islice(wall_times, document.get("count"))
 
 
 def _end(text: str) -> datetime:
@@ -104,39 +104,41 @@ def _end(text: str) -> datetime:
 
 def _hours(document: Mapping[str, Any], zone: str, gap: str) -> Iterator[datetime]:
     anchor = datetime.fromisoformat(f"{document['anchor']}T{document['at']}")
-    start = _read(anchor, zone, "shift", "once")[0].replace(tzinfo=None)
-    walls = rrule(HOURLY, dtstart=start, interval=document.get("every", 1))
-    instants = islice((wall.replace(tzinfo=UTC) for wall in walls), document.get("count"))
-    if gap == "skip" and not _read(anchor, zone, "skip", "once"):
+    start = _instants(anchor, zone, "shift", "once")[0].replace(tzinfo=None)
+    wall_times = rrule(HOURLY, dtstart=start, interval=document.get("every", 1))
+    instants = islice((wall.replace(tzinfo=UTC) for wall in wall_times), document.get("count"))
+    if gap == "skip" and not _instants(anchor, zone, "skip", "once"):
         next(instants, None)
     if "end" in document:
         end = _end(document["end"])
-        read = _read(end, zone, "skip", "twice")
-        if read:
-            return takewhile(lambda instant: instant <= read[-1], instants)
-        behind = _read(end, zone, "shift", "once")[0]
-        return takewhile(lambda instant: instant < behind, instants)
+        instants_read = _instants(end, zone, "skip", "twice")
+        if instants_read:
+            return takewhile(lambda instant: instant <= instants_read[-1], instants)
+        after_gap = _instants(end, zone, "shift", "once")[0]
+        return takewhile(lambda instant: instant < after_gap, instants)
     return instants
 
 
-def _read(wall: datetime, zone: str, gap: str, repeated: str) -> list[datetime]:
-    instants, behind = _tried(wall, zone)
+def _instants(wall: datetime, zone: str, gap: str, repeated: str) -> list[datetime]:
+    instants, after_gap = _search(wall, zone)
     if not instants:
-        return [behind] if gap == "shift" else []
+        return [after_gap] if gap == "shift" else []
     return instants if repeated == "twice" else instants[:1]
 
 
 @lru_cache(maxsize=100_000)
-def _tried(wall: datetime, zone: str) -> tuple[list[datetime], datetime]:
+def _search(wall: datetime, zone: str) -> tuple[list[datetime], datetime]:
     """All instants that show `wall`; where there are none, the first that shows a later time."""
-    there = ZoneInfo(zone)
+    zone_info = ZoneInfo(zone)
     near = wall.replace(tzinfo=UTC)
-    offsets = {(near + by).astimezone(there).utcoffset() for by in (-_ABOUT, _ABOUT)}
+    offsets = {
+        (near + by).astimezone(zone_info).utcoffset() for by in (-_SEARCH_RANGE, _SEARCH_RANGE)
+    }
     instants = sorted(near - offset for offset in offsets if offset is not None)
-    found = [each for each in instants if each.astimezone(there).replace(tzinfo=None) == wall]
+    found = [each for each in instants if each.astimezone(zone_info).replace(tzinfo=None) == wall]
     if found:
         return found, near
-    moment = (near - _ABOUT).replace(second=0)
-    while moment.astimezone(there).replace(tzinfo=None) < wall:
+    moment = (near - _SEARCH_RANGE).replace(second=0)
+    while moment.astimezone(zone_info).replace(tzinfo=None) < wall:
         moment += _MINUTE
     return [], moment

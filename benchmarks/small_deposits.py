@@ -50,7 +50,7 @@ _TABLES = ("JobsTable", "IdentifiersTable", "ObjectsTable")
 _REFUSED = frozenset({"PreconditionFailed", "ConditionalCheckFailedException"})
 
 
-class NotDeposited(Exception):
+class DepositFailed(Exception):
     """The bare loop did not write what it should."""
 
 
@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Took:
+class RunResult:
     """Deposits a second, and milliseconds of CPU a deposit."""
 
     rate: float
@@ -73,9 +73,9 @@ class Took:
 
 def measure() -> Figures:
     """Deposits of small files a second, and their CPU, compared with a bare loop."""
-    ours: list[Took] = []
-    bare: list[Took] = []
-    with local_stack() as local, _served(local.files_port):
+    ours: list[RunResult] = []
+    bare: list[RunResult] = []
+    with local_stack() as local, _file_server(local.files_port):
         address = f"http://{emulator.HOST}:{local.files_port}"
         local.client("s3").create_bucket(Bucket=_BUCKET)
         for run in range(RUNS + 1):
@@ -101,7 +101,7 @@ def measure() -> Figures:
     }
 
 
-def _ours(local: LocalStack, rows: list[Row], name: str) -> Took:
+def _ours(local: LocalStack, rows: list[Row], name: str) -> RunResult:
     """A batch of these rows, from its upload to its report."""
     entries = (
         Entry(line, "file", row.url, f"{line}.bin", local=(row.local,), title=f"File {line}")
@@ -111,28 +111,28 @@ def _ours(local: LocalStack, rows: list[Row], name: str) -> Took:
     server, workers = cpu_s(pid), cpu_of_children_s(pid)
     sent = send(local, body, f"{name}.checkm", "deposit")
     rate = len(rows) / (reported_at(local, sent, len(rows)) - sent.at)
-    return Took(
+    return RunResult(
         rate,
         (cpu_of_children_s(pid) - workers) * 1000 / len(rows),
         (cpu_s(pid) - server) * 1000 / len(rows),
     )
 
 
-def _bare(local: LocalStack, rows: list[Row]) -> Took:
+def _bare(local: LocalStack, rows: list[Row]) -> RunResult:
     """The loop over these rows, in a process of its own."""
     server = cpu_s(local.emulator.pid)
     tables = {noun: local.tables[noun] for noun in _TABLES}
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         seconds, cpu = pool.apply(bare_loop, (rows, local.emulator.endpoint, tables))
     used = (cpu_s(local.emulator.pid) - server) * 1000 / len(rows)
-    return Took(len(rows) / seconds, cpu * 1000 / len(rows), used)
+    return RunResult(len(rows) / seconds, cpu * 1000 / len(rows), used)
 
 
 def bare_loop(rows: list[Row], endpoint: str, tables: Mapping[str, str]) -> tuple[float, float]:
     """Deposit these rows; the seconds and the CPU seconds it took.
 
     Raises:
-        NotDeposited: a statement was refused.
+        DepositFailed: a statement was refused.
     """
     bare = _Bare(endpoint, tables)
     began, busy = time.perf_counter(), time.process_time()
@@ -202,7 +202,7 @@ class _Bare:
         """Run a statement for each row, in one call."""
         answers = self._dynamodb.batch_execute_statement(Statements=list(map(statement, rows)))
         if refused := [each["Error"] for each in answers["Responses"] if "Error" in each]:
-            raise NotDeposited(str(refused[0]))
+            raise DepositFailed(str(refused[0]))
 
     def insert(self, row: Row) -> dict[str, Any]:
         return {
@@ -247,7 +247,7 @@ def _account(endpoint: str) -> dict[str, str]:
     }
 
 
-def _say_run(run: int, ours: Took, bare: Took) -> None:
+def _say_run(run: int, ours: RunResult, bare: RunResult) -> None:
     say(
         f"run {run}: {ours.rate:.0f} deposits/s with {ours.cpu_ms:.2f} ms of CPU each "
         f"(emulator {ours.emulator_ms:.2f}); the loop {bare.rate:.0f} with {bare.cpu_ms:.2f} "
@@ -256,7 +256,7 @@ def _say_run(run: int, ours: Took, bare: Took) -> None:
 
 
 @contextmanager
-def _served(port: int) -> Iterator[None]:
+def _file_server(port: int) -> Iterator[None]:
     """Files on a server of its own process, at /RUN/NUMBER.bin."""
     serving = multiprocessing.get_context("spawn").Process(target=_serve, args=(port,))
     serving.start()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.project import with_noop, with_notes
+from benchmarks.project import with_call_log, with_noop
 from cli.local import clients, demo_collections, demo_users, deployment, emulator, mail
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
@@ -23,7 +23,7 @@ POLL_S = 0.05  # how often the end is looked for: an item read, about a millisec
 TIMEOUT_S = 300.0
 
 
-class BatchLost(Exception):
+class BatchFailed(Exception):
     """A batch did not end as it should; the message says how it stands."""
 
 
@@ -43,7 +43,7 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(*, iam: bool = False, notes: Path | None = None) -> Iterator[LocalStack]:
+def local_stack(*, iam: bool = False, call_log: Path | None = None) -> Iterator[LocalStack]:
     """Start an emulator on a free port, deploy the project with noop to it, stop it at the end.
 
     Nothing is persisted. `iam`: the roles of the template are enforced. `notes`: the file in which
@@ -53,8 +53,8 @@ def local_stack(*, iam: bool = False, notes: Path | None = None) -> Iterator[Loc
     files_port = emulator.free_port()
     try:
         project = with_noop(home / "project")
-        if notes:
-            with_notes(project, "schedule", notes)
+        if call_log:
+            with_call_log(project, "schedule", call_log)
         started = emulator.start(home, emulator.free_port(), iam=iam, persist=False)
         try:
             stack = deployment.deploy(
@@ -115,7 +115,7 @@ def reported_at(local: LocalStack, sent: Sent, jobs: int) -> float:
     """Wait for a batch's end; when it was seen, as time.time().
 
     Raises:
-        BatchLost: it did not complete, its counts are wrong, or its mails are not exactly one.
+        BatchFailed: it did not complete, its counts are wrong, or its mails are not exactly one.
     """
     dynamodb, key = local.client("dynamodb"), {"batch_id": {"S": sent.batch_id}}
     state, deadline = "", time.time() + TIMEOUT_S
@@ -124,9 +124,11 @@ def reported_at(local: LocalStack, sent: Sent, jobs: int) -> float:
         item = dynamodb.get_item(TableName=local.tables["BatchesTable"], Key=key).get("Item")
         state = item["state"]["S"] if item else ""
         if time.time() > deadline:
-            raise BatchLost(f"batch {sent.batch_id} is {state or 'not there'} after {TIMEOUT_S} s")
+            raise BatchFailed(
+                f"batch {sent.batch_id} is {state or 'not there'} after {TIMEOUT_S} s"
+            )
     seen = time.time()
     mails = [each for each in mail.sent(local.emulator.endpoint) if sent.batch_id in each.subject]
     if state != "completed" or len(mails) != 1 or f"{jobs} succeeded" not in mails[0].text:
-        raise BatchLost(f"batch {sent.batch_id} is {state} and has {len(mails)} mails")
+        raise BatchFailed(f"batch {sent.batch_id} is {state} and has {len(mails)} mails")
     return seen

@@ -24,18 +24,18 @@ WORKERS = 4  # the local stack's MaxConcurrency
 RUNS = 3
 MILLION = 1_000_000
 SIZES = (1, JOBS, 100_000, MILLION)  # whose first job is waited for
-_LOOK_S = 0.005
+_POLL_S = 0.005
 TIMEOUT_S = 120.0
 
 
-class NotStarted(Exception):
+class FirstJobLate(Exception):
     """A batch's first job did not start in time."""
 
 
 def measure() -> Figures:
     """Jobs a second from upload to report, compared with a Celery chord on Redis."""
     ours: list[dict[str, float]] = []
-    guarded: list[dict[str, float]] = []
+    with_iam: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
     with local_stack() as local, local_stack(iam=True) as enforced, peer(WORKERS) as celery:
         for warm in (local, enforced):
@@ -44,8 +44,8 @@ def measure() -> Figures:
         for run in range(RUNS):
             ours.append(_ours(local, f"run-{run}"))
             theirs.append(_theirs(celery))
-            guarded.append(_ours(enforced, f"run-{run}"))
-            _say_run(run, ours[-1], theirs[-1], guarded[-1])
+            with_iam.append(_ours(enforced, f"run-{run}"))
+            _say_run(run, ours[-1], theirs[-1], with_iam[-1])
     first = {size: _first_job_s(size) for size in SIZES}
     for size, seconds in first.items():
         say(f"first of {size:,} jobs running {seconds:.3f} s after its upload")
@@ -62,7 +62,7 @@ def measure() -> Figures:
         "first_job_s": round(first[JOBS], 3),
         "first_job_million_s": round(first[MILLION], 3),
         "first_job_s_by_size": {str(size): round(took, 3) for size, took in first.items()},
-        "jobs_per_s_iam": round(_median(guarded)["rate"], 1),
+        "jobs_per_s_iam": round(_median(with_iam)["rate"], 1),
         "worker_cpu_ms_per_job": round(ours_s["workers"], 3),
         "celery_pool_cpu_ms_per_job": round(theirs_s["pool"], 3),
         "emulator_cpu_ms_per_job": round(ours_s["server"], 3),
@@ -104,11 +104,11 @@ def _first_job_s(jobs: int) -> float:
         dynamodb = local.client("dynamodb")
         sent = send(local, body, "first.checkm")
         key = {"chunk_id": {"S": f"{sent.batch_id}#0"}, "position": {"N": "0"}}
-        asked = {"TableName": local.tables["JobsTable"], "Key": key, "ConsistentRead": True}
-        while "Item" not in dynamodb.get_item(**asked):
+        request = {"TableName": local.tables["JobsTable"], "Key": key, "ConsistentRead": True}
+        while "Item" not in dynamodb.get_item(**request):
             if time.time() > sent.uploaded_at + TIMEOUT_S:
-                raise NotStarted(f"no job of {jobs} was running after {TIMEOUT_S} s")
-            time.sleep(_LOOK_S)
+                raise FirstJobLate(f"no job of {jobs} was running after {TIMEOUT_S} s")
+            time.sleep(_POLL_S)
         return time.time() - sent.uploaded_at
 
 
@@ -117,10 +117,10 @@ def _median(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _say_run(
-    run: int, ours: dict[str, float], theirs: dict[str, float], guarded: dict[str, float]
+    run: int, ours: dict[str, float], theirs: dict[str, float], with_iam: dict[str, float]
 ) -> None:
     say(
-        f"run {run + 1}: {ours['rate']:.0f} jobs/s, with IAM {guarded['rate']:.0f}, "
+        f"run {run + 1}: {ours['rate']:.0f} jobs/s, with IAM {with_iam['rate']:.0f}, "
         f"Celery {theirs['rate']:.0f}; CPU a job: workers {ours['workers']:.2f} ms "
         f"(emulator {ours['server']:.2f}), Celery's pool {theirs['pool']:.2f} "
         f"(parent {theirs['parent']:.2f}, Redis {theirs['server']:.2f})"

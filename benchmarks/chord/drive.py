@@ -11,14 +11,14 @@ import time
 from celery import chord
 from tasks import noop, total
 
-LOOK_S = 0.005
+POLL_S = 0.005
 
 for line in sys.stdin:
     tasks = int(line)
     began = time.monotonic()
     result = chord(noop.s(number) for number in range(tasks))(total.s())
     while not result.ready():
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     took = time.monotonic() - began
     sys.stdout.write(json.dumps({"done": result.result, "seconds": took}) + "\n")
     sys.stdout.flush()

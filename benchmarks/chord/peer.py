@@ -64,7 +64,7 @@ def peer(workers: int) -> Iterator[Peer]:
         redis = [shutil.which("redis-server") or "redis-server", "--bind", HOST]
         redis += ["--port", str(port), "--save", "", "--appendonly", "no", "--dir", home]
         server = subprocess.Popen(redis, stdout=subprocess.DEVNULL)
-        stack.callback(_ended, server)
+        stack.callback(_terminate, server)
         url = f"redis://{HOST}:{port}/0"
         environment = {"PATH": "/usr/bin:/bin", "CELERY_BROKER_URL": url, "PYTHONPATH": str(HERE)}
         environment |= {"CELERY_RESULT_BACKEND": url, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -74,7 +74,7 @@ def peer(workers: int) -> Iterator[Peer]:
             worker = subprocess.Popen(
                 command, cwd=home, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-        stack.callback(_ended, worker)
+        stack.callback(_terminate, worker)
         driver = subprocess.Popen(
             [str(PYTHON), str(HERE / "drive.py")],
             cwd=home,
@@ -83,7 +83,7 @@ def peer(workers: int) -> Iterator[Peer]:
             stdout=subprocess.PIPE,
             text=True,
         )
-        stack.callback(_ended, driver)
+        stack.callback(_terminate, driver)
         _wait_for_pool(worker, workers)
         yield Peer(worker.pid, server.pid, driver)
 
@@ -96,7 +96,7 @@ def _wait_for_pool(worker: "subprocess.Popen[bytes]", workers: int) -> None:
         time.sleep(0.05)
 
 
-def _ended(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
+def _terminate(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe:
             pipe.close()

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 for line in sys.stdin:
-    asked = json.loads(line)
-    start = datetime.fromisoformat(asked["start"]).replace(tzinfo=ZoneInfo(asked["zone"]))
-    walk = CronSim(asked["expression"], start)
-    times = asked["times"]
+    request = json.loads(line)
+    start = datetime.fromisoformat(request["start"]).replace(tzinfo=ZoneInfo(request["zone"]))
+    walk = CronSim(request["expression"], start)
+    times = request["times"]
     began = time.perf_counter()
     for _ in range(times):
         found = next(walk)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import output
-from benchmarks.bounds import BOUNDS, NAMES, Bound, judged
-from benchmarks.manifest import COLUMNS, LOOPS, written
+from benchmarks.bounds import BOUNDS, NAMES, Bound, compare
+from benchmarks.manifest import COLUMNS, LOOPS, write_manifest
 from cli.local.emulator import ROOT
 
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text()
@@ -48,8 +48,8 @@ def test_every_benchmark_has_a_bound_and_every_bound_a_benchmark() -> None:
 def test_the_page_tells_every_bound_as_it_is(bound: Bound) -> None:
     rows = [line for line in PERFORMANCE.splitlines() if f"`{bound.figure}`" in line]
 
-    assert any(bound.words() in row and f"`{bound.benchmark}`" in row for row in rows), (
-        f"docs/performance.md has no row of {bound.benchmark}.{bound.figure} {bound.words()}"
+    assert any(bound.text() in row and f"`{bound.benchmark}`" in row for row in rows), (
+        f"docs/performance.md has no row of {bound.benchmark}.{bound.figure} {bound.text()}"
     )
 
 
@@ -64,8 +64,8 @@ def test_the_page_has_a_chapter_and_a_command_for_each_benchmark_and_no_other() 
     [
         (Bound("cost", "x", 2.0), 1.0, "met by 50%"),
         (Bound("cost", "x", 2.0), 3.0, "MISSED by 50%"),
-        (Bound("cost", "x", 2.0, least=True), 3.0, "met by 50%"),
-        (Bound("cost", "x", 2.0, least=True), 1.0, "MISSED by 50%"),
+        (Bound("cost", "x", 2.0, is_minimum=True), 3.0, "met by 50%"),
+        (Bound("cost", "x", 2.0, is_minimum=True), 1.0, "MISSED by 50%"),
     ],
 )
 def test_a_missed_bound_is_said_loudly(bound: Bound, found: float, words: str) -> None:
@@ -74,20 +74,20 @@ def test_a_missed_bound_is_said_loudly(bound: Bound, found: float, words: str) -
 
 def test_a_figure_that_was_not_measured_is_missed_at_once() -> None:
     with pytest.raises(KeyError):
-        judged("deposit", {"peak_mb": 1.0})
+        compare("deposit", {"peak_mb": 1.0})
 
 
 @pytest.mark.parametrize("odd", [False, True])
 @pytest.mark.parametrize("name", ["ours", "checking", "only checks"])
 def test_both_readers_find_every_row_of_the_manifest(name: str, odd: bool, tmp_path: Path) -> None:
-    path = written(tmp_path / "manifest.checkm", 300, odd=odd)
+    path = write_manifest(tmp_path / "manifest.checkm", 300, odd=odd)
 
     assert LOOPS[name](path, tmp_path / "out") == 300
 
 
 def test_an_odd_row_is_no_copy_of_an_exact_one(tmp_path: Path) -> None:
-    exact = written(tmp_path / "exact.checkm", 300, odd=False).read_text().splitlines()
-    odd = written(tmp_path / "odd.checkm", 300, odd=True).read_text().splitlines()
+    exact = write_manifest(tmp_path / "exact.checkm", 300, odd=False).read_text().splitlines()
+    odd = write_manifest(tmp_path / "odd.checkm", 300, odd=True).read_text().splitlines()
 
     differing = [now for before, now in zip(exact, odd, strict=True) if before != now]
     assert len(differing) == 3

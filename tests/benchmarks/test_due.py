@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 
 from benchmarks import calls
 from benchmarks.due import Call, Round
-from benchmarks.project import with_noop, with_notes
+from benchmarks.project import with_call_log, with_noop
 from jobyard.domain.cost import Usage
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, Trigger, Verdict
@@ -44,7 +44,7 @@ def test_items_are_those_an_answer_brings(parsed: dict[str, object], items: int)
 
 
 def test_a_function_that_notes_its_calls_notes_each(handlers: None, tmp_path: Path) -> None:
-    calls.note(str(tmp_path / "calls.jsonl"))
+    calls.record(str(tmp_path / "calls.jsonl"))
     client = botocore.session.Session().create_client(
         "dynamodb", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
@@ -56,21 +56,21 @@ def test_a_function_that_notes_its_calls_notes_each(handlers: None, tmp_path: Pa
         client.get_item(TableName="t", Key={"id": {"S": "1"}})
         client.put_item(TableName="t", Item={"id": {"S": "1"}})
 
-    noted = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
-    assert [(each["call"], each["items"], each["units"]) for each in noted] == [
+    recorded = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    assert [(each["call"], each["items"], each["units"]) for each in recorded] == [
         ("dynamodb:GetItem", 1, 0.0),
         ("dynamodb:PutItem", 0, 2.0),
     ]
-    assert noted == [vars(Call(**each)) for each in noted]
+    assert recorded == [vars(Call(**each)) for each in recorded]
 
 
 def test_the_clocks_functions_note_their_calls_before_they_make_a_client(tmp_path: Path) -> None:
-    project = with_notes(with_noop(tmp_path / "project"), "schedule", tmp_path / "calls.jsonl")
+    project = with_call_log(with_noop(tmp_path / "project"), "schedule", tmp_path / "calls.jsonl")
 
     package = ast.parse((project / "functions" / "schedule" / "__init__.py").read_text())
 
     assert (project / "functions" / "calls.py").exists()
-    assert ast.unparse(package.body[-1]) == f"calls.note('{tmp_path / 'calls.jsonl'}')"
+    assert ast.unparse(package.body[-1]) == f"calls.record('{tmp_path / 'calls.jsonl'}')"
 
 
 def an_occurrence(decided_s: float, started_s: float) -> Occurrence:
@@ -100,9 +100,9 @@ def a_round() -> Round:
         (123.0, "dynamodb:Query", 9, 0.0),
         (124.0, "stepfunctions:StartExecution", 0, 0.0),
     ]
-    noted = [Call(NOON.timestamp() + at, *rest) for at, *rest in made]  # type: ignore[arg-type]
+    recorded = [Call(NOON.timestamp() + at, *rest) for at, *rest in made]  # type: ignore[arg-type]
     decided = [an_occurrence(4.0, 6.0), an_occurrence(64.0, 126.0)]
-    return Round(NOON.timestamp(), decided, noted, Usage())
+    return Round(NOON.timestamp(), decided, recorded, Usage())
 
 
 def test_the_clocks_part_is_from_its_first_look_until_it_has_told_of_the_last() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import tests.tables
 from benchmarks import recurrence, throughput
-from benchmarks.bounds import NAMES, judged
+from benchmarks.bounds import NAMES, compare
 from benchmarks.recurrence import START
 from benchmarks.stacks import LocalStack, local_stack
 from cli.local.emulator import ROOT
@@ -32,7 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deposit": {"FILE_MB": 1, "RUNS": 1},
     "small_deposits": {"DEPOSITS": 30, "FILES": 5, "RUNS": 1},
     "recurrence": {"TIMES": 50, "ROUNDS": 1, "YEARS": 1, "ZONES": ("Europe/Dublin",)},
-    "due": {"SCHEDULES": 3, "CALM": 2},
+    "due": {"SCHEDULES": 3, "COST_SCHEDULES": 2},
     "report": {"SIZES": (250,), "SLICE_JOBS": 100},
 }
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
@@ -76,16 +76,16 @@ def as_we_say(_driver: None) -> tuple[float, Any]:
 
 @dataclass(frozen=True)
 class Shared:
-    """One local stack for all of them, for it takes as long as the rest to be made; `notes` is the
-    file in which its clock notes its calls."""
+    """One local stack for all benchmarks, because starting it takes as long as the rest. `call_log`
+    is the file to which its scheduler tick logs its calls."""
 
     local: LocalStack
-    notes: Path
+    call_log: Path
 
     @contextmanager
-    def with_a_quick_clock(self, *, notes: Path) -> Iterator[LocalStack]:
+    def with_a_quick_clock(self, *, call_log: Path) -> Iterator[LocalStack]:
         """The stack, with minutes of a second."""
-        notes.symlink_to(self.notes)
+        call_log.symlink_to(self.call_log)
         functions = self.local.client("lambda")
         listed = functions.list_functions()["Functions"]
         (clock,) = [
@@ -121,9 +121,9 @@ def _store_given_back() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    notes = tmp_path_factory.mktemp("notes") / "calls.jsonl"
-    with local_stack(notes=notes) as local:
-        yield Shared(local, notes)
+    call_log = tmp_path_factory.mktemp("notes") / "calls.jsonl"
+    with local_stack(call_log=call_log) as local:
+        yield Shared(local, call_log)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
 def test_a_benchmark_runs_and_gives_its_figures(small: ModuleType) -> None:
     figures = small.measure()
 
-    assert judged(small.__name__.rpartition(".")[2], json.loads(json.dumps(figures)))
+    assert compare(small.__name__.rpartition(".")[2], json.loads(json.dumps(figures)))
 
 
 def test_every_module_that_measures_is_a_benchmark_that_is_run() -> None:
