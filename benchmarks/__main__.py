@@ -1,7 +1,6 @@
-"""Runs the named benchmarks, or all, and prints the figures with their bounds.
+"""Runs the named benchmarks, or all, and prints their figures next to the bounds.
 
-Ends with 1 when one of them does not run. A bound that is missed is said, and is no failure: what
-to do about it is for people to say.
+Exits with 1 if a benchmark fails. A missed bound is printed, but is no failure: a person decides.
 """
 
 import argparse
@@ -15,12 +14,12 @@ from cli.local.emulator import ROOT
 
 
 def main() -> int:
-    """Run them; 1 when one did not run."""
+    """Run the benchmarks. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     requested = parser.parse_args().names
     if unknown := [name for name in requested if name not in NAMES]:
-        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+        parser.error(f"{unknown[0]!r} is not one of {', '.join(NAMES)}")
     rows: list[tuple[str, float, str, str]] = []
     failed: list[str] = []
     for name in requested or NAMES:
@@ -35,12 +34,12 @@ def main() -> int:
     for figure, value, bound, distance in rows:
         say(f"{figure:<28} {value:>10,.3f} {bound:>9}  {distance}")
     for name in failed:
-        say(f"{name} DID NOT RUN")
+        say(f"{name} FAILED")
     return 1 if failed else 0
 
 
 def _run(name: str) -> list[str] | None:
-    """What a benchmark said, shown as it goes; None when it failed."""
+    """The output lines of a benchmark, which are printed as they come; None if it failed."""
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         lines = []

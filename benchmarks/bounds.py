@@ -1,4 +1,4 @@
-"""The bound of each figure. docs/performance.md has the same."""
+"""The bound of each figure, as in docs/performance.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Bound:
-    """`figure` of `benchmark` is to be at most, or at least, `value`."""
+    """`figure` of `benchmark` has to be at most `value`, or at least if `is_minimum`."""
 
     benchmark: str
     figure: str
     value: float
-    is_minimum: bool = False  # at least, else at most
+    is_minimum: bool = False
 
     def is_met(self, measured: float) -> bool:
-        """Whether `measured` is good enough."""
+        """Whether `measured` is within the bound."""
         return measured >= self.value if self.is_minimum else measured <= self.value
 
     def text(self) -> str:
-        """The bound as one writes it."""
+        """The bound as text: `≤ 2.1`."""
         return f"{'≥' if self.least else '≤'} {self.value:g}"
 
     def distance(self, measured: float) -> str:
-        """How far `measured` is from it, in parts of the bound."""
+        """How far `measured` is from the bound, in percent of the bound."""
         by = abs(measured - self.value) / self.value
         return f"{'met' if self.is_met(measured) else 'MISSED'} by {by:.0%}"
 
@@ -65,7 +65,7 @@ BOUNDS = (
 
 
 def compare(benchmark: str, figures: Mapping[str, Any]) -> list[tuple[str, float, str, str]]:
-    """The figures of a benchmark that have bounds: name, value, bound, met or missed by how much.
+    """Rows for the figures that have bounds: name, value, bound, and the distance as text.
 
     Raises:
         KeyError: a figure with a bound was not measured.

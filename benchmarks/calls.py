@@ -1,6 +1,6 @@
-"""Goes into a deployed function and notes every call it makes of AWS, a line each.
+"""Logs every call of a deployed function to AWS, one line each.
 
-It imports nothing but what a function has. `benchmarks.due` puts it into the copy that it deploys.
+It imports only what a function has. `benchmarks.project` adds it to the functions that it deploys.
 """
 
 import json
@@ -12,10 +12,10 @@ import botocore.handlers
 
 
 def record(call_log: str) -> None:
-    """From now on append this process's calls to the file `notes`, once they are answered.
+    """From now on, append each call of this process to the file `call_log` after its response.
 
     Each line is a JSON object: `at` (seconds since 1970), `call` (service and operation), `items`
-    (how many items DynamoDB returned) and `units` (of capacity, as it reports them).
+    (how many DynamoDB returned) and `units` (its consumed capacity).
     """
 
     def record_call(parsed: dict[str, Any], model: Any, **_: Any) -> None:
@@ -28,7 +28,7 @@ def record(call_log: str) -> None:
 
 
 def items_of(parsed: dict[str, Any]) -> int:
-    """How many items an answer of DynamoDB's brings."""
+    """How many items a response of DynamoDB has."""
     if "Item" in parsed:
         return 1
     if "Items" in parsed:

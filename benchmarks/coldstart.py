@@ -1,15 +1,14 @@
-"""What a function's start costs: importing its handler and making its clients.
+"""The init time of a function: importing its handler and creating its clients.
 
-Each start is a process of its own with nothing on its path but the functions' folder and the two
-layers, built and compiled as a deployment does. Counted is the wall time from after the
-interpreter's own start until the handler is imported and its clients are made: those the module
-makes, and the store's. The CPU time is shown too: where the two differ much,
-something else was running.
+Each start is a new process whose path has only the functions' folder and the two layers, built and
+compiled as for a deployment. Measured is the wall time from after the interpreter's own start until
+the handler is imported and its clients exist: those of the module, and the store's. The CPU time is
+shown too: if the two differ much, something else was running.
 
-The peer is what one gets without looking: boto3, PynamoDB, Powertools (Logger, Metrics, Tracer, the
-HTTP API resolver with validation) and pydantic imported whole from an ordinary site-packages, with
-its byte code, and an S3 client of boto3's and a connection of PynamoDB's made. It is started by
-turns with ours and is the same for every function.
+The peer is the usual way: boto3, PynamoDB, Powertools (Logger, Metrics, Tracer, the HTTP API
+resolver with validation) and pydantic imported whole from site-packages, with byte code, then an S3
+client of boto3 and a connection of PynamoDB. It is the same for every function, and its starts
+alternate with ours.
 """
 
 import subprocess
@@ -50,8 +49,8 @@ tables.client()
 print((time.perf_counter() - began) * 1000, (time.process_time() - busy) * 1000)
 """
 
-# What the API loads with the first request that needs it: the routes of batches, more than those of
-# any other noun; and the two clients of a request that changes something.
+# What the API loads with the first request that needs it: the routes of batches, which are the
+# most, and the two clients of a request that changes something.
 _ROUTES = "from api.application import load_routes; load_routes('/api/batches'); "
 _API_REQUESTS = {
     "api.handler, a batch": _ROUTES,
@@ -85,19 +84,19 @@ print((time.perf_counter() - began) * 1000, (time.process_time() - busy) * 1000)
 
 
 class StartFailed(Exception):
-    """A function does not start; the message is its error."""
+    """A function does not start. The message is its error."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a start took: milliseconds, and milliseconds of CPU."""
+    """The duration of a start: milliseconds, and milliseconds of CPU."""
 
     ms: float
     cpu_ms: float
 
 
 def measure() -> Figures:
-    """Milliseconds of every function's start, compared with importing everything whole."""
+    """Milliseconds of every function's init, compared with importing all packages whole."""
     site = [folder for folder in sys.path if folder.endswith("site-packages")]
     environment = _environment()
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
@@ -115,7 +114,7 @@ def measure() -> Figures:
         programs["whole"] = _WHOLE.format(path=site, environment=environment)
         times: dict[str, list[Start]] = {name: [] for name in programs}
         for name, program in programs.items():
-            _start(name, program)  # so that every file has been read once
+            _start(name, program)  # so that every file is in the page cache
         for _ in range(RUNS):
             for name, program in programs.items():
                 times[name].append(_start(name, program))
@@ -147,7 +146,7 @@ def measure() -> Figures:
 
 
 def _path(build: Path) -> list[str]:
-    """The path of a function: its code and its layers, made as `deployment.deploy` makes them."""
+    """The path of a function: its code and its layers, built as `deployment.deploy` does."""
     functions = artifacts.compiled(ROOT / "functions", build / "functions")
     package = artifacts.compiled(
         ROOT / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"
@@ -157,7 +156,7 @@ def _path(build: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """A function's variables, each by its own name where the template asks for a resource."""
+    """A function's environment variables. A reference to a resource has its own name as value."""
     template = deployment.read_template(ROOT)
     defaults = {name: str(one["Default"]) for name, one in template["Parameters"].items()}
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
@@ -183,7 +182,7 @@ def _median(starts: list[Start]) -> Start:
 
 
 def _start(name: str, program: str) -> Start:
-    """What one start took.
+    """Start a program and return how long it took.
 
     Raises:
         StartFailed: the program failed.

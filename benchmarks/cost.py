@@ -1,12 +1,12 @@
-"""What a million jobs of a second each cost: Jobyard, and a plain Map with a Lambda an item.
+"""The cost of a million jobs of one second each: Jobyard, and a Map with a Lambda per item.
 
-One batch of 1,000 jobs runs on the local stack at the default chunk size; its meter's figures, the
-jobs' records, the execution's own history and the log are read afterwards, and AWS's prices put on
-them. The peer runs in the same emulator: a Standard Distributed Map whose child invokes a Lambda
-that writes an item's start, its one second of work and its end, with a first write that makes it
-pending: three writes an item, which is what one would build first.
+One batch of 1,000 jobs runs on the local stack with the default chunk size. Afterwards its usage,
+the jobs' records, the execution's history and the log are read and priced as by AWS. The peer runs
+in the same emulator: a Standard Distributed Map whose child invokes a Lambda. The Lambda writes an
+item as pending and as running, works for a second and writes it as succeeded: three writes per
+item, the simplest design.
 
-Time is the emulator's: its Lambdas wait on its own DynamoDB, not on AWS's.
+Times are the emulator's: its Lambdas wait for its own DynamoDB, not for that of AWS.
 """
 
 import io
@@ -27,8 +27,8 @@ CHUNK = 100
 MILLION = 1_000_000
 MEMORY_MB = 512
 
-# What Jobyard's own table does not price, because it cannot be split by batch.
-LOG_GB = 0.50  # CloudWatch Logs, a GB taken in; source: CloudWatch pricing, 4 October 2026
+# Prices that Jobyard's own table lacks, because this usage cannot be attributed to a batch.
+LOG_GB = 0.50  # CloudWatch Logs, a GB ingested; source: CloudWatch pricing, 4 October 2026
 LOG_EVENT = 26  # bytes CloudWatch adds to each line
 TRACE = 5.0 / 1e6  # X-Ray, a trace recorded; source: X-Ray pricing, the same day
 TABLE_GB_MONTH = 0.25 + 0.20  # DynamoDB storage and point-in-time recovery; the same day's pages
@@ -40,12 +40,12 @@ Item = Mapping[str, Mapping[str, str]]
 
 
 class WrongMeter(Exception):
-    """The product's meter and what really happened differ."""
+    """The usage that Jobyard recorded differs from what happened."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: what, how much of it for a million jobs, and its price."""
+    """A line of the table: what was used, how much for a million jobs, and its price."""
 
     what: str
     quantity: float
@@ -53,13 +53,13 @@ class Line:
 
 
 def measure() -> dict[str, Any]:
-    """What a million jobs cost."""
+    """The cost of a million jobs, compared with a Lambda per item."""
     with local_stack() as local:
         ours, per_job = _ours(local)
         plain = _plain(local)
-    say(f"{MILLION:,} jobs of a second, batches of {JOBS:,}, chunks of 100:")
+    say(f"{MILLION:,} jobs of one second, batches of {JOBS:,}, chunks of 100:")
     dollars = _show(ours)
-    say("the same as a Standard Distributed Map, a Lambda an item, three writes an item:")
+    say("the same as a Standard Distributed Map, a Lambda and three writes per item:")
     plain_dollars = _show(plain)
     return per_job | {
         "dollars_per_million": round(dollars, 2),
@@ -82,8 +82,8 @@ def _show(lines: list[Line]) -> float:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of one second's jobs as it is found when all is over: what each part used, its
-    records by table, the states its execution entered, the bytes its invocations logged."""
+    """A finished batch of jobs of a second: the usage of each part, its records by table, how many
+    states its execution entered, and how many bytes its functions logged."""
 
     parts: dict[str, Usage]
     items: dict[str, list[Item]]
@@ -92,17 +92,17 @@ class Batch:
 
     @property
     def whole(self) -> Usage:
-        """What all parts used."""
+        """The usage of all parts."""
         return total(self.parts.values())
 
     @property
     def chunks(self) -> Usage:
-        """What the workers used."""
+        """The usage of the workers."""
         return total(each for name, each in self.parts.items() if name.startswith("chunk"))
 
     @property
     def rest(self) -> Usage:
-        """What Open, Settle and Report used."""
+        """The usage of Open, Settle and Report."""
         return total(each for name, each in self.parts.items() if not name.startswith("chunk"))
 
 
@@ -113,8 +113,8 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
     children = 2 * chunks.invocations  # a child's start, and its task
     if found.entered + children != whole.transitions:
         raise WrongMeter(
-            f"{whole.transitions} transitions metered; {found.entered} states were entered by the "
-            f"execution, and {children} are its children's"
+            f"{whole.transitions} transitions were recorded, but the execution entered "
+            f"{found.entered} states and its children {children}"
         )
     sizes = [_size(record) for record in found.items["JobsTable"]]
     job_writes = sum(
@@ -124,7 +124,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
     chunk_writes = sum(int(record["version"]["N"]) for record in found.items["ChunksTable"])
     refused = chunks.write_units - job_writes - chunk_writes - chunks.invocations
     stored = sum(_size(item) for items in found.items.values() for item in items)
-    # The emulator reports a flat unit a read: what a report reads of jobs is added by its size.
+    # The emulator reports one unit per read. So the report's reads of jobs are added by their size.
     read_units = whole.read_units + sum(sizes) / 4096
     start_up = max(0.0, total(cold.values()).mb_ms - total(warm.values()).mb_ms)
     times = MILLION / JOBS
@@ -132,7 +132,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
         _line("job writes", "write_units", job_writes * times),
         _line("refused statements and conditions", "write_units", refused * times),
         _line("chunk counts", "write_units", chunk_writes * times),
-        _line("the meter's own writes", "write_units", whole.invocations * times),
+        _line("writes of usage", "write_units", whole.invocations * times),
         _line(
             "batch, report and outbox records, their indexes",
             "write_units",
@@ -143,7 +143,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
         _line("transitions: parents", "transitions", found.entered * times),
         _line("Lambda execute, MB·ms", "mb_ms", chunks.mb_ms * times),
         _line("Lambda open, settle, report, MB·ms", "mb_ms", rest.mb_ms * times),
-        _line("Lambda start-up, were each batch's workers new, MB·ms", "mb_ms", start_up * times),
+        _line("Lambda init, if each batch had new workers, MB·ms", "mb_ms", start_up * times),
         _line("Lambda requests", "invocations", whole.invocations * times),
         _line(
             "S3 PUT (manifest, rows, index, reports)", "s3_writes", (whole.s3_writes + 1) * times
@@ -160,7 +160,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
             stored * times / _GB * TABLE_GB_MONTH,
         ),
     ]
-    say(f"what its meter says of the batch: {price_usage(whole).description()}")
+    say(f"recorded usage of the batch: {price_usage(whole).description()}")
     say(f"a job's record has {min(sizes)} to {max(sizes)} bytes")
     return lines, {
         "write_units_per_job": round(whole.write_units / JOBS, 4),
@@ -172,7 +172,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
 
 
 def _used_by(local: LocalStack, name: str, job_type: str) -> dict[str, Usage]:
-    """What each part used for a batch that is run now."""
+    """Run a batch and return the usage of each part."""
     sent = send(local, manifest(JOBS), name, job_type=job_type)
     reported_at(local, sent, JOBS)
     return _usage(local, sent.batch_id)
@@ -199,7 +199,7 @@ def _line(what: str, kind: str, quantity: float) -> Line:
 
 
 def _usage(local: LocalStack, batch_id: str) -> dict[str, Usage]:
-    """What each part used, as the product's meter wrote it down once the last one had."""
+    """The recorded usage of each part, once the last part is recorded."""
     while True:
         parts = {
             item.pop("part")["S"]: Usage(
@@ -238,7 +238,7 @@ def _size(item: Item) -> int:
 
 
 def _entered(local: LocalStack, batch_id: str) -> int:
-    """States the batch's own execution entered, as its history has them."""
+    """How many states the batch's execution entered, by its history."""
     machines = local.client("stepfunctions")
     listed = machines.list_executions(stateMachineArn=local.stack.batch_machine)["executions"]
     for execution in listed:
@@ -251,12 +251,12 @@ def _entered(local: LocalStack, batch_id: str) -> int:
 
 
 def _logged(local: LocalStack, since: float) -> int:
-    """Bytes that functions logged since a time: their own lines and those Lambda adds."""
+    """Bytes that functions logged since a time: their own lines and those of Lambda."""
     logs = local.client("logs")
     found = 0
     for group in logs.describe_log_groups()["logGroups"]:
         if "Tick" in group["logGroupName"]:
-            continue  # the minute's, which belongs to no batch
+            continue  # the ticks belong to no batch
         for page in logs.get_paginator("filter_log_events").paginate(
             logGroupName=group["logGroupName"], startTime=int(since * 1000)
         ):

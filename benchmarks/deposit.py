@@ -1,15 +1,16 @@
-"""Bytes a second from a web server into the archive, compared with a bare loop.
+"""Bytes per second from a web server into the archive, compared with a bare loop.
 
-Ours is what the deposit's download step does for a file whose sha-256 its manifest gives: the safe
-opener (addresses checked, body framed, pace watched), the hash, size and limits on the way, a
-multipart upload straight to the digest's key, completed only if the hash agrees and nobody else
-was first. It also measures a file with an unknown digest: staged in the work bucket and copied.
+Ours is the download step of a deposit for a file whose sha-256 is in the manifest: the HTTP client
+with its checks of addresses, framing and pace; hash, size and limits while it streams; and a
+multipart upload to the digest's key, completed only if the hash matches and no other writer was
+first. A file with an unknown digest, which is staged in the work bucket and copied, is measured
+too.
 
-The peer is a loop: urllib3 reads a megabyte, hashlib takes its sha-256, boto3 uploads a part for
-every eight. No check, no condition, one thing after the other.
+The peer is a loop: urllib3 reads a megabyte, hashlib hashes it, boto3 uploads a part for every
+eight. It checks nothing and does one thing at a time.
 
-One file of FILE_MB comes from a server of its own on the loopback address, and goes to the
-emulator's S3. Each transfer is a process of its own, by turns. The time is the transfer's alone.
+A file of FILE_MB is served on the loopback address and sent to the emulator's S3. Each transfer is
+a new process, and the kinds alternate. Only the transfer is timed.
 """
 
 import functools
@@ -47,12 +48,12 @@ WORK_BUCKET, ARCHIVE_BUCKET = "bench-work", "bench-archive"
 
 
 class NotArchived(Exception):
-    """The archive does not hold what was sent."""
+    """The archive does not have the file that was sent."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """The input of a process: where the file is, where it goes, its digest and length."""
+    """The input of a process: the file's URL, the S3 endpoint, its digest and length in bytes."""
 
     url: str
     host: str
@@ -63,7 +64,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """What a transfer took: seconds, and the most memory in MB, before it and in it."""
+    """Seconds of a transfer, and the peak memory in MB before and after it."""
 
     seconds: float
     before_mb: float
@@ -71,7 +72,7 @@ class TransferResult:
 
 
 def measure() -> Figures:
-    """Bytes a second into the archive, compared with a bare loop."""
+    """Megabytes per second into the archive, compared with a bare loop."""
     methods = {"ours": ours, "bare": bare, "staged": ours_staged}
     took: dict[str, list[TransferResult]] = {name: [] for name in methods}
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
@@ -106,12 +107,12 @@ def measure() -> Figures:
 
 
 def ours(transfer: Transfer) -> TransferResult:
-    """The deposit's own way, for a file whose digest the manifest gives."""
+    """The deposit's download, for a file whose digest is in the manifest."""
     return _download(transfer, Wanted("file.bin", transfer.size, "sha-256", transfer.sha256))
 
 
 def ours_staged(transfer: Transfer) -> TransferResult:
-    """The deposit's own way, for a file of which only the size is known."""
+    """The deposit's download, for a file of which only the size is known."""
     return _download(transfer, Wanted("file.bin", transfer.size))
 
 
@@ -135,12 +136,12 @@ def _download(transfer: Transfer, wanted: Wanted) -> TransferResult:
     stored = fetch_one(step_input, context, File(transfer.url, wanted))
     took = TransferResult(time.perf_counter() - began, before, peak_mb())
     if stored.digests["sha-256"] != transfer.sha256:
-        raise NotArchived(f"what is kept is {stored}")
+        raise NotArchived(f"the archived file is {stored}")
     return took
 
 
 def bare(transfer: Transfer) -> TransferResult:
-    """The loop one would write: read, hash, upload a part when there is enough."""
+    """A simple loop: read, hash, upload a part when there is enough."""
     s3 = clients.client("s3", transfer.endpoint)
     http = urllib3.PoolManager()
     before, began = peak_mb(), time.perf_counter()
@@ -172,20 +173,20 @@ def bare(transfer: Transfer) -> TransferResult:
 def _in_new_process(
     method: Callable[[Transfer], TransferResult], transfer: Transfer
 ) -> TransferResult:
-    """One transfer in a process of its own; what it kept is looked at and removed."""
+    """Run one transfer in a new process, then check and delete the object."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         took = pool.apply(method, (transfer,))
     s3 = clients.client("s3", transfer.endpoint)
     target = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
     if s3.head_object(**target)["ContentLength"] != transfer.size:
-        raise NotArchived(f"{target} is not whole")
+        raise NotArchived(f"{target} is incomplete")
     s3.delete_object(**target)
     return took
 
 
 @contextmanager
 def _file_server(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """A file on a server of its own process: its URL, its host and its sha-256."""
+    """Serve a file from another process. Yields its URL, its host and its sha-256."""
     folder.mkdir()
     digest = hashlib.sha256()
     with (folder / "file.bin").open("wb") as file:
@@ -208,7 +209,7 @@ def _file_server(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _serve(folder: Path, port: int) -> None:
@@ -219,7 +220,7 @@ def _serve(folder: Path, port: int) -> None:
 
 @contextmanager
 def _s3(home: Path) -> Iterator[str]:
-    """An emulator's S3 with the two buckets; its address."""
+    """An emulator with the two buckets. Yields its endpoint."""
     started = emulator.start(home, emulator.free_port(), persist=False)
     try:
         s3 = clients.client("s3", started.endpoint)

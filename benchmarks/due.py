@@ -1,14 +1,14 @@
-"""Many schedules due at once: the time until all of their jobs have started, what the scheduler
-reads and writes for it, and the cost of a run.
+"""Many schedules due at once: how long until all their jobs have started, what the scheduler reads
+and writes meanwhile, and the cost of a run.
 
 SCHEDULES schedules with a daily rule are written to the local stack, all due at the same moment,
 with jobs that do nothing. The stack's own scheduler tick finds them; nothing else starts them.
-`seconds` run from the first tick after that moment to the start of the last job, by the
+`seconds` is the time from the first tick after that moment to the start of the last job, by the
 occurrences. The scheduler's part ends when it has started the last execution.
 
-Its reads are the items that DynamoDB returns to its function in all calls, as the deployed function
-notes them (benchmarks/calls.py). `reads_per_schedule` are those until its part ends. Until the last
-job has started, each tick also checks the active ones: those reads are shown too.
+Its reads are the items that DynamoDB returns to its function, which logs its calls
+(benchmarks/calls.py). `reads_per_schedule` are those until its part ends. Until the last job has
+started, each tick also checks the active ones: those reads are shown too.
 
 The cost of a run comes from an earlier round of COST_SCHEDULES schedules, in which no call waits
 for another.
@@ -43,22 +43,22 @@ from jobyard.store import occurrences, schedules, tables, usage
 
 SCHEDULES = 10_000
 COST_SCHEDULES = 20
-MIN_CREATED_PER_S = 150  # schedules a second, so that they are there before they are due
+MIN_CREATED_PER_S = 150  # schedules a second, so that all exist before they are due
 TIMEOUT_S = 3600.0
 _POLL_S = 2.0
 _THREADS = 8
-_SAMPLE = 20  # jobs looked at, at a time
+_SAMPLE = 20  # jobs that are polled at a time
 _WRITES = {"dynamodb:TransactWriteItems", "dynamodb:PutItem", "dynamodb:UpdateItem"}
-PAUSE_S = 5.0  # between two minutes of the clock, and never within one
+PAUSE_S = 5.0  # a longer pause between calls is one between two ticks
 
 
 class WrongRuns(Exception):
-    """Not every schedule had its one job; the message says how they stand."""
+    """Not every schedule ran exactly one job successfully. The message has the counts."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call the clock made: when it was answered, what came back and the units it took."""
+    """A call of the scheduler: the time of its response, the items in it and the units it used."""
 
     at: float
     call: str
@@ -68,7 +68,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Round:
-    """Some schedules that were due at once, when all is over. `used` is what their jobs used."""
+    """Schedules that were due at once, after all their jobs. `used` is the usage of the jobs."""
 
     due_at: float
     occurrences: Sequence[Occurrence]
@@ -83,7 +83,7 @@ class Round:
 
     @cached_property
     def began(self) -> float:
-        """When the scheduler had its first response after they were due."""
+        """When the scheduler got its first response after they were due."""
         return next(call.at for call in self.calls if call.at > self.due_at)
 
     @cached_property
@@ -94,17 +94,17 @@ class Round:
 
     @cached_property
     def busy_s(self) -> float:
-        """Seconds the scheduler took for it, without those between ticks."""
+        """Seconds that the scheduler worked, without the pauses between ticks."""
         pauses = (after - before for before, after in pairwise([self.began, *self.started]))
         return sum(pause for pause in pauses if pause < PAUSE_S)
 
     @cached_property
     def minutes(self) -> int:
-        """How many ticks it took to start all executions."""
+        """How many ticks started executions."""
         return 1 + sum(after - before >= PAUSE_S for before, after in pairwise(self.started))
 
     def read(self, until: float) -> int:
-        """Items the scheduler read from its first tick on."""
+        """Items that the scheduler read from its first tick until `until`."""
         return sum(each.items for each in self.calls if self.began <= each.at <= until)
 
     @cached_property
@@ -115,7 +115,7 @@ class Round:
 
 
 def measure() -> Figures:
-    """Seconds until all jobs have started that are due in one minute."""
+    """Seconds until all jobs of schedules due at one moment have started."""
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         call_log = Path(folder) / "calls.jsonl"
         with local_stack(call_log=call_log) as local:
@@ -132,12 +132,12 @@ def measure() -> Figures:
         "workers": WORKERS,
         "seconds": round(starts[-1] - full_round.began, 1),
         "median_s": round(median(starts) - full_round.began, 1),
-        "clock_seconds": round(executions[-1] - full_round.began, 1),
-        "clock_minutes": full_round.minutes,
-        "clock_busy_s": round(full_round.busy_s, 1),
+        "scheduler_seconds": round(executions[-1] - full_round.began, 1),
+        "scheduler_ticks": full_round.minutes,
+        "scheduler_busy_s": round(full_round.busy_s, 1),
         "reads_per_schedule": round(full_round.read(executions[-1]) / SCHEDULES, 3),
         "reads_until_started": round(full_round.read(starts[-1]) / SCHEDULES, 3),
-        "write_units_of_the_clock": round(full_round.written / SCHEDULES, 3),
+        "scheduler_write_units": round(full_round.written / SCHEDULES, 3),
         "write_units_per_run": round(cost.usage.write_units / COST_SCHEDULES, 2),
         "read_units_per_run": round(cost.usage.read_units / COST_SCHEDULES, 2),
         "transitions_per_run": round(cost.usage.transitions / COST_SCHEDULES, 2),
@@ -157,13 +157,13 @@ def _bind(local: LocalStack) -> None:
 
 
 def _run_round(call_log: Path, number: int) -> Round:
-    """Lay out that many schedules for one moment, and wait until each of its jobs has ended.
+    """Create `number` schedules due at one moment, and wait until all their jobs have ended.
 
     Raises:
-        WrongRuns: they were laid out too late, or not all ran once and well.
+        WrongRuns: they were created too late, or not every schedule ran one job successfully.
     """
     due_at = datetime.now(UTC) + timedelta(seconds=5 + number / MIN_CREATED_PER_S)
-    due_at = due_at.replace(microsecond=0)  # as every time of a rule
+    due_at = due_at.replace(microsecond=0)  # like every time of a rule
     rule = recurrence_of({"kind": "daily", "anchor": f"{due_at:%Y-%m-%dT%H:%M:%S}", "zone": "UTC"})
     due_schedules = [
         Schedule(
@@ -183,31 +183,29 @@ def _run_round(call_log: Path, number: int) -> Round:
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(schedules.put_new, due_schedules))
         if datetime.now(UTC) >= due_at:
-            raise WrongRuns(f"{number} schedules were not laid out before they were due")
-        say(f"{number:,} schedules laid out {due_at - datetime.now(UTC)} before they are due")
+            raise WrongRuns(f"{number} schedules were not created before they were due")
+        say(f"{number:,} schedules created {due_at - datetime.now(UTC)} before they are due")
         made = _wait_for_ends(due_schedules, due_at, pool)
         used = total(pool.map(usage.of_origin, [each.schedule_id for each in due_schedules]))
     calls = [Call(**json.loads(line)) for line in call_log.read_text().splitlines()]
     done = Round(due_at.timestamp(), made, calls, used)
-    say(
-        f"{number:,} jobs started {done.starts[-1] - done.began:.1f} s after the clock's first look"
-    )
+    say(f"{number:,} jobs started {done.starts[-1] - done.began:.1f} s after the first tick")
     return done
 
 
 def _wait_for_ends(
     due_schedules: Sequence[Schedule], due_at: datetime, pool: ThreadPoolExecutor
 ) -> list[Occurrence]:
-    """The occurrence of each schedule, once all their jobs have ended.
+    """Wait until all jobs have ended; the occurrence of each schedule.
 
-    Few are looked at as long as those have not: a look is the emulator's time.
+    Polls only a few jobs at a time, because polling takes the emulator's time.
     """
     waiting = list(due_schedules)
     deadline = time.monotonic() + TIMEOUT_S
     while waiting and time.monotonic() < deadline:
         sample = waiting[:_SAMPLE]
         found = [occurrences.get(each.job_address(due_at)) for each in sample]
-        left = [e for e, met in zip(sample, found, strict=True) if not (met and met.outcome)]
+        left = [e for e, got in zip(sample, found, strict=True) if not (got and got.outcome)]
         waiting[:_SAMPLE] = left
         if left:
             time.sleep(_POLL_S)

@@ -1,18 +1,18 @@
 """Reading a manifest as Open does, compared with a csv.reader loop; and its memory.
 
-Ours is the loop of `services.batches.open`: blocks of a megabyte, every entry written as a
-row, the chunks into an index, all findings kept. That is the whole of Open's work on a manifest
-but for S3: encoding, characters, headers, every field of every row, repeated names.
+Ours is the loop of `services.batches.open`: blocks of a megabyte, every entry written as a row, an
+index of the chunks, all findings. That is all of Open's work on a manifest except S3: it checks the
+encoding, characters, headers, every field of every row, and repeated names.
 
-The peer reads the very same file by lines through csv.reader with "|" between fields, as one would
-write it in an afternoon. It skips "#" lines, strips the fields, and checks: their number, that the
-URL is http or https and has a host (urlsplit), that the algorithm is known and the digest as long
-as it has to be and hexadecimal, that the size is a number, that the name is there and has not been
-there before; then it writes the row with json.dumps. Also shown: the same checks with nothing
-written, and a sloppy loop that counts fields and looks how the URL begins.
+The peer reads the same file with csv.reader and "|" between fields, like a script for one purpose.
+It skips "#" lines, strips the fields, and checks that their number is right, the URL is http or
+https with a host (urlsplit), the algorithm is known, the digest is hexadecimal and has the right
+length, the size is a number, and the name is given and unique. Then it writes the row with
+json.dumps. Two more loops are shown: the same checks without writing, and a sloppy loop that counts
+fields and checks the beginning of the URL.
 
-Exact form: every row has all the columns, as our own writer writes them. Odd: every hundredth row
-leaves out its last, empty columns, or has blanks and capitals where there need be none.
+Exact form: every row has all columns, as our own writer writes them. Odd: every hundredth row
+leaves out its last, empty columns, or has unneeded blanks and capitals.
 """
 
 import csv
@@ -44,11 +44,11 @@ COLUMNS = len(SINGLE_FILE_BATCH.columns)
 
 
 class RowsDiffer(Exception):
-    """Two readers of one manifest found different numbers of rows."""
+    """A reader found a wrong row, or another number of rows."""
 
 
 def measure() -> Figures:
-    """Lines a second of a manifest, compared with a loop over csv.reader."""
+    """Lines per second of a manifest, compared with a loop over csv.reader."""
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         here = Path(folder)
         exact = write_manifest(here / "exact.checkm", LINES, odd=False)
@@ -82,7 +82,7 @@ def measure() -> Figures:
 
 
 def write_manifest(path: Path, lines: int, *, odd: bool) -> Path:
-    """A manifest of that many files at `path`."""
+    """Write a manifest of `lines` files to `path`."""
     digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     entries = (
         Entry(
@@ -139,7 +139,7 @@ def _checked(path: Path) -> Iterator[dict[str, object]]:
             if len(digest) != _LENGTHS.get(algorithm) or not _HEX.fullmatch(digest):
                 raise RowsDiffer(f"line {number}: no digest")
             if not size.isdecimal() or not name or name in seen:
-                raise RowsDiffer(f"line {number}: no size, or no name of its own")
+                raise RowsDiffer(f"line {number}: no size, or no unique name")
             seen.add(name)
             yield {
                 "line": number,
@@ -176,7 +176,7 @@ def _sloppy(path: Path, out: Path) -> int:
         for fields in csv.reader(file, delimiter="|"):
             if fields and not fields[0].startswith("#"):
                 if len(fields) != COLUMNS or not fields[0].startswith("http"):
-                    raise RowsDiffer(f"{fields} is no row")
+                    raise RowsDiffer(f"{fields} is not a row")
                 count += 1
     return count
 
@@ -199,7 +199,7 @@ def _rate(loop: Callable[[Path, Path], int], path: Path, out: Path) -> float:
 
 
 def _peak_mb(path: Path, out: Path) -> float:
-    """The most memory a process of its own had while it read the manifest at `path`."""
+    """Peak memory in MB of a new process that reads the manifest at `path`."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_read_and_measure, (path, out))
 

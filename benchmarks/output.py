@@ -23,7 +23,7 @@ def main(name: str, measure: Callable[[], Figures]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=described)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)  # stops what was started, as Ctrl-C does
+    signal.signal(signal.SIGTERM, _end)  # raises SystemExit, so that started processes are stopped
     figures = measure()
     if arguments.json:
         say(json.dumps(figures))

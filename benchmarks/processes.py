@@ -1,4 +1,4 @@
-"""The CPU time of processes, as the kernel counts it in /proc."""
+"""CPU time and memory of processes, from /proc."""
 
 import os
 from pathlib import Path
@@ -7,26 +7,26 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds a process spent in user and system mode, with its threads; 0.0 if it ended."""
+    """CPU seconds (user and system) of a process with its threads; 0.0 if it has ended."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) * _TICK_S if fields else 0.0
 
 
 def cpu_of_ended_children_s(pid: int) -> float:
-    """Seconds that those children of a process spent that have ended and were waited for."""
+    """CPU seconds of the children of a process that have ended and were waited for."""
     fields = _stat(pid)
     return (int(fields[13]) + int(fields[14])) * _TICK_S if fields else 0.0
 
 
 def cpu_of_children_s(pid: int) -> float:
-    """Seconds all processes below `pid` have spent, those that have ended among them."""
+    """CPU seconds of all descendants of `pid`, including those that have ended."""
     below = descendants(pid)
     ended = sum(cpu_of_ended_children_s(each) for each in (pid, *below))
     return ended + sum(map(cpu_s, below))
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes below `pid`."""
+    """All descendants of a process."""
     parents: dict[int, list[int]] = {}
     for process in Path("/proc").glob("[0-9]*"):
         fields = _stat(int(process.name))
@@ -42,7 +42,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """What follows the name in /proc/PID/stat: state, parent and so on; [] if it ended."""
+    """The fields after the name in /proc/PID/stat: state, parent and so on; [] if it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -50,7 +50,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def peak_mb() -> float:
-    """The most memory this process had at once, in MB of 10^6 bytes; not its parent's."""
+    """Peak memory of this process in MB (10^6 bytes), without its parent's."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6

@@ -1,5 +1,5 @@
-"""A copy of the project with the job types of benchmarks/noop in it, as docs/job-types.md says; and
-one in which a function notes its calls."""
+"""Copies of the project for benchmarks: with the job types of benchmarks/noop, which are added as
+docs/job-types.md describes, and with functions that log their calls."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def with_noop(target: Path) -> Path:
-    """Copy what a deployment is made of to `target` and add the job types `noop` and `second`."""
+    """Copy what is deployed to `target`, and add the job types `noop` and `second`."""
     for name in ("functions", "infra", "layers"):
         shutil.copytree(
             ROOT / name,
@@ -32,7 +32,7 @@ def with_noop(target: Path) -> Path:
 
 
 def with_call_log(project: Path, folder: str, call_log: Path) -> Path:
-    """Have the functions of a `folder` of the copy note their calls in the file `notes`."""
+    """Have the functions in a `folder` of the copy log their calls to the file `call_log`."""
     functions = project / "functions"
     shutil.copy(ROOT / "benchmarks" / "calls.py", functions)
     package = functions / folder / "__init__.py"

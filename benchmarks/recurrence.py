@@ -1,13 +1,11 @@
 """A rule's next occurrence: speed compared with cronsim, correctness with dateutil's rules.
 
-The daily case: every day at 09:00 in Los Angeles, 5,000 occurrences walked one by one, which is
-cronsim's easiest way; ours is asked `next_after` each time and knows nothing of the time before.
-Both come to the same last occurrence, or the figures are not given.
+Speed: every day at 09:00 in Los Angeles, 5,000 occurrences one after the other, which is cronsim's
+easiest case. Ours calls `next_after` each time, without state. Both have to end at the same
+occurrence. The other kinds of rules are shown too, and a rule a thousand years after its anchor.
 
-Also shown: the other kinds of rules, and one asked a thousand years after its anchor.
-
-Right: each kind of rule that recurs, in eleven zones, with all four answers to changes of clocks,
-every occurrence in twenty years with benchmarks/rrules.py. A difference ends the benchmark.
+Correctness: every occurrence of twenty years is compared with benchmarks/rrules.py, for each kind
+of recurring rule, in eleven zones, with all four DST policies. A difference ends the benchmark.
 """
 
 import json
@@ -42,7 +40,7 @@ RULES: dict[str, dict[str, Any]] = {
     "weekly": _DAILY | {"kind": "weekly", "every": 2, "weekdays": ["mon", "wed"]},
     "monthly": _DAILY | {"kind": "monthly", "day": 31},
 }
-# Times of day that changes of clocks leave out or repeat, in one of the zones or another.
+# Times of day that do not exist, or come twice, when clocks change in one of the zones.
 CHECKED = (
     ("daily", "00:00"),
     ("daily", "01:30"),
@@ -54,17 +52,17 @@ CHECKED = (
 
 
 class OccurrencesDiffer(Exception):
-    """Two readings of one rule came to different times."""
+    """Two implementations of a rule give different times."""
 
 
 class CronsimFailed(Exception):
-    """cronsim did not do what it was asked to."""
+    """cronsim failed."""
 
 
 def measure() -> Figures:
     """Microseconds to a rule's next occurrence, compared with cronsim's daily case."""
-    compared = compare_readings(ZONES, YEARS)
-    say(f"{compared:>9,} occurrences are those of dateutil's rules and zoneinfo")
+    compared = compare_occurrences(ZONES, YEARS)
+    say(f"{compared:>9,} occurrences equal those of dateutil's rules and zoneinfo")
     rules = {name: recurrence_of(document) for name, document in RULES.items()}
     ours: dict[str, list[float]] = {name: [] for name in rules}
     far: list[float] = []
@@ -77,11 +75,11 @@ def measure() -> Figures:
                 took, found = _walk(rule, START)
                 ours[name].append(took)
                 if name == "daily" and found != last:
-                    raise OccurrencesDiffer(f"cronsim came to {last}, we to {found}")
+                    raise OccurrencesDiffer(f"cronsim ends at {last}, ours at {found}")
             far.append(_walk(rules["daily"], START + FAR)[0])
     for name, values in ours.items():
         say(f"{name:>14}: {rounded(values, 2):>6.2f} µs")
-    say(f"{'a millennium on':>14}: {rounded(far, 2):.2f} µs")
+    say(f"{'in 1,000 years':>14}: {rounded(far, 2):.2f} µs")
     say(f"{'cronsim, daily':>14}: {rounded(theirs, 2):>6.2f} µs")
     return {
         "ratio": round(rounded(theirs, 6) / rounded(ours["daily"], 6), 1),
@@ -93,13 +91,13 @@ def measure() -> Figures:
     }
 
 
-def compare_readings(
+def compare_occurrences(
     zones: tuple[str, ...] = ZONES, years: int = YEARS, reader: OccurrenceReader = occurrences
 ) -> int:
-    """How many occurrences were compared with the other reading's, all of them equal.
+    """Compare all occurrences with those of another implementation. Returns how many there were.
 
     Raises:
-        OccurrencesDiffer: one is not.
+        OccurrencesDiffer: one differs.
     """
     compared = 0
     end = START + timedelta(days=365 * years)
@@ -114,14 +112,14 @@ def compare_readings(
                 if ours != theirs:
                     raise OccurrencesDiffer(f"{full}: {sorted(set(ours) ^ set(theirs))[:4]}")
                 if any(rule.next_after(one) != other for one, other in pairwise(ours)):
-                    raise OccurrencesDiffer(f"{full}: asked for the next, it is another")
+                    raise OccurrencesDiffer(f"{full}: next_after gives another occurrence")
                 compared += len(ours)
     return compared
 
 
 @contextmanager
 def cronsim() -> Iterator["subprocess.Popen[str]"]:
-    """cronsim, ready to be asked."""
+    """A process that runs benchmarks/cron/drive.py."""
     subprocess.run([str(ROOT / "requirements" / "install"), "bench"], check=True)
     command = [str(_PYTHON), str(_DRIVER)]
     with subprocess.Popen(
@@ -131,7 +129,7 @@ def cronsim() -> Iterator["subprocess.Popen[str]"]:
 
 
 def _cron(driver: "subprocess.Popen[str]") -> tuple[float, datetime]:
-    """Microseconds an occurrence, and the last."""
+    """Microseconds per occurrence of cronsim, and its last occurrence."""
     if driver.stdin is None or driver.stdout is None:
         raise CronsimFailed("the driver has no pipes")
     start = "2006-01-01T00:00:00"
@@ -145,7 +143,7 @@ def _cron(driver: "subprocess.Popen[str]") -> tuple[float, datetime]:
 
 
 def _walk(rule: Recurrence, start: datetime) -> tuple[float, datetime]:
-    """Microseconds an occurrence, and the last."""
+    """Microseconds per occurrence of ours, and the last occurrence."""
     at = start
     began = time.perf_counter()
     for _ in range(TIMES):

@@ -1,14 +1,14 @@
-"""Reporting a batch: seconds, the most memory, and bytes of disk, by the number of its jobs.
+"""Reporting a batch: seconds, peak memory and bytes of disk, by the number of jobs.
 
-The services' own code goes through a batch call by call, as the state machine has it done, in a
-process of its own. Batch, report and notes of slices lie in the emulator. The jobs' records, their
-rows and index, and what becomes of large files are answered here, at once and as AWS would write
-it, for no laptop holds a million deposits: so what is measured is ours alone, reading the answers
-included, and the calls of DynamoDB and S3 that a Lambda would wait for are counted.
+A new process calls the report service until the batch is reported, like the state machine. Batch,
+report and slices are in the emulator. A laptop cannot hold a million deposits. So `FakeAws` answers
+requests for the jobs' records, rows and index and for parts of large files, in the format of AWS
+and without delay. Only our own code is measured, including the parsing of responses. The calls to
+DynamoDB and S3 for which a Lambda would wait are counted.
 
-Records are those of deposits of one file each, the hundredth of which failed. `call_on_lambda_s` is
-what the longest call would take of its 900 seconds with 512 MB: its CPU time at the share of a
-processor that Lambda gives for that, and 20 ms for every call it waits for.
+The records are of deposits of one file each; every hundredth failed. `call_on_lambda_s` is how long
+the longest call would take on Lambda with 512 MB, of its 900 seconds: its CPU time at the CPU share
+of that memory, and 20 ms for each call to AWS.
 """
 
 import json
@@ -49,19 +49,19 @@ SIZES = (10_000, 100_000, 1_000_000)
 CHUNK_SIZE = 100
 FAILED_EVERY = 100
 LAMBDA_MB, PROCESSOR_MB = 512, 1769  # source: Lambda developer guide, a vCPU has 1,769 MB
-WAIT_S = 0.02  # for an answer of DynamoDB's or S3's, cautiously
+WAIT_S = 0.02  # for a response of DynamoDB or S3; a careful estimate
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _PLACEHOLDER = "CHUNK"
 _WORK = "work"
 
 
 class WrongReport(Exception):
-    """A batch's report does not say what it should."""
+    """A batch's report has wrong counts."""
 
 
 @dataclass(frozen=True)
 class ReportResult:
-    """What the reporting of a batch took. Calls are of the longest invocation."""
+    """The measurements of a report. `longest_…` are of the longest invocation."""
 
     jobs: int
     invocations: int
@@ -75,12 +75,12 @@ class ReportResult:
 
     @property
     def on_lambda_s(self) -> float:
-        """What the longest invocation would take with 512 MB."""
+        """Seconds that the longest invocation would take with 512 MB."""
         return self.longest_cpu_s * PROCESSOR_MB / LAMBDA_MB + self.longest_calls * WAIT_S
 
 
 def measure() -> Figures:
-    """Seconds, megabytes of memory and bytes of disk that the report of a batch takes."""
+    """Seconds, memory and disk that the report of a batch takes."""
     with _emulator() as endpoint:
         found = [_in_new_process(size, endpoint) for size in SIZES]
     for each in found:
@@ -88,7 +88,7 @@ def measure() -> Figures:
             f"{each.jobs:>9,} jobs: {each.invocations:>3} calls, {each.seconds:>6.1f} s "
             f"(CPU {each.cpu_s:.1f} s), {each.peak_mb:.0f} MB, {each.disk_bytes:,} bytes of disk, "
             f"{each.sent_bytes / 1e6:,.0f} MB sent to S3; the longest call "
-            f"{each.longest_cpu_s:.1f} s of CPU, {each.longest_calls:,} calls of AWS, "
+            f"{each.longest_cpu_s:.1f} s of CPU, {each.longest_calls:,} calls to AWS, "
             f"{each.on_lambda_s:.0f} s on Lambda"
         )
     largest = found[-1]
@@ -105,7 +105,7 @@ def measure() -> Figures:
 
 @contextmanager
 def _emulator() -> Iterator[str]:
-    """An emulator with tables and a bucket; its address."""
+    """An emulator with tables and a bucket. Yields its endpoint."""
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         home = Path(folder)
         started = emulator.start(home, emulator.free_port(), persist=False)
@@ -129,7 +129,7 @@ def _bind(endpoint: str) -> None:
 
 
 def _in_new_process(size: int, endpoint: str) -> ReportResult:
-    """The report of a batch of that many jobs, in a process of its own."""
+    """Report a batch of `size` jobs in a new process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_report, (size, endpoint, SLICE_JOBS))
 
@@ -170,16 +170,16 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> ReportResult:
 
 
 def _written_bytes() -> int:
-    """Bytes that this process wrote to files; what goes through sockets is none of them."""
+    """Bytes that this process has written to files, without sockets."""
     text = Path("/proc/self/io").read_text()
     return int(re.findall(r"wchar: (\d+)", text)[0])
 
 
-# What there is to report
+# The batch to report
 
 
 def _batch_to_report(size: int) -> Batch:
-    """A batch of that many jobs that have ended, about to be reported."""
+    """A batch of `size` ended jobs that is about to be reported."""
     ended = NOON + timedelta(minutes=30)
     history = HistoryEntry("report", "processing", "reporting", ended, "machine", "settle.main")
     return batches.put_new(
@@ -209,7 +209,7 @@ def _settings() -> Settings:
 
 
 def _record(address: JobAddress) -> JobRecord:
-    """A deposit of one file, as it is kept once it has ended."""
+    """The record of a deposit of one file that has ended."""
     started_at = NOON + timedelta(minutes=address.position % 30)
     ended_at = started_at + timedelta(milliseconds=740)
     failed = address.position % FAILED_EVERY == 0
@@ -233,7 +233,7 @@ def _record(address: JobAddress) -> JobRecord:
 
 
 class FakeAws:
-    """What DynamoDB and S3 would answer about a batch's jobs, and what is sent to S3 in parts."""
+    """Answers requests for a batch's jobs and multipart uploads, in place of DynamoDB and S3."""
 
     def __init__(self, batch: Batch) -> None:
         self.calls: Counter[str] = Counter()
@@ -261,7 +261,7 @@ class FakeAws:
         self._records = [json.dumps(record) for record in records]
 
     def attach_to(self, *clients: Any) -> None:
-        """Answer these clients from now on."""
+        """Answer requests of these clients from now on."""
         for client in clients:
             events = client.meta.events
             events.register_first("before-send.dynamodb.*", self._dynamodb)

@@ -1,8 +1,8 @@
-"""Another reading of the rules, to hold ours against: it shares no line with it and no idea.
+"""An independent implementation of the rules, to compare ours with.
 
-Wall times are dateutil's. What instants a wall time stands for is found by trying: each offset that
-the zone has thereabouts, and the zone's clocks read back. It walks from the anchor, so it is slow.
-It is given the words of the JSON document, and reads those that are spelled out in full only.
+Wall times are computed by dateutil. The instants of a wall time are found by trial: each offset of
+the zone around it is tried, and the result is converted back. It starts at the anchor, so it is
+slow. It takes the JSON document of a rule with all fields given.
 """
 
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ def occurrences(document: Mapping[str, Any], start: datetime) -> Iterator[dateti
 
 
 def changes(zone: str, first: date, last: date) -> list[datetime]:
-    """Midnights (UTC) before which, by a day at most, the offset of a zone was another one."""
+    """Midnights (UTC) of the days before which the offset of a zone changed, within a day."""
     zone_info = ZoneInfo(zone)
     midnights = [
         datetime.combine(first, time(), UTC) + timedelta(days=day)
@@ -128,7 +128,7 @@ def _instants(wall: datetime, zone: str, gap: str, repeated: str) -> list[dateti
 
 @lru_cache(maxsize=100_000)
 def _search(wall: datetime, zone: str) -> tuple[list[datetime], datetime]:
-    """All instants that show `wall`; where there are none, the first that shows a later time."""
+    """All instants with the wall time `wall`, and the first instant after it if there are none."""
     zone_info = ZoneInfo(zone)
     near = wall.replace(tzinfo=UTC)
     offsets = {

@@ -5,13 +5,13 @@ identifier, on the local stack with its four workers. The time runs from just be
 of the manifest to when its batch is seen completed. Worker CPU is user and system time of
 /proc/PID/stat of every process below the emulator, Open, Settle and Report included.
 
-The peer is a simple loop: AT_ONCE threads of one process. For each row it
-GETs the file by urllib3, takes its sha-256, and writes what a deposit leaves behind, by boto3 and
-under the same conditions: content and object manifest to S3, identifier and version to DynamoDB.
-The jobs' own records are inserted and updated AT_ONCE a call. It checks nothing and retries
-nothing. Its CPU is that of its process, from the first request to the last.
+The peer is a simple loop: AT_ONCE threads of one process. For each row it GETs the file with
+urllib3, hashes it, and makes the same writes as a deposit with boto3, under the same conditions:
+content and object manifest to S3, identifier and version to DynamoDB. The jobs' records are
+inserted and updated AT_ONCE per call. It checks nothing and retries nothing. Its CPU is that of its
+process, from the first request to the last.
 
-Both send the same rows by turns, after one warm-up each. The files are new in every run.
+Both deposit the same rows, alternating, after one warm-up each. The files are new in every run.
 """
 
 import base64
@@ -64,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Deposits a second, and milliseconds of CPU a deposit."""
+    """Deposits per second, and milliseconds of CPU per deposit."""
 
     rate: float
     cpu_ms: float
@@ -72,7 +72,7 @@ class RunResult:
 
 
 def measure() -> Figures:
-    """Deposits of small files a second, and their CPU, compared with a bare loop."""
+    """Deposits of small files per second, and their CPU, compared with a bare loop."""
     ours: list[RunResult] = []
     bare: list[RunResult] = []
     with local_stack() as local, _file_server(local.files_port):
@@ -102,7 +102,7 @@ def measure() -> Figures:
 
 
 def _ours(local: LocalStack, rows: list[Row], name: str) -> RunResult:
-    """A batch of these rows, from its upload to its report."""
+    """Deposit these rows as a batch, from its upload to its report."""
     entries = (
         Entry(line, "file", row.url, f"{line}.bin", local=(row.local,), title=f"File {line}")
         for line, row in enumerate(rows, start=1)
@@ -119,7 +119,7 @@ def _ours(local: LocalStack, rows: list[Row], name: str) -> RunResult:
 
 
 def _bare(local: LocalStack, rows: list[Row]) -> RunResult:
-    """The loop over these rows, in a process of its own."""
+    """Deposit these rows with the bare loop, in a new process."""
     server = cpu_s(local.emulator.pid)
     tables = {noun: local.tables[noun] for noun in _TABLES}
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -129,7 +129,7 @@ def _bare(local: LocalStack, rows: list[Row]) -> RunResult:
 
 
 def bare_loop(rows: list[Row], endpoint: str, tables: Mapping[str, str]) -> tuple[float, float]:
-    """Deposit these rows; the seconds and the CPU seconds it took.
+    """Deposit these rows. Returns seconds and CPU seconds.
 
     Raises:
         DepositFailed: a statement was refused.
@@ -257,7 +257,7 @@ def _say_run(run: int, ours: RunResult, bare: RunResult) -> None:
 
 @contextmanager
 def _file_server(port: int) -> Iterator[None]:
-    """Files on a server of its own process, at /RUN/NUMBER.bin."""
+    """Serve files at /RUN/NUMBER.bin from another process."""
     serving = multiprocessing.get_context("spawn").Process(target=_serve, args=(port,))
     serving.start()
     try:
@@ -270,7 +270,7 @@ def _file_server(port: int) -> Iterator[None]:
 
 
 class _Files(BaseHTTPRequestHandler):
-    """Files made from their paths: HTTP/1.1, so that connections are kept."""
+    """Serves files generated from their paths. With HTTP/1.1, so that connections are reused."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -287,11 +287,11 @@ class _Files(BaseHTTPRequestHandler):
         self.wfile.write(head + body if send_body else head)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def content_of(path: str) -> bytes:
-    """The file at `path`, from a kilobyte to 128, the same whenever it is asked for."""
+    """The file at `path`, of 1 to 128 KiB; always the same."""
     number = int(path.rpartition("/")[2].removesuffix(".bin"))
     size = int(_LEAST * (_MOST / _LEAST) ** (number / max(FILES - 1, 1)))
     return hashlib.shake_128(path.encode()).digest(size)

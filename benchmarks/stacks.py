@@ -1,4 +1,4 @@
-"""A local stack of a benchmark's own, with the noop job type in it; and batches sent through it."""
+"""A local stack for a benchmark, with the noop job type, and functions that run batches on it."""
 
 import shutil
 import tempfile
@@ -19,18 +19,18 @@ from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifests.writer import manifest as written
 
 COLLECTION = "bench"
-POLL_S = 0.05  # how often the end is looked for: an item read, about a millisecond of the emulator
+POLL_S = 0.05  # between polls for the end; one takes about a millisecond of the emulator
 TIMEOUT_S = 300.0
 
 
 class BatchFailed(Exception):
-    """A batch did not end as it should; the message says how it stands."""
+    """A batch did not complete with one mail. The message has its state."""
 
 
 @dataclass(frozen=True)
 class LocalStack:
-    """An emulator with the stack on it. `tables` are their names by logical id; files may be
-    fetched from `files_port`."""
+    """A running stack. `tables` has the table names by logical id. Jobs may fetch files from
+    `files_port`."""
 
     emulator: Emulator
     stack: Stack
@@ -44,10 +44,10 @@ class LocalStack:
 
 @contextmanager
 def local_stack(*, iam: bool = False, call_log: Path | None = None) -> Iterator[LocalStack]:
-    """Start an emulator on a free port, deploy the project with noop to it, stop it at the end.
+    """Start an emulator on a free port, deploy the project with noop, and stop it at the end.
 
-    Nothing is persisted. `iam`: the roles of the template are enforced. `notes`: the file in which
-    the clock's functions note their calls.
+    Nothing is persisted. With `iam`, the roles of the template are enforced. The scheduler's
+    functions log their calls to `call_log`.
     """
     home = Path(tempfile.mkdtemp(prefix="jobyard-bench-"))
     files_port = emulator.free_port()
@@ -82,7 +82,7 @@ def local_stack(*, iam: bool = False, call_log: Path | None = None) -> Iterator[
 
 
 def manifest(jobs: int) -> bytes:
-    """A manifest of that many single files, which noop never looks at."""
+    """A manifest of `jobs` single files, which noop does not fetch."""
     entries = (
         Entry(line, "file", f"https://files.example.org/bench/{line}.txt", f"{line}.txt")
         for line in range(1, jobs + 1)
@@ -92,7 +92,7 @@ def manifest(jobs: int) -> bytes:
 
 @dataclass(frozen=True)
 class Sent:
-    """A manifest that was uploaded. `at` is time.time() before the upload."""
+    """An uploaded manifest. `at` and `uploaded_at` are time.time() before and after the upload."""
 
     batch_id: str
     at: float
@@ -100,7 +100,7 @@ class Sent:
 
 
 def send(local: LocalStack, body: bytes, name: str, job_type: str = "noop") -> Sent:
-    """Drop a manifest of jobs that do nothing, or take a second each, in the intake bucket."""
+    """Drop a manifest in the intake bucket."""
     s3, bucket, key = (
         local.client("s3"),
         local.stack.intake_bucket,
@@ -112,7 +112,7 @@ def send(local: LocalStack, body: bytes, name: str, job_type: str = "noop") -> S
 
 
 def reported_at(local: LocalStack, sent: Sent, jobs: int) -> float:
-    """Wait for a batch's end; when it was seen, as time.time().
+    """Wait until a batch has completed. Returns time.time() at that moment.
 
     Raises:
         BatchFailed: it did not complete, its counts are wrong, or its mails are not exactly one.

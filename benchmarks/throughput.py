@@ -1,15 +1,15 @@
-"""Jobs a second, from the upload of a manifest to its report, compared with a Celery chord.
+"""Jobs per second, from the upload of a manifest to its report, compared with a Celery chord.
 
-Both run JOBS jobs that do nothing with WORKERS worker processes, by turns, after one warm-up each.
-Ours: from just before the PutObject of the manifest to when its batch is seen completed and its one
-mail is there. Theirs: from the call that sends the chord to its callback's result. Nothing is kept
-on disk on either side.
+Both run JOBS jobs that do nothing with WORKERS worker processes, alternating, after one warm-up
+each. Ours: from just before the PutObject of the manifest until its batch is completed and its one
+mail is sent. Theirs: from the call that sends the chord to the result of its callback. Neither side
+writes to disk.
 
-Worker CPU is user and system time of /proc/PID/stat over a whole run. Ours: every process below the
-emulator, which is every Lambda worker, those of Open, Settle and Report too. Theirs: the worker's
-parent, which takes messages from Redis and hands them out, and the processes of its pool, which run
-the tasks; the pool is shown alone too. Redis is shown apart, as the emulator is, which is S3,
-EventBridge, Step Functions, Lambda and DynamoDB in one.
+Worker CPU is user and system time from /proc/PID/stat over a whole run. Ours: all descendants of
+the emulator, which are the Lambda workers, including those of Open, Settle and Report. Theirs: the
+worker's parent, which receives messages from Redis and distributes them, and its pool, which runs
+the tasks; the pool is also shown alone. Redis is shown separately, and so is the emulator, which is
+S3, EventBridge, Step Functions, Lambda and DynamoDB in one process.
 """
 
 import time
@@ -23,7 +23,7 @@ JOBS = 5_000
 WORKERS = 4  # the local stack's MaxConcurrency
 RUNS = 3
 MILLION = 1_000_000
-SIZES = (1, JOBS, 100_000, MILLION)  # whose first job is waited for
+SIZES = (1, JOBS, 100_000, MILLION)  # batches whose first job is timed
 _POLL_S = 0.005
 TIMEOUT_S = 120.0
 
@@ -33,7 +33,7 @@ class FirstJobLate(Exception):
 
 
 def measure() -> Figures:
-    """Jobs a second from upload to report, compared with a Celery chord on Redis."""
+    """Jobs per second from upload to report, compared with a Celery chord on Redis."""
     ours: list[dict[str, float]] = []
     with_iam: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
@@ -48,7 +48,7 @@ def measure() -> Figures:
             _say_run(run, ours[-1], theirs[-1], with_iam[-1])
     first = {size: _first_job_s(size) for size in SIZES}
     for size, seconds in first.items():
-        say(f"first of {size:,} jobs running {seconds:.3f} s after its upload")
+        say(f"first of {size:,} jobs running {seconds:.3f} s after the upload")
     ours_s, theirs_s = _median(ours), _median(theirs)
     return {
         "jobs": JOBS,
@@ -72,7 +72,7 @@ def measure() -> Figures:
 
 
 def _ours(local: LocalStack, name: str) -> dict[str, float]:
-    """One batch: its rate, and milliseconds of CPU a job."""
+    """Run one batch: its rate, and milliseconds of CPU per job."""
     body, pid = manifest(JOBS), local.emulator.pid
     server, workers = cpu_s(pid), cpu_of_children_s(pid)
     sent = send(local, body, f"{name}.checkm")
@@ -85,7 +85,7 @@ def _ours(local: LocalStack, name: str) -> dict[str, float]:
 
 
 def _theirs(celery: Peer) -> dict[str, float]:
-    """One chord: its rate, and milliseconds of CPU a task."""
+    """Run one chord: its rate, and milliseconds of CPU per task."""
     server, pool, parent = cpu_s(celery.redis), celery.pool_cpu_s(), celery.parent_cpu_s()
     took = celery.run(JOBS)
     return {
@@ -97,7 +97,7 @@ def _theirs(celery: Peer) -> dict[str, float]:
 
 
 def _first_job_s(jobs: int) -> float:
-    """Seconds from the upload of a batch to its first job's record, on a warm stack of its own."""
+    """Seconds from the upload of a batch to its first job's record, on a new, warm stack."""
     with local_stack() as local:
         reported_at(local, send(local, manifest(WORKERS * 100), "warm-up.checkm"), WORKERS * 100)
         body = manifest(jobs)
@@ -121,7 +121,7 @@ def _say_run(
 ) -> None:
     say(
         f"run {run + 1}: {ours['rate']:.0f} jobs/s, with IAM {with_iam['rate']:.0f}, "
-        f"Celery {theirs['rate']:.0f}; CPU a job: workers {ours['workers']:.2f} ms "
+        f"Celery {theirs['rate']:.0f}; CPU per job: workers {ours['workers']:.2f} ms "
         f"(emulator {ours['server']:.2f}), Celery's pool {theirs['pool']:.2f} "
         f"(parent {theirs['parent']:.2f}, Redis {theirs['server']:.2f})"
     )

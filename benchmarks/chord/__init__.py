@@ -1,1 +1,1 @@
-"""The peer: a Celery chord on Redis, run by .venv-bench and never by the project's interpreter."""
+"""The peer: a Celery chord on Redis, run with .venv-bench, not with the project's interpreter."""

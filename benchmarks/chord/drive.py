@@ -1,7 +1,7 @@
-"""Sends a chord for each number read from standard input and writes how many seconds it took.
+"""Sends a chord for each number of tasks on standard input, and writes the seconds it took.
 
-It asks for the result every few milliseconds. Celery's own `get` waits for a notification, and for
-ever when the workers were done before it had begun to listen, as they often are on two cores.
+It polls for the result. Celery's own `get` waits for a notification, and never returns if the
+workers finish before it listens, which is common on two cores.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Starts Redis, a Celery worker and the one who sends chords; stops them again."""
+"""Starts and stops Redis, a Celery worker, and the driver that sends chords."""
 
 import json
 import shutil
@@ -19,19 +19,19 @@ START_S = 30.0
 
 
 class PeerFailed(Exception):
-    """Celery or Redis did not do what it was asked to."""
+    """Celery or Redis failed."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A Celery worker that runs. `worker` is its parent process, whose children run the tasks."""
+    """A running Celery worker. `worker` is the pid of its parent, whose children run tasks."""
 
     worker: int
     redis: int
     driver: subprocess.Popen[str]
 
     def run(self, tasks: int) -> float:
-        """Seconds from the call that sends the chord to its callback's answer."""
+        """Run a chord of `tasks` tasks: seconds from sending it to the result of its callback."""
         if self.driver.stdin is None or self.driver.stdout is None:
             raise PeerFailed("the driver has no pipes")
         self.driver.stdin.write(f"{tasks}\n")
@@ -46,15 +46,15 @@ class Peer:
         return sum(map(cpu_s, descendants(self.worker)))
 
     def parent_cpu_s(self) -> float:
-        """CPU seconds of the process that takes the messages and hands them to the pool."""
+        """CPU seconds of the process that receives the messages and passes them to the pool."""
         return cpu_s(self.worker)
 
 
 @contextmanager
 def peer(workers: int) -> Iterator[Peer]:
-    """A Redis on a free port that writes nothing to disk, and a Celery worker of that many.
+    """A Redis on a free port without persistence, and a Celery worker of `workers` processes.
 
-    Celery's own defaults: JSON messages, results kept, four messages prefetched a process.
+    With Celery's defaults: JSON messages, stored results, four messages prefetched per process.
     """
     subprocess.run([str(ROOT / "requirements" / "install"), "bench"], check=True)
     home = tempfile.mkdtemp(prefix="jobyard-bench-")

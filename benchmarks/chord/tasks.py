@@ -1,4 +1,4 @@
-"""A task that does nothing, and a callback that counts. The broker is CELERY_BROKER_URL."""
+"""A task that does nothing, and a callback that counts. CELERY_BROKER_URL names the broker."""
 
 from celery import Celery
 
@@ -7,11 +7,11 @@ app = Celery("tasks")
 
 @app.task
 def noop(number: int) -> int:
-    """Be done."""
+    """Succeed at once."""
     return 1
 
 
 @app.task
 def total(done: list[int]) -> int:
-    """How many were done."""
+    """The number of finished tasks."""
     return sum(done)

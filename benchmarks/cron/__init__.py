@@ -1,1 +1,1 @@
-"""The peer: cronsim, run by .venv-bench and never by the project's interpreter."""
+"""The peer: cronsim, run with .venv-bench, not with the project's interpreter."""

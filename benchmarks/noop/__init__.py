@@ -1,4 +1,4 @@
-"""Job types that do nothing, at once or for a second: what is measured is what Jobyard adds."""
+"""Job types that do nothing, at once or for a second, to measure Jobyard's overhead."""
 
 import time
 
@@ -7,12 +7,12 @@ from jobyard.jobtypes.step_context import StepContext
 
 
 def doing_nothing(step_input: StepInput, context: StepContext) -> StepResult:
-    """Be done."""
+    """Succeed at once."""
     return Done()
 
 
 def taking_a_second(step_input: StepInput, context: StepContext) -> StepResult:
-    """Be done in a second."""
+    """Succeed after a second."""
     time.sleep(1)
     return Done()
 
