@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cli import session, terminal
+from cli import session, tables, terminal
 from cli.client import Document
+from cli.deployments import Deployment
 from cli.options import Json, StackName
-from cli.session import Deployment, Session, SessionTokens
+from cli.session import Session, SessionTokens
 from jobyard.domain.access import ROLES
 
 app = typer.Typer()
@@ -87,7 +88,7 @@ def _show_session(deployment: Deployment, current: Session, *, as_json: bool) ->
         terminal.print_json(shown)
         return
     terminal.console().print(
-        terminal.key_values(
+        tables.key_values(
             (
                 ("stack", deployment.name),
                 ("API", current.api_url),

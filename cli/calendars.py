@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import options, terminal
+from cli import options, tables, terminal
 from cli.client import ApiClient, ApiError, Document
 from cli.options import Json, Reason, StackName
 from cli.show import Rows, section, show_list
@@ -106,7 +106,7 @@ def put(
     if before and _settings(before) != _settings(found):
         console = terminal.console()
         console.print("\n[bold underline]Before[/]")
-        console.print(terminal.key_values(_settings(before)))
+        console.print(tables.key_values(_settings(before)))
 
 
 @app.command()
@@ -128,7 +128,7 @@ def delete(
 
 def _show(found: Document) -> None:
     terminal.console().print(
-        terminal.key_values(
+        tables.key_values(
             (
                 ("calendar", found["name"]),
                 *_settings(found),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import options, terminal
+from cli import options, tables, terminal
 from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName
 from cli.show import Limit, Rows, section, show_list
@@ -202,7 +202,7 @@ def _show(found: Document, *, as_json: bool) -> None:
         ("on hold", _held(found) or "no"),
         ("you may", _rights(found)),
     )
-    terminal.console().print(terminal.key_values(facts))
+    terminal.console().print(tables.key_values(facts))
     changes: Rows = [
         (local_time(each["at"]), each["event"], each["changes"], each["actor"], each["reason"])
         for each in found["history"]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import options, progress, terminal
+from cli import options, progress, tables, terminal
 from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName, Watch
 from cli.submit import watch_to_end
@@ -261,14 +261,14 @@ def _show_state(target: str, answer: Document, *, as_json: bool) -> None:
     terminal.console().print(f"{target} is", terminal.state(answer["state"]))
     if _is_schedule_job(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
-        terminal.console().print(terminal.next_commands([(shown, "show its schedule")]))
+        terminal.console().print(tables.next_commands([(shown, "show its schedule")]))
     elif answer["state"] not in {"held", "deleted"}:
         _suggest_watch(_origin_of(target))
 
 
 def _suggest_watch(batch_id: str) -> None:
     terminal.console().print(
-        terminal.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])
+        tables.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])
     )
 
 

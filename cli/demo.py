@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cli import progress
+from cli import batch_result, progress
 from cli.client import ApiClient, Document
 from cli.demo_runner import DemoOptions, DemoRunner, run_demo
 from cli.local import deployment, emulator, mail
@@ -173,7 +173,7 @@ def _watch(runner: DemoRunner, api: ApiClient, batch_ids: Sequence[str]) -> None
     runner.show_command(f"jobyard watch {' '.join(batch_ids)}")
     for batch in progress.watch(api, batch_ids, runner.console):
         runner.console.print(f"\n[bold]{batch['filename']}[/]")
-        progress.show_end(api, batch, runner.console)
+        batch_result.show_end(api, batch, runner.console)
 
 
 def _show_mail(console: Console, sent: Mail) -> None:

@@ -14,11 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from cli import session, terminal
+from cli import tables, terminal
+from cli.context import CliContext
+from cli.deployments import Deployment, local_deployment
 from cli.local import demo_stack, emulator
 from cli.local.emulator import HOME, PORT, Emulator
 from cli.main import app
-from cli.session import CliContext, Deployment
 from jobyard.domain.errors import JobyardError
 
 _Resource = TypeVar("_Resource")  # what a demo needs besides the stack
@@ -96,7 +97,7 @@ def run_demo(
                 [] if keeps_running else [("make local", "start the stack again, with all of this")]
             )
             console.print("\n[bold cyan]Next steps[/]\n")
-            console.print(terminal.next_commands([*up, *demo.commands]))
+            console.print(tables.next_commands([*up, *demo.commands]))
             page, about = demo.page
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
             took = time.monotonic() - began
@@ -156,8 +157,6 @@ class DemoRunner:
 
         def deployed(_: str) -> Deployment:
             session_file = self._sessions / f"{user}.json"
-            return replace(
-                session.local_deployment(HOME), session_file=session_file, default_user=user
-            )
+            return replace(local_deployment(HOME), session_file=session_file, default_user=user)
 
         return CliContext(deployed)

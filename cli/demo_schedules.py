@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cli import terminal
+from cli import tables
 from cli.client import ApiClient, Document
 from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
 from cli.local import clients, voters
@@ -170,7 +170,7 @@ def _show_counts(runner: DemoRunner, dynamodb: Any) -> None:
         for voter in page["Items"]:
             found[voter.get("confidential_status", {"S": "not confidential"})["S"]] += 1
     rows = [(status, f"{number:,}") for status, number in sorted(found.items())]
-    runner.console.print(terminal.table(("confidential status", "!voters"), rows))
+    runner.console.print(tables.table(("confidential status", "!voters"), rows))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import terminal
+from cli import tables, terminal
 from cli.options import Json
 from jobyard.domain.errors import NotFound
 from jobyard.domain.lifecycle import Lifecycle
@@ -45,7 +45,7 @@ def _show(found: Lifecycle, console: Console) -> None:
         )
         for state in found.states
     ]
-    console.print(terminal.table(("!state", "!type", "shown as", "meaning"), states))
+    console.print(tables.table(("!state", "!type", "shown as", "meaning"), states))
     moves = [
         (
             terminal.state(move.before),
@@ -56,4 +56,4 @@ def _show(found: Lifecycle, console: Console) -> None:
         for move in found.transitions
     ]
     console.print()
-    console.print(terminal.table(("!from", "!event", "!to", "sent by"), moves))
+    console.print(tables.table(("!from", "!event", "!to", "sent by"), moves))

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from cli import auth, commands, lifecycles, show, submit, terminal
-from cli.session import CliContext
+from cli.context import CliContext
 from jobyard.domain.errors import JobyardError
 
 # Command groups whose modules are slow to import. They are imported when they are called.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import zip_longest
 
-from cli import terminal
+from cli import tables, terminal
 from cli.client import Document
 from cli.show import Rows, history, section, show_list
 from cli.terminal import duration, local_time, records, state, waiting_for
@@ -79,7 +79,7 @@ def show_all(found: Document, *, as_json: bool) -> None:
 def show_one(found: Document, newest: list[Document]) -> None:
     """Show one schedule (Job Details) with its next runs and its `newest` occurrences."""
     terminal.console().print(
-        terminal.key_values(
+        tables.key_values(
             (
                 ("Job Type", f"{found['title']} ({found['job_type']})"),
                 ("Status", state(found["label"])),
@@ -109,7 +109,7 @@ def _show_latest(occurrence: Document, zone: str) -> None:
     console = terminal.console()
     console.print("\n[bold underline]Completed Job Details[/]")
     console.print(
-        terminal.key_values(
+        tables.key_values(
             (
                 ("Status", state(occurrence["label"])),
                 ("Time of completion", zoned_time(occurrence["ended_at"], zone)),
@@ -188,7 +188,7 @@ def show_edited(before: Document, edited: Document) -> None:
         if now[name] != was[name]
     ]
     if changes:
-        console.print(terminal.key_values(changes))
+        console.print(tables.key_values(changes))
     if edited["next_runs_before"] == edited["next_runs_after"]:
         console.print(f"its next runs are unchanged; {next_run_text(found)}", markup=False)
         return

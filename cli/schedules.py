@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import calendars, options, rules, schedule_view, terminal
+from cli import calendars, options, rules, schedule_view, tables, terminal
 from cli.client import ApiClient, ApiError, Document
 from cli.options import Json, Reason, StackName
 from jobyard.domain.schedules.calendar import Calendar
@@ -186,7 +186,7 @@ def create(
     console.print(f"schedule [bold]{created['schedule_id']}[/]")
     console.print(f"{created['description']}; {schedule_view.next_run_text(created)}", markup=False)
     shown = f"jobyard schedule show {created['schedule_id']}"
-    console.print(terminal.next_commands([(shown, "show the schedule")]))
+    console.print(tables.next_commands([(shown, "show the schedule")]))
 
 
 @app.command()
@@ -294,10 +294,10 @@ def run(
     if not created["job_id"]:
         console.print("the job starts when the previous run has ended")
         shown = f"jobyard schedule history {schedule_id}"
-        console.print(terminal.next_commands([(shown, "watch for it")]))
+        console.print(tables.next_commands([(shown, "watch for it")]))
         return
     console.print(f"job [bold]{created['job_id']}[/]")
-    console.print(terminal.next_commands([(f"jobyard job {created['job_id']}", "show the job")]))
+    console.print(tables.next_commands([(f"jobyard job {created['job_id']}", "show the job")]))
 
 
 @app.command()
@@ -437,4 +437,4 @@ def _show(
         (schedule_view.zoned_time(each["local"], rule.zone), each["utc"], each["note"])
         for each in documents
     ]
-    terminal.show_table(("!time in zone", "!UTC", "~note"), rows)
+    tables.show_table(("!time in zone", "!UTC", "~note"), rows)

@@ -1,24 +1,19 @@
-"""Stacks and sessions: finds a stack, signs a user in, stores tokens and renews them."""
+"""Sessions: signs a user in and out, stores tokens and renews them."""
 
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.client import ApiClient
-from cli.local import demo_users, emulator
-from cli.local.stack import Stack
+from cli.deployments import AwsAccessError, Deployment, error_text
 from jobyard.domain.errors import JobyardError
 
-LOCAL = "local"  # the name of the local stack in messages
-LOCAL_USER = "admin"  # the local stack's default user
 RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
 
 
@@ -28,14 +23,6 @@ class SignInRequired(JobyardError):
 
 class SignInFailed(JobyardError):
     """Cognito rejected the username, the password or a code."""
-
-
-class StackNotRunning(JobyardError):
-    """The local stack is not running."""
-
-
-class AwsAccessError(JobyardError):
-    """AWS cannot be reached: no credentials, no region, no permission or no network."""
 
 
 @dataclass(frozen=True)
@@ -67,68 +54,6 @@ class Session:
     def roles(self) -> list[str]:
         """The user's roles, which are their Cognito groups."""
         return list(self.claims.get("cognito:groups", []))
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """How the CLI reaches a deployed stack.
-
-    `cognito` makes a client for a user pool. `passwords` has the demo users (none on AWS);
-    `default_user` is signed in at first. `url_prefix` begins the API's URL; it reveals a session
-    that belongs to a local stack on another port.
-    """
-
-    name: str
-    session_file: Path
-    locate: Callable[[], Stack]
-    cognito: Callable[[str], Any]
-    url_prefix: str = ""
-    passwords: Mapping[str, str] = field(default_factory=dict)
-    default_user: str = ""
-
-    @property
-    def login(self) -> str:
-        """The command that signs in to this stack."""
-        return "jobyard login --as ROLE" if self.passwords else f"jobyard login --stack {self.name}"
-
-
-def find_deployment(name: str) -> Deployment:
-    """The AWS stack `name`, or the local one when no name is given.
-
-    Raises:
-        StackNotRunning: there is no name, and the local stack is not running.
-    """
-    if not name:
-        return local_deployment(emulator.HOME)
-    folder = Path.home() / ".config" / "jobyard"
-    return Deployment(name, folder / f"{name}.json", lambda: _find_aws_stack(name), _aws_cognito)
-
-
-def local_deployment(home: Path) -> Deployment:
-    """The local stack in the folder `home`.
-
-    Raises:
-        StackNotRunning: no emulator runs there.
-    """
-    running = emulator.running(home)
-    if running is None:
-        raise StackNotRunning(
-            "the local stack is not running: start it with `jobyard local up`, or name a stack on "
-            "AWS with --stack"
-        )
-    endpoint = running.endpoint
-    return Deployment(
-        LOCAL,
-        home / "session.json",
-        lambda: _find_local_stack(endpoint),
-        lambda _: _local_cognito(endpoint),
-        url_prefix=endpoint,
-        passwords={person.username: person.password for person in demo_users.DEMO_USERS},
-        default_user=LOCAL_USER,
-    )
-
-
-# Signing in and out
 
 
 def open_session(deployment: Deployment) -> Session:
@@ -183,7 +108,7 @@ def sign_in(
                 ChallengeResponses={"USERNAME": username, _CHALLENGE_RESPONSES[name]: answer(name)},
             )
     except ClientError as error:
-        raise SignInFailed(_error_text(error)) from error
+        raise SignInFailed(error_text(error)) from error
     except BotoCoreError as error:
         raise AwsAccessError(str(error)) from error
     result = response["AuthenticationResult"]
@@ -264,11 +189,6 @@ def _renew(deployment: Deployment, session: Session) -> Session:
     return renewed
 
 
-def _error_text(error: ClientError) -> str:
-    details = error.response["Error"]
-    return f"{details.get('Message', 'refused')} ({details['Code']})"
-
-
 # The session file
 
 
@@ -289,69 +209,3 @@ def _write(session_file: Path, session: Session) -> None:
     unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(asdict(session), indent=2))
     unfinished.replace(session_file)
-
-
-# Finding stacks. These imports take 0.5 s, so a command with a valid token does not make them.
-
-
-def _find_local_stack(endpoint: str) -> Stack:
-    from cli.local import clients, deployment, stack
-
-    return stack.read(clients.client("cloudformation", endpoint), deployment.STACK)
-
-
-def _local_cognito(endpoint: str) -> Any:
-    from cli.local import clients
-
-    return clients.client("cognito-idp", endpoint)
-
-
-def _find_aws_stack(name: str) -> Stack:
-    import boto3
-
-    from cli.local import stack
-
-    try:
-        return stack.read(boto3.session.Session().client("cloudformation"), name)
-    except ClientError as error:
-        raise AwsAccessError(f"CloudFormation refused: {_error_text(error)}") from error
-    except BotoCoreError as error:
-        raise AwsAccessError(f"stack {name} cannot be looked up: {error}") from error
-
-
-def _aws_cognito(user_pool: str) -> Any:
-    """A client without AWS credentials, which signing in does not need."""
-    import boto3
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    region = user_pool.partition("_")[0]
-    return boto3.session.Session().client(
-        "cognito-idp", region_name=region, config=Config(signature_version=UNSIGNED)
-    )
-
-
-# The context of commands
-
-
-@dataclass(frozen=True)
-class CliContext:
-    """What a command needs from outside. Tests replace it."""
-
-    deployment: Callable[[str], Deployment] = find_deployment
-    transport: httpx.BaseTransport | None = None
-    pause: Callable[[float], None] = time.sleep
-
-    def api(self, stack: str, session: Session | None = None) -> ApiClient:
-        """A client of the stack's API for `session`, by default the signed-in user."""
-        deployment = self.deployment(stack)
-        bearer = SessionTokens(deployment, session or open_session(deployment))
-        roles = ", ".join(bearer.session.roles) or "no role"
-        return ApiClient(
-            bearer.session.api_url,
-            bearer,
-            who=f"you are signed in as {bearer.session.username} ({roles}); "
-            f"`{deployment.login}` signs in as someone else",
-            transport=self.transport,
-            pause=self.pause,
-        )

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli import options, terminal
+from cli import options, tables, terminal
+from cli.batch_result import report_text, undeliverable
 from cli.client import Document
 from cli.options import Json, StackName
-from cli.progress import report_text, undeliverable
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.ids import Origin, origin_of
@@ -77,7 +77,7 @@ def batch(
         return
     console = terminal.console()
     console.print(
-        terminal.key_values(
+        tables.key_values(
             (
                 ("batch", found["batch_id"]),
                 ("state", state(found["state"])),
@@ -151,7 +151,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
         if name != "records"  # shown above
     ]
     console.print(
-        terminal.key_values(
+        tables.key_values(
             (
                 ("job", found["job_id"]),
                 ("state", state(found["state"])),
@@ -224,7 +224,7 @@ def cost(
         if each["quantity"]
     ]
     console = terminal.console()
-    console.print(terminal.table(("usage", "!quantity", "price", "!US dollars"), rows))
+    console.print(tables.table(("usage", "!quantity", "price", "!US dollars"), rows))
     per_job = found.get("dollars_per_job")
     million = f", {per_job * 1e6:,.2f} per million jobs" if per_job else ""
     console.print(f"total {found['dollars']:.6f} US dollars{million}")
@@ -331,7 +331,7 @@ def show_list(
         hint = ": submit a manifest with `jobyard submit`" if noun == "batch" else ""
         console.print(f"no {noun} found{hint}")
         return
-    terminal.show_table(columns, rows)
+    tables.show_table(columns, rows)
     if found.get("next_cursor"):
         console.print(f"[dim]showing the first {plural(len(rows), noun)}: use --limit for more[/]")
 
@@ -340,7 +340,7 @@ def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
     """Print a table with a title; nothing if it has no rows."""
     if rows:
         terminal.console().print(f"\n[bold underline]{title}[/]")
-        terminal.show_table(columns, rows)
+        tables.show_table(columns, rows)
 
 
 def history(

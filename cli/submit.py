@@ -11,7 +11,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from cli import options, progress, terminal
+from cli import batch_result, options, progress, tables, terminal
 from cli.client import ApiClient, Document, UploadUncertain
 from cli.options import Json, StackName, Watch
 
@@ -99,7 +99,7 @@ def submit(
         terminal.print_json(created)
     else:
         terminal.console().print(
-            terminal.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])
+            tables.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])
         )
 
 
@@ -138,7 +138,7 @@ def watch_to_end(
         terminal.print_json(ended[0] if len(ended) == 1 else {"items": ended})
     elif console:
         for batch in ended:
-            progress.show_end(api, batch, console)
+            batch_result.show_end(api, batch, console)
     if not all(map(is_good, ended)):
         raise typer.Exit(1)
 

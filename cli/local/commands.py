@@ -13,7 +13,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from cli import terminal
+from cli import tables, terminal
 from cli.local import clients, demo_stack, demo_users, deployment, emulator, mail, stack
 from cli.local.emulator import HOME, PORT, Emulator
 from jobyard.domain.errors import JobyardError
@@ -213,7 +213,7 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
         f"  (password {demo_users.PASSWORD})",
         "log": str(running.log),
     }
-    terminal.console().print(terminal.key_values(rows.items()))
+    terminal.console().print(tables.key_values(rows.items()))
 
 
 def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, str, str]]:

@@ -11,10 +11,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.client import ApiClient
+from cli.context import CliContext
+from cli.deployments import Deployment
 from cli.local.stack import Stack
 from cli.main import app
-from cli.session import CliContext, Deployment
-from tests.cli.fake_api import URL, FakeApi, Run
+from tests.cli.fake_api import URL, FakeApi, Run, token
 from tests.cli.fake_cognito import FakeCognito
 
 STACK = Stack(
@@ -98,3 +100,21 @@ def run_on_terminal(cli_context: CliContext, monkeypatch: pytest.MonkeyPatch) ->
         return re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
 
     return run_on_terminal
+
+
+class OperatorTokens:
+    """An operator's tokens."""
+
+    def token(self) -> str:
+        return token("operator", "operator")
+
+    def renew(self) -> str:
+        return self.token()
+
+
+@pytest.fixture
+def client(api: FakeApi) -> ApiClient:
+    """A client of the fake API."""
+    return ApiClient(
+        URL, OperatorTokens(), transport=httpx.MockTransport(api), pause=api.paused.append
+    )

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from cli import demo_schedules
+from cli.context import CliContext
 from cli.demo_runner import DemoFailed, DemoRunner
 from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
-from cli.session import CliContext
 from jobyard.domain.ids import Origin
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of

@@ -8,20 +8,7 @@ from rich.console import Console
 from cli import progress
 from cli.client import ApiClient, ApiError
 from cli.progress import WatchedBatch
-from tests.cli.fake_api import BATCH, NOW, URL, FakeApi, batch, report, token
-
-
-class Somebody:
-    def token(self) -> str:
-        return token("operator", "operator")
-
-    def renew(self) -> str:
-        return self.token()
-
-
-@pytest.fixture
-def client(api: FakeApi) -> ApiClient:
-    return ApiClient(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
+from tests.cli.fake_api import BATCH, NOW, FakeApi, batch
 
 
 def screen(width: int = 80) -> Console:
@@ -177,81 +164,3 @@ def test_a_batch_is_over_when_only_a_person_can_move_it(
     seen: dict[str, object], over: bool
 ) -> None:
     assert progress.is_over(seen) is over
-
-
-def test_watch_ends_with_the_report_and_the_next_commands(api: FakeApi, client: ApiClient) -> None:
-    console = log()
-    bounced = {"state": "bounced", "at": NOW, "message_id": "m", "error": "mailbox full"}
-    api.answers(
-        f"GET /batches/{BATCH}/reports", {"items": [report(), report(seq=2, delivery=bounced)]}
-    )
-    group = {"failure_code": "TIMEOUT", "description": "The job did not end in time.", "count": 2}
-
-    progress.show_end(client, batch("failed", failed=2, failure_groups=[group]), console)
-
-    assert "failed: 2 failed" in drawn(console)
-    assert "2 x TIMEOUT: The job did not end in time." in drawn(console)
-    assert "report 2 to depositor@example.org: bounced (mailbox full)" in drawn(console)
-    assert f"jobyard retry {BATCH}" in drawn(console)
-    assert f"jobyard update-reporting {BATCH}" in drawn(console)
-
-
-def test_a_refused_manifest_suggests_to_show_its_findings(api: FakeApi, client: ApiClient) -> None:
-    console = log()
-    api.answers(f"GET /batches/{BATCH}/reports", {"items": []})
-
-    progress.show_end(
-        client,
-        batch("failed", failure_message="the manifest has 6 errors", findings_count=6),
-        console,
-    )
-
-    assert "failed: the manifest has 6 errors" in drawn(console)
-    assert f"jobyard findings {BATCH}" in drawn(console)
-    assert "retry" not in drawn(console)
-
-
-@pytest.mark.parametrize(
-    ("ended", "offered", "not_offered"),
-    [
-        (batch("cancelled", failed=2, cancelled=3), ["jobs"], ["retry", "update-reporting"]),
-        (batch("deleted", failed=2), [], ["retry", "update-reporting", "jobs"]),
-        (batch("deleted"), [], ["retry", "update-reporting", "jobs", "findings"]),
-        (batch("failed", succeeded=2), ["update-reporting"], ["retry"]),
-        (
-            batch(
-                "failed",
-                failed=2,
-                failure_groups=[
-                    {
-                        "failure_code": "BAD_MANIFEST",
-                        "description": "No.",
-                        "count": 2,
-                        "not_retryable": 2,
-                    }
-                ],
-            ),
-            ["jobs", "update-reporting"],
-            ["retry"],
-        ),
-    ],
-)
-@pytest.mark.parametrize("is_reported", [True, False])
-def test_only_allowed_commands_are_suggested(
-    ended: dict[str, object],
-    offered: list[str],
-    not_offered: list[str],
-    is_reported: bool,
-    api: FakeApi,
-    client: ApiClient,
-) -> None:
-    console = log()
-    reports = [report()] if is_reported else []
-    api.answers(f"GET /batches/{BATCH}/reports", {"items": reports})
-
-    progress.show_end(client, ended, console)
-
-    shown = drawn(console)
-    assert all(f"jobyard {each} {BATCH}" in shown for each in offered)
-    assert not any(f"jobyard {each} {BATCH}" in shown for each in not_offered)
-    assert (f"jobyard reports {BATCH}" in shown) == is_reported

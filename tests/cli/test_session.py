@@ -1,19 +1,13 @@
 import json
 import stat
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from cli import session
-from cli.session import (
-    CliContext,
-    Deployment,
-    SessionTokens,
-    SignInFailed,
-    SignInRequired,
-    StackNotRunning,
-)
+from cli.context import CliContext
+from cli.deployments import Deployment
+from cli.session import SessionTokens, SignInFailed, SignInRequired
 from tests.cli.fake_api import FakeApi, Run, problem, token
 from tests.cli.fake_cognito import FakeCognito
 
@@ -105,11 +99,6 @@ def test_a_first_password_is_changed_on_the_way_in(
 def test_a_wrong_password_shows_cognitos_message(on_aws: Deployment) -> None:
     with pytest.raises(SignInFailed, match="Incorrect username or password"):
         session.sign_in(on_aws, "someone", "wrong")
-
-
-def test_without_a_running_stack_the_error_says_how_to_start_it(tmp_path: Path) -> None:
-    with pytest.raises(StackNotRunning, match="`jobyard local up`"):
-        session.local_deployment(tmp_path)
 
 
 def test_whoami_shows_the_role_of_login(run: Run) -> None:

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+from cli.deployments import StackNotRunning, local_deployment
+
+
+def test_without_a_running_stack_the_error_says_how_to_start_it(tmp_path: Path) -> None:
+    with pytest.raises(StackNotRunning, match="`jobyard local up`"):
+        local_deployment(tmp_path)
