@@ -85,10 +85,12 @@ def deploy(
         DeploymentError: CloudFormation could not create or update the stack.
     """
     say("packing functions and layers")
+    if not any(build.glob("vendor-*")):
+        say("the first time this takes half a minute")
     template = read_template(root)
     s3 = client("s3", endpoint)
     _ensure_bucket(s3)
-    _package(s3, template, values, root, build, say)
+    _package(s3, template, values, root, build)
     _package_nested(s3, template, root, endpoint)
     for name in [n for n, r in template["Resources"].items() if r["Type"] in NOT_EMULATED]:
         del template["Resources"][name]
@@ -135,12 +137,9 @@ def _package(
     values: Mapping[str, str],
     root: Path,
     build: Path,
-    say: Callable[[str], None],
 ) -> None:
     """Upload code and definitions and refer to them in `template`, as `sam package` does."""
     functions = artifacts.zipped(artifacts.compiled(root / "functions", build / "functions"))
-    if not any(build.glob("vendor-*")):
-        say("the first time this takes half a minute")
     layers = {
         "JobyardLayer": artifacts.compiled(
             root / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"
