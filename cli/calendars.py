@@ -102,7 +102,7 @@ def put(
         return
     _show(found)
     if not (found["exclude"] or found["include"]):
-        terminal.console().print("it excludes nothing")
+        terminal.console().print("the calendar excludes nothing")
     if before and _settings(before) != _settings(found):
         console = terminal.console()
         console.print("\n[bold underline]Before[/]")

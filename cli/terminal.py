@@ -1,4 +1,4 @@
-"""Terminal output: colours of states, times, tables, prompts, errors, JSON."""
+"""Terminal output: colours of states, times, prompts, errors, JSON."""
 
 import codecs
 import io

@@ -82,7 +82,7 @@ def start(
     """Start an emulator and wait until it answers.
 
     Raises:
-        EmulatorError: the port is in use, the emulator is not installed, it ended at once, or its
+        EmulatorError: the port is in use, the emulator is not installed, it exits at once, or its
             saved state is damaged.
     """
     if not PYTHON.exists():
@@ -162,7 +162,7 @@ def running(home: Path) -> Emulator | None:
         if note:
             return Emulator(home=home, **{name: note[name] for name in ("port", "pid", "iam")})
         if time.monotonic() > deadline:
-            raise EmulatorError(f"a process holds {lock} but does not answer: end it by hand")
+            raise EmulatorError(f"a process holds {lock} but does not answer: stop that process")
         time.sleep(0.02)  # it has just started and has not written yet
     return None
 
@@ -370,7 +370,7 @@ def _exit_reason(emulator: Emulator) -> str:
                 f"the emulator {line}. It is unchanged in {emulator.home}: restore a copy of "
                 "yours, or delete everything with `jobyard local reset`."
             )
-    return f"the emulator ended at once:\n{lines}"
+    return f"the emulator exited at once:\n{lines}"
 
 
 def _log_tail(log: Path) -> str:

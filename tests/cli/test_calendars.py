@@ -131,5 +131,5 @@ def test_a_calendar_that_excludes_nothing_says_so(run: Run, api: FakeApi) -> Non
 
     shown = run("calendar", "put", "holidays", *WHY).stdout
 
-    assert "it excludes nothing" in shown
+    assert "the calendar excludes nothing" in shown
     assert "Before" not in shown

@@ -187,7 +187,7 @@ def test_a_stop_while_loading_loses_nothing(full: Path, beforehand: Path) -> Non
         while emulator.running(full) is None:
             time.sleep(0.01)
         assert emulator.stop(full)
-        assert "ended at once" in str(begun.exception())
+        assert "exited at once" in str(begun.exception())
 
     beforehand.write_text("")
     _holds_all(emulator.start(full, emulator.free_port()))
