@@ -41,9 +41,7 @@ def reason(text: str) -> str:
     cleaned = text.encode(errors="surrogateescape").decode(errors="replace")
     size = len(cleaned.encode())
     if size > REASON_BYTES:
-        raise typer.BadParameter(
-            f"the reason has {size} bytes of UTF-8; the limit is {REASON_BYTES}"
-        )
+        raise typer.BadParameter(f"the text has {size} bytes of UTF-8; the limit is {REASON_BYTES}")
     return cleaned
 
 
