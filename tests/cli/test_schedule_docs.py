@@ -110,7 +110,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"ranges, {calendar.MAX_WINDOWS} windows |" in PAGE
     assert f"up to {MAX_TIMES:,} |" in PAGE
     assert f"| a preview | 1,000, on the command line {MAX_PREVIEW:,} |" in PAGE
-    assert f"| times a calendar may refuse in a row | {MAX_REFUSED_IN_A_ROW:,} |" in PAGE
+    assert f"| times in a row that a calendar excludes | {MAX_REFUSED_IN_A_ROW:,} |" in PAGE
 
 
 def test_the_calendar_of_the_page_is_one() -> None:
@@ -160,7 +160,7 @@ def test_the_four_labels_are_those_of_the_page(latest: JobState | None, word: st
 
 
 def test_the_preview_on_the_page_is_what_the_command_prints(run: Run) -> None:
-    shown = PAGE.split("The first prints\n\n```\n")[1].split("```")[0]
+    shown = PAGE.split("The first command prints\n\n```\n")[1].split("```")[0]
     words = PAGE.split("jobyard ")[1].splitlines()[0].split()
 
     printed = run(*words).output
