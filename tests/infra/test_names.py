@@ -87,7 +87,6 @@ PENDING: dict[str, set[str]] = {
         "ma(k|d)es? up for|made up for",
         "patience",
     },
-    "functions": {"asking", "patience"},
 }
 PLACES = {
     "layers": sorted((ROOT / "layers/jobyard/jobyard").rglob("*.py")),
