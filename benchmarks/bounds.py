@@ -32,7 +32,7 @@ class Bound:
 
     def text(self) -> str:
         """The bound as text: `≤ 2.1`."""
-        return f"{'≥' if self.least else '≤'} {self.value:g}"
+        return f"{'≥' if self.is_minimum else '≤'} {self.value:g}"
 
     def distance(self, measured: float) -> str:
         """How far `measured` is from the bound, in percent of the bound."""
