@@ -45,7 +45,7 @@ def test_every_benchmark_has_a_bound_and_every_bound_a_benchmark() -> None:
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: f"{bound.benchmark}.{bound.figure}")
-def test_the_page_tells_every_bound_as_it_is(bound: Bound) -> None:
+def test_the_page_has_every_bound_as_it_is(bound: Bound) -> None:
     rows = [line for line in PERFORMANCE.splitlines() if f"`{bound.figure}`" in line]
 
     assert any(bound.text() in row and f"`{bound.benchmark}`" in row for row in rows), (

@@ -105,7 +105,7 @@ def a_round() -> Round:
     return Round(NOON.timestamp(), decided, recorded, Usage())
 
 
-def test_the_clocks_part_is_from_its_first_look_until_it_has_told_of_the_last() -> None:
+def test_the_clocks_part_lasts_from_its_first_query_to_its_last_start() -> None:
     found = a_round()
 
     assert found.began == NOON.timestamp() + 3
@@ -114,7 +114,7 @@ def test_the_clocks_part_is_from_its_first_look_until_it_has_told_of_the_last() 
     assert found.written == 12
 
 
-def test_what_it_reads_while_the_last_jobs_wait_for_a_worker_is_told_apart() -> None:
+def test_what_it_reads_while_the_last_jobs_wait_is_counted_separately() -> None:
     found = a_round()
 
     assert found.starts[-1] - found.began == 123

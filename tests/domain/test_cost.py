@@ -51,7 +51,7 @@ def test_the_words_name_the_prices_date() -> None:
     assert "prices of 2026-10-04" in words
 
 
-def test_one_of_a_kind_is_told_as_one() -> None:
+def test_one_of_a_kind_is_written_in_the_singular() -> None:
     words = price_usage(Usage(write_units=1, transitions=1, invocations=1)).description()
 
     assert "(1 write unit, 1 transition, 1 invocation; " in words

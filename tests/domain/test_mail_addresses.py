@@ -64,7 +64,7 @@ from jobyard.domain.text import is_clean
         pytest.param(" , ,", (), id="nothing but commas"),
     ],
 )
-def test_whom_a_list_names(text: str, expected: tuple[str, ...]) -> None:
+def test_a_list_has_these_addresses(text: str, expected: tuple[str, ...]) -> None:
     found = addresses(text)
     assert found.good == expected
     assert found.bad == ()
@@ -95,7 +95,7 @@ def test_whom_a_list_names(text: str, expected: tuple[str, ...]) -> None:
         ("jane (at work@example.org", "blank"),
     ],
 )
-def test_a_bad_address_is_told_and_costs_the_others_nothing(bad: str, why: str) -> None:
+def test_a_bad_address_is_reported_and_does_not_affect_the_others(bad: str, why: str) -> None:
     found = addresses(f"first@example.org, {bad}, last@example.org")
     assert {"first@example.org", "last@example.org"} <= set(found.good)
     if '"' not in bad:

@@ -210,12 +210,12 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
         ("https://s.example/k?id=7&name=sig.txt", "https://s.example/k?id=7&name=sig.txt"),
     ],
 )
-def test_a_url_is_told_without_its_secrets(url: str, told: str) -> None:
+def test_a_url_is_shown_without_its_secrets(url: str, told: str) -> None:
     assert without_secrets(url) == told
     assert without_secrets(told) == told
 
 
-def test_urls_within_words_are_told_without_their_secrets() -> None:
+def test_urls_in_text_are_shown_without_their_secrets() -> None:
     words = "cannot read http://a:b@c.example/ nor https://d.example/?sig=e, ask f@g.example"
 
     assert text_without_secrets(words) == (
@@ -233,7 +233,7 @@ def test_a_url_is_shown_on_one_line_and_not_at_any_length() -> None:
     st.sampled_from(["", "/", "?", "#", "@", ":", " ", "\\"]),
     st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]),
 )
-def test_no_password_is_ever_told(word: str, mark: str, scheme: str) -> None:
+def test_no_password_is_ever_shown(word: str, mark: str, scheme: str) -> None:
     password = f"x{word}{mark}{word}y"
 
     assert word not in without_secrets(f"{scheme}user:{password}@host.test/a.txt")

@@ -254,7 +254,7 @@ def test_the_sizes_of_what_is_written_are_seen(
 
 
 @pytest.mark.parametrize("operation", ["head_object", "get_object"])
-def test_who_may_not_list_is_not_told_what_is_missing(
+def test_without_the_right_to_list_a_missing_object_is_forbidden(
     operation: str, services: Clients, interceptor: CallInterceptor
 ) -> None:
     answers = {}
@@ -354,7 +354,7 @@ def hit(harness: Harness) -> Any:
         (5, "", True),
     ],
 )
-def test_a_struck_call(number: int, raised: str, there: bool, hit: Any) -> None:
+def test_an_injected_fault(number: int, raised: str, there: bool, hit: Any) -> None:
     fault = faults_of(Point("s3", "PutObject", "", 1))[number]
 
     error, lies = hit(fault)
@@ -364,7 +364,7 @@ def test_a_struck_call(number: int, raised: str, there: bool, hit: Any) -> None:
     assert lies is there
 
 
-def test_a_batch_that_is_told_of_twice_would_be_seen(runner: ScenarioRunner) -> None:
+def test_a_batch_that_is_reported_twice_would_be_seen(runner: ScenarioRunner) -> None:
     """The ends of tellings differ when one mail is sent that should not be."""
     baseline = runner.run()
     send = next(point for point in baseline.points if point.operation == "SendEmail")

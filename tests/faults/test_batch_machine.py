@@ -268,7 +268,7 @@ def _try(act: Act, request: CommandContext) -> None:
         return
 
 
-def test_whatever_happens_in_whatever_order_a_batch_is_told_truly(
+def test_whatever_happens_in_whatever_order_a_batch_is_reported_correctly(
     in_process_emulator: InProcessEmulator,
     aws_semantics: object,
     services: Clients,

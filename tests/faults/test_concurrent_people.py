@@ -413,7 +413,7 @@ def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(harness
     ]
 
 
-def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(
+def test_when_two_people_lift_a_hold_the_held_work_continues_once(
     harness: Harness, payloads: Payloads
 ) -> None:
     at, met = 0, True

@@ -404,7 +404,7 @@ ASKED: dict[str, Callable[[str, CommandContext], Any]] = {
 
 
 @pytest.mark.parametrize("event", ASKED)
-def test_a_request_that_meets_its_own_repeat_is_done_once_and_both_are_told_so(
+def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
     event: str, harness: Harness, script: Script
 ) -> None:
     at, met = 0, True

@@ -316,7 +316,7 @@ def _forget(field: Field, ark: str) -> None:
 @pytest.mark.parametrize(
     "key", ["manifests/{theirs}/m.csv", "manifests/{theirs}/deep/m.csv", "manifests/nowhere/m.csv"]
 )
-def test_what_is_dropped_has_the_rights_of_its_collection_and_is_told_to_operators(
+def test_a_dropped_manifest_has_the_rights_of_its_collection_and_is_reported_to_operators(
     field: Field, key: str
 ) -> None:
     batch_id = field.land(key.format(theirs=field.theirs), field.row(field.ark, "box:1"))

@@ -47,7 +47,7 @@ def requeues(batch_id: str, number: int) -> list[int]:
     return [job.requeue_count for job in found if job]
 
 
-def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
+def test_of_twenty_at_once_one_retries_and_the_others_learn_the_actor(
     harness: Harness, failed: Failed
 ) -> None:
     batch_id = failed(3)
@@ -110,7 +110,7 @@ def test_the_same_request_finds_its_own_retry(harness: Harness, failed: Failed) 
     assert requeues(batch_id, 2) == [1, 1]
 
 
-def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
+def test_a_retry_without_an_execution_does_not_lock_its_batch(
     harness: Harness, failed: Failed
 ) -> None:
     batch_id = failed(2)

@@ -86,7 +86,7 @@ def test_two_that_bring_it_up_at_once_both_find_it_up(project: Project) -> None:
         assert "depositor" in each.stdout
 
 
-def test_status_tells_programs_all_they_need(project: Project, running: dict[str, Any]) -> None:
+def test_status_has_all_that_programs_need(project: Project, running: dict[str, Any]) -> None:
     page = httpx.get(f"{running['api_url']}/api/openapi.json", timeout=60, trust_env=False)
 
     assert page.status_code == 200

@@ -98,7 +98,7 @@ def test_the_api_lets_nobody_in_with_a_token_they_changed(
     assert answer.status_code == 401
 
 
-def test_an_execution_that_fails_is_told_of(
+def test_a_failed_execution_is_sent_to_the_alarm_topic(
     stack: Stack, aws: Aws, alarms: Callable[[], list[str]]
 ) -> None:
     started = aws("stepfunctions").start_execution(stateMachineArn=stack.batch_machine, input="{}")

@@ -28,7 +28,7 @@ def signed_in(platform: Emulator, stack: Stack) -> Callable[[], str]:
     )
 
 
-def test_the_client_submits_a_manifest_and_tells_how_it_ended(
+def test_the_client_submits_a_manifest_and_returns_how_it_ended(
     signed_in: Callable[[], str],
     stack: Stack,
     payloads: Payloads,

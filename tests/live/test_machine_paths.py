@@ -233,7 +233,7 @@ def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> N
     assert "told to" in ended["cause"]
 
 
-def test_after_many_passes_a_fresh_execution_goes_on_once(machine: Machine) -> None:
+def test_after_many_passes_a_new_execution_continues_once(machine: Machine) -> None:
     name = f"b1-main-p{time.time_ns()}"
     fresh = NEXT | {"next": "fresh", "pass": 501, "execution_name": name}
 

@@ -64,7 +64,7 @@ def await_newest(admin: ApiUser, path: str, trigger: str) -> dict[str, Any]:
         time.sleep(0.5)
 
 
-def test_the_minute_rule_starts_a_job_when_its_time_has_come(
+def test_the_scheduler_tick_starts_a_job_when_it_is_due(
     api_user: Visit, paths: dict[str, str], due: datetime
 ) -> None:
     admin = api_user("admin")
@@ -80,7 +80,7 @@ def test_the_minute_rule_starts_a_job_when_its_time_has_come(
     assert datetime.fromisoformat(schedule["next_run_at"]) == due + DAY
 
 
-def test_a_suspended_schedule_s_time_passes_and_says_by_whom_and_why(
+def test_a_suspended_schedule_s_skipped_time_names_the_actor_and_the_reason(
     api_user: Visit, paths: dict[str, str]
 ) -> None:
     (skipped,) = api_user("admin").get(f"{paths['suspended']}/occurrences")["items"]

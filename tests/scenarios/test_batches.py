@@ -442,7 +442,7 @@ def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
     hold_commands.lift_hold("collection:shut", harness.context())
 
 
-def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifted(
+def test_jobs_that_were_held_before_their_start_continue_after_the_lift(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
@@ -519,7 +519,7 @@ def test_a_job_deleted_after_the_report_is_news(harness: Harness, payloads: Payl
     assert harness.batch(batch_id).batch.state == "completed"
 
 
-def test_a_cancelled_batch_ends_and_tells(harness: Harness, payloads: Payloads) -> None:
+def test_a_cancelled_batch_ends_with_a_report(harness: Harness, payloads: Payloads) -> None:
     event = harness.put(single_files(payloads, THREE), name="stop.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "stop"})
     batch_id = opened["origin_id"]
@@ -623,7 +623,7 @@ def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Pay
     assert job.state is JobState.SUCCEEDED
 
 
-def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
+def test_of_two_simultaneous_requests_one_is_refused_as_late(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
@@ -766,7 +766,7 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
     assert harness.batch(batch_id).counts["succeeded"] == 3
 
 
-def test_a_batch_that_cannot_be_opened_tells_so(harness: Harness, payloads: Payloads) -> None:
+def test_a_batch_that_cannot_be_opened_says_so(harness: Harness, payloads: Payloads) -> None:
     manifest = single_files(payloads, THREE)
     whole = dict(harness.machines._functions)
 
@@ -851,7 +851,7 @@ def test_a_hold_with_an_end_is_lifted_when_it_comes(harness: Harness, payloads: 
     assert harness.batch(batch_id).batch.state == "completed"
 
 
-def test_a_lift_that_died_before_it_told_the_machine_can_be_repeated(
+def test_a_lift_that_died_before_it_started_the_machine_can_be_repeated(
     harness: Harness, payloads: Payloads
 ) -> None:
     hold_commands.place_hold("collection:twice", None, harness.context(reason="maintenance"))
@@ -907,7 +907,7 @@ def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
     assert len(harness.mails_of(batch.batch_id)) == 1
 
 
-def test_what_a_worker_held_while_the_hold_was_lifted_is_released_a_minute_later(
+def test_what_a_worker_held_while_the_hold_was_lifted_is_released_by_the_next_tick(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="late.checkm", collection="late")
@@ -998,7 +998,7 @@ def test_a_job_that_only_waits_fails_in_the_end(harness: Harness, payloads: Payl
     assert (last.state, last.attempts[-1].failure_code) == (JobState.SCHEDULED, "TIMEOUT")
 
 
-def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_and_tells(
+def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_with_a_report(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="read.checkm", collection="maps")
@@ -1034,7 +1034,7 @@ UNTOLD: dict[str, Callable[[str, CommandContext], Any]] = {
 
 
 @pytest.mark.parametrize("event", UNTOLD)
-def test_what_a_request_wrote_and_did_not_tell_is_told_a_minute_later(
+def test_a_request_without_an_execution_is_recovered_a_minute_later(
     harness: Harness, payloads: Payloads, event: str
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
@@ -1083,7 +1083,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     assert (gone.state, gone.requeue_count, len(gone.attempts)) == (JobState.FAILED, 1, 2)
 
 
-def test_a_manifest_beside_every_collection_is_told_to_the_deployments_people(
+def test_a_manifest_outside_every_collection_is_reported_to_the_operators(
     harness: Harness, payloads: Payloads
 ) -> None:
     body = single_files(payloads, {"a.txt": b"a"}).encode()

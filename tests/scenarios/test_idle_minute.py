@@ -21,7 +21,7 @@ class Heard(Listener):
         self.calls.append(call)
 
 
-def test_an_idle_minute_reads_as_much_as_is_told_and_does_nothing_else(harness: Harness) -> None:
+def test_an_idle_minute_reads_as_much_as_documented_and_does_nothing_else(harness: Harness) -> None:
     heard = Heard()
     with harness.interceptor.listening(heard):
         harness.minute()
@@ -42,7 +42,7 @@ class Charged(Listener):
             self.units += units_of(parsed, writes=True)
 
 
-def test_a_job_of_the_system_that_finds_nothing_writes_as_much_as_is_told(harness: Harness) -> None:
+def test_a_system_job_that_finds_nothing_writes_as_much_as_documented(harness: Harness) -> None:
     make_system_schedules(harness.now())
     due = schedules.get(system_schedule_id("reconcile")).next_at
     assert due is not None

@@ -108,7 +108,7 @@ def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decide
 
 
 @pytest.mark.parametrize("at", ["2026-11-25T08:59:59.999700Z", "2026-11-25T09:00:00Z"])
-def test_a_run_now_on_the_dot_is_beside_the_time_of_the_rule(harness: Harness, at: str) -> None:
+def test_a_run_now_at_the_time_of_the_rule_is_another_job(harness: Harness, at: str) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.ALLOW))
     harness.at = instant(at)
@@ -147,7 +147,7 @@ class Between(Listener):
                 self._happens()
 
 
-def test_what_one_clock_skipped_is_told_though_another_came_between(harness: Harness) -> None:
+def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
     schedule = made(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     harness.at = instant("2026-11-29T23:30:00Z")
@@ -351,9 +351,7 @@ def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: H
     assert now(schedule).due_at is None
 
 
-def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
-    harness: Harness, script: Script
-) -> None:
+def test_a_cancelled_job_has_its_start_and_duration(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
 
@@ -536,7 +534,7 @@ def test_a_write_that_is_throttled_is_made_again(harness: Harness) -> None:
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
 
 
-def test_what_is_due_starts_before_what_runs_is_looked_after(
+def test_due_jobs_start_before_active_runs_are_checked(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.at = instant("2026-11-25T08:00:00Z")
@@ -608,7 +606,7 @@ def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
     assert now(schedule).label == "Failed"
 
 
-def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(harness: Harness) -> None:
+def test_a_run_that_ended_unnoticed_is_not_replaced(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
     harness.at = instant("2026-11-25T00:00:01Z")
@@ -645,7 +643,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
     assert [each.outcome.state for each in history(schedule) if each.outcome] == ["cancelled"]
 
 
-def test_what_goes_on_is_not_looked_after_again_at_once(harness: Harness) -> None:
+def test_a_run_in_progress_is_not_checked_again_at_once(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY)
     for at in ("2026-11-25T00:00:01Z", "2026-11-25T00:02:01Z"):
@@ -677,7 +675,7 @@ def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness:
     }
 
 
-def test_times_are_in_utc_in_all_that_is_told(harness: Harness) -> None:
+def test_times_are_in_utc_in_all_messages(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     minute(harness, "2026-11-25T09:00:01Z")

@@ -170,7 +170,7 @@ def test_the_worked_examples_run_when_they_are_to(
     assert now(schedule).active == ()
 
 
-def test_a_run_is_told_to_its_schedule(harness: Harness, script: Script) -> None:
+def test_the_end_of_a_run_is_noted_with_its_schedule(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     words = [now(schedule).label]
@@ -193,7 +193,7 @@ def test_a_run_is_told_to_its_schedule(harness: Harness, script: Script) -> None
     assert script.told[0].parameters == {"of": "a test"}
 
 
-def test_a_failed_run_shows_its_codes_and_the_schedule_goes_on(
+def test_a_failed_run_shows_its_codes_and_the_schedule_continues(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -489,7 +489,7 @@ def test_a_time_that_came_just_before_the_suspension_still_runs(harness: Harness
     assert now(schedule).state is ScheduleState.SUSPENDED
 
 
-def test_a_person_s_run_now_is_beside_the_schedule_s_times(
+def test_a_person_s_run_now_comes_in_addition_to_the_schedule_s_times(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -546,7 +546,7 @@ def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(
     assert edited.runs_after[0] == instant("2026-11-27T15:00:00Z")
 
 
-def test_an_ended_schedule_given_new_times_goes_on(harness: Harness) -> None:
+def test_an_ended_schedule_with_new_times_continues(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
     pass_time(harness, "2026-11-25T12:00:00Z")
@@ -679,7 +679,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
 # ---- What is lost
 
 
-def test_a_job_that_was_decided_but_not_started_is_started_a_minute_later(
+def test_a_job_that_was_decided_but_not_started_is_started_by_the_next_tick(
     harness: Harness, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")

@@ -372,7 +372,7 @@ def test_a_refusal_says_who_may_and_what_to_do_instead() -> None:
         authorize(actor("admin"), "batch", "start")
 
 
-def test_roles_are_listed_as_in_a_sentence() -> None:
+def test_roles_are_listed_as_in_prose() -> None:
     assert listed(["admin"]) == "an admin"
     assert listed([OWNER, "admin"]) == "its owner or an admin"
     assert listed(ACCESS["batch", "submit"]) == "a depositor, an operator or an admin"

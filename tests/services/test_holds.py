@@ -304,7 +304,7 @@ def test_a_lift_costs_the_same_however_many_batches_have_failed(harness: Harness
     assert calls_of(harness, lift) == few
 
 
-def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harness: Harness) -> None:
+def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -> None:
     place(harness, "many", None)
     number = 3 * hold_commands.RELEASED_AT_ONCE + 1
     made = lay_down(harness, BatchState.HELD, "many", number)
@@ -405,7 +405,7 @@ def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
-def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
+def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
     applied: bool, harness: Harness, payloads: Payloads, everything: bool, turn: int
 ) -> None:
     """It holds a whole batch and jobs of another one; each is released once."""

@@ -90,7 +90,7 @@ def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_
     assert look(harness, "reconcile-2.0.1") == done(FAILED_BATCHES_CHECKED + 1, 0)
 
 
-def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twice(
+def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
     harness: Harness, payloads: Payloads
 ) -> None:
     left_by_its_execution(harness, payloads)

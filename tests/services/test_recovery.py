@@ -168,7 +168,7 @@ def started(harness: Harness) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["ExecuteChunk", "Settle", "Report"])
-def test_what_an_execution_left_is_recovered_by_the_next_minute_and_only_once(
+def test_what_an_execution_left_is_recovered_by_the_next_tick_and_only_once(
     state: str, harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = killed_in(harness, payloads, state)
@@ -269,7 +269,7 @@ def test_however_many_executions_failed_the_next_comes_within_an_hour(
     assert started(harness) == [f"{batch_id}-settle-main-{failed + 1}"]
 
 
-def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_execution_ended(
+def test_a_request_has_a_minute_to_start_the_machine_however_long_ago_an_execution_ended(
     harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(**_: Any) -> None:
@@ -342,7 +342,7 @@ def test_a_manifest_that_no_function_could_open_is_opened_later(
     assert len(harness.mails_of(batch_id)) == 1
 
 
-def test_a_minute_starts_so_many_and_the_next_goes_on_with_the_oldest_left(
+def test_a_tick_starts_so_many_jobs_and_the_next_continues_with_the_oldest_left(
     harness: Harness, payloads: Payloads
 ) -> None:
     first = killed_in(harness, payloads, "Settle")
@@ -355,7 +355,7 @@ def test_a_minute_starts_so_many_and_the_next_goes_on_with_the_oldest_left(
     assert started(harness) == [f"{first}-settle-main-1", f"{second}-settle-main-1"]
 
 
-def test_of_more_batches_than_a_minute_looks_at_the_next_minute_looks_at_the_others(
+def test_what_one_tick_has_no_time_to_check_the_next_one_checks(
     harness: Harness,
 ) -> None:
     for number in range(BATCHES_CHECKED + 2):

@@ -116,7 +116,7 @@ def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
 
 @a_few
 @given(text=ANY)
-def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -> None:
+def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str) -> None:
     kinds = outcomes(text)
     running = [started(new_job(place(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
     assert jobs.write_many([(None, job) for job in running]) == running

@@ -68,7 +68,7 @@ def test_a_checkpoint_expires_thirty_days_after_its_last_write(job: str) -> None
     assert CheckpointItem.get(job).expires == datetime(2026, 12, 22, 12, tzinfo=UTC).timestamp()
 
 
-def test_of_many_failures_all_are_counted_and_the_first_are_told(job: str) -> None:
+def test_of_many_failures_all_are_counted_and_the_first_are_listed(job: str) -> None:
     many = [(f"V{number:07}", "legal_hold is true") for number in range(MAX_NAMED_FAILURES + 5)]
 
     after = Checkpoint(job).advanced(0, many, {"at": 1}).advanced(0, [("V9", "no date")], {"at": 2})

@@ -30,7 +30,7 @@ def test_a_collection_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.usefixtures("bound")
-def test_of_two_changes_at_once_one_is_told() -> None:
+def test_of_two_changes_at_once_one_is_refused() -> None:
     first = an_open_collection("twice")
     collections.put(first)
     one, other = (replace(first, version=2, accepts_drops=drops) for drops in (True, False))

@@ -106,7 +106,7 @@ def test_the_second_of_two_updates_is_lost(batch_id: str) -> None:
     assert jobs.write_many([(job, ended(job, "fail", "other"))]) == [None]
 
 
-def test_a_hundred_records_are_written_in_order_and_told_apart(batch_id: str) -> None:
+def test_a_hundred_records_are_written_in_order_with_an_answer_each(batch_id: str) -> None:
     taken = running(JobAddress(batch_id, 0, 50), "other")
     jobs.write_many([(None, taken)])
 
@@ -168,7 +168,7 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
     assert chunks.get(batch_id, 2).failures == {}
 
 
-def test_the_second_of_two_people_is_told_the_state_is_stale(batch_id: str) -> None:
+def test_the_second_of_two_people_is_refused_for_a_stale_state(batch_id: str) -> None:
     before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
     jobs.apply(before, held, PROCESSING)
@@ -239,7 +239,7 @@ class Lost(Listener):
             raise ReadTimeoutError(endpoint_url="https://dynamodb.example.org")
 
 
-def test_a_write_whose_answer_never_comes_is_told_as_that(
+def test_a_write_without_an_answer_is_reported_as_such(
     batch_id: str, aws_semantics: CallInterceptor
 ) -> None:
     before = chunks.get(batch_id, 0)
@@ -250,7 +250,7 @@ def test_a_write_whose_answer_never_comes_is_told_as_that(
     assert chunks.get(batch_id, 0).version == before.version + 1
 
 
-def test_a_persons_move_whose_answer_never_comes_is_told_as_that_and_can_be_repeated(
+def test_a_persons_move_without_an_answer_is_reported_as_such_and_can_be_repeated(
     batch_id: str, aws_semantics: CallInterceptor
 ) -> None:
     before = new_job(JobAddress(batch_id, 0, 0), NOON)

@@ -62,7 +62,7 @@ def test_there_is_one_batch_of_an_id() -> None:
         batches.put_new(batch("b-once"))
 
 
-def test_the_second_of_two_writers_is_told_and_a_repeat_is_success() -> None:
+def test_the_second_of_two_writers_is_refused_and_a_repeat_is_success() -> None:
     written = batches.put_new(batch("b-race"))
     start = BATCH.move("pending", "start", NOON, Cause("one"))
     moved = batches.apply(written, start)

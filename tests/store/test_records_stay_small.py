@@ -170,7 +170,7 @@ def test_what_is_left_out_reads_back_as_it_was_written() -> None:
     assert jobs.get(job.address) == job
 
 
-def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() -> None:
+def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
     job = replace(requeued(30), start_count=0)
     asked = job.history[-1]
     first = job.history[0].at
@@ -266,7 +266,7 @@ def full_batch(letter: str) -> Batch:
 
 
 @pytest.mark.parametrize("letter", ["\U0001f5c3", '"', "ä"], ids=ascii)
-def test_a_batch_reported_anew_for_ever_stays_small(letter: str) -> None:
+def test_a_batch_reported_again_and_again_stays_small(letter: str) -> None:
     batch = batches.put_new(full_batch(letter))
     cancelled: Callable[[Batch], bool] = lambda each: each.is_cancelled  # noqa: E731
     for number in range(60):

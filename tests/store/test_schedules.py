@@ -77,7 +77,7 @@ def test_a_schedule_is_written_over_the_one_that_was_seen_and_no_other(first: Sc
     assert schedules.get(first.schedule_id) == second
 
 
-def test_with_one_that_has_changed_nothing_beside_it_is_written(first: Schedule) -> None:
+def test_if_one_of_them_has_changed_nothing_is_written(first: Schedule) -> None:
     schedules.write(first, changed(first))
     late = ScheduleWrites(new_occurrences=[skipped(first, NOON + timedelta(days=1))])
 

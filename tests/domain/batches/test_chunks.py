@@ -46,7 +46,7 @@ def test_failures_are_counted_by_code_only_while_they_stand() -> None:
     assert failures == {"TIMEOUT": 2}
 
 
-def test_sums_leave_out_what_comes_to_nothing() -> None:
+def test_sums_leave_out_zeros() -> None:
     assert sum_counts([{"failed": 1, "held": 2}, {"failed": -1}]) == {"held": 2}
 
 
@@ -97,7 +97,7 @@ def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
     assert new_job(JobAddress("b", 0, 1), NOON).state is JobState.SCHEDULED
 
 
-def test_of_runs_the_newest_are_kept_the_batchs_own_and_those_that_go_on() -> None:
+def test_the_newest_runs_the_batchs_own_and_those_in_progress_are_kept() -> None:
     record = (
         ChunkRecord("b1", 0)
         .with_progress("main", RunProgress(3))

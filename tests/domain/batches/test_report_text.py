@@ -109,7 +109,7 @@ def test_a_cancelled_batch_says_who_cancelled_it_when_and_why(entries: int) -> N
         assert "\nJobs: 3 succeeded" not in words
 
 
-def test_the_mail_names_who_cannot_be_told() -> None:
+def test_the_mail_lists_the_undeliverable_addresses() -> None:
     untold = tuple(
         UndeliveredRecipient(f"jane {number} at home", "there is no @") for number in range(2)
     )
@@ -199,6 +199,6 @@ def test_an_honest_cell_is_left_alone(text_: str) -> None:
     assert safe_cell(text_) == text_
 
 
-def test_every_job_state_is_told_as_a_letter_with_a_word() -> None:
+def test_every_job_state_has_a_letter_and_a_label() -> None:
     assert set(OUTCOME_LETTERS) == set(JobState)
     assert set(OUTCOME_LETTERS.values()) == set(OUTCOME_LABELS)

@@ -442,7 +442,7 @@ def test_a_name_ends_as_its_profile_wants(profile: Profile, name: str) -> None:
     assert outcome.codes == ENDINGS[profile, name]
 
 
-def test_a_repeated_name_is_told_with_the_line_that_had_it_first() -> None:
+def test_a_repeated_name_is_reported_with_its_first_line() -> None:
     outcome = read(checkm(row(name="a/x"), row(name="b"), row(name="A/x"), row(name="a/x")))
 
     (finding,) = [each for each in outcome.findings if each.level == "error"]
@@ -597,7 +597,7 @@ def test_without_a_profile_the_rest_of_a_row_is_still_checked() -> None:
     ]
 
 
-def test_an_algorithm_that_is_not_taken_is_told_with_those_that_are() -> None:
+def test_an_unsupported_algorithm_is_reported_with_the_supported_ones() -> None:
     (finding,) = [
         each
         for each in read(checkm(row(A, "sha1", "0" * 40))).findings
@@ -676,7 +676,7 @@ SECRET = "reader:s3cret-word@"
         checkm(row()).replace(PROFILE_BASE, f"https://{SECRET}example.org/"),
     ],
 )
-def test_no_finding_tells_the_password_of_a_url(text: str) -> None:
+def test_no_finding_contains_the_password_of_a_url(text: str) -> None:
     outcome = read(text, filename="manifest.csv" if text.startswith(("https", "file")) else "m")
 
     assert outcome.reading.verdict == "error"

@@ -52,7 +52,7 @@ def test_the_header_chooses_the_columns_in_any_order() -> None:
         (["a.zip", "b.checkm"], None, None, ["PROFILE_MIXED"]),
     ],
 )
-def test_the_names_of_objects_tell_the_profile(
+def test_the_names_of_objects_decide_the_profile(
     names: list[str], profile: object, kinds: list[str] | None, codes: list[str]
 ) -> None:
     outcome = read_csv(listing(*names))
@@ -175,7 +175,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_wrong_is_told_by_line_and_column(case: str) -> None:
+def test_each_finding_has_line_and_column(case: str) -> None:
     text, places = BAD[case]
 
     assert read_csv(text).places == places

@@ -102,7 +102,7 @@ def test_objects_that_are_described_are_a_batch_by_their_names(
     assert read_jsonl(*objects).reading.profile == profile.name
 
 
-def test_the_keys_of_the_first_object_tell_whether_objects_are_described() -> None:
+def test_the_keys_of_the_first_object_decide_whether_objects_are_described() -> None:
     plain, titled = (
         {"url": "http://x/a", "name": "a"},
         {"url": "http://x/b", "name": "b", "title": "T"},
@@ -217,7 +217,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_wrong_is_told_by_line_and_column(case: str) -> None:
+def test_each_finding_has_line_and_column(case: str) -> None:
     text, places = BAD[case]
 
     assert read_jsonl(text).places == places

@@ -17,7 +17,7 @@ def test_the_page_lists_every_check_as_the_code_has_it() -> None:
     assert listed == table()
 
 
-def test_every_check_has_one_of_three_levels_and_a_sentence() -> None:
+def test_every_check_has_one_of_three_levels_and_a_description() -> None:
     assert {check.level for check in Check} == {"error", "warning", "information"}
     assert all(check.description.endswith((".", ")")) for check in Check)
 

@@ -78,7 +78,7 @@ def test_characters_and_lengths_are_checked(case: str) -> None:
         ("http://x/a | | | | | a\n", "manifest.checkm", None),
     ],
 )
-def test_the_format_is_told_by_the_first_signs_then_by_the_name(
+def test_the_format_is_detected_by_the_first_characters_then_by_the_name(
     text: str, filename: str, profile: str | None
 ) -> None:
     outcome = read(text, filename=filename)
@@ -87,7 +87,7 @@ def test_the_format_is_told_by_the_first_signs_then_by_the_name(
     assert len(outcome.entries) == 1
 
 
-def test_something_in_no_format_is_told_what_checkm_lacks() -> None:
+def test_a_file_in_no_format_gets_the_errors_of_checkm() -> None:
     outcome = read(b"\x89PNG\r\n\x1a\n\0\0\0", filename="cat.png")
 
     assert outcome.reading.verdict == "error"

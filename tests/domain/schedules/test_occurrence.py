@@ -30,7 +30,7 @@ def job_of_an_earlier_go() -> JobRecord:
     return replace(stopped("cancel", "cancelled", "admin", "moves"), data={"records": counts})
 
 
-def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> None:
+def test_a_stopped_job_has_the_actor_the_reason_and_its_progress() -> None:
     came = Checkpoint("a job").advanced(7, [("key", "busy")], {"page": 2})
 
     cancelled = RunOutcome.of(stopped("cancel", "cancelled", "admin", "the table moves"), came)
@@ -45,7 +45,7 @@ def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> N
     assert (replaced.processed, replaced.failed, replaced.total) == (None, None, None)
 
 
-def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
+def test_an_outcome_has_each_code_once_and_the_last_start_s_duration() -> None:
     job = JobRecord(
         job_address(SCHEDULE_ID, START),
         JobState.FAILED,

@@ -157,7 +157,7 @@ def test_each_time_is_decided_once_and_in_order(
             assert policy.catch_up.runs is not MissedPolicy.NONE
 
 
-def test_a_time_put_aside_says_why_whatever_the_policy() -> None:
+def test_a_skipped_time_has_its_reason_whatever_the_policy() -> None:
     schedule = schedule_of({"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-01"})
 
     decision = plan(schedule, None, START + timedelta(days=3), CLOCK, SkipReason.EDITED)
@@ -207,7 +207,7 @@ def test_run_now_is_refused_where_runs_may_not_meet() -> None:
     )
 
 
-def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
+def test_the_longer_a_run_takes_the_more_rarely_it_is_checked() -> None:
     runs = (ActiveJob(START, START, "main"),)
     waits = []
     now = START

@@ -38,7 +38,7 @@ def test_a_person_who_is_called_as_the_machinery_is_sees_nothing_of_it(api: Api,
     assert api.get(f"/batches/{batch.batch_id}", role="depositor", name=name).status == 404
 
 
-def test_who_has_a_name_anew_sees_nothing_of_who_had_it(api: Api) -> None:
+def test_a_new_person_of_the_same_name_sees_nothing_of_the_former_one(api: Api) -> None:
     batch = a_batch()
 
     assert api.get("/batches", role="depositor", sub=NEW).json["items"] == []
@@ -71,7 +71,7 @@ def test_two_people_of_one_name_do_not_get_each_others_answers(api: Api) -> None
     assert submit(api, role="depositor").json == one.json
 
 
-def test_a_report_does_not_go_to_who_has_a_name_anew(api: Api) -> None:
+def test_a_report_does_not_go_to_a_new_person_of_the_same_name(api: Api) -> None:
     wanted = {"collection": "maps", "filename": "may.checkm"}
     made = api.post("/batches", wanted, role="depositor", sub=NEW).json
 

@@ -63,7 +63,7 @@ def test_every_refusal_of_the_domain_is_in_the_table() -> None:
     assert set(REFUSALS) - set(PROBLEMS) == {JobyardError, InvalidLifecycle}
 
 
-def test_a_refusal_of_a_kind_nobody_listed_is_a_surprise() -> None:
+def test_an_unlisted_refusal_is_an_internal_error() -> None:
     class Unheard(JobyardError):
         pass
 

@@ -124,7 +124,7 @@ def test_a_method_a_path_does_not_know_is_refused_with_those_it_knows(
     assert "/api/docs" in answer.json["detail"]
 
 
-def test_a_problem_tells_all_that_is_needed_to_ask_about_it(api: Api) -> None:
+def test_a_problem_has_all_that_a_support_request_needs(api: Api) -> None:
     sent = event("GET", "/lifecycles/no such")
 
     answer = api.send(sent)

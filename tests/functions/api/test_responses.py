@@ -105,7 +105,7 @@ def test_gzip_is_sent_to_those_who_take_it(header: str, taken: bool) -> None:
     assert accepts_gzip(header) is taken
 
 
-def test_a_surprise_is_a_problem_with_its_request_id_and_nothing_else(
+def test_an_internal_error_shows_its_request_id_and_nothing_else(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch = a_batch(entries=1)

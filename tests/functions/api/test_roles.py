@@ -176,7 +176,7 @@ def test_schedules_are_for_admin_and_nobody_else(
     ("method", "path"),
     [("POST", "/schedules"), ("POST", "/schedules/preview"), ("PUT", "/calendars/holidays")],
 )
-def test_whoever_is_no_admin_is_not_told_what_is_wrong_with_a_schedule(
+def test_without_the_admin_role_the_errors_of_a_schedule_are_not_shown(
     api: Api, method: str, path: str, body: str
 ) -> None:
     answers = {role: api.ask(method, path, role=role, body=body) for role in EVERYONE | {"nobody"}}

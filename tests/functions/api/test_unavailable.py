@@ -170,7 +170,7 @@ def test_a_read_is_put_off_too(api: Api, wired: CallInterceptor) -> None:
     assert api.get("/holds").status == 200
 
 
-def test_what_aws_refuses_for_good_is_a_surprise(api: Api, wired: CallInterceptor) -> None:
+def test_a_permanent_refusal_by_aws_is_an_internal_error(api: Api, wired: CallInterceptor) -> None:
     with wired.listening(Struck("AccessDeniedException", 0)):
         answer = api.get("/holds")
 
@@ -188,7 +188,9 @@ def test_what_aws_refuses_for_good_is_a_surprise(api: Api, wired: CallIntercepto
         (400, "ValidationException", False),
     ],
 )
-def test_what_passes_is_told_from_what_does_not(status: int, code: str, passing: bool) -> None:
+def test_temporary_errors_are_distinguished_from_permanent_ones(
+    status: int, code: str, passing: bool
+) -> None:
     error = ClientError(Wired.error(status, code).parsed, "PutItem")  # type: ignore[arg-type]
 
     assert is_transient(error) is passing

@@ -41,7 +41,7 @@ def test_a_refused_manifest_goes_through_open_and_report(
 
 
 @pytest.mark.parametrize("key", ["manifests/beside.checkm", "manifests//beside.checkm"])
-def test_a_manifest_beside_every_collection_is_logged_and_counted(
+def test_a_manifest_outside_every_collection_is_logged_and_counted(
     functions: dict[str, ModuleType],
     bound: str,
     key: str,

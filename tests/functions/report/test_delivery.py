@@ -22,7 +22,7 @@ pytestmark = pytest.mark.emulator
         ("Open", "sent"),
     ],
 )
-def test_what_the_mail_service_tells_is_noted_with_the_report(
+def test_an_event_of_the_mail_service_is_noted_with_the_report(
     functions: dict[str, ModuleType], news: str, state: str
 ) -> None:
     batch_id = f"b-news-{news.lower()}"
@@ -61,7 +61,7 @@ def test_who_a_mail_did_not_reach_is_kept_with_the_report(
     ]
 
 
-def test_news_of_mails_that_are_not_ours_is_let_be(functions: dict[str, ModuleType]) -> None:
+def test_events_of_foreign_mails_are_ignored(functions: dict[str, ModuleType]) -> None:
     handler = functions["report.delivery"].handler
     foreign = {"eventType": "Delivery", "mail": {"messageId": "m", "tags": {}}}
     unknown = {"messageId": "m", "tags": {"batch_id": ["b-none"], "seq": ["7"]}}

@@ -15,7 +15,7 @@ from tests.functions.records import report
 pytestmark = pytest.mark.emulator
 
 
-def test_the_minute_sends_what_waits_and_tells_how_things_stand(
+def test_the_tick_sends_queued_mails_and_emits_metrics(
     functions: dict[str, ModuleType], bound: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     s3 = clients.client("s3", bound)
@@ -31,7 +31,7 @@ def test_the_minute_sends_what_waits_and_tells_how_things_stand(
     assert {"UndeliveredReports", "OpenBatches", "OldestOpenBatchAgeSeconds"} <= set(found)
 
 
-def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
+def test_an_undelivered_mail_is_counted_for_a_while(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = functions["report.outbox_tick"].handler({}, Context())["undelivered"]

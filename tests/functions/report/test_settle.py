@@ -93,7 +93,7 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["failed by its worker", "given up"])
-def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
+def test_a_failed_job_of_a_schedule_is_counted_and_noted_with_its_schedule(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], lost: bool
 ) -> None:
     schedule = scheduled(f"fails{'lost' if lost else ''}", timedelta(minutes=2))

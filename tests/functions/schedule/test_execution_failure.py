@@ -47,7 +47,7 @@ def test_a_batch_whose_execution_failed_is_recovered_at_once_and_only_once(
 
 
 @pytest.mark.parametrize("told", [None, {"detail": {}}, {"origin_id": "b-none"}], ids=str)
-def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_told_of(
+def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_logged(
     functions: dict[str, ModuleType], told: dict[str, Any] | None
 ) -> None:
     detail = {"executionArn": "one", "status": "FAILED"}

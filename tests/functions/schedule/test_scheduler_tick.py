@@ -19,7 +19,7 @@ from tests.functions.records import leave, scheduled
 pytestmark = pytest.mark.emulator
 
 
-def test_the_minute_starts_what_is_due_and_only_once(
+def test_the_tick_starts_what_is_due_and_only_once(
     functions: dict[str, ModuleType], bound: str
 ) -> None:
     schedule = scheduled("due", timedelta(minutes=2))
@@ -34,7 +34,7 @@ def test_the_minute_starts_what_is_due_and_only_once(
     assert schedules.get(schedule.schedule_id).active[0].scheduled_for == schedule.next_at
 
 
-def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
+def test_the_tick_logs_and_counts_a_missed_time(
     functions: dict[str, ModuleType],
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -52,7 +52,7 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
     assert [line["reason"] for line in lines] == [SkipReason.MISSED]
 
 
-def test_the_minute_counts_each_time_that_was_missed(
+def test_each_missed_time_is_counted(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
     scheduled("misseddaily", timedelta(days=2, hours=2), MissedPolicy.NONE)
@@ -63,7 +63,7 @@ def test_the_minute_counts_each_time_that_was_missed(
     assert json.loads(line)["RunsFailedOrMissed"] == [3.0]
 
 
-def test_the_minute_tells_which_schedule_it_could_not_look_after(
+def test_the_tick_logs_the_schedule_that_failed(
     functions: dict[str, ModuleType], caplog: pytest.LogCaptureFixture
 ) -> None:
     schedule = scheduled("broken", timedelta(minutes=2))
@@ -78,7 +78,7 @@ def test_the_minute_tells_which_schedule_it_could_not_look_after(
     assert [line["origin_id"] for line in lines] == [schedule.schedule_id]
 
 
-def test_the_minute_starts_nothing_in_the_time_that_what_comes_after_needs(
+def test_the_tick_starts_nothing_in_the_time_that_recovery_needs(
     functions: dict[str, ModuleType],
 ) -> None:
     scheduled("hurried", timedelta(minutes=2))
@@ -89,7 +89,7 @@ def test_the_minute_starts_nothing_in_the_time_that_what_comes_after_needs(
     assert (late["started"], next_time["started"]) == (0, 1)
 
 
-def test_the_minute_lifts_a_hold_that_is_over(functions: dict[str, ModuleType]) -> None:
+def test_an_expired_hold_is_lifted(functions: dict[str, ModuleType]) -> None:
     scheduled("beside", timedelta(days=-1))
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
@@ -113,7 +113,7 @@ def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
     assert metrics_of(capsys) == {}
 
 
-def test_the_minute_makes_the_system_s_schedules(functions: dict[str, ModuleType]) -> None:
+def test_the_tick_creates_the_system_s_schedules(functions: dict[str, ModuleType]) -> None:
     scheduled("alone", timedelta(minutes=2))
     minute = functions["schedule.scheduler_tick"]
     minute._make_system_schedules.cache_clear()
@@ -124,7 +124,7 @@ def test_the_minute_makes_the_system_s_schedules(functions: dict[str, ModuleType
     assert sorted(each.job_type for each in made) == ["reconcile", "retention"]
 
 
-def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
+def test_the_tick_recovers_an_orphaned_batch(
     functions: dict[str, ModuleType],
 ) -> None:
     scheduled("beside", timedelta(days=-1))
@@ -135,9 +135,7 @@ def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
     assert told == {"started": 0, "recovered": 1}
 
 
-def test_the_minute_takes_up_a_run_that_no_execution_works_on(
-    functions: dict[str, ModuleType], bound: str
-) -> None:
+def test_the_tick_recovers_an_orphaned_run(functions: dict[str, ModuleType], bound: str) -> None:
     schedule = scheduled("runlost", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)

@@ -36,7 +36,7 @@ def until(step: str, job: StepInput, context: StorageContext) -> StepInput:
 
 @pytest.mark.parametrize("step", ["processing", "storing", "recording"])
 @pytest.mark.parametrize("now", [None, CLOSED])
-def test_each_step_that_writes_asks_anew(
+def test_each_step_that_writes_checks_access_again(
     context: StorageContext, payloads: PayloadServer, step: str, now: Collection | None
 ) -> None:
     """So a requeue that goes on after the object was identified is no way round."""

@@ -418,7 +418,7 @@ def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
 # In a deposit
 
 
-def test_remarks_are_told_by_the_step_that_unpacks(
+def test_remarks_are_reported_by_the_step_that_unpacks(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))

@@ -149,7 +149,7 @@ def test_a_large_container_with_a_large_member_is_unpacked(
     assert held(context, context.archive_bucket)[content_key(files["big"])] == files["big"]
 
 
-def test_unpacking_goes_on_where_it_stopped(
+def test_unpacking_continues_where_it_stopped(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     files = {f"{n}.txt": b"%d" % n for n in range(50)}

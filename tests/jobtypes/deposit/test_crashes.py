@@ -251,7 +251,7 @@ def test_the_first_list_of_what_was_stored_is_the_one_that_counts(context: Stora
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["whose list is first", "who comes second"])
-def test_a_worker_goes_on_with_its_own_list_when_another_is_done_and_clears_up(
+def test_a_worker_continues_with_its_own_list_after_another_cleared_up(
     context: StorageContext, first: bool
 ) -> None:
     stored = Stored("x", 1, {"sha-256": "1" * 64})
@@ -340,7 +340,7 @@ class S3Semantics:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_unkind_s3_changes_nothing_in_the_end(
+def test_a_strict_s3_changes_nothing_in_the_end(
     context: StorageContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)

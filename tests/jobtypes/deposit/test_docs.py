@@ -27,7 +27,7 @@ OF_SWEEPS = {
 }
 
 
-def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
+def test_every_failure_is_documented_with_its_description_and_retry_rule() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (yes|no) \|$", DOC, re.MULTILINE)
 
     expected = [
@@ -66,7 +66,7 @@ def test_every_step_is_documented_in_order() -> None:
     assert steps == [name for name, _ in DEPOSIT.steps]
 
 
-def test_ports_redirects_and_patience_are_documented() -> None:
+def test_ports_redirects_and_timeouts_are_documented() -> None:
     timeouts = Timeouts()
 
     assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC

@@ -92,7 +92,7 @@ def test_whatever_head_does_get_decides(
         (b"200 OK", b"403 Forbidden", Failure.PAYLOAD_FORBIDDEN),
     ],
 )
-def test_what_get_says_is_what_is_told(
+def test_the_answer_to_get_decides_the_failure(
     here: StorageContext, server: RawServer, head: bytes, get: bytes, code: Failure
 ) -> None:
     for method, said in (("HEAD", head), ("GET", get)):

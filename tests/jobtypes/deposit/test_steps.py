@@ -321,7 +321,7 @@ def test_of_very_many_files_only_the_first_thousand_are_asked_for(
     assert payloads.connections <= 9
 
 
-def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
+def test_errors_of_a_nested_manifest_have_line_and_column(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     rows = [
@@ -436,7 +436,7 @@ def test_what_goes_wrong_in_the_download_has_its_code(
     assert held(context, context.archive_bucket) == {}
 
 
-def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
+def test_a_body_without_an_end_is_accepted_when_the_manifest_has_its_size(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     def behave(request: BaseHTTPRequestHandler) -> None:
@@ -486,7 +486,7 @@ def _object_of(count: int, payloads: PayloadServer) -> dict[str, Any]:
     return {"kind": "manifest", "url": url, "name": "object.checkm"}
 
 
-def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
+def test_an_attempt_with_progress_continues_instead_of_failing(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(40, payloads)

@@ -99,7 +99,7 @@ def test_a_body_that_only_the_hang_up_ends_says_so(
     assert (body, answer.length, answer.framed) == (b"abc", None, False)
 
 
-def test_head_tells_the_length(fetch: HttpClient, payloads: PayloadServer) -> None:
+def test_head_returns_the_length(fetch: HttpClient, payloads: PayloadServer) -> None:
     assert fetch.head(payloads.serve("/file", b"12345"), plenty) == 5
     assert payloads.asked("GET") == []
 

@@ -67,7 +67,7 @@ def test_what_is_kept_of_a_cookie(line: bytes, sent: bytes) -> None:
         "https://evil.example/shelf/a.txt",
     ],
 )
-def test_no_other_origin_is_told_a_cookie(url: str) -> None:
+def test_no_other_origin_gets_a_cookie(url: str) -> None:
     for line in (b"seen=1; Path=/", b"seen=1; Path=/; Domain=example"):
         assert after(line).header(read(url)) == b""
 

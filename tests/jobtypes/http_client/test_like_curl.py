@@ -235,7 +235,7 @@ def test_the_first_of_two_locations_counts(fetch: HttpClient, server: RawServer)
     "location",
     [b"http://me:secret-word@files.example/", b"//me:secret-word@127.0.0.1/", b"http://[::1"],
 )
-def test_a_redirect_is_told_without_its_password(
+def test_a_redirect_is_reported_without_its_password(
     fetch: HttpClient, server: RawServer, location: bytes
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\n\r\n")
@@ -270,7 +270,7 @@ def test_a_cookie_set_by_a_redirect_comes_back_with_the_next_request(
     assert "cookie" not in server.heard[2].fields
 
 
-def test_a_cookie_is_not_told_to_another_origin(
+def test_a_cookie_is_not_sent_to_another_origin(
     fetch: HttpClient, server: RawServer, other: RawServer
 ) -> None:
     there = other.url("/b").encode()
@@ -382,7 +382,7 @@ def test_a_body_that_comes_late_after_a_head_spoils_no_later_answer(
 # What is told
 
 
-def test_words_of_a_server_are_made_fit_to_be_told(fetch: HttpClient, server: RawServer) -> None:
+def test_texts_of_a_server_are_cleaned(fetch: HttpClient, server: RawServer) -> None:
     reason = b"\x1b[31mOK\x1b[0m \xe2\x80\xae" + b"x" * 5_000
     server.answers["/a"] = raw(b"HTTP/1.1 500 " + reason + b"\r\n\r\n")
 

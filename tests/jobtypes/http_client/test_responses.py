@@ -86,7 +86,7 @@ def test_any_bytes_are_an_answer_or_none(raw: bytes) -> None:
     assert 200 <= found.status <= 999
 
 
-def test_a_field_goes_on_with_a_line_that_begins_with_a_blank() -> None:
+def test_a_field_continues_with_a_line_that_begins_with_a_blank() -> None:
     found = head(OK + b"X-Long: one\r\n two\r\n\tthree\r\nContent-Length: 3\r\n\r\n")
 
     assert found.text("x-long") == "one two three"

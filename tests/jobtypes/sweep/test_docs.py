@@ -17,7 +17,7 @@ DOC = (ROOT / "docs/sweep.md").read_text()
 PLAIN = " ".join(DOC.split())
 
 
-def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
+def test_every_failure_is_documented_with_its_description_and_retry_rule() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (yes|no) \|$", DOC, re.MULTILINE)
 
     assert [code for code, _, _ in rows] == [

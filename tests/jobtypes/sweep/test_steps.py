@@ -289,7 +289,7 @@ def test_five_thousand_voters_are_swept_and_the_due_are_expired(members: Members
 # Records that fail
 
 
-def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> None:
+def test_what_cannot_be_changed_is_counted_once_and_listed(members: Members) -> None:
     due = members.put_due(PAGE_SIZE + 3)
     members.put(90001, {"S": "1/2/2020"})
     members.put(90002, legal_hold={"BOOL": True})
@@ -307,7 +307,7 @@ def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> No
     assert members.expired() == {*due, "M90003"}
 
 
-def test_of_many_failures_the_first_ten_are_told(members: Members) -> None:
+def test_of_many_failures_the_first_ten_are_listed(members: Members) -> None:
     for number in range(12):
         members.put(number, legal_hold={"BOOL": True})
 
@@ -331,7 +331,7 @@ def test_a_record_that_would_grow_too_large_fails_alone(members: Members) -> Non
     assert "M00007" in outcome.message
 
 
-def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_anew(members: Members) -> None:
+def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_twice(members: Members) -> None:
     members.put_due(PAGE_SIZE + 3)
     for number in (90001, 90002):
         members.put(number, legal_hold={"BOOL": True})
@@ -492,7 +492,7 @@ def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, CALLS + 1))
-def test_a_worker_that_dies_at_any_call_leaves_what_the_next_goes_on_with(
+def test_after_a_worker_dies_at_any_call_the_next_one_continues(
     members: Members, number: int, when: str
 ) -> None:
     due, step_input = _two_pages(members), a_job()
@@ -616,7 +616,7 @@ def test_what_a_read_hands_back_is_asked_for_again(
     assert outcome.code == failed
 
 
-def test_a_sweep_longer_than_its_workers_time_goes_on_with_the_next(members: Members) -> None:
+def test_a_sweep_longer_than_its_workers_time_continues_in_the_next(members: Members) -> None:
     due, step_input = members.put_due(4 * PAGE_SIZE + 1), a_job()
     went_through = []
     for _ in range(20):

@@ -95,7 +95,7 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
     assert chunks.get(batch.batch_id, 0).counts == {"succeeded": 2}
 
 
-def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
+def test_wrong_counts_of_a_worker_are_corrected_by_the_scheduler_tick(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(single_files(payloads, TWO), collection="miscounted")
@@ -126,7 +126,7 @@ class BeforeTheFirst(Listener):
             self._happens()
 
 
-def test_a_job_that_two_workers_send_the_same_operation_is_told_as_accepted(
+def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
     harness: Harness, payloads: Payloads
 ) -> None:
     payloads.status["/b.txt"] = 404

@@ -35,7 +35,7 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
     return ended(attempted, job_type, at, "c")
 
 
-def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> None:
+def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
     going_on = Continue(0, "went through 99 records")
     waiting = Snooze(15, "another job has it")
     record = RUNNING
@@ -84,7 +84,7 @@ def test_what_a_step_found_is_kept_although_it_failed() -> None:
     assert after.data == {"earlier": 1, **counts}
 
 
-def test_what_a_step_raised_is_told_to_no_stranger() -> None:
+def test_what_a_step_raised_is_not_shown() -> None:
     met = unexpected_failure(Progress(RUNNING, "counting", NOON), NOON)
     job_type = JobType("count", "Count", (), object)
 

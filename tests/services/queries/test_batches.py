@@ -66,7 +66,7 @@ def listed(harness: Harness, collection: str) -> list[BatchView]:
     return [*page.items]
 
 
-def test_a_list_tells_a_repaired_batch_from_a_broken_one(
+def test_a_list_distinguishes_a_repaired_batch_from_a_failed_one(
     harness: Harness, payloads: Payloads, collection: str
 ) -> None:
     broken = failed(harness, payloads, collection)
@@ -91,7 +91,7 @@ def test_a_list_tells_a_repaired_batch_from_a_broken_one(
     )
 
 
-def test_a_list_in_the_midst_of_a_repair_says_what_goes_on(
+def test_a_list_shows_a_repair_in_progress(
     harness: Harness, payloads: Payloads, collection: str
 ) -> None:
     batch_id = failed(harness, payloads, collection)
@@ -127,7 +127,7 @@ def test_failure_groups_of_a_list_are_right_or_absent(
     assert [group[0] for group in alone] == ["PAYLOAD_NOT_FOUND"]
 
 
-def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
+def test_a_page_of_batches_counts_so_many_chunks_and_the_next_continues(
     harness: Harness, payloads: Payloads, collection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
@@ -151,7 +151,7 @@ def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
         assert all(len(page_of) <= 3 for page_of in pages) or everywhere == ""
 
 
-def test_a_page_looks_at_so_many_batches_and_the_next_goes_on(
+def test_a_page_scans_so_many_batches_and_the_next_continues(
     harness: Harness, payloads: Payloads, collection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second filter that lets nothing through reads no index to its end at once."""
@@ -280,9 +280,7 @@ def test_a_batch_that_was_never_uploaded_can_be_cancelled(
     assert harness.batch(batch_id).batch.state == "cancelled"
 
 
-def test_a_cancel_that_the_machine_was_not_told_of_is_recovered(
-    harness: Harness, collection: str
-) -> None:
+def test_a_cancel_without_an_execution_is_recovered(harness: Harness, collection: str) -> None:
     batch_id = promised(harness, "promised")
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):

@@ -64,7 +64,7 @@ def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
     assert "Not told:    jane.doe at example.org: " in mail.text
 
 
-def test_where_nobody_named_can_be_told_the_deployments_people_are(
+def test_where_no_named_address_is_deliverable_the_operators_are_notified(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id, report = dropped(harness, payloads, "jane.doe at example.org")
@@ -73,7 +73,7 @@ def test_where_nobody_named_can_be_told_the_deployments_people_are(
     assert "jane.doe at example.org" in harness.mails_of(batch_id)[0].text
 
 
-def test_where_nobody_at_all_can_be_told_the_report_says_so(
+def test_where_nobody_at_all_can_be_notified_the_report_says_so(
     harness: Harness, payloads: Payloads
 ) -> None:
     harness.settings = replace(harness.settings, mail_to="")
@@ -84,7 +84,7 @@ def test_where_nobody_at_all_can_be_told_the_report_says_so(
     assert [each.address for each in report.delivery.undeliverable] == ["jane.doe at example.org"]
 
 
-def test_an_address_that_was_let_in_before_is_told_apart_when_the_mail_is_sent(
+def test_a_bad_address_that_was_accepted_before_is_found_when_the_mail_is_sent(
     harness: Harness, payloads: Payloads
 ) -> None:
     strict = Strict("jane.doe at example.org", '"Doe')
@@ -114,7 +114,7 @@ def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
     assert "arn:" not in untold.why
 
 
-def test_who_was_told_singly_is_told_once_whenever_the_rest_is_interrupted(
+def test_a_recipient_of_a_single_mail_gets_it_once_whenever_the_rest_is_interrupted(
     harness: Harness, payloads: Payloads
 ) -> None:
     strict = Strict("ops@example.org")
@@ -155,7 +155,7 @@ def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
     assert "arn:" not in report.delivery.error
 
 
-def test_a_manifest_that_was_removed_before_it_was_read_is_told_in_our_words(
+def test_a_manifest_that_was_removed_before_it_was_read_is_refused_in_our_words(
     harness: Harness, payloads: Payloads
 ) -> None:
     text = single_files(payloads, {"a.txt": b"a"})

@@ -39,9 +39,7 @@ def waiting(
     )
 
 
-def test_mails_that_are_let_be_keep_nobody_elses_waiting(
-    harness: Harness, words: dict[str, str]
-) -> None:
+def test_ignored_mails_do_not_delay_others(harness: Harness, words: dict[str, str]) -> None:
     """Each of the older ones comes again an hour after its last try."""
     for number in range(MAILS_A_MINUTE + 10):
         waiting(harness, f"old-{number}", words, age=1800, tries=QUICK_TRIES)
@@ -53,7 +51,7 @@ def test_mails_that_are_let_be_keep_nobody_elses_waiting(
     assert left == MAILS_A_MINUTE + 10
 
 
-def test_no_more_mails_are_handed_over_than_a_minute_takes(
+def test_no_more_mails_are_sent_than_a_tick_has_time_for(
     harness: Harness, words: dict[str, str]
 ) -> None:
     for number in range(MAILS_A_MINUTE + 3):
@@ -63,7 +61,7 @@ def test_no_more_mails_are_handed_over_than_a_minute_takes(
     assert deliver_waiting(harness.reporting()) == 0
 
 
-def test_no_mail_is_handed_over_that_could_outlast_the_minute(
+def test_no_mail_is_sent_that_could_outlast_the_tick(
     harness: Harness, words: dict[str, str]
 ) -> None:
     for number in range(3):

@@ -77,7 +77,7 @@ def test_the_files_are_those_of_a_report_in_one_go(harness: Harness, manifest: s
     assert all(name in mail.text for name in MISSING)
 
 
-def test_a_small_batch_is_told_in_one_go_and_nothing_is_staged(
+def test_a_small_batch_is_reported_in_one_call_and_nothing_is_staged(
     harness: Harness, manifest: str
 ) -> None:
     batch_id = harness.drop(manifest)
@@ -120,7 +120,7 @@ def test_an_update_compares_slice_by_slice(
     assert files_of(harness, batch_id, 2)["outcomes"] == "sssssfs"
 
 
-def test_an_update_without_a_change_tells_nothing_and_the_next_begins_anew(
+def test_an_update_without_a_change_sends_nothing_and_the_next_starts_again(
     harness: Harness, payloads: Payloads, manifest: str
 ) -> None:
     batch_id = sliced(harness, manifest)
@@ -138,7 +138,7 @@ def test_an_update_without_a_change_tells_nothing_and_the_next_begins_anew(
     assert "b.txt: failed -> succeeded" in second.text
 
 
-def test_a_cancelled_batch_is_told_in_slices_too(harness: Harness, manifest: str) -> None:
+def test_a_cancelled_batch_is_reported_in_slices_too(harness: Harness, manifest: str) -> None:
     harness.slice_jobs = 2
 
     def cancelled_first(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def reporting_hooked(
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
-def test_a_report_that_dies_at_any_write_is_told_once_and_whole(
+def test_a_report_that_dies_at_any_write_is_sent_once_and_complete(
     harness: Harness, manifest: str, applied: bool, everything: bool, turn: int
 ) -> None:
     expected = files_of(harness, sliced(harness, manifest))
@@ -264,7 +264,7 @@ class Overtaking(Listener):
         return None
 
 
-def test_a_slice_that_two_workers_find_differently_is_told_as_one_of_them_did(
+def test_a_slice_that_two_workers_read_differently_is_reported_as_one_of_them_did(
     harness: Harness, manifest: str
 ) -> None:
     def overtaken(function: Any, handed: dict[str, Any]) -> dict[str, Any]:

@@ -519,7 +519,7 @@ def test_of_a_file_that_was_deleted_no_version_and_no_marker_is_left(years: Harn
 # Time
 
 
-def test_a_retention_without_enough_time_goes_on_in_parts_and_counts_each_batch_once(
+def test_a_retention_without_enough_time_continues_in_parts_and_counts_each_batch_once(
     years: Harness,
 ) -> None:
     for number in range(3):
@@ -737,7 +737,7 @@ def test_a_month_of_many_occurrences_is_archived_in_parts(
     assert [lines[f"occurrences-0000{number}.jsonl.gz"] for number in range(3)] == [2, 2, 1]
 
 
-def test_what_is_decided_later_about_a_month_that_was_archived_lies_beside_it(
+def test_later_decisions_about_an_archived_month_are_stored_next_to_it(
     years: Harness,
 ) -> None:
     schedule = schedules.put_new(schedule_of("late"))

@@ -83,7 +83,7 @@ def hurried(harness: Harness, looks: int) -> TickResult:
     return start_due_schedules(harness.executions, harness.now, lambda: next(left, 0.0))
 
 
-def test_what_a_minute_has_no_time_for_is_the_nexts_and_each_starts_once(
+def test_what_a_tick_has_no_time_for_starts_in_the_next_and_only_once(
     harness: Harness, crowd: list[Schedule], reads: Reads
 ) -> None:
     harness.at = DUE_AT + timedelta(seconds=5)

@@ -168,7 +168,7 @@ def is_told(schedule: Schedule, script: Script) -> None:
     assert (stored.label, stored.active, stored.next_check_at) == ("Completed", (), None)
 
 
-def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_once(
+def test_a_failed_execution_is_followed_at_once_and_only_once(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
     told = run_of(left).outcome is not None  # it died when all was done
@@ -181,7 +181,7 @@ def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_
     is_told(left, script)
 
 
-def test_a_failed_execution_nobody_heard_of_is_followed_by_the_minute(
+def test_the_scheduler_tick_follows_a_failed_execution_without_an_event(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
     harness.later(61)
@@ -192,7 +192,7 @@ def test_a_failed_execution_nobody_heard_of_is_followed_by_the_minute(
     is_told(left, script)
 
 
-def test_an_execution_that_was_forgotten_is_started_again_by_the_minute(
+def test_an_orphaned_execution_is_started_again_by_the_scheduler_tick(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
     """As after a restart of an emulator that had not saved it."""
@@ -205,7 +205,7 @@ def test_an_execution_that_was_forgotten_is_started_again_by_the_minute(
     is_told(left, script)
 
 
-def test_while_an_execution_lives_the_minute_lets_it_be(
+def test_the_scheduler_tick_ignores_a_running_execution(
     schedule: Schedule, harness: Harness, script: Script
 ) -> None:
     recovered = []

@@ -197,5 +197,5 @@ def test_no_other_file_is_served(api: Api, name: str) -> None:
     assert api.get(f"/docs/{name}", role="nobody").status == 404
 
 
-def test_the_size_of_a_body_is_told_as_it_is() -> None:
+def test_the_size_of_a_body_is_documented_as_it_is() -> None:
     assert f"{MAX_BYTES // 1024} KB" in described()["info"]["description"]

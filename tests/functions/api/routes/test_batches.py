@@ -20,7 +20,7 @@ SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
 WHY = {"reason": "the server is back"}
 
 
-def test_a_submission_is_promised_and_told_where_to_upload(api: Api) -> None:
+def test_a_submission_is_announced_and_gets_its_upload_url(api: Api) -> None:
     answer = api.post("/batches", SUBMISSION, role="depositor")
 
     assert answer.status == 201
@@ -74,7 +74,7 @@ def test_what_a_submission_says_is_kept(api: Api) -> None:
     }
 
 
-def test_a_callbacks_token_is_not_told_to_whoever_sees_the_batch(api: Api) -> None:
+def test_a_callbacks_token_is_not_shown_to_readers_of_the_batch(api: Api) -> None:
     said = {**SUBMISSION, "callback_url": "https://maps.example.org/done?batch=7&token=abc"}
 
     submitted = api.post("/batches", said, role="operator").json
@@ -98,7 +98,9 @@ def test_a_callbacks_token_is_not_told_to_whoever_sees_the_batch(api: Api) -> No
         ),
     ],
 )
-def test_whom_a_batch_tells(api: Api, role: str, named: list[str] | None, told: list[str]) -> None:
+def test_a_batch_has_these_recipients(
+    api: Api, role: str, named: list[str] | None, told: list[str]
+) -> None:
     said = SUBMISSION if named is None else {**SUBMISSION, "notify": named}
 
     submitted = api.post("/batches", said, role=role).json
@@ -183,7 +185,7 @@ def test_a_field_that_is_wrong_is_named_with_what_is_allowed(
     assert api.get("/batches").json["items"] == []
 
 
-def test_every_wrong_field_is_told_at_once(api: Api) -> None:
+def test_every_wrong_field_is_reported_at_once(api: Api) -> None:
     answer = api.post("/batches", {"filename": "a/b", "notify": ["?"]}, role="depositor")
 
     told = {each["field"]: each["message"] for each in answer.json["errors"]}
@@ -298,7 +300,7 @@ def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:
     assert shown["waiting_until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
+def test_a_batch_whose_last_jobs_are_held_names_the_holder_too(api: Api) -> None:
     until = NOW + timedelta(hours=2)
     holds.put(Hold("everything", "an-operator", "the store moves", HOUR_AGO, until))
     batch = a_batch("processing", entries=2)
@@ -348,7 +350,7 @@ def test_a_batch_does_what_it_is_asked_and_remembers_who_and_why(
     assert (last["actor"], last["reason"]) == ("admin", "the server is back")
 
 
-def test_the_machine_is_told_of_what_goes_on(api: Api) -> None:
+def test_an_event_of_a_person_starts_the_machine(api: Api) -> None:
     batch = a_batch("processing", entries=1)
 
     api.post(f"/batches/{batch.batch_id}/cancel", WHY)
@@ -390,7 +392,7 @@ def test_what_is_asked_needs_a_reason(api: Api, reason: str | None) -> None:
     assert answer.json["errors"][0]["field"] == "body.reason"
 
 
-def test_a_batch_that_was_never_reported_is_not_reported_anew(api: Api) -> None:
+def test_a_batch_that_was_never_reported_is_not_reported_again(api: Api) -> None:
     batch = a_batch("failed", entries=1)
 
     answer = api.post(f"/batches/{batch.batch_id}/update_reporting", WHY)

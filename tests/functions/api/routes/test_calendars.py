@@ -77,7 +77,7 @@ def test_a_calendar_that_cannot_be_is_refused_by_its_field(
     assert api.get("/calendars").json["items"] == []
 
 
-def test_a_calendar_is_deleted_and_may_be_made_anew(api: Api) -> None:
+def test_a_calendar_is_deleted_and_may_be_created_again(api: Api) -> None:
     put(api)
 
     deleted = api.ask("DELETE", "/calendars/holidays", query={**WHY, "version": 1})

@@ -88,7 +88,7 @@ def test_a_collection_that_is_not_there_takes_nothing(api: Api, role: str) -> No
     assert "jobyard collection" in refused.json["detail"]
 
 
-def test_a_depositor_cannot_tell_a_collection_that_is_closed_to_them_from_none(api: Api) -> None:
+def test_a_closed_collection_looks_to_a_depositor_as_if_it_did_not_exist(api: Api) -> None:
     made(api)
 
     closed, missing = submitted(api, "atlas").json, submitted(api, "nowhere").json
@@ -136,7 +136,7 @@ def test_a_group_may_deposit(api: Api) -> None:
     assert submitted(api, groups="depositor curators").status == 404
 
 
-def test_somebody_is_denied_by_id_too_and_who_has_no_right_is_told(api: Api) -> None:
+def test_a_person_is_denied_by_id_too_and_a_refusal_says_who_has_the_right(api: Api) -> None:
     made(api, people=["depositor"])
 
     wrong = api.post("/collections/atlas/deny", {**WHY, "people": ["operator"]})
@@ -257,7 +257,7 @@ def test_a_collection_holds_no_more_than_it_may_and_stays_small(api: Api) -> Non
     assert "give a group the right instead" in refused.json["detail"]
 
 
-def test_who_is_told_is_named_by_the_collection_if_the_submission_names_nobody(api: Api) -> None:
+def test_the_collection_names_the_recipients_if_the_submission_names_none(api: Api) -> None:
     made(api, groups=["depositor"], notify=["maps@example.org"])
     wanted = {"collection": "atlas", "filename": "may.checkm"}
 

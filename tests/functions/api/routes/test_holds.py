@@ -132,7 +132,7 @@ def test_an_unknown_lifecycle_is_answered_with_those_there_are(api: Api) -> None
     assert "batch, job, task" in answer.json["detail"]
 
 
-def test_one_is_told_who_one_is(api: Api) -> None:
+def test_me_shows_the_signed_in_person(api: Api) -> None:
     assert api.get("/me", role="operator").json == {"name": "operator", "roles": ["operator"]}
 
 

@@ -228,7 +228,7 @@ def test_a_job_of_a_deleted_batch_is_gone(api: Api) -> None:
         ("failed", "delete", "deleted", 200, "batch"),
     ],
 )
-def test_a_job_does_what_it_is_asked_and_the_machine_is_told(
+def test_an_event_changes_the_job_and_starts_the_machine(
     api: Api, state: str, event: str, after: str, status: int, machine: str
 ) -> None:
     batch = a_batch(entries=1)

@@ -347,7 +347,7 @@ def test_a_page_reads_what_it_shows_and_one_more(api: Api) -> None:
 # Why it does not run
 
 
-def test_a_suspended_schedule_says_by_whom_why_and_until_when(api: Api) -> None:
+def test_a_suspended_schedule_shows_the_actor_the_reason_and_the_end(api: Api) -> None:
     schedule = a_schedule(HOURLY)
     until = NOW + timedelta(hours=5)
 
@@ -431,7 +431,7 @@ def test_a_schedule_whose_time_has_come_says_what_it_waits_for(api: Api) -> None
     assert "the previous run" in api.get(path(behind)).json["waiting_reason"]
 
 
-def test_an_ended_schedule_says_so_and_begins_anew_with_other_times(api: Api) -> None:
+def test_an_ended_schedule_says_so_and_starts_again_with_other_times(api: Api) -> None:
     earlier = (NOW - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
     once = {"kind": "once", "anchor": earlier, "zone": "UTC"}
     schedule = minute(a_schedule(once, since=NOW - timedelta(days=2)))
@@ -634,7 +634,7 @@ def test_a_run_asked_for_again_is_the_same_run(api: Api) -> None:
     assert (again.status, again.json) == (202, first.json)
 
 
-def test_a_completed_job_is_told_with_its_times_and_records(api: Api) -> None:
+def test_a_completed_job_is_shown_with_its_times_and_records(api: Api) -> None:
     at = NOW.replace(minute=0, second=0)
     schedule = minute(a_schedule(HOURLY, since=at), at + timedelta(seconds=1))
     job = work(
@@ -654,7 +654,7 @@ def test_a_completed_job_is_told_with_its_times_and_records(api: Api) -> None:
     assert api.get(path(schedule, "/occurrences")).json["items"] == [completed]
 
 
-def test_a_failed_job_is_told_with_its_codes(api: Api) -> None:
+def test_a_failed_job_is_shown_with_its_codes(api: Api) -> None:
     schedule = a_schedule()
     work(begun(api, schedule), "failed", NOW, timedelta(seconds=3))
 
@@ -667,7 +667,7 @@ def test_a_failed_job_is_told_with_its_codes(api: Api) -> None:
     assert [completed["records"][name] for name in ("processed", "failed", "total")] == [10, 2, 12]
 
 
-def test_a_job_that_goes_on_says_how_far_it_came(api: Api) -> None:
+def test_a_job_that_continues_reports_its_progress(api: Api) -> None:
     schedule = a_schedule()
     place = begun(api, schedule)
     work(place, "running", NOW, timedelta())
@@ -938,7 +938,7 @@ def test_a_job_that_no_schedule_has_is_unknown(api: Api, rest: str) -> None:
 # Job types
 
 
-def test_everyone_is_told_which_job_types_there_are(api: Api) -> None:
+def test_everyone_sees_which_job_types_there_are(api: Api) -> None:
     items = {each["name"]: each for each in api.get("/job-types", role="viewer").json["items"]}
 
     assert items["deposit"]["origins"] == ["batch"]

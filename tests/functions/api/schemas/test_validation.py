@@ -77,7 +77,7 @@ def may_send(method: str, path: str) -> frozenset[str]:
 @pytest.mark.parametrize(
     "body", ["{", "[]", '{"x": NaN}', '{"there is no such field": 1}', "x" * 300_000]
 )
-def test_who_lacks_the_role_is_not_told_what_is_wrong_with_a_body(
+def test_without_the_role_the_errors_of_a_body_are_not_shown(
     api: Api, method: str, path: str, body: str
 ) -> None:
     refused = {role: api.ask(method, filled(path), body=body, role=role) for role in (*ROLES, "")}
@@ -91,7 +91,7 @@ def test_who_lacks_the_role_is_not_told_what_is_wrong_with_a_body(
 
 
 @pytest.mark.parametrize("path", ["/batches", "/holds", "/schedules", "/calendars"])
-def test_who_lacks_the_role_is_not_told_what_is_wrong_with_a_query(api: Api, path: str) -> None:
+def test_without_the_role_the_errors_of_a_query_are_not_shown(api: Api, path: str) -> None:
     for query in ({"limit": "many"}, {"stat": "failed"}):
         assert api.get(path, query=query, role="worker").status == 403
 
