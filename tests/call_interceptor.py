@@ -37,8 +37,8 @@ class Answer:
     def error(cls, status: int, code: str, message: str = "", **more: Any) -> "Answer":
         """A refusal as AWS words it."""
         metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
-        told = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
-        return cls(status, told | more)
+        parsed = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
+        return cls(status, parsed | more)
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Call:
 class Listener:
     """Hears of every call; hears nothing of what it does itself while it hears."""
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         """A call is being put together; its parameters may be changed."""
 
     def before(self, call: Call) -> Answer | None:
@@ -89,7 +89,7 @@ class Listener:
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         """It was answered; what was parsed may be changed."""
 
-    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+    def before_send(self, operation: str, parameters: Mapping[str, Any]) -> str | None:
         """One of the client's tries of a call to DynamoDB goes out; the code of an error given
         here is all that comes of this try, and the client sees whether it tries again."""
         return None
@@ -129,12 +129,12 @@ class CallInterceptor:
             return
         self._attached.add(client)
         events = client.meta.events
-        events.register_last("provide-client-params.*", self._asked)
+        events.register_last("provide-client-params.*", self._prepare)
         events.register_first("before-call.*", self._before)
         events.register_first("after-call.*", self._after)
-        events.register_first("before-send.dynamodb.*", self._sending)
+        events.register_first("before-send.dynamodb.*", self._before_send)
 
-    def _asked(
+    def _prepare(
         self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any
     ) -> dict[str, Any] | None:
         if getattr(self._silent, "on", False):
@@ -142,7 +142,7 @@ class CallInterceptor:
         call = Call(model.service_model.service_name, model.name, dict(params))
         context[_KEY] = call
         for listener in self.listeners:
-            listener.asked(call)
+            listener.prepare(call)
         call.withhold()
         return call.parameters
 
@@ -158,12 +158,12 @@ class CallInterceptor:
                 return answer
         return call.answer()
 
-    def _sending(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+    def _before_send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         if getattr(self._silent, "on", False):
             return None
-        operation, asked = event_name.rpartition(".")[2], json.loads(request.body)
+        operation, parameters = event_name.rpartition(".")[2], json.loads(request.body)
         for listener in self.listeners:
-            code = listener.sending(operation, asked)
+            code = listener.before_send(operation, parameters)
             if code:
                 body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"})
                 return AWSResponse(request.url, 400, {}, _Raw(body.encode()))
@@ -193,7 +193,7 @@ class CallInterceptor:
             return
         call = Call(service, operation, dict(parameters))
         for listener in self.listeners:
-            listener.asked(call)
+            listener.prepare(call)
         answer = self._answer(call)
         if answer:
             raise ClientError(answer.parsed, operation)

@@ -1,5 +1,5 @@
 """A whole Jobyard in one process: real services and store, the emulator's tables and buckets, a
-web server for payloads, and a clock that stands still until a test or a Wait moves it."""
+web server for payloads, and a clock that only tests and Wait states move."""
 
 import json
 import threading
@@ -58,14 +58,14 @@ POLL_S = 0.01
 
 @dataclass
 class Payloads:
-    """Files by path, as a depositor's web server gives them; `status` makes a path misbehave, and
-    `retry_after` is what it says then of when to come again."""
+    """A depositor's web server: files by path. A path may have a `status`, and a `retry_after` in
+    seconds."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
     retry_after: dict[str, int] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    said: list[Any] = field(default_factory=list)  # what was posted, read as JSON
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    posted: list[Any] = field(default_factory=list)  # bodies of POST requests
     url: str = ""
 
 
@@ -83,12 +83,12 @@ def serving(port: int = 0) -> Iterator[Payloads]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            payloads.said.append(json.loads(body))
+            payloads.posted.append(json.loads(body))
             payloads.files.setdefault(self.path, b"")
             self._answer(with_body=True)
 
         def _answer(self, *, with_body: bool) -> None:
-            payloads.asked.append((self.command, self.path))
+            payloads.requests.append((self.command, self.path))
             body = payloads.files.get(self.path, b"")
             known = 200 if self.path in payloads.files else 404
             self.send_response(payloads.status.get(self.path, known))
@@ -104,7 +104,7 @@ def serving(port: int = 0) -> Iterator[Payloads]:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     payloads.url = f"http://127.0.0.1:{server.server_address[1]}"
-    # Every test shuts one down, and waits for as long as it polls.
+    # Every test shuts one down, and waits up to one poll interval for it.
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
     thread.start()
     try:
@@ -116,7 +116,7 @@ def serving(port: int = 0) -> Iterator[Payloads]:
 
 @dataclass(frozen=True)
 class Clients:
-    """The clients of a deployment, what listens to them, and the meter they are counted by."""
+    """The clients of a deployment, the interceptor of their calls, and their meter."""
 
     s3: Any
     ses: Any
@@ -125,7 +125,7 @@ class Clients:
     mails: Callable[[], list[Mail]]  # every mail sent, oldest first
 
 
-# Whose rights a function has: the role's logical id in template.yaml.
+# The role of each function, by its logical id in template.yaml.
 ROLES = {
     "OpenFunction": "IngestRole",
     "ExecuteChunkFunction": "ExecuteRole",
@@ -133,7 +133,7 @@ ROLES = {
     "SettleFunction": "ReportRole",
     "ReportFunction": "ReportRole",
 }
-_requests = count(1)  # of every yard there is: no two of them have a name in common
+_requests = count(1)  # for all harnesses, so that no two requests share a key
 MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
 
 
@@ -165,7 +165,7 @@ class Harness:
             mail_bcc="",
             mail_configuration_set="jobyard",
             instance="scenario",
-            url="http://yard.example.org",
+            url="http://jobyard.example.org",
             allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
             s3_sources=(),
             sweep_tables=(),
@@ -180,53 +180,49 @@ class Harness:
             "SettleFunction": self.settle,
             "ReportFunction": self.report,
         }
-        with_their_rights = {
-            name: self._with_rights(name, each) for name, each in functions.items()
-        }
-        self.machines = Machines(
-            with_their_rights, self.s3, self.wait_until, self.now, self.interceptor
-        )
+        with_roles = {name: self._with_role(name, each) for name, each in functions.items()}
+        self.machines = Machines(with_roles, self.s3, self.wait_until, self.now, self.interceptor)
         self.slice_jobs = SLICE_JOBS
         self._uploads = 0
         with self.interceptor.muted():
             make_collections()
 
-    def _with_rights(self, name: str, function: Function) -> Function:
-        def with_rights(event: dict[str, Any]) -> dict[str, Any]:
+    def _with_role(self, name: str, function: Function) -> Function:
+        def with_role(event: dict[str, Any]) -> dict[str, Any]:
             before, self.interceptor.role = self.interceptor.role, ROLES[name]
             try:
                 return function(event)
             finally:
                 self.interceptor.role = before
 
-        return with_rights
+        return with_role
 
     # Time
 
     def now(self) -> datetime:
-        """The yard's clock."""
+        """What the harness's clock shows."""
         return self.at
 
     def wait_until(self, at: datetime) -> None:
-        """Let time pass until `at`, if that lies ahead."""
+        """Move the clock to `at`, unless it is later already."""
         self.at = max(self.at, at)
 
     # Functions, as the handlers in functions/ call the services
 
     def open(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Open state's function."""
-        opening = OpenContext(self.settings, self.s3, self.now, event["execution"])
+        context = OpenContext(self.settings, self.s3, self.now, event["execution"])
         with self.meter.invocation("open", MEMORY_MB) as billed:
-            step = open_execution(event["input"], opening)
+            step = open_execution(event["input"], context)
             billed.origin_id = step.origin_id
         return step.document()
 
     def worker(self) -> Worker:
-        """A worker with all the time there is."""
+        """A worker with ten minutes left."""
         return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.maintenance)
 
     def maintenance(self) -> Maintenance:
-        """What the system's own jobs need."""
+        """The context of the system's own jobs."""
         return Maintenance(self.settings, self.s3, self.machines, self.now)  # type: ignore[arg-type]
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -254,8 +250,8 @@ class Harness:
             billed.origin_id = settled.next_step.origin_id
         return settled.next_step.document()
 
-    def reporting(self) -> ReportContext:
-        """What reporting needs."""
+    def report_context(self) -> ReportContext:
+        """The context of the Report state and of the outbox."""
         return ReportContext(
             self.settings, self.s3, self.ses, BotoCoreError, self.now, slice_jobs=self.slice_jobs
         )
@@ -264,13 +260,16 @@ class Harness:
         """The Report state's function."""
         with self.meter.invocation("report", MEMORY_MB) as billed:
             billed.origin_id = event["origin_id"]
-            used = replace(self.reporting(), used=lambda: self.meter.used(billed))
+            used = replace(self.report_context(), used=lambda: self.meter.used(billed))
             batch = report(event["origin_id"], used)
         return event | {"next": next_step(batch)}
 
-    def minute(self) -> TickResult:
-        """The functions of a minute; returns what the tick did about schedules."""
-        deliver_waiting(self.reporting())
+    def tick(self) -> TickResult:
+        """Run the functions of each minute: outbox tick, backlog, scheduler tick.
+
+        Returns what the scheduler tick did about schedules.
+        """
+        deliver_waiting(self.report_context())
         backlog(self.now())
         machines: Any = self.machines
         context = TickContext(self.settings, self.s3, machines, self.now, lambda: 60.0)
@@ -281,8 +280,8 @@ class Harness:
         """How executions are started."""
         return Executions(self.settings, self.machines)  # type: ignore[arg-type]
 
-    def hear(self, event: dict[str, Any]) -> None:
-        """The function for events of the mail service."""
+    def receive_mail_event(self, event: dict[str, Any]) -> None:
+        """The function that receives events of the mail service."""
         mail_event = MailEvent.of(event["detail"])
         assert mail_event
         record_mail_event(mail_event, self.now())
@@ -297,8 +296,7 @@ class Harness:
         collection: str = "maps",
         metadata: Mapping[str, str] | None = None,
     ) -> str:
-        """Drop a manifest into the bucket and let the machine take it; the answer is the event's
-        batch id."""
+        """Drop a manifest into the intake bucket and run the machines. Returns the batch id."""
         event = self.put(text, name=name, collection=collection, metadata=metadata)
         self._uploads += 1
         self.machines.run("batch", f"event-{self._uploads}", event)
@@ -308,7 +306,7 @@ class Harness:
     def put(
         self, text: str, *, name: str, collection: str, metadata: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Drop a manifest; the answer is the event S3 would send. There is such a collection."""
+        """Create the collection and drop a manifest. Returns the event that S3 would send."""
         with self.interceptor.muted():
             make_collections(collection)
         key = f"manifests/{collection}/{name}"
@@ -320,21 +318,21 @@ class Harness:
         return {"detail": {"bucket": {"name": "intake"}, "object": found}}
 
     def batch_id_of(self, event: dict[str, Any]) -> str:
-        """The batch an event made.
+        """The id of the batch that an event of S3 created.
 
         Raises:
-            NotFound: it made none yet.
+            NotFound: there is no such batch yet.
         """
         source = source_of(event)
         found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
         if found is None:
-            raise NotFound(f"no batch came of {source.key}")
+            raise NotFound(f"no batch of {source.key}")
         return found.batch_id
 
     def context(
         self, person: Actor = ADMIN, key: str = "", reason: str = "because"
     ) -> CommandContext:
-        """A request of `person`, of its own key unless one is given."""
+        """A request by `person`, with a new key unless one is given."""
         return CommandContext(
             self.settings,
             self.s3,
@@ -345,18 +343,18 @@ class Harness:
             reason,
         )
 
-    def ask_batch(self, batch_id: str, event: str, **how: Any) -> None:
+    def send_batch_event(self, batch_id: str, event: str, **how: Any) -> None:
         """Send a batch an event and let the machines run."""
         send_batch_event(batch_id, event, self.context(**how))
         self.machines.run_all()
 
-    def ask_job(self, job_id: str, event: str, **how: Any) -> None:
+    def send_job_event(self, job_id: str, event: str, **how: Any) -> None:
         """Send a job an event and let the machines run."""
         send_job_event(job_id, event, self.context(**how))
         self.machines.run_all()
 
     def query_context(self, person: Actor = ADMIN) -> QueryContext:
-        """A look of `person` at how things are now."""
+        """A query by `person` at the present time."""
         return QueryContext(self.settings, self.s3, person, self.now())
 
     def batch(self, batch_id: str) -> BatchView:
@@ -367,24 +365,23 @@ class Harness:
         """The mails that were sent about a batch, first to last."""
         return [each for each in self.mails() if batch_id in each.subject]
 
-    def tick(self, batch_id: str) -> None:
-        """A quarter of an hour later: the mail service has told of what it took, and the outbox
-        is gone through."""
-        told = [each.subject for each in self.mails_of(batch_id)]
+    def outbox_tick(self, batch_id: str) -> None:
+        """Move the clock by 15 minutes, note accepted mails as sent, and run the outbox tick."""
+        accepted = [each.subject for each in self.mails_of(batch_id)]
         for written in reports.of_batch(batch_id):
-            if written.delivery.state == "sending" and written.subject in told:
+            if written.delivery.state == "sending" and written.subject in accepted:
                 sent = MailEvent(batch_id, written.seq, "Send", "from the event")
                 record_mail_event(sent, self.now())
-        self.later(901)
-        deliver_waiting(self.reporting())
+        self.advance(901)
+        deliver_waiting(self.report_context())
 
-    def later(self, seconds: float) -> None:
-        """Let time pass."""
+    def advance(self, seconds: float) -> None:
+        """Move the clock."""
         self.at += timedelta(seconds=seconds)
 
 
 def source_of(event: dict[str, Any]) -> ManifestSource:
-    """The object an event tells of."""
+    """The object of an event of S3."""
     found = event["detail"]["object"]
     return ManifestSource(
         event["detail"]["bucket"]["name"], found["key"], found["version-id"], found["size"]

@@ -38,7 +38,7 @@ class ExecutionFailed(Exception):
 
 
 class Machines:
-    """Stands where the Step Functions client does: starts executions, and runs them when told."""
+    """Stands where the Step Functions client does: starts executions, and runs them on request."""
 
     class exceptions:
         """The client's exceptions."""
@@ -61,10 +61,10 @@ class Machines:
         self._interceptor = interceptor
         self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.names: dict[str, dict[str, Any]] = {}
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         # How a function is invoked: tests put in what invokes it twice, or says that it was.
         self.invoke: Callable[[str, Function, dict[str, Any]], dict[str, Any]] = (
-            lambda _name, function, handed: function(handed)
+            lambda _name, function, event: function(event)
         )
         self.visited: list[str] = []
 
@@ -73,21 +73,21 @@ class Machines:
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
         """Put an execution in the queue; once per name, though as long as it runs the same may be
         said again."""
-        told = {"stateMachineArn": stateMachineArn, "name": name, "input": input}
-        with self._interceptor.intercepted("stepfunctions", "StartExecution", told), self._starting:
-            self._start(told)
+        request = {"stateMachineArn": stateMachineArn, "name": name, "input": input}
+        with self._interceptor.intercepted("stepfunctions", "StartExecution", request), self._lock:
+            self._start(request)
 
-    def _start(self, told: dict[str, str]) -> None:
-        name = told["name"]
+    def _start(self, request: dict[str, str]) -> None:
+        name = request["name"]
         if name in self.names:
-            same = told.items() <= self.names[name].items()
+            same = request.items() <= self.names[name].items()
             if same and self.names[name]["status"] == "RUNNING":
                 return
             raise ExecutionAlreadyExists(name)
         assert len(name) <= 80
         assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
-        self.names[name] = {**told, "status": "RUNNING", "startDate": self._now()}
-        self._waiting.append((told["stateMachineArn"], name, json.loads(told["input"])))
+        self.names[name] = {**request, "status": "RUNNING", "startDate": self._now()}
+        self._waiting.append((request["stateMachineArn"], name, json.loads(request["input"])))
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
         """How an execution stands, or ended."""
@@ -169,8 +169,8 @@ class Machines:
                 named = getattr(error, "error_name", type(error).__name__)
                 for catch in step.get("Catch", ()):
                     if {named, "States.ALL"} & {*catch["ErrorEquals"]}:
-                        told = {"Error": named, "Cause": str(error)}
-                        return {**state, "error": told}, str(catch["Next"])
+                        output = {"Error": named, "Cause": str(error)}
+                        return {**state, "error": output}, str(catch["Next"])
                 raise
             break
         if "ResultPath" in step and step["ResultPath"] is None:
@@ -180,16 +180,16 @@ class Machines:
     def _done(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> Any:
         if step["Type"] == "Map":
             return self._mapped(step, state, context)
-        handed = _filled(step["Parameters"], state, context) if "Parameters" in step else state
+        task_input = _filled(step["Parameters"], state, context) if "Parameters" in step else state
         if step["Resource"].endswith(":startExecution"):
             self.start_execution(
-                stateMachineArn=handed["StateMachineArn"],
-                name=handed["Name"],
-                input=json.dumps(handed["Input"]),
+                stateMachineArn=task_input["StateMachineArn"],
+                name=task_input["Name"],
+                input=json.dumps(task_input["Input"]),
             )
             return {}
         name = step["Resource"].removeprefix("${").removesuffix("}")
-        answer = self.invoke(name, self._functions[name], json.loads(json.dumps(handed)))
+        answer = self.invoke(name, self._functions[name], json.loads(json.dumps(task_input)))
         assert len(json.dumps(answer)) < 10_000
         return json.loads(json.dumps(answer))
 

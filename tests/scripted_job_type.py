@@ -18,13 +18,13 @@ class Script:
     """What the step answers, run after run, and what it was told; Done when there is no more."""
 
     answers: list[StepResult | BaseException] = field(default_factory=list)
-    told: list[StepInput] = field(default_factory=list)
+    inputs: list[StepInput] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
     context: StepContext | None = None  # the last step's
 
     def step(self, step_input: StepInput, context: StepContext) -> StepResult:
         """Do the next thing in the script."""
-        self.told.append(step_input)
+        self.inputs.append(step_input)
         self.context = context
         self.during()
         answer = self.answers.pop(0) if self.answers else Done()

@@ -7,7 +7,9 @@ from tests.faults.scenario import Scenario, ScenarioRun
 from tests.faults.schedule_scenarios import ScheduleScenario
 
 SCENARIOS: Mapping[str, Callable[[ScenarioRun], Scenario]] = {
-    "mended": lambda scenario_run: BatchScenario(scenario_run, BatchScenario.mended),
-    "steered": lambda scenario_run: BatchScenario(scenario_run, BatchScenario.steered),
+    "requeued": lambda scenario_run: BatchScenario(scenario_run, BatchScenario.requeued),
+    "held_and_retried": lambda scenario_run: BatchScenario(
+        scenario_run, BatchScenario.held_and_retried
+    ),
     "recurring": ScheduleScenario,
 }

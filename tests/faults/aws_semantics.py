@@ -113,7 +113,7 @@ class DynamoDBSemantics(Listener):
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         if call.operation == "BatchExecuteStatement":
             for place, each in enumerate(call.parameters["Statements"]):
                 if bare_reserved(each["Statement"]):
@@ -174,24 +174,24 @@ class S3Semantics(Listener):
         self._may_list = listers()
         self._parts: dict[tuple[str, int], int] = {}
 
-    def asked(self, call: Call) -> None:
-        asked = call.parameters
+    def prepare(self, call: Call) -> None:
+        parameters = call.parameters
         if call.operation == "UploadPart":
-            self._parts[asked["UploadId"], asked["PartNumber"]] = len(asked["Body"])
+            self._parts[parameters["UploadId"], parameters["PartNumber"]] = len(parameters["Body"])
         if call.operation == "UploadPartCopy":
-            first, last = asked["CopySourceRange"].removeprefix("bytes=").split("-")
+            first, last = parameters["CopySourceRange"].removeprefix("bytes=").split("-")
             size = int(last) - int(first) + 1
-            self._parts[asked["UploadId"], asked["PartNumber"]] = size
+            self._parts[parameters["UploadId"], parameters["PartNumber"]] = size
 
     def before(self, call: Call) -> Answer | None:
-        asked = call.parameters
-        if call.operation == "CopyObject" and asked.get("IfNoneMatch") == "*":
-            found = self._raw.list_objects_v2(Bucket=asked["Bucket"], Prefix=asked["Key"])
-            if any(each["Key"] == asked["Key"] for each in found.get("Contents", ())):
+        parameters = call.parameters
+        if call.operation == "CopyObject" and parameters.get("IfNoneMatch") == "*":
+            found = self._raw.list_objects_v2(Bucket=parameters["Bucket"], Prefix=parameters["Key"])
+            if any(each["Key"] == parameters["Key"] for each in found.get("Contents", ())):
                 return Answer.error(412, "PreconditionFailed", "If-None-Match")
         if call.operation == "CompleteMultipartUpload":
-            parts = sorted(each["PartNumber"] for each in asked["MultipartUpload"]["Parts"])
-            sizes = [self._parts[asked["UploadId"], number] for number in parts]
+            parts = sorted(each["PartNumber"] for each in parameters["MultipartUpload"]["Parts"])
+            sizes = [self._parts[parameters["UploadId"], number] for number in parts]
             if any(size < PART_BYTES for size in sizes[:-1]):
                 return Answer.error(400, "EntityTooSmall", "Your proposed upload is too small")
         return None
@@ -235,7 +235,7 @@ class Refusing(Listener):
         self._number = 0
         self.met = 0
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         if call.operation != "BatchExecuteStatement":
             return
         with self._lock:
@@ -262,7 +262,7 @@ class Throttling(Listener):
         self._tries: Counter[bool] = Counter()
         self.met = 0
 
-    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+    def before_send(self, operation: str, parameters: Mapping[str, Any]) -> str | None:
         if operation == "BatchExecuteStatement":
             return None
         writes = operation in _WRITES
@@ -344,17 +344,19 @@ class Stale(Listener):
                 while len(behind) > lag:
                     self._write(table, *behind.popleft())
 
-    def asked(self, call: Call) -> None:
-        asked = call.parameters
-        if call.operation in {"Query", "GetItem", "Scan"} and not asked.get("ConsistentRead"):
+    def prepare(self, call: Call) -> None:
+        parameters = call.parameters
+        if call.operation in {"Query", "GetItem", "Scan"} and not parameters.get("ConsistentRead"):
             self.met += 1
             if self._now() != self._read_at:
                 self._read_at = self._now()
                 self.catch_up()
-            assert asked["TableName"] in self._keys, f"a read of {asked['TableName']} is not strong"
-            asked["TableName"] = f"stale-{asked['TableName']}"
+            assert parameters["TableName"] in self._keys, (
+                f"a read of {parameters['TableName']} is not strong"
+            )
+            parameters["TableName"] = f"stale-{parameters['TableName']}"
         if call.operation == "BatchGetItem":
-            assert all(each.get("ConsistentRead") for each in asked["RequestItems"].values())
+            assert all(each.get("ConsistentRead") for each in parameters["RequestItems"].values())
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         if call.operation in _WRITES and status < 300:
@@ -392,18 +394,18 @@ class Capacity(Listener):
         self.met = 0
         self.units: Counter[str] = Counter()
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         if call.operation == "BatchExecuteStatement":
             for place, each in enumerate(call.parameters["Statements"]):
                 if not self._fits([(table_of(each), named(each), 1)]):
                     call.refused[place] = "ThrottlingError"
 
-    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+    def before_send(self, operation: str, parameters: Mapping[str, Any]) -> str | None:
         items: list[tuple[str, Item, int]] = []
         if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
-            items = [(asked["TableName"], asked.get("Item") or asked["Key"], 1)]
+            items = [(parameters["TableName"], parameters.get("Item") or parameters["Key"], 1)]
         if operation == "TransactWriteItems":
-            parts = [next(iter(each.values())) for each in asked["TransactItems"]]
+            parts = [next(iter(each.values())) for each in parameters["TransactItems"]]
             items = [(part["TableName"], part.get("Item") or part["Key"], 2) for part in parts]
         if self._fits(items):
             return None
@@ -438,12 +440,12 @@ class Sizes(Listener):
     def __init__(self) -> None:
         self.largest: Counter[str] = Counter()
 
-    def asked(self, call: Call) -> None:
-        asked = call.parameters
-        items = [(table_of(each), named(each)) for each in asked.get("Statements", ())]
+    def prepare(self, call: Call) -> None:
+        parameters = call.parameters
+        items = [(table_of(each), named(each)) for each in parameters.get("Statements", ())]
         if call.operation == "PutItem":
-            items = [(asked["TableName"], asked["Item"])]
-        puts = [each["Put"] for each in asked.get("TransactItems", ()) if "Put" in each]
+            items = [(parameters["TableName"], parameters["Item"])]
+        puts = [each["Put"] for each in parameters.get("TransactItems", ()) if "Put" in each]
         items += [(put["TableName"], put["Item"]) for put in puts]
         for table, item in items:
             self.largest[table] = max(self.largest[table], size_of(item))
@@ -451,20 +453,20 @@ class Sizes(Listener):
 
 def written_keys(call: Call, parsed: dict[str, Any], keys: Keys) -> list[tuple[str, Item]]:
     """The items that a call wrote, by table and key."""
-    asked = call.parameters
+    parameters = call.parameters
     found: list[tuple[str, Item]] = []
     if call.operation == "BatchExecuteStatement":
         answers = [each for n, each in enumerate(parsed["Responses"]) if n not in call.refused]
-        for statement, answer in zip(asked["Statements"], answers, strict=True):
+        for statement, answer in zip(parameters["Statements"], answers, strict=True):
             if "Error" not in answer:
                 found.append((table_of(statement), named(statement)))
     elif call.operation == "TransactWriteItems":
-        for each in asked["TransactItems"]:
+        for each in parameters["TransactItems"]:
             kind, part = next(iter(each.items()))
             if kind != "ConditionCheck":
                 found.append((part["TableName"], part.get("Item") or part["Key"]))
     else:
-        found.append((asked["TableName"], asked.get("Item") or asked["Key"]))
+        found.append((parameters["TableName"], parameters.get("Item") or parameters["Key"]))
     return [(table, {name: item[name] for name in keys.get(table, ())}) for table, item in found]
 
 

@@ -1,8 +1,7 @@
-"""Scenarios of a batch of three jobs, of which one fails at first; the report is told anew.
+"""Scenarios of a batch of three jobs, one of which fails at first; the batch is reported twice.
 
-In the one that is `mended` the failed job is requeued by itself. The one that is `steered` is held
-while it runs and let go; all its failed jobs are retried, which the machine is not told of until
-the minute rule finds it.
+In `requeued` a person requeues the failed job. In `held_and_retried` the batch is held while it
+runs, and released; all failed jobs are retried, and a scheduler tick has to start their execution.
 """
 
 import csv
@@ -36,46 +35,46 @@ FILES = ("a.txt", "b.txt", "c.txt")
 
 
 @dataclass
-class Post(Listener):
-    """Every mail the mail service took, whatever it answered."""
+class MailRecorder(Listener):
+    """Every mail that the mail service accepted, whatever it answered."""
 
     mails: list[dict[str, Any]] = field(default_factory=list)
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         if call.operation == "SendEmail" and status < 300:
             tags = {tag["Name"]: [tag["Value"]] for tag in call.parameters["EmailTags"]}
-            words = call.parameters["Content"]["Simple"]
-            text = words["Body"]["Text"]["Data"]
-            told = {"subject": words["Subject"]["Data"], "text": text, "tags": tags}
-            self.mails.append({**told, "messageId": f"m-{len(self.mails)}"})
+            content = call.parameters["Content"]["Simple"]
+            text = content["Body"]["Text"]["Data"]
+            mail = {"subject": content["Subject"]["Data"], "text": text, "tags": tags}
+            self.mails.append({**mail, "messageId": f"m-{len(self.mails)}"})
 
 
-class Unsaid(Exception):
-    """The state machines were not told, and whoever was to tell them does not try again."""
+class StartRefused(Exception):
+    """No execution was started, and the client does not try again."""
 
 
 @dataclass
-class Silence(Listener):
+class StartRefusal(Listener):
     """While it is `on`, no execution can be started."""
 
     on: bool = False
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         if self.on and call.operation == "StartExecution":
-            raise Unsaid(call.parameters["name"])
+            raise StartRefused(call.parameters["name"])
 
 
 @dataclass
 class BatchScenario:
-    """A story of a batch: what `happens` until its report is asked for anew, and that."""
+    """A story of a batch: `events` until its report is updated."""
 
     scenario_run: ScenarioRun
-    happens: "Callable[[BatchScenario], None]"
-    post: Post = field(default_factory=Post)
-    muted: Silence = field(default_factory=Silence)
+    events: "Callable[[BatchScenario], None]"
+    post: MailRecorder = field(default_factory=MailRecorder)
+    start_refusal: StartRefusal = field(default_factory=StartRefusal)
     event: dict[str, Any] = field(default_factory=dict)
     between: list[dict[str, Any]] = field(default_factory=list)  # the jobs when it had failed
-    heard: int = 0
+    delivered_count: int = 0
     batch_id: str = ""
 
     @property
@@ -85,11 +84,11 @@ class BatchScenario:
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """Who hears every call."""
-        return self.post, self.muted
+        """The recorder of mails and the refusal of starts."""
+        return self.post, self.start_refusal
 
     @contextmanager
-    def begun(self) -> Iterator[Mapping[str, str]]:
+    def prepared(self) -> Iterator[Mapping[str, str]]:
         """The manifest is in its bucket."""
         contents = {name: f"{name} of {self.scenario_run.name}".encode() for name in FILES}
         manifest = single_files(self.scenario_run.runner.payloads, contents)
@@ -102,7 +101,7 @@ class BatchScenario:
         yield self._names(contents, manifest)
 
     def _names(self, contents: Mapping[str, bytes], manifest: str) -> dict[str, str]:
-        names = {self.batch_id: "BATCH", self.scenario_run.name: "TELLING"}
+        names = {self.batch_id: "BATCH", self.scenario_run.name: "RUN"}
         for number, (name, content) in enumerate(contents.items()):
             ark = mint(f"{self.batch_id}.{number // 2}.{number % 2}")
             names[ark.rpartition("/")[2]] = f"ARK-OF-{name}"
@@ -113,84 +112,85 @@ class BatchScenario:
         names = {of_manifest: "MANIFEST", **names}
         return names
 
-    def happen(self) -> None:
-        """Tell it from the manifest to the last mail."""
+    def play(self) -> None:
+        """From the manifest to the last mail."""
         self.scenario_run.runner.payloads.status = {"/c.txt": 404}
-        self.happens(self)
-        self.scenario_run.ask(
-            lambda asked: send_batch_event(self.batch_id, "update_reporting", asked)
+        self.events(self)
+        self.scenario_run.send_request(
+            lambda request: send_batch_event(self.batch_id, "update_reporting", request)
         )
-        self._let_be_told()
+        self._deliver_reports()
 
-    def _let_be_told(self) -> None:
-        """The mail service tells of what it took, and a quarter of an hour later the minute rule
-        goes through what is left."""
-        self._hear()
-        self.harness.later(901)
-        self.scenario_run.wake_minute(self.harness.minute)
-        self._hear()
+    def _deliver_reports(self) -> None:
+        """Deliver the mail service's events, and run a tick 15 minutes later for what is left."""
+        self._deliver()
+        self.harness.advance(901)
+        self.scenario_run.run_tick(self.harness.tick)
+        self._deliver()
 
-    def _hear(self) -> None:
-        for mail in self.post.mails[self.heard :]:
+    def _deliver(self) -> None:
+        for mail in self.post.mails[self.delivered_count :]:
             for news in ("Send", "Delivery"):
                 event = {"detail": {"mail": mail, "eventType": news}}
-                self.scenario_run.persist(lambda event=event: self.harness.hear(event))  # type: ignore[misc]
-        self.heard = len(self.post.mails)
+                self.scenario_run.persist(
+                    lambda event=event: self.harness.receive_mail_event(event)
+                )  # type: ignore[misc]
+        self.delivered_count = len(self.post.mails)
 
     # What happens
 
-    def mended(self) -> None:
+    def requeued(self) -> None:
         """A job fails and is requeued."""
         with self.scenario_run.injector.watching():
             self.harness.machines.run("batch", f"event-{self.scenario_run.name}", self.event)
-            self._let_be_told()
+            self._deliver_reports()
         self.between = self._jobs()
         self.scenario_run.runner.payloads.status = {}
         for job in self.between:
             if job["state"] == "failed":
-                self.scenario_run.ask(
-                    lambda asked, of=job["job_id"]: send_job_event(of, "requeue", asked)
+                self.scenario_run.send_request(
+                    lambda request, of=job["job_id"]: send_job_event(of, "requeue", request)
                 )
 
-    def steered(self) -> None:
-        """The second chunk is held and let go, and fails; its retry is begun by the minute rule."""
+    def held_and_retried(self) -> None:
+        """The second chunk is held, released, and fails; a scheduler tick starts its retry."""
         self._hold_before_the_second_chunk()
         with self.scenario_run.injector.watching():
             self.harness.machines.run("batch", f"event-{self.scenario_run.name}", self.event)
-        self.scenario_run.ask(
-            lambda asked: hold_commands.lift_hold(f"collection:{self.scenario_run.name}", asked)
+        self.scenario_run.send_request(
+            lambda request: hold_commands.lift_hold(f"collection:{self.scenario_run.name}", request)
         )
-        self._let_be_told()
+        self._deliver_reports()
         self.between = self._jobs()
         self.scenario_run.runner.payloads.status = {}
-        self.muted.on = True
-        self.scenario_run.ask(self._retry_and_be_gone)
-        self.muted.on = False
-        self.harness.later(61)
-        self.scenario_run.wake_minute(self.harness.minute)
+        self.start_refusal.on = True
+        self.scenario_run.send_request(self._retry_without_start)
+        self.start_refusal.on = False
+        self.harness.advance(61)
+        self.scenario_run.run_tick(self.harness.tick)
 
     def _hold_before_the_second_chunk(self) -> None:
         machines = self.harness.machines
         plainly = machines.invoke
         request = self.harness.context(key="hold in a story")
 
-        def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
-            if name == "ExecuteChunkFunction" and handed["chunk"] == 1:
+        def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
+            if name == "ExecuteChunkFunction" and event["chunk"] == 1:
                 machines.invoke = plainly
                 self.scenario_run.persist(
                     lambda: hold_commands.place_hold(
                         f"collection:{self.scenario_run.name}", None, request
                     )
                 )
-            return plainly(name, function, handed)
+            return plainly(name, function, event)
 
         machines.invoke = invoke
 
-    def _retry_and_be_gone(self, asked: CommandContext) -> None:
-        with suppress(Unsaid):
-            batch_operations.retry(self.batch_id, Filter(JobState.FAILED), asked)
+    def _retry_without_start(self, request: CommandContext) -> None:
+        with suppress(StartRefused):
+            batch_operations.retry(self.batch_id, Filter(JobState.FAILED), request)
 
-    # What came of it
+    # The result
 
     def histories(self) -> tuple[tuple[str, ...], ...]:
         page = list_jobs(
@@ -215,7 +215,7 @@ class BatchScenario:
         ]
 
     def end(self) -> dict[str, Any]:
-        """What is there when all is told."""
+        """What the tables, buckets and mails contain in the end."""
         view = self.harness.batch(self.batch_id)
         jobs = self._jobs()
         archive = self._objects("archive")
@@ -227,31 +227,31 @@ class BatchScenario:
             "counts": {name: number for name, number in view.counts.items() if number},
             "between": [{**job, "manifest": job["manifest"] is not None} for job in self.between],
             "jobs": [{**job, "manifest": job["manifest"] in manifests} for job in jobs],
-            "mails": [(mail["subject"], _timeless(mail["text"])) for mail in self.post.mails],
+            "mails": [(mail["subject"], _without_times(mail["text"])) for mail in self.post.mails],
             "reports": [
                 (each.seq, each.kind.value, each.delivery.state.value, dict(each.counts))
                 for each in reports.of_batch(self.batch_id)
             ],
             "archive": {key: (body.decode(), times) for key, (body, times) in archive.items()},
             "work": {
-                self._plain(key): _lasting(key, body)
+                self._plain(key): _comparable(key, body)
                 for key, (body, _) in work.items()
-                if _stays(key)
+                if _is_stable(key)
             },
         }
 
     def _plain(self, key: str) -> str:
-        """A key of the work bucket; a lift's operation is named by its hold, which is another in
-        each telling."""
+        """A key of the work bucket; a lift's operation is named by its hold, which differs
+        in each run."""
         for operation in operations.of_batch(self.batch_id):
             if operation.event == "release":
                 key = key.replace(operation.operation_id, "LIFT")
         return key
 
     def _objects(self, bucket: str) -> dict[str, tuple[bytes, int]]:
-        """The objects of this telling, by key: the bytes, and how many times they were written.
+        """The objects of this run, by key: the bytes, and how many times they were written.
 
-        Of those that were cleared away since there are no bytes.
+        Removed objects have no bytes.
         """
         s3 = self.harness.s3
         there = {each["Key"] for each in s3.list_objects_v2(Bucket=bucket).get("Contents", ())}
@@ -268,7 +268,7 @@ class BatchScenario:
 
     @staticmethod
     def expect(end: Mapping[str, Any]) -> None:
-        """It failed, was mended, and was told of twice."""
+        """It failed, was repaired, and was reported twice."""
         assert end["batch"] == "completed"
         assert [subject for subject, _ in end["mails"]] == [
             "Jobyard [scenario]: FAIL -- Submission processed: BATCH",
@@ -277,37 +277,37 @@ class BatchScenario:
         assert {times for _, times in end["archive"].values()} == {1}
 
 
-# What a report says of tries, times and prices; a result is compared as its job's data.
-_PASSING = frozenset({"attempt_count", "ended_at", "result", "cost"})
+# Fields of a report that may differ; a result is compared as its job's data.
+_VARIABLE_FIELDS = frozenset({"attempt_count", "ended_at", "result", "cost"})
 
 
-def _stays(key: str) -> bool:
-    """Whether a key of the work bucket is there however often something had to be tried again.
+def _is_stable(key: str) -> bool:
+    """Whether a key of the work bucket exists however often something was tried again.
 
-    A job of the first chunk that has to be meets the hold, and so the operation that lets it go.
+    A repeated job of the first chunk is held, and so part of the operation that releases it.
     """
     of_first_chunk = key.startswith("operations/") and key.endswith("/00000000.jsonl")
     return "/passes/" not in key and not of_first_chunk
 
 
-def _lasting(key: str, body: bytes) -> Any:
-    """Of a file in the work bucket, what does not tell of tries and times."""
+def _comparable(key: str, body: bytes) -> Any:
+    """A file of the work bucket without tries and times."""
     text = body.decode()
     if key.endswith(".csv"):
-        return [_untried(row) for row in csv.DictReader(io.StringIO(text))]
+        return [_without_tries(row) for row in csv.DictReader(io.StringIO(text))]
     if key.endswith("report.json"):
-        told = json.loads(text)
-        return _untried(told) | {"jobs": [_untried(job) for job in told["jobs"]]}
-    return _timeless(text)
+        report = json.loads(text)
+        return _without_tries(report) | {"jobs": [_without_tries(job) for job in report["jobs"]]}
+    return _without_times(text)
 
 
-def _untried(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What was told of a job or a batch, without how often it was tried, when, at what price."""
-    return {name: value for name, value in document.items() if name not in _PASSING}
+def _without_tries(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A report's entry about a job or a batch without tries, times and cost."""
+    return {name: value for name, value in document.items() if name not in _VARIABLE_FIELDS}
 
 
-def _timeless(text: str) -> str:
-    """The words of a mail or a page without when it was and what it cost."""
+def _without_times(text: str) -> str:
+    """The text of a mail or a page without times and cost."""
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", "TIME", text)
     text = re.sub(r"(?m)^Cost: .*$", "Cost: COST", text)
     return re.sub(r"<td>Cost</td><td>.*?</td>", "<td>Cost</td><td>COST</td>", text)

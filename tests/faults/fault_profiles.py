@@ -50,8 +50,8 @@ def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
     def run_all_and_wait() -> None:
         run_all()
         if any(True for _ in holds.list_all()):
-            harness.later(61)
-            harness.minute()
+            harness.advance(61)
+            harness.tick()
             run_all()
 
     harness.machines.run_all = run_all_and_wait  # type: ignore[method-assign]

@@ -34,15 +34,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Fault:
-    """How a call fails: what happens when it is asked, before it is sent, and after its answer.
+    """How a call fails: changes to its parameters, before it is sent, and after its answer.
 
     An `unnoticed` fault makes nobody repeat any work.
     """
 
     name: str
-    asked: Callable[["Injector", Call], None] = lambda _fate, _call: None
-    before: Callable[["Injector", Call], Answer | None] = lambda _fate, _call: None
-    after: Callable[["Injector", Call, dict[str, Any]], None] = lambda _fate, _call, _parsed: None
+    prepare: Callable[["Injector", Call], None] = lambda _injector, _call: None
+    before: Callable[["Injector", Call], Answer | None] = lambda _injector, _call: None
+    after: Callable[["Injector", Call, dict[str, Any]], None] = lambda _injector, _call, _parsed: (
+        None
+    )
     unnoticed: bool = False
 
 
@@ -59,58 +61,58 @@ class Injector(Listener):
     points: list[Point] = field(default_factory=list)
     hit: list[Point] = field(default_factory=list)
     dead: bool = False
-    again: Callable[[], Any] = lambda: None  # what the function at work was woken for, once more
+    again: Callable[[], Any] = lambda: None  # what the function at work was called for, once more
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._awake = False
-        self._elsewhere = threading.local()  # set in a thread whose calls are outside this run
+        self._watched = False
+        self._ignored = threading.local()  # set in a thread whose calls are outside this run
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Count the calls made inside, and inject into them."""
-        before, self._awake = self._awake, True
+        before, self._watched = self._watched, True
         try:
             yield
         finally:
-            self._awake = before
+            self._watched = before
 
     @contextmanager
-    def looking_away(self) -> Iterator[None]:
+    def ignoring(self) -> Iterator[None]:
         """Neither count nor inject into what this thread calls inside."""
-        self._elsewhere.now = True
+        self._ignored.now = True
         try:
             yield
         finally:
-            self._elsewhere.now = False
+            self._ignored.now = False
 
-    def _sees(self) -> bool:
-        return self._awake and not getattr(self._elsewhere, "now", False)
+    def _is_watching(self) -> bool:
+        return self._watched and not getattr(self._ignored, "now", False)
 
     def invoke(
-        self, _name: str, function: Callable[[dict[str, Any]], dict[str, Any]], handed: Any
+        self, _name: str, function: Callable[[dict[str, Any]], dict[str, Any]], event: Any
     ) -> dict[str, Any]:
-        """Wake a function, as Lambda does."""
-        return self.wake(lambda: function(handed))  # type: ignore[no-any-return]
+        """Invoke a function, as Lambda does."""
+        return self.trigger(lambda: function(event))  # type: ignore[no-any-return]
 
-    def wake(self, work: Callable[[], Any]) -> Any:
+    def trigger(self, work: Callable[[], Any]) -> Any:
         """Do `work` as a function that lives until it has ended or died."""
         self.dead, self.again = False, work
         return work()
 
-    def asked(self, call: Call) -> None:
-        if not self._sees():
+    def prepare(self, call: Call) -> None:
+        if not self._is_watching():
             return
         self._die_if_dead()
         point = self._point(call)
         if point in self.plan:
             self.hit.append(point)
             call.notes["fault"] = self.plan[point]
-            self.plan[point].asked(self, call)
+            self.plan[point].prepare(self, call)
 
     def before(self, call: Call) -> Answer | None:
-        if self._sees():
+        if self._is_watching():
             self._die_if_dead()
         return call.notes["fault"].before(self, call) if "fault" in call.notes else None
 
@@ -123,7 +125,7 @@ class Injector(Listener):
             raise FunctionDied("the function is dead")
 
     def _point(self, call: Call) -> Point:
-        on = _MOMENT.sub("NOW", _on(call))
+        on = _TIMESTAMP.sub("NOW", _target(call))
         for name, meaning in self.names.items():
             on = on.replace(name, meaning)
         on = on[:80]
@@ -135,34 +137,36 @@ class Injector(Listener):
         return point
 
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
-def _on(call: Call) -> str:
+def _target(call: Call) -> str:
     """What a call is made on: a table, an object, an execution."""
-    asked = call.parameters
+    parameters = call.parameters
     match call.operation:
         case "BatchExecuteStatement":
-            words = asked["Statements"][0]["Statement"].split()
+            words = parameters["Statements"][0]["Statement"].split()
             return f"{words[0]} {words[1] if words[0] == 'UPDATE' else words[2]}"
         case "TransactWriteItems":
-            return "+".join(next(iter(each.values()))["TableName"] for each in asked[
+            return "+".join(next(iter(each.values()))["TableName"] for each in parameters[
                 "TransactItems"
             ])  # fmt: skip
         case "BatchGetItem" | "BatchWriteItem":
-            return "+".join(asked["RequestItems"])
+            return "+".join(parameters["RequestItems"])
         case "SendEmail":
             return ""
-    if "TableName" in asked:
-        return " ".join(filter(None, (asked["TableName"], asked.get("IndexName"), _key(asked))))
-    if "Bucket" in asked:
-        return f"{asked['Bucket']}/{asked.get('Key', asked.get('Prefix', ''))}"
-    return str(asked.get("name", ""))
+    if "TableName" in parameters:
+        return " ".join(
+            filter(None, (parameters["TableName"], parameters.get("IndexName"), _key(parameters)))
+        )
+    if "Bucket" in parameters:
+        return f"{parameters['Bucket']}/{parameters.get('Key', parameters.get('Prefix', ''))}"
+    return str(parameters.get("name", ""))
 
 
-def _key(asked: dict[str, Any]) -> str:
-    """The key of the one item an operation is on, as far as it is told."""
-    values = asked.get("Key") or asked.get("ExpressionAttributeValues") or {}
+def _key(parameters: dict[str, Any]) -> str:
+    """The key of the one item an operation is on, if the parameters name it."""
+    values = parameters.get("Key") or parameters.get("ExpressionAttributeValues") or {}
     return " ".join(str(next(iter(value.values()))) for value in values.values() if value)
 
 
@@ -185,7 +189,7 @@ _EXCEEDED = Answer.error(
 )
 
 
-def _lose(_fate: Injector, call: Call, _parsed: dict[str, Any]) -> None:
+def _lose(_injector: Injector, call: Call, _parsed: dict[str, Any]) -> None:
     raise ReadTimeoutError(endpoint_url=f"https://{call.service}.example.org")
 
 
@@ -195,7 +199,7 @@ def _die(injector: Injector, call: Call, *_: Any) -> None:
 
 
 def _twice(injector: Injector, _call: Call) -> None:
-    with injector.looking_away():
+    with injector.ignoring():
         injector.again()
 
 
@@ -205,7 +209,7 @@ def _send_twice(injector: Injector, call: Call) -> None:
     injector.send(call)
 
 
-def _begun_already(_fate: Injector, call: Call) -> None:
+def _started_already(_injector: Injector, call: Call) -> None:
     if call.operation == "StartExecution":
         raise ExecutionAlreadyExists(call.parameters["name"])  # it has even ended by now
 
@@ -213,32 +217,34 @@ def _begun_already(_fate: Injector, call: Call) -> None:
 def _refuse_first(code: str, *, applied: bool) -> Fault:
     """The first statement of a batch is answered with `code`, inside a 200."""
 
-    def withhold(_fate: Injector, call: Call) -> None:
+    def withhold(_injector: Injector, call: Call) -> None:
         call.refused[0] = code
 
-    def rewrite(_fate: Injector, _call: Call, parsed: dict[str, Any]) -> None:
+    def rewrite(_injector: Injector, _call: Call, parsed: dict[str, Any]) -> None:
         parsed["Responses"][0] = {"Error": {"Code": code, "Message": ""}}
 
     if applied:
         return Fault(f"has a statement answered {code} and applied", after=rewrite, unnoticed=True)
-    return Fault(f"has a statement answered {code} and not applied", asked=withhold, unnoticed=True)
+    return Fault(
+        f"has a statement answered {code} and not applied", prepare=withhold, unnoticed=True
+    )
 
 
 TWICE = Fault(
-    "its function is invoked twice, the other running whole right before it", asked=_twice
+    "its function is invoked twice, the other running whole right before it", prepare=_twice
 )
-_EVERY = (
-    Fault("fails before it is applied", before=lambda _fate, call: _FAILURES[call.service]),
+_ANY_CALL = (
+    Fault("fails before it is applied", before=lambda _injector, call: _FAILURES[call.service]),
     Fault("is applied and its answer lost", after=_lose),
-    Fault("is throttled", before=lambda _fate, call: _THROTTLES[call.service]),
+    Fault("is throttled", before=lambda _injector, call: _THROTTLES[call.service]),
     Fault("is never made, for the function died", before=_die),
     Fault("is the last before the function dies", after=_die),
     TWICE,
 )
 RESENT = Fault(
     "is applied, its answer lost, and sent again by the client",
-    asked=_send_twice,
-    before=_begun_already,
+    prepare=_send_twice,
+    before=_started_already,
     unnoticed=True,
 )
 # What changes something; but for SendEmail, whose client sends nothing again.
@@ -258,7 +264,7 @@ _WRITES = frozenset(
     }
 )
 _READING = ("BatchGet", "Describe", "Get", "Head", "List", "Query", "Scan")
-_TABLE = Fault("is refused by its table's throughput", before=lambda _fate, _call: _EXCEEDED)
+_TABLE = Fault("is refused by its table's throughput", before=lambda _injector, _call: _EXCEEDED)
 _STATEMENTS = (
     _refuse_first("ThrottlingError", applied=False),
     _refuse_first("InternalServerError", applied=False),
@@ -268,7 +274,7 @@ _STATEMENTS = (
 
 def faults_of(point: Point) -> tuple[Fault, ...]:
     """The faults that AWS may show at a call."""
-    faults = _EVERY
+    faults = _ANY_CALL
     if point.operation in _WRITES:
         faults = (*faults, RESENT)
     else:

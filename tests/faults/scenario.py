@@ -1,4 +1,4 @@
-"""Where a story is told, call by call, and how its functions are woken when calls go wrong."""
+"""Runs a scenario with injected faults, and repeats its functions where AWS would."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,17 +20,17 @@ from tests.faults.injection import Fault, FunctionDied, Injector, Point
 from tests.harness import Harness, Payloads
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-# What becomes of a request when AWS fails it, and makes its sender repeat it.
+# Errors after which a client, the clock or an event source tries again.
 FAILED = (FunctionDied, ClientError, BotoCoreError, PynamoDBException, StaleState)
 _runs = count(1)
 
 
 @dataclass(frozen=True)
 class ScenarioResult:
-    """What came of a telling, in names that are the same each time; and the calls it took.
+    """The result of a run, with names that are the same in each run, and the calls it made.
 
-    `histories` are the events of each job, and of the schedule if there is one; a telling in which
-    work was done again has more.
+    `histories` are the events of each job, and of the schedule if there is one. A run that repeated
+    work has more of them.
     """
 
     end: Mapping[str, Any]
@@ -40,23 +40,23 @@ class ScenarioResult:
 
 
 class Scenario(Protocol):
-    """What is told: it begins with something there, then things happen, and it comes to an end."""
+    """A story about one batch or schedule: set-up, events, and an end to compare."""
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """Who hears every call beside the fate that strikes it, and first."""
+        """Listeners that get every call before the injector."""
 
-    def begun(self) -> AbstractContextManager[Mapping[str, str]]:
-        """What it is about is there; the names of this telling, and what they mean."""
+    def prepared(self) -> AbstractContextManager[Mapping[str, str]]:
+        """Set it up. Yields the names of this run and what they stand for."""
 
-    def happen(self) -> None:
-        """Tell it, from the first call that may be struck to the last."""
+    def play(self) -> None:
+        """Make all the calls into which faults may be injected."""
 
     def end(self) -> Any:
-        """What came of it, in JSON."""
+        """The result, in JSON."""
 
     def histories(self) -> tuple[tuple[str, ...], ...]:
-        """The events of each job, and of what else has a history of the machine's doing."""
+        """The events of each job, and of the schedule if there is one."""
 
     @staticmethod
     def expect(end: Mapping[str, Any]) -> None:
@@ -76,16 +76,16 @@ class ScenarioRunner:
         self,
         plan: Mapping[Point, Fault] | None = None,
         invoke: Callable[..., Any] | None = None,
-        wake: Callable[..., Any] | None = None,
-        scenario: str = "mended",
+        trigger: Callable[..., Any] | None = None,
+        scenario: str = "requeued",
     ) -> ScenarioResult:
         """Run a scenario with the faults of `plan`.
 
-        `invoke` replaces how the machines invoke functions, `wake` how events, clock and requests
-        do.
+        `invoke` replaces how the machines invoke functions, `trigger` how events, ticks and
+        requests do.
         """
         injector = Injector(plan or {}, send=self.send)
-        scenario_run = ScenarioRun(self, injector, wake or injector.wake)
+        scenario_run = ScenarioRun(self, injector, trigger or injector.trigger)
         self.harness.at = NOON
         self.harness.machines.invoke = invoke or injector.invoke
         return scenario_run.complete(self.scenarios[scenario](scenario_run))
@@ -94,13 +94,13 @@ class ScenarioRunner:
         """Make a call that no listener sees."""
         clients = {"s3": self.harness.s3, "dynamodb": tables.client()}
         client = clients.get(call.service, self.harness.machines)
-        asked = dict(call.parameters)
-        body = asked.get("Body")
+        parameters = dict(call.parameters)
+        body = parameters.get("Body")
         if hasattr(body, "read"):
-            asked["Body"] = body.read()
+            parameters["Body"] = body.read()
             body.seek(0)
         with self.harness.interceptor.muted():
-            getattr(client, xform_name(call.operation))(**asked)
+            getattr(client, xform_name(call.operation))(**parameters)
 
     def clear(self) -> None:
         """Empty the buckets for the next run."""
@@ -125,8 +125,8 @@ class ScenarioRunner:
             self.harness.machines.invoke, injector.again = invoke, again
 
 
-def _plainly(_name: str, function: Callable[[Any], Any], handed: Any) -> Any:
-    return function(handed)
+def _plainly(_name: str, function: Callable[[Any], Any], event: Any) -> Any:
+    return function(event)
 
 
 @dataclass
@@ -135,9 +135,9 @@ class ScenarioRun:
 
     runner: ScenarioRunner
     injector: Injector
-    wake: Callable[..., Any]
+    trigger: Callable[..., Any]
     name: str = field(default_factory=lambda: f"scenario-{next(_runs):05d}")
-    asked: int = 0
+    request_count: int = 0
 
     @property
     def harness(self) -> Harness:
@@ -147,10 +147,10 @@ class ScenarioRun:
     def complete(self, scenario: Scenario) -> ScenarioResult:
         """Run the scenario and collect its result."""
         injector = self.injector
-        with scenario.begun() as names:
+        with scenario.prepared() as names:
             injector.names = dict(names)
             with self.harness.interceptor.listening(*scenario.listeners, injector):
-                scenario.happen()
+                scenario.play()
             end = json.loads(self._named(json.dumps(scenario.end())))
             result = ScenarioResult(
                 end, scenario.histories(), tuple(injector.points), tuple(injector.hit)
@@ -166,12 +166,11 @@ class ScenarioRun:
         return text
 
     def persist(self, work: Callable[[], Any]) -> None:
-        """Wake a function until it ends well: a client repeats its request, the clock comes again,
-        an event is delivered again."""
+        """Call a function until it succeeds, as clients, the clock and event sources do."""
         for _ in range(4):
             try:
                 with self.injector.watching():
-                    self.wake(work)
+                    self.trigger(work)
             except FAILED:
                 continue
             return
@@ -182,14 +181,14 @@ class ScenarioRun:
         with self.injector.watching():
             self.harness.machines.run_all()
 
-    def ask(self, ask: Callable[[CommandContext], Any], key: str = "") -> None:
-        """A person asks, until it is answered; then the machines run."""
-        self.asked += 1
-        request = self.harness.context(key=key or f"request {self.asked} of a scenario")
-        self.persist(lambda: ask(request))
+    def send_request(self, command: Callable[[CommandContext], Any], key: str = "") -> None:
+        """Send a person's request until it succeeds, then run the machines."""
+        self.request_count += 1
+        request = self.harness.context(key=key or f"request {self.request_count} of a scenario")
+        self.persist(lambda: command(request))
         self.run_all()
 
-    def wake_minute(self, minute: Callable[[], Any]) -> None:
-        """The clock's function does its work; then the machines run."""
-        self.persist(minute)
+    def run_tick(self, tick: Callable[[], Any]) -> None:
+        """Run the tick until it succeeds, then the machines."""
+        self.persist(tick)
         self.run_all()

@@ -1,8 +1,9 @@
-"""The story of a schedule's occurrences: one of each kind that there is, told hour by hour.
+"""The story of a schedule's occurrences: one of each kind, hour by hour.
 
-At one o'clock the job fails in a way that may pass, and then succeeds. One that a person wants now
-fails for good and is requeued. At two the schedule is suspended. At four the run before still goes,
-and one waits for its end; at six one takes the place of the run before. Then it is deleted.
+At one o'clock the job fails in a way that may pass, and then succeeds. A run now
+fails for good and is requeued. At two the schedule is suspended. At four the previous run is
+still active, and one waits for its end; at six one replaces the previous run. Then the schedule is
+deleted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,60 +46,68 @@ class ScheduleScenario:
 
     scenario_run: ScenarioRun
     listeners: tuple[Listener, ...] = ()
-    broken: bool = False  # what the job needs; a person mends it
+    broken: bool = False  # whether jobs fail for good
     schedule_id: str = field(init=False)
-    wanted: Occurrence = field(init=False)  # by a person, at once
+    run_now: Occurrence = field(init=False)
 
     def __post_init__(self) -> None:
-        self.key = f"{self.scenario_run.name} wants a schedule"
+        self.key = f"{self.scenario_run.name} creates a schedule"
         self.schedule_id = schedule_id_of(f"{ADMIN.sub}\n{self.key}".encode())
 
     @contextmanager
-    def begun(self) -> Iterator[Mapping[str, str]]:
-        """Its job type is there, and no schedule is due."""
+    def prepared(self) -> Iterator[Mapping[str, str]]:
+        """Register its job type; no schedule is due."""
         for item in tables.ScheduleItem.scan():
             item.delete()
         with scripted(retries=3) as script:
             script.step = self._step  # type: ignore[method-assign]
-            yield {self.schedule_id: "SCHEDULE", self.scenario_run.name: "TELLING"}
+            yield {self.schedule_id: "SCHEDULE", self.scenario_run.name: "RUN"}
 
-    def _step(self, work: StepInput, _touch: Any) -> StepResult:
-        """What the job does: the first goes wrong once, and may pass; any is good once mended."""
-        place = JobAddress.parse(work.job_id)
-        assert place
+    def _step(self, step_input: StepInput, _context: Any) -> StepResult:
+        """What the job does: the first one fails once, and is retried; all fail while `broken`."""
+        address = JobAddress.parse(step_input.job_id)
+        assert address
         if self.broken:
             return Fail(Failure.PAYLOAD_NOT_FOUND, "broken")
         with self.scenario_run.harness.interceptor.muted():
-            record = jobs.get(place)
+            record = jobs.get(address)
         tried = {each.failure_code for each in record.attempts} if record else set()
-        if occurrence_time(place) == at("13:00") and _BUSY not in tried:
+        if occurrence_time(address) == at("13:00") and _BUSY not in tried:
             return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
         return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
 
     # What happens
 
-    def happen(self) -> None:
-        """Tell it from the making to the deletion."""
+    def play(self) -> None:
+        """From the creation to the deletion."""
         scenario_run, schedule_id = self.scenario_run, self.schedule_id
         self._person("12:30")
         wanted = ScheduleSpec("hourly", NAME, recurrence_of(HOURLY), Policy(CatchUp()), {})
-        scenario_run.ask(lambda asked: schedule_commands.create(wanted, asked), self.key)
+        scenario_run.send_request(
+            lambda request: schedule_commands.create(wanted, request), self.key
+        )
 
         self._clock("13:00")
 
         self._person("13:30")
         self.broken = True
-        scenario_run.ask(self._run_now)
+        scenario_run.send_request(self._run_now)
         self.broken = False
-        scenario_run.ask(lambda asked: send_job_event(self.wanted.address.job_id, "requeue", asked))
+        scenario_run.send_request(
+            lambda request: send_job_event(self.run_now.address.job_id, "requeue", request)
+        )
 
         self._person("13:40")
-        scenario_run.ask(lambda asked: schedule_commands.suspend(schedule_id, at("20:00"), asked))
+        scenario_run.send_request(
+            lambda request: schedule_commands.suspend(schedule_id, at("20:00"), request)
+        )
         self._clock("14:00")
         self._person("14:30")
-        scenario_run.ask(lambda asked: schedule_commands.resume(schedule_id, asked))
+        scenario_run.send_request(lambda request: schedule_commands.resume(schedule_id, request))
         queueing = ScheduleEdit(overlap=OverlapPolicy.QUEUE_ONE)
-        scenario_run.ask(lambda asked: schedule_commands.edit(schedule_id, queueing, asked))
+        scenario_run.send_request(
+            lambda request: schedule_commands.edit(schedule_id, queueing, request)
+        )
 
         self._clock("15:00", run=False)
         self._clock("16:00", run=False)
@@ -107,36 +116,38 @@ class ScheduleScenario:
 
         self._person("16:30")
         replacing = ScheduleEdit(overlap=OverlapPolicy.REPLACE)
-        scenario_run.ask(lambda asked: schedule_commands.edit(schedule_id, replacing, asked))
+        scenario_run.send_request(
+            lambda request: schedule_commands.edit(schedule_id, replacing, request)
+        )
         self._clock("17:00", run=False)
         self._clock("18:00", run=False)
         scenario_run.run_all()
         self._clock("18:20")
 
         self._person("18:30")
-        scenario_run.ask(lambda asked: schedule_commands.delete(schedule_id, asked))
+        scenario_run.send_request(lambda request: schedule_commands.delete(schedule_id, request))
         self._clock("19:00")
 
-    def _run_now(self, asked: CommandContext) -> None:
-        self.wanted = schedule_commands.run_now(self.schedule_id, asked)
+    def _run_now(self, request: CommandContext) -> None:
+        self.run_now = schedule_commands.run_now(self.schedule_id, request)
 
     def _person(self, text: str) -> None:
         self.scenario_run.harness.at = at(text) + timedelta(seconds=5)
 
     def _clock(self, text: str, *, run: bool = True) -> None:
-        """The clock comes at that time, and a minute later, when what it could not do is due."""
+        """Tick at that time and a minute later, for what the first tick could not do."""
         self.scenario_run.harness.at = at(text) + timedelta(seconds=1)
         for _ in range(2):
-            self.scenario_run.persist(self._fire)
+            self.scenario_run.persist(self._tick)
             if run:
                 self.scenario_run.run_all()
-            self.scenario_run.harness.later(61)
+            self.scenario_run.harness.advance(61)
 
-    def _fire(self) -> TickResult:
+    def _tick(self) -> TickResult:
         harness = self.scenario_run.harness
         return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 
-    # What came of it
+    # The result
 
     def _occurrences(self) -> list[Occurrence]:
         return [*reversed(occurrences.newest(self.schedule_id, limit=50))]
@@ -151,7 +162,7 @@ class ScheduleScenario:
         }
 
     def end(self) -> dict[str, Any]:
-        """What is there when all is told, but for when the machine came to do it."""
+        """What the tables contain in the end, without the times at which the machine ran."""
         schedule = schedules.get(self.schedule_id)
         return {
             "state": schedule.state,
@@ -187,8 +198,8 @@ class ScheduleScenario:
 
     @staticmethod
     def expect(end: Mapping[str, Any]) -> None:
-        """Each of its times came to what it should, and nothing is left to be done."""
-        told = [
+        """Each occurrence has the expected end, and nothing is left to do."""
+        found = [
             (
                 each["at"],
                 each["verdict"],
@@ -197,7 +208,7 @@ class ScheduleScenario:
             )
             for each in end["occurrences"]
         ]
-        assert told == [
+        assert found == [
             ("13:00", "run", "succeeded", [_BUSY]),
             ("13:30", "run", "succeeded", [Failure.PAYLOAD_NOT_FOUND.value]),
             ("14:00", "skip", "SUSPENDED", None),

@@ -76,7 +76,7 @@ def persisted(harness: Harness, injector: Injector) -> StepResult:
     for _ in range(TRIES):
         try:
             with injector.watching():
-                outcome = injector.wake(lambda: once(harness, JOB))
+                outcome = injector.trigger(lambda: once(harness, JOB))
         except FAILED:
             continue
         if not isinstance(outcome, Snooze | Continue):
@@ -121,7 +121,7 @@ def objects(harness: Harness, bucket: str) -> dict[str, str]:
 
 
 def clear() -> None:
-    """Leave no tombstone and no checkpoint for the next telling."""
+    """Leave no tombstone and no checkpoint for the next run."""
     tables.BatchItem(BATCH.batch_id).delete()
     tables.ScheduleItem(SCHEDULE.schedule_id).delete()
     for job_id in (JOB, NEXT):
@@ -189,8 +189,8 @@ def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
         )
         injector = Injector({point: dies}, send=laid.send)
         with harness.interceptor.listening(injector), injector.watching(), suppress(FunctionDied):
-            injector.wake(lambda: once(harness, JOB))
-        harness.later(24 * 3600)
+            injector.trigger(lambda: once(harness, JOB))
+        harness.advance(24 * 3600)
         outcome = once(harness, NEXT)
         counted = checkpoints.get(JOB).processed + checkpoints.get(NEXT).processed
         end = checked(harness, outcome)

@@ -330,7 +330,7 @@ def hit(harness: Harness) -> Any:
         raised = ""
         with harness.interceptor.listening(injector), injector.watching():
             try:
-                injector.wake(lambda: harness.s3.put_object(Bucket="work", Key=key, Body=b"x"))
+                injector.trigger(lambda: harness.s3.put_object(Bucket="work", Key=key, Body=b"x"))
             except Exception as error:
                 raised = f"{type(error).__name__}: {error}"
             if injector.dead:
@@ -365,14 +365,14 @@ def test_an_injected_fault(number: int, raised: str, there: bool, hit: Any) -> N
 
 
 def test_a_batch_that_is_reported_twice_would_be_seen(runner: ScenarioRunner) -> None:
-    """The ends of tellings differ when one mail is sent that should not be."""
+    """The ends of runs differ when one mail is sent that should not be."""
     baseline = runner.run()
     send = next(point for point in baseline.points if point.operation == "SendEmail")
 
     def send_another(injector: Injector, call: Call) -> None:
-        with injector.looking_away():
+        with injector.ignoring():
             runner.harness.ses.send_email(**call.parameters)
 
-    told = runner.run({send: Fault("sends another mail", asked=send_another)})
+    told = runner.run({send: Fault("sends another mail", prepare=send_another)})
 
     assert len(told.end["mails"]) == len(baseline.end["mails"]) + 1

@@ -89,17 +89,17 @@ class Scenario(RuleBasedStateMachine):
         self.seen: dict[str, tuple[int, int]] = {}  # reports and version at the last look
         harness.machines.invoke = self._invoked
 
-    def _invoked(self, name: str, function: Function, handed: dict[str, Any]) -> dict[str, Any]:
+    def _invoked(self, name: str, function: Function, task_input: dict[str, Any]) -> dict[str, Any]:
         if not name.startswith("Execute"):
-            return function(handed)
+            return function(task_input)
         waiting, self.meanwhile = self.meanwhile, []
         for noun, event in waiting:
-            _try(self._act(noun, event, handed["origin_id"]), self.harness.context())
+            _try(self._act(noun, event, task_input["origin_id"]), self.harness.context())
         if not self.dies_at:
-            return function(handed)
+            return function(task_input)
         at, self.dies_at = self.dies_at, 0
         with self.harness.interceptor.listening(Dying(at)):
-            return function(handed)
+            return function(task_input)
 
     def _act(self, noun: str, event: str, batch_id: str) -> Act:
         if noun == "hold":
@@ -178,8 +178,8 @@ class Scenario(RuleBasedStateMachine):
     def let_time_pass(self, minutes: int) -> None:
         """The minute rule goes by."""
         self.changed = True
-        self.harness.later(60 * minutes)
-        self.harness.minute()
+        self.harness.advance(60 * minutes)
+        self.harness.tick()
         self.harness.machines.run_all()
 
     def _batch(self, which: int) -> str:

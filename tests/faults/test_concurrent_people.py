@@ -332,8 +332,8 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
         met = two.at_once(presses[0], at, presses[1])
         harness.machines.run_all()
-        harness.later(61)
-        harness.minute()
+        harness.advance(61)
+        harness.tick()
         harness.machines.run_all()
 
         batch = harness.batch(batch_id).batch
@@ -438,7 +438,7 @@ def test_when_two_people_lift_a_hold_the_held_work_continues_once(
         assert view.batch.state == "completed", (at, two)
         assert len(harness.mails_of(batch_id)) == 1
         assert [entry.event for entry in view.batch.history].count("release") == 1
-        harness.later(61)
-        harness.minute()
+        harness.advance(61)
+        harness.tick()
 
     assert at > 5

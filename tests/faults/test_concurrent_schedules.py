@@ -56,8 +56,8 @@ def script() -> Iterator[Script]:
 
 @dataclass
 class Watched:
-    """A schedule, the rules it has had with the moments from which each counted, and what was asked
-    of it: how it was answered, by the cause it left in the history."""
+    """A schedule, the rules it has had with the moments from which each counted, and the requests
+    about it: done or refused, by the cause in the history."""
 
     harness: Harness
     id: str
@@ -78,14 +78,14 @@ class Watched:
 
     def ask(self, ask: Callable[[CommandContext], Any]) -> datetime | None:
         """Someone asks; when it was done by the schedule's history, if it was."""
-        asked = self.harness.context(key=f"at once {next(_numbers)}")
+        request = self.harness.context(key=f"at once {next(_numbers)}")
         try:
-            ask(asked)
+            ask(request)
         except REFUSED:
-            self.refused.append(asked.run)
+            self.refused.append(request.run)
             return None
-        self.done.append(asked.run)
-        moments = [entry.at for entry in self.stored.history if entry.cause == asked.run]
+        self.done.append(request.run)
+        moments = [entry.at for entry in self.stored.history if entry.cause == request.run]
         return moments[0] if moments else self.harness.at
 
 
@@ -114,7 +114,7 @@ def come_to_rest(watched: Watched) -> None:
         is_due = schedule.next_at and schedule.next_at <= watched.harness.at
         if not (is_due or schedule.active or schedule.queued_for):
             return
-        watched.harness.later(61)
+        watched.harness.advance(61)
     raise AssertionError(f"it never comes to rest: {watched.stored}")
 
 
@@ -122,7 +122,7 @@ def settle_down(harness: Harness, minutes: int = 4) -> None:
     """Some minutes pass in which nothing goes wrong: all that is to be done is done."""
     for _ in range(minutes):
         harness.machines.run_all()
-        harness.later(61)
+        harness.advance(61)
         tick(harness)
     harness.machines.run_all()
 
@@ -149,7 +149,7 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
     assert (schedule.active, schedule.queued_for, schedule.next_check_at) == ((), None, None)
     assert {each.verdict for each in found} <= {Verdict.RUN, Verdict.SKIP}
     assert all((each.skip_reason is None) == (each.verdict is Verdict.RUN) for each in found)
-    told = Counter(work.job_id for work in script.told if work.job_id.startswith(watched.id))
+    told = Counter(work.job_id for work in script.inputs if work.job_id.startswith(watched.id))
     ran = [each for each in found if each.verdict is Verdict.RUN]
     causes = Counter(entry.cause for entry in schedule.history)
     for each in ran:
@@ -190,7 +190,7 @@ class Unreachable(Listener):
     def __init__(self) -> None:
         self.met = 0
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         if call.operation == "StartExecution":
             self.met += 1
             raise Killed
@@ -203,7 +203,7 @@ class Unheard(Listener):
         self._send, self._lock = send, threading.Lock()
         self.met = self._number = 0
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         if call.operation == "TransactWriteItems":
             with self._lock:
                 self._number += 1
@@ -256,7 +256,7 @@ def test_of_clocks_that_come_at_once_each_time_has_one_job(
     for those in all_of_them:
         audit(those, script)
         assert [each.verdict for each in those.history] == [Verdict.RUN]
-    assert len(script.told) == SCHEDULES
+    assert len(script.inputs) == SCHEDULES
     assert profile is None or profile.met > 0
 
 
@@ -302,12 +302,12 @@ def work(watched: Watched) -> None:
 
 def suspend(watched: Watched) -> None:
     """A person suspends it."""
-    watched.ask(lambda asked: schedule_commands.suspend(watched.id, None, asked))
+    watched.ask(lambda request: schedule_commands.suspend(watched.id, None, request))
 
 
 def resume(watched: Watched) -> None:
     """A person resumes it."""
-    watched.ask(lambda asked: schedule_commands.resume(watched.id, asked))
+    watched.ask(lambda request: schedule_commands.resume(watched.id, request))
 
 
 def edit(watched: Watched) -> None:
@@ -315,7 +315,7 @@ def edit(watched: Watched) -> None:
     new = HOURLY if watched.rules[-1][0] == recurrence_of(HALF_PAST) else HALF_PAST
     rule = recurrence_of(new)
     at = watched.ask(
-        lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(rule=rule), asked)
+        lambda request: schedule_commands.edit(watched.id, ScheduleEdit(rule=rule), request)
     )
     if at:
         watched.rules.append((rule, at))
@@ -323,13 +323,13 @@ def edit(watched: Watched) -> None:
 
 def run_now(watched: Watched) -> None:
     """A person wants a job now."""
-    watched.ask(lambda asked: schedule_commands.run_now(watched.id, asked))
+    watched.ask(lambda request: schedule_commands.run_now(watched.id, request))
 
 
 def delete(watched: Watched) -> None:
     """A person gives it up."""
     watched.until = (
-        watched.ask(lambda asked: schedule_commands.delete(watched.id, asked)) or watched.until
+        watched.ask(lambda request: schedule_commands.delete(watched.id, request)) or watched.until
     )
 
 
@@ -337,7 +337,7 @@ def cancel(watched: Watched) -> None:
     """A person cancels the job of its newest time, if there is one."""
     newest = [each.address for each in watched.history[-1:]]
     if newest:
-        watched.ask(lambda asked: send_job_event(newest[0].job_id, "cancel", asked))
+        watched.ask(lambda request: send_job_event(newest[0].job_id, "cancel", request))
 
 
 Doing = Callable[[Watched], None]
@@ -377,12 +377,12 @@ def meetings(
         harness.at = DUE
         if work in (one, other) or cancel in (one, other):
             tick(harness)
-            harness.later(5)
+            harness.advance(5)
 
         def come(those: Watched = those) -> None:
-            harness.later(0.01)
+            harness.advance(0.01)
             other(those)
-            harness.later(0.01)
+            harness.advance(0.01)
 
         meanwhile = Meanwhile(at, come)
         with harness.interceptor.listening(meanwhile):
@@ -394,16 +394,16 @@ def meetings(
             return
 
 
-ASKED: dict[str, Callable[[str, CommandContext], Any]] = {
-    "suspend": lambda of, asked: schedule_commands.suspend(of, None, asked),
-    "resume": lambda of, asked: schedule_commands.resume(of, asked),
-    "edit": lambda of, asked: schedule_commands.edit(of, ScheduleEdit(title="another"), asked),
-    "run_now": lambda of, asked: schedule_commands.run_now(of, asked),
-    "delete": lambda of, asked: schedule_commands.delete(of, asked),
+REQUESTS: dict[str, Callable[[str, CommandContext], Any]] = {
+    "suspend": lambda of, request: schedule_commands.suspend(of, None, request),
+    "resume": lambda of, request: schedule_commands.resume(of, request),
+    "edit": lambda of, request: schedule_commands.edit(of, ScheduleEdit(title="another"), request),
+    "run_now": lambda of, request: schedule_commands.run_now(of, request),
+    "delete": lambda of, request: schedule_commands.delete(of, request),
 }
 
 
-@pytest.mark.parametrize("event", ASKED)
+@pytest.mark.parametrize("event", REQUESTS)
 def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
     event: str, harness: Harness, script: Script
 ) -> None:
@@ -413,14 +413,14 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
         those = watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE))
         if event == "resume":
             suspend(those)
-        asked = harness.context(key=f"twice {next(_numbers)}")
+        request = harness.context(key=f"twice {next(_numbers)}")
         answers = []
 
         def ask(
-            of: str = those.id, asked: CommandContext = asked, answers: list[Any] = answers
+            of: str = those.id, request: CommandContext = request, answers: list[Any] = answers
         ) -> None:
-            harness.later(0.01)
-            answers.append(ASKED[event](of, asked))
+            harness.advance(0.01)
+            answers.append(REQUESTS[event](of, request))
 
         meanwhile = Meanwhile(at, ask)
         with harness.interceptor.listening(meanwhile):
@@ -428,7 +428,7 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
         met = meanwhile.calls >= at
         settle_down(harness, minutes=1)
 
-        events = [entry.event for entry in those.stored.history if entry.cause == asked.run]
+        events = [entry.event for entry in those.stored.history if entry.cause == request.run]
         assert events == [event], at
         assert len(answers) == 1 + met
         assert len(those.history) == (event == "run_now"), at
@@ -444,7 +444,7 @@ PAUSES_S = (0.003, 5.003, 61.003, 1000.003, 3600.003, 9000.003)
 def suspend_for_a_while(watched: Watched) -> None:
     """A person suspends it for an hour and a half."""
     until = watched.harness.at + timedelta(hours=1.5)
-    watched.ask(lambda asked: schedule_commands.suspend(watched.id, until, asked))
+    watched.ask(lambda request: schedule_commands.suspend(watched.id, until, request))
 
 
 def change_overlap(watched: Watched) -> None:
@@ -452,17 +452,17 @@ def change_overlap(watched: Watched) -> None:
     known = [*OverlapPolicy]
     other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
     watched.ask(
-        lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(overlap=other), asked)
+        lambda request: schedule_commands.edit(watched.id, ScheduleEdit(overlap=other), request)
     )
 
 
 def hold(watched: Watched) -> None:
     """A person holds its job type, or lifts the hold."""
-    asked = watched.harness.context(key=f"hold {next(_numbers)}")
+    request = watched.harness.context(key=f"hold {next(_numbers)}")
     if holds.get(f"type:{NAME}"):
-        hold_commands.lift_hold(f"type:{NAME}", asked)
+        hold_commands.lift_hold(f"type:{NAME}", request)
     else:
-        hold_commands.place_hold(f"type:{NAME}", None, asked)
+        hold_commands.place_hold(f"type:{NAME}", None, request)
 
 
 PEOPLE = [suspend, suspend_for_a_while, resume, edit, change_overlap, run_now, cancel, hold]
@@ -475,9 +475,9 @@ def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
 
     def come(doing: Doing) -> None:
         told.append(doing.__name__)
-        watched.harness.later(0.01)
+        watched.harness.advance(0.01)
         doing(watched)
-        watched.harness.later(0.01)
+        watched.harness.advance(0.01)
 
     def during() -> None:
         if dice.random() < 0.2 and not isinstance(listeners[0], Death):  # nobody knows what died
@@ -486,7 +486,7 @@ def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
     script.during = during
     listeners: list[Listener] = [Listener()]
     for _ in range(30):
-        watched.harness.later(dice.choice(PAUSES_S))
+        watched.harness.advance(dice.choice(PAUSES_S))
         one, other, at = dice.choice(ANYONE), dice.choice(ANYONE), dice.randint(1, 12)
         what = dice.random()
         listeners = [Listener()]

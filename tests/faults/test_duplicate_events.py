@@ -13,10 +13,10 @@ from tests.faults.injection import Fault, Injector, Point
 from tests.faults.scenario import ScenarioRunner
 from tests.faults.test_every_call import differing
 
-Handed = dict[str, Any]
-Function = Callable[[Handed], Handed]
+Event = dict[str, Any]
+Function = Callable[[Event], Event]
 FUNCTIONS = {
-    "mended": (
+    "requeued": (
         "OpenFunction",
         "ExecuteChunkFunction",
         "ExecuteJobFunction",
@@ -48,11 +48,11 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
 ) -> None:
     doubled: list[str] = []
 
-    def twice(named: str, function: Function, handed: Handed) -> Handed:
+    def twice(named: str, function: Function, event: Event) -> Event:
         if name not in {named, "every function"}:
-            return function(handed)
+            return function(event)
         doubled.append(named)
-        return [function(handed), function(handed)][answer]
+        return [function(event), function(event)][answer]
 
     end = runner.run(invoke=twice, scenario=scenario).end
 
@@ -61,14 +61,14 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "woken"),
+    ("scenario", "invocations"),
     [
-        ("mended", 2 * 3 + 2),  # two mails, twice news and a minute rule each, two requests
+        ("requeued", 2 * 3 + 2),  # two mails, twice news and a minute rule each, two requests
         ("recurring", 9 * 2 + 8),  # the clock at nine times, twice each, eight requests
     ],
 )
 def test_what_wakes_a_function_and_comes_twice_changes_nothing(
-    scenario: str, woken: int, runner: ScenarioRunner, baseline: dict[str, Any]
+    scenario: str, invocations: int, runner: ScenarioRunner, baseline: dict[str, Any]
 ) -> None:
     doubled = []
 
@@ -76,13 +76,13 @@ def test_what_wakes_a_function_and_comes_twice_changes_nothing(
         doubled.append(work)
         return [work(), work()][1]
 
-    end = runner.run(wake=twice, scenario=scenario).end
+    end = runner.run(trigger=twice, scenario=scenario).end
 
     assert differing(end, baseline) == []
-    assert len(doubled) == woken
+    assert len(doubled) == invocations
 
 
-@pytest.mark.parametrize("scenario", ["mended"])
+@pytest.mark.parametrize("scenario", ["requeued"])
 def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they_meet(
     runner: ScenarioRunner,
     baseline: dict[str, Any],
@@ -96,11 +96,11 @@ def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they
     wrong, tried = {}, 0
 
     def meet(injector: Injector, _call: Any) -> None:
-        with injector.looking_away():
+        with injector.ignoring():
             runner.execute_again(injector)
 
     for call in calls[turn % step :: step]:
-        result = runner.run({call: Fault("meets another execution", asked=meet)})
+        result = runner.run({call: Fault("meets another execution", prepare=meet)})
         tried += len(result.hit)
         if lines := differing(result.end, baseline):
             wrong[str(call)] = lines

@@ -11,8 +11,8 @@ from tests.faults.all_scenarios import SCENARIOS
 from tests.faults.injection import Fault, Point, faults_of
 from tests.faults.scenario import ScenarioRunner
 
-PATIENCE = 4  # tellings in which a call may fail to be made
-AT_ONCE = 4  # calls struck in one telling, a quarter of the story apart, when not all is tried
+PATIENCE = 4  # runs in which a call may fail to be made
+AT_ONCE = 4  # calls struck in one run, a quarter of the story apart, when not all is tried
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -53,7 +53,7 @@ def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
     seconds = time.monotonic() - began
     how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
     summary(
-        f"faults, {scenario}: {len(calls)} calls, {len(points)} points tried in {runs} tellings "
+        f"faults, {scenario}: {len(calls)} calls, {len(points)} points tried in {runs} runs "
         f"({how}), {seconds:.0f} s"
     )
 
@@ -63,7 +63,7 @@ def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
 
 
 def singly(calls: Sequence[Point]) -> list[Mapping[Point, Fault]]:
-    """Each call in each way, one in a telling."""
+    """Each call in each way, one in a run."""
     return [{call: fault} for call in calls for fault in faults_of(call)]
 
 

@@ -32,7 +32,7 @@ LONG = LONG[: 131 - len("-batch")] + "-"
 EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
 
 
-@pytest.mark.parametrize("scenario", ["mended", "recurring"])
+@pytest.mark.parametrize("scenario", ["requeued", "recurring"])
 @pytest.mark.parametrize("name", FAULT_PROFILES)
 def test_a_scenario_ends_alike_under_any_fault_profile(
     name: str, scenario: str, runner: ScenarioRunner, bound: str
@@ -93,8 +93,8 @@ def test_items_stay_under_a_kilobyte_with_identifiers_as_long_as_those_of_aws(
         straight = sizes.largest["test-jobs"]
         payloads.status.clear()
         batch_id = harness.batch_id_of(event)
-        harness.ask_job(f"{batch_id}.1.0", "requeue", key=EXECUTION)
-        harness.ask_batch(batch_id, "update_reporting", key=EXECUTION)
+        harness.send_job_event(f"{batch_id}.1.0", "requeue", key=EXECUTION)
+        harness.send_batch_event(batch_id, "update_reporting", key=EXECUTION)
 
     assert harness.batch(batch_id).batch.state == "completed"
     assert {"test-jobs", "test-chunks", "test-batches"} <= sizes.largest.keys()
@@ -174,10 +174,10 @@ def unheard(harness: Harness, payloads: Payloads) -> Iterator[str]:
 
 def test_a_mail_whose_taking_was_not_heard_of_is_sent_once(harness: Harness, unheard: str) -> None:
     mail = {"tags": {"batch_id": [unheard], "seq": ["1"]}, "messageId": "m"}
-    harness.hear({"detail": {"mail": mail, "eventType": "Send"}})
+    harness.receive_mail_event({"detail": {"mail": mail, "eventType": "Send"}})
     for _ in range(60):
-        harness.later(60)
-        harness.minute()
+        harness.advance(60)
+        harness.tick()
 
     assert len(harness.mails_of(unheard)) == 1
     (report,) = reports.of_batch(unheard)
@@ -189,12 +189,12 @@ def test_only_when_the_news_is_lost_too_it_comes_twice_after_a_quarter_of_an_hou
 ) -> None:
     """The one case of decision 6."""
     for _ in range(14):
-        harness.later(60)
-        harness.minute()
+        harness.advance(60)
+        harness.tick()
     assert len(harness.mails_of(unheard)) == 1
     for _ in range(60):
-        harness.later(60)
-        harness.minute()
+        harness.advance(60)
+        harness.tick()
 
     assert len(harness.mails_of(unheard)) == 2
 
@@ -227,7 +227,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
 
     settled = harness.settle(opened)
     assert settled["next"] == "again"
-    harness.later(10)
+    harness.advance(10)
     harness.execute_chunk(settled | {"chunk": 0, "start": chunk.start, "end": chunk.end})
     assert harness.settle(settled)["next"] == "report"
     harness.report(settled)

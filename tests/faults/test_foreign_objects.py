@@ -387,7 +387,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
 def requeue(field: Field, job: JobRecord) -> None:
     """An operator has the job tried again, by itself and as one of many."""
     operator = person("operator")
-    field.harness.ask_job(job.address.job_id, "requeue", person=operator)
+    field.harness.send_job_event(job.address.job_id, "requeue", person=operator)
     batch_id = job.address.origin_id
     operations.retry(batch_id, Filter(JobState.FAILED), field.harness.context(operator))
     field.harness.machines.run_all()
@@ -431,7 +431,7 @@ def test_a_right_that_is_taken_away_stops_what_is_at_work(field: Field) -> None:
                 self.denied = True
                 field.change(field.theirs, people=people)
                 looked.since.clear()
-                field.harness.later(3)
+                field.harness.advance(3)
                 assert looked.since.wait(60)
             return super().get(path, default)
 

@@ -161,7 +161,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
 
 
 def have_every_report_told(flood: Flood) -> int:
-    """Let a quarter of an hour pass for reports whose worker died before it handed them over; how
+    """Let a quarter of an hour pass for reports whose worker died before it sent them; how
     many there are whose mail went out and nobody wrote that down."""
     uncertain = 0
     for batch_id in flood.sent:
@@ -222,8 +222,8 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
 def was_forgotten(delivery: Delivery, load: LoadStack) -> bool:
     """Whether a mail was sent while the emulator ended, which forgets the mails it took."""
     told, ended = load.ending or (datetime.max.replace(tzinfo=UTC),) * 2
-    handed = bool(delivery.message_id) and delivery.tries == 1
-    return handed and told - TOLD_WITHIN <= delivery.at <= ended
+    sent = bool(delivery.message_id) and delivery.tries == 1
+    return sent and told - TOLD_WITHIN <= delivery.at <= ended
 
 
 def marks_in(load: LoadStack) -> Counter[str]:

@@ -121,8 +121,8 @@ def test_a_retry_without_an_execution_does_not_lock_its_batch(
     with pytest.raises(OperationInProgress):
         batch_operations.retry(batch_id, FAILED, harness.context())
 
-    harness.later(61)
-    harness.minute()
+    harness.advance(61)
+    harness.tick()
     harness.machines.run_all()
 
     assert requeues(batch_id, 2) == [1, 1]

@@ -49,8 +49,8 @@ class PayloadServer:
         self.bodies.clear()
         self.connections = 0
 
-    def asked(self, method: str) -> list[str]:
-        return [path for asked, path in self.requests if asked == method]
+    def requested(self, method: str) -> list[str]:
+        return [path for each, path in self.requests if each == method]
 
     def __enter__(self) -> "PayloadServer":
         self._thread.start()

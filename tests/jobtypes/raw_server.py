@@ -82,7 +82,7 @@ class RawServer:
     def url(self, target: str) -> str:
         return f"http://{self.place}{target}"
 
-    def asked(self, method: str = "GET") -> list[str]:
+    def requested(self, method: str = "GET") -> list[str]:
         return [each.target for each in self.heard if each.method == method]
 
     def _accept(self) -> None:

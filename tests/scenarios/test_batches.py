@@ -73,7 +73,7 @@ def test_a_failed_batch_sends_one_mail_and_none_when_it_is_deleted(
     batch_id = harness.drop(with_c_missing(payloads))
 
     assert harness.batch(batch_id).batch.state == "failed"
-    harness.ask_batch(batch_id, "delete")
+    harness.send_batch_event(batch_id, "delete")
 
     (mail,) = harness.mails_of(batch_id)
     assert "FAIL" in mail.subject
@@ -87,9 +87,9 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
     batch_id = harness.drop(with_c_missing(payloads))
     with_c_back(payloads)
 
-    harness.ask_job(f"{batch_id}.1.0", "requeue")
+    harness.send_job_event(f"{batch_id}.1.0", "requeue")
     assert harness.batch(batch_id).batch.state == "failed"
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.send_batch_event(batch_id, "update_reporting")
 
     first, second = harness.mails_of(batch_id)
     assert "FAIL" in first.subject
@@ -105,8 +105,8 @@ def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
     batch_id = harness.drop(with_c_missing(payloads))
     payloads.status["/c.txt"] = 403  # another cause is no other outcome
 
-    harness.ask_job(f"{batch_id}.1.0", "requeue")
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.send_job_event(f"{batch_id}.1.0", "requeue")
+    harness.send_batch_event(batch_id, "update_reporting")
 
     view = harness.batch(batch_id)
     assert len(harness.mails_of(batch_id)) == 1
@@ -138,7 +138,7 @@ def test_a_refused_batch_cannot_be_reported_again(harness: Harness) -> None:
     batch_id = harness.drop("nonsense")
 
     with pytest.raises(InvalidTransition, match="nothing to compare"):
-        harness.ask_batch(batch_id, "update_reporting")
+        harness.send_batch_event(batch_id, "update_reporting")
 
 
 def test_an_event_that_comes_twice_makes_one_batch_and_one_mail(
@@ -242,7 +242,7 @@ def test_a_batch_ends_although_a_server_asks_to_come_again_for_ever(
     assert (job.state, job.failure_code) == (JobState.FAILED, "PAYLOAD_SERVER_ERROR")
     assert "503" in job.failure_message
     assert timedelta(hours=24) <= harness.now() - began < timedelta(hours=25)
-    assert payloads.asked.count(("GET", "/b.txt")) <= 25
+    assert payloads.requests.count(("GET", "/b.txt")) <= 25
     assert harness.batch(batch_id).batch.state == "failed"
 
 
@@ -295,7 +295,7 @@ def test_a_failed_job_calls_back_with_its_code(harness: Harness, payloads: Paylo
 
     batch_id = harness.drop(manifest, name="hook.checkm", metadata=hook)
 
-    said = sorted(payloads.said, key=lambda each: each["job_id"])
+    said = sorted(payloads.posted, key=lambda each: each["job_id"])
     assert [each["status"] for each in said] == ["succeeded", "failed", "succeeded"]
     assert said[1]["job_id"] == f"{batch_id}.0.1"
     assert said[1]["code"] == "PAYLOAD_NOT_FOUND"
@@ -317,7 +317,7 @@ def test_a_job_whose_step_raised_calls_back_once_it_has_failed_for_good(
 
     batch_id = harness.drop(single_files(payloads, {"a.txt": b"a"}), metadata=hook)
 
-    (said,) = payloads.said
+    (said,) = payloads.posted
     assert (said["status"], said["code"]) == ("failed", "STEP_ERROR")
     job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
@@ -358,7 +358,7 @@ def test_a_callback_that_went_well_at_last_leaves_no_trouble_on_the_job(
     payloads.files["/callback"] = b""
     payloads.status.clear()
 
-    harness.ask_job(f"{batch_id}.0.0", "requeue")
+    harness.send_job_event(f"{batch_id}.0.0", "requeue")
 
     job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
@@ -400,12 +400,12 @@ def test_a_requeue_resumes_after_the_last_good_step(harness: Harness, payloads: 
     assert failed.failure_code == "CALLBACK_FAILED"
     payloads.status.clear()
     payloads.files["/callback"] = b""
-    payloads.asked.clear()
+    payloads.requests.clear()
 
-    harness.ask_job(f"{batch_id}.0.0", "requeue")
+    harness.send_job_event(f"{batch_id}.0.0", "requeue")
 
-    assert ("GET", "/a.txt") not in payloads.asked
-    assert ("POST", "/callback") in payloads.asked
+    assert ("GET", "/a.txt") not in payloads.requests
+    assert ("POST", "/callback") in payloads.requests
     job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.state is JobState.SUCCEEDED
@@ -436,7 +436,7 @@ def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
     hold_commands.place_hold("collection:shut", None, harness.context(reason="maintenance"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="shut")
 
-    harness.ask_batch(batch_id, "release")
+    harness.send_batch_event(batch_id, "release")
 
     assert harness.batch(batch_id).batch.state == "held"
     hold_commands.lift_hold("collection:shut", harness.context())
@@ -480,7 +480,7 @@ def test_a_job_held_by_a_person_before_it_starts_is_released_by_itself(
     event = harness.put(single_files(payloads, THREE), name="one.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "one"})
     batch_id = opened["origin_id"]
-    harness.ask_job(f"{batch_id}.0.1", "hold", reason="look first")
+    harness.send_job_event(f"{batch_id}.0.1", "hold", reason="look first")
     harness.machines.run("batch", "one-rest", {
         "origin_id": batch_id, "command": "settle", "run": "main", "pass": 1,
     })  # fmt: skip
@@ -490,7 +490,7 @@ def test_a_job_held_by_a_person_before_it_starts_is_released_by_itself(
     assert (waiting.counts["succeeded"], waiting.counts["held"]) == (2, 1)
     assert harness.mails_of(batch_id) == []
 
-    harness.ask_job(f"{batch_id}.0.1", "release")
+    harness.send_job_event(f"{batch_id}.0.1", "release")
 
     assert harness.batch(batch_id).batch.state == "completed"
     assert len(harness.mails_of(batch_id)) == 1
@@ -501,9 +501,9 @@ def test_deleting_the_last_open_job_lets_the_batch_report(
 ) -> None:
     event = harness.put(single_files(payloads, {"a.txt": b"1"}), name="d.checkm", collection="maps")
     batch_id = harness.open({"input": event, "execution": "d"})["origin_id"]
-    harness.ask_job(f"{batch_id}.0.0", "hold")
+    harness.send_job_event(f"{batch_id}.0.0", "hold")
 
-    harness.ask_job(f"{batch_id}.0.0", "delete")
+    harness.send_job_event(f"{batch_id}.0.0", "delete")
 
     assert harness.batch(batch_id).batch.state == "deleted"
     assert harness.batch(batch_id).counts["deleted"] == 1
@@ -512,8 +512,8 @@ def test_deleting_the_last_open_job_lets_the_batch_report(
 def test_a_job_deleted_after_the_report_is_news(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
 
-    harness.ask_job(f"{batch_id}.1.0", "delete")
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.send_job_event(f"{batch_id}.1.0", "delete")
+    harness.send_batch_event(batch_id, "update_reporting")
 
     assert "removed by the repository" in harness.mails_of(batch_id)[1].text
     assert harness.batch(batch_id).batch.state == "completed"
@@ -526,7 +526,7 @@ def test_a_cancelled_batch_ends_with_a_report(harness: Harness, payloads: Payloa
     first, *_ = _index(harness, batch_id)
     harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), first, strict=True)))
 
-    harness.ask_batch(batch_id, "cancel", reason="wrong files")
+    harness.send_batch_event(batch_id, "cancel", reason="wrong files")
     assert harness.batch(batch_id).batch.state == "cancelling"
     for chunk in _index(harness, batch_id)[1:]:
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
@@ -550,7 +550,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     assert harness.settle(opened)["next"] == "end"
 
-    harness.ask_batch(batch_id, "cancel")
+    harness.send_batch_event(batch_id, "cancel")
 
     assert harness.batch(batch_id).batch.state == "cancelled"
     assert len(harness.mails_of(batch_id)) == 1
@@ -601,7 +601,7 @@ def test_a_job_of_a_completed_batch_is_not_requeued(harness: Harness, payloads: 
 
 def test_the_jobs_of_a_deleted_batch_are_gone(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    harness.ask_batch(batch_id, "delete")
+    harness.send_batch_event(batch_id, "delete")
 
     with pytest.raises(Gone):
         job_queries.job(f"{batch_id}.0.0", harness.query_context())
@@ -683,7 +683,7 @@ def test_a_hold_that_has_run_out_holds_nothing(harness: Harness, payloads: Paylo
     hold: Hold = hold_commands.place_hold(
         "collection:brief", harness.now() + timedelta(minutes=5), harness.context()
     )
-    harness.later(301)
+    harness.advance(301)
 
     batch_id = harness.drop(single_files(payloads, THREE), collection="brief")
 
@@ -755,13 +755,13 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
         raise WorkerKilledError
 
     harness.machines._functions = whole | {"ExecuteJobFunction": vanish}
-    harness.ask_job(f"{batch_id}.1.0", "requeue")
+    harness.send_job_event(f"{batch_id}.1.0", "requeue")
     lost = jobs.get(JobAddress(batch_id, 1, 0))
     assert lost is not None
     assert (lost.state, lost.failure_code) == ("failed", "WORKER_LOST")
 
     harness.machines._functions = whole
-    harness.ask_job(f"{batch_id}.1.0", "requeue")
+    harness.send_job_event(f"{batch_id}.1.0", "requeue")
 
     assert harness.batch(batch_id).counts["succeeded"] == 3
 
@@ -844,7 +844,7 @@ def test_a_hold_with_an_end_is_lifted_when_it_comes(harness: Harness, payloads: 
 
     hold_commands.lift_ended(lambda hold: harness.context(), harness.now())
     assert harness.batch(batch_id).batch.state == "held"
-    harness.later(240)
+    harness.advance(240)
     assert hold_commands.lift_ended(lambda hold: harness.context(), harness.now()) >= 1
     harness.machines.run_all()
 
@@ -919,7 +919,7 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_by_the_next_ti
     held_by_a_late_worker(harness, opened, hold)
     assert harness.settle(opened)["next"] == "end"
 
-    harness.later(61)
+    harness.advance(61)
     hold_commands.lift_ended(lambda hold: harness.context(), harness.now())
     harness.machines.run_all()
 
@@ -942,7 +942,7 @@ def test_a_hold_is_lifted_though_a_promised_manifest_never_came(harness: Harness
     )
     submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
     hold_commands.place_hold("collection:never", None, harness.context(reason="maintenance"))
-    harness.later(3600)
+    harness.advance(3600)
 
     assert hold_commands.lift_hold("collection:never", harness.context()) == 0
 
@@ -953,7 +953,7 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(
     event = harness.put(single_files(payloads, THREE), name="two.checkm", collection="two")
     opened = harness.open({"input": event, "execution": "two"})
     batch_id = opened["origin_id"]
-    harness.ask_job(f"{batch_id}.0.0", "hold", reason="look first")
+    harness.send_job_event(f"{batch_id}.0.0", "hold", reason="look first")
     hold_commands.place_hold("collection:two", None, harness.context(reason="maintenance"))
     for chunk in _index(harness, batch_id):
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
@@ -1008,7 +1008,7 @@ def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_with_a_report
         open.open_object(source, start)
     batch_id = harness.batch_id_of(event)
 
-    harness.ask_batch(batch_id, "cancel")
+    harness.send_batch_event(batch_id, "cancel")
     harness.machines.run("batch", "reading", event)
 
     assert harness.batch(batch_id).batch.state == "cancelled"
@@ -1044,10 +1044,10 @@ def test_a_request_without_an_execution_is_recovered_a_minute_later(
         UNTOLD[event](batch_id, harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
     if event != "update_reporting":
-        harness.ask_batch(batch_id, "update_reporting")
+        harness.send_batch_event(batch_id, "update_reporting")
         assert harness.batch(batch_id).batch.state == "update_reporting"
 
-    harness.later(61)
+    harness.advance(61)
     reconcile(Executions(harness.settings, harness.machines), harness.now())  # type: ignore[arg-type]
     harness.machines.run_all()
 
@@ -1101,4 +1101,4 @@ def test_a_manifest_outside_every_collection_is_reported_to_the_operators(
     assert (batch.state, batch.entries) == ("failed", 0)
     assert mail.to == ("operators@example.org",)
     assert "put it under manifests/COLLECTION/" in mail.text
-    assert payloads.asked == []
+    assert payloads.requests == []

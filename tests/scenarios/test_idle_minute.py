@@ -17,14 +17,14 @@ class Heard(Listener):
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         self.calls.append(call)
 
 
 def test_an_idle_minute_reads_as_much_as_documented_and_does_nothing_else(harness: Harness) -> None:
     heard = Heard()
     with harness.interceptor.listening(heard):
-        harness.minute()
+        harness.tick()
 
     assert {call.operation for call in heard.calls} <= {"GetItem", "Query", "Scan"}
     # Each finds less than 4 KB: half a unit, and a whole one if it is a strong read.
@@ -50,7 +50,7 @@ def test_a_system_job_that_finds_nothing_writes_as_much_as_documented(harness: H
     charged = Charged()
 
     with harness.interceptor.listening(charged):
-        harness.minute()
+        harness.tick()
         harness.machines.run_all()
 
     assert schedules.get(system_schedule_id("reconcile")).label == "Completed"

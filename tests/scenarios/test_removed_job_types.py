@@ -38,11 +38,11 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="maps")
     opened = harness.machines.invoke
 
-    def invoke(name: str, function: object, handed: dict[str, object]) -> dict[str, object]:
+    def invoke(name: str, function: object, event: dict[str, object]) -> dict[str, object]:
         if name != "OpenFunction":
             with without("deposit"):
-                return opened(name, function, handed)  # type: ignore[arg-type]
-        return opened(name, function, handed)  # type: ignore[arg-type]
+                return opened(name, function, event)  # type: ignore[arg-type]
+        return opened(name, function, event)  # type: ignore[arg-type]
 
     harness.machines.invoke = invoke  # type: ignore[assignment]
     harness.machines.run("batch", "gone", event)
@@ -68,7 +68,7 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
 
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.send_batch_event(batch_id, "update_reporting")
     assert harness.batch(batch_id).batch.state == "completed"
 
 
@@ -80,7 +80,7 @@ def test_a_job_requeued_when_its_type_is_gone_fails_by_that_code(
     batch_id = harness.drop(manifest)
 
     with without("deposit"):
-        harness.ask_job(f"{batch_id}.1.0", "requeue")
+        harness.send_job_event(f"{batch_id}.1.0", "requeue")
 
     job = jobs.get(JobAddress(batch_id, 1, 0))
     assert job is not None

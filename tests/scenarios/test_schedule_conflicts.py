@@ -65,7 +65,7 @@ def script() -> Iterator[Script]:
 def minute(harness: Harness, at: str) -> clock.TickResult:
     """The clock comes at a moment, and what it started runs."""
     harness.at = instant(at)
-    fired = harness.minute()
+    fired = harness.tick()
     harness.machines.run_all()
     return fired
 
@@ -187,12 +187,12 @@ def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script:
 def test_what_waited_under_a_hold_runs_before_what_came_later(
     harness: Harness, script: Script
 ) -> None:
-    script.during = lambda: harness.later(7)
+    script.during = lambda: harness.advance(7)
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
-        harness.minute()
+        harness.tick()
     hold_commands.place_hold("everything", None, harness.context())
     harness.machines.run_all()
     minute(harness, "2026-11-25T02:00:01Z")
@@ -253,7 +253,7 @@ def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(
     schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     schedule_commands.run_now(schedule.schedule_id, harness.context())
-    harness.later(1)
+    harness.advance(1)
 
     schedule_commands.run_now(schedule.schedule_id, harness.context(reason="I need this"))
     harness.machines.run_all()
@@ -297,17 +297,17 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
-        harness.minute()
+        harness.tick()
     hold_commands.place_hold("everything", None, harness.context())
     harness.machines.run_all()
-    under_hold = len(script.told)
+    under_hold = len(script.inputs)
     minute(harness, "2026-11-25T01:10:01Z")
-    still = len(script.told)
+    still = len(script.inputs)
 
     hold_commands.lift_hold("everything", harness.context())
     minute(harness, "2026-11-25T01:12:01Z")
 
-    assert (under_hold, still, len(script.told)) == (1, 1, 2)
+    assert (under_hold, still, len(script.inputs)) == (1, 1, 2)
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
 
 
@@ -339,7 +339,7 @@ def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: H
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
-        harness.minute()
+        harness.tick()
     hold_commands.place_hold("everything", None, harness.context())
     harness.machines.run_all()
 
@@ -356,7 +356,7 @@ def test_a_cancelled_job_has_its_start_and_duration(harness: Harness, script: Sc
     schedule = made(harness, DAILY)
 
     def cancelled() -> None:
-        harness.later(2400)
+        harness.advance(2400)
         (run,) = now(schedule).active
         send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
 
@@ -417,13 +417,13 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
     for hour in range(6):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
-        harness.minute()
+        harness.tick()
     schedule_commands.edit(
         schedule.schedule_id, ScheduleEdit(overlap=OverlapPolicy.REPLACE), harness.context()
     )
 
     harness.at = instant("2026-11-28T23:30:00Z")
-    fired = harness.minute()
+    fired = harness.tick()
 
     assert fired.errors == ()
     assert [run.scheduled_for for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
@@ -437,10 +437,10 @@ def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
     calendars.put(excluding, None, harness.context())
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE, calendar="c"))
     harness.at = instant("2026-11-25T22:00:01Z")
-    harness.minute()
+    harness.tick()
 
     harness.at = instant("2026-11-26T01:30:01Z")
-    harness.minute()
+    harness.tick()
 
     replaced = jobs.get(schedule.job_address(instant("2026-11-25T22:00:00Z")))
     following = schedule.job_address(instant("2026-11-25T23:00:00Z")).job_id
@@ -543,7 +543,7 @@ def test_due_jobs_start_before_active_runs_are_checked(
     for _ in range(4):
         made(harness, DAILY | {"at": "09:01"})
     harness.at = instant("2026-11-25T09:00:01Z")
-    harness.minute()
+    harness.tick()
     order: list[str] = []
     describe, start = harness.machines.describe_execution, harness.machines.start_execution
 
@@ -558,7 +558,7 @@ def test_due_jobs_start_before_active_runs_are_checked(
     monkeypatch.setattr(harness.machines, "describe_execution", described)
     monkeypatch.setattr(harness.machines, "start_execution", started)
     harness.at = instant("2026-11-25T09:01:02Z")
-    harness.minute()
+    harness.tick()
 
     assert order[:4] == ["start"] * 4
     assert order.count("look") == 12
@@ -569,14 +569,14 @@ def test_a_job_that_no_worker_is_free_for_waits_for_one(harness: Harness) -> Non
     schedule = made(harness, DAILY)
     plainly = harness.machines.invoke
 
-    def refused(name: str, function: Any, handed: Any) -> Any:
+    def refused(name: str, function: Any, event: Any) -> Any:
         if name == "ExecuteJobFunction":
             raise NoWorkerFree
-        return plainly(name, function, handed)
+        return plainly(name, function, event)
 
     harness.machines.invoke = refused
     harness.at = instant("2026-11-25T09:00:01Z")
-    harness.minute()
+    harness.tick()
     with pytest.raises(ExecutionFailed):
         harness.machines.run_all()
     waiting = now(schedule).label
@@ -590,7 +590,7 @@ def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     harness.at = instant("2026-11-25T09:00:01Z")
-    harness.minute()
+    harness.tick()
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
     gone = types.pop(NAME)
 
@@ -610,7 +610,7 @@ def test_a_run_that_ended_unnoticed_is_not_replaced(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
     harness.at = instant("2026-11-25T00:00:01Z")
-    harness.minute()
+    harness.tick()
     (run,) = now(schedule).active
     address = schedule.job_address(run.scheduled_for)
     request = ExecutionInput(address.origin_id, ExecutionRun(run.run, 1), address=address)
@@ -632,7 +632,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
         send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
         assert script.context
         left.append(script.context.remaining())
-        harness.later(3)
+        harness.advance(3)
         left.append(script.context.remaining())
 
     script.during = cancel
@@ -648,7 +648,7 @@ def test_a_run_in_progress_is_not_checked_again_at_once(harness: Harness) -> Non
     schedule = made(harness, HOURLY)
     for at in ("2026-11-25T00:00:01Z", "2026-11-25T00:02:01Z"):
         harness.at = instant(at)
-        harness.minute()
+        harness.tick()
 
     look_at = now(schedule).next_check_at
     assert look_at

@@ -71,7 +71,7 @@ def pass_time(harness: Harness, until: str, *, run: bool = True) -> None:
         if not due:
             break
         harness.at = max(harness.at, min(due)) + timedelta(seconds=1)
-        harness.minute()
+        harness.tick()
         if run:
             harness.machines.run_all()
     harness.at = end
@@ -175,10 +175,10 @@ def test_the_end_of_a_run_is_noted_with_its_schedule(harness: Harness, script: S
     schedule = made(harness, DAILY)
     words = [now(schedule).label]
     script.answers = [Done({"records": {"processed": 40, "failed": 2, "total": 42}})]
-    script.during = lambda: harness.later(30)
+    script.during = lambda: harness.advance(30)
 
     harness.at = instant("2026-11-25T09:00:07Z")
-    harness.minute()
+    harness.tick()
     words.append(now(schedule).label)
     harness.machines.run_all()
 
@@ -189,8 +189,8 @@ def test_the_end_of_a_run_is_noted_with_its_schedule(harness: Harness, script: S
     assert (run.outcome.processed, run.outcome.failed, run.outcome.total) == (40, 2, 42)
     assert (late(run), run.duration) == (timedelta(seconds=7), timedelta(seconds=30))
     assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
-    assert script.told[0].entry == {"scheduled_for": "2026-11-25T09:00:00Z"}
-    assert script.told[0].parameters == {"of": "a test"}
+    assert script.inputs[0].entry == {"scheduled_for": "2026-11-25T09:00:00Z"}
+    assert script.inputs[0].parameters == {"of": "a test"}
 
 
 def test_a_failed_run_shows_its_codes_and_the_schedule_continues(
@@ -242,12 +242,12 @@ def test_the_clock_that_comes_twice_or_late_starts_each_time_once(
 
     harness.at = instant("2026-11-25T09:04:00Z")
     for _ in range(3):
-        harness.minute()
+        harness.tick()
     harness.machines.run_all()
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
 
-    assert len(script.told) == 1
+    assert len(script.inputs) == 1
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
     assert late(history(schedule)[0]) == timedelta(minutes=4)
 
@@ -262,15 +262,15 @@ def test_a_time_that_comes_while_the_run_before_goes_is_skipped_and_nothing_queu
     schedule = made(harness, HOURLY)
 
     harness.at = instant("2026-11-25T00:00:01Z")
-    harness.minute()
+    harness.tick()
     harness.at = instant("2026-11-25T01:00:01Z")
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
     pass_time(harness, "2026-11-25T02:30:00Z")
 
     assert skipped(schedule) == [("11-25T01:00", SkipReason.PREVIOUS_ACTIVE)]
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T02:00Z"]
-    assert len(script.told) == 2
+    assert len(script.inputs) == 2
     assert SkipReason.PREVIOUS_ACTIVE.description == "Skipped (previous run active)"
 
 
@@ -280,12 +280,12 @@ def test_runs_that_may_overlap_do(harness: Harness, script: Script) -> None:
 
     for hour in range(3):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
-        harness.minute()
+        harness.tick()
     active = now(schedule).active
     harness.machines.run_all()
 
     assert len(active) == 3
-    assert len(script.told) == 3
+    assert len(script.inputs) == 3
     assert now(schedule).active == ()
 
 
@@ -294,13 +294,13 @@ def test_a_run_makes_way_for_the_one_that_replaces_it(harness: Harness, script: 
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
 
     def an_hour_passes() -> None:
-        if len(script.told) == 1:
+        if len(script.inputs) == 1:
             harness.at = instant("2026-11-25T01:00:01Z")
-            harness.minute()
+            harness.tick()
 
     script.during = an_hour_passes
     harness.at = instant("2026-11-25T00:00:01Z")
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
 
     states = [each.outcome and each.outcome.state for each in history(schedule)]
@@ -316,14 +316,14 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
 
     for hour in range(3):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
-        harness.minute()
+        harness.tick()
     waiting = history(schedule)[1]
     harness.machines.run_all()
 
     assert waiting.verdict is Verdict.WAIT
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
     assert skipped(schedule) == [("11-25T02:00", SkipReason.ONE_WAITS)]
-    assert len(script.told) == 2
+    assert len(script.inputs) == 2
     assert (now(schedule).active, now(schedule).queued_for) == ((), None)
 
 
@@ -355,9 +355,9 @@ def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
 
     harness.at = instant("2026-11-25T04:30:00Z")
     for _ in range(6):
-        harness.minute()
+        harness.tick()
         harness.machines.run_all()
-        harness.later(60)
+        harness.advance(60)
 
     assert ran_at(schedule) == ran
     assert [reason for _, reason in skipped(schedule)] == why
@@ -373,7 +373,7 @@ def test_a_catch_up_older_than_a_day_is_not_run(harness: Harness) -> None:
     schedule = made(harness, rule)
 
     harness.at = instant("2026-11-26T09:00:01Z")
-    harness.minute()
+    harness.tick()
 
     assert skipped(schedule) == [("11-25T09:00", SkipReason.TOO_OLD)]
 
@@ -383,7 +383,7 @@ def test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour(harness: Harness
     schedule = made(harness, HOURLY)
 
     harness.at = instant("2027-01-05T00:30:00Z")
-    harness.minute()
+    harness.tick()
 
     found = [*occurrences.older(schedule.schedule_id, harness.at)]
     assert len(found) == 41 * 24 + 1
@@ -398,7 +398,7 @@ def test_once_that_was_missed_is_caught_up(harness: Harness) -> None:
     schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
 
     harness.at = instant("2026-11-25T20:00:00Z")
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
 
     (run,) = history(schedule)
@@ -414,10 +414,10 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
     hold_commands.place_hold(f"type:{NAME}", None, harness.context())
 
     harness.at = instant("2026-11-25T02:30:00Z")
-    harness.minute()
+    harness.tick()
     under = history(schedule)
     hold_commands.lift_hold(f"type:{NAME}", harness.context())
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
 
     assert under == []
@@ -508,7 +508,7 @@ def test_a_person_s_run_now_comes_in_addition_to_the_schedule_s_times(
     (run,) = history(schedule)
     assert first.address == again.address == run.address
     assert (run.trigger, run.actor, run.reason) == (Trigger.MANUAL, "admin", "to see")
-    assert len(script.told) == 1
+    assert len(script.inputs) == 1
     assert now(schedule).next_at == instant("2026-11-25T09:00:00Z")
 
 
@@ -618,7 +618,7 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
     script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
     pass_time(harness, "2026-11-25T12:00:00Z")
     (run,) = history(schedule)
-    script.during = lambda: harness.later(10)
+    script.during = lambda: harness.advance(10)
 
     send_job_event(run.address.job_id, "requeue", harness.context())
     words = [now(schedule).label]
@@ -691,11 +691,11 @@ def test_a_job_that_was_decided_but_not_started_is_started_by_the_next_tick(
 
     with monkeypatch.context() as patch:
         patch.setattr(harness.machines, "start_execution", unreachable)
-        met = harness.minute()
-    harness.later(61)
-    harness.minute()
+        met = harness.tick()
+    harness.advance(61)
+    harness.tick()
     harness.machines.run_all()
 
     assert [type(error) for _, error in met.errors] == [ConnectionError]
-    assert len(script.told) == 1
+    assert len(script.inputs) == 1
     assert now(schedule).label == "Completed"

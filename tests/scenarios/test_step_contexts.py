@@ -51,6 +51,6 @@ def test_an_attempt_has_no_more_time_than_its_job_type_allows(harness: Harness) 
 
     assert context.remaining() == 60.0
 
-    harness.later(59)
+    harness.advance(59)
 
     assert context.remaining() == 1.0

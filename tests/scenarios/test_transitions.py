@@ -49,8 +49,8 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
     answers: list[tuple[str, dict[str, Any]]] = []
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Function, handed: dict[str, Any]) -> dict[str, Any]:
-        answer = plainly(name, function, handed)
+    def invoke(name: str, function: Function, event: dict[str, Any]) -> dict[str, Any]:
+        answer = plainly(name, function, event)
         answers.append((name, answer))
         return answer
 
@@ -58,8 +58,8 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
     with scripted() as script:
         script.answers = [busy]  # so that the machine waits
         schedule_commands.create(wanted, harness.context())
-        harness.later(3601)
-        harness.minute()
+        harness.advance(3601)
+        harness.tick()
         harness.machines.run_all()
 
     tried = [answer["next"] for name, answer in answers if name == "ExecuteJobFunction"]

@@ -144,13 +144,13 @@ def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def updating(harness: Harness, payloads: Payloads, collection: str) -> str:
     batch_id = failed(harness, payloads, collection)
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.send_batch_event(batch_id, "update_reporting")
     return batch_id
 
 
 def deleted(harness: Harness, payloads: Payloads, collection: str) -> str:
     batch_id = failed(harness, payloads, collection)
-    harness.ask_batch(batch_id, "delete")
+    harness.send_batch_event(batch_id, "delete")
     return batch_id
 
 
@@ -181,8 +181,8 @@ TABLE: dict[BatchState, tuple[Bring, str, int, int]] = {
 
 def let_minutes_pass(harness: Harness, minutes: int = 4) -> None:
     for _ in range(minutes):
-        harness.later(61)
-        harness.minute()
+        harness.advance(61)
+        harness.tick()
         harness.machines.run_all()
 
 
@@ -203,8 +203,8 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     assert batches.get(batch_id, harness.now()).state is state
 
     if by == "time":
-        harness.later(3600)
-        harness.minute()
+        harness.advance(3600)
+        harness.tick()
     else:
         hold_commands.lift_hold(scope, harness.context(reason="moved"))
     harness.machines.run_all()
@@ -236,7 +236,7 @@ def test_what_a_person_holds_is_released_by_a_person_and_ends_its_batch(
     harness.machines.run_all()
     let_minutes_pass(harness)
 
-    harness.ask_job(f"{batch_id}.0.0", "release")
+    harness.send_job_event(f"{batch_id}.0.0", "release")
 
     assert harness.batch(batch_id).batch.state == "completed"
 
@@ -319,7 +319,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
         "the hold on collection:many was lifted by ann; its turn comes within minutes"
     )
 
-    harness.later(61)
+    harness.advance(61)
 
     def one_slice():
         return hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: 0.0)
@@ -337,7 +337,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     assert (last.event, last.actor) == ("release", "ann")
     let = [entry.event for each in made for entry in harness.batch(each).batch.history]
     assert let.count("release") == number
-    harness.later(61)
+    harness.advance(61)
     hold_commands.lift_ended(lambda _: harness.context(), harness.now())
     assert holds.get("collection:many") is None
 
@@ -348,7 +348,7 @@ def test_lifts_take_turns(harness: Harness) -> None:
     place(harness, "small", timedelta(minutes=1))
     lay_down(harness, BatchState.HELD, "large", 2 * hold_commands.RELEASED_AT_ONCE + 1)
     (small,) = lay_down(harness, BatchState.HELD, "small", 1)
-    harness.later(60)
+    harness.advance(60)
 
     turns = iter([1.0, 0.0])
     hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: next(turns))
@@ -454,7 +454,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
 
     hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
     for _ in range(3):
-        harness.later(61)
+        harness.advance(61)
         hold_commands.lift_ended(lambda _: harness.context(), harness.now())
 
     states = [harness.batch(each).batch.state for each in made]

@@ -57,7 +57,7 @@ def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
     payloads.status.clear()
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         harness.machines.invoke = plainly
         raise Killed
 
@@ -80,7 +80,7 @@ def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_
 ) -> None:
     batch_id = left_by_its_execution(harness, payloads)
     newer_failed_ones(harness, FAILED_BATCHES_CHECKED)
-    harness.later(61)
+    harness.advance(61)
 
     assert reconcile(harness.executions, harness.now()) == 0
     assert look(harness, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
@@ -95,7 +95,7 @@ def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
 ) -> None:
     left_by_its_execution(harness, payloads)
     newer_failed_ones(harness, 45)
-    harness.later(61)
+    harness.advance(61)
     asked = []
 
     def hurried() -> float:
@@ -115,15 +115,15 @@ def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harne
     harness.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         harness.machines.invoke = plainly
         raise Killed
 
-    started = harness.minute().started
+    started = harness.tick().started
     harness.machines.invoke = invoke
     with pytest.raises(Killed):
         harness.machines.run_all()
-    harness.later(61)
+    harness.advance(61)
 
     outcome = look(harness, "reconcile-4.0.1")
     harness.machines.run_all()
@@ -170,7 +170,7 @@ def test_reconcile_runs_by_its_own_schedule_every_hour(harness: Harness) -> None
     make_system_schedules(harness.now())
 
     harness.at = datetime(2026, 11, 22, 12, 20, tzinfo=UTC)
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
 
     (ran,) = occurrences.newest(system_schedule_id("reconcile"), limit=5)

@@ -79,8 +79,8 @@ def carry_on(harness: Harness, death: Death) -> None:
 def let_minutes_pass(harness: Harness, death: Death, batch_id: str) -> None:
     """News of mails, a quarter of an hour, and the minute rule; an hour of that."""
     for _ in range(4):
-        harness.tick(batch_id)
-        harness.minute()
+        harness.outbox_tick(batch_id)
+        harness.tick()
         carry_on(harness, death)
 
 
@@ -101,7 +101,7 @@ def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
     payloads.status.clear()
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     carry_on(harness, death)
-    harness.minute()
+    harness.tick()
     carry_on(harness, death)
     send_batch_event(batch_id, "update_reporting", harness.context())
     carry_on(harness, death)
@@ -145,11 +145,11 @@ def minutely(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
 def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
     """A batch whose execution died when it was about to invoke `state` for the first time."""
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == f"{state}Function":
             harness.machines.invoke = plainly
             raise Killed
-        return function(handed)
+        return function(event)
 
     plainly = harness.machines.invoke
     harness.machines.invoke = invoke
@@ -179,7 +179,7 @@ def test_what_an_execution_left_is_recovered_by_the_next_tick_and_only_once(
 
     assert harness.batch(batch_id).batch.state == "completed"
     assert len(harness.mails_of(batch_id)) == 1
-    harness.later(3600)
+    harness.advance(3600)
     assert minutely(harness) == 0
 
 
@@ -202,10 +202,10 @@ def test_while_an_execution_lives_nothing_is_recovered(
     looks = []
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
-        harness.later(1000)  # however long it takes
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
+        harness.advance(1000)  # however long it takes
         looks.append(minutely(harness))
-        return plainly(name, function, handed)
+        return plainly(name, function, event)
 
     harness.machines.invoke = invoke
     batch_id = harness.drop(single_files(payloads, THREE), collection="alive")
@@ -222,9 +222,9 @@ def test_an_execution_that_was_stopped_is_followed_when_its_workers_have_ended(
     name = next(name for name in harness.machines.names if name.startswith("event-killed"))
     harness.machines.names[name]["status"] = "ABORTED"
 
-    harness.later(14 * 60)
+    harness.advance(14 * 60)
     assert minutely(harness) == 0
-    harness.later(60)
+    harness.advance(60)
     assert minutely(harness) == 1
     harness.machines.run_all()
     assert harness.batch(batch_id).batch.state == "completed"
@@ -236,10 +236,10 @@ def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
     killed_in(harness, payloads, "Settle")
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == "SettleFunction":
             raise Killed
-        return plainly(name, function, handed)
+        return plainly(name, function, event)
 
     harness.machines.invoke = invoke
     at = []
@@ -248,7 +248,7 @@ def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
             at.append(minute)
             with pytest.raises(Killed):
                 harness.machines.run_all()
-        harness.later(60)
+        harness.advance(60)
 
     assert at == [0, 1, 3, 7, 15]
 
@@ -262,9 +262,9 @@ def test_however_many_executions_failed_the_next_comes_within_an_hour(
     names = [f"{batch_id}-settle-main-{number}" for number in range(1, failed + 1)]
     harness.machines.names |= dict.fromkeys(names, ended)
 
-    harness.later(minutes * 60 - 1)
+    harness.advance(minutes * 60 - 1)
     assert minutely(harness) == 0
-    harness.later(1)
+    harness.advance(1)
     assert minutely(harness) == 1
     assert started(harness) == [f"{batch_id}-settle-main-{failed + 1}"]
 
@@ -276,15 +276,15 @@ def test_a_request_has_a_minute_to_start_the_machine_however_long_ago_an_executi
         raise Killed
 
     batch_id = killed_in(harness, payloads, "Settle")
-    harness.later(3600)
+    harness.advance(3600)
     with monkeypatch.context() as patch:
         patch.setattr(harness.machines, "start_execution", killed)
         with pytest.raises(Killed):
             send_batch_event(batch_id, "cancel", harness.context())
 
-    harness.later(59)
+    harness.advance(59)
     assert minutely(harness) == 0
-    harness.later(1)
+    harness.advance(1)
     assert minutely(harness) == 1
 
 
@@ -296,8 +296,8 @@ def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed
     payloads.status.clear()
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
-        answer = plainly(name, function, handed)
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
+        answer = plainly(name, function, event)
         if name == "ExecuteJobFunction":
             harness.machines.invoke = plainly
             raise Killed
@@ -309,7 +309,7 @@ def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed
         harness.machines.run_all()
     send_batch_event(batch_id, "update_reporting", harness.context())
 
-    harness.later(61)
+    harness.advance(61)
     minutely(harness)
     harness.machines.run_all()
 
@@ -321,10 +321,10 @@ def test_a_manifest_that_no_function_could_open_is_opened_later(
 ) -> None:
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == "OpenFunction":
             raise RuntimeError("the tables cannot be reached")
-        return plainly(name, function, handed)
+        return plainly(name, function, event)
 
     harness.machines.invoke = invoke
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="unopened")
@@ -332,7 +332,7 @@ def test_a_manifest_that_no_function_could_open_is_opened_later(
     batch_id = harness.batch_id_of(event)
     waiting = batches.get(batch_id, harness.now())
     harness.machines.invoke = plainly
-    harness.later(61)
+    harness.advance(61)
     minutely(harness)
     harness.machines.run_all()
 
@@ -346,7 +346,7 @@ def test_a_tick_starts_so_many_jobs_and_the_next_continues_with_the_oldest_left(
     harness: Harness, payloads: Payloads
 ) -> None:
     first = killed_in(harness, payloads, "Settle")
-    harness.later(1)
+    harness.advance(1)
     second = killed_in(harness, payloads, "Settle")
 
     assert minutely(harness, most=1) == 1
@@ -361,8 +361,8 @@ def test_what_one_tick_has_no_time_to_check_the_next_one_checks(
     for number in range(BATCHES_CHECKED + 2):
         at = harness.at + timedelta(seconds=number)
         batches.put_new(batch_of(f"waiting {number}", BatchState.PENDING, at, entries=0))
-    harness.later(600)
+    harness.advance(600)
 
     assert minutely(harness, most=BATCHES_CHECKED + 2) == BATCHES_CHECKED
-    harness.later(60)
+    harness.advance(60)
     assert minutely(harness, most=BATCHES_CHECKED + 2) == 2

@@ -64,7 +64,7 @@ class Struck(Listener):
         self.way, self.number, self.calls = way, number, 0
         self.struck: list[str] = []
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         call.notes["struck"] = self.calls == self.number
         self.calls += 1
         if call.notes["struck"]:

@@ -443,7 +443,7 @@ def test_remarks_outlive_the_worker_that_made_them(
 
     assert isinstance(again, Done)
     assert again.message == "left out an empty folder: b/"
-    assert payloads.asked("GET") == ["/x.zip"]
+    assert payloads.requested("GET") == ["/x.zip"]
 
 
 def test_a_container_without_end_stops_when_the_workers_time_is_up(context: StorageContext) -> None:

@@ -174,7 +174,7 @@ def test_unpacking_continues_where_it_stopped(
     assert driven.ended_well
     assert driven.step_input.data["files"] == 50
     assert len(puts) - first < 20
-    assert payloads.asked("GET") == ["/x.tar"]
+    assert payloads.requested("GET") == ["/x.tar"]
 
 
 # What is refused

@@ -115,7 +115,7 @@ def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
         server.answers[f"GET /{name}"] = raw(SIZED)
 
     assert drive(step_input(listed(server, *names)), here).ended_well
-    assert len(server.asked("HEAD")) < 20
+    assert len(server.requested("HEAD")) < 20
 
 
 # Come again
@@ -182,7 +182,7 @@ def test_files_that_come_later_are_all_asked_for_at_once(
     assert driven.last.seconds == 5.0
     server.heard.clear()
     assert driven.go_on(here).ended_well
-    assert len(server.asked()) == sum(name < "2" for name in names)
+    assert len(server.requested()) == sum(name < "2" for name in names)
 
 
 def test_what_fails_decides_over_what_comes_later(here: StorageContext, server: RawServer) -> None:

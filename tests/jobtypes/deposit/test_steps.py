@@ -283,7 +283,9 @@ def test_what_is_too_large_fails_before_it_is_fetched(
 
     assert list(driven.outcomes) == ["estimating", "provisioning"]
     assert stopped(driven).code is Failure.TOO_LARGE
-    assert payloads.asked("GET") == ["/map.tif"]  # whose answer says so too; its body is not read
+    assert payloads.requested("GET") == [
+        "/map.tif"
+    ]  # whose answer says so too; its body is not read
 
 
 def test_what_turns_out_too_large_is_not_read(
@@ -317,7 +319,7 @@ def test_of_very_many_files_only_the_first_thousand_are_asked_for(
     outcome = DEPOSIT.steps[0][1](step_input(entry), context)
 
     assert outcome == Done({"files": 1_005, "largest": 5, "bytes": 5_025})
-    assert len(payloads.asked("HEAD")) == 1_000
+    assert len(payloads.requested("HEAD")) == 1_000
     assert payloads.connections <= 9
 
 
@@ -499,12 +501,12 @@ def test_an_attempt_with_progress_continues_instead_of_failing(
 
     payloads.behave("/20", give_once)
     driven = drive(step_input(entry), replace(context, remaining=lambda: time_left[0]))
-    fetched_before = len(payloads.asked("GET"))
+    fetched_before = len(payloads.requested("GET"))
 
     assert isinstance(driven.last, Snooze)
     assert "next attempt continues" in driven.last.message
     assert driven.go_on(context).ended_well
-    again = payloads.asked("GET")[fetched_before:]
+    again = payloads.requested("GET")[fetched_before:]
     assert len(again) < 25
     assert held(context, context.work_bucket) == {}
 
@@ -523,7 +525,7 @@ def test_a_requeue_fetches_only_what_is_missing(
     driven.go_on(context)
 
     assert driven.ended_well
-    assert payloads.asked("GET") == ["/9"]
+    assert payloads.requested("GET") == ["/9"]
 
 
 def _head_only(request: BaseHTTPRequestHandler) -> None:

@@ -101,7 +101,7 @@ def test_a_body_that_only_the_hang_up_ends_says_so(
 
 def test_head_returns_the_length(fetch: HttpClient, payloads: PayloadServer) -> None:
     assert fetch.head(payloads.serve("/file", b"12345"), plenty) == 5
-    assert payloads.asked("GET") == []
+    assert payloads.requested("GET") == []
 
 
 def test_connections_are_kept_and_used_again(fetch: HttpClient, payloads: PayloadServer) -> None:
@@ -142,7 +142,7 @@ def test_a_post_says_what_was_answered_and_follows_nothing(
     status = fetch.post(url, b"{}", {"Idempotency-Key": "k"}, plenty)
 
     assert status == 307
-    (headers, body), paths = payloads.bodies[0], payloads.asked("POST")
+    (headers, body), paths = payloads.bodies[0], payloads.requested("POST")
     assert (headers["idempotency-key"], body, paths) == ("k", b"{}", ["/hook"])
 
 
@@ -423,7 +423,7 @@ def test_a_redirect_into_our_own_house_is_refused(
     url = payloads.behave("/file", saying(302, {"Location": location}))
 
     assert refused(fetch, url).code is Failure.ADDRESS_NOT_ALLOWED
-    assert payloads.asked("GET") == ["/file"]
+    assert payloads.requested("GET") == ["/file"]
 
 
 # Addresses

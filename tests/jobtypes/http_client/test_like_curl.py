@@ -202,7 +202,7 @@ def test_a_location_is_asked_for_as_its_bytes_stand(
     server.answers[asked] = raw(SIZED)
 
     assert read(fetch, server.url("/a")) == SHELF
-    assert server.asked() == ["/a", asked]
+    assert server.requested() == ["/a", asked]
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])

@@ -599,8 +599,8 @@ class Unprocessed(Listener):
         if call.operation != "BatchGetItem" or not self._left:
             return None
         self._left -= 1
-        asked = call.parameters["RequestItems"]
-        return Answer.well({"Responses": {}, "UnprocessedKeys": asked})
+        requested = call.parameters["RequestItems"]
+        return Answer.well({"Responses": {}, "UnprocessedKeys": requested})
 
 
 @pytest.mark.parametrize(("times", "failed"), [(3, Failure.RECORDS_FAILED), (99, "TABLE_BUSY")])

@@ -106,8 +106,8 @@ def test_wrong_counts_of_a_worker_are_corrected_by_the_scheduler_tick(
     chunks.put(replace(right, counts={"running": 2}, runs={MAIN: RunProgress(1)}))
 
     for _ in range(20):
-        harness.later(60)
-        harness.minute()
+        harness.advance(60)
+        harness.tick()
         harness.machines.run_all()
 
     assert harness.batch(state["origin_id"]).batch.state == "completed"
@@ -135,14 +135,14 @@ def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
     operation = operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     plainly = harness.machines.invoke
 
-    def twice(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+    def twice(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
         if name != "ExecuteChunkFunction":
-            return plainly(name, function, handed)
+            return plainly(name, function, event)
         harness.machines.invoke = plainly
         with harness.interceptor.listening(
-            BeforeTheFirst("BatchExecuteStatement", lambda: function(handed))
+            BeforeTheFirst("BatchExecuteStatement", lambda: function(event))
         ):
-            return plainly(name, function, handed)
+            return plainly(name, function, event)
 
     harness.machines.invoke = twice
     harness.machines.run_all()

@@ -22,7 +22,7 @@ class Noting(Listener):
         self.calls: Counter[str] = Counter()
         self.parts: list[int] = []
 
-    def asked(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         self.calls[call.operation] += 1
         if call.operation == "UploadPart":
             self.parts.append(len(call.parameters["Body"]))

@@ -77,7 +77,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
 
     def slow(step_input: StepInput) -> StepResult:
         began = harness.now()
-        harness.later(1.6)
+        harness.advance(1.6)
         step = seen_at_work(step_input.job_id)
         found.append((step, job_queries.job(step_input.job_id, harness.query_context()), began))
         return Done({"bytes": 1})
@@ -117,12 +117,12 @@ def test_a_job_whose_steps_are_short_is_written_twice(harness: Harness, payloads
 
 def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payloads) -> None:
     def slow(step_input: StepInput) -> StepResult:
-        harness.later(1.6)
+        harness.advance(1.6)
         assert seen_at_work(step_input.job_id)
         return Fail(Failure.TOO_LARGE, "too large")
 
     def raising(step_input: StepInput) -> StepResult:
-        harness.later(1.6)
+        harness.advance(1.6)
         assert seen_at_work(step_input.job_id)
         raise OSError("no more")
 
@@ -139,7 +139,7 @@ def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payload
 
 def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: Payloads) -> None:
     def slow(step_input: StepInput) -> StepResult:
-        harness.later(1.6)
+        harness.advance(1.6)
         assert seen_at_work(step_input.job_id)
         send_job_event(step_input.job_id, "force_fail", harness.context())
         return Done()
@@ -163,13 +163,13 @@ def test_the_step_of_a_schedules_job_is_seen_running_too(harness: Harness) -> No
         )
 
         def during() -> None:
-            harness.later(1.6)
+            harness.advance(1.6)
             (run,) = schedules.get(made.schedule_id).active
             seen.append(seen_at_work(made.job_address(run.scheduled_for).job_id))
 
         script.during = during
-        harness.later(3601)
-        harness.minute()
+        harness.advance(3601)
+        harness.tick()
         harness.machines.run_all()
 
     assert [step and step.status for step in seen] == ["running"]

@@ -115,7 +115,7 @@ def test_failure_groups_of_a_list_are_right_or_absent(
     opened = harness.open({"input": event, "execution": collection})
     index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")
     harness.execute_chunk(opened | json.loads(next(index["Body"].iter_lines())))
-    harness.ask_batch(opened["origin_id"], "cancel")
+    harness.send_batch_event(opened["origin_id"], "cancel")
     rest = {"origin_id": opened["origin_id"], "command": "settle", "run": "main", "pass": 1}
     harness.machines.run("batch", f"{collection}-rest", rest)
 
@@ -133,7 +133,7 @@ def test_a_page_of_batches_counts_so_many_chunks_and_the_next_continues(
     made = []
     for _ in range(4):
         made.append(failed(harness, payloads, collection))
-        harness.later(1)
+        harness.advance(1)
     monkeypatch.setattr(batches, "MAX_COUNTED_CHUNKS", 4)  # two chunks each
 
     for everywhere in ("", collection):
@@ -157,7 +157,7 @@ def test_a_page_scans_so_many_batches_and_the_next_continues(
     """A second filter that lets nothing through reads no index to its end at once."""
     for _ in range(3):
         failed(harness, payloads, collection, 1)
-        harness.later(1)
+        harness.advance(1)
     monkeypatch.setattr(batches, "MAX_SCANNED_BATCHES", 2)
 
     page = batch_queries.list_batches(
@@ -239,7 +239,7 @@ def test_an_upload_that_ends_late_still_finds_its_batch(
 ) -> None:
     """It began in time, and nobody can know of that until it ends."""
     batch_id = promised(harness, "promised")
-    harness.later(20 * 60)
+    harness.advance(20 * 60)
     text = single_files(payloads, {f"{collection}.txt": b"late"})
 
     event = harness.put(text, name=f"{batch_id}/m.checkm", collection="promised")
@@ -267,12 +267,12 @@ def test_a_batch_that_was_never_uploaded_can_be_cancelled(
     batch_id = promised(harness, "promised")
     assert "cancel" in harness.batch(batch_id).actions
 
-    harness.ask_batch(batch_id, "cancel", reason="a mistake")
+    harness.send_batch_event(batch_id, "cancel", reason="a mistake")
 
     view = harness.batch(batch_id)
     assert view.batch.state == "cancelled"
     assert len(harness.mails_of(batch_id)) == 1
-    harness.later(3600)
+    harness.advance(3600)
     assert harness.batch(batch_id).batch.state == "cancelled"
     text = single_files(payloads, {f"{collection}.txt": b"late"})
     event = harness.put(text, name=f"{batch_id}/m.checkm", collection="promised")
@@ -287,8 +287,8 @@ def test_a_cancel_without_an_execution_is_recovered(harness: Harness, collection
         send_batch_event(batch_id, "cancel", harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
 
-    harness.later(61)
-    harness.minute()
+    harness.advance(61)
+    harness.tick()
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "cancelled"

@@ -103,8 +103,8 @@ def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
     strict = Strict("ops@example.org")
     with harness.interceptor.listening(strict):
         _, report = dropped(harness, payloads, f"{DOE}, jo@example.org")
-        harness.later(3600)
-        harness.minute()
+        harness.advance(3600)
+        harness.tick()
 
     assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
     assert report.delivery.state == "sent"
@@ -125,9 +125,9 @@ def test_a_recipient_of_a_single_mail_gets_it_once_whenever_the_rest_is_interrup
             # The one mail to all is refused for ops; jo comes last, and the service takes no more.
             assert report.delivery.sent_to == ("jane.doe@example.org",)
             news = {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}}
-            harness.hear({"detail": {"mail": news, "eventType": "Send"}})
-        harness.later(61)
-        harness.minute()
+            harness.receive_mail_event({"detail": {"mail": news, "eventType": "Send"}})
+        harness.advance(61)
+        harness.tick()
 
     (report,) = reports.of_batch(batch_id)
     assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
@@ -145,8 +145,8 @@ def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
         tries = 1
         while report.delivery.state == "queued":
             tries += 1
-            harness.later(3600)
-            harness.minute()
+            harness.advance(3600)
+            harness.tick()
             (report,) = reports.of_batch(batch_id)
 
     assert tries == MAIL_TRIES

@@ -45,7 +45,7 @@ def test_ignored_mails_do_not_delay_others(harness: Harness, words: dict[str, st
         waiting(harness, f"old-{number}", words, age=1800, tries=QUICK_TRIES)
     waiting(harness, "new-one", words, age=1)
 
-    left = deliver_waiting(harness.reporting())
+    left = deliver_waiting(harness.report_context())
 
     assert reports.get("new-one", 1).delivery.state is DeliveryState.SENT
     assert left == MAILS_A_MINUTE + 10
@@ -57,8 +57,8 @@ def test_no_more_mails_are_sent_than_a_tick_has_time_for(
     for number in range(MAILS_A_MINUTE + 3):
         waiting(harness, f"many-{number}", words, age=100 - number)
 
-    assert deliver_waiting(harness.reporting()) == 3
-    assert deliver_waiting(harness.reporting()) == 0
+    assert deliver_waiting(harness.report_context()) == 3
+    assert deliver_waiting(harness.report_context()) == 0
 
 
 def test_no_mail_is_sent_that_could_outlast_the_tick(
@@ -68,7 +68,7 @@ def test_no_mail_is_sent_that_could_outlast_the_tick(
         waiting(harness, f"slow-{number}", words, age=100 - number)
     time_left = iter([SEND_TIMEOUT_S + 1, SEND_TIMEOUT_S - 1, SEND_TIMEOUT_S - 1])
 
-    assert deliver_waiting(harness.reporting(), lambda: next(time_left)) == 2
+    assert deliver_waiting(harness.report_context(), lambda: next(time_left)) == 2
     assert reports.get("slow-0", 1).delivery.state is DeliveryState.SENT
     assert reports.get("slow-1", 1).delivery.tries == 0
 
@@ -80,4 +80,4 @@ def test_an_outbox_without_end_is_looked_at_up_to_a_bound(
     for number in range(8):
         waiting(harness, f"endless-{number}", words, age=1800, tries=QUICK_TRIES)
 
-    assert deliver_waiting(harness.reporting()) == 5
+    assert deliver_waiting(harness.report_context()) == 5

@@ -105,11 +105,11 @@ def test_an_update_compares_slice_by_slice(
 ) -> None:
     batch_id = sliced(harness, manifest)
     payloads.status = {"/f.txt": 404}
-    harness.ask_job(f"{batch_id}.0.1", "requeue")  # b.txt, of the first slice
-    harness.ask_job(f"{batch_id}.1.0", "requeue")  # c.txt, of the second
+    harness.send_job_event(f"{batch_id}.0.1", "requeue")  # b.txt, of the first slice
+    harness.send_job_event(f"{batch_id}.1.0", "requeue")  # c.txt, of the second
     before = reports_made(harness)
 
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.send_batch_event(batch_id, "update_reporting")
 
     assert reports_made(harness) == before + 5
     _, second = harness.mails_of(batch_id)
@@ -124,15 +124,15 @@ def test_an_update_without_a_change_sends_nothing_and_the_next_starts_again(
     harness: Harness, payloads: Payloads, manifest: str
 ) -> None:
     batch_id = sliced(harness, manifest)
-    harness.later(60)
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.advance(60)
+    harness.send_batch_event(batch_id, "update_reporting")
     assert len(harness.mails_of(batch_id)) == 1
     assert harness.batch(batch_id).batch.state == "failed"
 
     payloads.status = {}
-    harness.later(60)
-    harness.ask_job(f"{batch_id}.0.1", "requeue")
-    harness.ask_batch(batch_id, "update_reporting")
+    harness.advance(60)
+    harness.send_job_event(f"{batch_id}.0.1", "requeue")
+    harness.send_batch_event(batch_id, "update_reporting")
 
     _, second = harness.mails_of(batch_id)
     assert "b.txt: failed -> succeeded" in second.text
@@ -141,10 +141,10 @@ def test_an_update_without_a_change_sends_nothing_and_the_next_starts_again(
 def test_a_cancelled_batch_is_reported_in_slices_too(harness: Harness, manifest: str) -> None:
     harness.slice_jobs = 2
 
-    def cancelled_first(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
-        if name == "ExecuteChunkFunction" and handed["chunk"] == 0:
-            send_batch_event(handed["origin_id"], "cancel", harness.context())
-        answer: dict[str, Any] = function(handed)
+    def cancelled_first(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
+        if name == "ExecuteChunkFunction" and event["chunk"] == 0:
+            send_batch_event(event["origin_id"], "cancel", harness.context())
+        answer: dict[str, Any] = function(event)
         return answer
 
     harness.machines.invoke = cancelled_first
@@ -185,11 +185,11 @@ def reporting_hooked(
 ) -> None:
     """From now on Report is invoked by `hook`."""
 
-    def invoke(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+    def invoke(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
         if name != "ReportFunction":
-            answer: dict[str, Any] = function(handed)
+            answer: dict[str, Any] = function(event)
             return answer
-        return hook(function, handed)
+        return hook(function, event)
 
     harness.machines.invoke = invoke
 
@@ -203,10 +203,10 @@ def test_a_report_that_dies_at_any_write_is_sent_once_and_complete(
     for number in points:
         dying = Dying(number, applied)
 
-        def watched(function: Any, handed: dict[str, Any], dying: Dying = dying) -> dict[str, Any]:
+        def watched(function: Any, event: dict[str, Any], dying: Dying = dying) -> dict[str, Any]:
             dying.awake = True
             try:
-                answer: dict[str, Any] = function(handed)
+                answer: dict[str, Any] = function(event)
                 return answer
             finally:
                 dying.awake = False
@@ -224,17 +224,17 @@ def test_a_report_that_dies_at_any_write_is_sent_once_and_complete(
 
 def test_every_slice_may_be_asked_for_twice_and_late(harness: Harness, manifest: str) -> None:
     expected = files_of(harness, sliced(harness, manifest))
-    handed_in: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
 
-    def twice(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
-        handed_in.append(handed)
-        function(handed)
-        answer: dict[str, Any] = function(handed)
+    def twice(function: Any, event: dict[str, Any]) -> dict[str, Any]:
+        events.append(event)
+        function(event)
+        answer: dict[str, Any] = function(event)
         return answer
 
     reporting_hooked(harness, twice)
     batch_id = harness.drop(manifest)
-    late = [harness.report(each) for each in handed_in]
+    late = [harness.report(each) for each in events]
 
     assert files_of(harness, batch_id) == expected
     assert len(harness.mails_of(batch_id)) == 1
@@ -267,9 +267,9 @@ class Overtaking(Listener):
 def test_a_slice_that_two_workers_read_differently_is_reported_as_one_of_them_did(
     harness: Harness, manifest: str
 ) -> None:
-    def overtaken(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
-        with harness.interceptor.listening(Overtaking(harness, handed)):
-            answer: dict[str, Any] = function(handed)
+    def overtaken(function: Any, event: dict[str, Any]) -> dict[str, Any]:
+        with harness.interceptor.listening(Overtaking(harness, event)):
+            answer: dict[str, Any] = function(event)
             return answer
 
     reporting_hooked(harness, overtaken)
@@ -288,7 +288,7 @@ def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> 
     odd = ["\udcff\x00\x1b[31m", '"\r\n,=1+1', "\u202e" * 300, "�", "NO_LONGER_KNOWN"]
     harness.slice_jobs = SLICE_JOBS
 
-    def poisoned(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+    def poisoned(function: Any, event: dict[str, Any]) -> dict[str, Any]:
         found = files.rows.rows_of
 
         def rows_of(*asked: Any) -> list[dict[str, Any]]:
@@ -305,7 +305,7 @@ def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> 
                     for job in of_chunk(*asked)
                 ),
             )
-            answer: dict[str, Any] = function(handed)
+            answer: dict[str, Any] = function(event)
             return answer
 
     reporting_hooked(harness, poisoned)

@@ -131,8 +131,8 @@ def repaired(harness: Harness, payloads: Payloads, collection: str) -> str:
     payloads.status.clear()
     batch_operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
-    harness.ask_batch(batch_id, "update_reporting")
-    harness.tick(batch_id)
+    harness.send_batch_event(batch_id, "update_reporting")
+    harness.outbox_tick(batch_id)
     return batch_id
 
 
@@ -369,7 +369,7 @@ def test_a_requeued_retention_goes_through_what_had_failed_and_counts_nothing_tw
     years.s3.delete_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")
     assert isinstance(retain(years, "again.0.1"), Fail)
     years.s3.put_object(Bucket="work", Key=f"work/{broken}/rows.jsonl", Body=rows)
-    years.later(24 * 3600)
+    years.advance(24 * 3600)
 
     assert retain(years, "again.0.1") == done(2)
     assert is_archived(broken)
@@ -429,7 +429,7 @@ def test_objects_without_number_are_removed_in_as_many_turns_as_it_takes(
     turns: list[Any] = []
 
     class Slow(Listener):
-        def asked(self, call: Call) -> None:
+        def prepare(self, call: Call) -> None:
             if call.operation == "ListObjectVersions":
                 call.parameters["MaxKeys"] = 2
             if call.operation == "DeleteObjects":
@@ -554,7 +554,7 @@ def test_a_month_with_nothing_due_is_not_read_again_before_something_may_be(year
         def __init__(self) -> None:
             self.read: list[str] = []
 
-        def asked(self, call: Call) -> None:
+        def prepare(self, call: Call) -> None:
             if call.parameters.get("IndexName") == "by_month":
                 values = call.parameters["ExpressionAttributeValues"].values()
                 self.read.append(next(each["S"] for each in values if len(each["S"]) == 7))
@@ -565,11 +565,11 @@ def test_a_month_with_nothing_due_is_not_read_again_before_something_may_be(year
 
     with years.interceptor.listening(first):
         assert retain(years) == done(1)
-    years.later(24 * 3600)
+    years.advance(24 * 3600)
     with years.interceptor.listening(second):
         assert retain(years) == done(0)
     assert batches.get(held, years.now()).state is BatchState.HELD
-    years.later(90 * 24 * 3600)
+    years.advance(90 * 24 * 3600)
     with years.interceptor.listening(third):
         retain(years)
 
@@ -673,7 +673,7 @@ def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Harn
 
     assert retain(years) == done(0)
     assert occurrences.get(run.address) == late
-    years.later(2 * 24 * 3600)
+    years.advance(2 * 24 * 3600)
     assert retain(years) == done(1)
 
 
@@ -689,7 +689,7 @@ def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
 
     assert retain(years) == done(0)
     assert occurrences.get(skip.address) == late
-    years.later(2 * 24 * 3600)
+    years.advance(2 * 24 * 3600)
     assert retain(years) == done(1)
 
 
@@ -744,7 +744,7 @@ def test_later_decisions_about_an_archived_month_are_stored_next_to_it(
     occurred(schedule, {0: Verdict.RUN})
     retain(years)
     occurred(schedule, {2: Verdict.SKIP})
-    years.later(31 * 24 * 3600)
+    years.advance(31 * 24 * 3600)
 
     assert retain(years) == done(1)
 
@@ -770,7 +770,7 @@ def test_retention_runs_by_its_own_schedule_every_night(years: Harness) -> None:
     retention = system_schedule_id("retention")
 
     years.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
-    years.minute()
+    years.tick()
     years.machines.run_all()
 
     assert is_archived(old)

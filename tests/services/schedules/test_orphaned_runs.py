@@ -44,7 +44,7 @@ def schedule(harness: Harness) -> Schedule:
     wanted = ScheduleSpec("lost", NAME, recurrence_of(DAILY), Policy(), {})
     made = schedule_commands.create(wanted, harness.context())
     harness.at = NINE
-    harness.minute()
+    harness.tick()
     return made
 
 
@@ -89,7 +89,7 @@ def test_a_job_whose_worker_dies_every_time_fails_and_its_schedule_hears_of_it(
     dying = Dying()
 
     def during() -> None:
-        harness.later(took_s)
+        harness.advance(took_s)
         dying.armed = True
 
     script.during = during
@@ -98,10 +98,10 @@ def test_a_job_whose_worker_dies_every_time_fails_and_its_schedule_hears_of_it(
     failed = run_of(schedule)
     script.during = lambda: None
     harness.at = NINE + timedelta(days=1)
-    harness.minute()
+    harness.tick()
     harness.machines.run_all()
 
-    assert len(script.told) == 3 + 1  # three workers were lost, and the next day's was not
+    assert len(script.inputs) == 3 + 1  # three workers were lost, and the next day's was not
     assert failed.outcome is not None
     assert (failed.outcome.state, failed.outcome.failure_codes) == (JobState.FAILED, (code.value,))
     job = jobs.get(failed.address)
@@ -143,12 +143,12 @@ def left(request: pytest.FixtureRequest, schedule: Schedule, harness: Harness) -
     state, when = request.param
     plainly = harness.machines.invoke
 
-    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+    def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name != f"{state}Function":
-            return plainly(name, function, handed)
+            return plainly(name, function, event)
         harness.machines.invoke = plainly
         if when == "after":
-            plainly(name, function, handed)
+            plainly(name, function, event)
         raise Killed
 
     harness.machines.invoke = invoke
@@ -163,7 +163,7 @@ def is_told(schedule: Schedule, script: Script) -> None:
     assert outcome is not None
     assert outcome.state is JobState.SUCCEEDED
     assert [entry.event for entry in job_of(schedule).history].count("succeed") == 1
-    assert len(script.told) == 1
+    assert len(script.inputs) == 1
     stored = schedules.get(schedule.schedule_id)
     assert (stored.label, stored.active, stored.next_check_at) == ("Completed", (), None)
 
@@ -184,9 +184,9 @@ def test_a_failed_execution_is_followed_at_once_and_only_once(
 def test_the_scheduler_tick_follows_a_failed_execution_without_an_event(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
-    harness.later(61)
-    harness.minute()
-    harness.minute()
+    harness.advance(61)
+    harness.tick()
+    harness.tick()
     harness.machines.run_all()
 
     is_told(left, script)
@@ -198,8 +198,8 @@ def test_an_orphaned_execution_is_started_again_by_the_scheduler_tick(
     """As after a restart of an emulator that had not saved it."""
     harness.machines.names.clear()
 
-    harness.later(61)
-    harness.minute()
+    harness.advance(61)
+    harness.tick()
     harness.machines.run_all()
 
     is_told(left, script)
@@ -212,8 +212,8 @@ def test_the_scheduler_tick_ignores_a_running_execution(
 
     def during() -> None:
         for _ in range(3):
-            harness.later(200)
-            recovered.append(harness.minute().recovered)
+            harness.advance(200)
+            recovered.append(harness.tick().recovered)
 
     script.during = during
     harness.machines.run_all()
@@ -233,8 +233,8 @@ def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly
 
     recovered = []
     for _ in range(17):
-        harness.later(60)
-        recovered.append(harness.minute().recovered)
+        harness.advance(60)
+        recovered.append(harness.tick().recovered)
     harness.machines.run_all()
 
     assert sum(recovered) == 1
