@@ -66,19 +66,21 @@ def batch_of(
     )
 
 
-def laid_down(harness: Harness, batch: Batch, recorded: int = 3) -> Batch:
+def put_batch(harness: Harness, batch: Batch, recorded: int = 3) -> Batch:
     """Write a batch with all that belongs to one; its first `recorded` jobs have records."""
     batch_id = batch.batch_id
     found = [*_jobs(batch, recorded)]
-    places = [*_rows(harness, batch)]
-    _put(harness, rows.index_key(batch_id), b"".join(place.index_line() for place in places))
+    written_chunks = [*_rows(harness, batch)]
+    _put(
+        harness, rows.index_key(batch_id), b"".join(chunk.index_line() for chunk in written_chunks)
+    )
     jobs.write_many([(None, job) for job in found])
     for number in sorted({job.address.chunk for job in found}):
-        mine = [job for job in found if job.address.chunk == number]
-        counts = {"succeeded": len(mine)}
+        own_jobs = [job for job in found if job.address.chunk == number]
+        counts = {"succeeded": len(own_jobs)}
         chunks.put(ChunkRecord(batch_id, number, 0, counts, {}, {"main": RunProgress(1)}))
     written = batches.put_new(batch)
-    _told(harness, batch)
+    _put_reports(harness, batch)
     return written
 
 
@@ -107,7 +109,7 @@ def _jobs(batch: Batch, recorded: int) -> Iterator[JobRecord]:
         )
 
 
-def _told(harness: Harness, batch: Batch) -> None:
+def _put_reports(harness: Harness, batch: Batch) -> None:
     """A report with its files, an operation with its outcomes, a bill, indexes of passes."""
     batch_id, at = batch.batch_id, batch.submitted_at
     files = {name: f"reports/{batch_id}/0001/{name}" for name in ("jobs.csv", "mail.txt")}
@@ -171,7 +173,7 @@ def schedule_of(name: str, created_at: datetime = MAY, **more: Any) -> Schedule:
     )
 
 
-def occurred(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence]:
+def put_occurrences(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence]:
     """Occurrences of a schedule so many days after it was made; those that ran with their jobs."""
     made, ran = [], []
     for day, verdict in days.items():

@@ -118,7 +118,7 @@ def bound(in_process_emulator: InProcessEmulator, credentials: None) -> str:
 
 @pytest.fixture(scope="session")
 def interceptor(bound: str) -> CallInterceptor:
-    """What listens to the clients of the emulator: it makes them as unkind as AWS's."""
+    """The interceptor of the emulator's clients. It makes them as strict as AWS's."""
     get_or_create_secret("warm", "the store's client exists from here on")
     interceptor = CallInterceptor()
     raw = clients.client("s3", bound)
@@ -128,10 +128,10 @@ def interceptor(bound: str) -> CallInterceptor:
 
 @pytest.fixture
 def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch) -> CallInterceptor:
-    """The store's client as unkind as AWS's is; what botocore sends again it sends soon."""
+    """The interceptor, attached to the store's client too. Pauses before a retry are short."""
     soon = SimpleNamespace(sleep=lambda pause: time.sleep(pause / _SOONER))
     monkeypatch.setattr("botocore.endpoint.time", soon)
-    interceptor.attach(tables.client())  # the store may have been bound anew since the last test
+    interceptor.attach(tables.client())  # which may be another since the last test
     return interceptor
 
 

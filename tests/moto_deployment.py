@@ -1,4 +1,4 @@
-"""The API's function as Lambda has it, on moto, asked with events as the gateway sends them."""
+"""The API's function as Lambda has it, on moto, api with events as the gateway sends them."""
 
 import json
 from collections.abc import Iterator
@@ -84,9 +84,9 @@ def _people() -> str:
 def empty_api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API of an empty deployment."""
     function = deployment["function"]
-    asked = Api(function.handler)
-    monkeypatch.setattr(function, "CONTEXT", replace(function.CONTEXT, now=asked.tick))
+    api = Api(function.handler)
+    monkeypatch.setattr(function, "CONTEXT", replace(function.CONTEXT, now=api.tick))
     with tables.borrowed(deployment["binding"]):
         make_collections()
-        yield asked
+        yield api
         tables.clear()

@@ -15,7 +15,7 @@ NAME = "scripted"
 
 @dataclass
 class Script:
-    """What the step answers, run after run, and what it was told; Done when there is no more."""
+    """The answers of the step, run after run, and its inputs. Without an answer it is Done."""
 
     answers: list[StepResult | BaseException] = field(default_factory=list)
     inputs: list[StepInput] = field(default_factory=list)

@@ -22,7 +22,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 ROOT = Path(__file__).resolve().parents[1]
 BUCKETS = ("intake", "work", "archive")
-NAMES = {noun: f"yard-{noun}" for noun in tables.MODELS}
+NAMES = {noun: f"jobyard-{noun}" for noun in tables.MODELS}
 
 Contents = dict[str, Any]  # moto's items by table
 _Binding = dict[str, dict[str, Any]]

@@ -78,7 +78,7 @@ def test_clients_have_one_name_that_is_not_built_for_each_request() -> None:
     assert made.meta.config.user_agent == USER_AGENT
 
 
-def test_a_small_object_is_sent_at_once_and_a_part_after_asking() -> None:
+def test_only_a_part_waits_for_100_continue() -> None:
     wire(ENVIRONMENT)
     keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
     s3 = put_without_expect(session().create_client("s3", region_name="us-east-1", **keys))

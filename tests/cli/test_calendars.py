@@ -32,11 +32,11 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
 def test_json_is_the_apis_document_and_nothing_else(
-    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(asked, document)
+    api.answers(request, document)
 
     shown = run("calendar", *words, "--json")
 
@@ -44,11 +44,11 @@ def test_json_is_the_apis_document_and_nothing_else(
     assert json.loads(shown.stdout) == document
 
 
-@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
 def test_answers_and_errors_are_shown_as_text(
-    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(asked, document, problem(409, "schedules use calendar holidays: s1"))
+    api.answers(request, document, problem(409, "schedules use calendar holidays: s1"))
 
     shown, refused = run("calendar", *words), run("calendar", *words)
 
@@ -77,9 +77,9 @@ def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi)
         *("--include", "mon,tue 22:00-04:00", "--include", "sun", "--include", "01:00-02:00"),
     )
 
-    told = " ".join(shown.stdout.split())
-    assert "excludes 25 December 2026; 28 December 2026 to 1 January 2027" in told
-    assert "version 3" in told
+    text = " ".join(shown.stdout.split())
+    assert "excludes 25 December 2026; 28 December 2026 to 1 January 2027" in text
+    assert "version 3" in text
     assert api.bodies("PUT") == [
         {
             "reason": WHY[1],

@@ -56,11 +56,11 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
 def test_json_is_the_apis_document_and_nothing_else(
-    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(asked, document)
+    api.answers(request, document)
 
     shown = run("collection", *words, "--json")
 
@@ -68,18 +68,18 @@ def test_json_is_the_apis_document_and_nothing_else(
     assert json.loads(shown.stdout) == document
 
 
-@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
 def test_answers_and_errors_are_shown_as_text(
-    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(asked, document, problem(409, "collection maps has changed since it was read"))
+    api.answers(request, document, problem(409, "collection maps has changed since it was read"))
 
     shown, refused = run("collection", *words), run("collection", *words)
 
     assert shown.exit_code == 0
-    told = " ".join(shown.stdout.split())
+    text = " ".join(shown.stdout.split())
     for word in ("maps", "curator", "anna", "group students", "held by ops: moving"):
-        assert word in told
+        assert word in text
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "has changed" in refused.stderr
 
@@ -148,8 +148,8 @@ def test_other_users_see_no_rights(run: Run, api: FakeApi) -> None:
     )
     api.answers("GET /collections/maps", bare)
 
-    told = " ".join(run("collection", "show", "maps").stdout.split())
+    text = " ".join(run("collection", "show", "maps").stdout.split())
 
-    assert "only its owner and admins" in told
-    assert "none: objects may not have arks" in told
-    assert "you may view" in told
+    assert "only its owner and admins" in text
+    assert "none: objects may not have arks" in text
+    assert "you may view" in text

@@ -28,10 +28,10 @@ def test_each_event_goes_to_its_route_with_its_reason(
 ) -> None:
     api.answers(f"POST {path}", {"state": "cancelled"})
 
-    asked = run(*words, *WHY)
+    result = run(*words, *WHY)
 
-    assert asked.exit_code == 0
-    assert f"{words[1]} is cancelled" in asked.stdout
+    assert result.exit_code == 0
+    assert f"{words[1]} is cancelled" in result.stdout
     assert api.bodies("POST") == [{"reason": WHY[1]}]
     assert api.requests[-1].headers["Idempotency-Key"]
 
@@ -42,10 +42,10 @@ def test_json_is_the_answer_of_the_api(
 ) -> None:
     api.answers(f"POST {path}", {"state": "cancelled", "links": {}})
 
-    asked = run(*words, *WHY, "--json")
+    result = run(*words, *WHY, "--json")
 
-    assert json.loads(asked.stdout) == {"state": "cancelled", "links": {}}
-    assert asked.stderr == ""
+    assert json.loads(result.stdout) == {"state": "cancelled", "links": {}}
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize(("words", "path"), EVENTS)
@@ -54,11 +54,11 @@ def test_a_refused_event_exits_with_1_and_the_apis_message(
 ) -> None:
     api.answers(f"POST {path}", problem(409, "batch is completed: nothing more can happen to it"))
 
-    asked = run(*words, *WHY, "--json")
+    result = run(*words, *WHY, "--json")
 
-    assert asked.exit_code == 1
-    assert asked.stdout == ""
-    assert asked.stderr == "batch is completed: nothing more can happen to it\n"
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "batch is completed: nothing more can happen to it\n"
 
 
 @pytest.mark.parametrize(("words", "path"), EVENTS)
@@ -82,12 +82,12 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
 def test_a_retry_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
 
-    asked = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
+    result = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
 
     assert api.bodies("POST") == [
         {"preview": False, "reason": WHY[1], "failure_codes": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
     ]
-    assert "3 jobs will be retried" in asked.stdout
+    assert "3 jobs will be retried" in result.stdout
 
 
 def test_one_job_can_be_retried(run: Run, api: FakeApi) -> None:
@@ -101,10 +101,10 @@ def test_one_job_can_be_retried(run: Run, api: FakeApi) -> None:
 def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": None, "matched": 2})
 
-    asked = run("retry", BATCH, "--preview")
+    result = run("retry", BATCH, "--preview")
 
     assert api.bodies("POST") == [{"preview": True}]
-    assert asked.stdout == "2 jobs would be retried\n"
+    assert result.stdout == "2 jobs would be retried\n"
     assert run("retry", BATCH).exit_code == 2
 
 
@@ -112,9 +112,9 @@ def test_a_preview_exits_with_1_when_the_retry_would(run: Run, api: FakeApi) -> 
     answer = {"operation_id": None, "matched": 0, "not_retryable": 0}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
-    asked = run("retry", JOB, "--preview")
+    result = run("retry", JOB, "--preview")
 
-    assert (asked.exit_code, asked.stdout) == (1, "0 jobs would be retried\n")
+    assert (result.exit_code, result.stdout) == (1, "0 jobs would be retried\n")
     assert run("retry", JOB, "--preview", "--json").exit_code == 1
 
 
@@ -125,11 +125,11 @@ def test_jobs_that_cannot_be_retried_are_counted_and_exit_with_1(
     answer = {"operation_id": "r1", "matched": 3, "not_retryable": 1}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
-    asked = run("retry", BATCH, *(("--preview",) if preview else WHY))
+    result = run("retry", BATCH, *(("--preview",) if preview else WHY))
 
-    assert asked.exit_code == 1
-    assert f"2 jobs {'would' if preview else 'will'} be retried" in asked.stdout
-    assert "1 job cannot" in asked.stdout
+    assert result.exit_code == 1
+    assert f"2 jobs {'would' if preview else 'will'} be retried" in result.stdout
+    assert "1 job cannot" in result.stdout
     as_json = run("retry", BATCH, *WHY, "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, answer)
 
@@ -138,9 +138,9 @@ def test_a_retry_of_a_job_that_cannot_be_requeued_exits_with_1(run: Run, api: Fa
     words = "the failed job cannot be requeued (its ark is another object's)"
     api.answers(f"POST /batches/{BATCH}/retries", problem(409, words))
 
-    asked = run("retry", JOB, *WHY)
+    result = run("retry", JOB, *WHY)
 
-    assert (asked.exit_code, asked.stdout, asked.stderr) == (1, "", f"{words}\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{words}\n")
 
 
 def test_a_watched_retry_shows_its_refusals_and_exits_with_1(run: Run, api: FakeApi) -> None:
@@ -157,10 +157,10 @@ def test_a_watched_retry_shows_its_refusals_and_exits_with_1(run: Run, api: Fake
     )
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    asked = run("retry", BATCH, *WHY, "--watch")
+    result = run("retry", BATCH, *WHY, "--watch")
 
-    assert asked.exit_code == 1
-    assert f"{JOB}: someone else changed it first" in asked.stdout.replace("\n", " ")
+    assert result.exit_code == 1
+    assert f"{JOB}: someone else changed it first" in result.stdout.replace("\n", " ")
 
 
 def test_watching_a_retry_waits_for_the_operation_and_exits_with_0_when_nothing_is_failed(
@@ -171,11 +171,11 @@ def test_watching_a_retry_waits_for_the_operation_and_exits_with_0_when_nothing_
     api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "running"}, {"state": "done"})
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    asked = run("retry", BATCH, *WHY, "--watch")
+    result = run("retry", BATCH, *WHY, "--watch")
 
-    assert asked.exit_code == 0
-    assert "its jobs are repaired (1 succeeded)" in asked.stdout
-    assert f"jobyard update-reporting {BATCH}" in asked.stdout
+    assert result.exit_code == 0
+    assert "its jobs are repaired (1 succeeded)" in result.stdout
+    assert f"jobyard update-reporting {BATCH}" in result.stdout
 
 
 def test_a_retry_that_fails_again_exits_with_1(run: Run, api: FakeApi) -> None:
@@ -184,17 +184,17 @@ def test_a_retry_that_fails_again_exits_with_1(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    asked = run("retry", BATCH, *WHY, "--watch", "--json")
+    result = run("retry", BATCH, *WHY, "--watch", "--json")
 
-    assert asked.exit_code == 1
-    assert json.loads(asked.stdout)["state"] == "failed"
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["state"] == "failed"
 
 
 def test_an_unknown_failure_code_is_a_usage_error_that_lists_the_known(run: Run) -> None:
-    asked = run("retry", BATCH, *WHY, "--code", "BROKEN")
+    result = run("retry", BATCH, *WHY, "--code", "BROKEN")
 
-    assert asked.exit_code == 2
-    assert "DIGEST_MISMATCH" in asked.stderr
+    assert result.exit_code == 2
+    assert "DIGEST_MISMATCH" in result.stderr
 
 
 def test_an_update_that_finds_no_change_says_so(run: Run, api: FakeApi) -> None:
@@ -203,10 +203,10 @@ def test_an_update_that_finds_no_change_says_so(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1, history=[last]))
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    asked = run("update-reporting", BATCH, *WHY, "--watch")
+    result = run("update-reporting", BATCH, *WHY, "--watch")
 
-    assert asked.exit_code == 1
-    assert "no change since the last report" in asked.stdout
+    assert result.exit_code == 1
+    assert "no change since the last report" in result.stdout
 
 
 def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> None:
@@ -269,9 +269,9 @@ def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: F
 def test_impossible_targets_are_a_usage_error(
     words: tuple[str, ...], run: Run, api: FakeApi
 ) -> None:
-    asked = run(*words, *WHY)
+    result = run(*words, *WHY)
 
-    assert asked.exit_code == 2
+    assert result.exit_code == 2
     assert api.requests == []
 
 
@@ -282,10 +282,10 @@ def test_a_duration_counts_from_now() -> None:
 
 
 def test_a_reason_that_is_too_long_is_refused_with_its_size(run: Run, api: FakeApi) -> None:
-    asked = run("cancel", BATCH, "--reason", "\u65e5" * 167)
+    result = run("cancel", BATCH, "--reason", "\u65e5" * 167)
 
-    assert asked.exit_code == 2
-    assert "501 bytes of UTF-8; the limit is" in " ".join(asked.stderr.split())
+    assert result.exit_code == 2
+    assert "501 bytes of UTF-8; the limit is" in " ".join(result.stderr.split())
     assert api.requests == []
 
 
@@ -294,7 +294,7 @@ def test_a_reason_that_is_not_utf8_is_sent_with_replacement_characters(
 ) -> None:
     api.answers(f"POST /batches/{BATCH}/cancel", {"state": "cancelling"})
 
-    asked = run("cancel", BATCH, "--reason", "no\udcff")
+    result = run("cancel", BATCH, "--reason", "no\udcff")
 
-    assert asked.exit_code == 0
+    assert result.exit_code == 0
     assert api.bodies("POST") == [{"reason": "no\ufffd"}]

@@ -25,9 +25,9 @@ ONCE = json.dumps({"kind": "once", "at": "09:00", "anchor": "2020-01-01"})
 
 def previewed(run: Run, *words: str) -> Any:
     """The JSON output of a preview."""
-    asked = run("schedule", "preview", *words, "--json")
-    assert asked.exit_code == 0, asked.stderr
-    return json.loads(asked.stdout)
+    result = run("schedule", "preview", *words, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 def test_a_preview_is_a_list_of_the_next_occurrences(run: Run, api: FakeApi) -> None:
@@ -198,11 +198,11 @@ def test_a_preview_prints_the_rule_and_every_occurrence(run: Run) -> None:
 def test_errors_of_a_preview_go_to_standard_error(
     words: tuple[str, ...], code: int, said: str, run: Run
 ) -> None:
-    asked = run("schedule", "preview", *words, "--json")
+    result = run("schedule", "preview", *words, "--json")
 
-    assert asked.exit_code == code
-    assert said in " ".join(asked.stderr.split())
-    assert asked.stdout == ""
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.split())
+    assert result.stdout == ""
 
 
 def test_a_rule_may_be_read_from_a_file(run: Run, tmp_path: Path) -> None:

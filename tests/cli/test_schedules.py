@@ -158,8 +158,8 @@ def test_an_error_is_printed_on_standard_error_and_exits_with_1(
 
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert shown.stderr == (
-        "schedules are for admin; you are signed in as admin (admin); `job"
-        "yard login --as ROLE` signs in as someone else\n"
+        "schedules are for admin; you are signed in as admin (admin); "
+        "`jobyard login --as ROLE` signs in as someone else\n"
     )
 
 
@@ -342,12 +342,12 @@ def test_at_80_columns_nothing_is_truncated_and_ids_do_not_wrap(
         {"items": [went, skipped() | {"reason": calendar}, odd], "next_cursor": None},
     )
 
-    listed, shown, told = (
+    listed, shown, history = (
         run_on_terminal(80, "schedule", *words)
         for words in (("list",), ("show", SCHEDULE), ("history", SCHEDULE))
     )
 
-    assert max(map(len, (listed + shown + told).splitlines())) <= 80
+    assert max(map(len, (listed + shown + history).splitlines())) <= 80
     for each in (
         SCHEDULE,
         "Expired Confidential Voter Status Sweep (sweep)",
@@ -358,7 +358,7 @@ def test_at_80_columns_nothing_is_truncated_and_ids_do_not_wrap(
     ):
         assert each in listed
     assert why in " ".join(listed.split())
-    for page in (shown[shown.index("Last runs") :], told):
+    for page in (shown[shown.index("Last runs") :], history):
         assert page.split().count(JOB) == 2
         for each in (
             "Thu 2030-01-31 04:00:07 PST",
@@ -379,13 +379,13 @@ def test_in_a_pipe_each_row_is_one_line(run: Run, api: FakeApi) -> None:
     api.answers(f"GET {PATH}/occurrences", {"items": [found, skipped()], "next_cursor": None})
 
     listed = run("schedule", "list").stdout.splitlines()
-    told = run("schedule", "history", SCHEDULE).stdout.splitlines()
+    history = run("schedule", "history", SCHEDULE).stdout.splitlines()
 
-    assert [len(listed), len(told)] == [3, 3]
+    assert [len(listed), len(history)] == [3, 3]
     assert all(words.strip() in line for line in listed[1:])
-    assert words.strip() in told[1]
-    assert told[1].endswith(JOB)
-    assert all(line == line.rstrip() for line in (*listed, *told))
+    assert words.strip() in history[1]
+    assert history[1].endswith(JOB)
+    assert all(line == line.rstrip() for line in (*listed, *history))
 
 
 def test_a_time_outside_the_schedules_zone_is_shown_with_its_offset(run: Run, api: FakeApi) -> None:
@@ -414,13 +414,13 @@ def test_a_deleted_schedule_has_a_history_without_a_zone(run: Run, api: FakeApi)
 
 
 def test_a_schedule_is_created_from_options(run: Run, api: FakeApi, tmp_path: Path) -> None:
-    told = tmp_path / "sweep.json"
-    told.write_text('{"table": "voters"}')
+    parameters = tmp_path / "sweep.json"
+    parameters.write_text('{"table": "voters"}')
     api.answers("POST /schedules", schedule())
 
     made = run(
         *("schedule", "create", "--title", "a sweep", "--job-type", "sweep"),
-        *("--parameters", f"@{told}", "--kind", "weekly", "--weekdays", "mon,wed"),
+        *("--parameters", f"@{parameters}", "--kind", "weekly", "--weekdays", "mon,wed"),
         *(
             "--at",
             "09:00",
@@ -513,15 +513,15 @@ def test_an_edit_shows_what_changed_and_what_did_not(run: Run, api: FakeApi) -> 
     assert api.bodies("PATCH") == [
         {"reason": WHY[1], "overlap": "allow", "missed": {"which": "none"}}
     ]
-    told = [re.sub("  +", ": ", line.strip()) for line in shown.stdout.splitlines()]
-    assert told[:-1] == [
+    lines = [re.sub("  +", ": ", line.strip()) for line in shown.stdout.splitlines()]
+    assert lines[:-1] == [
         f"{SCHEDULE} is active",
         "title: Expired Confidential Voter Status Sweep → Sweep",
         "missed runs: catch up on the latest run, at most 24 h old → do not catch up",
         "overlap: forbid → allow",
         "calendar: none → holidays",
     ]
-    assert told[-1].startswith("its next runs are unchanged; next run: Fri 2030-02-01")
+    assert lines[-1].startswith("its next runs are unchanged; next run: Fri 2030-02-01")
 
 
 def test_an_edit_without_a_change_is_a_usage_error(run: Run, api: FakeApi) -> None:
@@ -589,7 +589,7 @@ def test_a_wrong_value_is_refused_with_a_message(
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("given", "refusal"),
     [
         ("body.rule.weekdays: a list of mon to sun", "weekdays: a list of mon to sun"),
         ("body.title: too long; body.rule: missing", "title: too long; rule: missing"),
@@ -598,12 +598,12 @@ def test_a_wrong_value_is_refused_with_a_message(
     ],
 )
 def test_errors_name_options_instead_of_api_fields(
-    said: str, told: str, run: Run, api: FakeApi
+    given: str, refusal: str, run: Run, api: FakeApi
 ) -> None:
-    api.answers("POST /schedules", problem(400, said))
+    api.answers("POST /schedules", problem(400, given))
     flags = ("--title", "x", "--job-type", "sweep", "--kind", "daily")
 
-    assert run("schedule", "create", *flags).stderr == f"{told}\n"
+    assert run("schedule", "create", *flags).stderr == f"{refusal}\n"
 
 
 def test_a_schedule_without_a_next_run_says_why(run: Run, api: FakeApi) -> None:
@@ -758,10 +758,10 @@ def test_a_job_of_a_schedule_is_retried_by_itself(flag: str, run: Run, api: Fake
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
-TOLD = re.findall(r"^jobyard ((?:schedule|calendar) .*)$", PAGE, flags=re.MULTILINE)
+DOCUMENTED_COMMANDS = re.findall(r"^jobyard ((?:schedule|calendar) .*)$", PAGE, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("line", TOLD)
+@pytest.mark.parametrize("line", DOCUMENTED_COMMANDS)
 def test_the_commands_of_the_page_are_valid(line: str, run: Run, api: FakeApi) -> None:
     shown = run(*shlex.split(line.replace(" ID", f" {SCHEDULE}")), typed="y\n")
 
@@ -770,8 +770,8 @@ def test_the_commands_of_the_page_are_valid(line: str, run: Run, api: FakeApi) -
 
 
 def test_the_page_lists_every_command() -> None:
-    told = {tuple(line.split()[:2]) for line in TOLD}
+    documented = {tuple(line.split()[:2]) for line in DOCUMENTED_COMMANDS}
     known = {("schedule", command.name or "") for command in app.registered_commands}
 
-    assert {("schedule", "preview"), ("schedule", "edit")} <= told
+    assert {("schedule", "preview"), ("schedule", "edit")} <= documented
     assert {name for name in known if " ".join(name) not in PAGE} == set()

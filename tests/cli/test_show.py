@@ -71,8 +71,8 @@ def test_an_error_is_printed_on_standard_error_and_exits_with_1(
     assert shown.exit_code == 1
     assert shown.stdout == ""
     assert shown.stderr == (
-        "this is for operators; you are signed in as admin (admin); `job"
-        "yard login --as ROLE` signs in as someone else\n"
+        "this is for operators; you are signed in as admin (admin); "
+        "`jobyard login --as ROLE` signs in as someone else\n"
     )
 
 
@@ -259,9 +259,9 @@ def test_impossible_arguments_are_a_usage_error(words: tuple[str, ...], run: Run
 def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[CommandInfo]) -> None:
     named = {each.name or getattr(each.callback, "__name__", "") for each in registered}
 
-    told = terminal.commands_for(lifecycle_named(lifecycle).people_events())
+    commands = terminal.commands_for(lifecycle_named(lifecycle).people_events())
 
-    assert {each.replace("-", "_") for each in told.split(", ")} <= named
+    assert {each.replace("-", "_") for each in commands.split(", ")} <= named
 
 
 @pytest.mark.parametrize(

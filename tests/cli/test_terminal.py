@@ -117,8 +117,8 @@ def test_a_manifest_may_come_through_a_pipe(
     writer.wait()
 
     assert [each.exit_code for each in done] == [0, 0], [each.stderr for each in done]
-    told = [each for each in api.requests if each.url.path.endswith("/batches")]
-    assert [json.loads(each.content)["filename"] for each in told] == [name, name]
+    submissions = [each for each in api.requests if each.url.path.endswith("/batches")]
+    assert [json.loads(each.content)["filename"] for each in submissions] == [name, name]
     sent = [each for each in api.requests if each.url.path.endswith("/intake")]
     assert len(sent) >= 3
     assert all(content.encode() in each.content for each in sent)
@@ -297,10 +297,10 @@ def test_a_result_is_shown_as_json(api: FakeApi, run: Run) -> None:
 
 
 def test_the_version_is_printed(run: Run) -> None:
-    told = run("--version")
+    version = run("--version")
 
-    assert told.exit_code == 0
-    assert told.stdout.startswith("jobyard ")
+    assert version.exit_code == 0
+    assert version.stdout.startswith("jobyard ")
 
 
 NOW = datetime.now(UTC)

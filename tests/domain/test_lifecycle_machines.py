@@ -24,7 +24,7 @@ from jobyard.domain.lifecycles import LIFECYCLES
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
-# What each state lets happen: "event > state by whom", m for the machine, o for operators, a for
+# What each state lets happen: "event > state by senders", m for the machine, o for operators, a for
 # administrators. The same as docs/job-lifecycles.md tells.
 BATCH = {
     "pending": "start > processing by m, hold > held by m, cancel > cancelling by oa",
@@ -113,20 +113,20 @@ class Walk(RuleBasedStateMachine):
     def send(self, event: str, senders: frozenset[str], s: int) -> None:
         """It is accepted, refused as impossible here, or refused as not the sender's to send."""
         self.now += timedelta(seconds=s)
-        asked = self.state, event, self.now, Cause(f"request-{self.moves}", "somebody", "because")
+        request = self.state, event, self.now, Cause(f"request-{self.moves}", "somebody", "because")
         here = self.known[self.state]
         if event not in here:
             with pytest.raises(InvalidTransition, match=f"cannot {event}"):
-                self.lifecycle.authorized_move(*asked, senders)
+                self.lifecycle.authorized_move(*request, senders)
             with pytest.raises(InvalidTransition):
-                self.lifecycle.move(*asked)
+                self.lifecycle.move(*request)
         elif not here[event][1] & senders:
             with pytest.raises(Forbidden, match=event):
-                self.lifecycle.authorized_move(*asked, senders)
+                self.lifecycle.authorized_move(*request, senders)
         else:
-            move = self.lifecycle.authorized_move(*asked, senders)
+            move = self.lifecycle.authorized_move(*request, senders)
             self._moved(move, here[event][0])
-            self.last = (asked, senders), move
+            self.last = (request, senders), move
 
     @precondition(lambda self: self.known[self.state])
     @rule(data=st.data())
@@ -143,11 +143,11 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def send_the_last_again(self) -> None:
-        """The same request, for the same reason, is the same move: whoever knows its cause has
+        """The same request, for the same reason, is the same move: a sender with its cause has
         nothing to do."""
         if self.last:
-            (asked, senders), move = self.last
-            assert self.lifecycle.authorized_move(*asked, senders) == move
+            (request, senders), move = self.last
+            assert self.lifecycle.authorized_move(*request, senders) == move
             assert self.history[-1] == HistoryEntry.of(move)
 
     @invariant()

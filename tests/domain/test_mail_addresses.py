@@ -136,9 +136,9 @@ def test_whatever_is_written_is_read(text: str) -> None:
         assert each.isascii()
         assert each.isprintable()
         assert addresses(each).good == (each,)
-    for untold in found.bad:
-        assert is_clean(untold.description)
-        untold.description.encode()
+    for bad in found.bad:
+        assert is_clean(bad.description)
+        bad.description.encode()
 
 
 def _counted(text: str) -> int:
@@ -147,7 +147,7 @@ def _counted(text: str) -> int:
 
     steps = 0
 
-    def count(_frame: object, event: str, _told: object) -> Callable[..., object]:
+    def count(_frame: object, event: str, _argument: object) -> Callable[..., object]:
         nonlocal steps
         steps += event == "line"
         return count

@@ -1,4 +1,4 @@
-"""What the text of a URL alone says, and how a URL is told without what nobody else may know."""
+"""What the text of a URL alone says, and how a URL is shown without its secrets."""
 
 import pytest
 from hypothesis import example, given
@@ -161,11 +161,11 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
     assert quoted_bytes("/Zürich".encode("latin-1")) == "/Z%FCrich"
 
 
-# What is told
+# What is shown
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "shown"),
     [
         ("https://reader:secret-word@files.example/a", "https://***@files.example/a"),
         ("https://reader@files.example/a", "https://***@files.example/a"),
@@ -210,9 +210,9 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
         ("https://s.example/k?id=7&name=sig.txt", "https://s.example/k?id=7&name=sig.txt"),
     ],
 )
-def test_a_url_is_shown_without_its_secrets(url: str, told: str) -> None:
-    assert without_secrets(url) == told
-    assert without_secrets(told) == told
+def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+    assert without_secrets(shown) == shown
 
 
 def test_urls_in_text_are_shown_without_their_secrets() -> None:

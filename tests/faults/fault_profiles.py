@@ -82,9 +82,9 @@ def single(harness: Harness, _raw: Any) -> Iterator[Throttling]:
 
 @contextmanager
 def capacity(harness: Harness, _raw: Any) -> Iterator[Capacity]:
-    """A partition takes two write units a second, and five are asked for."""
-    asked = count()
-    narrow = Capacity(key_names(), key=2, clock=lambda: next(asked) / 5)
+    """A partition takes two write units a second, and gets five."""
+    calls = count()
+    narrow = Capacity(key_names(), key=2, clock=lambda: next(calls) / 5)
     with harness.interceptor.listening(narrow):
         yield narrow
 

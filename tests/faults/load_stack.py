@@ -46,7 +46,7 @@ class LoadStack:
     emulator: Emulator
     stack: Stack
     names: Mapping[str, str]
-    ending: tuple[datetime, datetime] | None = None  # when it was told to end, and had
+    ending: tuple[datetime, datetime] | None = None  # when it was stopped, and had ended
 
     def client(self, service: str) -> Any:
         """A client of the emulator's root."""
@@ -61,9 +61,9 @@ class LoadStack:
         there are die where they stand, with every event that is on its way.
         """
         home, port = self.emulator.home, self.emulator.port
-        told = datetime.now(UTC)
+        stopped = datetime.now(UTC)
         emulator.stop(home, save_s=600)
-        self.ending = told, datetime.now(UTC)
+        self.ending = stopped, datetime.now(UTC)
         self.emulator = emulator.start(home, port, persist=True)
 
 
@@ -111,7 +111,7 @@ class Reaper:
     last one was replaced: a machine at its limit would do nothing but that.
 
     `pause` are the shortest and the longest time between two, in seconds; `seed` decides how long
-    it is each time, and whom it takes of those there are.
+    it is each time, and which workers it kills.
     """
 
     def __init__(self, load: LoadStack, pause: tuple[float, float], seed: int) -> None:

@@ -24,41 +24,41 @@ from jobyard.store import (
     tables,
     usage,
 )
-from tests.archived_fixtures import batch_of, forget, laid_down, occurred, schedule_of
+from tests.archived_fixtures import batch_of, forget, put_batch, put_occurrences, schedule_of
 from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
 from tests.faults.scenario import FAILED, NOON, ScenarioRunner
-from tests.faults.test_every_call import PATIENCE, by_turns, differing, singly, words
+from tests.faults.test_every_call import MAX_MISSES, by_turns, described, differing, one_fault_each
 from tests.harness import Harness
 
 JOB, NEXT = "a-retention.0.1", "a-retention.0.2"
-BATCH = batch_of("struck")
-SCHEDULE = schedule_of("struck every morning")
+BATCH = batch_of("old")
+SCHEDULE = schedule_of("every morning")
 DAYS = {day: Verdict.SKIP if day % 5 == 0 else Verdict.RUN for day in range(52)}
-TRIES = 12  # of one retention: a call may fail, or its function die, as often as it is struck
+TRIES = 12  # of one retention; each injected fault needs one
 
 
 @pytest.fixture
-def laid(runner: ScenarioRunner) -> ScenarioRunner:
-    """A stage on which nothing is known of other tests' batches."""
+def empty_runner(runner: ScenarioRunner) -> ScenarioRunner:
+    """A runner whose tables have nothing of other tests' batches."""
     forget(runner.harness)
     return runner
 
 
-def lay_down(runner: ScenarioRunner) -> None:
+def put_old_records(runner: ScenarioRunner) -> None:
     """An old batch, and an old schedule's occurrences."""
-    laid_down(runner.harness, BATCH)
+    put_batch(runner.harness, BATCH)
     schedules.put_new(SCHEDULE)
-    occurred(SCHEDULE, DAYS)
+    put_occurrences(SCHEDULE, DAYS)
 
 
-def told(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[str, Any], Injector]:
-    """Archive an old batch and an old schedule, the calls of `plan` struck in its ways."""
+def archive(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[str, Any], Injector]:
+    """Archive an old batch and an old schedule, with the faults of `plan`."""
     harness = runner.harness
-    lay_down(runner)
+    put_old_records(runner)
     injector = Injector(plan, send=runner.send)
     with harness.interceptor.listening(injector):
-        outcome = persisted(harness, injector)
-    end = checked(harness, outcome)
+        outcome = run_to_the_end(harness, injector)
+    end = end_of(harness, outcome)
     runner.clear()
     clear()
     return end, injector
@@ -71,8 +71,8 @@ def once(harness: Harness, job_id: str) -> StepResult:
     return archiving(step_input, harness.worker().step_context(RETENTION))
 
 
-def persisted(harness: Harness, injector: Injector) -> StepResult:
-    """What a retention comes to, tried again whenever it is cut off, as its job is."""
+def run_to_the_end(harness: Harness, injector: Injector) -> StepResult:
+    """The result of a retention that is tried again after each fault, as its job is."""
     for _ in range(TRIES):
         try:
             with injector.watching():
@@ -84,8 +84,8 @@ def persisted(harness: Harness, injector: Injector) -> StepResult:
     raise AssertionError(f"{TRIES} tries were not enough")
 
 
-def checked(harness: Harness, outcome: StepResult) -> dict[str, Any]:
-    """What there is in the end: of the batch, of the schedule, and in the buckets."""
+def end_of(harness: Harness, outcome: StepResult) -> dict[str, Any]:
+    """What the tables and buckets contain in the end."""
     batch_id, schedule_id = BATCH.batch_id, SCHEDULE.schedule_id
     tombstone = batches.tombstone(batch_id)
     left = [
@@ -144,24 +144,24 @@ def clear() -> None:
 
 
 def test_a_retention_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_way(
-    laid: ScenarioRunner, everything: bool, turn: int, summary: Callable[[str], None]
+    empty_runner: ScenarioRunner, everything: bool, turn: int, summary: Callable[[str], None]
 ) -> None:
-    baseline, injector = told(laid, {})
-    always = {*told(laid, {})[1].points}
+    baseline, injector = archive(empty_runner, {})
+    always = {*archive(empty_runner, {})[1].points}
     calls = [point for point in injector.points if point in always]
-    plans = singly(calls) if everything else by_turns(calls, turn)
+    plans = one_fault_each(calls) if everything else by_turns(calls, turn)
     wrong: dict[str, Any] = {}
     points: set[tuple[Point, str]] = set()
     misses: Counter[Point] = Counter()
     while plans:
         plan = plans.pop()
-        end, injector = told(laid, plan)
+        end, injector = archive(empty_runner, plan)
         points |= {(point, plan[point].name) for point in injector.hit}
         if end != baseline:
-            wrong[words(plan)] = differing(end, baseline)
+            wrong[described(plan)] = differing(end, baseline)
         missed = {point: fault for point, fault in plan.items() if point not in injector.hit}
         misses.update([*missed])
-        plans += [{point: fault} for point, fault in missed.items() if misses[point] < PATIENCE]
+        plans += [{point: fault} for point, fault in missed.items() if misses[point] < MAX_MISSES]
     how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
     summary(f"faults, archiving: {len(calls)} calls, {len(points)} points tried ({how})")
 
@@ -175,30 +175,30 @@ def test_a_retention_comes_to_the_same_end_whichever_call_goes_wrong_in_whicheve
 
 
 def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
-    laid: ScenarioRunner, everything: bool, turn: int
+    empty_runner: ScenarioRunner, everything: bool, turn: int
 ) -> None:
-    baseline, injector = told(laid, {})
+    baseline, injector = archive(empty_runner, {})
     points = injector.points if everything else injector.points[turn % 7 :: 7]
-    harness, wrong = laid.harness, {}
+    harness, wrong = empty_runner.harness, {}
 
     for point in points:
         harness.at = NOON
-        lay_down(laid)
+        put_old_records(empty_runner)
         dies = next(
             fault for fault in faults_of(point) if fault.name.startswith("is the last before")
         )
-        injector = Injector({point: dies}, send=laid.send)
+        injector = Injector({point: dies}, send=empty_runner.send)
         with harness.interceptor.listening(injector), injector.watching(), suppress(FunctionDied):
             injector.trigger(lambda: once(harness, JOB))
         harness.advance(24 * 3600)
         outcome = once(harness, NEXT)
         counted = checkpoints.get(JOB).processed + checkpoints.get(NEXT).processed
-        end = checked(harness, outcome)
+        end = end_of(harness, outcome)
         gone = [end[what] == baseline[what] for what in ("left", "occurrences", "jobs", "work")]
         lost = lines(baseline["archive"]) - lines(end["archive"])
         if counted != 1 + len(DAYS) or not all(gone) or lost:
             wrong[str(point)] = (counted, gone, lost)
-        laid.clear()
+        empty_runner.clear()
         clear()
 
     assert wrong == {}

@@ -30,7 +30,7 @@ _numbers = iter(range(10**6))
 @pytest.fixture
 def chunk() -> str:
     """A chunk nobody else uses."""
-    return f"unkind-{next(_numbers)}#0"
+    return f"strict-{next(_numbers)}#0"
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def insert(chunk: str, position: int = 0) -> dict[str, Any]:
 
 
 def put_chunk(client: Any, number: int, version: int = 1) -> None:
-    key = {"batch_id": {"S": "unkind"}, "chunk": {"N": str(number)}}
+    key = {"batch_id": {"S": "strict"}, "chunk": {"N": str(number)}}
     client.put_item(TableName="test-chunks", Item=key | {"version": {"N": str(version)}})
 
 
@@ -169,7 +169,7 @@ def test_a_batch_of_which_every_statement_is_refused_is_not_sent(
 def test_every_second_transaction_is_cancelled_for_a_conflict(
     dynamodb: Any, aws_semantics: CallInterceptor
 ) -> None:
-    key = {"batch_id": {"S": "unkind"}, "chunk": {"N": "8"}}
+    key = {"batch_id": {"S": "strict"}, "chunk": {"N": "8"}}
     put = {"Put": {"TableName": "test-chunks", "Item": key}}
     with aws_semantics.listening(Conflicting()):
         with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as cancelled:
@@ -184,14 +184,14 @@ def test_every_second_transaction_is_cancelled_for_a_conflict(
 def test_a_read_that_is_not_strong_is_three_writes_old(
     dynamodb: Any, raw: Any, aws_semantics: CallInterceptor
 ) -> None:
-    asked = {
+    query = {
         "TableName": "test-chunks",
         "KeyConditionExpression": "batch_id = :b",
-        "ExpressionAttributeValues": {":b": {"S": "unkind"}},
+        "ExpressionAttributeValues": {":b": {"S": "strict"}},
     }
 
     def versions(*, strong: bool = False) -> list[str]:
-        found = dynamodb.query(**asked, ConsistentRead=strong)["Items"]
+        found = dynamodb.query(**query, ConsistentRead=strong)["Items"]
         return [each["version"]["N"] for each in found if each["chunk"]["N"] == "7"]
 
     keys = {"test-chunks": key_names()["test-chunks"]}
@@ -223,7 +223,7 @@ def test_a_table_takes_no_more_than_it_can(
 ) -> None:
     seconds = [0.0]
     profile = Capacity(key_names(), table=6, key=4, clock=lambda: seconds[0])
-    one, other = (f"unkind-{next(_numbers)}#0" for _ in range(2))
+    one, other = (f"strict-{next(_numbers)}#0" for _ in range(2))
     with aws_semantics.listening(profile):
         of_a_key = codes(batch(dynamodb, *(insert(one, n) for n in range(5))))
         of_the_table = codes(batch(dynamodb, *(insert(other, n) for n in range(3))))
@@ -322,10 +322,10 @@ def test_one_completion_meets_another_writer(
 
 @pytest.fixture
 def hit(harness: Harness) -> Any:
-    """Puts an object named "struck", the call going wrong; what was raised, and whether it lies."""
+    """Put an object by a call that fails. Returns what was raised, and whether it exists."""
 
     def put(fault: Fault) -> tuple[str, bool]:
-        key = f"struck-{next(_numbers)}"
+        key = f"fault-{next(_numbers)}"
         injector = Injector({Point("s3", "PutObject", f"work/{key}", 1): fault})
         raised = ""
         with harness.interceptor.listening(injector), injector.watching():
@@ -373,6 +373,6 @@ def test_a_batch_that_is_reported_twice_would_be_seen(runner: ScenarioRunner) ->
         with injector.ignoring():
             runner.harness.ses.send_email(**call.parameters)
 
-    told = runner.run({send: Fault("sends another mail", prepare=send_another)})
+    result = runner.run({send: Fault("sends another mail", prepare=send_another)})
 
-    assert len(told.end["mails"]) == len(baseline.end["mails"]) + 1
+    assert len(result.end["mails"]) == len(baseline.end["mails"]) + 1

@@ -130,7 +130,7 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def repair(self, which: int) -> None:
-        """What was missing is there from now on; what failed is tried again, and told."""
+        """Repair the payloads; retry what failed, and update the report."""
         for path in self.harness.payloads.status:
             self.harness.payloads.status[path] = 200
         self.retry(which)
@@ -201,17 +201,17 @@ class Scenario(RuleBasedStateMachine):
         self.changed = False
         for batch_id in self.batches:
             view, jobs = self.harness.batch(batch_id), self._jobs(batch_id)
-            told = list(reports.of_batch(batch_id))
+            sent = list(reports.of_batch(batch_id))
             jobs_are_counted_as_they_stand(view, jobs)
-            a_batch_that_is_over_has_no_open_job_and_has_told(view.batch, jobs, told)
-            every_report_tells_something_new(told)
+            an_ended_batch_has_no_open_job_and_is_reported(view.batch, jobs, sent)
+            every_report_has_changes(sent)
             who_waits_says_why(view, jobs)
             history_has_no_gap(view.batch, jobs)
             mailed, version = self.seen.get(batch_id, (0, 0))
-            if len(told) != mailed:
-                assert len(self.harness.mails_of(batch_id)) == len(told)
+            if len(sent) != mailed:
+                assert len(self.harness.mails_of(batch_id)) == len(sent)
             assert version <= view.batch.version
-            self.seen[batch_id] = len(told), view.batch.version
+            self.seen[batch_id] = len(sent), view.batch.version
 
     def _jobs(self, batch_id: str) -> tuple[JobView, ...]:
         looking = self.harness.query_context()
@@ -230,8 +230,8 @@ def jobs_are_counted_as_they_stand(view: BatchView, jobs: Sequence[JobView]) -> 
     assert counts == Counter(job.job.state.value for job in jobs)
 
 
-def a_batch_that_is_over_has_no_open_job_and_has_told(
-    batch: Batch, jobs: Sequence[JobView], told: Sequence[Report]
+def an_ended_batch_has_no_open_job_and_is_reported(
+    batch: Batch, jobs: Sequence[JobView], sent: Sequence[Report]
 ) -> None:
     if batch.state in OPEN_BATCH_STATES or not batch.entries:
         return
@@ -240,14 +240,14 @@ def a_batch_that_is_over_has_no_open_job_and_has_told(
         assert open_jobs <= {JobState.HELD}  # they were given up with it
     elif batch.state is not BatchState.FAILED:  # whose jobs are repaired as it stands
         assert not open_jobs
-    assert told
-    assert batch.last_report == len(told)
+    assert sent
+    assert batch.last_report == len(sent)
 
 
-def every_report_tells_something_new(told: Sequence[Report]) -> None:
-    assert [each.seq for each in told] == list(range(1, len(told) + 1))
-    assert [each.kind for each in told[1:]] == [ReportKind.UPDATE] * (len(told) - 1)
-    assert all(each.changed_count for each in told[1:])
+def every_report_has_changes(sent: Sequence[Report]) -> None:
+    assert [each.seq for each in sent] == list(range(1, len(sent) + 1))
+    assert [each.kind for each in sent[1:]] == [ReportKind.UPDATE] * (len(sent) - 1)
+    assert all(each.changed_count for each in sent[1:])
 
 
 def who_waits_says_why(view: BatchView, jobs: Sequence[JobView]) -> None:

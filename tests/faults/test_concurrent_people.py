@@ -1,6 +1,6 @@
 """Two people press the same button: one stops before each call in turn, the other is done then.
 
-One is told that it is done, the other that somebody was first; nothing happens twice.
+One request is done, the other refused because somebody was first; nothing happens twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ from tests.people import sub_of
 ONE = Actor(sub_of("one"), "one", frozenset({"admin", "operator"}))
 OTHER = Actor(sub_of("other"), "other", frozenset({"admin", "operator"}))
 REFUSED = (StaleState, InvalidTransition)
-Press = Callable[[CommandContext], Any]
+Command = Callable[[CommandContext], Any]
 _numbers = iter(range(10**6))
 
 
@@ -58,33 +58,33 @@ class Meanwhile(Listener):
 
 
 @dataclass
-class Two:
-    """Two people and the yard; what each press came to."""
+class TwoPeople:
+    """Two people, and whose requests were done or refused."""
 
     harness: Harness
-    won: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
-    def press(self, press: Press, person: Actor) -> None:
-        """Press once."""
+    def send(self, command: Command, person: Actor) -> None:
+        """Send a command once."""
         request = self.harness.context(person, key=f"{person.name} {next(_numbers)}")
         try:
-            press(request)
+            command(request)
         except REFUSED:
             self.refused.append(person.name)
         else:
-            self.won.append(person.name)
+            self.done.append(person.name)
 
-    def at_once(self, press: Press, at: int, others: Press | None = None) -> bool:
-        """The other presses the same button, or `others`, right before the one's `at`-th call;
-        False when there was none."""
-        meanwhile = Meanwhile(at, lambda: self.press(others or press, OTHER))
+    def at_once(self, command: Command, at: int, others: Command | None = None) -> bool:
+        """The other person sends the same command, or `others`, right before the first one's
+        `at`-th call. False if there was no such call."""
+        meanwhile = Meanwhile(at, lambda: self.send(others or command, OTHER))
         with self.harness.interceptor.listening(meanwhile):
-            self.press(press, ONE)
+            self.send(command, ONE)
         return meanwhile.calls >= at
 
 
-def asked_for(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
+def events_of_people(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
     """What people may send: the state it is sent in, and the event."""
     for transition in lifecycle.transitions:
         if set(transition.senders) - {MACHINE}:
@@ -121,7 +121,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
     return batch_id, job_ids
 
 
-def come_to(harness: Harness, batch_id: str) -> dict[str, Any]:
+def run_to_the_end(harness: Harness, batch_id: str) -> dict[str, Any]:
     """Let the machines run, the batch's own too, and see what comes of it."""
     harness.machines.run_all()
     settling = {"origin_id": batch_id, "command": "settle", "run": "main", "pass": 1}
@@ -146,7 +146,7 @@ def come_to(harness: Harness, batch_id: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("state", "event"), list(asked_for(JOB)))
+@pytest.mark.parametrize(("state", "event"), list(events_of_people(JOB)))
 def test_of_two_who_send_a_job_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
 ) -> None:
@@ -155,16 +155,16 @@ def test_of_two_who_send_a_job_the_same_event_one_does_it(
 
     tried = 0
     for at, job_id in enumerate(job_ids, start=1):
-        two = Two(harness)
+        two = TwoPeople(harness)
         met = two.at_once(lambda request, job=job_id: send_job_event(job, event, request), at)  # type: ignore[misc]
         tried += met
-        assert len(two.won) == 1, (at, two)
+        assert len(two.done) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
     for job_id in theirs:
         send_job_event(job_id, event, harness.context())
 
     assert 5 <= tried < len(job_ids)
-    assert come_to(harness, batch_id) == come_to(harness, undisturbed_id)
+    assert run_to_the_end(harness, batch_id) == run_to_the_end(harness, undisturbed_id)
 
 
 # Batches
@@ -195,25 +195,25 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     return batch_id
 
 
-@pytest.mark.parametrize(("state", "event"), list(asked_for(BATCH)))
+@pytest.mark.parametrize(("state", "event"), list(events_of_people(BATCH)))
 def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
 ) -> None:
     alone = batch_in(state, harness, payloads)
     send_batch_event(alone, event, harness.context())
-    baseline = come_to(harness, alone)
+    baseline = run_to_the_end(harness, alone)
 
     at, met = 0, True
     while met:
         at += 1
         batch_id = batch_in(state, harness, payloads)
-        two = Two(harness)
+        two = TwoPeople(harness)
         met = two.at_once(
             lambda request, batch=batch_id: send_batch_event(batch, event, request), at
         )  # type: ignore[misc]
-        assert len(two.won) == 1, (at, two)
+        assert len(two.done) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
-        assert come_to(harness, batch_id) == baseline, at
+        assert run_to_the_end(harness, batch_id) == baseline, at
 
     assert at > 2
 
@@ -223,14 +223,14 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
 
 def pairs_of(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
     """Each state with two different events that people may send in it, in both orders."""
-    for (state, one), (same, other) in permutations(asked_for(lifecycle), 2):
+    for (state, one), (same, other) in permutations(events_of_people(lifecycle), 2):
         if state == same and one != other:
             yield state, one, other
 
 
-def told_by(lifecycle: Lifecycle, history: Sequence[HistoryEntry]) -> str:
-    """The state that a history leads to, each entry of which was legal where it stands; notes
-    lead nowhere."""
+def state_by_history(lifecycle: Lifecycle, history: Sequence[HistoryEntry]) -> str:
+    """The state that a history leads to, if each of its entries was legal; notes
+    change nothing."""
     state = str(lifecycle.initial)
     events = {transition.event for transition in lifecycle.transitions}
     for entry in history:
@@ -252,7 +252,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
     tried = 0
     for at, job_id in enumerate(job_ids, start=1):
         before = entries_of(job_id)
-        two = Two(harness)
+        two = TwoPeople(harness)
         tried += two.at_once(
             lambda request, job=job_id: send_job_event(job, event, request),  # type: ignore[misc]
             at,
@@ -262,8 +262,8 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
         assert job
         sent = {"one": event, "other": others}
         came = [entry.event for entry in job.history[before:]]
-        assert sorted(came) == sorted(sent[who] for who in two.won), (at, two)
-        assert told_by(JOB, job.history) == job.state
+        assert sorted(came) == sorted(sent[who] for who in two.done), (at, two)
+        assert state_by_history(JOB, job.history) == job.state
 
     assert 5 <= tried < len(job_ids)
 
@@ -285,7 +285,7 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         at += 1
         batch_id = batch_in(state, harness, payloads)
         before = len(harness.batch(batch_id).batch.history)
-        two = Two(harness)
+        two = TwoPeople(harness)
         met = two.at_once(
             lambda request, batch=batch_id: send_batch_event(batch, event, request),  # type: ignore[misc]
             at,
@@ -294,9 +294,9 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         batch = harness.batch(batch_id).batch
         sent = {"one": event, "other": others}
         came = [entry.event for entry in batch.history[before:]]
-        assert sorted(came) == sorted(sent[who] for who in two.won), (at, two)
-        assert told_by(BATCH, batch.history) == batch.state
-        assert len(two.won) == 1 or batch.state == "deleted"
+        assert sorted(came) == sorted(sent[who] for who in two.done), (at, two)
+        assert state_by_history(BATCH, batch.history) == batch.state
+        assert len(two.done) == 1 or batch.state == "deleted"
 
     assert at > 2
 
@@ -328,7 +328,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         def ask_batch(request: CommandContext, batch_id: str = batch_id) -> None:
             send_batch_event(batch_id, of_batch, request)
 
-        two = Two(harness)
+        two = TwoPeople(harness)
         presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
         met = two.at_once(presses[0], at, presses[1])
         harness.machines.run_all()
@@ -338,13 +338,13 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
 
         batch = harness.batch(batch_id).batch
         job = jobs.get(JobAddress.parse(job_id))  # type: ignore[arg-type]
-        assert two.won, (at, two)
-        assert told_by(BATCH, batch.history) == batch.state
+        assert two.done, (at, two)
+        assert state_by_history(BATCH, batch.history) == batch.state
         if job is None:  # cancelled before anything happened to it
             assert batch.state == "cancelled", (at, two)
         else:
-            assert told_by(JOB, job.history) == job.state
-        if two.won == ["one"] and job and job.state == JobState.HELD:
+            assert state_by_history(JOB, job.history) == job.state
+        if two.done == ["one"] and job and job.state == JobState.HELD:
             continue  # nobody cancelled it: it waits
         assert job is None or job.state not in OPEN_JOB_STATES, (at, two)
         assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
@@ -371,21 +371,21 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
 ) -> None:
     alone, _ = jobs_in(state, harness, payloads, 2)
     batch_operations.start_operation(alone, event, Filter(state), harness.context())
-    baseline = come_to(harness, alone)
+    baseline = run_to_the_end(harness, alone)
 
     at, met = 0, True
     while met:
         at += 1
         batch_id, _ = jobs_in(state, harness, payloads, 2)
-        two = Two(harness)
+        two = TwoPeople(harness)
         met = two.at_once(
             lambda request, batch=batch_id: batch_operations.start_operation(
                 batch, event, Filter(state), request
             ),  # type: ignore[misc]
             at,
         )
-        assert sorted(two.won + two.refused) == (["one", "other"] if met else ["one"])
-        assert come_to(harness, batch_id) == baseline, at
+        assert sorted(two.done + two.refused) == (["one", "other"] if met else ["one"])
+        assert run_to_the_end(harness, batch_id) == baseline, at
         assert not operations.is_any_running(batch_id)
 
     assert at > 2
@@ -396,14 +396,14 @@ def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(harness
     faults = []
     met, scope = True, "collection:wanted"
     while met:
-        two = Two(harness)
+        two = TwoPeople(harness)
         met = two.at_once(
             lambda request: hold_commands.place_hold(scope, None, request, replacing=True),
             at=len(faults) + 1,
         )
         found = holds.get(scope)
         assert found
-        faults.append((two.won, two.refused, found.owner))
+        faults.append((two.done, two.refused, found.owner))
         holds.delete(found)
 
     assert faults == [
@@ -424,7 +424,7 @@ def test_when_two_people_lift_a_hold_the_held_work_continues_once(
         scope = f"collection:{collection}"
         hold_commands.place_hold(scope, None, harness.context())
         batch_id = harness.drop(manifest, collection=collection)
-        two = Two(harness)
+        two = TwoPeople(harness)
 
         def lift(request: CommandContext, scope: str = scope) -> None:
             try:

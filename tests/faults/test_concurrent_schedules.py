@@ -105,7 +105,7 @@ def tick(harness: Harness) -> TickResult:
     return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 
 
-def come_to_rest(watched: Watched) -> None:
+def run_to_the_end(watched: Watched) -> None:
     """Minutes pass in which nothing goes wrong, until nothing is left to be done."""
     for _ in range(90):
         tick(watched.harness)
@@ -118,7 +118,7 @@ def come_to_rest(watched: Watched) -> None:
     raise AssertionError(f"it never comes to rest: {watched.stored}")
 
 
-def settle_down(harness: Harness, minutes: int = 4) -> None:
+def pass_quiet_minutes(harness: Harness, minutes: int = 4) -> None:
     """Some minutes pass in which nothing goes wrong: all that is to be done is done."""
     for _ in range(minutes):
         harness.machines.run_all()
@@ -140,8 +140,8 @@ def expected_times(watched: Watched) -> list[datetime]:
 
 
 def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
-    """Every time has one record; what was to run ran, and only `once` if nobody died of it; nothing
-    goes on; who was told that it is done finds it in a history, once, and who was refused does not.
+    """Each time has one record; what was to run ran, and only `once` unless a function died; nothing
+    is active. A request that succeeded is in the history once, a refused one is not.
     """
     schedule, found = watched.stored, watched.history
     own = [each.scheduled_for for each in found if each.trigger is not Trigger.MANUAL]
@@ -149,7 +149,7 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
     assert (schedule.active, schedule.queued_for, schedule.next_check_at) == ((), None, None)
     assert {each.verdict for each in found} <= {Verdict.RUN, Verdict.SKIP}
     assert all((each.skip_reason is None) == (each.verdict is Verdict.RUN) for each in found)
-    told = Counter(work.job_id for work in script.inputs if work.job_id.startswith(watched.id))
+    worked = Counter(each.job_id for each in script.inputs if each.job_id.startswith(watched.id))
     ran = [each for each in found if each.verdict is Verdict.RUN]
     causes = Counter(entry.cause for entry in schedule.history)
     for each in ran:
@@ -159,10 +159,10 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
         assert each.outcome is not None
         assert each.outcome.state is job.state
         assert sum(entry.event == "succeed" for entry in job.history) <= 1
-        assert told[job.address.job_id] >= (job.state is JobState.SUCCEEDED)
-        assert told[job.address.job_id] <= 1 or not once
+        assert worked[job.address.job_id] >= (job.state is JobState.SUCCEEDED)
+        assert worked[job.address.job_id] <= 1 or not once
         causes.update(entry.cause for entry in job.history)
-    assert told.keys() <= {each.address.job_id for each in ran}
+    assert worked.keys() <= {each.address.job_id for each in ran}
     assert {cause: causes[cause] for cause in watched.done} == dict.fromkeys(watched.done, 1)
     assert [cause for cause in watched.refused if causes[cause]] == []
 
@@ -185,7 +185,7 @@ def tick_at_once(harness: Harness, clocks: int, *listeners: Listener) -> list[Ti
 
 
 class Unreachable(Listener):
-    """No execution can be started: whoever tries dies of it, having written what is decided."""
+    """No execution can be started: a function that tries dies after its writes."""
 
     def __init__(self) -> None:
         self.met = 0
@@ -196,7 +196,7 @@ class Unreachable(Listener):
             raise Killed
 
 
-class Unheard(Listener):
+class LostAnswer(Listener):
     """The answer to each second transaction is lost, and the client sends it again."""
 
     def __init__(self, send: Callable[[Call], None]) -> None:
@@ -223,35 +223,35 @@ def unreachable(harness: Harness, _raw: Any) -> Iterator[Unreachable]:
 
 
 @contextmanager
-def unheard(harness: Harness, raw: Any) -> Iterator[Unheard]:
+def lost_answer(harness: Harness, raw: Any) -> Iterator[LostAnswer]:
     """Each second transaction is sent twice."""
-    found = Unheard(lambda call: raw.transact_write_items(**call.parameters))
+    found = LostAnswer(lambda call: raw.transact_write_items(**call.parameters))
     with harness.interceptor.listening(found):
         yield found
 
 
-SKIES = {
-    "clear": lambda _yard, _raw: nullcontext(),
+PROFILES = {
+    "calm": lambda _harness, _raw: nullcontext(),
     "unreachable": unreachable,
-    "unheard": unheard,
+    "lost_answer": lost_answer,
     **{name: FAULT_PROFILES[name] for name in ("stale", "conflicting", "single")},
 }
 
 
-@pytest.mark.parametrize("sky", SKIES)
+@pytest.mark.parametrize("profile_name", PROFILES)
 @pytest.mark.parametrize("clocks", [2, 8])
 def test_of_clocks_that_come_at_once_each_time_has_one_job(
-    clocks: int, sky: str, harness: Harness, script: Script, bound: str
+    clocks: int, profile_name: str, harness: Harness, script: Script, bound: str
 ) -> None:
-    """For an hour; then the sky is clear, and some minutes pass."""
+    """For an hour with faults, then some minutes without."""
     all_of_them = [watched(harness) for _ in range(SCHEDULES)]
-    with SKIES[sky](harness, clients.client("dynamodb", bound)) as profile:
+    with PROFILES[profile_name](harness, clients.client("dynamodb", bound)) as profile:
         harness.at = DUE
         tick_at_once(harness, clocks)
         tick_at_once(harness, clocks)
-        if sky != "unreachable":
+        if profile_name != "unreachable":
             harness.machines.run_all()
-    settle_down(harness)
+    pass_quiet_minutes(harness)
 
     for those in all_of_them:
         audit(those, script)
@@ -280,7 +280,7 @@ def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
         for _ in range(4):
             tick(harness)
         ending.result()
-    settle_down(harness)
+    pass_quiet_minutes(harness)
 
     for those in all_of_them:
         audit(those, script)
@@ -387,7 +387,7 @@ def meetings(
         meanwhile = Meanwhile(at, come)
         with harness.interceptor.listening(meanwhile):
             one(those)
-        settle_down(harness)
+        pass_quiet_minutes(harness)
         audit(those, script)
         yield meanwhile.calls >= at
         if meanwhile.calls < at:
@@ -426,7 +426,7 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
         with harness.interceptor.listening(meanwhile):
             ask()
         met = meanwhile.calls >= at
-        settle_down(harness, minutes=1)
+        pass_quiet_minutes(harness, minutes=1)
 
         events = [entry.event for entry in those.stored.history if entry.cause == request.run]
         assert events == [event], at
@@ -466,15 +466,15 @@ def hold(watched: Watched) -> None:
 
 
 PEOPLE = [suspend, suspend_for_a_while, resume, edit, change_overlap, run_now, cancel, hold]
-ANYONE = [clock, clock, clock, work, work, work, *PEOPLE]
+ACTORS = [clock, clock, clock, work, work, work, *PEOPLE]
 
 
 def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
-    """Some days of a schedule, in which anything comes at any time, and whoever works may die."""
-    told: list[str] = []
+    """Some days of a schedule, with events in any order at any time; any function may die."""
+    log: list[str] = []
 
     def come(doing: Doing) -> None:
-        told.append(doing.__name__)
+        log.append(doing.__name__)
         watched.harness.advance(0.01)
         doing(watched)
         watched.harness.advance(0.01)
@@ -487,20 +487,20 @@ def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
     listeners: list[Listener] = [Listener()]
     for _ in range(30):
         watched.harness.advance(dice.choice(PAUSES_S))
-        one, other, at = dice.choice(ANYONE), dice.choice(ANYONE), dice.randint(1, 12)
+        one, other, at = dice.choice(ACTORS), dice.choice(ACTORS), dice.randint(1, 12)
         what = dice.random()
         listeners = [Listener()]
         if what < 0.4:
             listeners = [Meanwhile(at, lambda other=other: come(other))]  # type: ignore[misc]
         elif what < 0.6 and one not in PEOPLE:
             listeners = [Death(at, applied=dice.random() < 0.5)]
-            told.append(f"death {at}")
+            log.append(f"death {at}")
         with suppress(Killed), watched.harness.interceptor.listening(*listeners):
             come(one)
     script.during = lambda: None
     if dice.random() < 0.3:
         come(delete)
-    return told
+    return log
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -512,13 +512,13 @@ def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_
         dice = random.Random(seed)
         missed = CatchUp(dice.choice([*MissedPolicy]), dice.randint(1, 4), dice.choice([1, 24]))
         those = watched(harness, Policy(missed, dice.choice([*OverlapPolicy])))
-        told = live(those, script, dice)
+        log = live(those, script, dice)
         for kept in list(holds.list_all()):
             hold_commands.lift_hold(kept.scope, harness.context(key=f"lift {next(_numbers)}"))
-        come_to_rest(those)
+        run_to_the_end(those)
 
         try:
             audit(those, script, once=False)
         except AssertionError as error:
-            error.add_note(f"seed {seed}: {', '.join(told)}")
+            error.add_note(f"seed {seed}: {', '.join(log)}")
             raise

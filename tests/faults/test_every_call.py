@@ -11,8 +11,8 @@ from tests.faults.all_scenarios import SCENARIOS
 from tests.faults.injection import Fault, Point, faults_of
 from tests.faults.scenario import ScenarioRunner
 
-PATIENCE = 4  # runs in which a call may fail to be made
-AT_ONCE = 4  # calls struck in one run, a quarter of the story apart, when not all is tried
+MAX_MISSES = 4  # runs in which a call may not be made
+AT_ONCE = 4  # faults in one run, a quarter of the scenario apart, unless all are tried
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -29,7 +29,7 @@ def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
     # Two jobs that end far apart are written by two calls: those count that are always made.
     always = {*runner.run(scenario=scenario).points}
     calls = [point for point in baseline.points if point in always]
-    plans = singly(calls) if everything else by_turns(calls, turn)
+    plans = one_fault_each(calls) if everything else by_turns(calls, turn)
     wrong: dict[str, Any] = {}
     points: set[tuple[Point, str]] = set()
     misses: Counter[Point] = Counter()
@@ -40,16 +40,16 @@ def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
         runs += 1
         points |= {(point, plan[point].name) for point in result.hit}
         if result.end != baseline.end:
-            wrong[words(plan)] = differing(result.end, baseline.end)
+            wrong[described(plan)] = differing(result.end, baseline.end)
         if all(plan[point].unnoticed for point in result.hit):
             alike = result.histories == baseline.histories
         else:
             alike = made(result.histories) == made(baseline.histories)
         if not alike:
-            wrong.setdefault(words(plan), []).append(result.histories)
+            wrong.setdefault(described(plan), []).append(result.histories)
         missed = {point: fault for point, fault in plan.items() if point not in result.hit}
         misses.update([*missed])
-        plans += [{point: fault} for point, fault in missed.items() if misses[point] < PATIENCE]
+        plans += [{point: fault} for point, fault in missed.items() if misses[point] < MAX_MISSES]
     seconds = time.monotonic() - began
     how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
     summary(
@@ -62,7 +62,7 @@ def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
     assert len(points) == sum(len(faults_of(call)) if everything else 1 for call in calls)
 
 
-def singly(calls: Sequence[Point]) -> list[Mapping[Point, Fault]]:
+def one_fault_each(calls: Sequence[Point]) -> list[Mapping[Point, Fault]]:
     """Each call in each way, one in a run."""
     return [{call: fault} for call in calls for fault in faults_of(call)]
 
@@ -83,7 +83,7 @@ def made(histories: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[event for event in events if event not in again] for events in histories]
 
 
-def words(plan: Mapping[Point, Fault]) -> str:
+def described(plan: Mapping[Point, Fault]) -> str:
     """Which calls went wrong, and how."""
     return "; ".join(f"{point} {fault.name}" for point, fault in plan.items())
 

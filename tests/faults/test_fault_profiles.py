@@ -40,9 +40,9 @@ def test_a_scenario_ends_alike_under_any_fault_profile(
     runner.run(scenario=scenario)
     baseline = runner.run(scenario=scenario).end
     with FAULT_PROFILES[name](runner.harness, clients.client("dynamodb", bound)) as profile:
-        told = runner.run(scenario=scenario).end
+        end = runner.run(scenario=scenario).end
 
-    assert differing(told, baseline) == []
+    assert differing(end, baseline) == []
     assert profile.met > 0
 
 
@@ -53,11 +53,13 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
     manifest = single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(40)})
     event = harness.put(manifest, name="forty.checkm", collection="forty")
     batch_id = harness.open({"input": event, "execution": "forty"})["origin_id"]
-    told = []
+    inputs = []
     for n in range(40):
         send_job_event(f"{batch_id}.{n}.0", "hold", harness.context())
         job = send_job_event(f"{batch_id}.{n}.0", "release", harness.context())
-        told.append({"origin_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
+        inputs.append(
+            {"origin_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0}
+        )
     together = threading.Barrier(40)
 
     def work(document: dict[str, Any]) -> str:
@@ -66,7 +68,7 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
         return str(harness.settle(following)["next"])
 
     with ThreadPoolExecutor(40) as pool:
-        answers = list(pool.map(work, told))
+        answers = list(pool.map(work, inputs))
     harness.report({"origin_id": batch_id})
 
     assert sorted(answers) == ["end"] * 39 + ["report"]
@@ -163,7 +165,7 @@ class Unheard(Listener):
 
 @pytest.fixture
 def unheard(harness: Harness, payloads: Payloads) -> Iterator[str]:
-    """A batch whose mail was taken, which nobody was told."""
+    """A batch whose mail was accepted without an answer."""
     with harness.interceptor.listening(Unheard(1)):
         batch_id = harness.drop(single_files(payloads, {"a.txt": b"a"}))
         assert harness.batch(batch_id).batch.state == "completed"

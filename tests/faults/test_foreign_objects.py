@@ -381,7 +381,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
     assert "may not deposit" in batch.failure_message
 
 
-# By what goes on later
+# By later work
 
 
 def requeue(field: Field, job: JobRecord) -> None:

@@ -37,7 +37,7 @@ STUCK = timedelta(minutes=15)  # without a batch that ends: then none will, and 
 OPEN_AT_ONCE = 4  # batches; each has two workers, and the emulator one thread for all of them
 ENDED = {"completed", "failed"}
 TICK_S = 5.0  # the minute rule's function is woken as often: minutes pass quickly here
-TOLD_WITHIN = timedelta(seconds=10)  # until news of a mail that was sent has certainly come
+DELIVERY_EVENT_AFTER = timedelta(seconds=10)  # the event of a sent mail has arrived by then
 
 pytestmark = pytest.mark.live
 
@@ -145,7 +145,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
                 time.sleep(0.1)
         seconds = time.monotonic() - deployed
         with store_of(load):
-            uncertain = have_every_report_told(flood)
+            uncertain = deliver_every_report(flood)
             happened = audit(flood, jobs_each)
 
     assert restarted
@@ -160,7 +160,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
     )
 
 
-def have_every_report_told(flood: Flood) -> int:
+def deliver_every_report(flood: Flood) -> int:
     """Let a quarter of an hour pass for reports whose worker died before it sent them; how
     many there are whose mail went out and nobody wrote that down."""
     uncertain = 0
@@ -168,7 +168,7 @@ def have_every_report_told(flood: Flood) -> int:
         aged = 0
         while (report := reports.get(batch_id, 1)).delivery.state is DeliveryState.SENDING:
             delivery = report.delivery
-            if datetime.now(UTC) - delivery.at > TOLD_WITHIN and delivery.tries > aged:
+            if datetime.now(UTC) - delivery.at > DELIVERY_EVENT_AFTER and delivery.tries > aged:
                 flood.see_mails()
                 if any(batch_id in subject for subject in flood.subjects.values()):
                     uncertain += 1  # docs/decisions/0006: the one case where a mail may come twice
@@ -221,9 +221,9 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
 
 def was_forgotten(delivery: Delivery, load: LoadStack) -> bool:
     """Whether a mail was sent while the emulator ended, which forgets the mails it took."""
-    told, ended = load.ending or (datetime.max.replace(tzinfo=UTC),) * 2
+    stopped, ended = load.ending or (datetime.max.replace(tzinfo=UTC),) * 2
     sent = bool(delivery.message_id) and delivery.tries == 1
-    return sent and told - TOLD_WITHIN <= delivery.at <= ended
+    return sent and stopped - DELIVERY_EVENT_AFTER <= delivery.at <= ended
 
 
 def marks_in(load: LoadStack) -> Counter[str]:

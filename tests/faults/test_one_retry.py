@@ -1,4 +1,4 @@
-"""A batch has one retry at a time: whoever asks while it runs is told whose it is."""
+"""A batch has one retry at a time; a second request is refused with the first actor's name."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -15,7 +15,7 @@ BUCKETS = ("fn-intake", "fn-work", "fn-archive")
 
 @dataclass
 class Context:
-    """What Lambda hands to a handler beside the event."""
+    """The context that Lambda passes to a handler with the event."""
 
     function_name: str = "f"
     memory_limit_in_mb: int = 512
@@ -45,7 +45,7 @@ def emitted(output: str) -> dict[str, Any]:
 
 
 def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The metrics that were emitted since this was asked last; logs may stand between."""
+    """The metrics that were emitted since the last call, with or without logs between them."""
     out = capsys.readouterr().out
     return emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
 

@@ -12,7 +12,7 @@ from tests.functions.invocations import BUCKETS
 NOW = datetime.now(UTC)
 
 
-def report(batch_id: str, state: DeliveryState) -> Report:
+def a_report(batch_id: str, state: DeliveryState) -> Report:
     return reports.put_new(
         Report(
             batch_id,
@@ -30,7 +30,7 @@ def report(batch_id: str, state: DeliveryState) -> Report:
     )
 
 
-def scheduled(
+def a_due_schedule(
     name: str,
     due: timedelta,
     missed: MissedPolicy = MissedPolicy.LATEST,
@@ -39,7 +39,7 @@ def scheduled(
     """A daily schedule that has been due for a while; the only one there is."""
     for noun in ("batches", "holds", "schedules"):
         for item in tables.MODELS[noun].scan():
-            item.delete()  # other stories', whose machines are not here
+            item.delete()  # other tests', whose machines do not exist here
     at = (datetime.now(UTC) - due).replace(second=0, microsecond=0)
     rule = {"kind": "daily", "at": f"{at:%H:%M}", "zone": "UTC", "anchor": f"{at:%Y-%m-%d}"}
     return schedules.put_new(
@@ -58,8 +58,8 @@ def scheduled(
     )
 
 
-def leave(batch_id: str) -> None:
-    """Have a batch that no execution has worked on for an hour."""
+def an_orphaned_batch(batch_id: str) -> None:
+    """A batch that no execution has worked on for an hour."""
     source = ManifestSource(BUCKETS[0], f"manifests/fn/{batch_id}.checkm", "v1", 1)
     since = datetime.now(UTC) - timedelta(hours=1)
     left = (batch_id, BatchState.PENDING, 0, "fn", "s3", "deposit", f"{batch_id}.checkm", since)

@@ -124,7 +124,7 @@ def _of_task(name: str, state: Definition, functions: Functions, *, child: bool)
     if timeout is None:
         yield f"{name} has no TimeoutSeconds: it would wait a year for a lost answer"
     elif float(timeout) < functions.timeout_s.get(resource, 0) + 10:
-        yield f"{name} times out before its function, which then runs beside its successor"
+        yield f"{name} times out before its function, which then runs next to its successor"
     retried = {error for retry in state.get("Retry", ()) for error in retry["ErrorEquals"]}
     if resource in functions.timeout_s and not retried >= RETRIED:
         yield f"{name} does not retry {', '.join(sorted(RETRIED - retried))}"

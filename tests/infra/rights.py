@@ -335,8 +335,8 @@ def grants_all(resources: Resources, role: str, call: str, on: str) -> bool:
     """Whether AWS would allow `role` the `call` on the resource `on`, an ARN as in the template."""
     granted = grants(resources, role)
     return all(
-        any(action == asked and _matches(on, pattern) for action, pattern in granted)
-        for asked in ACTIONS.get(call, [call])
+        any(action == required and _matches(on, pattern) for action, pattern in granted)
+        for required in ACTIONS.get(call, [call])
     )
 
 

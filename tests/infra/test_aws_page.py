@@ -58,12 +58,12 @@ def test_every_point_has_a_verdict(points: dict[int, str]) -> None:
 
 def test_the_page_counts_its_verdicts_right(page: str, points: dict[int, str]) -> None:
     found = Counter(words.split()[0].rstrip(":") for words in points.values())
-    told = re.search(
+    sums = re.search(
         r"Of the (\d+) points (\d+) are tested, (\d+) are designed around, (\d+) are open", page
     )
 
-    assert told is not None
-    assert [int(number) for number in told.groups()] == [
+    assert sums is not None
+    assert [int(number) for number in sums.groups()] == [
         len(points),
         *(found[kind] for kind in ("tested", "designed", "open")),
     ]
@@ -100,14 +100,18 @@ def test_every_check_the_page_names_exists(page: str) -> None:
 
 
 def test_the_idle_month_is_calculated_from_the_template(page: str, resources: Resources) -> None:
-    told = {row[0].split(",")[0]: row[1:] for row in _rows(page, "## An idle month")}
+    documented = {row[0].split(",")[0]: row[1:] for row in _rows(page, "## An idle month")}
     lines = _idle_month(resources)
 
     for line in lines:
-        assert told[line.what] == [f"{line.number:,}", f"${line.full:.2f}", f"${line.rest:.2f}"]
+        assert documented[line.what] == [
+            f"{line.number:,}",
+            f"${line.full:.2f}",
+            f"${line.rest:.2f}",
+        ]
     total = [f"**${sum(getattr(line, name) for line in lines):.2f}**" for name in ("full", "rest")]
-    assert told["**total**"] == ["", *total]
-    assert len(told) == len(lines) + 1
+    assert documented["**total**"] == ["", *total]
+    assert len(documented) == len(lines) + 1
 
 
 def test_the_front_page_has_the_same_sums(resources: Resources) -> None:
@@ -135,9 +139,9 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     boards = len(of_type(resources, "AWS::CloudWatch::Dashboard"))
     yield Line("dashboards", boards, 3.00 * boards, 3.00 * max(boards - 3, 0))
     assert resources["MinuteRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
-    woken = [target["Arn"]["Fn::GetAtt"][0] for target in _targets(resources)]
-    invoked = MINUTES * len(woken)
-    memory_mb = sum(resources[name]["Properties"]["MemorySize"] for name in woken)
+    called = [target["Arn"]["Fn::GetAtt"][0] for target in _targets(resources)]
+    invoked = MINUTES * len(called)
+    memory_mb = sum(resources[name]["Properties"]["MemorySize"] for name in called)
     computed = MINUTES * 200 * memory_mb * UNIT["mb_ms"]
     yield Line("the minute's invocations", invoked, invoked * UNIT["invocations"] + computed, 0.0)
     units = MINUTES * IDLE_READ_UNITS

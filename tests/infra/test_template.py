@@ -310,16 +310,16 @@ def test_rules_and_the_api_may_invoke_their_functions(resources: Resources) -> N
             for permission in of_type(resources, "AWS::Lambda::Permission").values()
         )
     }
-    woken = set()
+    invokers = set()
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Properties"]["Targets"]:
             function = written(target["Arn"]).removesuffix(".Arn}") + "}"
             if function.strip("${}") in FUNCTIONS:
-                woken.add((function, "events.amazonaws.com", f"${{{name}.Arn}}"))
+                invokers.add((function, "events.amazonaws.com", f"${{{name}.Arn}}"))
     api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"
-    woken.add(("${ApiFunction}", "apigateway.amazonaws.com", api))
+    invokers.add(("${ApiFunction}", "apigateway.amazonaws.com", api))
 
-    assert permitted == woken
+    assert permitted == invokers
 
 
 def test_undeliverable_events_go_to_the_dead_letter_queue(resources: Resources) -> None:

@@ -1,4 +1,4 @@
-"""A server on loopback that answers with the very bytes it is told to, and says what it heard."""
+"""A server on loopback that answers with given bytes and records its requests."""
 
 import socket
 import time

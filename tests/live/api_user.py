@@ -8,7 +8,7 @@ import httpx
 
 from cli.local import mail
 
-PATIENCE_S = 120  # until a visitor gives up waiting; no measure of anything
+TIMEOUT_S = 120
 
 
 @dataclass
@@ -49,7 +49,7 @@ class ApiUser:
 
     def await_state(self, path: str, *states: str) -> Any:
         """The thing at `path` once it is in one of `states`."""
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while True:
             found = self.get(path)
             if found["state"] in states:

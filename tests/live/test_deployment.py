@@ -1,4 +1,4 @@
-"""The deployed stack lets in whom it should, and tells when something is wrong."""
+"""The deployed stack authenticates people, and raises alarms."""
 
 import base64
 import json
@@ -17,12 +17,12 @@ from cli.local.stack import Stack
 from jobyard.domain.access import ROLES
 
 Aws = Callable[[str], Any]
-PATIENCE_S = 60  # until a test gives up waiting; no measure of anything
+TIMEOUT_S = 60
 
 
 @pytest.fixture
 def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
-    """What the alarm topic has told since the test began, newest last; waits for something."""
+    """The messages of the alarm topic since the test began, newest last; waits for one."""
     sqs, sns = aws("sqs"), aws("sns")
     queue = sqs.create_queue(QueueName=f"ears-{time.monotonic_ns()}")["QueueUrl"]
     said = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -42,7 +42,7 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
     sns.subscribe(TopicArn=_resources(aws)["AlarmTopic"], Protocol="sqs", Endpoint=arn)
 
     def heard() -> list[str]:
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + TIMEOUT_S
         while time.monotonic() < give_up:
             found = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=2).get("Messages", [])
             if found:
@@ -104,10 +104,10 @@ def test_a_failed_execution_is_sent_to_the_alarm_topic(
     started = aws("stepfunctions").start_execution(stateMachineArn=stack.batch_machine, input="{}")
     aws("stepfunctions").stop_execution(executionArn=started["executionArn"])
 
-    told = [json.loads(message) for message in alarms()]
+    messages = [json.loads(message) for message in alarms()]
 
-    assert [event["detail"]["status"] for event in told] == ["ABORTED"]
-    assert told[0]["detail"]["executionArn"] == started["executionArn"]
+    assert [event["detail"]["status"] for event in messages] == ["ABORTED"]
+    assert messages[0]["detail"]["executionArn"] == started["executionArn"]
 
 
 def test_a_batch_that_is_open_for_too_long_raises_the_alarm(
@@ -126,9 +126,9 @@ def test_a_batch_that_is_open_for_too_long_raises_the_alarm(
         ],
     )
 
-    told = [json.loads(message) for message in alarms()]
+    messages = [json.loads(message) for message in alarms()]
 
-    assert [(alarm["NewStateValue"], alarm["AlarmDescription"]) for alarm in told] == [
+    assert [(alarm["NewStateValue"], alarm["AlarmDescription"]) for alarm in messages] == [
         ("ALARM", "A batch has been open for too long")
     ]
 

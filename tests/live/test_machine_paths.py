@@ -16,7 +16,7 @@ from cli.local import clients, deployment, emulator
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 
-# Answers the next line of what lies for it in the work bucket, and writes down what it was asked.
+# Returns the next answer in the work bucket, and records the event it got.
 STUB = """
 import json
 import os
@@ -28,13 +28,13 @@ BUCKET = os.environ["JOBYARD_WORK_BUCKET"]
 
 def handler(event, context):
     key = "stubs/{name}.json"
-    told = json.loads(S3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
-    asked = f"asked/{name}/{{context.aws_request_id}}.json"
-    S3.put_object(Bucket=BUCKET, Key=asked, Body=json.dumps(event).encode())
-    answer = told.pop(0) if len(told) > 1 else told[0]
-    S3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(told).encode())
+    answers = json.loads(S3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    key = f"events/{name}/{{context.aws_request_id}}.json"
+    S3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(event).encode())
+    answer = answers.pop(0) if len(answers) > 1 else answers[0]
+    S3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(answers).encode())
     if answer == "raise":
-        raise RuntimeError("told to")
+        raise RuntimeError("as requested")
     return answer
 """
 HANDLERS = ("ingest.open", "execute.chunk", "execute.job", "report.settle", "report.report")
@@ -84,25 +84,25 @@ def stubbed(engine: Emulator) -> Stack:
     )
 
 
-Told = dict[str, list[Any]]
+Answers = dict[str, list[Any]]
 
 
 class Machine:
-    """Runs a machine over functions that answer what they were told, and says how it went."""
+    """Runs a machine over functions with given answers, and returns how it ended."""
 
     def __init__(self, engine: Emulator, stack: Stack) -> None:
         self.stack = stack
         self.s3 = clients.client("s3", engine.endpoint)
         self.states = clients.client("stepfunctions", engine.endpoint)
 
-    def run(self, arn: str, document: dict[str, Any], told: Told) -> dict[str, Any]:
+    def run(self, arn: str, document: dict[str, Any], answers_of: Answers) -> dict[str, Any]:
         """The execution as it ended."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.stack.work_bucket, Prefix="asked/"
+            Bucket=self.stack.work_bucket, Prefix="events/"
         ):
             for found in page.get("Contents", []):
                 self.s3.delete_object(Bucket=self.stack.work_bucket, Key=found["Key"])
-        for name, answers in told.items():
+        for name, answers in answers_of.items():
             self._put(f"stubs/{name}.json", json.dumps(answers))
         execution = self.states.start_execution(stateMachineArn=arn, input=json.dumps(document))
         return self.end_of(execution["executionArn"])
@@ -126,9 +126,9 @@ class Machine:
             if event["type"].endswith("StateEntered")
         ]
 
-    def asked(self, name: str) -> list[dict[str, Any]]:
+    def events(self, name: str) -> list[dict[str, Any]]:
         """What a function was asked, in no order."""
-        listed = self.s3.list_objects_v2(Bucket=self.stack.work_bucket, Prefix=f"asked/{name}/")
+        listed = self.s3.list_objects_v2(Bucket=self.stack.work_bucket, Prefix=f"events/{name}/")
         keys = [found["Key"] for found in listed.get("Contents", [])]
         answers = [self.s3.get_object(Bucket=self.stack.work_bucket, Key=key) for key in keys]
         return [json.loads(answer["Body"].read()) for answer in answers]
@@ -182,7 +182,7 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
         *("Execute", "Settle", "Settled", "Report", "Reported", "Done"),
     ]
     run: dict[str, Any] = {"origin_id": "b1", "run": "main"}
-    assert sorted(machine.asked("execute.chunk"), key=lambda one: (one["pass"], one["chunk"])) == [
+    assert sorted(machine.events("execute.chunk"), key=lambda one: (one["pass"], one["chunk"])) == [
         run | {"pass": number} | chunk for number in (1, 2) for chunk in CHUNKS
     ]
 
@@ -202,7 +202,7 @@ def test_a_chunk_that_fails_does_not_stop_the_others(machine: Machine) -> None:
 
     assert ended["status"] == "SUCCEEDED", ended
     assert machine.path(ended)[-3:] == ["Settle", "Settled", "Done"]
-    tried = {one["chunk"] for one in machine.asked("execute.chunk")}
+    tried = {one["chunk"] for one in machine.events("execute.chunk")}
     assert tried == {chunk["chunk"] for chunk in CHUNKS}
 
 
@@ -216,9 +216,9 @@ def test_a_manifest_that_cannot_be_opened_is_settled_with_the_reason(machine: Ma
     )
 
     assert machine.path(ended) == ["Open", "Settle", "Settled", "Done"]
-    (asked,) = machine.asked("report.settle")
-    assert asked["detail"] == event["detail"]
-    assert "told to" in asked["error"]["Cause"]
+    (event_of_settle,) = machine.events("report.settle")
+    assert event_of_settle["detail"] == event["detail"]
+    assert "as requested" in event_of_settle["error"]["Cause"]
 
 
 def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> None:
@@ -230,7 +230,7 @@ def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> N
 
     assert ended["status"] == "FAILED"
     assert machine.path(ended)[-1] == "Broken"
-    assert "told to" in ended["cause"]
+    assert "as requested" in ended["cause"]
 
 
 def test_after_many_passes_a_new_execution_continues_once(machine: Machine) -> None:
@@ -284,8 +284,8 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
         *("ExecuteJob", "Executed", "Wait", "ExecuteJob", "Executed"),
         *("Settle", "Settled", "Report", "Reported", "Done"),
     ]
-    asked = sorted(machine.asked("execute.job"), key=lambda one: one["pass"])
-    assert [(one["pass"], one["position"]) for one in asked] == [(1, 3), (2, 3)]
+    tried = sorted(machine.events("execute.job"), key=lambda one: one["pass"])
+    assert [(one["pass"], one["position"]) for one in tried] == [(1, 3), (2, 3)]
 
 
 def _impatient(definition: str) -> str:

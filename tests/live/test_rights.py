@@ -1,4 +1,4 @@
-"""What the deployed functions really call, beside what is written down and what AWS would allow.
+"""What the deployed functions really call, compared with the written rights and those AWS requires.
 
 The emulator asks other rights than AWS for some calls and none at all for others, so a story that
 passes on it proves less than it seems. Here the calls themselves are looked at: those of the story
@@ -268,8 +268,8 @@ def _schedules(admin: ApiUser, aws: Aws) -> None:
     calendar = "/api/calendars/rights"
     assert admin.api.put(calendar, json=why).is_success
     rule = {"kind": "monthly", "day": "last", "at": "23:00"}
-    told = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
-    wanted = {"job_type": "sweep", "rule": rule, "parameters": told, "calendar": "rights"}
+    parameters = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
+    wanted = {"job_type": "sweep", "rule": rule, "parameters": parameters, "calendar": "rights"}
     made = admin.post("/api/schedules", title="rights", **wanted)
     path = f"/api/schedules/{made['schedule_id']}"
     job_id = admin.post(f"{path}/run_now", **why)["job_id"]
@@ -289,9 +289,14 @@ def _schedules(admin: ApiUser, aws: Aws) -> None:
 def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
     """A job is started by the clock; one waits for the end of another; one loses its execution, and
     makes way for the next that the clock starts."""
-    told = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
+    parameters = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
     why = {"reason": "to see it"}
-    wanted = {"job_type": "sweep", "rule": _soon(), "parameters": told, "overlap": "queue_one"}
+    wanted = {
+        "job_type": "sweep",
+        "rule": _soon(),
+        "parameters": parameters,
+        "overlap": "queue_one",
+    }
     assert admin.api.put("/api/calendars/clockwork", json=why).is_success
     made = admin.post("/api/schedules", title="clockwork", calendar="clockwork", **wanted)
     path = f"/api/schedules/{made['schedule_id']}"

@@ -15,7 +15,7 @@ import pytest
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack
-from tests.live.api_user import PATIENCE_S, ApiUser
+from tests.live.api_user import TIMEOUT_S, ApiUser
 
 Visit = Callable[[str], ApiUser]
 SWEEP = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
@@ -54,7 +54,7 @@ def paths(api_user: Visit, due: datetime) -> dict[str, str]:
 def await_newest(admin: ApiUser, path: str, trigger: str) -> dict[str, Any]:
     """The newest occurrence of a schedule, once there is one of that trigger and it has come to an
     end, if a job was started for it."""
-    give_up = time.monotonic() + PATIENCE_S
+    give_up = time.monotonic() + TIMEOUT_S
     while True:
         for newest in admin.get(f"{path}/occurrences?limit=1")["items"]:
             has_ended = newest["verdict"] == "skip" or newest["ended_at"]
@@ -107,11 +107,11 @@ def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_
     path = paths["suspended"]
 
     resumed = admin.post(f"{path}/resume", reason="the audit is over")
-    asked = admin.post(f"{path}/run_now", reason="to see")
+    answer = admin.post(f"{path}/run_now", reason="to see")
     run = await_newest(admin, path, "manual")
 
     assert datetime.fromisoformat(resumed["next_run_at"]) == due + DAY
-    assert (run["job_id"], run["state"]) == (asked["job_id"], "succeeded")
+    assert (run["job_id"], run["state"]) == (answer["job_id"], "succeeded")
     assert (run["actor"], run["reason"]) == ("admin", "to see")
     assert admin.get(f"/api/jobs/{run['job_id']}")["state"] == "succeeded"
     assert admin.get(path)["next_run_at"] == resumed["next_run_at"]

@@ -9,7 +9,7 @@ import httpx
 
 from cli.local.stack import Stack
 from tests.harness import Payloads, single_files
-from tests.live.api_user import PATIENCE_S, ApiUser
+from tests.live.api_user import TIMEOUT_S, ApiUser
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 
@@ -121,7 +121,7 @@ def test_a_manifest_that_is_dropped_makes_a_batch_too(
         Metadata={"notify": "drop@example.org"},
     )
 
-    give_up = time.monotonic() + PATIENCE_S
+    give_up = time.monotonic() + TIMEOUT_S
     while not (found := viewer.get("/api/batches?collection=drops")["items"]):
         assert time.monotonic() < give_up
         time.sleep(0.1)

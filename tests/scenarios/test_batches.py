@@ -700,7 +700,7 @@ class WorkerKilledError(Exception):
 
 @pytest.fixture
 def poison(harness: Harness) -> Iterator[None]:
-    """Whoever has started the second job of a first chunk is killed at once."""
+    """A worker that has started the second job of a first chunk is killed at once."""
     sent: list[bool] = []
 
     def starts_it(statement: dict[str, Any]) -> bool:
@@ -857,7 +857,7 @@ def test_a_lift_that_died_before_it_started_the_machine_can_be_repeated(
     hold_commands.place_hold("collection:twice", None, harness.context(reason="maintenance"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="twice")
     deaf = harness.context(key="lift")
-    start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
+    start, harness.machines.start_execution = harness.machines.start_execution, _unreachable  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
         hold_commands.lift_hold("collection:twice", deaf)
     harness.machines.start_execution = start  # type: ignore[method-assign]
@@ -869,7 +869,7 @@ def test_a_lift_that_died_before_it_started_the_machine_can_be_repeated(
     assert harness.batch(batch_id).batch.state == "completed"
 
 
-def _deaf(**_: Any) -> None:
+def _unreachable(**_: Any) -> None:
     raise WorkerKilledError
 
 
@@ -1026,22 +1026,22 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
         send_job_event(f"{batch_id}.1.0", "requeue", harness.context())
 
 
-UNTOLD: dict[str, Callable[[str, CommandContext], Any]] = {
+REQUESTS: dict[str, Callable[[str, CommandContext], Any]] = {
     "requeue": lambda batch, who: send_job_event(f"{batch}.1.0", "requeue", who),
     "retry": lambda batch, who: operations.retry(batch, Filter(JobState.FAILED), who),
     "update_reporting": lambda batch, who: send_batch_event(batch, "update_reporting", who),
 }
 
 
-@pytest.mark.parametrize("event", UNTOLD)
+@pytest.mark.parametrize("event", REQUESTS)
 def test_a_request_without_an_execution_is_recovered_a_minute_later(
     harness: Harness, payloads: Payloads, event: str
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
     with_c_back(payloads)
-    start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
+    start, harness.machines.start_execution = harness.machines.start_execution, _unreachable  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
-        UNTOLD[event](batch_id, harness.context())
+        REQUESTS[event](batch_id, harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
     if event != "update_reporting":
         harness.send_batch_event(batch_id, "update_reporting")
@@ -1062,9 +1062,9 @@ def test_a_refused_manifest_of_many_findings_is_reported_with_all_of_them(harnes
 
     (report,) = reports.of_batch(batch_id)
     body = harness.s3.get_object(Bucket="work", Key=report.files["report.json"])["Body"].read()
-    told = json.loads(body)["findings"]
-    assert len([each for each in told if each["level"] == "error"]) == 3000
-    assert f"and {len(told) - 50} more" in harness.mails_of(batch_id)[0].text
+    findings = json.loads(body)["findings"]
+    assert len([each for each in findings if each["level"] == "error"]) == 3000
+    assert f"and {len(findings) - 50} more" in harness.mails_of(batch_id)[0].text
 
 
 def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
@@ -1093,7 +1093,7 @@ def test_a_manifest_outside_every_collection_is_reported_to_the_operators(
     found = {"key": "manifests/x.checkm", "size": len(body), "version-id": version}
     event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
 
-    harness.machines.run("batch", "beside", event)
+    harness.machines.run("batch", "misplaced", event)
     harness.machines.run_all()
 
     batch = harness.batch(harness.batch_id_of(event)).batch

@@ -156,7 +156,7 @@ def test_a_statement_that_dynamodb_does_not_take_fails_its_own_job(
 
 @contextmanager
 def killers(positions: Set[int]) -> Iterator[None]:
-    """Whoever has written that a job at one of these positions runs is killed at once."""
+    """A worker that has started a job at one of these positions is killed at once."""
     sent: list[bool] = []
 
     def starts_one(statement: dict[str, Any]) -> bool:

@@ -1,5 +1,5 @@
 """A job type may be taken out of a deployment while there are still jobs, batches and schedules of
-it: they end by a code that says so, and everything that looks at them goes on."""
+it: they end by a code that says so, and everything that reads them continues."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

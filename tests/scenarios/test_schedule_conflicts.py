@@ -80,10 +80,10 @@ def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(
     schedule = made(harness, DAILY)
     early = iter([instant("2026-11-25T08:59:59.900Z")])
     later = instant("2026-11-25T09:00:00.200Z")
-    asking = replace(harness.context(), now=lambda: next(early, later))
+    context = replace(harness.context(), now=lambda: next(early, later))
     changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
 
-    schedule_commands.edit(schedule.schedule_id, changes, asking)
+    schedule_commands.edit(schedule.schedule_id, changes, context)
     harness.machines.run_all()
     minute(harness, "2026-11-25T09:01:00Z")
     minute(harness, "2026-11-26T09:00:05Z")
@@ -469,9 +469,9 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: H
     schedule = made(harness, DAILY)
 
     for number in range(55):
-        asking = harness.context(reason="ж" * 1000)
+        context = harness.context(reason="ж" * 1000)
         changes = ScheduleEdit(title=f"the {number}th title")
-        schedule_commands.edit(schedule.schedule_id, changes, asking)
+        schedule_commands.edit(schedule.schedule_id, changes, context)
 
     kept = now(schedule).history
     assert sum(len(entry.reason.encode()) for entry in kept) <= MAX_HISTORY_BYTES

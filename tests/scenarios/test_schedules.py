@@ -50,7 +50,7 @@ def instant(text: str) -> datetime:
 
 
 def made(harness: Harness, rule: dict[str, Any], policy: Policy | None = None) -> Schedule:
-    """A schedule, made when the yard's clock shows what it does."""
+    """A schedule that is created at the harness's present time."""
     wanted = ScheduleSpec(
         "a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"}
     )
@@ -61,7 +61,7 @@ def pass_time(harness: Harness, until: str, *, run: bool = True) -> None:
     """Let the minute rule do its work each time something is due until then."""
     end = instant(until)
     while True:
-        with harness.interceptor.muted():  # whoever looks here is not of the story
+        with harness.interceptor.muted():  # these reads are the test's own
             found = [
                 each.schedule()
                 for shard in range(schedules.DUE_SHARDS)

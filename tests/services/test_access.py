@@ -47,7 +47,7 @@ from tests.people import sub_of
 
 RULE = recurrence_of(DAILY)
 FAILED = Filter(JobState.FAILED)
-REFUSALS = (Forbidden, NotFound)  # whoever may not see a thing is told that there is none
+REFUSALS = (Forbidden, NotFound)  # NotFound for those who may not see it
 
 
 @dataclass
@@ -226,7 +226,7 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("hold", "place"): (holds.place_hold, lambda admin: (no_hold(), None)),
     ("hold", "lift"): (holds.lift_hold, lambda admin: (a_hold(),)),
 }
-# Services beside these that make such a change too.
+# Other services that make such a change.
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
     (("job", "requeue"), operations.retry, lambda admin: (somebodys_batch("failed"), FAILED)),
     (

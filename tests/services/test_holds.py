@@ -64,7 +64,7 @@ def place(harness: Harness, collection: str, until: timedelta | None) -> None:
 
 
 def uploaded(harness: Harness, payloads: Payloads, collection: str) -> str:
-    """Its manifest is there, and no machine has been told of it."""
+    """Its manifest is uploaded, and no execution was started."""
     source = source_of(
         harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
     )

@@ -96,16 +96,16 @@ def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
     left_by_its_execution(harness, payloads)
     newer_failed_ones(harness, 45)
     harness.advance(61)
-    asked = []
+    calls = []
 
     def hurried() -> float:
         """Every second time there is none left."""
-        asked.append(0)
-        return 600.0 if len(asked) % 2 else 0.0
+        calls.append(0)
+        return 600.0 if len(calls) % 2 else 0.0
 
     assert look(harness, "reconcile-3.0.1", hurried) == done(46, 1)
     assert checkpoints.get("reconcile-3.0.1").version > 3
-    assert len(asked) > 6
+    assert len(calls) > 6
 
 
 def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harness) -> None:

@@ -1,4 +1,4 @@
-"""An execution may die anywhere: the minute rule has its work taken up, once, and only then."""
+"""An execution may die anywhere: a scheduler tick recovers its work, once, and only then."""
 
 import threading
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness, Payloads, single_files
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
-_tellings = count(1)
+_numbers = count(1)
 
 
 class Killed(BaseException):
@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 
 class Death(Listener):
-    """Comes to whoever makes the `at`-th call: before it is made, or once it is `applied`."""
+    """Kills the caller at its `at`-th call: before it is made, or after it is `applied`."""
 
     def __init__(self, at: int = -1, *, applied: bool = False) -> None:
         self.at, self.applied = at, applied
@@ -64,7 +64,7 @@ class Death(Listener):
 
 
 def carry_on(harness: Harness, death: Death) -> None:
-    """Run what was started; whoever dies leaves the others to go on."""
+    """Run what was started; the death of one execution does not stop the others."""
     alive = True
     while alive:
         death.born()
@@ -85,8 +85,8 @@ def let_minutes_pass(harness: Harness, death: Death, batch_id: str) -> None:
 
 
 def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
-    """Three jobs, one fails, is requeued and reported anew; what came of it all."""
-    collection = f"reconciled-{next(_tellings)}"
+    """Three jobs, one fails, is requeued and reported again; the result."""
+    collection = f"reconciled-{next(_numbers)}"
     payloads.status["/c.txt"] = 404
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
     for name in ("event", "event-again"):
@@ -153,7 +153,7 @@ def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
 
     plainly = harness.machines.invoke
     harness.machines.invoke = invoke
-    collection = f"killed-{next(_tellings)}"
+    collection = f"killed-{next(_numbers)}"
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
     with pytest.raises(Killed):
         harness.machines.run("batch", f"event-{collection}", event)

@@ -57,7 +57,7 @@ def place() -> JobAddress:
     return JobAddress(f"bsmall{next(_numbers):015d}", 9999, 99)
 
 
-def told(letter: str) -> str:
+def long_text(letter: str) -> str:
     """The longest a person or a server can say."""
     return letter * 10_000
 
@@ -65,13 +65,15 @@ def told(letter: str) -> str:
 def failed(job: JobRecord, letter: str, at: datetime) -> JobRecord:
     """The job after its only step failed for good."""
     progress = Progress(job, "counting", at)
-    met = replace(unexpected_failure(progress, at), outcome=Fail(Failure.STEP_ERROR, told(letter)))
+    met = replace(
+        unexpected_failure(progress, at), outcome=Fail(Failure.STEP_ERROR, long_text(letter))
+    )
     return ended(met, TYPE, at, job.cause)
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
 def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(letter: str) -> None:
-    person = told(letter)
+    person = long_text(letter)
     job, at = new_job(place(), NOON), NOON
     for number in range(150):
         at += timedelta(hours=1)
@@ -98,7 +100,7 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(let
 def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) -> None:
     """Each part as large as it can be."""
     at = NOON
-    words = told(letter)
+    words = long_text(letter)
     job = replace(
         new_job(place(), NOON),
         steps=tuple(
@@ -172,7 +174,7 @@ def test_what_is_left_out_reads_back_as_it_was_written() -> None:
 
 def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
     job = replace(requeued(30), start_count=0)
-    asked = job.history[-1]
+    requeue = job.history[-1]
     first = job.history[0].at
     at = resumed = job.at + timedelta(days=1)
     for _ in range(100):
@@ -181,7 +183,7 @@ def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
         job = ended(AttemptResult(job, outcome, "counting"), TYPE, at, job.cause)
         at += timedelta(minutes=1)
 
-    assert any(entry.cause == asked.cause and entry.event == "requeue" for entry in job.history)
+    assert any(entry.cause == requeue.cause and entry.event == "requeue" for entry in job.history)
     outcome_of_it = RunOutcome.of(job)
     assert (outcome_of_it.started_at, outcome_of_it.resumed_at) == (first, resumed)
     assert outcome_of_it.failure_codes == (Failure.STEP_ERROR.value,)
@@ -233,9 +235,9 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
     for number in range(200):
         events = MOVES.get(job.state)
         if events is None:
-            job = replace(job, state=JobState.FAILED)  # what is over begins anew
+            job = replace(job, state=JobState.FAILED)  # a requeue starts it again
             events = MOVES[job.state]
-        words = told(chance.choice(WIDE))
+        words = long_text(chance.choice(WIDE))
         cause = Cause(chance.choice([f"r{number:012d}", f"main.p{number}.c0.t1"]), words, words)
         job = job.moved(JOB.move(job.state, chance.choice(events), NOON, cause))
         if chance.random() < 0.5:
@@ -270,10 +272,10 @@ def test_a_batch_reported_again_and_again_stays_small(letter: str) -> None:
     batch = batches.put_new(full_batch(letter))
     cancelled: Callable[[Batch], bool] = lambda each: each.is_cancelled  # noqa: E731
     for number in range(60):
-        cause = Cause(f"r{number:012d}", told(letter), told(letter))
+        cause = Cause(f"r{number:012d}", long_text(letter), long_text(letter))
         batch = batches.apply(batch, BATCH.move("failed", "update_reporting", NOON, cause))
-        noted = HistoryEntry("note", batch.state, batch.state, NOON, "x", "y", told(letter))
-        batch = batches.add_entry(batch, noted, failure_message=told(letter))
+        noted = HistoryEntry("note", batch.state, batch.state, NOON, "x", "y", long_text(letter))
+        batch = batches.add_entry(batch, noted, failure_message=long_text(letter))
         batch = batches.apply(
             batch, BATCH.move("update_reporting", "fail", NOON, Cause(f"report.{number}"))
         )

@@ -1,4 +1,4 @@
-"""Schedules: written only over what was seen, with what goes beside them, all or nothing."""
+"""Schedules: written only over what was seen, together with their occurrences, all or nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -48,18 +48,18 @@ def skipped(schedule: Schedule, at: datetime) -> Occurrence:
 
 
 def test_what_is_written_is_read(first: Schedule) -> None:
-    beside = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
+    writes = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
 
-    assert schedules.write(first, changed(first), beside) == changed(first)
+    assert schedules.write(first, changed(first), writes) == changed(first)
 
     assert schedules.get(first.schedule_id) == changed(first)
     assert occurrences.newest(first.schedule_id, limit=9) == (skipped(first, NOON),)
 
 
 def test_a_write_whose_answer_was_lost_is_written_again_and_is_there_once(first: Schedule) -> None:
-    beside = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
+    writes = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
 
-    answers = [schedules.write(first, changed(first), beside) for _ in range(2)]
+    answers = [schedules.write(first, changed(first), writes) for _ in range(2)]
 
     assert answers == [changed(first)] * 2
     assert schedules.get(first.schedule_id) == changed(first)

@@ -35,12 +35,12 @@ class Cancelling(Listener):
     """Each transaction is cancelled for `code`."""
 
     code: str
-    asked_for: int = field(default=0)
+    call_count: int = field(default=0)
 
     def before(self, call: Call) -> Answer | None:
         if call.operation != "TransactWriteItems":
             return None
-        self.asked_for += 1
+        self.call_count += 1
         reasons = [{"Code": self.code}]
         return Answer.error(400, "TransactionCanceledException", CancellationReasons=reasons)
 
@@ -115,7 +115,7 @@ def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
     ):
         transactions.write([transactions.put(named(name, 1), 0)], pause=pauses.append)
 
-    assert cancelling.asked_for == len(pauses) + 1 > 5
+    assert cancelling.call_count == len(pauses) + 1 > 5
     assert all(before < later for before, later in pairwise(pauses[::2]))
     assert 5 < sum(pauses) < 15
 

@@ -148,17 +148,17 @@ def test_a_killed_process_loses_nothing_it_had_saved(tmp_path: Path) -> None:
             [sys.executable, "-c", SAVER, str(home)], cwd=ROOT, stdout=subprocess.PIPE
         )
         assert saver.stdout is not None
-        told = 0
-        while told < killed_after:
-            told = int(saver.stdout.readline())
+        saved_number = 0
+        while saved_number < killed_after:
+            saved_number = int(saver.stdout.readline())
         saver.send_signal(signal.SIGKILL)
-        told = max([told, *map(int, saver.stdout.read().split())])
+        saved_number = max([saved_number, *map(int, saver.stdout.read().split())])
         saver.wait()
         saver.stdout.close()
 
         assert snapshots.repair(home) == ""
         (number,) = saved(home)
-        assert number in (told, told + 1)
+        assert number in (saved_number, saved_number + 1)
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"num', b"null", b"\xff\xfe"])

@@ -23,7 +23,7 @@ from jobyard.domain.text import is_clean
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def told(**changes: object) -> ReportContent:
+def content(**changes: object) -> ReportContent:
     batch = Batch(
         "babc",
         BatchState.REPORTING,
@@ -54,7 +54,7 @@ def told(**changes: object) -> ReportContent:
     return ReportContent(**(values | changes))  # type: ignore[arg-type]
 
 
-FAILED = told(
+FAILED = content(
     counts={"succeeded": 2, "failed": 1},
     groups=(FailureGroup("TIMEOUT", "Too slow.", 1),),
     jobs=(ReportedJob("babc.0.2", "<b>c.tif</b>", "failed", "", "after 9 s"),),
@@ -62,22 +62,22 @@ FAILED = told(
 
 
 def test_the_subject_says_ok_or_fail() -> None:
-    assert told().subject == "Jobyard: OK -- Submission processed: babc"
+    assert content().subject == "Jobyard: OK -- Submission processed: babc"
     assert FAILED.subject == "Jobyard: FAIL -- Submission processed: babc"
-    assert "Jobyard [demo]: OK" in told(instance="demo").subject
+    assert "Jobyard [demo]: OK" in content(instance="demo").subject
 
 
 def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None:
-    batch = told().batch
+    batch = content().batch
     cancelled = HistoryEntry("cancel", "processing", "cancelling", NOON, "operator", "r1")
 
-    assert told(counts={"succeeded": 1, "cancelled": 2}).outcome == "OK"
-    assert told(batch=replace(batch, failure_message="refused")).outcome == "FAIL"
-    assert told(batch=replace(batch, history=(cancelled,))).outcome == "FAIL"
-    assert told(counts={"succeeded": 1, "waiting": 1}).outcome == "FAIL"
-    assert told(counts={"succeeded": 1, "failed": 1}).outcome == "FAIL"
-    assert told(counts={"succeeded": 0, "deleted": 3}).outcome == "FAIL"
-    assert told(counts={"cancelled": 3}).outcome == "FAIL"
+    assert content(counts={"succeeded": 1, "cancelled": 2}).outcome == "OK"
+    assert content(batch=replace(batch, failure_message="refused")).outcome == "FAIL"
+    assert content(batch=replace(batch, history=(cancelled,))).outcome == "FAIL"
+    assert content(counts={"succeeded": 1, "waiting": 1}).outcome == "FAIL"
+    assert content(counts={"succeeded": 1, "failed": 1}).outcome == "FAIL"
+    assert content(counts={"succeeded": 0, "deleted": 3}).outcome == "FAIL"
+    assert content(counts={"cancelled": 3}).outcome == "FAIL"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
     ],
 )
 def test_the_first_line_says_what_the_counts_say(counts: dict[str, int], said: str) -> None:
-    assert said in render_text(told(counts=counts)).splitlines()[0]
-    assert said in render_html(told(counts=counts))
+    assert said in render_text(content(counts=counts)).splitlines()[0]
+    assert said in render_html(content(counts=counts))
 
 
 @pytest.mark.parametrize("entries", [0, 3])
@@ -101,19 +101,19 @@ def test_a_cancelled_batch_says_who_cancelled_it_when_and_why(entries: int) -> N
         "cancel", "processing", "cancelling", NOON, "jo", "r1", "the wrong shelf\nJobs: 3 succeeded"
     )
     batch = replace(
-        told().batch, entries=entries, history=(cancel,), failure_message="before it was read"
+        content().batch, entries=entries, history=(cancel,), failure_message="before it was read"
     )
-    for words in (render_text(told(batch=batch)), render_html(told(batch=batch))):
+    for words in (render_text(content(batch=batch)), render_html(content(batch=batch))):
         assert "Your submission was cancelled." in words
         assert "2026-11-22 12:00:00 UTC by jo: the wrong shelf" in words
         assert "\nJobs: 3 succeeded" not in words
 
 
 def test_the_mail_lists_the_undeliverable_addresses() -> None:
-    untold = tuple(
+    undeliverable = tuple(
         UndeliveredRecipient(f"jane {number} at home", "there is no @") for number in range(2)
     )
-    words = render_text(told(batch=replace(told().batch, undeliverable=untold)))
+    words = render_text(content(batch=replace(content().batch, undeliverable=undeliverable)))
 
     assert "Not told:    jane 0 at home: there is no @" in words
     assert "Not told:    jane 1 at home: there is no @" in words
@@ -126,7 +126,7 @@ FORGED = "a\r\nJobs:        100 succeeded\x1b[2J\u202egnp.exe\u2028x\ud800"
     "field", ["filename", "collection", "submitter", "failure_message", "duplicate_of"]
 )
 def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
-    _holds_no_forged_line(told(batch=replace(told().batch, **{field: FORGED})))
+    _holds_no_forged_line(content(batch=replace(content().batch, **{field: FORGED})))
 
 
 @pytest.mark.parametrize(
@@ -140,24 +140,24 @@ def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
 def test_no_word_of_a_job_or_a_finding_makes_a_line_of_the_mail(
     changes: dict[str, object],
 ) -> None:
-    _holds_no_forged_line(told(**changes))
+    _holds_no_forged_line(content(**changes))
 
 
 def _holds_no_forged_line(mail: ReportContent) -> None:
-    plain = told(jobs=mail.jobs and FAILED.jobs, findings=mail.findings and ("x",))
+    plain = content(jobs=mail.jobs and FAILED.jobs, findings=mail.findings and ("x",))
     for words, honest in (
         (render_text(mail), render_text(plain)),
         (render_html(mail), render_html(plain)),
     ):
         words.encode()
         assert not set("\r\x1b\u202e\u2028") & set(words)
-        assert words.count("\n") <= honest.count("\n") + 2  # a fact more, at the most
+        assert words.count("\n") <= honest.count("\n") + 2  # at most one more fact
         assert not any(line.startswith("Jobs:        100") for line in words.splitlines())
     assert is_clean(mail.subject)
 
 
 def test_a_long_name_does_not_fill_the_mail() -> None:
-    long = told(jobs=(ReportedJob("babc.0.2", "x" * 50_000, "failed", "", "y" * 50_000),))
+    long = content(jobs=(ReportedJob("babc.0.2", "x" * 50_000, "failed", "", "y" * 50_000),))
 
     assert len(render_text(long)) < 2_000
     assert len(render_html(long)) < 5_000
@@ -172,7 +172,7 @@ def test_the_mail_counts_groups_and_names_the_failures() -> None:
 
 
 def test_an_update_says_what_changed() -> None:
-    update = told(
+    update = content(
         kind=ReportKind.UPDATE, jobs=(ReportedJob("babc.0.2", "c.tif", "succeeded", "failed"),)
     )
 

@@ -143,7 +143,7 @@ BAD = {
         [("FIELD_UNKNOWN", 1, 32)],
     ),
     "several unknown columns": (
-        "fileUrl,fileName,shelf,box,room,row,desk,lamp\nhttp://x/a,a,1,2,3,4,5,6\n",
+        "fileUrl,fileName,shelf,box,room,row,lid,label\nhttp://x/a,a,1,2,3,4,5,6\n",
         [("FIELD_UNKNOWN", 1, 18)],
     ),
     "quote not closed": ('fileUrl,fileName\nhttp://x/a,"a\nhttp://x/b,b\n', [("CSV_QUOTE", 2, 12)]),

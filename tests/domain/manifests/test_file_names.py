@@ -17,7 +17,7 @@ def test_a_name_is_repeated_if_an_earlier_line_had_it(
     numbers: list[list[int]], order: str, choice: st.DataObject
 ) -> None:
     groups = [list(map(str, group)) for group in numbers]
-    if order != "none":  # all but perhaps the last group go on in one order
+    if order != "none":  # all groups but perhaps the last keep one order
         unique = list(dict.fromkeys(name for group in groups[:-1] for name in group))
         unique.sort(key=int if order == "counted" else str)
         cut = choice.draw(st.integers(0, len(unique)))

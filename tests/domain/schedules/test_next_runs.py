@@ -1,4 +1,4 @@
-"""The next runs of a rule, as they are told, and how far a calendar lets them be looked for."""
+"""The next runs of a rule, and how far ahead they are searched under a calendar."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Rules beside another reading of them (benchmarks/rrules.py), in eleven zones and twenty years."""
+"""Rules compared with benchmarks/rrules.py, in eleven zones and twenty years."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache

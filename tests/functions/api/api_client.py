@@ -112,7 +112,7 @@ class Api:
         self.now = NOW
 
     def tick(self) -> datetime:
-        """What the clock shows, as it goes on."""
+        """The present time; each reading is later than the last."""
         self.now += timedelta(milliseconds=1)
         return self.now
 
@@ -178,9 +178,9 @@ def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
             (405, "method-not-allowed") if template_of(path) else (404, "not-found")
         )
         return
-    told = operation["responses"]
-    assert str(answer.status) in told, f"{operation['operationId']} names no {answer.status}"
-    content = told[str(answer.status)].get("content")
+    responses = operation["responses"]
+    assert str(answer.status) in responses, f"{operation['operationId']} names no {answer.status}"
+    content = responses[str(answer.status)].get("content")
     if content is None:
         assert answer.text == ""
         return
@@ -190,4 +190,4 @@ def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
         schema = {**means["schema"], "components": described()["components"]}
         Draft202012Validator(schema).validate(answer.json)
     if media_type == "application/problem+json":
-        assert answer.kind in told[str(answer.status)]["description"]
+        assert answer.kind in responses[str(answer.status)]["description"]

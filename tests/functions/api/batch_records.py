@@ -147,5 +147,5 @@ def executions(machine: str) -> list[str]:
         each["name"]: each["stateMachineArn"]
         for each in machines.list_state_machines()["stateMachines"]
     }
-    told = machines.list_executions(stateMachineArn=found[machine])["executions"]
-    return [each["name"] for each in told]
+    found_executions = machines.list_executions(stateMachineArn=found[machine])["executions"]
+    return [each["name"] for each in found_executions]

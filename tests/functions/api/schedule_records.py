@@ -32,7 +32,7 @@ _numbers = count(1)
 
 @cache
 def sweep() -> dict[str, Any]:
-    """What the example's sweep is told to do."""
+    """The parameters of the example's sweep."""
     found: dict[str, Any] = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
     return found
 
@@ -145,7 +145,7 @@ def items_read() -> Iterator[Counter[str]]:
 
 
 def came_so_far(place: JobAddress, processed: int) -> None:
-    """The job at `place` has gone through so many records, and goes on."""
+    """The job at `place` has processed so many records, and continues."""
     seen = Checkpoint(place.job_id)
     after = seen.advanced(processed, (), {"page": 2})
     tables.client().transact_write_items(TransactItems=[checkpoints.written(seen, after, NOW)])

@@ -168,7 +168,7 @@ def _ask(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=OPERATIONS[name].as_strategy(generation_mode=mode), data=st.data())
-    def asked(case: Case, data: st.DataObject) -> None:
+    def send(case: Case, data: st.DataObject) -> None:
         named = (case.path_parameters or {}).keys() & there.keys()
         is_there = bool(named) and data.draw(st.booleans(), label="is there")
         for parameter in sorted(named) if is_there else ():
@@ -181,5 +181,5 @@ def _ask(
         rejection = [] if is_there else [checks.negative_data_rejection]
         case.validate_response(response, checks=[*CHECKS, *rejection])
 
-    asked()
+    send()
     return statuses

@@ -73,20 +73,20 @@ def test_a_change_sent_again_is_made_once_even_if_its_answer_was_lost(
 ) -> None:
     batch = a_batch(state, entries=2)
     a_job(batch, 0, "failed")
-    asked = path.format(batch=batch.batch_id)
+    filled = path.format(batch=batch.batch_id)
 
-    first = api.post(asked, body, headers=KEY)
+    first = api.post(filled, body, headers=KEY)
     if not kept:
         forget_answers()
-    again = api.post(asked, body, headers=KEY)
+    again = api.post(filled, body, headers=KEY)
 
     assert first.status in {200, 202}
     assert (again.status, again.json) == (first.status, first.json)
     history = api.get(f"/batches/{batch.batch_id}").json["history"]
     assert len([each for each in history if each["actor"] == "admin"]) <= 1
     for machine in ("batch", "job"):
-        told = [each for each in executions(machine) if each.startswith(batch.batch_id)]
-        assert len(told) <= 1
+        started = [each for each in executions(machine) if each.startswith(batch.batch_id)]
+        assert len(started) <= 1
 
 
 def test_a_submission_sent_again_after_its_answer_was_lost_is_the_same_batch(api: Api) -> None:
@@ -160,10 +160,10 @@ def test_a_kept_answer_that_has_expired_is_as_good_as_gone(api: Api) -> None:
             )
 
     answer = api.ask(
-        "PUT", "/holds/everything", body={"reason": "anew", "replace": True}, headers=KEY
+        "PUT", "/holds/everything", body={"reason": "another reason", "replace": True}, headers=KEY
     )
 
-    assert (answer.status, answer.json["reason"]) == (200, "anew")
+    assert (answer.status, answer.json["reason"]) == (200, "another reason")
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "a\x7f", "schlüssel"])

@@ -17,7 +17,7 @@ from jobyard.domain.errors import InvalidLifecycle, InvalidParameters, InvalidRu
 from tests.functions.api.api_client import event
 
 URL = "https://jobyard.example.org"
-ASKED = event("GET", "/batches/b1")
+EVENT = event("GET", "/batches/b1")
 REFUSALS = [
     each
     for each in vars(errors).values()
@@ -28,7 +28,7 @@ _OF_FIELDS = {ValidationFailed, InvalidRule, InvalidParameters}
 
 @pytest.mark.parametrize("kind", [kind for kind in PROBLEMS if kind not in _OF_FIELDS])
 def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None:
-    problem = problem_response(kind("what was wrong, and what is allowed"), ASKED, URL)
+    problem = problem_response(kind("what was wrong, and what is allowed"), EVENT, URL)
 
     assert problem.status_code == PROBLEMS[kind].status == json.loads(str(problem.body))["status"]
     assert json.loads(str(problem.body))["detail"] == "what was wrong, and what is allowed"
@@ -44,7 +44,7 @@ def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None
     ],
 )
 def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: str) -> None:
-    problem = json.loads(str(problem_response(error, ASKED, URL).body))
+    problem = json.loads(str(problem_response(error, EVENT, URL).body))
 
     assert problem["status"] == status
     assert problem["errors"] == [{"field": where, "message": "text"}]
@@ -64,10 +64,10 @@ def test_every_refusal_of_the_domain_is_in_the_table() -> None:
 
 
 def test_an_unlisted_refusal_is_an_internal_error() -> None:
-    class Unheard(JobyardError):
+    class Unlisted(JobyardError):
         pass
 
-    assert problem_response(Unheard(), ASKED, URL).status_code == PROBLEMS[InternalError].status
+    assert problem_response(Unlisted(), EVENT, URL).status_code == PROBLEMS[InternalError].status
 
 
 def test_a_wrong_field_is_named_as_it_is_written_in_the_request() -> None:

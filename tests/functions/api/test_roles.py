@@ -21,8 +21,8 @@ EVERYONE = {*ROLES, ""}  # "" is somebody without a role
 READERS = {"viewer", "operator", "admin"}
 OPERATORS = {"operator", "admin"}
 
-# What is asked of somebody else's batch, by whom, and how everyone else is refused. A depositor
-# is told that there is no such batch.
+# Requests about somebody else's batch, who may send them, and the status for everyone else.
+# A depositor gets 404.
 FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("GET", "/batches/{batch}", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/jobs", None, "processing", READERS, 404),
@@ -76,9 +76,9 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
     allowed: set[str],
     otherwise: int,
 ) -> None:
-    asked = path.format(batch=laid_out(state))
+    target = path.format(batch=laid_out(state))
     refused = {
-        role: api.ask(method, asked, role=role, body=body).status for role in EVERYONE - allowed
+        role: api.ask(method, target, role=role, body=body).status for role in EVERYONE - allowed
     }
     taken = {
         role: api.ask(method, path.format(batch=laid_out(state)), role=role, body=body).status
@@ -125,7 +125,7 @@ def test_a_role_may_do_what_the_table_says(
     assert refused == EVERYONE - allowed
 
 
-# What is asked of schedules, their jobs and calendars: for admin, and everyone else is refused.
+# Requests about schedules, their jobs and calendars: only for admin.
 OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("POST", "/schedules/preview", {"rule": DAILY}),
     ("POST", "/schedules", wanted()),
@@ -160,13 +160,13 @@ def of_schedules(api: Api) -> dict[str, str]:
 def test_schedules_are_for_admin_and_nobody_else(
     api: Api, method: str, path: str, body: Any
 ) -> None:
-    asked, _, query = path.format(**of_schedules(api)).partition("?")
+    target, _, query = path.format(**of_schedules(api)).partition("?")
     given = dict([query.split("=")]) if query else None
 
     for role in EVERYONE - {"admin"}:
-        answer = api.ask(method, asked, role=role, body=body, query=given)
+        answer = api.ask(method, target, role=role, body=body, query=given)
         assert (answer.status, answer.kind) == (403, "forbidden")
-    assert api.ask(method, asked, body=body, query=given).status in {200, 201, 202}
+    assert api.ask(method, target, body=body, query=given).status in {200, 201, 202}
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_without_the_admin_role_the_errors_of_a_schedule_are_not_shown(
     assert {answer.status for answer in answers.values()} == {403}
 
 
-# What is asked of a collection that no role may deposit into: who does not see it knows of none.
+# Requests about a collection that no role may deposit into: 404 for those who do not see it.
 OF_A_COLLECTION: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/collections/closed", None, READERS),
     ("PATCH", "/collections/closed", {**WHY, "accepts_drops": True}, {"admin"}),
@@ -215,13 +215,13 @@ def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
     ids = {name: "b" + "a" * 20 for name in ("batch", "schedule", "suspended", "job")}
-    asked = [(method, path) for method, path, *_ in FOREIGN]
-    asked += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
-    asked += [
+    requests = [(method, path) for method, path, *_ in FOREIGN]
+    requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
+    requests += [
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
-    asked += [(method, path) for method, path, *_ in OF_A_COLLECTION]
-    found = [operation_of(method, "/api" + path.format(**ids)) for method, path in asked]
+    requests += [(method, path) for method, path, *_ in OF_A_COLLECTION]
+    found = [operation_of(method, "/api" + path.format(**ids)) for method, path in requests]
 
     named = {each["operationId"] for each in found if each}
     needing = {

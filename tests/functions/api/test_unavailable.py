@@ -1,4 +1,4 @@
-"""AWS takes no more, or does not answer: a request is put off, and sent again ends the same."""
+"""AWS throttles or does not answer: a request gets 503, and its repeat succeeds."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -18,18 +18,18 @@ from tests.functions.api.batch_records import a_batch, a_job, executions
 from tests.tables import NAMES
 
 WHY = {"reason": "because"}
-Asked = tuple[str, str, Any]
+Request = tuple[str, str, Any]
 
 
-def _submission() -> Asked:
+def _submission() -> Request:
     return "POST", "/batches", {"collection": "maps", "filename": "may.checkm"}
 
 
-def _on_batch(state: str, event: str) -> Callable[[], Asked]:
+def _on_batch(state: str, event: str) -> Callable[[], Request]:
     return lambda: ("POST", f"/batches/{_batch(state).batch_id}/{event}", WHY)
 
 
-def _on_job(event: str) -> Callable[[], Asked]:
+def _on_job(event: str) -> Callable[[], Request]:
     return lambda: ("POST", f"/jobs/{_batch('failed').batch_id}.0.0/{event}", WHY)
 
 
@@ -40,12 +40,12 @@ def _batch(state: str) -> Batch:
     return batch
 
 
-def _hold() -> Asked:
+def _hold() -> Request:
     return "PUT", "/holds/everything", WHY
 
 
-# What is asked, by its name; each is asked of something new.
-REQUESTS: dict[str, Callable[[], Asked]] = {
+# Requests by name, each about a new batch, job or hold.
+REQUESTS: dict[str, Callable[[], Request]] = {
     "submit": _submission,
     "retry": _on_batch("failed", "retries"),
     "cancel a batch": _on_batch("processing", "cancel"),
@@ -57,44 +57,44 @@ REQUESTS: dict[str, Callable[[], Asked]] = {
 }
 
 
-class Struck(Listener):
-    """Counts the calls, and strikes the `number`-th (from 0), once."""
+class FaultAt(Listener):
+    """Counts the calls and injects a fault into the `number`-th (from 0), once."""
 
     def __init__(self, way: str, number: int) -> None:
         self.way, self.number, self.calls = way, number, 0
-        self.struck: list[str] = []
+        self.hit: list[str] = []
 
     def prepare(self, call: Call) -> None:
-        call.notes["struck"] = self.calls == self.number
+        call.notes["hit"] = self.calls == self.number
         self.calls += 1
-        if call.notes["struck"]:
-            self.struck.append(f"{call.service}.{call.operation}")
+        if call.notes["hit"]:
+            self.hit.append(f"{call.service}.{call.operation}")
 
     def before(self, call: Call) -> Wired | None:
-        if not call.notes["struck"] or self.way == "answer lost":
+        if not call.notes["hit"] or self.way == "answer lost":
             return None
         return Wired.error(400, self.way, "slow down")
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        if call.notes["struck"] and self.way == "answer lost":
+        if call.notes["hit"] and self.way == "answer lost":
             raise ReadTimeoutError(endpoint_url="https://aws")
 
 
 @pytest.fixture
 def wired(api: Api) -> Iterator[CallInterceptor]:
-    """What listens to all clients of the function."""
+    """The interceptor of all clients of the function."""
     from api import handler
 
     interceptor = CallInterceptor()
-    for late in (handler._DYNAMODB, handler._COGNITO, handler.CONTEXT.machines):
-        interceptor.attach(late._client)
+    for lazy in (handler._DYNAMODB, handler._COGNITO, handler.CONTEXT.machines):
+        interceptor.attach(lazy._client)
     interceptor.attach(store.client())
     yield interceptor
     interceptor.listeners = []
 
 
-def let_its_time_pass() -> None:
-    """The function that was at work on the request has no time left."""
+def expire_idempotency_locks() -> None:
+    """Let the locks of unfinished requests expire, as when their functions timed out."""
     dynamodb = boto3.client("dynamodb")
     for item in dynamodb.scan(TableName=NAMES["requests"])["Items"]:
         if item.get("status", {}).get("S") == "INPROGRESS":
@@ -102,26 +102,26 @@ def let_its_time_pass() -> None:
             dynamodb.put_item(TableName=NAMES["requests"], Item=item | past)
 
 
-def told() -> set[str]:
-    """The executions there are."""
+def _executions() -> set[str]:
+    """The names of all executions."""
     return {name for machine in ("batch", "job") for name in executions(machine)}
 
 
-def _ask(api: Api, asked: Asked, key: str) -> Answer:
-    method, path, body = asked
+def _send(api: Api, request: Request, key: str) -> Answer:
+    method, path, body = request
     return api.ask(method, path, body=body, headers={"idempotency-key": key})
 
 
-def _told_by(api: Api, asked: Asked, key: str) -> tuple[Answer, int]:
+def _started_by(api: Api, request: Request, key: str) -> tuple[Answer, int]:
     """The answer, and how many executions the request started."""
-    before = told()
-    answer = _ask(api, asked, key)
-    return answer, len(told() - before)
+    before = _executions()
+    answer = _send(api, request, key)
+    return answer, len(_executions() - before)
 
 
-def _as_it_stands(api: Api, asked: Asked, answer: Answer) -> tuple[Any, ...]:
-    """What came of a request, without what differs from telling to telling."""
-    path = asked[1] if asked[1] != "/batches" else f"/batches/{answer.json['batch_id']}"
+def _state_after(api: Api, request: Request, answer: Answer) -> tuple[Any, ...]:
+    """The result of a request, without what differs between runs."""
+    path = request[1] if request[1] != "/batches" else f"/batches/{answer.json['batch_id']}"
     about = path if path.startswith("/holds") else path.rpartition("/")[0]
     about = path if about == "/batches" else about
     shown = api.get(about)
@@ -134,36 +134,36 @@ def _as_it_stands(api: Api, asked: Asked, answer: Answer) -> tuple[Any, ...]:
 def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
     api: Api, wired: CallInterceptor, name: str, way: str
 ) -> None:
-    def prepared() -> Asked:
+    def prepared() -> Request:
         if name == "lift a hold":
             api.ask("PUT", "/holds/everything", body=WHY)
         return REQUESTS[name]()
 
-    asked = prepared()
-    answer, started = _told_by(api, asked, f"{name} {way}")
-    expected = _as_it_stands(api, asked, answer), started
+    request = prepared()
+    answer, started = _started_by(api, request, f"{name} {way}")
+    expected = _state_after(api, request, answer), started
     assert answer.status < 300
 
     for number in count():
-        asked, key = prepared(), f"{name} {way} {number}"
-        before = told()
-        strike = Struck(way, number)
-        with wired.listening(strike):
-            put_off = _ask(api, asked, key)
-        if not strike.struck:
+        request, key = prepared(), f"{name} {way} {number}"
+        before = _executions()
+        fault = FaultAt(way, number)
+        with wired.listening(fault):
+            unavailable = _send(api, request, key)
+        if not fault.hit:
             break
-        let_its_time_pass()
-        again = _ask(api, asked, key)
+        expire_idempotency_locks()
+        again = _send(api, request, key)
 
-        assert (put_off.status, put_off.kind) == (503, "unavailable"), strike.struck
-        assert put_off.headers["retry-after"] == "2"
-        found = _as_it_stands(api, asked, again), len(told() - before)
-        assert found == expected, strike.struck
+        assert (unavailable.status, unavailable.kind) == (503, "unavailable"), fault.hit
+        assert unavailable.headers["retry-after"] == "2"
+        found = _state_after(api, request, again), len(_executions() - before)
+        assert found == expected, fault.hit
     assert number > 2
 
 
 def test_a_read_is_put_off_too(api: Api, wired: CallInterceptor) -> None:
-    with wired.listening(Struck("ProvisionedThroughputExceededException", 0)):
+    with wired.listening(FaultAt("ProvisionedThroughputExceededException", 0)):
         answer = api.get("/holds")
 
     assert (answer.status, answer.kind) == (503, "unavailable")
@@ -171,7 +171,7 @@ def test_a_read_is_put_off_too(api: Api, wired: CallInterceptor) -> None:
 
 
 def test_a_permanent_refusal_by_aws_is_an_internal_error(api: Api, wired: CallInterceptor) -> None:
-    with wired.listening(Struck("AccessDeniedException", 0)):
+    with wired.listening(FaultAt("AccessDeniedException", 0)):
         answer = api.get("/holds")
 
     assert (answer.status, answer.kind) == (500, "internal-error")

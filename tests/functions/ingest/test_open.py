@@ -25,22 +25,22 @@ def test_a_refused_manifest_goes_through_open_and_report(
     opened = functions["ingest.open"].handler(
         {"input": event_of(key, body), "execution": "one"}, Context()
     )
-    told = functions["report.report"].handler(opened, Context())
+    reported = functions["report.report"].handler(opened, Context())
 
     assert opened["next"] == "report"
-    assert told["next"] == "end"
+    assert reported["next"] == "end"
     batch = batches.get(opened["origin_id"], NOW)
     assert batch.state is BatchState.FAILED
     used = usage.of_origin(batch.batch_id)
     assert (used.invocations, used.events, used.mails) == (2, 1, 1)
     assert used.transitions == len(["Open", "Opened", "Report", "Reported", "Done"])
-    assert used.write_units > 5  # claimed, refused, told, handed over, ended
+    assert used.write_units > 5  # claimed, refused, reported, sent, ended
     mail = reports.get(batch.batch_id, 1).files["mail.txt"]
     text = clients.client("s3", bound).get_object(Bucket=BUCKETS[1], Key=mail)["Body"].read()
     assert re.search(rb"Cost: +\$\d+\.\d+ \(\d+ write units, 5 transitions", text)
 
 
-@pytest.mark.parametrize("key", ["manifests/beside.checkm", "manifests//beside.checkm"])
+@pytest.mark.parametrize("key", ["manifests/x.checkm", "manifests//x.checkm"])
 def test_a_manifest_outside_every_collection_is_logged_and_counted(
     functions: dict[str, ModuleType],
     bound: str,
@@ -49,9 +49,9 @@ def test_a_manifest_outside_every_collection_is_logged_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"x")
-    asked = {"execution": "beside", "input": event_of(key, b"x")}
+    event = {"execution": "misplaced", "input": event_of(key, b"x")}
 
-    opened = functions["ingest.open"].handler(asked, Context())
+    opened = functions["ingest.open"].handler(event, Context())
 
     assert opened["next"] == "report"
     assert "MisplacedManifests" in capsys.readouterr().out

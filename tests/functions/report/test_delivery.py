@@ -7,7 +7,7 @@ import pytest
 from jobyard.domain.batches.report import DeliveryState
 from jobyard.store import reports
 from tests.functions.invocations import Context
-from tests.functions.records import report
+from tests.functions.records import a_report
 
 pytestmark = pytest.mark.emulator
 
@@ -26,7 +26,7 @@ def test_an_event_of_the_mail_service_is_noted_with_the_report(
     functions: dict[str, ModuleType], news: str, state: str
 ) -> None:
     batch_id = f"b-news-{news.lower()}"
-    report(batch_id, DeliveryState.SENT)
+    a_report(batch_id, DeliveryState.SENT)
     detail = {
         "eventType": news,
         "mail": {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}},
@@ -41,7 +41,7 @@ def test_an_event_of_the_mail_service_is_noted_with_the_report(
 def test_who_a_mail_did_not_reach_is_kept_with_the_report(
     functions: dict[str, ModuleType],
 ) -> None:
-    report("b-bounced", DeliveryState.SENT)
+    a_report("b-bounced", DeliveryState.SENT)
     bounced = [
         {"emailAddress": "jo@example.org", "diagnosticCode": "550 no such\r\nuser"},
         {"emailAddress": "ed@example.org"},

@@ -10,7 +10,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.store import reports
 from tests.functions.invocations import BUCKETS, Context, emitted
-from tests.functions.records import report
+from tests.functions.records import a_report
 
 pytestmark = pytest.mark.emulator
 
@@ -21,7 +21,7 @@ def test_the_tick_sends_queued_mails_and_emits_metrics(
     s3 = clients.client("s3", bound)
     for suffix in ("txt", "html"):
         s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
-    report("b-queued", DeliveryState.QUEUED)
+    a_report("b-queued", DeliveryState.QUEUED)
 
     functions["report.outbox_tick"].handler({}, Context())
 
@@ -35,7 +35,7 @@ def test_an_undelivered_mail_is_counted_for_a_while(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = functions["report.outbox_tick"].handler({}, Context())["undelivered"]
-    lost = report("b-lost", DeliveryState.SENT)
+    lost = a_report("b-lost", DeliveryState.SENT)
     reports.put_delivery(lost, Delivery(DeliveryState.BOUNCED, datetime.now(UTC)))
 
     after = functions["report.outbox_tick"].handler({}, Context())["undelivered"]

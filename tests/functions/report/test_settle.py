@@ -12,7 +12,7 @@ from jobyard.domain.metrics import DIMENSIONS
 from jobyard.services.batches.open import source_of
 from jobyard.store import batches, occurrences, schedules
 from tests.functions.invocations import BUCKETS, Context, event_of, metrics_of
-from tests.functions.records import scheduled
+from tests.functions.records import a_due_schedule
 
 pytestmark = pytest.mark.emulator
 NOW = datetime.now(UTC)
@@ -48,13 +48,13 @@ def test_an_open_that_failed_is_settled_into_a_report(
     )
 
     assert settled["next"] == "report"
-    _tells_a_stranger_nothing(batches.get(batch_id, NOW).failure_message, caplog)
+    _assert_cause_is_only_logged(batches.get(batch_id, NOW).failure_message, caplog)
 
 
-def _tells_a_stranger_nothing(told: str, caplog: pytest.LogCaptureFixture) -> None:
-    """`told` is our own sentence, with an id under which the log has what AWS said."""
-    assert "out of memory" not in told
-    assert Context.aws_request_id in told
+def _assert_cause_is_only_logged(message: str, caplog: pytest.LogCaptureFixture) -> None:
+    """`message` is our own text, with an id under which the log has the error of AWS."""
+    assert "out of memory" not in message
+    assert Context.aws_request_id in message
     (line,) = (vars(each) for each in caplog.records if "out of memory" in str(vars(each)))
     assert line["request_id"] == Context.aws_request_id
 
@@ -74,7 +74,7 @@ def test_an_open_that_failed_before_there_was_a_batch_leaves_one_that_is_opened_
     batch = batches.get(settled["origin_id"], NOW)
     assert settled["next"] == "end"
     assert (batch.state, len(batch.history)) == ("pending", 1)
-    _tells_a_stranger_nothing(batch.history[0].reason, caplog)
+    _assert_cause_is_only_logged(batch.history[0].reason, caplog)
     assert batch.source is not None
     assert batch.source.key == key
 
@@ -92,28 +92,28 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
     assert (settled["next"], settled["origin_id"]) == ("end", "")
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["failed by its worker", "given up"])
+@pytest.mark.parametrize("given_up", [False, True], ids=["failed by its worker", "given up"])
 def test_a_failed_job_of_a_schedule_is_counted_and_noted_with_its_schedule(
-    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], lost: bool
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], given_up: bool
 ) -> None:
-    schedule = scheduled(f"fails{'lost' if lost else ''}", timedelta(minutes=2))
+    schedule = a_due_schedule(f"fails{'given_up' if given_up else ''}", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    place = occurrence.address
-    asked = {"origin_id": place.origin_id, "chunk": 0, "position": place.position}
-    asked |= {"run": "main", "pass": 1}
+    address = occurrence.address
+    event = {"origin_id": address.origin_id, "chunk": 0, "position": address.position}
+    event |= {"run": "main", "pass": 1}
     metrics_of(capsys)
 
-    if lost:
-        answer = asked | {"error": {"Error": "Lambda.Unknown", "Cause": "no worker"}}
+    if given_up:
+        answer = event | {"error": {"Error": "Lambda.Unknown", "Cause": "no worker"}}
     else:
-        answer = functions["execute.job"].handler(asked, Context())
-    counted = {} if lost else metrics_of(capsys)
+        answer = functions["execute.job"].handler(event, Context())
+    counted = {} if given_up else metrics_of(capsys)
     functions["report.settle"].handler(answer, Context())
 
     metric = "RunsFailedOrMissed"
     assert (counted | metrics_of(capsys))[metric] == DIMENSIONS[metric]
-    (told,) = occurrences.newest(schedule.schedule_id, limit=9)
-    assert told.outcome
-    assert (told.outcome.state, told.outcome.failure_message != "") == ("failed", True)
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    assert occurrence.outcome
+    assert (occurrence.outcome.state, occurrence.outcome.failure_message != "") == ("failed", True)
     assert schedules.get(schedule.schedule_id).label == "Failed"

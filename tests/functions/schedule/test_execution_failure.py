@@ -10,7 +10,7 @@ import pytest
 from jobyard.services.executions import job_execution
 from jobyard.store import occurrences
 from tests.functions.invocations import Context, execution
-from tests.functions.records import leave, scheduled
+from tests.functions.records import a_due_schedule, an_orphaned_batch
 
 pytestmark = pytest.mark.emulator
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.emulator
 def test_an_execution_that_failed_is_followed_at_once_and_only_once(
     functions: dict[str, ModuleType], bound: str
 ) -> None:
-    schedule = scheduled("failing", timedelta(minutes=2))
+    schedule = a_due_schedule("failing", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     name = job_execution(occurrence.address, "main")
@@ -36,8 +36,8 @@ def test_an_execution_that_failed_is_followed_at_once_and_only_once(
 def test_a_batch_whose_execution_failed_is_recovered_at_once_and_only_once(
     functions: dict[str, ModuleType],
 ) -> None:
-    scheduled("beside", timedelta(days=-1))
-    leave("b-failed")
+    a_due_schedule("later", timedelta(days=-1))
+    an_orphaned_batch("b-failed")
     detail = {"executionArn": "one", "status": "FAILED", "input": '{"origin_id": "b-failed"}'}
 
     first = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
@@ -46,12 +46,12 @@ def test_a_batch_whose_execution_failed_is_recovered_at_once_and_only_once(
     assert (first, again) == ({"recovered": 1}, {"recovered": 0})
 
 
-@pytest.mark.parametrize("told", [None, {"detail": {}}, {"origin_id": "b-none"}], ids=str)
+@pytest.mark.parametrize("document", [None, {"detail": {}}, {"origin_id": "b-none"}], ids=str)
 def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_logged(
-    functions: dict[str, ModuleType], told: dict[str, Any] | None
+    functions: dict[str, ModuleType], document: dict[str, Any] | None
 ) -> None:
     detail = {"executionArn": "one", "status": "FAILED"}
-    detail |= {"input": json.dumps(told)} if told else {}
+    detail |= {"input": json.dumps(document)} if document else {}
 
     assert functions["schedule.execution_failure"].handler({"detail": detail}, Context()) == {
         "recovered": 0

@@ -14,7 +14,7 @@ from jobyard.domain.schedules.schedule import MissedPolicy, ScheduleState
 from jobyard.services.executions import job_execution
 from jobyard.store import holds, occurrences, schedules, tables
 from tests.functions.invocations import Context, execution, metrics_of
-from tests.functions.records import leave, scheduled
+from tests.functions.records import a_due_schedule, an_orphaned_batch
 
 pytestmark = pytest.mark.emulator
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.emulator
 def test_the_tick_starts_what_is_due_and_only_once(
     functions: dict[str, ModuleType], bound: str
 ) -> None:
-    schedule = scheduled("due", timedelta(minutes=2))
+    schedule = a_due_schedule("due", timedelta(minutes=2))
 
     first = functions["schedule.scheduler_tick"].handler({}, Context())
     again = functions["schedule.scheduler_tick"].handler({}, Context())
@@ -39,14 +39,14 @@ def test_the_tick_logs_and_counts_a_missed_time(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    schedule = scheduled("missed", timedelta(hours=2), MissedPolicy.NONE)
+    schedule = a_due_schedule("missed", timedelta(hours=2), MissedPolicy.NONE)
 
-    told = functions["schedule.scheduler_tick"].handler({}, Context())
+    answer = functions["schedule.scheduler_tick"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     found = metrics_of(capsys)
     lines = [vars(line) for line in caplog.records if line.message == "skipped"]
-    assert told["started"] == 0
+    assert answer["started"] == 0
     assert occurrence.skip_reason is SkipReason.MISSED
     assert found == {"RunsFailedOrMissed": DIMENSIONS["RunsFailedOrMissed"]}
     assert [line["reason"] for line in lines] == [SkipReason.MISSED]
@@ -55,7 +55,7 @@ def test_the_tick_logs_and_counts_a_missed_time(
 def test_each_missed_time_is_counted(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scheduled("misseddaily", timedelta(days=2, hours=2), MissedPolicy.NONE)
+    a_due_schedule("misseddaily", timedelta(days=2, hours=2), MissedPolicy.NONE)
 
     functions["schedule.scheduler_tick"].handler({}, Context())
 
@@ -66,22 +66,22 @@ def test_each_missed_time_is_counted(
 def test_the_tick_logs_the_schedule_that_failed(
     functions: dict[str, ModuleType], caplog: pytest.LogCaptureFixture
 ) -> None:
-    schedule = scheduled("broken", timedelta(minutes=2))
+    schedule = a_due_schedule("broken", timedelta(minutes=2))
     item = tables.ScheduleItem.get(schedule.schedule_id)
     item.body = {}
     item.save()
 
-    told = functions["schedule.scheduler_tick"].handler({}, Context())
+    answer = functions["schedule.scheduler_tick"].handler({}, Context())
 
     lines = [vars(line) for line in caplog.records if line.message == "schedule error"]
-    assert told["started"] == 0
+    assert answer["started"] == 0
     assert [line["origin_id"] for line in lines] == [schedule.schedule_id]
 
 
 def test_the_tick_starts_nothing_in_the_time_that_recovery_needs(
     functions: dict[str, ModuleType],
 ) -> None:
-    scheduled("hurried", timedelta(minutes=2))
+    a_due_schedule("hurried", timedelta(minutes=2))
 
     late = functions["schedule.scheduler_tick"].handler({}, Context(remaining_ms=20_000))
     next_time = functions["schedule.scheduler_tick"].handler({}, Context(remaining_ms=21_000))
@@ -90,7 +90,7 @@ def test_the_tick_starts_nothing_in_the_time_that_recovery_needs(
 
 
 def test_an_expired_hold_is_lifted(functions: dict[str, ModuleType]) -> None:
-    scheduled("beside", timedelta(days=-1))
+    a_due_schedule("later", timedelta(days=-1))
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
     holds.put(Hold("collection:fn", "operator", "a move", now - 2 * minute, now - minute))
@@ -104,7 +104,7 @@ def test_an_expired_hold_is_lifted(functions: dict[str, ModuleType]) -> None:
 def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    schedule = scheduled("suspended", timedelta(minutes=2), state=ScheduleState.SUSPENDED)
+    schedule = a_due_schedule("suspended", timedelta(minutes=2), state=ScheduleState.SUSPENDED)
 
     functions["schedule.scheduler_tick"].handler({}, Context())
 
@@ -114,11 +114,11 @@ def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
 
 
 def test_the_tick_creates_the_system_s_schedules(functions: dict[str, ModuleType]) -> None:
-    scheduled("alone", timedelta(minutes=2))
-    minute = functions["schedule.scheduler_tick"]
-    minute._make_system_schedules.cache_clear()
+    a_due_schedule("alone", timedelta(minutes=2))
+    tick = functions["schedule.scheduler_tick"]
+    tick._make_system_schedules.cache_clear()
 
-    minute.handler({}, Context())
+    tick.handler({}, Context())
 
     made = schedules.by_title(system=True, limit=9).items
     assert sorted(each.job_type for each in made) == ["reconcile", "retention"]
@@ -127,16 +127,16 @@ def test_the_tick_creates_the_system_s_schedules(functions: dict[str, ModuleType
 def test_the_tick_recovers_an_orphaned_batch(
     functions: dict[str, ModuleType],
 ) -> None:
-    scheduled("beside", timedelta(days=-1))
-    leave("b-left")
+    a_due_schedule("later", timedelta(days=-1))
+    an_orphaned_batch("b-left")
 
-    told = functions["schedule.scheduler_tick"].handler({}, Context())
+    answer = functions["schedule.scheduler_tick"].handler({}, Context())
 
-    assert told == {"started": 0, "recovered": 1}
+    assert answer == {"started": 0, "recovered": 1}
 
 
 def test_the_tick_recovers_an_orphaned_run(functions: dict[str, ModuleType], bound: str) -> None:
-    schedule = scheduled("runlost", timedelta(minutes=2))
+    schedule = a_due_schedule("runlost", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     execution(bound, functions, job_execution(occurrence.address, "main"))  # it has failed
@@ -144,6 +144,6 @@ def test_the_tick_recovers_an_orphaned_run(functions: dict[str, ModuleType], bou
     due = replace(running, version=running.version + 1, next_check_at=datetime.now(UTC))
     schedules.write(running, due)
 
-    told = functions["schedule.scheduler_tick"].handler({}, Context())
+    answer = functions["schedule.scheduler_tick"].handler({}, Context())
 
-    assert told == {"started": 0, "recovered": 1}
+    assert answer == {"started": 0, "recovered": 1}

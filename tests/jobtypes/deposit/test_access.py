@@ -39,7 +39,7 @@ def until(step: str, job: StepInput, context: StorageContext) -> StepInput:
 def test_each_step_that_writes_checks_access_again(
     context: StorageContext, payloads: PayloadServer, step: str, now: Collection | None
 ) -> None:
-    """So a requeue that goes on after the object was identified is no way round."""
+    """So a requeue that continues after the object was identified does not bypass it."""
     job = until(
         step, step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), context
     )
@@ -51,7 +51,7 @@ def test_each_step_that_writes_checks_access_again(
     assert (outcome.retryable, outcome.recoverable) == (False, True)
     assert "jobyard collection" in outcome.message
     assert context.objects.latest("ark:/1/a") is None
-    assert isinstance(STEPS[step](job, context), Done)  # the right is given: a requeue goes on
+    assert isinstance(STEPS[step](job, context), Done)  # with the right, a requeue continues
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,9 @@ def test_ports_redirects_and_timeouts_are_documented() -> None:
 
 def test_every_status_with_a_code_of_its_own_is_documented() -> None:
     rows = re.findall(r"^\| ([^|`]+) \| `([A-Z_]+)` \|$", DOC, re.MULTILINE)
-    told = {
+    documented = {
         int(status): code for what, code in rows for status in re.findall(r"\b[45]\d\d\b", what)
     }
 
     own = {status: failure_of(status).value for status in range(400, 500)}
-    assert told == {status: code for status, code in own.items() if code != "PAYLOAD_REFUSED"}
+    assert documented == {status: code for status, code in own.items() if code != "PAYLOAD_REFUSED"}

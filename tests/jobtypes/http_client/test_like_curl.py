@@ -179,7 +179,7 @@ def test_what_drips_is_given_up(server: RawServer, first: bytes, again: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("location", "asked"),
+    ("location", "requested"),
     [
         ("/Zürich plan.txt".encode(), "/Z%C3%BCrich%20plan.txt"),
         ("/Zürich".encode("latin-1"), "/Z%FCrich"),
@@ -195,14 +195,14 @@ def test_what_drips_is_given_up(server: RawServer, first: bytes, again: bytes) -
     ],
 )
 def test_a_location_is_asked_for_as_its_bytes_stand(
-    fetch: HttpClient, server: RawServer, location: bytes, asked: str
+    fetch: HttpClient, server: RawServer, location: bytes, requested: str
 ) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
     server.answers["/a"] = raw(moved)
-    server.answers[asked] = raw(SIZED)
+    server.answers[requested] = raw(SIZED)
 
     assert read(fetch, server.url("/a")) == SHELF
-    assert server.requested() == ["/a", asked]
+    assert server.requested() == ["/a", requested]
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
@@ -379,7 +379,7 @@ def test_a_body_that_comes_late_after_a_head_spoils_no_later_answer(
         assert read(fetch, server.url("/a")) == SHELF
 
 
-# What is told
+# What is shown
 
 
 def test_texts_of_a_server_are_cleaned(fetch: HttpClient, server: RawServer) -> None:

@@ -1,4 +1,4 @@
-"""What an answer's bytes say, whoever wrote them; bounded, and linear in their number."""
+"""Parsing of responses from any server, in bounded and linear time."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a sweep may be told to do, and which records it finds due."""
+"""The parameters of a sweep, and which records are due."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -439,21 +439,21 @@ class Died(BaseException):
 
 
 class FailAt(Listener):
-    """Strikes the `number`th call from 1: before it is made, or when its answer is on its way."""
+    """Fails at the `number`th call from 1: before it is made, or before its answer arrives."""
 
-    def __init__(self, number: int, when: str, strike: Callable[[], None]) -> None:
-        self._number, self._when, self._strike = number, when, strike
+    def __init__(self, number: int, when: str, fail: Callable[[], None]) -> None:
+        self._number, self._when, self._fail = number, when, fail
         self.calls: list[Call] = []
 
     def before(self, call: Call) -> Answer | None:
         self.calls.append(call)
         if self._when == "before" and len(self.calls) == self._number:
-            self._strike()
+            self._fail()
         return None
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         if self._when == "after" and len(self.calls) == self._number:
-            self._strike()
+            self._fail()
 
 
 def _die() -> None:

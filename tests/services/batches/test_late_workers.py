@@ -147,6 +147,6 @@ def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
     harness.machines.invoke = twice
     harness.machines.run_all()
 
-    told = [*rows.outcomes_of(harness.s3, harness.settings, operation, 0)]
-    assert told == [JobOutcome(f"{batch_id}.0.1", "accepted")]
+    outcomes = [*rows.outcomes_of(harness.s3, harness.settings, operation, 0)]
+    assert outcomes == [JobOutcome(f"{batch_id}.0.1", "accepted")]
     assert [job.state for job in jobs.of_chunk(batch_id, 0)] == ["succeeded", "succeeded"]

@@ -49,16 +49,16 @@ def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
     assert after_one(record, waiting).attempts[-1].failure_code == Failure.TIMEOUT
 
 
-@pytest.mark.parametrize("asked_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
-def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s: float) -> None:
-    asked = Snooze(asked_s, "the server answered GET with 202", give_up_code=Failure.PAYLOAD_BUSY)
+@pytest.mark.parametrize("wait_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
+def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(wait_s: float) -> None:
+    snooze = Snooze(wait_s, "the server answered GET with 202", give_up_code=Failure.PAYLOAD_BUSY)
     record, at = RUNNING, NOON
 
-    while (after := after_one(record, asked, at)).state is JobState.SCHEDULED:
+    while (after := after_one(record, snooze, at)).state is JobState.SCHEDULED:
         assert after.next_at is not None
         waited = after.next_at - at
-        assert waited >= min(timedelta(seconds=asked_s), NOON + DAY - at)
-        assert (after.start_count, after.attempts[-1].failure_message) == (0, asked.message)
+        assert waited >= min(timedelta(seconds=wait_s), NOON + DAY - at)
+        assert (after.start_count, after.attempts[-1].failure_message) == (0, snooze.message)
         at = after.next_at
         record = replace(after, state=JobState.RUNNING, start_count=1, at=at)
 
@@ -69,9 +69,9 @@ def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s:
 
 
 def test_the_first_wait_is_the_one_that_was_asked_for() -> None:
-    asked = Snooze(5, "202", give_up_code=Failure.PAYLOAD_BUSY)
+    snooze = Snooze(5, "202", give_up_code=Failure.PAYLOAD_BUSY)
 
-    assert after_one(RUNNING, asked).next_at == NOON + timedelta(seconds=5)
+    assert after_one(RUNNING, snooze).next_at == NOON + timedelta(seconds=5)
 
 
 def test_what_a_step_found_is_kept_although_it_failed() -> None:
@@ -90,6 +90,6 @@ def test_what_a_step_raised_is_not_shown() -> None:
 
     after = ended(met, job_type, NOON, "c")
 
-    told = "step counting failed; the cause is logged under the job's id"
-    assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, told)
+    message = "step counting failed; the cause is logged under the job's id"
+    assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, message)
     assert after.attempts[-1].failure_message == after.failure_message

@@ -20,7 +20,7 @@ THREADS = 10
 
 
 class Held(Listener):
-    """Holds the first call back until it is let go, counts all, and may refuse the second."""
+    """Blocks the first call until it is released, counts all, and may refuse the second."""
 
     def __init__(self, refusal: Answer | None = None) -> None:
         self.held, self.go = threading.Event(), threading.Event()

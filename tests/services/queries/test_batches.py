@@ -251,7 +251,7 @@ def test_an_upload_that_ends_late_still_finds_its_batch(
 def test_a_manifest_that_was_uploaded_is_opened_whatever_it_is_called(
     harness: Harness, payloads: Payloads, collection: str
 ) -> None:
-    """A dropped one of that name is let be; this one would be told as never uploaded."""
+    """A dropped one of that name is ignored; this one would be shown as never uploaded."""
     batch_id = promised(harness, "promised", ".maps.checkm")
     text = single_files(payloads, {f"{collection}.txt": b"hidden"})
 

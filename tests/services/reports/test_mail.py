@@ -1,4 +1,4 @@
-"""To whom a report goes, and what becomes of an address that nobody can be told at."""
+"""The recipients of a report, and what happens with undeliverable addresses."""
 
 from dataclasses import replace
 from typing import Any
@@ -108,10 +108,10 @@ def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
 
     assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
     assert report.delivery.state == "sent"
-    (untold,) = report.delivery.undeliverable
-    assert untold.address == "ops@example.org"
-    assert "request-7" in untold.why
-    assert "arn:" not in untold.why
+    (undeliverable,) = report.delivery.undeliverable
+    assert undeliverable.address == "ops@example.org"
+    assert "request-7" in undeliverable.why
+    assert "arn:" not in undeliverable.why
 
 
 def test_a_recipient_of_a_single_mail_gets_it_once_whenever_the_rest_is_interrupted(

@@ -1,5 +1,5 @@
-"""A batch too large for one call of Report is told in slices: as if it had been one, whatever dies
-in between, once."""
+"""A batch too large for one call of Report is reported in slices: the same report, sent once,
+whatever dies in between."""
 
 import csv
 import io
@@ -44,9 +44,9 @@ def files_of(harness: Harness, batch_id: str, seq: int = 1) -> dict[str, str]:
     for name, key in reports.get(batch_id, seq).files.items():
         text = harness.s3.get_object(Bucket="work", Key=key)["Body"].read().decode()
         found[name] = _OF_ITS_OWN.sub("", text.replace(batch_id, "BATCH"))
-    told = json.loads(found["report.json"])
-    told.pop("cost")
-    found["report.json"] = json.dumps(told)
+    found = json.loads(found["report.json"])
+    found.pop("cost")
+    found["report.json"] = json.dumps(found)
     return found
 
 
@@ -56,7 +56,7 @@ def reports_made(harness: Harness) -> int:
 
 
 def sliced(harness: Harness, manifest: str) -> str:
-    """A batch that is told in four slices and one call more."""
+    """A batch that is reported in four slices and one more call."""
     harness.slice_jobs = 2
     return harness.drop(manifest)
 
@@ -163,26 +163,24 @@ class Dying(Listener):
     awake: bool = False
     seen: int = 0
 
-    def _strikes(self, call: Call, *, applied: bool) -> None:
+    def _die_if_due(self, call: Call, *, applied: bool) -> None:
         if self.awake and self.applied is applied and call.operation in _WRITES:
             self.seen += 1
             if self.seen == self.at:
                 raise FunctionDied(f"{call.operation} {call.parameters['Key']}")
 
     def before(self, call: Call) -> Answer | None:
-        self._strikes(call, applied=False)
+        self._die_if_due(call, applied=False)
         return None
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        self._strikes(call, applied=True)
+        self._die_if_due(call, applied=True)
 
 
 WRITES = 4 * 5 + 6  # of four slices, and of the report itself
 
 
-def reporting_hooked(
-    harness: Harness, hook: Callable[[Any, dict[str, Any]], dict[str, Any]]
-) -> None:
+def hook_report(harness: Harness, hook: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> None:
     """From now on Report is invoked by `hook`."""
 
     def invoke(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +209,7 @@ def test_a_report_that_dies_at_any_write_is_sent_once_and_complete(
             finally:
                 dying.awake = False
 
-        reporting_hooked(harness, watched)
+        hook_report(harness, watched)
         with harness.interceptor.listening(dying):
             batch_id = harness.drop(manifest)
 
@@ -232,7 +230,7 @@ def test_every_slice_may_be_asked_for_twice_and_late(harness: Harness, manifest:
         answer: dict[str, Any] = function(event)
         return answer
 
-    reporting_hooked(harness, twice)
+    hook_report(harness, twice)
     batch_id = harness.drop(manifest)
     late = [harness.report(each) for each in events]
 
@@ -272,14 +270,14 @@ def test_a_slice_that_two_workers_read_differently_is_reported_as_one_of_them_di
             answer: dict[str, Any] = function(event)
             return answer
 
-    reporting_hooked(harness, overtaken)
+    hook_report(harness, overtaken)
     batch_id = sliced(harness, manifest)
 
-    told = files_of(harness, batch_id)
-    states = [row["state"] for row in csv.DictReader(io.StringIO(told["jobs.csv"]))]
-    counts = json.loads(told["report.json"])["counts"]
+    found = files_of(harness, batch_id)
+    states = [row["state"] for row in csv.DictReader(io.StringIO(found["jobs.csv"]))]
+    counts = json.loads(found["report.json"])["counts"]
     assert {state: states.count(state) for state in set(states)} == counts
-    assert told["outcomes"][0] == "d"
+    assert found["outcomes"][0] == "d"
     assert states[0] == "deleted"
 
 
@@ -289,10 +287,12 @@ def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> 
     harness.slice_jobs = SLICE_JOBS
 
     def poisoned(function: Any, event: dict[str, Any]) -> dict[str, Any]:
-        found = files.rows.rows_of
+        read_rows = files.rows.rows_of
 
-        def rows_of(*asked: Any) -> list[dict[str, Any]]:
-            return [row | {"name": odd[0], "url": odd[1], "local": odd} for row in found(*asked)]
+        def rows_of(*arguments: Any) -> list[dict[str, Any]]:
+            return [
+                row | {"name": odd[0], "url": odd[1], "local": odd} for row in read_rows(*arguments)
+            ]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(files.rows, "rows_of", rows_of)
@@ -300,15 +300,15 @@ def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> 
             patch.setattr(
                 files.jobs,
                 "of_chunk",
-                lambda *asked: (
+                lambda *arguments: (
                     replace(job, failure_code=odd[4], failure_message=odd[0], data={odd[0]: odd})
-                    for job in of_chunk(*asked)
+                    for job in of_chunk(*arguments)
                 ),
             )
             answer: dict[str, Any] = function(event)
             return answer
 
-    reporting_hooked(harness, poisoned)
+    hook_report(harness, poisoned)
     batch_id = harness.drop(manifest)
 
     assert harness.batch(batch_id).batch.state == "failed"
@@ -321,23 +321,23 @@ def test_a_jobs_local_identifiers_stand_in_every_file(harness: Harness, manifest
     with_ids = manifest.replace(" | b.txt | | | ", " | b.txt | | b:1;b:2 | ", 1)
     assert with_ids != manifest
 
-    told = files_of(harness, harness.drop(with_ids))
+    found = files_of(harness, harness.drop(with_ids))
 
     every, failed = (
-        [row["local_id"] for row in csv.DictReader(io.StringIO(told[name]))]
+        [row["local_id"] for row in csv.DictReader(io.StringIO(found[name]))]
         for name in ("jobs.csv", "failures.csv")
     )
     assert every == ["", "b:1;b:2", *[""] * 5]
     assert failed == ["b:1;b:2", "", ""]
-    assert [each["local_id"] for each in json.loads(told["report.json"])["jobs"]] == every
+    assert [each["local_id"] for each in json.loads(found["report.json"])["jobs"]] == every
 
 
 def test_every_file_of_a_refused_batchs_report_names_the_batch(harness: Harness) -> None:
     batch_id = harness.drop("nonsense")
 
-    told = files_of(harness, batch_id)
-    rows = [*csv.DictReader(io.StringIO(told["jobs.csv"]))]
+    found = files_of(harness, batch_id)
+    rows = [*csv.DictReader(io.StringIO(found["jobs.csv"]))]
     assert {row["batch_id"] for row in rows} == {"BATCH"}
-    assert json.loads(told["report.json"])["batch_id"] == "BATCH"
-    assert "BATCH" in told["report.html"]
-    assert "BATCH" in told["mail.txt"]
+    assert json.loads(found["report.json"])["batch_id"] == "BATCH"
+    assert "BATCH" in found["report.html"]
+    assert "BATCH" in found["mail.txt"]

@@ -40,7 +40,7 @@ from jobyard.store import (
     usage,
 )
 from jobyard.store.schedules import ScheduleWrites
-from tests.archived_fixtures import MAY, batch_of, forget, laid_down, occurred, schedule_of
+from tests.archived_fixtures import MAY, batch_of, forget, put_batch, put_occurrences, schedule_of
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import ADMIN, DEPOSITOR, Harness, Payloads, single_files
 
@@ -53,7 +53,7 @@ _numbers = iter(range(1_000_000))
 
 @pytest.fixture(autouse=True)
 def years(harness: Harness) -> Harness:
-    """A yard that knows nothing of other tests' batches, some of which came after its November."""
+    """A harness without other tests' batches, some of which are newer than its November."""
     forget(harness)
     return harness
 
@@ -97,7 +97,7 @@ def versions(harness: Harness, batch_id: str) -> list[str]:
 
 
 def records(harness: Harness, batch_id: str) -> Iterator[Any]:
-    """What the tables have of a batch beside itself."""
+    """What the tables have of a batch without the batch itself."""
     yield from chunks.of_batch(batch_id)
     for number in range(3):
         yield from jobs.of_chunk(batch_id, number)
@@ -125,7 +125,7 @@ def archived(harness: Harness, batch_id: str) -> list[dict[str, Any]]:
 
 
 def repaired(harness: Harness, payloads: Payloads, collection: str) -> str:
-    """A batch with a failed job that was retried and reported anew."""
+    """A batch with a failed job that was retried and reported again."""
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, THREE), collection=collection)
     payloads.status.clear()
@@ -164,7 +164,9 @@ def test_a_batch_that_ended_long_ago_is_archived_whole_and_then_removed(
         "outcome": 1,
         "usage": sum(1 for each in before if isinstance(each, tuple)),
     }
-    assert len(before) + 1 + 3 + 1 == len(lines)  # beside records: the batch, rows, an outcome
+    assert len(before) + 1 + 3 + 1 == len(
+        lines
+    )  # in addition to records: the batch, rows, an outcome
     folder = folder_of(batch_id)
     copies = objects(harness, "archive", f"{folder}files/reports/")
     assert {name.removesuffix(".gz"): body for name, body in copies.items()} == kept
@@ -237,7 +239,7 @@ def is_archived(batch_id: str) -> bool:
 def test_whatever_its_end_a_batch_is_archived_ninety_days_later_and_no_day_sooner(
     years: Harness, state: BatchState
 ) -> None:
-    batch_id = laid_down(years, batch_of(f"ended {state}", state)).batch_id
+    batch_id = put_batch(years, batch_of(f"ended {state}", state)).batch_id
 
     years.at = MAY + timedelta(days=90, seconds=-1)
     assert retain(years) == done(0)
@@ -257,14 +259,14 @@ def done(processed: int) -> Done:
     "state", [BatchState.HELD, BatchState.PROCESSING, BatchState.UPDATE_REPORTING]
 )
 def test_a_batch_that_is_open_is_kept_however_old(years: Harness, state: BatchState) -> None:
-    batch_id = laid_down(years, batch_of(f"open {state}", state)).batch_id
+    batch_id = put_batch(years, batch_of(f"open {state}", state)).batch_id
 
     assert retain(years) == done(0)
     assert batches.get(batch_id, years.now()).state is state
 
 
 def test_a_refused_manifest_is_archived_with_its_findings(years: Harness) -> None:
-    refused = laid_down(years, batch_of("refused", BatchState.FAILED, entries=0), recorded=0)
+    refused = put_batch(years, batch_of("refused", BatchState.FAILED, entries=0), recorded=0)
 
     assert retain(years) == done(1)
 
@@ -276,13 +278,13 @@ def test_a_refused_manifest_is_archived_with_its_findings(years: Harness) -> Non
 
 
 def test_a_failed_batch_is_kept_while_it_is_repaired_and_so_long_after_that(years: Harness) -> None:
-    under_repair = laid_down(years, batch_of("operated on", BatchState.FAILED)).batch_id
+    under_repair = put_batch(years, batch_of("operated on", BatchState.FAILED)).batch_id
     (operation,) = operations.of_batch(under_repair)
     operations.put_new(
         replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None),
         BatchState.FAILED,
     )
-    repaired_lately = laid_down(years, batch_of("repaired", BatchState.FAILED)).batch_id
+    repaired_lately = put_batch(years, batch_of("repaired", BatchState.FAILED)).batch_id
     (job, *_) = jobs.of_chunk(repaired_lately, 0)
     at = years.at - timedelta(days=30)
     jobs.write_many([(job, replace(job, version=3, cause="r2.p1.c0.t1", at=at))])
@@ -300,7 +302,7 @@ def test_a_failed_batch_is_kept_while_it_is_repaired_and_so_long_after_that(year
 def test_a_batch_whose_repair_was_asked_for_as_it_was_taken_away_is_put_back(
     years: Harness,
 ) -> None:
-    failed = laid_down(years, batch_of("at the last moment", BatchState.FAILED))
+    failed = put_batch(years, batch_of("at the last moment", BatchState.FAILED))
     seen = batches.get(failed.batch_id, years.now())
     (operation,) = operations.of_batch(failed.batch_id)
     late = replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None)
@@ -312,7 +314,7 @@ def test_a_batch_whose_repair_was_asked_for_as_it_was_taken_away_is_put_back(
 
 
 def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harness) -> None:
-    failed = laid_down(years, batch_of("taken", BatchState.FAILED))
+    failed = put_batch(years, batch_of("taken", BatchState.FAILED))
     seen = batches.get(failed.batch_id, years.now())
     (job, *_) = jobs.of_chunk(failed.batch_id, 0)
     moved = replace(job, version=3, state=JobState.SCHEDULED, cause="too late")
@@ -336,8 +338,8 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
 def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_from_its_turn(
     years: Harness,
 ) -> None:
-    broken = laid_down(years, batch_of("broken")).batch_id
-    sound = laid_down(years, batch_of("sound", at=MAY + timedelta(hours=1))).batch_id
+    broken = put_batch(years, batch_of("broken")).batch_id
+    sound = put_batch(years, batch_of("sound", at=MAY + timedelta(hours=1))).batch_id
     key = f"work/{broken}/rows.jsonl"
     years.s3.delete_object(Bucket="work", Key=key)
     before = [*records(years, broken)]
@@ -363,8 +365,8 @@ def _listed(harness: Harness) -> tuple[Any, ...]:
 def test_a_requeued_retention_goes_through_what_had_failed_and_counts_nothing_twice(
     years: Harness,
 ) -> None:
-    broken = laid_down(years, batch_of("mended")).batch_id
-    laid_down(years, batch_of("beside", at=MAY + timedelta(hours=1)))
+    broken = put_batch(years, batch_of("mended")).batch_id
+    put_batch(years, batch_of("another", at=MAY + timedelta(hours=1)))
     rows = years.s3.get_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")["Body"].read()
     years.s3.delete_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")
     assert isinstance(retain(years, "again.0.1"), Fail)
@@ -378,7 +380,7 @@ def test_a_requeued_retention_goes_through_what_had_failed_and_counts_nothing_tw
 def test_what_changes_after_it_was_archived_is_archived_too_before_it_is_removed(
     years: Harness,
 ) -> None:
-    old = laid_down(years, batch_of("bounced")).batch_id
+    old = put_batch(years, batch_of("bounced")).batch_id
     folder = f"records/deposit/2026/05/{old}/v1/"
 
     def bounce() -> float:
@@ -397,7 +399,7 @@ def test_what_changes_after_it_was_archived_is_archived_too_before_it_is_removed
 
 
 def test_nothing_is_removed_whose_part_of_the_archive_is_damaged(years: Harness) -> None:
-    old = laid_down(years, batch_of("damaged")).batch_id
+    old = put_batch(years, batch_of("damaged")).batch_id
     folder = f"records/deposit/2026/05/{old}/v1/"
     before = [*records(years, old)]
 
@@ -445,7 +447,7 @@ def test_objects_without_number_are_removed_in_as_many_turns_as_it_takes(
 
 
 def test_a_file_that_changes_after_it_was_archived_is_not_removed(years: Harness) -> None:
-    old = laid_down(years, batch_of("rewritten")).batch_id
+    old = put_batch(years, batch_of("rewritten")).batch_id
     folder, key = f"records/deposit/2026/05/{old}/v1/", f"reports/{old}/0001/report.json"
     years.s3.put_object(Bucket="work", Key=key, Body=b"{}")
 
@@ -463,7 +465,7 @@ def test_a_file_that_changes_after_it_was_archived_is_not_removed(years: Harness
 
 
 def test_a_batch_whose_archive_has_fewer_rows_than_it_is_kept(years: Harness) -> None:
-    short = laid_down(years, batch_of("short")).batch_id
+    short = put_batch(years, batch_of("short")).batch_id
     item = tables.BatchItem.get(short)
     item.update(actions=[tables.BatchItem.body.set(item.body | {"entries": 4})])
     before = [*records(years, short)]
@@ -477,12 +479,12 @@ def test_a_batch_whose_archive_has_fewer_rows_than_it_is_kept(years: Harness) ->
 
 
 def test_a_batch_whose_mail_is_on_its_way_is_kept(years: Harness) -> None:
-    told = laid_down(years, batch_of("on its way")).batch_id
-    (report,) = reports.of_batch(told)
+    batch_id = put_batch(years, batch_of("on its way")).batch_id
+    (report,) = reports.of_batch(batch_id)
     reports.put_delivery(report, Delivery(DeliveryState.SENDING, MAY))
 
     assert retain(years) == done(0)
-    assert not is_archived(told)
+    assert not is_archived(batch_id)
 
 
 def test_a_batch_whose_files_s3_does_not_delete_is_a_leftover_until_it_does(years: Harness) -> None:
@@ -493,7 +495,7 @@ def test_a_batch_whose_files_s3_does_not_delete_is_a_leftover_until_it_does(year
             refused = {"Key": call.parameters["Delete"]["Objects"][0]["Key"]}
             return Answer.well({"Errors": [{**refused, "Code": "InternalError"}]})
 
-    stuck = laid_down(years, batch_of("stuck")).batch_id
+    stuck = put_batch(years, batch_of("stuck")).batch_id
 
     with years.interceptor.listening(Refusal()), pytest.raises(RuntimeError, match="InternalError"):
         retain(years)
@@ -506,7 +508,7 @@ def test_a_batch_whose_files_s3_does_not_delete_is_a_leftover_until_it_does(year
 
 
 def test_of_a_file_that_was_deleted_no_version_and_no_marker_is_left(years: Harness) -> None:
-    old = laid_down(years, batch_of("marked")).batch_id
+    old = put_batch(years, batch_of("marked")).batch_id
     years.s3.delete_object(Bucket="work", Key=f"reports/{old}/0001/mail.txt")
 
     assert retain(years) == done(1)
@@ -523,21 +525,21 @@ def test_a_retention_without_enough_time_continues_in_parts_and_counts_each_batc
     years: Harness,
 ) -> None:
     for number in range(3):
-        laid_down(years, batch_of(f"slow {number}", at=MAY + timedelta(days=number)))
-    asked = []
+        put_batch(years, batch_of(f"slow {number}", at=MAY + timedelta(days=number)))
+    calls = []
 
     def hurried() -> float:
         """Every second look there is no time left."""
-        asked.append(0)
-        return 600.0 if len(asked) % 2 else 0.0
+        calls.append(0)
+        return 600.0 if len(calls) % 2 else 0.0
 
     assert retain(years, remaining=hurried) == done(3)
-    assert len(asked) > 20
+    assert len(calls) > 20
 
 
 def test_a_batch_of_many_chunks_is_archived_in_parts(years: Harness) -> None:
     large = batch_of("large", BatchState.CANCELLED, entries=6001, chunk_size=3000)
-    batch_id = laid_down(years, large).batch_id
+    batch_id = put_batch(years, large).batch_id
 
     assert retain(years) == done(1)
 
@@ -559,8 +561,8 @@ def test_a_month_with_nothing_due_is_not_read_again_before_something_may_be(year
                 values = call.parameters["ExpressionAttributeValues"].values()
                 self.read.append(next(each["S"] for each in values if len(each["S"]) == 7))
 
-    held = laid_down(years, batch_of("held", BatchState.HELD)).batch_id
-    laid_down(years, batch_of("closed in June", at=MAY + timedelta(days=30)))
+    held = put_batch(years, batch_of("held", BatchState.HELD)).batch_id
+    put_batch(years, batch_of("closed in June", at=MAY + timedelta(days=30)))
     first, second, third = Months(), Months(), Months()
 
     with years.interceptor.listening(first):
@@ -583,7 +585,7 @@ def test_once_less_is_kept_months_are_looked_at_again(
     years: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = replace(batch_of("ended in October"), ended_at=MAY + timedelta(days=150))
-    batch_id = laid_down(years, ended).batch_id
+    batch_id = put_batch(years, ended).batch_id
 
     assert retain(years) == done(0)
     monkeypatch.setitem(TYPES, "deposit", replace(TYPES["deposit"], retention_days=30))
@@ -599,7 +601,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
 ) -> None:
     schedule = schedules.put_new(schedule_of("nightly"))
     days = {day: Verdict.SKIP if day % 10 == 0 else Verdict.RUN for day in range(120)}
-    made = occurred(schedule, days)
+    made = put_occurrences(schedule, days)
     years.at = MAY + timedelta(days=160)  # the eleventh of October: what ended before 13 July
     june = datetime(2026, 7, 1, tzinfo=UTC)
     old = [each for each in made if each.scheduled_for < june]
@@ -632,7 +634,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
 
 def test_nothing_of_a_schedule_is_removed_whose_archive_is_damaged(years: Harness) -> None:
     schedule = schedules.put_new(schedule_of("torn"))
-    made = occurred(schedule, {0: Verdict.RUN, 1: Verdict.SKIP})
+    made = put_occurrences(schedule, {0: Verdict.RUN, 1: Verdict.SKIP})
     prefix = f"records/sweep/2026/05/{schedule.schedule_id}/"
 
     def damage() -> float:
@@ -654,7 +656,7 @@ def test_nothing_of_a_schedule_is_removed_whose_archive_is_damaged(years: Harnes
 
 def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Harness) -> None:
     schedule = schedules.put_new(schedule_of("endless"))
-    made = occurred(schedule, {0: Verdict.RUN, 1: Verdict.WAIT})
+    made = put_occurrences(schedule, {0: Verdict.RUN, 1: Verdict.WAIT})
 
     assert retain(years) == done(0)
     assert [*occurrences.older(schedule.schedule_id, years.at)] == made
@@ -663,7 +665,7 @@ def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Harness) -> None:
 
 def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Harness) -> None:
     schedule = schedules.put_new(schedule_of("caught up"))
-    (run,) = occurred(schedule, {0: Verdict.RUN})
+    (run,) = put_occurrences(schedule, {0: Verdict.RUN})
     stored = schedules.get(schedule.schedule_id)
     ended = years.at - timedelta(days=89)
     assert run.outcome
@@ -681,7 +683,7 @@ def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
     years: Harness,
 ) -> None:
     schedule = schedules.put_new(schedule_of("after an outage"))
-    (skip,) = occurred(schedule, {0: Verdict.SKIP})
+    (skip,) = put_occurrences(schedule, {0: Verdict.SKIP})
     stored = schedules.get(schedule.schedule_id)
     late = replace(skip, version=2, decided_at=years.at - timedelta(days=89))
     after = replace(stored, version=stored.version + 1)
@@ -695,8 +697,8 @@ def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
 
 def test_the_month_after_december_is_the_next_year_s_january(years: Harness) -> None:
     schedule = schedules.put_new(schedule_of("new year", datetime(2025, 12, 31, 9, tzinfo=UTC)))
-    occurred(schedule, {0: Verdict.RUN, 1: Verdict.RUN})
-    at_most = iter([600.0] * 100)  # looks; one that goes on for ever has no more
+    put_occurrences(schedule, {0: Verdict.RUN, 1: Verdict.RUN})
+    at_most = iter([600.0] * 100)  # one that never stops runs out of them
 
     assert retain(years, remaining=at_most.__next__) == done(2)
 
@@ -712,7 +714,7 @@ def test_a_month_with_more_runs_than_a_transaction_takes_is_removed_whole(years:
     schedule = schedules.put_new(schedule_of("twice a day"))
     evening = replace(schedule, created_at=MAY + timedelta(hours=9))
     for each in (schedule, evening):
-        occurred(each, dict.fromkeys(range(27), Verdict.RUN))
+        put_occurrences(each, dict.fromkeys(range(27), Verdict.RUN))
 
     assert retain(years) == done(54)
 
@@ -724,7 +726,7 @@ def test_a_month_of_many_occurrences_is_archived_in_parts(
     years: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule = schedules.put_new(schedule_of("often"))
-    occurred(schedule, dict.fromkeys(range(5), Verdict.SKIP))
+    put_occurrences(schedule, dict.fromkeys(range(5), Verdict.SKIP))
     monkeypatch.setattr(schedule_retention, "OCCURRENCES_PER_PART", 2)
 
     assert retain(years) == done(5)
@@ -741,9 +743,9 @@ def test_later_decisions_about_an_archived_month_are_stored_next_to_it(
     years: Harness,
 ) -> None:
     schedule = schedules.put_new(schedule_of("late"))
-    occurred(schedule, {0: Verdict.RUN})
+    put_occurrences(schedule, {0: Verdict.RUN})
     retain(years)
-    occurred(schedule, {2: Verdict.SKIP})
+    put_occurrences(schedule, {2: Verdict.SKIP})
     years.advance(31 * 24 * 3600)
 
     assert retain(years) == done(1)
@@ -755,7 +757,7 @@ def test_later_decisions_about_an_archived_month_are_stored_next_to_it(
 
 def test_a_deleted_schedule_s_jobs_are_archived_as_well(years: Harness) -> None:
     schedule = schedules.put_new(replace(schedule_of("given up"), state=ScheduleState.DELETED))
-    occurred(schedule, {0: Verdict.RUN})
+    put_occurrences(schedule, {0: Verdict.RUN})
 
     assert retain(years) == done(1)
     assert schedules.get(schedule.schedule_id).state is ScheduleState.DELETED
@@ -765,7 +767,7 @@ def test_a_deleted_schedule_s_jobs_are_archived_as_well(years: Harness) -> None:
 
 
 def test_retention_runs_by_its_own_schedule_every_night(years: Harness) -> None:
-    old = laid_down(years, batch_of("by night")).batch_id
+    old = put_batch(years, batch_of("by night")).batch_id
     make_system_schedules(years.now())
     retention = system_schedule_id("retention")
 

@@ -157,8 +157,8 @@ def left(request: pytest.FixtureRequest, schedule: Schedule, harness: Harness) -
     return schedule
 
 
-def is_told(schedule: Schedule, script: Script) -> None:
-    """The job has succeeded, once, and its schedule knows."""
+def ended_once(schedule: Schedule, script: Script) -> None:
+    """The job has succeeded once, and its schedule has the outcome."""
     outcome = run_of(schedule).outcome
     assert outcome is not None
     assert outcome.state is JobState.SUCCEEDED
@@ -171,14 +171,14 @@ def is_told(schedule: Schedule, script: Script) -> None:
 def test_a_failed_execution_is_followed_at_once_and_only_once(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
-    told = run_of(left).outcome is not None  # it died when all was done
+    ended = run_of(left).outcome is not None  # it died when all was done
     recovered = [
         recover_schedule(left.schedule_id, harness.executions, harness.now()) for _ in range(2)
     ]
     harness.machines.run_all()
 
-    assert recovered == [0 if told else 1, 0]
-    is_told(left, script)
+    assert recovered == [0 if ended else 1, 0]
+    ended_once(left, script)
 
 
 def test_the_scheduler_tick_follows_a_failed_execution_without_an_event(
@@ -189,7 +189,7 @@ def test_the_scheduler_tick_follows_a_failed_execution_without_an_event(
     harness.tick()
     harness.machines.run_all()
 
-    is_told(left, script)
+    ended_once(left, script)
 
 
 def test_an_orphaned_execution_is_started_again_by_the_scheduler_tick(
@@ -202,7 +202,7 @@ def test_an_orphaned_execution_is_started_again_by_the_scheduler_tick(
     harness.tick()
     harness.machines.run_all()
 
-    is_told(left, script)
+    ended_once(left, script)
 
 
 def test_the_scheduler_tick_ignores_a_running_execution(
@@ -219,14 +219,14 @@ def test_the_scheduler_tick_ignores_a_running_execution(
     harness.machines.run_all()
 
     assert recovered == [0, 0, 0]
-    is_told(schedule, script)
+    ended_once(schedule, script)
 
 
 def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly_ended(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
     if run_of(left).outcome is not None:
-        is_told(left, script)
+        ended_once(left, script)
         return
     for stands in harness.machines.names.values():
         stands["status"] = "ABORTED"
@@ -239,4 +239,4 @@ def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly
 
     assert sum(recovered) == 1
     assert not any(recovered[:14])
-    is_told(left, script)
+    ended_once(left, script)

@@ -84,7 +84,7 @@ def test_a_callbacks_token_is_not_shown_to_readers_of_the_batch(api: Api) -> Non
 
 
 @pytest.mark.parametrize(
-    ("role", "named", "told"),
+    ("role", "named", "recipients"),
     [
         ("depositor", None, ["depositor@example.org"]),
         ("operator", None, ["operators@example.org"]),  # whose own address is not verified
@@ -99,13 +99,13 @@ def test_a_callbacks_token_is_not_shown_to_readers_of_the_batch(api: Api) -> Non
     ],
 )
 def test_a_batch_has_these_recipients(
-    api: Api, role: str, named: list[str] | None, told: list[str]
+    api: Api, role: str, named: list[str] | None, recipients: list[str]
 ) -> None:
     said = SUBMISSION if named is None else {**SUBMISSION, "notify": named}
 
     submitted = api.post("/batches", said, role=role).json
 
-    assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == told
+    assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == recipients
 
 
 def test_a_parameter_that_nobody_would_look_at_is_refused(api: Api) -> None:
@@ -188,9 +188,9 @@ def test_a_field_that_is_wrong_is_named_with_what_is_allowed(
 def test_every_wrong_field_is_reported_at_once(api: Api) -> None:
     answer = api.post("/batches", {"filename": "a/b", "notify": ["?"]}, role="depositor")
 
-    told = {each["field"]: each["message"] for each in answer.json["errors"]}
-    assert told["body.collection"] == "this field is required"
-    assert set(told) == {"body.collection", "body.filename", "body.notify[0]"}
+    errors = {each["field"]: each["message"] for each in answer.json["errors"]}
+    assert errors["body.collection"] == "this field is required"
+    assert set(errors) == {"body.collection", "body.filename", "body.notify[0]"}
 
 
 def test_a_job_type_that_is_not_there_is_refused_with_those_that_are(api: Api) -> None:
@@ -355,9 +355,9 @@ def test_an_event_of_a_person_starts_the_machine(api: Api) -> None:
 
     api.post(f"/batches/{batch.batch_id}/cancel", WHY)
 
-    told = [name for name in executions("batch") if name.startswith(batch.batch_id)]
-    assert len(told) == 1
-    assert told[0].startswith(f"{batch.batch_id}-settle-r")
+    started = [name for name in executions("batch") if name.startswith(batch.batch_id)]
+    assert len(started) == 1
+    assert started[0].startswith(f"{batch.batch_id}-settle-r")
 
 
 @pytest.mark.parametrize("state", [state.name for state in BATCH.states])
@@ -430,10 +430,10 @@ def test_reports_are_shown_with_links_to_their_files(api: Api) -> None:
     shown = {name: parse_qs(urlsplit(link).query) for name, link in links.items()}
     assert {
         name: (
-            asked["response-content-type"],
-            asked["response-content-disposition"][0].partition(";")[0],
+            query["response-content-type"],
+            query["response-content-disposition"][0].partition(";")[0],
         )
-        for name, asked in shown.items()
+        for name, query in shown.items()
     } == {
         "jobs_csv": (["text/csv; charset=utf-8"], "attachment"),
         "failures_csv": (["text/csv; charset=utf-8"], "attachment"),
@@ -463,12 +463,12 @@ def test_findings_come_by_the_page_in_the_manifests_order(api: Api) -> None:
 
 def test_a_finding_without_a_place_has_neither_line_nor_column(api: Api) -> None:
     batch = a_batch("failed", findings=1)
-    told = {"level": "error", "code": "NO_ROWS", "line": 0, "column": 0, "message": "no rows"}
-    put_findings(batch, [told])
+    finding = {"level": "error", "code": "NO_ROWS", "line": 0, "column": 0, "message": "no rows"}
+    put_findings(batch, [finding])
 
     (seen,) = api.get(f"/batches/{batch.batch_id}/findings").json["items"]
 
-    assert seen == {**told, "line": None, "column": None}
+    assert seen == {**finding, "line": None, "column": None}
 
 
 def test_a_batch_without_findings_has_none_to_show(api: Api) -> None:

@@ -87,8 +87,8 @@ def test_a_calendar_is_deleted_and_may_be_created_again(api: Api) -> None:
     assert api.get("/calendars/holidays").status == 404
     assert api.get("/calendars").json["items"] == []
     assert api.ask("DELETE", "/calendars/holidays", query=WHY).status == 404
-    anew = put(api, version=0)
-    assert (anew.status, anew.json["version"]) == (200, 3)
+    created = put(api, version=0)
+    assert (created.status, created.json["version"]) == (200, 3)
 
 
 def test_a_calendar_that_a_schedule_names_is_not_deleted(api: Api) -> None:

@@ -77,9 +77,9 @@ def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:
     assert shown["state"] == "pending"
     assert (shown["history"][-1]["actor"], shown["history"][-1]["reason"]) == ("admin", "moved")
     assert api.get(f"/batches/{other.batch_id}").json["state"] == "held"
-    told = [each.rpartition("-r")[0] for each in executions("batch")]
-    assert f"{waiting.batch_id}-open" in told
-    assert f"{working.batch_id}-operation" in told
+    started = [each.rpartition("-r")[0] for each in executions("batch")]
+    assert f"{waiting.batch_id}-open" in started
+    assert f"{working.batch_id}-operation" in started
 
 
 @pytest.mark.parametrize("scope", ["nothing", "collection:", "collection:ma ps", "batch:b1"])

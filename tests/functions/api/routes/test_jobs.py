@@ -243,8 +243,8 @@ def test_an_event_changes_the_job_and_starts_the_machine(
     last = api.get(f"/jobs/{job_id}").json["history"][-1]
     assert (last["actor"], last["reason"]) == ("admin", "the server is back")
     for name in ("batch", "job"):
-        told = [each for each in executions(name) if each.startswith(batch.batch_id)]
-        assert len(told) == (name == machine)
+        started = [each for each in executions(name) if each.startswith(batch.batch_id)]
+        assert len(started) == (name == machine)
 
 
 @pytest.mark.parametrize("state", ["scheduled", "held", "running", "succeeded", "failed"])
@@ -319,8 +319,8 @@ def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
 
     assert (answer.status, answer.json["matched"]) == (202, 2)
     operation_id = answer.json["operation_id"]
-    told = [each for each in executions("batch") if each.startswith(batch.batch_id)]
-    assert told == [f"{batch.batch_id}-operation-{operation_id}"]
+    started = [each for each in executions("batch") if each.startswith(batch.batch_id)]
+    assert started == [f"{batch.batch_id}-operation-{operation_id}"]
     s3 = boto3.client("s3")
     for chunk, outcome in ((0, "accepted"), (1, "refused")):
         line = [f"{batch.batch_id}.{chunk}.0", outcome, "" if chunk == 0 else "too late"]

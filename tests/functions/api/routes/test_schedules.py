@@ -368,9 +368,9 @@ def test_a_suspended_schedule_shows_the_actor_the_reason_and_the_end(api: Api) -
 
 def test_a_schedule_may_be_suspended_until_the_very_end_of_time(api: Api) -> None:
     schedule = a_schedule()
-    asked = {**WHY, "until": "9999-12-31T23:59:59.999999Z"}
+    body = {**WHY, "until": "9999-12-31T23:59:59.999999Z"}
 
-    shown = api.post(path(schedule, "/suspend"), asked)
+    shown = api.post(path(schedule, "/suspend"), body)
 
     assert shown.status == 200
     assert api.get(path(schedule)).json == shown.json
@@ -467,8 +467,8 @@ def test_times_that_a_request_finds_missed_are_counted_as_the_clock_counts_them(
     lines = capsys.readouterr().out.splitlines()
     (counted,) = [json.loads(line) for line in lines if "_aws" in line]
     assert counted["RunsFailedOrMissed"] == [3.0]
-    told = [vars(line)["reasons"] for line in caplog.records if line.message == "skipped"]
-    assert told == [{"MISSED": 3}]
+    reasons = [vars(line)["reasons"] for line in caplog.records if line.message == "skipped"]
+    assert reasons == [{"MISSED": 3}]
 
 
 # Edited
@@ -561,11 +561,11 @@ def test_an_edit_sent_again_is_made_once(api: Api) -> None:
 def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
     schedule = a_schedule()
 
-    asked = api.post(path(schedule, "/run_now"), WHY)
+    answer = api.post(path(schedule, "/run_now"), WHY)
 
-    assert asked.status == 202
-    run = asked.json
-    assert asked.headers["location"] == run["links"]["job"]
+    assert answer.status == 202
+    run = answer.json
+    assert answer.headers["location"] == run["links"]["job"]
     assert (run["trigger"], run["verdict"], run["label"]) == ("manual", "run", "In Progress")
     assert (run["actor"], run["reason"]) == ("admin", WHY["reason"])
     assert f"{run['job_id']}-main" in executions("job")
@@ -582,16 +582,16 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     schedule = a_schedule(policy=QUEUE_ONE)
     going = begun(api, schedule)
 
-    asked = api.post(path(schedule, "/run_now"), WHY)
+    answer = api.post(path(schedule, "/run_now"), WHY)
 
-    assert asked.status == 202
+    assert answer.status == 202
     assert (
-        asked.json["description"]
+        answer.json["description"]
         == f"Waiting (run of {occurrence_time(going):%Y-%m-%d %H:%M}Z active)"
     )
-    assert "location" not in asked.headers
-    assert (asked.json["verdict"], asked.json["label"]) == ("wait", "Waiting")
-    assert (asked.json["job_id"], asked.json["state"]) == ("", None)
+    assert "location" not in answer.headers
+    assert (answer.json["verdict"], answer.json["label"]) == ("wait", "Waiting")
+    assert (answer.json["job_id"], answer.json["state"]) == ("", None)
     assert "waits for the previous one" in api.get(path(schedule)).json["waiting_reason"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
@@ -607,8 +607,8 @@ def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
 
     (waiting, _) = api.get(path(schedule, "/occurrences")).json["items"]
 
-    told = "Waiting (type:sweep is held by operator: the region is down)"
-    assert (waiting["verdict"], waiting["description"]) == ("wait", told)
+    description = "Waiting (type:sweep is held by operator: the region is down)"
+    assert (waiting["verdict"], waiting["description"]) == ("wait", description)
 
 
 def test_a_run_that_waits_is_not_started_by_being_asked_for_again(api: Api) -> None:
@@ -817,12 +817,12 @@ def test_what_cannot_be_asked_of_a_schedule_is_refused(
 
 def test_a_suspension_sent_again_is_answered_as_before_though_its_end_is_past(api: Api) -> None:
     schedule = a_schedule()
-    asked = {**WHY, "until": (NOW + timedelta(minutes=1)).isoformat()}
-    first = api.post(path(schedule, "/suspend"), asked, headers=KEY)
+    body = {**WHY, "until": (NOW + timedelta(minutes=1)).isoformat()}
+    first = api.post(path(schedule, "/suspend"), body, headers=KEY)
     forget_answers()
     api.now += timedelta(minutes=2)
 
-    again = api.post(path(schedule, "/suspend"), asked, headers=KEY)
+    again = api.post(path(schedule, "/suspend"), body, headers=KEY)
 
     assert (first.status, again.status) == (200, 200)
     assert [each["event"] for each in again.json["history"]] == ["suspend", "resume"]

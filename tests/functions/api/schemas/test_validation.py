@@ -1,5 +1,4 @@
-"""What no route knows is refused, by whom it may not be asked before it is read, and told as a
-problem."""
+"""Unknown fields and parameters are refused as problems, after access was checked."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -168,12 +167,12 @@ def test_every_link_can_be_followed(api: Api) -> None:
 def test_a_refusal_shows_nothing_of_what_was_sent_that_could_drive_a_terminal(
     api: Api, named: str
 ) -> None:
-    asked = api.post("/batches", {"collection": "maps", "filename": "a.csv", named: 1})
+    submitted = api.post("/batches", {"collection": "maps", "filename": "a.csv", named: 1})
     sought = api.get("/batches", query={named: "x"})
     unknown = api.get("/batches", query={"state": named})
 
-    for answer in (asked, sought, unknown):
+    for answer in (submitted, sought, unknown):
         assert answer.status in {400, 422}
-        told = [answer.json["detail"], *map(str, answer.json.get("errors", ()))]
-        told += [each["field"] for each in answer.json.get("errors", ())]
-        assert all(is_clean(each) for each in told), told
+        texts = [answer.json["detail"], *map(str, answer.json.get("errors", ()))]
+        texts += [each["field"] for each in answer.json.get("errors", ())]
+        assert all(is_clean(each) for each in texts), texts
