@@ -27,7 +27,7 @@ DAILY = {"kind": "daily", "at": "09:00", "anchor": "2026-01-01", "zone": "UTC"}
 
 
 def forget(harness: Harness) -> None:
-    """Let nothing be noted of what retention found before, and of when the first batch came."""
+    """Remove retention's notes and the date of the first batch."""
     for item in [*tables.KeyValueItem.scan()]:
         if item.id.startswith("note#") or item.id == "first month":
             item.delete()
@@ -67,7 +67,7 @@ def batch_of(
 
 
 def put_batch(harness: Harness, batch: Batch, recorded: int = 3) -> Batch:
-    """Write a batch with all that belongs to one; its first `recorded` jobs have records."""
+    """Write a batch with all its records; its first `recorded` jobs have one."""
     batch_id = batch.batch_id
     found = [*_jobs(batch, recorded)]
     written_chunks = [*_rows(harness, batch)]
@@ -110,7 +110,7 @@ def _jobs(batch: Batch, recorded: int) -> Iterator[JobRecord]:
 
 
 def _put_reports(harness: Harness, batch: Batch) -> None:
-    """A report with its files, an operation with its outcomes, a bill, indexes of passes."""
+    """A report with its files, an operation with its outcomes, usage, and pass indexes."""
     batch_id, at = batch.batch_id, batch.submitted_at
     files = {name: f"reports/{batch_id}/0001/{name}" for name in ("jobs.csv", "mail.txt")}
     for name, key in files.items():
@@ -157,7 +157,7 @@ def _put(harness: Harness, key: str, body: bytes) -> None:
 
 
 def schedule_of(name: str, created_at: datetime = MAY, **more: Any) -> Schedule:
-    """A schedule of sweeps every morning that was made long ago."""
+    """A schedule of a sweep every morning that was created long ago."""
     return Schedule(
         schedule_id=schedule_id_of(name.encode()),
         state=ScheduleState.ACTIVE,
@@ -174,7 +174,7 @@ def schedule_of(name: str, created_at: datetime = MAY, **more: Any) -> Schedule:
 
 
 def put_occurrences(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence]:
-    """Occurrences of a schedule so many days after it was made; those that ran with their jobs."""
+    """Write occurrences, by days after the schedule's creation; those that ran have jobs."""
     made, ran = [], []
     for day, verdict in days.items():
         at = schedule.created_at + timedelta(days=day)

@@ -1,4 +1,4 @@
-"""What goes between our clients and AWS: listeners see each call, and may answer in AWS's stead."""
+"""Intercepts the calls of our clients to AWS: listeners see each call, and may answer it."""
 
 import json
 import threading
@@ -24,18 +24,18 @@ class Answer:
 
     @property
     def status_code(self) -> int:
-        """As botocore asks for it."""
+        """The status, by botocore's name."""
         return self.status
 
     @classmethod
     def well(cls, parsed: dict[str, Any]) -> "Answer":
-        """An answer to a call that went well."""
+        """The answer to a successful call."""
         metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}
         return cls(200, {**parsed, "ResponseMetadata": metadata})
 
     @classmethod
     def error(cls, status: int, code: str, message: str = "", **more: Any) -> "Answer":
-        """A refusal as AWS words it."""
+        """An error of AWS."""
         metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
         parsed = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
         return cls(status, parsed | more)
@@ -43,10 +43,10 @@ class Answer:
 
 @dataclass
 class Call:
-    """One call. Listeners may change its parameters when it is asked, and keep `notes` on it.
+    """One call. Listeners may change its parameters in `prepare`, and keep `notes` on it.
 
-    Of a batch of statements some may be `refused`, by their place, with a code: they are not sent,
-    and their answers say so.
+    `refused` are statements of a batch, by index, with an error code. They are not sent; their
+    answers have the code.
     """
 
     service: str
@@ -56,7 +56,7 @@ class Call:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def withhold(self) -> None:
-        """Take the refused statements out."""
+        """Remove the refused statements."""
         if self.refused:
             statements = enumerate(self.parameters["Statements"])
             self.parameters["Statements"] = [
@@ -64,12 +64,12 @@ class Call:
             ]
 
     def answer(self) -> "Answer | None":
-        """The answer to a batch of which nothing is left to send."""
+        """The answer to a batch whose statements are all refused."""
         nothing_left = self.refused and not self.parameters["Statements"]
         return Answer.well({"Responses": []}) if nothing_left else None
 
     def put_back(self, parsed: dict[str, Any]) -> None:
-        """Put the refusals in their places among the answers."""
+        """Insert the refusals among the answers."""
         if self.refused and "Responses" in parsed:
             for place in sorted(self.refused):
                 error = {"Error": {"Code": self.refused[place], "Message": ""}}
@@ -77,26 +77,26 @@ class Call:
 
 
 class Listener:
-    """Hears of every call; hears nothing of what it does itself while it hears."""
+    """Gets every call, except those that it makes itself while it handles one."""
 
     def prepare(self, call: Call) -> None:
-        """A call is being put together; its parameters may be changed."""
+        """Before the request is built; the parameters may be changed."""
 
     def before(self, call: Call) -> Answer | None:
-        """It is about to go out; an answer given here is all that comes of it."""
+        """Before the call is sent; an answer returned here replaces it."""
         return None
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        """It was answered; what was parsed may be changed."""
+        """After the answer; what was parsed may be changed."""
 
     def before_send(self, operation: str, parameters: Mapping[str, Any]) -> str | None:
-        """One of the client's tries of a call to DynamoDB goes out; the code of an error given
-        here is all that comes of this try, and the client sees whether it tries again."""
+        """Before each try of a call to DynamoDB. An error code returned here replaces the try; the
+        client decides whether to try again."""
         return None
 
 
 class CallInterceptor:
-    """The listeners of some clients, and whose rights the calls are made with."""
+    """The listeners of some clients, and the role that makes the calls."""
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
@@ -106,7 +106,7 @@ class CallInterceptor:
 
     @contextmanager
     def listening(self, *listeners: Listener) -> Iterator[None]:
-        """For a while, `listeners` hear too, after those that are there."""
+        """Add `listeners`, after those that are there, for the block."""
         self.listeners += listeners
         try:
             yield
@@ -115,7 +115,7 @@ class CallInterceptor:
 
     @contextmanager
     def muted(self) -> Iterator[None]:
-        """What this thread calls meanwhile is heard by nobody."""
+        """No listener gets what this thread calls in the block."""
         before = getattr(self._silent, "on", False)
         self._silent.on = True
         try:
@@ -124,7 +124,7 @@ class CallInterceptor:
             self._silent.on = before
 
     def attach(self, client: Any) -> None:
-        """Listen to a boto3 client, for as long as it lives; once, however often it is said."""
+        """Intercept the calls of a boto3 client; a second time changes nothing."""
         if client in self._attached:
             return
         self._attached.add(client)

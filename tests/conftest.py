@@ -1,4 +1,4 @@
-"""What every room's tests may ask for."""
+"""Fixtures and options that all tests share."""
 
 import os
 import time
@@ -26,22 +26,22 @@ from tests.worker_scheduling import ByFile, in_order
 if TYPE_CHECKING:
     from tests.functions.api.api_client import Api
 
-_SOONER = 20  # times
+_FASTER = 20  # times
 
-# How long an example takes says how busy the machine is, and nothing of what it tests.
+# How long an example takes depends on the machine's load.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much is tried of what takes long: `make faults` asks for all of it."""
+    """How much to try in long tests; `make faults` tries all."""
     parser.addoption("--points", choices=("once", "all"), default="once")
     parser.addoption("--load", choices=("small", "full"), default="small")
-    parser.addoption("--turn", type=int, help="a day of the year, to try what was tried on it")
+    parser.addoption("--turn", type=int, help="a day of the year, whose part to try")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest first."""
+    """Start the longest tests first."""
     items[:] = in_order(items)
 
 
@@ -51,12 +51,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    """How tests are handed to xdist's workers."""
+    """How xdist's workers get their tests."""
     return ByFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """It is today's turn unless another is asked for."""
+    """Default `--turn` to the day of the year."""
     if config.option.turn is None:
         config.option.turn = datetime.now(UTC).timetuple().tm_yday
 
@@ -64,29 +64,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """How to try again what failed, as another day tries something else."""
+    """Print how to repeat a failed run, since the next day tries something else."""
     if any(terminalreporter.stats.get(kind) for kind in ("failed", "error")):
         terminalreporter.write_line(
-            f"what goes by turns is tried again by --turn {config.option.turn}"
+            f"repeat the parts of this day with --turn {config.option.turn}"
         )
 
 
 @pytest.fixture
 def everything(request: pytest.FixtureRequest) -> bool:
-    """Whether all is to be tried, not a part by turns."""
+    """Whether to try all, not a part by turns."""
     return bool(request.config.getoption("--points") == "all")
 
 
 @pytest.fixture
 def turn(request: pytest.FixtureRequest) -> int:
-    """Whose turn it is among what is not all tried at once, and the seed of what is made up by
-    chance: the day of the year, or --turn."""
+    """Which part to try of what is tried by turns, and the seed of random data: the day of the
+    year, or --turn."""
     return int(request.config.getoption("--turn"))
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an emulator process, which keeps nothing and enforces no IAM."""
+    """The address of an emulator process that saves nothing and enforces no IAM."""
     home = tmp_path_factory.mktemp("emulator")
     running = emulators.start(home, emulators.free_port(), persist=False)
     yield running.endpoint
@@ -111,7 +111,7 @@ def credentials() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def bound(in_process_emulator: InProcessEmulator, credentials: None) -> str:
-    """The in-process emulator's address, with tables in it that the store is bound to."""
+    """The address of the in-process emulator, with the tables that the store is bound to."""
     create_tables(ENDPOINT)
     return ENDPOINT
 
@@ -129,7 +129,7 @@ def interceptor(bound: str) -> CallInterceptor:
 @pytest.fixture
 def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch) -> CallInterceptor:
     """The interceptor, attached to the store's client too. Pauses before a retry are short."""
-    soon = SimpleNamespace(sleep=lambda pause: time.sleep(pause / _SOONER))
+    soon = SimpleNamespace(sleep=lambda pause: time.sleep(pause / _FASTER))
     monkeypatch.setattr("botocore.endpoint.time", soon)
     interceptor.attach(tables.client())  # which may be another since the last test
     return interceptor
@@ -139,7 +139,7 @@ def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch)
 def services(
     bound: str, in_process_emulator: InProcessEmulator, interceptor: CallInterceptor
 ) -> Clients:
-    """Clients of the emulator with buckets and a mail identity in it, and what listens to them."""
+    """Clients of the emulator with buckets and a mail identity, and their interceptor."""
     s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
     for bucket in ("intake", "work", "archive"):
         s3.create_bucket(Bucket=bucket)
@@ -165,7 +165,7 @@ def harness(
     services: Clients,
     payloads: Payloads,
 ) -> Harness:
-    """A deployment whose clock stands at noon, with nothing in its tables and buckets."""
+    """A deployment at noon, with empty tables and buckets."""
     in_process_emulator.clear()
     return Harness(services, payloads)
 

@@ -68,7 +68,7 @@ class Machines:
         )
         self.visited: list[str] = []
 
-    # What a client is asked
+    # The client
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
         """Put an execution in the queue; once per name, though as long as it runs the same may be
@@ -97,7 +97,7 @@ class Machines:
                 raise ExecutionDoesNotExist(name)
             return dict(self.names[name])
 
-    # What a test asks
+    # For tests
 
     def run_all(self) -> None:
         """Run every execution that was started, and those they start."""

@@ -16,7 +16,7 @@ NOW = "2030-01-31T12:00:00+00:00"
 
 Answer = httpx.Response | Exception
 Run = Callable[..., Result]  # runs `jobyard` with these arguments
-Asked = Callable[[httpx.Request], httpx.Response]
+Respond = Callable[[httpx.Request], httpx.Response]
 
 
 class FakeApi:
@@ -24,12 +24,12 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
-        self._answers: dict[str, list[Answer | Asked]] = defaultdict(list)
+        self._answers: dict[str, list[Answer | Respond]] = defaultdict(list)
         self.paused: list[float] = []
 
-    def answers(self, asked: str, *answers: Answer | Asked | dict[str, Any]) -> None:
-        """Answer `asked`, as "GET /batches", with these in turn; a dict is its JSON."""
-        self._answers[asked] = [
+    def answers(self, request: str, *answers: Answer | Respond | dict[str, Any]) -> None:
+        """Answer `request`, as "GET /batches", with these in turn; a dict is its JSON."""
+        self._answers[request] = [
             httpx.Response(200, json=each) if isinstance(each, dict) else each for each in answers
         ]
 

@@ -10,9 +10,9 @@ SLOW = ("boto3", "samtranslator", "cli.local.commands")
 
 
 def test_help_names_every_command_and_imports_nothing_slow(run: Run) -> None:
-    asked = f"import sys, cli.main; print([name for name in {SLOW} if name in sys.modules])"
+    program = f"import sys, cli.main; print([name for name in {SLOW} if name in sys.modules])"
     imported = subprocess.run(
-        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
 
     shown = run("--help").stdout
@@ -36,8 +36,8 @@ def test_the_help_names_the_default_user(run: Run) -> None:
 
 
 def test_a_misspelt_command_is_a_usage_error_with_a_suggestion(run: Run, api: FakeApi) -> None:
-    asked = run("batchs")
+    result = run("batchs")
 
-    assert asked.exit_code == 2
-    assert "batches" in asked.stderr
+    assert result.exit_code == 2
+    assert "batches" in result.stderr
     assert api.requests == []

@@ -102,8 +102,8 @@ def test_watching_polls_with_the_etag_and_slows_to_once_a_second(
 
     progress.watch(client, [BATCH], log(), api.paused.append)
 
-    asked = [request.headers.get("If-None-Match") for request in api.requests]
-    assert asked == [None, *['"0"'] * 31]
+    etags = [request.headers.get("If-None-Match") for request in api.requests]
+    assert etags == [None, *['"0"'] * 31]
     assert set(api.paused[-10:]) == {1.0}
     assert sum(pause for pause in api.paused if pause < 1) < progress.FAST_FOR_S + 1
 

@@ -178,9 +178,9 @@ def test_api_answers_cannot_control_the_terminal(
     api.answers(f"GET /jobs/{JOB}", _answer(found))
 
     shown = [
-        *(run_on_terminal(width, *words) for width in (30, 200) for words in _asked()),
-        *(run(*words).stdout for words in _asked()),
-        *(run(*words, "--json").stdout for words in _asked()),
+        *(run_on_terminal(width, *words) for width in (30, 200) for words in _reading_commands()),
+        *(run(*words).stdout for words in _reading_commands()),
+        *(run(*words, "--json").stdout for words in _reading_commands()),
     ]
 
     for text in shown:
@@ -195,7 +195,7 @@ def _answer(document: Any, status: int = 200) -> httpx.Response:
     return httpx.Response(status, content=json.dumps(document))
 
 
-def _asked() -> list[tuple[str, ...]]:
+def _reading_commands() -> list[tuple[str, ...]]:
     return [("batches",), ("batch", BATCH), ("job", JOB)]
 
 
@@ -266,7 +266,7 @@ def test_text_wraps_on_a_very_narrow_terminal(
     api.answers(f"GET /batches/{BATCH}", batch())
     api.answers(f"GET /jobs/{JOB}", job())
 
-    for words in _asked():
+    for words in _reading_commands():
         assert run_on_terminal(width, *words)
 
 

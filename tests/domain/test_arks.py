@@ -1,4 +1,4 @@
-"""An ark has one normal form, whatever way it is written."""
+"""An ark has one normal form, however it is written."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Keys of causes: one format, one parser."""
+"""Cause keys: one format, one parser."""
 
 import pytest
 from hypothesis import given

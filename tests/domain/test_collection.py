@@ -1,4 +1,4 @@
-"""Who may deposit into a collection, which arks it may name, and how large its record gets."""
+"""Who may deposit into a collection, which arks it may name, and the size of its record."""
 
 import json
 from dataclasses import asdict

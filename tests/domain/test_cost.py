@@ -8,7 +8,7 @@ from jobyard.domain.cost import KINDS, PRICES, Usage, price_usage, total
 def test_each_kind_of_use_but_plain_time_has_one_price() -> None:
     priced_kinds = [price.kind for price in PRICES]
 
-    # Time is paid as memory times time; it stands in the bill's numbers for people.
+    # Lambda is paid by memory times time; the time itself is for people.
     assert sorted(priced_kinds) == sorted(set(KINDS) - {"ms"})
     assert all(price.source for price in PRICES)
 

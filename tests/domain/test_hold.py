@@ -1,4 +1,4 @@
-"""Holds: what they cover and when they run out."""
+"""Holds: what they cover and when they expire."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The engine refuses tables that contradict themselves, and moves nobody declared."""
+"""The engine refuses contradictory tables and undeclared transitions."""
 
 from datetime import UTC, datetime
 

@@ -1,5 +1,5 @@
-"""Any event, by any sender, in any state, at any time: a model written by hand says what becomes of
-it, and never looks into the lifecycles' own tables."""
+"""Any event, by any sender, in any state: compared with a model written by hand that never reads
+the lifecycles' own tables."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -25,7 +25,7 @@ from jobyard.domain.lifecycles import LIFECYCLES
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 # What each state lets happen: "event > state by senders", m for the machine, o for operators, a for
-# administrators. The same as docs/job-lifecycles.md tells.
+# administrators. The same as in docs/job-lifecycles.md.
 BATCH = {
     "pending": "start > processing by m, hold > held by m, cancel > cancelling by oa",
     "held": "release > pending by oa, delete > deleted by a",
@@ -77,7 +77,7 @@ MODELS = {"batch": BATCH, "job": JOB, "task": TASK, "schedule": SCHEDULE}
 
 
 def read(model: dict[str, str]) -> dict[str, dict[str, tuple[str, frozenset[str]]]]:
-    """By state and event: the state after, and who may send it."""
+    """By state and event: the next state, and who may send it."""
     known: dict[str, dict[str, tuple[str, frozenset[str]]]] = {}
     for state, lines in model.items():
         known[state] = {}
@@ -95,7 +95,7 @@ SENDERS = st.frozensets(st.sampled_from([MACHINE, *sorted(ROLES)]), max_size=3)
 
 
 class Walk(RuleBasedStateMachine):
-    """One thing on its way through a lifecycle, and what the model says of it."""
+    """One record on its way through a lifecycle, and the model's expectation."""
 
     lifecycle: ClassVar[Lifecycle]
 
@@ -111,7 +111,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(event=st.sampled_from([*EVENTS, "explode", ""]), senders=SENDERS, s=st.integers(0, 9**6))
     def send(self, event: str, senders: frozenset[str], s: int) -> None:
-        """It is accepted, refused as impossible here, or refused as not the sender's to send."""
+        """The event is accepted, refused as impossible, or refused as forbidden."""
         self.now += timedelta(seconds=s)
         request = self.state, event, self.now, Cause(f"request-{self.moves}", "somebody", "because")
         here = self.known[self.state]
@@ -131,7 +131,7 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.known[self.state])
     @rule(data=st.data())
     def go_on(self, data: st.DataObject) -> None:
-        """An event that leads on, by one who may send it."""
+        """A possible event by a permitted sender."""
         here = self.known[self.state]
         event = data.draw(st.sampled_from(sorted(here)))
         self.send(event, frozenset([data.draw(st.sampled_from(sorted(here[event][1])))]), 1)
@@ -143,8 +143,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def send_the_last_again(self) -> None:
-        """The same request, for the same reason, is the same move: a sender with its cause has
-        nothing to do."""
+        """A repeat with the same cause is the same transition and changes nothing."""
         if self.last:
             (request, senders), move = self.last
             assert self.lifecycle.authorized_move(*request, senders) == move
@@ -170,7 +169,7 @@ class Walk(RuleBasedStateMachine):
 
 
 class JobWalk(Walk):
-    """A job's record goes the same way, with what people's events note in it."""
+    """A job's record, with what people's events note in it."""
 
     lifecycle = LIFECYCLES["job"]
     recoverable = True
@@ -180,8 +179,8 @@ class JobWalk(Walk):
         self.recoverable = recoverable
 
     @rule(event=st.sampled_from(["hold", "release", "cancel", "delete", "requeue", "force_fail"]))
-    def ask(self, event: str) -> None:
-        """A person's event, as requests and operations carry it out."""
+    def send(self, event: str) -> None:
+        """A person's event, as requests and operations send it."""
         before = self._stored()
         cause = Cause(f"request-{self.moves}", "admin", "because")
         here = self.known[self.state]
@@ -200,7 +199,7 @@ class JobWalk(Walk):
         self.last = None
 
     def _stored(self) -> JobRecord:
-        """The record as the moves up to now have left it."""
+        """The record after all transitions so far."""
         first, place = JobState(self.first), JobAddress("b", 0, 0)
         record = JobRecord(place, first, 0, "", NOON, recoverable=self.recoverable)
         for entry in self.history:

@@ -1,4 +1,4 @@
-"""Lists of addresses as people and mail programs write them."""
+"""Lists of mail addresses as people and mail programs write them."""
 
 from collections.abc import Callable
 
@@ -142,7 +142,7 @@ def test_whatever_is_written_is_read(text: str) -> None:
 
 
 def _counted(text: str) -> int:
-    """How many lines of Python are run to read `text`."""
+    """How many lines of Python run to read `text`."""
     import sys
 
     steps = 0

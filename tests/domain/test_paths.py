@@ -1,4 +1,4 @@
-"""Names that some disk cannot hold, or takes for one."""
+"""Names that some disks cannot store, or read as another name."""
 
 import unicodedata
 

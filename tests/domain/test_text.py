@@ -1,4 +1,4 @@
-"""Text from outside can be stored, logged and shown, whatever it was."""
+"""Any text from outside can be stored, logged and shown."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the text of a URL alone says, and how a URL is shown without its secrets."""
+"""What the text of a URL reveals, and how a URL is shown without its secrets."""
 
 import pytest
 from hypothesis import example, given
@@ -262,4 +262,4 @@ def test_no_text_takes_more_time_than_its_length_is_worth(unit: str) -> None:
     text = f"http://a{unit * (400_000 // len(unit))}@"
 
     for call in (fault, doubt, without_secrets, text_without_secrets, shown):
-        call(text)  # what is quadratic would not end today
+        call(text)  # quadratic work would not end today

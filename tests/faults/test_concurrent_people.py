@@ -352,10 +352,10 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
     assert at > 2
 
 
-def with_gone(ask: Callable[[], Any]) -> None:
+def with_gone(command: Callable[[], Any]) -> None:
     """A batch that is gone by now is a refusal like others."""
     try:
-        ask()
+        command()
     except Gone as gone:
         raise StaleState(str(gone)) from gone
 

@@ -76,11 +76,11 @@ class Watched:
         """Its occurrences, oldest first."""
         return [*reversed(occurrences.newest(self.id, limit=900))]
 
-    def ask(self, ask: Callable[[CommandContext], Any]) -> datetime | None:
-        """Someone asks; when it was done by the schedule's history, if it was."""
+    def send(self, command: Callable[[CommandContext], Any]) -> datetime | None:
+        """Send a request. Returns when it was done by the schedule\'s history; None if refused."""
         request = self.harness.context(key=f"at once {next(_numbers)}")
         try:
-            ask(request)
+            command(request)
         except REFUSED:
             self.refused.append(request.run)
             return None
@@ -140,8 +140,8 @@ def expected_times(watched: Watched) -> list[datetime]:
 
 
 def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
-    """Each time has one record; what was to run ran, and only `once` unless a function died; nothing
-    is active. A request that succeeded is in the history once, a refused one is not.
+    """Each time has one record; what was to run ran, only `once` unless a function died.
+    Nothing is active. A request that succeeded is in the history once, a refused one is not.
     """
     schedule, found = watched.stored, watched.history
     own = [each.scheduled_for for each in found if each.trigger is not Trigger.MANUAL]
@@ -302,19 +302,19 @@ def work(watched: Watched) -> None:
 
 def suspend(watched: Watched) -> None:
     """A person suspends it."""
-    watched.ask(lambda request: schedule_commands.suspend(watched.id, None, request))
+    watched.send(lambda request: schedule_commands.suspend(watched.id, None, request))
 
 
 def resume(watched: Watched) -> None:
     """A person resumes it."""
-    watched.ask(lambda request: schedule_commands.resume(watched.id, request))
+    watched.send(lambda request: schedule_commands.resume(watched.id, request))
 
 
 def edit(watched: Watched) -> None:
     """A person gives it other times."""
     new = HOURLY if watched.rules[-1][0] == recurrence_of(HALF_PAST) else HALF_PAST
     rule = recurrence_of(new)
-    at = watched.ask(
+    at = watched.send(
         lambda request: schedule_commands.edit(watched.id, ScheduleEdit(rule=rule), request)
     )
     if at:
@@ -323,13 +323,13 @@ def edit(watched: Watched) -> None:
 
 def run_now(watched: Watched) -> None:
     """A person wants a job now."""
-    watched.ask(lambda request: schedule_commands.run_now(watched.id, request))
+    watched.send(lambda request: schedule_commands.run_now(watched.id, request))
 
 
 def delete(watched: Watched) -> None:
     """A person gives it up."""
     watched.until = (
-        watched.ask(lambda request: schedule_commands.delete(watched.id, request)) or watched.until
+        watched.send(lambda request: schedule_commands.delete(watched.id, request)) or watched.until
     )
 
 
@@ -337,7 +337,7 @@ def cancel(watched: Watched) -> None:
     """A person cancels the job of its newest time, if there is one."""
     newest = [each.address for each in watched.history[-1:]]
     if newest:
-        watched.ask(lambda request: send_job_event(newest[0].job_id, "cancel", request))
+        watched.send(lambda request: send_job_event(newest[0].job_id, "cancel", request))
 
 
 Doing = Callable[[Watched], None]
@@ -416,15 +416,15 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
         request = harness.context(key=f"twice {next(_numbers)}")
         answers = []
 
-        def ask(
+        def send(
             of: str = those.id, request: CommandContext = request, answers: list[Any] = answers
         ) -> None:
             harness.advance(0.01)
             answers.append(REQUESTS[event](of, request))
 
-        meanwhile = Meanwhile(at, ask)
+        meanwhile = Meanwhile(at, send)
         with harness.interceptor.listening(meanwhile):
-            ask()
+            send()
         met = meanwhile.calls >= at
         pass_quiet_minutes(harness, minutes=1)
 
@@ -444,14 +444,14 @@ PAUSES_S = (0.003, 5.003, 61.003, 1000.003, 3600.003, 9000.003)
 def suspend_for_a_while(watched: Watched) -> None:
     """A person suspends it for an hour and a half."""
     until = watched.harness.at + timedelta(hours=1.5)
-    watched.ask(lambda request: schedule_commands.suspend(watched.id, until, request))
+    watched.send(lambda request: schedule_commands.suspend(watched.id, until, request))
 
 
 def change_overlap(watched: Watched) -> None:
     """A person has its runs meet in another way."""
     known = [*OverlapPolicy]
     other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
-    watched.ask(
+    watched.send(
         lambda request: schedule_commands.edit(watched.id, ScheduleEdit(overlap=other), request)
     )
 

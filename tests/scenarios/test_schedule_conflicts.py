@@ -547,13 +547,13 @@ def test_due_jobs_start_before_active_runs_are_checked(
     order: list[str] = []
     describe, start = harness.machines.describe_execution, harness.machines.start_execution
 
-    def described(**asked: Any) -> Any:
+    def described(**parameters: Any) -> Any:
         order.append("look")
-        return describe(**asked)
+        return describe(**parameters)
 
-    def started(**asked: Any) -> Any:
+    def started(**parameters: Any) -> Any:
         order.append("start")
-        return start(**asked)
+        return start(**parameters)
 
     monkeypatch.setattr(harness.machines, "describe_execution", described)
     monkeypatch.setattr(harness.machines, "start_execution", started)

@@ -440,7 +440,7 @@ def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness
     assert "forward" in history(schedule)[1].reason
 
 
-# ---- What people ask
+# ---- Commands of people
 
 
 def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harness: Harness) -> None:
@@ -590,7 +590,7 @@ def test_only_an_admin_may(harness: Harness) -> None:
     operator = replace(
         DEPOSITOR, name="operator", groups=frozenset({"operator", "viewer", "planner"})
     )
-    asked: list[Callable[[CommandContext], object]] = [
+    commands: list[Callable[[CommandContext], object]] = [
         partial(schedule_commands.create, wanted),
         partial(schedule_commands.edit, schedule_id, ScheduleEdit(title="mine")),
         partial(schedule_commands.suspend, schedule_id, None),
@@ -602,12 +602,12 @@ def test_only_an_admin_may(harness: Harness) -> None:
     ]
 
     for person in (DEPOSITOR, operator):
-        for ask in asked:
+        for command in commands:
             with pytest.raises(Forbidden):
-                ask(harness.context(person, reason="mine"))
+                command(harness.context(person, reason="mine"))
 
 
-# ---- What people ask of its jobs
+# ---- Commands about its jobs
 
 
 def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(

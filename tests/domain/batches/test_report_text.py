@@ -1,4 +1,4 @@
-"""What a report says, and that nothing in it bites."""
+"""The text of a report, which no input can forge or break."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

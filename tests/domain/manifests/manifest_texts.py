@@ -1,4 +1,4 @@
-"""Builders: manifests as text, and what reading one gives."""
+"""Manifests as text, and the result of reading one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ EVERY_PROFILE = tuple(PROFILES.values())
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that reading a manifest gave."""
+    """The result of reading a manifest."""
 
     reading: Reading
     entries: list[Entry]
@@ -73,7 +73,7 @@ def read(
 
 
 def checkm(*rows: str, profile: Profile = INGEST, end: str = "#%eof\n") -> str:
-    """A manifest with good headers. The first row is line 6."""
+    """A manifest with valid headers. The first row is line 6."""
     return b"".join(headers(profile)).decode() + "".join(f"{row}\n" for row in rows) + end
 
 

@@ -19,7 +19,7 @@ from jobyard.domain.manifests.lines import LINE_BYTES
 from tests.domain.manifests.manifest_texts import MD5, Outcome, checkm, read, row
 
 FEW, MANY = 1_000, 8_000  # bytes, eight times as many
-MOST_GROWTH = 12  # of the work for eight times the bytes: logarithms are let pass, squares are not
+MOST_GROWTH = 12  # of the work for eight times the bytes: allows logarithms, no squares
 LOOKS_AT_ALL = {
     *("casefold", "count", "decode", "encode", "find", "index", "insert", "lower", "partition"),
     *("remove", "replace", "rfind", "rpartition", "rsplit", "split", "strip", "translate"),
@@ -27,7 +27,7 @@ LOOKS_AT_ALL = {
 
 
 def work_of(data: bytes, filename: str) -> tuple[int, Outcome]:
-    """The work of reading `data`, and what came of it."""
+    """The work of reading `data`, and the result."""
     work = 0
 
     def note(_: FrameType, event: str, called: Any) -> None:
@@ -136,7 +136,7 @@ PLACES: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def check(place: str, unit: str) -> None:
-    """Hold work and findings of `unit`, again and again in `place`, to a share of its bytes."""
+    """Bound the work and the findings of repeated `unit` in `place` by a share of its bytes."""
     filename, made = PLACES[place]
     hold_to_growth(filename, lambda size: made(unit * (size // len(unit))))
 
@@ -168,7 +168,7 @@ def test_nor_do_they_for_units_put_together(place: str, unit: str) -> None:
 
 
 def numbered(size: int, form: str) -> str:
-    """As many of `form`, each with a number, as have that many bytes."""
+    """Numbered copies of `form`, with that many bytes in all."""
     return ", ".join(form.format(number) for number in range(10_000, 10_000 + size // len(form)))
 
 
@@ -206,7 +206,7 @@ PAIR, WAY, ID = '"key {}": 1', '"{}:url": "http://x/a"', '"identifier {}"'
 
 
 def spelled(number: int) -> str:
-    """One name in a spelling of its own."""
+    """A name in another spelling for each number."""
     return "".join("aA"[number >> bit & 1] for bit in range(12))
 
 

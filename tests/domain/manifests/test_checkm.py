@@ -209,7 +209,7 @@ def test_headers_and_end_are_checked(case: str) -> None:
 
 
 A = "https://example.org/a"
-# A row, and for each finding its code and the text that stands where it points, or a column.
+# A row, and for each finding its code and the text at its column, or the column.
 ROWS: dict[str, tuple[str, list[tuple[str, str | int]]]] = {
     "no URL": (row(url=""), [("URL_MISSING", 1)]),
     "URL of another scheme": (row("ftp://example.org/a.txt"), [("URL_BAD", "ftp")]),

@@ -1,4 +1,4 @@
-"""The quick way and the explaining way are two writings of one truth."""
+"""The quick check and the explaining check agree."""
 
 from collections.abc import Sequence
 

@@ -14,7 +14,7 @@ def read_csv(text: str, profile: str | None = None) -> Outcome:
 
 
 def listing(*names: str) -> str:
-    """A CSV manifest of objects that have these names."""
+    """A CSV manifest of objects with these names."""
     return "fileUrl,fileName,title\n" + "".join(f"http://x/{n},{n},T\n" for n in names)
 
 

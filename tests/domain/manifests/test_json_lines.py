@@ -14,7 +14,7 @@ from tests.domain.manifests.manifest_texts import MD5, Outcome, read
 
 
 def read_jsonl(*objects: Any, profile: str | None = None) -> Outcome:
-    """Read objects, or lines as they stand."""
+    """Read objects, or lines as they are."""
     lines = [each if isinstance(each, str) else json.dumps(each) for each in objects]
     return read("\n".join(lines), filename="manifest.jsonl", profile=profile)
 

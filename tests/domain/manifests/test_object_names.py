@@ -1,4 +1,4 @@
-"""Names of one object's files: what repeats, what is a file and a folder, what meets on a disk."""
+"""Names of one object's files: repeats, files that are also folders, collisions on a disk."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -18,13 +18,13 @@ names = st.lists(parts, min_size=1, max_size=4).map("/".join)
 
 
 def folders_of(name: str) -> list[str]:
-    """The folders that `name` lies in, the innermost first."""
+    """The folders of `name`, the innermost first."""
     above = name.split("/")[:-1]
     return ["/".join(above[:depth]) for depth in range(len(above), 0, -1)]
 
 
 class Plain:
-    """The same by sets of text."""
+    """The same check by sets of text."""
 
     def __init__(self) -> None:
         self.files: set[str] = set()

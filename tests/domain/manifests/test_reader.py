@@ -1,4 +1,4 @@
-"""What holds of every format: encoding, characters, line lengths, blocks, memory."""
+"""Rules of every format: encoding, characters, line lengths, blocks, memory."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -227,7 +227,7 @@ def test_entries_come_before_the_rest_has_been_read() -> None:
 
 
 def peak_of(blocks: Iterator[bytes]) -> int:
-    """Bytes held at the worst moment of reading `blocks`, whose findings are not kept."""
+    """The peak of memory, in bytes, while `blocks` are read and findings dropped."""
     tracemalloc.start()
     for _ in Reading(blocks, filename="manifest"):
         pass

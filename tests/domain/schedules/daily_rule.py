@@ -1,4 +1,4 @@
-"""A daily rule, that other rules are made of."""
+"""A daily rule, and rules made from it."""
 
 from datetime import UTC, datetime
 from typing import Any

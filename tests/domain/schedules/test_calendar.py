@@ -1,4 +1,4 @@
-"""Calendars: what they refuse, what they say, and what is no calendar."""
+"""Calendars: refusals, messages, and documents that are no calendar."""
 
 from datetime import UTC, date, datetime, time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Courses of days: any index is reached at once, and every day finds its index again."""
+"""Series of days: each index gives a day at once, and each day its index."""
 
 from datetime import date
 

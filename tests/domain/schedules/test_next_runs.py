@@ -33,7 +33,7 @@ def test_a_preview_of_what_never_runs_comes_to_an_end() -> None:
 
 
 def excluding(until: str) -> Calendar:
-    """A calendar that is shut from 26 November 2026 on."""
+    """A calendar that is closed from 26 November 2026 on."""
     return calendar_of({"name": "shut", "exclude": [{"from": "2026-11-26", "to": until}]})
 
 

@@ -1,4 +1,4 @@
-"""Occurrences: what an outcome tells of the job that had it."""
+"""Occurrences: the outcome of their jobs."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def stopped(event: str, state: str, actor: str, reason: str) -> JobRecord:
-    """A job that was stopped after it had begun."""
+    """A job that was stopped after its start."""
     history = (
         HistoryEntry("start", "scheduled", "running", START, "machine", "c"),
         HistoryEntry(event, "running", state, START + MINUTE, actor, "c", reason),
@@ -25,7 +25,7 @@ def stopped(event: str, state: str, actor: str, reason: str) -> JobRecord:
 
 
 def job_of_an_earlier_go() -> JobRecord:
-    """A job whose result is that of a go before."""
+    """A job with the result of an earlier start."""
     counts = {"processed": 5, "failed": 3, "total": 8}
     return replace(stopped("cancel", "cancelled", "admin", "moves"), data={"records": counts})
 

@@ -1,5 +1,5 @@
-"""Whatever the rule, the policy and the moment: each time of a schedule is decided once, in order,
-and what may not run at once does not."""
+"""For any rule, policy and time: each time of a schedule is decided once, in order, and no job runs
+that may not run at once."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -86,7 +86,7 @@ def schedule_of(rule: dict[str, object], policy: Policy = Policy()) -> Schedule:
 
 
 def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule:
-    """The schedule once a run has ended well."""
+    """The schedule after a run has succeeded."""
     job = JobRecord(
         schedule.job_address(run.scheduled_for),
         JobState.SUCCEEDED,

@@ -1,4 +1,4 @@
-"""Rules of recurrence: the worked examples and decisions of domain.md 0.d, refusals and words."""
+"""Rules of recurrence: the worked examples and decisions of domain.md 0.d, refusals and labels."""
 
 from datetime import UTC, datetime
 from itertools import islice

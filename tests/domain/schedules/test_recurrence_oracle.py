@@ -28,7 +28,7 @@ def changed(zone: str) -> list[datetime]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[dict[str, Any], datetime]:
-    """A rule, spelled out in full, and an instant near a change of clocks or anywhere after."""
+    """A complete rule, and an instant near a change of clocks or at any later time."""
     kind = draw(st.sampled_from(sorted(Kind)))
     zone = draw(st.sampled_from(ZONES))
     near = draw(st.sampled_from(changed(zone)))

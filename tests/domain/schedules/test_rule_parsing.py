@@ -1,4 +1,4 @@
-"""Rules, read from JSON: what each field may be, what is refused and in what words."""
+"""Rules, read from JSON: what each field may be, and how errors are worded."""
 
 from datetime import UTC, date, datetime
 from typing import Any

@@ -127,17 +127,17 @@ class Api:
         _hold_against_the_document(sent, answer)
         return answer
 
-    def ask(self, method: str, path: str, **how: Any) -> Answer:
+    def request(self, method: str, path: str, **how: Any) -> Answer:
         """The answer to a request, as `event` makes it."""
         return self.send(event(method, path, **how))
 
     def get(self, path: str, **how: Any) -> Answer:
         """The answer to a GET."""
-        return self.ask("GET", path, **how)
+        return self.request("GET", path, **how)
 
     def post(self, path: str, body: Any, **how: Any) -> Answer:
         """The answer to a POST."""
-        return self.ask("POST", path, body=body, **how)
+        return self.request("POST", path, body=body, **how)
 
 
 @cache

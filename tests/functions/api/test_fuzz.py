@@ -86,9 +86,9 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     jobs = [a_job(repaired, number, state).address.job_id for number, state in enumerate(_JOBS)]
     path = f"/batches/{repaired.batch_id}/retries"
     retry = api.post(path, {"reason": "again"}).json["operation_id"]
-    api.ask("PUT", "/holds/collection:maps", body={"reason": "wait"})
+    api.request("PUT", "/holds/collection:maps", body={"reason": "wait"})
     why = {"reason": "because"}
-    api.ask("PUT", "/calendars/holidays", body=why)
+    api.request("PUT", "/calendars/holidays", body=why)
     schedules = [
         a_schedule(),
         minute(a_schedule(_HOURLY, since=NOW - timedelta(hours=3))),

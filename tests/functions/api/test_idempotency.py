@@ -100,9 +100,9 @@ def test_a_submission_sent_again_after_its_answer_was_lost_is_the_same_batch(api
 
 
 def test_a_hold_is_lifted_once_however_often_that_is_sent(api: Api) -> None:
-    api.ask("PUT", "/holds/everything", body=WHY)
+    api.request("PUT", "/holds/everything", body=WHY)
 
-    answers = [api.ask("DELETE", "/holds/everything", headers=KEY).status for _ in range(2)]
+    answers = [api.request("DELETE", "/holds/everything", headers=KEY).status for _ in range(2)]
 
     assert answers == [200, 200]
 
@@ -151,7 +151,7 @@ def test_what_is_kept_has_an_end(api: Api) -> None:
 
 def test_a_kept_answer_that_has_expired_is_as_good_as_gone(api: Api) -> None:
     """DynamoDB takes it away days later; until then it is read."""
-    api.ask("PUT", "/holds/everything", body=WHY, headers=KEY)
+    api.request("PUT", "/holds/everything", body=WHY, headers=KEY)
     dynamodb = boto3.client("dynamodb")
     for item in dynamodb.scan(TableName=NAMES["requests"])["Items"]:
         if item["id"]["S"].startswith("request#"):
@@ -159,7 +159,7 @@ def test_a_kept_answer_that_has_expired_is_as_good_as_gone(api: Api) -> None:
                 TableName=NAMES["requests"], Item={**item, "expires": {"N": "1700000000"}}
             )
 
-    answer = api.ask(
+    answer = api.request(
         "PUT", "/holds/everything", body={"reason": "another reason", "replace": True}, headers=KEY
     )
 

@@ -101,7 +101,7 @@ def test_what_the_machine_holds_is_the_machines(api: Api) -> None:
 
 
 def test_a_hold_has_its_owners_id_and_older_ones_have_none(api: Api) -> None:
-    api.ask("PUT", "/holds/everything", role="operator", body={"reason": "moving"})
+    api.request("PUT", "/holds/everything", role="operator", body={"reason": "moving"})
     older = Hold("type:deposit", "an-operator", "moving", HOUR_AGO)
     holds.put(older)
 
@@ -112,7 +112,7 @@ def test_a_hold_has_its_owners_id_and_older_ones_have_none(api: Api) -> None:
 
 
 def test_a_schedule_and_a_calendar_know_the_id_of_who_made_them(api: Api) -> None:
-    api.ask("PUT", "/calendars/holidays", body={"reason": "new"})
+    api.request("PUT", "/calendars/holidays", body={"reason": "new"})
     made = api.post("/schedules", wanted()).json
 
     kept = calendars.find("holidays")

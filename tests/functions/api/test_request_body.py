@@ -83,7 +83,7 @@ def test_json_may_name_its_encoding(api: Api) -> None:
 def test_a_change_without_a_body_says_what_is_needed(api: Api) -> None:
     batch = a_batch()
 
-    answer = api.ask("POST", f"/batches/{batch.batch_id}/cancel")
+    answer = api.request("POST", f"/batches/{batch.batch_id}/cancel")
 
     assert (answer.status, answer.kind) == (422, "validation-failed")
 
@@ -98,7 +98,7 @@ def test_a_change_without_a_body_says_what_is_needed(api: Api) -> None:
     ],
 )
 def test_a_path_that_leads_nowhere_says_where_to_look(api: Api, method: str, path: str) -> None:
-    answer = api.ask(method, path)
+    answer = api.request(method, path)
 
     assert (answer.status, answer.kind) == (404, "not-found")
     assert "/api/docs" in answer.json["detail"]
@@ -117,7 +117,7 @@ def test_a_path_that_leads_nowhere_says_where_to_look(api: Api, method: str, pat
 def test_a_method_a_path_does_not_know_is_refused_with_those_it_knows(
     api: Api, method: str, path: str, allowed: str
 ) -> None:
-    answer = api.ask(method, path)
+    answer = api.request(method, path)
 
     assert (answer.status, answer.kind) == (405, "method-not-allowed")
     assert answer.headers["allow"] == allowed

@@ -78,10 +78,11 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
 ) -> None:
     target = path.format(batch=laid_out(state))
     refused = {
-        role: api.ask(method, target, role=role, body=body).status for role in EVERYONE - allowed
+        role: api.request(method, target, role=role, body=body).status
+        for role in EVERYONE - allowed
     }
     taken = {
-        role: api.ask(method, path.format(batch=laid_out(state)), role=role, body=body).status
+        role: api.request(method, path.format(batch=laid_out(state)), role=role, body=body).status
         for role in allowed
     }
 
@@ -117,7 +118,7 @@ def test_a_role_may_do_what_the_table_says(
     for role in sorted(EVERYONE):
         hold = Hold("everything", "an-operator", "moving", HOUR_AGO)
         holds.put(hold, seen=holds.get("everything"))
-        answer = api.ask(method, path, role=role, body=body)
+        answer = api.request(method, path, role=role, body=body)
         if answer.status >= 400:
             assert (answer.status, answer.kind) == (403, "forbidden")
             refused.add(role)
@@ -151,7 +152,7 @@ def of_schedules(api: Api) -> dict[str, str]:
     """What the table's paths name: a schedule, a suspended one, and a job of a third."""
     suspended, running = a_schedule().schedule_id, a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
-    api.ask("PUT", "/calendars/holidays", body=WHY)
+    api.request("PUT", "/calendars/holidays", body=WHY)
     job = api.post(f"/schedules/{running}/run_now", WHY).json["job_id"]
     return {"schedule": a_schedule().schedule_id, "suspended": suspended, "job": job}
 
@@ -164,9 +165,9 @@ def test_schedules_are_for_admin_and_nobody_else(
     given = dict([query.split("=")]) if query else None
 
     for role in EVERYONE - {"admin"}:
-        answer = api.ask(method, target, role=role, body=body, query=given)
+        answer = api.request(method, target, role=role, body=body, query=given)
         assert (answer.status, answer.kind) == (403, "forbidden")
-    assert api.ask(method, target, body=body, query=given).status in {200, 201, 202}
+    assert api.request(method, target, body=body, query=given).status in {200, 201, 202}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,9 @@ def test_schedules_are_for_admin_and_nobody_else(
 def test_without_the_admin_role_the_errors_of_a_schedule_are_not_shown(
     api: Api, method: str, path: str, body: str
 ) -> None:
-    answers = {role: api.ask(method, path, role=role, body=body) for role in EVERYONE | {"nobody"}}
+    answers = {
+        role: api.request(method, path, role=role, body=body) for role in EVERYONE | {"nobody"}
+    }
 
     assert answers.pop("admin").status in {400, 413, 422}
     assert answers.pop("nobody").status == 401
@@ -203,9 +206,9 @@ def test_a_role_may_do_with_a_collection_what_the_table_says(
     collections.put(replace(closed, groups=frozenset({"students"})))
 
     refused = {
-        role: api.ask(method, path, role=role, body=body).status for role in EVERYONE - allowed
+        role: api.request(method, path, role=role, body=body).status for role in EVERYONE - allowed
     }
-    taken = {role: api.ask(method, path, role=role, body=body).status for role in allowed}
+    taken = {role: api.request(method, path, role=role, body=body).status for role in allowed}
 
     assert refused == {role: 403 if role in READERS else 404 for role in EVERYONE - allowed}
     assert set(taken.values()) == {200}

@@ -109,7 +109,7 @@ def _executions() -> set[str]:
 
 def _send(api: Api, request: Request, key: str) -> Answer:
     method, path, body = request
-    return api.ask(method, path, body=body, headers={"idempotency-key": key})
+    return api.request(method, path, body=body, headers={"idempotency-key": key})
 
 
 def _started_by(api: Api, request: Request, key: str) -> tuple[Answer, int]:
@@ -136,7 +136,7 @@ def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
 ) -> None:
     def prepared() -> Request:
         if name == "lift a hold":
-            api.ask("PUT", "/holds/everything", body=WHY)
+            api.request("PUT", "/holds/everything", body=WHY)
         return REQUESTS[name]()
 
     request = prepared()

@@ -20,7 +20,7 @@ SAYS = {
 def put(api: Api, name: str = "holidays", **how: Any) -> Answer:
     """A calendar that is put; `how` may change its body."""
     headers = how.pop("headers", None)
-    return api.ask("PUT", f"/calendars/{name}", body={**SAYS, **WHY, **how}, headers=headers)
+    return api.request("PUT", f"/calendars/{name}", body={**SAYS, **WHY, **how}, headers=headers)
 
 
 def test_a_calendar_is_put_shown_and_listed(api: Api) -> None:
@@ -80,13 +80,13 @@ def test_a_calendar_that_cannot_be_is_refused_by_its_field(
 def test_a_calendar_is_deleted_and_may_be_created_again(api: Api) -> None:
     put(api)
 
-    deleted = api.ask("DELETE", "/calendars/holidays", query={**WHY, "version": 1})
+    deleted = api.request("DELETE", "/calendars/holidays", query={**WHY, "version": 1})
 
     assert deleted.status == 200
     assert [each["event"] for each in deleted.json["history"]] == ["put", "delete"]
     assert api.get("/calendars/holidays").status == 404
     assert api.get("/calendars").json["items"] == []
-    assert api.ask("DELETE", "/calendars/holidays", query=WHY).status == 404
+    assert api.request("DELETE", "/calendars/holidays", query=WHY).status == 404
     created = put(api, version=0)
     assert (created.status, created.json["version"]) == (200, 3)
 
@@ -96,23 +96,23 @@ def test_a_calendar_that_a_schedule_names_is_not_deleted(api: Api) -> None:
     schedule = a_schedule(policy=Policy(calendar="holidays"))
     put(api, "another")
 
-    answer = api.ask("DELETE", "/calendars/holidays", query=WHY)
+    answer = api.request("DELETE", "/calendars/holidays", query=WHY)
 
     assert (answer.status, answer.kind) == (409, "invalid-transition")
     assert schedule.schedule_id in answer.json["detail"]
-    assert api.ask("DELETE", "/calendars/another", query=WHY).status == 200
-    api.ask("DELETE", f"/schedules/{schedule.schedule_id}", query=WHY)
-    assert api.ask("DELETE", "/calendars/holidays", query=WHY).status == 200
+    assert api.request("DELETE", "/calendars/another", query=WHY).status == 200
+    api.request("DELETE", f"/schedules/{schedule.schedule_id}", query=WHY)
+    assert api.request("DELETE", "/calendars/holidays", query=WHY).status == 200
 
 
 def test_a_calendar_of_another_version_is_not_deleted(api: Api) -> None:
     put(api)
     put(api)
 
-    answer = api.ask("DELETE", "/calendars/holidays", query={**WHY, "version": 1})
+    answer = api.request("DELETE", "/calendars/holidays", query={**WHY, "version": 1})
 
     assert (answer.status, answer.kind) == (409, "stale-state")
-    assert api.ask("DELETE", "/calendars/holidays").status == 422
+    assert api.request("DELETE", "/calendars/holidays").status == 422
 
 
 def test_a_change_sent_again_is_made_once(api: Api) -> None:
@@ -122,7 +122,7 @@ def test_a_change_sent_again_is_made_once(api: Api) -> None:
     assert (again.json, again.status) == (first.json, 200)
 
     for _ in range(2):
-        deleted = api.ask("DELETE", "/calendars/holidays", query=WHY, headers=KEY)
+        deleted = api.request("DELETE", "/calendars/holidays", query=WHY, headers=KEY)
         assert (deleted.status, deleted.json["version"]) == (200, 2)
         forget_answers()
 

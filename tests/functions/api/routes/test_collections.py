@@ -163,14 +163,14 @@ def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
     made(api, "other")
     as_owner = {"role": "operator"}
 
-    edited = api.ask(
+    edited = api.request(
         "PATCH",
         "/collections/atlas",
         body={**WHY, "naans": ["13030"], "accepts_drops": True},
         **as_owner,
     )
     allowed = api.post("/collections/atlas/allow", {**WHY, "groups": ["depositor"]}, **as_owner)
-    foreign = api.ask(
+    foreign = api.request(
         "PATCH", "/collections/other", body={**WHY, "accepts_drops": True}, **as_owner
     )
 
@@ -187,7 +187,7 @@ def test_an_owner_gives_their_collection_no_arks_of_another_authority(api: Api) 
     made(api, owner="operator", naans=["12345"])
 
     def edited(role: str, *naans: str) -> Any:
-        return api.ask("PATCH", "/collections/atlas", body={**WHY, "naans": naans}, role=role)
+        return api.request("PATCH", "/collections/atlas", body={**WHY, "naans": naans}, role=role)
 
     refused = edited("operator", "12345", "13030")
 
@@ -220,7 +220,7 @@ def test_a_change_needs_a_reason(api: Api) -> None:
         ("PATCH", "", WHY),
         ("POST", "/allow", WHY),
     ):
-        assert api.ask(method, f"/collections/atlas{path}", body=body).status == 422
+        assert api.request(method, f"/collections/atlas{path}", body=body).status == 422
     assert api.get("/collections/atlas").json["version"] == 1
 
 

@@ -17,7 +17,7 @@ SOON = NOW + timedelta(hours=2)
 
 def hold(api: Api, scope: str, **body: Any) -> Any:
     """A hold that is placed."""
-    return api.ask("PUT", f"/holds/{scope}", role="operator", body={"reason": "moving", **body})
+    return api.request("PUT", f"/holds/{scope}", role="operator", body={"reason": "moving", **body})
 
 
 @pytest.mark.parametrize("scope", ["everything", "collection:maps", "type:deposit"])
@@ -31,7 +31,7 @@ def test_a_hold_is_placed_shown_and_lifted(api: Api, scope: str) -> None:
     assert placed.json["is_active"] is True
     assert api.get(f"/holds/{scope}").json == placed.json
     assert api.get("/holds").json["items"] == [placed.json]
-    lifted = api.ask("DELETE", f"/holds/{scope}")
+    lifted = api.request("DELETE", f"/holds/{scope}")
     assert lifted.json == {"scope": scope, "released_batches": 0}
     assert api.get("/holds").json["items"] == []
     assert api.get(f"/holds/{scope}").status == 404
@@ -45,7 +45,7 @@ def test_a_hold_may_end_at_the_very_end_of_time(api: Api, fraction: str) -> None
     assert placed.status == 200
     assert placed.json["until"] == "9999-12-31T23:59:59.999000Z"
     assert api.get("/holds/everything").json == placed.json
-    assert api.ask("DELETE", "/holds/everything").status == 200
+    assert api.request("DELETE", "/holds/everything").status == 200
 
 
 def test_a_scope_may_be_written_with_its_colon_encoded(api: Api) -> None:
@@ -70,7 +70,7 @@ def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:
     a_job(working, 0, "held")
     other = a_batch("held", collection="books")
 
-    lifted = api.ask("DELETE", "/holds/collection:maps", query={"reason": "moved"})
+    lifted = api.request("DELETE", "/holds/collection:maps", query={"reason": "moved"})
 
     assert lifted.json["released_batches"] == 2
     shown = api.get(f"/batches/{waiting.batch_id}").json
@@ -87,7 +87,7 @@ def test_a_scope_that_is_none_is_refused_with_what_is_one(api: Api, scope: str) 
     for answer in (
         hold(api, scope),
         api.get(f"/holds/{scope}"),
-        api.ask("DELETE", f"/holds/{scope}"),
+        api.request("DELETE", f"/holds/{scope}"),
     ):
         assert (answer.status, answer.kind) == (400, "bad-request")
         assert "collection:NAME" in answer.json["detail"]
@@ -107,7 +107,7 @@ def test_a_scope_that_is_none_is_refused_with_what_is_one(api: Api, scope: str) 
 def test_a_hold_that_cannot_be_is_refused(
     api: Api, body: dict[str, Any], status: int, where: str
 ) -> None:
-    answer = api.ask("PUT", "/holds/everything", body=body)
+    answer = api.request("PUT", "/holds/everything", body=body)
 
     assert answer.status == status
     assert where in answer.json["detail"]
@@ -115,7 +115,7 @@ def test_a_hold_that_cannot_be_is_refused(
 
 
 def test_what_is_not_held_is_not_lifted(api: Api) -> None:
-    answer = api.ask("DELETE", "/holds/everything")
+    answer = api.request("DELETE", "/holds/everything")
 
     assert (answer.status, answer.kind) == (404, "not-found")
 
@@ -139,13 +139,13 @@ def test_me_shows_the_signed_in_person(api: Api) -> None:
 def test_a_second_hold_is_refused_with_who_holds_it_unless_it_replaces_the_first(api: Api) -> None:
     hold(api, "collection:maps")
 
-    second = api.ask("PUT", "/holds/collection:maps", body={"reason": "a quick look"})
+    second = api.request("PUT", "/holds/collection:maps", body={"reason": "a quick look"})
 
     assert (second.status, second.kind) == (409, "already-held")
     assert "collection:maps is held by operator: moving" in second.json["detail"]
     assert api.get("/holds/collection:maps").json["owner"] == "operator"
     body = {"reason": "a quick look", "replace": True}
-    assert api.ask("PUT", "/holds/collection:maps", body=body).status == 200
+    assert api.request("PUT", "/holds/collection:maps", body=body).status == 200
     shown = api.get("/holds/collection:maps").json
     assert (shown["owner"], shown["reason"]) == ("admin", "a quick look")
 
@@ -167,7 +167,7 @@ def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:
     for _ in range(hold_commands.RELEASED_AT_ONCE + 1):
         a_batch("held")
 
-    lifted = api.ask("DELETE", "/holds/collection:maps")
+    lifted = api.request("DELETE", "/holds/collection:maps")
 
     assert lifted.status == 202
     assert lifted.json == {
@@ -175,5 +175,5 @@ def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:
         "released_batches": hold_commands.RELEASED_AT_ONCE,
     }
     assert api.get("/holds").json["items"] == []
-    again = api.ask("DELETE", "/holds/collection:maps")
+    again = api.request("DELETE", "/holds/collection:maps")
     assert again.json["released_batches"] == hold_commands.RELEASED_AT_ONCE + 1

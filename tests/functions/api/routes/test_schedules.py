@@ -87,7 +87,7 @@ def test_a_schedule_is_made_and_says_when_it_runs_next(api: Api) -> None:
 
 
 def test_all_settings_are_kept_as_they_were_sent(api: Api) -> None:
-    api.ask("PUT", "/calendars/holidays", body=WHY)
+    api.request("PUT", "/calendars/holidays", body=WHY)
     sent = {
         "missed": {"which": "all", "limit": 3, "max_age_h": 48},
         "overlap": "queue_one",
@@ -223,7 +223,7 @@ def test_a_preview_notes_the_days_on_which_clocks_change(api: Api) -> None:
 
 
 def test_a_preview_leaves_out_what_a_calendar_refuses(api: Api) -> None:
-    api.ask("PUT", "/calendars/holidays", body={**WHY, "exclude": ["2026-12-25"]})
+    api.request("PUT", "/calendars/holidays", body={**WHY, "exclude": ["2026-12-25"]})
     body = {"rule": DAILY, "count": 2, "from": "2026-12-24T00:00:00Z", "calendar": "holidays"}
 
     found = api.post("/schedules/preview", body).json
@@ -402,7 +402,7 @@ def test_a_schedule_under_a_hold_names_it(api: Api) -> None:
 
 def test_a_schedule_whose_calendar_refuses_all_says_so(api: Api) -> None:
     shut = {"weekdays": ["mon"], "from": "01:00", "to": "02:00"}
-    api.ask("PUT", "/calendars/shut", body={**WHY, "include": [shut]})
+    api.request("PUT", "/calendars/shut", body={**WHY, "include": [shut]})
     schedule = a_schedule(policy=Policy(calendar="shut"))
     orphan = a_schedule(policy=Policy(calendar="gone"))
 
@@ -437,7 +437,7 @@ def test_an_ended_schedule_says_so_and_starts_again_with_other_times(api: Api) -
     schedule = minute(a_schedule(once, since=NOW - timedelta(days=2)))
 
     shown = api.get(path(schedule)).json
-    edited = api.ask("PATCH", path(schedule), body={**WHY, "rule": DAILY}).json
+    edited = api.request("PATCH", path(schedule), body={**WHY, "rule": DAILY}).json
 
     assert (shown["state"], shown["next_run_at"]) == ("ended", None)
     assert shown["actions"] == ["edit"]  # its one run is still going
@@ -450,7 +450,7 @@ def test_an_ended_schedule_cannot_be_edited_without_a_rule(api: Api) -> None:
     once = {"kind": "once", "anchor": (NOW - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")}
     schedule = minute(a_schedule(once | {"zone": "UTC"}, since=NOW - timedelta(days=2)))
 
-    refused = api.ask("PATCH", path(schedule), body={**WHY, "title": "another"})
+    refused = api.request("PATCH", path(schedule), body={**WHY, "title": "another"})
 
     assert (refused.status, refused.kind) == (400, "bad-request")
     assert "has ended: give it a rule" in refused.json["detail"]
@@ -478,7 +478,7 @@ def test_an_edit_shows_how_the_next_runs_change(api: Api) -> None:
     schedule = a_schedule()
     later = {**DAILY, "at": "10:30", "zone": "Europe/Berlin"}
 
-    edited = api.ask("PATCH", path(schedule), body={**WHY, "rule": later}).json
+    edited = api.request("PATCH", path(schedule), body={**WHY, "rule": later}).json
 
     for name, rule in (("next_runs_before", DAILY), ("next_runs_after", later)):
         expected = [each.document() for each in preview(recurrence_of(rule), NOW, 5)]
@@ -504,10 +504,10 @@ def test_an_edit_shows_how_the_next_runs_change(api: Api) -> None:
 def test_what_is_not_named_stays_as_it_was(
     api: Api, change: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    api.ask("PUT", "/calendars/holidays", body=WHY)
+    api.request("PUT", "/calendars/holidays", body=WHY)
     before = api.post("/schedules", wanted(calendar="holidays", overlap="replace")).json
 
-    shown = api.ask("PATCH", path(before), body={**WHY, **change}).json["schedule"]
+    shown = api.request("PATCH", path(before), body={**WHY, **change}).json["schedule"]
 
     changing = {"history", *after}
     assert {name: shown[name] for name in after} == after
@@ -534,7 +534,7 @@ def test_an_edit_that_cannot_be_changes_nothing(
 ) -> None:
     schedule = a_schedule()
 
-    answer = api.ask("PATCH", path(schedule), body={**WHY, **change})
+    answer = api.request("PATCH", path(schedule), body={**WHY, **change})
 
     assert answer.status == status
     assert words in answer.text
@@ -545,10 +545,10 @@ def test_an_edit_sent_again_is_made_once(api: Api) -> None:
     schedule = a_schedule()
     body = {**WHY, "title": "another"}
 
-    first = api.ask("PATCH", path(schedule), body=body, headers=KEY)
-    kept = api.ask("PATCH", path(schedule), body=body, headers=KEY)
+    first = api.request("PATCH", path(schedule), body=body, headers=KEY)
+    kept = api.request("PATCH", path(schedule), body=body, headers=KEY)
     forget_answers()
-    again = api.ask("PATCH", path(schedule), body=body, headers=KEY)
+    again = api.request("PATCH", path(schedule), body=body, headers=KEY)
 
     assert first.json == kept.json
     assert again.json["schedule"] == first.json["schedule"]
@@ -684,7 +684,7 @@ def test_a_job_that_continues_reports_its_progress(api: Api) -> None:
 
 
 def test_a_time_without_a_job_says_why(api: Api) -> None:
-    api.ask(
+    api.request(
         "PUT", "/calendars/none", body={**WHY, "exclude": [{"from": "2020-01-01", "to": TODAY}]}
     )
     policy = Policy(calendar="none")
@@ -738,7 +738,7 @@ def test_a_deleted_schedule_is_gone_and_its_history_stays(api: Api) -> None:
     place = begun(api, schedule)
     work(place, "succeeded", NOW, timedelta(seconds=1))
 
-    deleted = api.ask("DELETE", path(schedule), query=WHY)
+    deleted = api.request("DELETE", path(schedule), query=WHY)
 
     assert (deleted.status, deleted.json["state"]) == (200, "deleted")
     assert (deleted.json["next_run_at"], deleted.json["actions"]) == (None, [])
@@ -758,12 +758,12 @@ def test_a_schedule_is_not_deleted_while_a_job_runs_nor_without_a_reason(api: Ap
     schedule = a_schedule()
     begun(api, schedule)
 
-    running = api.ask("DELETE", path(schedule), query=WHY)
-    systems = api.ask("DELETE", path(a_schedule(is_system=True)), query=WHY)
+    running = api.request("DELETE", path(schedule), query=WHY)
+    systems = api.request("DELETE", path(a_schedule(is_system=True)), query=WHY)
 
     assert (running.status, running.kind) == (409, "invalid-transition")
     assert (systems.status, systems.kind) == (409, "invalid-transition")
-    assert api.ask("DELETE", path(a_schedule())).status == 422
+    assert api.request("DELETE", path(a_schedule())).status == 422
 
 
 # Refused
@@ -788,7 +788,7 @@ def test_what_is_no_schedule_is_unknown(
 ) -> None:
     query = WHY if method == "DELETE" else None
 
-    answer = api.ask(method, f"/schedules/{named}{more.strip('?')}", body=body, query=query)
+    answer = api.request(method, f"/schedules/{named}{more.strip('?')}", body=body, query=query)
 
     assert (answer.status, answer.kind) == (404, "not-found")
 

@@ -53,7 +53,7 @@ def test_a_parameter_that_a_route_does_not_know_is_refused(api: Api, path: str) 
 
 
 def test_a_parameter_of_a_change_that_no_route_knows_is_refused(api: Api) -> None:
-    answer = api.ask("DELETE", "/holds/everything", query={"reson": "typo", "reason": "over"})
+    answer = api.request("DELETE", "/holds/everything", query={"reson": "typo", "reason": "over"})
 
     assert answer.status == 422
     assert answer.json["errors"][0]["field"] == "query.reson"
@@ -79,7 +79,9 @@ def may_send(method: str, path: str) -> frozenset[str]:
 def test_without_the_role_the_errors_of_a_body_are_not_shown(
     api: Api, method: str, path: str, body: str
 ) -> None:
-    refused = {role: api.ask(method, filled(path), body=body, role=role) for role in (*ROLES, "")}
+    refused = {
+        role: api.request(method, filled(path), body=body, role=role) for role in (*ROLES, "")
+    }
 
     for role, answer in refused.items():
         if role in may_send(method, path):
@@ -96,7 +98,7 @@ def test_without_the_role_the_errors_of_a_query_are_not_shown(api: Api, path: st
 
 
 def test_a_malformed_body_of_nobody_is_answered_with_401(api: Api) -> None:
-    assert api.ask("POST", "/batches", body="{", role="nobody").status == 401
+    assert api.request("POST", "/batches", body="{", role="nobody").status == 401
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_every_link_can_be_followed(api: Api) -> None:
     batch = a_batch("failed", entries=1, last_report=1)
     job = a_job(batch, 0, "failed")
     schedule = a_schedule()
-    api.ask("PUT", "/holds/everything", body={"reason": "because"})
+    api.request("PUT", "/holds/everything", body={"reason": "because"})
     retry = {"reason": "because"}
     shown = [
         api.post("/batches", {"collection": "maps", "filename": "a.checkm"}),
