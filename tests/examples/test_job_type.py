@@ -20,12 +20,12 @@ from jobyard.services.queries.jobs import list_jobs
 from tests.harness import Harness, single_files
 
 EXAMPLE = ROOT / "examples" / "job_type"
-UNUSED = cast(HttpContext, None)  # the step does not look at it
+UNUSED = cast(HttpContext, None)  # the step does not read it
 
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    """Jobyard has the job type for a while."""
+    """Register the job type for the block."""
     types = cast(dict[str, JobType[Any]], TYPES)
     types[LINE_COUNT.name] = LINE_COUNT
     yield

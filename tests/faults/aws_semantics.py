@@ -22,9 +22,9 @@ from tests.infra.template_reader import written
 Item = Mapping[str, Mapping[str, Any]]
 Keys = Mapping[str, tuple[str, ...]]  # the names of a table's keys, by table
 
-STATEMENTS = 25  # a BatchExecuteStatement takes; this and the next from the API reference
-CHARACTERS = 8192  # a statement may have
-PART_BYTES = 5 * 1024**2  # a part has at the least, but the last; source: S3 user guide, quotas
+STATEMENTS = 25  # statements in a BatchExecuteStatement; this and the next from the API reference
+CHARACTERS = 8192  # characters in a statement
+PART_BYTES = 5 * 1024**2  # least size of a part but the last; source: S3 user guide, quotas
 _GRAMMAR = set(
     [
         "AND",
@@ -62,7 +62,7 @@ _WRITES = frozenset(
 
 
 def key_names() -> dict[str, tuple[str, ...]]:
-    """The names of the keys of each of the store's tables, by the table's name."""
+    """The names of each table's keys, by table."""
     return {
         str(model.Meta.table_name): tuple(
             attribute.attr_name
@@ -77,7 +77,8 @@ def key_names() -> dict[str, tuple[str, ...]]:
 
 
 def named(statement: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a PartiQL statement by the attribute each is compared with or given to."""
+    """The parameters of a PartiQL statement, by the attribute that each is compared with or
+    assigned to."""
     tokens = _TOKEN.findall(statement["Statement"])
     values = iter(statement.get("Parameters", ()))
     return {
@@ -88,14 +89,14 @@ def named(statement: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table_of(statement: Mapping[str, Any]) -> str:
-    """The table a PartiQL statement is on."""
+    """The table of a PartiQL statement."""
     words = _TOKEN.findall(statement["Statement"])
     at = 1 if words[0].upper() == "UPDATE" else words.index("INTO" if "INTO" in words else "FROM")
     return str(words[at if words[0].upper() == "UPDATE" else at + 1]).strip('"')
 
 
 def bare_reserved(statement: str) -> list[str]:
-    """The reserved words that a statement uses as a name without quoting them."""
+    """The reserved words that a statement uses as names without quotes."""
     bare = [token for token in _TOKEN.findall(statement) if token[0] not in "\"'"]
     return [token for token in bare if token.upper() in _reserved()]
 
@@ -108,7 +109,7 @@ def _reserved() -> set[str]:
 
 
 class DynamoDBSemantics(Listener):
-    """Refuses the batches of statements DynamoDB refuses, and hands back no item with a refusal."""
+    """Refuses batches of statements as DynamoDB does, and returns no items with refusals."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -151,7 +152,7 @@ class DynamoDBSemantics(Listener):
 
 
 def listers() -> dict[str, set[str]]:
-    """The buckets each role may list, as template.yaml has it: logical ids."""
+    """The buckets that each role may list, by logical ids, from template.yaml."""
     found: dict[str, set[str]] = {}
     for name, resource in read_template(ROOT)["Resources"].items():
         if resource["Type"] != "AWS::IAM::Role":
@@ -167,7 +168,8 @@ def listers() -> dict[str, set[str]]:
 
 
 class S3Semantics(Listener):
-    """Denies knowledge of what is missing to who may not list, and what the emulator lets pass."""
+    """Answers 403 for missing objects to roles that may not list, and refuses what the emulator
+    accepts."""
 
     def __init__(self, interceptor: CallInterceptor, raw: Any) -> None:
         self._interceptor, self._raw = interceptor, raw
@@ -210,7 +212,7 @@ class S3Semantics(Listener):
 
 
 class Conflict(Listener):
-    """The first completion of an upload that is to be new meets another writer: 409."""
+    """The first completion of a new object's upload conflicts with another writer: 409."""
 
     def __init__(self) -> None:
         self.met = 0
@@ -227,7 +229,7 @@ class Conflict(Listener):
 
 
 class Refusing(Listener):
-    """Each `every`-th statement is answered `code`, applied or not."""
+    """Each `every`-th statement is answered with `code`, applied or not."""
 
     def __init__(self, code: str, *, applied: bool, every: int = 3) -> None:
         self._code, self._applied, self._every = code, applied, every
@@ -254,8 +256,8 @@ class Refusing(Listener):
 
 
 class Throttling(Listener):
-    """Every third try of a single write or a transaction is throttled, and every twelfth of a
-    read: as often as a client bears that gives up after five."""
+    """Throttles every third try of a single write or a transaction, and every twelfth of a read. A
+    client that gives up after five tries can bear that."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -275,7 +277,7 @@ class Throttling(Listener):
 
 
 class Conflicting(Listener):
-    """Every second transaction is cancelled: another one is at one of its items."""
+    """Every second transaction is cancelled, as if another one wrote one of its items."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -297,10 +299,10 @@ class Conflicting(Listener):
 
 
 class Stale(Listener):
-    """Every read that is not strongly consistent, and so each of an index, is answered from a copy
-    of its table that lacks the last writes; all of them are there when the clock has moved.
+    """Reads that are not strongly consistent, and reads of an index, lack the last writes of the
+    table. They have all writes once the clock has moved.
 
-    There are copies of the tables in `keys`; no other may be read so.
+    They go to copies of the tables in `keys`; other tables must be read strongly.
     """
 
     def __init__(
@@ -314,7 +316,7 @@ class Stale(Listener):
 
     @contextmanager
     def copying(self) -> Iterator["Stale"]:
-        """With copies of all tables, which are gone afterwards."""
+        """With copies of all tables, which are removed afterwards."""
         for table in self._keys:
             described = self._raw.describe_table(TableName=table)["Table"]
             indexes = [
@@ -338,7 +340,7 @@ class Stale(Listener):
                 self._raw.delete_table(TableName=f"stale-{table}")
 
     def catch_up(self, lag: int = 0) -> None:
-        """Time has passed: the copies lack but `lag` writes."""
+        """Time has passed: the copies lack only `lag` writes."""
         with self._lock:
             for table, behind in self._behind.items():
                 while len(behind) > lag:
@@ -375,10 +377,10 @@ class Stale(Listener):
 
 
 class Capacity(Listener):
-    """Write units as they flow in: so many a second for a table, and for each of its hash keys.
+    """A rate of write units a second for a table, and for each of its hash keys.
 
-    What does not fit is throttled. `clock` tells seconds. Source of the rates: a new on-demand
-    table and one partition, DynamoDB developer guide.
+    Writes above it are throttled. `clock` gives seconds. Source of the rates: a new on-demand table
+    and one partition, DynamoDB developer guide.
     """
 
     def __init__(
@@ -412,7 +414,8 @@ class Capacity(Listener):
         return "ThrottlingException"
 
     def _fits(self, items: list[tuple[str, Item, int]]) -> bool:
-        """Whether all of it may be written, each item so many times; what may not takes nothing."""
+        """Take the units of all items if there are enough; else take none. `items` have a number of
+        writes each."""
         units: Counter[tuple[str, str]] = Counter()
         for table, item, times in items:
             needed = times * math.ceil(size_of(item) / 1024)
@@ -421,7 +424,7 @@ class Capacity(Listener):
             now = self._clock()
             rates = {of: self._key if of[1] else self._table for of in units}
             left = {of: self._filled(of, rates[of], now) for of in units}
-            # What needs more than a second's flow is written on credit, when all of that is there.
+            # What needs more units than a second has is written on credit, if none are used.
             if any(left[of] < min(needed, rates[of]) for of, needed in units.items()):
                 self.met += 1
                 return False
@@ -435,7 +438,7 @@ class Capacity(Listener):
 
 
 class Sizes(Listener):
-    """The largest item that was written to each table, in bytes."""
+    """The largest item written to each table, in bytes."""
 
     def __init__(self) -> None:
         self.largest: Counter[str] = Counter()
@@ -471,8 +474,8 @@ def written_keys(call: Call, parsed: dict[str, Any], keys: Keys) -> list[tuple[s
 
 
 def size_of(value: Any) -> int:
-    """The bytes of an item by DynamoDB's rules: names and strings by their UTF-8, a number a byte
-    for two digits and one, three and one for each element of a list or map."""
+    """The bytes of an item by DynamoDB's rules: names and strings in UTF-8; a number takes a byte
+    for two digits and one more; a list or map three bytes, and one for each element."""
     if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in _SIZES:
         kind, inside = next(iter(value.items()))
         return _SIZES[kind](inside)

@@ -66,7 +66,7 @@ class StartRefusal(Listener):
 
 @dataclass
 class BatchScenario:
-    """A story of a batch: `events` until its report is updated."""
+    """A scenario of a batch: `events` until its report is updated."""
 
     scenario_run: ScenarioRun
     events: "Callable[[BatchScenario], None]"
@@ -137,7 +137,7 @@ class BatchScenario:
                 )  # type: ignore[misc]
         self.delivered_count = len(self.post.mails)
 
-    # What happens
+    # Events
 
     def requeued(self) -> None:
         """A job fails and is requeued."""

@@ -19,7 +19,7 @@ def summary(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand a worker's lines to the controller."""
+    """Send a worker's lines to the controller."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["summary"] = session.config.stash.get(_SUMMARY, [])
@@ -27,7 +27,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take the lines of a worker that has finished."""
+    """Collect the lines of a worker that has finished."""
     lines = getattr(node, "workeroutput", {}).get("summary", [])
     node.config.stash.setdefault(_SUMMARY, []).extend(lines)
 
@@ -41,7 +41,7 @@ def pytest_terminal_summary(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the scenarios whose turn it is not, unless all are asked for."""
+    """Deselect the scenarios of other turns, unless all are wanted."""
     if config.getoption("--points") == "all":
         return
     turn = config.getoption("--turn")

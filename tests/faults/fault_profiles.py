@@ -1,4 +1,4 @@
-"""The fault profiles that scenarios are run under again."""
+"""The fault profiles under which all scenarios run again."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,17 +33,17 @@ def failing(harness: Harness, raw: Any) -> Iterator[Refusing]:
 
 @contextmanager
 def applied(harness: Harness, raw: Any) -> Iterator[Refusing]:
-    """Each third statement is said to have failed, and was applied."""
+    """Each third statement is applied and reported as failed."""
     with _refusing(harness, raw, "InternalServerError", applied=True) as refusing:
         yield refusing
 
 
 @contextmanager
 def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
-    """Reads that are not strong are three writes old, unless time has passed.
+    """Reads that are not strong lack the last three writes, unless time has passed.
 
-    So a lift may not find what was held just before. Where there is a hold, a minute passes and its
-    rule comes: it lifts again what lingers.
+    So a lift may not find what was held just before. If there is a hold, a scheduler tick a minute
+    later lifts again.
     """
     run_all = harness.machines.run_all
 

@@ -36,7 +36,7 @@ class Point:
 class Fault:
     """How a call fails: changes to its parameters, before it is sent, and after its answer.
 
-    An `unnoticed` fault makes nobody repeat any work.
+    After an `unnoticed` fault nothing is repeated.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Injector(Listener):
     send: Callable[[Call], None] = lambda _call: None
     names: dict[str, str] = field(
         default_factory=dict
-    )  # names in this run, and what they stand for
+    )  # names in this run, with the same name in all runs
     points: list[Point] = field(default_factory=list)
     hit: list[Point] = field(default_factory=list)
     dead: bool = False
-    again: Callable[[], Any] = lambda: None  # what the function at work was called for, once more
+    again: Callable[[], Any] = lambda: None  # repeats the present invocation
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,7 +97,7 @@ class Injector(Listener):
         return self.trigger(lambda: function(event))  # type: ignore[no-any-return]
 
     def trigger(self, work: Callable[[], Any]) -> Any:
-        """Do `work` as a function that lives until it has ended or died."""
+        """Do `work` as a function that lives until it ends or dies."""
         self.dead, self.again = False, work
         return work()
 
@@ -211,7 +211,7 @@ def _send_twice(injector: Injector, call: Call) -> None:
 
 def _started_already(_injector: Injector, call: Call) -> None:
     if call.operation == "StartExecution":
-        raise ExecutionAlreadyExists(call.parameters["name"])  # it has even ended by now
+        raise ExecutionAlreadyExists(call.parameters["name"])  # it has also ended
 
 
 def _refuse_first(code: str, *, applied: bool) -> Fault:
@@ -247,7 +247,7 @@ RESENT = Fault(
     before=_started_already,
     unnoticed=True,
 )
-# What changes something; but for SendEmail, whose client sends nothing again.
+# Operations that write, except SendEmail, whose client does not retry.
 _WRITES = frozenset(
     {
         "BatchExecuteStatement",

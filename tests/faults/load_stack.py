@@ -1,4 +1,4 @@
-"""A stack of the load test's own, whose workers are killed, and which is killed itself once."""
+"""The load test's own stack: its workers are killed, and so is the emulator, once."""
 
 import os
 import random
@@ -23,7 +23,7 @@ from jobyard.store import tables
 
 
 def with_counting(target: Path) -> Path:
-    """Copy what a deployment is made of to `target`, with the job type of tests/faults/counting."""
+    """Copy the files of a deployment to `target`, with the job type of tests/faults/counting."""
     root = with_noop(target)
     types = root / "layers" / "jobyard" / "jobyard" / "jobtypes"
     counting = Path(__file__).with_name("counting")
@@ -41,7 +41,7 @@ def with_counting(target: Path) -> Path:
 
 @dataclass
 class LoadStack:
-    """The emulator as it runs now, and the stack on it; `names` are physical by logical id."""
+    """The present emulator, and the stack on it; `names` are physical names by logical id."""
 
     emulator: Emulator
     stack: Stack
@@ -53,12 +53,12 @@ class LoadStack:
         return clients.client(service, self.emulator.endpoint)
 
     def kill_and_start(self) -> None:
-        """End the emulator in the middle of whatever it does, and start it on the same state.
+        """End the emulator at any moment, and start it with the same state.
 
-        SIGTERM, not SIGKILL: the emulator keeps what it stores in memory and saves it then, all at
-        once, after it has let nobody in any more; killed outright it would lose writes it had
-        acknowledged, which AWS never does. For Jobyard it is as hard: what executions and workers
-        there are die where they stand, with every event that is on its way.
+        By SIGTERM, not SIGKILL: the emulator keeps its data in memory, and saves all of it after it
+        has stopped listening. Killed outright it would lose writes that it had acknowledged, which
+        AWS never does. For Jobyard it is as hard: executions, workers and events die wherever they
+        are.
         """
         home, port = self.emulator.home, self.emulator.port
         stopped = datetime.now(UTC)
@@ -93,7 +93,7 @@ def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
 
 @contextmanager
 def store_of(load: LoadStack) -> Iterator[None]:
-    """Have the store look at this stack's tables, and at those it looked at before afterwards."""
+    """Bind the store to this stack's tables for the block."""
     before = {noun: model.Meta.table_name for noun, model in tables.MODELS.items()}
     host = getattr(tables.JobItem.Meta, "host", None)
     with pytest.MonkeyPatch.context() as patch:
@@ -107,11 +107,11 @@ def store_of(load: LoadStack) -> Iterator[None]:
 
 
 class Reaper:
-    """Kills a Lambda worker of the emulator now and then, whatever it does, but none before the
-    last one was replaced: a machine at its limit would do nothing but that.
+    """Kills a Lambda worker of the emulator now and then, but none before the last one was
+    replaced: else a busy machine would only restart workers.
 
-    `pause` are the shortest and the longest time between two, in seconds; `seed` decides how long
-    it is each time, and which workers it kills.
+    `pause` is the shortest and the longest time between two, in seconds; `seed` decides each pause
+    and which workers die.
     """
 
     def __init__(self, load: LoadStack, pause: tuple[float, float], seed: int) -> None:
@@ -133,7 +133,7 @@ class Reaper:
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """Kill nobody meanwhile."""
+        """Kill no worker in the block."""
         with self._resting:
             yield
 
@@ -145,7 +145,7 @@ class Reaper:
                     try:
                         os.kill(self._random.choice(found), signal.SIGKILL)
                     except ProcessLookupError:
-                        continue  # it has just ended by itself
+                        continue  # it has ended by itself
                     self.killed += 1
 
 
@@ -166,11 +166,11 @@ def workers_of(pid: int) -> list[int]:
 
 
 def has_begun(pid: int) -> bool:
-    """Whether a worker has talked to the emulator, as none does that is still starting; where the
-    system does not tell, any has.
+    """Whether a worker has talked to the emulator, which a starting one has not. True where the
+    system does not show it.
 
-    When one ends that is still starting, the emulator ends all others of its function too, those
-    that are starting included, and so on. No such thing happens on AWS.
+    If a starting worker ends, the emulator ends all others of its function too, and so on. AWS does
+    not.
     """
     try:
         links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]

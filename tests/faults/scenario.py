@@ -40,7 +40,7 @@ class ScenarioResult:
 
 
 class Scenario(Protocol):
-    """A story about one batch or schedule: set-up, events, and an end to compare."""
+    """A scenario of one batch or schedule: set-up, events, and an end to compare."""
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

@@ -35,14 +35,14 @@ _BUSY = Failure.PAYLOAD_BUSY.value
 
 
 def at(text: str) -> datetime:
-    """The moment the clock shows `text` on the day of the story."""
+    """The instant of `text` on the day of the scenario."""
     hours, minutes = text.split(":")
     return NOON.replace(hour=int(hours), minute=int(minutes))
 
 
 @dataclass
 class ScheduleScenario:
-    """A story of a schedule that has a time every hour."""
+    """A scenario of a schedule that has a time every hour."""
 
     scenario_run: ScenarioRun
     listeners: tuple[Listener, ...] = ()
@@ -76,7 +76,7 @@ class ScheduleScenario:
             return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
         return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
 
-    # What happens
+    # Events
 
     def play(self) -> None:
         """From the creation to the deletion."""

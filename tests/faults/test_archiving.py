@@ -1,5 +1,5 @@
-"""Whatever happens at whichever call of a retention: the same archive, the same tombstones, each
-batch and occurrence counted once, and nothing removed that was not archived."""
+"""A fault at any call of a retention: the same archive, the same tombstones, each batch and
+occurrence counted once, and nothing removed that was not archived."""
 
 import gzip
 from collections import Counter

@@ -29,7 +29,7 @@ _numbers = iter(range(10**6))
 
 @pytest.fixture
 def chunk() -> str:
-    """A chunk nobody else uses."""
+    """A chunk that no other test uses."""
     return f"strict-{next(_numbers)}#0"
 
 
@@ -41,7 +41,7 @@ def dynamodb(aws_semantics: CallInterceptor) -> Any:
 
 @pytest.fixture
 def raw(bound: str) -> Any:
-    """A client nobody listens to."""
+    """A client without listeners."""
     return clients.client("dynamodb", bound)
 
 
@@ -281,7 +281,7 @@ def test_a_copy_over_what_is_there_is_refused_when_it_is_to_be_new(services: Cli
 
 
 def _upload(s3: Any, *sizes: int, **condition: str) -> dict[str, Any]:
-    """A multipart upload of parts of these sizes."""
+    """A multipart upload with parts of these sizes."""
     of = {"Bucket": "work", "Key": f"parts-{next(_numbers)}"}
     of["UploadId"] = s3.create_multipart_upload(**of)["UploadId"]
     parts = [
@@ -296,7 +296,7 @@ def _upload(s3: Any, *sizes: int, **condition: str) -> dict[str, Any]:
             **of, MultipartUpload={"Parts": parts}, **condition
         )
     except ClientError:
-        s3.abort_multipart_upload(**of)  # the bucket is all tests': others look for leftovers
+        s3.abort_multipart_upload(**of)  # the bucket is shared: other tests look for leftovers
         raise
     return answer
 

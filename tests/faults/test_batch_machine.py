@@ -1,4 +1,4 @@
-"""People, clock and lost workers in any order: what is true of a batch stays true after each."""
+"""People, ticks and dying workers in any order: the invariants of a batch hold after each."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ Act = Callable[[CommandContext], Any]
 JOB_EVENTS = ["hold", "release", "cancel", "delete", "requeue", "force_fail"]
 BATCH_EVENTS = ["release", "cancel", "delete", "update_reporting"]
 FILES = st.lists(st.booleans(), min_size=1, max_size=3)
-# What people do when a worker begins: to its batch, to a job of it by its place, to all.
+# What people do when a worker starts: to its batch, to a job of it by its address, to all.
 AT_WORK = st.lists(
     st.one_of(
         st.tuples(st.just("batch"), st.sampled_from(BATCH_EVENTS)),
@@ -54,12 +54,12 @@ AT_WORK = st.lists(
     max_size=2,
 )
 DIES_AT = st.one_of(st.just(0), st.integers(1, 12))
-WHICH = st.integers(0, 2)  # one of the batches, counted round
+WHICH = st.integers(0, 2)  # one of the batches, modulo their number
 
 
 @dataclass
 class Dying(Listener):
-    """A worker that dies right before its `at`-th call, and calls nothing any more."""
+    """A worker that dies right before its `at`-th call."""
 
     at: int
     calls: int = 0
@@ -74,8 +74,8 @@ class Dying(Listener):
 class Scenario(RuleBasedStateMachine):
     """Some batches of one collection, and all that people and workers may do to them.
 
-    The machines run as far as they can after each rule; what is to happen while a worker is at work
-    is kept until the next one starts.
+    The machines run as far as they can after each rule; events during a worker's run are kept until
+    the next one starts.
     """
 
     def __init__(self, harness: Harness) -> None:
@@ -86,7 +86,7 @@ class Scenario(RuleBasedStateMachine):
         self.meanwhile: list[tuple[str, str]] = []
         self.dies_at = 0
         self.changed = False
-        self.seen: dict[str, tuple[int, int]] = {}  # reports and version at the last look
+        self.seen: dict[str, tuple[int, int]] = {}  # reports and version at the last check
         harness.machines.invoke = self._invoked
 
     def _invoked(self, name: str, function: Function, task_input: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Scenario(RuleBasedStateMachine):
             return partial(send_batch_event, batch_id, event)
         return partial(send_job_event, f"{batch_id}.{noun}", event)
 
-    # What happens
+    # Rules
 
     @initialize(files=FILES, acts=AT_WORK, dies_at=DIES_AT)
     def drop_the_first(self, files: list[bool], acts: list[tuple[str, str]], dies_at: int) -> None:
@@ -117,7 +117,7 @@ class Scenario(RuleBasedStateMachine):
     @precondition(lambda self: len(self.batches) < 3)
     @rule(files=FILES, acts=AT_WORK, dies_at=DIES_AT)
     def drop(self, files: list[bool], acts: list[tuple[str, str]], dies_at: int) -> None:
-        """A manifest lands; of each of its files is said whether it is there."""
+        """Drop a manifest; the flags say which of its files exist."""
         self.await_the_next_worker(acts, dies_at)
         mark = f"{self.collection}-{len(self.batches)}"
         content = {f"{mark}-{n}.txt": f"{mark} {n}".encode() for n in range(len(files))}
@@ -138,7 +138,7 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(which=WHICH, data=st.data())
     def ask_a_batch(self, which: int, data: st.DataObject) -> None:
-        """Mostly what it lets people do."""
+        """Mostly an event that its state allows."""
         batch_id = self._batch(which)
         open_to_it = self.harness.batch(batch_id).actions
         event = data.draw(st.sampled_from([*open_to_it * 3, *BATCH_EVENTS]))
@@ -146,7 +146,7 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(which=WHICH, data=st.data())
     def ask_a_job(self, which: int, data: st.DataObject) -> None:
-        """Mostly what it lets people do."""
+        """Mostly an event that its state allows."""
         if jobs := self._jobs(self._batch(which)):
             job = data.draw(st.sampled_from(jobs))
             event = data.draw(st.sampled_from([*job.actions * 3, *JOB_EVENTS]))
@@ -161,7 +161,7 @@ class Scenario(RuleBasedStateMachine):
         self._do(partial(self._place, minutes))
 
     def _place(self, minutes: int, request: CommandContext) -> None:
-        """Hold all batches for some minutes; for 0, until that is lifted."""
+        """Hold all batches for some minutes; 0 means until it is lifted."""
         until = request.now() + timedelta(minutes=minutes) if minutes else None
         hold_commands.place_hold(f"collection:{self.collection}", until, request)
 
@@ -171,12 +171,13 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(acts=AT_WORK, dies_at=DIES_AT)
     def await_the_next_worker(self, acts: list[tuple[str, str]], dies_at: int) -> None:
-        """What people will do when it begins, and at which of its calls it dies (0: at none)."""
+        """What people do when the next worker starts, and at which of its calls it dies (0: at
+        none)."""
         self.meanwhile, self.dies_at = acts, dies_at
 
     @rule(minutes=st.sampled_from([1, 6, 20]))
     def let_time_pass(self, minutes: int) -> None:
-        """The minute rule goes by."""
+        """Run the functions of each minute."""
         self.changed = True
         self.harness.advance(60 * minutes)
         self.harness.tick()
@@ -186,16 +187,16 @@ class Scenario(RuleBasedStateMachine):
         return self.batches[which % len(self.batches)]
 
     def _do(self, act: Act) -> None:
-        """Ask, and let the machines run; a refusal changes nothing."""
+        """Send the request and run the machines; a refusal changes nothing."""
         self.changed = True
         _try(act, self.harness.context())
         self.harness.machines.run_all()
 
-    # What is always true
+    # Invariants
 
     @invariant()
     def what_is_true_stays_true(self) -> None:
-        """Looked at when something may have changed; a look at a batch is many calls."""
+        """Check after changes only: reading a batch takes many calls."""
         if not self.changed:
             return
         self.changed = False
@@ -218,7 +219,7 @@ class Scenario(RuleBasedStateMachine):
         return list_jobs(batch_id, looking, state="", after=(0, 0), limit=100).items
 
     def teardown(self) -> None:
-        """Nothing of this story is left for the next one's minute rule."""
+        """Leave nothing of this scenario for the next one's ticks."""
         self.meanwhile, self.dies_at = [], 0
         self._do(partial(hold_commands.lift_hold, f"collection:{self.collection}"))
 

@@ -1,4 +1,5 @@
-"""Two people press the same button: one stops before each call in turn, the other is done then.
+"""Two people send requests at once: one stops before each of their calls in turn, and the other's
+whole request is done then.
 
 One request is done, the other refused because somebody was first; nothing happens twice.
 """
@@ -40,7 +41,7 @@ _numbers = iter(range(10**6))
 
 @dataclass
 class Meanwhile(Listener):
-    """Does something right before the `at`-th call, once; counts the calls of who is disturbed."""
+    """Does something right before the `at`-th call, once; counts the calls."""
 
     at: int
     do: Callable[[], None]
@@ -85,7 +86,7 @@ class TwoPeople:
 
 
 def events_of_people(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
-    """What people may send: the state it is sent in, and the event."""
+    """The state and the event of each transition that people may cause."""
     for transition in lifecycle.transitions:
         if set(transition.senders) - {MACHINE}:
             yield str(transition.before), transition.event
@@ -95,7 +96,7 @@ def events_of_people(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
 
 
 def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tuple[str, list[str]]:
-    """A batch whose `number` jobs are all in `state`: its id and theirs."""
+    """A batch whose `number` jobs are all in `state`: its id and the jobs' ids."""
     names = [f"{n}.txt" for n in range(number)]
     manifest = single_files(payloads, {name: name.encode() for name in names})
     collection = f"jobs-{next(_numbers)}"
@@ -122,7 +123,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
 
 
 def run_to_the_end(harness: Harness, batch_id: str) -> dict[str, Any]:
-    """Let the machines run, the batch's own too, and see what comes of it."""
+    """Run the machines, and the batch's own once more. Returns the result."""
     harness.machines.run_all()
     settling = {"origin_id": batch_id, "command": "settle", "run": "main", "pass": 1}
     harness.machines.run("batch", f"{batch_id}-anyway", settling)
@@ -175,7 +176,7 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
     collection = f"batches-{next(_numbers)}"
     event = harness.put(manifest, name="may.checkm", collection=collection)
-    if state == "pending":  # promised, and not uploaded yet: an upload does not stay so
+    if state == "pending":  # announced, and not uploaded yet
         promise = submissions.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
         batch, _ = submissions.submit(promise, 10**6, harness.context())
         return batch.batch_id
@@ -218,7 +219,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     assert at > 2
 
 
-# Different buttons
+# Different events
 
 
 def pairs_of(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
@@ -269,7 +270,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
 
 
 def entries_of(job_id: str) -> int:
-    """How long the history of a job is."""
+    """The number of entries in a job's history."""
     place = JobAddress.parse(job_id)
     assert place
     job = jobs.get(place)
@@ -345,7 +346,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         else:
             assert state_by_history(JOB, job.history) == job.state
         if two.done == ["one"] and job and job.state == JobState.HELD:
-            continue  # nobody cancelled it: it waits
+            continue  # not cancelled: it waits
         assert job is None or job.state not in OPEN_JOB_STATES, (at, two)
         assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
 
@@ -353,7 +354,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
 
 
 def with_gone(command: Callable[[], Any]) -> None:
-    """A batch that is gone by now is a refusal like others."""
+    """Treat a deleted batch as a refusal."""
     try:
         command()
     except Gone as gone:

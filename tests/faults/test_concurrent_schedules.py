@@ -1,6 +1,6 @@
-"""Two clocks, a person and a worker at one schedule at once: nothing is lost, nothing done twice.
+"""Two ticks, a person and a worker at one schedule at once: nothing is lost, nothing done twice.
 
-One stops right before each of its calls in turn, while the other does the whole of its own.
+One stops right before each of its calls in turn, while the other finishes.
 """
 
 import random
@@ -92,7 +92,7 @@ class Watched:
 def watched(
     harness: Harness, policy: Policy | None = None, rule: dict[str, Any] | None = None
 ) -> Watched:
-    """A schedule made half an hour before its next time."""
+    """A schedule created half an hour before its next time."""
     harness.at = MADE
     made = recurrence_of(rule or HOURLY)
     wanted = ScheduleSpec("watched", NAME, made, policy or Policy(), {})
@@ -101,12 +101,12 @@ def watched(
 
 
 def tick(harness: Harness) -> TickResult:
-    """The clock comes."""
+    """The scheduler tick."""
     return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 
 
 def run_to_the_end(watched: Watched) -> None:
-    """Minutes pass in which nothing goes wrong, until nothing is left to be done."""
+    """Minutes without faults, until nothing is left to do."""
     for _ in range(90):
         tick(watched.harness)
         watched.harness.machines.run_all()
@@ -119,7 +119,7 @@ def run_to_the_end(watched: Watched) -> None:
 
 
 def pass_quiet_minutes(harness: Harness, minutes: int = 4) -> None:
-    """Some minutes pass in which nothing goes wrong: all that is to be done is done."""
+    """Some minutes without faults, in which all is done."""
     for _ in range(minutes):
         harness.machines.run_all()
         harness.advance(61)
@@ -128,7 +128,7 @@ def pass_quiet_minutes(harness: Harness, minutes: int = 4) -> None:
 
 
 def expected_times(watched: Watched) -> list[datetime]:
-    """Every time of its rules from when it was made until now, or until it was deleted."""
+    """Every time of its rules from its creation until now, or until its deletion."""
     now = watched.until or watched.harness.at
     ends = [since for _, since in watched.rules[1:]] + [now]
     return [
@@ -167,13 +167,13 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
     assert [cause for cause in watched.refused if causes[cause]] == []
 
 
-# Clocks at once
+# Ticks at once
 
 SCHEDULES = 6
 
 
 def tick_at_once(harness: Harness, clocks: int, *listeners: Listener) -> list[TickResult]:
-    """So many clocks come at the same moment."""
+    """Run so many ticks at the same moment."""
     together = threading.Barrier(clocks)
 
     def come(_: int) -> TickResult:
@@ -291,12 +291,12 @@ def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
 
 
 def clock(watched: Watched) -> None:
-    """The minute comes."""
+    """A minute passes, with a tick."""
     tick(watched.harness)
 
 
 def work(watched: Watched) -> None:
-    """The executions that were started run."""
+    """Run the started executions."""
     watched.harness.machines.run_all()
 
 
@@ -322,19 +322,19 @@ def edit(watched: Watched) -> None:
 
 
 def run_now(watched: Watched) -> None:
-    """A person wants a job now."""
+    """A person starts a job now."""
     watched.send(lambda request: schedule_commands.run_now(watched.id, request))
 
 
 def delete(watched: Watched) -> None:
-    """A person gives it up."""
+    """A person deletes it."""
     watched.until = (
         watched.send(lambda request: schedule_commands.delete(watched.id, request)) or watched.until
     )
 
 
 def cancel(watched: Watched) -> None:
-    """A person cancels the job of its newest time, if there is one."""
+    """A person cancels the newest job, if there is one."""
     newest = [each.address for each in watched.history[-1:]]
     if newest:
         watched.send(lambda request: send_job_event(newest[0].job_id, "cancel", request))
@@ -368,9 +368,9 @@ def test_of_two_at_one_schedule_neither_is_lost_and_nothing_is_done_twice(
 def meetings(
     one: Doing, other: Doing, overlap: OverlapPolicy, harness: Harness, script: Script
 ) -> Iterator[bool]:
-    """Whether the one still had a call for the other to come before: the first, the second, ….
+    """Whether the first had a call for the second to come before: the first, the second, and so on.
 
-    The time at one o'clock has come; where an execution is to work, it was started already.
+    It is one o'clock, a time of the schedule; an execution that is to work was started before.
     """
     for at in count(1):
         those = watched(harness, Policy(overlap=overlap))
@@ -436,7 +436,7 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
     assert at > 2
 
 
-# Whatever comes in whatever order
+# Any order of events
 
 PAUSES_S = (0.003, 5.003, 61.003, 1000.003, 3600.003, 9000.003)
 
@@ -448,7 +448,7 @@ def suspend_for_a_while(watched: Watched) -> None:
 
 
 def change_overlap(watched: Watched) -> None:
-    """A person has its runs meet in another way."""
+    """A person changes the policy for overlapping runs."""
     known = [*OverlapPolicy]
     other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
     watched.send(

@@ -1,7 +1,7 @@
 """Every event that may come twice comes twice: the same end, the same objects, the same mails.
 
-That a function is invoked twice at once, the other running whole before each of its calls, is one
-of the ways of test_every_call.py. Here whole executions and answers are doubled.
+test_every_call.py covers a function that is invoked twice at once, the other running to its end
+before one of its calls. Here whole executions and answers are doubled.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ FUNCTIONS = {
 
 @pytest.fixture
 def baseline(runner: ScenarioRunner, scenario: str) -> dict[str, Any]:
-    """How the story ends."""
+    """How the scenario ends."""
     runner.run(scenario=scenario)
     return dict(runner.run(scenario=scenario).end)
 
@@ -63,8 +63,8 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
 @pytest.mark.parametrize(
     ("scenario", "invocations"),
     [
-        ("requeued", 2 * 3 + 2),  # two mails, twice news and a minute rule each, two requests
-        ("recurring", 9 * 2 + 8),  # the clock at nine times, twice each, eight requests
+        ("requeued", 2 * 3 + 2),  # two mails, for each two events and a tick, two requests
+        ("recurring", 9 * 2 + 8),  # ticks at nine times, twice each, eight requests
     ],
 )
 def test_what_wakes_a_function_and_comes_twice_changes_nothing(
@@ -111,7 +111,7 @@ def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they
 
 
 def first_execution(runner: ScenarioRunner) -> list[Point]:
-    """The calls of the story up to the first mail, and what notes it."""
+    """The calls of the scenario up to the first mail and its note."""
     points = [*runner.run().points]
     sent = next(n for n, point in enumerate(points) if point.operation == "SendEmail")
     return points[: sent + 4]

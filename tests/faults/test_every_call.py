@@ -1,4 +1,4 @@
-"""Whatever happens at whichever call to AWS: the same end, the same objects, the same mails."""
+"""A fault at any call to AWS: the same end, the same objects, the same mails."""
 
 import time
 from collections import Counter
@@ -24,9 +24,9 @@ def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
     summary: Callable[[str], None],
 ) -> None:
     began = time.monotonic()
-    runner.run(scenario=scenario)  # what only the first of a deployment writes is written
+    runner.run(scenario=scenario)  # writes what only the first run of a deployment writes
     baseline = runner.run(scenario=scenario)
-    # Two jobs that end far apart are written by two calls: those count that are always made.
+    # Two jobs that end far apart are written by two calls: take the calls that are always made.
     always = {*runner.run(scenario=scenario).points}
     calls = [point for point in baseline.points if point in always]
     plans = one_fault_each(calls) if everything else by_turns(calls, turn)
@@ -78,7 +78,7 @@ def by_turns(calls: Sequence[Point], turn: int) -> list[Mapping[Point, Fault]]:
 
 
 def made(histories: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The events of each job without those of work that was begun again, and may be held then."""
+    """The events of each job without those of repeated work, which may also be held."""
     again = {"start", "restart", "reschedule", "hold", "release"}
     return [[event for event in events if event not in again] for events in histories]
 

@@ -1,4 +1,4 @@
-"""Scenarios under fault profiles, and what only real sizes, rates and time bring out."""
+"""Scenarios under fault profiles, and effects of real sizes, rates and times."""
 
 import hashlib
 import threading
@@ -26,7 +26,7 @@ from tests.faults.scenario import NOON, ScenarioRunner
 from tests.faults.test_every_call import differing
 from tests.harness import Clients, Harness, Payloads, single_files
 
-# A machine's ARN of the length AWS may give it, up to its own name.
+# A machine's ARN of the greatest length, up to its own name.
 LONG = f"arn:aws:states:us-east-1:123456789012:stateMachine:{'jobyard-production-of-the-maps-' * 3}"
 LONG = LONG[: 131 - len("-batch")] + "-"
 EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
@@ -152,7 +152,7 @@ def test_throttled_writers_wait_longer_each_time_and_not_all_alike(
 
 
 class Unheard(Listener):
-    """The mail service takes a mail, and its answer never comes; so often."""
+    """The mail service accepts so many mails without an answer."""
 
     def __init__(self, times: int) -> None:
         self.left = times

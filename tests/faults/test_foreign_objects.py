@@ -1,6 +1,5 @@
-"""Nobody writes on what is not theirs: each way in is tried as every role, and as a stranger of the
-same role and name. What belongs to the collection `theirs` stays as it is, byte for byte.
-"""
+"""Nobody writes on objects of others: each way in is tried as every role, and as a stranger of the
+same role and name. What belongs to the collection `theirs` stays the same byte for byte."""
 
 import base64
 import json
@@ -39,13 +38,13 @@ _numbers = count(1)
 
 
 def person(role: str, name: str = "", sub: str = "") -> Actor:
-    """Somebody of a role; who is called as the owner's friend is need not be it."""
+    """A person of a role; one with the name of the owner's friend need not be that friend."""
     return Actor(sub or sub_of(f"stranger {role}"), name or role, frozenset({role, "strangers"}))
 
 
 FRIEND = Actor(sub_of("friend"), "friend", frozenset({"depositor"}))
-NAMES = ("", FRIEND.name, "curator", "machine", "s3")  # what a stranger may be called; "": a role's
-# Of an ark; what lies inside of it, as a part or a variant, is not to be had either.
+NAMES = ("", FRIEND.name, "curator", "machine", "s3")  # a stranger's name; "": the role's
+# An ark; its parts and variants belong to its owner too.
 SPELLINGS = (
     *("{}", "https://n2t.net/{}", "{}-", "{}/", "{}.", "ark:{bare}", "ARK:/{bare}"),
     *("{}/part", "{}/part.tiff", "{}.tiff", "{}%2Fpart", "ark:/99999/%66{rest}", "{}%2D"),
@@ -53,7 +52,8 @@ SPELLINGS = (
 
 
 class Field:
-    """Two collections: `theirs`, which a friend has deposited in, and `ours`, which strangers may.
+    """Two collections: `theirs`, into which a friend has deposited, and `ours`, into which
+    strangers may.
 
     Each has names of its own in every test.
     """
@@ -65,7 +65,7 @@ class Field:
         self.ark = f"ark:/99999/famous{number}"
         self._files = count(1)
         self._make(self.theirs, people={FRIEND.sub: FRIEND.name}, naans=("99999",))
-        # 99999 is one that strangers may name too: it is the object that is not theirs.
+        # Strangers may use 99999 too: only the object is not theirs.
         naans = ("12345", "99999")
         self._make(self.ours, groups=frozenset({"strangers"}), naans=naans, accepts_drops=True)
         for primary, local in ((self.ark, "box:1"), ("", "box:2")):
@@ -87,7 +87,7 @@ class Field:
         return found
 
     def row(self, primary: str = "", local: str = "", content: str = "") -> str:
-        """A manifest of one file with these identifiers, which is on the web server."""
+        """A manifest of one file with these identifiers; the file is on the web server."""
         name = f"{self.theirs}-{next(self._files)}.txt"
         self.payloads.files[f"/{name}"] = (content or name).encode()
         return f"{HEADER}\n{self.payloads.url}/{name},,,,{name},{primary},{local},A file\n"
@@ -95,7 +95,7 @@ class Field:
     def submit(
         self, who: Actor, collection: str, text: str, parameters: Mapping[str, Any] | None = None
     ) -> str:
-        """Submit a manifest and let the machines run; the answer is the batch's id."""
+        """Submit a manifest and run the machines. Returns the batch's id."""
         profile = "" if text.startswith(HEADER[:9]) else "mrt-ingest-manifest"
         wanted = Submission(
             collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
@@ -106,7 +106,7 @@ class Field:
         return batch.batch_id
 
     def land(self, key: str, text: str) -> str:
-        """Put a manifest in the bucket and let the machines run; the answer is the batch's id."""
+        """Drop a manifest in the bucket and run the machines. Returns the batch's id."""
         version = self.harness.s3.put_object(Bucket="intake", Key=key, Body=text.encode())[
             "VersionId"
         ]
@@ -120,7 +120,7 @@ class Field:
         return list(jobs.of_chunk(batch_id, 0))
 
     def all_of_theirs(self) -> dict[str, Any]:
-        """Whatever is recorded or stored of the objects of `theirs`, its local ids too."""
+        """All records and stored bytes of the objects of `theirs`, and its local ids."""
         versions = [
             (item.ark, item.number, item.job_id, item.body)
             for item in tables.ObjectItem.scan()
@@ -162,7 +162,7 @@ def stopped(field: Field, batch_id: str, code: str) -> JobRecord:
     return job
 
 
-# By the front door
+# By submission
 
 
 def test_a_stranger_is_refused_at_the_door_whatever_they_are_called(field: Field) -> None:
@@ -180,7 +180,7 @@ def test_a_collection_that_is_not_there_takes_nothing_from_anybody(field: Field)
             field.submit(person(role), "nowhere", field.row(field.ark))
 
 
-# From a collection of one's own
+# From their own collection
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
@@ -293,7 +293,7 @@ def test_of_two_collections_that_begin_an_object_at_once_one_has_it(field: Field
 
 
 class _Blind(Listener):
-    """Hides all records of objects from who asks for the latest."""
+    """Hides all records of objects from queries for the latest."""
 
     hid = False
 
@@ -305,12 +305,12 @@ class _Blind(Listener):
 
 
 def _forget(field: Field, ark: str) -> None:
-    """Take away what a friend deposited during a test, so that the rest can be compared."""
+    """Remove what a friend deposited during a test, so that the rest can be compared."""
     for item in tables.ObjectItem.query(ark):
         item.delete()
 
 
-# By the bucket
+# By a dropped manifest
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
 
 
 def requeue(field: Field, job: JobRecord) -> None:
-    """An operator has the job tried again, by itself and as one of many."""
+    """An operator requeues the job, alone and as one of many."""
     operator = person("operator")
     field.harness.send_job_event(job.address.job_id, "requeue", person=operator)
     batch_id = job.address.origin_id
@@ -422,7 +422,7 @@ def test_a_right_that_is_taken_away_stops_what_is_at_work(field: Field) -> None:
     looked = _LookedAgain()
 
     class Slow(dict[str, bytes]):
-        """Files of a server that takes three seconds, in which the right is taken away."""
+        """Files of a server that takes three seconds, during which the right is removed."""
 
         denied = False
 
@@ -445,7 +445,7 @@ def test_a_right_that_is_taken_away_stops_what_is_at_work(field: Field) -> None:
 
 
 class _LookedAgain(Listener):
-    """Tells when somebody has read a collection since."""
+    """Notes that a collection was read."""
 
     def __init__(self) -> None:
         self.since = threading.Event()
@@ -468,7 +468,7 @@ def test_no_schedule_deposits(field: Field) -> None:
 _ANCHOR = {"anchor": "2026-11-01"}
 
 
-# By the collection itself
+# By changing the collection
 
 
 Asked = Callable[[Field, Actor], object]
@@ -514,7 +514,7 @@ def test_an_admin_does_not_make_a_collection_over_one_that_is_there(field: Field
     assert field.found(field.theirs) == before
 
 
-# And those who may
+# People with the right
 
 
 def test_a_friend_writes_on(harness: Harness, payloads: Payloads) -> None:

@@ -1,8 +1,7 @@
 """Many batches while workers are killed at random, and once the emulator itself: nothing is lost,
-nothing is done twice, every batch ends and tells.
+nothing is done twice, every batch ends with a report.
 
-A job that meets three killed workers is given up, as the product says of such jobs; its batch ends
-`failed` and tells that.
+A job that loses three workers fails for that, as its policy says.
 """
 
 import time
@@ -33,10 +32,10 @@ from tests.faults.load_stack import LoadStack, Reaper, load_stack, store_of
 SEED = 20261122
 SIZES = {"small": (5, 200, 50), "full": (100, 1000, 100)}  # batches, jobs each, jobs a chunk
 PAUSES = {"small": (0.3, 0.9), "full": (2.0, 6.0)}  # seconds between two killed workers
-STUCK = timedelta(minutes=15)  # without a batch that ends: then none will, and the test says so
+STUCK = timedelta(minutes=15)  # without an ended batch, after which the test fails
 OPEN_AT_ONCE = 4  # batches; each has two workers, and the emulator one thread for all of them
 ENDED = {"completed", "failed"}
-TICK_S = 5.0  # the minute rule's function is woken as often: minutes pass quickly here
+TICK_S = 5.0  # seconds between ticks: minutes are short here
 DELIVERY_EVENT_AFTER = timedelta(seconds=10)  # the event of a sent mail has arrived by then
 
 pytestmark = pytest.mark.live
@@ -44,14 +43,14 @@ pytestmark = pytest.mark.live
 
 @dataclass
 class Flood:
-    """The batches of a load: sent a few at a time, watched until each has ended."""
+    """The batches of a load test: sent a few at a time, watched until each has ended."""
 
     load: LoadStack
     number: int
     body: bytes
     sent: list[str] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
-    subjects: dict[str, str] = field(default_factory=dict)  # of each mail that was seen, by its id
+    subjects: dict[str, str] = field(default_factory=dict)  # of each seen mail, by its id
     ticked_at: float = 0.0
     moved_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -74,7 +73,7 @@ class Flood:
         return len(self.sent) - len(self.open)
 
     def step(self) -> None:
-        """Send what may be sent, look how the open batches stand, let the minute pass."""
+        """Drop more manifests, read the open batches, run the functions of the minute."""
         while len(self.sent) < self.number and len(self.open) < OPEN_AT_ONCE:
             self.send()
         ended = self.ended
@@ -105,7 +104,7 @@ class Flood:
         return str(item["state"]["S"]) if item else ""
 
     def tick(self) -> None:
-        """A minute has passed."""
+        """Run the functions of the minute."""
         self.ticked_at = time.monotonic()
         for name in ("SchedulerTickFunction", "OutboxTickFunction"):
             self.functions.invoke(
@@ -113,12 +112,12 @@ class Flood:
             )
 
     def is_underway(self) -> bool:
-        """Whether every manifest that was sent has been claimed, and jobs are at work."""
+        """Whether every manifest was claimed, and jobs are running."""
         states = [self.states.get(each, "") for each in self.open]
         return "processing" in states and not {"", "pending"} & {*states}
 
     def see_mails(self) -> None:
-        """Note the mails there are: the emulator forgets them when it ends."""
+        """Note the mails: the emulator forgets them when it ends."""
         for each in mail.sent(self.load.emulator.endpoint):
             self.subjects[each.message_id] = each.subject
 
@@ -161,8 +160,8 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
 
 
 def deliver_every_report(flood: Flood) -> int:
-    """Let a quarter of an hour pass for reports whose worker died before it sent them; how
-    many there are whose mail went out and nobody wrote that down."""
+    """Let 15 minutes pass for reports whose worker died before it sent them. Returns the number of
+    mails that were sent without a note."""
     uncertain = 0
     for batch_id in flood.sent:
         aged = 0
@@ -171,7 +170,9 @@ def deliver_every_report(flood: Flood) -> int:
             if datetime.now(UTC) - delivery.at > DELIVERY_EVENT_AFTER and delivery.tries > aged:
                 flood.see_mails()
                 if any(batch_id in subject for subject in flood.subjects.values()):
-                    uncertain += 1  # docs/decisions/0006: the one case where a mail may come twice
+                    uncertain += (
+                        1  # docs/decisions/0006: the one case in which a mail may come twice
+                    )
                     break
                 long_ago = replace(delivery, at=delivery.at - UNANSWERED_PAUSE)
                 with suppress(StaleState):
@@ -183,8 +184,8 @@ def deliver_every_report(flood: Flood) -> int:
 
 
 def audit(flood: Flood, jobs_each: int) -> Counter[str]:
-    """Look at every batch, job, report, mail and object there is; what happened to them on the way:
-    how many jobs lost a worker, were given up for it, and repeated their step."""
+    """Check every batch, job, report, mail and object. Returns how many jobs lost a worker, failed
+    for that, and repeated their step."""
     flood.see_mails()
     happened = Counter[str]()
     marks = marks_in(flood.load)
@@ -220,14 +221,14 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
 
 
 def was_forgotten(delivery: Delivery, load: LoadStack) -> bool:
-    """Whether a mail was sent while the emulator ended, which forgets the mails it took."""
+    """Whether a mail was sent while the emulator ended, which forgets its mails."""
     stopped, ended = load.ending or (datetime.max.replace(tzinfo=UTC),) * 2
     sent = bool(delivery.message_id) and delivery.tries == 1
     return sent and stopped - DELIVERY_EVENT_AFTER <= delivery.at <= ended
 
 
 def marks_in(load: LoadStack) -> Counter[str]:
-    """How many versions there are of each object that jobs left."""
+    """The number of versions of each object that jobs left."""
     pages = load.client("s3").get_paginator("list_object_versions")
     found: Counter[str] = Counter()
     for page in pages.paginate(Bucket=load.stack.archive_bucket, Prefix=PREFIX):
@@ -237,18 +238,18 @@ def marks_in(load: LoadStack) -> Counter[str]:
 
 
 def was_done(job: JobRecord) -> bool:
-    """Whether a job succeeded once, by one attempt that counts, whatever it met before."""
+    """Whether a job succeeded once, by one attempt that counts."""
     ends = sum(entry.event == "succeed" for entry in job.history)
     return ends == 1 and sum(not attempt.failure_code for attempt in job.attempts) == 1
 
 
 def was_given_up(job: JobRecord) -> bool:
-    """Whether a job lost as many workers as it may, and failed for that and nothing else."""
+    """Whether a job lost as many workers as it may, and failed for that alone."""
     events = Counter(entry.event for entry in job.history)
     lost = job.state is JobState.FAILED and job.failure_code == Failure.WORKER_LOST
     return lost and (events["restart"], events["fail"], events["succeed"]) == (ORPHAN_LIMIT, 1, 0)
 
 
 def restarts_of(job: JobRecord) -> int:
-    """How often a worker vanished in the middle of a job."""
+    """How often a worker vanished during a job."""
     return sum(entry.event == "restart" for entry in job.history)

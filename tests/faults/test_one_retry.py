@@ -22,7 +22,7 @@ Failed = Callable[[int], str]
 
 @pytest.fixture
 def failed(harness: Harness, payloads: Payloads) -> Failed:
-    """A batch of so many failed jobs, whose files are there by now."""
+    """A batch of so many failed jobs, whose files exist by now."""
 
     def make(number: int) -> str:
         mark = f"one-retry-{next(_numbers)}"

@@ -1,4 +1,4 @@
-"""Runs tests/scenarios again under each fault profile; a part by turns unless all is asked for."""
+"""Runs tests/scenarios again under each fault profile; a part by turns, or all."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +12,10 @@ from tests.scenarios import test_batches, test_schedules
 from tests.scenarios.test_batches import poison
 from tests.scenarios.test_schedules import script
 
-# Its point is what an index shows right after a write, and that may be what was before.
+# It expects an index to show a write at once.
 NOT_IN = {
     ("test_a_list_shows_the_counts_that_were_reported", "stale"),
-    # A thousand times that are decided in one minute are more than this partition takes in it.
+    # It decides a thousand times in a minute, more than this partition takes.
     ("test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour", "capacity"),
 }
 SCENARIOS = {
@@ -24,7 +24,7 @@ SCENARIOS = {
     for name, test in vars(module).items()
     if name.startswith("test_")
 }
-globals().update(SCENARIOS)  # so that each keeps the fixtures it asks for
+globals().update(SCENARIOS)  # so that each keeps its fixtures
 __all__ = ["poison", "profile", "script"]
 
 
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def is_its_turn(name: str, profile: str, turn: int) -> bool:
-    """Whether it runs when not all do: a third of the scenarios, each under one profile."""
+    """Whether it runs in this turn: a third of the scenarios, each under one profile."""
     number = [*SCENARIOS].index(name)
     return (number + turn) % 3 == 0 and (number // 3 + turn) % len(FAULT_PROFILES) == [
         *FAULT_PROFILES

@@ -1,4 +1,4 @@
-"""How Lambda calls a handler, and what a handler leaves: metrics in its output, executions."""
+"""How Lambda calls a handler, and a handler's effects: metrics in its output, executions."""
 
 import json
 import time
@@ -51,7 +51,7 @@ def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 
 def execution(bound: str, functions: dict[str, ModuleType], name: str) -> dict[str, Any]:
-    """An execution of the job machine, once it has failed, as they all do here."""
+    """An execution of the job machine after it failed, as all of them do here."""
     machines = clients.client("stepfunctions", bound)
     arn = functions["schedule.scheduler_tick"].SETTINGS.job_machine.replace(
         ":stateMachine:", ":execution:"

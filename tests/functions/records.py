@@ -36,7 +36,7 @@ def a_due_schedule(
     missed: MissedPolicy = MissedPolicy.LATEST,
     state: ScheduleState = ScheduleState.ACTIVE,
 ) -> Schedule:
-    """A daily schedule that has been due for a while; the only one there is."""
+    """A daily schedule that has been due for a while, and no other."""
     for noun in ("batches", "holds", "schedules"):
         for item in tables.MODELS[noun].scan():
             item.delete()  # other tests', whose machines do not exist here

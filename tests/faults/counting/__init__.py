@@ -1,6 +1,6 @@
-"""The counting job type: each job leaves one object in the world, and would be seen to leave two.
+"""The counting job type: each job leaves one object in the world, and two would be seen.
 
-Nothing hinders a second one: the bucket keeps versions, so each time a step was done is counted.
+Nothing prevents a second one: the bucket keeps versions, so each run of a step is counted.
 """
 
 from jobyard.domain.jobs.job_type import Done, JobType, StepInput, StepResult
@@ -10,7 +10,7 @@ PREFIX = "counted/"
 
 
 def leaving_a_mark(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Put the job's object, whether there is one or not."""
+    """Put the job's object, whether it exists or not."""
     context.s3.put_object(
         Bucket=context.archive_bucket,
         Key=f"{PREFIX}{step_input.job_id}",

@@ -1,7 +1,7 @@
 """Requests as the gateway sends them, answers as a caller reads them.
 
-Every answer is held against the OpenAPI document: a status it does not name, or a body that is not
-as it says, fails the test that got it.
+Every answer is checked against the OpenAPI document: a status that it does not name, or a body that
+does not match, fails the test.
 """
 
 import base64
@@ -30,7 +30,7 @@ _requests = count(1)
 
 @dataclass(frozen=True)
 class Lambda:
-    """What Lambda says of an invocation."""
+    """The context of an invocation."""
 
     function_name: str = "api"
     memory_limit_in_mb: int = 512
@@ -56,7 +56,7 @@ class Answer:
 
     @property
     def kind(self) -> str:
-        """The kind of problem it tells of."""
+        """The kind of problem."""
         return str(self.json["type"]).rpartition("#")[2]
 
 
@@ -72,8 +72,8 @@ def event(
     query: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A recorded event, made to ask something else. The person is called as the role is,
-    unless there is a `name`, and has the id of who is called so, unless there is a `sub`.
+    """A recorded event with another request. The person is named like the role, unless there is a
+    `name`; the id follows from the name, unless there is a `sub`.
 
     `role` "" is a person without one, "nobody" a request without a token. A body that is text is
     sent as it is.
@@ -105,7 +105,7 @@ def _recorded(name: str) -> dict[str, Any]:
 
 
 class Api:
-    """The function, asked at `now`: a millisecond later each time it looks at the clock."""
+    """The function at time `now`, which advances by a millisecond at each reading."""
 
     def __init__(self, handler: Callable[..., dict[str, Any]]) -> None:
         self._handler = handler
@@ -162,7 +162,7 @@ def template_of(path: str) -> str:
 
 
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
-    """The operation a request reaches, None when there is none."""
+    """The operation of a request, None if there is none."""
     operations = described()["paths"].get(template_of(path), {})
     found: dict[str, Any] | None = operations.get(method.lower())
     return found

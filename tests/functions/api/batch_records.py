@@ -1,4 +1,4 @@
-"""Batches and jobs in any state, written the way the machine and people would have."""
+"""Batches and jobs in any state, written as the machine and people would."""
 
 import json
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ _TO_JOB = {
 
 
 def a_batch(state: str = "processing", **changes: Any) -> Batch:
-    """A batch in `state`, submitted an hour ago; with jobs when `entries` says so."""
+    """A batch in `state`, submitted an hour ago; with jobs if `entries` says so."""
     source = ManifestSource("intake", "manifests/maps/may.checkm", "v1", 12)
     batch = Batch(
         batch_id=batch_id_of(str(next(_numbers)).encode()),
@@ -91,7 +91,7 @@ def _line(number: int) -> bytes:
 
 
 def put_lines(batch: Batch, lines: Sequence[bytes]) -> None:
-    """These rows as the batch's, with their index."""
+    """Store these rows as the batch's, with their index."""
     s3 = boto3.client("s3", region_name=REGION)
     chunks, start, size = [], 0, batch.chunk_size
     for number in range(batch.chunk_count):
@@ -104,14 +104,14 @@ def put_lines(batch: Batch, lines: Sequence[bytes]) -> None:
 
 
 def put_findings(batch: Batch, findings: Sequence[dict[str, Any]]) -> None:
-    """What was found in the batch's manifest."""
+    """Store findings about the batch's manifest."""
     body = b"".join(json.dumps(each).encode() + b"\n" for each in findings)
     key = rows.findings_key(batch.batch_id)
     boto3.client("s3", region_name=REGION).put_object(Bucket="work", Key=key, Body=body)
 
 
 def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
-    """Job `number` (from 0) of the batch, brought to `state`, with `changes` by the last move."""
+    """Job `number` (from 0) of the batch in `state`, with `changes` by the last move."""
     place = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
     before = record = new_job(place, HOUR_AGO)
     events = _TO_JOB[state]
@@ -141,7 +141,7 @@ def _signs(event: str) -> dict[str, Any]:
 
 
 def executions(machine: str) -> list[str]:
-    """The names of all executions of "batch" or "job" there ever were."""
+    """The names of all executions of "batch" or "job" so far."""
     machines = boto3.client("stepfunctions", region_name=REGION)
     found = {
         each["name"]: each["stateMachineArn"]

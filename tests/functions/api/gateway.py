@@ -1,4 +1,4 @@
-"""The gateway: what is sent over HTTP reaches the function as an event of an HTTP API."""
+"""The gateway: turns HTTP requests into events of an HTTP API for the function."""
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ _TEXT = ("text/", "application/json", "application/javascript", "application/xml
 
 
 class Gateway:
-    """A WSGI application before the function. A caller's token is the name of a role."""
+    """A WSGI application in front of the function. A caller's token is the name of a role."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -28,13 +28,13 @@ class Gateway:
 
 def event_of(environ: Environ) -> dict[str, Any]:
     """The event of a request, in payload format 2.0: the path decoded, header names in lower case,
-    a parameter given twice joined by commas, a body that is no text in base64."""
+    repeated parameters joined by commas, a binary body in base64."""
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in environ.items()
         if name.startswith("HTTP_")
     }
-    headers.pop("accept-encoding", None)  # so that what comes back is read as it is
+    headers.pop("accept-encoding", None)  # so that the answer is not compressed
     if environ.get("CONTENT_TYPE"):
         headers["content-type"] = environ["CONTENT_TYPE"]
     path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")

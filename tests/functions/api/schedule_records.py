@@ -1,4 +1,4 @@
-"""Schedules and what became of their times, written the way the clock and workers would have."""
+"""Schedules and their occurrences, written as the clock and workers would."""
 
 import json
 from collections import Counter
@@ -38,7 +38,7 @@ def sweep() -> dict[str, Any]:
 
 
 def wanted(**changes: Any) -> dict[str, Any]:
-    """A schedule as it is sent to be made."""
+    """The body of a request to create a schedule."""
     return {
         "title": "Expired Confidential Voter Status Sweep",
         "job_type": "sweep",
@@ -51,7 +51,7 @@ def wanted(**changes: Any) -> dict[str, Any]:
 def a_schedule(
     rule: dict[str, Any] | None = None, *, since: datetime = NOW, **changes: Any
 ) -> Schedule:
-    """A schedule that was made at `since`; nothing is decided about its times from then on."""
+    """A schedule created at `since`; none of its times is decided yet."""
     read = recurrence_of(rule or DAILY)
     made = Schedule(
         schedule_id=schedule_id_of(str(next(_numbers)).encode()),
@@ -71,7 +71,7 @@ def a_schedule(
 
 
 def executions() -> Executions:
-    """How executions are started here."""
+    """How executions are started."""
     from api.handler import CONTEXT
 
     return Executions(CONTEXT.settings, CONTEXT.machines)
@@ -93,7 +93,7 @@ _EVENTS = {
 def work(
     place: JobAddress, state: str, began: datetime, took: timedelta, **changes: Any
 ) -> JobRecord:
-    """The job at `place`, begun at `began` and brought to `state`; its schedule hears of an end."""
+    """The job at `place`, started at `began` and brought to `state`; its schedule notes an end."""
     record = before = new_job(place, began)
     for event in _EVENTS[state]:
         at = began if event == "start" else began + took
@@ -128,7 +128,7 @@ def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
 
 @contextmanager
 def items_read() -> Iterator[Counter[str]]:
-    """How many items of tables are read meanwhile, by operation."""
+    """The number of items read from tables in the block, by operation."""
     found: Counter[str] = Counter()
 
     def count_items(parsed: dict[str, Any], model: Any, **_: Any) -> None:

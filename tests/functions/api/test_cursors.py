@@ -1,4 +1,4 @@
-"""Cursors: a place in one list, in a form nobody can change."""
+"""Cursors: positions in one list, signed."""
 
 import base64
 import json

@@ -1,5 +1,5 @@
-"""Schemathesis asks whatever the OpenAPI document allows, and some that it does not: as everybody,
-about things that are there and things that are not."""
+"""Schemathesis sends any request that the OpenAPI document allows, and some that it forbids: as
+everybody, about existing and missing things."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ EVERYBODY = [*sorted(ROLES), "none", "nobody"]
 
 
 def _as_described() -> dict[str, Any]:
-    """The document but for tokens: who asks is chosen here, and the gateway sees to the rest."""
+    """The document without tokens: roles are chosen here, and the gateway does the rest."""
     document = deepcopy(described())
     del document["security"], document["components"]["securitySchemes"]
     for operations in document["paths"].values():
@@ -49,7 +49,7 @@ SCHEMA = schemathesis.openapi.from_dict(_as_described())
 OPERATIONS = {
     each.ok().definition.raw["operationId"]: each.ok() for each in SCHEMA.get_all_operations()
 }
-# What takes nothing but If-None-Match, which is any text, cannot be asked wrongly.
+# An operation with no parameter but If-None-Match, which is any text, has no wrong requests.
 TAKING = [
     name
     for name, operation in OPERATIONS.items()
@@ -59,20 +59,20 @@ TAKING = [
 
 @pytest.fixture
 def gateway(api: Api) -> Gateway:
-    """The gateway before the API of an empty deployment."""
+    """The gateway in front of the API of an empty deployment."""
     return Gateway(api)
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    """What the first test of the module made, for the others."""
+    """The records that the first test of the module made, for the others."""
     return {}
 
 
 @pytest.fixture
 def there(gateway: Gateway, api: Api, made: dict[str, Any]) -> Mapping[str, list[str]]:
-    """By the name of a path's parameter, what is there: batches and jobs in every state, schedules
-    and jobs of theirs, a hold, a calendar. It is made once, and put back for each test."""
+    """Existing ids by path parameter: batches and jobs in every state, schedules and their jobs, a
+    hold, a calendar. Created once, and restored for each test."""
     if not made:
         made |= {"names": _make_everything(api), "contents": contents(), "at": api.now}
     put_back(made["contents"])
@@ -125,7 +125,7 @@ _JOBS = ["scheduled", "held", "running", "succeeded", "failed", "cancelled", "de
 
 
 class Luck(NamedTuple):
-    """How many requests each operation is sent, and whose turn it is to choose them."""
+    """How many requests each operation gets, and the seed of their choice."""
 
     examples: int
     turn: int
@@ -133,7 +133,7 @@ class Luck(NamedTuple):
 
 @pytest.fixture
 def luck(everything: bool, turn: int) -> Luck:
-    """All there is when everything is tried; a few, other ones every day, when not."""
+    """Many requests when everything is tried; else a few, others every day."""
     return Luck(300 if everything else 15, turn)
 
 
@@ -156,7 +156,7 @@ def test_what_is_asked_otherwise_is_refused_as_described(
 def _ask(
     gateway: Gateway, name: str, mode: GenerationMode, there: Mapping[str, list[str]], luck: Luck
 ) -> Counter[int]:
-    """How often which status came back. Every answer is checked as it comes."""
+    """How often each status was returned. Every answer is checked."""
     statuses: Counter[int] = Counter()
 
     @seed(luck.turn)
@@ -164,7 +164,7 @@ def _ask(
         max_examples=luck.examples,
         deadline=None,
         database=None,
-        phases=[Phase.generate],  # to make an example smaller takes minutes here
+        phases=[Phase.generate],  # shrinking an example takes minutes here
         suppress_health_check=list(HealthCheck),
     )
     @given(case=OPERATIONS[name].as_strategy(generation_mode=mode), data=st.data())
@@ -177,7 +177,7 @@ def _ask(
         case.headers["Authorization"] = f"Bearer {role}"
         response = case.call(base_url=HOST, app=gateway)
         statuses[response.status_code] += 1
-        # What is there may stand where the path was to be wrong: then nothing need be wrong.
+        # A path that should be wrong may hit an existing id: then nothing need be wrong.
         rejection = [] if is_there else [checks.negative_data_rejection]
         case.validate_response(response, checks=[*CHECKS, *rejection])
 

@@ -1,4 +1,4 @@
-"""The same request sent again, with an idempotency key: answered again, done once."""
+"""A repeated request with an idempotency key: answered again, done once."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ KEY = {"idempotency-key": "7c1d7a52-0c5a-4a6f-9a3c-3a1a2f6d7a11"}
 
 
 def forget_answers() -> None:
-    """Lose what was kept for repeats, as when a function dies before it could keep it."""
+    """Remove the answers stored for repeats, as if a function died before storing one."""
     dynamodb = boto3.client("dynamodb")
     for item in dynamodb.scan(TableName=NAMES["requests"])["Items"]:
         if item["id"]["S"].startswith("request#"):

@@ -1,4 +1,4 @@
-"""People are their ids: a name is shown, and gives nobody anything."""
+"""People are identified by ids: a name is only shown, and gives no rights."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ NEW = "0f0e0d0c-1111-4222-8333-444455556666"
 
 
 def dropped() -> Batch:
-    """A batch that was dropped in the bucket."""
+    """A batch of a dropped manifest."""
     return a_batch(submitter="s3", submitter_sub="")
 
 
 def submit(api: Api, **who: Any) -> Any:
-    """The answer to a submission with always the same key."""
+    """The answer to a submission, always with the same key."""
     wanted = {"collection": "maps", "filename": "may.checkm", "notify": []}
     return api.post("/batches", wanted, headers={"idempotency-key": "k"}, **who)
 

@@ -1,4 +1,4 @@
-"""Refusals as HTTP problems: each has its status, and none is forgotten."""
+"""Refusals as HTTP problems: each has its status, and none is missing."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:
 
 
 def test_every_refusal_of_the_domain_is_in_the_table() -> None:
-    # A broken lifecycle keeps the program from starting, so nobody is ever answered with it.
+    # A broken lifecycle keeps the program from starting, so it is never answered.
     assert set(REFUSALS) - set(PROBLEMS) == {JobyardError, InvalidLifecycle}
 
 

@@ -1,4 +1,4 @@
-"""Bodies that cannot be read, and paths that lead nowhere."""
+"""Unreadable bodies, and paths that do not exist."""
 
 import base64
 import json

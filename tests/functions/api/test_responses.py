@@ -1,4 +1,4 @@
-"""What every answer has: safe headers, a version, gzip when it is large, a line in the log."""
+"""Every answer has safe headers, a version, gzip if it is large, and a log line."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Who may do what: denied unless the table here says otherwise."""
+"""Who may do what, in a table; anything else is denied."""
 
 from dataclasses import replace
 from typing import Any
@@ -50,7 +50,7 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
 def laid_out(state: str, submitter: str = "somebody else") -> str:
     """A batch with a failed, a held and a scheduled job, and a retry."""
     whose = {"submitter": submitter, "submitter_sub": sub_of(submitter)}
-    if state == "held":  # before anything was read, so there is no job yet
+    if state == "held":  # held before its manifest was read, so it has no jobs
         return a_batch(state, **whose).batch_id
     batch = a_batch(state, **whose, entries=3, last_report=1)
     a_job(batch, 0, "failed")
@@ -149,7 +149,7 @@ OF_SCHEDULES: list[tuple[str, str, Any]] = [
 
 
 def of_schedules(api: Api) -> dict[str, str]:
-    """What the table's paths name: a schedule, a suspended one, and a job of a third."""
+    """Values for the table's paths: a schedule, a suspended one, and a job of a third."""
     suspended, running = a_schedule().schedule_id, a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
     api.request("PUT", "/calendars/holidays", body=WHY)

@@ -29,7 +29,7 @@ def test_an_execution_that_failed_is_followed_at_once_and_only_once(
     second = execution(bound, functions, f"{name}-1")
     again = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
 
-    assert (first, again) == ({"recovered": 1}, {"recovered": 0})  # the next is not yet to be
+    assert (first, again) == ({"recovered": 1}, {"recovered": 0})  # the next one is not due yet
     assert json.loads(second["input"]) == json.loads(detail["input"]) | {"pass": 1_000_001}
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document and what is made of it."""
+"""The OpenAPI document and its page."""
 
 import base64
 import hashlib
@@ -65,7 +65,7 @@ def test_a_document_and_its_fields_are_described(name: str) -> None:
     assert schema["description"]
     for field, means in schema.get("properties", {}).items():
         if field in {"items", "states", "transitions"}:
-            continue  # what the document is a list of
+            continue  # described with the document
         assert "$ref" in means or means.get("description"), field
 
 
@@ -135,7 +135,7 @@ def test_the_committed_document_is_the_one_that_is_served(api: Api) -> None:
 
 
 class _Page(HTMLParser):
-    """What a page loads, and the scripts in it."""
+    """The resources that a page loads, and its scripts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Batches through the API: submitted, listed, looked at, asked."""
+"""Batches through the API: submissions, lists, details, events."""
 
 import base64
 import json
@@ -87,8 +87,8 @@ def test_a_callbacks_token_is_not_shown_to_readers_of_the_batch(api: Api) -> Non
     ("role", "named", "recipients"),
     [
         ("depositor", None, ["depositor@example.org"]),
-        ("operator", None, ["operators@example.org"]),  # whose own address is not verified
-        ("admin", None, ["operators@example.org"]),  # who is not in the pool any more
+        ("operator", None, ["operators@example.org"]),  # whose address is not verified
+        ("admin", None, ["operators@example.org"]),  # who is no longer in the pool
         ("depositor", [], []),
         ("depositor", ["maps@example.org"], ["maps@example.org"]),
         (
@@ -426,7 +426,7 @@ def test_reports_are_shown_with_links_to_their_files(api: Api) -> None:
     assert items[0]["delivery"]["message_id"] == "m-1"
     links = items[0]["files"]
     assert f"/reports/{batch.batch_id}/1/failures.csv?" in links["failures_csv"]
-    # S3 answers with these, whatever the object says of itself.
+    # S3 answers with these, whatever the object's metadata say.
     shown = {name: parse_qs(urlsplit(link).query) for name, link in links.items()}
     assert {
         name: (

@@ -1,4 +1,4 @@
-"""Calendars through the API: put, looked at, deleted."""
+"""Calendars through the API: put, get, list, delete."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SAYS = {
 
 
 def put(api: Api, name: str = "holidays", **how: Any) -> Answer:
-    """A calendar that is put; `how` may change its body."""
+    """Put a calendar; `how` may change its body."""
     headers = how.pop("headers", None)
     return api.request("PUT", f"/calendars/{name}", body={**SAYS, **WHY, **how}, headers=headers)
 

@@ -1,4 +1,4 @@
-"""Collections through the API: who may deposit is said there, and held when somebody submits."""
+"""Collections through the API: who may deposit, and how submissions are checked."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ STRANGER = "0f0e0d0c-1111-4222-8333-444455556666"
 
 
 def made(api: Api, name: str = "atlas", **said: Any) -> Any:
-    """A collection that an admin makes."""
+    """A collection created by an admin."""
     answer = api.post("/collections", {"name": name, **said})
     assert answer.status == 201, answer.text
     return answer.json
 
 
 def submitted(api: Api, collection: str = "atlas", **who: Any) -> Any:
-    """The answer to somebody who submits a manifest."""
+    """The answer to a submission."""
     wanted = {"collection": collection, "filename": "may.checkm", "notify": []}
     return api.post("/batches", wanted, **({"role": "depositor"} | who))
 

@@ -1,4 +1,4 @@
-"""What a batch cost, through the API."""
+"""The cost of a batch, through the API."""
 
 import pytest
 

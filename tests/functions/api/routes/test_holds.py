@@ -1,4 +1,4 @@
-"""Holds, lifecycles and oneself, through the API."""
+"""Holds, lifecycles and the signed-in person, through the API."""
 
 from datetime import timedelta, timezone
 from typing import Any
@@ -16,7 +16,7 @@ SOON = NOW + timedelta(hours=2)
 
 
 def hold(api: Api, scope: str, **body: Any) -> Any:
-    """A hold that is placed."""
+    """Place a hold."""
     return api.request("PUT", f"/holds/{scope}", role="operator", body={"reason": "moving", **body})
 
 

@@ -1,4 +1,4 @@
-"""Jobs through the API: listed, looked at, asked, retried."""
+"""Jobs through the API: lists, details, events, retries."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Schedules through the API: made, looked at, edited, suspended, run, deleted."""
+"""Schedules through the API: created, read, edited, suspended, run, deleted."""
 
 import json
 from datetime import datetime, timedelta
@@ -43,13 +43,13 @@ QUEUE_ONE = Policy(overlap=OverlapPolicy.QUEUE_ONE)
 
 
 def path(schedule: Schedule | dict[str, Any], more: str = "") -> str:
-    """The path of a schedule, or of something below it."""
+    """The path of a schedule, or of something under it."""
     named = schedule["schedule_id"] if isinstance(schedule, dict) else schedule.schedule_id
     return f"/schedules/{named}{more}"
 
 
 def begun(api: Api, schedule: Schedule) -> JobAddress:
-    """The place of a job that a person had run now."""
+    """The address of a job that a person started now."""
     job_id = api.post(path(schedule, "/run_now"), WHY).json["job_id"]
     place = JobAddress.parse(job_id)
     assert place

@@ -22,7 +22,7 @@ READING = [
 
 
 def filled(path: str) -> str:
-    """A path of the description with something in its places."""
+    """A path of the document with values for its parameters."""
     for name, value in {
         "{batch_id}": "b" + "a" * 20,
         "{schedule_id}": "s" + "a" * 20,
@@ -66,7 +66,7 @@ def test_the_name_of_an_unknown_parameter_is_cleaned(api: Api) -> None:
 
 
 def may_send(method: str, path: str) -> frozenset[str]:
-    """The roles that may send such a request at all."""
+    """The roles that may send such a request."""
     from api.access import roles_needed
 
     return frozenset(roles_needed(method, filled(path).removeprefix("/")) or ROLES)
