@@ -1,7 +1,7 @@
-"""The emulator inside the test process: the same MiniStack, without HTTP between.
+"""The emulator inside the test process: the same MiniStack, without HTTP.
 
 Every botocore call to its address becomes a call of its ASGI application. That halves the CPU of
-whatever calls AWS often. Store and live tests go over HTTP to an emulator of its own process.
+tests that call AWS often. Store and live tests use an emulator process over HTTP.
 """
 
 import json
@@ -22,7 +22,7 @@ from urllib3._collections import HTTPHeaderDict
 
 from cli.local import emulator, mail
 
-HOST = "127.0.0.1:1"  # nobody can listen there: what is not routed here is refused at once
+HOST = "127.0.0.1:1"  # nobody can listen there, so other requests are refused at once
 ENDPOINT = f"http://{HOST}"
 _ENVIRONMENT = {
     "AUTH": "false",
@@ -81,7 +81,7 @@ class InProcessEmulator:
         return status, [(_text(name), _text(value)) for name, value in answered], b"".join(chunks)
 
     def clear(self) -> None:
-        """Keep tables and buckets, and nothing that is in them; forget the mails."""
+        """Empty the tables and buckets; forget the mails."""
         dynamodb, s3, ses = (self.ministack._get_module(name) for name in ("dynamodb", "s3", "ses"))
         with self._turn:
             for table in dynamodb._tables._data.values():
@@ -153,7 +153,7 @@ def running() -> Iterator[InProcessEmulator]:
 def _ministack(patch: pytest.MonkeyPatch) -> Any:
     """MiniStack's application, from the emulator's own environment.
 
-    It reads the environment where it is imported, and gives the root logger a handler.
+    It reads environment variables when it is imported, and gives the root logger a handler.
     """
     (packages,) = emulator.PYTHON.parents[1].glob("lib/python*/site-packages")
     patch.setattr(sys, "path", [*sys.path, str(packages)])

@@ -1,7 +1,7 @@
-"""The state machines, run in process from their own definitions: no time passes, nothing is hidden.
+"""Runs the state machines in process from their own definitions; no time passes.
 
-Only what our machines use is here: Task, Choice, Map over an S3 index, Wait, Succeed, Fail, Retry
-and Catch. A step that a machine takes is one the real engine would take.
+It knows only what our machines use: Task, Choice, Map over an S3 index, Wait, Succeed, Fail, Retry
+and Catch. It takes the same steps as the real engine.
 """
 
 import json
@@ -20,25 +20,25 @@ Function = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class ExecutionAlreadyExists(Exception):
-    """There was an execution of that name."""
+    """There is an execution of that name."""
 
 
 class ExecutionDoesNotExist(Exception):
-    """There was never an execution of that name."""
+    """There is no execution of that name."""
 
 
 class NoWorkerFree(Exception):
-    """Lambda refuses to invoke a function, for as many run as may."""
+    """Lambda refuses to invoke a function, because as many run as may."""
 
     error_name = "Lambda.TooManyRequestsException"
 
 
 class ExecutionFailed(Exception):
-    """The execution came to a Fail state."""
+    """The execution ended in a Fail state."""
 
 
 class Machines:
-    """Stands where the Step Functions client does: starts executions, and runs them on request."""
+    """Replaces the Step Functions client: queues executions, and runs them on request."""
 
     class exceptions:
         """The client's exceptions."""
@@ -62,7 +62,7 @@ class Machines:
         self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.names: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
-        # How a function is invoked: tests put in what invokes it twice, or says that it was.
+        # How a function is invoked; tests replace it, to invoke it twice or to count.
         self.invoke: Callable[[str, Function, dict[str, Any]], dict[str, Any]] = (
             lambda _name, function, event: function(event)
         )
@@ -71,8 +71,7 @@ class Machines:
     # The client
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
-        """Put an execution in the queue; once per name, though as long as it runs the same may be
-        said again."""
+        """Queue an execution. A name may repeat only with the same input, while it runs."""
         request = {"stateMachineArn": stateMachineArn, "name": name, "input": input}
         with self._interceptor.intercepted("stepfunctions", "StartExecution", request), self._lock:
             self._start(request)
@@ -90,7 +89,7 @@ class Machines:
         self._waiting.append((request["stateMachineArn"], name, json.loads(request["input"])))
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
-        """How an execution stands, or ended."""
+        """The state of an execution."""
         name = executionArn.rpartition(":")[2]
         with self._interceptor.intercepted("stepfunctions", "DescribeExecution", {"name": name}):
             if name not in self.names:
@@ -100,13 +99,13 @@ class Machines:
     # For tests
 
     def run_all(self) -> None:
-        """Run every execution that was started, and those they start."""
+        """Run every queued execution, and those that they start."""
         while self._waiting:
             machine, name, document = self._waiting.popleft()
             self.run(machine, name, document)
 
     def run(self, machine: str, name: str, state: Any) -> Any:
-        """Run one execution of `machine`, whose ARN or name ends in its own, to its end."""
+        """Run one execution of `machine`, an ARN or a name, to its end."""
         own_name = re.split("[:-]", machine)[-1]
         definition = json.loads((DEFINITIONS / f"{own_name}.asl.json").read_text())
         context = {"Execution": {"Name": name}, "StateMachine": {"Id": machine}}
@@ -162,7 +161,7 @@ class Machines:
                 result = self._done(step, state, context)
             except AssertionError:
                 raise
-            except Exception as error:  # what Lambda does with any error of a function
+            except Exception as error:  # as Lambda reports any error of a function
                 tries += 1
                 if tries <= _retries(step):
                     continue
@@ -210,7 +209,7 @@ class Machines:
 
 
 def _retries(step: dict[str, Any]) -> int:
-    """How often the definition has a task that failed tried again."""
+    """How often the definition retries a failed task."""
     return sum(
         each["MaxAttempts"]
         for each in step.get("Retry", ())

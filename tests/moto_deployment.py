@@ -1,4 +1,4 @@
-"""The API's function as Lambda has it, on moto, api with events as the gateway sends them."""
+"""The API's function as Lambda runs it, on moto, with events as the gateway sends them."""
 
 import json
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ _MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}
 
 @contextmanager
 def deployed() -> Iterator[dict[str, Any]]:
-    """A deployment on moto, and what the store is bound to in it."""
+    """A deployment on moto, and the store's binding to it."""
     theirs = tables.binding()
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
@@ -62,7 +62,7 @@ def deployed() -> Iterator[dict[str, Any]]:
 def _people() -> str:
     """A user pool with a person whose address is verified and one whose is not.
 
-    Their ids are set in moto itself, which makes them up.
+    Their ids are set in moto itself, which else makes them random.
     """
     cognito = boto3.client("cognito-idp")
     pool: str = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]

@@ -1,5 +1,5 @@
-"""The collections that tests deposit into, made in one place: everybody who may submit may deposit,
-nobody has to sign in to, and the arks of the examples may be named."""
+"""The collections that tests deposit into: every depositor may deposit without a group, and name
+the arks of the examples."""
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import StaleState
@@ -11,7 +11,7 @@ NAANS = ("99999", "12345", "1")
 
 
 def make_collections(*names: str) -> None:
-    """Make these collections, or those of `NAMES`, where they are missing."""
+    """Create these collections, or those of `NAMES`, where they are missing."""
     for name in names or NAMES:
         try:
             collections.put(an_open_collection(name))
@@ -20,7 +20,7 @@ def make_collections(*names: str) -> None:
 
 
 def an_open_collection(name: str) -> Collection:
-    """A collection that takes whatever comes."""
+    """A collection that accepts every depositor and ark."""
     return Collection(
         name=name,
         version=1,

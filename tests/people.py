@@ -1,4 +1,4 @@
-"""Who people are in tests: each name has the id of one person, as a user pool gives them."""
+"""The ids of people in tests: each name has one, as in a user pool."""
 
 from uuid import UUID, uuid5
 
@@ -6,5 +6,5 @@ _POOL = UUID("8f2d7f4e-6a0b-4c53-9a3e-1d1b6c1f0a55")
 
 
 def sub_of(name: str) -> str:
-    """The id of the person who is called so."""
+    """The id of the person of that name."""
     return str(uuid5(_POOL, name))

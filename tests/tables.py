@@ -1,7 +1,7 @@
 """The tables and buckets of a deployment, on moto, as template.yaml declares them.
 
-The store is bound to one deployment at a time, and other rooms' tests have theirs on the emulator;
-so a test that wants this one borrows the store and gives it back as it was.
+The store is bound to one deployment at a time, and other tests have theirs on the emulator. So a
+test that needs this one borrows the store and restores its binding.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,13 +30,13 @@ _Binding = dict[str, dict[str, Any]]
 
 @cache
 def _declared() -> dict[str, dict[str, Any]]:
-    """What the template says of each noun's table."""
+    """The template's properties of each noun's table."""
     resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
     return {noun: resources[f"{noun.capitalize()}Table"]["Properties"] for noun in NAMES}
 
 
 def lay_out() -> None:
-    """Make the tables and buckets; moto must be on."""
+    """Create the tables and buckets; moto must be on."""
     dynamodb = boto3.client("dynamodb", region_name=REGION)
     shape = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     for noun, declared in _declared().items():
@@ -57,9 +57,9 @@ def create_tables(endpoint: str) -> None:
 
 
 def clear() -> None:
-    """Take everything out of the tables. Buckets stay: nothing finds an object but by a table.
+    """Empty the tables. Buckets stay: objects are found by their table only.
 
-    Moto is asked directly, for a scan and a call for each item would take most of a test's time.
+    This goes to moto directly: a scan and a call for each item would take most of a test's time.
     """
     backend = dynamodb_backends[ACCOUNT][REGION]
     for name in NAMES.values():
@@ -67,20 +67,20 @@ def clear() -> None:
 
 
 def contents() -> Contents:
-    """What is in the tables, to be put back."""
+    """The items of all tables, for `put_back`."""
     backend = dynamodb_backends[ACCOUNT][REGION]
     return {name: deepcopy(backend.tables[name].items) for name in NAMES.values()}
 
 
 def put_back(found: Contents) -> None:
-    """Have in the tables what `contents` found there."""
+    """Replace the items of all tables by those of `contents`."""
     backend = dynamodb_backends[ACCOUNT][REGION]
     for name, items in found.items():
         backend.tables[name].items = deepcopy(items)
 
 
 def binding() -> _Binding:
-    """Which tables the store is bound to, and by which connections."""
+    """The tables that the store is bound to, and its connections."""
     return {
         noun: {"meta": _public(model.Meta), "connection": model._connection}
         for noun, model in tables.MODELS.items()
@@ -92,7 +92,7 @@ def _public(meta: Any) -> dict[str, Any]:
 
 
 def rebind(to: Mapping[str, Mapping[str, Any]]) -> None:
-    """Bind the store as it was when `binding` gave `to`."""
+    """Bind the store as in `to`, which `binding` returned."""
     for noun, model in tables.MODELS.items():
         for name, value in to[noun]["meta"].items():
             setattr(model.Meta, name, value)
@@ -101,7 +101,7 @@ def rebind(to: Mapping[str, Mapping[str, Any]]) -> None:
 
 @contextmanager
 def borrowed(mine: _Binding) -> Iterator[None]:
-    """The store bound as `mine` for a while; `mine` keeps the connections made meanwhile."""
+    """The store bound as `mine` for the block; `mine` keeps the connections made in it."""
     theirs = binding()
     rebind(mine)
     try:

@@ -1,4 +1,4 @@
-"""Property tests hold on a machine that is busy with something else."""
+"""Property tests pass on a busy machine."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The environment: what is missing or forbidden stops a function before it starts."""
+"""The environment: a missing or forbidden value stops a function before it starts."""
 
 from io import BytesIO
 from typing import Any
@@ -35,7 +35,7 @@ ENVIRONMENT = {
 
 @pytest.fixture(autouse=True)
 def _unbound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is bound for real: other tests share the tables' models."""
+    """Restore the binding: other tests share the tables' models."""
     for model in tables.MODELS.values():
         for name in ("table_name", "region", "host"):
             monkeypatch.setattr(model.Meta, name, getattr(model.Meta, name, None), raising=False)

@@ -1,4 +1,4 @@
-"""What holds of the benchmarks whatever they measure; nothing here looks at a time."""
+"""What is true of every benchmark, whatever it measures; no times are checked."""
 
 import importlib
 import json

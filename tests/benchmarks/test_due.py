@@ -1,4 +1,4 @@
-"""The benchmark of what is due counts what it says it counts."""
+"""The due benchmark counts what it says it counts."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ SCHEDULE = "s" + 20 * "a"
 
 @pytest.fixture
 def handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What every client listens to, as it was when the test is over."""
+    """Restore the event handlers of new clients after the test."""
     there = botocore.handlers.BUILTIN_HANDLERS
     monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*there])
 
@@ -74,7 +74,7 @@ def test_the_clocks_functions_note_their_calls_before_they_make_a_client(tmp_pat
 
 
 def an_occurrence(decided_s: float, started_s: float) -> Occurrence:
-    """One that was decided and whose job started so many seconds after it was due."""
+    """An occurrence whose job started so many seconds after it was due."""
     started = NOON + timedelta(seconds=started_s)
     return Occurrence(
         SCHEDULE,
@@ -88,7 +88,7 @@ def an_occurrence(decided_s: float, started_s: float) -> Occurrence:
 
 
 def a_round() -> Round:
-    """Two schedules: the clock comes after 3 s and, for the second of them, after 63 s."""
+    """Two schedules: a tick after 3 s and, for the second schedule, after 63 s."""
     made = [
         (-1.0, "dynamodb:Query", 7, 0.0),
         (3.0, "dynamodb:Query", 2, 0.5),

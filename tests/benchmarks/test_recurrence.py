@@ -1,4 +1,4 @@
-"""The benchmark of recurrence compares before it measures, and says when two readings differ."""
+"""The recurrence benchmark compares results before it measures, and reports a difference."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

@@ -1,5 +1,4 @@
-"""Every benchmark runs, on little: what it asks of the product is there, and it gives the figures
-that have bounds. Nothing here looks at a time."""
+"""Every benchmark runs with little input and returns its bounded figures. No times are checked."""
 
 import importlib
 import json
@@ -23,7 +22,7 @@ from cli.local.emulator import ROOT
 
 pytestmark = pytest.mark.emulator
 
-# What makes each small: the names of its module that say how much it does.
+# Small values for the constants of each benchmark's module.
 SMALL: dict[str, dict[str, Any]] = {
     "cost": {"JOBS": 20, "PLAIN_ITEMS": 2},
     "throughput": {"JOBS": 20, "WORKERS": 1, "RUNS": 1, "MILLION": 30, "SIZES": (20, 30)},
@@ -40,7 +39,7 @@ _HAS_PEERS = (ROOT / ".venv-bench").exists()
 
 @dataclass(frozen=True)
 class Nobody:
-    """Stands where the peer would, when it is not installed."""
+    """Stands in for a peer that is not installed."""
 
     redis: int = 1
 
@@ -69,15 +68,15 @@ def no_cronsim() -> Iterator[None]:
 
 
 def as_we_say(_driver: None) -> tuple[float, Any]:
-    """The last occurrence that cronsim would come to."""
+    """The last occurrence, as cronsim would compute it."""
     rule = recurrence.recurrence_of(recurrence.RULES["daily"])
     return 1.0, recurrence._walk(rule, START)[1]
 
 
 @dataclass(frozen=True)
 class Shared:
-    """One local stack for all benchmarks, because starting it takes as long as the rest. `call_log`
-    is the file to which its scheduler tick logs its calls."""
+    """One local stack for all benchmarks, because starting it takes long as the rest. `call_log`
+    is the file to the scheduler tick logs its calls."""
 
     local: LocalStack
     call_log: Path
@@ -107,13 +106,13 @@ class Shared:
 
     @contextmanager
     def as_it_is(self, **_: Any) -> Iterator[LocalStack]:
-        """The stack, whatever is asked for."""
+        """The stack, whatever the benchmark wants."""
         yield self.local
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _store_given_back() -> Iterator[None]:
-    """Some benchmarks bind the store to their own stack, which is gone after them."""
+    """Restore the store's binding: some benchmarks bind it to their own stack."""
     theirs = tests.tables.binding()
     yield
     tests.tables.rebind(theirs)
@@ -128,8 +127,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
 
 @pytest.fixture
 def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark of that name, made small. A peer that is not installed is left out; our side
-    runs in any case."""
+    """The benchmark of that name with little input, without peers that are not installed."""
     name = request.param
     module = importlib.import_module(f"benchmarks.{name}")
     for constant, value in SMALL[name].items():

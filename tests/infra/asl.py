@@ -1,6 +1,6 @@
 """A lint for state machines: it finds what the emulator accepts and AWS refuses or fails at.
 
-`faults` checks a definition after substitution. Each fault is a sentence. The limits are AWS's.
+`faults` checks a definition after substitution. Each fault is a line of text. The limits are AWS's.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a step is given: a payload server, S3 and the objects' records on moto."""
+"""The context of a step: a payload server, S3 and the objects' records on moto."""
 
 import inspect
 import ssl
@@ -51,7 +51,7 @@ def payloads(payload_server: PayloadServer) -> Iterator[PayloadServer]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of files.example, signed by itself, with its key."""
+    """A self-signed certificate of files.example, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "files.example")])
     now = datetime.now(UTC)
@@ -111,7 +111,7 @@ def s3_client(aws: None) -> "S3Client":
 
 
 class _OneAtATime:
-    """A client for many threads of an S3 that is not made for them, which moto's is not."""
+    """A client that several threads may use, although moto's S3 is not thread-safe."""
 
     def __init__(self, client: "S3Client") -> None:
         self._client = client
@@ -132,7 +132,7 @@ class _OneAtATime:
 
 @pytest.fixture
 def s3(s3_client: "S3Client") -> Iterator["S3Client"]:
-    """S3 with three empty buckets, which it leaves without a half upload."""
+    """S3 with three empty buckets, and no unfinished uploads after a test."""
     yield s3_client
     for bucket in (WORK, ARCHIVE, ELSEWHERE):
         empty(s3_client, bucket)
@@ -145,7 +145,7 @@ def s3(s3_client: "S3Client") -> Iterator["S3Client"]:
 
 @pytest.fixture(scope="session")
 def bound(aws: None) -> dict[str, dict[str, Any]]:
-    """The store bound to tables for objects; the other nouns' names lead nowhere."""
+    """The store bound to tables for objects only."""
     before = tests.tables.binding()
     tables.bind({noun: f"jobtypes-{noun}" for noun in tables.MODELS}, region=REGION)
     for model in (tables.ObjectItem, tables.IdentifierItem):
@@ -157,7 +157,7 @@ def bound(aws: None) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def objects(bound: dict[str, dict[str, Any]]) -> Iterator[ModuleType]:
-    """The store's objects, none yet."""
+    """The store's objects, none at first."""
     with tests.tables.borrowed(bound):
         yield recorded
         forget_objects()

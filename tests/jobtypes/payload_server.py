@@ -1,4 +1,4 @@
-"""A server on loopback that serves files, and does wrong whatever a test asks of it."""
+"""A server on loopback that serves files, and misbehaves as a test wants."""
 
 import ssl
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Behaviour = Callable[[BaseHTTPRequestHandler], None]
 
 
 class PayloadServer:
-    """`files` are served by path; `behaviours` come first and write what they like."""
+    """`files` are served by path; `behaviours` come first and write any bytes."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.files: dict[str, bytes] = {}
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             super().handle()
         except (ConnectionError, ssl.SSLError):
-            self.close_connection = True  # the client would have none of it
+            self.close_connection = True  # the client closed the connection
 
     def answer(self) -> None:
         payloads = self.server.payloads
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def saying(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Behaviour:
-    """An answer of that status."""
+    """An answer with that status."""
 
     def behave(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
@@ -124,7 +124,7 @@ def saying(status: int, headers: dict[str, str] | None = None, body: bytes = b""
 
 
 def sending(raw: bytes) -> Behaviour:
-    """Exactly these bytes, in one go, then a hang-up."""
+    """Send exactly these bytes at once, then close the connection."""
 
     def behave(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(raw)
@@ -134,7 +134,7 @@ def sending(raw: bytes) -> Behaviour:
 
 
 def without_head(content: bytes, status: int = 405) -> Behaviour:
-    """A file from a server that does not know HEAD, or refuses it."""
+    """A file from a server that refuses HEAD or does not know it."""
 
     def behave(request: BaseHTTPRequestHandler) -> None:
         if request.command == "HEAD":

@@ -10,7 +10,7 @@ from types import TracebackType
 
 @dataclass(frozen=True)
 class Heard:
-    """A request: its first line's method and target, and its fields with lower-case names."""
+    """A request: method and target of its first line, and its fields with lower-case names."""
 
     method: str
     target: str
@@ -19,7 +19,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Raw:
-    """What is answered. With `stays`, the connection stays open afterwards; else it ends.
+    """An answer. With `stays`, the connection stays open afterwards; else it ends.
 
     `pieces` are sent one after the other, `pause_s` apart; they may be endless.
     """
@@ -30,12 +30,12 @@ class Raw:
 
 
 def raw(*pieces: bytes, stays: bool = False, pause_s: float = 0.0) -> Raw:
-    """These bytes."""
+    """An answer of these bytes."""
     return Raw(lambda: iter(pieces), stays, pause_s)
 
 
 def endless(first: bytes, again: bytes, pause_s: float = 0.0) -> Raw:
-    """Some bytes once, then others for ever."""
+    """Some bytes once, then others without end."""
 
     def pieces() -> Iterator[bytes]:
         yield first
@@ -50,7 +50,7 @@ Answers = Raw | Callable[[Heard], Raw]
 
 @dataclass
 class RawServer:
-    """`answers` by "METHOD /target", or by "/target" whatever the method; else it hangs up."""
+    """`answers` by "METHOD /target", or by "/target" for any method; others get no answer."""
 
     answers: dict[str, Answers] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
@@ -115,7 +115,7 @@ class RawServer:
                     break
             sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # the client had enough
+            pass  # the client closed the connection
         finally:
             sock.close()
 

@@ -1,4 +1,4 @@
-"""Someone who uses the API as deployed, and reads the mails."""
+"""A person who uses the deployed API and reads the mails."""
 
 import time
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ TIMEOUT_S = 120
 
 @dataclass
 class ApiUser:
-    """Someone who uses the API, and reads the mails."""
+    """A person who uses the API and reads the mails."""
 
     api: httpx.Client
     endpoint: str
 
     def submit(self, manifest: str, **said: Any) -> str:
-        """Submit a manifest as a depositor does; the answer is the batch's id."""
+        """Submit a manifest as a depositor does. Returns the batch's id."""
         answer = self.api.post(
             "/api/batches", json={"collection": "maps", "filename": "may.checkm"} | said
         )
@@ -36,19 +36,19 @@ class ApiUser:
         return str(document["batch_id"])
 
     def get(self, path: str) -> Any:
-        """What the API answers."""
+        """The API's answer."""
         answer = self.api.get(path)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def post(self, path: str, **body: Any) -> Any:
-        """What the API answers to a request that changes something."""
+        """The API's answer to a request that changes something."""
         answer = self.api.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json()
 
     def await_state(self, path: str, *states: str) -> Any:
-        """The thing at `path` once it is in one of `states`."""
+        """Wait until the record at `path` is in one of `states`, and return it."""
         give_up = time.monotonic() + TIMEOUT_S
         while True:
             found = self.get(path)

@@ -1,9 +1,8 @@
-"""A whole stack of the session's own, whose roles are enforced as far as the emulator can.
+"""The session's own stack, whose roles are enforced as far as the emulator can.
 
-Every call the product makes is signed by the role of the function that makes it; the root's key is
-for what a test does itself. `test_rights.py` holds that: the functions are deployed with a recorder
-that notes each of their calls and whose key it was signed with, and the recorded calls are compared
-with what AWS asks for them.
+Every call of the product is signed with the role of its function; only tests use the root's key.
+`test_rights.py` holds that: the deployed functions have a recorder that notes each call and the key
+that signed it, and the test compares the calls with the actions that AWS requires.
 """
 
 import shutil
@@ -36,13 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.live)
-    # Last, so that it looks at the calls of all the others too.
+    # Last, so that it checks the calls of all the others too.
     items.sort(key=lambda item: item.path == here / "test_rights.py")
 
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """The emulator the stack is on. It enforces IAM, so a role that lacks a right fails a test."""
+    """The stack's emulator. It enforces IAM, so a missing permission fails a test."""
     home = tmp_path_factory.mktemp("live")
     yield emulator.start(home, emulator.free_port(), iam=True, persist=False)
     emulator.stop(home)
@@ -56,7 +55,7 @@ def aws(platform: Emulator) -> Callable[[str], Any]:
 
 @pytest.fixture(scope="session")
 def files_port() -> int:
-    """The one port of the loopback address that the stack may fetch payloads from."""
+    """The only port on the loopback address from which the stack may fetch payloads."""
     return emulator.free_port()
 
 
@@ -68,7 +67,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Path:
-    """The project as it is, but that each function records the AWS calls it makes."""
+    """A copy of the project in which each function records its AWS calls."""
     root = tmp_path_factory.mktemp("project")
     without = shutil.ignore_patterns("__pycache__")
     for folder in ("functions", "infra", "layers"):
@@ -85,8 +84,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Path:
 
 
 def _keep_for_no_time(root: Path) -> None:
-    """Have retention archive all of this month and the next that has ended; when it is asked to,
-    and not by itself."""
+    """Let retention archive all that has ended in this month and the next, when a test runs it."""
     types = root / "layers" / "jobyard" / "jobyard"
     for path, was, now in (
         (
@@ -117,7 +115,7 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, projec
 
 @pytest.fixture(scope="session")
 def token(stack: Stack, aws: Callable[[str], Any]) -> Callable[[str], str]:
-    """An access token of the demo's person of that name, which is also a role's."""
+    """An access token of the demo's person of that name, which is a role's name too."""
     return lambda name: demo_users.sign_in(
         aws("cognito-idp"), stack.user_pool_client, BY_NAME[name]
     )
@@ -125,7 +123,7 @@ def token(stack: Stack, aws: Callable[[str], Any]) -> Callable[[str], str]:
 
 @pytest.fixture
 def payloads(files_port: int) -> Iterator[Payloads]:
-    """A depositor's web server, at the one address the stack may call."""
+    """A depositor's web server, at the only address that the stack may call."""
     with serving(files_port) as server:
         yield server
 
@@ -134,7 +132,7 @@ def payloads(files_port: int) -> Iterator[Payloads]:
 def api_user(
     platform: Emulator, stack: Stack, token: Callable[[str], str]
 ) -> Iterator[Callable[[str], ApiUser]]:
-    """Visits by the demo's people, by role."""
+    """The API as used by the demo's people, by role."""
     clients: list[httpx.Client] = []
 
     def user(role: str) -> ApiUser:

@@ -1,8 +1,7 @@
-"""Goes into a deployed function and writes down every AWS call it makes, a line for each kind.
+"""Recorder of the AWS calls of a deployed function, with a line for each kind of call.
 
-It stands below `functions/` in the copy of the project that the live tests deploy, and each
-folder's `__init__.py` calls `record` there, before any client is made. It imports nothing but what
-a function has.
+It is copied below `functions/` in the project that the live tests deploy. The `__init__.py` of each
+folder calls `record` before any client is made. It imports only what a function has.
 """
 
 import json
@@ -18,10 +17,10 @@ _seen: set[str] = set()
 
 
 def record(folder: str, notes: str) -> None:
-    """From now on append this process's calls to the file `notes`, as those of `folder`.
+    """Append this process's calls to the file `notes`, as those of `folder`.
 
-    Each line is a JSON object: folder, key (role or another: whose key signs), call (service and
-    operation, what matters of it in brackets) and on (what it is made on, by its physical name).
+    Each line is a JSON object: folder; key (role or another: whose key signs); call (service and
+    operation, with what matters in brackets); on (its target, by physical name).
     """
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -36,7 +35,7 @@ def record(folder: str, notes: str) -> None:
 
 
 def _key_kind() -> str:
-    """Whose key this process signs with: a role's begins with ASIA and comes with a token."""
+    """Whose key this process signs with: a role's key begins with ASIA and has a token."""
     environment = os.environ  # noqa: TID251  # a function has its key nowhere else
     temporary = environment["AWS_ACCESS_KEY_ID"].startswith("ASIA")
     return "role" if temporary and environment.get("AWS_SESSION_TOKEN") else "another"
@@ -87,11 +86,11 @@ def _s3(operation: str, params: dict[str, Any]) -> Iterator[Call]:
         key, version = first["Key"], "(VersionId)" if first.get("VersionId") else ""
     yield {"call": f"s3:{operation}{version}", "on": f"{bucket}/{_shelf(key)}" if key else bucket}
     if "CopySource" in params:
-        source, _, key = params["CopySource"].partition("/")  # botocore has made it text by now
+        source, _, key = params["CopySource"].partition("/")  # botocore has made it text already
         yield {"call": "s3:GetObject", "on": f"{source}/{_shelf(key)}"}
 
 
 def _shelf(key: str) -> str:
-    """The first part of a key, by which roles tell keys apart."""
+    """The first part of a key, by which roles grant access."""
     first, slash, _ = key.partition("/")
     return f"{first}{slash}…"

@@ -1,4 +1,4 @@
-"""docs/api.md's worked example runs, as it stands there, against a stack."""
+"""The worked example of docs/api.md runs as it is written, against a stack."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`jobyard local`, as a newcomer uses it: in a project of its own, in processes of their own."""
+"""`jobyard local` as a new user runs it: in its own project and processes."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture
 def running(project: Project) -> dict[str, Any]:
-    """What `status` says of the project's stack, which runs."""
+    """The output of `status` about the project's running stack."""
     if emulator.running(project.root / ".jobyard") is None:
         done = project.up()
         assert done.returncode == 0, done.stdout + done.stderr

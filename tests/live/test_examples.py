@@ -22,7 +22,7 @@ LETTERS = Path(api_client.__file__).with_name("letters.csv")
 
 @pytest.fixture
 def signed_in(platform: Emulator, stack: Stack) -> Callable[[], str]:
-    """Signs the demo's depositor in, with one request to Cognito."""
+    """Sign the demo's depositor in, with one request to Cognito."""
     return partial(
         sign_in, platform.endpoint, stack.user_pool_client, "depositor", demo_users.PASSWORD
     )

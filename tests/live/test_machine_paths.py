@@ -1,7 +1,7 @@
-"""The machines, really run, over functions that answer what a test tells them to.
+"""The state machines in the emulator's engine, with functions that return what a test wants.
 
-The scenarios run the same definitions in process; here it is the engine that is looked at: that the
-index is read, a Wait ends, an error is caught where the definition says.
+The scenarios run the same definitions in process. Here the engine is tested: it reads the index,
+ends a Wait, and catches an error where the definition says.
 """
 
 import json
@@ -64,7 +64,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def stubbed(engine: Emulator) -> Stack:
-    """The project's own stack, but for the functions, and for how long a machine tries again."""
+    """The project's own stack, with other functions and short retries."""
     root = engine.home / "root"
     shutil.copytree(ROOT / "infra", root / "infra")
     shutil.copytree(ROOT / "layers", root / "layers")
@@ -96,7 +96,7 @@ class Machine:
         self.states = clients.client("stepfunctions", engine.endpoint)
 
     def run(self, arn: str, document: dict[str, Any], answers_of: Answers) -> dict[str, Any]:
-        """The execution as it ended."""
+        """The execution after its end."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.stack.work_bucket, Prefix="events/"
         ):
@@ -108,7 +108,7 @@ class Machine:
         return self.end_of(execution["executionArn"])
 
     def end_of(self, execution: str) -> dict[str, Any]:
-        """The execution of that ARN as it ended."""
+        """The execution of that ARN after its end."""
         while True:
             found: dict[str, Any] = self.states.describe_execution(executionArn=execution)
             if found["status"] != "RUNNING":
@@ -116,7 +116,7 @@ class Machine:
             time.sleep(0.1)
 
     def path(self, execution: dict[str, Any]) -> list[str]:
-        """The states an execution went through."""
+        """The states of an execution, in order."""
         events = self.states.get_execution_history(
             executionArn=execution["executionArn"], maxResults=500
         )["events"]
@@ -127,7 +127,7 @@ class Machine:
         ]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What a function was asked, in no order."""
+        """The events that a function got, in no order."""
         listed = self.s3.list_objects_v2(Bucket=self.stack.work_bucket, Prefix=f"events/{name}/")
         keys = [found["Key"] for found in listed.get("Contents", [])]
         answers = [self.s3.get_object(Bucket=self.stack.work_bucket, Key=key) for key in keys]
@@ -136,7 +136,7 @@ class Machine:
     def index(self) -> dict[str, Any]:
         """An index of chunks, as the state names it.
 
-        The emulator does not mind the version, so that no test can show that AWS reads that one.
+        The emulator ignores the version, so no test can show that AWS reads this one.
         """
         lines = "".join(json.dumps(chunk) + "\n" for chunk in CHUNKS)
         version = self._put("work/b1/index.jsonl", lines)
@@ -289,7 +289,7 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
 
 
 def _impatient(definition: str) -> str:
-    """The definition with one repeat of what failed, after a second."""
+    """The definition with one retry of each failure, after a second."""
 
     def hasten(found: Any) -> Any:
         if isinstance(found, list):

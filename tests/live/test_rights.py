@@ -1,8 +1,8 @@
-"""What the deployed functions really call, compared with the written rights and those AWS requires.
+"""The calls of the deployed functions, compared with the listed calls and the actions AWS requires.
 
-The emulator asks other rights than AWS for some calls and none at all for others, so a story that
-passes on it proves less than it seems. Here the calls themselves are looked at: those of the story
-below, and, where the other live tests ran before, theirs too.
+The emulator checks other actions than AWS for some calls and none for others, so a scenario that
+passes on it proves less than it seems. Here the calls themselves are compared: those of the
+scenario below, and those of the other live tests if they ran before.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ LARGE = bytes(9 * 2**20)  # more than one PutObject takes
 NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}
 Aws = Callable[[str], Any]
 
-# Lines of the table that the story does not come to, each with the reason.
+# Lines of the table that the scenario does not call, each with the reason.
 UNSEEN: dict[tuple[str, str, str], str] = {
     **{
         ("ExecuteRole", thing, f"states:{call}Execution"): "an execution left something undone"
@@ -100,7 +100,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
 
 
 class Call(NamedTuple):
-    """A call a function made: its role, its name in the table, what on, as the template says."""
+    """A call of a function: its role, its name in the table, and its target as in the template."""
 
     role: str
     name: str
@@ -108,20 +108,20 @@ class Call(NamedTuple):
 
     @property
     def line(self) -> tuple[str, str, str]:
-        """Where the table has it: role, thing, name."""
+        """Its line in the table: role, resource, name."""
         return self.role, thing_of(self.on), self.name
 
 
 @pytest.fixture(scope="module")
 def physical(stack: Stack, aws: Aws) -> dict[str, str]:
-    """What the stack's resources are called, by their logical ids."""
+    """The physical names of the stack's resources, by logical id."""
     found = aws("cloudformation").describe_stack_resources(StackName=deployment.STACK)
     return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found["StackResources"]}
 
 
 @pytest.fixture(scope="module")
 def served(files_port: int) -> Iterator[Payloads]:
-    """A depositor's web server for the length of the story."""
+    """A depositor's web server, during the scenario."""
     with serving(files_port) as server:
         yield server
 
@@ -134,8 +134,8 @@ def story(
     physical: dict[str, str],
     stack: Stack,
 ) -> None:
-    """As many different calls as one story can have made: large files and containers, failures
-    repaired in two ways, refusals and repeats, a hold that ends, and what only rules wake."""
+    """A scenario with as many different calls as possible: large files and containers, failures
+    repaired in two ways, refusals and repeats, a hold that expires, and what only rules start."""
     admin = api_user("admin")
     _large_files(admin, served)
     _container(admin, served)
@@ -215,7 +215,7 @@ def _repeats(admin: ApiUser) -> None:
 
 
 def _holds_that_end(admin: ApiUser, payloads: Payloads, aws: Aws, physical: dict[str, str]) -> None:
-    """One holds a whole batch, the other a job that waits for a retry; the minute lifts both."""
+    """One holds a whole batch, the other a job that waits for a retry; a tick lifts both."""
     payloads.files["/held.txt"] = b"held"
     digest = hashlib.sha256(b"held").hexdigest()
     wanted = (
@@ -262,7 +262,7 @@ def _what_rules_wake(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: 
 
 
 def _schedules(admin: ApiUser, aws: Aws) -> None:
-    """Everything that the API does about schedules; one job runs and sweeps the example table."""
+    """Every request about schedules; one job runs and sweeps the example table."""
     voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     why = {"reason": "to see it"}
     calendar = "/api/calendars/rights"
@@ -287,8 +287,8 @@ def _schedules(admin: ApiUser, aws: Aws) -> None:
 
 
 def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
-    """A job is started by the clock; one waits for the end of another; one loses its execution, and
-    makes way for the next that the clock starts."""
+    """The clock starts a job; one waits for the end of another; one loses its execution, and is
+    replaced by the next one."""
     parameters = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
     why = {"reason": "to see it"}
     wanted = {
@@ -322,7 +322,7 @@ def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack)
 
 
 def _soon() -> dict[str, str]:
-    """A rule whose time comes in some seconds."""
+    """A rule whose time is some seconds ahead."""
     soon = datetime.now(UTC) + timedelta(seconds=3)
     anchor = f"{soon:%Y-%m-%d}"
     return {"kind": "daily", "at": f"{soon:%H:%M:%S}", "anchor": anchor, "zone": "UTC"}
@@ -337,13 +337,13 @@ def _await_clock(admin: ApiUser, path: str, aws: Aws, physical: dict[str, str]) 
 
 
 def _await_rest(admin: ApiUser, path: str) -> None:
-    """Wait until no job of the schedule runs any more."""
+    """Wait until no job of the schedule runs."""
     while admin.get(path)["running_job_ids"]:
         time.sleep(0.1)
 
 
 def _the_system_s_own(admin: ApiUser) -> None:
-    """Everything is looked at, and what has ended is archived: here it is kept for no time."""
+    """Check everything and archive what has ended; here it is kept for no time."""
     own = {one["job_type"]: one for one in admin.get("/api/schedules?system=true")["items"]}
     for name in ("reconcile", "retention"):
         path = f"/api/schedules/{own[name]['schedule_id']}"
@@ -368,7 +368,7 @@ def recorded(story: None, notes: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def calls(recorded: list[dict[str, str]], physical: dict[str, str]) -> set[Call]:
-    """The calls that were made, each kind once."""
+    """The recorded calls, each kind once."""
     logical = {name: one for one, name in physical.items()}
     return {
         Call(f"{one['folder'].capitalize()}Role", one["call"], _written(one["on"], logical))
@@ -384,7 +384,7 @@ def resources() -> Resources:
 
 
 def _written(on: str, logical: dict[str, str]) -> str:
-    """A physical name as the template writes the ARN of what has it."""
+    """A physical name as the ARN in the template."""
     if on == "*":
         return on
     if ":states:" in on:
@@ -422,7 +422,7 @@ def test_functions_sign_with_the_key_of_their_role_and_no_other(
     assert {one["key"] for one in recorded} == {"role"}
 
 
-# What the prober is asked for: a call, and whether the role of the workers may make it.
+# Calls for the prober, and whether the workers' role may make them.
 PROBES: dict[str, tuple[tuple[str, str, dict[str, Any]], str]] = {
     "what the role has": (
         ("dynamodb", "get_item", {"TableName": "BatchesTable", "Key": {"batch_id": {"S": "none"}}}),
@@ -457,7 +457,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def prober(aws: Aws, physical: dict[str, str]) -> str:
-    """A function of no use but to try a call under the role of the workers."""
+    """A function that tries a call under the workers' role."""
     functions = aws("lambda")
     worker = functions.get_function_configuration(FunctionName=physical["ExecuteChunkFunction"])
     packed = io.BytesIO()

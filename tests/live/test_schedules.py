@@ -1,7 +1,7 @@
-"""Schedules on the real local stack: the minute rule itself starts, or skips, what is due.
+"""Schedules on the real local stack: the minute rule starts, or skips, what is due.
 
-Three schedules have their time at the same moment, so that one minute is waited for: one that is
-active sweeps the example's table, one is suspended, and of one the calendar leaves the day out.
+Three schedules are due at the same time, so that the test waits for one minute only: one is active
+and sweeps the example's table, one is suspended, and one has a calendar that excludes the day.
 """
 
 import json
@@ -19,21 +19,21 @@ from tests.live.api_user import TIMEOUT_S, ApiUser
 
 Visit = Callable[[str], ApiUser]
 SWEEP = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
-AHEAD = timedelta(seconds=15)  # to make three schedules in
+AHEAD = timedelta(seconds=15)  # to create three schedules
 DAY = timedelta(days=1)
 NAMES = ("active", "suspended", "closed")
 
 
 @pytest.fixture(scope="module")
 def due(stack: Stack, aws: Callable[[str], Any]) -> datetime:
-    """The moment all three are due at; the table they sweep is there."""
+    """The time at which all three are due; the table that they sweep exists."""
     voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     return datetime.now(UTC).replace(microsecond=0) + AHEAD
 
 
 @pytest.fixture(scope="module")
 def paths(api_user: Visit, due: datetime) -> dict[str, str]:
-    """The schedules, each once the minute rule has come to its time, by what it is there for."""
+    """The schedules after their time, by name."""
     admin = api_user("admin")
     closed = {"exclude": [f"{due:%Y-%m-%d}"], "reason": "nobody is there"}
     assert admin.api.put("/api/calendars/closed", json=closed).is_success
@@ -52,8 +52,8 @@ def paths(api_user: Visit, due: datetime) -> dict[str, str]:
 
 
 def await_newest(admin: ApiUser, path: str, trigger: str) -> dict[str, Any]:
-    """The newest occurrence of a schedule, once there is one of that trigger and it has come to an
-    end, if a job was started for it."""
+    """The newest occurrence of a schedule with that trigger, after the end of its job if it has
+    one."""
     give_up = time.monotonic() + TIMEOUT_S
     while True:
         for newest in admin.get(f"{path}/occurrences?limit=1")["items"]:

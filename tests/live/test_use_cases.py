@@ -1,4 +1,4 @@
-"""Merritt's four use cases on the real local stack, through the API, to the inbox."""
+"""Merritt's four use cases on the real local stack, from the API to the inbox."""
 
 import json
 import time

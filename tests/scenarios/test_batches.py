@@ -572,7 +572,7 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
     assert view.job.failure_message == "stuck"
 
 
-# Who may
+# Access
 
 
 def test_a_depositor_sees_only_what_they_submitted(harness: Harness, payloads: Payloads) -> None:
@@ -695,7 +695,7 @@ def test_a_hold_that_has_run_out_holds_nothing(harness: Harness, payloads: Paylo
 
 
 class WorkerKilledError(Exception):
-    """The worker is no more; nothing after this line runs."""
+    """The worker is killed."""
 
 
 @pytest.fixture
@@ -786,11 +786,11 @@ def test_a_batch_that_cannot_be_opened_says_so(harness: Harness, payloads: Paylo
     assert harness.batch(batch_id).batch.state == "failed"
     text = harness.mails_of(batch_id)[0].text
     assert "the manifest could not be opened; the cause is logged under request ID" in text
-    assert "could not be read" not in text  # what was raised
+    assert "could not be read" not in text  # the exception
 
 
 class NoReads:
-    """An S3 client that can do all but read."""
+    """An S3 client that cannot read."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3
@@ -927,7 +927,7 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_by_the_next_ti
 
 
 def held_by_a_late_worker(harness: Harness, opened: dict[str, Any], hold: Hold) -> None:
-    """A worker that read the hold before it was lifted, and writes after."""
+    """A worker that reads the hold before it is lifted, and writes afterwards."""
     lifted = holds.get(hold.scope)
     assert lifted is not None
     holds.put(hold, seen=lifted)
@@ -1073,7 +1073,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     manifest = single_files(payloads, {"gone.txt": b"1", "busy.txt": b"2"})
     payloads.status |= {"/gone.txt": 404, "/busy.txt": 404}
     batch_id = harness.drop(manifest)
-    payloads.status["/busy.txt"] = 503  # tried again by itself, in later passes
+    payloads.status["/busy.txt"] = 503  # retried automatically, in later passes
 
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()

@@ -1,5 +1,5 @@
-"""One job's bad word or bad luck costs that job: never its chunk, never its worker, never another
-that was not even begun."""
+"""A fault of one job costs that job only: not its chunk, its worker, or another job that has not
+even started."""
 
 import io
 import tarfile
@@ -28,7 +28,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 class WorkerKilledError(Exception):
-    """The worker is no more; nothing after this line runs."""
+    """The worker is killed."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def jobs_of(batch_id: str) -> list[JobRecord]:
 
 
 def tar_of(link: bytes) -> bytes:
-    """A tar of one file and, named by those bytes, a link to it."""
+    """A tar of one file, and a link to it with these bytes as its name."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", encoding="utf-8", errors="surrogateescape") as tar:
         member = tarfile.TarInfo("good.txt")
@@ -82,7 +82,7 @@ def test_fourteen_names_that_are_no_text_cost_fourteen_jobs(
 
 @contextmanager
 def steps(answers: Callable[[str], StepResult]) -> Iterator[None]:
-    """Deposits answer for a file of that name what `answers` says, and nothing is fetched."""
+    """Deposits of a file return what `answers` has for its name, and fetch nothing."""
     types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
 
     def answering(step_input: StepInput, _context: StepContext) -> StepResult:
@@ -132,7 +132,7 @@ def test_a_statement_that_dynamodb_does_not_take_fails_its_own_job(
     manifest = single_files(payloads, {f"{number}.txt": b"x" for number in range(30)})
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
-        # What the emulator takes, AWS may not: an empty statement is refused by both.
+        # The emulator may accept what AWS refuses; both refuse an empty statement.
         for statement in params["Statements"]:
             if "poisoned" in str(statement["Parameters"]):
                 statement["Statement"] = ""
@@ -202,12 +202,12 @@ def test_fourteen_jobs_that_kill_their_worker_cost_fourteen_jobs(
     )
     assert (
         wide.now() - began
-    ).total_seconds() < 3600  # each pass gets one further: none waits long
+    ).total_seconds() < 3600  # each pass completes one more: no long pauses
     assert len(wide.mails_of(batch_id)) == 1
 
 
 def vanishing(harness: Harness, times: int) -> Counter[str]:
-    """Have that many workers vanish before they begin with anything."""
+    """Let that many workers vanish before they start anything."""
     whole = dict(harness.machines._functions)
     vanished: Counter[str] = Counter()
 
@@ -233,7 +233,7 @@ def test_jobs_that_no_worker_began_with_wait_until_one_does(
     assert vanished["workers"] > 60
     assert wide.batch(batch_id).counts["succeeded"] == 2
     assert wide.batch(batch_id).batch.state == "completed"
-    assert (wide.now() - began).total_seconds() > 3600  # nobody is called all the time for nothing
+    assert (wide.now() - began).total_seconds() > 3600  # with pauses between fruitless passes
 
 
 def test_a_batch_whose_workers_never_begin_ends_as_cancelled_and_nothing_has_failed(
@@ -287,7 +287,7 @@ def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_ow
     manifest = single_files(payloads, {"a.txt": b"1", "b.txt": b"2"})
     payloads.status["/b.txt"] = 404
     batch_id = wide.drop(manifest)
-    payloads.status["/b.txt"] = 503  # so it is to be tried again, but then no worker comes
+    payloads.status["/b.txt"] = 503  # so it is retried, but then no worker starts
     whole = dict(wide.machines._functions)
     came: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""A minute in which nothing happens: what it costs is what docs/aws.md adds up."""
+"""A minute without work costs what docs/aws.md adds up."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from tests.infra.template_reader import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS
 
 
 class Heard(Listener):
-    """The calls that were made."""
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -33,7 +33,7 @@ def test_an_idle_minute_reads_as_much_as_documented_and_does_nothing_else(harnes
 
 
 class Charged(Listener):
-    """The write units that DynamoDB says were taken."""
+    """The write units that DynamoDB reports."""
 
     units = 0.0
 

@@ -1,5 +1,5 @@
-"""A job type may be taken out of a deployment while there are still jobs, batches and schedules of
-it: they end by a code that says so, and everything that reads them continues."""
+"""A job type may be removed from a deployment that still has jobs, batches and schedules of it:
+they end with a failure code of their own, and all that reads them continues."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ GONE = Failure.JOB_TYPE_GONE
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
-    """The job type of that name is not there for a while."""
+    """Unregister the job type of that name for the block."""
     types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
     gone = types.pop(name)
     try:

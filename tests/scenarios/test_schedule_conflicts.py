@@ -1,5 +1,5 @@
-"""Schedules where clocks disagree, people come in between, and what is stored is odd: no time is
-lost, none runs twice, and nobody has to wait for one that is broken."""
+"""Schedules with several clocks, requests in between, and invalid records: no time is lost, none
+runs twice, and a broken schedule delays no other."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -63,14 +63,14 @@ def script() -> Iterator[Script]:
 
 
 def minute(harness: Harness, at: str) -> clock.TickResult:
-    """The clock comes at a moment, and what it started runs."""
+    """A tick at that time; then run what it started."""
     harness.at = instant(at)
     fired = harness.tick()
     harness.machines.run_all()
     return fired
 
 
-# ---- Clocks that disagree
+# ---- Clocks that differ
 
 
 def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(
@@ -135,7 +135,7 @@ def test_of_two_clocks_that_skip_a_time_one_says_so(harness: Harness) -> None:
 
 
 class Between(Listener):
-    """Something happens before the second write."""
+    """Does something before the second write."""
 
     def __init__(self, happens: Callable[[], object]) -> None:
         self._happens, self._writes = happens, 0
@@ -209,7 +209,7 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(
     assert sorted(ends, key=lambda hour: str(ends[hour])) == [0, 1, 2]
 
 
-# ---- People in between
+# ---- Requests in between
 
 
 def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_away(
@@ -480,7 +480,7 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: H
     assert now(schedule).title == "the 54th title"
 
 
-# ---- What is odd
+# ---- Unusual records
 
 
 def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harness) -> None:
@@ -507,7 +507,7 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harnes
 
 
 class Throttled(Listener):
-    """Refuses some transactions as DynamoDB does what comes too fast."""
+    """Throttles some transactions, as DynamoDB does."""
 
     def __init__(self, times: int) -> None:
         self.left = times
@@ -638,7 +638,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
     script.during = cancel
     minute(harness, "2026-11-25T00:00:01Z")
 
-    assert left[0] > 0  # it is looked for every two seconds
+    assert left[0] > 0  # it is checked every two seconds
     assert left[1] == 0
     assert [each.outcome.state for each in history(schedule) if each.outcome] == ["cancelled"]
 

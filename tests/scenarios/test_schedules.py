@@ -58,7 +58,7 @@ def made(harness: Harness, rule: dict[str, Any], policy: Policy | None = None) -
 
 
 def pass_time(harness: Harness, until: str, *, run: bool = True) -> None:
-    """Let the minute rule do its work each time something is due until then."""
+    """Run a tick whenever something is due, until then."""
     end = instant(until)
     while True:
         with harness.interceptor.muted():  # these reads are the test's own
@@ -83,7 +83,7 @@ def history(schedule: Schedule) -> list[Occurrence]:
 
 
 def ran_at(schedule: Schedule) -> list[str]:
-    """When jobs ran, for which times."""
+    """When jobs ran, by their times."""
     return [
         f"{each.scheduled_for:%Y-%m-%dT%H:%MZ}"
         for each in history(schedule)
@@ -92,12 +92,12 @@ def ran_at(schedule: Schedule) -> list[str]:
 
 
 def late(run: Occurrence) -> timedelta | None:
-    """How long after its time a run that has ended began."""
+    """How late an ended run started."""
     return run.start_delay(run.outcome.started_at) if run.outcome else None
 
 
 def skipped(schedule: Schedule) -> list[tuple[str, SkipReason | None]]:
-    """The times without a job, and why."""
+    """The times without a job, with the reasons."""
     return [
         (f"{each.scheduled_for:%m-%dT%H:%M}", each.skip_reason)
         for each in history(schedule)
@@ -252,7 +252,7 @@ def test_the_clock_that_comes_twice_or_late_starts_each_time_once(
     assert late(history(schedule)[0]) == timedelta(minutes=4)
 
 
-# ---- What meets
+# ---- Overlapping runs
 
 
 def test_a_time_that_comes_while_the_run_before_goes_is_skipped_and_nothing_queues(
@@ -327,7 +327,7 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
     assert (now(schedule).active, now(schedule).queued_for) == ((), None)
 
 
-# ---- What was missed
+# ---- Missed times
 
 
 @pytest.mark.parametrize(
@@ -676,7 +676,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
     assert (now(schedule).active, now(schedule).label) == ((), "Failed")
 
 
-# ---- What is lost
+# ---- Lost executions
 
 
 def test_a_job_that_was_decided_but_not_started_is_started_by_the_next_tick(

@@ -1,4 +1,4 @@
-"""A step can reach what its job type declares as its context, and nothing else."""
+"""A step gets the context that its job type declares, and nothing else."""
 
 from dataclasses import fields
 from typing import Any, cast

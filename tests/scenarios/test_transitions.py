@@ -1,4 +1,4 @@
-"""The transitions that are billed are those the machines make."""
+"""The billed transitions are those that the machines make."""
 
 from typing import Any
 

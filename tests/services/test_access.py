@@ -52,7 +52,7 @@ REFUSALS = (Forbidden, NotFound)  # NotFound for those who may not see it
 
 @dataclass
 class Caller:
-    """What requests to services work with."""
+    """The arguments of requests to services."""
 
     api: Api
 
@@ -62,7 +62,7 @@ class Caller:
         return CommandContext(app.settings, app.s3, app.machines, self.api.tick, who, key, "why")
 
     def admin(self) -> CommandContext:
-        """For what a test prepares."""
+        """The context for a test's set-up."""
         return self.command(actor("admin"))
 
     def query(self, who: Actor) -> QueryContext:
@@ -77,7 +77,7 @@ def _app() -> Any:
 
 
 def actor(role: str, sub: str = "") -> Actor:
-    """Somebody with a role ("": with none), who owns nothing and submitted nothing."""
+    """A person with a role ("": with none), who owns nothing and submitted nothing."""
     return Actor(sub or sub_of("passer-by"), "passer-by", frozenset({role} if role else ()))
 
 
@@ -92,7 +92,7 @@ def somebodys_batch(state: str = "processing", *, opened: bool = True) -> str:
 
 
 def closed_collection() -> str:
-    """A collection whose one group is no role."""
+    """A collection whose only group is no role."""
     closed = replace(an_open_collection("closed"), groups=frozenset({"students"}))
     stored = stored_collections.find("closed")
     if stored is None:
@@ -141,7 +141,7 @@ def caller(api: Api) -> Caller:
 
 
 Prepared = Callable[[CommandContext], tuple[Any, ...]]  # given an admin's context
-# Each change: the service that makes it, and what it is given before its context.
+# Each change: its service, and the arguments before the context.
 CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("batch", "submit"): (
         submit,
@@ -271,7 +271,7 @@ def _names() -> Iterable[Collection]:
 
 
 def allowed_roles(send: Callable[[Actor], Any]) -> set[str]:
-    """The roles whose holder is not refused."""
+    """The roles that are not refused."""
     allowed = set()
     for role in (*ROLES, ""):
         try:

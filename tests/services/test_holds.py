@@ -1,5 +1,5 @@
-"""Lifting a hold: whatever the state of a batch, nothing stays held that nothing holds; in bounded
-slices, and from where it stopped."""
+"""Lifting a hold: whatever the state of a batch, all that no other hold covers is released, in
+bounded slices that continue where the last one stopped."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ Bring = Callable[[Harness, Payloads, str], str]
 
 @pytest.fixture(autouse=True)
 def no_hold_is_left(harness: Harness) -> Iterator[None]:
-    """Holds of other tests of the session are not these tests' business."""
+    """Remove the holds of other tests."""
     for hold in [*holds.list_all()]:
         holds.delete(hold)
     yield
@@ -88,7 +88,7 @@ def held(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
-    """Opened; a person holds a job, the machine the two others."""
+    """Opened; a person holds one job, the machine the two others."""
     event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
     scope = holds.get(f"collection:{collection}")
     assert scope is not None
@@ -118,7 +118,7 @@ def cancelled(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
-    """A retry came at the last moment before it was settled, and met the hold."""
+    """A retry arrived right before it was settled, and was held."""
     batch_id = begun(harness, payloads, collection)
     batch = batches.get(batch_id, harness.now())
     batches.apply(
@@ -128,7 +128,7 @@ def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
-    """All jobs failed; one is requeued and held by a person, the others met the hold."""
+    """All jobs failed; one is requeued and held by a person, the others were held by the hold."""
     scope = holds.get(f"collection:{collection}")
     assert scope is not None
     holds.delete(scope)
@@ -163,7 +163,7 @@ def completed(harness: Harness, payloads: Payloads, collection: str) -> str:
     return batch_id
 
 
-# state: how to bring one there, and what it comes to when the hold is lifted: the batch's state,
+# state: how to get there, and the result after the lift: the batch's state,
 # and how many of its jobs succeeded and are held.
 TABLE: dict[BatchState, tuple[Bring, str, int, int]] = {
     BatchState.PENDING: (uploaded, "completed", 3, 0),

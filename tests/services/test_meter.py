@@ -1,4 +1,4 @@
-"""The meter counts what clients really did, and adds it to the batch it was done for."""
+"""The meter counts the calls of clients, and adds them to their batch."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""The system's own job looks through everything there is, where the minute looks at so much."""
+"""The reconcile job checks everything, where a tick checks a bounded part."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,13 +27,13 @@ ONE = {"c.txt": b"three"}
 
 
 class Killed(BaseException):
-    """The execution is no more."""
+    """The execution died."""
 
 
 def look(
     harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0
 ) -> StepResult:
-    """Have a reconcile job look through everything, however often it has to come again."""
+    """Run a reconcile job to its end, in as many attempts as it needs."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     context = replace(harness.worker().step_context(RECONCILE), remaining=remaining)
     ((_, looking),) = RECONCILE.steps
@@ -51,7 +51,7 @@ def done(checked: int, recovered: int) -> Done:
 
 
 def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
-    """A failed batch whose requeued job lost the execution that was to run it."""
+    """A failed batch whose requeued job lost its execution."""
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, ONE), collection="left")
     payloads.status.clear()
@@ -69,7 +69,7 @@ def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
 
 
 def newer_failed_ones(harness: Harness, number: int) -> None:
-    """So many failed batches, each submitted later than any before."""
+    """So many failed batches, each submitted after the last."""
     for each in range(number):
         at = harness.at + timedelta(seconds=1 + each)
         batches.put_new(batch_of(f"failed {each}", BatchState.FAILED, at, entries=0))
@@ -99,7 +99,7 @@ def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
     calls = []
 
     def hurried() -> float:
-        """Every second time there is none left."""
+        """At every second reading there is no time left."""
         calls.append(0)
         return 600.0 if len(calls) % 2 else 0.0
 

@@ -29,7 +29,7 @@ _numbers = count(1)
 
 
 class Killed(BaseException):
-    """The execution that made this call is no more, and nothing of it catches that."""
+    """The execution that made this call died; nothing catches that."""
 
 
 class Death(Listener):
@@ -42,7 +42,7 @@ class Death(Listener):
         self._lock = threading.Lock()
 
     def born(self) -> None:
-        """Another execution begins."""
+        """Another execution starts."""
         self._dead = False
 
     def before(self, call: Call) -> Answer | None:
@@ -77,7 +77,7 @@ def carry_on(harness: Harness, death: Death) -> None:
 
 
 def let_minutes_pass(harness: Harness, death: Death, batch_id: str) -> None:
-    """News of mails, a quarter of an hour, and the minute rule; an hour of that."""
+    """Deliver mail events; an hour of ticks, every 15 minutes."""
     for _ in range(4):
         harness.outbox_tick(batch_id)
         harness.tick()
@@ -95,7 +95,7 @@ def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
             harness.machines.run("batch", f"{name}-{collection}", event)
         with suppress(NotFound):
             batch_id = harness.batch_id_of(event)
-            break  # else it died before it had written anything: the event comes again
+            break  # else it died before its first write: the event is delivered again
     carry_on(harness, death)
     let_minutes_pass(harness, death, batch_id)
     payloads.status.clear()
@@ -137,13 +137,13 @@ def test_a_batch_comes_to_the_same_end_wherever_an_execution_dies(
 
 
 def minutely(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
-    """What the minute rule does about executions; how many it started."""
+    """Recover orphaned work, as a tick does. Returns the number of started executions."""
     executions = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
     return reconcile(executions, harness.now(), most)
 
 
 def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
-    """A batch whose execution died when it was about to invoke `state` for the first time."""
+    """A batch whose execution died before it invoked `state` for the first time."""
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == f"{state}Function":
@@ -161,7 +161,7 @@ def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
 
 
 def started(harness: Harness) -> list[str]:
-    """The names of the executions that wait to be run."""
+    """The names of the queued executions."""
     return [
         name for name, stands in harness.machines.names.items() if stands["status"] == "RUNNING"
     ]
@@ -203,7 +203,7 @@ def test_while_an_execution_lives_nothing_is_recovered(
     plainly = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
-        harness.advance(1000)  # however long it takes
+        harness.advance(1000)  # a slow task
         looks.append(minutely(harness))
         return plainly(name, function, event)
 

@@ -1,4 +1,4 @@
-"""The store's tests ask an emulator over HTTP, by clients as strict as AWS."""
+"""The store's tests use an emulator over HTTP, with clients as strict as AWS."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.tables import binding, borrowed, create_tables, rebind
 
 @pytest.fixture(scope="session")
 def deployment(emulator: str, credentials: None) -> tuple[dict[str, Any], CallInterceptor]:
-    """What the store is bound to here, and what listens to its client."""
+    """The store's binding here, and the interceptor of its client."""
     theirs = binding()
     create_tables(emulator)
     get_or_create_secret("warm", "the store's client exists from here on")
@@ -35,7 +35,7 @@ def bound(deployment: tuple[dict[str, Any], CallInterceptor], emulator: str) -> 
 
 @pytest.fixture
 def interceptor(bound: str, deployment: tuple[dict[str, Any], CallInterceptor]) -> CallInterceptor:
-    """What listens to the store's client."""
+    """The interceptor of the store's client."""
     return deployment[1]
 
 

@@ -1,4 +1,4 @@
-"""How large DynamoDB says that items are."""
+"""The sizes of items by DynamoDB's rules."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from jobyard.store import tables
 
 
 def item_bytes(noun: str, key: dict[str, Any]) -> int:
-    """The size of the stored item with that key, by DynamoDB's rules: names and strings by their
-    bytes; a number takes a byte for two digits, and one."""
+    """The size of the stored item with that key: names and strings in bytes; a number takes a byte
+    for two digits, and one more."""
     item = tables.client().get_item(
         TableName=tables.MODELS[noun].Meta.table_name, Key=key, ConsistentRead=True
     )["Item"]

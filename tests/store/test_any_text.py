@@ -1,4 +1,4 @@
-"""Whatever text comes from outside, through whichever field: it is written, and read back."""
+"""Any text from outside, in any field, is written and reads back."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,7 +50,7 @@ from tests.store.sizes import job_bytes
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-# All of Unicode, lone surrogates and controls too; and now and then a great deal of it.
+# All of Unicode, lone surrogates and controls too, and sometimes very long.
 LETTERS = st.characters(categories=None, exclude_categories=())
 ANY = st.one_of(
     st.text(LETTERS, max_size=40),
@@ -66,12 +66,12 @@ _numbers = count()
 
 
 def place() -> JobAddress:
-    """Where no other job lies."""
+    """An address that no other job has."""
     return JobAddress(f"bany{next(_numbers):017d}", 0, 0)
 
 
 def step_that(raises: Exception | None, answers: StepResult | None) -> JobType[object]:
-    """A job type whose one step does that."""
+    """A job type whose only step does that."""
 
     def step(_step_input: StepInput, _context: object) -> StepResult:
         if raises:
@@ -83,7 +83,7 @@ def step_that(raises: Exception | None, answers: StepResult | None) -> JobType[o
 
 
 def outcomes(text: str) -> list[JobType[object]]:
-    """Every way in which a step may tell of what it met."""
+    """Every way in which a step may return text."""
     stop, wait = FetchRefused(Failure.TIMEOUT, text).about(text), NotYet(1.0, text)
     refused = Refused(Failure.TIMEOUT, text)
     answers: list[StepResult] = [
@@ -103,7 +103,7 @@ def outcomes(text: str) -> list[JobType[object]]:
 
 
 def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
-    """The job after an attempt, as a worker comes to it."""
+    """The job after an attempt by a worker."""
     progress = Progress(job)
     step_input = StepInput("", job.address.job_id, "", {}, {}, job.data, attempt=job.start_count)
     try:

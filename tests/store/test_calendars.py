@@ -1,4 +1,5 @@
-"""Calendars: what is written is read, only over what was seen, and a deleted one is none."""
+"""Calendars: what was written reads back; only the version that was read is replaced; a deleted one
+does not exist."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 
 @pytest.fixture
 def first(request: pytest.FixtureRequest) -> StoredCalendar:
-    """A calendar of the test's own, as it is first written."""
+    """A new calendar."""
     name = str(request.node.name)[:60].replace("_", "-")
     window = {"weekdays": ["mon"], "from": "09:00", "to": "17:00"}
     read = calendar_of({"name": name, "exclude": ["2026-11-26"], "include": [window]})

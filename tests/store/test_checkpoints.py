@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is read, and only over what was seen."""
+"""Checkpoints: what was written reads back; only the version that was read is replaced."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 
 @pytest.fixture
 def job(request: pytest.FixtureRequest) -> str:
-    """A job of the test's own."""
+    """A new job's id."""
     return f"s-{request.node.name}.0.1795107600000"
 
 
@@ -41,7 +41,7 @@ def test_what_is_written_is_read(job: str) -> None:
     write(second, third)
     assert checkpoints.get(job) == third
     assert third.ended
-    assert second.counts["total"] is None  # until the end nobody knows
+    assert second.counts["total"] is None  # unknown until the end
     assert third.counts == {"processed": 102, "failed": 1, "total": 103}
 
 

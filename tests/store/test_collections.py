@@ -1,4 +1,4 @@
-"""Collections as they are stored: each change is written over the version that was read."""
+"""Collections: each change replaces the version that was read."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

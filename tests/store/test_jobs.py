@@ -1,4 +1,4 @@
-"""Jobs in the table: who comes second is refused, who repeats is let be."""
+"""Jobs in the table: the second writer is refused, a repeat succeeds."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,7 +43,7 @@ STEPS = (
 
 @pytest.fixture
 def batch_id(bound: str) -> str:
-    """A batch nobody else uses, at work."""
+    """A batch in progress that no other test uses."""
     name = f"b{next(_numbers):020d}"
     batches.put_new(
         Batch(name, BatchState.PROCESSING, 0, "maps", "depositor", "deposit", "m.checkm", NOON)
@@ -125,7 +125,7 @@ def test_a_batch_of_statements_names_a_job_once(batch_id: str) -> None:
 
 @pytest.fixture
 def throttled(bound: str) -> Iterator[list[float]]:
-    """Every third answer of a statement says it was throttled, once; the waits it cost."""
+    """Every third answer of a statement is throttled, once. Returns the pauses."""
     waits: list[float] = []
     seen: dict[str, int] = {}
 
@@ -229,7 +229,7 @@ def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) ->
 
 
 class Lost(Listener):
-    """Of calls of one operation the answer never comes."""
+    """The answers to calls of one operation are lost."""
 
     def __init__(self, operation: str) -> None:
         self._operation = operation

@@ -1,4 +1,4 @@
-"""The other tables: what is written reads back, and conditions hold."""
+"""The other tables: what was written reads back, and conditions hold."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A record has a size that nothing done to it may pass, and can always be moved once more."""
+"""A record has a bounded size whatever is done to it, and can always take another transition."""
 
 import random
 from collections.abc import Callable
@@ -47,18 +47,18 @@ TYPE = JobType(
     (("counting", lambda _step_input, _context: Fail(Failure.TIMEOUT, "")),),
     object,
 )
-# The widest there is: four bytes a letter, letters that JSON escapes, and letters that are cleaned.
+# The widest letters: of four bytes, escaped by JSON, and replaced when cleaned.
 WIDE = ("\U0001f5c3", '"', "\\", "\x1b", "\ud800", "\u202e", "ä", "\r\n")
 _numbers = iter(range(10**6))
 
 
 def place() -> JobAddress:
-    """Where no other job lies."""
+    """An address that no other job has."""
     return JobAddress(f"bsmall{next(_numbers):015d}", 9999, 99)
 
 
 def long_text(letter: str) -> str:
-    """The longest a person or a server can say."""
+    """The longest text of a person or a server."""
     return letter * 10_000
 
 
@@ -122,7 +122,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
 
 
 def requeued(times: int, reason: str = "again") -> JobRecord:
-    """A job that was requeued that often, and failed each time."""
+    """A job after so many requeues and failures."""
     job, at = new_job(place(), NOON), NOON
     for number in range(times):
         at += timedelta(hours=1)
@@ -251,7 +251,7 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
 
 
 def full_batch(letter: str) -> Batch:
-    """A batch each of whose fields is as long as the API lets it be."""
+    """A batch whose fields are as long as the API allows."""
     return Batch(
         batch_id=f"bsmall{next(_numbers):015d}",
         state=BatchState.FAILED,

@@ -1,4 +1,5 @@
-"""Schedules: written only over what was seen, together with their occurrences, all or nothing."""
+"""Schedules: only the version that was read is replaced, together with its occurrences, all or
+nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 
 @pytest.fixture
 def first(request: pytest.FixtureRequest) -> Schedule:
-    """A schedule of the test's own, as it is first written."""
+    """A new schedule."""
     return schedules.put_new(
         Schedule(
             schedule_id=f"s-{request.node.name}",
@@ -42,7 +43,7 @@ def changed(schedule: Schedule, title: str = "another") -> Schedule:
 
 
 def skipped(schedule: Schedule, at: datetime) -> Occurrence:
-    """A time of it that no job was started for."""
+    """An occurrence of it without a job."""
     verdict = (Trigger.SCHEDULE, Verdict.SKIP, NOON, SkipReason.MISSED)
     return Occurrence(schedule.schedule_id, at, 1, *verdict, job_type="sweep")
 

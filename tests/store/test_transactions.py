@@ -1,4 +1,5 @@
-"""Transactions: all or nothing, each item only as it was seen, and conflicts waited for."""
+"""Transactions: all or nothing, each item only in the version that was read, with retries after
+conflicts."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A checkpoint of the test's own."""
+    """A new checkpoint's name."""
     return str(request.node.name)
 
 
@@ -25,14 +26,14 @@ def named(name: str, version: int) -> CheckpointItem:
 
 
 def versions(*names: str) -> list[int | None]:
-    """The versions of checkpoints as they are stored; None where there is none."""
+    """The stored versions of checkpoints; None where there is none."""
     found = {each.job_id: int(each.version) for each in CheckpointItem.batch_get(names)}
     return [found.get(each) for each in names]
 
 
 @dataclass
 class Cancelling(Listener):
-    """Each transaction is cancelled for `code`."""
+    """Each transaction is cancelled with `code`."""
 
     code: str
     call_count: int = field(default=0)

@@ -1,4 +1,4 @@
-"""Deposits as tests make them: a job's input, its steps in order, and what is left in the end."""
+"""Deposits in tests: a job's input, its steps in order, and the objects in the end."""
 
 import hashlib
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def checkm(*rows: str) -> bytes:
 
 @dataclass
 class Driven:
-    """What the steps of a job answered, until one did not end well."""
+    """The results of a job's steps, up to the first that did not succeed."""
 
     step_input: StepInput
     outcomes: dict[str, StepResult] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Driven:
         return len(self.outcomes) == len(DEPOSIT.steps) and isinstance(self.last, Done | Skipped)
 
     def go_on(self, context: StorageContext) -> "Driven":
-        """Run the steps from the first that is not done."""
+        """Run the steps from the first unfinished one."""
         for name, step in DEPOSIT.steps:
             if isinstance(self.outcomes.get(name), Done | Skipped):
                 continue

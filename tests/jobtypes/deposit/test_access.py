@@ -1,4 +1,4 @@
-"""A job asks whether it may write before it identifies its object, and before each write."""
+"""A job checks access before it identifies its object, and before each write."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def of(context: StorageContext, collection: Collection | None) -> StorageContext
 
 
 def until(step: str, job: StepInput, context: StorageContext) -> StepInput:
-    """The job before `step`, all before it done."""
+    """The job before `step`, with all previous steps done."""
     for name in NAMES[: NAMES.index(step)]:
         outcome = STEPS[name](job, context)
         if isinstance(outcome, Done):

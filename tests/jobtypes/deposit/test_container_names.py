@@ -1,4 +1,4 @@
-"""Names in containers as the world's tools write them, and what is said of what they leave out."""
+"""Names in containers as common tools write them, and the remarks about members left out."""
 
 import struct
 import tarfile
@@ -29,7 +29,7 @@ def zip_of(
     attributes: int = 0,
     said: int | None = None,
 ) -> bytes:
-    """A zip of stored members, its names byte for byte; its end says there are `said` of them."""
+    """A zip of stored members, with their names in bytes; its end record counts `said` members."""
     files, directory, at = [], [], 0
     for name, content in members:
         sizes = [len(content), len(content), len(name), len(extra)]
@@ -44,7 +44,7 @@ def zip_of(
 
 
 def remarked(name: str, content: bytes, context: StorageContext) -> tuple[list[str], str]:
-    """The names in a container, and what is remarked of it."""
+    """The names in a container, and the remarks about it."""
     container = staged(name, content, context)
     names = [member.name for member in container.members()]
     return names, container.remarks
@@ -195,14 +195,14 @@ def test_a_directory_of_too_many_headers_is_refused_before_it_is_read(
     tracemalloc.stop()
 
     assert caught.value.code is Failure.CONTAINER_LIMIT
-    assert peak < 30 * 1024**2  # what StagedReader holds of it, and no object for a header
+    assert peak < 30 * 1024**2  # the window of StagedReader, and no object for a header
 
 
 # Tars
 
 
 def gnu_header(name: bytes, kind: bytes, size: int, *, prefix: bytes = b"") -> bytes:
-    """A header in GNU tar's own format, with `prefix` where ustar has the start of a name."""
+    """A header in GNU tar's own format, with `prefix` where ustar has the first part of a name."""
     info = tarfile.TarInfo("x")
     info.type, info.size = kind, size
     header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
@@ -214,7 +214,7 @@ def gnu_header(name: bytes, kind: bytes, size: int, *, prefix: bytes = b"") -> b
 
 
 def gnu_tar(*members: tuple[bytes, bytes, bytes, bytes]) -> bytes:
-    """A tar of members: name, type, content, and what stands in the header's prefix."""
+    """A tar of members: name, type, content, and the prefix of the header."""
     parts = [
         gnu_header(name, kind, len(content), prefix=prefix)
         + content.ljust(-(-len(content) // 512) * 512, b"\0")
@@ -270,7 +270,7 @@ def test_folders_are_counted(context: StorageContext, kind: str) -> None:
 
 
 def pax(records: bytes) -> bytes:
-    """A tar with one file that has these attributes."""
+    """A tar of one file with these attributes."""
     return (
         gnu_header(b"pax", b"x", len(records))
         + records.ljust(-(-len(records) // 512) * 512, b"\0")
@@ -437,7 +437,7 @@ def test_remarks_outlive_the_worker_that_made_them(
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))
     one = step_input({"kind": "container", "url": url, "name": "x.zip"})
     downloading = dict(DEPOSIT.steps)["downloading"]
-    downloading(one, context)  # and its worker is gone before it has written it down
+    downloading(one, context)  # and its worker dies before it has written the result
 
     again = downloading(one, context)
 

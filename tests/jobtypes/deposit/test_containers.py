@@ -62,7 +62,7 @@ def tar_member(name: str, kind: bytes = tarfile.REGTYPE, **fields: Any) -> bytes
 
 
 def staged(name: str, content: bytes, context: StorageContext) -> Container:
-    """The container, as it lies in the work bucket."""
+    """The container in the work bucket."""
     put = context.s3.put_object(Bucket=context.work_bucket, Key="staging/c", Body=content)
     reader = StagedReader(
         context.s3,
@@ -74,7 +74,7 @@ def staged(name: str, content: bytes, context: StorageContext) -> Container:
 
 
 def found_in(name: str, content: bytes, context: StorageContext) -> dict[str, bytes]:
-    """What `members` finds in a container, staged for it."""
+    """The members found in a container, which is staged for it."""
     container = staged(name, content, context)
     return {member.name: b"".join(member.blocks) for member in container.members()}
 
@@ -177,7 +177,7 @@ def test_unpacking_continues_where_it_stopped(
     assert payloads.requested("GET") == ["/x.tar"]
 
 
-# What is refused
+# Refusals
 
 BAD_NAMES = [
     "../x",

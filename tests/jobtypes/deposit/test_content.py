@@ -176,7 +176,7 @@ def test_a_staged_file_reads_like_any_file(
 
 
 class _Swallowing:
-    """S3 that takes parts and keeps none, so that only our own memory is measured."""
+    """S3 that accepts parts and keeps none, so that only our own memory is measured."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()

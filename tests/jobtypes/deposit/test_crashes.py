@@ -35,18 +35,18 @@ LARGE = bytes(range(256)) * 32_800  # a little more than eight megabytes: two pa
 
 
 class Died(BaseException):
-    """The worker is gone."""
+    """The worker died."""
 
 
 class Lost(Exception):
-    """The answer to a call never came, though the call was carried out."""
+    """The call was carried out and its answer lost."""
 
 
 class Trouble:
-    """Trouble at the `at`-th call to S3, once.
+    """A fault at the `at`-th call to S3, once.
 
-    A worker `dies` before the call: it calls nothing any more, until it is replaced. Or the call's
-    answer is lost, and the worker lives to clear up behind itself.
+    Either the worker `dies` before the call, and makes no more calls until it is replaced. Or the
+    call's answer is lost, and the worker lives to clear up.
     """
 
     def __init__(self, context: StorageContext, dies: bool) -> None:
@@ -123,11 +123,11 @@ def container(payloads: PayloadServer) -> dict[str, Any]:
 KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
     each.__name__: each for each in (small, large, large_with_digest, listed, container)
 }
-_EVERY = {"listed": 17, "container": 17, "large": 2}  # of many like calls, not each is troubled
+_EVERY = {"listed": 17, "container": 17, "large": 2}  # of many equal calls, only some fail
 
 
 def end_of(context: StorageContext) -> Any:
-    """What a deposit leaves: the archive, its manifest, and the record but for its time."""
+    """The result of a deposit: the archive, its manifest, and the record without its time."""
     archive = etags(context, context.archive_bucket)
     (key,) = [key for key in archive if key.startswith("objects/")]
     manifest = context.s3.get_object(Bucket=context.archive_bucket, Key=key)["Body"].read()
@@ -145,7 +145,7 @@ def clear(context: StorageContext) -> None:
 
 
 def drive_through(trouble: Trouble, job: StepInput, context: StorageContext) -> None:
-    """Run the steps; a step that met trouble is run again, as it would be by the next worker."""
+    """Run the steps; after a fault the step is run again, as the next worker would."""
     for _, step in DEPOSIT.steps:
         try:
             outcome = step(job, context)
@@ -212,7 +212,7 @@ def test_two_workers_at_the_same_job_come_to_one_end(
         try:
             return drive(step_input(entry), context).ended_well
         except ClientError:
-            return False  # the other one was done, and had cleared away what this one was reading
+            return False  # the other one was done, and had removed what this one was reading
 
     with ThreadPoolExecutor(2) as pool:
         assert any(pool.map(come_by, range(2)))
@@ -270,7 +270,7 @@ def test_a_worker_continues_with_its_own_list_after_another_cleared_up(
     assert concluded == (stored,)
 
 
-# S3 as it really is: what moto is too kind to say
+# S3 as it is: moto is more lenient
 
 
 class _Answered:
@@ -279,8 +279,8 @@ class _Answered:
 
 
 class S3Semantics:
-    """Conflicts with the first of every two conditional writes; hides what it may not list; wants
-    parts of five megabytes; knows conditions on copies."""
+    """Conflicts with the first of every two conditional writes, denies listing, requires parts of
+    five megabytes, and knows conditions on copies."""
 
     def __init__(self, context: StorageContext) -> None:
         self._context = context

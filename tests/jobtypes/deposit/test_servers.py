@@ -1,4 +1,4 @@
-"""Deposits from servers as they are: HEAD errs, files come later, packed, or once more."""
+"""Deposits from real servers: wrong answers to HEAD, late files, compression, repeats."""
 
 import gzip
 import hashlib
@@ -118,11 +118,11 @@ def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
     assert len(server.requested("HEAD")) < 20
 
 
-# Come again
+# Wait and retry
 
 
 def later_then(times: int, answer: Raw = raw(SIZED)) -> Answers:  # noqa: B008
-    """A file that has to be brought: asked for so often, it comes."""
+    """A file that exists after so many requests."""
     left = [times]
 
     def answering(heard: Heard) -> Raw:
@@ -196,7 +196,7 @@ def test_what_fails_decides_over_what_comes_later(here: StorageContext, server: 
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
 
 
-# What a packed body is
+# Compressed bodies
 
 
 @pytest.mark.parametrize("encoding", [b"x-gzip", b"gzip", b"aws-chunked"])
@@ -240,7 +240,7 @@ def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
     assert driven.ended_well or "more than the 21 bytes" in getattr(driven.last, "message", "")
 
 
-# Where nothing tells the end
+# Bodies without an end
 
 
 @pytest.mark.parametrize("given", [MD5, {"size": 21}], ids=["digest", "size"])
@@ -264,7 +264,7 @@ def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
     assert stop.code is Failure.SIZE_MISMATCH
 
 
-# What is sent again
+# Repeated requests
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def stopped(driven: Any) -> Fail:
     return driven.last
 
 
-# What goes well
+# Success
 
 
 def test_a_small_file_becomes_an_object_of_one_version(
@@ -199,7 +199,7 @@ def test_a_file_that_s3_does_not_have_is_not_found(context: StorageContext) -> N
 
 
 class _UnreliableS3:
-    """An S3 that gives a third of a file, or nothing at all."""
+    """An S3 that returns a third of a file, or nothing at all."""
 
     def __init__(self, status: int = 200) -> None:
         self._status = status
@@ -285,7 +285,7 @@ def test_what_is_too_large_fails_before_it_is_fetched(
     assert stopped(driven).code is Failure.TOO_LARGE
     assert payloads.requested("GET") == [
         "/map.tif"
-    ]  # whose answer says so too; its body is not read
+    ]  # whose answer has the length too; its body is not read
 
 
 def test_what_turns_out_too_large_is_not_read(

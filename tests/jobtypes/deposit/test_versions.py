@@ -25,7 +25,7 @@ STORED = [name for name, _ in DEPOSIT.steps].index("storing") + 1
 
 
 def numbered(count: int, payloads: PayloadServer) -> list[StepInput]:
-    """Jobs that each bring other content for one object."""
+    """Jobs that each bring another content for one object."""
     return [
         step_input(file_entry(payloads.serve(f"/{n}", b"%d" % n), primary=ARK), job=n)
         for n in range(count)
@@ -33,7 +33,7 @@ def numbered(count: int, payloads: PayloadServer) -> list[StepInput]:
 
 
 def until_stored(job: StepInput, context: StorageContext) -> StepInput:
-    """The job after storing, its version not yet recorded."""
+    """The job after storing; its version is not yet recorded."""
     for _, step in DEPOSIT.steps[:STORED]:
         outcome = step(job, context)
         if isinstance(outcome, Done):
@@ -42,7 +42,7 @@ def until_stored(job: StepInput, context: StorageContext) -> StepInput:
 
 
 def manifests(context: StorageContext) -> dict[int, str]:
-    """Which job's manifest each version of the object is."""
+    """The job's manifest of each version of the object."""
     found = held(context, context.archive_bucket)
     documents = [json.loads(found[key]) for key in found if key.startswith("objects/")]
     return {document["version"]: document["job_id"] for document in documents}
@@ -66,7 +66,7 @@ def test_a_version_that_is_being_stored_is_waited_for(
 
 
 class Overtaken:
-    """The objects, whose record of this job's version comes right after it is looked for."""
+    """The objects; the record of this job's version appears right after it was searched."""
 
     def __init__(self, objects: Any, record: Callable[[], object]) -> None:
         self._objects, self._record = objects, record
@@ -118,7 +118,7 @@ def test_a_job_that_loses_the_number_takes_the_next_one(
     stored = until_stored(job, context)
 
     class Raced:
-        """Objects where another job is quicker, once."""
+        """Objects where another job is faster, once."""
 
         raced = False
 

@@ -36,7 +36,7 @@ def fetch(payloads: PayloadServer) -> Iterator[HttpClient]:
 
 @pytest.fixture
 def hasty(payloads: PayloadServer) -> Iterator[HttpClient]:
-    """A client for servers that keep it waiting."""
+    """A client with short timeouts."""
     hasty = HttpClient(frozenset({payloads.host}), lambda: NOON, timeouts=QUICK)
     yield hasty
     hasty.close()
@@ -59,7 +59,7 @@ def refused(fetch: HttpClient, url: str, remaining: Callable[[], float] = plenty
     return caught.value
 
 
-# What comes well
+# Success
 
 
 def test_a_file_arrives_whole_and_in_order(fetch: HttpClient, payloads: PayloadServer) -> None:
@@ -146,7 +146,7 @@ def test_a_post_says_what_was_answered_and_follows_nothing(
     assert (headers["idempotency-key"], body, paths) == ("k", b"{}", ["/hook"])
 
 
-# What servers do wrong
+# Errors of servers
 
 
 @pytest.mark.parametrize(
@@ -531,7 +531,7 @@ def test_a_list_of_allowed_hosts_that_cannot_be_meant_stops_the_worker(entry: st
 
 
 def _resolving(*addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
-    """A resolver that gives these addresses for every name, and the server's port for any."""
+    """A resolver that returns these addresses for every name, and the server's port for any."""
 
     def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
         return [(2, 1, 6, "", (address, port)) for address in addresses]

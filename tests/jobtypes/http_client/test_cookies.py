@@ -1,4 +1,4 @@
-"""A cookie goes back to the origin that set it, within one chain of redirects, and nowhere else."""
+"""A cookie is sent only to the origin that set it, within one chain of redirects."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Files come from servers that answer as many real ones do; the exact bytes are on the wire."""
+"""Files come from servers that answer as many real ones do, byte for byte."""
 
 import time
 from collections.abc import Iterator
@@ -175,7 +175,7 @@ def test_what_drips_is_given_up(server: RawServer, first: bytes, again: bytes) -
     assert caught.value.code is Failure.PAYLOAD_TIMEOUT
 
 
-# Where a redirect leads
+# Targets of redirects
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_cookie_is_not_sent_to_another_origin(
     assert server.heard[-1].fields["cookie"] == "seen=1"
 
 
-# Come again
+# Wait and retry
 
 
 @pytest.mark.parametrize("status", [202, 429, 503])
@@ -349,11 +349,11 @@ def test_what_is_longer_is_seen_at_once(
             if got > 5_000:
                 break
 
-    # Where the digest is known, it decides; so there nobody waits for what may follow.
+    # A known digest decides, so nothing waits for more bytes.
     assert got == 5_001 or (known and start == b"\r\n" and got == 5_000)
 
 
-# What is kept open
+# Connections kept open
 
 
 def test_a_head_answered_with_a_body_spoils_no_later_answer(
@@ -379,7 +379,7 @@ def test_a_body_that_comes_late_after_a_head_spoils_no_later_answer(
         assert read(fetch, server.url("/a")) == SHELF
 
 
-# What is shown
+# Messages
 
 
 def test_texts_of_a_server_are_cleaned(fetch: HttpClient, server: RawServer) -> None:

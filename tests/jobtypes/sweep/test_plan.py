@@ -24,7 +24,7 @@ THREE_AM = datetime(2026, 11, 26, 3, tzinfo=UTC)
 
 
 def changed(where: str, value: Any) -> dict[str, Any]:
-    """The good parameters with another value at `where`; None takes it away."""
+    """The valid parameters with another value at `where`; None removes it."""
     first, _, second = where.partition(".")
     inside = {**GOOD[first], second: value} if second else value
     changed = {**GOOD, first: inside}

@@ -1,4 +1,4 @@
-"""A sweep on the emulator: what is due is changed and counted once, whatever happens meanwhile."""
+"""A sweep on the emulator: due records are changed and counted once, whatever happens meanwhile."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +67,7 @@ def binding(emulator: str) -> dict[str, dict[str, Any]]:
 
 @dataclass
 class Members:
-    """The table a sweep goes through, what is in it, and what is heard of the calls."""
+    """The table of a sweep, its records, and the calls to it."""
 
     client: Any
     interceptor: CallInterceptor
@@ -75,11 +75,11 @@ class Members:
     names: dict[str, str] = field(default_factory=dict)
 
     def put(self, number: int, due: Mapping[str, str] | None = None, **more: Any) -> str:
-        """One member, due unless `due` is another day; its id."""
+        """Put a member, due unless `due` is another day. Returns its id."""
         return self.put_many([(number, due or {"S": "2026-11-01"}, more)])[0]
 
     def put_due(self, number: int, first: int = 0) -> list[str]:
-        """So many members that are due, of as many days as there are; their ids."""
+        """Put so many due members on different days. Returns their ids."""
         days = [date(2026, 1, 1) + timedelta(days=each % 300) for each in range(number)]
         return self.put_many(
             [(first + each, {"S": day.isoformat()}, {}) for each, day in enumerate(days)]
@@ -122,7 +122,7 @@ class Members:
             return {each["member_id"]["S"]: each for page in pages for each in page["Items"]}
 
     def expired(self) -> set[str]:
-        """The ids of those that a sweep has changed."""
+        """The ids of the members that a sweep has changed."""
         return {
             name
             for name, each in self.all().items()
@@ -132,7 +132,7 @@ class Members:
 
 @pytest.fixture
 def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Members]:
-    """An empty table, and a step context with all the time there is."""
+    """An empty table, and a step context with enough time."""
     with tests.tables.borrowed(binding):
         interceptor = CallInterceptor()
         interceptor.attach(tables.client())
@@ -176,14 +176,14 @@ def _schema(names: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def a_job(at: datetime = NOON, **changes: Any) -> StepInput:
-    """A job of a schedule, its occurrence at `at`; None takes a parameter away."""
+    """A job of a schedule, with its occurrence at `at`; a parameter None is removed."""
     parameters = {name: value for name, value in (PARAMETERS | changes).items() if value}
     entry = {"scheduled_for": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
     return StepInput("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
 
 
 def run(step_input: StepInput, context: TableContext) -> StepResult:
-    """One attempt that waits for nothing."""
+    """One attempt, without pauses."""
     return sweeping(step_input, context, pause=lambda _: None)
 
 
@@ -194,7 +194,7 @@ def counts(outcome: StepResult) -> tuple[int, int, int | None]:
     return records["processed"], records["failed"], records["total"]
 
 
-# What a sweep does
+# Changes
 
 
 def test_what_is_due_is_changed_and_counted_and_nothing_else(members: Members) -> None:
@@ -347,11 +347,11 @@ def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_twice(members: Me
     assert counts(run(step_input, members.context)) == (PAGE_SIZE + 5, 0, PAGE_SIZE + 5)
 
 
-# Others at work
+# Concurrent changes
 
 
 class Meanwhile(Listener):
-    """Something happens right before the first transaction goes out."""
+    """Does something right before the first transaction."""
 
     def __init__(self, interceptor: CallInterceptor, happens: Callable[[], Any]) -> None:
         self._interceptor, self._happens = interceptor, happens
@@ -369,13 +369,13 @@ def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) 
     members.put_due(20)
 
     def happens() -> None:
-        members.change("M00001", expires_on={"S": "2027-01-01"})  # is due no more
+        members.change("M00001", expires_on={"S": "2027-01-01"})  # is no longer due
         members.delete("M00002")
         members.change("M00003", legal_hold={"BOOL": True})
-        members.change("M00004", expires_on={"S": "2025-01-01"})  # is due still
+        members.change("M00004", expires_on={"S": "2025-01-01"})  # is still due
         members.change("M00005", status={"S": "public"})
         members.change("M00006", expires_on={"S": "1/2/2020"})
-        members.change("M00007", case={"S": "18"})  # of no account
+        members.change("M00007", case={"S": "18"})  # of no effect
 
     with members.interceptor.listening(Meanwhile(members.interceptor, happens)):
         outcome = run(a_job(), members.context)
@@ -431,11 +431,11 @@ def test_sweeps_of_two_jobs_share_what_is_due_between_them(members: Members) -> 
     assert counts(first)[0] + counts(second[0])[0] == len(due)
 
 
-# Stops and troubles
+# Stops and faults
 
 
 class Died(BaseException):
-    """The worker is gone."""
+    """The worker died."""
 
 
 class FailAt(Listener):
@@ -536,7 +536,7 @@ def test_conflicts_and_throttles_are_borne(
 
 
 class Refusing(Listener):
-    """From the `number`th call of an operation on, all are refused with a code."""
+    """From the `number`th call of an operation on, all calls are refused with a code."""
 
     def __init__(self, operation: str, code: str, number: int = 1) -> None:
         self._operation, self._code, self._left = operation, code, number
@@ -572,7 +572,7 @@ def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operatio
 
     assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (Failure.TABLE_BUSY, True)
-    assert counts(outcome) == (0, 0, None)  # nobody knows how many there are
+    assert counts(outcome) == (0, 0, None)  # the number is unknown
 
 
 def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
@@ -590,7 +590,7 @@ def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
 
 
 class Unprocessed(Listener):
-    """A BatchGetItem hands back nothing, so many times."""
+    """BatchGetItem returns nothing, so many times."""
 
     def __init__(self, times: int) -> None:
         self._left = times

@@ -1,4 +1,4 @@
-"""Two workers at one chunk, one of them late or cut off: the counts are those of the jobs."""
+"""Two workers at one chunk, one of them late or killed: the counts are right."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ class CutOff(Exception):
 
 
 def opened(harness: Harness, payloads: Payloads, collection: str) -> dict[str, Any]:
-    """A batch of one chunk of two jobs, opened and not yet run; the state its machine carries."""
+    """Open a batch of one chunk with two jobs. Returns the state that its machine carries."""
     event = harness.put(single_files(payloads, TWO), name="may.checkm", collection=collection)
     return harness.open({"input": event, "execution": f"late-{collection}"})
 
@@ -38,7 +38,7 @@ def chunk_of(harness: Harness, state: dict[str, Any]) -> Chunk:
 
 
 def at_call(number: int, happens: Callable[[], None], now: Callable[[], datetime]) -> Any:
-    """A clock at whose `number`-th look something happens."""
+    """A clock whose `number`-th reading makes something happen."""
     looks = 0
 
     def clock() -> datetime:
@@ -115,7 +115,7 @@ def test_wrong_counts_of_a_worker_are_corrected_by_the_scheduler_tick(
 
 
 class BeforeTheFirst(Listener):
-    """Something happens before the first call of a kind."""
+    """Does something before the first call of a kind."""
 
     def __init__(self, operation: str, happens: Callable[[], object]) -> None:
         self._operation, self._happens = operation, happens

@@ -1,4 +1,4 @@
-"""How large a manifest may be, and what is kept of one that is full of faults."""
+"""The limits of manifests, and what is stored of one that is full of errors."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What is written as it comes is there whole or not at all, and in memory only."""
+"""An uploaded stream is stored completely or not at all, and in memory only."""
 
 import random
 from collections import Counter, deque
@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 
 class Noting(Listener):
-    """Counts the calls of S3, and how large its parts are."""
+    """Counts the calls of S3, and the sizes of its parts."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -112,7 +112,7 @@ def test_the_key_is_asked_for_when_it_is_needed(s3: Any) -> None:
 
 
 class LosingTheAnswer(Listener):
-    """The first completion is done and its answer lost; the client asks again."""
+    """The first completion is done and its answer lost; the client tries again."""
 
     def __init__(self, s3: Any, interceptor: CallInterceptor) -> None:
         self._s3, self._interceptor = s3, interceptor
@@ -134,7 +134,7 @@ def test_a_completion_whose_answer_was_lost_is_one(s3: Any, aws_semantics: CallI
 
 
 class Silent(Listener):
-    """No answer comes to a completion."""
+    """A completion gets no answer."""
 
     def before(self, call: Call) -> Answer | None:
         if call.operation == "CompleteMultipartUpload":

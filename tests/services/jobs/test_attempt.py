@@ -1,4 +1,4 @@
-"""What becomes of a job's record by what its step answers."""
+"""How a job's record changes by the result of its step."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, start_count=1)
 
 
 def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> JobRecord:
-    """The record after an attempt whose only step answers `outcome`."""
+    """The record after an attempt whose only step returns `outcome`."""
     job_type = JobType(
         "count", "Count", (("counting", lambda _step_input, _context: outcome),), object
     )

@@ -1,4 +1,4 @@
-"""A step that takes long is seen at work; one that does not costs no write."""
+"""A long step is shown while it runs; a short one costs no write."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness, Payloads, single_files
 from tests.scripted_job_type import NAME, scripted
 
-LOOKS = 400  # at a record, until what it does not show is not going to be shown
+LOOKS = 400  # readings of a record before the test gives up
 
 
 class Writes(Listener):
-    """The statements that were sent, by the job's state they write."""
+    """The statements that were sent, by the job state that they write."""
 
     def __init__(self) -> None:
         self.states: list[str] = []
@@ -40,7 +40,7 @@ class Writes(Listener):
 
 @contextmanager
 def deposits(**steps: Callable[[StepInput], StepResult]) -> Iterator[None]:
-    """Deposits have these steps."""
+    """Give deposits these steps."""
     types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
     was = types["deposit"]
     named = tuple(
@@ -58,7 +58,7 @@ def done(_: StepInput) -> StepResult:
 
 
 def seen_at_work(job_id: str) -> StepRecord | None:
-    """The step that a job's record shows as running, once it does."""
+    """Wait until a job's record shows a running step. Returns the step."""
     place = JobAddress.parse(job_id)
     assert place is not None
     for _ in range(LOOKS):
@@ -106,7 +106,7 @@ def test_a_job_whose_steps_are_short_is_written_twice(harness: Harness, payloads
     writes = Writes()
 
     def nearly(_: StepInput) -> StepResult:
-        time.sleep(0.3)  # long enough to be looked at
+        time.sleep(0.3)  # long enough to be read
         return Done()
 
     with harness.interceptor.listening(writes), deposits(first=nearly, last=nearly):

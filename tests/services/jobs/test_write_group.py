@@ -1,4 +1,4 @@
-"""Threads that write at the same time share a call, and each hears of its own job."""
+"""Threads that write at the same time share a call, and each gets the result of its own job."""
 
 import threading
 import time
@@ -51,7 +51,7 @@ def written(job: JobRecord) -> JobRecord:
 
 
 def write_all(group: WriteGroup, found: list[JobRecord], held: Held) -> list[JobRecord | None]:
-    """Write the first, and all others while it is on its way."""
+    """Write the first job, and all others while its call is on its way."""
     with ThreadPoolExecutor(THREADS) as pool:
         first = pool.submit(group.write, found[0], written(found[0]))
         assert held.held.wait(10)

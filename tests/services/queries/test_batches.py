@@ -1,4 +1,4 @@
-"""What lists and answers say of batches and retries is what is."""
+"""Lists and details show batches and retries as they are."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ def collection() -> str:
 
 
 def failed(harness: Harness, payloads: Payloads, collection: str, number: int = 3) -> str:
-    """A batch all of whose jobs failed; their files are there by now."""
+    """A batch whose jobs all failed; their files exist by now."""
     names = {f"{collection}-{each}.txt": f"{each}".encode() for each in range(number)}
     text = single_files(payloads, names)
     payloads.status |= {f"/{name}": 404 for name in names}
@@ -45,7 +45,7 @@ def failed(harness: Harness, payloads: Payloads, collection: str, number: int = 
 
 
 def make_final(batch_id: str, number: int) -> None:
-    """Let the batch's first jobs be such that no requeue can help."""
+    """Make the failures of the batch's first jobs permanent."""
     for each in range(number):
         job = jobs.get(JobAddress(batch_id, each // 2, each % 2))
         assert job is not None
@@ -172,7 +172,7 @@ def test_a_page_scans_so_many_batches_and_the_next_continues(
     assert (rest.items, rest.after) == ((), None)
 
 
-# A retry of what may not be requeued
+# A retry of jobs that may not be requeued
 
 
 def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(

@@ -12,7 +12,7 @@ DOE = '"Doe, Jane" <jane.doe@example.org>, ops@example.org'
 
 
 class Strict(Listener):
-    """A mail service as SES is: it refuses the whole mail for one address it does not take."""
+    """A mail service like SES: it refuses the whole mail for one invalid address."""
 
     def __init__(self, *bad: str, code: str = "MessageRejected", status: int = 400) -> None:
         self.bad, self.code, self.status = bad, code, status
@@ -36,7 +36,7 @@ class Strict(Listener):
 
 
 def dropped(harness: Harness, payloads: Payloads, notify: str) -> tuple[str, Any]:
-    """A batch of one file that names `notify`, and its report."""
+    """A batch of one file with these `notify` addresses, and its report."""
     text = single_files(payloads, {"a.txt": b"a"})
     batch_id = harness.drop(text, metadata={"notify": notify})
     (report,) = reports.of_batch(batch_id)
@@ -122,7 +122,7 @@ def test_a_recipient_of_a_single_mail_gets_it_once_whenever_the_rest_is_interrup
     with harness.interceptor.listening(strict):
         with harness.interceptor.listening(interrupting):
             batch_id, report = dropped(harness, payloads, f"{DOE}, jo@example.org")
-            # The one mail to all is refused for ops; jo comes last, and the service takes no more.
+            # The mail to all is refused because of ops; jo comes last, and the service throttles.
             assert report.delivery.sent_to == ("jane.doe@example.org",)
             news = {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}}
             harness.receive_mail_event({"detail": {"mail": news, "eventType": "Send"}})
@@ -163,7 +163,7 @@ def test_a_manifest_that_was_removed_before_it_was_read_is_refused_in_our_words(
     found = event["detail"]["object"]
 
     class Removing(Listener):
-        """Somebody removes the manifest once it was claimed."""
+        """Removes the manifest after it was claimed."""
 
         def before(self, call: Call) -> Answer | None:
             if call.operation == "GetObject" and call.parameters["Key"] == found["key"]:

@@ -1,4 +1,4 @@
-"""The minute's round of the outbox has a bound in number and time, and starves nobody."""
+"""The outbox tick is bounded in number and time, and every report gets its turn."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from tests.harness import Harness
 
 @pytest.fixture
 def words(harness: Harness) -> dict[str, str]:
-    """The files that a mail is made of."""
+    """The files of a mail."""
     keys = {name: f"reports/outbox/{name}" for name in ("mail.txt", "report.html")}
     for key in keys.values():
         harness.s3.put_object(Bucket="work", Key=key, Body=b"words")
@@ -28,7 +28,7 @@ def words(harness: Harness) -> dict[str, str]:
 def waiting(
     harness: Harness, batch_id: str, words: dict[str, str], age: int, tries: int = 0
 ) -> Report:
-    """A report whose mail waits since `age` seconds."""
+    """A report whose mail has waited for `age` seconds."""
     at = harness.now() - timedelta(seconds=age)
     delivery = Delivery(DeliveryState.QUEUED, at, tries=tries)
     to = (f"{batch_id}@example.org",)

@@ -22,7 +22,7 @@ from tests.harness import Harness, Payloads, single_files
 
 NAMES = [f"{letter}.txt" for letter in "abcdefg"]
 MISSING = ("b.txt", "c.txt", "f.txt")
-# What two batches of one manifest tell differently: objects, digests, costs, which is the first.
+# Fields that differ between two batches of one manifest.
 _OF_ITS_OWN = re.compile(
     r"[0-9a-f]{20,}|ark:/[^\s\",]+|<tr><td>(Cost|Note)</td>.*?</tr>|^(Cost|Note): .*\n",
     re.MULTILINE,
@@ -39,7 +39,7 @@ def manifest(payloads: Payloads) -> str:
 
 
 def files_of(harness: Harness, batch_id: str, seq: int = 1) -> dict[str, str]:
-    """What the files of a report say, whatever the batch is called and has cost."""
+    """The files of a report, without the batch's id and cost."""
     found: dict[str, str] = {}
     for name, key in reports.get(batch_id, seq).files.items():
         text = harness.s3.get_object(Bucket="work", Key=key)["Body"].read().decode()
@@ -51,7 +51,7 @@ def files_of(harness: Harness, batch_id: str, seq: int = 1) -> dict[str, str]:
 
 
 def reports_made(harness: Harness) -> int:
-    """How often Report was come to."""
+    """The number of calls of Report."""
     return harness.machines.visited.count("Report")
 
 
@@ -181,7 +181,7 @@ WRITES = 4 * 5 + 6  # of four slices, and of the report itself
 
 
 def hook_report(harness: Harness, hook: Callable[[Any, dict[str, Any]], dict[str, Any]]) -> None:
-    """From now on Report is invoked by `hook`."""
+    """Invoke Report by `hook` from now on."""
 
     def invoke(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
         if name != "ReportFunction":
@@ -242,7 +242,7 @@ def test_every_slice_may_be_asked_for_twice_and_late(harness: Harness, manifest:
 
 @dataclass
 class Overtaking(Listener):
-    """While a slice is about to be noted, its job changes and another worker notes it first."""
+    """Before a slice is noted, its job changes and another worker notes the slice first."""
 
     harness: Harness
     event: dict[str, Any]

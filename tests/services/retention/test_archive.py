@@ -1,4 +1,4 @@
-"""What ended long ago goes to the archive, whole, and only then out of the tables."""
+"""What ended long ago is archived completely, and only then removed from the tables."""
 
 import gzip
 import hashlib
@@ -61,7 +61,7 @@ def years(harness: Harness) -> Harness:
 def retain(
     harness: Harness, job_id: str = "", remaining: Callable[[], float] | None = None
 ) -> StepResult:
-    """Have a retention job run to its end, however often it has to come again."""
+    """Run a retention job to its end, in as many attempts as it needs."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     context = harness.worker().step_context(RETENTION)
@@ -74,7 +74,7 @@ def retain(
 
 
 def objects(harness: Harness, bucket: str, prefix: str) -> dict[str, bytes]:
-    """The objects under a prefix, by the rest of their keys; unpacked."""
+    """The objects under a prefix, by the rest of their keys, unpacked."""
     found = {}
     for each in harness.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ()):
         body = harness.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
@@ -84,7 +84,7 @@ def objects(harness: Harness, bucket: str, prefix: str) -> dict[str, bytes]:
 
 
 def versions(harness: Harness, batch_id: str) -> list[str]:
-    """Whatever is left of a batch in the work bucket, in any version."""
+    """All versions of a batch's objects in the work bucket."""
     return [
         each["Key"]
         for kind in ("work", "reports", "operations")
@@ -107,7 +107,7 @@ def records(harness: Harness, batch_id: str) -> Iterator[Any]:
 
 
 def folder_of(batch_id: str) -> str:
-    """Where a batch was archived, as its tombstone says."""
+    """The folder of a batch's archive, from its tombstone."""
     found = batches.tombstone(batch_id)
     assert found
     return f"{found.folder}/"
@@ -227,7 +227,7 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
 
 
 def is_archived(batch_id: str) -> bool:
-    """Whether but a tombstone of a batch remains."""
+    """Whether only a tombstone of a batch remains."""
     found = batches.tombstone(batch_id)
     return found is not None and found.phase is Phase.REMOVED
 
@@ -250,7 +250,7 @@ def test_whatever_its_end_a_batch_is_archived_ninety_days_later_and_no_day_soone
 
 
 def done(processed: int) -> Done:
-    """The answer of a retention that archived so many, and failed with none."""
+    """The result of a retention that archived so many, without failures."""
     counts = {"processed": processed, "failed": 0, "total": processed}
     return Done({"records": counts}, f"archived batches and occurrences: {processed}")
 
@@ -332,7 +332,7 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
         batch(failed.batch_id, years.query_context())
 
 
-# What goes wrong
+# Faults
 
 
 def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_from_its_turn(
@@ -384,7 +384,7 @@ def test_what_changes_after_it_was_archived_is_archived_too_before_it_is_removed
     folder = f"records/deposit/2026/05/{old}/v1/"
 
     def bounce() -> float:
-        """The time that is left; once the inventory is there, a mail bounces."""
+        """The time that is left; a mail bounces once the inventory exists."""
         (report,) = [*reports.of_batch(old)] or [None]
         sealed = years.s3.list_objects_v2(Bucket="archive", Prefix=f"{folder}manifest.json")
         if sealed["KeyCount"] and report and report.delivery.state == "delivered":
@@ -529,7 +529,7 @@ def test_a_retention_without_enough_time_continues_in_parts_and_counts_each_batc
     calls = []
 
     def hurried() -> float:
-        """Every second look there is no time left."""
+        """At every second reading there is no time left."""
         calls.append(0)
         return 600.0 if len(calls) % 2 else 0.0
 
@@ -763,7 +763,7 @@ def test_a_deleted_schedule_s_jobs_are_archived_as_well(years: Harness) -> None:
     assert schedules.get(schedule.schedule_id).state is ScheduleState.DELETED
 
 
-# By itself
+# The system's schedule
 
 
 def test_retention_runs_by_its_own_schedule_every_night(years: Harness) -> None:

@@ -1,4 +1,4 @@
-"""More schedules due in one minute than it has time for."""
+"""More schedules are due in one minute than a tick has time for."""
 
 import zlib
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ def script() -> Iterator[None]:
 
 
 def of_one_shard(shard: int) -> Iterator[str]:
-    """Ids of schedules that lie in it."""
+    """Schedule ids in that shard."""
     ids = (schedule_id_of(f"crowd {number}".encode()) for number in count())
     return (each for each in ids if zlib.crc32(each.encode()) % schedules.DUE_SHARDS == shard)
 
 
 @pytest.fixture
 def crowd(harness: Harness) -> list[Schedule]:
-    """Schedules that are due at once, in the shard that the clock begins with."""
+    """Schedules that are due at once, in the first shard of the tick."""
     shard = int(DUE_AT.timestamp() // 60) % schedules.DUE_SHARDS
     rule = recurrence_of({"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
     return [
@@ -59,7 +59,7 @@ def crowd(harness: Harness) -> list[Schedule]:
 
 
 class Reads:
-    """Counts the items that queries bring."""
+    """Counts the items that queries return."""
 
     def __init__(self) -> None:
         self.items = 0
@@ -70,7 +70,7 @@ class Reads:
 
 @pytest.fixture
 def reads(harness: Harness) -> Iterator[Reads]:
-    """The items that queries brought since now."""
+    """The items that queries have returned since now."""
     reads, events = Reads(), tables.client().meta.events
     events.register("after-call.dynamodb.Query", reads)
     yield reads
@@ -78,7 +78,7 @@ def reads(harness: Harness) -> Iterator[Reads]:
 
 
 def hurried(harness: Harness, looks: int) -> TickResult:
-    """A minute that has time for so many looks at its clock."""
+    """A tick with time for so many readings of its clock."""
     left = iter([1.0] * looks)
     return start_due_schedules(harness.executions, harness.now, lambda: next(left, 0.0))
 

@@ -1,5 +1,5 @@
-"""A worker or an execution of a schedule's job may die anywhere: the job comes to an end, once, and
-its schedule hears of it."""
+"""A worker or an execution of a schedule's job may die anywhere: the job ends once, and its
+schedule has the outcome."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def script() -> Iterator[Script]:
 
 @pytest.fixture
 def schedule(harness: Harness) -> Schedule:
-    """One whose time has come; its job's execution was started, and has not begun."""
+    """A due schedule; its job's execution was started, and has not run."""
     harness.at = NINE - timedelta(hours=12)
     wanted = ScheduleSpec("lost", NAME, recurrence_of(DAILY), Policy(), {})
     made = schedule_commands.create(wanted, harness.context())
@@ -55,20 +55,20 @@ def run_of(schedule: Schedule) -> Occurrence:
 
 
 def job_of(schedule: Schedule) -> JobRecord:
-    """Its job, as it is stored."""
+    """Its job as it is stored."""
     job = jobs.get(run_of(schedule).address)
     assert job is not None
     return job
 
 
 def word(schedule: Schedule) -> str:
-    """What the list shows."""
+    """The label in the list."""
     return schedules.get(schedule.schedule_id).label
 
 
 @dataclass
 class Dying(Listener):
-    """The worker dies when it would write down what its step came to."""
+    """The worker dies before it writes the result of its step."""
 
     armed: bool = False
 
@@ -139,7 +139,7 @@ DEATHS = [
 
 @pytest.fixture(params=DEATHS, ids=lambda death: f"{death[1]} {death[0]}")
 def left(request: pytest.FixtureRequest, schedule: Schedule, harness: Harness) -> Schedule:
-    """The schedule, when the execution of its job has died before or after a state's work."""
+    """The schedule, after its job's execution died before or after a state's work."""
     state, when = request.param
     plainly = harness.machines.invoke
 
