@@ -11,11 +11,11 @@ from jobyard.domain.batches.chunks import MAIN, Chunk, RunProgress
 from jobyard.domain.batches.operation import Filter, JobOutcome
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.services.batches import chunk_source, operations, orphans, rows
+from jobyard.services.batches import operations, rows
 from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.batches.orphans import give_up_chunk
 from jobyard.services.runs import ExecutionRun
-from jobyard.store import batches, chunks, jobs
+from jobyard.store import batches, chunks, jobs, tables
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness, Payloads, single_files
 
@@ -39,35 +39,51 @@ def chunk_of(harness: Harness, state: dict[str, Any]) -> Chunk:
 
 def at_call(number: int, happens: Callable[[], None], now: Callable[[], datetime]) -> Any:
     """A clock whose `number`-th reading makes something happen."""
-    looks = 0
+    readings = 0
 
     def clock() -> datetime:
-        nonlocal looks
-        looks += 1
-        if looks == number:
+        nonlocal readings
+        readings += 1
+        if readings == number:
             happens()
         return now()
 
     return clock
 
 
-@pytest.mark.parametrize("look", [3, 4, 5])
+class CutOffAtCounts(Listener):
+    """A worker is cut off before it writes its chunk's counts."""
+
+    def before(self, call: Call) -> None:
+        chunks_table = tables.MODELS["chunks"].Meta.table_name
+        if call.operation == "PutItem" and call.parameters["TableName"] == chunks_table:
+            raise CutOff
+
+
+class BeforeTheFirst(Listener):
+    """Does something before the first call of a kind."""
+
+    def __init__(self, operation: str, happens: Callable[[], object]) -> None:
+        self._operation, self._happens = operation, happens
+
+    def before(self, call: Call) -> None:
+        if call.operation == self._operation:
+            self._operation = ""
+            self._happens()
+
+
+@pytest.mark.parametrize("reading", [3, 4, 5])
 def test_a_worker_that_is_overtaken_counts_what_the_other_did(
-    look: int, harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+    reading: int, harness: Harness, payloads: Payloads
 ) -> None:
-    state = opened(harness, payloads, f"overtaken-{look}")
+    state = opened(harness, payloads, f"overtaken-{reading}")
     chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
 
     def other_runs_and_is_cut_off() -> None:
-        def put(_: Any) -> Any:
-            raise CutOff
+        with harness.interceptor.listening(CutOffAtCounts()), pytest.raises(CutOff):
+            run_chunk(state["origin_id"], chunk, run, harness.worker())
 
-        with monkeypatch.context() as patch:
-            patch.setattr(chunk_source.chunks, "put", put)
-            with pytest.raises(CutOff):
-                run_chunk(state["origin_id"], chunk, run, harness.worker())
-
-    late = replace(harness.worker(), now=at_call(look, other_runs_and_is_cut_off, harness.now))
+    late = replace(harness.worker(), now=at_call(reading, other_runs_and_is_cut_off, harness.now))
     run_chunk(state["origin_id"], chunk, run, late)
 
     assert chunks.get(state["origin_id"], 0).counts == {"succeeded": 2}
@@ -75,20 +91,19 @@ def test_a_worker_that_is_overtaken_counts_what_the_other_did(
 
 
 def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
-    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, payloads: Payloads
 ) -> None:
     state = opened(harness, payloads, "given-up")
     chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
     batch = batches.get(state["origin_id"], harness.now())
-    write_many = jobs.write_many
+    late_worker = BeforeTheFirst(
+        "PutItem", lambda: run_chunk(batch.batch_id, chunk, run, harness.worker())
+    )
 
-    def late_worker_first(changes: Any) -> Any:
-        monkeypatch.setattr(orphans.jobs, "write_many", write_many)
-        run_chunk(batch.batch_id, chunk, run, harness.worker())
-        return write_many(changes)
-
-    monkeypatch.setattr(orphans.jobs, "write_many", late_worker_first)
-    with pytest.raises(StaleState):  # so Settle's task fails, and is tried again
+    with (
+        harness.interceptor.listening(late_worker),
+        pytest.raises(StaleState),  # so Settle's task fails, and is tried again
+    ):
         give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
     give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
 
@@ -112,18 +127,6 @@ def test_wrong_counts_of_a_worker_are_corrected_by_the_scheduler_tick(
 
     assert harness.batch(state["origin_id"]).batch.state == "completed"
     assert len(harness.mails_of(state["origin_id"])) == 1
-
-
-class BeforeTheFirst(Listener):
-    """Does something before the first call of a kind."""
-
-    def __init__(self, operation: str, happens: Callable[[], object]) -> None:
-        self._operation, self._happens = operation, happens
-
-    def before(self, call: Call) -> None:
-        if call.operation == self._operation:
-            self._operation = ""
-            self._happens()
 
 
 def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
