@@ -56,11 +56,11 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), COMMANDS)
 def test_json_is_the_apis_document_and_nothing_else(
-    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(request, document)
+    api.answers(endpoint, document)
 
     shown = run("collection", *words, "--json")
 
@@ -68,11 +68,11 @@ def test_json_is_the_apis_document_and_nothing_else(
     assert json.loads(shown.stdout) == document
 
 
-@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), COMMANDS)
 def test_answers_and_errors_are_shown_as_text(
-    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(request, document, problem(409, "collection maps has changed since it was read"))
+    api.answers(endpoint, document, problem(409, "collection maps has changed since it was read"))
 
     shown, refused = run("collection", *words), run("collection", *words)
 

@@ -135,11 +135,11 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), COMMANDS)
 def test_json_is_the_apis_document_and_nothing_else(
-    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.answers(request, document)
+    api.answers(endpoint, document)
 
     shown = run("schedule", *words, "--json")
 
@@ -147,12 +147,12 @@ def test_json_is_the_apis_document_and_nothing_else(
     assert json.loads(shown.stdout) == document
 
 
-@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), COMMANDS)
 def test_an_error_is_printed_on_standard_error_and_exits_with_1(
-    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers(f"GET {PATH}", schedule())
-    api.answers(request, problem(403, "schedules are for admin"))
+    api.answers(endpoint, problem(403, "schedules are for admin"))
 
     shown = run("schedule", *words)
 
@@ -163,12 +163,12 @@ def test_an_error_is_printed_on_standard_error_and_exits_with_1(
     )
 
 
-@pytest.mark.parametrize(("words", "request", "document"), COMMANDS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), COMMANDS)
 def test_answers_are_shown_as_text(
-    words: tuple[str, ...], request: str, document: dict[str, Any], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers(f"GET {PATH}", schedule())
-    api.answers(request, document)
+    api.answers(endpoint, document)
     api.answers(
         f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "next_cursor": None}
     )

@@ -47,11 +47,11 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "request", "document"), READS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), READS)
 def test_json_is_the_apis_document_and_nothing_else(
-    words: tuple[str, ...], request: str, document: dict[str, object], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
-    api.answers(request, document)
+    api.answers(endpoint, document)
 
     shown = run(*words, "--json")
 
@@ -60,11 +60,11 @@ def test_json_is_the_apis_document_and_nothing_else(
     assert shown.stderr == ""
 
 
-@pytest.mark.parametrize(("words", "request", "document"), READS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), READS)
 def test_an_error_is_printed_on_standard_error_and_exits_with_1(
-    words: tuple[str, ...], request: str, document: dict[str, object], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
-    api.answers(request, problem(403, "this is for operators"))
+    api.answers(endpoint, problem(403, "this is for operators"))
 
     shown = run(*words, "--json")
 
@@ -76,11 +76,11 @@ def test_an_error_is_printed_on_standard_error_and_exits_with_1(
     )
 
 
-@pytest.mark.parametrize(("words", "request", "document"), READS)
+@pytest.mark.parametrize(("words", "endpoint", "document"), READS)
 def test_read_commands_show_text(
-    words: tuple[str, ...], request: str, document: dict[str, object], run: Run, api: FakeApi
+    words: tuple[str, ...], endpoint: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
-    api.answers(request, document)
+    api.answers(endpoint, document)
 
     shown = run(*words)
 

@@ -96,7 +96,7 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
 def test_a_failed_job_of_a_schedule_is_counted_and_noted_with_its_schedule(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], given_up: bool
 ) -> None:
-    schedule = a_due_schedule(f"fails{'given_up' if given_up else ''}", timedelta(minutes=2))
+    schedule = a_due_schedule(f"fails{'givenup' if given_up else ''}", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     address = occurrence.address
