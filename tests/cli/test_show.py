@@ -259,9 +259,9 @@ def test_impossible_arguments_are_a_usage_error(words: tuple[str, ...], run: Run
 def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[CommandInfo]) -> None:
     named = {each.name or getattr(each.callback, "__name__", "") for each in registered}
 
-    commands = terminal.commands_for(lifecycle_named(lifecycle).people_events())
+    text = terminal.commands_for(lifecycle_named(lifecycle).people_events())
 
-    assert {each.replace("-", "_") for each in commands.split(", ")} <= named
+    assert {each.replace("-", "_") for each in text.split(", ")} <= named
 
 
 @pytest.mark.parametrize(

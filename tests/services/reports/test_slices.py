@@ -44,9 +44,9 @@ def files_of(harness: Harness, batch_id: str, seq: int = 1) -> dict[str, str]:
     for name, key in reports.get(batch_id, seq).files.items():
         text = harness.s3.get_object(Bucket="work", Key=key)["Body"].read().decode()
         found[name] = _OF_ITS_OWN.sub("", text.replace(batch_id, "BATCH"))
-    found = json.loads(found["report.json"])
-    found.pop("cost")
-    found["report.json"] = json.dumps(found)
+    document = json.loads(found["report.json"])
+    document.pop("cost")
+    found["report.json"] = json.dumps(document)
     return found
 
 
