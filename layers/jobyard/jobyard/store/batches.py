@@ -277,7 +277,7 @@ def _item_of(tombstone: Tombstone) -> BatchItem:
     batch = tombstone.batch
     item = _item(batch)
     being_removed = tombstone.phase is not Phase.REMOVED
-    start_archiving = {
+    archived = {
         "state": item.state,
         "collection": batch.collection,
         "submitter": item.submitter,
@@ -291,25 +291,25 @@ def _item_of(tombstone: Tombstone) -> BatchItem:
         state=_ARCHIVED,
         submitted=item.submitted if being_removed else None,
         version=tombstone.version,
-        body={**item.body, "archived": start_archiving},
+        body={**item.body, "archived": archived},
     )
 
 
 def _tombstone(item: BatchItem) -> Tombstone:
-    start_archiving = item.body["archived"]
-    was = BatchItem(
+    archived = item.body["archived"]
+    item_before = BatchItem(
         batch_id=item.batch_id,
-        state=start_archiving["state"],
-        collection=start_archiving["collection"],
-        submitter=start_archiving["submitter"],
-        version=start_archiving["version"],
+        state=archived["state"],
+        collection=archived["collection"],
+        submitter=archived["submitter"],
+        version=archived["version"],
         body=item.body,
     )
     return Tombstone(
-        _batch(was),
-        from_ms(start_archiving["at"]),
-        start_archiving["folder"],
-        Phase(start_archiving["phase"]),
+        _batch(item_before),
+        from_ms(archived["at"]),
+        archived["folder"],
+        Phase(archived["phase"]),
         int(item.version),
     )
 

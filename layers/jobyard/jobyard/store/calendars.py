@@ -8,16 +8,16 @@ from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import CalendarItem, save_if
 
 
-def _item(kept: StoredCalendar) -> CalendarItem:
+def _item(stored: StoredCalendar) -> CalendarItem:
     changes = [
         [change.event, to_ms(change.at), change.actor, change.reason, change.cause, change.sub]
-        for change in kept.changes
+        for change in stored.changes
     ]
-    body = {"calendar": kept.calendar.document(), "changes": changes}
-    return CalendarItem(name=kept.calendar.name, version=kept.version, body=body)
+    body = {"calendar": stored.calendar.document(), "changes": changes}
+    return CalendarItem(name=stored.calendar.name, version=stored.version, body=body)
 
 
-def _kept(item: CalendarItem) -> StoredCalendar:
+def _stored(item: CalendarItem) -> StoredCalendar:
     body: dict[str, Any] = item.body
     changes = tuple(
         CalendarChange(event, from_ms(at), *rest) for event, at, *rest in body["changes"]
@@ -25,24 +25,24 @@ def _kept(item: CalendarItem) -> StoredCalendar:
     return StoredCalendar(calendar_of(body["calendar"]), int(item.version), changes)
 
 
-def put(kept: StoredCalendar) -> None:
+def put(stored: StoredCalendar) -> None:
     """Write a calendar over the version before; the first over nothing. A repeat is success.
 
     Raises:
         StaleState: somebody else wrote it since it was read.
     """
-    seen = kept.version - 1
+    seen = stored.version - 1
     as_read = CalendarItem.version == seen if seen else CalendarItem.name.does_not_exist()
-    if not save_if(_item(kept), as_read):
-        name = kept.calendar.name
-        if find_any(name) != kept:
+    if not save_if(_item(stored), as_read):
+        name = stored.calendar.name
+        if find_any(name) != stored:
             raise StaleState(f"calendar {name} has changed since it was read")
 
 
 def find_any(name: str) -> StoredCalendar | None:
     """The calendar, a deleted one too, strongly read; None when there never was one."""
     try:
-        return _kept(CalendarItem.get(name, consistent_read=True))
+        return _stored(CalendarItem.get(name, consistent_read=True))
     except CalendarItem.DoesNotExist:
         return None
 
@@ -55,7 +55,7 @@ def find(name: str) -> StoredCalendar | None:
 
 def kept() -> list[StoredCalendar]:
     """All calendars, by name. There are a handful."""
-    found = map(_kept, CalendarItem.scan(consistent_read=True))
+    found = map(_stored, CalendarItem.scan(consistent_read=True))
     return sorted(
         (each for each in found if not each.is_deleted), key=lambda each: each.calendar.name
     )

@@ -15,7 +15,7 @@ from jobyard.store.tables import ChunkItem, save_if
 HELD_SHARDS = (
     8  # partitions of the index of what is held: workers write some hundred chunks a second
 )
-_HELD_ROWS = 100  # of the index, read at once
+_HELD_PAGE = 100  # of the index, read at once
 
 
 def item_of(record: ChunkRecord) -> ChunkItem:
@@ -34,8 +34,8 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 "stopped": record.machine_held,
                 "final": dict(record.not_retryable),
                 "runs": {
-                    run: [passage.last_pass, passage.next_at and to_ms(passage.next_at)]
-                    for run, passage in record.runs.items()
+                    run: [progress.last_pass, progress.next_at and to_ms(progress.next_at)]
+                    for run, progress in record.runs.items()
                 },
             }
         ),
@@ -53,8 +53,8 @@ def _record(item: ChunkItem) -> ChunkRecord:
         not_retryable=item.body.get("final", {}),
         collection=(item.held_of or "").partition("#")[0],
         runs={
-            run: RunProgress(passed, from_ms_or_none(next_at))
-            for run, (passed, next_at) in item.body.get("runs", {}).items()
+            run: RunProgress(last_pass, from_ms_or_none(next_at))
+            for run, (last_pass, next_at) in item.body.get("runs", {}).items()
         },
     )
 
@@ -116,21 +116,21 @@ def held_batches(shard: int, collection: str | None, after: str = "") -> Iterato
     """
     first = " " if collection is None else f"{collection}#"
     last = "~" if collection is None else f"{collection}#~"
-    place = f"{after}~" if after else first
+    start = f"{after}~" if after else first
     while True:
         rows = [
             *ChunkItem.held.query(
                 str(shard),
-                range_key_condition=ChunkItem.held_of.between(place, last),
-                limit=_HELD_ROWS,
+                range_key_condition=ChunkItem.held_of.between(start, last),
+                limit=_HELD_PAGE,
             )
         ]
         for key, of_one in groupby(rows, key=lambda row: row.held_of):
             batch_id = str(key).partition("#")[2]
             yield HeldBatch(batch_id, tuple(int(row.chunk) for row in of_one), str(key))
-        if len(rows) < _HELD_ROWS:
+        if len(rows) < _HELD_PAGE:
             return
-        place = f"{rows[-1].held_of}~"
+        start = f"{rows[-1].held_of}~"
 
 
 def remove(records: Iterable[ChunkRecord]) -> None:

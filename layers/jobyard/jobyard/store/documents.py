@@ -7,23 +7,23 @@ from typing import Any
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 
-_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(at: datetime) -> int:
     """`at` as whole milliseconds since 1970 UTC: never later, as the last year has no later."""
-    return (at - _BEGIN) // _MILLISECOND
+    return (at - _EPOCH) // _MILLISECOND
 
 
-def from_ms(stamped: int | float) -> datetime:
+def from_ms(ms: int | float) -> datetime:
     """The aware UTC time a stamp says."""
-    return _BEGIN + stamped * _MILLISECOND
+    return _EPOCH + ms * _MILLISECOND
 
 
-def from_ms_or_none(stamped: int | float | None) -> datetime | None:
+def from_ms_or_none(ms: int | float | None) -> datetime | None:
     """The aware UTC time a stamp says, if there is one."""
-    return None if stamped is None else from_ms(stamped)
+    return None if ms is None else from_ms(ms)
 
 
 def sortable(at: datetime) -> str:
@@ -39,12 +39,12 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
     instead of an event how many there are of each.
     """
     lines: list[list[Any]] = []
-    place = ""
+    state_before = ""
     for entry in history:
-        before = "" if entry.before == place else entry.before
+        before = "" if entry.before == state_before else entry.before
         if entry.counts:
             lines.append([dict(entry.counts), before, entry.after, to_ms(entry.at), ""])
-            place = entry.after
+            state_before = entry.after
             continue
         line: list[Any] = [entry.event, before, entry.after, to_ms(entry.at), entry.cause]
         if not entry.by_machine or entry.reason:
@@ -52,23 +52,25 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
         if entry.sub:
             line.append(entry.sub)
         lines.append(line)
-        place = entry.after
+        state_before = entry.after
     return lines
 
 
 def parse_history(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
     """The history `history_document` wrote."""
     entries: list[HistoryEntry] = []
-    place = ""
+    state_before = ""
     for event, before, after, at, cause, *person in lines:
         actor, reason, sub = (*person, "", "")[:3] if person else (MACHINE, "", "")
         if isinstance(event, dict):
-            entries.append(HistoryEntry.summary(event, before or place, after, from_ms(at)))
+            entries.append(HistoryEntry.summary(event, before or state_before, after, from_ms(at)))
         else:
             entries.append(
-                HistoryEntry(event, before or place, after, from_ms(at), actor, cause, reason, sub)
+                HistoryEntry(
+                    event, before or state_before, after, from_ms(at), actor, cause, reason, sub
+                )
             )
-        place = after
+        state_before = after
     return tuple(entries)
 
 

@@ -14,7 +14,7 @@ from jobyard.store.tables import HoldItem, is_condition_failure, save_if
 def _hold(item: HoldItem) -> Hold:
     owner, reason, since, until, *more = item.body
     sub = more[0] if more else ""
-    lift = more[1] if len(more) > 1 else None
+    release = more[1] if len(more) > 1 else None
     return Hold(
         item.scope,
         owner,
@@ -22,30 +22,38 @@ def _hold(item: HoldItem) -> Hold:
         from_ms(since),
         from_ms_or_none(until),
         sub,
-        None if lift is None else _lift(lift),
+        None if release is None else _release(release),
     )
 
 
-def _lift(line: list[Any]) -> HoldRelease:
-    actor, reason, at, round_at, sub, number, place, left, released = line
-    stage, after = place
+def _release(line: list[Any]) -> HoldRelease:
+    actor, reason, at, round_at, sub, number, cursor, remaining, released = line
+    stage, after = cursor
     return HoldRelease(
-        actor, reason, from_ms(at), from_ms(round_at), sub, number, (stage, after), left, released
+        actor,
+        reason,
+        from_ms(at),
+        from_ms(round_at),
+        sub,
+        number,
+        (stage, after),
+        remaining,
+        released,
     )
 
 
-def _line(lift: HoldRelease) -> list[Any]:
-    at, round_at = to_ms(lift.at), to_ms(lift.round_started_at)
-    who = [lift.actor, lift.reason, at, round_at, lift.sub]
-    return [*who, lift.round, list(lift.cursor), lift.remaining, lift.released_count]
+def _release_line(release: HoldRelease) -> list[Any]:
+    at, round_at = to_ms(release.at), to_ms(release.round_started_at)
+    who = [release.actor, release.reason, at, round_at, release.sub]
+    return [*who, release.round, list(release.cursor), release.remaining, release.released_count]
 
 
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else to_ms(hold.until)
-    lift = [] if hold.release is None else [_line(hold.release)]
+    release = [] if hold.release is None else [_release_line(hold.release)]
     # as it was stored before there were any
-    sub = [hold.owner_sub] if hold.owner_sub or lift else []
-    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *lift]
+    sub = [hold.owner_sub] if hold.owner_sub or release else []
+    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *release]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:

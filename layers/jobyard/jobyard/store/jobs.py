@@ -51,10 +51,10 @@ _THROTTLES = frozenset(
     }
 )
 _REFUSED = "ConditionalCheckFailed"
-_LOST = frozenset({_REFUSED, "DuplicateItem"})
+_CONFLICTS = frozenset({_REFUSED, "DuplicateItem"})
 # What a statement's own content causes: DynamoDB's answer to it, and to a call that has it.
-_UNFIT = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
-_UNFIT_CALL = frozenset({"ValidationException", "SerializationException"})
+_UNWRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
+_UNWRITABLE_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
 _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _Change = tuple[JobRecord | None, JobRecord]
@@ -117,7 +117,7 @@ def _attempt_document(attempt: Attempt) -> list[Any]:
 _STATUS = {status[0]: status for status in StepStatus}
 
 
-def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord:
+def _record(address: JobAddress, state: str, version: int, body: str) -> JobRecord:
     document = json.loads(body)
     steps = tuple(
         StepRecord(
@@ -131,7 +131,7 @@ def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord
     )
     attempts = tuple(_attempt(*line) for line in document.get("a", ()))
     return JobRecord(
-        address=place,
+        address=address,
         state=JobState(state),
         version=version,
         cause=document.get("c", ""),
@@ -160,14 +160,14 @@ def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
 
 def _of_item(item: JobItem) -> JobRecord:
     origin_id, chunk = item.chunk_id.split("#")
-    place = JobAddress(origin_id, int(chunk), int(item.position))
-    return _record(place, item.state, int(item.version), item.body)
+    address = JobAddress(origin_id, int(chunk), int(item.position))
+    return _record(address, item.state, int(item.version), item.body)
 
 
-def get(place: JobAddress) -> JobRecord | None:
+def get(address: JobAddress) -> JobRecord | None:
     """The job's record, strongly read; None when nothing has happened to it yet."""
     try:
-        return _of_item(JobItem.get(_chunk_id(place), place.position, consistent_read=True))
+        return _of_item(JobItem.get(_chunk_id(address), address.position, consistent_read=True))
     except JobItem.DoesNotExist:
         return None
 
@@ -200,12 +200,12 @@ def write_many(
         ValueError: two changes are for one job; DynamoDB refuses such a batch.
         RuntimeError: DynamoDB refused a statement for a reason that is a mistake of ours.
     """
-    places = [after.address for _, after in changes]
-    if len(set(places)) != len(places):
+    addresses = [after.address for _, after in changes]
+    if len(set(addresses)) != len(addresses):
         raise ValueError("a batch of statements may name a job once")
     stored: list[JobRecord | None] = []
-    for at in range(0, len(changes), BATCH_LIMIT):
-        stored += _write_batch(changes[at : at + BATCH_LIMIT], pause)
+    for first in range(0, len(changes), BATCH_LIMIT):
+        stored += _write_batch(changes[first : first + BATCH_LIMIT], pause)
     return stored
 
 
@@ -214,93 +214,93 @@ def _write_batch(
 ) -> list[JobRecord | None]:
     # One kind of statement a call: what AWS says of mixing is about reads and writes, but a call
     # of one kind is also one IAM action.
-    writing = _Writing(pause)
+    writing = _BatchWrite(pause)
     writing.write([change for change in changes if change[0] is None])
     writing.write([change for change in changes if change[0] is not None])
-    unfit, writing.unfit = writing.unfit, []
-    for before, after in unfit:
+    unwritable, writing.unwritable = writing.unwritable, []
+    for before, after in unwritable:
         stored = get(after.address)  # what was read, and not what was found out since
-        as_read = stored is None if before is None else _is_as(stored, before)
-        failed = failed_as_unwritable(stored, after) if as_read else None
+        unchanged = stored is None if before is None else _is_unchanged(stored, before)
+        failed = failed_as_unwritable(stored, after) if unchanged else None
         if failed is None:
-            writing.answer[after.address] = None
+            writing.results[after.address] = None
         else:
             writing.write([(stored, failed)])
-    if writing.unfit:
-        raise RuntimeError("DynamoDB refuses even what says that a record is unfit")
-    return [writing.answer[after.address] for _, after in changes]
+    if writing.unwritable:
+        raise RuntimeError("DynamoDB refuses even what says that a record is unwritable")
+    return [writing.results[after.address] for _, after in changes]
 
 
-def _is_as(stored: JobRecord | None, before: JobRecord) -> bool:
+def _is_unchanged(stored: JobRecord | None, before: JobRecord) -> bool:
     """Whether the stored record is still the one that was read before a change."""
     return stored is not None and (stored.version, stored.state) == (before.version, before.state)
 
 
-def _wait_s(tries: int) -> float:
+def _backoff_s(tries: int) -> float:
     """Seconds to wait after `tries` failed tries: exponential with jitter, so that writers that
     conflicted do not conflict again."""
     return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
 
 
 @dataclass
-class _Writing:
-    """Some changes on their way: how those came out that are settled, and which are unfit."""
+class _BatchWrite:
+    """Some changes on their way: how those came out that are settled, and which are unwritable."""
 
     pause: Callable[[float], None]
-    answer: dict[JobAddress, JobRecord | None] = field(default_factory=dict)
-    unfit: list[_Change] = field(default_factory=list)
+    results: dict[JobAddress, JobRecord | None] = field(default_factory=dict)
+    unwritable: list[_Change] = field(default_factory=list)
 
     def write(self, changes: list[_Change]) -> None:
-        """Run calls until each of `changes` is settled or unfit."""
-        sent = [each for change in changes for each in self._prepared(change)]
+        """Run calls until each of `changes` is settled or unwritable."""
+        pending = [each for change in changes for each in self._with_statement(change)]
         tries = 0
-        while sent:
-            sent = self._call(sent)
-            if sent:
+        while pending:
+            pending = self._call(pending)
+            if pending:
                 tries += 1
                 if tries == _TRIES:
                     raise RuntimeError("DynamoDB throttles statements without end")
-                self.pause(_wait_s(tries))
+                self.pause(_backoff_s(tries))
 
-    def _prepared(self, change: _Change) -> list[_Prepared]:
+    def _with_statement(self, change: _Change) -> list[_Prepared]:
         """The change with its statement; none of a record that is no JSON or no UTF-8, for it
         cannot even be sent."""
         try:
             return [(change, _statement(*change))]
         except (TypeError, ValueError):
-            self.unfit.append(change)
+            self.unwritable.append(change)
             return []
 
-    def _call(self, sent: list[_Prepared]) -> list[_Prepared]:
+    def _call(self, pending: list[_Prepared]) -> list[_Prepared]:
         """Run one call, settle what it answers, give back what was throttled."""
         try:
             responses = client().batch_execute_statement(
-                Statements=[statement for _, statement in sent], ReturnConsumedCapacity="TOTAL"
+                Statements=[statement for _, statement in pending], ReturnConsumedCapacity="TOTAL"
             )["Responses"]
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _UNFIT_CALL:
+            if error.response["Error"]["Code"] not in _UNWRITABLE_CALL:
                 raise
             # The call says nothing of which it was.
-            if len(sent) == 1:
-                self.unfit.append(sent[0][0])
+            if len(pending) == 1:
+                self.unwritable.append(pending[0][0])
                 return []
-            return [again for each in sent for again in self._call([each])]
-        answered = zip(sent, responses, strict=True)
-        return [each for each, response in answered if not self._settle(each[0], response)]
+            return [again for each in pending for again in self._call([each])]
+        answered = zip(pending, responses, strict=True)
+        return [each for each, response in answered if not self._note_result(each[0], response)]
 
-    def _settle(self, change: _Change, response: Mapping[str, Any]) -> bool:
+    def _note_result(self, change: _Change, response: Mapping[str, Any]) -> bool:
         """Note what became of a change; False when it was throttled."""
         after = change[1]
         refusal = response.get("Error")
         if refusal is None:
-            self.answer[after.address] = after
-        elif refusal["Code"] in _LOST:
+            self.results[after.address] = after
+        elif refusal["Code"] in _CONFLICTS:
             # The answer may carry the item on one engine and not on the other: always read.
             now = get(after.address)
-            mine = now is not None and now.cause == after.cause and now.state is after.state
-            self.answer[after.address] = now if mine else None
-        elif refusal["Code"] in _UNFIT:
-            self.unfit.append(change)
+            is_ours = now is not None and now.cause == after.cause and now.state is after.state
+            self.results[after.address] = now if is_ours else None
+        elif refusal["Code"] in _UNWRITABLE:
+            self.unwritable.append(change)
         elif refusal["Code"] not in _THROTTLES:
             raise RuntimeError(f"{refusal['Code']}: {refusal.get('Message', '')}")
         return refusal is None or refusal["Code"] not in _THROTTLES
@@ -331,10 +331,10 @@ def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
 def apply(
     before: JobRecord,
     after: JobRecord,
-    batch_is: BatchState,
+    batch_state: BatchState,
     pause: Callable[[float], None] = time.sleep,
 ) -> JobRecord:
-    """Write `after` over `before`, while the batch is `batch_is`, and count it, as one.
+    """Write `after` over `before`, while the batch is `batch_state`, and count it, as one.
 
     `before` of version 0 means there is no record yet. A repeat of the cause that wrote the record
     last is success and counts nothing twice.
@@ -345,10 +345,10 @@ def apply(
     """
     for tries in range(_TRIES):
         if tries:
-            pause(_wait_s(tries))
+            pause(_backoff_s(tries))
         seen = chunks.get(after.address.origin_id, after.address.chunk)
         try:
-            _transact(before, after, seen, batch_is)
+            _transact(before, after, seen, batch_state)
         except TransactWriteError as error:
             reasons = error.cancellation_reasons
             if not reasons:
@@ -357,7 +357,7 @@ def apply(
             # PynamoDB sends checks first, then puts in their order: batch, job, chunk.
             if failed[0]:
                 raise StaleState(
-                    f"the batch of job {after.address.job_id} is no longer {batch_is}"
+                    f"the batch of job {after.address.job_id} is no longer {batch_state}"
                 ) from error
             if not failed[1]:
                 continue  # the chunk's counts moved on, or the two collided: read them again
@@ -373,7 +373,7 @@ def apply(
     raise StaleState(f"the counts of job {after.address.job_id}'s chunk change too fast; try again")
 
 
-def _counted_with(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
+def _with_new_counts(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
     """The chunk's counts when `after` is stored: taken from its jobs, so they cannot drift."""
     jobs = {job.address: job for job in of_chunk(seen.batch_id, seen.chunk)}
     new = seen.with_counts_of((jobs | {after.address: after}).values())
@@ -391,7 +391,7 @@ def item_of(record: JobRecord) -> JobItem:
     )
 
 
-def as_read(before: JobRecord) -> Condition:
+def _unchanged(before: JobRecord) -> Condition:
     """That the stored record is still `before`; of version 0, that there is none."""
     if not before.version:
         return JobItem.chunk_id.does_not_exist()
@@ -399,10 +399,12 @@ def as_read(before: JobRecord) -> Condition:
     return stored & (JobItem.state == before.state.value)  # type: ignore[no-any-return]
 
 
-def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: BatchState) -> None:
-    new = _counted_with(seen, after)
+def _transact(
+    before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_state: BatchState
+) -> None:
+    new = _with_new_counts(seen, after)
     with TransactWrite(connection=connection()) as transaction:
-        transaction.save(item_of(after), condition=as_read(before))
+        transaction.save(item_of(after), condition=_unchanged(before))
         transaction.save(
             chunks.item_of(new),
             condition=ChunkItem.version == seen.version
@@ -410,7 +412,7 @@ def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: 
             else ChunkItem.batch_id.does_not_exist(),
         )
         transaction.condition_check(
-            BatchItem, after.address.origin_id, condition=BatchItem.state == batch_is.value
+            BatchItem, after.address.origin_id, condition=BatchItem.state == batch_state.value
         )
 
 

@@ -31,8 +31,8 @@ def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
         if owners[name] != chosen and chosen == ark and ark not in _others(owners, name):
             return identify(collection, local_ids, ark)  # nothing is ours yet: it is their object
     if set(owners.values()) - {chosen}:
-        said = ", ".join(f"{local_id} to {owners[name]}" for local_id, name in names.items())
-        raise IdentifierConflict(f"the local identifiers belong to different objects: {said}")
+        owned = ", ".join(f"{local_id} to {owners[name]}" for local_id, name in names.items())
+        raise IdentifierConflict(f"the local identifiers belong to different objects: {owned}")
     return chosen
 
 
@@ -97,8 +97,8 @@ def record(version: ObjectVersion) -> None:
             "at": to_ms(version.at),
         },
     )
-    mine = ObjectItem.job_id == version.job_id
-    if not save_if(item, ObjectItem.ark.does_not_exist() | mine):
+    is_own = ObjectItem.job_id == version.job_id
+    if not save_if(item, ObjectItem.ark.does_not_exist() | is_own):
         raise StaleState(f"another job recorded version {version.version} of {version.ark}")
 
 

@@ -18,7 +18,7 @@ from jobyard.store import batches, transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
 from jobyard.store.tables import OperationItem
 
-_REGISTER = "running"  # an operation's id is "r" and twelve digits
+_RUNNING = "running"  # an operation's id is "r" and twelve digits
 _TRIES = 30  # looks at a register that others change at the same time
 
 
@@ -33,24 +33,24 @@ def _bitmap(chunks: Sequence[int]) -> str:
 def _numbers(bitmap: str) -> tuple[int, ...]:
     bits = base64.b64decode(bitmap)
     return tuple(
-        place * 8 + bit for place, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1
+        index * 8 + bit for index, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1
     )
 
 
-def _register(batch_id: str) -> tuple[int, list[str]]:
+def _running_ids(batch_id: str) -> tuple[int, list[str]]:
     """The register's version and the ids in it, strongly read; 0 and none where there is none."""
     try:
-        item = OperationItem.get(batch_id, _REGISTER, consistent_read=True)
+        item = OperationItem.get(batch_id, _RUNNING, consistent_read=True)
     except OperationItem.DoesNotExist:
         return 0, []
     return int(item.version or 0), [*item.body["running"]]
 
 
-def _register_of(batch_id: str, version: int, ids: Sequence[str]) -> transactions.Item:
+def _running_item(batch_id: str, version: int, ids: Sequence[str]) -> transactions.Item:
     item = OperationItem(
         batch_id=batch_id,
-        operation_id=_REGISTER,
-        state=_REGISTER,
+        operation_id=_RUNNING,
+        state=_RUNNING,
         version=version + 1,
         body={"running": [*ids]},
     )
@@ -104,8 +104,8 @@ def _operation(item: OperationItem) -> Operation:
     )
 
 
-def put_new(operation: Operation, batch_is: BatchState) -> Operation:
-    """Write the operation down while its batch is `batch_is`; if it is there already, the stored
+def put_new(operation: Operation, batch_state: BatchState) -> Operation:
+    """Write the operation down while its batch is `batch_state`; if it is there already, the stored
     one is the answer.
 
     Raises:
@@ -116,22 +116,22 @@ def put_new(operation: Operation, batch_is: BatchState) -> Operation:
         stored = find(batch_id, operation.operation_id)
         if stored is not None:
             return stored
-        version, ids = _register(batch_id)
+        version, ids = _running_ids(batch_id)
         operation.check_conflicts([*_found(batch_id, ids)])
         if operation.state is OperationState.RUNNING:
             ids = [*ids, operation.operation_id]
         try:
             transactions.write(
                 [
-                    batches.require_state(batch_id, batch_is),
+                    batches.require_state(batch_id, batch_state),
                     transactions.put(_item(operation), 0),
-                    _register_of(batch_id, version, ids),
+                    _running_item(batch_id, version, ids),
                 ]
             )
         except StaleState as error:
-            if find(batch_id, operation.operation_id) or _register(batch_id)[0] != version:
+            if find(batch_id, operation.operation_id) or _running_ids(batch_id)[0] != version:
                 continue  # it is there, or another one began or ended first
-            raise StaleState(f"batch {batch_id} is no longer {batch_is}") from error
+            raise StaleState(f"batch {batch_id} is no longer {batch_state}") from error
         return operation
     raise StaleState(f"operations on batch {batch_id} begin and end too fast; try again")
 
@@ -147,13 +147,13 @@ def find(batch_id: str, operation_id: str) -> Operation | None:
 def of_batch(batch_id: str) -> Iterator[Operation]:
     """All operations on a batch's jobs, strongly read."""
     for item in OperationItem.query(batch_id, consistent_read=True):
-        if item.operation_id != _REGISTER:
+        if item.operation_id != _RUNNING:
             yield _operation(item)
 
 
 def remove(found: Iterable[Operation]) -> None:
     """Remove operations, and the register beside them; those that are no more are let be."""
-    keys = {(each.batch_id, name) for each in found for name in (each.operation_id, _REGISTER)}
+    keys = {(each.batch_id, name) for each in found for name in (each.operation_id, _RUNNING)}
     with OperationItem.batch_write() as removing:
         for batch_id, name in sorted(keys):
             removing.delete(OperationItem(batch_id, name))
@@ -161,7 +161,7 @@ def remove(found: Iterable[Operation]) -> None:
 
 def running(batch_id: str) -> Iterator[Operation]:
     """The operations on a batch's jobs that have not come to their end, in the order they began."""
-    yield from _found(batch_id, _register(batch_id)[1])
+    yield from _found(batch_id, _running_ids(batch_id)[1])
 
 
 def _found(batch_id: str, ids: Iterable[str]) -> Iterator[Operation]:
@@ -173,7 +173,7 @@ def _found(batch_id: str, ids: Iterable[str]) -> Iterator[Operation]:
 
 def is_any_running(batch_id: str) -> bool:
     """Whether some operation on the batch's jobs has not come to its end."""
-    return bool(_register(batch_id)[1])
+    return bool(_running_ids(batch_id)[1])
 
 
 def get(batch_id: str, operation_id: str) -> Operation:
@@ -197,13 +197,13 @@ def end(operation: Operation, at: datetime) -> None:
     batch_id, operation_id = operation.batch_id, operation.operation_id
     done = replace(operation, state=OperationState.DONE, ended_at=at)
     for _ in range(_TRIES):
-        version, ids = _register(batch_id)
+        version, ids = _running_ids(batch_id)
         if operation_id not in ids:
             return
         left = [each for each in ids if each != operation_id]
         try:
             transactions.write(
-                [transactions.replace(_item(done)), _register_of(batch_id, version, left)]
+                [transactions.replace(_item(done)), _running_item(batch_id, version, left)]
             )
         except StaleState:
             continue

@@ -11,7 +11,7 @@ from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.store.documents import from_ms, sortable, to_ms
 from jobyard.store.tables import ReportItem, save_if
 
-_LOST = {DeliveryState.FAILED, DeliveryState.BOUNCED}
+_FAILED = {DeliveryState.FAILED, DeliveryState.BOUNCED}
 _UNDELIVERED = {
     DeliveryState.QUEUED: "yes",
     DeliveryState.SENDING: "yes",
@@ -27,7 +27,7 @@ def _item(report: Report) -> ReportItem:
         seq=report.seq,
         version=report.version,
         undelivered=_UNDELIVERED.get(delivery.state),
-        queued_at=sortable(delivery.at if delivery.state in _LOST else report.created_at),
+        queued_at=sortable(delivery.at if delivery.state in _FAILED else report.created_at),
         body={
             "kind": report.kind.value,
             "at": to_ms(report.created_at),
@@ -53,8 +53,12 @@ def _item(report: Report) -> ReportItem:
 
 def _report(item: ReportItem) -> Report:
     body: dict[str, Any] = item.body
-    state, at, message_id, error, tries, *told = body["delivery"]
-    singly, told, untold = told or (False, (), ())  # an old one has none of these
+    state, at, message_id, error, tries, *recipients = body["delivery"]
+    individually, recipients, undeliverable = recipients or (
+        False,
+        (),
+        (),
+    )  # an old one has none of these
     return Report(
         batch_id=item.batch_id,
         seq=int(item.seq),
@@ -72,9 +76,9 @@ def _report(item: ReportItem) -> Report:
             message_id,
             error,
             tries,
-            singly,
-            tuple(told),
-            tuple(UndeliveredRecipient(*each) for each in untold),
+            individually,
+            tuple(recipients),
+            tuple(UndeliveredRecipient(*each) for each in undeliverable),
         ),
         version=int(item.version),
     )

@@ -38,7 +38,7 @@ from jobyard.store.documents import (
 from jobyard.store.tables import ScheduleItem, save_if
 
 DUE_SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
-_DUE_AT_A_TIME = 200
+_DUE_PAGE = 200
 _SHELVES = {False: "schedules", True: "system"}
 
 
@@ -58,15 +58,15 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "owner": schedule.owner,
             "owner_sub": schedule.owner_sub,
             "created_at": to_ms(schedule.created_at),
-            "changed_at": _stamped(schedule.changed_at),
+            "changed_at": _ms_or_none(schedule.changed_at),
             "parameters": dict(schedule.parameters),
             "is_system": schedule.is_system,
-            "next_at": _stamped(schedule.next_at),
-            "decided_until": _stamped(schedule.decided_until),
-            "look_at": _stamped(schedule.next_check_at),
-            "resume_at": _stamped(schedule.resume_at),
-            "queued": _stamped(schedule.queued_for),
-            "kept_from": _stamped(schedule.retained_from),
+            "next_at": _ms_or_none(schedule.next_at),
+            "decided_until": _ms_or_none(schedule.decided_until),
+            "look_at": _ms_or_none(schedule.next_check_at),
+            "resume_at": _ms_or_none(schedule.resume_at),
+            "queued": _ms_or_none(schedule.queued_for),
+            "kept_from": _ms_or_none(schedule.retained_from),
             "active": [
                 [to_ms(run.scheduled_for), to_ms(run.started_at), run.run]
                 for run in schedule.active
@@ -87,7 +87,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
     )
 
 
-def _stamped(at: datetime | None) -> int | None:
+def _ms_or_none(at: datetime | None) -> int | None:
     return to_ms(at) if at else None
 
 
@@ -97,7 +97,7 @@ def _shard(schedule_id: str) -> str:
 
 def _schedule(item: ScheduleItem) -> Schedule:
     body: dict[str, Any] = item.body
-    which, most, oldest_h = body["missed"]
+    missed, limit, max_age_h = body["missed"]
     return Schedule(
         schedule_id=item.schedule_id,
         state=ScheduleState(item.state),
@@ -106,7 +106,7 @@ def _schedule(item: ScheduleItem) -> Schedule:
         job_type=body["job_type"],
         rule=recurrence_of(body["rule"]),
         policy=Policy(
-            CatchUp(MissedPolicy(which), most, oldest_h),
+            CatchUp(MissedPolicy(missed), limit, max_age_h),
             OverlapPolicy(body["overlap"]),
             body.get("calendar", ""),
         ),
@@ -179,7 +179,7 @@ class ScheduleWrites:
     jobs: Sequence[tuple[JobRecord, JobRecord]] = ()
 
 
-def write(before: Schedule, after: Schedule, beside: ScheduleWrites = ScheduleWrites()) -> Schedule:
+def write(before: Schedule, after: Schedule, extra: ScheduleWrites = ScheduleWrites()) -> Schedule:
     """Write `after` over `before`, and what goes with it. A repeat of the same write is success.
 
     Raises:
@@ -187,12 +187,12 @@ def write(before: Schedule, after: Schedule, beside: ScheduleWrites = ScheduleWr
         ClientError: DynamoDB fails; whether it was written, a repeat will tell.
     """
     items = [transactions.put(_item(after), before.version)]
-    items += [transactions.put(occurrences.item_of(each), 0) for each in beside.new_occurrences]
+    items += [transactions.put(occurrences.item_of(each), 0) for each in extra.new_occurrences]
     items += [
         transactions.put(occurrences.item_of(now), was.version)
-        for was, now in beside.changed_occurrences
+        for was, now in extra.changed_occurrences
     ]
-    items += [transactions.put(jobs.item_of(moved), job.version) for job, moved in beside.jobs]
+    items += [transactions.put(jobs.item_of(moved), job.version) for job, moved in extra.jobs]
     try:
         transactions.write(items)
     except StaleState as error:
@@ -231,7 +231,7 @@ def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
     found = ScheduleItem.due.query(
         str(shard),
         range_key_condition=ScheduleItem.due_at <= to_ms(now.astimezone(UTC)),
-        page_size=_DUE_AT_A_TIME,
+        page_size=_DUE_PAGE,
     )
     for item in found:
         yield DueSchedule(item.schedule_id, item)
