@@ -5,7 +5,7 @@ from typing import Any
 from jobyard.domain.errors import StaleState
 from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.tables import CalendarItem, save_if
+from jobyard.store.tables import CalendarItem, is_version, save_if
 
 
 def _item(stored: StoredCalendar) -> CalendarItem:
@@ -31,12 +31,10 @@ def put(stored: StoredCalendar) -> None:
     Raises:
         StaleState: somebody else wrote it since it was read.
     """
-    seen = stored.version - 1
-    as_read = CalendarItem.version == seen if seen else CalendarItem.name.does_not_exist()
-    if not save_if(_item(stored), as_read):
-        name = stored.calendar.name
-        if find_any(name) != stored:
-            raise StaleState(f"calendar {name} has changed since it was read")
+    name = stored.calendar.name
+    is_saved = save_if(_item(stored), is_version(CalendarItem, stored.version - 1))
+    if not is_saved and find_any(name) != stored:
+        raise StaleState(f"calendar {name} has changed since it was read")
 
 
 def find_any(name: str) -> StoredCalendar | None:

@@ -10,7 +10,7 @@ from pynamodb.expressions.condition import Condition
 from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms_or_none, to_ms, without_blanks
-from jobyard.store.tables import ChunkItem, save_if
+from jobyard.store.tables import ChunkItem, is_version, save_if
 
 HELD_SHARDS = (
     8  # partitions of the index of what is held: workers write some hundred chunks a second
@@ -74,12 +74,7 @@ def put(record: ChunkRecord) -> ChunkRecord:
         StaleState: the counts changed since they were read.
     """
     new = replace(record, version=record.version + 1)
-    condition = (
-        ChunkItem.version == record.version
-        if record.version
-        else ChunkItem.batch_id.does_not_exist()
-    )
-    if not save_if(item_of(new), condition):
+    if not save_if(item_of(new), is_version(ChunkItem, record.version)):
         raise StaleState(f"the counts of chunk {record.chunk} of batch {record.batch_id} changed")
     return new
 

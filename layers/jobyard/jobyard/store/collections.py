@@ -5,7 +5,7 @@ from typing import Any
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.tables import CollectionItem, save_if
+from jobyard.store.tables import CollectionItem, is_version, save_if
 
 _SHELF = "collections"  # all lie on one, which lists them by name; few are ever written
 
@@ -52,10 +52,9 @@ def put(collection: Collection) -> None:
     Raises:
         StaleState: somebody else wrote it since it was read.
     """
-    seen = collection.version - 1
-    as_read = CollectionItem.version == seen if seen else CollectionItem.name.does_not_exist()
     item = _item(collection)
-    if not save_if(item, as_read) and find(collection.name) != _collection(item):
+    is_saved = save_if(item, is_version(CollectionItem, collection.version - 1))
+    if not is_saved and find(collection.name) != _collection(item):
         raise StaleState(f"collection {collection.name} has changed since it was read")
 
 

@@ -5,7 +5,6 @@ whose UPDATE takes state and version as condition, and counts them afterwards. A
 of one job is a transaction with the chunk's counts.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, failed_as_unwritable
 from jobyard.store import chunks, job_format, transactions
-from jobyard.store.tables import BatchItem, ChunkItem, JobItem, client, connection
+from jobyard.store.tables import BatchItem, ChunkItem, JobItem, client, connection, is_version
 
 BATCH_LIMIT = 25  # statements a BatchExecuteStatement takes; source: DynamoDB API reference
 _THROTTLES = frozenset(
@@ -33,8 +32,7 @@ _THROTTLES = frozenset(
         "RequestLimitExceeded",
     }
 )
-_REFUSED = "ConditionalCheckFailed"
-_CONFLICTS = frozenset({_REFUSED, "DuplicateItem"})
+_CONFLICTS = frozenset({transactions.CONDITION_FAILED, "DuplicateItem"})
 # What a statement's own content causes: DynamoDB's answer to it, and to a call that has it.
 _UNWRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNWRITABLE_CALL = frozenset({"ValidationException", "SerializationException"})
@@ -125,12 +123,6 @@ def _is_unchanged(stored: JobRecord | None, before: JobRecord) -> bool:
     return stored is not None and (stored.version, stored.state) == (before.version, before.state)
 
 
-def _backoff_s(tries: int) -> float:
-    """Seconds to wait after `tries` failed tries: exponential with jitter, so that writers that
-    conflicted do not conflict again."""
-    return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
-
-
 @dataclass
 class _BatchWrite:
     """Some changes on their way: how those came out that are settled, and which are unwritable."""
@@ -149,7 +141,7 @@ class _BatchWrite:
                 tries += 1
                 if tries == _TRIES:
                     raise RuntimeError("DynamoDB throttles statements without end")
-                self.pause(_backoff_s(tries))
+                self.pause(transactions.backoff_s(tries))
 
     def _with_statement(self, change: _Change) -> list[_Prepared]:
         """The change with its statement; none of a record that is no JSON or no UTF-8, for it
@@ -234,7 +226,7 @@ def apply(
     """
     for tries in range(_TRIES):
         if tries:
-            pause(_backoff_s(tries))
+            pause(transactions.backoff_s(tries))
         seen = chunks.get(after.address.origin_id, after.address.chunk)
         try:
             _transact(before, after, seen, batch_state)
@@ -242,7 +234,10 @@ def apply(
             reasons = error.cancellation_reasons
             if not reasons:
                 raise  # not cancelled: throttled, or no answer came
-            failed = [reason is not None and reason.code == _REFUSED for reason in reasons]
+            failed = [
+                reason is not None and reason.code == transactions.CONDITION_FAILED
+                for reason in reasons
+            ]
             # PynamoDB sends checks first, then puts in their order: batch, job, chunk.
             if failed[0]:
                 raise StaleState(
@@ -282,10 +277,8 @@ def item_of(record: JobRecord) -> JobItem:
 
 def _unchanged(before: JobRecord) -> Condition:
     """That the stored record is still `before`; of version 0, that there is none."""
-    if not before.version:
-        return JobItem.chunk_id.does_not_exist()
-    stored: Condition = JobItem.version == before.version
-    return stored & (JobItem.state == before.state.value)  # type: ignore[no-any-return]
+    stored = is_version(JobItem, before.version)
+    return stored & (JobItem.state == before.state.value) if before.version else stored
 
 
 def _transact(
@@ -296,9 +289,7 @@ def _transact(
         transaction.save(item_of(after), condition=_unchanged(before))
         transaction.save(
             chunks.item_of(new),
-            condition=ChunkItem.version == seen.version
-            if seen.version
-            else ChunkItem.batch_id.does_not_exist(),
+            condition=is_version(ChunkItem, seen.version),
         )
         transaction.condition_check(
             BatchItem, after.address.origin_id, condition=BatchItem.state == batch_state.value

@@ -394,6 +394,16 @@ def connection() -> Connection:
     return JobItem._get_connection().connection
 
 
+def is_version(model: type[Any], version: int) -> Condition:
+    """The condition that the stored item has this version; 0: that there is no item."""
+    if version:
+        has_version: Condition = model.version == version
+        return has_version
+    (hash_key,) = (each for each in model.get_attributes().values() if each.is_hash_key)
+    missing: Condition = hash_key.does_not_exist()
+    return missing
+
+
 def is_condition_failure(error: PynamoDBException) -> bool:
     """Whether a write was refused by its condition.
 

@@ -15,9 +15,15 @@ from jobyard.store.tables import client
 
 Item = Mapping[str, Any]  # of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}
 MAX_ITEMS = 100  # items of a transaction; source: DynamoDB API reference
-_REFUSED = "ConditionalCheckFailed"
+CONDITION_FAILED = "ConditionalCheckFailed"  # why DynamoDB cancelled an item or refused a statement
 _NONE = "None"
 _TRIES = 8
+
+
+def backoff_s(tries: int) -> float:
+    """Seconds to wait after `tries` failed tries: exponential, with jitter so that two writers that
+    conflicted do not conflict again."""
+    return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
 
 
 def put(item: Model, seen: int) -> Item:
@@ -82,10 +88,10 @@ def write(items: Sequence[Item], pause: Callable[[float], None] = time.sleep) ->
             client().transact_write_items(TransactItems=list(items), ReturnConsumedCapacity="TOTAL")
         except refused as error:
             codes = {each["Code"] for each in error.response.get("CancellationReasons", ())}
-            if _REFUSED in codes:
+            if CONDITION_FAILED in codes:
                 raise StaleState("something changed since it was read") from error
             if tries == _TRIES or not codes - {_NONE}:
                 raise
-            pause(0.05 * 2.0**tries * random.uniform(0.5, 1.0))
+            pause(backoff_s(tries))
         else:
             return
