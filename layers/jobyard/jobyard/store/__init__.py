@@ -1,1 +1,4 @@
-"""What is: tables and nothing else. Takes and returns domain values; a module per noun."""
+"""The DynamoDB tables, through PynamoDB: a module per noun, which takes and returns domain values.
+
+Every read is strongly consistent, unless its docstring says that it reads an index.
+"""

@@ -1,4 +1,4 @@
-"""Batches as they are stored."""
+"""Stores batches, and the tombstones of archived ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,8 +24,8 @@ from jobyard.store.documents import (
 from jobyard.store.tables import BatchItem, KeyValueItem, save_if
 
 _FIRST_MONTH = "first month"
-# Stands for the state of a batch that retention took: no move is made from it, and as long as its
-# records are being removed the index by state finds it under this name.
+# The stored state of a tombstone. No lifecycle has it, so no event applies to the batch. While the
+# batch's records are being removed, the index by state lists it.
 _ARCHIVED = "archived"
 
 
@@ -110,15 +110,15 @@ def _batch(item: BatchItem) -> Batch:
 
 
 def put_new(batch: Batch) -> Batch:
-    """Write a batch nobody has written yet.
+    """Store a new batch. Returns it with version 1.
 
     Raises:
-        StaleState: there is one with its id.
+        StaleState: a batch with this id exists.
     """
     new = replace(batch, version=1)
     _note_month(sortable(batch.submitted_at)[:7])
     if not save_if(_item(new), BatchItem.batch_id.does_not_exist()):
-        raise StaleState(f"there is a batch {batch.batch_id} already")
+        raise StaleState(f"batch {batch.batch_id} exists already")
     return new
 
 
@@ -129,16 +129,16 @@ def _note_month(month: str) -> None:
 
 
 def require_state(batch_id: str, state: BatchState) -> transactions.Item:
-    """The item of a transaction that is refused unless the batch is in `state`."""
+    """The item that cancels a transaction unless the batch is in `state`."""
     return transactions.require_state(BatchItem(batch_id), state.value)
 
 
 def get(batch_id: str, now: datetime) -> Batch:
-    """The batch as it is now, strongly read.
+    """The batch.
 
     Raises:
-        NotFound: there is none.
-        Gone: its manifest was never uploaded and the time for it is over, or it was archived.
+        NotFound: there is no such batch.
+        Gone: it was archived, or its manifest was not uploaded in time.
     """
     try:
         item = BatchItem.get(batch_id, consistent_read=True)
@@ -153,21 +153,21 @@ def get(batch_id: str, now: datetime) -> Batch:
 
 
 def apply(batch: Batch, move: Move, **changes: Any) -> Batch:
-    """Make `move`, with `changes` to the batch's other fields, if it is still as `batch` shows it.
+    """Store the batch after `move`, with `changes` to its other fields. Returns the stored batch.
 
-    A repeat of the move that was made last is success and changes nothing.
+    A repeat of the last move succeeds and changes nothing.
 
     Raises:
-        StaleState: someone else changed it since it was read.
+        StaleState: the batch changed since it was read.
     """
     return _save(batch, batch.moved(move, **changes), move.cause.key)
 
 
 def add_entry(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
-    """Remember `entry` and `changes` without a move; refused and repeated like `apply`.
+    """Add `entry` to the batch's history, with `changes`, but without a move. Otherwise as `apply`.
 
     Raises:
-        StaleState: someone else changed it since it was read.
+        StaleState: the batch changed since it was read.
     """
     return _save(batch, batch.with_entry(entry, **changes), entry.cause)
 
@@ -193,32 +193,32 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
 
 @dataclass(frozen=True)
 class BatchPage:
-    """Some batches, newest first, and where the next page begins ("" when there is none)."""
+    """Batches, newest first. `after` is the cursor of the next page; "" if this is the last one."""
 
     items: tuple[Batch, ...]
     after: str
 
 
 def of_month(month: str, *, limit: int, before: str = "") -> BatchPage:
-    """Up to `limit` batches submitted in `month` ("2026-11"), newest first, older than `before`.
+    """Up to `limit` batches submitted in `month` ("2026-11"), newest first, from the index.
 
-    `before` is a place, as `Page.after` gives it.
+    `before` is a cursor, as `BatchPage.after`; "" for the first page.
     """
     return _page(BatchItem.by_month, month, limit, before)
 
 
 def of_state(state: str, *, limit: int, before: str = "") -> BatchPage:
-    """Up to `limit` batches in `state`, newest first, older than `before`."""
+    """Up to `limit` batches in `state`. Otherwise as `of_month`."""
     return _page(BatchItem.by_state, state, limit, before)
 
 
 def of_collection(collection: str, *, limit: int, before: str = "") -> BatchPage:
-    """Up to `limit` batches of a collection, newest first, older than `before`."""
+    """Up to `limit` batches of a collection. Otherwise as `of_month`."""
     return _page(BatchItem.by_collection, collection, limit, before)
 
 
 def of_submitter(sub: str, *, limit: int, before: str = "") -> BatchPage:
-    """Up to `limit` batches of one person, newest first, older than `before`."""
+    """Up to `limit` batches submitted by one person. Otherwise as `of_month`."""
     return _page(BatchItem.by_submitter, sub, limit, before)
 
 
@@ -235,12 +235,12 @@ def _page(index: Any, key: str, limit: int, before: str) -> BatchPage:
 
 
 def page_key(batch: Batch) -> str:
-    """Where a page that ends with `batch` ends."""
+    """The cursor of the page that follows `batch`."""
     return f"{sortable(batch.submitted_at)}#{batch.batch_id}"
 
 
 def first_month() -> str:
-    """The month ("2026-11") of the first batch there ever was, "" before there is one."""
+    """The month ("2026-11") of the first batch ever submitted; "" if there was none yet."""
     try:
         return KeyValueItem.get(_FIRST_MONTH, consistent_read=True).content
     except KeyValueItem.DoesNotExist:
@@ -248,20 +248,20 @@ def first_month() -> str:
 
 
 def in_state(state: BatchState, after: str = "", *, uploaded: bool = False) -> Iterator[Batch]:
-    """Every batch in `state`, oldest first, from the place `after` on, as the index knows it: a
-    suggestion, not the truth. With `uploaded` those are left out whose manifest is awaited."""
+    """Every batch in `state` after the cursor `after`, oldest first, from the index: a batch may be
+    outdated or missing. `uploaded` leaves out batches that wait for their manifest."""
     condition = BatchItem.submitted > after if after else None
-    awaited = BatchItem.expires.does_not_exist() if uploaded else None
+    is_uploaded = BatchItem.expires.does_not_exist() if uploaded else None
     for item in BatchItem.by_state.query(
-        state.value, range_key_condition=condition, filter_condition=awaited
+        state.value, range_key_condition=condition, filter_condition=is_uploaded
     ):
         yield _batch(item)
 
 
 def before(month: str, at: datetime, after: str = "") -> Iterator[Batch]:
-    """The batches submitted in `month` ("2026-11") but not after `at`, oldest first, from the
-    place `after` on, as the index knows them."""
-    until = f"{sortable(at)}~"  # the tilde sorts after any place of that moment
+    """The batches submitted in `month` ("2026-11"), up to `at`, after the cursor `after`, oldest
+    first, from the index."""
+    until = f"{sortable(at)}~"  # the tilde sorts after every cursor of that millisecond
     condition = (
         BatchItem.submitted.between(f"{after}~", until) if after else BatchItem.submitted < until
     )
@@ -270,7 +270,7 @@ def before(month: str, at: datetime, after: str = "") -> Iterator[Batch]:
             yield _batch(item)
 
 
-# Archived ones
+# Tombstones
 
 
 def _item_of(tombstone: Tombstone) -> BatchItem:
@@ -315,7 +315,7 @@ def _tombstone(item: BatchItem) -> Tombstone:
 
 
 def tombstone(batch_id: str) -> Tombstone | None:
-    """What stands for an archived batch, strongly read; None when it is not archived."""
+    """The tombstone of an archived batch; None if the batch is not archived."""
     try:
         item = BatchItem.get(batch_id, consistent_read=True)
     except BatchItem.DoesNotExist:
@@ -324,11 +324,12 @@ def tombstone(batch_id: str) -> Tombstone | None:
 
 
 def start_archiving(batch: Batch, at: datetime, folder: str) -> Tombstone:
-    """Take the batch away from everybody, to archive it: nothing can be done to it any more, and no
-    list knows it. A repeat at the same time is success.
+    """Replace the batch by a tombstone: no event applies to it any more, and no list shows it.
+
+    A repeat with the same `at` succeeds.
 
     Raises:
-        StaleState: it changed since it was read.
+        StaleState: the batch changed since it was read.
     """
     new = Tombstone(batch, from_ms(to_ms(at)), folder, Phase.ARCHIVING, batch.version + 1)
     if (
@@ -343,10 +344,10 @@ def start_archiving(batch: Batch, at: datetime, folder: str) -> Tombstone:
 
 
 def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
-    """Undo `start_archiving`; `repaired_at` is stored with the batch.
+    """Undo `start_archiving`, and store `repaired_at` with the batch.
 
     Raises:
-        StaleState: it is being removed, or was put back already.
+        StaleState: its records are being removed, or archiving was cancelled already.
     """
     batch = replace(seen.batch, version=seen.version + 1, repaired_at=repaired_at)
     if not save_if(_item(batch), BatchItem.version == seen.version):
@@ -354,13 +355,13 @@ def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
 
 
 def tombstone_item(seen: Tombstone, after: Tombstone) -> transactions.Item:
-    """The item of a transaction that writes `after` over the tombstone that was `seen`."""
+    """The item of a transaction that replaces the tombstone `seen` by `after`."""
     return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
 
 
 def in_archiving(after: str = "") -> Iterator[Tombstone]:
-    """The batches whose records retention has not removed to the last, oldest first, from the place
-    `after` on, as the index knows them."""
+    """The tombstones of batches whose records are not all removed yet, after the cursor `after`,
+    oldest first, from the index."""
     condition = BatchItem.submitted > after if after else None
     for item in BatchItem.by_state.query(_ARCHIVED, range_key_condition=condition):
         yield _tombstone(item)

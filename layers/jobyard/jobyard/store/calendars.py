@@ -1,4 +1,4 @@
-"""Named calendars as they are stored. A deleted one stays, and counts as none."""
+"""Stores named calendars. A deleted calendar keeps its item, with its history."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ def _stored(item: CalendarItem) -> StoredCalendar:
 
 
 def put(stored: StoredCalendar) -> None:
-    """Write a calendar over the version before; the first over nothing. A repeat is success.
+    """Store a calendar over the version before its own. A repeat succeeds.
 
     Raises:
-        StaleState: somebody else wrote it since it was read.
+        StaleState: the calendar changed since it was read.
     """
     name = stored.calendar.name
     is_saved = save_if(_item(stored), is_version(CalendarItem, stored.version - 1))
@@ -38,7 +38,7 @@ def put(stored: StoredCalendar) -> None:
 
 
 def find_any(name: str) -> StoredCalendar | None:
-    """The calendar, a deleted one too, strongly read; None when there never was one."""
+    """The calendar, even if it is deleted; None if there never was one."""
     try:
         return _stored(CalendarItem.get(name, consistent_read=True))
     except CalendarItem.DoesNotExist:
@@ -46,13 +46,13 @@ def find_any(name: str) -> StoredCalendar | None:
 
 
 def find(name: str) -> StoredCalendar | None:
-    """The calendar, strongly read; None when there is none."""
+    """The calendar; None if there is none, or it is deleted."""
     found = find_any(name)
     return None if found is None or found.is_deleted else found
 
 
 def kept() -> list[StoredCalendar]:
-    """All calendars, by name. There are a handful."""
+    """All calendars that are not deleted, by name. It scans the table, which is small."""
     found = map(_stored, CalendarItem.scan(consistent_read=True))
     return sorted(
         (each for each in found if not each.is_deleted), key=lambda each: each.calendar.name

@@ -1,4 +1,4 @@
-"""Checkpoints as they are stored: each is written in one transaction with what it counts."""
+"""Stores checkpoints. Each is written in one transaction with the records that it counts."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ CHECKPOINT_LIFETIME = timedelta(days=30)  # after the last write
 
 
 def get(job_id: str) -> Checkpoint:
-    """The job's checkpoint, strongly read; of version 0 when it has none yet."""
+    """The job's checkpoint; one of version 0 if it has none yet."""
     try:
         item = CheckpointItem.get(job_id, consistent_read=True)
     except CheckpointItem.DoesNotExist:
@@ -30,10 +30,10 @@ def get(job_id: str) -> Checkpoint:
 
 
 def written(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
-    """The item of a transaction that writes `after` over the one that was `seen`.
+    """The item of a transaction that replaces the checkpoint `seen` by `after`.
 
-    It goes through DynamoDB's own client, with the items of a table that is not ours. Its condition
-    refuses it when someone else has written since, and when it was written already.
+    The transaction is cancelled if the checkpoint changed meanwhile, or if this write is a repeat.
+    A sweep sends it together with the items of a table that is not ours.
     """
     item = CheckpointItem(
         job_id=after.job_id,

@@ -1,4 +1,4 @@
-"""Chunks' counts as they are stored."""
+"""Stores the counts of chunks."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,14 +12,12 @@ from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms_or_none, to_ms, without_blanks
 from jobyard.store.tables import ChunkItem, is_version, save_if
 
-HELD_SHARDS = (
-    8  # partitions of the index of what is held: workers write some hundred chunks a second
-)
-_HELD_PAGE = 100  # of the index, read at once
+HELD_SHARDS = 8  # partitions of the index of held chunks: workers write hundreds of them a second
+_HELD_PAGE = 100  # items of the index in one read
 
 
 def item_of(record: ChunkRecord) -> ChunkItem:
-    """The record as an item, for those who write it together with something else."""
+    """The record as an item, for a transaction."""
     is_held = bool(record.machine_held)
     return ChunkItem(
         batch_id=record.batch_id,
@@ -60,7 +58,7 @@ def _record(item: ChunkItem) -> ChunkRecord:
 
 
 def get(batch_id: str, chunk: int) -> ChunkRecord:
-    """The chunk's counts, strongly read; of version 0 and empty when nothing happened in it yet."""
+    """The chunk's counts; empty and of version 0 if no job of it has started."""
     try:
         return _record(ChunkItem.get(batch_id, chunk, consistent_read=True))
     except ChunkItem.DoesNotExist:
@@ -68,7 +66,7 @@ def get(batch_id: str, chunk: int) -> ChunkRecord:
 
 
 def put(record: ChunkRecord) -> ChunkRecord:
-    """Write the counts over those they follow (`record.version` is the version that was read).
+    """Store the counts over those of version `record.version`. Returns them with the next version.
 
     Raises:
         StaleState: the counts changed since they were read.
@@ -80,8 +78,7 @@ def put(record: ChunkRecord) -> ChunkRecord:
 
 
 def of_batch(batch_id: str, *, first: int = 0, last: int | None = None) -> Iterator[ChunkRecord]:
-    """The counts of a batch's chunks from `first` on, up to and with `last` if that is given, in
-    order, strongly read."""
+    """The counts of a batch's chunks from `first` to `last`, both included, in order."""
     condition: Condition | None = ChunkItem.chunk >= first if first else None
     if last is not None:
         condition = ChunkItem.chunk.between(first, last)
@@ -95,8 +92,10 @@ def _shard(batch_id: str) -> str:
 
 @dataclass(frozen=True)
 class HeldBatch:
-    """A batch in which the machine holds jobs, as the index knows it, with the numbers of some of
-    the chunks they lie in. `cursor` is where the listing continues after it."""
+    """A batch in which the machine holds jobs, and the numbers of some of their chunks.
+
+    `cursor` continues the listing after this batch.
+    """
 
     batch_id: str
     chunks: tuple[int, ...]
@@ -104,10 +103,11 @@ class HeldBatch:
 
 
 def held_batches(shard: int, collection: str | None, after: str = "") -> Iterator[HeldBatch]:
-    """The batches of a shard in which the machine holds jobs, from the place `after` on: those of
-    one `collection` ("": of whose chunks none was said), all for None. A suggestion, not the truth.
+    """The batches of a shard in which the machine holds jobs, after the cursor `after`, from the
+    index: one may be outdated or missing.
 
-    However many chunks of a batch are held, one page of them is read.
+    `collection` None means all; "" means chunks stored without a collection. Of each batch one page
+    of chunks is read, however many are held.
     """
     first = " " if collection is None else f"{collection}#"
     last = "~" if collection is None else f"{collection}#~"
@@ -129,7 +129,7 @@ def held_batches(shard: int, collection: str | None, after: str = "") -> Iterato
 
 
 def remove(records: Iterable[ChunkRecord]) -> None:
-    """Remove the counts; those that are no more are let be."""
+    """Remove the counts. Those that are gone already are ignored."""
     with ChunkItem.batch_write() as removing:
         for record in records:
             removing.delete(ChunkItem(record.batch_id, record.chunk))

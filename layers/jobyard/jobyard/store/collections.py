@@ -1,4 +1,4 @@
-"""Collections as they are stored."""
+"""Stores collections."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import CollectionItem, is_version, save_if
 
-_SHELF = "collections"  # all lie on one, which lists them by name; few are ever written
+_SHELF = "collections"  # one partition of the index for all: there are few writes
 
 
 def _item(collection: Collection) -> CollectionItem:
@@ -47,10 +47,10 @@ def _collection(item: CollectionItem) -> Collection:
 
 
 def put(collection: Collection) -> None:
-    """Write a collection over the version before; the first over nothing. A repeat is success.
+    """Store a collection over the version before its own. A repeat succeeds.
 
     Raises:
-        StaleState: somebody else wrote it since it was read.
+        StaleState: the collection changed since it was read.
     """
     item = _item(collection)
     is_saved = save_if(item, is_version(CollectionItem, collection.version - 1))
@@ -59,7 +59,7 @@ def put(collection: Collection) -> None:
 
 
 def find(name: str) -> Collection | None:
-    """The collection, strongly read; None when there is none."""
+    """The collection; None if there is none."""
     try:
         return _collection(CollectionItem.get(name, consistent_read=True))
     except CollectionItem.DoesNotExist:
@@ -67,7 +67,7 @@ def find(name: str) -> Collection | None:
 
 
 def by_name(*, after: str, limit: int) -> list[Collection]:
-    """Up to `limit` collections, by name, from after `after` on, as the index knows them."""
+    """Up to `limit` collections with names after `after`, by name, from the index."""
     condition = CollectionItem.name > after if after else None
     found = CollectionItem.listed.query(_SHELF, range_key_condition=condition, limit=limit)
     return [_collection(item) for item in found]

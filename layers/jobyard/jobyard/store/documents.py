@@ -1,4 +1,4 @@
-"""Domain values as the JSON documents items hold, and back. Times are milliseconds since 1970."""
+"""Converts values to the JSON of stored items, and back. Times are milliseconds since 1970 UTC."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,17 +12,17 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(at: datetime) -> int:
-    """`at` as whole milliseconds since 1970 UTC: never later, as the last year has no later."""
+    """`at` in whole milliseconds since 1970 UTC, rounded down: there is no year after 9999."""
     return (at - _EPOCH) // _MILLISECOND
 
 
 def from_ms(ms: int | float) -> datetime:
-    """The aware UTC time a stamp says."""
+    """The time of a stored number of milliseconds, in UTC."""
     return _EPOCH + ms * _MILLISECOND
 
 
 def from_ms_or_none(ms: int | float | None) -> datetime | None:
-    """The aware UTC time a stamp says, if there is one."""
+    """As `from_ms`; None for None."""
     return None if ms is None else from_ms(ms)
 
 
@@ -32,11 +32,10 @@ def sortable(at: datetime) -> str:
 
 
 def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
-    """History as lists of event, before, after, time, cause and, when a person did it, who, why and
-    their id.
+    """A history as lists `[event, before, after, ms, cause]`.
 
-    What follows from the entry before is left out ("" for `before`). What stands for several has
-    instead of an event how many there are of each.
+    If a person sent the event, `actor, reason, sub` follow. `before` is "" if the previous entry
+    ended in that state. A summary of several entries has `{event: count}` in place of an event.
     """
     lines: list[list[Any]] = []
     state_before = ""
@@ -57,7 +56,7 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
 
 
 def parse_history(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
-    """The history `history_document` wrote."""
+    """The history that `history_document` encoded."""
     entries: list[HistoryEntry] = []
     state_before = ""
     for event, before, after, at, cause, *person in lines:
@@ -75,5 +74,5 @@ def parse_history(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
 
 
 def without_blanks(document: Mapping[str, Any]) -> dict[str, Any]:
-    """`document` without the fields that say nothing: None, "", 0, False and empty collections."""
+    """`document` without its falsy values: None, "", 0, False and empty collections."""
     return {name: value for name, value in document.items() if value}

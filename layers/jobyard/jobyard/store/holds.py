@@ -1,4 +1,4 @@
-"""Holds as they are stored."""
+"""Stores holds."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -51,28 +51,28 @@ def _release_line(release: HoldRelease) -> list[Any]:
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else to_ms(hold.until)
     release = [] if hold.release is None else [_release_line(hold.release)]
-    # as it was stored before there were any
+    # A hold without ids is stored as it was before ids existed: `put` and `delete` compare bodies.
     sub = [hold.owner_sub] if hold.owner_sub or release else []
     return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *release]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:
-    """Write a hold over the one of its scope that was `seen`; None: where there was none.
+    """Store a hold over `seen`, the hold of its scope that was read; None if there was none.
 
-    The same hold put again is done already: the client repeats a call whose answer was lost.
+    A repeat succeeds: botocore repeats a call whose answer was lost.
 
     Raises:
-        StaleState: somebody placed, changed or removed a hold on the scope since.
+        StaleState: the hold of the scope was placed, changed or removed meanwhile.
     """
     as_seen = HoldItem.scope.does_not_exist() if seen is None else HoldItem.body == _body(seen)
     if not save_if(HoldItem(scope=hold.scope, body=_body(hold)), as_seen):
         now = get(hold.scope)
         if now is None or _body(now) != _body(hold):
-            raise StaleState(f"the hold on {hold.scope} is another one now")
+            raise StaleState(f"the hold on {hold.scope} has changed since it was read")
 
 
 def get(scope: str) -> Hold | None:
-    """The hold of a scope, strongly read; None when there is none."""
+    """The hold of a scope; None if there is none."""
     try:
         return _hold(HoldItem.get(scope, consistent_read=True))
     except HoldItem.DoesNotExist:
@@ -80,7 +80,7 @@ def get(scope: str) -> Hold | None:
 
 
 def delete(seen: Hold) -> None:
-    """Remove the hold that was read; one that was placed in its stead stays."""
+    """Remove the hold that was read. If it changed meanwhile, it stays."""
     try:
         HoldItem(scope=seen.scope).delete(condition=HoldItem.body == _body(seen))
     except DeleteError as error:
@@ -89,11 +89,11 @@ def delete(seen: Hold) -> None:
 
 
 def of_scopes(scopes: Iterable[str]) -> list[Hold]:
-    """The holds on any of `scopes`, strongly read, in no order."""
+    """The holds of `scopes`, in no order."""
     return [_hold(item) for item in HoldItem.batch_get(list(scopes), consistent_read=True)]
 
 
 def list_all() -> Iterator[Hold]:
-    """All holds. A scan: there are as many as people have placed, which is few."""
+    """All holds, in no order. It scans the table, which is small."""
     for item in HoldItem.scan(consistent_read=True):
         yield _hold(item)

@@ -1,4 +1,24 @@
-"""How a job's record is stored."""
+"""The stored form of a job's record: a JSON document with short keys, because size is cost.
+
+| key | is |
+|---|---|
+| `c` | the cause of the last change |
+| `t` | when that was |
+| `n` | how often the job was started |
+| `l` | how often its worker was lost |
+| `r` | how often it was requeued |
+| `w` | how often it was snoozed |
+| `x` | when it is due next |
+| `f`, `m` | the failure code and message |
+| `u` | that the failure is not recoverable |
+| `s` | steps: `[name, first letter of the status, start, duration, message?]` |
+| `a` | attempts: `[start, duration]`; a failed one adds `step, code, message` |
+|     | a summary of attempts: `[start, duration, {failure code: count}]` |
+| `d` | the data that its steps returned |
+| `h` | the history, see `documents.history_document` |
+
+Times and durations are in milliseconds. A key is missing if its value is empty.
+"""
 
 import json
 from typing import Any
@@ -24,10 +44,10 @@ _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def encode(record: JobRecord) -> str:
-    """The record's document.
+    """The record's document, as text.
 
     Raises:
-        TypeError, ValueError: something in it is no JSON, or no UTF-8.
+        TypeError, ValueError: a value is not JSON, or not UTF-8.
     """
     document = without_blanks(
         {
@@ -48,7 +68,7 @@ def encode(record: JobRecord) -> str:
         }
     )
     text = _JSON.encode(document)
-    text.encode()
+    text.encode()  # raises for a lone surrogate
     return text
 
 
@@ -76,6 +96,7 @@ _STATUS = {status[0]: status for status in StepStatus}
 
 
 def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecord:
+    """The record of a job whose item has these attributes."""
     document = json.loads(body)
     steps = tuple(
         StepRecord(
@@ -110,7 +131,7 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
 
 
 def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
-    began, ended = from_ms(started), None if took is None else from_ms(started + took)
+    start, end = from_ms(started), None if took is None else from_ms(started + took)
     if failure and isinstance(failure[0], dict):
-        return Attempt.summary(failure[0], began, ended)
-    return Attempt(began, ended, *failure)
+        return Attempt.summary(failure[0], start, end)
+    return Attempt(start, end, *failure)

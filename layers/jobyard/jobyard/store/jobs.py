@@ -1,8 +1,8 @@
-"""Jobs as they are stored: alone with their chunk's counts, or 25 at a time without them.
+"""Stores jobs: a worker's jobs 25 at a time, a person's change of one job in a transaction.
 
-A worker writes its chunk's jobs by BatchExecuteStatement, whose INSERT refuses a duplicate and
-whose UPDATE takes state and version as condition, and counts them afterwards. A person's move
-of one job is a transaction with the chunk's counts.
+A worker writes its jobs by BatchExecuteStatement and counts them afterwards. INSERT refuses a
+duplicate; UPDATE has the state and the version in its condition. A person's change is written
+together with the counts of the job's chunk.
 """
 
 import time
@@ -18,7 +18,7 @@ from pynamodb.transactions import TransactWrite
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobs.job import JobAddress, JobRecord, failed_as_unwritable
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, failed_as_unwritable
 from jobyard.store import chunks, job_format, transactions
 from jobyard.store.tables import BatchItem, ChunkItem, JobItem, client, connection, is_version
 
@@ -33,7 +33,7 @@ _THROTTLES = frozenset(
     }
 )
 _CONFLICTS = frozenset({transactions.CONDITION_FAILED, "DuplicateItem"})
-# What a statement's own content causes: DynamoDB's answer to it, and to a call that has it.
+# Errors that the content of a statement causes: of the statement, and of the whole call.
 _UNWRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNWRITABLE_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
@@ -52,7 +52,7 @@ def _of_item(item: JobItem) -> JobRecord:
 
 
 def get(address: JobAddress) -> JobRecord | None:
-    """The job's record, strongly read; None when nothing has happened to it yet."""
+    """The job's record; None if it has not started and nobody changed it."""
     try:
         return _of_item(JobItem.get(_chunk_id(address), address.position, consistent_read=True))
     except JobItem.DoesNotExist:
@@ -62,8 +62,7 @@ def get(address: JobAddress) -> JobRecord | None:
 def of_chunk(
     origin_id: str, chunk: int, *, first: int = 0, last: int | None = None
 ) -> Iterator[JobRecord]:
-    """The records of a chunk's jobs from position `first` on, up to and with `last` if that is
-    given, in order, strongly read."""
+    """The records of a chunk's jobs from position `first` to `last`, both included, in order."""
     condition: Condition | None = JobItem.position >= first if first else None
     if last is not None:
         condition = JobItem.position.between(first, last)
@@ -77,19 +76,20 @@ def write_many(
     changes: Sequence[_Change],
     pause: Callable[[float], None] = time.sleep,
 ) -> list[JobRecord | None]:
-    """Write each record over the one it follows (None: over nothing), 25 at a time.
+    """Write pairs of records `(before, after)`, 25 per call; `before` is None for a new record.
 
-    The answer has, for each change in order, the record that is now stored if this cause wrote it
-    (now, or in an earlier try of the same), and None if someone else was first. A record that
-    cannot be stored costs its own job and no other: the job is failed instead, as UNWRITABLE.
+    Returns one result per change, in order: the stored record, or None if another writer came
+    first. A repeat of a cause that was written already returns its record. A job whose record
+    cannot be stored fails with UNWRITABLE; the other jobs are written.
 
     Raises:
         ValueError: two changes are for one job; DynamoDB refuses such a batch.
-        RuntimeError: DynamoDB refused a statement for a reason that is a mistake of ours.
+        RuntimeError: DynamoDB refused a statement because of a bug, or throttles without end.
+        ClientError: the call failed.
     """
     addresses = [after.address for _, after in changes]
     if len(set(addresses)) != len(addresses):
-        raise ValueError("a batch of statements may name a job once")
+        raise ValueError("two changes are for the same job")
     stored: list[JobRecord | None] = []
     for first in range(0, len(changes), BATCH_LIMIT):
         stored += _write_batch(changes[first : first + BATCH_LIMIT], pause)
@@ -99,14 +99,13 @@ def write_many(
 def _write_batch(
     changes: Sequence[_Change], pause: Callable[[float], None]
 ) -> list[JobRecord | None]:
-    # One kind of statement a call: what AWS says of mixing is about reads and writes, but a call
-    # of one kind is also one IAM action.
+    # Inserts and updates are separate calls: then each call is one IAM action.
     writing = _BatchWrite(pause)
     writing.write([change for change in changes if change[0] is None])
     writing.write([change for change in changes if change[0] is not None])
     unwritable, writing.unwritable = writing.unwritable, []
     for before, after in unwritable:
-        stored = get(after.address)  # what was read, and not what was found out since
+        stored = get(after.address)
         unchanged = stored is None if before is None else _is_unchanged(stored, before)
         failed = failed_as_unwritable(stored, after) if unchanged else None
         if failed is None:
@@ -114,25 +113,25 @@ def _write_batch(
         else:
             writing.write([(stored, failed)])
     if writing.unwritable:
-        raise RuntimeError("DynamoDB refuses even what says that a record is unwritable")
+        raise RuntimeError("DynamoDB refuses the record that says UNWRITABLE")
     return [writing.results[after.address] for _, after in changes]
 
 
 def _is_unchanged(stored: JobRecord | None, before: JobRecord) -> bool:
-    """Whether the stored record is still the one that was read before a change."""
+    """Whether the stored record is still `before`."""
     return stored is not None and (stored.version, stored.state) == (before.version, before.state)
 
 
 @dataclass
 class _BatchWrite:
-    """Some changes on their way: how those came out that are settled, and which are unwritable."""
+    """Changes being written: the `results` so far, and the changes that are `unwritable`."""
 
     pause: Callable[[float], None]
     results: dict[JobAddress, JobRecord | None] = field(default_factory=dict)
     unwritable: list[_Change] = field(default_factory=list)
 
     def write(self, changes: list[_Change]) -> None:
-        """Run calls until each of `changes` is settled or unwritable."""
+        """Repeat calls until each of `changes` has a result or is unwritable."""
         pending = [each for change in changes for each in self._with_statement(change)]
         tries = 0
         while pending:
@@ -140,12 +139,11 @@ class _BatchWrite:
             if pending:
                 tries += 1
                 if tries == _TRIES:
-                    raise RuntimeError("DynamoDB throttles statements without end")
+                    raise RuntimeError(f"DynamoDB throttled statements {_TRIES} times")
                 self.pause(transactions.backoff_s(tries))
 
     def _with_statement(self, change: _Change) -> list[_Prepared]:
-        """The change with its statement; none of a record that is no JSON or no UTF-8, for it
-        cannot even be sent."""
+        """The change with its statement; nothing if the record is not JSON or not UTF-8."""
         try:
             return [(change, _statement(*change))]
         except (TypeError, ValueError):
@@ -153,7 +151,7 @@ class _BatchWrite:
             return []
 
     def _call(self, pending: list[_Prepared]) -> list[_Prepared]:
-        """Run one call, settle what it answers, give back what was throttled."""
+        """Make one call and note its results. Returns the changes that were throttled."""
         try:
             responses = client().batch_execute_statement(
                 Statements=[statement for _, statement in pending], ReturnConsumedCapacity="TOTAL"
@@ -161,22 +159,22 @@ class _BatchWrite:
         except ClientError as error:
             if error.response["Error"]["Code"] not in _UNWRITABLE_CALL:
                 raise
-            # The call says nothing of which it was.
+            # The error does not say which statement it was: send each alone.
             if len(pending) == 1:
                 self.unwritable.append(pending[0][0])
                 return []
-            return [again for each in pending for again in self._call([each])]
+            return [throttled for each in pending for throttled in self._call([each])]
         answered = zip(pending, responses, strict=True)
         return [each for each, response in answered if not self._note_result(each[0], response)]
 
     def _note_result(self, change: _Change, response: Mapping[str, Any]) -> bool:
-        """Note what became of a change; False when it was throttled."""
+        """Note the result of a change. Returns False if it was throttled."""
         after = change[1]
         refusal = response.get("Error")
         if refusal is None:
             self.results[after.address] = after
         elif refusal["Code"] in _CONFLICTS:
-            # The answer may carry the item on one engine and not on the other: always read.
+            # AWS can return the item with the error, the emulator does not: always read it.
             now = get(after.address)
             is_ours = now is not None and now.cause == after.cause and now.state is after.state
             self.results[after.address] = now if is_ours else None
@@ -215,14 +213,14 @@ def apply(
     batch_state: BatchState,
     pause: Callable[[float], None] = time.sleep,
 ) -> JobRecord:
-    """Write `after` over `before`, while the batch is `batch_state`, and count it, as one.
+    """Write `after` over `before` and update the chunk's counts, in one transaction.
 
-    `before` of version 0 means there is no record yet. A repeat of the cause that wrote the record
-    last is success and counts nothing twice.
+    The batch must be in `batch_state`. `before` of version 0 means that there is no record yet. A
+    repeat of the last cause succeeds and counts nothing twice.
 
     Raises:
-        StaleState: someone else changed the job, or moved its batch, since it was read.
-        TransactWriteError: DynamoDB fails; whether the move was made, a repeat of it will tell.
+        StaleState: the job or its batch changed since it was read.
+        TransactWriteError: DynamoDB failed. The change may have been written; it can be repeated.
     """
     for tries in range(_TRIES):
         if tries:
@@ -238,17 +236,17 @@ def apply(
                 reason is not None and reason.code == transactions.CONDITION_FAILED
                 for reason in reasons
             ]
-            # PynamoDB sends checks first, then puts in their order: batch, job, chunk.
+            # PynamoDB sends condition checks first, then puts in order: batch, job, chunk.
             if failed[0]:
                 raise StaleState(
                     f"the batch of job {after.address.job_id} is no longer {batch_state}"
                 ) from error
             if not failed[1]:
-                continue  # the chunk's counts moved on, or the two collided: read them again
+                continue  # the counts changed, or two transactions collided: read them again
             now = get(after.address)
             if now is not None and now.cause == after.cause and now.state is after.state:
                 return now
-            found = now.state if now else "scheduled"
+            found = now.state if now else JobState.SCHEDULED
             raise StaleState(
                 f"job {after.address.job_id} was {before.state} when read and has changed since; "
                 f"it is {found}"
@@ -258,14 +256,14 @@ def apply(
 
 
 def _with_new_counts(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
-    """The chunk's counts when `after` is stored: taken from its jobs, so they cannot drift."""
-    jobs = {job.address: job for job in of_chunk(seen.batch_id, seen.chunk)}
-    new = seen.with_counts_of((jobs | {after.address: after}).values())
+    """The chunk's counts with `after`. All of its jobs are counted again, so they never drift."""
+    stored = {job.address: job for job in of_chunk(seen.batch_id, seen.chunk)}
+    new = seen.with_counts_of((stored | {after.address: after}).values())
     return replace(new, version=seen.version + 1)
 
 
 def item_of(record: JobRecord) -> JobItem:
-    """The record as a transaction writes it."""
+    """The record as an item, for a transaction."""
     return JobItem(
         chunk_id=_chunk_id(record.address),
         position=record.address.position,
@@ -276,7 +274,7 @@ def item_of(record: JobRecord) -> JobItem:
 
 
 def _unchanged(before: JobRecord) -> Condition:
-    """That the stored record is still `before`; of version 0, that there is none."""
+    """The condition that the stored record is still `before`; of version 0: that there is none."""
     stored = is_version(JobItem, before.version)
     return stored & (JobItem.state == before.state.value) if before.version else stored
 
@@ -297,14 +295,14 @@ def _transact(
 
 
 def remove(records: Iterable[JobRecord]) -> None:
-    """Remove the records, whatever became of them; those that are no more are let be."""
+    """Remove the records, whatever their version. Those that are gone already are ignored."""
     with JobItem.batch_write() as removing:
         for record in records:
             removing.delete(JobItem(_chunk_id(record.address), record.address.position))
 
 
 def delete_item(record: JobRecord) -> transactions.Item:
-    """The item of a transaction that removes the record, if it is as it was read."""
+    """The item of a transaction that removes the record if it has not changed meanwhile."""
     return transactions.delete(
         JobItem(_chunk_id(record.address), record.address.position), record.version
     )

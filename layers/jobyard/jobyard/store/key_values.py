@@ -1,5 +1,5 @@
-"""Small values stored under a key: the secret that signs cursors, manifests seen lately, the place
-where a long search goes on."""
+"""Stores small values under a key: the secret that signs cursors, the manifests of recent batches,
+and where a long search continues."""
 
 from datetime import datetime
 
@@ -7,9 +7,9 @@ from jobyard.store.tables import KeyValueItem, save_if
 
 
 def get_or_create_secret(name: str, candidate: str) -> str:
-    """The deployment's own secret called `name`; the first `candidate` ever offered becomes it.
+    """The deployment's secret called `name`. If there is none, `candidate` is stored as the secret.
 
-    It is stored encrypted in a table that only functions may read, so nobody has to carry it.
+    The table is encrypted, and only functions may read it. So nobody has to set a secret.
     """
     item = KeyValueItem(id=f"secret#{name}", content=candidate)
     if not save_if(item, KeyValueItem.id.does_not_exist()):
@@ -18,10 +18,11 @@ def get_or_create_secret(name: str, candidate: str) -> str:
 
 
 def register_manifest(manifest: str, batch_id: str, now: datetime, until: datetime) -> str:
-    """The batch that had the same `manifest` (its digest and collection) before, "" if none had.
+    """The id of an earlier batch with the same manifest, and from now on `batch_id`.
 
-    From now `until` the manifest is known as that of `batch_id`. Only a warning depends on it, so
-    two equal manifests at the same moment may both get "".
+    `manifest` is a digest with a collection. Returns "" if there is no earlier batch. The manifest
+    is remembered `until` then. Two equal manifests at the same moment may both get "": only a
+    warning depends on it.
     """
     key = f"manifest#{manifest}"
     try:
@@ -36,7 +37,7 @@ def register_manifest(manifest: str, batch_id: str, now: datetime, until: dateti
 
 
 def get(name: str) -> str:
-    """The value stored under `name`, "" when there is none."""
+    """The value stored under `name`; "" if there is none."""
     try:
         return KeyValueItem.get(f"note#{name}", consistent_read=True).content
     except KeyValueItem.DoesNotExist:
@@ -44,8 +45,8 @@ def get(name: str) -> str:
 
 
 def put(name: str, content: str) -> None:
-    """Store `content` under `name` in place of what was there.
+    """Store `content` under `name`. Concurrent writers overwrite each other.
 
-    Only work saved may depend on it: concurrent writers overwrite each other.
+    So use it only for what saves work, not for what must be right.
     """
     KeyValueItem(id=f"note#{name}", content=content).save()

@@ -1,4 +1,4 @@
-"""Objects' versions and local identifiers as they are stored."""
+"""Stores the versions of objects, and which object a local identifier belongs to."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from jobyard.store.tables import IdentifierItem, ObjectItem, save_if
 
 
 def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
-    """The ark all of `local_ids` belong to from now on: their owner's, else `ark`.
+    """Claim `local_ids` for one ark and return it: the ark they belong to already, else `ark`.
 
-    Each id is claimed by a conditional write of its own, in sorted order, so that of two jobs with
-    the same ids one loses the very first claim and takes the winner's ark. Jobs whose ids only
-    overlap may each win one; the later is then told of the conflict.
+    Each id is claimed by a separate conditional write, in sorted order. So of two jobs with the
+    same ids, one loses the first claim and uses the winner's ark. If the ids of two jobs only
+    overlap, each may win one; then the later job is refused.
 
     Raises:
-        IdentifierConflict: they belong to different arks.
+        IdentifierConflict: the ids belong to different arks.
     """
     if len(local_ids) == 1:
         return _claim(f"{collection}#{local_ids[0]}", ark)
@@ -29,7 +29,9 @@ def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
             continue
         owners[name] = _claim(name, chosen)
         if owners[name] != chosen and chosen == ark and ark not in _others(owners, name):
-            return identify(collection, local_ids, ark)  # nothing is ours yet: it is their object
+            return identify(
+                collection, local_ids, ark
+            )  # we own none of them yet: use the other job's ark
     if set(owners.values()) - {chosen}:
         owned = ", ".join(f"{local_id} to {owners[name]}" for local_id, name in names.items())
         raise IdentifierConflict(f"the local identifiers belong to different objects: {owned}")
@@ -72,16 +74,16 @@ def _version(item: ObjectItem) -> ObjectVersion:
 
 
 def latest(ark: str) -> ObjectVersion | None:
-    """The highest version of the object; None when it has none."""
+    """The highest version of the object; None if it has none."""
     found = ObjectItem.query(ark, scan_index_forward=False, limit=1, consistent_read=True)
     return next((_version(item) for item in found), None)
 
 
 def record(version: ObjectVersion) -> None:
-    """Record a version; a repeat by the same job changes nothing.
+    """Record a version. A repeat by the same job succeeds.
 
     Raises:
-        StaleState: another job has recorded that version.
+        StaleState: another job has recorded this version.
     """
     item = ObjectItem(
         ark=version.ark,
@@ -103,7 +105,7 @@ def record(version: ObjectVersion) -> None:
 
 
 def latest_and_own(ark: str, job_id: str) -> tuple[ObjectVersion | None, ObjectVersion | None]:
-    """The highest version of the object, and the one that this job recorded; None for none."""
+    """The highest version of the object, and the one that this job recorded; None if missing."""
     highest = own = None
     for item in ObjectItem.query(ark, scan_index_forward=False, consistent_read=True):
         highest = highest or _version(item)

@@ -1,4 +1,4 @@
-"""Occurrences as they are stored. They are written with their schedule, by `schedules.write`."""
+"""Stores occurrences. They are written together with their schedule, by `schedules.write`."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ from jobyard.store.tables import OccurrenceItem
 
 
 def item_of(occurrence: Occurrence) -> OccurrenceItem:
-    """The occurrence as a transaction writes it."""
+    """The occurrence as an item, for a transaction."""
     body = without_blanks(
         {
             "trigger": occurrence.trigger,
@@ -81,7 +81,7 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
 
 
 def get(address: JobAddress) -> Occurrence | None:
-    """The occurrence of the job with this address, strongly read; None if there is none."""
+    """The occurrence of the job with this address; None if there is none."""
     try:
         return _occurrence(
             OccurrenceItem.get(address.origin_id, address.position, consistent_read=True)
@@ -93,7 +93,7 @@ def get(address: JobAddress) -> Occurrence | None:
 def newest(
     schedule_id: str, *, limit: int, before: datetime | None = None
 ) -> tuple[Occurrence, ...]:
-    """Up to `limit` occurrences of a schedule, newest first, of times before `before`."""
+    """Up to `limit` occurrences of a schedule, newest first, at times before `before`."""
     condition = OccurrenceItem.at < to_ms(before) if before else None
     found = OccurrenceItem.query(
         schedule_id,
@@ -117,6 +117,6 @@ def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iter
 
 
 def delete_item(occurrence: Occurrence) -> transactions.Item:
-    """The item of a transaction that removes the occurrence, if it is as it was read."""
+    """The item of a transaction that removes the occurrence if it has not changed meanwhile."""
     item = OccurrenceItem(occurrence.schedule_id, to_ms(occurrence.scheduled_for))
     return transactions.delete(item, occurrence.version)

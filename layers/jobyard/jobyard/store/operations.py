@@ -1,7 +1,7 @@
-"""Operations on many jobs as they are stored.
+"""Stores operations on many jobs.
 
-Beside a batch's operations lies its register: the ids of those that are under way. An operation
-begins and ends in one transaction with it, so what is in the register is running and nothing else.
+Each batch has one more item, the list of the ids of its running operations. An operation starts
+and ends in one transaction with this list, so the list is always exact.
 """
 
 import base64
@@ -18,12 +18,12 @@ from jobyard.store import batches, transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
 from jobyard.store.tables import OperationItem
 
-_RUNNING = "running"  # an operation's id is "r" and twelve digits
-_TRIES = 30  # looks at a register that others change at the same time
+_RUNNING = "running"  # the id of the list's item; an operation's is "r" and twelve digits
+_TRIES = 30  # transactions with a list that other operations change at the same time
 
 
 def _bitmap(chunks: Sequence[int]) -> str:
-    """The chunks' numbers as bits: 80,000 of them are 14 KB, one by one they would be 560."""
+    """The chunks' numbers as bits in base64: 80,000 of them take 14 KB; as a list, 560 KB."""
     bits = bytearray(max(chunks, default=-1) // 8 + 1)
     for number in chunks:
         bits[number // 8] |= 1 << number % 8
@@ -38,7 +38,7 @@ def _numbers(bitmap: str) -> tuple[int, ...]:
 
 
 def _running_ids(batch_id: str) -> tuple[int, list[str]]:
-    """The register's version and the ids in it, strongly read; 0 and none where there is none."""
+    """The version of the list and its ids; 0 and no ids if the batch has no list."""
     try:
         item = OperationItem.get(batch_id, _RUNNING, consistent_read=True)
     except OperationItem.DoesNotExist:
@@ -105,11 +105,11 @@ def _operation(item: OperationItem) -> Operation:
 
 
 def put_new(operation: Operation, batch_state: BatchState) -> Operation:
-    """Write the operation down while its batch is `batch_state`; if it is there already, the stored
-    one is the answer.
+    """Store a new operation if its batch is in `batch_state`. Returns the stored one if it exists.
 
     Raises:
-        OperationInProgress: one that is under way excludes it. StaleState: the batch has moved on.
+        OperationInProgress: it conflicts with a running operation.
+        StaleState: the batch is in another state, or other operations start and end too fast.
     """
     batch_id = operation.batch_id
     for _ in range(_TRIES):
@@ -130,14 +130,14 @@ def put_new(operation: Operation, batch_state: BatchState) -> Operation:
             )
         except StaleState as error:
             if find(batch_id, operation.operation_id) or _running_ids(batch_id)[0] != version:
-                continue  # it is there, or another one began or ended first
+                continue  # it exists, or another one started or ended first
             raise StaleState(f"batch {batch_id} is no longer {batch_state}") from error
         return operation
-    raise StaleState(f"operations on batch {batch_id} begin and end too fast; try again")
+    raise StaleState(f"operations on batch {batch_id} start and end too fast; try again")
 
 
 def find(batch_id: str, operation_id: str) -> Operation | None:
-    """The operation, strongly read; None when there is none of that id."""
+    """The operation; None if there is none with this id."""
     try:
         return _operation(OperationItem.get(batch_id, operation_id, consistent_read=True))
     except OperationItem.DoesNotExist:
@@ -145,14 +145,14 @@ def find(batch_id: str, operation_id: str) -> Operation | None:
 
 
 def of_batch(batch_id: str) -> Iterator[Operation]:
-    """All operations on a batch's jobs, strongly read."""
+    """All operations on a batch's jobs, by id."""
     for item in OperationItem.query(batch_id, consistent_read=True):
         if item.operation_id != _RUNNING:
             yield _operation(item)
 
 
 def remove(found: Iterable[Operation]) -> None:
-    """Remove operations, and the register beside them; those that are no more are let be."""
+    """Remove operations and the lists of running ones. Those that are gone already are ignored."""
     keys = {(each.batch_id, name) for each in found for name in (each.operation_id, _RUNNING)}
     with OperationItem.batch_write() as removing:
         for batch_id, name in sorted(keys):
@@ -160,7 +160,7 @@ def remove(found: Iterable[Operation]) -> None:
 
 
 def running(batch_id: str) -> Iterator[Operation]:
-    """The operations on a batch's jobs that have not come to their end, in the order they began."""
+    """The running operations on a batch's jobs, in the order of their start."""
     yield from _found(batch_id, _running_ids(batch_id)[1])
 
 
@@ -172,15 +172,15 @@ def _found(batch_id: str, ids: Iterable[str]) -> Iterator[Operation]:
 
 
 def is_any_running(batch_id: str) -> bool:
-    """Whether some operation on the batch's jobs has not come to its end."""
+    """Whether an operation on the batch's jobs is running."""
     return bool(_running_ids(batch_id)[1])
 
 
 def get(batch_id: str, operation_id: str) -> Operation:
-    """The operation, strongly read.
+    """The operation.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none with this id.
     """
     operation = find(batch_id, operation_id)
     if operation is None:
@@ -189,10 +189,10 @@ def get(batch_id: str, operation_id: str) -> Operation:
 
 
 def end(operation: Operation, at: datetime) -> None:
-    """Note that every chunk of the operation has been gone through; a repeat changes nothing.
+    """Store that the operation is done, and take it off the list. A repeat succeeds.
 
     Raises:
-        StaleState: operations on the batch begin and end all the time.
+        StaleState: other operations on the batch start and end too fast.
     """
     batch_id, operation_id = operation.batch_id, operation.operation_id
     done = replace(operation, state=OperationState.DONE, ended_at=at)
@@ -208,4 +208,4 @@ def end(operation: Operation, at: datetime) -> None:
         except StaleState:
             continue
         return
-    raise StaleState(f"operations on batch {batch_id} begin and end too fast; try again")
+    raise StaleState(f"operations on batch {batch_id} start and end too fast; try again")

@@ -1,4 +1,4 @@
-"""Reports as they are stored; each is also the outbox's record of its mail."""
+"""Stores reports. Each is also the outbox's record of its mail."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -54,11 +54,8 @@ def _item(report: Report) -> ReportItem:
 def _report(item: ReportItem) -> Report:
     body: dict[str, Any] = item.body
     state, at, message_id, error, tries, *recipients = body["delivery"]
-    individually, recipients, undeliverable = recipients or (
-        False,
-        (),
-        (),
-    )  # an old one has none of these
+    # Older reports have no recipients.
+    individually, sent_to, undeliverable = recipients or (False, (), ())
     return Report(
         batch_id=item.batch_id,
         seq=int(item.seq),
@@ -77,7 +74,7 @@ def _report(item: ReportItem) -> Report:
             error,
             tries,
             individually,
-            tuple(recipients),
+            tuple(sent_to),
             tuple(UndeliveredRecipient(*each) for each in undeliverable),
         ),
         version=int(item.version),
@@ -85,7 +82,7 @@ def _report(item: ReportItem) -> Report:
 
 
 def put_new(report: Report) -> Report:
-    """Write the report down; if one of its number is there already, that one is the answer."""
+    """Store a new report. Returns the stored one if the batch has one with this number."""
     new = replace(report, version=1)
     if not save_if(_item(new), ReportItem.batch_id.does_not_exist()):
         return get(report.batch_id, report.seq)
@@ -93,7 +90,7 @@ def put_new(report: Report) -> Report:
 
 
 def get(batch_id: str, seq: int) -> Report:
-    """The report of that number, strongly read.
+    """The report with this number.
 
     Raises:
         NotFound: there is none.
@@ -105,7 +102,7 @@ def get(batch_id: str, seq: int) -> Report:
 
 
 def find(batch_id: str, seq: int) -> Report | None:
-    """The report of that number, strongly read; None when there is none."""
+    """The report with this number; None if there is none."""
     try:
         return get(batch_id, seq)
     except NotFound:
@@ -113,16 +110,16 @@ def find(batch_id: str, seq: int) -> Report | None:
 
 
 def of_batch(batch_id: str) -> Iterator[Report]:
-    """A batch's reports, first to last."""
+    """A batch's reports, by number."""
     for item in ReportItem.query(batch_id, consistent_read=True):
         yield _report(item)
 
 
 def put_delivery(report: Report, delivery: Delivery) -> Report:
-    """Write down how far the mail got.
+    """Store how far the delivery of the report's mail has come. Returns the new report.
 
     Raises:
-        StaleState: someone else did since the report was read.
+        StaleState: the report changed since it was read.
     """
     new = replace(report, delivery=delivery, version=report.version + 1)
     if not save_if(_item(new), ReportItem.version == report.version):
@@ -131,19 +128,19 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
 
 
 def undelivered() -> Iterator[Report]:
-    """Reports whose mail is not with the mail service yet, oldest first, as the index knows it."""
-    for item in ReportItem.waiting.query("yes"):
+    """Reports that the mail service has not accepted yet, oldest first, from the index."""
+    for item in ReportItem.by_delivery.query("yes"):
         yield _report(item)
 
 
 def failed_since(since: datetime) -> Iterator[Report]:
-    """Reports whose mail was refused or bounced after `since`, as the index knows it."""
-    for item in ReportItem.waiting.query("lost", ReportItem.queued_at > sortable(since)):
+    """Reports whose mail was refused or bounced after `since`, oldest first, from the index."""
+    for item in ReportItem.by_delivery.query("lost", ReportItem.queued_at > sortable(since)):
         yield _report(item)
 
 
 def remove(found: Iterable[Report]) -> None:
-    """Remove reports; those that are no more are let be."""
+    """Remove reports. Those that are gone already are ignored."""
     with ReportItem.batch_write() as removing:
         for report in found:
             removing.delete(ReportItem(report.batch_id, report.seq))

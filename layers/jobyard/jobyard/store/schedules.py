@@ -1,7 +1,7 @@
-"""Schedules as they are stored: each write has the version it saw in its condition.
+"""Stores schedules. Every write is conditional on the version that was read.
 
-What is decided about a schedule's times is written with its occurrences in one transaction: so the
-jobs that are to be started are those, and each of them once, whoever decides and however often.
+Decisions about a schedule's times are written in one transaction with their occurrences. So each
+occurrence starts one job, even if two clocks decide at the same time.
 """
 
 import zlib
@@ -37,9 +37,9 @@ from jobyard.store.documents import (
 )
 from jobyard.store.tables import ScheduleItem, save_if
 
-DUE_SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
-_DUE_PAGE = 200
-_SHELVES = {False: "schedules", True: "system"}
+DUE_SHARDS = 4  # partitions of the due index: 10,000 schedules may start within one minute
+_DUE_PAGE = 200  # items of the due index in one read
+_SHELVES = {False: "schedules", True: "system"}  # partitions of the index by title; by `is_system`
 
 
 def _item(schedule: Schedule) -> ScheduleItem:
@@ -147,18 +147,18 @@ def _latest(line: list[Any] | None) -> LatestRun | None:
 
 
 def put_new(schedule: Schedule) -> Schedule:
-    """Write a schedule nobody has written yet; the answer is the one that is stored now.
+    """Store a new schedule, and return it.
 
     Raises:
-        StaleState: there is one with its id.
+        StaleState: a schedule with this id exists.
     """
     if not save_if(_item(schedule), ScheduleItem.schedule_id.does_not_exist()):
-        raise StaleState(f"there is a schedule {schedule.schedule_id} already")
+        raise StaleState(f"schedule {schedule.schedule_id} exists already")
     return schedule
 
 
 def get(schedule_id: str) -> Schedule:
-    """The schedule as it is now, strongly read; a deleted one too.
+    """The schedule, even if it is deleted.
 
     Raises:
         NotFound: there is none.
@@ -171,8 +171,7 @@ def get(schedule_id: str) -> Schedule:
 
 @dataclass(frozen=True)
 class ScheduleWrites:
-    """What is written with a schedule, all or nothing: new occurrences, occurrences over those
-    they follow, and records of jobs over those they follow."""
+    """What is written in one transaction with a schedule. Changes are pairs `(before, after)`."""
 
     new_occurrences: Sequence[Occurrence] = ()
     changed_occurrences: Sequence[tuple[Occurrence, Occurrence]] = ()
@@ -180,11 +179,11 @@ class ScheduleWrites:
 
 
 def write(before: Schedule, after: Schedule, extra: ScheduleWrites = ScheduleWrites()) -> Schedule:
-    """Write `after` over `before`, and what goes with it. A repeat of the same write is success.
+    """Write `after` over `before`, together with `extra`. A repeat of the same write succeeds.
 
     Raises:
-        StaleState: the schedule, or what goes with it, has changed since it was read.
-        ClientError: DynamoDB fails; whether it was written, a repeat will tell.
+        StaleState: the schedule, or something in `extra`, changed since it was read.
+        ClientError: DynamoDB failed. It may have been written; the write can be repeated.
     """
     items = [transactions.put(_item(after), before.version)]
     items += [transactions.put(occurrences.item_of(each), 0) for each in extra.new_occurrences]
@@ -207,8 +206,10 @@ def write(before: Schedule, after: Schedule, extra: ScheduleWrites = ScheduleWri
 
 @dataclass(frozen=True)
 class DueSchedule:
-    """A schedule the clock has to look at, as the index knows it: a suggestion, whose version the
-    write will check. It is read when it is asked for: one that cannot be is nobody else's trouble.
+    """A schedule that the clock must check, from the index. It may be outdated; the next write
+    checks its version.
+
+    It is parsed only by `schedule`, so that a schedule with an invalid rule does not stop the rest.
     """
 
     schedule_id: str
@@ -218,15 +219,15 @@ class DueSchedule:
         """The schedule.
 
         Raises:
-            InvalidRule: its rule is none any more, as when a zone is given up.
+            InvalidRule: its rule is no longer valid, for example because its time zone was removed.
         """
         return _schedule(self.item)
 
 
 def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
-    """What the clock has to look at by `now` in a shard, longest due first.
+    """The schedules of a shard that the clock must check by `now`, from the index, first due first.
 
-    Read as it goes, in small pages: a clock that runs out of time has read little in vain.
+    They are read in small pages, so that a clock that runs out of time has read few in vain.
     """
     found = ScheduleItem.due.query(
         str(shard),
@@ -239,15 +240,18 @@ def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
 
 @dataclass(frozen=True)
 class SchedulePage:
-    """Some schedules by title, and where the next page begins ("" when there is none)."""
+    """Schedules by title. `after` is the cursor of the next page; "" if this is the last one."""
 
     items: tuple[Schedule, ...]
     after: str
 
 
 def by_title(*, system: bool, limit: int, after: str = "") -> SchedulePage:
-    """Up to `limit` schedules after `after`, a place as `Page.after` gives it; those of the system
-    or the others. Deleted ones are left out. Each is strongly read."""
+    """Up to `limit` schedules after the cursor `after`, without deleted ones.
+
+    Either those of the system or the others. The index gives the ids; the schedules are read with
+    strong consistency.
+    """
     keys = [
         *ScheduleItem.listed.query(
             _SHELVES[system],
@@ -260,31 +264,31 @@ def by_title(*, system: bool, limit: int, after: str = "") -> SchedulePage:
     read = _readable(ScheduleItem.batch_get(ids, consistent_read=True))
     found = {each.schedule_id: each for each in read}
     items = [found[key.schedule_id] for key in shown if key.schedule_id in found]
-    following = str(shown[-1].title) if len(keys) > limit else ""
+    cursor = str(shown[-1].title) if len(keys) > limit else ""
     return SchedulePage(
-        tuple(each for each in items if each.state is not ScheduleState.DELETED), following
+        tuple(each for each in items if each.state is not ScheduleState.DELETED), cursor
     )
 
 
 def with_calendar(calendar: str) -> Iterator[Schedule]:
-    """The schedules whose calendar has this name, in no order, strongly read; deleted ones are left
-    out. A scan of all there are."""
+    """The schedules with this calendar, in no order, without deleted ones. It scans the table."""
     for schedule in _readable(ScheduleItem.scan(consistent_read=True)):
         if schedule.policy.calendar == calendar and schedule.state is not ScheduleState.DELETED:
             yield schedule
 
 
 def list_all(limit: int, after: str = "") -> list[Schedule]:
-    """Up to `limit` schedules after the one of id `after`, deleted ones too, in no order that means
-    anything, strongly read. A scan: of schedules there are few beside what they leave."""
+    """Up to `limit` schedules after the one with id `after`, deleted ones too, in scan order.
+
+    The table is small: occurrences and jobs are in others.
+    """
     start = {"schedule_id": {"S": after}} if after else None
     found = ScheduleItem.scan(limit=limit, last_evaluated_key=start, consistent_read=True)
     return [*_readable(found)]
 
 
 def _readable(items: Iterable[ScheduleItem]) -> Iterator[Schedule]:
-    """The schedules that can be read. Of the others the clock tells, when they are due: here they
-    are to keep nobody from the rest."""
+    """The schedules with valid rules. The clock reports the others when they are due."""
     for item in items:
         with suppress(InvalidRule):
             yield _schedule(item)

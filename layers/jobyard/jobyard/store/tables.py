@@ -1,8 +1,7 @@
-"""The tables' models and their late binding; nothing here knows a name until `bind` is called.
+"""The PynamoDB models of all tables. They have no table names until `bind` is called.
 
-Each item has its keys, what conditions and indexes look at, and a `body`: everything else as one
-JSON document. Writes of batches, jobs, chunks and reports have the version in their condition, so a
-body is never half new.
+An item has its keys, the attributes that conditions and indexes use, and a `body`: everything else
+as one JSON document. A body is only overwritten if its item still has the version that was read.
 """
 
 import json
@@ -18,12 +17,12 @@ from pynamodb.models import Model
 
 
 class DocumentAttribute(JSONAttribute):
-    """A JSON document whose letters take the bytes they have in UTF-8, not six of an escape."""
+    """A JSON document in UTF-8. Escapes would take six bytes for each letter that is not ASCII."""
 
     def serialize(self, value: Any) -> str:
-        """The document as it is stored."""
+        """The document as it is stored. A lone surrogate becomes "?", as UTF-8 has none."""
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-        return text.encode(errors="replace").decode()  # parameters are anybody's JSON
+        return text.encode(errors="replace").decode()
 
 
 class ByMonthIndex(GlobalSecondaryIndex["BatchItem"]):
@@ -71,7 +70,10 @@ class BySubmitterIndex(GlobalSecondaryIndex["BatchItem"]):
 
 
 class BatchItem(Model):
-    """A batch, or the tombstone of one, which no index knows."""
+    """A batch or a tombstone.
+
+    A tombstone is in no index, except `by_state` until all records of its batch are removed.
+    """
 
     class Meta:
         table_name: str | None = None
@@ -92,7 +94,8 @@ class BatchItem(Model):
 
 
 class JobItem(Model):
-    """A job that something happened to. Short names: its size is money."""
+    """A job that has started or that a person changed. Every write is billed by the item's size, so
+    its attributes are short: state `s`, version `v`, body `b` (`job_format` lists its keys)."""
 
     class Meta:
         table_name: str | None = None
@@ -105,7 +108,8 @@ class JobItem(Model):
 
 
 class HeldIndex(GlobalSecondaryIndex["ChunkItem"]):
-    """Chunks with jobs that the machine holds, by collection and batch; sparse."""
+    """Chunks with jobs that the machine holds, by collection and batch; sparse. `held_of` is
+    "COLLECTION#BATCH_ID"."""
 
     class Meta:
         index_name = "held"
@@ -133,7 +137,7 @@ class ChunkItem(Model):
 
 
 class UndeliveredIndex(GlobalSecondaryIndex["ReportItem"]):
-    """Reports whose mail is not with the mail service yet; sparse."""
+    """Reports whose mail is to be sent ("yes"), or was refused or bounced ("lost"); sparse."""
 
     class Meta:
         index_name = "undelivered"
@@ -155,7 +159,7 @@ class ReportItem(Model):
     undelivered = UnicodeAttribute(null=True)
     queued_at = UnicodeAttribute()
     body = DocumentAttribute()
-    waiting = UndeliveredIndex()
+    by_delivery = UndeliveredIndex()
 
 
 class HoldItem(Model):
@@ -169,7 +173,7 @@ class HoldItem(Model):
 
 
 class ByNameIndex(GlobalSecondaryIndex["CollectionItem"]):
-    """Collections by name."""
+    """Collections by name. All have the same `shelf`, the index's partition."""
 
     class Meta:
         index_name = "listed"
@@ -215,8 +219,8 @@ class IdentifierItem(Model):
 
 
 class OperationItem(Model):
-    """An operation on many jobs of a batch; or the batch's register of those that are under way,
-    which alone has a version."""
+    """An operation on many jobs of a batch, or the list of the batch's running operations. Only the
+    list has a version."""
 
     class Meta:
         table_name: str | None = None
@@ -229,7 +233,7 @@ class OperationItem(Model):
 
 
 class DueIndex(GlobalSecondaryIndex["ScheduleItem"]):
-    """Schedules the clock has to look at again, and when; sparse."""
+    """Schedules by the time at which the clock must check them next; sparse."""
 
     class Meta:
         index_name = "due"
@@ -240,7 +244,10 @@ class DueIndex(GlobalSecondaryIndex["ScheduleItem"]):
 
 
 class ByTitleIndex(GlobalSecondaryIndex["ScheduleItem"]):
-    """Schedules by title, without their content: a run that starts or ends does not write here."""
+    """Schedules by title. `shelf` is "schedules" or "system".
+
+    Only keys are projected, so that a run does not write to this index.
+    """
 
     class Meta:
         index_name = "listed"
@@ -269,7 +276,7 @@ class ScheduleItem(Model):
 
 
 class OccurrenceItem(Model):
-    """An occurrence of a schedule, and what became of it."""
+    """An occurrence of a schedule, with its outcome."""
 
     class Meta:
         table_name: str | None = None
@@ -292,7 +299,7 @@ class CalendarItem(Model):
 
 
 class CheckpointItem(Model):
-    """How far a job came that goes through more than one worker's time allows."""
+    """The checkpoint of a job that takes longer than one worker's time."""
 
     class Meta:
         table_name: str | None = None
@@ -325,7 +332,8 @@ class UsageItem(Model):
 
 
 class KeyValueItem(Model):
-    """A small value under a key, for a while or for good; beside the idempotency records."""
+    """A small value under a key, until `expires` if it has one. The idempotency records are in the
+    same table."""
 
     class Meta:
         table_name: str | None = None
@@ -355,10 +363,10 @@ MODELS: Mapping[str, type[Model]] = {
 
 
 def bind(names: Mapping[str, str], *, region: str, host: str | None = None) -> None:
-    """Give every model its table: `names` maps a noun of `MODELS` to the table's name.
+    """Set the table of every model. `names` maps each key of `MODELS` to the name of its table.
 
     Raises:
-        KeyError: a noun has no name.
+        KeyError: a key is missing.
     """
     for noun, model in MODELS.items():
         meta: Any = model.Meta
@@ -368,24 +376,26 @@ def bind(names: Mapping[str, str], *, region: str, host: str | None = None) -> N
         meta.connect_timeout_seconds = 3
         meta.read_timeout_seconds = 10
         meta.max_retry_attempts = 4
-        meta.max_pool_connections = 30  # a worker's overlapped jobs, and itself
+        meta.max_pool_connections = 30  # a worker's 25 concurrent jobs, and the worker itself
         model._connection = None
     _share(JobItem._get_connection().connection)
 
 
-def _share(one: Connection) -> None:
-    """Have all models use one connection, and so one client: PynamoDB makes one for each table,
-    and each loads and connects anew."""
+def _share(shared: Connection) -> None:
+    """Let all models use one connection, and so one client.
+
+    PynamoDB makes one for each table, and each loads botocore's data and connects.
+    """
     for model in MODELS.values():
         table = model._get_connection()
-        if table.connection is not one:
-            one.add_meta_table(table.get_meta_table())
-            table.connection = one
+        if table.connection is not shared:
+            shared.add_meta_table(table.get_meta_table())
+            table.connection = shared
 
 
 def client() -> Any:
-    """The DynamoDB client PynamoDB holds: for PartiQL batches, which it has no word for, and for
-    the meter."""
+    """The DynamoDB client that PynamoDB holds: for PartiQL batches, which it does not support, and
+    for the meter."""
     return connection().client
 
 
@@ -407,7 +417,7 @@ def is_version(model: type[Any], version: int) -> Condition:
 def is_condition_failure(error: PynamoDBException) -> bool:
     """Whether a write was refused by its condition.
 
-    PynamoDB's own `cause_response_code` raises AttributeError of an answer that never came.
+    PynamoDB's own `cause_response_code` raises AttributeError if no answer came.
     """
     response = getattr(error.cause, "response", None) or {}
     refused: bool = response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
@@ -415,7 +425,7 @@ def is_condition_failure(error: PynamoDBException) -> bool:
 
 
 def save_if(item: Model, condition: Condition) -> bool:
-    """Write `item` if `condition` holds for what is stored; False if it does not.
+    """Write `item` if `condition` holds for the stored item. Returns False if it does not.
 
     Raises:
         PutError: DynamoDB failed for another reason.

@@ -1,6 +1,7 @@
-"""Items of a transaction as DynamoDB's own client takes them, each over the version that was seen.
+"""Writes transactions through DynamoDB's own client, and builds their items.
 
-What goes through that client is written with a checkpoint, so that what is done is counted once.
+PynamoDB's transactions take only its own models. A sweep writes to a table of somebody else,
+together with its checkpoint, so that each record is counted once.
 """
 
 import random
@@ -15,8 +16,8 @@ from jobyard.store.tables import client
 
 Item = Mapping[str, Any]  # of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}
 MAX_ITEMS = 100  # items of a transaction; source: DynamoDB API reference
-CONDITION_FAILED = "ConditionalCheckFailed"  # why DynamoDB cancelled an item or refused a statement
-_NONE = "None"
+CONDITION_FAILED = "ConditionalCheckFailed"  # DynamoDB's code for an item, or a PartiQL statement
+_NO_REASON = "None"  # of an item that did not cancel the transaction
 _TRIES = 8
 
 
@@ -27,40 +28,41 @@ def backoff_s(tries: int) -> float:
 
 
 def put(item: Model, seen: int) -> Item:
-    """`item` over the one of version `seen`; 0: where there is none."""
+    """Put `item` over the item of version `seen`; 0: where there is no item."""
     return {
-        "Put": {"TableName": item.Meta.table_name, "Item": item.serialize()} | _over(item, seen)
+        "Put": {"TableName": item.Meta.table_name, "Item": item.serialize()}
+        | _is_version(item, seen)
     }
 
 
 def replace(item: Model) -> Item:
-    """`item` over whatever is there: another item of the transaction says that it may be."""
+    """Put `item` over any other: another item of the transaction has the condition."""
     return {"Put": {"TableName": item.Meta.table_name, "Item": item.serialize()}}
 
 
 def delete(item: Model, seen: int) -> Item:
-    """No item any more where `item` stands in version `seen`; `item` needs but its keys."""
-    return {"Delete": _where(item) | _over(item, seen)}
+    """Delete `item`, of which only the keys are used, in version `seen`."""
+    return {"Delete": _key(item) | _is_version(item, seen)}
 
 
 def require_state(item: Model, state: str) -> Item:
-    """Nothing, where `item`, which needs but its keys, is in `state`."""
+    """Check that `item`, of which only the keys are used, is in `state`."""
     condition = {
         "ConditionExpression": "#state = :state",
         "ExpressionAttributeNames": {"#state": item.get_attributes()["state"].attr_name},
         "ExpressionAttributeValues": {":state": {"S": state}},
     }
-    return {"ConditionCheck": _where(item) | condition}
+    return {"ConditionCheck": _key(item) | condition}
 
 
-def _where(item: Model) -> dict[str, Any]:
+def _key(item: Model) -> dict[str, Any]:
     attributes = item.get_attributes().values()
     keys = [each.attr_name for each in attributes if each.is_hash_key or each.is_range_key]
     stored = item.serialize(null_check=False)
     return {"TableName": item.Meta.table_name, "Key": {name: stored[name] for name in keys}}
 
 
-def _over(item: Model, seen: int) -> dict[str, Any]:
+def _is_version(item: Model, seen: int) -> dict[str, Any]:
     attributes = item.get_attributes()
     if not seen:
         (hash_key,) = (each.attr_name for each in attributes.values() if each.is_hash_key)
@@ -76,11 +78,11 @@ def _over(item: Model, seen: int) -> dict[str, Any]:
 
 
 def write(items: Sequence[Item], pause: Callable[[float], None] = time.sleep) -> None:
-    """Write all of them or none.
+    """Write all items or none. Conflicts with other transactions are retried.
 
     Raises:
-        StaleState: one of them is no longer as it was seen.
-        ClientError: DynamoDB fails; whether they were written, a look at them will tell.
+        StaleState: a condition failed, because an item changed since it was read.
+        ClientError: DynamoDB failed. The items may have been written.
     """
     refused = client().exceptions.TransactionCanceledException
     for tries in range(1, _TRIES + 1):
@@ -89,8 +91,8 @@ def write(items: Sequence[Item], pause: Callable[[float], None] = time.sleep) ->
         except refused as error:
             codes = {each["Code"] for each in error.response.get("CancellationReasons", ())}
             if CONDITION_FAILED in codes:
-                raise StaleState("something changed since it was read") from error
-            if tries == _TRIES or not codes - {_NONE}:
+                raise StaleState("an item changed since it was read") from error
+            if tries == _TRIES or not codes - {_NO_REASON}:
                 raise
             pause(backoff_s(tries))
         else:

@@ -1,6 +1,6 @@
-"""What batches and schedules used, as it is stored: a few items, to which each invocation adds.
+"""Stores the usage of batches and schedules: a few items, to which each invocation adds.
 
-Numbers are added without a condition: what an invocation used twice was used twice.
+Numbers are added without a condition, because a repeated invocation also uses AWS twice.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,10 +12,10 @@ from jobyard.store.tables import UsageItem
 
 
 def add(origin_id: str, part: str, usage: Usage) -> str:
-    """Add `usage` to what `part` of Jobyard used for a batch or a schedule; the answer is why it
-    could not be written, "" when it was.
+    """Add `usage` to what `part` of Jobyard used for a batch or a schedule.
 
-    A bill that lacks a line is no reason to fail a job, so that is an answer and no error.
+    Returns the error if it could not be written, else "". It does not raise, because an incomplete
+    cost is no reason to fail a job.
     """
     used = {name: getattr(usage, name) for name in KINDS}
     actions = [getattr(UsageItem, name).add(number) for name, number in used.items() if number]
@@ -27,18 +27,18 @@ def add(origin_id: str, part: str, usage: Usage) -> str:
 
 
 def of_origin(origin_id: str) -> Usage:
-    """What a batch or a schedule used up to now, strongly read."""
+    """What a batch or a schedule has used so far."""
     return total(used for _, used in parts_of(origin_id))
 
 
 def parts_of(origin_id: str) -> Iterator[tuple[str, Usage]]:
-    """What each part of Jobyard used for a batch or a schedule up to now, strongly read."""
+    """What each part of Jobyard has used for a batch or a schedule so far."""
     for item in UsageItem.query(origin_id, consistent_read=True):
         yield item.part, Usage(**{name: getattr(item, name) or 0 for name in KINDS})
 
 
 def remove(origin_id: str, parts: Iterable[str]) -> None:
-    """Remove what the parts used for a batch; what is no more is let be."""
+    """Remove the usage of these parts. What is gone already is ignored."""
     with UsageItem.batch_write() as removing:
         for part in parts:
             removing.delete(UsageItem(origin_id, part))
