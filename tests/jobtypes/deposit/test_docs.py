@@ -9,7 +9,7 @@ from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits, content, file_list
 from jobyard.jobtypes.http_client import Timeouts, failure_of
 from jobyard.jobtypes.http_client.addresses import PORTS
-from jobyard.jobtypes.http_client.client import REDIRECTS
+from jobyard.jobtypes.http_client.client import MAX_REDIRECTS
 
 DOC = (Path(__file__).parents[3] / "docs/deposit.md").read_text()
 OF_ANY_JOB = {
@@ -70,10 +70,10 @@ def test_ports_redirects_and_timeouts_are_documented() -> None:
     timeouts = Timeouts()
 
     assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC
-    assert ["none", "one", "two", "three", "four", "five"][REDIRECTS] in DOC
+    assert ["none", "one", "two", "three", "four", "five"][MAX_REDIRECTS] in DOC
     assert f"{timeouts.connect_s:.0f} seconds to connect, {timeouts.response_s:.0f} for" in DOC
     assert f"eight at once, up to {file_list.MAX_HEAD_REQUESTS:,} files" in DOC
-    assert f"{timeouts.slowest // 1024} KiB a second" in DOC
+    assert f"{timeouts.min_bytes_per_s // 1024} KiB a second" in DOC
 
 
 def test_every_status_with_a_code_of_its_own_is_documented() -> None:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.urls import is_public
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
-from jobyard.jobtypes.http_client.addresses import target
+from jobyard.jobtypes.http_client.addresses import parse_target
 from jobyard.jobtypes.http_client.pace import Pace
 from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.payload_server import PayloadServer, saying, sending
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-QUICK = Timeouts(connect_s=2.0, response_s=0.3, silence_s=0.3, window_s=0.3, slowest=1000)
+QUICK = Timeouts(connect_s=2.0, response_s=0.3, silence_s=0.3, window_s=0.3, min_bytes_per_s=1000)
 
 
 def plenty() -> float:
@@ -313,7 +313,7 @@ def test_the_time_we_take_ourselves_is_not_held_against_the_server(
         time_left[0] -= waited_s
         return 10
 
-    pace = Pace(Timeouts(window_s=1.0, slowest=1000), lambda: time_left[0])
+    pace = Pace(Timeouts(window_s=1.0, min_bytes_per_s=1000), lambda: time_left[0])
     pace.begin_body()
 
     with socket.socket() as sock, nullcontext() if not slow else pytest.raises(FetchRefused):
@@ -519,7 +519,7 @@ def test_no_address_in_disguise_is_public(inner: Any) -> None:
 )
 def test_a_url_that_may_not_be_called_is_refused_by_its_looks(url: str) -> None:
     with pytest.raises(FetchRefused) as caught:
-        target(url, frozenset())
+        parse_target(url, frozenset())
 
     assert caught.value.code is Failure.ADDRESS_NOT_ALLOWED
 

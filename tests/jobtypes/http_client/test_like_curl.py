@@ -14,7 +14,7 @@ from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-QUICK = Timeouts(connect_s=5.0, response_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
+QUICK = Timeouts(connect_s=5.0, response_s=1.0, silence_s=1.0, window_s=1.0, min_bytes_per_s=1000)
 SHELF = b"hello from the shelf\n"
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + SHELF
 
@@ -44,7 +44,7 @@ def fetch(server: RawServer, other: RawServer) -> Iterator[HttpClient]:
 
 def read(fetch: HttpClient, url: str, upto: int | None = None, *, known: bool = False) -> bytes:
     with fetch.get(url, plenty) as answer:
-        return b"".join(answer.blocks(upto, known=known))
+        return b"".join(answer.blocks(upto, has_digest=known))
 
 
 def refused(fetch: HttpClient, url: str, upto: int | None = None) -> FetchRefused:
@@ -101,9 +101,9 @@ def test_bytes_whose_digest_is_known_are_read_as_they_come(
     server.answers["/a"] = raw(answer)
 
     with fetch.get(server.url("/a"), plenty) as found:
-        body = b"".join(found.blocks(21, known=True))
+        body = b"".join(found.blocks(21, has_digest=True))
 
-    assert (body, found.packed) == (SHELF, encoding.decode())
+    assert (body, found.encoding) == (SHELF, encoding.decode())
 
 
 @pytest.mark.parametrize("encoding", [b"identity", b"none", b"utf-8", b""])
@@ -307,7 +307,7 @@ def test_a_server_may_say_when_to_come_again(
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 %d \r\nRetry-After: %s\r\n\r\n" % (status, said))
 
-    assert refused(fetch, server.url("/a")).come_again == seconds
+    assert refused(fetch, server.url("/a")).requested_wait_s == seconds
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_without_a_time_there_is_none_to_come_again(
 
     refusal = refused(fetch, server.url("/a"))
 
-    assert (refusal.code, refusal.come_again) == (Failure.PAYLOAD_BUSY, None)
+    assert (refusal.code, refusal.requested_wait_s) == (Failure.PAYLOAD_BUSY, None)
 
 
 # Bodies without a length

@@ -147,7 +147,7 @@ class _Sheets:
                 came = plural(self.fresh, "file")
                 words = f"{came} came in this attempt; the next attempt continues from there"
                 raise NotYet(0, words) from refusal
-            again_s = refusal.come_again if isinstance(refusal, FetchRefused) else None
+            again_s = refusal.requested_wait_s if isinstance(refusal, FetchRefused) else None
             if again_s is not None and self.fresh:
                 words = f"{plural(self.fresh, 'file')} came; {refusal.message}"
                 raise NotYet(again_s, words, has_progressed=True) from refusal
@@ -186,7 +186,7 @@ def _fetch_missing(
             try:
                 sheets.add(going[future], future.result())
             except (Refused, FetchRefused) as refusal:
-                waits = isinstance(refusal, FetchRefused) and refusal.come_again is not None
+                waits = isinstance(refusal, FetchRefused) and refusal.requested_wait_s is not None
                 refused.append((refusal.retryable, waits, going[future], refusal))
                 if not waits:
                     for each in going:

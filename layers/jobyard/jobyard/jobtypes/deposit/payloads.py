@@ -21,7 +21,7 @@ from jobyard.jobtypes.step_context import StorageContext
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
-_NOT_THE_FILE = frozenset({Failure.SIZE_MISMATCH, Failure.DIGEST_MISMATCH})
+_MISMATCHES = frozenset({Failure.SIZE_MISMATCH, Failure.DIGEST_MISMATCH})
 _S3_URL = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
@@ -34,7 +34,9 @@ class Payload(Protocol):
     @property
     def framed(self) -> bool: ...
 
-    def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]: ...
+    def blocks(
+        self, expected_size: int | None = None, *, has_digest: bool = False
+    ) -> Iterator[bytes]: ...
 
 
 def is_in_bucket(url: str) -> bool:
@@ -50,8 +52,8 @@ def length(url: str, context: StorageContext) -> int | None:
     """
     if not is_in_bucket(url):
         return context.http.head(url, context.remaining)
-    bucket, key = _place(url, context)
-    with _telling():
+    bucket, key = _bucket_and_key(url, context)
+    with _s3_errors_as_refusals():
         return context.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
 
 
@@ -63,20 +65,20 @@ def opened(url: str, context: StorageContext) -> Iterator[Payload]:
         FetchRefused: the file cannot be fetched.
     """
     if not is_in_bucket(url):
-        with context.http.get(url, context.remaining) as answer:
+        with context.http.get(url, context.remaining) as response:
             try:
-                yield answer
+                yield response
             except Refused as refusal:
-                if answer.packed and refusal.code in _NOT_THE_FILE:
-                    words = answer.packed_words
-                    raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from refusal
+                if response.encoding and refusal.code in _MISMATCHES:
+                    message = response.encoding_message
+                    raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from refusal
                 raise
         return
-    bucket, key = _place(url, context)
-    with _telling():
+    bucket, key = _bucket_and_key(url, context)
+    with _s3_errors_as_refusals():
         found = context.s3.get_object(Bucket=bucket, Key=key)
     with closing(found["Body"]) as body:  # by itself it would hand out the bare socket's stream
-        yield _InBucket(found["ContentLength"], body, context)
+        yield _S3Payload(found["ContentLength"], body, context)
 
 
 def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
@@ -89,39 +91,41 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
     """
     name, declared = wanted.name, payload.length
     if declared is not None and wanted.size not in {None, declared}:
-        words = f"{name}: the server declares {declared} bytes, its manifest says {wanted.size}"
-        raise Refused(Failure.SIZE_MISMATCH, words)
+        message = f"{name}: the server declares {declared} bytes, its manifest says {wanted.size}"
+        raise Refused(Failure.SIZE_MISMATCH, message)
     if declared is not None and declared > wanted.limit:
         raise Refused(Failure.TOO_LARGE, f"{name} has {declared} bytes, more than {wanted.limit}")
     if not payload.framed and wanted.size is None and not wanted.digest:
-        words = "neither the server nor the manifest tells its length, nor a digest"
-        raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
-    yield from payload.blocks(wanted.size, known=bool(wanted.digest))
+        message = "neither the server nor the manifest tells its length, nor a digest"
+        raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
+    yield from payload.blocks(wanted.size, has_digest=bool(wanted.digest))
 
 
 @dataclass(frozen=True)
-class _InBucket:
+class _S3Payload:
     length: int
     body: "StreamingBody"
     context: StorageContext
     framed: bool = True
 
-    def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
+    def blocks(
+        self, expected_size: int | None = None, *, has_digest: bool = False
+    ) -> Iterator[bytes]:
         while True:
             if self.context.remaining() <= RESERVE_S:
-                words = "the worker's time was up in the middle of a file"
-                raise FetchRefused(Failure.TIMEOUT, words)
+                message = "the worker's time was up in the middle of a file"
+                raise FetchRefused(Failure.TIMEOUT, message)
             try:
                 block = self.body.read(BLOCK)
             except BotoCoreError as error:
-                words = "S3 hung up before the end of the file"
-                raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+                message = "S3 hung up before the end of the file"
+                raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
             if not block:
                 return
             yield block
 
 
-def _place(url: str, context: StorageContext) -> tuple[str, str]:
+def _bucket_and_key(url: str, context: StorageContext) -> tuple[str, str]:
     match = _S3_URL.fullmatch(url)
     if match is None:
         raise FetchRefused(
@@ -133,18 +137,18 @@ def _place(url: str, context: StorageContext) -> tuple[str, str]:
         f"{bucket}/{key}".startswith(f"{source.rstrip('/')}/") for source in context.s3_sources
     )
     if ours or not listed:
-        words = f"payloads may not be read from this place in the bucket {bucket}"
-        raise FetchRefused(Failure.ADDRESS_NOT_ALLOWED, words)
+        message = f"payloads may not be read from this place in the bucket {bucket}"
+        raise FetchRefused(Failure.ADDRESS_NOT_ALLOWED, message)
     return bucket, key
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
+def _s3_errors_as_refusals() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        words = f"S3 answered {status} {error.response['Error'].get('Code', '')}"
-        raise FetchRefused(failure_of(status), words, status=status) from error
+        message = f"S3 answered {status} {error.response['Error'].get('Code', '')}"
+        raise FetchRefused(failure_of(status), message, status=status) from error
     except BotoCoreError as error:
         raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, "S3 cannot be reached") from error

@@ -45,9 +45,11 @@ def _as_step_result(step: Step) -> Step:
             result_class = Continue if wait.has_progressed else Snooze
             return result_class(wait.seconds, wait.message)
         except FetchRefused as refusal:
-            if refusal.come_again is not None:
-                words = f"{refusal.message}, and asks to come again in {refusal.come_again:g} s"
-                return Snooze(refusal.come_again, words, give_up_code=refusal.code)
+            if refusal.requested_wait_s is not None:
+                words = (
+                    f"{refusal.message}, and asks to come again in {refusal.requested_wait_s:g} s"
+                )
+                return Snooze(refusal.requested_wait_s, words, give_up_code=refusal.code)
             return Fail(
                 refusal.code,
                 refusal.message,

@@ -33,7 +33,7 @@ def refuse_runtime_api(allowed_hosts: frozenset[str]) -> None:
             raise ValueError(f"allowed host {entry!r}: port {RUNTIME_API_PORT} is never allowed")
 
 
-def target(url: str, allowed_hosts: frozenset[str]) -> Target:
+def parse_target(url: str, allowed_hosts: frozenset[str]) -> Target:
     """Parse a URL and check its text.
 
     Raises:

@@ -12,20 +12,20 @@ from urllib.parse import urljoin
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.urls import quoted_bytes, shown
-from jobyard.jobtypes.http_client.addresses import Target, refuse_runtime_api, target
-from jobyard.jobtypes.http_client.connections import Connection, Idle, Resolve, connect
+from jobyard.jobtypes.http_client.addresses import Target, parse_target, refuse_runtime_api
+from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
 from jobyard.jobtypes.http_client.pace import Pace, Timeouts
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.jobtypes.http_client.responses import Head, HungUp, NotHttp, chunked, sized, until_end
 
-REDIRECTS = 5  # followed for one URL
+MAX_REDIRECTS = 5  # followed for one URL
 
 _REDIRECTING = frozenset({300, 301, 302, 303, 307, 308})
-_FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
-_UNPACKED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
-_LONGEST_S = 10 * 365 * 86_400.0  # the longest Retry-After accepted: more cannot be meant
-_CODES = {
+_REQUEST_FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
+_UNENCODED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
+_MAX_RETRY_AFTER_S = 10 * 365 * 86_400.0  # the longest Retry-After accepted: more cannot be meant
+_FAILURES = {
     202: Failure.PAYLOAD_BUSY,
     401: Failure.PAYLOAD_FORBIDDEN,
     403: Failure.PAYLOAD_FORBIDDEN,
@@ -50,11 +50,13 @@ class Response:
     url: str
     length: int | None
     framed: bool
-    packed: str
+    encoding: str
     _connection: Connection = field(repr=False)
     _ended: bool = field(default=False, repr=False)
 
-    def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
+    def blocks(
+        self, expected_size: int | None = None, *, has_digest: bool = False
+    ) -> Iterator[bytes]:
         """The body in order, in blocks of at most a megabyte, none empty.
 
         `upto` is the expected size of the file. A longer body yields one byte more. If nothing
@@ -66,58 +68,60 @@ class Response:
                 are more bytes than the server said, the framing is not valid HTTP, or the body
                 is packed and nothing tells whether it is the file all the same.
         """
-        if self.packed and not known:
-            raise FetchRefused(Failure.PAYLOAD_REFUSED, self.packed_words)
+        if self.encoding and not has_digest:
+            raise FetchRefused(Failure.PAYLOAD_REFUSED, self.encoding_message)
         try:
-            yield from self._blocks(upto, known)
+            yield from self._blocks(expected_size, has_digest)
         except HungUp as error:
-            words = f"the server {error}, before the end of the file"
-            raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+            message = f"the server {error}, before the end of the file"
+            raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
         except NotHttp as error:
             raise FetchRefused(Failure.PAYLOAD_REFUSED, f"the server {error}") from error
         except OSError as error:
-            words = f"the connection broke before the end of the file: {error}"
-            raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+            message = f"the connection broke before the end of the file: {error}"
+            raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
 
     @property
-    def packed_words(self) -> str:
+    def encoding_message(self) -> str:
         """That the body is packed, as text for a refusal."""
-        return f"the server sends the file packed ({self.packed}) though it was asked not to"
+        return f"the server sends the file packed ({self.encoding}) though it was asked not to"
 
-    def _blocks(self, upto: int | None, known: bool) -> Iterator[bytes]:
+    def _blocks(self, expected_size: int | None, has_digest: bool) -> Iterator[bytes]:
         source = self._connection.source
         if self.length is not None:
             yield from sized(source, self.length)
-            if self._connection.surplus():
-                if known:  # it is the digest that counts, and this connection is of no more use
+            if self._connection.peek_byte():
+                if (
+                    has_digest
+                ):  # it is the digest that counts, and this connection is of no more use
                     return
-                words = f"the server sends more than the {self.length} bytes it declared"
-                raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
+                message = f"the server sends more than the {self.length} bytes it declared"
+                raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
         elif self.framed:
-            yield from chunked(source, upto)
+            yield from chunked(source, expected_size)
         else:
-            yield from self._until_end(upto, known)
+            yield from self._until_end(expected_size, has_digest)
         self._ended = True
 
-    def _until_end(self, upto: int | None, known: bool) -> Iterator[bytes]:
+    def _until_end(self, expected_size: int | None, has_digest: bool) -> Iterator[bytes]:
         source = self._connection.source
-        got = 0
-        for block in until_end(source, upto):
-            got += len(block)
+        received = 0
+        for block in until_end(source, expected_size):
+            received += len(block)
             yield block
-        if upto is None or got < upto:
+        if expected_size is None or received < expected_size:
             return
-        if known:
-            more = self._connection.at_hand()
+        if has_digest:
+            extra_byte = self._connection.poll_byte()
         else:
             try:
-                more = source.read(1)
+                extra_byte = source.read(1)
             except FetchRefused as refusal:
                 if refusal.code is not Failure.PAYLOAD_TIMEOUT:
                     raise
                 return
-        if more:
-            yield more
+        if extra_byte:
+            yield extra_byte
 
 
 class HttpClient:
@@ -145,7 +149,7 @@ class HttpClient:
         self._timeouts = timeouts or Timeouts()
         self._resolve = resolve
         self._tls = cache(lambda: _http_only(tls()))  # reading the certificates takes a while
-        self._idle = Idle(now)
+        self._pool = ConnectionPool(now)
 
     def head(self, url: str, remaining: Callable[[], float]) -> int | None:
         """The size in bytes by a HEAD request; None if the server gives none.
@@ -160,7 +164,7 @@ class HttpClient:
         try:
             return _length(head)
         finally:
-            self._put_away(connection, head)
+            self._keep_or_close(connection, head)
 
     @contextmanager
     def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Response]:
@@ -172,16 +176,16 @@ class HttpClient:
         Raises:
             FetchRefused: see docs/deposit.md.
         """
-        connection, head, place = self._follow("GET", url, remaining)
-        answer = None
+        connection, head, target = self._follow("GET", url, remaining)
+        response = None
         try:
             length = _length(head)
             framed = length is not None or head.is_chunked
-            answer = Response(place.text, length, framed, _packed(head), connection)
-            yield answer
+            response = Response(target.text, length, framed, _encoding(head), connection)
+            yield response
         finally:
-            if answer and answer.framed and answer._ended:
-                self._put_away(connection, head)
+            if response and response.framed and response._ended:
+                self._keep_or_close(connection, head)
             else:
                 connection.close()
 
@@ -195,19 +199,19 @@ class HttpClient:
             FetchRefused: nothing could be posted, or there was no response.
         """
         pace = Pace(self._timeouts, remaining, "POST")
-        place = target(url, self._allowed_hosts)
-        with _telling(place, "POST"):
-            connection = connect(place, self._resolve, self._tls, pace)
+        target = parse_target(url, self._allowed_hosts)
+        with _errors_as_refusals(target, "POST"):
+            connection = connect(target, self._resolve, self._tls, pace)
             try:
-                given = {name: value.encode() for name, value in headers.items()}
-                fields = {**_FIELDS, **given, "Connection": b"close"}
-                return connection.ask("POST", pace, fields, body).status
+                encoded = {name: value.encode() for name, value in headers.items()}
+                fields = {**_REQUEST_FIELDS, **encoded, "Connection": b"close"}
+                return connection.request("POST", pace, fields, body).status
             finally:
                 connection.close()
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._idle.close()
+        self._pool.close()
 
     def _follow(
         self, method: str, url: str, remaining: Callable[[], float]
@@ -215,61 +219,61 @@ class HttpClient:
         """Request the URL and follow redirects, each checked again, until status 200."""
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
-        place = target(url, self._allowed_hosts)
-        for _ in range(REDIRECTS + 1):
-            with _telling(place, method):
-                connection, head = self._ask(method, place, pace, cookies)
+        target = parse_target(url, self._allowed_hosts)
+        for _ in range(MAX_REDIRECTS + 1):
+            with _errors_as_refusals(target, method):
+                connection, head = self._request(method, target, pace, cookies)
             if head.status == 200:
-                return connection, head, place
+                return connection, head, target
             connection.close()
-            cookies.take(place, head.values("set-cookie"), self._now())
+            cookies.take(target, head.values("set-cookie"), self._now())
             location = next(iter(head.values("location")), b"")
             if head.status not in _REDIRECTING or not location:
                 raise self._refusal(head, method)
-            place = self._next(place, location)
-        words = f"the URL redirects more than {REDIRECTS} times when asked with {method}"
-        raise FetchRefused(Failure.TOO_MANY_REDIRECTS, words)
+            target = self._next(target, location)
+        message = f"the URL redirects more than {MAX_REDIRECTS} times when asked with {method}"
+        raise FetchRefused(Failure.TOO_MANY_REDIRECTS, message)
 
-    def _next(self, place: Target, location: bytes) -> Target:
+    def _next(self, target: Target, location: bytes) -> Target:
         """The target of a redirect; raw bytes in it are percent-encoded as they are."""
-        said = quoted_bytes(location)
+        location_text = quoted_bytes(location)
         try:
-            url = urljoin(place.text, said)
+            url = urljoin(target.text, location_text)
         except ValueError as error:
-            words = f"{place.host} redirects to what is no URL: {shown(said)}"
-            raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error
+            message = f"{target.host} redirects to what is no URL: {shown(location_text)}"
+            raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
         try:
-            return target(url, self._allowed_hosts)
+            return parse_target(url, self._allowed_hosts)
         except FetchRefused as refusal:
-            words = f"{place.host} redirects to {shown(url)}: {refusal.message}"
-            raise FetchRefused(refusal.code, words) from refusal
+            message = f"{target.host} redirects to {shown(url)}: {refusal.message}"
+            raise FetchRefused(refusal.code, message) from refusal
 
-    def _ask(
-        self, method: str, place: Target, pace: Pace, cookies: Cookies
+    def _request(
+        self, method: str, target: Target, pace: Pace, cookies: Cookies
     ) -> tuple[Connection, Head]:
-        cookie = cookies.header(place)
-        fields = {**_FIELDS, "Cookie": cookie} if cookie else _FIELDS
-        kept = self._idle.take(place)
-        if kept is not None:
+        cookie = cookies.header(target)
+        fields = {**_REQUEST_FIELDS, "Cookie": cookie} if cookie else _REQUEST_FIELDS
+        idle = self._pool.take(target)
+        if idle is not None:
             try:
-                return kept, kept.ask(method, pace, fields)
+                return idle, idle.request(method, pace, fields)
             except (OSError, NotHttp, HungUp):
-                kept.close()  # it was closed on the other side meanwhile: once more, on a new one
+                idle.close()  # it was closed on the other side meanwhile: once more, on a new one
             except BaseException:
-                kept.close()
+                idle.close()
                 raise
-        connection = connect(place, self._resolve, self._tls, pace)
+        connection = connect(target, self._resolve, self._tls, pace)
         try:
-            return connection, connection.ask(method, pace, fields)
+            return connection, connection.request(method, pace, fields)
         except BaseException:
             connection.close()
             raise
 
-    def _put_away(self, connection: Connection, head: Head) -> None:
-        if head.closes or connection.surplus():
+    def _keep_or_close(self, connection: Connection, head: Head) -> None:
+        if head.closes or connection.peek_byte():
             connection.close()
         else:
-            self._idle.keep(connection)
+            self._pool.keep(connection)
 
     def _refusal(self, head: Head, method: str) -> FetchRefused:
         return FetchRefused(
@@ -289,26 +293,26 @@ def failure_of(status: int) -> Failure:
     """The failure code for a response with this status, which is not 200."""
     if 500 <= status <= 599:
         return Failure.PAYLOAD_SERVER_ERROR
-    return _CODES.get(status, Failure.PAYLOAD_REFUSED)
+    return _FAILURES.get(status, Failure.PAYLOAD_REFUSED)
 
 
 @contextmanager
-def _telling(place: Target, method: str) -> Iterator[None]:
+def _errors_as_refusals(target: Target, method: str) -> Iterator[None]:
     """Turn errors before the end of the response's header into refusals with our own messages."""
     try:
         yield
     except TimeoutError as error:
-        words = f"{place.host} took no {method} request in time"
-        raise FetchRefused(Failure.PAYLOAD_TIMEOUT, words) from error
+        message = f"{target.host} took no {method} request in time"
+        raise FetchRefused(Failure.PAYLOAD_TIMEOUT, message) from error
     except (ConnectionError, HungUp) as error:
-        words = f"{place.host} hung up without a whole answer to {method}"
-        raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+        message = f"{target.host} hung up without a whole answer to {method}"
+        raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
     except OSError as error:
-        words = f"the connection to {place.host} broke: {error}"
-        raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, words) from error
+        message = f"the connection to {target.host} broke: {error}"
+        raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, message) from error
     except NotHttp as error:
-        words = f"{place.host} {error}, asked with {method}"
-        raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error
+        message = f"{target.host} {error}, asked with {method}"
+        raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
 
 
 def _length(head: Head) -> int | None:
@@ -319,28 +323,28 @@ def _length(head: Head) -> int | None:
     """
     if head.is_chunked:
         return None
-    said = set(head.words("content-length"))
-    if not said:
+    lengths = set(head.tokens("content-length"))
+    if not lengths:
         return None
-    (text, *others) = said
+    (text, *others) = lengths
     if others or not re.fullmatch(r"\+?[0-9]{1,18}", text):
-        words = "the server's Content-Length is not one number"
-        raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
+        message = "the server's Content-Length is not one number"
+        raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
     return int(text)
 
 
-def _packed(head: Head) -> str:
+def _encoding(head: Head) -> str:
     """The encoding of the body by the server, although none was requested."""
-    said = [*head.words("content-encoding"), *head.words("transfer-encoding")]
-    return ", ".join(word for word in said if word not in _UNPACKED)
+    encodings = [*head.tokens("content-encoding"), *head.tokens("transfer-encoding")]
+    return ", ".join(each for each in encodings if each not in _UNENCODED)
 
 
 def _retry_after(text: str, now: datetime) -> float | None:
     """The seconds of a Retry-After header, given as a number or as a date (RFC 9110 10.2.3)."""
     text = text.strip()
     if re.fullmatch("[0-9]+", text):
-        return min(float(text[:20]), _LONGEST_S)
+        return min(float(text[:20]), _MAX_RETRY_AFTER_S)
     date = http_date(text)
     if date is None:
         return None
-    return min(max(0.0, (date - now).total_seconds()), _LONGEST_S)
+    return min(max(0.0, (date - now).total_seconds()), _MAX_RETRY_AFTER_S)

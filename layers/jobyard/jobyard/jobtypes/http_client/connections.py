@@ -23,10 +23,10 @@ from jobyard.jobtypes.http_client.responses import Head, read_head
 
 Resolve = Callable[..., list[tuple[Any, ...]]]  # socket.getaddrinfo, or what stands in for it
 
-_ADDRESSES = 4  # of a host, tried one after the other
-_BUFFER = 64 * 1024
-_KEPT = 32  # idle connections of a worker
-_FRESH = timedelta(seconds=20)  # servers and gateways drop idle connections silently
+_MAX_ADDRESSES = 4  # of a host, tried one after the other
+_BUFFER_BYTES = 64 * 1024
+_MAX_IDLE = 32  # idle connections of a worker
+_MAX_IDLE_AGE = timedelta(seconds=20)  # servers and gateways drop idle connections silently
 
 
 class Connection:
@@ -36,9 +36,9 @@ class Connection:
         self.target = target
         self._sock = sock
         self._reader = PacedReader(sock, pace)
-        self.source = io.BufferedReader(self._reader, _BUFFER)
+        self.source = io.BufferedReader(self._reader, _BUFFER_BYTES)
 
-    def ask(
+    def request(
         self, method: str, pace: Pace, fields: Mapping[str, bytes], body: bytes | None = None
     ) -> Head:
         """Send a request and read the status and header of the response, not its body.
@@ -60,25 +60,25 @@ class Connection:
         pace.begin_body()
         return head
 
-    def surplus(self) -> bytes:
+    def peek_byte(self) -> bytes:
         """A byte beyond what was read, if it has arrived already."""
-        self._reader.dry = True
-        more = self.source.peek(1)[:1]
-        self._reader.dry = False
-        return more
+        self._reader.is_paused = True
+        byte = self.source.peek(1)[:1]
+        self._reader.is_paused = False
+        return byte
 
-    def at_hand(self) -> bytes:
+    def poll_byte(self) -> bytes:
         """One more byte if it has arrived, without waiting. The connection cannot be used
         afterwards."""
-        if more := self.surplus():
-            return more
+        if byte := self.peek_byte():
+            return byte
         self._sock.settimeout(0)
         try:
             return self._sock.recv(1)
         except OSError:  # there is nothing yet, or no connection any more
             return b""
 
-    def is_quiet(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether the connection is open, and nothing arrived unasked."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
@@ -97,7 +97,7 @@ def connect(
     Raises:
         FetchRefused: ADDRESS_NOT_ALLOWED, PAYLOAD_UNREACHABLE, PAYLOAD_UNTRUSTED.
     """
-    sock = _dial(target, resolve, pace)
+    sock = _open_socket(target, resolve, pace)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if target.scheme == "https":
@@ -106,8 +106,8 @@ def connect(
             sock = tls().wrap_socket(sock, server_hostname=target.host.rstrip("."))
     except ssl.SSLCertVerificationError as error:
         sock.close()
-        words = f"the certificate of {target.host} cannot be trusted: {error.verify_message}"
-        raise FetchRefused(Failure.PAYLOAD_UNTRUSTED, words) from error
+        message = f"the certificate of {target.host} cannot be trusted: {error.verify_message}"
+        raise FetchRefused(Failure.PAYLOAD_UNTRUSTED, message) from error
     except OSError as error:
         sock.close()
         raise _unreachable(target, error) from error
@@ -117,51 +117,51 @@ def connect(
     return Connection(target, sock, pace)
 
 
-def _dial(target: Target, resolve: Resolve, pace: Pace) -> socket.socket:
+def _open_socket(target: Target, resolve: Resolve, pace: Pace) -> socket.socket:
     try:
         found = resolve(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        words = f"the host {target.host} cannot be found"
-        raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, words) from error
+        message = f"the host {target.host} cannot be found"
+        raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, message) from error
     addresses = [info for info in found if may_connect(target, info[4][0])]
     if not addresses:
-        raise _private(target)
-    refused: OSError | None = None
-    for family, kind, protocol, _, address in addresses[:_ADDRESSES]:
+        raise _not_public(target)
+    last_error: OSError | None = None
+    for family, kind, protocol, _, address in addresses[:_MAX_ADDRESSES]:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.settimeout(pace.connect_s())
             sock.connect(address)
             if not may_connect(target, sock.getpeername()[0]):
-                raise _private(target)
+                raise _not_public(target)
         except OSError as error:
             sock.close()
-            refused = error
+            last_error = error
         except FetchRefused:
             sock.close()
             raise
         else:
             return sock
-    raise _unreachable(target, refused) from refused
+    raise _unreachable(target, last_error) from last_error
 
 
-class Idle:
+class ConnectionPool:
     """Idle connections, kept for the next request to the same host. Thread-safe."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._lock = Lock()
-        self._kept: deque[tuple[Connection, datetime]] = deque()
+        self._idle: deque[tuple[Connection, datetime]] = deque()
 
     def take(self, target: Target) -> Connection | None:
         """An open connection to the target's host, or None."""
         with self._lock:
-            for kept in reversed(self._kept.copy()):
+            for kept in reversed(self._idle.copy()):
                 connection, since = kept
-                if _place(connection.target) != _place(target):
+                if _origin(connection.target) != _origin(target):
                     continue
-                self._kept.remove(kept)
-                if self._now() - since < _FRESH and connection.is_quiet():
+                self._idle.remove(kept)
+                if self._now() - since < _MAX_IDLE_AGE and connection.is_reusable():
                     connection.target = target
                     return connection
                 connection.close()
@@ -170,27 +170,27 @@ class Idle:
     def keep(self, connection: Connection) -> None:
         """Keep a connection whose last response was read to its end."""
         with self._lock:
-            self._kept.append((connection, self._now()))
-            surplus = [self._kept.popleft()[0] for _ in range(len(self._kept) - _KEPT)]
+            self._idle.append((connection, self._now()))
+            surplus = [self._idle.popleft()[0] for _ in range(len(self._idle) - _MAX_IDLE)]
         for connection in surplus:
             connection.close()
 
     def close(self) -> None:
         """Close all of them."""
         with self._lock:
-            while self._kept:
-                self._kept.pop()[0].close()
+            while self._idle:
+                self._idle.pop()[0].close()
 
 
-def _place(target: Target) -> tuple[str, str, int]:
+def _origin(target: Target) -> tuple[str, str, int]:
     return (target.scheme, target.host, target.port)
 
 
-def _private(target: Target) -> FetchRefused:
-    words = f"{target.host} is not at a public address"
-    return FetchRefused(Failure.ADDRESS_NOT_ALLOWED, words)
+def _not_public(target: Target) -> FetchRefused:
+    message = f"{target.host} is not at a public address"
+    return FetchRefused(Failure.ADDRESS_NOT_ALLOWED, message)
 
 
 def _unreachable(target: Target, error: OSError | None) -> FetchRefused:
-    words = f"{target.host}:{target.port} cannot be reached: {error}"
-    return FetchRefused(Failure.PAYLOAD_UNREACHABLE, words)
+    message = f"{target.host}:{target.port} cannot be reached: {error}"
+    return FetchRefused(Failure.PAYLOAD_UNREACHABLE, message)

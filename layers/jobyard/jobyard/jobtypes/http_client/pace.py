@@ -28,7 +28,7 @@ class Timeouts:
     response_s: float = 30.0
     silence_s: float = 30.0
     window_s: float = 30.0
-    slowest: int = 16 * 1024
+    min_bytes_per_s: int = 16 * 1024
 
 
 class Pace:
@@ -90,15 +90,15 @@ class Pace:
         self._waited_s += waited_s
         self._bytes += count
         if self._waited_s >= self._timeouts.window_s:
-            if self._bytes < self._waited_s * self._timeouts.slowest:
-                raise _too_slow(f"less than {self._timeouts.slowest} bytes a second came")
+            if self._bytes < self._waited_s * self._timeouts.min_bytes_per_s:
+                raise _too_slow(f"less than {self._timeouts.min_bytes_per_s} bytes a second came")
             self._waited_s, self._bytes = 0.0, 0
 
     def _silent(self) -> FetchRefused:
         if self._in_body:
             return _too_slow(f"nothing came for {self._timeouts.silence_s:g} seconds")
-        words = f"no whole answer to {self._method} within {self._timeouts.response_s:g} seconds"
-        return _too_slow(words)
+        message = f"no whole answer to {self._method} within {self._timeouts.response_s:g} seconds"
+        return _too_slow(message)
 
     def _left_s(self) -> float:
         left_s = self._remaining() - RESERVE_S
@@ -110,7 +110,7 @@ class Pace:
 class PacedReader(io.RawIOBase):
     """The bytes of a socket, read under a pace. While `dry`, nothing is read from the socket."""
 
-    dry = False
+    is_paused = False
 
     def __init__(self, sock: socket.socket, pace: Pace) -> None:
         self._sock = sock
@@ -121,7 +121,7 @@ class PacedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        if self.dry:
+        if self.is_paused:
             return 0
         return self.pace.wait(self._sock, lambda: self._raw.readinto(buffer))
 

@@ -5,7 +5,7 @@ from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
 
-_COME_AGAIN = frozenset({202, 429, 503})  # statuses whose Retry-After says when to come again
+_WAIT_STATUSES = frozenset({202, 429, 503})  # statuses whose Retry-After says when to come again
 
 
 class FetchRefused(JobyardError):
@@ -35,9 +35,9 @@ class FetchRefused(JobyardError):
         return self.code in RETRYABLE
 
     @property
-    def come_again(self) -> float | None:
+    def requested_wait_s(self) -> float | None:
         """The seconds after which the server says it will have the file; None if it says none."""
-        return self.retry_after if self.status in _COME_AGAIN else None
+        return self.retry_after if self.status in _WAIT_STATUSES else None
 
     def about(self, name: str) -> "FetchRefused":
         """The same refusal, its message starting with the name of the file."""

@@ -15,9 +15,9 @@ HEAD_BYTES = 256 * 1024  # of all lines before the body, those of 1xx answers in
 TRAILER_BYTES = 64 * 1024  # of what follows a body in chunks
 BLOCK = 1024 * 1024  # bytes of a body handed on at once, at most
 
-_CHUNK_LINE = 16 * 1024  # a chunk's size, with its extensions
-_FRAMING = 64 * 1024  # bytes of chunk lines, beyond some for each byte of the body
-_FRAMING_EACH = 16
+_CHUNK_LINE_BYTES = 16 * 1024  # a chunk's size, with its extensions
+_FRAMING_BYTES = 64 * 1024  # bytes of chunk lines, beyond some for each byte of the body
+_FRAMING_PER_BYTE = 16
 
 _STATUS = re.compile(
     rb"(?i:HTTP)/[0-9](?:\.([0-9]))?[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL
@@ -58,7 +58,7 @@ class Head:
         """The values of the field joined to one; "" if there is none."""
         return ", ".join(value.decode("latin-1") for value in self.values(name))
 
-    def words(self, name: str) -> list[str]:
+    def tokens(self, name: str) -> list[str]:
         """The first word of each element of a list in the field, in lower case."""
         parts = self.text(name).lower().replace(";", " ").split(",")
         return [part.split()[0] for part in parts if part.strip()]
@@ -66,13 +66,13 @@ class Head:
     @property
     def is_chunked(self) -> bool:
         """Whether the body comes in chunks, each with its length."""
-        return "chunked" in self.words("transfer-encoding")
+        return "chunked" in self.tokens("transfer-encoding")
 
     @property
     def closes(self) -> bool:
         """Whether the connection ends with this response."""
-        words = self.words("connection")
-        return "close" in words or not (self.keeps_alive or "keep-alive" in words)
+        tokens = self.tokens("connection")
+        return "close" in tokens or not (self.keeps_alive or "keep-alive" in tokens)
 
 
 def read_head(source: Source) -> Head:
@@ -85,30 +85,30 @@ def read_head(source: Source) -> Head:
     lines = _lines(source, HEAD_BYTES)
     while True:
         first = next(lines)
-        found = _STATUS.fullmatch(first)
-        if not found:
+        match = _STATUS.fullmatch(first)
+        if not match:
             raise NotHttp("answered with something that is not HTTP")
-        minor, status, reason = found.groups()
+        minor, status, reason = match.groups()
         fields = _fields(lines)
         if int(status) >= 200:
             text = (reason or b"").decode(errors="replace")
             return Head(int(status), text.strip(), minor != b"0", fields)
 
 
-def _lines(source: Source, most: int) -> Iterator[bytes]:
+def _lines(source: Source, limit: int) -> Iterator[bytes]:
     """The lines, without their line ends."""
-    left = most
+    left = limit
     first = True
     while True:
         line = source.readline(min(HEADER_LINE_BYTES, left) + 1)
         if not line.endswith(b"\n"):
             if len(line) > HEADER_LINE_BYTES or len(line) > left:
-                raise NotHttp(f"sends more than {most} bytes of header lines, or one too long")
+                raise NotHttp(f"sends more than {limit} bytes of header lines, or one too long")
             raise HungUp("hung up in its header lines" if line or not first else "hung up")
         left -= len(line)
         first = False
         if left < 0:
-            raise NotHttp(f"sends more than {most} bytes of header lines")
+            raise NotHttp(f"sends more than {limit} bytes of header lines")
         yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
@@ -152,7 +152,7 @@ def sized(source: Source, length: int) -> Iterator[bytes]:
         yield block
 
 
-def chunked(source: Source, upto: int | None = None) -> Iterator[bytes]:
+def chunked(source: Source, expected_size: int | None = None) -> Iterator[bytes]:
     """A body in chunks. If it has more than `upto` bytes, that is seen as early as possible.
 
     Raises:
@@ -160,23 +160,23 @@ def chunked(source: Source, upto: int | None = None) -> Iterator[bytes]:
     """
     block = bytearray()
     got = 0
-    for piece in _pieces(source, upto):
+    for piece in _pieces(source, expected_size):
         got += len(piece)
         if len(block) + len(piece) > BLOCK:
             yield bytes(block)
             block.clear()
         block += piece
-        if upto is not None and got > upto:
+        if expected_size is not None and got > expected_size:
             yield bytes(block)
             return
     if block:
         yield bytes(block)
 
 
-def _pieces(source: Source, upto: int | None) -> Iterator[bytes]:
+def _pieces(source: Source, expected_size: int | None) -> Iterator[bytes]:
     """The content of the chunks, at most one byte more than `upto`."""
-    left = BLOCK if upto is None else upto + 1
-    framing = _FRAMING
+    left = BLOCK if expected_size is None else expected_size + 1
+    framing = _FRAMING_BYTES
     while True:
         size, line_bytes = _chunk(source)
         framing -= line_bytes
@@ -190,27 +190,27 @@ def _pieces(source: Source, upto: int | None) -> Iterator[bytes]:
                 raise HungUp("hung up in the middle of a chunk")
             yield piece
             size -= len(piece)
-            framing += _FRAMING_EACH * len(piece)
-            left -= 0 if upto is None else len(piece)
+            framing += _FRAMING_PER_BYTE * len(piece)
+            left -= 0 if expected_size is None else len(piece)
         if source.readline(3) not in {b"\r\n", b"\n"}:
             raise HungUp("sends chunks that cannot be read")
-    _pass_over_trailers(source)
+    _skip_trailers(source)
 
 
 def _chunk(source: Source) -> tuple[int, int]:
     """The size of the next chunk, and of the line that gives it."""
-    line = source.readline(_CHUNK_LINE)
+    line = source.readline(_CHUNK_LINE_BYTES)
     if not line.endswith(b"\n"):
-        if len(line) == _CHUNK_LINE:
+        if len(line) == _CHUNK_LINE_BYTES:
             raise NotHttp("sends more about a chunk than is sensible")
         raise HungUp("hung up between two chunks")
-    found = _CHUNK_SIZE.fullmatch(line.rstrip(b"\r\n"))
-    if not found:
+    match = _CHUNK_SIZE.fullmatch(line.rstrip(b"\r\n"))
+    if not match:
         raise HungUp("sends chunks that cannot be read")
-    return int(found[1], 16), len(line)
+    return int(match[1], 16), len(line)
 
 
-def _pass_over_trailers(source: Source) -> None:
+def _skip_trailers(source: Source) -> None:
     """Skip what follows the last chunk, up to an empty line. The file is complete in any case."""
     left = TRAILER_BYTES
     while line := source.readline(min(HEADER_LINE_BYTES, left) + 1):
@@ -221,9 +221,9 @@ def _pass_over_trailers(source: Source) -> None:
             return
 
 
-def until_end(source: Source, most: int | None = None) -> Iterator[bytes]:
+def until_end(source: Source, limit: int | None = None) -> Iterator[bytes]:
     """A body that ends when the connection does, of at most `most` bytes."""
-    left = most
+    left = limit
     while left is None or left > 0:
         block = source.read(BLOCK if left is None else min(BLOCK, left))
         if not block:
