@@ -32,7 +32,7 @@ from jobyard.domain.jobs.job_type import (
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
 from jobyard.domain.text import clean, is_clean
-from jobyard.jobtypes.deposit.refusal import NotYet, Refused
+from jobyard.jobtypes.deposit.refusal import Refused, RetryLater
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.services.jobs.attempt import Progress, ended, run_steps, started, unexpected_failure
 from jobyard.services.jobs.write_group import WriteGroup
@@ -84,7 +84,7 @@ def step_that(raises: Exception | None, answers: StepResult | None) -> JobType[o
 
 def outcomes(text: str) -> list[JobType[object]]:
     """Every way in which a step may return text."""
-    stop, wait = FetchRefused(Failure.TIMEOUT, text).about(text), NotYet(1.0, text)
+    stop, wait = FetchRefused(Failure.TIMEOUT, text).about(text), RetryLater(1.0, text)
     refused = Refused(Failure.TIMEOUT, text)
     answers: list[StepResult] = [
         Done({"a": text[:200], text[:200]: [text[:200], {"b": None}]}, text),

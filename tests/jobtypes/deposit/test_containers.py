@@ -448,4 +448,4 @@ def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(
         list(container.members())
 
     assert caught.value.code is Failure.TIMEOUT
-    assert container._limits.unpacked < 16 * 1024**2
+    assert container._limits.unpacked_bytes < 16 * 1024**2

@@ -15,10 +15,10 @@ from jobyard.jobtypes.deposit.content import (
     MAX_FILE_BYTES,
     Staged,
     Wanted,
-    copy_in_pieces,
-    keep,
+    copy_in_parts,
     part_bytes,
     stage,
+    store,
 )
 from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
@@ -44,7 +44,7 @@ def test_a_file_of_any_size_lies_under_its_digest(
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     wanted = Wanted("x", algorithm="sha-256", digest=sha256(body)) if known else Wanted("x")
 
-    stored = keep(blocks(body), wanted, "staging/j/x", context)
+    stored = store(blocks(body), wanted, "staging/j/x", context)
 
     assert (stored.size, stored.digests, stored.key) == (
         size,
@@ -57,7 +57,7 @@ def test_a_file_of_any_size_lies_under_its_digest(
 def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: StorageContext) -> None:
     body = b"0123456789" * MIB
     known = Wanted("x", algorithm="sha-256", digest=sha256(body))
-    keep(blocks(body), known, "staging/j/x", context)
+    store(blocks(body), known, "staging/j/x", context)
     sent: list[str] = []
 
     def note(model: object, **_: object) -> None:
@@ -65,9 +65,9 @@ def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: Storage
 
     context.s3.meta.events.register("before-call.s3", note)
     try:
-        keep(blocks(body), known, "staging/j/x", context)
+        store(blocks(body), known, "staging/j/x", context)
         with pytest.raises(Refused):
-            keep(blocks(body[:-1] + b"x"), known, "staging/j/x", context)
+            store(blocks(body[:-1] + b"x"), known, "staging/j/x", context)
     finally:
         context.s3.meta.events.unregister("before-call.s3", note)
 
@@ -78,7 +78,7 @@ def test_a_file_too_large_for_one_copy_is_copied_in_pieces(context: StorageConte
     body = bytes(range(256)) * 48_000
     staged = stage(blocks(body), Wanted("x"), "staging/j/x", context)
 
-    copy_in_pieces(staged, content_key(body), context, piece=5 * MIB)
+    copy_in_parts(staged, content_key(body), context, part_size=5 * MIB)
 
     assert held(context, context.archive_bucket) == {content_key(body): body}
 
@@ -89,7 +89,7 @@ def test_more_than_the_limit_is_refused_as_soon_as_it_comes(context: StorageCont
             yield b"x" * MIB
 
     with pytest.raises(Refused) as caught:
-        keep(endless(), Wanted("x", limit=20 * MIB), "staging/j/x", context)
+        store(endless(), Wanted("x", limit=20 * MIB), "staging/j/x", context)
 
     assert caught.value.code is Failure.TOO_LARGE
     assert held(context, context.archive_bucket) == {}
@@ -106,7 +106,7 @@ def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(
             yield b"x" * MIB
 
     with pytest.raises(Refused) as caught:
-        keep(endless(), Wanted("x", size=3 * MIB), "staging/j/x", context)
+        store(endless(), Wanted("x", size=3 * MIB), "staging/j/x", context)
 
     assert (caught.value.code, len(came)) == (Failure.SIZE_MISMATCH, 4)
 
@@ -123,15 +123,15 @@ def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
 
 
 def test_without_room_for_a_large_file_the_worker_stops_in_time(context: StorageContext) -> None:
-    rooms = [content.HEAVY.acquire() for _ in range(8)]
+    rooms = [content.LARGE_FILE_SLOTS.acquire() for _ in range(8)]
     short = replace(context, remaining=lambda: 12.05)
     try:
         with pytest.raises(Refused) as caught:
-            keep(blocks(b"x" * 3 * MIB), Wanted("x"), "staging/j/x", short)
-        small = keep(blocks(b"x" * MIB), Wanted("x"), "staging/j/x", short)
+            store(blocks(b"x" * 3 * MIB), Wanted("x"), "staging/j/x", short)
+        small = store(blocks(b"x" * MIB), Wanted("x"), "staging/j/x", short)
     finally:
         for _ in rooms:
-            content.HEAVY.release()
+            content.LARGE_FILE_SLOTS.release()
 
     assert caught.value.code is Failure.TIMEOUT
     assert small.size == MIB

@@ -245,9 +245,9 @@ def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
 def test_the_first_list_of_what_was_stored_is_the_one_that_counts(context: StorageContext) -> None:
     first, second = (Stored("x", size, {"sha-256": str(size) * 64}) for size in (1, 2))
 
-    assert receipts.conclude("j", [first], context) == (first,)
-    assert receipts.conclude("j", [second], context) == (first,)
-    assert receipts.concluded("j", context) == (first,)
+    assert receipts.write_list("j", [first], context) == (first,)
+    assert receipts.write_list("j", [second], context) == (first,)
+    assert receipts.read_list("j", context) == (first,)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["whose list is first", "who comes second"])
@@ -256,18 +256,18 @@ def test_a_worker_continues_with_its_own_list_after_another_cleared_up(
 ) -> None:
     stored = Stored("x", 1, {"sha-256": "1" * 64})
     if not first:
-        receipts.conclude("j", [stored], context)
+        receipts.write_list("j", [stored], context)
 
     def clear_up(**_: Any) -> None:
         context.s3.delete_object(Bucket=context.work_bucket, Key="staging/j/stored.jsonl")
 
     context.s3.meta.events.register("after-call.s3.PutObject", clear_up)
     try:
-        concluded = receipts.conclude("j", [stored], context)
+        listed = receipts.write_list("j", [stored], context)
     finally:
         context.s3.meta.events.unregister("after-call.s3.PutObject", clear_up)
 
-    assert concluded == (stored,)
+    assert listed == (stored,)
 
 
 # S3 as it is: moto is more lenient

@@ -23,12 +23,12 @@ _STEPS = (
 
 
 def _step(name: str) -> Callable[[StepInput, StorageContext], StepResult]:
-    def take(step_input: StepInput, context: StorageContext) -> StepResult:
+    def run(step_input: StepInput, context: StorageContext) -> StepResult:
         from jobyard.jobtypes.deposit.steps import STEPS
 
         return STEPS[name](step_input, context)
 
-    return take
+    return run
 
 
 def _lock(entry: Mapping[str, Any]) -> str:
@@ -37,12 +37,12 @@ def _lock(entry: Mapping[str, Any]) -> str:
     return lock(entry)
 
 
-def _failed(
+def _on_failure(
     step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
-    from jobyard.jobtypes.deposit.steps import tell_failed
+    from jobyard.jobtypes.deposit.steps import call_back_failure
 
-    return tell_failed(step_input, context, code, message, requeues)
+    return call_back_failure(step_input, context, code, message, requeues)
 
 
 DEPOSIT = JobType(
@@ -53,7 +53,7 @@ DEPOSIT = JobType(
     retry=RetryPolicy(max_retries=3, first_wait=5.0, factor=4.0, max_wait=900.0),
     labels=labels_for("deposit"),
     lock=_lock,
-    on_failure=_failed,
+    on_failure=_on_failure,
     parameters={
         "primary": "The object's identifier, of a deposit of one object.",
         "local": "Its local identifiers, one or a list.",

@@ -19,9 +19,9 @@ def authorize(step_input: StepInput, context: StorageContext) -> Collection:
         Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once access is granted.
     """
     collection = context.collection()
-    words = deposit_refusal(step_input.collection, collection, step_input.depositor)
-    if collection is None or words:
-        raise Refused(Failure.DEPOSIT_NOT_ALLOWED, words)
+    message = deposit_refusal(step_input.collection, collection, step_input.depositor)
+    if collection is None or message:
+        raise Refused(Failure.DEPOSIT_NOT_ALLOWED, message)
     return collection
 
 
@@ -37,14 +37,14 @@ def check_ownership(latest: ObjectVersion | None, step_input: StepInput) -> None
 
 def belongs_elsewhere(ark: str) -> Refused:
     """The refusal of an object that belongs to another collection."""
-    words = f"{ark} belongs to another collection"
-    return Refused(Failure.IDENTIFIER_CONFLICT, words, recoverable=False)
+    message = f"{ark} belongs to another collection"
+    return Refused(Failure.IDENTIFIER_CONFLICT, message, recoverable=False)
 
 
 def ark_not_allowed(ark: str, collection: Collection) -> str:
     """Why a new object may not have this ark, and what to do about it."""
-    known = ", ".join(collection.naans) or "none"
+    naans = ", ".join(collection.naans) or "none"
     return (
-        f"collection {collection.name} may not name arks of {naan_of(ark)} (its NAANs: {known}): "
+        f"collection {collection.name} may not name arks of {naan_of(ark)} (its NAANs: {naans}): "
         f"an admin can add it (jobyard collection edit {collection.name} --naan)"
     )

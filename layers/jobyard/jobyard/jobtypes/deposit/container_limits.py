@@ -20,7 +20,7 @@ MAX_PART_BYTES = 255  # what file systems take
 # The best deflate can do is about 1:1000, which only a bomb needs; text packs 1:10. A small
 # container may be as dense as it likes.
 MAX_RATIO = 100
-_FREE_BYTES = 64 * 1024**2
+_ALWAYS_ALLOWED_BYTES = 64 * 1024**2
 
 _SHOWN_BYTES = 100  # of a name in a message
 _FOLDER = "/"  # ends the path of a folder, as it ends no file's
@@ -47,20 +47,20 @@ class Remarks:
 
 @dataclass
 class ContainerLimits:
-    """The limits, applied to what was unpacked so far of a container of `packed` bytes.
+    """The limits, applied to what was unpacked so far of a container of `container_bytes`.
 
     `remaining` returns the seconds the worker has left.
     """
 
-    packed: int
+    container_bytes: int
     remaining: Callable[[], float]
     remarks: Remarks = field(default_factory=Remarks)
     headers: int = 0
-    unpacked: int = 0
+    unpacked_bytes: int = 0
     names: set[str] = field(default_factory=set)
     _folders: set[str] = field(default_factory=set)
 
-    def count(self) -> None:
+    def count_header(self) -> None:
         """Count one more header of any kind.
 
         Raises:
@@ -68,7 +68,7 @@ class ContainerLimits:
         """
         self.headers += 1
         if self.headers > MAX_HEADERS:
-            raise over(f"it has more than {MAX_HEADERS} files and folders")
+            raise limit_exceeded(f"it has more than {MAX_HEADERS} files and folders")
         check_time(self.remaining())
 
     def admit(self, name: str, size: int = 0) -> str:
@@ -77,14 +77,14 @@ class ContainerLimits:
         Raises:
             Refused: CONTAINER_LIMIT.
         """
-        kept = safe(name)
+        kept = safe_name(name)
         if kept in self.names:
-            raise over(f"it has two files named {shown(kept)}")
+            raise limit_exceeded(f"it has two files named {shown(kept)}")
         self.names.add(kept)
         if len(self.names) > MAX_FILES:
-            raise over(f"it has more than {MAX_FILES} files")
+            raise limit_exceeded(f"it has more than {MAX_FILES} files")
         if size > MAX_FILE_BYTES:
-            raise over(f"{shown(kept)} has more than {MAX_FILE_BYTES} bytes")
+            raise limit_exceeded(f"{shown(kept)} has more than {MAX_FILE_BYTES} bytes")
         return kept
 
     def admit_folder(self, name: str) -> None:
@@ -94,21 +94,21 @@ class ContainerLimits:
             Refused: CONTAINER_LIMIT.
         """
         if name.strip("./"):
-            self._folders.add(safe(name) + _FOLDER)
+            self._folders.add(safe_name(name) + _FOLDER)
 
-    def conclude(self) -> None:
+    def check_names(self) -> None:
         """Compare all names with each other, once all are known.
 
         Raises:
             Refused: CONTAINER_LIMIT, a file has the name of a folder.
         """
-        paths = sorted((*self.names, *self._folders), key=_by_parts)
+        paths = sorted((*self.names, *self._folders), key=_folder_order)
         for path, following in pairwise(paths):
             if path.endswith(_FOLDER):
                 if not following.startswith(path):
                     self.remarks.add("left out an empty folder", path)
             elif following.startswith(path + _FOLDER):
-                raise over(f"{shown(path)} is a file and a folder")
+                raise limit_exceeded(f"{shown(path)} is a file and a folder")
         if paths and paths[-1].endswith(_FOLDER):
             self.remarks.add("left out an empty folder", paths[-1])
         self._remark_names(sorted(self.names))
@@ -118,17 +118,17 @@ class ContainerLimits:
         for name in names:
             first = forms.setdefault(folded(name), name)
             if first != name:
-                words = "one file on a disk that ignores case or composition"
-                self.remarks.add(words, f"{shown(first)} and {shown(name)}")
-            if why := unportable(name):
-                self.remarks.add(why, name)
-        by_folders = sorted(forms, key=_by_parts)
+                remark = "one file on a disk that ignores case or composition"
+                self.remarks.add(remark, f"{shown(first)} and {shown(name)}")
+            if remark := unportable(name):
+                self.remarks.add(remark, name)
+        by_folders = sorted(forms, key=_folder_order)
         for form, following in pairwise(by_folders):
             if following.startswith(form + _FOLDER):
-                words = "a file and a folder on a disk that ignores case or composition"
-                self.remarks.add(words, f"{shown(forms[form])} and {shown(forms[following])}")
+                remark = "a file and a folder on a disk that ignores case or composition"
+                self.remarks.add(remark, f"{shown(forms[form])} and {shown(forms[following])}")
 
-    def grow(self, count: int) -> None:
+    def count_bytes(self, count: int) -> None:
         """Count unpacked bytes, also of members that are skipped: a few packed bytes may become
         many.
 
@@ -136,19 +136,19 @@ class ContainerLimits:
             Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
         """
         check_time(self.remaining())
-        self.unpacked += count
-        if self.unpacked > MAX_OBJECT_BYTES:
-            raise over(f"it unpacks to more than {MAX_OBJECT_BYTES} bytes")
-        if self.unpacked > max(_FREE_BYTES, MAX_RATIO * self.packed):
-            raise over(f"it unpacks to more than {MAX_RATIO} times its size")
+        self.unpacked_bytes += count
+        if self.unpacked_bytes > MAX_OBJECT_BYTES:
+            raise limit_exceeded(f"it unpacks to more than {MAX_OBJECT_BYTES} bytes")
+        if self.unpacked_bytes > max(_ALWAYS_ALLOWED_BYTES, MAX_RATIO * self.container_bytes):
+            raise limit_exceeded(f"it unpacks to more than {MAX_RATIO} times its size")
 
 
-def _by_parts(path: str) -> str:
+def _folder_order(path: str) -> str:
     """A sort key that puts the content of a folder right after the folder."""
     return path.replace(_FOLDER, "\0")
 
 
-def safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """The name to store a member under: relative, without empty parts or dots.
 
     A carriage return is allowed, as Mac folder icons have one; no other control character is.
@@ -159,15 +159,15 @@ def safe(name: str) -> str:
     try:
         length = len(name.encode())
     except UnicodeEncodeError as error:
-        raise over(f"the name {shown(name)} is not UTF-8") from error
+        raise limit_exceeded(f"the name {shown(name)} is not UTF-8") from error
     parts = [part for part in name.split("/") if part not in {"", "."}]
     folders = name.replace("\\", "/")
     if folders.startswith("/") or folders[1:3] == ":/" or ".." in folders.split("/"):
-        raise over(f"the name {shown(name)} leads out of its folder")
+        raise limit_exceeded(f"the name {shown(name)} leads out of its folder")
     if not parts or any(unicodedata.category(each) == "Cc" and each != "\r" for each in name):
-        raise over(f"the name {shown(name)} is empty or has control characters")
+        raise limit_exceeded(f"the name {shown(name)} is empty or has control characters")
     if length > MAX_PATH_BYTES or any(len(part.encode()) > MAX_PART_BYTES for part in parts):
-        raise over(f"the name {shown(name)} is too long")
+        raise limit_exceeded(f"the name {shown(name)} is too long")
     return "/".join(parts)
 
 
@@ -181,6 +181,6 @@ def broken(message: str) -> Refused:
     return Refused(Failure.BAD_CONTAINER, message)
 
 
-def over(message: str) -> Refused:
+def limit_exceeded(message: str) -> Refused:
     """The refusal of a container that exceeds a limit."""
     return Refused(Failure.CONTAINER_LIMIT, message)

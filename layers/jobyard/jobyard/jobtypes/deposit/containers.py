@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from jobyard.jobtypes.deposit.container_limits import ContainerLimits, broken, shown
-from jobyard.jobtypes.deposit.member import Member, guarded, refusing
+from jobyard.jobtypes.deposit.member import Member, guarded, refusing_broken
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.deposit.tars import tar_members
 from jobyard.jobtypes.deposit.zips import zip_members
@@ -39,7 +39,7 @@ class Container:
             Refused: BAD_CONTAINER, it cannot be unpacked; CONTAINER_LIMIT, it exceeds a limit;
                 TIMEOUT, the worker's time is up.
         """
-        with refusing():
+        with refusing_broken():
             yield from self._found()
         if not self._limits.names:
             raise broken(f"{shown(self.name)} has no file in it")
@@ -75,10 +75,10 @@ class Container:
             yield from tar_members(bz2.BZ2File(buffered), self._limits)
             return
         inner = self._limits.admit(self.name.rpartition("/")[2][: -len(".bz2")])
-        self._limits.conclude()
+        self._limits.check_names()
         yield Member(inner, guarded(self._counted(bz2.BZ2File(buffered))))
 
     def _counted(self, source: IO[bytes]) -> Iterator[bytes]:
         while block := source.read(BLOCK):
-            self._limits.grow(len(block))
+            self._limits.count_bytes(len(block))
             yield block

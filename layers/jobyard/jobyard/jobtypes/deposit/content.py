@@ -34,17 +34,17 @@ SHA256 = "sha-256"
 MAX_FILE_BYTES = 8 * 1024**3
 
 SMALL_BYTES = 8 * 1024**2  # one PutObject up to here: a multipart upload is three requests at least
-_ASKED_FOR_BYTES = 64 * 1024  # from this size on, S3 is asked first whether it has the file
-_PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
+_CHECK_FIRST_BYTES = 64 * 1024  # from this size on, S3 is asked first whether it has the file
+_MAX_PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
 
 # Memory: a large file holds a part being filled and one being sent. So few of them at once fill a
 # worker's line and leave the rest of its 25 jobs room; small ones are not held up by them.
-_LIGHT_BYTES = 1024**2
-HEAVY = BoundedSemaphore(8)
+_SLOT_BYTES = 1024**2
+LARGE_FILE_SLOTS = BoundedSemaphore(8)
 
-_COPY_AT_ONCE = 1024**3  # S3 copies 5 GB at once at most; pieces go in parallel
-_COPY_PIECE = 512 * 1024**2
-_COPIES = 4
+_MAX_SINGLE_COPY_BYTES = 1024**3  # S3 copies 5 GB at once at most; pieces go in parallel
+_COPY_PART_BYTES = 512 * 1024**2
+_CONCURRENT_COPIES = 4
 
 _HASHES = {"md5": "md5", SHA256: "sha256", "sha-512": "sha512"}
 
@@ -105,7 +105,7 @@ class Hashing:
         return {name: each.hexdigest() for name, each in self._hashes.items()}
 
 
-def keep(
+def store(
     blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StorageContext
 ) -> Stored:
     """Store a file in the archive. Repeating it changes nothing.
@@ -115,17 +115,17 @@ def keep(
             STEP_ERROR, another worker interfered.
     """
     hashing = Hashing(wanted.algorithm)
-    with _begun(checked(blocks, wanted, context, hashing), context) as (small, large):
+    with _buffered_start(checked(blocks, wanted, context, hashing), context) as (small, large):
         if small is not None:
             stored = Stored(wanted.name, hashing.size, hashing.digests())
             _put_small(small, stored.key, context)
             return stored
         if wanted.algorithm == SHA256 and wanted.digest:
-            _keep_known(large, wanted, context)
+            _store_by_digest(large, wanted, context)
             return Stored(wanted.name, hashing.size, hashing.digests())
         etag = _Upload(context.s3, context.work_bucket, staging_key, wanted).send(large)
     stored = Stored(wanted.name, hashing.size, hashing.digests())
-    _adopt(Staged(staging_key, etag, hashing.size, stored.digests), context)
+    _copy_to_archive(Staged(staging_key, etag, hashing.size, stored.digests), context)
     return stored
 
 
@@ -137,19 +137,19 @@ def stage(
     Raises:
         Refused: as `keep`.
     """
-    s3, into = context.s3, context.work_bucket
+    s3, bucket_name = context.s3, context.work_bucket
     hashing = Hashing(wanted.algorithm)
-    with _begun(checked(blocks, wanted, context, hashing), context) as (small, large):
+    with _buffered_start(checked(blocks, wanted, context, hashing), context) as (small, large):
         if small is not None:
-            etag = s3.put_object(Bucket=into, Key=staging_key, Body=small)["ETag"]
+            etag = s3.put_object(Bucket=bucket_name, Key=staging_key, Body=small)["ETag"]
         else:
-            etag = _Upload(s3, into, staging_key, wanted).send(large)
+            etag = _Upload(s3, bucket_name, staging_key, wanted).send(large)
     return Staged(staging_key, etag, hashing.size, hashing.digests())
 
 
 def part_bytes(size: int) -> int:
     """The smallest part size for uploading a file of `size` bytes."""
-    return max(SMALL_BYTES, -(-size // _PARTS))
+    return max(SMALL_BYTES, -(-size // _MAX_PARTS))
 
 
 def checked(
@@ -163,68 +163,70 @@ def checked(
     hashing = hashing or Hashing(wanted.algorithm)
     for block in blocks:
         if context.remaining() <= RESERVE_S:
-            words = f"{wanted.name}: the worker's time was up in the middle of the file"
-            raise Refused(Failure.TIMEOUT, words)
+            message = f"{wanted.name}: the worker's time was up in the middle of the file"
+            raise Refused(Failure.TIMEOUT, message)
         hashing.update(block)
         if hashing.size > wanted.limit:
             raise Refused(Failure.TOO_LARGE, f"{wanted.name} has more than {wanted.limit} bytes")
         if wanted.size is not None and hashing.size > wanted.size:
-            words = f"{wanted.name} has more than the {wanted.size} bytes of its manifest"
-            raise Refused(Failure.SIZE_MISMATCH, words)
+            message = f"{wanted.name} has more than the {wanted.size} bytes of its manifest"
+            raise Refused(Failure.SIZE_MISMATCH, message)
         yield block
     if wanted.size is not None and hashing.size != wanted.size:
-        words = f"{wanted.name} has {hashing.size} bytes, its manifest says {wanted.size}"
-        raise Refused(Failure.SIZE_MISMATCH, words)
+        message = f"{wanted.name} has {hashing.size} bytes, its manifest says {wanted.size}"
+        raise Refused(Failure.SIZE_MISMATCH, message)
     found = hashing.digests().get(wanted.algorithm, "")
     if wanted.digest and found != wanted.digest:
-        words = (
+        message = (
             f"{wanted.name} has the {wanted.algorithm} {found}, its manifest says {wanted.digest}"
         )
-        raise Refused(Failure.DIGEST_MISMATCH, words)
+        raise Refused(Failure.DIGEST_MISMATCH, message)
 
 
 @contextmanager
-def _begun(
-    flow: Iterator[bytes], context: StorageContext
+def _buffered_start(
+    blocks: Iterator[bytes], context: StorageContext
 ) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
     """The whole of a small stream; else None, and the stream from its start."""
     start = bytearray()
-    with ExitStack() as room:
-        for block in flow:
-            if len(start) <= _LIGHT_BYTES < len(start) + len(block):
-                room.enter_context(_room(context))
+    with ExitStack() as slots:
+        for block in blocks:
+            if len(start) <= _SLOT_BYTES < len(start) + len(block):
+                slots.enter_context(_large_file_slot(context))
             start += block
             if len(start) > SMALL_BYTES:
-                begun = [start]
+                start_holder = [start]
                 del start, block  # or they would be held until the last byte is sent
-                yield None, _followed(begun, flow)
+                yield None, _rest_after(start_holder, blocks)
                 return
         yield start, iter(())
 
 
-def _followed(begun: list[bytearray], flow: Iterator[bytes]) -> Iterator[bytes | bytearray]:
-    yield begun.pop()
-    yield from flow
+def _rest_after(
+    start_holder: list[bytearray], blocks: Iterator[bytes]
+) -> Iterator[bytes | bytearray]:
+    yield start_holder.pop()
+    yield from blocks
 
 
 @contextmanager
-def _room(context: StorageContext) -> Iterator[None]:
-    if not HEAVY.acquire(timeout=max(context.remaining() - RESERVE_S, 0)):
+def _large_file_slot(context: StorageContext) -> Iterator[None]:
+    if not LARGE_FILE_SLOTS.acquire(timeout=max(context.remaining() - RESERVE_S, 0)):
         raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
     try:
         yield
     finally:
-        HEAVY.release()
+        LARGE_FILE_SLOTS.release()
 
 
 def _put_small(body: bytearray, key: str, context: StorageContext) -> None:
     """Write a small file unless it exists. A very small one is written unasked: that costs less."""
-    if len(body) > _ASKED_FOR_BYTES and bucket.exists(context.s3, context.archive_bucket, key):
+    if len(body) > _CHECK_FIRST_BYTES and bucket.exists(context.s3, context.archive_bucket, key):
         return
     bucket.put_new(context.s3, context.archive_bucket, key, body)
 
 
-def _keep_known(
+def _store_by_digest(
     blocks: Iterable[bytes | bytearray], wanted: Wanted, context: StorageContext
 ) -> None:
     """Upload a file to the key of its expected digest. If it is there already, only read it."""
@@ -233,18 +235,18 @@ def _keep_known(
         for _ in blocks:
             pass
         return
-    with _unless_kept(key, context):
+    with _ignoring_stored(key, context):
         _Upload(context.s3, context.archive_bucket, key, wanted, only_new=True).send(blocks)
 
 
-def _adopt(staged: Staged, context: StorageContext) -> None:
+def _copy_to_archive(staged: Staged, context: StorageContext) -> None:
     """Copy a staged file to its key in the archive: exactly the bytes hashed."""
     key = content_key(staged.digests[SHA256])
     if bucket.exists(context.s3, context.archive_bucket, key):
         return
-    with _unless_kept(key, context):
-        if staged.size > _COPY_AT_ONCE:
-            copy_in_pieces(staged, key, context)
+    with _ignoring_stored(key, context):
+        if staged.size > _MAX_SINGLE_COPY_BYTES:
+            copy_in_parts(staged, key, context)
             return
         context.s3.copy_object(
             Bucket=context.archive_bucket,
@@ -258,7 +260,7 @@ def _adopt(staged: Staged, context: StorageContext) -> None:
 
 
 @contextmanager
-def _unless_kept(key: str, context: StorageContext) -> Iterator[None]:
+def _ignoring_stored(key: str, context: StorageContext) -> Iterator[None]:
     """Ignore a refused write if the file is there: the key is its digest, so the content is the
     same.
 
@@ -271,19 +273,19 @@ def _unless_kept(key: str, context: StorageContext) -> Iterator[None]:
         if not bucket.is_refused_write(error):
             raise
         if not bucket.exists(context.s3, context.archive_bucket, key):
-            words = "another worker came between while the file was written"
-            raise Refused(Failure.STEP_ERROR, words) from error
+            message = "another worker came between while the file was written"
+            raise Refused(Failure.STEP_ERROR, message) from error
 
 
-def copy_in_pieces(
-    staged: Staged, key: str, context: StorageContext, piece: int = _COPY_PIECE
+def copy_in_parts(
+    staged: Staged, key: str, context: StorageContext, part_size: int = _COPY_PART_BYTES
 ) -> None:
     """Copy a staged file into the archive in pieces of `piece` bytes, several at once."""
     with _multipart(context.s3, context.archive_bucket, key) as upload_id:
 
         def copy(number: int) -> "CompletedPartTypeDef":
-            first = (number - 1) * piece
-            last = min(first + piece, staged.size) - 1
+            first = (number - 1) * part_size
+            last = min(first + part_size, staged.size) - 1
             copied = context.s3.upload_part_copy(
                 Bucket=context.archive_bucket,
                 Key=key,
@@ -295,8 +297,8 @@ def copy_in_pieces(
             )
             return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
 
-        with ThreadPoolExecutor(_COPIES) as pool:
-            parts = list(pool.map(copy, range(1, -(-staged.size // piece) + 1)))
+        with ThreadPoolExecutor(_CONCURRENT_COPIES) as pool:
+            parts = list(pool.map(copy, range(1, -(-staged.size // part_size) + 1)))
         context.s3.complete_multipart_upload(
             Bucket=context.archive_bucket,
             Key=key,
@@ -322,32 +324,32 @@ class _Upload:
         with _multipart(self.s3, self.bucket, self.key) as upload_id:
             parts: list[CompletedPartTypeDef] = []
             sent = 0
-            with ThreadPoolExecutor(1) as line:
+            with ThreadPoolExecutor(1) as sender:
                 sending: Future[CompletedPartTypeDef] | None = None
                 for number, part in enumerate(self._parts(blocks), start=1):
                     sent += len(part)
                     if sending:
                         parts.append(sending.result())
-                    sending = line.submit(self._send_part, upload_id, number, part)
+                    sending = sender.submit(self._send_part, upload_id, number, part)
                 if sending:
                     parts.append(sending.result())
             return self._complete(upload_id, parts, sent)
 
     def _parts(self, blocks: Iterable[bytes | bytearray]) -> Iterator[bytearray]:
-        least = part_bytes(self.wanted.size or self.wanted.limit)
+        part_size = part_bytes(self.wanted.size or self.wanted.limit)
         part = bytearray()
         for block in blocks:
-            if len(part) >= least:
+            if len(part) >= part_size:
                 yield part
                 part = bytearray()
             part += block
         yield part
 
     def _send_part(self, upload_id: str, number: int, part: bytearray) -> "CompletedPartTypeDef":
-        answer = self.s3.upload_part(
+        response = self.s3.upload_part(
             Bucket=self.bucket, Key=self.key, UploadId=upload_id, PartNumber=number, Body=part
         )
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        return {"PartNumber": number, "ETag": response["ETag"]}
 
     def _complete(self, upload_id: str, parts: "list[CompletedPartTypeDef]", size: int) -> str:
         condition: _OnlyNew = {"IfNoneMatch": "*"} if self.only_new else {}
@@ -366,14 +368,14 @@ class _OnlyNew(TypedDict, total=False):
 
 
 @contextmanager
-def _multipart(s3: "S3Client", into: str, key: str) -> Iterator[str]:
+def _multipart(s3: "S3Client", bucket_name: str, key: str) -> Iterator[str]:
     """Start a multipart upload and yield its id. It is aborted if the block raises: parts cost."""
-    upload_id = s3.create_multipart_upload(Bucket=into, Key=key, ContentType=bucket.CONTENT_TYPE)[
-        "UploadId"
-    ]
+    upload_id = s3.create_multipart_upload(
+        Bucket=bucket_name, Key=key, ContentType=bucket.CONTENT_TYPE
+    )["UploadId"]
     try:
         yield upload_id
     except BaseException:
         with suppress(ClientError):
-            s3.abort_multipart_upload(Bucket=into, Key=key, UploadId=upload_id)
+            s3.abort_multipart_upload(Bucket=bucket_name, Key=key, UploadId=upload_id)
         raise

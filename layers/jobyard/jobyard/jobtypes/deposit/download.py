@@ -10,15 +10,15 @@ from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import payloads, receipts
 from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.containers import Container
-from jobyard.jobtypes.deposit.content import SMALL_BYTES, Staged, Stored, Wanted, keep, stage
+from jobyard.jobtypes.deposit.content import SMALL_BYTES, Staged, Stored, Wanted, stage, store
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import staging
-from jobyard.jobtypes.deposit.refusal import NotYet, Refused
+from jobyard.jobtypes.deposit.refusal import Refused, RetryLater
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
-_AT_ONCE = 4  # files of one object on their way
+_CONCURRENT_FILES = 4  # files of one object on their way
 
 
 def fetch_one(
@@ -31,7 +31,7 @@ def fetch_one(
         FetchRefused: the file cannot be fetched.
     """
     with _opened(file, context) as blocks:
-        return keep(blocks, file.wanted, staging(step_input.job_id, staged_as), context)
+        return store(blocks, file.wanted, staging(step_input.job_id, staged_as), context)
 
 
 def fetch_all(
@@ -43,14 +43,14 @@ def fetch_all(
         Refused, FetchRefused: as `fetch_one`, for the file that decides.
         NotYet: the worker's time is up, but some files were stored; the next attempt continues.
     """
-    sheets = _Sheets(step_input.job_id, context)
-    for place in range(0, len(files), receipts.SHEET):
-        sheets.turn_to(place)
-        here = enumerate(files[place : place + receipts.SHEET], start=place)
-        missing = {each: file for each, file in here if each not in sheets.noted}
-        with sheets.kept():
-            _fetch_missing(missing, sheets, step_input, context)
-    return receipts.conclude(step_input.job_id, sheets.all(), context)
+    saved = _Receipts(step_input.job_id, context)
+    for position in range(0, len(files), receipts.PAGE_SIZE):
+        saved.load_page(position)
+        page_files = enumerate(files[position : position + receipts.PAGE_SIZE], start=position)
+        missing = {each: file for each, file in page_files if each not in saved.stored}
+        with saved.saving_on_error():
+            _fetch_missing(missing, saved, step_input, context)
+    return receipts.write_list(step_input.job_id, saved.all(), context)
 
 
 def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[Stored, ...]:
@@ -61,28 +61,28 @@ def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[
     Raises:
         Refused, FetchRefused, NotYet: as `fetch_all`.
     """
-    sheets = _Sheets(step_input.job_id, context)
+    saved = _Receipts(step_input.job_id, context)
     staged = receipts.container(step_input.job_id, context)
     if staged is None:
         staged = _stage_container(step_input, context, file)
-        sheets.fresh += 1
+        saved.added += 1
     reader = StagedReader(context.s3, context.work_bucket, staged, context.remaining)
     container = Container(file.wanted.name, staged.size, reader, context.remaining)
-    with sheets.kept():
-        for place, member in enumerate(container.members()):
-            if place % receipts.SHEET == 0:
-                sheets.turn_to(place)
-            if place not in sheets.noted:
+    with saved.saving_on_error():
+        for position, member in enumerate(container.members()):
+            if position % receipts.PAGE_SIZE == 0:
+                saved.load_page(position)
+            if position not in saved.stored:
                 staged_as = staging(step_input.job_id, "member")
-                sheets.add(place, keep(member.blocks, Wanted(member.name), staged_as, context))
-    receipts.note_remarks(step_input.job_id, container.remarks, context)
-    return receipts.conclude(step_input.job_id, sheets.all(), context)
+                saved.add(position, store(member.blocks, Wanted(member.name), staged_as, context))
+    receipts.write_remarks(step_input.job_id, container.remarks, context)
+    return receipts.write_list(step_input.job_id, saved.all(), context)
 
 
 def _stage_container(step_input: StepInput, context: StorageContext, file: File) -> Staged:
     with _opened(file, context) as blocks:
         staged = stage(blocks, file.wanted, staging(step_input.job_id, "container"), context)
-    receipts.note_container(step_input.job_id, staged, context)
+    receipts.write_container(step_input.job_id, staged, context)
     return staged
 
 
@@ -95,7 +95,7 @@ def _opened(file: File, context: StorageContext) -> Iterator[Iterator[bytes]]:
         raise refusal.about(file.wanted.name) from refusal
 
 
-class _Sheets:
+class _Receipts:
     """The receipts of a job's files, a sheet at a time. `fresh` counts what this attempt added."""
 
     def __init__(self, job_id: str, context: StorageContext) -> None:
@@ -104,66 +104,66 @@ class _Sheets:
         self._done: list[Stored] = []
         self._number = 0
         self._bytes = 0
-        self._unwritten = False
-        self.noted: dict[int, Stored] = {}
-        self.fresh = 0
+        self._is_unsaved = False
+        self.stored: dict[int, Stored] = {}
+        self.added = 0
 
-    def turn_to(self, place: int) -> None:
+    def load_page(self, position: int) -> None:
         """Load the sheet that begins with this position."""
-        self._write()
+        self._save()
         self._done += self._in_order()
-        self._number = place // receipts.SHEET
-        self.noted = receipts.sheet(self._job_id, self._number, self._context)
-        self._bytes += sum(stored.size for stored in self.noted.values())
+        self._number = position // receipts.PAGE_SIZE
+        self.stored = receipts.read_page(self._job_id, self._number, self._context)
+        self._bytes += sum(stored.size for stored in self.stored.values())
 
-    def add(self, place: int, stored: Stored) -> None:
+    def add(self, position: int, stored: Stored) -> None:
         """Note a stored file. After a large file, the sheet is written at once.
 
         Raises:
             Refused: TOO_LARGE, the files are too large together.
         """
-        self.noted[place] = stored
-        self._unwritten = True
-        self.fresh += 1
+        self.stored[position] = stored
+        self._is_unsaved = True
+        self.added += 1
         self._bytes += stored.size
         if stored.size > SMALL_BYTES:
-            self._write()
+            self._save()
         if self._bytes > MAX_OBJECT_BYTES:
-            words = f"the object has more than {MAX_OBJECT_BYTES} bytes"
-            raise Refused(Failure.TOO_LARGE, words)
+            message = f"the object has more than {MAX_OBJECT_BYTES} bytes"
+            raise Refused(Failure.TOO_LARGE, message)
 
     def all(self) -> list[Stored]:
         """All noted files, in order. The last sheet is not written: the whole list follows."""
         return [*self._done, *self._in_order()]
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def saving_on_error(self) -> Iterator[None]:
         """Write the sheet if the block raises. If time is up and files came, continue later."""
         try:
             yield
         except (Refused, FetchRefused) as refusal:
-            self._write()
-            if refusal.code is Failure.TIMEOUT and self.fresh:
-                came = plural(self.fresh, "file")
-                words = f"{came} came in this attempt; the next attempt continues from there"
-                raise NotYet(0, words) from refusal
-            again_s = refusal.requested_wait_s if isinstance(refusal, FetchRefused) else None
-            if again_s is not None and self.fresh:
-                words = f"{plural(self.fresh, 'file')} came; {refusal.message}"
-                raise NotYet(again_s, words, has_progressed=True) from refusal
+            self._save()
+            if refusal.code is Failure.TIMEOUT and self.added:
+                came = plural(self.added, "file")
+                message = f"{came} came in this attempt; the next attempt continues from there"
+                raise RetryLater(0, message) from refusal
+            wait_s = refusal.requested_wait_s if isinstance(refusal, FetchRefused) else None
+            if wait_s is not None and self.added:
+                message = f"{plural(self.added, 'file')} came; {refusal.message}"
+                raise RetryLater(wait_s, message, has_progressed=True) from refusal
             raise
 
     def _in_order(self) -> list[Stored]:
-        return [stored for _, stored in sorted(self.noted.items())]
+        return [stored for _, stored in sorted(self.stored.items())]
 
-    def _write(self) -> None:
-        if self._unwritten:
-            receipts.note(self._job_id, self._number, self.noted, self._context)
-            self._unwritten = False
+    def _save(self) -> None:
+        if self._is_unsaved:
+            receipts.write_page(self._job_id, self._number, self.stored, self._context)
+            self._is_unsaved = False
 
 
 def _fetch_missing(
-    missing: dict[int, File], sheets: _Sheets, step_input: StepInput, context: StorageContext
+    missing: dict[int, File], saved: _Receipts, step_input: StepInput, context: StorageContext
 ) -> None:
     """Fetch files, several at once. After a refusal no more fetches start.
 
@@ -175,21 +175,21 @@ def _fetch_missing(
             without a time to come again, then the earliest.
     """
     refused: list[tuple[bool, bool, int, Refused | FetchRefused]] = []
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        going: dict[Future[Stored], int] = {
-            pool.submit(fetch_one, step_input, context, file, f"files/{place}"): place
-            for place, file in missing.items()
+    with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
+        futures: dict[Future[Stored], int] = {
+            pool.submit(fetch_one, step_input, context, file, f"files/{position}"): position
+            for position, file in missing.items()
         }
-        for future in as_completed(going):
+        for future in as_completed(futures):
             if future.cancelled():
                 continue
             try:
-                sheets.add(going[future], future.result())
+                saved.add(futures[future], future.result())
             except (Refused, FetchRefused) as refusal:
                 waits = isinstance(refusal, FetchRefused) and refusal.requested_wait_s is not None
-                refused.append((refusal.retryable, waits, going[future], refusal))
+                refused.append((refusal.retryable, waits, futures[future], refusal))
                 if not waits:
-                    for each in going:
+                    for each in futures:
                         each.cancel()
     if refused:
         raise min(refused)[3]

@@ -25,12 +25,12 @@ NESTED_MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
 MAX_HEAD_REQUESTS = (
     1_000  # files whose servers are asked before the download; the rest show when they come
 )
-_AT_ONCE = 8  # of them
+_CONCURRENT_REQUESTS = 8  # of them
 
 # Of servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
-_SHOWN = 3  # findings, or missing files, named in a message
-_SHOWS = frozenset({Check.URL_DOUBTFUL.value})  # warnings that the download settles
+_MAX_SHOWN = 3  # findings, or missing files, named in a message
+_CHECKED_BY_DOWNLOAD = frozenset({Check.URL_DOUBTFUL.value})  # warnings that the download settles
 
 
 Size = int | FetchRefused | None  # None: not known; FetchRefused: why the file cannot be fetched
@@ -84,7 +84,7 @@ def rows(step_input: StepInput, context: StorageContext) -> Rows:
     return found
 
 
-def write_down(step_input: StepInput, context: StorageContext, found: Rows) -> None:
+def save(step_input: StepInput, context: StorageContext, found: Rows) -> None:
     """Save the rows of a nested manifest for the later steps. The first list written counts."""
     bucket.put_new(context.s3, context.work_bucket, _rows_key(step_input), b"".join(found.lines))
 
@@ -115,23 +115,23 @@ def estimate(listed: tuple[File, ...], context: StorageContext) -> Estimate:
         FetchRefused: a file does not exist; or it is in S3, which does not answer.
     """
     asked, rest = listed[:MAX_HEAD_REQUESTS], listed[MAX_HEAD_REQUESTS:]
-    mute: set[str] = set()
-    found = _of_each(asked, lambda file: _size(file, mute, context))
+    without_head: set[str] = set()
+    found = _sizes_of(asked, lambda file: _size_by_head(file, without_head, context))
     sizes = _known(found)
     if max(sizes, default=0) > MAX_FILE_BYTES or sum(sizes) > MAX_OBJECT_BYTES:
-        found = _of_each(asked, lambda file: _confirmed(file, context))
+        found = _sizes_of(asked, lambda file: _size_by_get(file, context))
         sizes = _known(found)
     refused = [each for each in found if isinstance(each, FetchRefused)]
     if refused:
-        raise _worst(refused)
+        raise _decisive_refusal(refused)
     sizes += [file.wanted.size for file in rest if file.wanted.size is not None]
     return Estimate(sum(sizes) if sizes else None, max(sizes, default=0))
 
 
-def _of_each(files: tuple[File, ...], size: Callable[[File], Size]) -> list[Size]:
+def _sizes_of(files: tuple[File, ...], size: Callable[[File], Size]) -> list[Size]:
     if len(files) == 1:
         return [size(files[0])]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_CONCURRENT_REQUESTS) as pool:
         return list(pool.map(size, files))
 
 
@@ -139,46 +139,46 @@ def _known(found: list[Size]) -> list[int]:
     return [each for each in found if isinstance(each, int)]
 
 
-def _size(file: File, mute: set[str], context: StorageContext) -> Size:
+def _size_by_head(file: File, without_head: set[str], context: StorageContext) -> Size:
     """The size by HEAD. Servers in `mute` did not answer HEAD and are not asked again."""
     server = file.url.partition("://")[2].partition("/")[0]
-    if server in mute:
+    if server in without_head:
         return file.wanted.size
     try:
-        said = payloads.length(file.url, context)
+        size = payloads.length(file.url, context)
     except FetchRefused as refusal:
         if refusal.status in _NO_HEAD:
             return file.wanted.size
         if payloads.is_in_bucket(file.url) or refusal.code is Failure.TIMEOUT:
             return refusal.about(file.wanted.name)
         if not refusal.retryable:
-            return _confirmed(file, context)
+            return _size_by_get(file, context)
         if refusal.status is None:
-            mute.add(server)
-        said = None
-    return said if file.wanted.size is None else file.wanted.size
+            without_head.add(server)
+        size = None
+    return size if file.wanted.size is None else file.wanted.size
 
 
-def _confirmed(file: File, context: StorageContext) -> Size:
+def _size_by_get(file: File, context: StorageContext) -> Size:
     """The size by GET. Errors that may pass are ignored: the download will meet them."""
     if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
         return file.wanted.size
     try:
         with payloads.opened(file.url, context) as payload:
-            said = payload.length
+            size = payload.length
     except FetchRefused as refusal:
         return file.wanted.size if refusal.retryable else refusal.about(file.wanted.name)
-    return said if file.wanted.size is None else file.wanted.size
+    return size if file.wanted.size is None else file.wanted.size
 
 
-def _worst(refused: list[FetchRefused]) -> FetchRefused:
+def _decisive_refusal(refused: list[FetchRefused]) -> FetchRefused:
     """The refusal that decides: one that no retry can help, with the names of others like it."""
     first = min(refused, key=lambda refusal: refusal.retryable)
-    like = [each for each in refused if each.code is first.code]
-    if len(like) == 1:
+    similar = [each for each in refused if each.code is first.code]
+    if len(similar) == 1:
         return first
-    more = f" and {len(like) - _SHOWN} more" if len(like) > _SHOWN else ""
-    message = "; ".join(each.message for each in like[:_SHOWN]) + more
+    more = f" and {len(similar) - _MAX_SHOWN} more" if len(similar) > _MAX_SHOWN else ""
+    message = "; ".join(each.message for each in similar[:_MAX_SHOWN]) + more
     return FetchRefused(first.code, message, retry_after=first.retry_after, status=first.status)
 
 
@@ -196,25 +196,29 @@ def _nested(step_input: StepInput, context: StorageContext) -> Rows:
     name = manifest.wanted.name
     reading = Reading(_manifest_blocks(manifest, context), filename=name, profile=OBJECT_PROFILE)
     found: list[bytes] = []
-    wrong: list[Finding] = []
-    warned: list[Finding] = []
+    errors: list[Finding] = []
+    shown_warnings: list[Finding] = []
     warnings = 0
     for entries, findings in reading:
         if len(found) <= MAX_FILES:
             found += map(row, entries)
-        if len(wrong) < _SHOWN:
-            wrong += [finding for finding in findings if finding.level == "error"]
-        new = [each for each in findings if each.level == "warning" and each.code not in _SHOWS]
+        if len(errors) < _MAX_SHOWN:
+            errors += [finding for finding in findings if finding.level == "error"]
+        new = [
+            each
+            for each in findings
+            if each.level == "warning" and each.code not in _CHECKED_BY_DOWNLOAD
+        ]
         warnings += len(new)
-        warned += new[: _SHOWN - len(warned)]
+        shown_warnings += new[: _MAX_SHOWN - len(shown_warnings)]
     if reading.errors:
-        raise Refused(Failure.BAD_MANIFEST, _told(name, "error", reading.errors, wrong))
-    return Rows(found, _told(name, "warning", warnings, warned) if warnings else "")
+        raise Refused(Failure.BAD_MANIFEST, _summary(name, "error", reading.errors, errors))
+    return Rows(found, _summary(name, "warning", warnings, shown_warnings) if warnings else "")
 
 
-def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
+def _summary(name: str, level: str, number: int, findings: list[Finding]) -> str:
     """The number of findings of a level in a manifest, and the first of them."""
-    first = "; ".join(f"{each.position}: {each.message}" for each in findings[:_SHOWN])
+    first = "; ".join(f"{each.position}: {each.message}" for each in findings[:_MAX_SHOWN])
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 
 

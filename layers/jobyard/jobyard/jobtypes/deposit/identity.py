@@ -20,7 +20,9 @@ from jobyard.jobtypes.step_context import StorageContext
 MINTED_NAAN = "99999"
 
 _MINTED = re.compile(rf"ark:/{MINTED_NAAN}/j[a-z2-7]{{24}}")  # as `mint` makes them
-_UNKNOWN = "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
+_NOT_AVAILABLE = (
+    "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
+)
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,19 @@ class Description:
     def metadata(self, ark: str) -> dict[str, str]:
         """The object's ERC metadata: who, what, when, where."""
         return {
-            "who": self.creator or _UNKNOWN,
-            "what": self.title or _UNKNOWN,
-            "when": self.date or _UNKNOWN,
+            "who": self.creator or _NOT_AVAILABLE,
+            "what": self.title or _NOT_AVAILABLE,
+            "when": self.date or _NOT_AVAILABLE,
             "where": ark,
         }
 
 
-def described(step_input: StepInput) -> Description:
+def description_of(step_input: StepInput) -> Description:
     """The description in the job's row; if the row is the object's manifest, in the submission."""
     fields = step_input.parameters if step_input.entry["kind"] == "files" else step_input.entry
     return Description(
         primary=_primary(fields),
-        local=_listed(fields.get("local", ())),
+        local=_split_local(fields.get("local", ())),
         creator=fields.get("creator", ""),
         title=fields.get("title", ""),
         date=fields.get("date", ""),
@@ -60,7 +62,7 @@ def described(step_input: StepInput) -> Description:
 
 def lock(entry: Mapping[str, Any]) -> str:
     """The object of a row, as far as the row tells. Jobs of the same object do not overlap."""
-    return _primary(entry) or next(iter(_listed(entry.get("local", ()))), "")
+    return _primary(entry) or next(iter(_split_local(entry.get("local", ()))), "")
 
 
 def identify(step_input: StepInput, context: StorageContext) -> str:
@@ -71,18 +73,20 @@ def identify(step_input: StepInput, context: StorageContext) -> str:
             is not an ark; ARK_NOT_ALLOWED, the collection may not give this ark to an object.
     """
     collection = access.authorize(step_input, context)
-    said = described(step_input)
-    if said.primary:
-        _refuse_strange(said.primary, step_input, collection, context)
-    ark = said.primary or mint(step_input.job_id)
-    if not said.local:
+    description = description_of(step_input)
+    if description.primary:
+        _check_primary(description.primary, step_input, collection, context)
+    ark = description.primary or mint(step_input.job_id)
+    if not description.local:
         return ark
     try:
-        owner = context.objects.identify(step_input.collection, sorted(said.local), ark)
+        owner = context.objects.identify(step_input.collection, sorted(description.local), ark)
     except IdentifierConflict as conflict:
         raise _conflict(str(conflict)) from conflict
-    if said.primary and owner != said.primary:
-        raise _conflict(f"{', '.join(said.local)} belongs to {owner}, not to {said.primary}")
+    if description.primary and owner != description.primary:
+        raise _conflict(
+            f"{', '.join(description.local)} belongs to {owner}, not to {description.primary}"
+        )
     if owner != ark:
         # The local ids may have been given to an ark by a job that never deposited it.
         access.check_ownership(context.objects.latest(owner), step_input)
@@ -95,21 +99,21 @@ def mint(job_id: str) -> str:
     return f"ark:/{MINTED_NAAN}/j{base64.b32encode(digest).decode().lower()}"
 
 
-def _refuse_strange(
+def _check_primary(
     primary: str, step_input: StepInput, collection: Collection, context: StorageContext
 ) -> None:
     if not normal_ark(primary):
-        words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
-        raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
+        message = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
+        raise Refused(Failure.BAD_MANIFEST, message, recoverable=False)
     latest = context.objects.latest(primary)
     access.check_ownership(latest, step_input)
     if latest is not None:
         return
-    for whole in enclosing_arks(primary):
-        access.check_ownership(context.objects.latest(whole), step_input)
+    for enclosing in enclosing_arks(primary):
+        access.check_ownership(context.objects.latest(enclosing), step_input)
     if _MINTED.match(primary):
-        words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
-        raise Refused(Failure.ARK_NOT_ALLOWED, words, recoverable=False)
+        message = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
+        raise Refused(Failure.ARK_NOT_ALLOWED, message, recoverable=False)
     if not collection.may_assign(primary):
         raise Refused(Failure.ARK_NOT_ALLOWED, access.ark_not_allowed(primary, collection))
 
@@ -120,7 +124,7 @@ def _primary(fields: Mapping[str, Any]) -> str:
     return normal_ark(given) or given
 
 
-def _listed(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+def _split_local(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
     """The local ids: a list in a row; in a submission maybe one text, separated by ";"."""
     given = local.split(";") if isinstance(local, str) else local
     return tuple(dict.fromkeys(each.strip() for each in given if each.strip()))

@@ -35,7 +35,7 @@ class Member:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def refusing_broken() -> Iterator[None]:
     """Refuse the container if a library raises that it is broken.
 
     Raises:
@@ -44,11 +44,11 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        words = clean(str(error), _SHOWN_BYTES) or type(error).__name__
-        raise broken(f"the container cannot be unpacked: {words}") from error
+        message = clean(str(error), _SHOWN_BYTES) or type(error).__name__
+        raise broken(f"the container cannot be unpacked: {message}") from error
 
 
 def guarded(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks. Errors while they are read refuse the container, as `refusing` does."""
-    with refusing():
+    """The blocks. Errors while they are read refuse the container, as `refusing_broken` does."""
+    with refusing_broken():
         yield from blocks

@@ -12,38 +12,42 @@ from jobyard.jobtypes.deposit.content import Staged, Stored
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.step_context import StorageContext
 
-SHEET = 32  # files on a sheet: the most that is fetched again after a crash
+PAGE_SIZE = 32  # files on a sheet: the most that is fetched again after a crash
 
 
-def sheet(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:
+def read_page(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:
     """The files noted on a sheet, by their position in the object's list."""
-    text = bucket.read(context.s3, context.work_bucket, _sheet_key(job_id, number)) or b""
+    text = bucket.read(context.s3, context.work_bucket, _page_key(job_id, number)) or b""
     lines = map(json.loads, text.splitlines())
-    return {place: Stored(**stored) for place, stored in lines}
+    return {position: Stored(**stored) for position, stored in lines}
 
 
-def note(job_id: str, number: int, stored: Mapping[int, Stored], context: StorageContext) -> None:
+def write_page(
+    job_id: str, number: int, stored: Mapping[int, Stored], context: StorageContext
+) -> None:
     """Write a sheet, replacing it."""
     context.s3.put_object(
         Bucket=context.work_bucket,
-        Key=_sheet_key(job_id, number),
-        Body=b"".join(_line([place, vars(each)]) for place, each in sorted(stored.items())),
+        Key=_page_key(job_id, number),
+        Body=b"".join(_line([position, vars(each)]) for position, each in sorted(stored.items())),
     )
 
 
-def conclude(job_id: str, stored: Iterable[Stored], context: StorageContext) -> tuple[Stored, ...]:
+def write_list(
+    job_id: str, stored: Iterable[Stored], context: StorageContext
+) -> tuple[Stored, ...]:
     """Write the list of all files. Returns the list that counts: the first that was written.
 
     If a list was written and is gone, a worker that finished the job removed it.
     """
-    mine = tuple(stored)
-    body = b"".join(_line(vars(each)) for each in mine)
+    own = tuple(stored)
+    body = b"".join(_line(vars(each)) for each in own)
     if bucket.put_new(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"), body):
-        return mine
-    return concluded(job_id, context) or mine
+        return own
+    return read_list(job_id, context) or own
 
 
-def concluded(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None:
+def read_list(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None:
     """The list of all files; None if some are not stored yet."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"))
     if text is None:
@@ -51,13 +55,13 @@ def concluded(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None
     return tuple(Stored(**json.loads(line)) for line in text.splitlines())
 
 
-def container(job_id: str, context: StorageContext) -> Staged | None:
+def read_container(job_id: str, context: StorageContext) -> Staged | None:
     """The container staged for the job; None if there is none, or it was staged again since."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "container.json"))
     return None if text is None else Staged(**json.loads(text))
 
 
-def note_container(job_id: str, staged: Staged, context: StorageContext) -> None:
+def write_container(job_id: str, staged: Staged, context: StorageContext) -> None:
     """Record that the container is staged, and which bytes it has."""
     context.s3.put_object(
         Bucket=context.work_bucket,
@@ -66,7 +70,7 @@ def note_container(job_id: str, staged: Staged, context: StorageContext) -> None
     )
 
 
-def note_remarks(job_id: str, remarks: str, context: StorageContext) -> None:
+def write_remarks(job_id: str, remarks: str, context: StorageContext) -> None:
     """Save the remarks about a container, if there are any."""
     if remarks:
         key = staging(job_id, "remarks.txt")
@@ -79,7 +83,7 @@ def remarks(job_id: str, context: StorageContext) -> str:
     return (text or b"").decode()
 
 
-def _sheet_key(job_id: str, number: int) -> str:
+def _page_key(job_id: str, number: int) -> str:
     return staging(job_id, f"stored/{number:06d}.jsonl")
 
 

@@ -25,7 +25,7 @@ class Refused(JobyardError):
         return self.code in RETRYABLE
 
 
-class NotYet(JobyardError):
+class RetryLater(JobyardError):
     """The step has to run again in `seconds`. `has_progressed`: a part of it is done."""
 
     def __init__(self, seconds: float, message: str, *, has_progressed: bool = False) -> None:
@@ -42,5 +42,5 @@ def check_time(remaining_s: float) -> None:
         Refused: TIMEOUT.
     """
     if remaining_s <= RESERVE_S:
-        words = "the worker's time was up in the middle of the container"
-        raise Refused(Failure.TIMEOUT, words)
+        message = "the worker's time was up in the middle of the container"
+        raise Refused(Failure.TIMEOUT, message)

@@ -16,7 +16,7 @@ _WINDOW = 4 * 1024**2  # bytes of one request to S3
 
 # Nothing but the directory of a zip file is read at once, and 4 MiB of it name more files than an
 # object may have.
-_AT_ONCE = 4 * 1024**2
+_MAX_READ_BYTES = 4 * 1024**2
 
 
 class StagedReader(io.RawIOBase):
@@ -39,7 +39,7 @@ class StagedReader(io.RawIOBase):
         self._window_bytes = window
         self._bucket = bucket
         self._staged = staged
-        self._at = 0
+        self._position = 0
         self._window = b""
         self._window_at = 0
 
@@ -50,15 +50,17 @@ class StagedReader(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._at
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._staged.size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._staged.size}[
+            whence
+        ]
         if start + offset < 0:
             # As files of a disk do: zipfile knows by it that there is no more to look for.
             raise OSError(errno.EINVAL, "seek before the start")
-        self._at = start + offset
-        return self._at
+        self._position = start + offset
+        return self._position
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
         taken = self._in_window(len(buffer))
@@ -67,9 +69,9 @@ class StagedReader(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """All of `size` bytes, unless the file ends before."""
-        left = max(self._staged.size - self._at, 0)
+        left = max(self._staged.size - self._position, 0)
         size = left if size < 0 else min(size, left)
-        if size > _AT_ONCE:
+        if size > _MAX_READ_BYTES:
             raise Refused(Failure.CONTAINER_LIMIT, "the container's directory is too long")
         pieces = []
         while size:
@@ -79,14 +81,14 @@ class StagedReader(io.RawIOBase):
         return b"".join(pieces)
 
     def _in_window(self, size: int) -> memoryview:
-        if self._at >= self._staged.size:
+        if self._position >= self._staged.size:
             return memoryview(b"")
-        offset = self._at - self._window_at
+        offset = self._position - self._window_at
         if not 0 <= offset < len(self._window):
-            self._window = self._fetched(self._at)
-            self._window_at, offset = self._at, 0
+            self._window = self._fetched(self._position)
+            self._window_at, offset = self._position, 0
         taken = memoryview(self._window)[offset : offset + size]
-        self._at += len(taken)
+        self._position += len(taken)
         return taken
 
     def _fetched(self, start: int) -> bytes:

@@ -23,14 +23,14 @@ from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
 from jobyard.jobtypes.deposit.download import fetch_all, fetch_one, unpack
 from jobyard.jobtypes.deposit.identity import identify
 from jobyard.jobtypes.deposit.keys import staging
-from jobyard.jobtypes.deposit.refusal import NotYet, Refused
-from jobyard.jobtypes.deposit.versions import Kept, keep_version, record
+from jobyard.jobtypes.deposit.refusal import Refused, RetryLater
+from jobyard.jobtypes.deposit.versions import VersionManifest, record, write_manifest
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
-_NOTED = "callback"  # in a job's data: the error of its callback, "" after it succeeded
-_NOTED_BYTES = 200
-_FAILED_CALL_S = 20.0  # the time for the one callback about a failed job
+_CALLBACK_ERROR = "callback"  # in a job's data: the error of its callback, "" after it succeeded
+_CALLBACK_ERROR_BYTES = 200
+_FAILURE_CALL_S = 20.0  # the time for the one callback about a failed job
 
 Step = Callable[[StepInput, StorageContext], StepResult]
 
@@ -38,18 +38,18 @@ Step = Callable[[StepInput, StorageContext], StepResult]
 def _as_step_result(step: Step) -> Step:
     """The step, returning its refusals as results."""
 
-    def answer(step_input: StepInput, context: StorageContext) -> StepResult:
+    def run(step_input: StepInput, context: StorageContext) -> StepResult:
         try:
             return step(step_input, context)
-        except NotYet as wait:
-            result_class = Continue if wait.has_progressed else Snooze
-            return result_class(wait.seconds, wait.message)
+        except RetryLater as later:
+            result_class = Continue if later.has_progressed else Snooze
+            return result_class(later.seconds, later.message)
         except FetchRefused as refusal:
             if refusal.requested_wait_s is not None:
-                words = (
+                message = (
                     f"{refusal.message}, and asks to come again in {refusal.requested_wait_s:g} s"
                 )
-                return Snooze(refusal.requested_wait_s, words, give_up_code=refusal.code)
+                return Snooze(refusal.requested_wait_s, message, give_up_code=refusal.code)
             return Fail(
                 refusal.code,
                 refusal.message,
@@ -64,7 +64,7 @@ def _as_step_result(step: Step) -> Step:
                 recoverable=refusal.recoverable,
             )
 
-    return answer
+    return run
 
 
 def estimating(step_input: StepInput, context: StorageContext) -> StepResult:
@@ -93,11 +93,11 @@ def provisioning(step_input: StepInput, context: StorageContext) -> StepResult:
         return Skipped("no server gave a size; it is checked while the files are fetched")
     largest = step_input.data.get("largest", total)
     if largest > MAX_FILE_BYTES:
-        words = f"a file has {largest} bytes; {MAX_FILE_BYTES} are allowed"
-        raise Refused(Failure.TOO_LARGE, words)
+        message = f"a file has {largest} bytes; {MAX_FILE_BYTES} are allowed"
+        raise Refused(Failure.TOO_LARGE, message)
     if total > MAX_OBJECT_BYTES:
-        words = f"the object has {total} bytes; {MAX_OBJECT_BYTES} are allowed"
-        raise Refused(Failure.TOO_LARGE, words)
+        message = f"the object has {total} bytes; {MAX_OBJECT_BYTES} are allowed"
+        raise Refused(Failure.TOO_LARGE, message)
     return Done()
 
 
@@ -126,7 +126,7 @@ def _files_in_archive(step_input: StepInput, context: StorageContext) -> tuple[S
     """
     kind = step_input.entry["kind"]
     small = kind == "file" and step_input.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES
-    stored = None if small else receipts.concluded(step_input.job_id, context)
+    stored = None if small else receipts.read_list(step_input.job_id, context)
     if stored is not None:
         return stored
     if kind == "container":
@@ -135,7 +135,9 @@ def _files_in_archive(step_input: StepInput, context: StorageContext) -> tuple[S
         return fetch_all(step_input, context, file_list.files(file_list.rows(step_input, context)))
     one = fetch_one(step_input, context, file_list.file(step_input.entry))
     return (
-        (one,) if one.size <= SMALL_BYTES else receipts.conclude(step_input.job_id, [one], context)
+        (one,)
+        if one.size <= SMALL_BYTES
+        else receipts.write_list(step_input.job_id, [one], context)
     )
 
 
@@ -154,8 +156,10 @@ def processing(step_input: StepInput, context: StorageContext) -> StepResult:
 def storing(step_input: StepInput, context: StorageContext) -> StepResult:
     """Write the manifest of the object's next version."""
     authorize(step_input, context)
-    kept = keep_version(step_input, context, step_input.data["ark"], _stored(step_input, context))
-    return Done(_version(kept), _nothing_new(kept))
+    manifest = write_manifest(
+        step_input, context, step_input.data["ark"], _stored(step_input, context)
+    )
+    return Done(_version(manifest), _nothing_new(manifest))
 
 
 def recording(step_input: StepInput, context: StorageContext) -> StepResult:
@@ -164,33 +168,39 @@ def recording(step_input: StepInput, context: StorageContext) -> StepResult:
         return Skipped("the version is recorded already")
     authorize(step_input, context)
     data = step_input.data
-    kept = Kept(data["version"], data["manifest"], data["files"], data["bytes"])
-    recorded = record(step_input, context, data["ark"], kept, lambda: _stored(step_input, context))
+    manifest = VersionManifest(data["version"], data["manifest"], data["files"], data["bytes"])
+    recorded = record(
+        step_input, context, data["ark"], manifest, lambda: _stored(step_input, context)
+    )
     return Done(_version(recorded), _nothing_new(recorded))
 
 
-def _version(kept: Kept) -> dict[str, Any]:
+def _version(manifest: VersionManifest) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "version": kept.version,
-        "manifest": kept.digest,
-        "files": kept.files,
-        "bytes": kept.bytes,
+        "version": manifest.version,
+        "manifest": manifest.digest,
+        "files": manifest.files,
+        "bytes": manifest.bytes,
     }
-    return {**result, "same": True} if kept.same else result
+    return {**result, "same": True} if manifest.same else result
 
 
-def _nothing_new(kept: Kept) -> str:
-    return f"nothing new: identical to version {kept.version}" if kept.same else ""
+def _nothing_new(manifest: VersionManifest) -> str:
+    return f"nothing new: identical to version {manifest.version}" if manifest.same else ""
 
 
 def notify(step_input: StepInput, context: StorageContext) -> StepResult:
     """Call the submission's callback URL, and remove staged files."""
     url = step_input.parameters.get("callback_url")
     message = _call_back(url, step_input, context) if url else ""
-    noted = {_NOTED: clean(message, _NOTED_BYTES)} if message or step_input.data.get(_NOTED) else {}
+    data = (
+        {_CALLBACK_ERROR: clean(message, _CALLBACK_ERROR_BYTES)}
+        if message or step_input.data.get(_CALLBACK_ERROR)
+        else {}
+    )
     if step_input.data.get("staged"):
         bucket.remove_all(context.s3, context.work_bucket, staging(step_input.job_id))
-    return Done(noted, message) if url else Skipped("the submission names no callback")
+    return Done(data, message) if url else Skipped("the submission names no callback")
 
 
 def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
@@ -199,60 +209,60 @@ def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
     Raises:
         Refused: CALLBACK_FAILED, the server failed or did not answer in time.
     """
-    said = {
+    fields = {
         "ark": step_input.data["ark"],
         "version": step_input.data["version"],
         "status": "succeeded",
     }
     try:
-        status = _post(url, said, step_input, context, step_input.job_id, context.remaining)
+        status = _post(url, fields, step_input, context, step_input.job_id, context.remaining)
     except FetchRefused as refusal:
         if refusal.code is Failure.TIMEOUT:
             raise
         if refusal.code in RETRYABLE:
-            words = f"the callback could not be delivered: {refusal.message}"
-            raise Refused(Failure.CALLBACK_FAILED, words) from refusal
+            message = f"the callback could not be delivered: {refusal.message}"
+            raise Refused(Failure.CALLBACK_FAILED, message) from refusal
         return f"no callback: {refusal.message}"
     if status >= 500:
-        words = f"the callback's server answered {status}"
-        raise Refused(Failure.CALLBACK_FAILED, words)
+        message = f"the callback's server answered {status}"
+        raise Refused(Failure.CALLBACK_FAILED, message)
     return "" if 200 <= status < 300 else f"the callback was answered with {status}"
 
 
-def tell_failed(
+def call_back_failure(
     step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
     """Call the callback URL, once, about a failed job. The job keeps an error of the call."""
     url = step_input.parameters.get("callback_url")
     if not url or code == Failure.CALLBACK_FAILED:  # then it was called already
         return {}
-    said = {"status": "failed", "code": code, "message": message}
-    began = context.now()
+    fields = {"status": "failed", "code": code, "message": message}
+    started_at = context.now()
 
     def remaining() -> float:
-        left = _FAILED_CALL_S - (context.now() - began).total_seconds()
+        left = _FAILURE_CALL_S - (context.now() - started_at).total_seconds()
         return min(left, context.remaining())
 
     try:
         status = _post(
-            url, said, step_input, context, f"{step_input.job_id}.failed.{requeues}", remaining
+            url, fields, step_input, context, f"{step_input.job_id}.failed.{requeues}", remaining
         )
     except FetchRefused as refusal:
-        return {_NOTED: clean(f"no callback: {refusal.message}", _NOTED_BYTES)}
+        return {_CALLBACK_ERROR: clean(f"no callback: {refusal.message}", _CALLBACK_ERROR_BYTES)}
     if 200 <= status < 300:
-        return {_NOTED: ""} if step_input.data.get(_NOTED) else {}
-    return {_NOTED: f"the callback was answered with {status}"}
+        return {_CALLBACK_ERROR: ""} if step_input.data.get(_CALLBACK_ERROR) else {}
+    return {_CALLBACK_ERROR: f"the callback was answered with {status}"}
 
 
 def _post(
     url: str,
-    said: Mapping[str, Any],
+    fields: Mapping[str, Any],
     step_input: StepInput,
     context: StorageContext,
     key: str,
     remaining: Callable[[], float],
 ) -> int:
-    body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **said}
+    body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **fields}
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     return context.http.post(url, json.dumps(body).encode(), headers, remaining)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import IO
 
-from jobyard.jobtypes.deposit.container_limits import ContainerLimits, broken, over, shown
+from jobyard.jobtypes.deposit.container_limits import ContainerLimits, broken, limit_exceeded, shown
 from jobyard.jobtypes.deposit.member import Member, guarded
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import BLOCK
@@ -38,11 +38,11 @@ def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
             info = archive.next()
             if info is None:
                 break
-            limits.count()
+            limits.count_header()
             unpacked.allowance = None
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
             if sum(map(len, archive.pax_headers.values())) > _HEADER_BYTES:
-                raise over("its global attributes are too long")
+                raise limit_exceeded("its global attributes are too long")
             if not _is_file(info, limits):
                 continue
             name = limits.admit(info.name, info.size)
@@ -55,7 +55,7 @@ def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
     unpacked.allowance = _ALLOWANCE
     while unpacked.read(BLOCK):  # gzip and bzip2 have their checksum at the very end
         pass
-    limits.conclude()
+    limits.check_names()
 
 
 def _is_file(info: tarfile.TarInfo, limits: ContainerLimits) -> bool:
@@ -154,9 +154,9 @@ class _Unpacked(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         block = self._source.read(size)
-        self._limits.grow(len(block))
+        self._limits.count_bytes(len(block))
         if self.allowance is not None:
             self.allowance -= len(block)
             if self.allowance < 0:
-                raise over("a member's names and attributes are too long")
+                raise limit_exceeded("a member's names and attributes are too long")
         return block

@@ -20,21 +20,21 @@ from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.access import belongs_elsewhere, check_ownership
 from jobyard.jobtypes.deposit.content import Stored
-from jobyard.jobtypes.deposit.identity import described, mint
+from jobyard.jobtypes.deposit.identity import description_of, mint
 from jobyard.jobtypes.deposit.keys import version_key
-from jobyard.jobtypes.deposit.refusal import NotYet
+from jobyard.jobtypes.deposit.refusal import RetryLater
 from jobyard.jobtypes.step_context import StorageContext
 
 FORMAT = "jobyard-object-1"
 
 # How long a number that was taken and not recorded is waited for: longer than a worker may live.
-_ABANDONED = timedelta(minutes=20)
+_ABANDONED_AFTER = timedelta(minutes=20)
 _WAIT_S = 15.0
 _RACES = 5  # version numbers lost to other jobs before we wait
 
 
 @dataclass(frozen=True)
-class Kept:
+class VersionManifest:
     """A version's manifest in the archive. `same`: nothing changed, it is the latest version's."""
 
     version: int
@@ -44,9 +44,9 @@ class Kept:
     same: bool = False
 
 
-def keep_version(
+def write_manifest(
     step_input: StepInput, context: StorageContext, ark: str, stored: tuple[Stored, ...]
-) -> Kept:
+) -> VersionManifest:
     """Write the manifest of the object's next version, if anything changed.
 
     A job makes one version of an object, however often it runs.
@@ -58,41 +58,41 @@ def keep_version(
     content = _content(step_input, ark, stored)
     if ark == mint(step_input.job_id):
         # An ark of our own rarely has a version yet, and its first one is always v1.
-        body = _manifest(content, step_input, 1)
+        body = _encode(content, step_input, 1)
         if bucket.put_new(context.s3, context.archive_bucket, version_key(ark, 1), body):
-            return _kept(1, body)
-    latest, mine = context.objects.latest_and_own(ark, step_input.job_id)
-    if mine:
-        return _recorded(mine)
+            return _from_body(1, body)
+    latest, own = context.objects.latest_and_own(ark, step_input.job_id)
+    if own:
+        return _from_record(own)
     check_ownership(latest, step_input)
-    if latest and _holds(latest, content, context):
-        return replace(_recorded(latest), same=latest.job_id != step_input.job_id)
+    if latest and _is_same_content(latest, content, context):
+        return replace(_from_record(latest), same=latest.job_id != step_input.job_id)
     version = latest.version if latest else 0
     while True:
         version += 1
-        body = _manifest(content, step_input, version)
+        body = _encode(content, step_input, version)
         key = version_key(ark, version)
         if bucket.put_new(context.s3, context.archive_bucket, key, body):
-            return _kept(version, body)
+            return _from_body(version, body)
         found = context.s3.get_object(Bucket=context.archive_bucket, Key=key)
         body = found["Body"].read()
-        kept = json.loads(body)
-        if kept["collection"] != step_input.collection:
+        manifest = json.loads(body)
+        if manifest["collection"] != step_input.collection:
             raise belongs_elsewhere(ark)  # it was first there, whether its job recorded it or not
-        owner = kept["job_id"]
+        owner = manifest["job_id"]
         if owner == step_input.job_id:
-            return _kept(version, body)
-        if context.now() - found["LastModified"] < _ABANDONED:
-            raise NotYet(_WAIT_S, f"job {owner} is storing version {version} of {ark}")
+            return _from_body(version, body)
+        if context.now() - found["LastModified"] < _ABANDONED_AFTER:
+            raise RetryLater(_WAIT_S, f"job {owner} is storing version {version} of {ark}")
 
 
 def record(
     step_input: StepInput,
     context: StorageContext,
     ark: str,
-    kept: Kept,
+    manifest: VersionManifest,
     stored: Callable[[], tuple[Stored, ...]],
-) -> Kept:
+) -> VersionManifest:
     """Record the version. If another job recorded its number, record the next number instead.
 
     Raises:
@@ -100,47 +100,49 @@ def record(
         Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.
     """
     for _ in range(_RACES):
-        latest, mine = context.objects.latest_and_own(ark, step_input.job_id)
-        if mine:
-            return _recorded(mine)
+        latest, own = context.objects.latest_and_own(ark, step_input.job_id)
+        if own:
+            return _from_record(own)
         check_ownership(latest, step_input)
-        if not latest or latest.version < kept.version:
+        if not latest or latest.version < manifest.version:
             try:
-                context.objects.record(_version(step_input, context, ark, kept))
+                context.objects.record(_version(step_input, context, ark, manifest))
             except StaleState:
                 pass  # another job took it in this moment
             else:
-                return kept
-        kept = keep_version(step_input, context, ark, stored())
-        if kept.same:
-            return kept
-    raise NotYet(_WAIT_S, f"other jobs are recording versions of {ark}")
+                return manifest
+        manifest = write_manifest(step_input, context, ark, stored())
+        if manifest.same:
+            return manifest
+    raise RetryLater(_WAIT_S, f"other jobs are recording versions of {ark}")
 
 
-def _version(step_input: StepInput, context: StorageContext, ark: str, kept: Kept) -> ObjectVersion:
+def _version(
+    step_input: StepInput, context: StorageContext, ark: str, manifest: VersionManifest
+) -> ObjectVersion:
     return ObjectVersion(
         ark=ark,
-        version=kept.version,
+        version=manifest.version,
         collection=step_input.collection,
         batch_id=step_input.batch_id,
         job_id=step_input.job_id,
-        files=kept.files,
-        bytes=kept.bytes,
-        manifest_digest=kept.digest,
-        local_ids=described(step_input).local,
+        files=manifest.files,
+        bytes=manifest.bytes,
+        manifest_digest=manifest.digest,
+        local_ids=description_of(step_input).local,
         at=context.now(),
     )
 
 
 def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
     """What makes two versions differ: files by name, identifiers, metadata."""
-    said = described(step_input)
+    description = description_of(step_input)
     return {
         "format": FORMAT,
         "ark": ark,
         "collection": step_input.collection,
-        "local_ids": list(said.local),
-        "metadata": said.metadata(ark),
+        "local_ids": list(description.local),
+        "metadata": description.metadata(ark),
         "bytes": sum(each.size for each in stored),
         "files": [
             {
@@ -154,7 +156,7 @@ def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dic
     }
 
 
-def _origin(step_input: StepInput) -> dict[str, Any]:
+def _source(step_input: StepInput) -> dict[str, Any]:
     """Where a version comes from. A URL is stored without its query: it may be signed."""
     source = {"kind": step_input.entry["kind"], "name": step_input.entry["name"]}
     if url := step_input.entry.get("url"):
@@ -162,7 +164,9 @@ def _origin(step_input: StepInput) -> dict[str, Any]:
     return {"batch_id": step_input.batch_id, "job_id": step_input.job_id, "source": source}
 
 
-def _holds(latest: ObjectVersion, content: Mapping[str, Any], context: StorageContext) -> bool:
+def _is_same_content(
+    latest: ObjectVersion, content: Mapping[str, Any], context: StorageContext
+) -> bool:
     """Whether the latest version has exactly this content."""
     if latest.files != len(content["files"]) or latest.bytes != content["bytes"]:
         return False
@@ -174,18 +178,18 @@ def _holds(latest: ObjectVersion, content: Mapping[str, Any], context: StorageCo
     return all(held.get(name) == value for name, value in content.items())
 
 
-def _recorded(version: ObjectVersion) -> Kept:
-    return Kept(version.version, version.manifest_digest, version.files, version.bytes)
+def _from_record(version: ObjectVersion) -> VersionManifest:
+    return VersionManifest(version.version, version.manifest_digest, version.files, version.bytes)
 
 
-def _kept(version: int, body: bytes) -> Kept:
+def _from_body(version: int, body: bytes) -> VersionManifest:
     manifest = json.loads(body)
     digest = hashlib.sha256(body).hexdigest()
-    return Kept(version, digest, len(manifest["files"]), manifest["bytes"])
+    return VersionManifest(version, digest, len(manifest["files"]), manifest["bytes"])
 
 
-def _manifest(content: Mapping[str, Any], step_input: StepInput, version: int) -> bytes:
+def _encode(content: Mapping[str, Any], step_input: StepInput, version: int) -> bytes:
     """A version's manifest. Canonical: the same version always has the same bytes."""
-    value = {**content, **_origin(step_input), "version": version}
+    value = {**content, **_source(step_input), "version": version}
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"

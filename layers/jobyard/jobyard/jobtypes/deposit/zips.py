@@ -10,7 +10,7 @@ from jobyard.jobtypes.deposit.container_limits import (
     MAX_HEADERS,
     ContainerLimits,
     broken,
-    over,
+    limit_exceeded,
     shown,
 )
 from jobyard.jobtypes.deposit.member import Member, guarded
@@ -42,7 +42,7 @@ def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Membe
             for info in headers
             if (name := _admitted(info, limits, backslashes=backslashes)) is not None
         ]
-        limits.conclude()
+        limits.check_names()
         for name, info in files:
             yield Member(name, guarded(_content(archive, info, limits)))
 
@@ -56,7 +56,7 @@ def _check_directory(reader: StagedReader) -> None:
     end = zipfile._EndRecData(reader)  # type: ignore[attr-defined]
     if not end:
         raise broken("it is no zip, or its end is missing")
-    too_many = over(f"it has more than {MAX_HEADERS} files and folders")
+    too_many = limit_exceeded(f"it has more than {MAX_HEADERS} files and folders")
     if end[_TOTAL] > MAX_HEADERS:
         raise too_many
     reader.seek(max(end[-1] - end[_DIRECTORY_BYTES] - _ZIP64_ENDS, 0))
@@ -69,7 +69,7 @@ _ZIP64_ENDS = 56 + 20  # bytes that may lie between the directory and its end re
 
 def _admitted(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str | None:
     """The name to store a file under; None for what is no file, or is left out with a remark."""
-    limits.count()
+    limits.count_header()
     name = _name(info, limits, backslashes=backslashes)
     if not name:
         raise broken("it has a member without a name")
@@ -145,11 +145,11 @@ def _content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: ContainerLimits
 ) -> Iterator[bytes]:
     """A member's bytes. zipfile does not report a member that is too short."""
-    came = 0
+    length = 0
     with archive.open(info) as source:
         while block := source.read(BLOCK):
-            limits.grow(len(block))
-            came += len(block)
+            limits.count_bytes(len(block))
+            length += len(block)
             yield block
-    if came != info.file_size:
-        raise broken(f"a member has {came} bytes; the directory says {info.file_size}")
+    if length != info.file_size:
+        raise broken(f"a member has {length} bytes; the directory says {info.file_size}")
