@@ -223,7 +223,7 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
 
     assert isinstance(stop, Fail)
     assert (stop.code, stop.retryable) == (Failure.PAYLOAD_REFUSED, False)
-    assert "packed (gzip)" in stop.message or not (framed or given)
+    assert "encoded (gzip)" in stop.message or not (framed or given)
     assert held(here, here.archive_bucket) == {}
 
 

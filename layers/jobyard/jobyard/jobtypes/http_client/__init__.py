@@ -1,4 +1,4 @@
-"""The HTTP client for URLs chosen by strangers: they cannot lead it into our own network."""
+"""The HTTP client for URLs that strangers choose: it never connects to our own network."""
 
 from jobyard.jobtypes.http_client.client import HttpClient, Response, failure_of
 from jobyard.jobtypes.http_client.pace import RESERVE_S, Timeouts

@@ -1,8 +1,8 @@
-"""Which URLs may be called, and which addresses may be at the other end.
+"""Which URLs may be called, and which addresses may be connected to.
 
-A Lambda has neighbours that answer plain HTTP: its Runtime API on 127.0.0.1:9001 gives away other
+Some services next to a Lambda speak plain HTTP. Its Runtime API on 127.0.0.1:9001 returns other
 people's events and accepts forged results; X-Ray listens on 169.254.79.129. So the text of a URL is
-checked first, as in a manifest. Then the address of its host is checked when we connect.
+checked first, as in a manifest. The address of its host is checked when we connect.
 """
 
 from dataclasses import dataclass
@@ -50,8 +50,13 @@ def parse_target(url: str, allowed_hosts: frozenset[str]) -> Target:
     return Target(found.scheme, found.host, found.port, found.target, listed)
 
 
+def server_of(url: WebUrl) -> tuple[str, str, int]:
+    """The server of a URL: scheme, host and port. Connections and cookies belong to one server."""
+    return (url.scheme, url.host, url.port)
+
+
 def may_connect(target: Target, address: str) -> bool:
-    """Whether the target's host may have this address."""
+    """Whether we may connect to this address of the target's host."""
     return target.listed or is_public(address)
 
 

@@ -1,4 +1,4 @@
-"""Opens URLs: follows redirects, reads responses, and refuses each error a server can make."""
+"""Opens URLs: follows redirects, reads responses, and refuses each error that a server can make."""
 
 import re
 import socket
@@ -19,12 +19,12 @@ from jobyard.jobtypes.http_client.pace import Pace, Timeouts
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.jobtypes.http_client.responses import Head, HungUp, NotHttp, chunked, sized, until_end
 
-MAX_REDIRECTS = 5  # followed for one URL
+MAX_REDIRECTS = 5  # for one URL
 
 _REDIRECTING = frozenset({300, 301, 302, 303, 307, 308})
 _REQUEST_FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
 _UNENCODED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
-_MAX_RETRY_AFTER_S = 10 * 365 * 86_400.0  # the longest Retry-After accepted: more cannot be meant
+_MAX_RETRY_AFTER_S = 10 * 365 * 86_400.0  # a longer Retry-After cannot be meant
 _FAILURES = {
     202: Failure.PAYLOAD_BUSY,
     401: Failure.PAYLOAD_FORBIDDEN,
@@ -41,10 +41,9 @@ _FAILURES = {
 class Response:
     """A response of status 200. `url` is the final one, after redirects.
 
-    `length` is the body's size in bytes by the server; None if it gives none. `framed`: the
-    response itself marks its end, by a length or by chunks; otherwise nobody can tell a complete
-    file from a truncated one. `packed` is the encoding of the body by the server, "" if it is as
-    requested.
+    `length` is the body's size in bytes as the server gives it, or None. `framed`: the response
+    marks its own end, by a length or by chunks. Otherwise a complete file looks like a truncated
+    one. `encoding` is the body's Content-Encoding or Transfer-Encoding; "" if it is not encoded.
     """
 
     url: str
@@ -59,14 +58,14 @@ class Response:
     ) -> Iterator[bytes]:
         """The body in order, in blocks of at most a megabyte, none empty.
 
-        `upto` is the expected size of the file. A longer body yields one byte more. If nothing
-        marks the end, the body ends when the server falls silent, or at once if the digest is
-        `known`.
+        Of a body that is longer than `expected_size` bytes, one byte more is returned. A body that
+        is not framed ends when the server sends nothing more, or at `expected_size` if the caller
+        `has_digest`.
 
         Raises:
             FetchRefused: PAYLOAD_TRUNCATED, PAYLOAD_TIMEOUT, TIMEOUT; PAYLOAD_REFUSED, there
-                are more bytes than the server said, the framing is not valid HTTP, or the body
-                is packed and nothing tells whether it is the file all the same.
+                are more bytes than declared, the framing is not valid HTTP, or the body is
+                encoded and no digest can show that it is the file.
         """
         if self.encoding and not has_digest:
             raise FetchRefused(Failure.PAYLOAD_REFUSED, self.encoding_message)
@@ -83,17 +82,15 @@ class Response:
 
     @property
     def encoding_message(self) -> str:
-        """That the body is packed, as text for a refusal."""
-        return f"the server sends the file packed ({self.encoding}) though it was asked not to"
+        """The refusal of an encoded body."""
+        return f"the server sent the file encoded ({self.encoding}) although it was asked not to"
 
     def _blocks(self, expected_size: int | None, has_digest: bool) -> Iterator[bytes]:
         source = self._connection.source
         if self.length is not None:
             yield from sized(source, self.length)
             if self._connection.peek_byte():
-                if (
-                    has_digest
-                ):  # it is the digest that counts, and this connection is of no more use
+                if has_digest:  # the digest decides; the connection is not used again
                     return
                 message = f"the server sends more than the {self.length} bytes it declared"
                 raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
@@ -128,7 +125,7 @@ class HttpClient:
     """The client: one for the life of a worker, shared by its threads.
 
     `allowed_hosts` are `host:port`s that may be private. `now` is aware UTC. `resolve` and `tls`
-    replace the system's resolver and its trusted certificates.
+    replace the system's resolver and trusted certificates.
 
     Raises:
         ValueError: an allowed host is malformed, or has the port of Lambda's Runtime API.
@@ -154,8 +151,7 @@ class HttpClient:
     def head(self, url: str, remaining: Callable[[], float]) -> int | None:
         """The size in bytes by a HEAD request; None if the server gives none.
 
-        It is an estimate: servers make every kind of mistake with HEAD. Only the answer to GET
-        counts.
+        It is an estimate, because many servers answer HEAD wrongly. Only the answer to GET counts.
 
         Raises:
             FetchRefused: see docs/deposit.md.
@@ -168,8 +164,8 @@ class HttpClient:
 
     @contextmanager
     def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Response]:
-        """Open a file. Afterwards the connection is kept if the file was read to its end, else
-        closed.
+        """Open a file. Afterwards the connection goes back to the pool if the file was read to its
+        end; otherwise it is closed.
 
         `remaining` returns the seconds until the worker must stop.
 
@@ -192,11 +188,10 @@ class HttpClient:
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], remaining: Callable[[], float]
     ) -> int:
-        """Post a body and return the status of the response, whatever it is. Redirects are not
-        followed.
+        """Post a body and return the status of the response. Redirects are not followed.
 
         Raises:
-            FetchRefused: nothing could be posted, or there was no response.
+            FetchRefused: the body could not be posted, or there was no response.
         """
         pace = Pace(self._timeouts, remaining, "POST")
         target = parse_target(url, self._allowed_hosts)
@@ -216,7 +211,7 @@ class HttpClient:
     def _follow(
         self, method: str, url: str, remaining: Callable[[], float]
     ) -> tuple[Connection, Head, Target]:
-        """Request the URL and follow redirects, each checked again, until status 200."""
+        """Request the URL and follow redirects until status 200. Each redirect is checked."""
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
         target = parse_target(url, self._allowed_hosts)
@@ -231,16 +226,16 @@ class HttpClient:
             if head.status not in _REDIRECTING or not location:
                 raise self._refusal(head, method)
             target = self._next(target, location)
-        message = f"the URL redirects more than {MAX_REDIRECTS} times when asked with {method}"
+        message = f"the URL redirects {method} more than {MAX_REDIRECTS} times"
         raise FetchRefused(Failure.TOO_MANY_REDIRECTS, message)
 
     def _next(self, target: Target, location: bytes) -> Target:
-        """The target of a redirect; raw bytes in it are percent-encoded as they are."""
+        """The target of a redirect. Bytes that are not ASCII are percent-encoded."""
         location_text = quoted_bytes(location)
         try:
             url = urljoin(target.text, location_text)
         except ValueError as error:
-            message = f"{target.host} redirects to what is no URL: {shown(location_text)}"
+            message = f"{target.host} redirects to an invalid URL: {shown(location_text)}"
             raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
         try:
             return parse_target(url, self._allowed_hosts)
@@ -258,7 +253,7 @@ class HttpClient:
             try:
                 return idle, idle.request(method, pace, fields)
             except (OSError, NotHttp, HungUp):
-                idle.close()  # it was closed on the other side meanwhile: once more, on a new one
+                idle.close()  # the server closed it meanwhile: try again on a new connection
             except BaseException:
                 idle.close()
                 raise
@@ -290,7 +285,7 @@ def _http_only(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def failure_of(status: int) -> Failure:
-    """The failure code for a response with this status, which is not 200."""
+    """The failure code for a response with this status. The status is not 200."""
     if 500 <= status <= 599:
         return Failure.PAYLOAD_SERVER_ERROR
     return _FAILURES.get(status, Failure.PAYLOAD_REFUSED)
@@ -298,28 +293,28 @@ def failure_of(status: int) -> Failure:
 
 @contextmanager
 def _errors_as_refusals(target: Target, method: str) -> Iterator[None]:
-    """Turn errors before the end of the response's header into refusals with our own messages."""
+    """Raise errors until the response's header was read as refusals."""
     try:
         yield
     except TimeoutError as error:
-        message = f"{target.host} took no {method} request in time"
+        message = f"{target.host} did not accept a {method} request in time"
         raise FetchRefused(Failure.PAYLOAD_TIMEOUT, message) from error
     except (ConnectionError, HungUp) as error:
-        message = f"{target.host} hung up without a whole answer to {method}"
+        message = f"{target.host} hung up before its answer to {method} was complete"
         raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
     except OSError as error:
         message = f"the connection to {target.host} broke: {error}"
         raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, message) from error
     except NotHttp as error:
-        message = f"{target.host} {error}, asked with {method}"
+        message = f"{target.host} {error} (request: {method})"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
 
 
 def _length(head: Head) -> int | None:
-    """The declared length of the body.
+    """The declared length of the body; None if the server declares none.
 
     Raises:
-        FetchRefused: PAYLOAD_REFUSED, it is not a number, or there are several different ones.
+        FetchRefused: PAYLOAD_REFUSED, it is not a number, or there are different numbers.
     """
     if head.is_chunked:
         return None
@@ -334,13 +329,13 @@ def _length(head: Head) -> int | None:
 
 
 def _encoding(head: Head) -> str:
-    """The encoding of the body by the server, although none was requested."""
+    """The encodings of the body, although none was requested; "" if it is not encoded."""
     encodings = [*head.tokens("content-encoding"), *head.tokens("transfer-encoding")]
     return ", ".join(each for each in encodings if each not in _UNENCODED)
 
 
 def _retry_after(text: str, now: datetime) -> float | None:
-    """The seconds of a Retry-After header, given as a number or as a date (RFC 9110 10.2.3)."""
+    """The seconds in a Retry-After header, which has a number or a date (RFC 9110, 10.2.3)."""
     text = text.strip()
     if re.fullmatch("[0-9]+", text):
         return min(float(text[:20]), _MAX_RETRY_AFTER_S)

@@ -1,8 +1,8 @@
-"""Connections to checked peers, HTTP and HTTPS, kept for the next request.
+"""Connections to servers with allowed addresses, HTTP and HTTPS, and the pool of idle ones.
 
-The name is resolved once, each address is checked, and we connect to exactly the address that was
-checked. So a name that resolves differently the next time (DNS rebinding) gains nothing. The
-address of the connected peer is checked again before a byte is sent.
+A name is resolved once, each address is checked, and we connect to exactly the address that was
+checked. So DNS rebinding (a name that resolves differently the next time) does not work. The
+address of the connected server is checked again before a byte is sent.
 """
 
 import io
@@ -16,21 +16,21 @@ from threading import Lock
 from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.jobtypes.http_client.addresses import Target, may_connect
+from jobyard.jobtypes.http_client.addresses import Target, may_connect, server_of
 from jobyard.jobtypes.http_client.pace import Pace, PacedReader
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.jobtypes.http_client.responses import Head, read_head
 
-Resolve = Callable[..., list[tuple[Any, ...]]]  # socket.getaddrinfo, or what stands in for it
+Resolve = Callable[..., list[tuple[Any, ...]]]  # socket.getaddrinfo, or a replacement of it
 
-_MAX_ADDRESSES = 4  # of a host, tried one after the other
+_MAX_ADDRESSES = 4  # of a host that are tried, one after the other
 _BUFFER_BYTES = 64 * 1024
-_MAX_IDLE = 32  # idle connections of a worker
+_MAX_IDLE = 32  # connections in a worker's pool
 _MAX_IDLE_AGE = timedelta(seconds=20)  # servers and gateways drop idle connections silently
 
 
 class Connection:
-    """A connection to a checked peer. Every read is bounded in time by a pace."""
+    """A connection to a server with an allowed address. A pace limits the time of every read."""
 
     def __init__(self, target: Target, sock: socket.socket, pace: Pace) -> None:
         self.target = target
@@ -61,25 +61,25 @@ class Connection:
         return head
 
     def peek_byte(self) -> bytes:
-        """A byte beyond what was read, if it has arrived already."""
+        """The next byte, if it is buffered; b"" otherwise. It is not consumed."""
         self._reader.is_paused = True
         byte = self.source.peek(1)[:1]
         self._reader.is_paused = False
         return byte
 
     def poll_byte(self) -> bytes:
-        """One more byte if it has arrived, without waiting. The connection cannot be used
-        afterwards."""
+        """The next byte if it has arrived, without waiting; b"" otherwise. The connection cannot be
+        used afterwards."""
         if byte := self.peek_byte():
             return byte
         self._sock.settimeout(0)
         try:
             return self._sock.recv(1)
-        except OSError:  # there is nothing yet, or no connection any more
+        except OSError:  # nothing has arrived, or the connection is closed
             return b""
 
     def is_reusable(self) -> bool:
-        """Whether the connection is open, and nothing arrived unasked."""
+        """Whether the connection is open, and no unexpected bytes have arrived."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             return not selector.select(0)
@@ -92,7 +92,7 @@ class Connection:
 def connect(
     target: Target, resolve: Resolve, tls: Callable[[], ssl.SSLContext], pace: Pace
 ) -> Connection:
-    """Open a connection to a checked peer.
+    """Open a connection to the target, if its address is allowed.
 
     Raises:
         FetchRefused: ADDRESS_NOT_ALLOWED, PAYLOAD_UNREACHABLE, PAYLOAD_UNTRUSTED.
@@ -146,7 +146,7 @@ def _open_socket(target: Target, resolve: Resolve, pace: Pace) -> socket.socket:
 
 
 class ConnectionPool:
-    """Idle connections, kept for the next request to the same host. Thread-safe."""
+    """Idle connections for the next request to the same server. Thread-safe."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -154,21 +154,21 @@ class ConnectionPool:
         self._idle: deque[tuple[Connection, datetime]] = deque()
 
     def take(self, target: Target) -> Connection | None:
-        """An open connection to the target's host, or None."""
+        """Take an open connection to the target's server; None if there is none."""
         with self._lock:
-            for kept in reversed(self._idle.copy()):
-                connection, since = kept
-                if _origin(connection.target) != _origin(target):
+            for entry in reversed(self._idle.copy()):
+                connection, idle_since = entry
+                if server_of(connection.target) != server_of(target):
                     continue
-                self._idle.remove(kept)
-                if self._now() - since < _MAX_IDLE_AGE and connection.is_reusable():
+                self._idle.remove(entry)
+                if self._now() - idle_since < _MAX_IDLE_AGE and connection.is_reusable():
                     connection.target = target
                     return connection
                 connection.close()
         return None
 
     def keep(self, connection: Connection) -> None:
-        """Keep a connection whose last response was read to its end."""
+        """Add a connection whose last response was read to its end."""
         with self._lock:
             self._idle.append((connection, self._now()))
             surplus = [self._idle.popleft()[0] for _ in range(len(self._idle) - _MAX_IDLE)]
@@ -180,10 +180,6 @@ class ConnectionPool:
         with self._lock:
             while self._idle:
                 self._idle.pop()[0].close()
-
-
-def _origin(target: Target) -> tuple[str, str, int]:
-    return (target.scheme, target.host, target.port)
 
 
 def _not_public(target: Target) -> FetchRefused:

@@ -1,8 +1,8 @@
-"""Cookies within one chain of redirects, each only for the origin that set it.
+"""Cookies within one chain of redirects. Each is sent only to the server that set it.
 
-Many sites set a cookie, redirect to the same address, and give the file only if the cookie comes
-back. Cookies are dropped at the end of the chain, and no other host, port or scheme gets one,
-whatever its Domain says.
+Many sites set a cookie, redirect to the same address, and send the file only if they get the cookie
+back. All cookies are dropped at the end of the chain. No other host, port or scheme gets one,
+whatever its Domain attribute says.
 """
 
 import re
@@ -12,23 +12,22 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from jobyard.domain.urls import WebUrl
+from jobyard.jobtypes.http_client.addresses import server_of
 
-_MAX_COOKIES = 50  # of a chain
-_MAX_LINE_BYTES = 4096  # of one, with its attributes; more is not kept (RFC 6265, 6.1)
-_MAX_SENT_BYTES = 8192  # of all that are sent at once
+_MAX_COOKIES = 50  # in a chain
+_MAX_LINE_BYTES = 4096  # of a cookie with its attributes (RFC 6265, 6.1)
+_MAX_SENT_BYTES = 8192  # of the Cookie field of a request
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-
-_Origin = tuple[str, str, int]
 
 
 @dataclass
 class Cookies:
-    """The cookies that the servers of a chain have set, oldest first."""
+    """The cookies set in a chain, oldest first."""
 
-    _cookies: dict[tuple[_Origin, str, bytes], bytes] = field(default_factory=dict)
+    _cookies: dict[tuple[tuple[str, str, int], str, bytes], bytes] = field(default_factory=dict)
 
     def take(self, url: WebUrl, lines: Iterable[bytes], now: datetime) -> None:
-        """Store the cookies of a response, from its Set-Cookie fields."""
+        """Store the cookies in the Set-Cookie fields of a response."""
         for line in lines:
             self._take(url, line, now)
 
@@ -45,7 +44,7 @@ class Cookies:
         path = attributes.get("path", "")
         if not path.startswith("/"):
             path = _path(url).rpartition("/")[0] or "/"
-        key = (_origin(url), path, name)
+        key = (server_of(url), path, name)
         self._cookies.pop(key, None)
         if not _is_expired(attributes, now) and len(self._cookies) < _MAX_COOKIES:
             self._cookies[key] = value
@@ -54,8 +53,8 @@ class Cookies:
         """The Cookie field of a request; b"" if there is nothing to send."""
         found = [
             (path, name, value)
-            for (origin, path, name), value in self._cookies.items()
-            if origin == _origin(url) and _path_matches(_path(url), path)
+            for (server, path, name), value in self._cookies.items()
+            if server == server_of(url) and _path_matches(_path(url), path)
         ]
         found.sort(key=lambda each: -len(each[0]))
         sent = b""
@@ -74,26 +73,23 @@ def _attributes(parts: Iterable[bytes]) -> dict[str, str]:
     return found
 
 
-def _origin(url: WebUrl) -> _Origin:
-    return (url.scheme, url.host, url.port)
-
-
 def _path(url: WebUrl) -> str:
     return url.target.partition("?")[0]
 
 
 def _path_matches(path: str, folder: str) -> bool:
+    """Whether a cookie of `folder` is sent with a request for `path` (RFC 6265, 5.1.4)."""
     return path == folder or path.startswith(folder if folder.endswith("/") else f"{folder}/")
 
 
 def _domain_matches(host: str, domain: str) -> bool:
-    """Whether a host may set cookies for a domain: its own, or a parent of it."""
+    """Whether a host may set a cookie for a domain: itself, or a parent of it (RFC 6265, 5.1.3)."""
     domain = domain.lower().removeprefix(".")
     return not domain or host == domain or host.endswith(f".{domain}")
 
 
 def _is_expired(attributes: dict[str, str], now: datetime) -> bool:
-    """Whether the cookie has expired, which is how a server deletes one."""
+    """Whether the cookie has expired. A server deletes a cookie by setting an expired one."""
     age = attributes.get("max-age", "")
     if re.fullmatch("-?[0-9]{1,15}", age):
         return int(age) <= 0
@@ -102,7 +98,7 @@ def _is_expired(attributes: dict[str, str], now: datetime) -> bool:
 
 
 def http_date(text: str) -> datetime | None:
-    """The time in a header field that is a date; None if it is not one."""
+    """The time in a header field, in UTC; None if it is not a date."""
     try:
         found = parsedate_to_datetime(text)
         return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)

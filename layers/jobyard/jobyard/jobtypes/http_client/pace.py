@@ -1,7 +1,7 @@
-"""How long we wait for a server: for its response, for each next byte, and for all of them.
+"""Limits how long we wait for a server: for its response, for the next byte, and in total.
 
-A socket's own timeout restarts with every byte, so a server that sends one now and then could hold
-a worker for ever. Here each wait is bounded, and so is their sum.
+A socket's own timeout restarts with every byte, so a server that rarely sends one could block a
+worker for ever. Here each wait is limited, and so is their sum.
 """
 
 import io
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 
-RESERVE_S = 12.0  # the time a worker keeps after its transfers stop, to save its state
+RESERVE_S = 12.0  # transfers stop this long before a worker's time is up: it saves its state then
 
 
 @dataclass(frozen=True)
 class Timeouts:
     """Seconds to wait for a server, and the slowest transfer that is accepted.
 
-    `response_s` covers status and header together, `silence_s` the next byte of the body. At least
-    `slowest` bytes a second must arrive in each `window_s` of waiting. Our own time to hash and to
-    store does not count.
+    `response_s` is for status and header together, `silence_s` for the next byte of the body. In
+    each `window_s` of waiting, `min_bytes_per_s` must arrive on average. The time that we need to
+    hash and store does not count.
     """
 
     connect_s: float = 10.0
@@ -32,10 +32,9 @@ class Timeouts:
 
 
 class Pace:
-    """The waits of one request, including its redirects.
+    """The timer of one request, including its redirects.
 
-    `remaining` returns the seconds until the worker must stop. `method` is the request's, for the
-    text of a refusal.
+    `remaining` returns the seconds until the worker must stop. Messages name the `method`.
     """
 
     def __init__(
@@ -54,19 +53,19 @@ class Pace:
         return min(self._timeouts.connect_s, self._left_s())
 
     def begin_response(self) -> None:
-        """A request was sent; next come the status and the header of the response."""
+        """Start to wait for the status and the header of a response."""
         self._in_body = False
         self._response_left_s = self._timeouts.response_s
 
     def begin_body(self) -> None:
-        """The header was read; next comes the body."""
+        """Start to wait for the body."""
         self._in_body = True
 
     def wait(self, sock: socket.socket, read: Callable[[], int | None]) -> int:
-        """Call `read` once on `sock` and return the number of bytes that came.
+        """Call `read` once on `sock` and return the number of bytes that arrived.
 
         Raises:
-            FetchRefused: PAYLOAD_TIMEOUT, the server is too slow; TIMEOUT, our own time is up.
+            FetchRefused: PAYLOAD_TIMEOUT, the server is too slow; TIMEOUT, the worker's time is up.
         """
         before_s = self._remaining()
         left_s = self._left_s()
@@ -91,13 +90,17 @@ class Pace:
         self._bytes += count
         if self._waited_s >= self._timeouts.window_s:
             if self._bytes < self._waited_s * self._timeouts.min_bytes_per_s:
-                raise _too_slow(f"less than {self._timeouts.min_bytes_per_s} bytes a second came")
+                raise _too_slow(
+                    f"fewer than {self._timeouts.min_bytes_per_s} bytes a second arrived"
+                )
             self._waited_s, self._bytes = 0.0, 0
 
     def _silent(self) -> FetchRefused:
         if self._in_body:
-            return _too_slow(f"nothing came for {self._timeouts.silence_s:g} seconds")
-        message = f"no whole answer to {self._method} within {self._timeouts.response_s:g} seconds"
+            return _too_slow(f"nothing arrived for {self._timeouts.silence_s:g} seconds")
+        message = (
+            f"no complete answer to {self._method} within {self._timeouts.response_s:g} seconds"
+        )
         return _too_slow(message)
 
     def _left_s(self) -> float:
@@ -108,7 +111,7 @@ class Pace:
 
 
 class PacedReader(io.RawIOBase):
-    """The bytes of a socket, read under a pace. While `dry`, nothing is read from the socket."""
+    """The bytes of a socket, timed by a pace. While `is_paused`, the socket is not read."""
 
     is_paused = False
 
@@ -136,4 +139,4 @@ def _too_slow(message: str) -> FetchRefused:
 
 
 def _out_of_time() -> FetchRefused:
-    return FetchRefused(Failure.TIMEOUT, "the worker's time was up in the middle of a file")
+    return FetchRefused(Failure.TIMEOUT, "the worker ran out of time in the middle of a file")

@@ -5,7 +5,7 @@ from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
 
-_WAIT_STATUSES = frozenset({202, 429, 503})  # statuses whose Retry-After says when to come again
+_WAIT_STATUSES = frozenset({202, 429, 503})  # with Retry-After: the server asks us to wait
 
 
 class FetchRefused(JobyardError):
@@ -31,15 +31,15 @@ class FetchRefused(JobyardError):
 
     @property
     def retryable(self) -> bool:
-        """Whether a retry may help although nobody changes anything."""
+        """Whether a retry may succeed without any change."""
         return self.code in RETRYABLE
 
     @property
     def requested_wait_s(self) -> float | None:
-        """The seconds after which the server says it will have the file; None if it says none."""
+        """The seconds that the server asks us to wait for the file; None if it does not."""
         return self.retry_after if self.status in _WAIT_STATUSES else None
 
     def about(self, name: str) -> "FetchRefused":
-        """The same refusal, its message starting with the name of the file."""
+        """The same refusal, with the name of the file at the start of its message."""
         message = f"{name}: {self.message}"
         return FetchRefused(self.code, message, retry_after=self.retry_after, status=self.status)

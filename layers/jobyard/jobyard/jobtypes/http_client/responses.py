@@ -1,8 +1,7 @@
-"""Reads HTTP/1.x responses, as leniently as curl does, and never without a bound.
+"""Reads HTTP/1.x responses as leniently as curl does, but with limits on every size.
 
-Python's own reader uses an e-mail parser for header fields, which stops at the first line that is
-no field: a length or an encoding after it is lost. Here each line is read by itself, and a line
-that is no field is skipped.
+Python's http.client parses header fields as those of a mail. It stops at the first line that is not
+a field, so a length or an encoding after it is lost. Here such a line is skipped.
 """
 
 import re
@@ -10,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-HEADER_LINE_BYTES = 64 * 1024  # of a status line or a field
-HEAD_BYTES = 256 * 1024  # of all lines before the body, those of 1xx answers included
-TRAILER_BYTES = 64 * 1024  # of what follows a body in chunks
-BLOCK = 1024 * 1024  # bytes of a body handed on at once, at most
+HEADER_LINE_BYTES = 64 * 1024  # at most in a status line or a field
+HEAD_BYTES = 256 * 1024  # at most in all lines before the body, including 1xx responses
+TRAILER_BYTES = 64 * 1024  # at most in the trailer after a chunked body
+BLOCK = 1024 * 1024  # bytes of a body that are returned at once, at most
 
-_CHUNK_LINE_BYTES = 16 * 1024  # a chunk's size, with its extensions
-_FRAMING_BYTES = 64 * 1024  # bytes of chunk lines, beyond some for each byte of the body
-_FRAMING_PER_BYTE = 16
+_CHUNK_LINE_BYTES = 16 * 1024  # at most in the line with a chunk's size and extensions
+_FRAMING_BYTES = 64 * 1024  # at most in all such lines, plus
+_FRAMING_PER_BYTE = 16  # for each byte of the body
 
 _STATUS = re.compile(
     rb"(?i:HTTP)/[0-9](?:\.([0-9]))?[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL
@@ -34,7 +33,7 @@ class Source(Protocol):
 
 
 class NotHttp(Exception):
-    """The bytes are no response. The message completes "the server …"."""
+    """The bytes are not an HTTP response. The message completes "the server …"."""
 
 
 class HungUp(Exception):
@@ -47,7 +46,7 @@ class Head:
 
     status: int
     reason: str
-    keeps_alive: bool  # what its version does unless a field says otherwise
+    keeps_alive: bool  # the default of its version: HTTP/1.1 does, HTTP/1.0 does not
     fields: tuple[tuple[str, bytes], ...] = ()
 
     def values(self, name: str) -> list[bytes]:
@@ -55,17 +54,17 @@ class Head:
         return [value for each, value in self.fields if each == name]
 
     def text(self, name: str) -> str:
-        """The values of the field joined to one; "" if there is none."""
+        """The values of the field, joined by commas; "" if there is none."""
         return ", ".join(value.decode("latin-1") for value in self.values(name))
 
     def tokens(self, name: str) -> list[str]:
-        """The first word of each element of a list in the field, in lower case."""
+        """The elements of the list in a field, in lower case and without parameters."""
         parts = self.text(name).lower().replace(";", " ").split(",")
         return [part.split()[0] for part in parts if part.strip()]
 
     @property
     def is_chunked(self) -> bool:
-        """Whether the body comes in chunks, each with its length."""
+        """Whether the body is chunked."""
         return "chunked" in self.tokens("transfer-encoding")
 
     @property
@@ -79,7 +78,7 @@ def read_head(source: Source) -> Head:
     """Read the status line and the header fields. 1xx responses before them are skipped.
 
     Raises:
-        NotHttp: the bytes are no response.
+        NotHttp: the bytes are not an HTTP response.
         HungUp: the connection ended too early.
     """
     lines = _lines(source, HEAD_BYTES)
@@ -104,7 +103,7 @@ def _lines(source: Source, limit: int) -> Iterator[bytes]:
         if not line.endswith(b"\n"):
             if len(line) > HEADER_LINE_BYTES or len(line) > left:
                 raise NotHttp(f"sends more than {limit} bytes of header lines, or one too long")
-            raise HungUp("hung up in its header lines" if line or not first else "hung up")
+            raise HungUp("hung up in the middle of its header" if line or not first else "hung up")
         left -= len(line)
         first = False
         if left < 0:
@@ -115,8 +114,8 @@ def _lines(source: Source, limit: int) -> Iterator[bytes]:
 def _fields(lines: Iterator[bytes]) -> tuple[tuple[str, bytes], ...]:
     """The fields up to the empty line.
 
-    A line that begins with a blank continues the one before it (RFC 9112, 5.2). One without a colon
-    is no field and hides nothing.
+    A line that begins with a blank continues the line before it (RFC 9112, 5.2). A line without a
+    colon is skipped.
     """
     fields: list[tuple[str, list[bytes]]] = []
     is_field = False
@@ -153,7 +152,7 @@ def sized(source: Source, length: int) -> Iterator[bytes]:
 
 
 def chunked(source: Source, expected_size: int | None = None) -> Iterator[bytes]:
-    """A body in chunks. If it has more than `upto` bytes, that is seen as early as possible.
+    """A chunked body. It ends early, with one byte too many, if it exceeds `expected_size`.
 
     Raises:
         HungUp, NotHttp
@@ -174,14 +173,14 @@ def chunked(source: Source, expected_size: int | None = None) -> Iterator[bytes]
 
 
 def _pieces(source: Source, expected_size: int | None) -> Iterator[bytes]:
-    """The content of the chunks, at most one byte more than `upto`."""
+    """The content of the chunks, at most one byte more than `expected_size`."""
     left = BLOCK if expected_size is None else expected_size + 1
     framing = _FRAMING_BYTES
     while True:
         size, line_bytes = _chunk(source)
         framing -= line_bytes
         if framing < 0:
-            raise NotHttp("sends more about its chunks than in them")
+            raise NotHttp("sends longer chunk headers than chunks")
         if not size:
             break
         while size:
@@ -198,11 +197,11 @@ def _pieces(source: Source, expected_size: int | None) -> Iterator[bytes]:
 
 
 def _chunk(source: Source) -> tuple[int, int]:
-    """The size of the next chunk, and of the line that gives it."""
+    """The size of the next chunk, and the length of the line with that size."""
     line = source.readline(_CHUNK_LINE_BYTES)
     if not line.endswith(b"\n"):
         if len(line) == _CHUNK_LINE_BYTES:
-            raise NotHttp("sends more about a chunk than is sensible")
+            raise NotHttp("sends a chunk header that is too long")
         raise HungUp("hung up between two chunks")
     match = _CHUNK_SIZE.fullmatch(line.rstrip(b"\r\n"))
     if not match:
@@ -211,7 +210,7 @@ def _chunk(source: Source) -> tuple[int, int]:
 
 
 def _skip_trailers(source: Source) -> None:
-    """Skip what follows the last chunk, up to an empty line. The file is complete in any case."""
+    """Skip the trailer, up to an empty line. The file is complete even if the trailer is not."""
     left = TRAILER_BYTES
     while line := source.readline(min(HEADER_LINE_BYTES, left) + 1):
         left -= len(line)
@@ -222,7 +221,7 @@ def _skip_trailers(source: Source) -> None:
 
 
 def until_end(source: Source, limit: int | None = None) -> Iterator[bytes]:
-    """A body that ends when the connection does, of at most `most` bytes."""
+    """A body that ends when the connection ends, or after `limit` bytes."""
     left = limit
     while left is None or left > 0:
         block = source.read(BLOCK if left is None else min(BLOCK, left))
