@@ -209,7 +209,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
 
     def bring(until: object) -> None:
         view = job_queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
-        words = "the server answered GET with 202 Accepted, and asks to come again in 7200 s"
+        words = "the server answered GET with 202 Accepted, and asks to retry in 7200 s"
         assert view.why == f"b.txt: {words}"
         assert view.until is not None
         harness.at = view.until

@@ -153,7 +153,7 @@ def test_what_only_a_mac_knows_is_left_out_with_a_remark(context: StorageContext
 
     assert names == ["U\u0308bersicht/Cafe\u0301.txt", "__MACOSX/own.txt"]
     assert remarks == (
-        "left out what only a Mac knows of a file: __MACOSX/U\u0308bersicht/._Cafe\u0301.txt"
+        "left out the macOS attributes of a file: __MACOSX/U\u0308bersicht/._Cafe\u0301.txt"
     )
 
 

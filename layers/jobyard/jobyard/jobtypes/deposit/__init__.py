@@ -1,7 +1,7 @@
 """The deposit job type: stores the files of a manifest in the archive. See docs/deposit.md.
 
-The steps are imported when the first one runs. Code that only lists job types, as the API does,
-does not load what fetches and unpacks.
+The steps are imported when the first one runs. So code that only lists job types, such as the API,
+does not load the modules that fetch and unpack.
 """
 
 from collections.abc import Callable, Mapping

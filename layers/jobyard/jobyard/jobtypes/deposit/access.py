@@ -1,4 +1,4 @@
-"""What a deposit may write: only its own collection, and only while its submitter may deposit."""
+"""Checks that a deposit writes only to its own collection, and that its submitter may deposit."""
 
 from jobyard.domain.arks import naan_of
 from jobyard.domain.collection import Collection, deposit_refusal
@@ -10,10 +10,10 @@ from jobyard.jobtypes.step_context import StorageContext
 
 
 def authorize(step_input: StepInput, context: StorageContext) -> Collection:
-    """Return the job's collection, if the submitter of the job may still deposit into it.
+    """Return the job's collection if the job's submitter may still deposit into it.
 
     This is checked before the object is identified and before each write, because a requeued job
-    resumes where it stopped.
+    continues at the step that failed.
 
     Raises:
         Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once access is granted.
@@ -26,7 +26,7 @@ def authorize(step_input: StepInput, context: StorageContext) -> Collection:
 
 
 def check_ownership(latest: ObjectVersion | None, step_input: StepInput) -> None:
-    """Check that an object belongs to the job's collection: the one it was first deposited in.
+    """Check that an object belongs to the job's collection, or is new. Its first deposit decides.
 
     Raises:
         Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.

@@ -1,4 +1,4 @@
-"""S3 operations that return what they find, where boto3 raises."""
+"""S3 operations that return a value for an expected error, where boto3 raises."""
 
 from typing import TYPE_CHECKING
 
@@ -8,23 +8,23 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-# Nothing that a browser would run: the server of an object sets its type (aws.md 51).
+# Browsers never run this type. The server of an object sets the real one (docs/aws.md 51).
 CONTENT_TYPE = "application/octet-stream"
 
-_RACES = 5  # times S3 may answer 409 to writers of the same key before we give up
+_RACES = 5  # tries when S3 answers 409, because other writers write the same key
 
 
 def is_refused_write(error: ClientError) -> bool:
     """Whether S3 refused a conditional write because the key exists (412) or is being written
     (409).
 
-    Also if the upload is gone: the response to the first try was lost, and botocore tried again.
+    Also if the upload is gone: the answer to the first try was lost, and botocore tried again.
     """
     return _status(error) in {409, 412} or error.response["Error"].get("Code") == "NoSuchUpload"
 
 
 def exists(s3: "S3Client", bucket: str, key: str) -> bool:
-    """Whether the object exists. Without permission to list, S3 answers 403 if it does not."""
+    """Whether the object exists. If not, S3 answers 404, or 403 without permission to list."""
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -35,7 +35,7 @@ def exists(s3: "S3Client", bucket: str, key: str) -> bool:
 
 
 def read(s3: "S3Client", bucket: str, key: str) -> bytes | None:
-    """The bytes of a small object, or None if there is no such object."""
+    """The bytes of a small object; None if it does not exist."""
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:

@@ -11,24 +11,24 @@ from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES
 from jobyard.jobtypes.deposit.refusal import Refused, check_time
 
-MAX_OBJECT_BYTES = 32 * 1024**3  # of an object: what four attempts of a job can transfer
-MAX_FILES = 10_000  # of an object: its version's manifest is one document of some 3 MB
-MAX_HEADERS = 2 * MAX_FILES  # of a container: its files, folders, labels and what is left out
-MAX_PATH_BYTES = 1024  # of a member's name in UTF-8, and of one of its parts:
-MAX_PART_BYTES = 255  # what file systems take
+MAX_OBJECT_BYTES = 32 * 1024**3  # of an object: four attempts of a job can transfer so much
+MAX_FILES = 10_000  # of an object: its version's manifest is one document of about 3 MB
+MAX_HEADERS = 2 * MAX_FILES  # of a container: files, folders, labels and ignored members
+MAX_PATH_BYTES = 1024  # of a member's name in UTF-8; source: limits of file systems
+MAX_PART_BYTES = 255  # of a part of it
 
-# The best deflate can do is about 1:1000, which only a bomb needs; text packs 1:10. A small
-# container may be as dense as it likes.
+# Text compresses 1:10. Deflate can reach 1:1000, but only in a decompression bomb. What unpacks to
+# less than `_ALWAYS_ALLOWED_BYTES` may have any ratio.
 MAX_RATIO = 100
 _ALWAYS_ALLOWED_BYTES = 64 * 1024**2
 
 _SHOWN_BYTES = 100  # of a name in a message
-_FOLDER = "/"  # ends the path of a folder, as it ends no file's
+_FOLDER = "/"  # ends the path of a folder, never that of a file
 
 
 @dataclass
 class Remarks:
-    """Remarks about a container that was changed or used in part: how often, and an example."""
+    """What was left out or changed in a container: phrases, each with a count and an example."""
 
     _seen: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class ContainerLimits:
         return kept
 
     def admit_folder(self, name: str) -> None:
-        """Check the name of a folder. Folders are not stored: they exist through their files.
+        """Check the name of a folder. Folders are not stored, only files.
 
         Raises:
             Refused: CONTAINER_LIMIT.
@@ -97,7 +97,7 @@ class ContainerLimits:
             self._folders.add(safe_name(name) + _FOLDER)
 
     def check_names(self) -> None:
-        """Compare all names with each other, once all are known.
+        """Compare all names with each other. Called when all are known.
 
         Raises:
             Refused: CONTAINER_LIMIT, a file has the name of a folder.
@@ -129,8 +129,7 @@ class ContainerLimits:
                 self.remarks.add(remark, f"{shown(forms[form])} and {shown(forms[following])}")
 
     def count_bytes(self, count: int) -> None:
-        """Count unpacked bytes, also of members that are skipped: a few packed bytes may become
-        many.
+        """Count unpacked bytes, also those of skipped members.
 
         Raises:
             Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
@@ -144,17 +143,17 @@ class ContainerLimits:
 
 
 def _folder_order(path: str) -> str:
-    """A sort key that puts the content of a folder right after the folder."""
+    """A sort key by which the content of a folder follows the folder."""
     return path.replace(_FOLDER, "\0")
 
 
 def safe_name(name: str) -> str:
     """The name to store a member under: relative, without empty parts or dots.
 
-    A carriage return is allowed, as Mac folder icons have one; no other control character is.
+    Of control characters only a carriage return is allowed: the names of Mac folder icons have one.
 
     Raises:
-        Refused: CONTAINER_LIMIT, the name leaves its folder, or no file system would accept it.
+        Refused: CONTAINER_LIMIT, the name leaves its folder, or file systems do not allow it.
     """
     try:
         length = len(name.encode())
@@ -172,7 +171,7 @@ def safe_name(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name as messages quote it."""
+    """A name, cleaned and shortened for a message."""
     return clean(name, _SHOWN_BYTES)
 
 

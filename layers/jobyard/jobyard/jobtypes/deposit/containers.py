@@ -1,7 +1,7 @@
 """Reads the members of a container one by one, and refuses known attacks by containers.
 
-Nothing is written to a disk here, so no path can leave a folder. Whoever takes the object out of
-the archive will write it to one, so such names are refused all the same.
+Nothing is written to a disk here, so no path can leave its folder. But a reader of the archive will
+write the object to a disk, so such names are refused.
 """
 
 import bz2
@@ -33,7 +33,7 @@ class Container:
         self._limits = ContainerLimits(self.size, self.remaining)
 
     def members(self) -> Iterator[Member]:
-        """The files in the container, in its order, without folders.
+        """The files in the container, in its order. Folders are left out.
 
         Raises:
             Refused: BAD_CONTAINER, it cannot be unpacked; CONTAINER_LIMIT, it exceeds a limit;
@@ -46,8 +46,7 @@ class Container:
 
     @property
     def remarks(self) -> str:
-        """What was left out or read differently, and which names some disks cannot hold; "" for
-        nothing.
+        """What was left out or changed, and which names some disks cannot store; "" for nothing.
 
         Complete only after all members were read.
         """
@@ -67,7 +66,7 @@ class Container:
         raise broken(f"{shown(self.name)} is not .zip, .tar, .tar.gz or .bz2")
 
     def _bzip2(self) -> Iterator[Member]:
-        """A compressed tar, or one compressed file, named as the container without `.bz2`."""
+        """The files of a compressed tar, or one compressed file, which loses the ending `.bz2`."""
         buffered = io.BufferedReader(self.reader)
         start = bz2.BZ2File(buffered).read(tarfile.BLOCKSIZE)
         buffered.seek(0)

@@ -1,8 +1,8 @@
 """Stores a stream of blocks as an object in the archive, hashed on the way, in constant memory.
 
-The key is the digest, which is known only at the end, and S3 cannot rename. So a small file is
-hashed in memory first. A large file whose sha-256 the manifest gives is uploaded to its key, and
-the upload is completed only if our own hash agrees. Any other large file is staged in the work
+The key is the digest, which is known only at the end, and S3 cannot rename an object. So a small
+file is hashed in memory first. A large file is uploaded to its key if the manifest has its sha-256;
+the upload is completed only if our own hash is the same. Other large files are staged in the work
 bucket and then copied.
 """
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 SHA256 = "sha-256"
 
-# A worker has about 14 minutes; at 10 MB/s, a good server's pace, that is 8 GiB. A hash cannot be
-# saved halfway, so a file has to be fetched whole within one attempt.
+# A worker has about 14 minutes: 8 GiB at 10 MB/s. A hash cannot be saved halfway, so a file must be
+# fetched within one attempt.
 MAX_FILE_BYTES = 8 * 1024**3
 
-SMALL_BYTES = 8 * 1024**2  # one PutObject up to here: a multipart upload is three requests at least
-_CHECK_FIRST_BYTES = 64 * 1024  # from this size on, S3 is asked first whether it has the file
-_MAX_PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
+SMALL_BYTES = 8 * 1024**2  # up to this size, one PutObject; a multipart upload has three requests
+_CHECK_FIRST_BYTES = 64 * 1024  # above this size, we check first whether S3 has the file
+_MAX_PARTS = 9_000  # S3 allows 10,000
 
-# Memory: a large file holds a part being filled and one being sent. So few of them at once fill a
-# worker's line and leave the rest of its 25 jobs room; small ones are not held up by them.
+# A large file takes the memory of two parts: one is filled while another is sent. So a worker has
+# at most 8 files above `_SLOT_BYTES` at once, although it runs 25 jobs. Smaller files do not wait.
 _SLOT_BYTES = 1024**2
 LARGE_FILE_SLOTS = BoundedSemaphore(8)
 
-_MAX_SINGLE_COPY_BYTES = 1024**3  # S3 copies 5 GB at once at most; pieces go in parallel
+_MAX_SINGLE_COPY_BYTES = 1024**3  # S3 allows 5 GB; larger files are copied in parts, in parallel
 _COPY_PART_BYTES = 512 * 1024**2
 _CONCURRENT_COPIES = 4
 
@@ -51,7 +51,7 @@ _HASHES = {"md5": "md5", SHA256: "sha256", "sha-512": "sha512"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the manifest says of a file: `size` in bytes and lower-case `digest`, each if given.
+    """A file as the manifest describes it: `size` in bytes and lower-case `digest`, if given.
 
     `limit` is the largest size in bytes that is accepted.
     """
@@ -65,8 +65,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file stored in the archive under its digest. `digests` are by algorithm, always with
-    sha-256."""
+    """A file in the archive. `digests` are by algorithm and always have sha-256."""
 
     name: str
     size: int
@@ -80,7 +79,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Staged:
-    """A file in the work bucket. `etag` identifies exactly the bytes that were hashed."""
+    """A file in the work bucket. `etag` identifies the bytes that were hashed."""
 
     key: str
     etag: str
@@ -108,7 +107,7 @@ class Hashing:
 def store(
     blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StorageContext
 ) -> Stored:
-    """Store a file in the archive. Repeating it changes nothing.
+    """Store a file in the archive. A repeat changes nothing.
 
     Raises:
         Refused: TOO_LARGE, SIZE_MISMATCH, DIGEST_MISMATCH; TIMEOUT, the worker's time is up;
@@ -155,7 +154,7 @@ def part_bytes(size: int) -> int:
 def checked(
     blocks: Iterable[bytes], wanted: Wanted, context: StorageContext, hashing: Hashing | None = None
 ) -> Iterator[bytes]:
-    """The blocks, hashed on the way. Raises at the end if they are not what was wanted.
+    """The blocks, hashed on the way, and checked against `wanted`.
 
     Raises:
         Refused: TOO_LARGE, SIZE_MISMATCH, DIGEST_MISMATCH, TIMEOUT.
@@ -163,7 +162,7 @@ def checked(
     hashing = hashing or Hashing(wanted.algorithm)
     for block in blocks:
         if context.remaining() <= RESERVE_S:
-            message = f"{wanted.name}: the worker's time was up in the middle of the file"
+            message = f"{wanted.name}: the worker ran out of time in the middle of the file"
             raise Refused(Failure.TIMEOUT, message)
         hashing.update(block)
         if hashing.size > wanted.limit:
@@ -187,7 +186,7 @@ def checked(
 def _buffered_start(
     blocks: Iterator[bytes], context: StorageContext
 ) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
-    """The whole of a small stream; else None, and the stream from its start."""
+    """All bytes of a small file and no blocks; for a large file None and all of its blocks."""
     start = bytearray()
     with ExitStack() as slots:
         for block in blocks:
@@ -196,7 +195,7 @@ def _buffered_start(
             start += block
             if len(start) > SMALL_BYTES:
                 start_holder = [start]
-                del start, block  # or they would be held until the last byte is sent
+                del start, block  # else they stay in memory until the last byte is sent
                 yield None, _rest_after(start_holder, blocks)
                 return
         yield start, iter(())
@@ -212,7 +211,8 @@ def _rest_after(
 @contextmanager
 def _large_file_slot(context: StorageContext) -> Iterator[None]:
     if not LARGE_FILE_SLOTS.acquire(timeout=max(context.remaining() - RESERVE_S, 0)):
-        raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
+        message = "the worker ran out of time while the file waited for other large files"
+        raise Refused(Failure.TIMEOUT, message)
     try:
         yield
     finally:
@@ -220,7 +220,7 @@ def _large_file_slot(context: StorageContext) -> Iterator[None]:
 
 
 def _put_small(body: bytearray, key: str, context: StorageContext) -> None:
-    """Write a small file unless it exists. A very small one is written unasked: that costs less."""
+    """Write a small file unless it exists. For a very small one, a check first would cost more."""
     if len(body) > _CHECK_FIRST_BYTES and bucket.exists(context.s3, context.archive_bucket, key):
         return
     bucket.put_new(context.s3, context.archive_bucket, key, body)
@@ -229,7 +229,7 @@ def _put_small(body: bytearray, key: str, context: StorageContext) -> None:
 def _store_by_digest(
     blocks: Iterable[bytes | bytearray], wanted: Wanted, context: StorageContext
 ) -> None:
-    """Upload a file to the key of its expected digest. If it is there already, only read it."""
+    """Upload a file to the key of its expected digest. If it is stored already, only read it."""
     key = content_key(wanted.digest)
     if bucket.exists(context.s3, context.archive_bucket, key):
         for _ in blocks:
@@ -240,7 +240,7 @@ def _store_by_digest(
 
 
 def _copy_to_archive(staged: Staged, context: StorageContext) -> None:
-    """Copy a staged file to its key in the archive: exactly the bytes hashed."""
+    """Copy a staged file to its key in the archive. Only the bytes that were hashed are copied."""
     key = content_key(staged.digests[SHA256])
     if bucket.exists(context.s3, context.archive_bucket, key):
         return
@@ -261,11 +261,10 @@ def _copy_to_archive(staged: Staged, context: StorageContext) -> None:
 
 @contextmanager
 def _ignoring_stored(key: str, context: StorageContext) -> Iterator[None]:
-    """Ignore a refused write if the file is there: the key is its digest, so the content is the
-    same.
+    """Ignore a refused write if the file is stored: its key is its digest, so it is the same file.
 
     Raises:
-        Refused: STEP_ERROR, the write was refused but the file is not there.
+        Refused: STEP_ERROR, the write was refused but the file is not stored.
     """
     try:
         yield
@@ -273,14 +272,14 @@ def _ignoring_stored(key: str, context: StorageContext) -> Iterator[None]:
         if not bucket.is_refused_write(error):
             raise
         if not bucket.exists(context.s3, context.archive_bucket, key):
-            message = "another worker came between while the file was written"
+            message = "another worker changed the file while it was written"
             raise Refused(Failure.STEP_ERROR, message) from error
 
 
 def copy_in_parts(
     staged: Staged, key: str, context: StorageContext, part_size: int = _COPY_PART_BYTES
 ) -> None:
-    """Copy a staged file into the archive in pieces of `piece` bytes, several at once."""
+    """Copy a staged file into the archive in parts of `part_size` bytes, several at once."""
     with _multipart(context.s3, context.archive_bucket, key) as upload_id:
 
         def copy(number: int) -> "CompletedPartTypeDef":
@@ -311,7 +310,7 @@ def copy_in_parts(
 
 @dataclass(frozen=True)
 class _Upload:
-    """A multipart upload. S3 checks each part against botocore's CRC32 of it."""
+    """A multipart upload. S3 checks the CRC32 that botocore sends with each part."""
 
     s3: "S3Client"
     bucket: str
@@ -369,7 +368,7 @@ class _OnlyNew(TypedDict, total=False):
 
 @contextmanager
 def _multipart(s3: "S3Client", bucket_name: str, key: str) -> Iterator[str]:
-    """Start a multipart upload and yield its id. It is aborted if the block raises: parts cost."""
+    """Start a multipart upload and yield its id. If the block raises, abort it: S3 bills parts."""
     upload_id = s3.create_multipart_upload(
         Bucket=bucket_name, Key=key, ContentType=bucket.CONTENT_TYPE
     )["UploadId"]

@@ -1,4 +1,4 @@
-"""Brings an object's files into the archive, and resumes where an earlier attempt stopped."""
+"""Fetches an object's files into the archive, and continues where an earlier attempt stopped."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -18,7 +18,7 @@ from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
-_CONCURRENT_FILES = 4  # files of one object on their way
+_CONCURRENT_FILES = 4  # of one object
 
 
 def fetch_one(
@@ -40,8 +40,8 @@ def fetch_all(
     """Fetch the files of an object that are not stored yet.
 
     Raises:
-        Refused, FetchRefused: as `fetch_one`, for the file that decides.
-        NotYet: the worker's time is up, but some files were stored; the next attempt continues.
+        Refused, FetchRefused: as `fetch_one`.
+        RetryLater: the worker's time is up, but some files were stored; the next attempt continues.
     """
     saved = _Receipts(step_input.job_id, context)
     for position in range(0, len(files), receipts.PAGE_SIZE):
@@ -59,7 +59,7 @@ def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[
     Remarks about the container are saved in the receipts.
 
     Raises:
-        Refused, FetchRefused, NotYet: as `fetch_all`.
+        Refused, FetchRefused, RetryLater: as `fetch_all`.
     """
     saved = _Receipts(step_input.job_id, context)
     staged = receipts.container(step_input.job_id, context)
@@ -96,7 +96,7 @@ def _opened(file: File, context: StorageContext) -> Iterator[Iterator[bytes]]:
 
 
 class _Receipts:
-    """The receipts of a job's files, a sheet at a time. `fresh` counts what this attempt added."""
+    """The receipts of a job's files, a page at a time. `added` counts those of this attempt."""
 
     def __init__(self, job_id: str, context: StorageContext) -> None:
         self._job_id = job_id
@@ -109,7 +109,7 @@ class _Receipts:
         self.added = 0
 
     def load_page(self, position: int) -> None:
-        """Load the sheet that begins with this position."""
+        """Save the current page, and load the page that starts at this position."""
         self._save()
         self._done += self._in_order()
         self._number = position // receipts.PAGE_SIZE
@@ -117,10 +117,10 @@ class _Receipts:
         self._bytes += sum(stored.size for stored in self.stored.values())
 
     def add(self, position: int, stored: Stored) -> None:
-        """Note a stored file. After a large file, the sheet is written at once.
+        """Add a stored file. After a large file, the page is saved at once.
 
         Raises:
-            Refused: TOO_LARGE, the files are too large together.
+            Refused: TOO_LARGE, all files together are too large.
         """
         self.stored[position] = stored
         self._is_unsaved = True
@@ -133,23 +133,23 @@ class _Receipts:
             raise Refused(Failure.TOO_LARGE, message)
 
     def all(self) -> list[Stored]:
-        """All noted files, in order. The last sheet is not written: the whole list follows."""
+        """All stored files, in order. The last page is not saved: the whole list comes next."""
         return [*self._done, *self._in_order()]
 
     @contextmanager
     def saving_on_error(self) -> Iterator[None]:
-        """Write the sheet if the block raises. If time is up and files came, continue later."""
+        """Save the page if the block raises. If files were stored before, continue later."""
         try:
             yield
         except (Refused, FetchRefused) as refusal:
             self._save()
+            files = plural(self.added, "file")
             if refusal.code is Failure.TIMEOUT and self.added:
-                came = plural(self.added, "file")
-                message = f"{came} came in this attempt; the next attempt continues from there"
+                message = f"{files} arrived in this attempt; the next attempt continues from there"
                 raise RetryLater(0, message) from refusal
             wait_s = refusal.requested_wait_s if isinstance(refusal, FetchRefused) else None
             if wait_s is not None and self.added:
-                message = f"{plural(self.added, 'file')} came; {refusal.message}"
+                message = f"{files} arrived; {refusal.message}"
                 raise RetryLater(wait_s, message, has_progressed=True) from refusal
             raise
 
@@ -167,12 +167,11 @@ def _fetch_missing(
 ) -> None:
     """Fetch files, several at once. After a refusal no more fetches start.
 
-    A server that says when to come again is the exception: all files that come from tape are
-    requested together.
+    The exception is a server that asks to wait: an archive on tape gets all requests at once.
 
     Raises:
-        Refused, FetchRefused: the one that decides: first one that no retry can help, then one
-            without a time to come again, then the earliest.
+        Refused, FetchRefused: of several, one that no retry can help; else one of a server that
+            does not ask to wait; else that of the first file.
     """
     refused: list[tuple[bool, bool, int, Refused | FetchRefused]] = []
     with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:

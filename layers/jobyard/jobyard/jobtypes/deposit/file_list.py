@@ -1,4 +1,4 @@
-"""The files of an object: one file, the files of a nested manifest, or those of a listing."""
+"""The files of an object: one file, those of a nested manifest, or those of a whole batch."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,16 +21,16 @@ from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
 OBJECT_PROFILE = "mrt-ingest-manifest"  # of a nested manifest: the files of one object
-NESTED_MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
-MAX_HEAD_REQUESTS = (
-    1_000  # files whose servers are asked before the download; the rest show when they come
-)
-_CONCURRENT_REQUESTS = 8  # of them
+NESTED_MANIFEST_BYTES = 5_000_000  # at most in a nested manifest; Merritt's limit
+MAX_HEAD_REQUESTS = 1_000  # files that are checked before the download
+_CONCURRENT_REQUESTS = 8
 
-# Of servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
+# Statuses of servers that do not support HEAD, or that sign a URL for GET alone.
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
-_MAX_SHOWN = 3  # findings, or missing files, named in a message
-_CHECKED_BY_DOWNLOAD = frozenset({Check.URL_DOUBTFUL.value})  # warnings that the download settles
+_MAX_SHOWN = 3  # findings or missing files in a message
+_CHECKED_BY_DOWNLOAD = frozenset(
+    {Check.URL_DOUBTFUL.value}
+)  # warnings that the download makes obsolete
 
 
 Size = int | FetchRefused | None  # None: not known; FetchRefused: why the file cannot be fetched
@@ -48,7 +48,7 @@ class File:
 class Rows:
     """The rows of a list of files, one line of JSON each.
 
-    `remarks` are the warnings of a nested manifest, if it was read just now.
+    `remarks` are the warnings of a nested manifest, if this attempt read it; else "".
     """
 
     lines: list[bytes]
@@ -57,14 +57,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The total bytes of the files whose servers gave a size; None if no server did."""
+    """The bytes of all files with a known size, and of the largest. None: no size is known."""
 
     total: int | None
     largest: int
 
 
 def is_listed(entry: Mapping[str, Any]) -> bool:
-    """Whether the object's files are in a list instead of in the job's own row."""
+    """Whether the object's files are in a list, not in the job's own row."""
     return entry["kind"] in {"manifest", "files"}
 
 
@@ -85,7 +85,7 @@ def rows(step_input: StepInput, context: StorageContext) -> Rows:
 
 
 def save(step_input: StepInput, context: StorageContext, found: Rows) -> None:
-    """Save the rows of a nested manifest for the later steps. The first list written counts."""
+    """Save the rows of a nested manifest for later steps. The first list that was saved counts."""
     bucket.put_new(context.s3, context.work_bucket, _rows_key(step_input), b"".join(found.lines))
 
 
@@ -106,13 +106,12 @@ def file(fields: Mapping[str, Any]) -> File:
 
 
 def estimate(listed: tuple[File, ...], context: StorageContext) -> Estimate:
-    """Ask the servers for the sizes of their files, and whether they have the files at all.
+    """Ask the servers whether they have the files, and for their sizes.
 
-    Servers make every kind of mistake with HEAD. So a bad answer to HEAD only counts if GET
-    confirms it.
+    Many servers answer HEAD wrongly. So an error on HEAD counts only if GET confirms it.
 
     Raises:
-        FetchRefused: a file does not exist; or it is in S3, which does not answer.
+        FetchRefused: a file does not exist, or S3 cannot be reached.
     """
     asked, rest = listed[:MAX_HEAD_REQUESTS], listed[MAX_HEAD_REQUESTS:]
     without_head: set[str] = set()
@@ -140,7 +139,7 @@ def _known(found: list[Size]) -> list[int]:
 
 
 def _size_by_head(file: File, without_head: set[str], context: StorageContext) -> Size:
-    """The size by HEAD. Servers in `mute` did not answer HEAD and are not asked again."""
+    """The size by HEAD. Servers in `without_head` did not answer HEAD and are not asked again."""
     server = file.url.partition("://")[2].partition("/")[0]
     if server in without_head:
         return file.wanted.size
@@ -160,7 +159,7 @@ def _size_by_head(file: File, without_head: set[str], context: StorageContext) -
 
 
 def _size_by_get(file: File, context: StorageContext) -> Size:
-    """The size by GET. Errors that may pass are ignored: the download will meet them."""
+    """The size by GET. Errors that a retry may solve are ignored: the download handles them."""
     if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
         return file.wanted.size
     try:
@@ -172,7 +171,7 @@ def _size_by_get(file: File, context: StorageContext) -> Size:
 
 
 def _decisive_refusal(refused: list[FetchRefused]) -> FetchRefused:
-    """The refusal that decides: one that no retry can help, with the names of others like it."""
+    """The refusal to raise: one that no retry can help, if any. It names other files like it."""
     first = min(refused, key=lambda refusal: refusal.retryable)
     similar = [each for each in refused if each.code is first.code]
     if len(similar) == 1:
@@ -217,7 +216,7 @@ def _nested(step_input: StepInput, context: StorageContext) -> Rows:
 
 
 def _summary(name: str, level: str, number: int, findings: list[Finding]) -> str:
-    """The number of findings of a level in a manifest, and the first of them."""
+    """A message with the number of findings of a level in a manifest, and the first of them."""
     first = "; ".join(f"{each.position}: {each.message}" for each in findings[:_MAX_SHOWN])
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 

@@ -1,4 +1,4 @@
-"""Finds the object that a deposit is a version of, and its description."""
+"""Finds the object that a deposit adds a version to, and its description."""
 
 import base64
 import hashlib
@@ -16,20 +16,18 @@ from jobyard.jobtypes.deposit import access
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.step_context import StorageContext
 
-# The name assigning authority of arks that are examples; an archive's own comes with its minter.
+# The NAAN for example arks. A real archive has a NAAN and a minter of its own.
 MINTED_NAAN = "99999"
 
 _MINTED = re.compile(rf"ark:/{MINTED_NAAN}/j[a-z2-7]{{24}}")  # as `mint` makes them
-_NOT_AVAILABLE = (
-    "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
-)
+_NOT_AVAILABLE = "(:unav)"  # in ERC, the metadata format of arks
 
 
 @dataclass(frozen=True)
 class Description:
-    """A depositor's description of an object; "" and () where nothing is given.
+    """A depositor's description of an object. Missing values are "" and ().
 
-    `primary` is an ark in its normal form, or the given text if it is no ark.
+    `primary` is an ark in its normal form, or the given text if that is not an ark.
     """
 
     primary: str
@@ -49,7 +47,7 @@ class Description:
 
 
 def description_of(step_input: StepInput) -> Description:
-    """The description in the job's row; if the row is the object's manifest, in the submission."""
+    """The description in the job's row; for a batch of one object, the one in the submission."""
     fields = step_input.parameters if step_input.entry["kind"] == "files" else step_input.entry
     return Description(
         primary=_primary(fields),
@@ -61,7 +59,7 @@ def description_of(step_input: StepInput) -> Description:
 
 
 def lock(entry: Mapping[str, Any]) -> str:
-    """The object of a row, as far as the row tells. Jobs of the same object do not overlap."""
+    """An identifier of the row's object, or "". Jobs with the same one do not overlap."""
     return _primary(entry) or next(iter(_split_local(entry.get("local", ()))), "")
 
 
@@ -88,13 +86,13 @@ def identify(step_input: StepInput, context: StorageContext) -> str:
             f"{', '.join(description.local)} belongs to {owner}, not to {description.primary}"
         )
     if owner != ark:
-        # The local ids may have been given to an ark by a job that never deposited it.
+        # A job that never finished may have claimed the local ids for its ark.
         access.check_ownership(context.objects.latest(owner), step_input)
     return owner
 
 
 def mint(job_id: str) -> str:
-    """A new ark for a job. It is derived from the job id, so that a retry mints no second one."""
+    """A new ark for a job. It is derived from the job id, so a retry mints the same ark."""
     digest = hashlib.sha256(job_id.encode()).digest()[:15]
     return f"ark:/{MINTED_NAAN}/j{base64.b32encode(digest).decode().lower()}"
 
@@ -103,7 +101,7 @@ def _check_primary(
     primary: str, step_input: StepInput, collection: Collection, context: StorageContext
 ) -> None:
     if not normal_ark(primary):
-        message = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
+        message = f"the primary identifier {primary} is not an ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, message, recoverable=False)
     latest = context.objects.latest(primary)
     access.check_ownership(latest, step_input)
@@ -112,20 +110,20 @@ def _check_primary(
     for enclosing in enclosing_arks(primary):
         access.check_ownership(context.objects.latest(enclosing), step_input)
     if _MINTED.match(primary):
-        message = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
+        message = f"{primary} looks like an ark minted by Jobyard, but there is no such object"
         raise Refused(Failure.ARK_NOT_ALLOWED, message, recoverable=False)
     if not collection.may_assign(primary):
         raise Refused(Failure.ARK_NOT_ALLOWED, access.ark_not_allowed(primary, collection))
 
 
 def _primary(fields: Mapping[str, Any]) -> str:
-    """The object's ark in one spelling, so that two spellings never become two objects."""
+    """The object's ark in its normal form, so that two spellings are one object."""
     given = fields.get("primary", "")
     return normal_ark(given) or given
 
 
 def _split_local(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """The local ids: a list in a row; in a submission maybe one text, separated by ";"."""
+    """The local ids. A row has a list; a submission may have one text, separated by ";"."""
     given = local.split(";") if isinstance(local, str) else local
     return tuple(dict.fromkeys(each.strip() for each in given if each.strip()))
 

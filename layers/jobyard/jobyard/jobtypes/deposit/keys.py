@@ -1,4 +1,4 @@
-"""The S3 keys of a deposit. Archive keys never change; staged files go when the job ends."""
+"""The S3 keys of a deposit. Archive keys never change; staged files are removed at the end."""
 
 
 def content_key(sha256: str) -> str:
@@ -7,10 +7,10 @@ def content_key(sha256: str) -> str:
 
 
 def version_key(ark: str, version: int) -> str:
-    """The archive key of a version's manifest. It is unambiguous: a normal ark has no hyphen."""
+    """The archive key of a version's manifest. It is unique: a normal ark has no hyphen."""
     return f"objects/{ark.replace(':/', '-').replace('/', '-')}/v{version}.json"
 
 
 def staging(job_id: str, name: str = "") -> str:
-    """The key in the work bucket of something that a job keeps between its steps."""
+    """The key in the work bucket for data that a job needs between its steps."""
     return f"staging/{job_id}/{name}"

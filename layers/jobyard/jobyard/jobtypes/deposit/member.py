@@ -1,4 +1,4 @@
-"""A file in a container, and the errors while it is read."""
+"""A file in a container, and the errors when it is read."""
 
 import struct
 import tarfile
@@ -23,12 +23,12 @@ _BROKEN = (
     ValueError,
     struct.error,
 )
-_SHOWN_BYTES = 200  # of a library's words
+_SHOWN_BYTES = 200  # of a library's message
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a container: its safe, unique name, and its bytes, to be read before the next."""
+    """A file in a container: its safe, unique name, and its bytes. Read it before the next one."""
 
     name: str
     blocks: Iterator[bytes]
@@ -36,7 +36,7 @@ class Member:
 
 @contextmanager
 def refusing_broken() -> Iterator[None]:
-    """Refuse the container if a library raises that it is broken.
+    """Refuse the container if a library raises an error about its content.
 
     Raises:
         Refused: BAD_CONTAINER.

@@ -1,7 +1,7 @@
-"""Opens payloads: files on web servers, or in the S3 places that the deployment lists.
+"""Opens payloads: files on web servers, or in S3 where the deployment allows it.
 
-An s3:// payload is read with the worker's own permissions. So only listed places are allowed, and
-never our own buckets: a depositor could read what others deposited.
+An s3:// payload is read with the worker's own permissions. So only listed buckets and prefixes are
+allowed, and never our own buckets, where a depositor could read what others deposited.
 """
 
 import re
@@ -26,7 +26,7 @@ _S3_URL = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
 class Payload(Protocol):
-    """A file being read, as `http_client.Response` describes it."""
+    """A file that is being read; see `http_client.Response`."""
 
     @property
     def length(self) -> int | None: ...
@@ -48,7 +48,7 @@ def length(url: str, context: StorageContext) -> int | None:
     """The size in bytes that the server gives; None if it gives none.
 
     Raises:
-        FetchRefused: the server cannot be asked, or has no such file.
+        FetchRefused: the server cannot be reached, or has no such file.
     """
     if not is_in_bucket(url):
         return context.http.head(url, context.remaining)
@@ -77,17 +77,16 @@ def opened(url: str, context: StorageContext) -> Iterator[Payload]:
     bucket, key = _bucket_and_key(url, context)
     with _s3_errors_as_refusals():
         found = context.s3.get_object(Bucket=bucket, Key=key)
-    with closing(found["Body"]) as body:  # by itself it would hand out the bare socket's stream
+    with closing(found["Body"]) as body:  # its own context manager returns the raw stream
         yield _S3Payload(found["ContentLength"], body, context)
 
 
 def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
-    """The blocks of the payload, unless its declared length already rules it out.
+    """The blocks of the payload, unless its declared length is wrong already.
 
     Raises:
         Refused: SIZE_MISMATCH, TOO_LARGE.
-        FetchRefused: PAYLOAD_REFUSED, there is no way to tell whether the file is complete; and
-            as `opened`.
+        FetchRefused: PAYLOAD_REFUSED, nothing can show that the file is complete; and as `opened`.
     """
     name, declared = wanted.name, payload.length
     if declared is not None and wanted.size not in {None, declared}:
@@ -96,7 +95,7 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
     if declared is not None and declared > wanted.limit:
         raise Refused(Failure.TOO_LARGE, f"{name} has {declared} bytes, more than {wanted.limit}")
     if not payload.framed and wanted.size is None and not wanted.digest:
-        message = "neither the server nor the manifest tells its length, nor a digest"
+        message = "neither the server nor the manifest gives its length or its digest"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
     yield from payload.blocks(wanted.size, has_digest=bool(wanted.digest))
 
@@ -113,7 +112,7 @@ class _S3Payload:
     ) -> Iterator[bytes]:
         while True:
             if self.context.remaining() <= RESERVE_S:
-                message = "the worker's time was up in the middle of a file"
+                message = "the worker ran out of time in the middle of a file"
                 raise FetchRefused(Failure.TIMEOUT, message)
             try:
                 block = self.body.read(BLOCK)
@@ -132,12 +131,12 @@ def _bucket_and_key(url: str, context: StorageContext) -> tuple[str, str]:
             Failure.ADDRESS_NOT_ALLOWED, "the URL is not of the form s3://bucket/key"
         )
     bucket, key = match.groups()
-    ours = bucket in {context.work_bucket, context.archive_bucket}
-    listed = any(
+    is_ours = bucket in {context.work_bucket, context.archive_bucket}
+    is_listed = any(
         f"{bucket}/{key}".startswith(f"{source.rstrip('/')}/") for source in context.s3_sources
     )
-    if ours or not listed:
-        message = f"payloads may not be read from this place in the bucket {bucket}"
+    if is_ours or not is_listed:
+        message = f"payloads may not be read from this part of the bucket {bucket}"
         raise FetchRefused(Failure.ADDRESS_NOT_ALLOWED, message)
     return bucket, key
 

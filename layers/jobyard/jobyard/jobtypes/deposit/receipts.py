@@ -1,7 +1,7 @@
-"""Records which files a job has stored so far, so that they are not fetched again.
+"""Records which files a job has stored, so that a retry does not fetch them again.
 
-While files come in, a sheet of them is written now and then; it may be lost without harm. When all
-files are stored, the whole list is written once. Two workers at the same job agree by it.
+While files are stored, pages of receipts are written; a lost page only costs another fetch. When
+all files are stored, the whole list is written once. So two workers on one job use the same list.
 """
 
 import json
@@ -12,11 +12,11 @@ from jobyard.jobtypes.deposit.content import Staged, Stored
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.step_context import StorageContext
 
-PAGE_SIZE = 32  # files on a sheet: the most that is fetched again after a crash
+PAGE_SIZE = 32  # files on a page: at most so many are fetched again after a crash
 
 
 def read_page(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:
-    """The files noted on a sheet, by their position in the object's list."""
+    """The stored files on a page, by their position in the object's list."""
     text = bucket.read(context.s3, context.work_bucket, _page_key(job_id, number)) or b""
     lines = map(json.loads, text.splitlines())
     return {position: Stored(**stored) for position, stored in lines}
@@ -25,7 +25,7 @@ def read_page(job_id: str, number: int, context: StorageContext) -> dict[int, St
 def write_page(
     job_id: str, number: int, stored: Mapping[int, Stored], context: StorageContext
 ) -> None:
-    """Write a sheet, replacing it."""
+    """Write a page, or replace it."""
     context.s3.put_object(
         Bucket=context.work_bucket,
         Key=_page_key(job_id, number),
@@ -36,9 +36,9 @@ def write_page(
 def write_list(
     job_id: str, stored: Iterable[Stored], context: StorageContext
 ) -> tuple[Stored, ...]:
-    """Write the list of all files. Returns the list that counts: the first that was written.
+    """Write the list of all files, unless another worker wrote it. Returns the list that was first.
 
-    If a list was written and is gone, a worker that finished the job removed it.
+    If that list is gone, the other worker has finished the job; then `stored` is returned.
     """
     own = tuple(stored)
     body = b"".join(_line(vars(each)) for each in own)
@@ -48,7 +48,7 @@ def write_list(
 
 
 def read_list(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None:
-    """The list of all files; None if some are not stored yet."""
+    """The list of all files; None if it is not written yet."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"))
     if text is None:
         return None
@@ -56,13 +56,13 @@ def read_list(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None
 
 
 def read_container(job_id: str, context: StorageContext) -> Staged | None:
-    """The container staged for the job; None if there is none, or it was staged again since."""
+    """The job's staged container; None if it is not staged yet."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "container.json"))
     return None if text is None else Staged(**json.loads(text))
 
 
 def write_container(job_id: str, staged: Staged, context: StorageContext) -> None:
-    """Record that the container is staged, and which bytes it has."""
+    """Record the job's staged container."""
     context.s3.put_object(
         Bucket=context.work_bucket,
         Key=staging(job_id, "container.json"),

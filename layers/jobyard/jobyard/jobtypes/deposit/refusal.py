@@ -8,7 +8,7 @@ from jobyard.jobtypes.http_client import RESERVE_S
 
 
 class Refused(JobyardError):
-    """The step cannot be done. `recoverable` False: no requeue helps, it must be submitted again.
+    """The step failed. `recoverable` False: a requeue cannot help, the row must be submitted again.
 
     The message may quote names that strangers chose, so it is cleaned here.
     """
@@ -21,12 +21,12 @@ class Refused(JobyardError):
 
     @property
     def retryable(self) -> bool:
-        """Whether a retry may help although nobody changes anything."""
+        """Whether a retry may succeed without any change."""
         return self.code in RETRYABLE
 
 
 class RetryLater(JobyardError):
-    """The step has to run again in `seconds`. `has_progressed`: a part of it is done."""
+    """The step must run again in `seconds`. `has_progressed`: a part of it is done."""
 
     def __init__(self, seconds: float, message: str, *, has_progressed: bool = False) -> None:
         self.message = clean(text_without_secrets(message))
@@ -36,11 +36,11 @@ class RetryLater(JobyardError):
 
 
 def check_time(remaining_s: float) -> None:
-    """Check that the worker has time left to unpack a container.
+    """Check that the worker has time left to read a container.
 
     Raises:
         Refused: TIMEOUT.
     """
     if remaining_s <= RESERVE_S:
-        message = "the worker's time was up in the middle of the container"
+        message = "the worker ran out of time in the middle of the container"
         raise Refused(Failure.TIMEOUT, message)

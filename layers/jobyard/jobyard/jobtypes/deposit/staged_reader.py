@@ -14,16 +14,15 @@ if TYPE_CHECKING:
 
 _WINDOW = 4 * 1024**2  # bytes of one request to S3
 
-# Nothing but the directory of a zip file is read at once, and 4 MiB of it name more files than an
-# object may have.
+# Only the directory of a zip file is read at once. 4 MiB of it have more files than an object may.
 _MAX_READ_BYTES = 4 * 1024**2
 
 
 class StagedReader(io.RawIOBase):
-    """The bytes of a staged file, seekable. Reads fail if the file was staged again meanwhile.
+    """The bytes of a staged file, seekable. A read fails if the file was staged again meanwhile.
 
-    `remaining` returns the seconds the worker has left. It is checked at every window: for some
-    files a library reads gigabytes, byte by byte, before it yields anything.
+    `remaining` returns the seconds the worker has left. It is checked at every window, because for
+    some files a library reads gigabytes before it returns anything.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class StagedReader(io.RawIOBase):
             whence
         ]
         if start + offset < 0:
-            # As files of a disk do: zipfile knows by it that there is no more to look for.
+            # As a file on disk: zipfile stops its search on this error.
             raise OSError(errno.EINVAL, "seek before the start")
         self._position = start + offset
         return self._position
@@ -68,7 +67,7 @@ class StagedReader(io.RawIOBase):
         return len(taken)
 
     def read(self, size: int = -1) -> bytes:
-        """All of `size` bytes, unless the file ends before."""
+        """Exactly `size` bytes, unless the file ends before."""
         left = max(self._staged.size - self._position, 0)
         size = left if size < 0 else min(size, left)
         if size > _MAX_READ_BYTES:

@@ -1,5 +1,5 @@
-"""The seven steps of a deposit. Each may run again, or in two workers at once, with the same
-result."""
+"""The seven steps of a deposit. A step may run again, or in two workers at once: its result is the
+same."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,15 +28,15 @@ from jobyard.jobtypes.deposit.versions import VersionManifest, record, write_man
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
-_CALLBACK_ERROR = "callback"  # in a job's data: the error of its callback, "" after it succeeded
+_CALLBACK_ERROR = "callback"  # key in a job's data: why its callback failed, "" if it succeeded
 _CALLBACK_ERROR_BYTES = 200
-_FAILURE_CALL_S = 20.0  # the time for the one callback about a failed job
+_FAILURE_CALL_S = 20.0  # the time limit of the callback about a failed job
 
 Step = Callable[[StepInput, StorageContext], StepResult]
 
 
 def _as_step_result(step: Step) -> Step:
-    """The step, returning its refusals as results."""
+    """The step, with its refusals as results."""
 
     def run(step_input: StepInput, context: StorageContext) -> StepResult:
         try:
@@ -46,9 +46,7 @@ def _as_step_result(step: Step) -> Step:
             return result_class(later.seconds, later.message)
         except FetchRefused as refusal:
             if refusal.requested_wait_s is not None:
-                message = (
-                    f"{refusal.message}, and asks to come again in {refusal.requested_wait_s:g} s"
-                )
+                message = f"{refusal.message}, and asks to retry in {refusal.requested_wait_s:g} s"
                 return Snooze(refusal.requested_wait_s, message, give_up_code=refusal.code)
             return Fail(
                 refusal.code,
@@ -87,7 +85,7 @@ def estimating(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def provisioning(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Refuse an object that is too large. There is no disk to wait for."""
+    """Refuse an object that is too large. No disk space has to be reserved."""
     total = step_input.data.get("bytes")
     if total is None:
         return Skipped("no server gave a size; it is checked while the files are fetched")
@@ -119,10 +117,9 @@ def downloading(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def _files_in_archive(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
-    """The object's files in the archive: by the job's receipts if they are complete, else fetched
-    now.
+    """The object's files in the archive. Files without a receipt are fetched now.
 
-    A single small file has no receipt but the job's own record: fetching it again is cheaper.
+    A single small file has no receipt: fetching it again is cheaper than writing one.
     """
     kind = step_input.entry["kind"]
     small = kind == "file" and step_input.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES
@@ -142,7 +139,7 @@ def _files_in_archive(step_input: StepInput, context: StorageContext) -> tuple[S
 
 
 def _stored(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
-    """What downloading stored. If its receipts are gone already, the files are fetched again."""
+    """The files that `downloading` stored. Without receipts they are fetched again."""
     if digests := step_input.data.get("digests"):
         return (Stored(step_input.entry["name"], step_input.data["bytes"], digests),)
     return _files_in_archive(step_input, context)
@@ -163,7 +160,7 @@ def storing(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def recording(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Record the version, which makes it valid."""
+    """Record the version. This makes it valid."""
     if step_input.data.get("same"):
         return Skipped("the version is recorded already")
     authorize(step_input, context)
@@ -204,10 +201,11 @@ def notify(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
-    """Post that the job succeeded. Returns a message if the call failed for good.
+    """Post that the job succeeded. Returns why the call failed, if a retry cannot help; else "".
 
     Raises:
-        Refused: CALLBACK_FAILED, the server failed or did not answer in time.
+        Refused: CALLBACK_FAILED, the server failed, is too slow or cannot be reached.
+        FetchRefused: TIMEOUT, the worker's time is up.
     """
     fields = {
         "ark": step_input.data["ark"],
@@ -222,7 +220,7 @@ def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
         if refusal.code in RETRYABLE:
             message = f"the callback could not be delivered: {refusal.message}"
             raise Refused(Failure.CALLBACK_FAILED, message) from refusal
-        return f"no callback: {refusal.message}"
+        return f"callback not sent: {refusal.message}"
     if status >= 500:
         message = f"the callback's server answered {status}"
         raise Refused(Failure.CALLBACK_FAILED, message)
@@ -232,9 +230,9 @@ def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
 def call_back_failure(
     step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
-    """Call the callback URL, once, about a failed job. The job keeps an error of the call."""
+    """Call the callback URL once about a failed job. Returns why the call failed, as job data."""
     url = step_input.parameters.get("callback_url")
-    if not url or code == Failure.CALLBACK_FAILED:  # then it was called already
+    if not url or code == Failure.CALLBACK_FAILED:  # the call itself failed
         return {}
     fields = {"status": "failed", "code": code, "message": message}
     started_at = context.now()
@@ -248,7 +246,9 @@ def call_back_failure(
             url, fields, step_input, context, f"{step_input.job_id}.failed.{requeues}", remaining
         )
     except FetchRefused as refusal:
-        return {_CALLBACK_ERROR: clean(f"no callback: {refusal.message}", _CALLBACK_ERROR_BYTES)}
+        return {
+            _CALLBACK_ERROR: clean(f"callback not sent: {refusal.message}", _CALLBACK_ERROR_BYTES)
+        }
     if 200 <= status < 300:
         return {_CALLBACK_ERROR: ""} if step_input.data.get(_CALLBACK_ERROR) else {}
     return {_CALLBACK_ERROR: f"the callback was answered with {status}"}

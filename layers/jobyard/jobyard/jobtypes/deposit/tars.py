@@ -15,10 +15,10 @@ from jobyard.jobtypes.http_client import BLOCK
 
 _Source = IO[bytes] | gzip.GzipFile | StagedReader
 
-_HEADER_BYTES = 1024**2  # of a member's names and attributes, which are held in memory
-_ALLOWANCE = _HEADER_BYTES + 2 * BLOCK  # of what is read up to the next member
+_HEADER_BYTES = 1024**2  # at most in a member's names and attributes, which are in memory
+_ALLOWANCE = _HEADER_BYTES + 2 * BLOCK  # bytes that may be read before the next member
 
-# Types of GNU tar's own. Source: its manual, "Basic Tar Format".
+# Member types of GNU tar. Source: its manual, "Basic Tar Format".
 _DUMP_FOLDER = b"D"  # a folder of an incremental archive; its content lists what was in it
 _LABEL = b"V"
 _CONTINUED = b"M"
@@ -29,7 +29,7 @@ _LENGTH = re.compile(rb"([0-9]{1,7}) ")
 
 
 def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
-    """The files of a tar, each checked as it comes. Members that are not read are skipped."""
+    """The files of a tar, each checked in turn. What the caller does not read is skipped."""
     unpacked = _Unpacked(source, limits)
     unpacked.allowance = _ALLOWANCE
     with tarfile.open(fileobj=unpacked, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
@@ -53,7 +53,7 @@ def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
                 for _ in blocks:
                     pass
     unpacked.allowance = _ALLOWANCE
-    while unpacked.read(BLOCK):  # gzip and bzip2 have their checksum at the very end
+    while unpacked.read(BLOCK):  # gzip and bzip2 have their checksum at the end
         pass
     limits.check_names()
 
@@ -67,25 +67,25 @@ def _is_file(info: tarfile.TarInfo, limits: ContainerLimits) -> bool:
         limits.remarks.add("left out the tar's label", info.name)
         return False
     if info.type == _CONTINUED:
-        raise broken(f"{shown(info.name)} begins in another volume: pack the tar in one volume")
+        raise broken(f"{shown(info.name)} begins in another volume: create the tar as one volume")
     if not info.isreg() or info.issparse():
-        raise broken(f"{shown(info.name)} is a link, a device or has holes: not a plain file")
+        raise broken(f"{shown(info.name)} is a link, a device or a sparse file, not a regular file")
     return True
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header, read more strictly than tarfile does, and GNU tar's headers as GNU tar does."""
+    """A tar header, read more strictly than by tarfile; one of GNU tar is read as by GNU tar."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
-        """Refuse a broken header. tarfile takes it for the end of the archive."""
+        """Refuse a broken header. tarfile would treat it as the end of the archive."""
         end_mark = len(buf) == tarfile.BLOCKSIZE and not any(buf)
         try:
             header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             if end_mark:
                 raise
-            raise broken("the tar archive is cut short or broken in the middle") from error
+            raise broken("the tar archive is truncated or corrupt") from error
         if buf[257:265] == _GNU and _NUMBER.fullmatch(buf[345:357]):
             # An incremental archive of GNU tar has times where ustar has the start of a name.
             header.name = bytes(buf[:100]).partition(b"\0")[0].decode(encoding, errors)
@@ -102,7 +102,7 @@ class _Header(tarfile.TarInfo):
         content = archive.fileobj.read(self._block(self.size))[: self.size]  # type: ignore[attr-defined]
         own = _attributes(content)
         if any(name.startswith("GNU.sparse.") for name in own):
-            raise broken("a member has holes: not a plain file")
+            raise broken("a member is a sparse file, not a regular file")
         if self.type == tarfile.XGLTYPE:
             archive.pax_headers = {**archive.pax_headers, **own}
         try:
@@ -145,7 +145,7 @@ def _text(value: bytes) -> str:
 
 
 class _Unpacked(io.RawIOBase):
-    """The unpacked bytes of a tar, counted. `allowance`, if not None, is how many may follow."""
+    """The unpacked bytes of a tar, counted. At most `allowance` more may be read; None: any."""
 
     def __init__(self, source: _Source, limits: ContainerLimits) -> None:
         self._source = source

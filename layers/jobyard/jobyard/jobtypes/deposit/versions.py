@@ -1,8 +1,7 @@
 """A version of an object: its manifest in the archive, and its record.
 
-A manifest is written once and never replaced; writing it reserves the version number. The record,
-also a conditional insert, makes the version valid. A job that dies between the two leaves a number
-unused.
+A manifest is written once and never replaced; this reserves the version number. The record, also a
+conditional insert, makes the version valid. If a job dies between the two, its number stays unused.
 """
 
 import hashlib
@@ -27,15 +26,15 @@ from jobyard.jobtypes.step_context import StorageContext
 
 FORMAT = "jobyard-object-1"
 
-# How long a number that was taken and not recorded is waited for: longer than a worker may live.
+# A reserved number that is older and not recorded is skipped. No worker lives that long.
 _ABANDONED_AFTER = timedelta(minutes=20)
 _WAIT_S = 15.0
-_RACES = 5  # version numbers lost to other jobs before we wait
+_RACES = 5  # version numbers that other jobs record first, before we wait
 
 
 @dataclass(frozen=True)
 class VersionManifest:
-    """A version's manifest in the archive. `same`: nothing changed, it is the latest version's."""
+    """A version's manifest in the archive. `same`: nothing changed since the latest version."""
 
     version: int
     digest: str
@@ -49,15 +48,15 @@ def write_manifest(
 ) -> VersionManifest:
     """Write the manifest of the object's next version, if anything changed.
 
-    A job makes one version of an object, however often it runs.
+    A job makes only one version of an object, even if it runs again.
 
     Raises:
-        NotYet: another job has reserved the number and not recorded it yet.
+        RetryLater: another job has reserved the number and not recorded it yet.
         Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.
     """
     content = _content(step_input, ark, stored)
     if ark == mint(step_input.job_id):
-        # An ark of our own rarely has a version yet, and its first one is always v1.
+        # This job minted the ark, so there is rarely a version yet, and its first one is v1.
         body = _encode(content, step_input, 1)
         if bucket.put_new(context.s3, context.archive_bucket, version_key(ark, 1), body):
             return _from_body(1, body)
@@ -78,7 +77,9 @@ def write_manifest(
         body = found["Body"].read()
         manifest = json.loads(body)
         if manifest["collection"] != step_input.collection:
-            raise belongs_elsewhere(ark)  # it was first there, whether its job recorded it or not
+            raise belongs_elsewhere(
+                ark
+            )  # that collection was first, even if its job never recorded the version
         owner = manifest["job_id"]
         if owner == step_input.job_id:
             return _from_body(version, body)
@@ -96,7 +97,7 @@ def record(
     """Record the version. If another job recorded its number, record the next number instead.
 
     Raises:
-        NotYet: too many other jobs do the same right now.
+        RetryLater: too many other jobs are recording versions of the object.
         Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.
     """
     for _ in range(_RACES):
@@ -108,7 +109,7 @@ def record(
             try:
                 context.objects.record(_version(step_input, context, ark, manifest))
             except StaleState:
-                pass  # another job took it in this moment
+                pass  # another job has just recorded it
             else:
                 return manifest
         manifest = write_manifest(step_input, context, ark, stored())
@@ -135,7 +136,7 @@ def _version(
 
 
 def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
-    """What makes two versions differ: files by name, identifiers, metadata."""
+    """What two versions are compared by: files by name, identifiers, metadata."""
     description = description_of(step_input)
     return {
         "format": FORMAT,
@@ -157,7 +158,7 @@ def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dic
 
 
 def _source(step_input: StepInput) -> dict[str, Any]:
-    """Where a version comes from. A URL is stored without its query: it may be signed."""
+    """Where a version comes from. The URL has no query, because that may be a signature."""
     source = {"kind": step_input.entry["kind"], "name": step_input.entry["name"]}
     if url := step_input.entry.get("url"):
         source["url"] = without_secrets(urlunsplit((*urlsplit(url)[:3], "", "")))
@@ -174,8 +175,8 @@ def _is_same_content(
     body = bucket.read(context.s3, context.archive_bucket, key)
     if body is None or hashlib.sha256(body).hexdigest() != latest.manifest_digest:
         return False
-    held = json.loads(body)
-    return all(held.get(name) == value for name, value in content.items())
+    stored = json.loads(body)
+    return all(stored.get(name) == value for name, value in content.items())
 
 
 def _from_record(version: ObjectVersion) -> VersionManifest:
@@ -189,7 +190,7 @@ def _from_body(version: int, body: bytes) -> VersionManifest:
 
 
 def _encode(content: Mapping[str, Any], step_input: StepInput, version: int) -> bytes:
-    """A version's manifest. Canonical: the same version always has the same bytes."""
+    """A version's manifest as canonical JSON: the same version always has the same bytes."""
     value = {**content, **_source(step_input), "version": version}
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"

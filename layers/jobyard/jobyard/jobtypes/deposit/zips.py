@@ -1,4 +1,4 @@
-"""Reads the files of a zip, by its directory."""
+"""Reads the files of a zip in the order of its directory."""
 
 import stat
 import struct
@@ -17,18 +17,19 @@ from jobyard.jobtypes.deposit.member import Member, guarded
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import BLOCK
 
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # those that unpack in bounded memory
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # these unpack in bounded memory
 
 # Source: PKWARE's APPNOTE 4.4.2.2 (made by), 4.4.4 (flags), 4.6.9 (Unicode path).
-_MADE_ON_WINDOWS = {0, 6, 10, 11, 14}  # FAT, HPFS, NTFS, NTFS as Info-ZIP has it, VFAT
+_MADE_ON_WINDOWS = {0, 6, 10, 11, 14}  # FAT, HPFS, NTFS, NTFS by Info-ZIP, VFAT
 _IN_UTF8 = 0x800
 _ENCRYPTED = 0x1
-_FOLDER_BIT = 0x10  # of the attributes that FAT has
+_FOLDER_BIT = 0x10  # in the attributes of FAT
 _UNICODE_PATH = 0x7075
 _HEADER = b"PK\x01\x02"
-_TOTAL, _DIRECTORY_BYTES = 4, 5  # of zipfile's end record
+_TOTAL, _DIRECTORY_BYTES = 4, 5  # indexes in zipfile's end record
+_ZIP64_ENDS = 56 + 20  # bytes that may be between the directory and its end record
 
-_MAC = "__MACOSX/"  # where a Mac's Finder stores the attributes that only a Mac has
+_MAC = "__MACOSX/"  # where macOS stores its attributes of files
 
 
 def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Member]:
@@ -48,14 +49,14 @@ def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Membe
 
 
 def _check_directory(reader: StagedReader) -> None:
-    """Count the headers in the directory before zipfile makes an object of each.
+    """Count the headers in the directory before zipfile creates an object for each.
 
-    The end record is zipfile's own, so that both read the same directory. Its number of headers is
-    only a claim. No directory over 4 MiB is read.
+    zipfile finds the end record, so that both read the same directory. The number of headers in it
+    may be wrong, so they are counted too. A directory over 4 MiB is refused.
     """
     end = zipfile._EndRecData(reader)  # type: ignore[attr-defined]
     if not end:
-        raise broken("it is no zip, or its end is missing")
+        raise broken("it is not a zip file, or its end is missing")
     too_many = limit_exceeded(f"it has more than {MAX_HEADERS} files and folders")
     if end[_TOTAL] > MAX_HEADERS:
         raise too_many
@@ -64,11 +65,8 @@ def _check_directory(reader: StagedReader) -> None:
         raise too_many
 
 
-_ZIP64_ENDS = 56 + 20  # bytes that may lie between the directory and its end record
-
-
 def _admitted(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str | None:
-    """The name to store a file under; None for what is no file, or is left out with a remark."""
+    """The name to store a file under; None for a folder, and for a file that is left out."""
     limits.count_header()
     name = _name(info, limits, backslashes=backslashes)
     if not name:
@@ -86,26 +84,25 @@ def _admitted(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bo
     if info.flag_bits & _ENCRYPTED:
         raise broken(f"{shown(name)} is encrypted")
     if info.compress_type not in _METHODS:
-        raise broken(f"{shown(name)} is packed by a method other than deflate")
+        raise broken(f"{shown(name)} is compressed by a method other than deflate")
     if name.startswith(_MAC) and name.rpartition("/")[2].startswith("._"):
-        limits.remarks.add("left out what only a Mac knows of a file", name)
+        limits.remarks.add("left out the macOS attributes of a file", name)
         return None
     return limits.admit(name, info.file_size)
 
 
 def _is_backslash_folder(info: zipfile.ZipInfo) -> bool:
-    """Whether a header can only be a folder made on Windows, whatever system it names."""
+    """Whether a header is a folder that was made on Windows, whatever system it names."""
     name = info.orig_filename
     return name.endswith("\\") and "/" not in name and not info.file_size
 
 
 def _name(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str:
-    """A member's name, decoded as the zip's maker meant it.
+    """A member's name, decoded as the writer of the zip meant it.
 
-    If the zip does not name the encoding: bytes that are valid UTF-8 are UTF-8, as Info-ZIP and
-    Finder write them; others are code page 437, as the format says. A name from Windows without a
-    slash uses backslashes between folders. So does any name if the zip's folders end in backslashes
-    (`backslashes`).
+    If the zip does not name the encoding, valid UTF-8 is UTF-8, as Info-ZIP and Finder write it.
+    Other bytes are code page 437, as the format says. In a name without a slash, backslashes
+    separate folders if the name is from Windows, or if the zip's folders end in `backslashes`.
     """
     if info.flag_bits & _IN_UTF8:
         name = info.orig_filename
@@ -130,7 +127,7 @@ def _decoded(raw: bytes, limits: ContainerLimits) -> str:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str:
-    """The UTF-8 name that Info-ZIP writes next to another one, if it belongs to this name."""
+    """The UTF-8 name that Info-ZIP writes next to `raw`; "" if there is none for this name."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<HH", extra, at)
@@ -144,7 +141,7 @@ def _unicode_path(extra: bytes, raw: bytes) -> str:
 def _content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: ContainerLimits
 ) -> Iterator[bytes]:
-    """A member's bytes. zipfile does not report a member that is too short."""
+    """A member's bytes. Their number is checked: zipfile accepts a member that is too short."""
     length = 0
     with archive.open(info) as source:
         while block := source.read(BLOCK):
