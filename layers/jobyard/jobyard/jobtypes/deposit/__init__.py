@@ -40,9 +40,9 @@ def _lock(entry: Mapping[str, Any]) -> str:
 def _on_failure(
     step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
-    from jobyard.jobtypes.deposit.steps import call_back_failure
+    from jobyard.jobtypes.deposit.callbacks import post_failure
 
-    return call_back_failure(step_input, context, code, message, requeues)
+    return post_failure(step_input, context, code, message, requeues)
 
 
 DEPOSIT = JobType(

@@ -62,7 +62,7 @@ def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[
         Refused, FetchRefused, RetryLater: as `fetch_all`.
     """
     saved = _Receipts(step_input.job_id, context)
-    staged = receipts.container(step_input.job_id, context)
+    staged = receipts.read_container(step_input.job_id, context)
     if staged is None:
         staged = _stage_container(step_input, context, file)
         saved.added += 1

@@ -1,11 +1,10 @@
 """The seven steps of a deposit. A step may run again, or in two workers at once: its result is the
 same."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import (
     Continue,
     Done,
@@ -15,8 +14,7 @@ from jobyard.domain.jobs.job_type import (
     StepInput,
     StepResult,
 )
-from jobyard.domain.text import clean
-from jobyard.jobtypes.deposit import bucket, file_list, receipts
+from jobyard.jobtypes.deposit import bucket, callbacks, file_list, receipts
 from jobyard.jobtypes.deposit.access import authorize
 from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
@@ -27,10 +25,6 @@ from jobyard.jobtypes.deposit.refusal import Refused, RetryLater
 from jobyard.jobtypes.deposit.versions import VersionManifest, record, write_manifest
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
-
-_CALLBACK_ERROR = "callback"  # key in a job's data: why its callback failed, "" if it succeeded
-_CALLBACK_ERROR_BYTES = 200
-_FAILURE_CALL_S = 20.0  # the time limit of the callback about a failed job
 
 Step = Callable[[StepInput, StorageContext], StepResult]
 
@@ -77,7 +71,7 @@ def estimating(step_input: StepInput, context: StorageContext) -> StepResult:
         result = {"files": len(rows.lines), "largest": estimate.largest}
         remarks = rows.remarks
         if step_input.entry["kind"] == "manifest":
-            file_list.write_down(step_input, context, rows)
+            file_list.save(step_input, context, rows)
             result["staged"] = True
     if estimate.total is not None:
         result["bytes"] = estimate.total
@@ -188,83 +182,13 @@ def _nothing_new(manifest: VersionManifest) -> str:
 
 def notify(step_input: StepInput, context: StorageContext) -> StepResult:
     """Call the submission's callback URL, and remove staged files."""
-    url = step_input.parameters.get("callback_url")
-    message = _call_back(url, step_input, context) if url else ""
-    data = (
-        {_CALLBACK_ERROR: clean(message, _CALLBACK_ERROR_BYTES)}
-        if message or step_input.data.get(_CALLBACK_ERROR)
-        else {}
-    )
+    has_callback = callbacks.is_wanted(step_input)
+    message = callbacks.post_success(step_input, context) if has_callback else ""
     if step_input.data.get("staged"):
         bucket.remove_all(context.s3, context.work_bucket, staging(step_input.job_id))
-    return Done(data, message) if url else Skipped("the submission names no callback")
-
-
-def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
-    """Post that the job succeeded. Returns why the call failed, if a retry cannot help; else "".
-
-    Raises:
-        Refused: CALLBACK_FAILED, the server failed, is too slow or cannot be reached.
-        FetchRefused: TIMEOUT, the worker's time is up.
-    """
-    fields = {
-        "ark": step_input.data["ark"],
-        "version": step_input.data["version"],
-        "status": "succeeded",
-    }
-    try:
-        status = _post(url, fields, step_input, context, step_input.job_id, context.remaining)
-    except FetchRefused as refusal:
-        if refusal.code is Failure.TIMEOUT:
-            raise
-        if refusal.code in RETRYABLE:
-            message = f"the callback could not be delivered: {refusal.message}"
-            raise Refused(Failure.CALLBACK_FAILED, message) from refusal
-        return f"callback not sent: {refusal.message}"
-    if status >= 500:
-        message = f"the callback's server answered {status}"
-        raise Refused(Failure.CALLBACK_FAILED, message)
-    return "" if 200 <= status < 300 else f"the callback was answered with {status}"
-
-
-def call_back_failure(
-    step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
-) -> Mapping[str, Any]:
-    """Call the callback URL once about a failed job. Returns why the call failed, as job data."""
-    url = step_input.parameters.get("callback_url")
-    if not url or code == Failure.CALLBACK_FAILED:  # the call itself failed
-        return {}
-    fields = {"status": "failed", "code": code, "message": message}
-    started_at = context.now()
-
-    def remaining() -> float:
-        left = _FAILURE_CALL_S - (context.now() - started_at).total_seconds()
-        return min(left, context.remaining())
-
-    try:
-        status = _post(
-            url, fields, step_input, context, f"{step_input.job_id}.failed.{requeues}", remaining
-        )
-    except FetchRefused as refusal:
-        return {
-            _CALLBACK_ERROR: clean(f"callback not sent: {refusal.message}", _CALLBACK_ERROR_BYTES)
-        }
-    if 200 <= status < 300:
-        return {_CALLBACK_ERROR: ""} if step_input.data.get(_CALLBACK_ERROR) else {}
-    return {_CALLBACK_ERROR: f"the callback was answered with {status}"}
-
-
-def _post(
-    url: str,
-    fields: Mapping[str, Any],
-    step_input: StepInput,
-    context: StorageContext,
-    key: str,
-    remaining: Callable[[], float],
-) -> int:
-    body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **fields}
-    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-    return context.http.post(url, json.dumps(body).encode(), headers, remaining)
+    if not has_callback:
+        return Skipped("the submission has no callback URL")
+    return Done(callbacks.error_data(step_input, message), message)
 
 
 STEPS: Mapping[str, Step] = {
