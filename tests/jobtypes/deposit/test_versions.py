@@ -14,7 +14,7 @@ from jobyard.domain.jobs.job_type import Done, Snooze, StepInput
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.deposit.identity import described, mint
+from jobyard.jobtypes.deposit.identity import description_of, mint
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposit.deposits import drive, file_entry, held, step_input
@@ -188,7 +188,7 @@ def test_a_job_mints_one_ark_and_two_jobs_mint_two(one: str, other: str) -> None
 def test_local_ids_come_as_a_list_or_as_one_text(local: Any, ids: tuple[str, ...]) -> None:
     job = step_input({"kind": "files", "name": "x"}, parameters={"local": local})
 
-    assert described(job).local == ids
+    assert description_of(job).local == ids
 
 
 @pytest.mark.parametrize(
