@@ -73,8 +73,7 @@ def of_chunk(
 
 
 def write_many(
-    changes: Sequence[_Change],
-    pause: Callable[[float], None] = time.sleep,
+    changes: Sequence[_Change], pause: Callable[[float], None] = time.sleep
 ) -> list[JobRecord | None]:
     """Write pairs of records `(before, after)`, 25 per call; `before` is None for a new record.
 
@@ -84,7 +83,7 @@ def write_many(
 
     Raises:
         ValueError: two changes are for one job; DynamoDB refuses such a batch.
-        RuntimeError: DynamoDB refused a statement because of a bug, or throttles without end.
+        RuntimeError: DynamoDB refused a statement because of a bug, or throttled it too often.
         ClientError: the call failed.
     """
     addresses = [after.address for _, after in changes]
@@ -106,8 +105,7 @@ def _write_batch(
     unwritable, writing.unwritable = writing.unwritable, []
     for before, after in unwritable:
         stored = get(after.address)
-        unchanged = stored is None if before is None else _is_unchanged(stored, before)
-        failed = failed_as_unwritable(stored, after) if unchanged else None
+        failed = failed_as_unwritable(stored, after) if _is_unchanged(stored, before) else None
         if failed is None:
             writing.results[after.address] = None
         else:
@@ -117,9 +115,16 @@ def _write_batch(
     return [writing.results[after.address] for _, after in changes]
 
 
-def _is_unchanged(stored: JobRecord | None, before: JobRecord) -> bool:
-    """Whether the stored record is still `before`."""
-    return stored is not None and (stored.version, stored.state) == (before.version, before.state)
+def _is_unchanged(stored: JobRecord | None, before: JobRecord | None) -> bool:
+    """Whether the stored record is still `before`. None stands for no record."""
+    if stored is None or before is None:
+        return stored is before
+    return (stored.version, stored.state) == (before.version, before.state)
+
+
+def _is_repeat(stored: JobRecord, after: JobRecord) -> bool:
+    """Whether the cause of `after` has written the stored record already."""
+    return stored.cause == after.cause and stored.state is after.state
 
 
 @dataclass
@@ -176,8 +181,7 @@ class _BatchWrite:
         elif refusal["Code"] in _CONFLICTS:
             # AWS can return the item with the error, the emulator does not: always read it.
             now = get(after.address)
-            is_ours = now is not None and now.cause == after.cause and now.state is after.state
-            self.results[after.address] = now if is_ours else None
+            self.results[after.address] = now if now and _is_repeat(now, after) else None
         elif refusal["Code"] in _UNWRITABLE:
             self.unwritable.append(change)
         elif refusal["Code"] not in _THROTTLES:
@@ -244,7 +248,7 @@ def apply(
             if not failed[1]:
                 continue  # the counts changed, or two transactions collided: read them again
             now = get(after.address)
-            if now is not None and now.cause == after.cause and now.state is after.state:
+            if now and _is_repeat(now, after):
                 return now
             found = now.state if now else JobState.SCHEDULED
             raise StaleState(
@@ -285,10 +289,7 @@ def _transact(
     new = _with_new_counts(seen, after)
     with TransactWrite(connection=connection()) as transaction:
         transaction.save(item_of(after), condition=_unchanged(before))
-        transaction.save(
-            chunks.item_of(new),
-            condition=is_version(ChunkItem, seen.version),
-        )
+        transaction.save(chunks.item_of(new), condition=is_version(ChunkItem, seen.version))
         transaction.condition_check(
             BatchItem, after.address.origin_id, condition=BatchItem.state == batch_state.value
         )

@@ -29,9 +29,8 @@ def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
             continue
         owners[name] = _claim(name, chosen)
         if owners[name] != chosen and chosen == ark and ark not in _others(owners, name):
-            return identify(
-                collection, local_ids, ark
-            )  # we own none of them yet: use the other job's ark
+            # We own none of the ids yet: use the other job's ark.
+            return identify(collection, local_ids, ark)
     if set(owners.values()) - {chosen}:
         owned = ", ".join(f"{local_id} to {owners[name]}" for local_id, name in names.items())
         raise IdentifierConflict(f"the local identifiers belong to different objects: {owned}")
