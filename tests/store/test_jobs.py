@@ -119,7 +119,7 @@ def test_a_hundred_records_are_written_in_order_with_an_answer_each(batch_id: st
 def test_a_batch_of_statements_names_a_job_once(batch_id: str) -> None:
     job = running(JobAddress(batch_id, 0, 0))
 
-    with pytest.raises(ValueError, match="name a job once"):
+    with pytest.raises(ValueError, match="for the same job"):
         jobs.write_many([(None, job), (None, job)])
 
 

@@ -344,7 +344,7 @@ def test_what_is_longer_is_seen_at_once(
 
     with fetch.get(server.url("/a"), plenty) as answer:
         got = 0
-        for block in answer.blocks(5_000, known=known):
+        for block in answer.blocks(5_000, has_digest=known):
             got += len(block)
             if got > 5_000:
                 break
