@@ -44,9 +44,9 @@ def fetch_all(
         RetryLater: the worker's time is up, but some files were stored; the next attempt continues.
     """
     saved = _Receipts(step_input.job_id, context)
-    for position in range(0, len(files), receipts.PAGE_SIZE):
+    for position in range(0, len(files), receipts.FILES_PER_PAGE):
         saved.load_page(position)
-        page_files = enumerate(files[position : position + receipts.PAGE_SIZE], start=position)
+        page_files = enumerate(files[position : position + receipts.FILES_PER_PAGE], start=position)
         missing = {each: file for each, file in page_files if each not in saved.stored}
         with saved.saving_on_error():
             _fetch_missing(missing, saved, step_input, context)
@@ -70,7 +70,7 @@ def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[
     container = Container(file.wanted.name, staged.size, reader, context.remaining)
     with saved.saving_on_error():
         for position, member in enumerate(container.members()):
-            if position % receipts.PAGE_SIZE == 0:
+            if position % receipts.FILES_PER_PAGE == 0:
                 saved.load_page(position)
             if position not in saved.stored:
                 staged_as = staging(step_input.job_id, "member")
@@ -112,7 +112,7 @@ class _Receipts:
         """Save the current page, and load the page that starts at this position."""
         self._save()
         self._done += self._in_order()
-        self._number = position // receipts.PAGE_SIZE
+        self._number = position // receipts.FILES_PER_PAGE
         self.stored = receipts.read_page(self._job_id, self._number, self._context)
         self._bytes += sum(stored.size for stored in self.stored.values())
 
