@@ -4,7 +4,7 @@ from api.context import RequestContext
 from jobyard.domain.ids import Origin, origin_of
 
 Links = dict[str, str]
-_FOLDERS = {Origin.BATCH: "batches", Origin.SCHEDULE: "schedules"}
+_PATHS = {Origin.BATCH: "batches", Origin.SCHEDULE: "schedules"}
 
 
 def batch_links(batch_id: str, request: RequestContext) -> Links:
@@ -23,8 +23,8 @@ def retry_links(batch_id: str, operation_id: str, request: RequestContext) -> Li
 def job_links(job_id: str, request: RequestContext) -> Links:
     origin_id = job_id.partition(".")[0]
     origin = origin_of(origin_id)
-    folder = _FOLDERS[origin]
-    return {"self": request.link(f"jobs/{job_id}"), origin: request.link(f"{folder}/{origin_id}")}
+    address = request.link(f"{_PATHS[origin]}/{origin_id}")
+    return {"self": request.link(f"jobs/{job_id}"), origin: address}
 
 
 def schedule_links(schedule_id: str, request: RequestContext) -> Links:
@@ -48,5 +48,5 @@ def collection_links(name: str, request: RequestContext) -> Links:
 def cost_links(origin_id: str, request: RequestContext) -> Links:
     """Of the cost of a batch or a schedule."""
     origin = origin_of(origin_id)
-    address = request.link(f"{_FOLDERS[origin]}/{origin_id}")
+    address = request.link(f"{_PATHS[origin]}/{origin_id}")
     return {"self": f"{address}/cost", origin: address}
