@@ -17,6 +17,7 @@ from jobyard.domain.cause_key import Action, CauseKey, Interruption
         (CauseKey("main", 4, action=Action.SETTLE), "settle.main.p4.c0.t0"),
         (CauseKey("main", 151, action=Action.STALLED), "stalled.main.p151.c0.t0"),
         (CauseKey(action=Action.OPEN, subject="b2.x-open.main"), "open.b2.x-open.main"),
+        (CauseKey(action=Action.OPENED, subject="b2.x-open.main"), "opened.b2.x-open.main"),
         (CauseKey(action=Action.UPLOADED, subject="3sL4.kqt"), "landed.3sL4.kqt"),
         (CauseKey(action=Action.REPORT, subject="12"), "report.12"),
     ],
@@ -55,4 +56,5 @@ def test_only_a_request_has_a_key_of_one_word():
     assert CauseKey.parse("r0123456789ab").is_request
     assert not CauseKey.parse("main.p1.c0.t1").is_request
     assert not CauseKey.parse("open.execution").is_request
+    assert not CauseKey.parse("opened.execution").is_request
     assert not CauseKey.parse("main.replaced").is_request

@@ -16,6 +16,7 @@ class Action(StrEnum):
     SETTLE = "settle"  # after a pass
     STALLED = "stalled"  # after too many passes in which nothing moved
     OPEN = "open"  # subject: the execution that opens it
+    OPENED = "opened"  # subject: the execution that has read the manifest
     UPLOADED = "landed"  # subject: the version of the object
     REPORT = "report"  # subject: the batch's version
 
@@ -28,7 +29,7 @@ class Interruption(StrEnum):
     REPLACED = "replaced"  # a newer job of its schedule took its place
 
 
-_WITH_SUBJECT = frozenset({Action.OPEN, Action.UPLOADED, Action.REPORT})
+_WITH_SUBJECT = frozenset({Action.OPEN, Action.OPENED, Action.UPLOADED, Action.REPORT})
 _FORM = re.compile(r"([\w-]+)(?:\.p(\d+)\.c(\d+)\.t(\d+))?(?:\.(lost|replaced))?", re.ASCII)
 
 

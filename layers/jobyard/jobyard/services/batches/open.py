@@ -309,7 +309,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         batch.state,
         now,
         MACHINE,
-        f"opened.{context.execution}",
+        _opened_cause(context),
         plural(reading.entries, "job"),
     )
     batch = batches.add_entry(
@@ -323,6 +323,11 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         duplicate_of=similar,
     )
     return _first_pass(batch, context)
+
+
+def _opened_cause(context: OpenContext) -> str:
+    """The key for what an execution decided after it had read the manifest."""
+    return str(CauseKey(action=Action.OPENED, subject=context.execution))
 
 
 def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
@@ -448,7 +453,7 @@ def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
 def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> NextStep:
     """End the batch without jobs; its report lists the findings."""
     now = context.now()
-    move = BATCH.move(batch.state, "report", now, Cause(f"opened.{context.execution}"))
+    move = BATCH.move(batch.state, "report", now, Cause(_opened_cause(context)))
     batches.apply(batch, move, failure_message=reason, findings=findings)
     return NextStep(batch.batch_id, "report")
 
