@@ -117,7 +117,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
             place = JobAddress.parse(job_id)
             assert place
             job = new_job(place, harness.now())
-            cause = ExecutionRun(MAIN, 1).cause(place.chunk, 1)
+            cause = ExecutionRun(MAIN, 1).cause(place, 1)
             jobs.write_many([(None, started(job, harness.now(), cause))])
     return batch_id, job_ids
 

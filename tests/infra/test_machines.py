@@ -231,7 +231,8 @@ def test_two_passes_over_a_chunk_have_different_causes(batch: dict[str, Any]) ->
             name.removesuffix(".$"): state.get(path.removeprefix("$."), 0)
             for name, path in batch["States"]["Execute"]["ItemSelector"].items()
         }
-        return ExecutionRun(chosen["run"], chosen["pass"]).cause(chosen["chunk"], attempt=1)
+        address = JobAddress(chosen["origin_id"], chosen["chunk"], 0)
+        return ExecutionRun(chosen["run"], chosen["pass"]).cause(address, attempt=1)
 
     assert cause(1) != cause(2)
 

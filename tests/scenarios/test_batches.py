@@ -751,7 +751,7 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
         job = jobs.get(JobAddress(batch_id, 1, 0))
         assert job is not None
         if job.state is JobState.SCHEDULED:
-            jobs.write_many([(job, started(job, harness.now(), run.cause(1, 1)))])
+            jobs.write_many([(job, started(job, harness.now(), run.cause(job.address, 1)))])
         raise WorkerKilledError
 
     harness.machines._functions = whole | {"ExecuteJobFunction": vanish}

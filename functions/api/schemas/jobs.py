@@ -168,7 +168,7 @@ class JobList(Schema):
             item = JobSummary.of(view, request)
             size += len(item.model_dump_json())
             if items and size > _MAX_PAGE_BYTES:
-                start = (view.job.address.chunk, view.job.address.position)
+                start = job_queries.position_in_batch(view.job)
                 return cls(items=items, next_cursor=pages.next_cursor(start))
             items.append(item)
         return cls(items=items, next_cursor=pages.next_cursor(page.after))

@@ -53,11 +53,9 @@ class Executions:
     def start_job(self, place: JobAddress, run: str, times: int = 0) -> None:
         """Start the execution that runs a single job."""
         document = {
-            "origin_id": place.origin_id,
+            **place.document(),
             "run": run,
             "pass": ExecutionRun.recovered(run, times).number,
-            "chunk": place.chunk,
-            "position": place.position,
         }
         self._start(self.settings.job_machine, job_execution(place, run, times), document)
 

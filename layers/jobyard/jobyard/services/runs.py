@@ -55,9 +55,11 @@ class ExecutionRun:
         """The run at its next pass."""
         return ExecutionRun(self.name, self.number + 1)
 
-    def cause(self, chunk: int, attempt: int, turn: Interruption = Interruption.NONE) -> str:
-        """The key for what this pass does to a job of `chunk` at its `attempt`-th start."""
-        return str(CauseKey(self.name, self.number, chunk, attempt, interruption=turn))
+    def cause(
+        self, address: JobAddress, attempt: int, turn: Interruption = Interruption.NONE
+    ) -> str:
+        """The key for what this pass does to the job at `address` at its `attempt`-th start."""
+        return str(address.cause_key(self.name, self.number, attempt, turn))
 
     def cause_of(self, action: Action) -> str:
         """The key for what this pass does to its whole batch."""
@@ -99,7 +101,7 @@ class NextStep:
         document.pop("run")
         document.pop("address")
         if self.address:
-            document |= {"chunk": self.address.chunk, "position": self.address.position}
+            document |= self.address.document()
         return document | {
             "run": self.run.name,
             "pass": self.run.number,
@@ -131,10 +133,6 @@ class ExecutionInput:
         Raises:
             KeyError: a field is missing.
         """
-        origin_id = document["origin_id"]
-        address = None
-        if "position" in document:
-            address = JobAddress(origin_id, document["chunk"], document["position"])
         run = ExecutionRun(document["run"], document["pass"])
-        command = document.get("command", "")
-        return cls(origin_id, run, command, address, document.get("error"))
+        address, command = JobAddress.of_document(document), document.get("command", "")
+        return cls(document["origin_id"], run, command, address, document.get("error"))

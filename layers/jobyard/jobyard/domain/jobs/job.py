@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from jobyard.domain.access import is_allowed
-from jobyard.domain.cause_key import CauseKey
+from jobyard.domain.cause_key import CauseKey, Interruption
 from jobyard.domain.compaction import (
     MAX_RECORD_BYTES,
     SIZE_LIMITS,
@@ -168,7 +168,7 @@ OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 @dataclass(frozen=True)
 class JobAddress:
-    """Where a job lies.
+    """Where a job lies. Only its origin and the store read `chunk` and `position`.
 
     A job of a batch: the batch's id, the chunk and the position in it, both from 0. A job of a
     schedule: the schedule's id, 0, and the moment of its occurrence in ms since 1970.
@@ -192,6 +192,23 @@ class JobAddress:
     def kind(self) -> str:
         """What the job is in the access table."""
         return "schedule job" if self.origin is Origin.SCHEDULE else "job"
+
+    def document(self) -> dict[str, Any]:
+        """The fields by which a state machine carries the address."""
+        return {"origin_id": self.origin_id, "chunk": self.chunk, "position": self.position}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> "JobAddress | None":
+        """The address that a state machine's document carries; None when it carries none."""
+        if "position" not in document:
+            return None
+        return cls(document["origin_id"], document["chunk"], document["position"])
+
+    def cause_key(
+        self, run: str, pass_number: int, attempt: int, interruption: Interruption
+    ) -> CauseKey:
+        """The key of what a pass of a run does to the job at its `attempt`-th start."""
+        return CauseKey(run, pass_number, self.chunk, attempt, interruption=interruption)
 
     @classmethod
     def parse(cls, job_id: str) -> "JobAddress | None":

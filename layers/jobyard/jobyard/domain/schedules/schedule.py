@@ -27,6 +27,7 @@ from jobyard.domain.schedules.recurrence import Recurrence
 MAIN = "main"  # the run that the scheduler, or a person's `run_now`, started
 SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
 MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999, in ms since 1970
 MAX_HISTORY_BYTES = 4 * 1024  # of its history, which each run writes again
 
 
@@ -273,6 +274,11 @@ def next_check(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
 def job_address(schedule_id: str, at: datetime) -> JobAddress:
     """The address of the job of the occurrence at `at`."""
     return JobAddress(schedule_id, 0, round(at.timestamp() * 1000))
+
+
+def is_occurrence_address(address: JobAddress) -> bool:
+    """Whether a schedule's job may have this address: its time is one that a date can show."""
+    return not address.chunk and address.position <= _LAST_MS
 
 
 def occurrence_time(address: JobAddress) -> datetime:

@@ -206,7 +206,7 @@ class ChunkSource:
         now = self.worker.now()
         changes: list[Change] = []
         for job in stopped:
-            cause = Cause(self.run.cause(self.chunk.chunk, job.start_count), reason=reason)
+            cause = Cause(self.run.cause(job.address, job.start_count), reason=reason)
             move = JOB.move(job.state, events[job.state], now, cause)
             next_at = now if move.event == "reschedule" else None
             changes.append((job if job.version else None, job.moved(move, next_at=next_at)))

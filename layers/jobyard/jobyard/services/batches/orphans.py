@@ -20,7 +20,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False
     batch = batches.get(address.origin_id, at)
-    failed = orphaned(job, at, run.cause(address.chunk, job.start_count, Interruption.ORPHANED))
+    failed = orphaned(job, at, run.cause(address, job.start_count, Interruption.ORPHANED))
     jobs.apply(job, failed, batch.state)
     return True
 
@@ -38,7 +38,10 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
         (
             job,
             _given_up(
-                job, is_cancelling, at, run.cause(number, job.start_count, Interruption.ORPHANED)
+                job,
+                is_cancelling,
+                at,
+                run.cause(job.address, job.start_count, Interruption.ORPHANED),
             ),
         )
         for job in found.values()

@@ -188,7 +188,7 @@ class _Runner:
 
     def _started(self, due: DueJob, now: datetime) -> JobRecord:
         job = due.job
-        cause = self.source.run.cause(job.address.chunk, job.start_count + 1)
+        cause = self.source.run.cause(job.address, job.start_count + 1)
         if due.is_orphaned and job.orphan_count >= ORPHAN_LIMIT:
             return orphaned(job, now, cause, self.source.orphan_failure(job, now))
         return started(job, now, cause)

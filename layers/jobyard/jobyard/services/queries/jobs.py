@@ -147,10 +147,14 @@ def list_jobs(
         for view in _of_chunk(found, number, first, last, context):
             if wanted is None or view.job.state is wanted:
                 if len(shown) == limit:
-                    address = view.job.address
-                    return JobList(tuple(shown), (address.chunk, address.position))
+                    return JobList(tuple(shown), position_in_batch(view.job))
                 shown.append(view)
     return JobList(tuple(shown), None)
+
+
+def position_in_batch(job: JobRecord) -> tuple[int, int]:
+    """Where a page of its batch's jobs begins with this job: its chunk, and its position there."""
+    return job.address.chunk, job.address.position
 
 
 def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[int]:

@@ -16,6 +16,7 @@ from jobyard.domain.schedules.schedule import (
     OverlapPolicy,
     Schedule,
     ScheduleState,
+    is_occurrence_address,
     occurrence_time,
 )
 from jobyard.jobtypes import job_type_of
@@ -23,8 +24,6 @@ from jobyard.services.access import authorize
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.store import checkpoints, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
-
-_LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def schedule_origin(address: JobAddress, actor: Actor) -> ScheduleOrigin:
     """
     authorize(actor, "schedule job", "view")
     schedule = schedules.get(address.origin_id)
-    if address.chunk or address.position > _LAST_MS:
+    if not is_occurrence_address(address):
         raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
     kept_from = schedule.retained_from
     if kept_from and occurrence_time(address) < kept_from:

@@ -60,7 +60,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
         return False
     occurrence, job = owned
     failure = orphan_failure(job, occurrence.job_type, at)
-    failed = orphaned(job, at, run.cause(0, job.start_count, Interruption.ORPHANED), failure)
+    failed = orphaned(job, at, run.cause(address, job.start_count, Interruption.ORPHANED), failure)
     (stored,) = jobs.write_many([(job if job.version else None, failed)])
     return stored is not None
 
