@@ -27,7 +27,8 @@ from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.runner import Worker
-from jobyard.services.jobs.single_job import run_job
+from jobyard.services.machines.execute_job import run_job
+from jobyard.services.machines.settle import settle_execution
 from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import USAGE_SHARDS, Meter
 from jobyard.services.queries.backlog import backlog
@@ -40,7 +41,6 @@ from jobyard.services.runs import ExecutionInput
 from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
 from jobyard.services.schedules.clock import TickResult
 from jobyard.services.settings import Settings
-from jobyard.services.settle import settle_execution
 from jobyard.store import reports
 from tests.call_interceptor import CallInterceptor
 from tests.machines import Function, Machines

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from execute.worker import METER, report_finished, worker
-from jobyard.services.jobs.single_job import run_job
+from jobyard.services.machines.execute_job import run_job
 from jobyard.services.runs import ExecutionInput
 
 

@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.ids import Origin
-from jobyard.services.settle import Settled, settle_execution
+from jobyard.services.machines.settle import Settled, settle_execution
 from report.clients import LOGGER, METER, SETTLE_CONTEXT
 from telemetry import emit_metrics
 

@@ -20,7 +20,7 @@ from jobyard.domain.schedules.schedule import job_address
 from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.executions import batch_execution, job_execution
-from jobyard.services.jobs.single_job import JobRun
+from jobyard.services.machines.execute_job import JobRun
 from jobyard.services.runs import ExecutionRun, NextStep, Where
 from tests.infra.asl import Functions, events_in_a_pass, faults
 from tests.infra.template_reader import Resources, of_type

@@ -30,7 +30,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.jobs.single_job import run_job
+from jobyard.services.machines.execute_job import run_job
 from jobyard.services.queries.schedules import list_schedules
 from jobyard.services.runs import ExecutionInput, ExecutionRun
 from jobyard.services.schedules import clock
