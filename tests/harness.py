@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -15,29 +15,28 @@ from botocore.exceptions import BotoCoreError
 
 from cli.local.mail import Mail
 from jobyard.domain.batches.batch import ManifestSource
-from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.errors import NotFound
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.open import OpenContext, batch_of_key
-from jobyard.services.batches.resume import open_execution
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.runner import Worker
-from jobyard.services.machines.execute_job import run_job
-from jobyard.services.machines.settle import settle_execution
+from jobyard.services.machines.execute_chunk import run_execute_chunk
+from jobyard.services.machines.execute_job import run_execute_job
+from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
+from jobyard.services.machines.open import run_open
+from jobyard.services.machines.report import run_report
+from jobyard.services.machines.settle import run_settle
 from jobyard.services.maintenance import Maintenance
-from jobyard.services.meter import USAGE_SHARDS, Meter
-from jobyard.services.queries.backlog import backlog
+from jobyard.services.meter import Meter
 from jobyard.services.queries.batches import BatchView, batch
 from jobyard.services.reports.context import SLICE_JOBS, ReportContext
 from jobyard.services.reports.mail import deliver_waiting
 from jobyard.services.reports.mail_events import MailEvent, record_mail_event
-from jobyard.services.reports.report import next_step, report
-from jobyard.services.runs import ExecutionInput
+from jobyard.services.reports.outbox_tick import run_outbox_tick
 from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
 from jobyard.services.schedules.clock import TickResult
 from jobyard.services.settings import Settings
@@ -212,10 +211,8 @@ class Harness:
     def open(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Open state's function."""
         context = OpenContext(self.settings, self.s3, self.now, event["execution"])
-        with self.meter.invocation("open", MEMORY_MB) as billed:
-            step = open_execution(event["input"], context)
-            billed.origin_id = step.origin_id
-        return step.document()
+        request = ExecutionInput.of(event["input"])
+        return run_open(request, context, self.meter, MEMORY_MB).next_step.document()
 
     def worker(self) -> Worker:
         """A worker with ten minutes left."""
@@ -227,28 +224,21 @@ class Harness:
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""
-        request = ExecutionInput.of(event)
-        chunk = Chunk(event["chunk"], event["start"], event["end"])
-        with self.meter.invocation(f"chunk-{chunk.chunk % USAGE_SHARDS}", MEMORY_MB) as billed:
-            billed.origin_id = request.origin_id
-            run_chunk(request.origin_id, chunk, request.run, self.worker())
+        run_execute_chunk(ChunkInput.of(event), self.worker(), self.meter, MEMORY_MB)
         return {}
 
     def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
         """The job machine's function."""
         request = ExecutionInput.of(event)
-        with self.meter.invocation("job", MEMORY_MB) as billed:
-            billed.origin_id = request.origin_id
-            job_run = run_job(request, self.worker())
-        return job_run.next_step.document()
+        done = run_execute_job(request, self.worker(), self.meter, MEMORY_MB)
+        return done.next_step.document()
 
     def settle(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Settle state's function."""
-        with self.meter.invocation("settle", MEMORY_MB) as billed:
-            context = SettleContext(self.settings, self.s3, self.now, self.executions)
-            settled = settle_execution(event, context, "request-1")
-            billed.origin_id = settled.next_step.origin_id
-        return settled.next_step.document()
+        context = SettleContext(self.settings, self.s3, self.now, self.executions)
+        request = ExecutionInput.of(event)
+        done = run_settle(request, "request-1", context, self.meter, MEMORY_MB)
+        return done.next_step.document()
 
     def report_context(self) -> ReportContext:
         """The context of the Report state and of the outbox."""
@@ -258,19 +248,16 @@ class Harness:
 
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Report state's function."""
-        with self.meter.invocation("report", MEMORY_MB) as billed:
-            billed.origin_id = event["origin_id"]
-            used = replace(self.report_context(), used=lambda: self.meter.used(billed))
-            batch = report(event["origin_id"], used)
-        return event | {"next": next_step(batch)}
+        request = ExecutionInput.of(event)
+        done = run_report(request, self.report_context(), self.meter, MEMORY_MB)
+        return done.next_step.document()
 
     def tick(self) -> TickResult:
         """Run the functions of each minute: outbox tick, backlog, scheduler tick.
 
         Returns what the scheduler tick did about schedules.
         """
-        deliver_waiting(self.report_context())
-        backlog(self.now())
+        run_outbox_tick(self.report_context())
         machines: Any = self.machines
         context = TickContext(self.settings, self.s3, machines, self.now, lambda: 60.0)
         return run_scheduler_tick(context).schedules

@@ -17,8 +17,8 @@ from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
+from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
 from jobyard.services.meter import Meter
-from jobyard.services.runs import ExecutionInput
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, session, wire
 from telemetry import emit_metrics
 
@@ -65,7 +65,9 @@ def worker(context: LambdaContext) -> Worker:
     return Worker(SETTINGS, S3, FETCH, now, remaining, _maintenance)
 
 
-def report_finished(jobs: Iterable[FinishedJob], request: ExecutionInput, **fields: object) -> None:
+def report_finished(
+    jobs: Iterable[FinishedJob], request: ExecutionInput | ChunkInput, **fields: object
+) -> None:
     """Log the pass, each failed job and each unexpected error; emit the metrics of jobs."""
     all_jobs = list(jobs)
     origin_id = request.origin_id
@@ -76,7 +78,7 @@ def report_finished(jobs: Iterable[FinishedJob], request: ExecutionInput, **fiel
     ended = [job for job in all_jobs if job.state is not JobState.SCHEDULED]
     failed = [job for job in ended if job.state is JobState.FAILED]
     ids = {"origin_id": origin_id, "run": request.run.name, "pass_": request.run.number}
-    if request.address:
+    if isinstance(request, ExecutionInput) and request.address:
         ids["job_id"] = request.address.job_id
     LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids, **fields})
     for job in failed:

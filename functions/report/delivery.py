@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobyard.domain.errors import NotFound
+from jobyard.domain.batches.report import Report
 from jobyard.services.reports.mail_events import MailEvent, record_mail_event
 from report.clients import LOGGER, now
 
@@ -13,11 +13,14 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if mail_event is None:
         LOGGER.info("mail of no report", event_type=event["detail"].get("eventType", ""))
         return {}
+    report = record_mail_event(mail_event, now())
+    _log(mail_event, report)
+    return {"state": report.delivery.state.value} if report else {}
+
+
+def _log(mail_event: MailEvent, report: Report | None) -> None:
     ids = {"origin_id": mail_event.batch_id, "seq": mail_event.seq, "event_type": mail_event.kind}
-    try:
-        report = record_mail_event(mail_event, now())
-    except NotFound:
+    if report is None:
         LOGGER.warning("mail of an unknown report", extra=ids)
-        return {}
-    LOGGER.info("mail", extra=ids | {"delivery": report.delivery.state})
-    return {"state": report.delivery.state.value}
+    else:
+        LOGGER.info("mail", extra=ids | {"delivery": report.delivery.state})

@@ -6,8 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
-from jobyard.services.schedules.clock import TickResult
+from jobyard.services.scheduler_tick import Tick, TickContext, run_scheduler_tick
 from jobyard.services.schedules.commands import make_system_schedules
 from schedule.clients import LOGGER, MACHINES, S3, SETTINGS, now
 from telemetry import emit_metrics
@@ -15,22 +14,17 @@ from telemetry import emit_metrics
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the tick."""
+    _make_system_schedules()
+    tick = run_scheduler_tick(_tick_context(context))
+    _report(tick)
+    return {"started": tick.schedules.started, "recovered": tick.recovered}
 
+
+def _tick_context(context: LambdaContext) -> TickContext:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    _make_system_schedules()
-    tick = run_scheduler_tick(TickContext(SETTINGS, S3, MACHINES, now, remaining))
-    _report(tick.schedules)
-    LOGGER.info(
-        "scheduler tick",
-        due=tick.schedules.checked,
-        started=tick.schedules.started,
-        skipped=len(tick.schedules.skipped),
-        lifted=tick.lifted,
-        recovered=tick.recovered,
-    )
-    return {"started": tick.schedules.started, "recovered": tick.recovered}
+    return TickContext(SETTINGS, S3, MACHINES, now, remaining)
 
 
 @cache
@@ -42,8 +36,9 @@ def _make_system_schedules() -> None:
         )
 
 
-def _report(result: TickResult) -> None:
-    """Log skipped times and unexpected errors; count missed times."""
+def _report(tick: Tick) -> None:
+    """Log the tick, skipped times and unexpected errors; count missed times."""
+    result = tick.schedules
     for schedule_id, error in result.errors:
         LOGGER.error("schedule error", origin_id=schedule_id, exc_info=error)
     missed = 0
@@ -58,3 +53,11 @@ def _report(result: TickResult) -> None:
             )
     if missed:
         emit_metrics({metrics.RUNS_FAILED_OR_MISSED: missed})
+    LOGGER.info(
+        "scheduler tick",
+        due=result.checked,
+        started=result.started,
+        skipped=len(result.skipped),
+        lifted=tick.lifted,
+        recovered=tick.recovered,
+    )

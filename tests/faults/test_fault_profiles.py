@@ -69,7 +69,7 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
 
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(work, inputs))
-    harness.report({"origin_id": batch_id})
+    harness.report({"origin_id": batch_id, "run": "main", "pass": 1})
 
     assert sorted(answers) == ["end"] * 39 + ["report"]
     assert harness.batch(batch_id).batch.state == "completed"

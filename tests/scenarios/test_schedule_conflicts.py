@@ -31,8 +31,9 @@ from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.machines.execute_job import run_job
+from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.queries.schedules import list_schedules
-from jobyard.services.runs import ExecutionInput, ExecutionRun
+from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules import clock
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import MAX_PARAMETER_BYTES, ScheduleEdit, ScheduleSpec

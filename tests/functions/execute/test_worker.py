@@ -7,7 +7,8 @@ import pytest
 
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.jobs.runner import FinishedJob
-from jobyard.services.runs import ExecutionInput, ExecutionRun
+from jobyard.services.machines.inputs import ExecutionInput
+from jobyard.services.runs import ExecutionRun
 from tests.functions.invocations import emitted
 
 pytestmark = pytest.mark.emulator

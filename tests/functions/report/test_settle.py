@@ -9,7 +9,7 @@ from cli.local import clients
 from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
-from jobyard.services.batches.open import source_of
+from jobyard.services.machines.inputs import manifest_source
 from jobyard.store import batches, occurrences, schedules
 from tests.functions.invocations import BUCKETS, Context, event_of, metrics_of
 from tests.functions.records import a_due_schedule
@@ -25,7 +25,7 @@ def test_an_open_that_failed_is_settled_into_a_report(
     key = "manifests/fn/broken.checkm"
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
     event = event_of(key, body)
-    source = source_of(event["detail"])
+    source = manifest_source(event["detail"])
     s3 = clients.client("s3", bound)
     version = s3.head_object(Bucket=source.bucket, Key=key)["VersionId"]
     batch_id = batch_id_of_object(source.bucket, key, version)

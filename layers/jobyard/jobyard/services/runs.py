@@ -4,7 +4,6 @@ The document is a dozen numbers and short strings whatever the batch. It always 
 because a Choice on a missing field ends an execution.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -110,29 +109,3 @@ class NextStep:
                 "%Y-%m-%dT%H:%M:%SZ"
             ),
         }
-
-
-@dataclass(frozen=True)
-class ExecutionInput:
-    """What an execution works on: a run over a batch, or over the job at `address`.
-
-    `command` is what the execution was started for, "" after its first step. `error` is what the
-    last task failed by, as Step Functions reports it; None when it did not fail.
-    """
-
-    origin_id: str
-    run: ExecutionRun
-    command: str = ""
-    address: JobAddress | None = None
-    error: Any = None
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "ExecutionInput":
-        """The input in a state machine's document.
-
-        Raises:
-            KeyError: a field is missing.
-        """
-        run = ExecutionRun(document["run"], document["pass"])
-        address, command = JobAddress.of_document(document), document.get("command", "")
-        return cls(document["origin_id"], run, command, address, document.get("error"))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jobyard.domain import urls
 from jobyard.domain.batches.batch import (
@@ -78,14 +78,6 @@ class OpenContext:
 
 class _TooMuch(Exception):
     """The manifest is too large to read on; the message is for its depositor."""
-
-
-def source_of(detail: Mapping[str, Any]) -> ManifestSource:
-    """The object in the detail of S3's "Object Created" event; its version id may be missing."""
-    found = detail["object"]
-    return ManifestSource(
-        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
-    )
 
 
 def open_object(source: ManifestSource, context: OpenContext) -> NextStep:

@@ -1,41 +1,19 @@
-"""The Open state: the first step of an execution for a batch."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Resuming a batch: the first step of an execution that was started for a command."""
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.cause_key import Action, CauseKey
-from jobyard.domain.errors import StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
-from jobyard.services.batches.open import OpenContext, open_batch, open_object, source_of
+from jobyard.services.batches.open import OpenContext, open_batch
 from jobyard.services.batches.settle import chunks_of
-from jobyard.services.runs import ExecutionInput, NextStep
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, operations
 
 
-def open_execution(document: Mapping[str, Any], context: OpenContext) -> NextStep:
-    """Take the first step of an execution: open a manifest that landed, or resume a batch.
-
-    When another execution was first at the batch, take the step again, on what it left.
-    """
-    try:
-        return _open(document, context)
-    except StaleState:
-        return _open(document, context)
-
-
-def _open(document: Mapping[str, Any], context: OpenContext) -> NextStep:
-    if "detail" in document:
-        return open_object(source_of(document["detail"]), context)
-    return resume(ExecutionInput.of(document), context)
-
-
-def resume(request: ExecutionInput, context: OpenContext) -> NextStep:
+def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext) -> NextStep:
     """Take the first step of a command: open a released batch, write the index of an operation's
     chunks, or go straight to Settle."""
-    batch_id, command, run = request.origin_id, request.command, request.run
     batch = batches.get(batch_id, context.now())
     if command == "open":
         return open_batch(_claimed(batch, context) if run.times else batch, context)

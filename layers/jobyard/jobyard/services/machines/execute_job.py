@@ -1,7 +1,7 @@
-"""One job by itself, of whatever origin: run by its own execution."""
+"""The ExecuteJob state: one job by itself, of whatever origin, run by its own execution."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobyard.domain.errors import NotFound
 from jobyard.domain.ids import Origin
@@ -9,7 +9,9 @@ from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches import chunk_source
 from jobyard.services.jobs.runner import FinishedJob, Worker, run_jobs
 from jobyard.services.jobs.source import JobSource
-from jobyard.services.runs import ExecutionInput, ExecutionRun, NextStep
+from jobyard.services.machines.inputs import ExecutionInput
+from jobyard.services.meter import Meter
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules import occurrence_source
 
 _SOURCES: dict[Origin, Callable[[JobAddress, ExecutionRun, Worker], JobSource]] = {
@@ -20,14 +22,35 @@ _SOURCES: dict[Origin, Callable[[JobAddress, ExecutionRun, Worker], JobSource]] 
 
 @dataclass(frozen=True)
 class JobRun:
-    """What came of running one job: what its execution does next, and the job if it ended."""
+    """The next step of an execution that ran one job, and the job if it ended.
+
+    `unbilled` is why the usage could not be written; "" if it was.
+    """
 
     next_step: NextStep
     finished: list[FinishedJob]
+    unbilled: str = ""
+
+    @property
+    def transitions(self) -> int:
+        """State transitions up to the next task, as the job machine draws them: ExecuteJob and its
+        Choice, and a Wait before another run."""
+        return 2 + (self.next_step.next == "again")
+
+
+def run_execute_job(
+    request: ExecutionInput, worker: Worker, meter: Meter, memory_mb: int
+) -> JobRun:
+    """Run the job that a release, a requeue, a recovery or a schedule started an execution for."""
+    with meter.invocation("job", memory_mb) as billed:
+        billed.origin_id, billed.transitions = request.origin_id, 2
+        job_run = run_job(request, worker)
+        billed.transitions = job_run.transitions
+    return replace(job_run, unbilled=billed.unwritten)
 
 
 def run_job(request: ExecutionInput, worker: Worker) -> JobRun:
-    """Run the job that a release, a requeue, a recovery or a schedule started an execution for."""
+    """Run one job, unmetered. A job whose origin is gone is only settled."""
     address, run = request.address, request.run
     if address is None:
         raise ValueError(f"an execution of {request.origin_id} names no job")

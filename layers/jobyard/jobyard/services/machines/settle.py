@@ -1,8 +1,6 @@
 """The Settle state: what comes after a pass, after a single job, or after a task that failed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.batches.chunks import MAIN
@@ -14,10 +12,11 @@ from jobyard.services.batches.open import (
     batch_of_key,
     not_opened,
     note_landed,
-    source_of,
 )
 from jobyard.services.batches.settle import SettleContext, give_up, settle
-from jobyard.services.runs import ExecutionInput, ExecutionRun, NextStep
+from jobyard.services.machines.inputs import ExecutionInput
+from jobyard.services.meter import Meter
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules import jobs as schedule_jobs
 
 
@@ -26,25 +25,34 @@ class Settled:
     """An execution's next step, and what its last task's failure came to.
 
     `given_up` is the job that failed because its execution could not end it. `is_unopened` says
-    that a manifest could not be opened.
+    that a manifest could not be opened. `unbilled` is why the usage could not be written, or "".
     """
 
     next_step: NextStep
     given_up: JobAddress | None = None
     is_unopened: bool = False
+    unbilled: str = ""
 
 
-def settle_execution(
-    document: Mapping[str, Any], context: SettleContext, request_id: str
+def run_settle(
+    request: ExecutionInput, request_id: str, context: SettleContext, meter: Meter, memory_mb: int
 ) -> Settled:
-    """Settle the batch or the job that a state machine's document names.
+    """Settle the batch or the job that an execution works on.
 
     A report on a manifest that could not be opened refers to `request_id`.
     """
-    if "detail" in document:
-        source = source_of(document["detail"])
-        return Settled(_settle_unopened(source, context, not_opened(request_id)), is_unopened=True)
-    request = ExecutionInput.of(document)
+    with meter.invocation("settle", memory_mb) as billed:
+        billed.origin_id = request.origin_id
+        settled = _settle(request, request_id, context)
+        step = settled.next_step
+        billed.origin_id, billed.transitions = step.origin_id, step.transitions
+    return replace(settled, unbilled=billed.unwritten)
+
+
+def _settle(request: ExecutionInput, request_id: str, context: SettleContext) -> Settled:
+    if request.manifest is not None:
+        message = not_opened(request_id)
+        return Settled(_settle_unopened(request.manifest, context, message), is_unopened=True)
     if request.address is not None:
         return _settle_job(request.address, request, context)
     if request.command == "open":

@@ -1,12 +1,13 @@
 """Events of the mail service about the mails of reports: sent, delivered, bounced."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.report import DeliveryState, Report
-from jobyard.domain.errors import StaleState
+from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import MAX_RECIPIENTS, UndeliveredRecipient
 from jobyard.domain.text import clean
 from jobyard.store import reports
@@ -59,16 +60,19 @@ def _bounced(detail: Mapping[str, Any]) -> tuple[UndeliveredRecipient, ...]:
     )
 
 
-def record_mail_event(event: MailEvent, now: datetime) -> Report:
-    """Record the event in its report; an older event changes nothing. Returns the stored report.
+def record_mail_event(event: MailEvent, now: datetime) -> Report | None:
+    """Record the event in its report; an older event changes nothing. Returns the stored report, or
+    None if there is no such report.
 
     Raises:
-        NotFound: there is no such report. StaleState: someone else wrote it twice meanwhile.
+        StaleState: someone else wrote it twice meanwhile.
     """
-    try:
-        return _record(event, now)
-    except StaleState:
-        return _record(event, now)
+    with suppress(NotFound):
+        try:
+            return _record(event, now)
+        except StaleState:
+            return _record(event, now)
+    return None
 
 
 def _record(event: MailEvent, now: datetime) -> Report:

@@ -1,0 +1,29 @@
+"""The ExecuteChunk state: one pass of a run over the jobs of a chunk."""
+
+from dataclasses import dataclass
+
+from jobyard.services.batches.chunk_source import run_chunk
+from jobyard.services.jobs.runner import FinishedJob, Worker
+from jobyard.services.machines.inputs import ChunkInput
+from jobyard.services.meter import USAGE_SHARDS, Meter
+
+CHUNK_TRANSITIONS = 2  # the child's start, and its task
+
+
+@dataclass(frozen=True)
+class ChunkRun:
+    """The jobs that ended in a pass. `unbilled` is why the usage could not be written, or ""."""
+
+    finished: list[FinishedJob]
+    unbilled: str = ""
+
+
+def run_execute_chunk(
+    request: ChunkInput, worker: Worker, meter: Meter, memory_mb: int
+) -> ChunkRun:
+    """Run the due jobs of a chunk."""
+    part = f"chunk-{request.chunk.chunk % USAGE_SHARDS}"
+    with meter.invocation(part, memory_mb) as billed:
+        billed.origin_id, billed.transitions = request.origin_id, CHUNK_TRANSITIONS
+        finished = run_chunk(request.origin_id, request.chunk, request.run, worker)
+    return ChunkRun(finished, billed.unwritten)

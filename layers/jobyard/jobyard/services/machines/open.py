@@ -1,0 +1,48 @@
+"""The Open state: the first step of an execution for a batch."""
+
+from dataclasses import dataclass
+
+from jobyard.domain.batches.batch import ManifestSource
+from jobyard.domain.errors import StaleState
+from jobyard.services.batches.open import OpenContext, is_astray, open_object
+from jobyard.services.batches.resume import resume
+from jobyard.services.machines.inputs import ExecutionInput
+from jobyard.services.meter import Meter
+from jobyard.services.runs import NextStep
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The next step of an execution after Open.
+
+    `misplaced` is a manifest that was refused because it lies outside every collection. `unbilled`
+    is why the usage could not be written; "" if it was.
+    """
+
+    next_step: NextStep
+    misplaced: ManifestSource | None = None
+    unbilled: str = ""
+
+
+def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory_mb: int) -> Opened:
+    """Take the first step of an execution: open a new manifest, or resume a batch.
+
+    When another execution was first at the batch, take the step again, on what it left.
+    """
+    manifest = request.manifest
+    with meter.invocation("open", memory_mb) as billed:
+        billed.origin_id = request.origin_id
+        try:
+            step = _open(request, context)
+        except StaleState:
+            step = _open(request, context)
+        billed.origin_id, billed.transitions = step.origin_id, step.transitions
+        billed.events = int(manifest is not None)
+    misplaced = manifest if manifest and is_astray(manifest) else None
+    return Opened(step, misplaced, billed.unwritten)
+
+
+def _open(request: ExecutionInput, context: OpenContext) -> NextStep:
+    if request.manifest is not None:
+        return open_object(request.manifest, context)
+    return resume(request.origin_id, request.command, request.run, context)

@@ -1,0 +1,35 @@
+"""The Report state: the report's files, its one mail, the batch's end."""
+
+from dataclasses import dataclass, replace
+
+from jobyard.domain.batches.batch import Batch
+from jobyard.services.machines.inputs import ExecutionInput
+from jobyard.services.meter import Meter
+from jobyard.services.reports.context import ReportContext
+from jobyard.services.reports.report import next_step, report
+from jobyard.services.runs import NextStep
+
+_END = NextStep("", "end")  # billed in the report itself, which is written before its own end
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The batch after Report, and the next step. `unbilled` is why the usage could not be written;
+    "" if it was.
+    """
+
+    batch: Batch
+    next_step: NextStep
+    unbilled: str = ""
+
+
+def run_report(
+    request: ExecutionInput, context: ReportContext, meter: Meter, memory_mb: int
+) -> Reported:
+    """Report a batch and end it, or report the next slice of its jobs."""
+    with meter.invocation("report", memory_mb) as billed:
+        billed.origin_id, billed.transitions = request.origin_id, _END.transitions
+        batch = report(request.origin_id, replace(context, used=lambda: meter.used(billed)))
+        step = NextStep(request.origin_id, next_step(batch), request.run, address=request.address)
+        billed.transitions = step.transitions
+    return Reported(batch, step, billed.unwritten)
