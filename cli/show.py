@@ -14,7 +14,7 @@ from cli.client import Document
 from cli.options import Json, StackName
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
-from jobyard.domain.ids import Origin, origin_of
+from jobyard.domain.ids import origin_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.plurals import plural
 
@@ -208,8 +208,7 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """Show what a batch or a schedule has used of AWS, and its price."""
-    kind = "schedules" if origin_of(origin_id) is Origin.SCHEDULE else "batches"
-    found = ctx.obj.api(stack).get(f"/{kind}/{origin_id}/cost")
+    found = ctx.obj.api(stack).get(f"/{origin_of(origin_id).path}/{origin_id}/cost")
     if as_json:
         terminal.print_json(found)
         return

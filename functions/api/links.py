@@ -1,10 +1,9 @@
 """The links of responses: from a batch, job, schedule or collection to what belongs to it."""
 
 from api.context import RequestContext
-from jobyard.domain.ids import Origin, origin_of
+from jobyard.domain.ids import origin_of
 
 Links = dict[str, str]
-_PATHS = {Origin.BATCH: "batches", Origin.SCHEDULE: "schedules"}
 
 
 def batch_links(batch_id: str, request: RequestContext) -> Links:
@@ -23,7 +22,7 @@ def retry_links(batch_id: str, operation_id: str, request: RequestContext) -> Li
 def job_links(job_id: str, request: RequestContext) -> Links:
     origin_id = job_id.partition(".")[0]
     origin = origin_of(origin_id)
-    address = request.link(f"{_PATHS[origin]}/{origin_id}")
+    address = request.link(f"{origin.path}/{origin_id}")
     return {"self": request.link(f"jobs/{job_id}"), origin: address}
 
 
@@ -48,5 +47,5 @@ def collection_links(name: str, request: RequestContext) -> Links:
 def cost_links(origin_id: str, request: RequestContext) -> Links:
     """Of the cost of a batch or a schedule."""
     origin = origin_of(origin_id)
-    address = request.link(f"{_PATHS[origin]}/{origin_id}")
+    address = request.link(f"{origin.path}/{origin_id}")
     return {"self": f"{address}/cost", origin: address}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.auth import claims_of
-from jobyard.domain.ids import Origin, origin_of
+from jobyard.domain.ids import origin_of
 
 
 def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
@@ -17,12 +17,10 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
     noun, _, rest = about.partition("/")
     name = rest.partition("/")[0]
-    origin = name.partition(".")[0]
-    ids = {
-        "batches": {"origin_id": name},
-        "schedules": {"origin_id": name if origin_of(name) is Origin.SCHEDULE else ""},
-        "jobs": {"origin_id": origin, "job_id": name},
-    }.get(noun, {})
+    if noun == "jobs":
+        ids = {"origin_id": name.partition(".")[0], "job_id": name}
+    else:
+        ids = {"origin_id": name if noun == origin_of(name).path else ""}
     return {
         "request_id": context["requestId"],
         "method": context["http"]["method"],

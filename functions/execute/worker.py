@@ -13,7 +13,6 @@ from botocore.config import Config
 
 from jobyard import cold_start
 from jobyard.domain import metrics
-from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
@@ -86,9 +85,8 @@ def report_finished(
         LOGGER.warning("job failed", origin_id=origin_id, job_id=job_id, failure_code=code)
     _count_ended(ended)
     _count(metrics.JOBS_FAILED_TOTAL, len(failed))
-    _count(
-        metrics.RUNS_FAILED_OR_MISSED, sum(job.address.origin is Origin.SCHEDULE for job in failed)
-    )
+    for metric, number in Counter(job.address.origin.failure_metric for job in failed).items():
+        _count(metric, number)
 
 
 def _count_ended(ended: Sequence[FinishedJob]) -> None:
@@ -102,7 +100,7 @@ def _count_ended(ended: Sequence[FinishedJob]) -> None:
 
 
 def _count(name: str, number: int, **dimensions: str) -> None:
-    if number:
+    if name and number:
         emit_metrics({name: number}, **dimensions)
 
 

@@ -4,8 +4,6 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from jobyard.domain import metrics
-from jobyard.domain.ids import Origin
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.machines.settle import Settled, run_settle
 from report.clients import LOGGER, METER, SETTLE_CONTEXT
@@ -39,5 +37,5 @@ def _report(settled: Settled, error: Any, request_id: str) -> None:
         return
     job_id = settled.given_up.job_id
     LOGGER.warning("job failed", origin_id=step.origin_id, job_id=job_id, error=error)
-    if settled.given_up.origin is Origin.SCHEDULE:
-        emit_metrics({metrics.RUNS_FAILED_OR_MISSED: 1})
+    if metric := settled.given_up.origin.failure_metric:
+        emit_metrics({metric: 1})

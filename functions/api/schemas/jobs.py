@@ -190,8 +190,8 @@ class JobStatus(Schema):
         address = job.address
         return cls(
             job_id=address.job_id,
-            batch_id=address.origin_id if address.origin is Origin.BATCH else "",
-            schedule_id=address.origin_id if address.origin is Origin.SCHEDULE else "",
+            batch_id=address.id_of(Origin.BATCH),
+            schedule_id=address.id_of(Origin.SCHEDULE),
             state=job.state,
             actions=[JobEvent(each) for each in job.actions(request.actor.roles)],
             links=job_links(address.job_id, request),
@@ -202,7 +202,7 @@ def _summary(view: job_queries.JobView, request: RequestContext) -> dict[str, An
     record, address = view.job, view.job.address
     return {
         "job_id": address.job_id,
-        "batch_id": address.origin_id if address.origin is Origin.BATCH else "",
+        "batch_id": address.id_of(Origin.BATCH),
         "line": view.row.get("line"),
         "name": view.row.get("name", ""),
         "url": without_secrets(view.row.get("url", "")),

@@ -4,33 +4,52 @@ import base64
 import hashlib
 from enum import StrEnum
 
+from jobyard.domain.metrics import RUNS_FAILED_OR_MISSED
+
 _LENGTH = 20
 
 
 class Origin(StrEnum):
     """What jobs are made by. One job type may have several."""
 
-    BATCH = "batch"  # a manifest's rows
-    SCHEDULE = "schedule"  # the runs of a schedule
+    initial: str  # of its ids
+    path: str  # its segment in the API's paths
+    job_kind: str  # what its jobs are in the access table
+    failure_metric: str  # counts its failed jobs, besides the metric of all jobs; "" for none
+
+    # What services do differently for each is in services/origins.py.
+    BATCH = "batch", "b", "batches", "job", ""  # a manifest's rows
+    SCHEDULE = "schedule", "s", "schedules", "schedule job", RUNS_FAILED_OR_MISSED
+
+    def __new__(
+        cls, value: str, initial: str, path: str, job_kind: str, failure_metric: str
+    ) -> "Origin":
+        """A member with the fields of its row."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.initial, member.path = initial, path
+        member.job_kind, member.failure_metric = job_kind, failure_metric
+        return member
 
 
 def origin_of(origin_id: str) -> Origin:
     """What an id names; a batch if it has the form of no other."""
-    return Origin.SCHEDULE if is_schedule_id(origin_id) else Origin.BATCH
+    return next((each for each in Origin if _is_id(origin_id, each)), Origin.BATCH)
 
 
 def batch_id_of(seed: bytes) -> str:
     """The batch id that belongs to `seed`: "b" and 20 lower-case base32 characters."""
-    return f"b{_letters(seed)}"
+    return _id_of(Origin.BATCH, seed)
 
 
 def schedule_id_of(seed: bytes) -> str:
     """The schedule id that belongs to `seed`: "s" and 20 lower-case base32 characters."""
-    return f"s{_letters(seed)}"
+    return _id_of(Origin.SCHEDULE, seed)
 
 
-def _letters(seed: bytes) -> str:
-    return base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_LENGTH]
+def _id_of(origin: Origin, seed: bytes) -> str:
+    letters = base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_LENGTH]
+    return f"{origin.initial}{letters}"
 
 
 def batch_id_of_object(bucket: str, key: str, version_id: str) -> str:
@@ -40,22 +59,22 @@ def batch_id_of_object(bucket: str, key: str, version_id: str) -> str:
 
 def is_batch_id(text: str) -> bool:
     """Whether `text` has the form of a batch id."""
-    return _is_id(text, "b")
+    return _is_id(text, Origin.BATCH)
 
 
 def is_schedule_id(text: str) -> bool:
     """Whether `text` has the form of a schedule id."""
-    return _is_id(text, "s")
+    return _is_id(text, Origin.SCHEDULE)
 
 
 def is_origin_id(text: str) -> bool:
     """Whether `text` has the form of an id of something that jobs come from."""
-    return is_batch_id(text) or is_schedule_id(text)
+    return any(_is_id(text, origin) for origin in Origin)
 
 
-def _is_id(text: str, initial: str) -> bool:
+def _is_id(text: str, origin: Origin) -> bool:
     return (
         len(text) == _LENGTH + 1
-        and text[0] == initial
+        and text[0] == origin.initial
         and all(character in "abcdefghijklmnopqrstuvwxyz234567" for character in text[1:])
     )

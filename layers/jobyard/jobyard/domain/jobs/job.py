@@ -191,7 +191,11 @@ class JobAddress:
     @property
     def kind(self) -> str:
         """What the job is in the access table."""
-        return "schedule job" if self.origin is Origin.SCHEDULE else "job"
+        return self.origin.job_kind
+
+    def id_of(self, origin: Origin) -> str:
+        """The id of the job's origin; "" if it comes from another origin than this."""
+        return self.origin_id if self.origin is origin else ""
 
     def document(self) -> dict[str, Any]:
         """The fields by which a state machine carries the address."""
