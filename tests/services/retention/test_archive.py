@@ -615,7 +615,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
     ]
     assert schedules.get(schedule.schedule_id).retained_from == june
     with pytest.raises(Gone, match="was archived; jobs are kept since 2026-07-01"):
-        schedule_origin(old[1].address, ADMIN)
+        schedule_origin(old[1].address, ADMIN, years.at)
     lines = [
         json.loads(text)
         for month in ("05", "06")

@@ -19,12 +19,13 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, ChunkRecord
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.ids import Origin, origin_of
+from jobyard.domain.ids import origin_of
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import SCHEDULE, SCHEDULER_CAUSE, Schedule
 from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
 from jobyard.services.executions import Executions, ExecutionStatus, batch_execution, job_execution
+from jobyard.services.origins import ORIGINS
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs, key_values, operations, schedules
 
@@ -302,9 +303,8 @@ def recover_batch(
 
 def recover_origin(origin_id: str, executions: Executions, now: datetime) -> int:
     """Recover a batch or a schedule whose execution failed; how many executions were started."""
-    if origin_of(origin_id) is Origin.SCHEDULE:
-        return recover_schedule(origin_id, executions, now)
-    return recover_batch(origin_id, executions, now) if origin_id else 0
+    recover_all = ORIGINS[origin_of(origin_id)].recover
+    return recover_all(origin_id, executions, now) if origin_id else 0
 
 
 def recover_schedule(schedule_id: str, executions: Executions, now: datetime) -> int:

@@ -13,7 +13,7 @@ from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, sum_counts
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
 from jobyard.services.batches.orphans import give_up_chunk
@@ -70,6 +70,11 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
         return _report(batch, run, cause, context, "")
     updating = batch.state is BatchState.UPDATE_REPORTING
     return NextStep(batch_id, "report" if updating else "end", run=run)
+
+
+def settle_job(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
+    """Decide what comes after the execution of a single job of a batch."""
+    return settle(address.origin_id, run, context)
 
 
 def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, reason: str) -> NextStep:

@@ -1,6 +1,6 @@
 """What a job comes from: what differs for people between a batch's jobs and a schedule's.
 
-What differs for workers is in `jobs.source`. A new origin of jobs implements both.
+What differs for workers is in `jobs.source`. `services.origins` has a row for each origin.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.errors import InvalidTransition, NotFound
-from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.origins import ORIGINS
 
 if TYPE_CHECKING:
     from jobyard.domain.schedules.occurrence import Occurrence
@@ -84,13 +84,7 @@ def job_origin(job_id: str, actor: Actor, now: datetime) -> JobOrigin:
     address = JobAddress.parse(job_id)
     if address is None:
         raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
-    if address.origin is Origin.SCHEDULE:
-        from jobyard.services.schedules.job_origin import schedule_origin
-
-        return schedule_origin(address, actor)
-    from jobyard.services.batches.job_origin import batch_origin
-
-    return batch_origin(address, actor, now)
+    return ORIGINS[address.origin].job_origin(address, actor, now)
 
 
 def is_open(origin: JobOrigin, event: str) -> bool:

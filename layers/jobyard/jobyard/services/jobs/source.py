@@ -1,6 +1,6 @@
 """Where a worker's jobs come from: what differs between a batch's jobs and a schedule's.
 
-The runner runs the jobs of any source alike. A new origin of jobs is another source.
+The runner runs the jobs of any source alike. `services.origins` has a row for each origin.
 """
 
 from collections.abc import Callable, Iterable, Sequence

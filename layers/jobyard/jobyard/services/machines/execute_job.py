@@ -1,23 +1,16 @@
 """The ExecuteJob state: one job by itself, of whatever origin, run by its own execution."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jobyard.domain.errors import NotFound
-from jobyard.domain.ids import Origin
-from jobyard.domain.jobs.job import JobAddress
-from jobyard.services.batches import chunk_source
 from jobyard.services.jobs.runner import FinishedJob, Worker, run_jobs
-from jobyard.services.jobs.source import JobSource
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
-from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.services.schedules import occurrence_source
+from jobyard.services.origins import ORIGINS
+from jobyard.services.runs import NextStep
 
-_SOURCES: dict[Origin, Callable[[JobAddress, ExecutionRun, Worker], JobSource]] = {
-    Origin.BATCH: chunk_source.job_source,
-    Origin.SCHEDULE: occurrence_source.job_source,
-}
+# Imported with the function, not with its first job.
+_SOURCES = {origin: services.job_source for origin, services in ORIGINS.items()}
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from dataclasses import dataclass, replace
 
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.batches.chunks import MAIN
-from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.services.batches import orphans
 from jobyard.services.batches.open import (
     OpenContext,
     batch_of_key,
@@ -16,8 +14,13 @@ from jobyard.services.batches.open import (
 from jobyard.services.batches.settle import SettleContext, give_up, settle
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
+from jobyard.services.origins import ORIGINS
 from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.services.schedules import jobs as schedule_jobs
+
+# Imported with the function, not with its first job.
+_JOBS = {
+    origin: (services.give_up_job, services.settle_job) for origin, services in ORIGINS.items()
+}
 
 
 @dataclass(frozen=True)
@@ -75,22 +78,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
 
 def _settle_job(address: JobAddress, request: ExecutionInput, context: SettleContext) -> Settled:
     """Fail the job if its execution could not end it; then settle its batch or schedule."""
-    give_up_job, settle_job = _ORIGINS[address.origin]
+    give_up_job, settle_job = _JOBS[address.origin]
     has_failed = request.error is not None
     given_up = has_failed and give_up_job(address, request.run, context.now())
     return Settled(settle_job(address, request.run, context), address if given_up else None)
-
-
-def _settle_batch(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
-    return settle(address.origin_id, run, context)
-
-
-def _settle_schedule(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
-    schedule_jobs.settle_job(address, context.executions, context.now())
-    return NextStep(address.origin_id, "end", run=run)
-
-
-_ORIGINS = {
-    Origin.BATCH: (orphans.give_up_job, _settle_batch),
-    Origin.SCHEDULE: (schedule_jobs.give_up_job, _settle_schedule),
-}

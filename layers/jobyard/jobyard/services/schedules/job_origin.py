@@ -105,7 +105,7 @@ class ScheduleOrigin:
         return "waits for a worker"
 
 
-def schedule_origin(address: JobAddress, actor: Actor) -> ScheduleOrigin:
+def schedule_origin(address: JobAddress, actor: Actor, _now: datetime) -> ScheduleOrigin:
     """The schedule and the occurrence of a job.
 
     Raises:

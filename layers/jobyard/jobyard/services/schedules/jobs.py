@@ -21,9 +21,10 @@ from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import after_end
 from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
 from jobyard.jobtypes import job_type_of
+from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import orphaned
-from jobyard.services.runs import ExecutionRun
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_queued
 from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
@@ -87,6 +88,12 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
             continue
         return
     raise StaleState(f"schedule {address.origin_id} changes too fast")
+
+
+def settle_execution(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
+    """Settle a job whose execution ends here."""
+    settle_job(address, context.executions, context.now())
+    return NextStep(address.origin_id, "end", run=run)
 
 
 def write_end(

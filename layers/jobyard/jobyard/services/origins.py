@@ -1,0 +1,123 @@
+"""The origins of jobs: one row for each, with all that services do differently for its jobs.
+
+A new origin is a member of `domain.ids.Origin`, a row here, and the modules that its row names.
+Each is imported when it is first asked for: a worker needs no queries, and the API no workers.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from jobyard.domain.ids import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from jobyard.domain.jobs.job import JobAddress
+    from jobyard.services.batches.settle import SettleContext
+    from jobyard.services.context import Actor
+    from jobyard.services.executions import Executions
+    from jobyard.services.jobs.origin import JobOrigin
+    from jobyard.services.jobs.runner import Worker
+    from jobyard.services.jobs.source import JobSource
+    from jobyard.services.runs import ExecutionRun, NextStep
+
+    _JobSource = Callable[[JobAddress, ExecutionRun, Worker], JobSource]
+    _GiveUpJob = Callable[[JobAddress, ExecutionRun, datetime], bool]
+    _SettleJob = Callable[[JobAddress, ExecutionRun, SettleContext], NextStep]
+    _JobOrigin = Callable[[JobAddress, Actor, datetime], JobOrigin]
+    _Recover = Callable[[str, Executions, datetime], int]
+
+
+class OriginServices(Protocol):
+    """The functions that an origin gives to the services of all jobs."""
+
+    @property
+    def job_source(self) -> "_JobSource":
+        """Returns the source of one job, for the worker that runs it. Raises NotFound, Gone."""
+
+    @property
+    def give_up_job(self) -> "_GiveUpJob":
+        """Fails a job that its execution could not end, if the run still owns it; whether it did."""
+
+    @property
+    def settle_job(self) -> "_SettleJob":
+        """Settles the origin of a job that has ended; returns the execution's next step."""
+
+    @property
+    def job_origin(self) -> "_JobOrigin":
+        """Returns the origin of a job, for people. Raises NotFound, Gone, Forbidden."""
+
+    @property
+    def recover(self) -> "_Recover":
+        """Recovers the orphaned work of an origin by its id; how many executions were started."""
+
+
+class _Batches:
+    @property
+    def job_source(self) -> "_JobSource":
+        from jobyard.services.batches.chunk_source import job_source
+
+        return job_source
+
+    @property
+    def give_up_job(self) -> "_GiveUpJob":
+        from jobyard.services.batches.orphans import give_up_job
+
+        return give_up_job
+
+    @property
+    def settle_job(self) -> "_SettleJob":
+        from jobyard.services.batches.settle import settle_job
+
+        return settle_job
+
+    @property
+    def job_origin(self) -> "_JobOrigin":
+        from jobyard.services.batches.job_origin import batch_origin
+
+        return batch_origin
+
+    @property
+    def recover(self) -> "_Recover":
+        from jobyard.services.recovery import recover_batch
+
+        return recover_batch
+
+
+class _Schedules:
+    @property
+    def job_source(self) -> "_JobSource":
+        from jobyard.services.schedules.occurrence_source import job_source
+
+        return job_source
+
+    @property
+    def give_up_job(self) -> "_GiveUpJob":
+        from jobyard.services.schedules.jobs import give_up_job
+
+        return give_up_job
+
+    @property
+    def settle_job(self) -> "_SettleJob":
+        from jobyard.services.schedules.jobs import settle_execution
+
+        return settle_execution
+
+    @property
+    def job_origin(self) -> "_JobOrigin":
+        from jobyard.services.schedules.job_origin import schedule_origin
+
+        return schedule_origin
+
+    @property
+    def recover(self) -> "_Recover":
+        from jobyard.services.recovery import recover_schedule
+
+        return recover_schedule
+
+
+ORIGINS: Mapping[Origin, OriginServices] = {
+    Origin.BATCH: _Batches(),
+    Origin.SCHEDULE: _Schedules(),
+}
