@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
@@ -30,14 +30,13 @@ from jobyard.services.jobs.attempt import (
     unexpected_failure,
 )
 from jobyard.services.jobs.source import Change, DueJob, JobSource
+from jobyard.services.jobs.step_contexts import Context, build_context
 from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.services.settings import Settings
-from jobyard.store import checkpoints, jobs, objects, tables
+from jobyard.store import jobs
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-Context = TypeVar("Context", bound=StepContext)
 
 OVERLAP = 25  # jobs of a source at work at once
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
@@ -69,23 +68,7 @@ class Worker:
             left = job_type.time_limit - (self.now() - began).total_seconds()
             return min(left, self.remaining() - MARGIN_S)
 
-        capabilities = {
-            "now": self.now,
-            "remaining": remaining,
-            "http": self.fetch,
-            "s3": self.s3,
-            "s3_sources": self.settings.s3_sources,
-            "work_bucket": self.settings.work_bucket,
-            "archive_bucket": self.settings.archive_bucket,
-            "objects": objects,
-            "collection": collection,
-            "dynamodb": tables.client(),
-            "sweep_tables": self.settings.sweep_tables,
-            "checkpoints": checkpoints,
-            "maintenance": self.maintenance,
-        }
-        declared = [field.name for field in fields(job_type.context)]
-        return job_type.context(**{name: capabilities[name] for name in declared})
+        return build_context(job_type.context, self, remaining, collection)
 
 
 @dataclass(frozen=True)
