@@ -16,6 +16,7 @@ from cli.client import ApiClient, Document
 from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
 from cli.local import clients, voters
 from cli.local.emulator import HOME, PORT, ROOT
+from jobyard.domain.schedules.schedule import ScheduleLabel
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 TITLE = "Expired Confidential Voter Status Sweep"
@@ -152,9 +153,9 @@ def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
     was_shown, deadline = False, time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         label = api.get(f"/schedules/{schedule_id}")["label"]
-        if label == "Completed":
+        if label == ScheduleLabel.COMPLETED:
             return
-        if label != "In Progress":
+        if label != ScheduleLabel.IN_PROGRESS:
             raise DemoFailed(f"the sweep ended as {label}")
         if not was_shown:
             was_shown = True

@@ -13,12 +13,11 @@ from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import Upcoming, preview
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import MissedPolicy, OverlapPolicy
+from jobyard.domain.schedules.schedule import MissedPolicy, OverlapPolicy, ScheduleFilter
 
 app = typer.Typer(no_args_is_help=True, help="Manage recurring jobs.")
 
 MAX_PREVIEW = 100_000  # occurrences; of a daily rule that is centuries
-LABELS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
 
 ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]
 Title = Annotated[str, typer.Option(help="A title, for people.")]
@@ -69,9 +68,9 @@ def schedule() -> None:
 
 
 def _label(text: str) -> str:
-    known = {label.lower(): label for label in LABELS}
+    known = {label.lower(): label for label in ScheduleFilter}
     if text.lower().replace("_", " ") not in known:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(LABELS)}")
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(ScheduleFilter)}")
     return known[text.lower().replace("_", " ")]
 
 
@@ -80,7 +79,9 @@ def show_list(
     ctx: typer.Context,
     label: Annotated[
         str | None,
-        typer.Option(parser=_label, metavar="LABEL", help=f"Only those: {', '.join(LABELS)}."),
+        typer.Option(
+            parser=_label, metavar="LABEL", help=f"Only those: {', '.join(ScheduleFilter)}."
+        ),
     ] = None,
     system: Annotated[
         bool, typer.Option("--system", help="List the schedules that Jobyard itself runs.")

@@ -91,6 +91,7 @@ _ENUMS = {
     "ScheduleEvent": "An event that a person may send to a schedule.",
     "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while one of its "
     "jobs is active, else how the latest run ended, else `Idle`.",
+    "ScheduleFilter": "Which schedules a list shows: those with a label, or those that wait.",
     "MissedPolicy": "Which missed runs to catch up on: `none`, the `latest`, or `all`.",
     "OverlapPolicy": "What happens when a run is due while another is active: skip the new one "
     "(`forbid`), run both (`allow`), stop the active one (`replace`), or let one wait for its end "

@@ -5,7 +5,7 @@ jobs, which a read does not need.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -28,7 +28,7 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
-from jobyard.domain.schedules.schedule import Schedule
+from jobyard.domain.schedules.schedule import Schedule, ScheduleFilter
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import schedules as schedule_queries
 
@@ -98,7 +98,7 @@ def create_schedule(body: schemas.NewSchedule) -> Response[schemas.Schedule]:
 def list_schedules(
     system: Annotated[bool, Query(description="Jobyard's own schedules, not people's.")] = False,
     label: Annotated[
-        Literal["Idle", "In Progress", "Completed", "Failed", "waiting"] | None,
+        ScheduleFilter | None,
         Query(
             description="Only schedules with this label. A `waiting` schedule has a next run and "
             "no active job. A filtered page may be short although a next page follows."

@@ -107,6 +107,16 @@ class ScheduleLabel(StrEnum):
     FAILED = "Failed"
 
 
+class ScheduleFilter(StrEnum):
+    """Which schedules a list shows: those with a label, or those that wait."""
+
+    IDLE = ScheduleLabel.IDLE.value
+    IN_PROGRESS = ScheduleLabel.IN_PROGRESS.value
+    COMPLETED = ScheduleLabel.COMPLETED.value
+    FAILED = ScheduleLabel.FAILED.value
+    WAITING = "waiting"  # they have a next run, and no active job
+
+
 class OverlapPolicy(StrEnum):
     """What happens at a time of a schedule while an earlier run is active."""
 

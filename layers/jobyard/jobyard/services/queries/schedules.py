@@ -12,14 +12,19 @@ from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, Upcoming, p
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import can_run_now, next_run
 from jobyard.domain.schedules.recurrence import Recurrence
-from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleLabel, ScheduleState
+from jobyard.domain.schedules.schedule import (
+    SCHEDULE,
+    Schedule,
+    ScheduleFilter,
+    ScheduleLabel,
+    ScheduleState,
+)
 from jobyard.domain.schedules.wall_clock import zone_called
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
-WAITING = "waiting"  # a filter: schedules with a next run and without an active job
 MAX_NEXT_RUNS = 10  # in the details of a schedule
 _MAX_READ = 500  # schedules that one page of a filtered list reads
 
@@ -184,8 +189,8 @@ def list_schedules(
 ) -> ScheduleList:
     """A page of schedules: the system's, or the others.
 
-    `label` is a `ScheduleLabel` or `WAITING`, "" for any. A page with a label reads up to
-    `_MAX_READ` schedules, and may show only a few.
+    `label` is a `ScheduleFilter`, "" for any. A page with a label reads up to `_MAX_READ`
+    schedules, and may show only a few.
 
     Raises:
         Forbidden: the actor may not see schedules.
@@ -197,7 +202,7 @@ def list_schedules(
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
         checked += len(page.items)
         views = (_view(each, context) for each in page.items if _may_have(each, label))
-        found += [view for view in views if label != WAITING or view.next_run]
+        found += [view for view in views if label != ScheduleFilter.WAITING or view.next_run]
         after = page.after
         if not after or len(found) >= limit or checked >= _MAX_READ:
             return ScheduleList(tuple(found), after or None)
@@ -205,7 +210,7 @@ def list_schedules(
 
 def _may_have(found: Schedule, label: str) -> bool:
     """Whether the schedule has the label; for `WAITING`, whether it may, without its next run."""
-    return not found.active if label == WAITING else label in {"", found.label}
+    return not found.active if label == ScheduleFilter.WAITING else label in {"", found.label}
 
 
 def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> OccurrenceView:
