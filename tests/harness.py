@@ -20,7 +20,7 @@ from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.open import OpenContext, batch_of_key
 from jobyard.services.batches.settle import SettleContext
-from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.runner import Worker
@@ -46,10 +46,14 @@ from tests.machines import Function, Machines
 from tests.open_collections import make_collections
 from tests.people import sub_of
 
-ADMIN = Actor(sub_of("admin"), "admin", frozenset({"admin", "operator"}), "admin@example.org")
-DEPOSITOR = Actor(
-    sub_of("depositor"), "depositor", frozenset({"depositor"}), "depositor@example.org"
-)
+ADMIN = Actor(sub_of("admin"), "admin", frozenset({"admin", "operator"}))
+DEPOSITOR = Actor(sub_of("depositor"), "depositor", frozenset({"depositor"}))
+_EMAILS = {each.name: f"{each.name}@example.org" for each in (ADMIN, DEPOSITOR)}
+
+
+def account_of(name: str) -> Account:
+    """The account of that name; only two people have an e-mail address."""
+    return Account(sub_of(name), name, _EMAILS.get(name, ""))
 
 
 POLL_S = 0.01
@@ -328,6 +332,7 @@ class Harness:
             person,
             key or f"request-{next(_requests)}",
             reason,
+            account_of=account_of,
         )
 
     def send_batch_event(self, batch_id: str, event: str, **how: Any) -> None:

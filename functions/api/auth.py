@@ -6,11 +6,10 @@ so the kind of token is checked here.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from api.problems import Unauthenticated
-from jobyard.services.context import Actor
+from jobyard.services.context import Account, Actor
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -55,15 +54,6 @@ def groups_of(groups: str | list[str]) -> frozenset[str]:
     """A token's groups: a list in the token, "[admin viewer]" at the gateway."""
     names = groups if isinstance(groups, list) else groups.strip("[]").replace(",", " ").split()
     return frozenset(names)
-
-
-@dataclass(frozen=True)
-class Account:
-    """A person in the user pool. `email` is the verified address, "" if there is none."""
-
-    sub: str
-    name: str
-    email: str
 
 
 def account_of(name: str, user_pool: str, cognito: Any) -> Account | None:

@@ -1,17 +1,16 @@
 """The context of a request: the deployment's clients and clock, the actor, the idempotency key."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
-from api.auth import Account, actor_of, claims_of
+from api.auth import actor_of, claims_of
 from api.problems import ValidationFailed
-from jobyard.domain.errors import BadRequest
 from jobyard.services import cursors
-from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from jobyard.domain.schedules.occurrence import Occurrence
-    from jobyard.services.collections import PoolUser
 
 _KEY_LENGTH = 255
 
@@ -70,19 +68,18 @@ class RequestContext:
 
     def command_context(self, reason: str = "") -> CommandContext:
         """The context of a change."""
-        app, actor = self.app, self.actor
+        app = self.app
         return CommandContext(
-            app.settings, app.s3, app.machines, app.now, actor, self.key, reason, app.log_skipped
+            app.settings,
+            app.s3,
+            app.machines,
+            app.now,
+            self.actor,
+            self.key,
+            reason,
+            skipped=app.log_skipped,
+            account_of=app.account_of,
         )
-
-    def with_email(self) -> "RequestContext":
-        """The same request with the actor's e-mail address, which needs a call of Cognito.
-
-        The address is "" if the user name now belongs to somebody else.
-        """
-        account = self.app.account_of(self.actor.name)
-        email = account.email if account and account.sub == self.actor.sub else ""
-        return replace(self, actor=replace(self.actor, email=email))
 
     def link(self, path: str) -> str:
         """The address of `path` below `/api`."""
@@ -91,22 +88,6 @@ class RequestContext:
     def pages(self, *kind: str) -> "Pages":
         """The pages of a list. `kind` names the list and its filters."""
         return Pages("\n".join(kind), self.app.cursor_key)
-
-    def people(self, names: Iterable[str]) -> list["PoolUser"]:
-        """The people with these user names.
-
-        Raises:
-            BadRequest: the user pool has no such person.
-        """
-        from jobyard.services.collections import PoolUser
-
-        people = []
-        for name in names:
-            account = self.app.account_of(name)
-            if account is None:
-                raise BadRequest(f"nobody in the user pool is called {name!r}")
-            people.append(PoolUser(account.sub, account.name))
-        return people
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     event = harness.put(manifest, name="may.checkm", collection=collection)
     if state == "pending":  # announced, and not uploaded yet
         promise = submissions.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
-        batch, _ = submissions.submit(promise, 10**6, harness.context())
+        batch, _ = submissions.submit(promise, harness.context())
         return batch.batch_id
     match state:
         case "held":

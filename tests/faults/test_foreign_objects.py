@@ -22,7 +22,7 @@ from jobyard.domain.schedules.schedule import Policy
 from jobyard.services import collections as changing
 from jobyard.services.batches import operations, submissions
 from jobyard.services.batches.submissions import Submission
-from jobyard.services.collections import CollectionEdit, PoolUser
+from jobyard.services.collections import CollectionEdit
 from jobyard.services.context import Actor
 from jobyard.services.schedules.commands import ScheduleSpec, create
 from jobyard.store import collections, jobs, objects, tables
@@ -100,7 +100,7 @@ class Field:
         wanted = Submission(
             collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
         )
-        batch, upload = submissions.submit(wanted, 10**6, self.harness.context(who))
+        batch, upload = submissions.submit(wanted, self.harness.context(who))
         assert upload.fields["key"] == f"manifests/{collection}/{batch.batch_id}/m.csv"
         self.land(upload.fields["key"], text)
         return batch.batch_id
@@ -343,7 +343,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
     field: Field, key: str
 ) -> None:
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    promised, _ = submissions.submit(wanted, 10**6, field.harness.context(FRIEND))
+    promised, _ = submissions.submit(wanted, field.harness.context(FRIEND))
     where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
 
     batch_id = field.land(where, field.row("", "box:1"))
@@ -357,7 +357,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
 def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> None:
     wanted = Submission(field.ours, "m.csv", "deposit", "", (), {}, "")
 
-    batch, upload = submissions.submit(wanted, 10**6, field.harness.context(person("depositor")))
+    batch, upload = submissions.submit(wanted, field.harness.context(person("depositor")))
 
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = [each for each in policy["conditions"] if isinstance(each, dict)]
@@ -371,7 +371,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    _, upload = submissions.submit(wanted, 10**6, field.harness.context(who))
+    _, upload = submissions.submit(wanted, field.harness.context(who))
     field.change(field.theirs, people=people)
 
     batch_id = field.land(upload.fields["key"], field.row(field.ark, "box:1"))
@@ -478,11 +478,11 @@ CHANGES: list[Asked] = [
     ),
     lambda field, who: changing.edit(
         field.theirs,
-        CollectionEdit(owner=PoolUser(who.sub, who.name)),
+        CollectionEdit(owner=who.name),
         field.harness.context(who),
     ),
     lambda field, who: changing.allow(
-        field.theirs, [PoolUser(who.sub, who.name)], ["strangers"], field.harness.context(who)
+        field.theirs, [who.name], ["strangers"], field.harness.context(who)
     ),
     lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.harness.context(who)),
     lambda field, who: changing.create(

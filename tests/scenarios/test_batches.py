@@ -659,7 +659,7 @@ def test_a_report_that_was_written_is_not_written_or_sent_again(
 ) -> None:
     batch_id = harness.drop(single_files(payloads, THREE))
 
-    harness.report({"origin_id": batch_id})
+    harness.report({"origin_id": batch_id, "run": "main", "pass": 1})
 
     assert len(harness.mails_of(batch_id)) == 1
     assert [each.seq for each in reports.of_batch(batch_id)] == [1]
@@ -893,7 +893,7 @@ def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
     submission = submissions.Submission(
         "promised", "may.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
-    batch, _ = submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
+    batch, _ = submissions.submit(submission, harness.context(DEPOSITOR))
     for number in range(2):
         name = f"{batch.batch_id}/may.checkm"
         event = harness.put(single_files(payloads, THREE), name=name, collection="promised")
@@ -940,7 +940,7 @@ def test_a_hold_is_lifted_though_a_promised_manifest_never_came(harness: Harness
     submission = submissions.Submission(
         "never", "m.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
-    submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
+    submissions.submit(submission, harness.context(DEPOSITOR))
     hold_commands.place_hold("collection:never", None, harness.context(reason="maintenance"))
     harness.advance(3600)
 

@@ -145,7 +145,7 @@ Prepared = Callable[[CommandContext], tuple[Any, ...]]  # given an admin's conte
 CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("batch", "submit"): (
         submit,
-        lambda admin: (Submission("maps", "may.checkm", "deposit", "", (), {}, ""), 10**6),
+        lambda admin: (Submission("maps", "may.checkm", "deposit", "", (), {}, ""),),
     ),
     ("batch", "release"): (
         send_batch_event,
@@ -218,10 +218,7 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ),
     ("collection", "deposit"): (
         submit,
-        lambda admin: (
-            Submission(closed_collection(), "a.checkm", "deposit", "", (), {}, ""),
-            10**6,
-        ),
+        lambda admin: (Submission(closed_collection(), "a.checkm", "deposit", "", (), {}, ""),),
     ),
     ("hold", "place"): (holds.place_hold, lambda admin: (no_hold(), None)),
     ("hold", "lift"): (holds.lift_hold, lambda admin: (a_hold(),)),

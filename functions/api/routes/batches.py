@@ -10,7 +10,8 @@ from api.access import forbidden_or
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import ValidationFailed, problem_responses
-from api.routes.parameters import LOCATION, BatchId, Cursor, Limit, event_parameter
+from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
+from api.routes.responses import LOCATION, accepted, created
 from api.schemas import batches as schemas
 from api.schemas.fields import ReasonRequest
 from jobyard.domain import urls
@@ -30,7 +31,6 @@ from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import findings as finding_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
-from jobyard.services.settings import MANIFEST_BYTES
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -55,12 +55,8 @@ _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 def submit_batch(submission: schemas.BatchSubmission) -> Response[schemas.SubmittedBatch]:
     request = current_request(router)
     _check_callback(submission.callback_url, request)
-    if submission.notify is None:
-        request = request.with_email()
-    context = request.command_context()
-    batch, upload = submissions.submit(submission.submission(), MANIFEST_BYTES, context)
-    submitted = schemas.SubmittedBatch.of(batch, upload, request)
-    return Response(201, "application/json", submitted, {"Location": submitted.links["self"]})
+    made = submissions.submit(submission.submission(), request.command_context())
+    return created(schemas.SubmittedBatch.of(*made, request))
 
 
 def _check_callback(url: str | None, request: RequestContext) -> None:
@@ -103,8 +99,7 @@ def list_batches(
         after=pages.start(cursor, {}),
         limit=limit,
     )
-    items = [schemas.BatchSummary.of(view, request) for view in page.items]
-    return schemas.BatchList(items=items, next_cursor=pages.next_cursor(page.after))
+    return schemas.BatchList.of(page.items, pages.next_cursor(page.after), request)
 
 
 @router.get(
@@ -148,13 +143,8 @@ def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schem
     request = current_request(router)
     if retry.preview:
         return _preview_retry(batch_id, retry, request)
-    accepted = operations.retry(
-        batch_id, retry.filter(), request.command_context(retry.reason or "")
-    )
-    result = schemas.RetryResult.of(
-        batch_id, accepted.matched, accepted.not_retryable, request, accepted.operation_id
-    )
-    return Response(202, "application/json", result, {"Location": result.links["self"]})
+    made = operations.retry(batch_id, retry.filter(), request.command_context(retry.reason or ""))
+    return accepted(schemas.RetryResult.of(made, request))
 
 
 def _preview_retry(
@@ -162,7 +152,7 @@ def _preview_retry(
 ) -> Response[schemas.RetryResult]:
     context = request.command_context()
     preview = operations.preview_operation(batch_id, "requeue", retry.filter(), context)
-    result = schemas.RetryResult.of(batch_id, preview.total, preview.refused, request)
+    result = schemas.RetryResult.of_preview(batch_id, preview, request)
     return Response(200, "application/json", result)
 
 
@@ -222,8 +212,7 @@ def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> 
     found, following = finding_queries.list_findings(
         batch_id, request.query_context(), after=pages.start(cursor, 0), limit=limit
     )
-    items = [schemas.Finding.model_validate(each) for each in found]
-    return schemas.FindingList(items=items, next_cursor=pages.next_cursor(following))
+    return schemas.FindingList.of(found, pages.next_cursor(following))
 
 
 @router.post(
@@ -247,5 +236,5 @@ def send_event(
 ) -> Response[schemas.BatchStatus]:
     request = current_request(router)
     batch = commands.send_batch_event(batch_id, event, request.command_context(body.reason))
-    status = 202 if event in commands.COMMANDS else 200
+    status = 202 if commands.starts_work(event) else 200
     return Response(status, "application/json", schemas.BatchStatus.of(batch, request))

@@ -9,12 +9,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.routes.parameters import LOCATION, Cursor, Limit
+from api.routes.parameters import Cursor, Limit
+from api.routes.responses import LOCATION, created
 from api.schemas import collections as schemas
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
 from jobyard.services import collections
-from jobyard.services.access import authorize
 from jobyard.services.queries import collections as collection_queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -42,8 +42,7 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.Collecti
     found, following = collection_queries.list_collections(
         request.query_context(), after=pages.start(cursor, ""), limit=limit
     )
-    items = [schemas.Collection.of(view, request) for view in found]
-    return schemas.CollectionList(items=items, next_cursor=pages.next_cursor(following))
+    return schemas.CollectionList.of(found, pages.next_cursor(following), request)
 
 
 @router.post(
@@ -61,11 +60,9 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.Collecti
 )
 def create_collection(body: schemas.NewCollection) -> Response[schemas.Collection]:
     request = current_request(router)
-    authorize(request.actor, "collection", "create")  # before people are looked up
-    edit, people = body.edit(request), request.people(body.people)
     context = request.command_context(body.reason or "")
-    created = _schema(collections.create(body.name, edit, people, body.groups, context), request)
-    return Response(201, "application/json", created, {"Location": created.links["self"]})
+    made = collections.create(body.name, body.edit(), body.people, body.groups, context)
+    return created(_schema(made, request))
 
 
 @router.get(
@@ -96,9 +93,8 @@ def get_collection(collection: Name) -> schemas.Collection:
 )
 def edit_collection(collection: Name, body: schemas.CollectionChanges) -> schemas.Collection:
     request = current_request(router)
-    collections.editable_collection(collection, request.actor)  # before people are looked up
-    edit, context = body.edit(request), request.command_context(body.reason)
-    return _schema(collections.edit(collection, edit, context), request)
+    context = request.command_context(body.reason)
+    return _schema(collections.edit(collection, body.edit(), context), request)
 
 
 @router.post(
@@ -114,9 +110,8 @@ def edit_collection(collection: Name, body: schemas.CollectionChanges) -> schema
 )
 def allow_depositors(collection: Name, body: schemas.DepositorsRequest) -> schemas.Collection:
     request = current_request(router)
-    collections.editable_collection(collection, request.actor, "allow")  # before the lookup
-    people, context = request.people(body.people), request.command_context(body.reason)
-    return _schema(collections.allow(collection, people, body.groups, context), request)
+    context = request.command_context(body.reason)
+    return _schema(collections.allow(collection, body.people, body.groups, context), request)
 
 
 @router.post(

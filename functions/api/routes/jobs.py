@@ -21,7 +21,7 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.jobs.job import JOB, JobState
-from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.jobs.commands import send_job_event, starts_work
 from jobyard.services.queries import jobs as job_queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -33,7 +33,6 @@ JobId = Annotated[
         max_length=64,
     ),
 ]
-_RESTARTS = frozenset({"release", "requeue"})
 
 
 @router.get(
@@ -98,5 +97,5 @@ def send_event(
 ) -> Response[JobStatus]:
     request = current_request(router)
     job = send_job_event(job_id, event, request.command_context(body.reason))
-    status = 202 if event in _RESTARTS else 200
+    status = 202 if starts_work(event) else 200
     return Response(status, "application/json", JobStatus.of(job, request))

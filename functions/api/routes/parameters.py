@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponseHeader
 
 from jobyard.domain.lifecycle import Lifecycle
 
@@ -15,9 +14,6 @@ Cursor = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(description="How many items at most.", ge=1, le=200)]
-LOCATION: dict[str, OpenAPIResponseHeader] = {
-    "Location": {"description": "The address of the result.", "schema": {"type": "string"}}
-}
 
 
 def event_parameter(lifecycle: Lifecycle) -> Path:

@@ -14,7 +14,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.routes.parameters import LOCATION, Cursor, Limit
+from api.routes.parameters import Cursor, Limit
+from api.routes.responses import LOCATION, accepted, created
 from api.schemas import schedules as schemas
 from api.schemas.costs import ScheduleCost
 from api.schemas.fields import Reason, ReasonRequest
@@ -81,8 +82,7 @@ def create_schedule(body: schemas.NewSchedule) -> Response[schemas.Schedule]:
 
     request = current_request(router)
     context = request.command_context()
-    created = _schema(commands.create(body.spec(context.now()), context), request)
-    return Response(201, "application/json", created, {"Location": created.links["self"]})
+    return created(_schema(commands.create(body.spec(context.now()), context), request))
 
 
 @router.get(
@@ -116,8 +116,7 @@ def list_schedules(
         after=pages.start(cursor, ""),
         limit=limit,
     )
-    items = [schemas.ScheduleSummary.of(view, request) for view in page.items]
-    return schemas.ScheduleList(items=items, next_cursor=pages.next_cursor(page.after))
+    return schemas.ScheduleList.of(page.items, pages.next_cursor(page.after), request)
 
 
 @router.get(
@@ -225,9 +224,7 @@ def run_schedule_now(schedule_id: ScheduleId, body: ReasonRequest) -> Response[s
     request = current_request(router)
     occurrence = commands.run_now(schedule_id, request.command_context(body.reason))
     view = schedule_queries.occurrence_of(occurrence, request.query_context())
-    created = schemas.Occurrence.of(view, request)
-    job = created.links.get("job")
-    return Response(202, "application/json", created, {"Location": job} if job else {})
+    return accepted(schemas.Occurrence.of(view, request), "job")
 
 
 @router.delete(
@@ -276,9 +273,8 @@ def list_occurrences(
         before=start and datetime.fromisoformat(start),
         limit=limit,
     )
-    items = [schemas.Occurrence.of(view, request) for view in page.items]
-    following = page.after and page.after.isoformat()
-    return schemas.OccurrenceList(items=items, next_cursor=pages.next_cursor(following))
+    following = pages.next_cursor(page.after and page.after.isoformat())
+    return schemas.OccurrenceList.of(page.items, following, request)
 
 
 @router.get(

@@ -30,6 +30,7 @@ from api.schemas.fields import (
     Schema,
 )
 from jobyard.domain.batches import batch as domain
+from jobyard.domain.batches import operation as domain_operation
 from jobyard.domain.batches import report as domain_report
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import Filter, OperationState
@@ -39,7 +40,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.manifests.profiles import PROFILES
 from jobyard.domain.urls import text_without_secrets
-from jobyard.services.batches import submissions
+from jobyard.services.batches import operations, submissions
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import operations as operation_queries
@@ -238,6 +239,17 @@ class BatchList(Schema):
     items: list[BatchSummary]
     next_cursor: NextCursor
 
+    @classmethod
+    def of(
+        cls,
+        views: Iterable[batch_queries.BatchView],
+        next_cursor: str | None,
+        request: RequestContext,
+    ) -> "BatchList":
+        """A page, and the cursor of the next one."""
+        items = [BatchSummary.of(view, request) for view in views]
+        return cls(items=items, next_cursor=next_cursor)
+
 
 class BatchStatus(Schema):
     """A batch after an event."""
@@ -303,20 +315,25 @@ class RetryResult(Schema):
     links: Links
 
     @classmethod
-    def of(
-        cls,
-        batch_id: str,
-        matched: int,
-        refused: int,
-        request: RequestContext,
-        operation_id: str = "",
-    ) -> "RetryResult":
-        """A retry, or the preview of one without an `operation_id`."""
+    def of(cls, operation: domain_operation.Operation, request: RequestContext) -> "RetryResult":
+        """A retry that was started."""
         return cls(
-            operation_id=operation_id or None,
-            matched=matched,
-            not_retryable=refused,
-            links=retry_links(batch_id, operation_id, request),
+            operation_id=operation.operation_id,
+            matched=operation.matched,
+            not_retryable=operation.not_retryable,
+            links=retry_links(operation.batch_id, operation.operation_id, request),
+        )
+
+    @classmethod
+    def of_preview(
+        cls, batch_id: str, matching: operations.MatchingJobs, request: RequestContext
+    ) -> "RetryResult":
+        """A preview of a retry."""
+        return cls(
+            operation_id=None,
+            matched=matching.total,
+            not_retryable=matching.refused,
+            links=retry_links(batch_id, "", request),
         )
 
 
@@ -472,6 +489,12 @@ class FindingList(Schema):
 
     items: list[Finding]
     next_cursor: NextCursor
+
+    @classmethod
+    def of(cls, found: Iterable[Mapping[str, Any]], next_cursor: str | None) -> "FindingList":
+        """A page, and the cursor of the next one."""
+        items = [Finding.model_validate(each) for each in found]
+        return cls(items=items, next_cursor=next_cursor)
 
 
 def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str, Any]:

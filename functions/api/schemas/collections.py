@@ -1,5 +1,6 @@
 """Collections."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -52,13 +53,9 @@ class NewCollection(Schema, extra="forbid"):
     accepts_drops: StrictBool = Field(default=False, description=_DROPS)
     reason: Reason | None = Field(default=None, description="Why it is created.")
 
-    def edit(self, request: RequestContext) -> CollectionEdit:
-        """What the collection starts with.
-
-        Raises:
-            BadRequest: the user pool does not have the owner.
-        """
-        return _edit(self, request)
+    def edit(self) -> CollectionEdit:
+        """What the collection starts with."""
+        return _edit(self)
 
 
 class CollectionChanges(Schema, extra="forbid"):
@@ -76,13 +73,9 @@ class CollectionChanges(Schema, extra="forbid"):
             raise ValueError("give at least one of owner, naans, notify and accepts_drops")
         return self
 
-    def edit(self, request: RequestContext) -> CollectionEdit:
-        """What changes.
-
-        Raises:
-            BadRequest: the user pool does not have the owner.
-        """
-        return _edit(self, request)
+    def edit(self) -> CollectionEdit:
+        """What changes."""
+        return _edit(self)
 
 
 class DepositorsRequest(Schema, extra="forbid"):
@@ -197,10 +190,21 @@ class CollectionList(Schema):
     items: list[Collection]
     next_cursor: NextCursor
 
+    @classmethod
+    def of(
+        cls,
+        views: Iterable[collection_queries.CollectionView],
+        next_cursor: str | None,
+        request: RequestContext,
+    ) -> "CollectionList":
+        """A page, and the cursor of the next one."""
+        items = [Collection.of(view, request) for view in views]
+        return cls(items=items, next_cursor=next_cursor)
 
-def _edit(body: NewCollection | CollectionChanges, request: RequestContext) -> CollectionEdit:
+
+def _edit(body: NewCollection | CollectionChanges) -> CollectionEdit:
     return CollectionEdit(
-        owner=request.people([body.owner])[0] if body.owner else None,
+        owner=body.owner or None,
         naans=None if body.naans is None else tuple(dict.fromkeys(body.naans)),
         notify=None if body.notify is None else tuple(body.notify),
         accepts_drops=body.accepts_drops,

@@ -394,6 +394,17 @@ class OccurrenceList(Schema):
     items: list[Occurrence]
     next_cursor: NextCursor
 
+    @classmethod
+    def of(
+        cls,
+        views: Iterable[schedule_queries.OccurrenceView],
+        next_cursor: str | None,
+        request: RequestContext,
+    ) -> "OccurrenceList":
+        """A page, and the cursor of the next one."""
+        items = [Occurrence.of(view, request) for view in views]
+        return cls(items=items, next_cursor=next_cursor)
+
 
 class Schedule(ScheduleSummary):
     """A schedule."""
@@ -450,6 +461,17 @@ class ScheduleList(Schema):
 
     items: list[ScheduleSummary]
     next_cursor: NextCursor
+
+    @classmethod
+    def of(
+        cls,
+        views: Iterable[schedule_queries.ScheduleView],
+        next_cursor: str | None,
+        request: RequestContext,
+    ) -> "ScheduleList":
+        """A page, and the cursor of the next one."""
+        items = [ScheduleSummary.of(view, request) for view in views]
+        return cls(items=items, next_cursor=next_cursor)
 
 
 class ScheduleEdit(Schema):

@@ -215,7 +215,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
 
 def promised(harness: Harness, collection: str, name: str = "m.checkm") -> str:
     submission = submissions.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
-    batch, _ = submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
+    batch, _ = submissions.submit(submission, harness.context(DEPOSITOR))
     return batch.batch_id
 
 

@@ -9,42 +9,34 @@ from typing import Any
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.services.access import authorize, visible_collection
-from jobyard.services.context import Actor, CommandContext, require_reason
+from jobyard.services.context import Account, Actor, CommandContext, require_reason
 from jobyard.store import collections
-
-
-@dataclass(frozen=True)
-class PoolUser:
-    """A person in the user pool. `sub` is the id and decides; `name` is for display."""
-
-    sub: str
-    name: str
 
 
 @dataclass(frozen=True)
 class CollectionEdit:
     """The fields of a collection to change; None leaves a field as it is."""
 
-    owner: PoolUser | None = None
+    owner: str | None = None  # a user name
     naans: tuple[str, ...] | None = None
     notify: tuple[str, ...] | None = None
     accepts_drops: bool | None = None
 
-    def values(self) -> dict[str, Any]:
-        """The changed fields, by name."""
+    def values(self, owner: Account | None) -> dict[str, Any]:
+        """The changed fields, by name. `owner` is the new owner."""
         found: dict[str, Any] = {}
-        if self.owner is not None:
-            found |= {"owner": self.owner.name, "owner_sub": self.owner.sub}
+        if owner is not None:
+            found |= {"owner": owner.name, "owner_sub": owner.sub}
         for name in ("naans", "notify", "accepts_drops"):
             if (value := getattr(self, name)) is not None:
                 found[name] = value
         return found
 
-    def description(self) -> str:
-        """The changes as text, for the history."""
+    def description(self, owner: Account | None) -> str:
+        """The changes as text, for the history. `owner` is the new owner."""
         parts = []
-        if self.owner is not None:
-            parts.append(f"owner {self.owner.name}")
+        if owner is not None:
+            parts.append(f"owner {owner.name}")
         if self.naans is not None:
             parts.append(f"NAANs {', '.join(self.naans) or 'none'}")
         if self.notify is not None:
@@ -72,31 +64,33 @@ def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collect
 def create(
     name: str,
     fields: CollectionEdit,
-    people: Iterable[PoolUser],
+    people: Iterable[str],
     groups: Iterable[str],
     context: CommandContext,
 ) -> Collection:
-    """Create a collection. Its owner is the actor, unless `fields` names another person.
+    """Create a collection. Its owner is the actor, unless `fields` names another person. `people`
+    are user names.
 
     A repeated request returns the collection that the first one created.
 
     Raises:
-        Forbidden: the actor may not create collections. BadRequest: a list has too many entries.
+        Forbidden: the actor may not create collections. BadRequest: a list has too many entries,
+            or there is no person of a name.
         InvalidTransition: the name is taken.
     """
     authorize(context.actor, "collection", "create")
-    owner = fields.owner or PoolUser(context.actor.sub, context.actor.name)
-    before = Collection(name, 0, owner.name, owner.sub)
+    owner = context.account(fields.owner) if fields.owner else None
+    before = Collection(name, 0, context.actor.name, context.actor.sub)
     rights: dict[str, Any] = {
-        "people": {each.sub: each.name for each in people},
+        "people": _people(people, context),
         "groups": frozenset(groups),
     }
     given = CollectionEdit(
         fields.owner, fields.naans or None, fields.notify or None, fields.accepts_drops or None
-    ).description()
+    ).description(owner)
     who = _who(rights["people"].values(), rights["groups"])
     what = "; ".join(filter(None, (given, who and f"allows {who}")))
-    created = before.changed(_change("create", what, context), **fields.values(), **rights)
+    created = before.changed(_change("create", what, context), **fields.values(owner), **rights)
     try:
         collections.put(created)
     except StaleState:
@@ -121,19 +115,20 @@ def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collect
     if new_naans:
         instead = f"ask one of them to add NAAN {', '.join(new_naans)}"
         authorize(context.actor, "collection", "add_naan", instead=instead)
-    return _changed(before, "edit", changes.description(), changes.values(), context)
+    owner = context.account(changes.owner) if changes.owner else None
+    return _changed(before, "edit", changes.description(owner), changes.values(owner), context)
 
 
 def allow(
-    name: str, people: Iterable[PoolUser], groups: Iterable[str], context: CommandContext
+    name: str, people: Iterable[str], groups: Iterable[str], context: CommandContext
 ) -> Collection:
-    """Allow people and groups to deposit into a collection.
+    """Allow people, by user name, and groups to deposit into a collection.
 
     Raises:
         NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
     """
     before = editable_collection(name, context.actor, "allow")
-    added, added_groups = {each.sub: each.name for each in people}, frozenset(groups)
+    added, added_groups = _people(people, context), frozenset(groups)
     changes = {"people": {**before.people, **added}, "groups": before.groups | added_groups}
     return _changed(before, "allow", _who(added.values(), added_groups), changes, context)
 
@@ -170,6 +165,11 @@ def deny(
     left = {sub: shown for sub, shown in before.people.items() if sub not in denied}
     changes = {"people": left, "groups": before.groups - denied_groups}
     return _changed(before, "deny", _who(denied.values(), denied_groups), changes, context)
+
+
+def _people(names: Iterable[str], context: CommandContext) -> dict[str, str]:
+    """The people of these user names, by id."""
+    return {account.sub: account.name for account in map(context.account, names)}
 
 
 def _who(people: Iterable[str], groups: Iterable[str]) -> str:

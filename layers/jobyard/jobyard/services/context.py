@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 class Actor:
     """Who acts. Their id, `sub`, decides; a name is shown, and may later belong to another person.
 
-    `groups` are all their groups, roles or not. `email` is where reports go when a submission names
-    nobody.
+    `groups` are all their groups, roles or not.
     """
 
     sub: str
     name: str
     groups: frozenset[str]
-    email: str = ""
 
     @property
     def roles(self) -> frozenset[str]:
@@ -47,12 +45,22 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class Account:
+    """A person in the user pool. `email` is the verified address, "" if there is none."""
+
+    sub: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
 class CommandContext:
     """What a command needs: the deployment, S3, the state machines, the clock, the actor and the
     reason.
 
     `key` is unique per request, and the same when the request is repeated. `skipped` is called with
-    occurrences that the command found due and skipped.
+    occurrences that the command found due and skipped. `account_of` looks a user name up in the
+    user pool, which costs a call.
     """
 
     settings: Settings
@@ -63,6 +71,7 @@ class CommandContext:
     key: str
     reason: str = ""
     skipped: "Callable[[Sequence[Occurrence]], None]" = lambda _: None
+    account_of: Callable[[str], Account | None] = lambda _: None
 
     @property
     def cause(self) -> Cause:
@@ -78,6 +87,22 @@ class CommandContext:
     def run(self) -> str:
         """The name of the run this request may start; short, because each of its jobs stores it."""
         return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
+
+    def account(self, name: str) -> Account:
+        """The person with this user name.
+
+        Raises:
+            BadRequest: the user pool has no such person.
+        """
+        account = self.account_of(name)
+        if account is None:
+            raise BadRequest(f"nobody in the user pool is called {name!r}")
+        return account
+
+    def own_email(self) -> str:
+        """The actor's e-mail address; "" when they have none, or the name is another's by now."""
+        account = self.account_of(self.actor.name)
+        return account.email if account and account.sub == self.actor.sub else ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ class OriginServices(Protocol):
 
     @property
     def give_up_job(self) -> "_GiveUpJob":
-        """Fails a job that its execution could not end, if the run still owns it; whether it did."""
+        """Fails a job that its execution could not end, if the run still owns it. Returns whether
+        it did.
+        """
 
     @property
     def settle_job(self) -> "_SettleJob":

@@ -51,6 +51,11 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
     return batch
 
 
+def starts_work(event: str) -> bool:
+    """Whether an execution for the batch starts after this event of a person."""
+    return event in COMMANDS
+
+
 def _is_at_work(batch_id: str) -> bool:
     counts = sum_counts(record.counts for record in chunks.of_batch(batch_id))
     busy = counts.get("running", 0) + counts.get("scheduled", 0)

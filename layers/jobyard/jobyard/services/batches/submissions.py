@@ -14,7 +14,7 @@ from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services.access import authorize_deposit
 from jobyard.services.context import CommandContext
-from jobyard.services.settings import UPLOAD_TIME
+from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import batches
 
 
@@ -43,10 +43,8 @@ class UploadForm:
     expires_at: datetime
 
 
-def submit(
-    submission: Submission, maximum: int, context: CommandContext
-) -> tuple[Batch, UploadForm]:
-    """Make a pending batch, and say where to upload its manifest of at most `maximum` bytes.
+def submit(submission: Submission, context: CommandContext) -> tuple[Batch, UploadForm]:
+    """Make a pending batch, and say where to upload its manifest.
 
     The same request sent again returns the same batch.
 
@@ -87,7 +85,7 @@ def submit(
         batch = batches.put_new(batch)
     except StaleState:
         batch = batches.get(batch.batch_id, now)
-    return batch, _upload(batch, maximum, context)
+    return batch, _upload(batch, context)
 
 
 def _recipients(
@@ -100,14 +98,14 @@ def _recipients(
         return Addresses(submission.notify)
     if collection.notify:
         return Addresses(collection.notify)
-    return addresses(context.actor.email or context.settings.mail_to)
+    return addresses(context.own_email() or context.settings.mail_to)
 
 
-def _upload(batch: Batch, maximum: int, context: CommandContext) -> UploadForm:
+def _upload(batch: Batch, context: CommandContext) -> UploadForm:
     post = context.s3.generate_presigned_post(
         context.settings.intake_bucket,
         batch.upload_key,
-        Conditions=[["content-length-range", 1, maximum]],
+        Conditions=[["content-length-range", 1, MANIFEST_BYTES]],
         ExpiresIn=int(UPLOAD_TIME.total_seconds()),
     )
     return UploadForm(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)

@@ -42,5 +42,10 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     return job
 
 
+def starts_work(event: str) -> bool:
+    """Whether the job runs after this event of a person."""
+    return event in {"release", "requeue"}
+
+
 def _is_sent(job: JobRecord, event: str, context: CommandContext) -> bool:
     return any((each.cause, each.event) == (context.run, event) for each in job.history)
