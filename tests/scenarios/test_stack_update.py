@@ -62,8 +62,8 @@ def use_new_definitions(harness: Harness) -> None:
 
 def recover(harness: Harness) -> None:
     """A minute later the scheduler tick starts new executions, and they run."""
-    harness.later(60)
-    harness.minute()
+    harness.advance(60)
+    harness.tick()
     harness.machines.run_all()
 
 
@@ -132,7 +132,7 @@ def test_a_job_of_a_schedule_that_runs_during_an_update_is_run_once(harness: Har
         spec = ScheduleSpec("updated", NAME, rule, Policy(), {})
         schedule = schedule_commands.create(spec, harness.context())
         harness.at = NINE
-        harness.minute()
+        harness.tick()
         update_before(harness, "ExecuteJobFunction", "schedule_id")
         fail(harness)
 
