@@ -75,8 +75,10 @@ def as_we_say(_driver: None) -> tuple[float, Any]:
 
 @dataclass(frozen=True)
 class Shared:
-    """One local stack for all benchmarks, because starting it takes long as the rest. `call_log`
-    is the file to the scheduler tick logs its calls."""
+    """One local stack for all benchmarks, because starting it takes as long as the rest.
+
+    `call_log` is the file in which its scheduler tick logs its calls.
+    """
 
     local: LocalStack
     call_log: Path

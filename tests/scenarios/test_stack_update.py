@@ -1,6 +1,6 @@
 """An update of a stack from before 0.1.0 while executions run.
 
-The old definitions hand `batch_id` or `schedule_id` to functions that expect `origin_id`. So these
+The old definitions pass `batch_id` or `schedule_id` to functions that expect `origin_id`. So these
 executions fail, and the scheduler tick recovers their work.
 """
 
@@ -141,4 +141,4 @@ def test_a_job_of_a_schedule_that_runs_during_an_update_is_run_once(harness: Har
         (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
         assert occurrence.outcome is not None
         assert occurrence.outcome.state is JobState.SUCCEEDED
-        assert len(script.told) == 1
+        assert len(script.inputs) == 1
