@@ -4,7 +4,6 @@ The handlers that change schedules import their service themselves: it loads eve
 jobs, which a read does not need.
 """
 
-from datetime import datetime
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -156,8 +155,7 @@ def edit_schedule(
     request = current_request(router)
     context = request.command_context(changes.reason)
     edited = commands.edit(schedule_id, changes.edit(context.now()), context)
-    details = schedule_queries.details(edited.schedule, request.query_context())
-    return schemas.ScheduleEdit.of(edited, details, request)
+    return schemas.ScheduleEdit.of(edited, _schema(edited.schedule, request))
 
 
 @router.post(
@@ -266,15 +264,10 @@ def list_occurrences(
 ) -> schemas.OccurrenceList:
     request = current_request(router)
     pages = request.pages("occurrences", schedule_id)
-    start = pages.start(cursor, None)
     page = schedule_queries.list_occurrences(
-        schedule_id,
-        request.query_context(),
-        before=start and datetime.fromisoformat(start),
-        limit=limit,
+        schedule_id, request.query_context(), after=pages.start(cursor, ""), limit=limit
     )
-    following = pages.next_cursor(page.after and page.after.isoformat())
-    return schemas.OccurrenceList.of(page.items, following, request)
+    return schemas.OccurrenceList.of(page.items, pages.next_cursor(page.after), request)
 
 
 @router.get(

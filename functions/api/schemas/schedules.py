@@ -482,16 +482,11 @@ class ScheduleEdit(Schema):
     next_runs_after: list[NextRun] = Field(description="The next runs now.")
 
     @classmethod
-    def of(
-        cls,
-        edited: "commands.EditResult",
-        details: schedule_queries.ScheduleDetails,
-        request: RequestContext,
-    ) -> "ScheduleEdit":
+    def of(cls, edited: "commands.EditResult", schedule: Schedule) -> "ScheduleEdit":
         """A schedule after an edit."""
         before, after = edited.before.rule, edited.schedule.rule
         return cls(
-            schedule=Schedule.of_details(details, request),
+            schedule=schedule,
             next_runs_before=NextRun.all_of(upcoming(before, at) for at in edited.runs_before),
             next_runs_after=NextRun.all_of(upcoming(after, at) for at in edited.runs_after),
         )

@@ -264,28 +264,32 @@ def _active_job(each: Occurrence, local: datetime) -> OccurrenceView:
 
 @dataclass(frozen=True)
 class OccurrenceList:
-    """A page of occurrences, newest first, and the time before which the next page begins; None
-    after the last.
+    """A page of occurrences, newest first, and where the next page begins: before a time, in ISO
+    8601; None after the last.
     """
 
     items: tuple[OccurrenceView, ...]
-    after: datetime | None
+    after: str | None
 
 
 def list_occurrences(
-    schedule_id: str, context: QueryContext, *, before: datetime | None, limit: int
+    schedule_id: str, context: QueryContext, *, after: str, limit: int
 ) -> OccurrenceList:
-    """A page of a schedule's occurrences, also of a deleted schedule.
+    """A page of a schedule's occurrences, also of a deleted schedule. It begins `after` a page; ""
+    is the first.
 
     Raises:
         Forbidden: the actor may not see schedules. NotFound: there is no such schedule.
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
+    before = datetime.fromisoformat(after) if after else None
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
     retained = [each for each in newest if not _is_archived(found, each.scheduled_for)]
     shown = tuple(occurrence(found, each, context) for each in retained[:limit])
     has_more = len(retained) > limit
-    return OccurrenceList(shown, retained[limit - 1].scheduled_for if has_more else None)
+    return OccurrenceList(
+        shown, retained[limit - 1].scheduled_for.isoformat() if has_more else None
+    )
 
 
 def list_times(
