@@ -197,7 +197,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
 
     seen = Checkpoint(name)
     after = seen.advanced(1, [(text, text)], {"key": 1})
-    transactions.write([checkpoints.written(seen, after, NOON)])
+    transactions.write([checkpoints.put_item(seen, after, NOON)])
     assert checkpoints.get(name) == after
 
 

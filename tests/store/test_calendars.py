@@ -35,7 +35,7 @@ def test_what_is_written_is_read(first: StoredCalendar) -> None:
     calendars.put(first)
 
     assert calendars.find(first.calendar.name) == first
-    assert first in calendars.kept()
+    assert first in calendars.list_all()
 
 
 def test_a_calendar_is_written_over_the_one_that_was_seen_and_no_other(
@@ -66,7 +66,7 @@ def test_a_deleted_calendar_is_none_but_its_changes_stay(first: StoredCalendar) 
     calendars.put(deleted)
 
     assert calendars.find(first.calendar.name) is None
-    assert deleted not in calendars.kept()
+    assert deleted not in calendars.list_all()
     assert calendars.find_any(first.calendar.name) == deleted
 
 

@@ -22,7 +22,7 @@ def job(request: pytest.FixtureRequest) -> str:
 
 
 def write(seen: Checkpoint, after: Checkpoint) -> None:
-    client().transact_write_items(TransactItems=[checkpoints.written(seen, after, NOW)])
+    client().transact_write_items(TransactItems=[checkpoints.put_item(seen, after, NOW)])
 
 
 def test_a_job_without_a_checkpoint_is_at_its_beginning(job: str) -> None:

@@ -148,4 +148,4 @@ def came_so_far(place: JobAddress, processed: int) -> None:
     """The job at `place` has processed so many records, and continues."""
     seen = Checkpoint(place.job_id)
     after = seen.advanced(processed, (), {"page": 2})
-    tables.client().transact_write_items(TransactItems=[checkpoints.written(seen, after, NOW)])
+    tables.client().transact_write_items(TransactItems=[checkpoints.put_item(seen, after, NOW)])

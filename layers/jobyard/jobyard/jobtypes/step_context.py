@@ -56,7 +56,7 @@ class Checkpoints(Protocol):
     def get(self, job_id: str) -> Checkpoint:
         """The job's checkpoint. Its version is 0 if there is none yet."""
 
-    def written(self, seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
+    def put_item(self, seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
         """The item of a DynamoDB transaction that replaces the checkpoint `seen` by `after`.
 
         Its condition fails if someone else has written a checkpoint since.

@@ -60,7 +60,7 @@ class Maintenance:
         was first.
         """
         try:
-            transactions.write([*items, checkpoints.written(seen, after, self.now())])
+            transactions.write([*items, checkpoints.put_item(seen, after, self.now())])
         except StaleState:
             return checkpoints.get(seen.job_id)
         return after

@@ -258,7 +258,7 @@ def in_state(state: BatchState, after: str = "", *, uploaded: bool = False) -> I
         yield _batch(item)
 
 
-def before(month: str, at: datetime, after: str = "") -> Iterator[Batch]:
+def submitted_until(month: str, at: datetime, after: str = "") -> Iterator[Batch]:
     """The batches submitted in `month` ("2026-11"), up to `at`, after the cursor `after`, oldest
     first, from the index."""
     until = f"{sortable(at)}~"  # the tilde sorts after every cursor of that millisecond

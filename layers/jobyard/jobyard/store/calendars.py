@@ -51,7 +51,7 @@ def find(name: str) -> StoredCalendar | None:
     return None if found is None or found.is_deleted else found
 
 
-def kept() -> list[StoredCalendar]:
+def list_all() -> list[StoredCalendar]:
     """All calendars that are not deleted, by name. It scans the table, which is small."""
     found = map(_stored, CalendarItem.scan(consistent_read=True))
     return sorted(

@@ -29,7 +29,7 @@ def get(job_id: str) -> Checkpoint:
     )
 
 
-def written(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
+def put_item(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
     """The item of a transaction that replaces the checkpoint `seen` by `after`.
 
     The transaction is cancelled if the checkpoint changed meanwhile, or if this write is a repeat.

@@ -84,7 +84,9 @@ def _next_page(checkpoint: Checkpoint, table: Table, context: TableContext) -> C
     for tries in range(1, MAX_TRIES + 1):
         failed = [(key_text(key), reason[:_MAX_REASON]) for key, reason in failures.items()]
         after = checkpoint.advanced(len(changes), failed, page.next)
-        result = table.write(changes, context.checkpoints.written(checkpoint, after, context.now()))
+        result = table.write(
+            changes, context.checkpoints.put_item(checkpoint, after, context.now())
+        )
         if result.done:
             return after
         if result.overtaken:

@@ -14,7 +14,7 @@ def list_calendars(context: QueryContext) -> list[StoredCalendar]:
         Forbidden: the actor may not see calendars.
     """
     authorize(context.actor, "calendar", "view")
-    return calendars.kept()
+    return calendars.list_all()
 
 
 def calendar(name: str, context: QueryContext) -> StoredCalendar:

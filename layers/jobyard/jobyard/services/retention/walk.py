@@ -68,7 +68,7 @@ def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
         return WorkSlice({"go": "schedules"})
     next_check = bookmark.get("next", "")
     after = bookmark.get("after", "")
-    for suggested in islice(batches.before(month, latest, after), BATCHES_PER_READ):
+    for suggested in islice(batches.submitted_until(month, latest, after), BATCHES_PER_READ):
         after = batches.page_key(suggested)
         started = _start_archiving(suggested, context)
         # A started batch may turn out not to be archivable: the next run checks its month again.
