@@ -102,7 +102,7 @@ def test_only_what_a_person_may_send_is_offered() -> None:
 
 
 def test_an_unknown_state_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InvalidTransition, match="it knows new, work, done"):
+    with pytest.raises(InvalidTransition, match="its states are new, work, done"):
         lifecycle(START, END).state("nowhere")
 
 

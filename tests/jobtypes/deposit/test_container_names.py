@@ -74,7 +74,7 @@ def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(
     names, remarks = remarked("x.zip", zip_of((b"a\\b", b"x")), context)
 
     assert names == ["a\\b"]
-    assert remarks == "Windows allows no \\ in a name: a\\b"
+    assert remarks == "Windows does not allow \\ in a name: a\\b"
 
 
 @pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14])
@@ -365,8 +365,8 @@ def test_names_that_some_disk_cannot_hold_are_remarked(context: StorageContext) 
 
     assert sorted(found) == sorted(names)
     assert "ignores case or composition: README.TXT and Readme.txt and 1 more" in remarks
-    assert "Windows keeps the name CON for a device: CON" in remarks
-    assert "Windows allows no : in a name: b/C:x" in remarks
+    assert "Windows reserves the name CON for a device: CON" in remarks
+    assert "Windows does not allow : in a name: b/C:x" in remarks
     assert "ends in a dot or a space: a." in remarks
 
 
@@ -374,7 +374,7 @@ def test_a_carriage_return_in_a_name_is_kept_with_a_remark(context: StorageConte
     found, remarks = remarked("x.tar", tarred({"Icon\r": b""}), context)
 
     assert found == ["Icon\r"]
-    assert remarks.endswith("Windows allows no control characters in a name: Icon\ufffd")
+    assert remarks.endswith("Windows does not allow control characters in a name: Icon\ufffd")
 
 
 def test_empty_folders_are_left_out_with_a_remark(context: StorageContext) -> None:

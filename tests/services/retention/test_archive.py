@@ -204,8 +204,8 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
 
     words = (
         f"batch {batch_id} \\(may.checkm of collection gone, completed, 3 jobs, submitted "
-        f"2026-11-22\\) was archived on 2027-02-21: records/deposit/2026/11/{batch_id}/"
-        "v\\d+/manifest.json of the archive bucket says what is there"
+        f"2026-11-22\\) was archived on 2027-02-21: see records/deposit/2026/11/{batch_id}/"
+        "v\\d+/manifest.json in the archive bucket"
     )
     for look in (
         lambda: batch(batch_id, harness.query_context()),
@@ -328,7 +328,7 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
         operations.put_new(replace(operation, operation_id="r-late"), BatchState.FAILED)
     with pytest.raises(StaleState, match="has been archived since"):
         batches.add_entry(seen, seen.history[0])
-    with pytest.raises(Gone, match="is being archived since 2026-11-22 12:00 UTC"):
+    with pytest.raises(Gone, match="is being archived; this began on 2026-11-22 12:00 UTC"):
         batch(failed.batch_id, years.query_context())
 
 

@@ -1,14 +1,14 @@
 """Who may do what: one table, (kind, event) → roles.
 
-All other rules of access derive from it: the senders of a lifecycle's events, the checks of
-services, and what API, CLI and docs say of roles.
+All other access rules derive from it: the senders of lifecycle events, the checks in services, and
+the roles that the API, the CLI and the docs name.
 """
 
 from collections.abc import Iterable, Mapping
 
 # The groups of the user pool that are roles.
 ROLES = ("viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin")
-# What somebody is to one batch or collection. No group can be called so: its name has no blank.
+# A person's relation to one batch or collection. No group has such a name: it has no spaces.
 SUBMITTER = "its submitter"
 OWNER = "its owner"
 MEMBER = "one of its people or groups"
@@ -18,8 +18,8 @@ _READERS = ("viewer", "operator", "admin")
 _OPERATORS = ("operator", "admin")
 _ADMINS = ("admin",)
 
-# An event that is missing here is the machine's alone. To view a thing is to view all its details,
-# such as a batch's reports or cost; whoever may not view it is told that it does not exist.
+# Only the machine may send an event that is not listed. "view" includes all details, such as the
+# reports and cost of a batch. Without it, the answer is that the thing does not exist.
 ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "list"): ("viewer", "depositor", "operator", "admin"),  # a depositor's own only
     ("batch", "view"): (SUBMITTER, *_READERS),
@@ -36,7 +36,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("job", "cancel"): _OPERATORS,
     ("job", "requeue"): _OPERATORS,
     ("job", "delete"): _OPERATORS,
-    # A job of a schedule is not held: its schedule is suspended.
+    # A job of a schedule cannot be held; its schedule can be suspended.
     ("schedule job", "view"): _ADMINS,
     ("schedule job", "force_fail"): _ADMINS,
     ("schedule job", "cancel"): _ADMINS,
@@ -53,7 +53,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("calendar", "view"): _ADMINS,
     ("calendar", "put"): _ADMINS,
     ("calendar", "delete"): _ADMINS,
-    ("collection", "view"): (OWNER, *_READERS),  # and whoever may submit to it
+    ("collection", "view"): (OWNER, *_READERS),  # and everyone who may submit to it
     ("collection", "create"): _ADMINS,
     ("collection", "edit"): (OWNER, *_ADMINS),
     ("collection", "add_naan"): _ADMINS,  # else an owner could claim another collection's arks
@@ -67,19 +67,19 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 
 def roles_for(kind: str, event: str) -> tuple[str, ...]:
-    """The roles and relations that may send `event` to a thing of a kind; none if no person may."""
+    """The roles and relations that may send `event` to a thing of `kind`; empty if none may."""
     return ACCESS.get((kind, event), ())
 
 
 def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:
-    """Whether somebody with these roles and relations may send `event` to a thing of a kind."""
+    """Whether a person with these roles and relations may send `event` to a thing of `kind`."""
     return not set(roles).isdisjoint(roles_for(kind, event))
 
 
 def refusal(kind: str, event: str, roles: Iterable[str], instead: str = "ask one of them") -> str:
-    """The one form of a refusal: who may do it, and what to do instead.
+    """The message of a refusal: "only an operator or an admin may cancel a batch; ask one of them".
 
-    "only an operator or an admin may cancel a batch; ask one of them"
+    `roles` are those that may do it, `instead` is what to do.
     """
     what = f"{_VERBS.get(event, event)} {_with_article(kind)}"
     if people := [role for role in roles if role in ROLES or role in RELATIONS]:
@@ -88,7 +88,7 @@ def refusal(kind: str, event: str, roles: Iterable[str], instead: str = "ask one
 
 
 def listed(roles: Iterable[str]) -> str:
-    """Roles in a sentence: "a depositor, an operator or an admin"."""
+    """Roles as a sentence lists them: "a depositor, an operator or an admin"."""
     names = [role if role in RELATIONS else _with_article(role) for role in roles]
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 

@@ -1,7 +1,6 @@
-"""What retention makes of records that have become old: lines of JSON in parts, an inventory that
-says what is there, and of a batch the tombstone that says where.
+"""The format of archived records: parts of JSON Lines, an inventory of them, and tombstones.
 
-The lines are kept for ever, so they have the words of the domain, not those of the tables.
+Archives are kept forever, so a line has the names of the domain, not those of the tables.
 """
 
 import json
@@ -14,25 +13,25 @@ from typing import Any
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.plurals import plural
 
-INVENTORY = "manifest.json"  # the name of the inventory in its folder, which is written last
+INVENTORY = "manifest.json"  # the inventory in the folder of an archive; it is written last
 
 
 def record_line(kind: str, value: Any, **names: str) -> bytes:
-    """A record as a line: its kind, the names it goes by, and under its kind the fields of it."""
+    """A record as a line of JSON: its kind, its `names` (ids), and its fields under its kind."""
     document = {"kind": kind, **names, kind: _plain(value)}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def kind_of(text: bytes) -> str:
-    """The kind of a record's line."""
+    """The kind of the record in a line."""
     return text.split(b'"', 4)[3].decode()
 
 
 def _plain(value: Any) -> Any:
-    """A domain value as JSON has it: times in UTC, nothing that is empty."""
+    """A domain value as JSON: times in UTC, without empty fields."""
     if is_dataclass(value):
-        named = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-        return {name: each for name, each in named.items() if each not in (None, "", [], {})}
+        by_name = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {name: each for name, each in by_name.items() if each not in (None, "", [], {})}
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Mapping):
@@ -45,14 +44,17 @@ def _plain(value: Any) -> Any:
 
 
 def archive_folder(job_type: str, at: datetime, *names: str) -> str:
-    """Where the records of something lie that belongs to the month of `at`."""
+    """The folder in the archive for records of the month of `at`."""
     return "/".join(("records", job_type, at.astimezone(UTC).strftime("%Y/%m"), *names))
 
 
 @dataclass(frozen=True)
 class Part:
-    """An object of an archive, packed by gzip. `size` is its bytes as stored, `length` and `sha256`
-    are of what comes out of it; `counts` are its lines by kind, none for a copied file."""
+    """A gzip file of an archive.
+
+    `size` is its size in bytes as stored; `length` in bytes and `sha256` are those of its content.
+    `counts` are its lines by kind, empty for a copied file.
+    """
 
     name: str
     size: int
@@ -63,7 +65,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What was archived: of which batch or schedule, what that was, and in which parts."""
+    """What was archived of a batch or schedule, and in which parts. `summary` describes it."""
 
     origin_id: str
     summary: Mapping[str, Any]
@@ -72,7 +74,7 @@ class Inventory:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The records by kind."""
+        """The number of records by kind."""
         total: dict[str, int] = {}
         for part in self.parts:
             for kind, number in part.counts.items():
@@ -80,7 +82,7 @@ class Inventory:
         return total
 
     def part(self, name: str) -> Part | None:
-        """The part of that name; None when there is none."""
+        """The part called `name`; None if there is none."""
         return next((part for part in self.parts if part.name == name), None)
 
     def text(self) -> bytes:
@@ -96,7 +98,7 @@ class Inventory:
 
     @classmethod
     def of(cls, text: bytes) -> "Inventory":
-        """The inventory that `text` gave."""
+        """The inventory that `text()` wrote."""
         document = json.loads(text)
         return cls(
             document["origin_id"],
@@ -107,17 +109,20 @@ class Inventory:
 
 
 class Phase(StrEnum):
-    """How far retention came with a batch."""
+    """How far the retention of a batch is."""
 
     ARCHIVING = "archiving"  # its records are being written to the archive; none is removed
-    REMOVING = "removing"  # all of them are there; they are being removed
+    REMOVING = "removing"  # all records are archived and are being removed
     REMOVED = "removed"  # only the tombstone remains
 
 
 @dataclass(frozen=True)
 class Tombstone:
-    """What stands where a batch was: the `batch` as it was, in the end without what only the
-    archive tells; since when; the folder of the archive. `version` counts its writes on."""
+    """What remains of an archived batch.
+
+    `batch` is the batch as it was; once removed, without the fields that only the archive keeps.
+    `folder` is its folder in the archive. `version` continues the batch's.
+    """
 
     batch: Batch
     archived_at: datetime
@@ -135,13 +140,13 @@ class Tombstone:
             f"{batch.submitted_at:%Y-%m-%d})"
         )
         if self.phase is Phase.ARCHIVING:
-            return f"{was} is being archived since {self.archived_at:%Y-%m-%d %H:%M} UTC"
-        where = f"{self.folder}/{INVENTORY} of the archive bucket"
-        return f"{was} was archived on {self.archived_at:%Y-%m-%d}: {where} says what is there"
+            return f"{was} is being archived; this began on {self.archived_at:%Y-%m-%d %H:%M} UTC"
+        where = f"{self.folder}/{INVENTORY} in the archive bucket"
+        return f"{was} was archived on {self.archived_at:%Y-%m-%d}: see {where}"
 
     def reduced(self) -> "Tombstone":
-        """What remains in the end."""
-        few = replace(
+        """The tombstone once the records are removed."""
+        reduced = replace(
             self.batch,
             notify=(),
             undeliverable=(),
@@ -150,4 +155,4 @@ class Tombstone:
             failure_message="",
             history=(),
         )
-        return replace(self, batch=few, phase=Phase.REMOVED)
+        return replace(self, batch=reduced, phase=Phase.REMOVED)

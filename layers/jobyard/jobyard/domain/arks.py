@@ -1,17 +1,17 @@
-"""Arks: which texts are one, and the one spelling by which an object is known.
+"""Arks: parsing and normalization, so that each object has one spelling of its identifier.
 
 Source: draft-kunze-ark, "The ARK Anatomy" and "Normalization and Lexical Equivalence". `ark:` and
-`ark:/` are the same label, hyphens do not count, and a name may begin with a digit. An escape of a
-letter that needs none is that very letter, as servers and resolvers read it (RFC 3986, 6.2.2.2).
+`ark:/` are the same label, hyphens are ignored, and a name may begin with a digit. An escaped
+character that needs no escape is read as the character itself (RFC 3986, 6.2.2.2).
 """
 
 import re
 
 ARK_LENGTH = 255  # characters of an ark: the draft asks providers to stay below 256
-EXPECTED = "ark:/12345/x1234abcd"  # how an ark looks, for messages
+EXPECTED = "ark:/12345/x1234abcd"  # an example for messages
 
-# The label with a resolver's address before it, the number of the name assigning authority (digits,
-# and the consonants that the draft keeps for later), and the rest.
+# A resolver's address (optional), the label, the NAAN (digits, and the consonants that the draft
+# reserves), and the rest.
 _ARK = re.compile(
     r"(?:https?://[A-Za-z0-9.:-]+/)?ark:/?([0-9bcdfghjkmnpqrstvwxz]+)/([!-~]+)",
     re.IGNORECASE | re.ASCII,
@@ -20,15 +20,15 @@ _PLAIN = re.compile(r"ark:/[0-9]+/[A-Za-z0-9]+")  # already in its normal form, 
 _NAME = re.compile(r"(?:[A-Za-z0-9=~*+@_$./]|%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile("%(..)")
 _NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9._~-]")
-_OUTERMOST = 8
-_RUN = re.compile("([./])[./]+")
+_MAX_ENCLOSING = 8
+_SEPARATORS = re.compile("([./])[./]+")
 _HYPHENS = dict.fromkeys(map(ord, "-\u2010\u2011\u2012\u2013\u2014\u2015"))
 
 
 def normal_ark(text: str) -> str:
-    """The normal form of the ark that `text` spells: `ark:/NAAN/name`; "" if it is none.
+    """The normal form of the ark in `text`, `ark:/NAAN/name`; "" if `text` is not an ark.
 
-    Two spellings of one ark have one normal form, which holds no hyphen. Qualifiers, `/part` and
+    All spellings of an ark have the same normal form, without hyphens. Qualifiers, `/part` and
     `.variant`, are kept; variants are sorted.
     """
     if len(text) > 2 * ARK_LENGTH:
@@ -44,17 +44,20 @@ def normal_ark(text: str) -> str:
 
 
 def naan_of(ark: str) -> str:
-    """The name assigning authority of an ark in any spelling; "" if it is no ark."""
+    """The NAAN of an ark in any spelling; "" if `ark` is not an ark."""
     found = re.match(r"ark:/?([^/]+)/", ark, re.IGNORECASE)
     return found[1].lower() if found else ""
 
 
 def enclosing_arks(ark: str) -> tuple[str, ...]:
-    """The arks of what the object of `ark`, in its normal form, is a part or a variant of, from the
-    outermost on; no more than the outermost `_OUTERMOST`. An escaped slash may be one to others."""
+    """The arks of which `ark`, in its normal form, is a part or a variant.
+
+    Outermost first, at most `_MAX_ENCLOSING`. An escaped slash counts as a slash, because other
+    programs may read it as one.
+    """
     path = ark.partition(".")[0].replace("%2F", "/").split("/")
-    wholes = ("/".join(path[:length]) for length in range(3, len(path) + 1))
-    return tuple(each for each in wholes if each != ark)[:_OUTERMOST]
+    enclosing = ("/".join(path[:length]) for length in range(3, len(path) + 1))
+    return tuple(each for each in enclosing if each != ark)[:_MAX_ENCLOSING]
 
 
 def _unescaped(escape: "re.Match[str]") -> str:
@@ -63,12 +66,12 @@ def _unescaped(escape: "re.Match[str]") -> str:
 
 
 def _normal_name(text: str) -> str:
-    """The name with its qualifiers in the draft's normal form; "" if they are malformed."""
+    """The name with its qualifiers in the draft's normal form; "" if it is malformed."""
     if not _NAME.fullmatch(text):
         return ""
     text = _ESCAPE.sub(_unescaped, text).replace("-", "")
-    text = _RUN.sub(r"\1", text).strip("./")
+    text = _SEPARATORS.sub(r"\1", text).strip("./")
     path, *variants = text.split(".")
-    if any("/" in variant for variant in variants):  # a part of a variant: the draft refuses it
+    if any("/" in variant for variant in variants):  # the draft does not allow a part of a variant
         return ""
     return ".".join((path, *sorted(set(variants))))

@@ -1,7 +1,8 @@
-"""The key of a cause: what made a move, written down with it, so that a repeat is recognized.
+"""The key of a cause: it is stored with a move, so that a repeat of the move is recognized.
 
-A request's key is one word. A run's pass over a job is `run.p1.c0.t2`: pass, chunk, start. A prefix
-names what the machine does to a whole batch or schedule, a suffix how a job lost its turn.
+A request's key is a word. `run.p1.c0.t2` is the second attempt (`t`) in chunk 0 in the first pass
+of a run. A prefix names what the machine does to a whole batch or schedule, a suffix why the
+machine took a job away from its worker.
 """
 
 import re
@@ -14,19 +15,19 @@ class Action(StrEnum):
 
     NONE = ""
     SETTLE = "settle"  # after a pass
-    STALLED = "stalled"  # after too many passes in which nothing moved
-    OPEN = "open"  # subject: the execution that opens it
+    STALLED = "stalled"  # after too many passes without progress
+    OPEN = "open"  # subject: the execution that opens the batch
     OPENED = "opened"  # subject: the execution that has read the manifest
-    UPLOADED = "landed"  # subject: the version of the object
+    UPLOADED = "landed"  # subject: the version of the manifest in S3
     REPORT = "report"  # subject: the batch's version
 
 
 class Interruption(StrEnum):
-    """How a job lost its turn without a worker that says so."""
+    """Why an attempt ended without a result of its worker."""
 
     NONE = ""
     ORPHANED = "lost"  # its worker vanished
-    REPLACED = "replaced"  # a newer job of its schedule took its place
+    REPLACED = "replaced"  # a newer job of its schedule replaced it
 
 
 _WITH_SUBJECT = frozenset({Action.OPEN, Action.OPENED, Action.UPLOADED, Action.REPORT})
@@ -35,10 +36,10 @@ _FORM = re.compile(r"([\w-]+)(?:\.p(\d+)\.c(\d+)\.t(\d+))?(?:\.(lost|replaced))?
 
 @dataclass(frozen=True)
 class CauseKey:
-    """A parsed key. `run` is the run's name, or the whole of a request's key.
+    """A parsed key. `run` is the run's name, or the whole key of a request.
 
-    `pass_number` and `attempt` count from 1, and are 0 where the key has none; `chunk` counts
-    from 0. `subject` is what an action with a subject is about; such a key has no run.
+    `pass_number` and `attempt` count from 1 and are 0 if the key has none; `chunk` counts from 0.
+    A key with a `subject` has no run.
     """
 
     run: str = ""
@@ -57,7 +58,7 @@ class CauseKey:
 
     @classmethod
     def parse(cls, text: str) -> "CauseKey":
-        """The key that `text` is, as `str` wrote it. Text of no known form is a request's key."""
+        """Parse what `str` wrote. Text of any other form is a request's key."""
         head, _, rest = text.partition(".")
         action = Action(head) if rest and head in {*Action} else Action.NONE
         if action in _WITH_SUBJECT:
@@ -65,17 +66,17 @@ class CauseKey:
         found = _FORM.fullmatch(rest if action else text)
         if not found:
             return cls(run=text)
-        run, number, chunk, attempt, turn = found.groups()
+        run, pass_number, chunk, attempt, interruption = found.groups()
         return cls(
             run,
-            int(number or 0),
+            int(pass_number or 0),
             int(chunk or 0),
             int(attempt or 0),
             action,
-            Interruption(turn or ""),
+            Interruption(interruption or ""),
         )
 
     @property
     def is_request(self) -> bool:
-        """Whether a person's request made the move, not the machine."""
+        """Whether a person's request caused the move, not the machine."""
         return str(self) == self.run

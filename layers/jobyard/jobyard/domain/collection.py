@@ -1,4 +1,4 @@
-"""A collection: what objects belong to, who may deposit in it, which arks it may name."""
+"""A collection: it owns objects, decides who may deposit, and lists which arks may be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,22 +10,23 @@ from jobyard.domain.arks import naan_of
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import REASON_BYTES, clean
 
-# What a record may hold. With all of it, and 20 changes, it has less than 100 KB.
+# Limits of a record. At all of them, with 20 changes, it is smaller than 100 KB.
 MAX_PEOPLE = 100
 MAX_GROUPS = 20
 MAX_NAANS = 20
 MAX_ADDRESSES = 20
-_CHANGES_KEPT = 20  # besides the first one
-_WHAT_BYTES = 500
+_MAX_CHANGES = 20  # without the first one
+_SUMMARY_BYTES = 500
 NAAN_PATTERN = "[0-9a-z]{5,10}"  # a name assigning authority, as a regular expression
-GROUP = r"[A-Za-z0-9_.@+-]{1,128}"  # a group as a token names it: neither blanks nor commas
+GROUP = r"[A-Za-z0-9_.@+-]{1,128}"  # a group of the user pool: neither spaces nor commas
 
 
 @dataclass(frozen=True)
 class Depositor:
-    """Whose right counts for a batch: a person's id, and the groups they had when they submitted.
+    """The person whose right to deposit counts for a batch, with their groups when they submitted.
 
-    Nobody's id is "": of what was dropped in the bucket, and of batches older than ids.
+    `sub` is "" for a manifest that was dropped in the bucket, and for batches from before ids were
+    stored.
     """
 
     sub: str = ""
@@ -37,8 +38,7 @@ NOBODY = Depositor()
 
 @dataclass(frozen=True)
 class RightsChange:
-    """A change of a collection, by whom and why. `what` says it in words, `cause` names the
-    request."""
+    """A change of a collection. `summary` describes it in words, `cause` names the request."""
 
     event: str
     at: datetime
@@ -53,11 +53,11 @@ class RightsChange:
 class Collection:
     """A collection as it is stored. `version` counts its writes, from 1.
 
-    `owner` is a name to show, `owner_sub` the id of that person. `people` are the names of those
-    who may deposit, by id, `groups` the user pool's groups that may; `drops` says whether manifests
-    that are dropped in the bucket, by nobody, may. `naans` are the name assigning authorities whose
-    arks it may name. `notify` is told how a batch ended that names nobody. `changes` are the first
-    and the newest, oldest first.
+    `owner` is a name to show, `owner_sub` the id of that person. `people` are the names by id of
+    those who may deposit, `groups` the groups of the user pool that may. `accepts_drops` says
+    whether manifests that are dropped in the bucket are accepted. `naans` are the authorities whose
+    arks may be used. `notify` gets the reports of batches that name no recipient. `changes` are
+    the first change and the newest ones, oldest first.
     """
 
     name: str
@@ -72,69 +72,74 @@ class Collection:
     changes: tuple[RightsChange, ...] = ()
 
     def relations(self, who: Depositor) -> frozenset[str]:
-        """What `who` is to it: owner, member, both or nothing. Nobody is neither."""
+        """The relations of `who` to it: owner, member, both or neither."""
         is_owner = bool(who.sub) and who.sub == self.owner_sub
         is_member = bool(who.sub) and (who.sub in self.people or bool(self.groups & who.groups))
         return frozenset({OWNER} if is_owner else ()) | ({MEMBER} if is_member else set())
 
     def may_deposit(self, who: Depositor) -> bool:
-        """Whether what `who` submits may go in."""
+        """Whether `who` may deposit into it."""
         if not who.sub:
             return self.accepts_drops
         roles = who.groups & set(ROLES)
         return is_allowed("collection", "deposit", roles | self.relations(who))
 
     def may_assign(self, ark: str) -> bool:
-        """Whether an object that is new may be given `ark`."""
+        """Whether `ark` may be given to a new object."""
         return naan_of(ark) in self.naans
 
     def changed(self, change: RightsChange, **changes: Any) -> "Collection":
-        """It after a change.
+        """The collection after `change`, with `changes` to its other fields.
 
         Raises:
-            BadRequest: it would hold more than a collection may.
+            BadRequest: it would have more people, groups, NAANs or addresses than allowed.
         """
         kept = self.changes
-        if len(kept) > _CHANGES_KEPT:
-            kept = (kept[0], *kept[-_CHANGES_KEPT + 1 :])
-        brief = replace(
+        if len(kept) > _MAX_CHANGES:
+            kept = (kept[0], *kept[-_MAX_CHANGES + 1 :])
+        cleaned = replace(
             change,
-            summary=clean(change.summary, _WHAT_BYTES),
+            summary=clean(change.summary, _SUMMARY_BYTES),
             reason=clean(change.reason, REASON_BYTES),
         )
-        after = replace(self, **changes, version=self.version + 1, changes=(*kept, brief))
+        after = replace(self, **changes, version=self.version + 1, changes=(*kept, cleaned))
         _check_size(after)
         return after
 
 
 def deposit_refusal(name: str, collection: Collection | None, who: Depositor) -> str:
-    """Why what `who` submits may not go into the collection called `name`, and what to do; "" when
-    it may."""
+    """Why `who` may not deposit into the collection `name`, and what to do; "" if they may.
+
+    `collection` is None if it does not exist.
+    """
     if collection is None:
-        return f"there is no collection {name!r}: an admin makes it (jobyard collection create)"
+        return (
+            f"there is no collection {name!r}: an admin can create it (jobyard collection create)"
+        )
     if collection.may_deposit(who):
         return ""
     if not who.sub:
         return (
-            f"collection {name} takes no manifests that are dropped in the bucket: "
-            f"{_who(collection)} can change that (jobyard collection edit {name} --drops)"
+            f"collection {name} does not accept manifests that are dropped in the bucket: "
+            f"{_owner_or_admin(collection)} can change that "
+            f"(jobyard collection edit {name} --drops)"
         )
     return (
-        f"who submitted this may not deposit into collection {name}: {_who(collection)} can allow "
-        f"it (jobyard collection allow {name} PERSON)"
+        f"the submitter may not deposit into collection {name}: {_owner_or_admin(collection)} "
+        f"can allow it (jobyard collection allow {name} PERSON)"
     )
 
 
-def _who(collection: Collection) -> str:
+def _owner_or_admin(collection: Collection) -> str:
     return f"its owner, {collection.owner}, or an admin"
 
 
 def _check_size(collection: Collection) -> None:
-    for held, most, what in (
-        (collection.people, MAX_PEOPLE, "people: give a group the right instead"),
+    for values, limit, noun in (
+        (collection.people, MAX_PEOPLE, "people: allow a group instead"),
         (collection.groups, MAX_GROUPS, "groups"),
         (collection.naans, MAX_NAANS, "NAANs"),
         (collection.notify, MAX_ADDRESSES, "addresses"),
     ):
-        if len(held) > most:
-            raise BadRequest(f"a collection has up to {most} {what}")
+        if len(values) > limit:
+            raise BadRequest(f"a collection has up to {limit} {noun}")

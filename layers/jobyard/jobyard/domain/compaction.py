@@ -1,8 +1,7 @@
 """Compaction of growing lists: a record keeps the first and last entries and counts the others.
 
-A job may be requeued for years. Its record is written whole with every move, so its size has a
-limit. The first entries tell the origin, the last ones the present state. Entries that some rule
-reads are pinned.
+A job may be requeued for years. Each move writes its whole record, so the size has a limit. Entries
+in the middle that a rule still reads are pinned.
 """
 
 import json
@@ -39,8 +38,10 @@ def compact(
     last: int = LAST,
     pinned: Collection[int] = (),
 ) -> tuple[_Entry, ...]:
-    """The first and last entries and those at the indices `pinned`; `summarize` makes one entry of
-    each row of others."""
+    """The first `FIRST` and `last` entries, and those at the indices `pinned`.
+
+    `summarize` turns each sequence of omitted entries into one.
+    """
     if len(entries) <= FIRST + last:
         return tuple(entries)
     kept: list[_Entry] = []
@@ -65,7 +66,7 @@ def add_counts(names: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, int]
 
 
 def summary_text(counts: Mapping[str, int], noun: str) -> str:
-    """What is omitted, in words: `72 more moves: fail 36, requeue 36`."""
+    """What is omitted: `72 more moves: fail 36, requeue 36`."""
     total = sum(counts.values())
     each = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
     return f"{total} more {noun}{'s' * (total != 1)}: {each}"

@@ -1,4 +1,4 @@
-"""What a batch used of AWS, and what that costs: one table of prices, with its date and sources."""
+"""The usage of AWS and its cost, by one dated table of prices."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -12,11 +12,12 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used. `mb_ms` is memory (MB) times billed time (ms), summed over invocations.
+    """Counts of what AWS bills.
 
-    Transitions count the start of each Map child, as AWS bills it. `bytes_stored` are those put
-    into S3; `s3_writes` are PUT, COPY, POST and LIST requests, `s3_reads` all others but DELETE,
-    which is free. `mails` are counted by recipient. `events` are those S3 sent.
+    `mb_ms` is memory (MB) times billed time (ms), summed over invocations. `transitions` include
+    the start of each Map child. `s3_writes` are PUT, COPY, POST and LIST requests, `s3_reads` all
+    others but DELETE, which is free. `bytes_stored` are the bytes written to S3. `mails` counts one
+    for each recipient, `events` those that S3 sent.
     """
 
     write_units: float = 0.0
@@ -40,7 +41,7 @@ KINDS = tuple(field.name for field in fields(Usage))
 
 @dataclass(frozen=True)
 class Price:
-    """`dollars` for `per` of what `kind` counts, without a free tier."""
+    """The price in US dollars of `per` units of `kind`, a field of `Usage`; no free tier."""
 
     kind: str
     title: str
@@ -72,20 +73,20 @@ PRICES = (
 
 @dataclass(frozen=True)
 class CostLine:
-    """One line of a bill."""
+    """One line of a cost: a quantity and its price."""
 
     price: Price
     quantity: float
 
     @property
     def dollars(self) -> float:
-        """What the quantity costs."""
+        """The cost of the quantity, in US dollars."""
         return self.quantity * self.price.dollars / self.price.per
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a batch cost, line by line."""
+    """The cost of a usage, line by line."""
 
     usage: Usage
     lines: tuple[CostLine, ...]
@@ -96,24 +97,24 @@ class Cost:
         return sum(line.dollars for line in self.lines)
 
     def description(self) -> str:
-        """The cost in a line, for people."""
-        used = self.usage
+        """The cost in one line, for people."""
+        usage = self.usage
         return (
-            f"{self.amount()} ({plural(round(used.write_units), 'write unit')}, "
-            f"{plural(used.transitions, 'transition')}, "
-            f"{plural(used.invocations, 'invocation')}; {REGION} prices of {PRICED_ON})"
+            f"{self.amount()} ({plural(round(usage.write_units), 'write unit')}, "
+            f"{plural(usage.transitions, 'transition')}, "
+            f"{plural(usage.invocations, 'invocation')}; {REGION} prices of {PRICED_ON})"
         )
 
     def amount(self) -> str:
-        """The sum with as many digits as say something."""
+        """The sum for people: with cents from one dollar on, else with six decimals."""
         return f"${self.dollars:,.2f}" if self.dollars >= 1 else f"${self.dollars:.6f}"
 
 
 def price_usage(usage: Usage) -> Cost:
-    """What `usage` costs by the table."""
+    """The cost of `usage` at the prices of the table."""
     return Cost(usage, tuple(CostLine(price, getattr(usage, price.kind)) for price in PRICES))
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """All of them together."""
+    """The sum of `usages`."""
     return sum(usages, Usage())

@@ -1,8 +1,8 @@
-"""The refusals: one name each, all under `JobyardError`. The API makes HTTP problems of them."""
+"""The errors of the domain, all under `JobyardError`. The API maps each to an HTTP problem."""
 
 
 class JobyardError(Exception):
-    """Something was refused, in words its caller can act on."""
+    """A request was refused. The message says what the caller can do."""
 
 
 class InvalidLifecycle(JobyardError):
@@ -10,15 +10,15 @@ class InvalidLifecycle(JobyardError):
 
 
 class InvalidTransition(JobyardError):
-    """The event is not one this state knows, or not one this sender may send."""
+    """The state does not allow the event."""
 
 
 class OperationInProgress(InvalidTransition):
-    """An operation on the same jobs is under way; await its end."""
+    """An operation on the same jobs is running; wait for its end."""
 
 
 class AlreadyHeld(InvalidTransition):
-    """The scope is on hold already; say that you replace the hold if you mean to."""
+    """The scope is already on hold. A request may say that it replaces the hold."""
 
 
 class Forbidden(JobyardError):
@@ -26,25 +26,25 @@ class Forbidden(JobyardError):
 
 
 class StaleState(JobyardError):
-    """Someone else moved it first; read again and decide anew."""
+    """Another writer changed the record first; read it again and decide again."""
 
 
 class NotFound(JobyardError):
-    """There is no such thing."""
+    """It does not exist."""
 
 
 class Gone(JobyardError):
-    """It was here and has been removed; nothing will bring it back."""
+    """It existed and was removed for good."""
 
 
 class BadRequest(JobyardError):
-    """The request cannot be carried out as it stands; the message says what is allowed."""
+    """The request is not valid; the message says what is allowed."""
 
 
 class InvalidRule(JobyardError):
-    """A rule of recurrence, or a calendar, cannot be so.
+    """A recurrence rule or a calendar is not valid.
 
-    `where` is the field that is wrong, `allowed` what may stand there.
+    `where` is the field that is wrong, `allowed` says which values are allowed.
     """
 
     def __init__(self, where: str, allowed: str) -> None:
@@ -54,12 +54,12 @@ class InvalidRule(JobyardError):
 
 
 class InvalidParameters(JobyardError):
-    """A job type cannot do what it is told to.
+    """The parameters for a job type are not valid.
 
-    `field` is the parameter that is wrong, "" when it is all of them; `words` say how.
+    `field` is the parameter that is wrong, "" if it is not a single one; `problem` says why.
     """
 
-    def __init__(self, field: str, words: str) -> None:
-        super().__init__(f"{field}: {words}" if field else words)
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
         self.field = field
-        self.problem = words
+        self.problem = problem

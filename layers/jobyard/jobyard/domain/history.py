@@ -35,7 +35,7 @@ class HistoryEntry:
 
     @property
     def by_machine(self) -> bool:
-        """Whether the machine did it. A person with the same name has an id."""
+        """Whether the machine made the change. A person of the same name has an id."""
         return self.actor == MACHINE and not self.sub
 
     @classmethod
@@ -63,9 +63,9 @@ class HistoryEntry:
     def summary(
         cls, counts: Mapping[str, int], before: str, after: str, at: datetime
     ) -> "HistoryEntry":
-        """The entry that replaces so many moves of each event, from one state to another."""
-        words = summary_text(counts, "move")
-        return cls(SUMMARY_EVENT, before, after, at, MACHINE, "", words, counts=counts)
+        """The entry that replaces several moves. `counts` has their number by event."""
+        reason = summary_text(counts, "move")
+        return cls(SUMMARY_EVENT, before, after, at, MACHINE, "", reason, counts=counts)
 
     def truncated(self, limit: int) -> "HistoryEntry":
         """A copy with at most `limit` bytes of its reason."""
@@ -75,8 +75,10 @@ class HistoryEntry:
 def compact_history(
     history: tuple[HistoryEntry, ...], pinned: Collection[int], max_bytes: int
 ) -> tuple[HistoryEntry, ...]:
-    """A history of `max_bytes` if possible: its first and last entries, those at the indices
-    `pinned`, and a summary of the others."""
+    """A history of at most `max_bytes` if possible.
+
+    It keeps its first and last entries and those at the indices `pinned`, and counts the others.
+    """
     kept = history
     for limits in SIZE_LIMITS:
         kept = compact(history, HistoryEntry.summary_of, limits.last, pinned)

@@ -1,4 +1,4 @@
-"""A hold: a deliberate stop on a collection, a job type or everything, with owner and reason."""
+"""A hold: a deliberate stop of a collection, a job type or everything, with owner and reason."""
 
 import re
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ _SCOPE = re.compile(f"everything|(?:collection|type):{NAME}")
 
 @dataclass(frozen=True)
 class HoldRelease:
-    """The lifting of a hold: the person, the reason, the time, and the progress of the release.
+    """Who lifted a hold, when and why, and how far the release of the held work is.
 
-    The release makes rounds over all held work, each in slices. `place` is the position in the
-    round, empty at its start. `left` counts what the round could not release yet, `released` the
-    batches of all rounds. `round_at` is when the round began.
+    The release makes rounds over all held work, in slices. `cursor` is the position in the round,
+    empty at its start. `remaining` counts what the round could not release yet, `released_count`
+    the batches released in all rounds. `round_started_at` is when the round began.
     """
 
     actor: str
@@ -34,17 +34,18 @@ class HoldRelease:
 
     @property
     def is_round_start(self) -> bool:
-        """Whether its next slice is the first of a round."""
+        """Whether the next slice is the first of a round."""
         return not any(self.cursor)
 
 
 @dataclass(frozen=True)
 class Hold:
-    """A stop on `scope`: "everything", "collection:NAME" or "type:NAME".
+    """A stop of `scope`: "everything", "collection:NAME" or "type:NAME".
 
-    What would start is held instead; what runs goes on. `until` None means until it is lifted. One
-    with a `lift` stops nothing any more; it stays until nothing is left that it held.
-    `owner` is a name to show, `owner_sub` the id of that person; "" of holds older than ids.
+    New work is held instead of started; running work continues. Without `until` it lasts until it
+    is lifted. A hold with a `release` stops nothing any more: it remains until all that it held is
+    released. `owner` is a name to show, `owner_sub` the id of that person; "" in holds from before
+    ids were stored.
     """
 
     scope: str
@@ -59,11 +60,11 @@ class Hold:
         clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES)
 
     def description(self) -> str:
-        """Why something waits, in a sentence."""
+        """Why work in its scope waits."""
         return f"{self.scope} is held by {self.owner}: {self.reason}"
 
     def covers(self, collection: str, job_type: str) -> bool:
-        """Whether work of `job_type` in `collection` is stopped by it."""
+        """Whether it stops work of `job_type` in `collection`."""
         return self.scope in scopes_of(collection, job_type)
 
 
@@ -73,21 +74,21 @@ def scopes_of(collection: str, job_type: str) -> tuple[str, str, str]:
 
 
 def check_scope(scope: str) -> str:
-    """`scope` if it has the form of one.
+    """`scope`, if it has the form of a scope.
 
     Raises:
-        BadRequest: it has not; the message says which forms there are.
+        BadRequest: it does not; the message lists the forms.
     """
     if not _SCOPE.fullmatch(scope):
         raise BadRequest(
-            f"{scope!r} is no scope of a hold; "
+            f"{scope!r} is not a scope of a hold; "
             f"a scope is {EVERYTHING!r}, 'collection:NAME' or 'type:NAME'"
         )
     return scope
 
 
 def active_hold(holds: Iterable[Hold], now: datetime) -> Hold | None:
-    """The first of `holds` that is not lifted and has not run out at `now`."""
+    """The first of `holds` that is neither lifted nor expired at `now`; None if all are."""
     for hold in holds:
         if hold.release is None and (hold.until is None or now < hold.until):
             return hold

@@ -1,4 +1,4 @@
-"""Names of batches and schedules, the origins of jobs. Nothing here is random."""
+"""Ids of batches and schedules. Each is a hash of a seed, so that a repeat gets the same id."""
 
 import base64
 import hashlib
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 from jobyard.domain.metrics import RUNS_FAILED_OR_MISSED
 
-_LENGTH = 20
+_HASH_LENGTH = 20
 
 
 class Origin(StrEnum):
-    """What jobs are made by. One job type may have several."""
+    """What creates jobs. The jobs of one type may have several origins."""
 
     initial: str  # of its ids
     path: str  # its segment in the API's paths
@@ -18,13 +18,13 @@ class Origin(StrEnum):
     failure_metric: str  # counts its failed jobs, besides the metric of all jobs; "" for none
 
     # What services do differently for each is in services/origins.py.
-    BATCH = "batch", "b", "batches", "job", ""  # a manifest's rows
+    BATCH = "batch", "b", "batches", "job", ""
     SCHEDULE = "schedule", "s", "schedules", "schedule job", RUNS_FAILED_OR_MISSED
 
     def __new__(
         cls, value: str, initial: str, path: str, job_kind: str, failure_metric: str
     ) -> "Origin":
-        """A member with the fields of its row."""
+        """A member with its fields."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.initial, member.path = initial, path
@@ -33,27 +33,27 @@ class Origin(StrEnum):
 
 
 def origin_of(origin_id: str) -> Origin:
-    """What an id names; a batch if it has the form of no other."""
+    """The kind of origin that has this id; a batch unless it is the id of another origin."""
     return next((each for each in Origin if _is_id(origin_id, each)), Origin.BATCH)
 
 
 def batch_id_of(seed: bytes) -> str:
-    """The batch id that belongs to `seed`: "b" and 20 lower-case base32 characters."""
+    """The batch id for `seed`: "b" and 20 lower-case base32 characters."""
     return _id_of(Origin.BATCH, seed)
 
 
 def schedule_id_of(seed: bytes) -> str:
-    """The schedule id that belongs to `seed`: "s" and 20 lower-case base32 characters."""
+    """The schedule id for `seed`: "s" and 20 lower-case base32 characters."""
     return _id_of(Origin.SCHEDULE, seed)
 
 
 def _id_of(origin: Origin, seed: bytes) -> str:
-    letters = base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_LENGTH]
-    return f"{origin.initial}{letters}"
+    hashed = base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_HASH_LENGTH]
+    return f"{origin.initial}{hashed}"
 
 
 def batch_id_of_object(bucket: str, key: str, version_id: str) -> str:
-    """The batch id of a manifest that was dropped, the same however often the event comes."""
+    """The batch id of a dropped manifest; a repeated event gives the same id."""
     return batch_id_of("\n".join((bucket, key, version_id)).encode())
 
 
@@ -68,13 +68,13 @@ def is_schedule_id(text: str) -> bool:
 
 
 def is_origin_id(text: str) -> bool:
-    """Whether `text` has the form of an id of something that jobs come from."""
+    """Whether `text` has the form of the id of an origin."""
     return any(_is_id(text, origin) for origin in Origin)
 
 
 def _is_id(text: str, origin: Origin) -> bool:
     return (
-        len(text) == _LENGTH + 1
+        len(text) == _HASH_LENGTH + 1
         and text[0] == origin.initial
         and all(character in "abcdefghijklmnopqrstuvwxyz234567" for character in text[1:])
     )

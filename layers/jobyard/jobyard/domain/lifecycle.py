@@ -1,6 +1,6 @@
-"""The engine under every lifecycle: a table of moves, refused when it contradicts itself.
+"""Lifecycles: tables of states and transitions, checked for contradictions at import.
 
-A lifecycle is data. Conditional writes, API routes, buttons, diagrams and the CLI are read off it,
+A lifecycle is data. Conditional writes, API routes, buttons, diagrams and the CLI derive from it,
 so nothing else in Jobyard lists states.
 """
 
@@ -20,18 +20,15 @@ MACHINE = "machine"
 class StateType(StrEnum):
     """What a state waits for."""
 
-    INTERACTION = "interaction"  # a person must act
-    TERMINAL = "terminal"  # nothing more will happen
-    TRANSIENT = "transient"  # the machine is at work
-    WAITING = "waiting"  # for time, a turn or another job
+    INTERACTION = "interaction"  # a person
+    TERMINAL = "terminal"  # nothing: no transition leaves it
+    TRANSIENT = "transient"  # work that the machine is doing
+    WAITING = "waiting"  # a time, its turn or another job
 
 
 @dataclass(frozen=True)
 class State:
-    """A state, what it means and the label each audience sees.
-
-    `description` says how one gets here and who takes it away.
-    """
+    """A state. `description` says how a thing enters and leaves it; `labels` are by audience."""
 
     name: str
     type: StateType
@@ -57,11 +54,11 @@ def senders(kind: str, event: str, *, machine: bool = False) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Cause:
-    """Who or what makes a move, and the name under which a repeat of it is recognised.
+    """Who or what makes a move, and the key by which a repeat of it is recognized.
 
-    `key` is unique per intent: a request id, an event id, or pass, chunk and attempt. `actor` is a
-    name to show; a person is told apart by `sub`, their id in the user pool, which the machine has
-    not: somebody may be called "machine". Name and reason are cleaned.
+    `key` is unique per intent: a request id, an event id, or run, pass, chunk and attempt. `actor`
+    is a name to show. `sub` is the person's id in the user pool, "" for the machine: a person may
+    be called "machine".
     """
 
     key: str
@@ -75,7 +72,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Move:
-    """One legal move, ready to be written with `before` in the condition."""
+    """One transition at a time for a cause. A write has `before` in its condition."""
 
     before: str
     event: str
@@ -89,9 +86,9 @@ class Lifecycle:
     """A checked table of states and transitions.
 
     Raises:
-        InvalidLifecycle: a transition names an unknown state, a state is out of reach or has no way
-            out though it is not terminal, a terminal state has a way out, an event has no sender
-            or an unknown one, or two transitions share a state and an event.
+        InvalidLifecycle: a transition names an unknown state; a state is unreachable, or has no way
+            out though it is not terminal; a terminal state has a way out; an event has no sender
+            or an unknown one; or two transitions share a state and an event.
     """
 
     name: str
@@ -102,7 +99,9 @@ class Lifecycle:
     def __post_init__(self) -> None:
         names = [state.name for state in self.states]
         if len(set(names)) != len(names) or self.initial not in names:
-            raise InvalidLifecycle(f"{self.name}: state names must be unique and hold the initial")
+            raise InvalidLifecycle(
+                f"{self.name}: state names must be unique and include the initial state"
+            )
         seen: set[tuple[str, str]] = set()
         for move in self.transitions:
             if move.before not in names or move.after not in names:
@@ -112,37 +111,37 @@ class Lifecycle:
             if (move.before, move.event) in seen:
                 raise InvalidLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
             seen.add((move.before, move.event))
-        reached = self._reachable_states()
+        reachable = self._reachable_states()
         for state in self.states:
-            leaves = any(before == state.name for before, _ in seen)
-            if state.name not in reached:
+            has_way_out = any(before == state.name for before, _ in seen)
+            if state.name not in reachable:
                 raise InvalidLifecycle(f"{self.name}: nothing reaches {state.name}")
-            if leaves is (state.type is StateType.TERMINAL):
+            if has_way_out is (state.type is StateType.TERMINAL):
                 raise InvalidLifecycle(
                     f"{self.name}: {state.name} must be terminal or have a way out"
                 )
 
     def _reachable_states(self) -> set[str]:
-        reached, edge = {self.initial}, [self.initial]
-        while edge:
-            here = edge.pop()
+        reached, frontier = {self.initial}, [self.initial]
+        while frontier:
+            state = frontier.pop()
             for move in self.transitions:
-                if move.before == here and move.after not in reached:
+                if move.before == state and move.after not in reached:
                     reached.add(move.after)
-                    edge.append(move.after)
+                    frontier.append(move.after)
         return reached
 
     def state(self, name: str) -> State:
         """The state called `name`.
 
         Raises:
-            InvalidTransition: no state has that name; the message lists those there are.
+            InvalidTransition: no state has that name; the message lists the states.
         """
         for state in self.states:
             if state.name == name:
                 return state
         known = ", ".join(state.name for state in self.states)
-        raise InvalidTransition(f"{self.name} has no state {name!r}; it knows {known}")
+        raise InvalidTransition(f"{self.name} has no state {name!r}; its states are {known}")
 
     def is_final(self, name: str) -> bool:
         """Whether nothing more can happen in state `name`."""
@@ -152,7 +151,8 @@ class Lifecycle:
         """The transition `event` makes from `before`.
 
         Raises:
-            InvalidTransition: `before` does not know `event`; the message lists what it knows.
+            InvalidTransition: `before` does not allow `event`; the message lists the events it
+                allows.
         """
         for move in self.transitions:
             if move.before == before and move.event == event:
@@ -165,18 +165,18 @@ class Lifecycle:
         """The move `event` makes from `before`.
 
         Raises:
-            InvalidTransition: `before` does not know `event`.
+            InvalidTransition: `before` does not allow `event`.
         """
         return Move(before, event, self.transition(before, event).after, at, cause)
 
     def authorized_move(
         self, before: str, event: str, at: datetime, cause: Cause, roles: Iterable[str]
     ) -> Move:
-        """The move a person with `roles` asks for.
+        """The move that a person with `roles` requests.
 
         Raises:
-            InvalidTransition: `before` does not know `event`.
-            Forbidden: none of `roles` may send it; the message says who may.
+            InvalidTransition: `before` does not allow `event`.
+            Forbidden: none of `roles` may send `event`; the message says who may.
         """
         if not any(move.before == before and move.event == event for move in self.transitions):
             known = self.actions(before, roles)
@@ -189,23 +189,23 @@ class Lifecycle:
         return move
 
     def people_events(self) -> tuple[str, ...]:
-        """The events some person may send, in table order; these and no others are routes."""
+        """The events that a person may send, in table order: those with a route in the API."""
         return tuple(
             dict.fromkeys(move.event for move in self.transitions if set(move.senders) - {MACHINE})
         )
 
     def check_event(self, event: str) -> None:
-        """Check that a person may send `event` in some state.
+        """Check that a person may send `event` in at least one state.
 
         Raises:
-            NotFound: nobody may; the message lists the events.
+            NotFound: there is no such event; the message lists the events.
         """
         if event not in self.people_events():
             known = ", ".join(self.people_events())
             raise NotFound(f"a {self.name} has no event {event!r}; there are {known}")
 
     def senders(self, event: str) -> frozenset[str]:
-        """The roles that may send `event` in some state; none when no person may."""
+        """The roles that may send `event` in at least one state; empty if no person may."""
         return frozenset(
             sender
             for move in self.transitions
@@ -215,7 +215,7 @@ class Lifecycle:
         )
 
     def actions(self, state: str, roles: Iterable[str]) -> tuple[str, ...]:
-        """What a person with `roles` may do in `state`, in table order."""
+        """The events that a person with `roles` may send in `state`, in table order."""
         allowed = set(roles)
         return tuple(
             move.event
@@ -224,7 +224,7 @@ class Lifecycle:
         )
 
     def document(self) -> dict[str, Any]:
-        """The table as `jobyard lifecycle NAME --json` and the API show it."""
+        """The table as JSON, as the API and `jobyard lifecycle NAME --json` show it."""
         return {
             "name": self.name,
             "initial": self.initial,

@@ -1,4 +1,4 @@
-"""Every lifecycle by its name, for those who show or check them all."""
+"""All lifecycles by name."""
 
 from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.errors import NotFound
@@ -14,7 +14,7 @@ def lifecycle_named(name: str) -> Lifecycle:
     """The lifecycle called `name`.
 
     Raises:
-        NotFound: there is none; the message lists those there are.
+        NotFound: no lifecycle has that name; the message lists the names.
     """
     try:
         return LIFECYCLES[name]

@@ -1,6 +1,6 @@
-"""The metrics Jobyard emits, their dimensions, and nothing else: alarms are checked against this.
+"""All metrics that Jobyard emits, with their dimensions. A test checks the alarms against them.
 
-Each set of dimensions is a metric that is paid for every month, so ids are never among them.
+CloudWatch bills each combination of dimension values as a metric, so ids are never dimensions.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ NAMESPACE = "Jobyard"
 
 JOBS_SUCCEEDED = "JobsSucceeded"
 JOBS_FAILED = "JobsFailed"
-JOBS_FAILED_TOTAL = "JobsFailedTotal"  # of every type: the alarm watches this one
+JOBS_FAILED_TOTAL = "JobsFailedTotal"  # of all job types, for the alarm
 JOBS_FAILED_BY_CODE = "JobsFailedByCode"
 BATCH_DURATION_SECONDS = "BatchDurationSeconds"
 OPEN_BATCHES = "OpenBatches"

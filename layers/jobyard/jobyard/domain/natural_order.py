@@ -1,4 +1,4 @@
-"""The order in which people expect names that have numbers."""
+"""Natural sort order: names in the order that people expect, `No. 9` before `No. 10`."""
 
 import re
 
@@ -7,13 +7,13 @@ _ZERO = ord("0")
 
 
 def natural(text: str) -> str:
-    """What sorts as `text` does to people: without its case, and `No. 9` before `No. 10`.
+    """The sort key of `text`: case is ignored, and numbers are compared by value.
 
-    Each number has its length before it, so that a longer one is a larger one.
+    Each number is preceded by its length, so that a longer number sorts after a shorter one.
     """
 
-    def lengthened(found: re.Match[str]) -> str:
-        digits = found[1]
+    def with_length(number: re.Match[str]) -> str:
+        digits = number[1]
         return f"{chr(_ZERO + len(digits))}{digits}"
 
-    return _DIGITS.sub(lengthened, text.casefold())
+    return _DIGITS.sub(with_length, text.casefold())

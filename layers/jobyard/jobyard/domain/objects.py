@@ -1,4 +1,4 @@
-"""What the archive holds: an object is its versions, each the work of one job."""
+"""Objects of the archive. An object consists of versions; each is stored by one job."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,16 +7,16 @@ from jobyard.domain.errors import JobyardError
 
 
 class IdentifierConflict(JobyardError):
-    """The identifiers given for one object belong to different ones."""
+    """The identifiers given for one object belong to different objects."""
 
 
 @dataclass(frozen=True)
 class ObjectVersion:
-    """One version of an object, as it is recorded. (`ark`, `version`) is its key.
+    """The record of one version of an object. (`ark`, `version`) is its key.
 
-    `version` counts from 1 and may leave a number out: a job that failed for good between storing
-    and recording keeps the one it took. `files` is how many, `bytes` their sum; `manifest_digest`
-    is the sha-256 of the version's manifest in the archive; `at` is aware UTC.
+    `version` counts from 1, with gaps: a job that fails after it has taken a number keeps it.
+    `files` is the number of files, `bytes` the sum of their sizes. `manifest_digest` is the SHA-256
+    of the version's manifest in the archive; `at` is aware UTC.
     """
 
     ark: str

@@ -1,7 +1,7 @@
-"""Which file names meet, or cannot be kept, on the disks that an object may be taken out to.
+"""Which file names collide, or are not allowed, on disks to which an object may be copied.
 
-The archive keeps any name. macOS and Windows take `A.txt` and `a.txt` for one file, macOS also `é`
-written as one letter or as two; Windows reserves letters, endings and the names of devices.
+The archive keeps any name. To macOS and Windows `A.txt` and `a.txt` are one file; to macOS also `é`
+as one code point or as two. Windows reserves characters, endings and the names of devices.
 """
 
 import unicodedata
@@ -15,9 +15,9 @@ _DEVICES = frozenset(
 
 
 def folded(name: str) -> str:
-    """The name as a disk compares it that ignores case and composition.
+    """The form by which a disk compares names that ignores case and Unicode composition.
 
-    Two names with one folded form are one file there.
+    Two names with the same folded form are one file on such a disk.
     """
     if name.isascii():
         return name.lower()
@@ -25,15 +25,15 @@ def folded(name: str) -> str:
 
 
 def unportable(name: str) -> str:
-    """Why Windows cannot hold a file of this name, folders by slashes; "" when it can."""
+    """Why Windows cannot store a file under this path, with "/" between folders; "" if it can."""
     for part in name.split("/"):
         found = _RESERVED.intersection(part)
         if found:
-            return f"Windows allows no {min(found)} in a name"
+            return f"Windows does not allow {min(found)} in a name"
         if any(letter < " " for letter in part):
-            return "Windows allows no control characters in a name"
+            return "Windows does not allow control characters in a name"
         if part.endswith((".", " ")):
-            return "Windows allows no name that ends in a dot or a space"
+            return "Windows does not allow a name that ends in a dot or a space"
         if part.partition(".")[0].rstrip(" ").lower() in _DEVICES:
-            return f"Windows keeps the name {part.partition('.')[0]} for a device"
+            return f"Windows reserves the name {part.partition('.')[0]} for a device"
     return ""

@@ -1,4 +1,4 @@
-"""Numbers of things in words."""
+"""A count with its noun in the singular or plural."""
 
 
 def plural(number: int, noun: str) -> str:

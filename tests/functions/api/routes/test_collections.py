@@ -254,7 +254,7 @@ def test_a_collection_holds_no_more_than_it_may_and_stays_small(api: Api) -> Non
     collections.put(found.changed(found.changes[-1], people=full))
     refused = api.post("/collections/atlas/allow", {**WHY, "people": ["depositor"]})
     assert refused.status == 400
-    assert "give a group the right instead" in refused.json["detail"]
+    assert "allow a group instead" in refused.json["detail"]
 
 
 def test_the_collection_names_the_recipients_if_the_submission_names_none(api: Api) -> None:
