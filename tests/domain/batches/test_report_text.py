@@ -87,7 +87,7 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
         ({"succeeded": 2, "deleted": 1}, "but 1 job was cancelled or deleted."),
         ({"succeeded": 1, "deleted": 1, "cancelled": 1}, "but 2 jobs were cancelled or deleted."),
         ({"succeeded": 0, "deleted": 3}, "No job of your submission was done"),
-        ({"succeeded": 2, "failed": 1}, "not all of it went well"),
+        ({"succeeded": 2, "failed": 1}, "not all jobs succeeded"),
     ],
 )
 def test_the_first_line_says_what_the_counts_say(counts: dict[str, int], said: str) -> None:
@@ -115,8 +115,8 @@ def test_the_mail_lists_the_undeliverable_addresses() -> None:
     )
     words = render_text(content(batch=replace(content().batch, undeliverable=undeliverable)))
 
-    assert "Not told:    jane 0 at home: there is no @" in words
-    assert "Not told:    jane 1 at home: there is no @" in words
+    assert "No mail to:  jane 0 at home: there is no @" in words
+    assert "No mail to:  jane 1 at home: there is no @" in words
 
 
 FORGED = "a\r\nJobs:        100 succeeded\x1b[2J\u202egnp.exe\u2028x\ud800"

@@ -61,7 +61,7 @@ def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
     assert [each.address for each in batch.undeliverable] == ["jane.doe at example.org"]
     assert report.delivery.undeliverable == batch.undeliverable
     (mail,) = harness.mails_of(batch_id)
-    assert "Not told:    jane.doe at example.org: " in mail.text
+    assert "No mail to:  jane.doe at example.org: " in mail.text
 
 
 def test_where_no_named_address_is_deliverable_the_operators_are_notified(

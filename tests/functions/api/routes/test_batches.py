@@ -117,8 +117,8 @@ def test_a_parameter_that_nobody_would_look_at_is_refused(api: Api) -> None:
     assert answer.json["errors"] == [
         {
             "field": "body.parameters.limit",
-            "message": "there is no such parameter of deposit; "
-            "there are primary, local, creator, title, date",
+            "message": "deposit has no such parameter; "
+            "its parameters are primary, local, creator, title, date",
         }
     ]
 

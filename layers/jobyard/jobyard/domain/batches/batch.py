@@ -17,16 +17,11 @@ from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
 from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
 from jobyard.domain.mail_addresses import UndeliveredRecipient
-from jobyard.domain.text import (
-    FILENAME_BYTES,
-    MESSAGE_BYTES,
-    NAME_BYTES,
-    clean_fields,
-)
+from jobyard.domain.text import FILENAME_BYTES, MESSAGE_BYTES, NAME_BYTES, clean_fields
 
 
 class BatchState(StrEnum):
-    """Where a batch stands; `BATCH` has each state's meaning."""
+    """The state of a batch; `BATCH` describes each."""
 
     PENDING = "pending"
     HELD = "held"
@@ -134,9 +129,9 @@ BATCH = Lifecycle(
     ),
 )
 
-_WORD_BYTES = 128  # of a name that may be anything in a dropped manifest
+_FIELD_BYTES = 128  # of a field that a dropped manifest may set to any text
 INTAKE_PREFIX = "manifests/"  # of the keys of manifests in the intake bucket
-_RESERVED = 1024  # bytes for the keys of a record and their copies in indexes
+_RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
 
 OPEN_BATCH_STATES = frozenset(
     {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
@@ -164,11 +159,11 @@ class Batch:
     `submitter` is a name to show. `submitter_sub` is the id of that person: "" if the manifest was
     dropped in the bucket, and in batches from before ids were stored. `submitter_groups` are those
     of their groups that gave them the right to deposit. `entries` is the number of its jobs,
-    `chunk_size` how many of them a chunk holds (the last may hold fewer). `notify` are the
-    recipients of its reports, `undeliverable` the recipients who cannot get one, with the reason.
-    `failure_message` says why it failed as a whole, "" if it did not. `reported_counts` are the
-    counts of the last report, by job state. `repaired_at` is when one of its jobs last changed
-    after its end, where retention has noted it.
+    `chunk_size` the number of jobs in a chunk (the last may have fewer). `findings` counts those of
+    its manifest. `notify` are the recipients of its reports, `undeliverable` those who cannot get
+    one, with the reason. `failure_message` says why it failed as a whole, "" if it did not.
+    `reported_counts` are the counts of the last report, by job state. `repaired_at` is when one of
+    its jobs last changed after its end, as far as retention has recorded it.
     """
 
     batch_id: str
@@ -206,7 +201,7 @@ class Batch:
         clean_fields(
             self, filename=FILENAME_BYTES, submitter=NAME_BYTES, failure_message=MESSAGE_BYTES
         )
-        clean_fields(self, collection=_WORD_BYTES, job_type=_WORD_BYTES, profile=_WORD_BYTES)
+        clean_fields(self, collection=_FIELD_BYTES, job_type=_FIELD_BYTES, profile=_FIELD_BYTES)
 
     def moved(self, move: Move, **changes: Any) -> "Batch":
         """The batch after `move`, with `changes` to its other fields."""
@@ -215,18 +210,18 @@ class Batch:
     def with_entry(self, entry: HistoryEntry, **changes: Any) -> "Batch":
         """The batch with one more entry in its history, and with `changes` to its other fields."""
         after = replace(self, **changes, version=self.version + 1)
-        max_bytes = MAX_RECORD_BYTES - _RESERVED - after._record_bytes()
+        max_bytes = MAX_RECORD_BYTES - _RESERVED_BYTES - after._record_bytes()
         history = (*self.history, entry)
         return replace(after, history=compact_history(history, _pinned(history), max_bytes))
 
     def _record_bytes(self) -> int:
         """The size of the stored record in bytes without its history, never too low."""
-        named = vars(self) | {
+        fields = vars(self) | {
             "history": (),
             "source": self.source and [*vars(self.source).values()],
             "undeliverable": [[*vars(each).values()] for each in self.undeliverable],
         }
-        return json_bytes(named)
+        return json_bytes(fields)
 
     @property
     def chunk_count(self) -> int:
@@ -240,7 +235,7 @@ class Batch:
 
     @property
     def awaits_upload(self) -> bool:
-        """Whether its manifest is still to be uploaded."""
+        """Whether its manifest has not been uploaded yet."""
         return self.state is BatchState.PENDING and self.source is None
 
     def has_expired(self, now: datetime) -> bool:
@@ -249,16 +244,16 @@ class Batch:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether it was cancelled. Then its rows without a record are cancelled jobs."""
+        """Whether it was cancelled. Then a row without a record is a cancelled job."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)
 
     def is_open_to(self, event: str) -> bool:
-        """Whether a person may send a job of it `event`, as far as its own state goes."""
+        """Whether the batch's state allows a person to send `event` to one of its jobs."""
         return self.state in (REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)
 
     @property
     def depositor(self) -> Depositor:
-        """The person or nobody, with whose right to deposit its jobs run."""
+        """Whose right to deposit counts for its jobs."""
         return Depositor(self.submitter_sub, self.submitter_groups)
 
     def is_submitted_by(self, sub: str) -> bool:
@@ -266,20 +261,23 @@ class Batch:
         return bool(sub) and self.submitter_sub == sub
 
     def job_count(self, chunk: int) -> int:
-        """How many jobs `chunk` (from 0) holds."""
+        """The number of jobs in `chunk`, a number from 0."""
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
 
 
 def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
-    """The indices of entries that are always kept: the cancel, the last execution that claimed to
-    open it, the last event of a person."""
+    """The indices of entries that are always kept.
+
+    These are the last of each: cancel, claim by an execution that opens the batch, event of a
+    person.
+    """
     events = BATCH.people_events()
     pinned: dict[str, int] = {}
-    for at, entry in enumerate(history):
+    for index, entry in enumerate(history):
         if entry.after == BatchState.CANCELLING:
-            pinned["cancel"] = at
+            pinned["cancel"] = index
         if CauseKey.parse(entry.cause).action is Action.OPEN:
-            pinned["claim"] = at
+            pinned["claim"] = index
         if entry.event in events:
-            pinned["person"] = at
+            pinned["person"] = index
     return {*pinned.values()}

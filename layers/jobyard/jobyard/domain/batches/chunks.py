@@ -1,7 +1,7 @@
 """Chunks: the unit of fan-out, of partition keys and of cost, with the counts of their jobs.
 
-The rows of a batch are one file. An index has the byte range of each chunk; its lines have one
-length, so the line of a chunk can be read alone.
+The rows of a batch are one file. An index has the byte range of each chunk. Its lines have the same
+length, so that one can be read alone.
 """
 
 import json
@@ -13,10 +13,10 @@ from jobyard.domain.jobs.job import JobRecord, JobState
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
 INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
-# Step Functions joins the results of a Map even if they are dropped. At three bytes a child, more
-# chunks would pass its limit of 256 KiB.
+# Step Functions joins the results of a Map even if they are dropped. At three bytes for each child,
+# more chunks would exceed its limit of 256 KiB.
 MAX_CHUNKS = 80_000
-MAX_RUNS_KEPT = 100  # finished runs that a chunk remembers
+MAX_RUNS_KEPT = 100  # finished runs whose progress a chunk keeps
 MAIN = "main"  # the run that the manifest of a batch started
 
 
@@ -54,8 +54,8 @@ class RunProgress:
 class ChunkRecord:
     """The counts of a chunk: jobs by state, failures by code, and the progress of each run.
 
-    `machine_held` is how many held jobs the machine holds, not a person. `not_retryable` counts
-    the failed jobs that no requeue can help, by code. `collection` is its batch's, "" if unknown.
+    `machine_held` is how many jobs the machine holds, not a person. `not_retryable` counts the
+    failed jobs that cannot be requeued, by code. `collection` is its batch's, "" if unknown.
 
     Jobs without a record are not counted. The counts may lag behind the jobs while a worker runs:
     an ended job may still count as open, never the reverse.
@@ -98,7 +98,7 @@ class ChunkRecord:
     def with_progress(self, run: str, progress: RunProgress) -> "ChunkRecord":
         """A copy with the progress of `run`.
 
-        Of finished runs it keeps the newest `MAX_RUNS_KEPT` and the batch's own.
+        It keeps the main run and the newest `MAX_RUNS_KEPT` of the other finished runs.
         """
         runs = {name: each for name, each in self.runs.items() if name != run} | {run: progress}
         finished = [name for name, each in runs.items() if each.next_at is None and name != MAIN]
@@ -113,7 +113,7 @@ class ChunkRecord:
 
 
 def count_jobs(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int]]:
-    """The number of `jobs` by state, and of failed ones by code."""
+    """The number of `jobs` by state, and of the failed ones by failure code."""
     counts: dict[str, int] = {}
     failures: dict[str, int] = {}
     for job in jobs:
@@ -124,7 +124,7 @@ def count_jobs(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The counts added up, without the names whose sum is 0."""
+    """The sums by name, without zeros."""
     total: dict[str, int] = {}
     for part in counts:
         for name, number in part.items():

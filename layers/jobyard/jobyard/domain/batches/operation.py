@@ -1,7 +1,7 @@
-"""An operation: one person's request for many jobs of a batch, carried out by the machine.
+"""An operation: a person's request to change many jobs of a batch, carried out by the machine.
 
 It is a pass over the chunks with matching jobs. The outcome of each job is stored, so that the
-person sees which of 3,000 jobs an action could not change.
+person sees which of 3,000 jobs could not be changed.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,7 @@ MAX_OPERATIONS = 25  # running operations in one batch; a request for all of its
 
 
 class OperationState(StrEnum):
-    """Where an operation stands."""
+    """The state of an operation."""
 
     RUNNING = "running"
     DONE = "done"
@@ -28,7 +28,7 @@ class OperationState(StrEnum):
 class Filter:
     """Which jobs an operation changes: those in `state` with one of the failure codes and ids.
 
-    No codes or no ids mean any. With `by_machine` only those that the machine put in the state.
+    Empty codes or ids mean any. With `by_machine` only jobs that the machine put in the state.
     """
 
     state: JobState
@@ -52,7 +52,7 @@ class Filter:
         return chunk.machine_held if self.by_machine else chunk.count(self.state)
 
     def not_retryable_count(self, chunk: ChunkRecord) -> int:
-        """How many of those cannot be requeued any more, by the chunk's counts."""
+        """How many jobs of a chunk it selects that cannot be requeued, by the chunk's counts."""
         if self.state is not JobState.FAILED:
             return 0
         codes = self.codes or chunk.not_retryable.keys()
@@ -68,9 +68,9 @@ class Filter:
 class Operation:
     """One tracked operation. Each matching job is sent `event`.
 
-    `matched` is how many jobs matched at the request, `not_retryable` how many of them could not
-    be requeued even then. `chunks` are the numbers of their chunks, ascending. `sub` is the
-    actor's id.
+    `matched` is how many jobs matched at the time of the request, `not_retryable` how many of them
+    could not be requeued. `chunks` are the numbers of their chunks, ascending. `sub` is the actor's
+    id.
     """
 
     batch_id: str
@@ -91,20 +91,21 @@ class Operation:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
 
     def description(self) -> str:
-        """What is running, who requested it and when, in words."""
+        """Its id and event, who requested it and when."""
         return (
             f"operation {self.operation_id} ({self.event}) of {self.actor} "
             f"has been running since {self.requested_at:%Y-%m-%d %H:%M:%S} UTC"
         )
 
     def check_conflicts(self, running: Collection["Operation"]) -> None:
-        """Check that it may start while others are `running` in its batch.
+        """Check that it may start while the operations `running` run in its batch.
 
         Two requeues of the same jobs would both requeue a job that fails again quickly. A second
         release finds nothing held, so it does no harm.
 
         Raises:
-            OperationInProgress: one of them may requeue the same jobs, or there are too many.
+            OperationInProgress: a running operation may requeue the same jobs, or
+                `MAX_OPERATIONS` are running.
         """
         if len(running) >= MAX_OPERATIONS:
             raise OperationInProgress(
@@ -112,8 +113,8 @@ class Operation:
                 "wait for one to end"
             )
         for other in running:
-            same = self.event == other.event == "requeue"
-            if same and self.filter.may_overlap(other.filter):
+            both_requeue = self.event == other.event == "requeue"
+            if both_requeue and self.filter.may_overlap(other.filter):
                 raise OperationInProgress(f"{other.description()}; wait for it to end")
 
 
@@ -122,9 +123,9 @@ ACCEPTED, REFUSED = "accepted", "refused"
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """The outcome for one job: accepted, or refused with the reason.
+    """The outcome for one job: accepted, or refused with the reason in `message`.
 
-    A view shows the present state of the job instead of accepted.
+    Views show the present state of the job instead of "accepted".
     """
 
     job_id: str

@@ -1,4 +1,4 @@
-"""A report: what was told about a batch, when, to whom, and whether it arrived."""
+"""A report: what was sent about a batch, when, to which recipients, and whether it arrived."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ class ReportKind(StrEnum):
 
     FIRST = "first"  # the batch ended
     REFUSED = "refused"  # its manifest was refused, or it failed as a whole
-    UPDATE = "update"  # an administrator asked for it and something had changed
+    UPDATE = "update"  # an admin requested it, and something had changed
 
 
 class DeliveryState(StrEnum):
-    """How far the mail of a report got."""
+    """The delivery state of a report's mail."""
 
-    QUEUED = "queued"  # written down; nobody has tried to send it yet
-    SENDING = "sending"  # handed to the mail service; its answer is not known yet
-    SENT = "sent"  # the mail service took it
-    DELIVERED = "delivered"  # the recipient's server took it
+    QUEUED = "queued"  # stored, and not handed to the mail service yet
+    SENDING = "sending"  # handed to the mail service, which has not answered yet
+    SENT = "sent"  # the mail service accepted it
+    DELIVERED = "delivered"  # the recipient's server accepted it
     BOUNCED = "bounced"  # the recipient's server refused it
-    COMPLAINED = "complained"  # the recipient marked it as unwanted
-    FAILED = "failed"  # the mail service refused it; it will not be tried again
-    SUPPRESSED = "suppressed"  # the batch wants no mail
+    COMPLAINED = "complained"  # the recipient marked it as spam
+    FAILED = "failed"  # the mail service refused it; there is no retry
+    SUPPRESSED = "suppressed"  # the batch has no recipients
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Whether a report arrived. `tries` counts hand-overs to the mail service.
+    """Whether a report arrived. `tries` counts how often the mail service was called.
 
-    `individually`: the one mail to all was refused, so each recipient gets a separate one.
-    `sent_to` lists those who got it, `undeliverable` those who cannot, with the reasons.
+    With `individually` the mail to all was refused, so each recipient gets a separate one.
+    `sent_to` are the recipients who got it, `undeliverable` those who cannot, with the reasons.
     """
 
     state: DeliveryState
@@ -72,15 +72,15 @@ class Report:
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """The jobs that failed for the same cause."""
+    """The number of jobs that failed with the same failure code."""
 
     code: str
     description: str
     count: int
 
 
-# One character a job, in manifest order: what the last report told of each, to compare the next
-# one with. A million jobs are a megabyte.
+# A report keeps one character for each job, in manifest order, to which the next report compares
+# the jobs. A million jobs take a megabyte.
 OUTCOME_LETTERS: Mapping[JobState, str] = {
     JobState.SCHEDULED: "w",
     JobState.HELD: "w",
@@ -103,14 +103,12 @@ OUTCOME_LABELS = {
     "d": "removed by the repository",
 }
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def safe_cell(text: str) -> str:
-    """`text` as a CSV cell no spreadsheet takes for a formula: quoted by a leading apostrophe.
+    """`text` as a CSV cell; an apostrophe before what a spreadsheet would take for a formula.
 
     Source: OWASP, CSV Injection.
     """
-    return (
-        f"'{text}" if text.lstrip(" ").startswith(_FORMULA) or text.startswith(_FORMULA) else text
-    )
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

@@ -1,4 +1,4 @@
-"""What a report says: the mail in text and HTML, and the page. Words only; sending is elsewhere."""
+"""The text of a report: its mail as plain text and as HTML, which is also its page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from jobyard.domain.batches.report import FailureGroup, ReportKind
 from jobyard.domain.cost import Cost
 from jobyard.domain.text import clean
 
-MAX_LISTED_JOBS = 50  # jobs a mail names; the files name all
-_LONGEST = 400  # bytes of a name or message a mail shows
+MAX_LISTED_JOBS = 50  # jobs that a mail lists; the files list all
+_MAX_TEXT_BYTES = 400  # of a name or message in a mail
 
 
 @dataclass(frozen=True)
 class ReportedJob:
-    """A job as a report tells of it. `before` is what the last report told, "" when it is new."""
+    """A job in a report. `previous_outcome` is that of the last report, "" if it has none."""
 
     job_id: str
     name: str
@@ -27,7 +27,11 @@ class ReportedJob:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What a report has to say. `jobs` are the failed ones, or those that changed."""
+    """The content of a report.
+
+    `jobs` are the failed jobs, in an update the changed ones; `more_jobs` counts those that are not
+    listed. `findings` and `more_findings` are the same for the manifest's findings.
+    """
 
     batch: Batch
     kind: ReportKind
@@ -45,37 +49,41 @@ class ReportContent:
 
     @property
     def outcome(self) -> str:
-        """OK when something succeeded, nothing was refused or cancelled as a whole, and no job
-        failed or is open; else FAIL. What a person gave up of it does not count."""
+        """OK or FAIL.
+
+        OK: the batch was neither refused nor cancelled, a job succeeded, and none failed or is
+        open. Jobs that a person cancelled or deleted do not count.
+        """
         counts = self.counts
-        bad = self.batch.is_cancelled or self.batch.failure_message
-        short = counts.get("failed") or counts.get("waiting") or not counts.get("succeeded")
-        return "FAIL" if bad or short else "OK"
+        refused = self.batch.is_cancelled or self.batch.failure_message
+        incomplete = counts.get("failed") or counts.get("waiting") or not counts.get("succeeded")
+        return "FAIL" if refused or incomplete else "OK"
 
     @property
-    def given_up(self) -> int:
+    def withdrawn_count(self) -> int:
         """How many jobs a person cancelled or deleted."""
         return self.counts.get("cancelled", 0) + self.counts.get("deleted", 0)
 
     @property
     def subject(self) -> str:
-        """The mail's subject; it tells the outcome, and says the same first words each time."""
-        where = f" [{self.instance}]" if self.instance else ""
-        again = " (update)" if self.kind is ReportKind.UPDATE else ""
-        told = f"Submission processed: {self.batch.batch_id}"
-        return clean(f"Jobyard{where}: {self.outcome} -- {told}{again}")
+        """The mail's subject, with the outcome. It always begins alike, for mail filters."""
+        instance = f" [{self.instance}]" if self.instance else ""
+        update = " (update)" if self.kind is ReportKind.UPDATE else ""
+        processed = f"Submission processed: {self.batch.batch_id}"
+        return clean(f"Jobyard{instance}: {self.outcome} -- {processed}{update}")
 
 
-def _short(words: str) -> str:
-    return clean(words, _LONGEST)
+def _short(text: str) -> str:
+    return clean(text, _MAX_TEXT_BYTES)
 
 
 def _time(at: datetime | None) -> str:
     return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _facts(told: ReportContent) -> list[tuple[str, str]]:
-    batch, counts = told.batch, told.counts
+def _facts(content: ReportContent) -> list[tuple[str, str]]:
+    """The lines of the report's head, as (name, value)."""
+    batch, counts = content.batch, content.counts
     order = ("succeeded", "partially_succeeded", "failed", "cancelled", "deleted", "waiting")
     jobs = ", ".join(
         f"{counts.get(state, 0)} {state.replace('_', ' ')}"
@@ -87,66 +95,78 @@ def _facts(told: ReportContent) -> list[tuple[str, str]]:
         ("Manifest", batch.filename),
         ("Collection", batch.collection),
         ("Submitted", f"{_time(batch.submitted_at)} by {batch.submitter}"),
-        ("Reported", _time(told.at)),
+        ("Reported", _time(content.at)),
         ("Jobs", jobs),
     ]
-    facts.append(("Cost", told.cost.description()))
+    facts.append(("Cost", content.cost.description()))
     for entry in batch.history:
         if entry.event == "cancel":
-            why = f": {entry.reason}" if entry.reason else ""
-            facts.append(("Cancelled", f"{_time(entry.at)} by {entry.actor}{why}"))
+            reason = f": {entry.reason}" if entry.reason else ""
+            facts.append(("Cancelled", f"{_time(entry.at)} by {entry.actor}{reason}"))
     if batch.failure_message:
         facts.append(("Reason", batch.failure_message))
     if batch.duplicate_of:
         facts.append(("Note", f"looks like batch {batch.duplicate_of}: the same manifest"))
-    facts += [("Not told", each.description) for each in batch.undeliverable]
-    # Whoever named a file or gave a reason does not write a line of this mail by it.
+    facts += [("No mail to", each.description) for each in batch.undeliverable]
+    # Cleaned, so that a file name or a reason cannot add lines to the mail.
     return [(name, clean(value)) for name, value in facts]
 
 
-def _headline(told: ReportContent) -> str:
-    if told.kind is ReportKind.UPDATE:
-        return "Since the last report the outcome of some jobs has changed."
-    if told.batch.is_cancelled:
+def _headline(content: ReportContent) -> str:
+    if content.kind is ReportKind.UPDATE:
+        return "The outcome of some jobs has changed since the last report."
+    if content.batch.is_cancelled:
         return "Your submission was cancelled."
-    if told.batch.failure_message and not told.batch.entries:
-        return "The manifest was refused; no job was made of it."
-    if told.given_up and told.given_up == sum(told.counts.values()):
+    if content.batch.failure_message and not content.batch.entries:
+        return "The manifest was refused; no jobs were created."
+    withdrawn = content.withdrawn_count
+    if withdrawn and withdrawn == sum(content.counts.values()):
         return "No job of your submission was done: all were cancelled or deleted."
-    if told.outcome == "OK":
-        number = told.given_up
-        were = f"{number} job{'s were' if number > 1 else ' was'} cancelled or deleted"
+    if content.outcome == "OK":
+        were = f"{withdrawn} job{'s were' if withdrawn > 1 else ' was'} cancelled or deleted"
         done = "All jobs of your submission are done"
-        return f"{done}, but {were}." if number else f"{done}."
-    return "Your submission was processed, and not all of it went well."
+        return f"{done}, but {were}." if withdrawn else f"{done}."
+    return "Your submission was processed, but not all jobs succeeded."
+
+
+def _jobs_title(content: ReportContent) -> str:
+    return "Changed since the last report" if content.kind is ReportKind.UPDATE else "Failed jobs"
+
+
+def _change(job: ReportedJob, arrow: str) -> str:
+    if not job.previous_outcome:
+        return job.outcome
+    return f"{job.previous_outcome} {arrow} {job.outcome}"
 
 
 def _job_line(job: ReportedJob) -> str:
-    change = f"{job.previous_outcome} -> {job.outcome}" if job.previous_outcome else job.outcome
-    said = f" ({_short(job.message)})" if job.message else ""
-    return f"{_short(job.name) or job.job_id}: {change}{said} [{job.job_id}]"
+    message = f" ({_short(job.message)})" if job.message else ""
+    return f"{_short(job.name) or job.job_id}: {_change(job, '->')}{message} [{job.job_id}]"
 
 
-def render_text(told: ReportContent) -> str:
+def render_text(content: ReportContent) -> str:
     """The mail as plain text."""
-    lines = [_headline(told), ""]
-    lines += [f"{name + ':':<12} {value}" for name, value in _facts(told)]
-    if told.groups:
+    lines = [_headline(content), ""]
+    lines += [f"{name + ':':<12} {value}" for name, value in _facts(content)]
+    if content.groups:
         lines += ["", "Failures by cause:"]
-        lines += [f"  {group.count} x {group.code}: {group.description}" for group in told.groups]
-    if told.jobs:
-        title = "Changed since the last report" if told.kind is ReportKind.UPDATE else "Failed jobs"
-        lines += ["", f"{title}:", *(f"  {_job_line(job)}" for job in told.jobs)]
-    if told.more_jobs:
-        lines.append(f"  and {told.more_jobs} more; the files have them all")
-    if told.findings:
+        lines += [f"  {each.count} x {each.code}: {each.description}" for each in content.groups]
+    if content.jobs:
+        lines += ["", f"{_jobs_title(content)}:"]
+        lines += [f"  {_job_line(job)}" for job in content.jobs]
+    if content.more_jobs:
+        lines.append(f"  and {content.more_jobs} more; the files list all")
+    if content.findings:
         lines += ["", "Findings in the manifest:"]
-        lines += [f"  {_short(line)}" for line in told.findings]
-    if told.more_findings:
-        lines.append(f"  and {told.more_findings} more; see the report")
-    files = f"jobyard reports {told.batch.batch_id} --download ."
-    lines += ["", f"All of it, as files: {files}", f"For programs: {told.link}", ""]
+        lines += [f"  {_short(line)}" for line in content.findings]
+    if content.more_findings:
+        lines.append(f"  and {content.more_findings} more; see the report")
+    lines += ["", f"Full report: {_download_command(content)}", f"API: {content.link}", ""]
     return "\n".join(lines)
+
+
+def _download_command(content: ReportContent) -> str:
+    return f"jobyard reports {content.batch.batch_id} --download ."
 
 
 _STYLE = (
@@ -158,39 +178,34 @@ _STYLE = (
 )
 
 
-def render_html(told: ReportContent) -> str:
-    """The mail as HTML, which is also the report's page. Every word from outside is escaped."""
-    mark = "ok" if told.outcome == "OK" else "fail"
+def render_html(content: ReportContent) -> str:
+    """The mail as HTML, which is also the report's page. All text from outside is escaped."""
+    css_class = "ok" if content.outcome == "OK" else "fail"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f"<title>{escape(told.subject)}</title><style>{_STYLE}</style></head><body>",
-        f'<h1><span class="{mark}">{told.outcome}</span>: {escape(_headline(told))}</h1>',
-        _table((), _facts(told)),
+        f"<title>{escape(content.subject)}</title><style>{_STYLE}</style></head><body>",
+        f'<h1><span class="{css_class}">{content.outcome}</span>: ',
+        f"{escape(_headline(content))}</h1>",
+        _table((), _facts(content)),
     ]
-    if told.groups:
-        rows = [(str(group.count), group.code, group.description) for group in told.groups]
+    if content.groups:
+        rows = [(str(group.count), group.code, group.description) for group in content.groups]
         parts += ["<h2>Failures by cause</h2>", _table(("Jobs", "Code", "What it means"), rows)]
-    if told.jobs:
-        title = "Changed since the last report" if told.kind is ReportKind.UPDATE else "Failed jobs"
+    if content.jobs:
         rows = [
-            (
-                _short(job.name),
-                f"{job.previous_outcome} → {job.outcome}" if job.previous_outcome else job.outcome,
-                _short(job.message),
-            )
-            for job in told.jobs
+            (_short(job.name), _change(job, "→"), _short(job.message)) for job in content.jobs
         ]
-        parts += [f"<h2>{title}</h2>", _table(("File", "Outcome", "Message"), rows)]
-    if told.more_jobs:
-        parts.append(f"<p>and {told.more_jobs} more; the files have them all</p>")
-    if told.findings:
-        lines = [(_short(line),) for line in told.findings]
+        parts.append(f"<h2>{_jobs_title(content)}</h2>")
+        parts.append(_table(("File", "Outcome", "Message"), rows))
+    if content.more_jobs:
+        parts.append(f"<p>and {content.more_jobs} more; the files list all</p>")
+    if content.findings:
+        lines = [(_short(line),) for line in content.findings]
         parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
-    if told.more_findings:
-        parts.append(f"<p>and {told.more_findings} more; see the report</p>")
-    files = f"jobyard reports {told.batch.batch_id} --download ."
-    parts.append(f"<p>All of it, as files: <code>{escape(files)}</code><br>")
-    parts.append(f"For programs: <code>{escape(told.link)}</code></p>")
+    if content.more_findings:
+        parts.append(f"<p>and {content.more_findings} more; see the report</p>")
+    parts.append(f"<p>Full report: <code>{escape(_download_command(content))}</code><br>")
+    parts.append(f"API: <code>{escape(content.link)}</code></p>")
     parts.append("</body></html>\n")
     return "".join(parts)
 

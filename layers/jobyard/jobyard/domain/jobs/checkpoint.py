@@ -6,9 +6,7 @@ from typing import Any
 
 from jobyard.domain.text import clean
 
-MAX_NAMED_FAILURES = 10  # failed records that are named by their key
-
-
+MAX_NAMED_FAILURES = 10  # failed records whose keys are kept
 _KEY_BYTES = 256  # of the key of a failed record
 _REASON_BYTES = 256  # of the reason why it failed
 
@@ -20,11 +18,11 @@ def _cleaned(failure: tuple[str, str]) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a job has done to its records, and where it continues. Version 0: nothing is stored yet.
+    """How many records a job has processed, and where it continues. `version` is 0 until stored.
 
-    `processed` and `failed` count records, each once. `cursor` is what the job type needs to
-    continue, as JSON, empty at the start. `ended` says that no record is left.
-    `failures` are the first `MAX_NAMED_FAILURES` records that failed, in order, as (key, reason).
+    `processed` and `failed` count each record once. `cursor` is what the job type needs to
+    continue, as JSON, empty at the start. `ended` says that no record is left. `failures` are the
+    first `MAX_NAMED_FAILURES` records that failed, in order, as (key, reason).
     """
 
     job_id: str
@@ -49,7 +47,7 @@ class Checkpoint:
     def advanced(
         self, processed: int, failures: Sequence[tuple[str, str]], cursor: Mapping[str, Any]
     ) -> "Checkpoint":
-        """The checkpoint after some more records; an empty `cursor` is the end."""
+        """The checkpoint after more records. An empty `cursor` means that no record is left."""
         return replace(
             self,
             version=self.version + 1,

@@ -1,7 +1,7 @@
-"""A job: one run of a job type for one manifest entry, with its task, its steps and attempts.
+"""A job: one run of a job type, for one manifest entry or one occurrence of a schedule.
 
-All kinds of jobs share one set of states; each kind uses some of them. The labels are what each
-audience calls a state. `unknown` is only shown, never stored.
+All jobs share one set of states; each job type uses some of them. The labels are what an audience
+calls a state. `unknown` is only shown, never stored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ from jobyard.domain.text import MESSAGE_BYTES, clean_fields, truncate
 
 
 class JobState(StrEnum):
-    """Where a job stands; `JOB` has each state's meaning."""
+    """The state of a job; `JOB` describes each."""
 
     SCHEDULED = "scheduled"
     HELD = "held"
@@ -83,7 +83,7 @@ JOB = Lifecycle(
         State(
             _S.RUNNING,
             StateType.TRANSIENT,
-            "A worker runs it. The machine restarts the jobs of a lost worker.",
+            "A worker runs it. The machine restarts a job whose worker vanished.",
             _labels("Processing", "In Progress", "Running"),
         ),
         State(
@@ -168,10 +168,10 @@ OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 @dataclass(frozen=True)
 class JobAddress:
-    """Where a job lies. Only its origin and the store read `chunk` and `position`.
+    """Where a job is. Only its origin and the store read `chunk` and `position`.
 
-    A job of a batch: the batch's id, the chunk and the position in it, both from 0. A job of a
-    schedule: the schedule's id, 0, and the moment of its occurrence in ms since 1970.
+    In a batch, `chunk` and `position` count from 0. In a schedule, `chunk` is 0 and `position` is
+    the time of the occurrence in milliseconds since 1970.
     """
 
     origin_id: str
@@ -180,30 +180,30 @@ class JobAddress:
 
     @property
     def job_id(self) -> str:
-        """The id under which the world knows the job."""
+        """The job's id in the API, in reports and in logs."""
         return f"{self.origin_id}.{self.chunk}.{self.position}"
 
     @property
     def origin(self) -> Origin:
-        """What the job comes from."""
+        """The kind of its origin."""
         return origin_of(self.origin_id)
 
     @property
     def kind(self) -> str:
-        """What the job is in the access table."""
+        """The job's kind in the access table."""
         return self.origin.job_kind
 
     def id_of(self, origin: Origin) -> str:
-        """The id of the job's origin; "" if it comes from another origin than this."""
+        """The id of the job's origin; "" if it is not of this kind of origin."""
         return self.origin_id if self.origin is origin else ""
 
     def document(self) -> dict[str, Any]:
-        """The fields by which a state machine carries the address."""
+        """The address in the input of a state machine."""
         return {"origin_id": self.origin_id, "chunk": self.chunk, "position": self.position}
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> "JobAddress | None":
-        """The address that a state machine's document carries; None when it carries none."""
+        """The address in the input of a state machine; None if it has none."""
         if "position" not in document:
             return None
         return cls(document["origin_id"], document["chunk"], document["position"])
@@ -211,21 +211,21 @@ class JobAddress:
     def cause_key(
         self, run: str, pass_number: int, attempt: int, interruption: Interruption
     ) -> CauseKey:
-        """The key of what a pass of a run does to the job at its `attempt`-th start."""
+        """The cause key of a pass of a run for the job. `attempt` counts its starts, from 1."""
         return CauseKey(run, pass_number, self.chunk, attempt, interruption=interruption)
 
     @classmethod
     def parse(cls, job_id: str) -> "JobAddress | None":
-        """The address in `job_id`; None when it is not the id of a job."""
+        """The address in `job_id`; None if it is not the id of a job."""
         origin_id, *rest = job_id.split(".")
         if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
             return None
-        place = cls(origin_id, int(rest[0]), int(rest[1]))
-        return place if place.job_id == job_id else None
+        address = cls(origin_id, int(rest[0]), int(rest[1]))
+        return address if address.job_id == job_id else None
 
 
 class StepStatus(StrEnum):
-    """How a step of a task stands."""
+    """The status of a step of a task."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -234,14 +234,12 @@ class StepStatus(StrEnum):
     FAILED = "failed"
 
 
-FINISHED_STEPS = frozenset(
-    {StepStatus.COMPLETED, StepStatus.SKIPPED}
-)  # steps an attempt goes on after
+FINISHED_STEPS = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # not run again by a retry
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of the job's task with its times; `message` is a warning worth showing.
+    """A step of the job's task with its times. `message` is a warning to show.
 
     A step is stored as running only if it takes longer than a second.
     """
@@ -267,8 +265,8 @@ SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted att
 class Attempt:
     """One try of the task, appended and never edited. `failure_code` is "" if it succeeded.
 
-    A long list replaces several attempts by one with the code `MORE_ATTEMPTS`: `counts` has their
-    number by code ("" among them); its times are the first's start and the last's end.
+    A long list replaces several attempts by one with the code `SUMMARY_CODE`: `counts` has their
+    number by code, "" included; its times are the first's start and the last's end.
     """
 
     started_at: datetime
@@ -291,32 +289,33 @@ class Attempt:
     def summary(
         cls, counts: Mapping[str, int], started_at: datetime, ended_at: datetime | None
     ) -> "Attempt":
-        """The entry that replaces so many attempts of each failure code."""
-        named = {code or "done": number for code, number in counts.items()}
-        return cls(started_at, ended_at, "", SUMMARY_CODE, summary_text(named, "attempt"), counts)
+        """The entry that replaces several attempts. `counts` has their number by failure code."""
+        by_name = {code or "done": number for code, number in counts.items()}
+        message = summary_text(by_name, "attempt")
+        return cls(started_at, ended_at, "", SUMMARY_CODE, message, counts)
 
     def truncated(self, limit: int) -> "Attempt":
-        """A copy with at most `limit` bytes of its message."""
-        return (
-            self
-            if self.counts
-            else replace(self, failure_message=truncate(self.failure_message, limit))
-        )
+        """A copy with at most `limit` bytes of its message; a summary is not cut."""
+        if self.counts:
+            return self
+        return replace(self, failure_message=truncate(self.failure_message, limit))
 
     @property
     def code_counts(self) -> Mapping[str, int]:
-        """How many attempts this entry counts, by failure code."""
+        """The number of attempts that this entry stands for, by failure code."""
         return self.counts or {self.failure_code: 1}
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as it is stored from its first change on; a row without a record is scheduled.
+    """A job as it is stored from its first change on. A row without a record is a scheduled job.
 
-    `cause` is the key of the last move's cause. `tries` counts starts since the job last made
-    progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished,
-    `waits` the attempts in a row that only waited. A record has at most `RECORD_BYTES`,
-    whatever is done to the job: long lists are compacted, what old entries say is shortened.
+    `cause` is the key of the last move's cause. `start_count` counts starts since the last requeue,
+    `orphan_count` those of them whose worker vanished, `snooze_count` the latest snoozes in a row.
+    `next_at` is when the next attempt may start. `recoverable` is False if no requeue can help.
+    `data` is what the steps returned, merged.
+
+    A record has at most `MAX_RECORD_BYTES`: long lists are compacted, old texts are truncated.
     """
 
     address: JobAddress
@@ -341,7 +340,7 @@ class JobRecord:
         clean_fields(self, failure_message=MESSAGE_BYTES)
 
     def actions(self, roles: Iterable[str]) -> tuple[str, ...]:
-        """What a person with `roles` may send it, whatever state its origin is in."""
+        """The events that a person with `roles` may send it, whatever the state of its origin."""
         return tuple(
             event
             for event in JOB.actions(self.state, roles)
@@ -362,7 +361,7 @@ class JobRecord:
         return after.compacted()
 
     def _without_running_step(self) -> "JobRecord":
-        """A copy in which running steps are pending: an attempt ended, or the next one starts."""
+        """A copy in which running steps are pending again, since their attempt has ended."""
         if not any(step.status is StepStatus.RUNNING for step in self.steps):
             return self
         steps = (
@@ -372,7 +371,7 @@ class JobRecord:
         return replace(self, steps=tuple(steps))
 
     def with_step(self, step: StepRecord, data: Mapping[str, Any] | None = None) -> "JobRecord":
-        """A copy with `step` in place of the step of the same name, and with `data` if given."""
+        """A copy with `step` last, without an older record of the same step, and with `data` if given."""
         others = (each for each in self.steps if each.name != step.name)
         data = self.data if data is None else data
         return self._with(steps=(*others, step), data=data).compacted()
@@ -386,21 +385,21 @@ class JobRecord:
 
     @property
     def attempt_count(self) -> int:
-        """How many attempts there were, omitted ones included."""
+        """The number of attempts, including omitted ones."""
         return sum(sum(each.code_counts.values()) for each in self.attempts)
 
     def compacted(self) -> "JobRecord":
-        """The record within `MAX_RECORD_BYTES`; the same record unless it is long."""
+        """The record within `MAX_RECORD_BYTES`; itself unless it is long."""
         if (
-            len(self.history) <= _FEW
-            and len(self.attempts) <= _FEW
-            and self._text_length() <= _SHORT
+            len(self.history) <= _SHORT_LIST
+            and len(self.attempts) <= _SHORT_LIST
+            and self._text_length() <= _SHORT_TEXT
         ):
             return self
         compacted = self
         for limits in SIZE_LIMITS:
             compacted = self._within(limits)
-            if compacted._record_bytes() <= MAX_RECORD_BYTES - _RESERVED:
+            if compacted._record_bytes() <= MAX_RECORD_BYTES - _RESERVED_BYTES:
                 break
         return compacted
 
@@ -414,17 +413,12 @@ class JobRecord:
         """The record within `limits`; the last entry of each list keeps its whole text."""
         history = compact(self.history, HistoryEntry.summary_of, limits.last, _pinned(self.history))
         attempts = compact(self.attempts, Attempt.summary_of, limits.last)
+        size = limits.text_bytes
         return replace(
             self,
-            history=(*(each.truncated(limits.text_bytes) for each in history[:-1]), *history[-1:]),
-            attempts=(
-                *(each.truncated(limits.text_bytes) for each in attempts[:-1]),
-                *attempts[-1:],
-            ),
-            steps=(
-                *(each.truncated(limits.text_bytes) for each in self.steps[:-1]),
-                *self.steps[-1:],
-            ),
+            history=(*(each.truncated(size) for each in history[:-1]), *history[-1:]),
+            attempts=(*(each.truncated(size) for each in attempts[:-1]), *attempts[-1:]),
+            steps=(*(each.truncated(size) for each in self.steps[:-1]), *self.steps[-1:]),
         )
 
     def _record_bytes(self) -> int:
@@ -434,10 +428,10 @@ class JobRecord:
         return json_bytes([fields, *([*vars(each).values()] for each in chain(*lists))])
 
 
-_FEW = 8  # entries: a list of no more is never compacted
-_SHORT = 1000  # characters: lists with no more text are not measured
-_RESERVED = 512  # bytes for the keys of a record
-_REQUESTS = 4  # the last requests of people whose entries are always kept
+_SHORT_LIST = 8  # entries up to which a list is not compacted
+_SHORT_TEXT = 1000  # characters of text up to which a record is not measured
+_RESERVED_BYTES = 512  # for the keys of a record
+_PINNED_REQUESTS = 4  # the last requests of people whose entries are always kept
 
 
 def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
@@ -447,19 +441,19 @@ def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
     requeue and the first start after it.
     """
     requests = [
-        at
-        for at, entry in enumerate(history)
+        index
+        for index, entry in enumerate(history)
         if entry.cause and CauseKey.parse(entry.cause).is_request
     ]
-    starts = [at for at, entry in enumerate(history) if entry.event == "start"]
-    requeues = [at for at, entry in enumerate(history) if entry.event == "requeue"]
-    since = [at for at in starts if requeues and at > requeues[-1]]
-    return {*requests[-_REQUESTS:], *starts[:1], *requeues[-1:], *since[:1]}
+    starts = [index for index, entry in enumerate(history) if entry.event == "start"]
+    requeues = [index for index, entry in enumerate(history) if entry.event == "requeue"]
+    restarts = [index for index in starts if requeues and index > requeues[-1]]
+    return {*requests[-_PINNED_REQUESTS:], *starts[:1], *requeues[-1:], *restarts[:1]}
 
 
-def new_job(place: JobAddress, at: datetime) -> JobRecord:
+def new_job(address: JobAddress, at: datetime) -> JobRecord:
     """The job of a row without a record: scheduled, version 0."""
-    return JobRecord(place, JobState.SCHEDULED, version=0, cause="", at=at)
+    return JobRecord(address, JobState.SCHEDULED, version=0, cause="", at=at)
 
 
 def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
@@ -483,26 +477,28 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
             "requeue_count": job.requeue_count + 1,
         }
     if event == "force_fail":
-        words = cause.reason or Failure.FORCED.description
-        changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}
+        message = cause.reason or Failure.FORCED.description
+        changes |= {"failure_code": Failure.FORCED.value, "failure_message": message}
     return job.moved(move, **changes)
 
 
 def failed_as_unwritable(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
     """`before`, failed because `after` cannot be stored; None if its state does not allow that.
 
-    Nothing that only `after` has is kept.
+    `before` is None if the job has no record yet.
     """
     job = before or new_job(after.address, after.at)
-    known = JOB.actions(job.state, (MACHINE,))
-    event = next((each for each in ("fail", "give_up") if each in known), None)
+    allowed = JOB.actions(job.state, (MACHINE,))
+    event = next((each for each in ("fail", "give_up") if each in allowed), None)
     if event is None:
         return None
     code = Failure.UNWRITABLE
-    tried = [Attempt(job.at, after.at, "", code.value, code.description)] if event == "fail" else []
+    attempts = job.attempts
+    if event == "fail":
+        attempts = (*attempts, Attempt(job.at, after.at, "", code.value, code.description))
     return job.moved(
         JOB.move(job.state, event, after.at, Cause(after.cause)),
-        attempts=(*job.attempts, *tried),
+        attempts=attempts,
         next_at=None,
         failure_code=code.value,
         failure_message=code.description,

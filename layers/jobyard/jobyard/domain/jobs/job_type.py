@@ -10,18 +10,18 @@ from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
-Context = TypeVar("Context")  # what a job type's steps can reach: jobtypes/step_context.py
+Context = TypeVar("Context")  # what the steps of a job type may use: jobtypes/step_context.py
 
 
 @dataclass(frozen=True)
 class Done:
-    """The step is done. The job keeps `result` and hands it to the later steps.
+    """The step is done. The job keeps `result` and passes it to the later steps.
 
-    JSON values only, and small: a job's record should stay under 1 KB.
+    `result` has JSON values only and is small: a job's record should stay under 1 KB.
     """
 
     result: Mapping[str, Any] = field(default_factory=dict)
-    message: str = ""  # a warning worth showing; the job goes on
+    message: str = ""  # a warning to show
 
     def __post_init__(self) -> None:
         clean_fields(self, message=MESSAGE_BYTES)
@@ -39,10 +39,10 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Snooze:
-    """Run the step again in `seconds`: nothing is done yet, and nothing has failed.
+    """Run the step again in `seconds`: it has done nothing yet, and nothing has failed.
 
-    Twenty snoozes in a row count as one failed attempt. Give a `give_up_code` if another server
-    asked for the wait: then the waits grow, and after a day the job fails with that code.
+    Twenty snoozes in a row count as one failed attempt. With a `give_up_code`, for a wait that
+    another server asked for, the waits grow, and after a day the job fails with that code.
     """
 
     seconds: float
@@ -55,9 +55,9 @@ class Snooze:
 
 @dataclass(frozen=True)
 class Continue:
-    """A part of the step is done for good: run the step again in `seconds` to do the rest.
+    """A part of the step is done: run the step again in `seconds` for the rest.
 
-    A step may answer so as often as it has to.
+    A step may return it any number of times.
     """
 
     seconds: float
@@ -69,10 +69,10 @@ class Continue:
 
 @dataclass(frozen=True)
 class Fail:
-    """The step failed. If `retryable`, the job type's retry policy decides; else the job ends.
+    """The step failed. If `retryable`, the job type's retry policy applies; else the job fails.
 
-    `retry_after` is the wait in seconds that another server asked for. `recoverable` False means
-    that no requeue can help: the depositor has to submit again. `result` is kept as that of `Done`.
+    `retry_after` is the wait in seconds that another server asked for. If not `recoverable`, no
+    requeue can help: the depositor has to submit again. `result` is kept like that of `Done`.
     """
 
     code: Failure
@@ -91,27 +91,27 @@ StepResult = Done | Skipped | Snooze | Continue | Fail
 
 @dataclass(frozen=True)
 class StepInput:
-    """One job as its steps see it. `data` is what earlier steps returned, merged in order.
+    """The input of a job's steps. `data` is what earlier steps returned, merged in order.
 
-    A schedule's job has no batch and no collection (""). Its entry is `scheduled_for`, the time of
-    its occurrence in ISO 8601, and its parameters are the schedule's.
+    A schedule's job has "" as batch and collection. Its entry has one field, `scheduled_for`, the
+    time of its occurrence in ISO 8601; its parameters are the schedule's.
     """
 
     batch_id: str
     job_id: str
     collection: str
     entry: Mapping[str, Any]  # the manifest row, as docs/manifests.md names its fields
-    parameters: Mapping[str, Any]  # what the submission gave for the whole batch
+    parameters: Mapping[str, Any]  # the submission's, for the whole batch
     data: Mapping[str, Any]
-    attempt: int  # 1 for the first try
-    depositor: Depositor = NOBODY  # the person whose right to deposit the job has
+    attempt: int  # from 1
+    depositor: Depositor = NOBODY  # the person whose right to deposit counts
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """Automatic retries of a failed attempt, before a person is asked.
 
-    The wait before retry n (from 1) is first * factor ** (n - 1) seconds, at most `longest`.
+    The wait before retry n (from 1) is first_wait * factor ** (n - 1) seconds, at most `max_wait`.
     """
 
     max_retries: int = 3
@@ -140,45 +140,44 @@ def _no_parameters(parameters: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class JobType(Generic[Context]):
-    """The data of a job type: how its jobs run, what makes them, what people call their states."""
+    """A job type: its steps, its retry policy, what creates its jobs, and their labels."""
 
     name: str
     title: str
     steps: tuple[tuple[str, Callable[[StepInput, Context], StepResult]], ...]  # in order, by name
-    context: type[Context]  # the class of what its steps are given: they reach nothing else
+    context: type[Context]  # the class of the context that its steps get
     retry: RetryPolicy = RetryPolicy()
-    time_limit: float = 840.0  # seconds that one attempt may take
-    # The label of each job state; the lifecycle's own where absent.
-    labels: Mapping[str, str] = field(default_factory=dict)
-    # The object that a row is about, "" for none: jobs of a chunk on one object run in row order.
+    time_limit: float = 840.0  # seconds for one attempt
+    labels: Mapping[str, str] = field(default_factory=dict)  # by job state; default: its name
+    # The object that a row is about, "" for none: jobs of a chunk with the same lock run in order.
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
     # Called once when a job fails for good, with the failure code, the message and the number of
-    # requeues so far. What it returns is kept with the job, as a step's result is.
+    # requeues so far. The job keeps what it returns, like a step's result.
     on_failure: Callable[[StepInput, Context, str, str, int], Mapping[str, Any]] = _do_nothing
-    origins: frozenset[Origin] = frozenset({Origin.BATCH})  # what may make its jobs
-    parameters: Mapping[str, str] = field(default_factory=dict)  # a description of each, by name
+    origins: frozenset[Origin] = frozenset({Origin.BATCH})  # what may create its jobs
+    parameters: Mapping[str, str] = field(default_factory=dict)  # descriptions by name
     # Raises InvalidParameters for parameters that a schedule may not have.
     check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
     retention_days: int = 90  # until an ended job is archived
-    # The rule, in JSON, of the one schedule that Jobyard itself makes; for its own job types only.
+    # The rule, as JSON, of the one schedule that Jobyard itself creates; for its own job types.
     rule: Mapping[str, Any] | None = None
 
     @property
     def is_system(self) -> bool:
-        """Whether only Jobyard itself uses it, by the schedule of its `rule`."""
+        """Whether only Jobyard itself uses it, in the schedule of its `rule`."""
         return self.rule is not None
 
     def label(self, state: str) -> str:
-        """What its users call a job in `state`."""
+        """What users call the state of its jobs."""
         return self.labels.get(state, state)
 
     def check_parameter_names(self, names: Set[str]) -> None:
         """Check that the job type has parameters of these names.
 
         Raises:
-            InvalidParameters: there is no parameter of one of the names.
+            InvalidParameters: it has no parameter with one of the names.
         """
         for name in sorted(names - self.parameters.keys()):
             known = ", ".join(self.parameters)
-            known = f"there are {known}" if known else "it takes none"
-            raise InvalidParameters(name, f"there is no such parameter of {self.name}; {known}")
+            known = f"its parameters are {known}" if known else "it takes none"
+            raise InvalidParameters(name, f"{self.name} has no such parameter; {known}")

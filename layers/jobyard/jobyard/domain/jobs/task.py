@@ -1,7 +1,7 @@
-"""A task: the part of a job that concerns one target. A deposit's job has one, kept inside it.
+"""A task: the part of a job for one target. A deposit job has one task, stored in its record.
 
-Its lifecycle stands apart from the job's because a job with many targets goes on while one of them
-is done: that is what partial success and "retry only the failed" mean.
+Tasks have a lifecycle of their own, because a job with many targets continues when one of them is
+done. So a job can succeed partially, and only its failed tasks are retried.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from jobyard.domain.lifecycle import MACHINE, Lifecycle, State, StateType, Trans
 
 
 class TaskState(StrEnum):
-    """Where a task stands; `TASK` has each state's meaning."""
+    """The state of a task; `TASK` describes each."""
 
     SCHEDULED = "scheduled"
     RUNNING = "running"
@@ -24,7 +24,7 @@ class TaskState(StrEnum):
 _S = TaskState
 
 
-def _words(device: str) -> dict[str, str]:
+def _labels(device: str) -> dict[str, str]:
     return {"device": device}
 
 
@@ -36,37 +36,37 @@ TASK = Lifecycle(
             _S.SCHEDULED,
             StateType.WAITING,
             "Created with its job. The job's worker starts it.",
-            _words("Scheduled"),
+            _labels("Scheduled"),
         ),
         State(
             _S.RUNNING,
             StateType.TRANSIENT,
             "A worker runs its steps, from the first that has not succeeded.",
-            _words("Running"),
+            _labels("Running"),
         ),
         State(
             _S.RESCHEDULED,
             StateType.WAITING,
             "An attempt failed, or its window closed. It is retried at a set time.",
-            _words("Rescheduled"),
+            _labels("Rescheduled"),
         ),
         State(
             _S.SUCCEEDED,
             StateType.TERMINAL,
             "Every step succeeded or was not needed.",
-            _words("Succeeded"),
+            _labels("Succeeded"),
         ),
         State(
             _S.FAILED,
             StateType.INTERACTION,
             "No attempt is left. A person requeues it with its job.",
-            _words("Failed"),
+            _labels("Failed"),
         ),
         State(
             _S.CANCELLED,
             StateType.TERMINAL,
             "Its job was cancelled, replaced or deleted before it ended.",
-            _words("Cancelled"),
+            _labels("Cancelled"),
         ),
     ),
     transitions=(
@@ -86,7 +86,7 @@ TASK = Lifecycle(
     ),
 )
 
-_OF_JOB = {
+_STATE_BY_JOB_STATE = {
     JobState.RUNNING: _S.RUNNING,
     JobState.PAUSED: _S.RESCHEDULED,
     JobState.SUCCEEDED: _S.SUCCEEDED,
@@ -98,5 +98,6 @@ _OF_JOB = {
 
 
 def state_of_only_task(job: JobRecord) -> TaskState:
-    """The state of the one task that lies inside `job`: it follows from the job's own."""
-    return _OF_JOB.get(job.state, _S.RESCHEDULED if job.attempts else _S.SCHEDULED)
+    """The state of the only task of `job`, derived from the state of the job."""
+    waiting = _S.RESCHEDULED if job.attempts else _S.SCHEDULED
+    return _STATE_BY_JOB_STATE.get(job.state, waiting)
