@@ -1,7 +1,7 @@
 """Lists of e-mail addresses as people and programs write them (RFC 5322, 3.4).
 
-Names with commas in quotes, comments, groups and encoded words are read; what a mail service is
-given is the bare address. One address that is none never costs the others theirs: it is told.
+It reads names with commas in quotes, comments, groups and encoded words, and returns the bare
+addresses for the mail service. An invalid address does not affect the others of its list.
 """
 
 import re
@@ -16,12 +16,12 @@ from jobyard.domain.text import clean
 
 MAX_RECIPIENTS = 20  # addresses of one list
 SHAPE = "an e-mail address is name@host.tld"
-_BAD = 5  # of a list's that are none, as they are told; the last may stand for the rest
-_SHOWN = 100  # bytes of an address that is none, as it is told
-_LOCAL, _LENGTH = 64, 254  # bytes (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4)
+_MAX_BAD = 5  # invalid addresses that are reported; the last may stand for the rest
+_SHOWN_BYTES = 100  # of an invalid address in a message
+_MAX_LOCAL, _MAX_ADDRESS = 64, 254  # bytes (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4)
 
-# A list in its tokens: encoded words (one each, for they may hold commas), quoted strings, what
-# may stand in an atom (RFC 6532 adds all that is no ASCII), blanks, and one special at a time.
+# A list in its tokens: encoded words (one each, since they may contain commas), quoted strings,
+# atoms (RFC 6532 adds everything that is not ASCII), blanks, and one special character at a time.
 _ENCODED_WORD = r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?\s]{0,400}\?="
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _TOKEN = re.compile(
@@ -31,7 +31,7 @@ _TOKEN = re.compile(
 )
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _IN_COMMENT = re.compile(r"\\.|[()]", re.DOTALL)
-_OPEN_COMMENTS = 8  # comments without an end that are looked for one
+_MAX_UNCLOSED = 8  # comments without an end for which an end is searched
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _ENCODED = re.compile(r"\s*(?:=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=\s*)+")
 _ATOMS = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
@@ -39,85 +39,83 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+"
     r"(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])"
 )
-# What the first edition of IDNA made other letters of, and today's domain names keep (RFC 5892).
+# Characters that IDNA 2003 maps to others and today's domain names keep (RFC 5892).
 _KEPT = re.compile("[\u00df\u03c2\u200c\u200d]")
+_Token = tuple[str, str]  # its kind and its text
 
 
 @dataclass(frozen=True)
 class UndeliveredRecipient:
-    """Somebody who could not be told, as it was written, and why."""
+    """A recipient who cannot get a report, as written, and why."""
 
     address: str
     why: str
 
     @property
     def description(self) -> str:
-        """One line of it."""
+        """The address and the reason, in one line."""
         return f"{self.address}: {self.why}"
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Whom a list names: those that can be written to, each once, and those that cannot."""
+    """The recipients in a list: the valid ones, each once, and the others with the reason."""
 
     good: tuple[str, ...] = ()
     bad: tuple[UndeliveredRecipient, ...] = ()
 
     def __add__(self, other: "Addresses") -> "Addresses":
-        return _few((*self.good, *other.good), (*self.bad, *other.bad))
+        return _limited((*self.good, *other.good), (*self.bad, *other.bad))
+
+
+class _BadAddress(Exception):
+    """The address is not valid; the message says why."""
 
 
 def addresses(text: str) -> Addresses:
-    """Whom `text`, a list of addresses with commas between them, names.
+    """The recipients in `text`, a list of addresses separated by commas.
 
-    A semicolon ends an address too, as some mail programs have it.
+    A semicolon separates too, as in some mail programs.
     """
-    if _ENCODED.fullmatch(text):  # S3 hands on what is no ASCII as encoded words
+    if _ENCODED.fullmatch(text):  # S3 returns metadata that is not ASCII as encoded words
         with suppress(HeaderParseError, LookupError, UnicodeError):
             text = str(make_header(decode_header(text)))
     good: list[str] = []
     bad: list[UndeliveredRecipient] = []
     for mailbox in _mailboxes(_FOLD.sub("", text)):
-        written = "".join(words for _, words in mailbox).strip()
+        written = "".join(part for _, part in mailbox).strip()
         try:
             good.append(_address(mailbox))
-        except _BadAddress as fault:
-            bad.append(UndeliveredRecipient(clean(written, _SHOWN), str(fault)))
-    return _few(good, bad)
+        except _BadAddress as error:
+            bad.append(UndeliveredRecipient(clean(written, _SHOWN_BYTES), str(error)))
+    return _limited(good, bad)
 
 
 def all_addresses(texts: Iterable[str]) -> Addresses:
-    """Whom several lists name together."""
+    """The recipients in several lists."""
     return sum((addresses(text) for text in texts), Addresses())
 
 
-class _BadAddress(Exception):
-    """An address that is none; the words say why."""
-
-
-_Token = tuple[str, str]  # its kind and its text
-
-
-def _few(good: Sequence[str], bad: Sequence[UndeliveredRecipient]) -> Addresses:
-    once = tuple(dict.fromkeys(good))
-    words = f"a list names at most {MAX_RECIPIENTS} addresses"
-    over = tuple(UndeliveredRecipient(each, words) for each in once[MAX_RECIPIENTS:])
-    told = tuple(dict.fromkeys((*bad, *over)))
-    if len(told) > _BAD:
-        told = (
-            *told[: _BAD - 1],
-            UndeliveredRecipient(f"{len(told) - _BAD + 1} more", "they cannot be told either"),
-        )
-    return Addresses(once[:MAX_RECIPIENTS], told)
+def _limited(good: Sequence[str], bad: Sequence[UndeliveredRecipient]) -> Addresses:
+    """At most `MAX_RECIPIENTS` valid and `_MAX_BAD` invalid addresses, each once."""
+    unique = tuple(dict.fromkeys(good))
+    why = f"a list may have at most {MAX_RECIPIENTS} addresses"
+    surplus = tuple(UndeliveredRecipient(each, why) for each in unique[MAX_RECIPIENTS:])
+    rejected = tuple(dict.fromkeys((*bad, *surplus)))
+    if len(rejected) > _MAX_BAD:
+        more = f"{len(rejected) - _MAX_BAD + 1} more"
+        rest = UndeliveredRecipient(more, "they cannot be notified either")
+        rejected = (*rejected[: _MAX_BAD - 1], rest)
+    return Addresses(unique[:MAX_RECIPIENTS], rejected)
 
 
 def _mailboxes(text: str) -> Iterator[list[_Token]]:
-    """The mailboxes of a list, each as its tokens; empty places are none."""
+    """The mailboxes of a list, each as its tokens, without empty ones."""
     mailbox: list[_Token] = []
     in_angle = in_literal = in_route = False
     for token in _tokens(text):
-        kind, words = token
-        special = words if kind == "special" else ""
+        kind, part = token
+        special = part if kind == "special" else ""
         if special == "@" and in_angle and mailbox[-1] == ("special", "<"):
             in_route = True  # <@one,@two:name@host>
         elif special == ":" and not in_angle and not in_literal:
@@ -126,7 +124,7 @@ def _mailboxes(text: str) -> Iterator[list[_Token]]:
             mailbox = []  # the name of a group, whose members follow
             continue
         elif special in {",", ";"} and not in_literal and not in_route:
-            if _is_any(mailbox):
+            if _has_content(mailbox):
                 yield mailbox
             mailbox, in_angle = [], False
             continue
@@ -134,43 +132,46 @@ def _mailboxes(text: str) -> Iterator[list[_Token]]:
         in_literal = special == "[" or (in_literal and special != "]")
         in_route = in_route and special not in {":", ">"}
         mailbox.append(token)
-    if _is_any(mailbox):
+    if _has_content(mailbox):
         yield mailbox
 
 
-def _is_any(mailbox: Sequence[_Token]) -> bool:
-    return any(kind not in {"blank", "comment"} for kind, _ in mailbox)
+def _has_content(tokens: Sequence[_Token]) -> bool:
+    return any(kind not in {"blank", "comment"} for kind, _ in tokens)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    """The tokens of `text`. What opens a quote or a comment that never ends is a special: it spoils
-    its own address, and not those that follow."""
-    place, open_comments, may_quote = 0, 0, True
-    while place < len(text):
-        if text[place] == '"' and may_quote:
-            found = _QUOTED.match(text, place)
+    """The tokens of `text`.
+
+    A quote or a parenthesis that is never closed is a special character, so that it makes only its
+    own address invalid.
+    """
+    position, unclosed, may_quote = 0, 0, True
+    while position < len(text):
+        if text[position] == '"' and may_quote:
+            found = _QUOTED.match(text, position)
             if found:
                 yield "quoted", found.group()
-                place = found.end()
+                position = found.end()
                 continue
-            may_quote = False  # nor has any later one an end
-        elif text[place] == "(" and open_comments < _OPEN_COMMENTS:
-            end = _end_of_comment(text, place)
+            may_quote = False  # no later quote is closed either
+        elif text[position] == "(" and unclosed < _MAX_UNCLOSED:
+            end = _end_of_comment(text, position)
             if end:
-                yield "comment", text[place:end]
-                place = end
+                yield "comment", text[position:end]
+                position = end
                 continue
-            open_comments += 1
-        found = _TOKEN.match(text, place)
-        assert found is not None  # it takes any letter
+            unclosed += 1
+        found = _TOKEN.match(text, position)
+        assert found is not None  # it matches any character
         yield found.lastgroup or "special", found.group()
-        place = found.end()
+        position = found.end()
 
 
-def _end_of_comment(text: str, place: int) -> int:
-    """Where the comment ends that begins at `place`, 0 when it has no end. Comments nest."""
+def _end_of_comment(text: str, start: int) -> int:
+    """The end of the comment that begins at `start`; 0 if it is not closed. Comments nest."""
     depth = 0
-    for found in _IN_COMMENT.finditer(text, place):
+    for found in _IN_COMMENT.finditer(text, start):
         depth += {"(": 1, ")": -1}.get(found.group(), 0)
         if not depth:
             return found.end()
@@ -181,75 +182,76 @@ def _address(mailbox: Sequence[_Token]) -> str:
     """The bare address of a mailbox.
 
     Raises:
-        _BadAddress: it has none that can be written to.
+        _BadAddress: it has no valid address.
     """
-    told = [token for token in mailbox if token[0] != "comment"]
-    if any(ord(letter) < 32 or ord(letter) == 127 for _, words in told for letter in words):
-        raise _BadAddress("it holds a line break or another control character")
-    opened = [number for number, token in enumerate(told) if token == ("special", "<")]
-    if opened:
-        inner = told[opened[0] + 1 :]
+    tokens = [token for token in mailbox if token[0] != "comment"]
+    if any(ord(letter) < 32 or ord(letter) == 127 for _, part in tokens for letter in part):
+        raise _BadAddress("it contains a line break or another control character")
+    if ("special", "<") in tokens:
+        inner = tokens[tokens.index(("special", "<")) + 1 :]
         if ("special", ">") not in inner:
             raise _BadAddress("it has a < without a >")
-        closed = inner.index(("special", ">"))
-        if _is_any(inner[closed + 1 :]):
+        end = inner.index(("special", ">"))
+        if _has_content(inner[end + 1 :]):
             raise _BadAddress("something follows the >")
-        told = inner[:closed]
-        if ("special", ":") in told:  # a route, which is not followed any more
-            told = told[told.index(("special", ":")) + 1 :]
-    return _spec(_joined(told))
+        tokens = inner[:end]
+        if ("special", ":") in tokens:  # an obsolete source route, which is ignored
+            tokens = tokens[tokens.index(("special", ":")) + 1 :]
+    return _local_and_domain(_without_blanks(tokens))
 
 
-def _joined(told: Sequence[_Token]) -> list[_Token]:
-    """The tokens without the blanks around them and beside "." and "@"."""
+def _without_blanks(tokens: Sequence[_Token]) -> list[_Token]:
+    """The tokens without the blanks at both ends and around "." and "@"."""
     kept: list[_Token] = []
-    gap = False
-    for kind, words in told:
+    after_blank = False
+    for kind, part in tokens:
         if kind == "blank":
-            gap = bool(kept)
+            after_blank = bool(kept)
             continue
-        if gap and words not in {".", "@"} and kept[-1][1] not in {".", "@"}:
-            raise _BadAddress(f"there is a blank in it; {SHAPE}")
-        gap = False
-        kept.append((kind, words))
+        if after_blank and part not in {".", "@"} and kept[-1][1] not in {".", "@"}:
+            raise _BadAddress(f"it contains a space; {SHAPE}")
+        after_blank = False
+        kept.append((kind, part))
     return kept
 
 
-def _spec(told: Sequence[_Token]) -> str:
-    at = [number for number, token in enumerate(told) if token == ("special", "@")]
-    if len(at) != 1:
-        raise _BadAddress(f"it has {len(at) or 'no'} @; {SHAPE}")
-    local = _local(told[: at[0]])
-    domain = _domain("".join(words for _, words in told[at[0] + 1 :]))
-    if len(local) > _LOCAL or len(local) + len(domain) + 1 > _LENGTH:
-        raise _BadAddress(f"it is too long: {_LOCAL} bytes before the @, {_LENGTH} in all")
+def _local_and_domain(tokens: Sequence[_Token]) -> str:
+    ats = [index for index, token in enumerate(tokens) if token == ("special", "@")]
+    if len(ats) != 1:
+        raise _BadAddress(f"it has {len(ats) or 'no'} @; {SHAPE}")
+    local = _local(tokens[: ats[0]])
+    domain = _domain("".join(part for _, part in tokens[ats[0] + 1 :]))
+    if len(local) > _MAX_LOCAL or len(local) + len(domain) + 1 > _MAX_ADDRESS:
+        raise _BadAddress(
+            f"it is too long: at most {_MAX_LOCAL} bytes before the @, {_MAX_ADDRESS} in total"
+        )
     return f"{local}@{domain}"
 
 
-def _local(told: Sequence[_Token]) -> str:
-    words = "".join(words for _, words in told)
-    if not words.isascii():
-        raise _BadAddress("the mail service takes ASCII only before the @")
-    if [kind for kind, _ in told] == ["quoted"]:
-        meant = re.sub(r"\\(.)", r"\1", words[1:-1])
-        if _ATOMS.fullmatch(meant):
-            return meant  # the quotes were not needed
-        if meant.strip():
-            return '"' + re.sub(r'(["\\])', r"\\\1", meant) + '"'
-    if not _ATOMS.fullmatch(words):
-        raise _BadAddress(f"what is before the @ is no name; {SHAPE}")
-    return words
+def _local(tokens: Sequence[_Token]) -> str:
+    text = "".join(part for _, part in tokens)
+    if not text.isascii():
+        raise _BadAddress("the mail service accepts only ASCII before the @")
+    if [kind for kind, _ in tokens] == ["quoted"]:
+        content = re.sub(r"\\(.)", r"\1", text[1:-1])
+        if _ATOMS.fullmatch(content):
+            return content  # it needs no quotes
+        if content.strip():
+            return '"' + re.sub(r'(["\\])', r"\\\1", content) + '"'
+    if not _ATOMS.fullmatch(text):
+        raise _BadAddress(f"the part before the @ is not a valid name; {SHAPE}")
+    return text
 
 
-def _domain(words: str) -> str:
-    """The host in ASCII, as the domain name system has it."""
-    domain = words.replace("\u3002", ".").removesuffix(".").lower()
+def _domain(text: str) -> str:
+    """The host in ASCII, as the DNS has it."""
+    domain = text.replace("\u3002", ".").removesuffix(".").lower()
     try:
         domain = ".".join(_label(label) for label in domain.split("."))
     except UnicodeError:
         domain = ""
     if not _HOST.fullmatch(domain):
-        raise _BadAddress(f"what follows the @ is no host; {SHAPE}")
+        raise _BadAddress(f"the part after the @ is not a host name; {SHAPE}")
     return domain
 
 
