@@ -40,12 +40,12 @@ def test_what_windows_holds_is_portable(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("C:x", "no :"),
-        ("what?.txt", "no ?"),
-        ("a\\b", "no \\"),
+        ("C:x", "not allow :"),
+        ("what?.txt", "not allow ?"),
+        ("a\\b", "not allow \\"),
         ("a./b", "dot or a space"),
         ("a ", "dot or a space"),
-        ("Icon\r", "no control characters"),
+        ("Icon\r", "not allow control characters"),
         ("CON", "CON for a device"),
         ("logs/nul.txt", "nul for a device"),
         ("com1.tar.gz", "com1 for a device"),

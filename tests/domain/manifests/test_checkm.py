@@ -629,7 +629,7 @@ def test_lines_of_bars_alone_are_blank_lines() -> None:
     [
         ("http://single-label/a", "without a dot"),
         ("http://files.example.org:8181/a", "port 8181"),
-        ("https://10.1.2.3/a", "open internet"),
+        ("https://10.1.2.3/a", "not public"),
     ],
 )
 def test_a_host_that_is_hardly_fetched_from_is_remarked_on_once(url: str, word: str) -> None:

@@ -1,8 +1,7 @@
-"""Web URLs: how one is read, why its text alone is refused, and how it is shown without secrets.
+"""Web URLs: parsing, checks that need only the text, and display without secrets.
 
-Manifests, callbacks, redirects and the fetcher itself judge by the same rules, so that nothing is
-accepted that will be refused later for what could be seen before. Every function is linear in the
-length of its text.
+Manifests, callbacks, redirects and the HTTP client check URLs by the same rules, so that a URL is
+refused as early as possible. Every function is linear in the length of its text.
 """
 
 import ipaddress
@@ -14,17 +13,16 @@ from urllib.parse import unquote
 
 from jobyard.domain.text import clean
 
-URL_LENGTH = 8_000  # characters of a URL: what every server and proxy is to take (RFC 9110, 4.1)
-PORTS = frozenset({80, 443, 8080, 8443})  # where files are served; others only on listed hosts
-RUNTIME_API_PORT = 9001  # Lambda's: never called, not even when listed
+URL_LENGTH = 8_000  # characters of a URL that servers and proxies should support (RFC 9110, 4.1)
+PORTS = frozenset({80, 443, 8080, 8443})  # allowed on any host; others only on listed hosts
+RUNTIME_API_PORT = 9001  # of Lambda's runtime API: never called, even on a listed host
 DEFAULT_PORTS = {"http": 80, "https": 443}
 NO_SCHEME = "must begin with https:// or http://"
-HIDDEN = "***"  # stands for what is not to be told
+HIDDEN = "***"  # replaces a secret
 
 _SHOWN_BYTES = 300  # of a URL in a message
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-# Scheme, host and port that nothing speaks against, as most URLs have them; too short to be refused
-# for their length.
+# Scheme, host and port that need no further check, as in most URLs; too short to exceed a limit.
 PLAIN_SERVER = (
     r"https?://(?:[A-Za-z](?:[A-Za-z0-9-]{0,59}[A-Za-z0-9])?\.){1,3}[A-Za-z]{2,60}"
     r"(?::(?:80|443|8080|8443))?"
@@ -33,10 +31,10 @@ _PLAIN = re.compile(rf"{PLAIN_SERVER}(?:[/?][!-\"$-~]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
-_TO_QUOTE = re.compile(r"[^!$-;=?-Z_a-z~]")  # in a path or query; a "%" stays as it stands
+_TO_QUOTE = re.compile(r"[^!$-;=?-Z_a-z~]")  # in a path or query; a "%" is kept
 
-# Ranges that carry an IPv4 address inside, or that Python calls global though nobody serves there.
-_DISGUISES = tuple(
+# Ranges that embed an IPv4 address, or that Python calls global though no public server is in them.
+_NOT_PUBLIC = tuple(
     ipaddress.ip_network(text)
     for text in (
         "192.0.0.0/24",  # IETF protocol assignments, RFC 6890
@@ -53,8 +51,8 @@ _DISGUISES = tuple(
     )
 )
 
-# Names of query fields whose value lets whoever has it in: S3, Azure and Google sign URLs so.
-_SECRETS = frozenset(
+# Query fields whose values are credentials, as in signed URLs of S3, Azure and Google.
+_SECRET_NAMES = frozenset(
     {"sig", "auth", "authorization", "pwd", "pw", "passwd", "pass", "sid", "jwt", "awsaccesskeyid"}
 )
 _SECRET_ENDINGS = (
@@ -70,7 +68,7 @@ _SECRET_ENDINGS = (
     "sessionid",
     "sessid",
 )
-# As people and browsers read one: after too many slashes, and after a scheme that is there twice.
+# As people and browsers read an authority: also after too many slashes or a repeated scheme.
 _AUTHORITY = re.compile(r"://[/\\]*(?:[^/?#\s\\:]|:(?!//))*")
 _FIELD = re.compile(r"([?&;#])([^=&?;#\s]+)=((?:[^&;#\s]|;(?![^=&?;#\s]+=))*)")
 _SEPARATORS = re.compile(r"[-_.\[\]\s]")
@@ -78,16 +76,18 @@ _WORD = re.compile(r"\S+")
 
 
 class BadUrl(ValueError):
-    """The URL's text alone shows that nothing may be fetched from it. Its message completes a
-    sentence that begins with the URL: "has no host …"."""
+    """The text of a URL shows that it may not be fetched.
+
+    The message completes a sentence that begins with the URL: "has no valid host …".
+    """
 
 
 @dataclass(frozen=True)
 class WebUrl:
-    """An http or https URL as a request needs it.
+    """A parsed http or https URL.
 
-    `host` is in lower case, an IPv6 address without brackets; `target` is the path and the query,
-    ASCII without blanks, never empty.
+    `host` is in lower case, an IPv6 address without brackets. `target` is the path and the query in
+    ASCII without spaces, never empty.
     """
 
     scheme: str
@@ -97,17 +97,17 @@ class WebUrl:
 
     @property
     def authority(self) -> str:
-        """The host as a URL writes it, with the port where it is not the scheme's own."""
+        """The host as in a URL, with the port unless it is the scheme's default."""
         return self._host if self.port == DEFAULT_PORTS[self.scheme] else self.place
 
     @property
     def place(self) -> str:
-        """Host and port, as a deployment's list of hosts writes them."""
+        """`host:port`, as in a deployment's list of allowed hosts."""
         return f"{self._host}:{self.port}"
 
     @property
     def text(self) -> str:
-        """The URL in its plain form, without a fragment."""
+        """The URL in its normal form, without a fragment."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
     @property
@@ -116,15 +116,15 @@ class WebUrl:
 
 
 def read(url: str) -> WebUrl:
-    """Read an http or https URL.
+    """Parse an http or https URL.
 
     Raises:
-        BadUrl: its text alone shows that it is none, or none that may ever be fetched.
+        BadUrl: it is not valid, or may not be fetched on any deployment.
     """
     if len(url) > URL_LENGTH:
         raise BadUrl(f"is longer than {URL_LENGTH} characters")
     if _CONTROL.search(url):
-        raise BadUrl("holds a control character")
+        raise BadUrl("contains a control character")
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     if scheme not in DEFAULT_PORTS or not found:
@@ -133,20 +133,20 @@ def read(url: str) -> WebUrl:
     if not rest.startswith("//"):
         raise BadUrl("has no valid host: https://host/path is expected")
     authority, target = _split(rest[2:])
-    if target.startswith("\\"):  # which programs read as a part of the host, or of the path
+    if target.startswith("\\"):  # some programs read it as a part of the host, others of the path
         raise BadUrl("has a backslash after its host: write it as /")
     if "@" in authority:
-        raise BadUrl("may not carry a user name or password, which others would see")
-    host, port = _place(authority, scheme)
+        raise BadUrl("may not contain a user name or password: others would see them")
+    host, port = _host_and_port(authority, scheme)
     return WebUrl(scheme, host, port, _request_target(target))
 
 
 def fault(url: str) -> str:
-    """Why no file can ever be fetched from a web URL, by its text alone; "" if nothing says so."""
+    """Why no deployment can fetch a web URL; "" if its text shows no error."""
     if _is_plain(url):
         return ""
     if len(url.split()) != 1:
-        return "holds a blank: write it as %20" if url else "is empty"
+        return "contains a space: write it as %20" if url else "is empty"
     try:
         read(url)
     except BadUrl as error:
@@ -155,9 +155,10 @@ def fault(url: str) -> str:
 
 
 def doubt(url: str, listed: Collection[str] = ()) -> str:
-    """Why a URL without `fault` will hardly be fetched as it stands; "" if nothing says so.
+    """Why a URL without errors can probably not be fetched; "" if nothing suggests that.
 
-    `listed` are the `host:port`s that the deployment lets be private and use any port.
+    `listed` are the deployment's allowed hosts as `host:port`: they may be private and use any
+    port.
     """
     if _is_plain(url):
         return ""
@@ -166,23 +167,26 @@ def doubt(url: str, listed: Collection[str] = ()) -> str:
     except BadUrl:
         return ""
     if "#" in url:
-        return "holds a #, and what follows is not asked for: write it as %23 if it is in the name"
+        return "contains a #, and what follows is not requested: write %23 if it is in the name"
     if found.place in listed:
         return ""
-    asks = f"unless the deployment lists {found.place}"
+    exception = f"unless the deployment lists {found.place}"
     if found.port not in PORTS:
         ports = ", ".join(map(str, sorted(PORTS)))
-        return f"has port {found.port}: only {ports} are called {asks}"
+        return f"has port {found.port}: only {ports} are allowed {exception}"
     address = address_in(found.host)
     if address and not is_public(address):
-        return f"has an address that is not of the open internet: it is refused {asks}"
+        return f"has an address that is not public: it is refused {exception}"
     if not address and "." not in found.host.rstrip("."):
-        return f"has a host without a dot, which the open internet does not know: refused {asks}"
+        return f"has a host without a dot, which is not public: it is refused {exception}"
     return ""
 
 
 def not_called(url: str, listed: Collection[str] = ()) -> str:
-    """Why a URL that is to be called, as a callback is, will not be; "" if nothing says so."""
+    """Why a callback to a URL would fail; "" if nothing suggests that.
+
+    `listed` are the deployment's allowed hosts, as in `doubt`.
+    """
     return fault(url) or doubt(url.partition("#")[0], listed)
 
 
@@ -191,7 +195,7 @@ def _is_plain(url: str) -> bool:
 
 
 def address_in(host: str) -> str:
-    """The IP address that a host is written as, in any way resolvers read; "" if it is a name."""
+    """The IP address in a host, in any notation that resolvers accept; "" if it is a name."""
     if ":" in host:
         return host
     if not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
@@ -203,9 +207,9 @@ def address_in(host: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet, and nothing in disguise."""
+    """Whether an IP address is public, and embeds no other address."""
     ip = ipaddress.ip_address(address)
-    if any(ip.version == net.version and ip in net for net in _DISGUISES):
+    if any(ip.version == net.version and ip in net for net in _NOT_PUBLIC):
         return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
@@ -213,7 +217,7 @@ def is_public(address: str) -> bool:
 def without_secrets(url: str) -> str:
     """A URL without its user name and password, and without signatures and tokens in its query.
 
-    The rest of the query stays: it may be what tells two files apart.
+    The rest of the query is kept, since two files may differ only there.
     """
     if "@" in url:
         url = _without_user(url)
@@ -223,32 +227,32 @@ def without_secrets(url: str) -> str:
 
 
 def text_without_secrets(text: str) -> str:
-    """Text that may quote URLs, such as an error of a library, without their secrets."""
+    """Text that may contain URLs, such as a library's error message, without their secrets."""
     if "://" not in text:
         return text
     return _WORD.sub(lambda word: without_secrets(word[0]) if "://" in word[0] else word[0], text)
 
 
 def shown(url: str, limit: int = _SHOWN_BYTES) -> str:
-    """A URL as a message or a log may quote it: without secrets, on one line, of `limit` bytes."""
+    """A URL for a message or a log: without secrets, on one line, of at most `limit` bytes."""
     return clean(without_secrets(url[: 2 * URL_LENGTH]), limit)
 
 
 def quoted_bytes(raw: bytes) -> str:
-    """A URL as it stands in a header, with what is not ASCII percent-encoded byte by byte."""
+    """The text of a URL in a header; bytes that are not printable ASCII are percent-encoded."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"%{byte:02X}" for byte in raw)
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """The authority, and path and query without the fragment."""
-    end = re.search(r"[/?#\\]", rest)
-    at = end.start() if end else len(rest)
-    return rest[:at], rest[at:].partition("#")[0]
+    """The authority, and the path and query without the fragment."""
+    found = re.search(r"[/?#\\]", rest)
+    end = found.start() if found else len(rest)
+    return rest[:end], rest[end:].partition("#")[0]
 
 
-def _place(authority: str, scheme: str) -> tuple[str, int]:
+def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     if not authority.isascii():
-        raise BadUrl("has a host with other than ASCII letters: write it as xn--…")
+        raise BadUrl("has a host with characters that are not ASCII: write it as xn--…")
     host, colon, port = authority, "", ""
     if authority.startswith("["):
         inside, bracket, after = authority[1:].partition("]")
@@ -258,7 +262,7 @@ def _place(authority: str, scheme: str) -> tuple[str, int]:
         host, colon, port = authority.partition(":")
         _check_name(host)
     if port and not (port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65_535):
-        raise BadUrl("has a port that is no number from 1 to 65535")
+        raise BadUrl("has a port that is not a number from 1 to 65535")
     number = int(port) if port else DEFAULT_PORTS[scheme]
     if number == RUNTIME_API_PORT:
         raise BadUrl(f"has port {number}, which is never called")
@@ -267,7 +271,7 @@ def _place(authority: str, scheme: str) -> tuple[str, int]:
 
 def _check_ipv6(text: str) -> None:
     if "%" in text:
-        raise BadUrl("has an address with a zone, which means another place on every machine")
+        raise BadUrl("has an IPv6 address with a zone, which is valid on one machine only")
     try:
         ipaddress.IPv6Address(text)
     except ValueError as error:
@@ -279,7 +283,7 @@ def _check_name(host: str) -> None:
     if len(name) > 253 or not all(map(_LABEL.fullmatch, name.split("."))):
         raise BadUrl("has no valid host: https://host/path is expected")
     if _NUMBER.fullmatch(name.rpartition(".")[2]) and not address_in(host):
-        raise BadUrl("has a host that ends in a number and is no address")
+        raise BadUrl("has a host that ends in a number and is not an IP address")
 
 
 def _request_target(target: str) -> str:
@@ -290,7 +294,7 @@ def _request_target(target: str) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """A path with its `.` and `..` carried out (RFC 3986, 5.2.4)."""
+    """A path with its `.` and `..` resolved (RFC 3986, 5.2.4)."""
     if "/." not in path:
         return path
     parts: list[str] = []
@@ -312,35 +316,35 @@ def _quoted(target: str) -> str:
 
 
 def _without_user(url: str) -> str:
-    last = url.rindex("@")
-    if "://" not in url:  # its scheme was forgotten, or misspelt
-        return f"{HIDDEN}{url[last:]}" if ":" in url[:last] else url
+    last_at = url.rindex("@")
+    if "://" not in url:  # the scheme is missing or malformed
+        return f"{HIDDEN}{url[last_at:]}" if ":" in url[:last_at] else url
     pieces = []
-    at = 0
-    while found := _AUTHORITY.search(url, at):
+    position = 0
+    while found := _AUTHORITY.search(url, position):
         start, end = found.start() + len("://"), found.end()
         authority = url[start:end]
         if "@" in authority:
             start += authority.rindex("@")
-            pieces += [url[at : found.start()], "://", HIDDEN, url[start:end]]
-        elif end < last and _ends_in_no_port(authority):
-            # A password with a blank, "/", "?" or "#" that was not percent-encoded.
-            pieces += [url[at : found.start()], "://", HIDDEN]
-            end = last
+            pieces += [url[position : found.start()], "://", HIDDEN, url[start:end]]
+        elif end < last_at and _has_invalid_port(authority):
+            # A password with a space, "/", "?" or "#" that was not percent-encoded.
+            pieces += [url[position : found.start()], "://", HIDDEN]
+            end = last_at
         else:
-            pieces.append(url[at:end])
-        at = end
-    return "".join((*pieces, url[at:]))
+            pieces.append(url[position:end])
+        position = end
+    return "".join((*pieces, url[position:]))
 
 
-def _ends_in_no_port(authority: str) -> bool:
+def _has_invalid_port(authority: str) -> bool:
     _, colon, port = authority.rpartition("]")[2].partition(":")
     return bool(colon) and not port.isdecimal()
 
 
 def _without_value(found: "re.Match[str]") -> str:
-    mark, name, value = found.groups()
-    plain = _SEPARATORS.sub("", unquote(name)).lower()
-    if value and (plain in _SECRETS or plain.endswith(_SECRET_ENDINGS)):
-        return f"{mark}{name}={HIDDEN}"
+    separator, name, value = found.groups()
+    plain_name = _SEPARATORS.sub("", unquote(name)).lower()
+    if value and (plain_name in _SECRET_NAMES or plain_name.endswith(_SECRET_ENDINGS)):
+        return f"{separator}{name}={HIDDEN}"
     return str(found[0])
