@@ -143,8 +143,8 @@ def test_a_refusal_names_three_windows_and_how_many_more_there_are() -> None:
     refusal = windows(*hours).refusal(datetime(2026, 11, 25, 9, tzinfo=UTC), "UTC")
 
     assert refusal == (
-        "calendar nights lets jobs start only every day from 00:00 to 00:30, every day from 01:00 "
-        "to 01:30, every day from 02:00 to 02:30 and in 2 windows more, not on Wednesday 09:00"
+        "calendar nights allows runs only every day from 00:00 to 00:30, every day from 01:00 "
+        "to 01:30, every day from 02:00 to 02:30 and in 2 more windows, not on Wednesday 09:00"
     )
 
 
@@ -170,7 +170,7 @@ def test_a_closed_window_is_said_with_when_it_is_open() -> None:
     )
 
     assert nights.refusal(datetime(2026, 11, 25, 17, tzinfo=UTC), PACIFIC) == (
-        "calendar nights lets jobs start only on Monday and Tuesday from 22:00 to 04:00, "
+        "calendar nights allows runs only on Monday and Tuesday from 22:00 to 04:00, "
         "every day from 12:00 to 24:00 and on Saturday, not on Wednesday 09:00"
     )
 
@@ -213,11 +213,11 @@ def test_a_calendar_is_written_in_full() -> None:
         ({"name": "State Holidays"}, "name: up to 64"),
         ({"name": "-"}, "name: up to 64"),
         ({"name": "a" * 65}, "name: up to 64"),
-        ({"name": "a", "colour": "red"}, "colour: no field of calendar; there are name"),
-        ({"name": "a", "title": 1}, "title: text of up to 200 letters"),
-        ({"name": "a", "title": "t" * 201}, "title: text of up to 200 letters"),
-        ({"name": "a", "exclude": "2026-12-25"}, "exclude: a list of 1000 at most"),
-        ({"name": "a", "exclude": ["2026-12-25"] * 1001}, "exclude: a list of 1000 at most"),
+        ({"name": "a", "colour": "red"}, "colour: not a field of calendar; the fields are name"),
+        ({"name": "a", "title": 1}, "title: text of up to 200 characters"),
+        ({"name": "a", "title": "t" * 201}, "title: text of up to 200 characters"),
+        ({"name": "a", "exclude": "2026-12-25"}, "exclude: a list of at most 1000"),
+        ({"name": "a", "exclude": ["2026-12-25"] * 1001}, "exclude: a list of at most 1000"),
         ({"name": "a", "exclude": ["2026-02-30"]}, "exclude: a date like"),
         ({"name": "a", "exclude": [20261225]}, "exclude: a JSON object of from, to"),
         ({"name": "a", "exclude": [{"from": "2026-12-25"}]}, "exclude.to: a date like"),
@@ -232,10 +232,10 @@ def test_a_calendar_is_written_in_full() -> None:
         ({"name": "a", "include": [{"from": "9:00"}]}, "include.from: a time of day"),
         (
             {"name": "a", "include": [{"from": "09:00", "to": "09:00"}]},
-            "include.to: another time than from",
+            "include.to: a time other than from",
         ),
-        ({"name": "a", "include": [{"until": "09:00"}]}, "until: no field of include"),
-        ({"name": "a", "include": [{}] * 101}, "include: a list of 100 at most"),
+        ({"name": "a", "include": [{"until": "09:00"}]}, "until: not a field of include"),
+        ({"name": "a", "include": [{}] * 101}, "include: a list of at most 100"),
     ],
 )
 def test_what_is_no_calendar_is_refused_with_what_is_allowed(document: object, words: str) -> None:

@@ -297,7 +297,7 @@ def test_time_ends_without_an_error(kind: str, zone: str) -> None:
         (
             rule(zone="UTC", at="09:00:30", dst="skip,twice", count=20),
             "Every day at 09:00:30 (UTC), from 25 November 2026, 20 times; "
-            "not at a time that clocks leave out; both times when it comes twice",
+            "not if a clock change skips the time; twice if a clock change repeats it",
         ),
     ],
 )
@@ -314,27 +314,27 @@ def test_a_rule_is_said_in_plain_language(document: dict[str, Any], words: str) 
         ),
         (
             rule(at="09:00", anchor="2027-03-13"),
-            ["", f"{SPRING}09:00 comes once, as on other days", ""],
+            ["", f"{SPRING}09:00 occurs once, as on other days", ""],
         ),
         (
             rule(at="03:00", anchor="2027-03-13", dst="skip"),
-            ["", f"{SPRING}03:00 comes once, as on other days", ""],
+            ["", f"{SPRING}03:00 occurs once, as on other days", ""],
         ),
         (
             rule(at="01:30", anchor="2026-11-01", dst="twice"),
             [
-                f"{AUTUMN}01:30 comes twice, and this is the first time",
-                f"{AUTUMN}01:30 comes twice, and this is the second time",
+                f"{AUTUMN}01:30 occurs twice, and this is the first time",
+                f"{AUTUMN}01:30 occurs twice, and this is the second time",
                 "",
             ],
         ),
         (
             rule(at="00:30", anchor="2026-11-01"),
-            [f"{AUTUMN}00:30 comes once, as on other days", "", ""],
+            [f"{AUTUMN}00:30 occurs once, as on other days", "", ""],
         ),
         (
             rule(kind="hourly", every=24, at="12:00", anchor="2026-10-31"),
-            ["", f"{AUTUMN}hours are counted as they pass", ""],
+            ["", f"{AUTUMN}hourly rules count elapsed time", ""],
         ),
         (
             rule(zone="Pacific/Apia", anchor="2011-12-29", end="2011-12-31T00:00"),
@@ -360,7 +360,7 @@ def test_clocks_that_go_back_at_midnight_are_noted_on_the_day_that_is_longer() -
 
     assert notes[::2] == ["", ""]
     assert notes[1].startswith("Clocks go back on 18 February 2018 from 00:00 to 23:00 on 17")
-    assert notes[1].endswith("23:30 comes twice, and this is the first time")
+    assert notes[1].endswith("23:30 occurs twice, and this is the first time")
 
 
 def test_clocks_that_went_past_midnight_are_noted_on_the_day_that_begins_late() -> None:

@@ -575,7 +575,7 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
     assert "delete" not in shown["actions"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
-    assert "its overlap is forbid" in refused.json["detail"]
+    assert "its overlap policy is forbid" in refused.json["detail"]
 
 
 def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
@@ -595,7 +595,7 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     assert "waits for the previous one" in api.get(path(schedule)).json["waiting_reason"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
-    assert refused.json["detail"].endswith("and another one is waiting for its end")
+    assert refused.json["detail"].endswith("and another one is waiting")
 
 
 def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:

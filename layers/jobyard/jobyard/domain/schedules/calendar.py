@@ -1,4 +1,4 @@
-"""Calendars: dates on which no run may start, and windows outside of which none may."""
+"""Calendars: dates on which no run may start, and windows in which runs may start."""
 
 import re
 from bisect import bisect_right
@@ -22,12 +22,12 @@ from jobyard.domain.schedules.wall_clock import (
 )
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
-MAX_EXCLUDED = 1000
-MAX_WINDOWS = 100
-MAX_TITLE_LETTERS = 200  # of a title
-MAX_NAMED_WINDOWS = 3  # windows that a refusal names
-MAX_CHANGES = 20
-MAX_REASON_BYTES = 2000  # bytes of reasons in them, except the newest
+MAX_EXCLUDED = 1000  # excluded dates and ranges of a calendar
+MAX_WINDOWS = 100  # windows of a calendar
+MAX_TITLE_LETTERS = 200  # characters of a title
+MAX_NAMED_WINDOWS = 3  # windows that a refusal lists
+MAX_CHANGES = 20  # changes that a stored calendar keeps, the newest ones
+MAX_REASON_BYTES = 2000  # of the reasons of these changes together, if there are several
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
 _DAY_S = 86_400
@@ -36,7 +36,7 @@ _FIELDS = ("name", "title", "exclude", "include")
 
 @dataclass(frozen=True)
 class Excluded:
-    """Dates on which nothing starts, `first` and `last` among them."""
+    """A range of dates on which no run may start, `first` and `last` included."""
 
     first: date
     last: date
@@ -47,7 +47,7 @@ class Excluded:
         return first if self.first == self.last else f"{first} to {format_day(self.last)}"
 
     def document(self) -> str | dict[str, str]:
-        """A date, or the two of a range."""
+        """The dates as JSON: one date, or the first and last of a range."""
         if self.first == self.last:
             return self.first.isoformat()
         return {"from": self.first.isoformat(), "to": self.last.isoformat()}
@@ -55,10 +55,10 @@ class Excluded:
 
 @dataclass(frozen=True)
 class Window:
-    """Times at which runs may start: from `since` on, and before `until`, on each of `weekdays`.
+    """Times at which runs may start: from `start` on and before `end`, on each of `weekdays`.
 
-    Weekdays (Monday is 0) ascend and are one at least. An `until` that is not after `since` is the
-    next day's; two midnights are the whole day.
+    There is at least one weekday (Monday is 0), and they ascend. An `end` that is not after `start`
+    is on the next day; if both are midnight, the window is the whole day.
     """
 
     weekdays: tuple[int, ...]
@@ -66,13 +66,13 @@ class Window:
     end: time
 
     def spans(self, weekday: int) -> Iterator["_Span"]:
-        """The seconds of a weekday at which it is open."""
-        since, until = _second(self.start), _second(self.end)
-        past_midnight = since >= until
+        """When it is open on a weekday, in seconds of the day."""
+        start, end = _second(self.start), _second(self.end)
+        past_midnight = start >= end
         if weekday in self.weekdays:
-            yield since, _DAY_S if past_midnight else until
+            yield start, _DAY_S if past_midnight else end
         if past_midnight and (weekday - 1) % 7 in self.weekdays:
-            yield 0, until
+            yield 0, end
 
     def description(self) -> str:
         """The window, for people."""
@@ -81,11 +81,11 @@ class Window:
             days = f"on {enumerated([format_weekday(weekday) for weekday in self.weekdays])}"
         if self.start == self.end:
             return days
-        until = "24:00" if self.end == _MIDNIGHT else format_time(self.end)
-        return f"{days} from {format_time(self.start)} to {until}"
+        end = "24:00" if self.end == _MIDNIGHT else format_time(self.end)
+        return f"{days} from {format_time(self.start)} to {end}"
 
     def document(self) -> dict[str, Any]:
-        """The window as JSON has it."""
+        """The window as JSON."""
         return {
             "weekdays": [WEEKDAYS[weekday] for weekday in self.weekdays],
             "from": format_time(self.start),
@@ -95,7 +95,8 @@ class Window:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Says of an instant whether a run may start then. No windows: always but when excluded."""
+    """When runs may start: within one of the windows `include`, if there are any, but never on the
+    dates `exclude`."""
 
     name: str
     title: str = ""
@@ -103,38 +104,41 @@ class Calendar:
     include: tuple[Window, ...] = ()
 
     def allows(self, instant: datetime, zone: str) -> bool:
-        """Whether a run may start at `instant`, as clocks of `zone` show it."""
+        """Whether a run may start at `instant`, by the local time in `zone`."""
         wall = _wall(instant, zone)
-        if _is_within(self._shut, wall.toordinal()):
+        if _contains(self._excluded_days, wall.toordinal()):
             return False
-        return not self.include or _is_within(self._open[wall.weekday()], _second(wall))
+        return not self.include or _contains(self._open_seconds[wall.weekday()], _second(wall))
 
     def refusal(self, instant: datetime, zone: str) -> str:
-        """Why no run may start at `instant`, as clocks of `zone` show it; "" if one may."""
+        """Why no run may start at `instant`, by the local time in `zone`; "" if one may."""
         if self.allows(instant, zone):
             return ""
         wall = _wall(instant, zone)
         for excluded in self.exclude:
             if excluded.first <= wall.date() <= excluded.last:
                 return f"calendar {self.name} excludes {excluded.description()}"
-        some = [window.description() for window in self.include[:MAX_NAMED_WINDOWS]]
-        more = len(self.include) - len(some)
-        open_when = enumerated([*some, f"in {more} windows more"] if more else some)
-        shown = f"{format_weekday(wall.weekday())} {format_time(wall.time())}"
-        return f"calendar {self.name} lets jobs start only {open_when}, not on {shown}"
+        listed = [window.description() for window in self.include[:MAX_NAMED_WINDOWS]]
+        more = len(self.include) - len(listed)
+        windows = enumerated([*listed, f"in {more} more windows"] if more else listed)
+        at = f"{format_weekday(wall.weekday())} {format_time(wall.time())}"
+        return f"calendar {self.name} allows runs only {windows}, not on {at}"
 
     @cached_property
-    def _shut(self) -> "_Spans":
-        """The excluded days, by their ordinals."""
-        return _joined((each.first.toordinal(), each.last.toordinal() + 1) for each in self.exclude)
+    def _excluded_days(self) -> "_Spans":
+        """The excluded dates, by their ordinals."""
+        return _merged((each.first.toordinal(), each.last.toordinal() + 1) for each in self.exclude)
 
     @cached_property
-    def _open(self) -> "list[_Spans]":
-        """The seconds of each weekday at which a window is open."""
-        return [_joined(s for each in self.include for s in each.spans(day)) for day in range(7)]
+    def _open_seconds(self) -> "list[_Spans]":
+        """For each weekday, the seconds of the day at which a window is open."""
+        return [
+            _merged(span for each in self.include for span in each.spans(weekday))
+            for weekday in range(7)
+        ]
 
     def document(self) -> dict[str, Any]:
-        """The calendar as JSON has it; `calendar_of` reads it back."""
+        """The calendar as JSON; `calendar_of` parses it."""
         return {
             "name": self.name,
             "title": self.title,
@@ -145,8 +149,10 @@ class Calendar:
 
 @dataclass(frozen=True)
 class CalendarChange:
-    """A change of a calendar: `put` or `delete`, by whom and why. `cause` names the request, `sub`
-    is the person's id; "" of changes older than ids."""
+    """A change of a calendar. `event` is `put` or `delete`, `cause` names the request.
+
+    `sub` is the person's id, "" in changes from before ids were stored.
+    """
 
     event: str
     at: datetime
@@ -161,8 +167,11 @@ class CalendarChange:
 
 @dataclass(frozen=True)
 class StoredCalendar:
-    """A calendar as it is stored. `version` counts its writes, from 1. One that was deleted stays,
-    for its `changes`: the newest `CHANGES_KEPT`, oldest first, one at least."""
+    """A calendar as it is stored. `version` counts its writes, from 1.
+
+    `changes` are at least one and at most `MAX_CHANGES`, oldest first. A deleted calendar remains,
+    for its changes.
+    """
 
     calendar: Calendar
     version: int
@@ -170,11 +179,11 @@ class StoredCalendar:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether nothing may name it any more."""
+        """Whether it was deleted, so that no schedule may use it."""
         return self.changes[-1].event == "delete"
 
     def changed(self, calendar: Calendar, change: CalendarChange) -> "StoredCalendar":
-        """It after a change."""
+        """The stored calendar after `change`; `calendar` is its new content."""
         changes = (*self.changes, change)[-MAX_CHANGES:]
         while (
             len(changes) > 1
@@ -184,11 +193,11 @@ class StoredCalendar:
         return StoredCalendar(calendar, self.version + 1, changes)
 
 
-_Span = tuple[int, int]  # the first, and the first after
-_Spans = tuple[list[int], list[int]]  # all first ones and all ends of spans apart, ascending
+_Span = tuple[int, int]  # start and end; the end is exclusive
+_Spans = tuple[list[int], list[int]]  # the starts and the ends of disjoint spans, ascending
 
 
-def _joined(spans: Iterable[_Span]) -> _Spans:
+def _merged(spans: Iterable[_Span]) -> _Spans:
     starts: list[int] = []
     ends: list[int] = []
     for start, end in sorted(spans):
@@ -200,10 +209,10 @@ def _joined(spans: Iterable[_Span]) -> _Spans:
     return starts, ends
 
 
-def _is_within(spans: _Spans, at: int) -> bool:
+def _contains(spans: _Spans, value: int) -> bool:
     starts, ends = spans
-    place = bisect_right(starts, at)
-    return place > 0 and at < ends[place - 1]
+    index = bisect_right(starts, value)
+    return index > 0 and value < ends[index - 1]
 
 
 def _second(at: time | datetime) -> int:
@@ -215,17 +224,17 @@ def _wall(instant: datetime, zone: str) -> datetime:
 
 
 def calendar_of(document: object) -> Calendar:
-    """The calendar that a JSON document spells.
+    """Parse a calendar from a JSON document.
 
     Raises:
-        InvalidRule: it spells none; the field that is wrong, and what may stand there.
+        InvalidRule: the document is not a valid calendar.
     """
     given = _fields("calendar", document, _FIELDS)
     name, title = given.get("name"), given.get("title", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidRule("name", f"up to 64 of a-z, 0-9 and dashes between them, not {name!r}")
     if not isinstance(title, str) or len(title) > MAX_TITLE_LETTERS:
-        raise InvalidRule("title", f"text of up to {MAX_TITLE_LETTERS} letters")
+        raise InvalidRule("title", f"text of up to {MAX_TITLE_LETTERS} characters")
     return Calendar(
         name,
         title,
@@ -250,14 +259,14 @@ def _window(value: object) -> Window:
     weekdays = weekdays_of("include.weekdays", given.get("weekdays", list(WEEKDAYS)))
     if not weekdays:
         raise InvalidRule(
-            "include.weekdays", f"a list of {', '.join(WEEKDAYS)}; left out, every day"
+            "include.weekdays", f"a list of {', '.join(WEEKDAYS)}; every day if missing"
         )
-    since = time_of("include.from", given.get("from", "00:00"))
+    start = time_of("include.from", given.get("from", "00:00"))
     to = given.get("to", "24:00")
-    until = _MIDNIGHT if to == "24:00" else time_of("include.to", to)
-    if since == until != _MIDNIGHT:
-        raise InvalidRule("include.to", "another time than from; leave both out for the whole day")
-    return Window(weekdays, since, until)
+    end = _MIDNIGHT if to == "24:00" else time_of("include.to", to)
+    if start == end != _MIDNIGHT:
+        raise InvalidRule("include.to", "a time other than from; leave out both for the whole day")
+    return Window(weekdays, start, end)
 
 
 def _fields(where: str, value: object, allowed: tuple[str, ...]) -> Mapping[str, Any]:
@@ -265,11 +274,13 @@ def _fields(where: str, value: object, allowed: tuple[str, ...]) -> Mapping[str,
         raise InvalidRule(where, f"a JSON object of {', '.join(allowed)}")
     for name in value:
         if name not in allowed:
-            raise InvalidRule(str(name), f"no field of {where}; there are {', '.join(allowed)}")
+            raise InvalidRule(
+                str(name), f"not a field of {where}; the fields are {', '.join(allowed)}"
+            )
     return {name: each for name, each in value.items() if each is not None}
 
 
-def _list(where: str, value: object, most: int) -> list[Any]:
-    if not isinstance(value, (list, tuple)) or len(value) > most:
-        raise InvalidRule(where, f"a list of {most} at most")
+def _list(where: str, value: object, limit: int) -> list[Any]:
+    if not isinstance(value, (list, tuple)) or len(value) > limit:
+        raise InvalidRule(where, f"a list of at most {limit}")
     return list(value)

@@ -1,7 +1,7 @@
-"""Which days a rule names, by index: day 0 is the first. Plain arithmetic, no day is stepped over.
+"""The days of a rule by index, from 0, in constant time.
 
-A day is its number as `date.toordinal` counts. Beyond the calendar's end a course names days after
-`LAST_DAY`.
+A day is a number, as `date.toordinal` counts. Beyond the last date that Python has, a series gives
+days after `LAST_DAY`.
 """
 
 from bisect import bisect_left
@@ -15,14 +15,14 @@ _LAST_MONTH = 12 * 9999 + 11
 
 
 class DaySeries(Protocol):
-    """Days in order, each later than the one before."""
+    """An ascending series of days."""
 
     def day(self, index: int) -> int:
-        """The day at `index`, which is 0 or more."""
+        """The day at `index`, from 0."""
         ...
 
     def index(self, day: int) -> int:
-        """The least index whose day is `day` or later."""
+        """The smallest index whose day is `day` or later."""
         ...
 
 
@@ -43,35 +43,36 @@ class Days:
 class Weeks:
     """Every `every` weeks, counted from the Monday of the first day's week, on `weekdays`.
 
-    Weekdays (Monday is 0) ascend and are one at least. Those before the first day are left out.
+    There is at least one weekday (Monday is 0), and they ascend. In the first week, those before
+    the first day are left out.
     """
 
     def __init__(self, first: date, every: int, weekdays: tuple[int, ...]) -> None:
         self._monday = first.toordinal() - first.weekday()
-        self._length = 7 * every
+        self._period = 7 * every
         self._weekdays = weekdays
         self._left_out = bisect_left(weekdays, first.weekday())
 
     def day(self, index: int) -> int:
-        rounds, place = divmod(index + self._left_out, len(self._weekdays))
-        return self._monday + rounds * self._length + self._weekdays[place]
+        periods, position = divmod(index + self._left_out, len(self._weekdays))
+        return self._monday + periods * self._period + self._weekdays[position]
 
     def index(self, day: int) -> int:
-        rounds, passed = divmod(day - self._monday, self._length)
-        place = bisect_left(self._weekdays, passed)  # past the last: the first of the next round
-        return max(0, rounds * len(self._weekdays) + place - self._left_out)
+        periods, offset = divmod(day - self._monday, self._period)
+        position = bisect_left(self._weekdays, offset)  # after the last: first of the next period
+        return max(0, periods * len(self._weekdays) + position - self._left_out)
 
 
 class Months:
-    """Every `every` months on day `wanted`, in shorter months on their last.
+    """Every `every` months on a day of the month, in shorter months on the last day.
 
-    Where that lies before the first day in the first day's month, the next one is day 0.
+    If that is before the first day in the first month, the series starts in the next period.
     """
 
-    def __init__(self, first: date, every: int, wanted: int) -> None:
+    def __init__(self, first: date, every: int, day_of_month: int) -> None:
         self._every = every
-        self._wanted = wanted
-        self._month = 12 * first.year + first.month - 1
+        self._day_of_month = day_of_month
+        self._month = 12 * first.year + first.month - 1  # months since year 0
         if self.day(0) < first.toordinal():
             self._month += every
 
@@ -81,7 +82,7 @@ class Months:
             return LAST_DAY + 1
         year, number = divmod(month, 12)
         last = monthrange(year, number + 1)[1]
-        return date(year, number + 1, min(self._wanted, last)).toordinal()
+        return date(year, number + 1, min(self._day_of_month, last)).toordinal()
 
     def index(self, day: int) -> int:
         if day > LAST_DAY:

@@ -1,4 +1,4 @@
-"""The next runs of a rule: its times that a calendar lets run, and how each is told."""
+"""The next runs of a rule: its times that a calendar allows, each with its local time and note."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.wall_clock import zone_called
 
-MAX_REFUSED_IN_A_ROW = 10_000  # times in a row that a calendar refuses until nobody looks further
-MAX_CALENDAR_CHECKS = 50_000  # times that a calendar is asked about, all in all
+MAX_REFUSED_IN_A_ROW = 10_000  # refusals of a calendar in a row after which the search ends
+MAX_CALENDAR_CHECKS = 50_000  # checks of a calendar after which the search ends
 
 
 @dataclass(frozen=True)
 class Upcoming:
-    """One time at which a rule is due: the instant in UTC, on its zone's clocks, and its note."""
+    """A time at which a rule is due, in UTC and in its zone. `note` is about a clock change."""
 
     utc: datetime
     local: datetime
     note: str
 
     def document(self) -> dict[str, str]:
-        """It as JSON has it."""
+        """The run as JSON."""
         return {
             "utc": self.utc.isoformat().replace("+00:00", "Z"),
             "local": self.local.isoformat(),
@@ -31,14 +31,14 @@ class Upcoming:
 
 
 def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
-    """The rule's occurrence at `instant`, as it is told."""
+    """The rule's occurrence at `instant`, with its local time and note."""
     return Upcoming(instant, instant.astimezone(zone_called(rule.zone)), rule.note(instant))
 
 
 def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
-    """The times at or after `start` at which a job runs, without those that `calendar` refuses.
+    """The rule's times at or after `start` that `calendar` allows, ascending.
 
-    It ends with the rule, or after `MAX_REFUSED_IN_A_ROW` refusals in a row, or after
+    They end with the rule, or after `MAX_REFUSED_IN_A_ROW` refusals in a row, or after
     `MAX_CALENDAR_CHECKS` checks of the calendar.
     """
     if calendar is None:
@@ -56,5 +56,5 @@ def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> I
 def preview(
     rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
 ) -> list[Upcoming]:
-    """The first `count` of the `next_runs`; fewer where these end."""
+    """The first `count` of the `next_runs`; fewer if these end."""
     return [upcoming(rule, at) for at in islice(next_runs(rule, calendar, start), count)]

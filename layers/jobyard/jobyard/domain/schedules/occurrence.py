@@ -1,7 +1,7 @@
-"""Occurrences: the past times of a schedule, with the verdict and result of each.
+"""Occurrences: the past times of a schedule, each with its verdict and outcome.
 
 An occurrence is to a schedule what a row is to a manifest: it exists before the job's record and
-has the job's parameters. A skipped one has its reason.
+has the job's parameters.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why an occurrence has no job: the closed list, with descriptions."""
+    """Why an occurrence was skipped: the closed list, with descriptions."""
 
     PREVIOUS_ACTIVE = "PREVIOUS_ACTIVE"
     ONE_WAITS = "ONE_WAITS"
@@ -49,7 +49,7 @@ class SkipReason(StrEnum):
 
     @property
     def description(self) -> str:
-        """The description for people."""
+        """The reason for people, as a schedule's runs show it."""
         return _DESCRIPTIONS[self]
 
     @property
@@ -80,11 +80,12 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How the job of an occurrence ended. The counts are of records; None where it counts none.
+    """How the job of an occurrence ended.
 
-    `started_at` is its first start; `resumed_at` the first since its last requeue, the same without
-    one. `failure_codes` are those of its attempts, in order, each once. `failure_message` says why
-    it failed, or who stopped it.
+    `started_at` is its first start, `resumed_at` its first start since the last requeue, the same
+    if there was none. `failure_codes` are those of its attempts, in order, each once.
+    `failure_message` says why it failed, or who stopped it. `processed`, `failed` and `total` count
+    records, None for a job type that does not count.
     """
 
     state: JobState
@@ -102,24 +103,24 @@ class RunOutcome:
 
     @classmethod
     def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "RunOutcome":
-        """The outcome of a job that has ended. `counted` has the counts of one that was stopped."""
-        records = counted.counts if counted and counted.version else job.data.get("records", {})
-        tried = [code for each in job.attempts for code in each.code_counts]
-        codes = [code for code in tried if code in Failure.__members__]
+        """The outcome of an ended job. `counted` is its checkpoint, needed if it was stopped."""
+        counts = counted.counts if counted and counted.version else job.data.get("records", {})
+        attempted = [code for each in job.attempts for code in each.code_counts]
+        codes = [code for code in attempted if code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []
         starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING]
-        requeued = [entry.at for entry in job.history if entry.event == "requeue"]
-        since = [at for at in starts if not requeued or at >= requeued[-1]]
+        requeues = [entry.at for entry in job.history if entry.event == "requeue"]
+        restarts = [at for at in starts if not requeues or at >= requeues[-1]]
         return cls(
             job.state,
             min(starts, default=None),
-            min(since, default=None),
+            min(restarts, default=None),
             job.at,
             tuple(dict.fromkeys(codes)),
             job.failure_message or _why_stopped(job),
-            records.get("processed"),
-            records.get("failed"),
-            records.get("total"),
+            counts.get("processed"),
+            counts.get("failed"),
+            counts.get("total"),
         )
 
 
@@ -163,12 +164,12 @@ class Occurrence:
     @property
     def duration(self) -> timedelta | None:
         """How long its job ran since its last requeue; None unless it has started and ended."""
-        began = self.outcome and self.outcome.resumed_at
-        return self.outcome.ended_at - began if self.outcome and began else None
+        started_at = self.outcome and self.outcome.resumed_at
+        return self.outcome.ended_at - started_at if self.outcome and started_at else None
 
-    def start_delay(self, began: datetime | None) -> timedelta | None:
-        """How late its job started, at `began`; None if it has not."""
-        return max(began - self.scheduled_for, timedelta()) if began else None
+    def start_delay(self, started_at: datetime | None) -> timedelta | None:
+        """How late its job started, at `started_at`; None if it has not started."""
+        return max(started_at - self.scheduled_for, timedelta()) if started_at else None
 
     def with_outcome(self, outcome: RunOutcome) -> "Occurrence":
         """A copy with the outcome of its job."""

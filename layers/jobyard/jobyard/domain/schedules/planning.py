@@ -1,6 +1,6 @@
 """The plan for a schedule's due times: which start a job, which wait, and which are skipped.
 
-It depends on the schedule, its calendar and the time alone. Rules in domain.md 0.d.
+It depends only on the schedule, its calendar and the time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +29,9 @@ from jobyard.domain.schedules.schedule import (
 )
 
 MAX_OCCURRENCES = 90  # occurrences decided in one write
-_ITEMS = 99  # of a DynamoDB transaction, without the schedule's own
-_MOMENT = timedelta(milliseconds=1)
-GRACE_PERIOD = timedelta(minutes=10)  # how late a job may start until its time counts as missed
+_MAX_ITEMS = 99  # items of a DynamoDB transaction, without the schedule's own
+_MILLISECOND = timedelta(milliseconds=1)
+GRACE_PERIOD = timedelta(minutes=10)  # how late a job may start before its time counts as missed
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,10 @@ def plan(
     cause: Cause,
     skip_reason: SkipReason | None = None,
 ) -> Decision | None:
-    """Decide the schedule's due times, the first `MAX_OCCURRENCES` of them.
+    """Decide at most `MAX_OCCURRENCES` due times of the schedule; None if nothing is to be written.
 
-    None if nothing is decided, so that nothing has to be written.
-
-    The decision depends on the arguments only. A run that cannot start yet and is not skipped stays
-    due, so fewer times may be decided than are due. With `skip_reason` all are skipped for it.
+    A time stays due if its run can neither start yet nor be skipped, so fewer times may be decided
+    than are due. With a `skip_reason` all are skipped for it.
     """
     return _Planner(schedule, calendar, now, skip_reason).decide(cause)
 
@@ -94,59 +92,59 @@ class _Planner:
         now: datetime,
         skip_reason: SkipReason | None,
     ) -> None:
-        self.schedule, self.calendar, self.now, self.skip_reason = (
-            schedule,
-            calendar,
-            now,
-            skip_reason,
-        )
+        self.schedule = schedule
+        self.calendar = calendar
+        self.now = now
+        self.skip_reason = skip_reason
         self.active = list(schedule.active)
         self.queued = schedule.queued_for
         self.replaced: list[ActiveJob] = []
-        self.made: list[Occurrence] = []
+        self.decided: list[Occurrence] = []
 
     def decide(self, cause: Cause) -> Decision | None:
         schedule = self.schedule
         start = schedule.next_at
         next_at = start
         if start is not None:
-            if schedule.decided_until:  # an edit may have been made without knowing of these
-                start = max(start, schedule.decided_until + _MOMENT)
+            if schedule.decided_until:  # an edit may have set an earlier `next_at`
+                start = max(start, schedule.decided_until + _MILLISECOND)
             due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
             excluded = {at: reason for at in due if (reason := self._exclusion(at))}
             missed = self._missed_reasons([at for at in due if at not in excluded])
-            most = min(MAX_OCCURRENCES, _ITEMS - 2 * len(self.active))  # a replaced run takes two
-            for at in due[:most]:
+            # The write of a replaced run takes two items.
+            limit = min(MAX_OCCURRENCES, _MAX_ITEMS - 2 * len(self.active))
+            for at in due[:limit]:
                 occurrence = self._verdict_for(at, excluded.get(at), missed)
                 if occurrence is None:
                     next_at = at
                     break
-                self.made.append(occurrence)
+                self.decided.append(occurrence)
             else:
-                after = self.made[-1].scheduled_for + _MOMENT if self.made else start
+                after = self.decided[-1].scheduled_for + _MILLISECOND if self.decided else start
                 next_at = next(times(schedule.rule, after), None)
-        if not self.made and next_at == schedule.next_at:
+        if not self.decided and next_at == schedule.next_at:
             return None
-        over = next_at is None
-        move = SCHEDULE.move(schedule.state, "end" if over else "fire", self.now, cause)
+        has_ended = next_at is None
+        move = SCHEDULE.move(schedule.state, "end" if has_ended else "fire", self.now, cause)
+        last = self.decided[-1].scheduled_for if self.decided else schedule.decided_until
         moved = schedule.moved(
             move,
             next_at=next_at,
-            decided_until=self.made[-1].scheduled_for if self.made else schedule.decided_until,
+            decided_until=last,
             active=tuple(self.active),
             queued_for=self.queued,
-            resume_at=None if over else schedule.resume_at,
+            resume_at=None if has_ended else schedule.resume_at,
         )
-        return Decision(moved, tuple(self.made), tuple(self.replaced))
+        return Decision(moved, tuple(self.decided), tuple(self.replaced))
 
     def _exclusion(self, at: datetime) -> tuple[SkipReason, str] | None:
-        """Why no job may run at a time, whatever else runs; None if one may."""
+        """Why no job may run at a time, even if no other is active; None if one may."""
         schedule = self.schedule
         if self.skip_reason:
             return self.skip_reason, ""
         if schedule.state is ScheduleState.SUSPENDED:
             last = schedule.suspension
-            if last and at < last.at:  # it was due before, during a hold
+            if last and at < last.at:  # it was due during a hold before the suspension
                 return SkipReason.MISSED, ""
             return SkipReason.SUSPENDED, schedule.suspension_reason
         if schedule.rule.first_from(at) != at:
@@ -155,26 +153,27 @@ class _Planner:
         return (SkipReason.CALENDAR, refusal) if refusal else None
 
     def _missed_reasons(self, due: list[datetime]) -> Mapping[datetime, SkipReason | None]:
-        """Why each time is missed; None for those on time and those to catch up."""
-        missed = self.schedule.policy.catch_up
-        once = self.schedule.rule.kind is Kind.ONCE  # no later time replaces it
-        found: dict[datetime, SkipReason | None] = {}
-        for number, at in enumerate(due):
-            later = len(due) - 1 - number
+        """Why each time is skipped as missed; None for those on time and those to catch up."""
+        catch_up = self.schedule.policy.catch_up
+        is_once = self.schedule.rule.kind is Kind.ONCE  # no later time replaces it
+        reasons: dict[datetime, SkipReason | None] = {}
+        for index, at in enumerate(due):
+            later_count = len(due) - 1 - index
             if self.now - at <= GRACE_PERIOD:
-                found[at] = None
-            elif missed.runs is MissedPolicy.NONE or later >= self._catch_up_limit():
-                found[at] = SkipReason.MISSED
-            elif self.now - at >= timedelta(hours=missed.max_age_h) and not once:
-                found[at] = SkipReason.TOO_OLD
+                reasons[at] = None
+            elif catch_up.runs is MissedPolicy.NONE or later_count >= self._catch_up_limit():
+                reasons[at] = SkipReason.MISSED
+            elif self.now - at >= timedelta(hours=catch_up.max_age_h) and not is_once:
+                reasons[at] = SkipReason.TOO_OLD
             else:
-                found[at] = None
-        return found
+                reasons[at] = None
+        return reasons
 
     def _catch_up_limit(self) -> int:
         policy = self.schedule.policy
-        one = policy.catch_up.runs is MissedPolicy.LATEST or policy.overlap is OverlapPolicy.REPLACE
-        return 1 if one else policy.catch_up.limit
+        if policy.catch_up.runs is MissedPolicy.LATEST or policy.overlap is OverlapPolicy.REPLACE:
+            return 1
+        return policy.catch_up.limit
 
     def _verdict_for(
         self,
@@ -209,20 +208,25 @@ class _Planner:
         return self._occurrence(at, Verdict.RUN)
 
     def _occurrence(
-        self, at: datetime, verdict: Verdict, reason: SkipReason | None = None, words: str = ""
+        self,
+        at: datetime,
+        verdict: Verdict,
+        skip_reason: SkipReason | None = None,
+        reason: str = "",
     ) -> Occurrence:
-        late = self.now - at > GRACE_PERIOD
+        is_late = self.now - at > GRACE_PERIOD
+        is_skipped = verdict is Verdict.SKIP
         return Occurrence(
             schedule_id=self.schedule.schedule_id,
             scheduled_for=at,
             version=1,
-            trigger=Trigger.CATCH_UP if late and verdict is not Verdict.SKIP else Trigger.SCHEDULE,
+            trigger=Trigger.CATCH_UP if is_late and not is_skipped else Trigger.SCHEDULE,
             verdict=verdict,
             decided_at=self.now,
-            skip_reason=reason,
-            reason=words,
+            skip_reason=skip_reason,
+            reason=reason,
             job_type=self.schedule.job_type,
-            parameters={} if verdict is Verdict.SKIP else self.schedule.parameters,
+            parameters={} if is_skipped else self.schedule.parameters,
         )
 
 
@@ -240,10 +244,10 @@ def _conflict(
 
 
 _CONFLICTS = {
-    SkipReason.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: wait for it or "
-    "cancel it",
-    SkipReason.ONE_WAITS: "a job of it is running, and another one is waiting for its end",
-    SkipReason.TOO_MANY_ACTIVE: f"{MAX_ACTIVE_RUNS} jobs of it are running already",
+    SkipReason.PREVIOUS_ACTIVE: "one of its jobs is running, and its overlap policy is forbid: "
+    "wait for the job or cancel it",
+    SkipReason.ONE_WAITS: "one of its jobs is running, and another one is waiting",
+    SkipReason.TOO_MANY_ACTIVE: f"{MAX_ACTIVE_RUNS} of its jobs are running already",
 }
 
 
@@ -292,9 +296,12 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
 def after_end(
     schedule: Schedule, occurrence: Occurrence, job: JobRecord, counted: Checkpoint, move: Move
 ) -> tuple[Schedule, Occurrence]:
-    """The schedule and the occurrence after the end of the occurrence's `job`."""
-    known = occurrence.outcome  # of an ended job that is deleted now
-    outcome = replace(known, state=job.state) if known else RunOutcome.of(job, counted)
+    """The schedule and the occurrence after the end of the occurrence's `job`.
+
+    `counted` is the job's checkpoint.
+    """
+    previous = occurrence.outcome  # the job had ended before, and is deleted now
+    outcome = replace(previous, state=job.state) if previous else RunOutcome.of(job, counted)
     active_run = next(
         (run for run in schedule.active if run.scheduled_for == occurrence.scheduled_for), None
     )
@@ -312,7 +319,7 @@ def after_end(
 def after_release(
     schedule: Schedule, waiting: Occurrence, move: Move
 ) -> tuple[Schedule, Occurrence]:
-    """The schedule and its `waiting` occurrence once no run is active any more.
+    """The schedule and its `waiting` occurrence after the last active run has ended.
 
     Its job starts. It is skipped if the schedule is suspended and no person requested the run.
     """

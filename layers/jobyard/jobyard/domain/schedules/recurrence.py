@@ -1,7 +1,7 @@
-"""Rules of recurrence: when a schedule's jobs are due, as instants in UTC.
+"""Recurrence rules: when a schedule's jobs are due, as instants in UTC.
 
-Days and wall times are a zone's, hours are elapsed time. Any occurrence is reached by arithmetic:
-what it costs does not grow with the distance from the anchor. Decided in domain.md 0.d.
+Days and wall times are those of a time zone; hourly rules count elapsed time. Occurrences are
+computed by arithmetic, so the cost does not grow with the distance from the anchor.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,12 +27,12 @@ from jobyard.domain.schedules.wall_clock import (
     zone_called,
 )
 
-LAST = "last"  # the day of the month that each month has
-EARLIEST = 1900  # year of an anchor
-_TICK = timedelta(microseconds=1)
-_DAYS_END = time(23, 59, 59)
-_TIMES_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_BEFORE_ALL = datetime(EARLIEST - 1, 1, 1, tzinfo=UTC)
+LAST = "last"  # the last day of each month
+EARLIEST = 1900  # the first year that an anchor may have
+_MICROSECOND = timedelta(microseconds=1)
+_END_OF_DAY = time(23, 59, 59)
+_END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_START_OF_TIME = datetime(EARLIEST - 1, 1, 1, tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -46,17 +46,17 @@ class Kind(StrEnum):
 
 
 class Gap(StrEnum):
-    """What becomes of a wall time that does not exist, because clocks go forward past it."""
+    """What a rule does at a wall time that does not exist, because clocks go forward past it."""
 
     SHIFT = "shift"  # due at the first instant after the gap
-    SKIP = "skip"
+    SKIP = "skip"  # not due
 
 
 class Repeated(StrEnum):
-    """What becomes of a wall time that comes twice, because clocks go back behind it."""
+    """What a rule does at a wall time that occurs twice, because clocks go back."""
 
     ONCE = "once"  # due the first time
-    TWICE = "twice"
+    TWICE = "twice"  # due both times
 
 
 _UNITS = {Kind.HOURLY: "hour", Kind.DAILY: "day", Kind.WEEKLY: "week", Kind.MONTHLY: "month"}
@@ -65,12 +65,12 @@ _Offset = Callable[[datetime], timedelta]
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A rule, as `rules.recurrence_of` has checked it.
+    """A rule that `rule_parsing.recurrence_of` has checked.
 
-    `weekdays` (Monday is 0, ascending; empty: the anchor's) are of weekly rules only, `day` (1 to
-    31 or "last"; None: the anchor's) of monthly ones. `end` is inclusive, a date or a wall time.
-    `count` is how many wall times there are from the anchor on; those that a change of clocks or a
-    calendar drops are counted.
+    Only weekly rules have `weekdays` (Monday is 0, ascending; empty: the anchor's). Only monthly
+    rules have a `day` (1 to 31 or "last"; None: the anchor's). `end` is inclusive, a date or a wall
+    time. `count` is the number of wall times from the anchor on, including those that a clock
+    change or a calendar skips.
     """
 
     kind: Kind
@@ -86,35 +86,38 @@ class Recurrence:
     repeated: Repeated = Repeated.ONCE
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first occurrence after `instant`, which is aware, in UTC; None if there is none."""
+        """The first occurrence after `instant` (aware UTC); None if there is none."""
         try:
-            return self._hour_after(instant) if self._is_elapsed else self._day_after(instant)
-        except OverflowError:  # it lies outside of the years 1 to 9999, in one zone or the other
-            return self.next_after(_BEFORE_ALL) if instant < _BEFORE_ALL else None
+            return self._next_hour(instant) if self._is_hourly else self._next_day(instant)
+        except OverflowError:  # outside of the years 1 to 9999, in UTC or in the rule's zone
+            return self.next_after(_START_OF_TIME) if instant < _START_OF_TIME else None
 
     def first_from(self, instant: datetime) -> datetime | None:
-        """The first occurrence at `instant` or after it; None if there is none."""
-        return self.next_after(max(instant, _BEFORE_ALL) - _TICK)
+        """The first occurrence at or after `instant`; None if there is none."""
+        return self.next_after(max(instant, _START_OF_TIME) - _MICROSECOND)
 
     def from_(self, instant: datetime) -> Iterator[datetime]:
-        """All occurrences from `instant` on, each later than the one before."""
-        found = self.first_from(instant)
-        while found is not None:
-            yield found
-            found = self.next_after(found)
+        """All occurrences at or after `instant`, ascending."""
+        occurrence = self.first_from(instant)
+        while occurrence is not None:
+            yield occurrence
+            occurrence = self.next_after(occurrence)
 
     def note(self, instant: datetime) -> str:
-        """What a change of clocks on its day means for the occurrence at `instant`; else ""."""
+        """What a clock change on the same day means for the occurrence at `instant`.
+
+        "" if clocks do not change on that day.
+        """
         change = change_around(instant, self._zone)
-        return f"{change.description()}; {self._meaning(change, instant)}" if change else ""
+        return f"{change.description()}; {self._effect(change, instant)}" if change else ""
 
     def description(self) -> str:
         """The rule in plain language."""
-        return "".join((*self._rhythm(), *self._bounds(), *self._exceptions()))
+        return "".join((*self._frequency(), *self._bounds(), *self._exceptions()))
 
     def document(self) -> dict[str, Any]:
-        """The rule as JSON has it, defaults written out; `rules.recurrence_of` reads it back."""
-        written: dict[str, Any] = {
+        """The rule as JSON, with all defaults; `rule_parsing.recurrence_of` parses it."""
+        document: dict[str, Any] = {
             "kind": self.kind.value,
             "every": self.every,
             "weekdays": [WEEKDAYS[weekday] for weekday in self.weekdays],
@@ -127,38 +130,38 @@ class Recurrence:
             "dst": [self.gap.value, self.repeated.value],
         }
         if self.kind is Kind.ONCE:
-            del written["every"]
-        return {name: value for name, value in written.items() if value not in (None, [])}
+            del document["every"]
+        return {name: value for name, value in document.items() if value not in (None, [])}
 
     @property
     def is_over_before_it_begins(self) -> bool:
-        """Whether it ends before its anchor: such a rule is refused."""
-        return self._ended is not None and self._ended < self._anchored
+        """Whether it ends before its anchor. Such a rule is refused."""
+        return self._last_wall is not None and self._last_wall < self._first_wall
 
     @cached_property
     def _zone(self) -> ZoneInfo:
         return zone_called(self.zone)
 
     @cached_property
-    def _is_elapsed(self) -> bool:
+    def _is_hourly(self) -> bool:
         return self.kind is Kind.HOURLY
 
     @cached_property
-    def _anchored(self) -> datetime:
+    def _first_wall(self) -> datetime:
         return datetime.combine(self.anchor, self.at)
 
     @cached_property
-    def _ended(self) -> datetime | None:
-        """The last wall time that `end` leaves."""
+    def _last_wall(self) -> datetime | None:
+        """The last wall time that `end` allows."""
         if self.end is None or isinstance(self.end, datetime):
             return self.end
-        return datetime.combine(self.end, _DAYS_END)
+        return datetime.combine(self.end, _END_OF_DAY)
 
-    # Hours: elapsed from the first instant that shows the anchor, or from behind its gap.
+    # Hourly rules count elapsed time from the first instant at or after the anchor's wall time.
 
     @cached_property
     def _start(self) -> datetime:
-        return first_instant(self._anchored, self._zone)
+        return first_instant(self._first_wall, self._zone)
 
     @cached_property
     def _step(self) -> timedelta:
@@ -166,77 +169,77 @@ class Recurrence:
 
     @cached_property
     def _hours(self) -> range:
-        """The indices there are."""
-        shown = self._start.astimezone(self._zone).replace(tzinfo=None)
-        first = 1 if self.gap is Gap.SKIP and shown != self._anchored else 0
-        last = last_instant(self._ended, self._zone) if self._ended else _TIMES_END
-        stop = (min(last, self._times_end) - self._start) // self._step + 1
+        """The indices of the occurrences."""
+        local_start = self._start.astimezone(self._zone).replace(tzinfo=None)
+        first = 1 if self.gap is Gap.SKIP and local_start != self._first_wall else 0
+        last = last_instant(self._last_wall, self._zone) if self._last_wall else _END_OF_TIME
+        stop = (min(last, self._end_of_time) - self._start) // self._step + 1
         return range(first, stop if self.count is None else min(stop, self.count))
 
     @cached_property
-    def _times_end(self) -> datetime:
-        """The last instant that has a year of four digits in UTC and in the zone."""
+    def _end_of_time(self) -> datetime:
+        """The last instant whose year has four digits both in UTC and in the zone."""
         try:
-            return last_instant(_TIMES_END.replace(tzinfo=None), self._zone)
+            return last_instant(_END_OF_TIME.replace(tzinfo=None), self._zone)
         except OverflowError:
-            return _TIMES_END
+            return _END_OF_TIME
 
-    def _hour_after(self, instant: datetime) -> datetime | None:
+    def _next_hour(self, instant: datetime) -> datetime | None:
         index = max(self._hours.start, (instant - self._start) // self._step + 1)
         return self._start + index * self._step if index < self._hours.stop else None
 
-    # Days: each a wall time, that stands for one instant, for two, or for none.
+    # All other rules have one wall time on each of their days, which is one instant, two or none.
 
     @cached_property
-    def _course(self) -> DaySeries:
+    def _days(self) -> DaySeries:
         if self.kind is Kind.WEEKLY:
             return Weeks(self.anchor, self.every, self.weekdays or (self.anchor.weekday(),))
         if self.kind is Kind.MONTHLY:
-            wanted = 31 if self.day == LAST else self.day or self.anchor.day
-            return Months(self.anchor, self.every, int(wanted))
+            day_of_month = 31 if self.day == LAST else self.day or self.anchor.day
+            return Months(self.anchor, self.every, int(day_of_month))
         return Days(self.anchor.toordinal(), self.every)
 
     @cached_property
     def _stop(self) -> int:
-        """The index behind the last wall time."""
-        stops = [self._course.index(LAST_DAY + 1)]
+        """The index after the last wall time."""
+        stops = [self._days.index(LAST_DAY + 1)]
         if self.kind is Kind.ONCE:
             stops.append(1)
         if self.count is not None:
             stops.append(self.count)
-        if self._ended is not None:
-            after = self._ended.toordinal() + (self.at <= self._ended.time())
-            stops.append(self._course.index(after))
+        if self._last_wall is not None:
+            after = self._last_wall.toordinal() + (self.at <= self._last_wall.time())
+            stops.append(self._days.index(after))
         return min(stops)
 
     @cached_property
-    def _readings(self) -> tuple[time, time]:
-        """The time of day as its first and as its second reading, as `_instants` wants them."""
+    def _folds(self) -> tuple[time, time]:
+        """The time of day with fold 0 and with fold 1, marked as UTC for `_instants`."""
         at = self.at.replace(tzinfo=UTC)
         return at, at.replace(fold=1)
 
-    def _day_after(self, instant: datetime) -> datetime | None:
+    def _next_day(self, instant: datetime) -> datetime | None:
         local = instant.astimezone(self._zone)
-        index = self._course.index(local.toordinal() + (local.time() >= self.at))
+        index = self._days.index(local.toordinal() + (local.time() >= self.at))
         if index and self.repeated is Repeated.TWICE:
-            index -= 1  # its second time may be to come
+            index -= 1  # the second time on the day before may be later than `instant`
         while index < self._stop:
-            for found in self._instants(date.fromordinal(self._course.day(index))):
-                if found > instant:
-                    return found
+            for occurrence in self._instants(date.fromordinal(self._days.day(index))):
+                if occurrence > instant:
+                    return occurrence
             index += 1
         return None
 
     def _instants(self, day: date) -> tuple[datetime, ...]:
-        """What the wall time of a day stands for, as `gap` and `repeated` have it.
+        """The instants of the wall time on `day`, by `gap` and `repeated`.
 
-        A zone's `utcoffset` looks at the fields of a wall time only. One that is dressed as UTC is
-        the instant as soon as its offset is taken away: a third of what `astimezone` costs.
+        A zone's `utcoffset` reads only the fields of a wall time. So subtracting the offset from a
+        wall time that is marked as UTC gives the instant, in a third of the time of `astimezone`.
         """
-        once, again = self._readings
-        wall = datetime.combine(day, once)
+        first_fold, second_fold = self._folds
+        wall = datetime.combine(day, first_fold)
         utcoffset: _Offset = self._zone.utcoffset  # type: ignore[assignment] # never None
-        before, after = utcoffset(wall), utcoffset(datetime.combine(day, again))
+        before, after = utcoffset(wall), utcoffset(datetime.combine(day, second_fold))
         if before == after:
             return (wall - before,)
         if before > after:
@@ -246,41 +249,43 @@ class Recurrence:
             return ()
         return (change_between(wall - after, wall - before, self._zone).at,)
 
-    def _meaning(self, change: ClockChange, instant: datetime) -> str:
-        if self._is_elapsed:
-            return "hours are counted as they pass"
+    def _effect(self, change: ClockChange, instant: datetime) -> str:
+        """What the clock change on its day means for the occurrence at `instant`."""
+        if self._is_hourly:
+            return "hourly rules count elapsed time"
         at = format_time(self.at)
         local = instant.astimezone(self._zone)
         moved = change.is_forward and instant == change.at and local.time() != self.at
-        if moved and self._falls_into(change):
+        if moved and self._is_in_gap(change):
             return f"{at} does not exist then, so it runs at {format_time(local.time())}"
         if not change.is_forward and change.after <= local.replace(tzinfo=None) < change.before:
-            return f"{at} comes twice, and this is the {'second' if local.fold else 'first'} time"
-        return f"{at} comes once, as on other days"
+            return f"{at} occurs twice, and this is the {'second' if local.fold else 'first'} time"
+        return f"{at} occurs once, as on other days"
 
-    def _falls_into(self, gap: ClockChange) -> bool:
+    def _is_in_gap(self, gap: ClockChange) -> bool:
+        """Whether a wall time of the rule is one that the clock change skips."""
         before = gap.before
-        index = self._course.index(before.toordinal() + (self.at < before.time()))
+        index = self._days.index(before.toordinal() + (self.at < before.time()))
         return (
             index < self._stop
-            and datetime.combine(date.fromordinal(self._course.day(index)), self.at) < gap.after
+            and datetime.combine(date.fromordinal(self._days.day(index)), self.at) < gap.after
         )
 
-    def _rhythm(self) -> Iterator[str]:
+    def _frequency(self) -> Iterator[str]:
         at, day = format_time(self.at), format_day(self.anchor)
         if self.kind is Kind.ONCE:
             yield f"Once on {day} at {at} ({self.zone})"
             return
         unit = _UNITS[self.kind]
         yield f"Every {unit}" if self.every == 1 else f"Every {self.every} {unit}s"
-        if self._is_elapsed:
+        if self._is_hourly:
             yield f", from {day} at {at} ({self.zone})"
             return
         if self.kind is Kind.WEEKLY:
-            ticked = self.weekdays or (self.anchor.weekday(),)
-            yield f" on {enumerated([format_weekday(weekday) for weekday in ticked])}"
+            weekdays = self.weekdays or (self.anchor.weekday(),)
+            yield f" on {enumerated([format_weekday(weekday) for weekday in weekdays])}"
         elif self.kind is Kind.MONTHLY:
-            yield f" on {_words_of_month_day(self.day or self.anchor.day)}"
+            yield f" on {_format_day_of_month(self.day or self.anchor.day)}"
         yield f" at {at} ({self.zone}), from {day}"
 
     def _bounds(self) -> Iterator[str]:
@@ -292,15 +297,15 @@ class Recurrence:
             yield f", {self.count} time{'' if self.count == 1 else 's'}"
 
     def _exceptions(self) -> Iterator[str]:
-        if self._is_elapsed:
+        if self._is_hourly:
             return
         if self.gap is Gap.SKIP:
-            yield "; not at a time that clocks leave out"
+            yield "; not if a clock change skips the time"
         if self.repeated is Repeated.TWICE:
-            yield "; both times when it comes twice"
+            yield "; twice if a clock change repeats it"
 
 
-def _words_of_month_day(day: int | str) -> str:
+def _format_day_of_month(day: int | str) -> str:
     if day == LAST:
         return "the last day"
     return f"day {day}{', or the last of a shorter month,' if int(day) > 28 else ''}"

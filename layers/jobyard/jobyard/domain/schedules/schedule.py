@@ -27,12 +27,12 @@ from jobyard.domain.schedules.recurrence import Recurrence
 MAIN = "main"  # the run that the scheduler, or a person's `run_now`, started
 SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
 MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
-_LAST_MS = 253_402_300_799_999  # the end of the year 9999, in ms since 1970
-MAX_HISTORY_BYTES = 4 * 1024  # of its history, which each run writes again
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999, in milliseconds since 1970
+MAX_HISTORY_BYTES = 4 * 1024  # of its history, which is written again with each run
 
 
 class ScheduleState(StrEnum):
-    """Where a schedule stands; `SCHEDULE` has each state's meaning."""
+    """The state of a schedule; `SCHEDULE` describes each."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -120,10 +120,10 @@ class ScheduleFilter(StrEnum):
 class OverlapPolicy(StrEnum):
     """What happens at a time of a schedule while an earlier run is active."""
 
-    FORBID = "forbid"  # it is skipped
+    FORBID = "forbid"  # the time is skipped
     ALLOW = "allow"  # both run
-    REPLACE = "replace"  # the older run is cancelled
-    QUEUE_ONE = "queue_one"  # one run waits; others are skipped while it waits
+    REPLACE = "replace"  # the earlier run is replaced
+    QUEUE_ONE = "queue_one"  # one run waits; later times are skipped while it waits
 
 
 class MissedPolicy(StrEnum):
@@ -157,7 +157,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class ActiveJob:
-    """An active run of a schedule. `run` is the name of the run of executions that works on it."""
+    """An active run of a schedule. `run` names the run whose executions work on its job."""
 
     scheduled_for: datetime
     started_at: datetime
@@ -181,14 +181,14 @@ class LatestRun:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule as it is stored. `version` counts its writes; times are aware UTC. `owner` is a
-    name to show, `owner_sub` the id of that person: "" for schedules of the system, and for those
-    from before ids were stored.
+    """A schedule as it is stored. `version` counts its writes; times are aware UTC.
 
-    `next_at` is the first time of the rule that is not decided yet, even if no job may run then.
-    `decided_until` is the last decided time. `next_check_at` is when its active runs are checked.
-    `resume_at` is when its suspension ends by itself. `queued_for` is the time of the occurrence
-    that waits for a run to end. Retention has archived the jobs before `retained_from`.
+    `owner` is a name to show, `owner_sub` the id of that person: "" for schedules of the system,
+    and in those from before ids were stored. `next_at` is the first time of the rule that is not
+    decided yet, even if no job may run then. `decided_until` is the last decided time.
+    `next_check_at` is when its active runs are checked. `resume_at` is when its suspension ends
+    without a person. `queued_for` is the time of the occurrence that waits for a run to end.
+    Retention has archived the jobs before `retained_from`.
     """
 
     schedule_id: str
@@ -249,15 +249,16 @@ class Schedule:
 
     def moved(self, move: Move, **changes: Any) -> "Schedule":
         """The schedule after a move, with `changes` to its other fields."""
-        silent = move.event in {"fire", "note"}  # their occurrences record these
-        entries = self.history if silent else _compacted((*self.history, HistoryEntry.of(move)))
+        history = self.history
+        if move.event not in {"fire", "note"}:  # the occurrences record those
+            history = _compacted((*history, HistoryEntry.of(move)))
         after = replace(
             self,
             **changes,
             state=ScheduleState(move.after),
             version=self.version + 1,
             changed_at=move.at,
-            history=entries,
+            history=history,
         )
         queue_check = move.at + timedelta(minutes=1) if after.queued_for else None
         return replace(after, next_check_at=next_check(after.active, move.at) or queue_check)
@@ -274,7 +275,7 @@ def _compacted(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
 
 
 def next_check(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
-    """When running jobs are next checked: after a minute, then less often, every 15 minutes."""
+    """When active runs are next checked: first after a minute, in the end every 15 minutes."""
     if not active:
         return None
     age = now - max(run.started_at for run in active)

@@ -1,7 +1,7 @@
-"""Wall clocks: zones, what instants a local time stands for, and the days on which clocks change.
+"""Wall clocks: time zones, the instants of a wall time, and clock changes.
 
-A wall time is a datetime without a zone. Instants are aware, in UTC. Of a wall time that does not
-exist or comes twice PEP 495 says how `fold` reads it; all here follows from that.
+A wall time is a datetime without a zone; an instant is an aware datetime in UTC. A wall time that
+does not exist or occurs twice is read by its `fold`, as PEP 495 defines.
 """
 
 import re
@@ -23,16 +23,17 @@ _MONTH_NAMES = (
 _SECOND = timedelta(seconds=1)
 _ZONES = "an IANA time zone like 'America/Los_Angeles' or 'UTC'"
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
-_NO_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")  # files beside the zones
+# Other files in the directory of time zones.
+_NO_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME = re.compile(r"\d{2}:\d{2}(?::\d{2})?")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?")
-_Day = TypeVar("_Day", date, time, datetime)
+_WALL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?")
+_Parsed = TypeVar("_Parsed", date, time, datetime)
 
 
 @dataclass(frozen=True)
 class ClockChange:
-    """At `at` (UTC) the clocks of a zone go from `before` to `after`, both wall times."""
+    """A change of a zone's clocks at the instant `at`, from one wall time to another."""
 
     at: datetime
     before: datetime
@@ -40,39 +41,39 @@ class ClockChange:
 
     @property
     def is_forward(self) -> bool:
-        """Whether wall times are left out; else some come twice."""
+        """Whether the change skips wall times; otherwise it repeats some."""
         return self.after > self.before
 
     def description(self) -> str:
-        """The change in a sentence without its full stop."""
-        way = "forward" if self.is_forward else "back"
-        day, since = format_day(self.before), format_time(self.before.time())
-        until = format_time(self.after.time())
+        """The change as a sentence without its full stop."""
+        direction = "forward" if self.is_forward else "back"
+        day, before = format_day(self.before), format_time(self.before.time())
+        after = format_time(self.after.time())
         if self.before.date() != self.after.date():
-            until = f"{until} on {format_day(self.after)}"
-        return f"Clocks go {way} on {day} from {since} to {until}"
+            after = f"{after} on {format_day(self.after)}"
+        return f"Clocks go {direction} on {day} from {before} to {after}"
 
 
 @lru_cache(maxsize=1024)
 def zone_called(name: str) -> ZoneInfo:
-    """The zone of an IANA name.
+    """The time zone with an IANA name.
 
     Raises:
-        InvalidRule: there is none.
+        InvalidRule: there is no such zone.
     """
     if _ZONE.fullmatch(name) and not _NO_ZONES.fullmatch(name):
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            pass  # not there, no zone file, or a folder of them
+            pass  # no file, a file of another format, or a directory
     raise InvalidRule("zone", f"{_ZONES}, not {name!r}")
 
 
 def zone_name_of(where: str, value: object) -> str:
-    """`value` if it names a zone.
+    """`value`, if it is the name of a time zone.
 
     Raises:
-        InvalidRule: it does not.
+        InvalidRule: it is not.
     """
     if not isinstance(value, str):
         raise InvalidRule(where, f"{_ZONES}, not {value!r}")
@@ -81,10 +82,10 @@ def zone_name_of(where: str, value: object) -> str:
 
 
 def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When clocks of `zone` first show `wall`, or pass it where they never show it.
+    """The first instant at which clocks of `zone` show `wall`, or skip it.
 
     Raises:
-        OverflowError: that is before year 1 or after 9999.
+        OverflowError: it is before year 1 or after year 9999.
     """
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
@@ -92,10 +93,10 @@ def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def last_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When clocks of `zone` last show `wall`, or the second before they pass it unshown.
+    """The last instant at which clocks of `zone` show `wall`, or the second before they skip it.
 
     Raises:
-        OverflowError: that is before year 1 or after 9999.
+        OverflowError: it is before year 1 or after year 9999.
     """
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
@@ -103,23 +104,23 @@ def last_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def change_between(low: datetime, high: datetime, zone: ZoneInfo) -> ClockChange:
-    """The change of clocks after `low` and at `high` or before: there is exactly one."""
+    """The clock change after `low` and not after `high`. There must be exactly one."""
     offset = low.astimezone(zone).utcoffset()
-    since, until = 0, (high - low) // _SECOND
-    while until - since > 1:
-        middle = (since + until) // 2
+    before, after = 0, (high - low) // _SECOND  # seconds after `low`
+    while after - before > 1:
+        middle = (before + after) // 2
         if (low + middle * _SECOND).astimezone(zone).utcoffset() == offset:
-            since = middle
+            before = middle
         else:
-            until = middle
-    after = low + until * _SECOND
-    return ClockChange(after, _wall(after - _SECOND, zone) + _SECOND, _wall(after, zone))
+            after = middle
+    at = low + after * _SECOND
+    return ClockChange(at, _wall(at - _SECOND, zone) + _SECOND, _wall(at, zone))
 
 
 def change_around(instant: datetime, zone: ZoneInfo) -> ClockChange | None:
-    """The change of clocks on the local day of `instant`, or because of which its time comes twice.
+    """The clock change on the local day of `instant`, or that repeats its wall time.
 
-    None on ordinary days, and where the calendar ends.
+    None if there is none, and on the first and last day that Python has.
     """
     local = instant.astimezone(zone).replace(microsecond=0)
     first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
@@ -137,28 +138,28 @@ def change_around(instant: datetime, zone: ZoneInfo) -> ClockChange | None:
 
 
 def date_of(where: str, value: object) -> date:
-    """The date that `value` spells as YYYY-MM-DD.
+    """Parse a date, YYYY-MM-DD.
 
     Raises:
-        InvalidRule: it spells none.
+        InvalidRule: `value` is not a date.
     """
-    return _read(where, value, _DATE, date.fromisoformat, "a date like '2026-11-25'")
+    return _parse(where, value, _DATE, date.fromisoformat, "a date like '2026-11-25'")
 
 
 def time_of(where: str, value: object) -> time:
-    """The time of day that `value` spells as HH:MM or HH:MM:SS.
+    """Parse a time of day, HH:MM or HH:MM:SS.
 
     Raises:
-        InvalidRule: it spells none.
+        InvalidRule: `value` is not a time of day.
     """
-    return _read(where, value, _TIME, time.fromisoformat, "a time of day like '09:00'")
+    return _parse(where, value, _TIME, time.fromisoformat, "a time of day like '09:00'")
 
 
 def weekdays_of(where: str, value: object) -> tuple[int, ...]:
-    """The weekdays that a list names, ascending, each once; Monday is 0.
+    """Parse a list of weekdays into numbers, ascending, each once; Monday is 0.
 
     Raises:
-        InvalidRule: it names none, or is no list.
+        InvalidRule: `value` is not a list, or one of its values is not a weekday.
     """
     if not isinstance(value, (list, tuple)):
         raise InvalidRule(where, f"a list of {', '.join(WEEKDAYS)}")
@@ -169,46 +170,50 @@ def weekdays_of(where: str, value: object) -> tuple[int, ...]:
 
 
 def wall_or_date_of(where: str, value: object) -> date:
-    """The date that `value` spells, or the wall time: YYYY-MM-DDTHH:MM or with seconds.
+    """Parse a date, or a wall time (a `datetime`): YYYY-MM-DDTHH:MM or YYYY-MM-DDTHH:MM:SS.
 
     Raises:
-        InvalidRule: it spells neither.
+        InvalidRule: `value` is neither.
     """
     if isinstance(value, str) and "T" in value:
         allowed = "a date like '2026-11-25', or with a local time, '2026-11-25T09:00', no offset"
-        return _read(where, value, _MOMENT, datetime.fromisoformat, allowed)
+        return _parse(where, value, _WALL_TIME, datetime.fromisoformat, allowed)
     return date_of(where, value)
 
 
 def format_day(day: date) -> str:
-    """25 November 2026."""
+    """A date as "25 November 2026"."""
     return f"{day.day} {_MONTH_NAMES[day.month - 1]} {day.year}"
 
 
 def format_time(at: time) -> str:
-    """09:00, or 09:00:30 where there are seconds."""
+    """A time of day as "09:00", or "09:00:30" if it has seconds."""
     return at.isoformat(timespec="seconds" if at.second else "minutes")
 
 
 def format_weekday(weekday: int) -> str:
-    """Monday, of 0."""
+    """The English name of a weekday; Monday is 0."""
     return _WEEKDAY_NAMES[weekday]
 
 
 def enumerated(words: list[str]) -> str:
-    """Monday, Tuesday and Friday."""
+    """Words as "Monday, Tuesday and Friday"; at least one."""
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _read(
-    where: str, value: object, form: re.Pattern[str], read: Callable[[str], _Day], allowed: str
-) -> _Day:
-    if isinstance(value, str) and form.fullmatch(value):
+def _parse(
+    where: str,
+    value: object,
+    pattern: re.Pattern[str],
+    convert: Callable[[str], _Parsed],
+    allowed: str,
+) -> _Parsed:
+    if isinstance(value, str) and pattern.fullmatch(value):
         try:
-            return read(value)
+            return convert(value)
         except ValueError:
-            pass  # the 30th of February, or 25:00
+            pass  # such as 30 February, or 25:00
     raise InvalidRule(where, f"{allowed}, not {value!r}")
 
 
