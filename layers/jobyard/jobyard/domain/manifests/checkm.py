@@ -107,8 +107,8 @@ class CheckmLayout:
         surplus = fields[self._at_most :] if self._at_most else []
         full = next((field for field in surplus if field.text), None)
         if full:
-            words = f"{len(fields)} fields, but there are {self._at_most} columns"
-            findings.append(Check.TOO_MANY_FIELDS.at(number, full.column, words))
+            message = f"{len(fields)} fields, but there are {self._at_most} columns"
+            findings.append(Check.TOO_MANY_FIELDS.at(number, full.column, message))
         else:
             self._widths.add(len(fields), number, surplus[0].column if surplus else 0)
         cells = dict(zip(self._columns, fields, strict=False))
@@ -139,10 +139,10 @@ class Headers:
 
     def read(self, line: str, number: int) -> list[Finding]:
         """Take a line that begins with "#"."""
-        words = [Cell(found[0], found.start() + 1) for found in _HEADER_WORD.finditer(line)]
-        mark, place = words.pop(0)
-        if mark == "#%" and words:
-            mark += words.pop(0).text
+        parts = [Cell(found[0], found.start() + 1) for found in _HEADER_WORD.finditer(line)]
+        mark, place = parts.pop(0)
+        if mark == "#%" and parts:
+            mark += parts.pop(0).text
         if not mark.startswith("#%") or mark == "#%":
             return []
         word = mark[2:].lower()
@@ -153,9 +153,9 @@ class Headers:
             return findings
         findings += self._order(kind, number)
         if kind == "profile":
-            findings += self._profile(words, number)
+            findings += self._profile(parts, number)
         elif kind == "prefix":
-            findings += self._prefix(words, number)
+            findings += self._prefix(parts, number)
         elif kind == "fields":
             if word == "columns":
                 message = "#%columns is the old word: write #%fields"
@@ -163,7 +163,7 @@ class Headers:
             if self._fields:
                 findings.append(_repeated("fields", number))
             else:
-                self._fields = (number, words)
+                self._fields = (number, parts)
         return findings
 
     def _missing_version(self, number: int) -> list[Finding]:
@@ -171,22 +171,22 @@ class Headers:
         if self.begun:
             return []
         self.begun = True
-        words = f"the first line should be {VERSION_LINE}"
-        return [Check.CHECKM_LINE_MISSING.at(number, 1, words)]
+        message = f"the first line should be {VERSION_LINE}"
+        return [Check.CHECKM_LINE_MISSING.at(number, 1, message)]
 
     def close(self, number: int) -> list[Finding]:
         """What the headers lack now that line `number` is none of them."""
         findings = self._missing_version(number)
         if not self._profile_line:
-            words = f"no #%profile header before this line: #%profile | {PROFILE_BASE}… is needed"
-            findings.append(Check.PROFILE_MISSING.at(number, 1, words))
+            message = f"no #%profile header before this line: #%profile | {PROFILE_BASE}… is needed"
+            findings.append(Check.PROFILE_MISSING.at(number, 1, message))
         for prefix, uris in PREFIXES.items():
             if prefix not in self._prefixes:
-                words = f"the prefix is not declared: #%prefix | {prefix} | {uris[0]}"
-                findings.append(Check.PREFIX_MISSING.at(number, 1, words))
+                message = f"the prefix is not declared: #%prefix | {prefix} | {uris[0]}"
+                findings.append(Check.PREFIX_MISSING.at(number, 1, message))
         if self._fields is None:
-            words = "no #%fields header: the profile's own columns are assumed"
-            findings.append(Check.FIELDS_MISSING.at(number, 1, words))
+            message = "no #%fields header: the profile's own columns are assumed"
+            findings.append(Check.FIELDS_MISSING.at(number, 1, message))
         elif self.profile is not UNKNOWN:
             found = _fields(*self._fields, self.profile)
             self.tells_columns = not found
@@ -203,15 +203,15 @@ class Headers:
         if not late:
             return []
         self._out_of_order = True
-        words = f"#%{kind} is out of order: {', '.join(_ORDER)} is usual"
-        return [Check.HEADER_ORDER.at(number, 1, words)]
+        message = f"#%{kind} is out of order: {', '.join(_ORDER)} is usual"
+        return [Check.HEADER_ORDER.at(number, 1, message)]
 
-    def _profile(self, words: Sequence[Cell], number: int) -> list[Finding]:
+    def _profile(self, parts: Sequence[Cell], number: int) -> list[Finding]:
         if self._profile_line:
             return [_repeated("profile", number)]
         self._profile_line = number
-        value, place = words[0] if words else Cell("", len("#%profile") + 1)
-        if len(words) != 1 or not value.startswith(PROFILE_BASE):
+        value, place = parts[0] if parts else Cell("", len("#%profile") + 1)
+        if len(parts) != 1 or not value.startswith(PROFILE_BASE):
             message = f"{shown(value)} is no profile: #%profile | {PROFILE_BASE}NAME is expected"
             return [Check.PROFILE_URL_BAD.at(number, place, message)]
         name = value.removeprefix(PROFILE_BASE)
@@ -224,10 +224,10 @@ class Headers:
             return [Check.PROFILE_DIFFERS.at(number, place + len(PROFILE_BASE), message)]
         return []
 
-    def _prefix(self, words: Sequence[Cell], number: int) -> list[Finding]:
-        name = words[0].text.lower() if words else ""
-        if len(words) != 2 or not name.endswith(":"):
-            place = words[0].column if words else len("#%prefix") + 1
+    def _prefix(self, parts: Sequence[Cell], number: int) -> list[Finding]:
+        name = parts[0].text.lower() if parts else ""
+        if len(parts) != 2 or not name.endswith(":"):
+            place = parts[0].column if parts else len("#%prefix") + 1
             message = "the header is not of the form #%prefix | name: | URI"
             return [Check.PREFIX_MALFORMED.at(number, place, message)]
         if name not in PREFIXES:
@@ -235,7 +235,7 @@ class Headers:
         if name in self._prefixes:
             return [_repeated(f"prefix {name}", number)]
         self._prefixes.add(name)
-        uri, place = words[1]
+        uri, place = parts[1]
         if uri in PREFIXES[name]:
             return []
         message = f"{name} is declared as {shown(uri)}: {PREFIXES[name][0]} is its URI"
@@ -243,8 +243,8 @@ class Headers:
 
 
 def _repeated(header: str, number: int) -> Finding:
-    words = f"#%{header} is given a second time: the first counts"
-    return Check.HEADER_REPEATED.at(number, 1, words)
+    message = f"#%{header} is given a second time: the first counts"
+    return Check.HEADER_REPEATED.at(number, 1, message)
 
 
 def _fields(number: int, cells: Sequence[Cell], profile: Profile) -> list[Finding]:
@@ -267,13 +267,13 @@ def _fields(number: int, cells: Sequence[Cell], profile: Profile) -> list[Findin
             named[column] = cell
     findings = []
     if unknown:
-        words = shown_all([cell.text for cell in unknown])
-        words = f"{profile.name} has no column {words}: its columns are {standard}"
-        findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, words))
+        message = shown_all([cell.text for cell in unknown])
+        message = f"{profile.name} has no column {message}: its columns are {standard}"
+        findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, message))
     if again:
-        words = f"columns named twice: {shown_all([cell.text for cell in again])}; "
-        words += f"the columns are {standard}"
-        findings.append(Check.FIELD_REPEATED.at(number, again[0].column, words))
+        message = f"columns named twice: {shown_all([cell.text for cell in again])}; "
+        message += f"the columns are {standard}"
+        findings.append(Check.FIELD_REPEATED.at(number, again[0].column, message))
     return findings or _place_of_columns(number, named, profile)
 
 
@@ -283,13 +283,13 @@ def _place_of_columns(number: int, named: Mapping[Column, Cell], profile: Profil
     last = max([len(COMMON), *(profile.columns.index(column) + 1 for column in named)])
     missing = [column.heading for column in profile.columns[:last] if column not in named]
     if missing:
-        words = f"{', '.join(missing)} not named: only columns at the end may be left out"
-        return [Check.FIELD_MISSING.at(number, 1, words)]
+        message = f"{', '.join(missing)} not named: only columns at the end may be left out"
+        return [Check.FIELD_MISSING.at(number, 1, message)]
     for expected, (column, cell) in zip(profile.columns, named.items(), strict=False):
         if column is not expected:
-            words = f"{column.heading} stands where {expected.heading} is due: {standard}; "
-            words += "rows are not read before the columns stand so"
-            return [Check.FIELD_ORDER.at(number, cell.column, words)]
+            message = f"{column.heading} stands where {expected.heading} is due: {standard}; "
+            message += "rows are not read before the columns stand so"
+            return [Check.FIELD_ORDER.at(number, cell.column, message)]
     return []
 
 
@@ -327,24 +327,24 @@ class Checkm:
                 yield [], self._read_mark(lines[mark], first + mark)
             start = mark + 1
         if self._ended and not self._followed and not span.text.endswith("\n"):
-            words = f"{END_LINE} is the last line and has no line end: add one"
-            yield [], [Check.EOF_NO_NEWLINE.at(span.last, len(lines[-1]) + 1, words)]
+            message = f"{END_LINE} is the last line and has no line end: add one"
+            yield [], [Check.EOF_NO_NEWLINE.at(span.last, len(lines[-1]) + 1, message)]
 
     def end(self, last: int) -> Iterator[Part]:
         """What is left to say when the stream has ended with line `last`."""
         findings = []
         if self._rows is None and not self._headers.begun:
-            words = "the manifest is empty: headers, rows and a last line #%eof are expected"
-            yield [], [Check.NO_ROWS.at(last, 0, words)]
+            message = "the manifest is empty: headers, rows and a last line #%eof are expected"
+            yield [], [Check.NO_ROWS.at(last, 0, message)]
             return
         if not self._ended:
-            words = f"the last line is not {END_LINE}: was the manifest cut off?"
-            findings.append(Check.EOF_MISSING.at(last, 0, words))
+            message = f"the last line is not {END_LINE}: was the manifest cut off?"
+            findings.append(Check.EOF_MISSING.at(last, 0, message))
         if self._rows is None:
             findings += self._begin_rows(last)
         if not self.files:
-            words = "there are no rows: every line between the headers and #%eof names a file"
-            findings.append(Check.NO_ROWS.at(last, 0, words))
+            message = "there are no rows: every line between the headers and #%eof names a file"
+            findings.append(Check.NO_ROWS.at(last, 0, message))
         yield [], findings
 
     def _read_rows(self, lines: Sequence[str], first: int) -> Iterator[Part]:
@@ -381,5 +381,5 @@ class Checkm:
         if self._followed:
             return []
         self._followed = True
-        words = f"{END_LINE} has to be the last line: remove what follows it"
-        return [Check.AFTER_EOF.at(number, 1, words)]
+        message = f"{END_LINE} has to be the last line: remove what follows it"
+        return [Check.AFTER_EOF.at(number, 1, message)]

@@ -31,11 +31,11 @@ def cells_in(line: str, number: int) -> tuple[list[Cell], list[Finding]]:
     while True:
         found = _VALUE.match(line, start)
         if found is None:
-            words = (
+            message = (
                 "a quote is not closed on its line, or stands inside a value: put the whole value "
                 "in quotes, double each quote in it, and keep it on one line"
             )
-            return cells, [Check.CSV_QUOTE.at(number, line.index('"', start) + 1, words)]
+            return cells, [Check.CSV_QUOTE.at(number, line.index('"', start) + 1, message)]
         quoted, bare = found.groups()
         if quoted is not None:
             cells.append(Cell(quoted.replace('""', '"'), found.start(1) + 1))
@@ -96,18 +96,18 @@ class CsvLayout:
             self._widths.add(len(cells), number)
         surplus = next((cell for cell in cells[len(self._columns) :] if cell.text.strip()), None)
         if surplus:
-            words = (
+            message = (
                 f"{len(cells)} fields under {len(self._columns)} columns: "
                 "put a value that holds a comma in quotes"
             )
-            findings.append(Check.TOO_MANY_FIELDS.at(number, surplus.column, words))
+            findings.append(Check.TOO_MANY_FIELDS.at(number, surplus.column, message))
         for index in sorted(self._unnamed):
             if index < len(cells) and cells[index].text.strip():
                 self._unnamed.remove(index)
-                words = (
+                message = (
                     f"{shown(cells[index].text)} stands under no heading: name column {index + 1}"
                 )
-                findings.append(Check.FIELD_UNNAMED.at(number, cells[index].column, words))
+                findings.append(Check.FIELD_UNNAMED.at(number, cells[index].column, message))
         pairs = zip(self._columns, cells, strict=False)
         named = {column: cell for column, cell in pairs if column is not None}
         if self._half and named.get(self._half, BLANK).text:
@@ -162,8 +162,8 @@ class Csv:
         if self._inference:
             yield self._inference.end()
         if not self.files and not isinstance(self._rows, UnreadRows):
-            words = "there are no rows: every line under the header names a file"
-            yield [], [Check.NO_ROWS.at(last, 0, words)]
+            message = "there are no rows: every line under the header names a file"
+            yield [], [Check.NO_ROWS.at(last, 0, message)]
 
     def _after_hint(self, separator: str, lines: Sequence[str], number: int) -> Iterator[Part]:
         """Read on under Excel's line `number`, which says what parts the columns."""
@@ -183,9 +183,9 @@ class Csv:
         unknown = [cell for cell, column in zip(cells, columns, strict=True) if column is None]
         unknown = [cell for cell in unknown if cell.text]
         if unknown:
-            words = f"no column: {shown_all([cell.text for cell in unknown])}; columns are "
-            words += ", ".join(Column)
-            findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, words))
+            message = f"no column: {shown_all([cell.text for cell in unknown])}; columns are "
+            message += ", ".join(Column)
+            findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, message))
         findings += self._leave_out(columns, cells, number)
         profile = self.profile
         if profile is None and not TELLING & set(columns):
@@ -216,12 +216,12 @@ class Csv:
             columns[index] = None
         findings = []
         if misplaced and self.profile:
-            words = f"no column of {self.profile.name}: "
-            words += shown_all([cell.text for cell in misplaced])
-            findings.append(Check.FIELD_UNKNOWN.at(number, misplaced[0].column, words))
+            message = f"no column of {self.profile.name}: "
+            message += shown_all([cell.text for cell in misplaced])
+            findings.append(Check.FIELD_UNKNOWN.at(number, misplaced[0].column, message))
         if again:
-            words = f"columns named twice: {shown_all([cell.text for cell in again])}"
-            findings.append(Check.FIELD_REPEATED.at(number, again[0].column, words))
+            message = f"columns named twice: {shown_all([cell.text for cell in again])}"
+            findings.append(Check.FIELD_REPEATED.at(number, again[0].column, message))
         return findings
 
 
@@ -237,13 +237,13 @@ def _no_url(header: str, number: int, findings: list[Finding]) -> list[Finding]:
     for separator, name in SEPARATORS.items():
         if separator in header and names_url(header, separator):
             return [_separated(number, header.index(separator) + 1, name)]
-    words = "the first line has to name the columns, fileUrl among them: "
-    return findings or [Check.FIELD_MISSING.at(number, 1, words + ",".join(Column))]
+    message = "the first line has to name the columns, fileUrl among them: "
+    return findings or [Check.FIELD_MISSING.at(number, 1, message + ",".join(Column))]
 
 
 def _separated(number: int, column: int, name: str) -> Finding:
-    words = (
+    message = (
         f"columns are parted by {name} here, and have to be by commas: save the file as CSV with "
         'commas (in Excel "CSV UTF-8 (Comma delimited)"), values that hold a comma in quotes'
     )
-    return Check.CSV_SEPARATOR.at(number, column, words)
+    return Check.CSV_SEPARATOR.at(number, column, message)

@@ -60,26 +60,26 @@ class Widths:
         """The row on `line` has that many fields; the first after the last column, if there is one,
         is empty and begins at `column`."""
         if fields < self._at_most:
-            words = (
+            message = (
                 f"{fields} of {self._at_most} columns are given: the rest are taken as empty, "
                 "here and on every shorter row"
             )
-            self._say(Check.FIELDS_PADDED, line, 0, words)
+            self._say(Check.FIELDS_PADDED, line, 0, message)
         elif fields > self._at_most > 0:
-            words = (
+            message = (
                 f"an empty field follows the last of the {self._at_most} columns: it is left out, "
                 'here and on every such row; remove the "|" at the end'
             )
-            self._say(Check.FIELD_AFTER_LAST, line, column, words)
+            self._say(Check.FIELD_AFTER_LAST, line, column, message)
 
     def has_reported(self, check: Check) -> bool:
         """Whether that has been remarked on."""
         return check in self._said
 
-    def _say(self, check: Check, line: int, column: int, words: str) -> None:
+    def _say(self, check: Check, line: int, column: int, message: str) -> None:
         if check not in self._said:
             self._said.add(check)
-            self._notes.append(check.at(line, column, words))
+            self._notes.append(check.at(line, column, message))
 
     def notes(self) -> list[Finding]:
         """The remarks that are new."""

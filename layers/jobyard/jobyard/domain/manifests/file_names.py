@@ -19,13 +19,13 @@ class Clash(NamedTuple):
 
     offset: int
     check: Check
-    words: str
+    message: str
 
 
 def repeated(index: int, name: str, line: int) -> Clash:
     """The clash of a `name` that `line` had before."""
-    words = f"fileName {shown(name)} is that of line {line} already: every name may stand once"
-    return Clash(index, Check.NAME_REPEATED, words)
+    message = f"fileName {shown(name)} is that of line {line} already: every name may stand once"
+    return Clash(index, Check.NAME_REPEATED, message)
 
 
 class Names:

@@ -249,8 +249,8 @@ class BoundedFindings:
         if not self.more:
             return []
         by_level = ", ".join(f"{count} of level {level}" for level, count in self.more.items())
-        words = f"and {sum(self.more.values())} more, which are not listed: {by_level}"
-        return [Check.MORE_FINDINGS.at(0, 0, words)]
+        message = f"and {sum(self.more.values())} more, which are not listed: {by_level}"
+        return [Check.MORE_FINDINGS.at(0, 0, message)]
 
 
 def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,8 +267,8 @@ def shown(value: str) -> str:
 
 def shown_all(values: Sequence[str]) -> str:
     """`values` as a message quotes them: the first few, and how many more."""
-    words = ", ".join(map(shown, values[:_LISTED]))
-    return words if len(values) <= _LISTED else f"{words} and {len(values) - _LISTED} more"
+    message = ", ".join(map(shown, values[:_LISTED]))
+    return message if len(values) <= _LISTED else f"{message} and {len(values) - _LISTED} more"
 
 
 def table() -> str:

@@ -81,13 +81,13 @@ class Inference:
         if entry.kind == self._kind:
             return []
         if (self._kind, entry.kind) == (FILE, CONTAINER):
-            words = (
+            message = (
                 f"{shown(entry.name)} is a container beside plain files: it will not be unpacked"
             )
-            return [Check.CONTAINER_AS_FILE.at(entry.line, 0, words)]
+            return [Check.CONTAINER_AS_FILE.at(entry.line, 0, message)]
         profile = _PROFILES[self._kind]
-        words = (
+        message = (
             f"{shown(entry.name)} is a {entry.kind}, the rows before are of {profile.name}: "
             "submit them apart, or name the profile"
         )
-        return [Check.PROFILE_MIXED.at(entry.line, 0, words)]
+        return [Check.PROFILE_MIXED.at(entry.line, 0, message)]

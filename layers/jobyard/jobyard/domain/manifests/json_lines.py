@@ -87,16 +87,16 @@ class JsonLayout:
         try:
             values = _decode(line)
         except _RepeatedKey as error:
-            words = f"the key {shown(str(error))} is there twice"
-            return _broken(number, Check.FIELD_REPEATED.at(number, 0, words))
+            message = f"the key {shown(str(error))} is there twice"
+            return _broken(number, Check.FIELD_REPEATED.at(number, 0, message))
         except JSONDecodeError as error:
-            words = f"not a JSON object: {error.msg}"
-            return _broken(number, Check.JSON_BAD.at(number, error.pos + 1, words))
+            message = f"not a JSON object: {error.msg}"
+            return _broken(number, Check.JSON_BAD.at(number, error.pos + 1, message))
         except (ValueError, RecursionError) as error:
             return _broken(number, Check.JSON_BAD.at(number, 0, f"not a JSON object: {error}"))
         if not isinstance(values, dict):
-            words = "not a JSON object: every line is {…} by itself"
-            return _broken(number, Check.JSON_BAD.at(number, 1, words))
+            message = "not a JSON object: every line is {…} by itself"
+            return _broken(number, Check.JSON_BAD.at(number, 1, message))
         return self._row(line, number, values)
 
     def notes(self) -> list[Finding]:
@@ -128,9 +128,9 @@ class JsonLayout:
                 row.local = locals_in(text) if column is Column.LOCAL else row.local
         row.findings += self._strange_keys(line, number, strange)
         if again:
-            words = f"{shown_all(again)}: these columns have another key on this line already"
+            message = f"{shown_all(again)}: these columns have another key on this line already"
             place = _place(line, again[0])
-            row.findings.append(Check.FIELD_REPEATED.at(number, place, words))
+            row.findings.append(Check.FIELD_REPEATED.at(number, place, message))
         row.cells = cells
         # A value of the wrong type is no value to check further, nor is one under a key misspelt.
         row.readable = all(finding.code != Check.VALUE_TYPE for finding in row.findings)
@@ -147,9 +147,9 @@ class JsonLayout:
         self._strange.update(new[: _STRANGE - len(self._strange)])
         columns = [column.value for column in Column if takes(self._profile, column)]
         of = f" of {self._profile.name}" if self._profile.name else ""
-        words = f"no key{of}, here and on any other line: {shown_all(new)}; keys are "
-        words += ", ".join((*columns, PARAMETERS_KEY))
-        return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), words)]
+        message = f"no key{of}, here and on any other line: {shown_all(new)}; keys are "
+        message += ", ".join((*columns, PARAMETERS_KEY))
+        return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), message)]
 
 
 def _place(line: str, key: str) -> int:
@@ -169,8 +169,8 @@ def _text(column: Column, value: Any, number: int, place: int) -> tuple[str, lis
     if column is Column.SIZE and type(value) is int:
         return str(value), []
     allowed = {Column.SIZE: "a whole number", Column.LOCAL: "a string or a list of strings"}
-    words = f"{column.value} takes {allowed.get(column, 'a string')}, not {_shown_value(value)}"
-    return "", [Check.VALUE_TYPE.at(number, place, words)]
+    message = f"{column.value} takes {allowed.get(column, 'a string')}, not {_shown_value(value)}"
+    return "", [Check.VALUE_TYPE.at(number, place, message)]
 
 
 def _locals(
@@ -178,28 +178,28 @@ def _locals(
 ) -> tuple[tuple[str, ...], list[Finding]]:
     if all(isinstance(value, str) for value in values):
         return tuple(value.strip() for value in values if value.strip()), []
-    words = "localIdentifier takes a string or a list of strings"
-    return (), [Check.VALUE_TYPE.at(number, place, words)]
+    message = "localIdentifier takes a string or a list of strings"
+    return (), [Check.VALUE_TYPE.at(number, place, message)]
 
 
 def _parameters(value: Any, number: int, place: int) -> tuple[Mapping[str, Any], list[Finding]]:
     if value is None:
         return NOTHING, []
     if not isinstance(value, dict):
-        words = f"{PARAMETERS_KEY} takes an object, not {_shown_value(value)}"
-        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
+        message = f"{PARAMETERS_KEY} takes an object, not {_shown_value(value)}"
+        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (ValueError, RecursionError) as error:
-        words = f"{PARAMETERS_KEY} cannot be kept: {error}"
-        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
+        message = f"{PARAMETERS_KEY} cannot be kept: {error}"
+        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
     if size > PARAMETERS_BYTES:
-        words = f"{PARAMETERS_KEY} takes {size} bytes: {PARAMETERS_BYTES} are allowed"
-        return NOTHING, [Check.PARAMETERS_TOO_LARGE.at(number, place, words)]
+        message = f"{PARAMETERS_KEY} takes {size} bytes: {PARAMETERS_BYTES} are allowed"
+        return NOTHING, [Check.PARAMETERS_TOO_LARGE.at(number, place, message)]
     if _is_deeper(value, PARAMETERS_DEPTH):
-        words = f"{PARAMETERS_KEY} is nested too deep: {PARAMETERS_DEPTH} levels are allowed"
-        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
+        message = f"{PARAMETERS_KEY} is nested too deep: {PARAMETERS_DEPTH} levels are allowed"
+        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
     return value, []
 
 
@@ -251,8 +251,8 @@ class Jsonl:
         if self._inference:
             yield self._inference.end()
         if not self.files:
-            words = "there are no rows: every line is a JSON object that names a file"
-            yield [], [Check.NO_ROWS.at(last, 0, words)]
+            message = "there are no rows: every line is a JSON object that names a file"
+            yield [], [Check.NO_ROWS.at(last, 0, message)]
 
     def _begin(self, span: Span) -> list[Finding]:
         """Make the rows; what is said at once of a document that is not JSON Lines."""
@@ -263,8 +263,8 @@ class Jsonl:
             self._rows = self._open(lines)
             return []
         self._rows = UnreadRows(JsonLayout.blanks)
-        words = "this is one JSON document: JSON Lines has a whole object on every line, no []"
-        return [Check.JSON_BAD.at(span.first + at, lines[at].index(begin[0]) + 1, words)]
+        message = "this is one JSON document: JSON Lines has a whole object on every line, no []"
+        return [Check.JSON_BAD.at(span.first + at, lines[at].index(begin[0]) + 1, message)]
 
     def _open(self, lines: Sequence[str]) -> RowReader:
         """The rows, of a profile that the first object's keys decide where none is given."""

@@ -64,8 +64,8 @@ def spans(blocks: Iterable[bytes]) -> Iterator[Span]:
             return
         if number == 1 and piece.startswith(BYTE_ORDER_MARK):
             piece = piece[len(BYTE_ORDER_MARK) :]
-            words = "the file begins with a byte order mark, which is ignored: save as plain UTF-8"
-            findings.append(Check.BYTE_ORDER_MARK.at(1, 1, words))
+            message = "the file begins with a byte order mark, which is ignored: save as plain UTF-8"
+            findings.append(Check.BYTE_ORDER_MARK.at(1, 1, message))
         if _is_clean(piece):
             yield Span(number, piece.decode(), findings)
         else:
@@ -75,9 +75,9 @@ def spans(blocks: Iterable[bytes]) -> Iterator[Span]:
 
 def _no_text(beginning: bytes) -> str:
     """What to do about a file that begins so, "" if it may be text."""
-    for sign, words in _NO_TEXT.items():
+    for sign, message in _NO_TEXT.items():
         if beginning.startswith(sign):
-            return words
+            return message
     return _NO_TEXT[b"\xff\xfe"] if _WIDE.match(beginning) else ""
 
 
@@ -165,23 +165,23 @@ def _read(number: int, raw: bytes) -> tuple[str, list[Finding]]:
     line = raw.removesuffix(b"\n")
     ending = "\n" if len(line) < len(raw) else ""
     if len(line) > LINE_BYTES:
-        words = f"the line is too long: at most {LINE_BYTES} bytes are allowed"
-        return ending, [Check.LINE_TOO_LONG.at(number, LINE_BYTES + 1, words)]
+        message = f"the line is too long: at most {LINE_BYTES} bytes are allowed"
+        return ending, [Check.LINE_TOO_LONG.at(number, LINE_BYTES + 1, message)]
     findings = []
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         column = len(line[: error.start].decode()) + 1
-        words = f"byte 0x{line[error.start]:02x} is not UTF-8 text: save the manifest as UTF-8"
-        findings.append(Check.INVALID_UTF8.at(number, column, words))
+        message = f"byte 0x{line[error.start]:02x} is not UTF-8 text: save the manifest as UTF-8"
+        findings.append(Check.INVALID_UTF8.at(number, column, message))
         return line.decode(errors="replace") + ending, findings
     bad = FORBIDDEN.search(text)
     if bad is None:
         return text + ending, findings
     if bad[0] == "\ufffd":
-        words = "U+FFFD stands for a character that was lost: restore it and save as UTF-8"
-        findings.append(Check.REPLACEMENT_CHARACTER.at(number, bad.start() + 1, words))
+        message = "U+FFFD stands for a character that was lost: restore it and save as UTF-8"
+        findings.append(Check.REPLACEMENT_CHARACTER.at(number, bad.start() + 1, message))
     else:
-        words = f"control character U+{ord(bad[0]):04X} is not allowed: remove it"
-        findings.append(Check.CONTROL_CHARACTER.at(number, bad.start() + 1, words))
+        message = f"control character U+{ord(bad[0]):04X} is not allowed: remove it"
+        findings.append(Check.CONTROL_CHARACTER.at(number, bad.start() + 1, message))
     return FORBIDDEN.sub("\ufffd", text) + ending, findings

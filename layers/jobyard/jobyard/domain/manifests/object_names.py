@@ -137,11 +137,11 @@ class ObjectNames:
         """What is wrong with a file that has the name of a folder."""
         same, other = self._folders.find(name, form)
         if same:
-            words = (
+            message = (
                 f"fileName {shown(name)} is a folder in the name of an earlier line: "
                 "nothing can be a file and a folder"
             )
-            return [Clash(index, Check.NAME_IS_FOLDER, words)]
+            return [Clash(index, Check.NAME_IS_FOLDER, message)]
         return [_meets(index, name, "a folder of an earlier line")] if other else []
 
     def _in_folders(self, index: int, name: str, form: str) -> list[Clash]:
@@ -151,15 +151,15 @@ class ObjectNames:
         while folder and not self._folders.add(folder, form)[0]:
             if len(self._folders) > FOLDERS:
                 self._is_full = True
-                words = f"names of more than {FOLDERS:,} folders: divide the object"
-                return [*found, Clash(index, Check.TOO_MANY_FOLDERS, words)]
+                message = f"names of more than {FOLDERS:,} folders: divide the object"
+                return [*found, Clash(index, Check.TOO_MANY_FOLDERS, message)]
             same, other = self._files.find(folder, form)
             if same:
-                words = (
+                message = (
                     f"fileName {shown(name)} lies in {shown(folder)}, which is a file on line "
                     f"{self._lines[same - 1]}: nothing can be a file and a folder"
                 )
-                found.append(Clash(index, Check.NAME_IS_FOLDER, words))
+                found.append(Clash(index, Check.NAME_IS_FOLDER, message))
             elif other:
                 found.append(_meets(index, folder, f"the file of line {self._lines[other - 1]}"))
             folder, form = folder.rpartition("/")[0], form.rpartition("/")[0]
@@ -167,8 +167,8 @@ class ObjectNames:
 
 
 def _meets(index: int, name: str, what: str) -> Clash:
-    words = (
+    message = (
         f"{shown(name)} and {what} differ in case or composed letters alone: "
         "on disks of macOS and Windows they are one"
     )
-    return Clash(index, Check.NAMES_MEET, words)
+    return Clash(index, Check.NAMES_MEET, message)

@@ -112,10 +112,10 @@ class Reading:
 
     def _read(self, blocks: Iterable[bytes]) -> Iterator[Part]:
         if self._asked and self._asked not in PROFILES:
-            words = (
+            message = (
                 f"the submission's profile {shown(self._asked)} is none of {', '.join(PROFILES)}"
             )
-            yield [], [Check.PROFILE_UNKNOWN.at(0, 0, words)]
+            yield [], [Check.PROFILE_UNKNOWN.at(0, 0, message)]
         expected = PROFILES.get(self._asked or "")
         span = Span(1, "")
         for span in spans(blocks):

@@ -77,10 +77,10 @@ class RowReader:
         if clashes:
             lines = text.split("\n")
             bad = set()
-            for index, check, words in clashes:
+            for index, check, message in clashes:
                 row = self._layout.row(lines[index], first + index)
                 column = row.cell(Column.NAME).column if row else 0
-                findings.append(check.at(first + index, column, words))
+                findings.append(check.at(first + index, column, message))
                 if check.level == "error":
                     bad.add(index)
             entries = [entry for index, entry in enumerate(entries) if index not in bad]
@@ -110,17 +110,17 @@ class RowReader:
                 kept.append(finding)
             elif not self._is_name_told:
                 self._is_name_told = True
-                words = f"{finding.message}, and so on every row: there is no column fileName"
-                kept.append(replace(finding, message=words))
+                message = f"{finding.message}, and so on every row: there is no column fileName"
+                kept.append(replace(finding, message=message))
         return kept
 
     def _doubt(self, row: Row) -> list[Finding]:
         url = row.cell(Column.URL)
-        words = self._doubts.of(url.text) if row.readable and not fault(url.text) else ""
-        if not words:
+        message = self._doubts.of(url.text) if row.readable and not fault(url.text) else ""
+        if not message:
             return []
-        words = f"fileUrl {shown(url.text)} {words}"
-        return [Check.URL_DOUBTFUL.at(row.line, url.column, words)]
+        message = f"fileUrl {shown(url.text)} {message}"
+        return [Check.URL_DOUBTFUL.at(row.line, url.column, message)]
 
 
 class UnreadRows:

@@ -58,12 +58,12 @@ class UrlWarnings:
         server = server_of(url)
         if server in self._settled:
             return "" if "#" not in url else urls.doubt(url, self._listed)
-        words = urls.doubt(url, self._listed)
+        message = urls.doubt(url, self._listed)
         if "#" in url:
-            return words
+            return message
         if server and len(self._settled) < _HOSTS:
             self._settled.add(server)
-        return f"{words} (said once for this host)" if words else ""
+        return f"{message} (said once for this host)" if message else ""
 
     def are_settled(self, servers: Collection[str]) -> bool:
         """Whether nothing is left to be said of URLs that begin so and hold no "#"."""

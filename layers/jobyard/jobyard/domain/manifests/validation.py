@@ -1,4 +1,4 @@
-"""One row at a time: every check of a row, and the words for what it finds."""
+"""One row at a time: every check of a row, and the messages for what it finds."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -110,8 +110,8 @@ def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | Non
     primary = row.cell(Column.PRIMARY)
     ark = normal_ark(primary.text)
     if primary.text and not ark:
-        words = f"primaryIdentifier {shown(primary.text)} is no ark: {EXPECTED} is expected"
-        findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, words))
+        message = f"primaryIdentifier {shown(primary.text)} is no ark: {EXPECTED} is expected"
+        findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, message))
     findings += _locals(row)
     if any(finding.level == "error" for finding in findings):
         return None, findings
@@ -145,44 +145,44 @@ def _controls(row: Row) -> list[Finding]:
         bad = _CONTROL.search(text)
         if bad and label not in told:
             told.add(label)
-            words = f"{label} holds the control character U+{ord(bad[0]):04X}: remove it"
-            findings.append(Check.CONTROL_CHARACTER.at(row.line, column, words))
+            message = f"{label} holds the control character U+{ord(bad[0]):04X}: remove it"
+            findings.append(Check.CONTROL_CHARACTER.at(row.line, column, message))
     return findings
 
 
 def _url(line: int, url: Cell) -> list[Finding]:
     if not url.text:
-        words = "fileUrl is empty: every row needs the URL of its file"
-        return [Check.URL_MISSING.at(line, url.column, words)]
+        message = "fileUrl is empty: every row needs the URL of its file"
+        return [Check.URL_MISSING.at(line, url.column, message)]
     fault = url_checks.fault(url.text)
     if not fault:
         return []
-    words = f"fileUrl {shown(url.text)} {fault}"
-    return [Check.URL_BAD.at(line, url.column, words)]
+    message = f"fileUrl {shown(url.text)} {fault}"
+    return [Check.URL_BAD.at(line, url.column, message)]
 
 
 def _digest(row: Row) -> tuple[str, str, list[Finding]]:
     algorithm, digest = row.cell(Column.ALGORITHM), row.cell(Column.DIGEST)
     name = algorithm_named(algorithm.text)
     if algorithm.text and not name:
-        words = f"hashAlgorithm {shown(algorithm.text)} is not taken: {', '.join(HEX_LENGTHS)} are"
-        return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, words)]
+        message = f"hashAlgorithm {shown(algorithm.text)} is not taken: {', '.join(HEX_LENGTHS)} are"
+        return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, message)]
     if digest.text and not name:
-        words = f"hashAlgorithm is empty beside a hashValue: {', '.join(HEX_LENGTHS)} are allowed"
+        message = f"hashAlgorithm is empty beside a hashValue: {', '.join(HEX_LENGTHS)} are allowed"
         return (
             "",
             "",
-            [Check.ALGORITHM_MISSING.at(row.line, algorithm.column or digest.column, words)],
+            [Check.ALGORITHM_MISSING.at(row.line, algorithm.column or digest.column, message)],
         )
     if name and not digest.text:
-        words = f"hashValue is empty beside {name}: give both or neither"
-        return "", "", [Check.DIGEST_MISSING.at(row.line, digest.column or algorithm.column, words)]
+        message = f"hashValue is empty beside {name}: give both or neither"
+        return "", "", [Check.DIGEST_MISSING.at(row.line, digest.column or algorithm.column, message)]
     if name and (len(digest.text) != HEX_LENGTHS[name] or not _HEX.fullmatch(digest.text)):
-        words = (
+        message = (
             f"hashValue {shown(digest.text)} has {len(digest.text)} characters: "
             f"{name} has {HEX_LENGTHS[name]} of 0-9 and a-f"
         )
-        return "", "", [Check.DIGEST_BAD.at(row.line, digest.column, words)]
+        return "", "", [Check.DIGEST_BAD.at(row.line, digest.column, message)]
     return name, digest.text.lower(), []
 
 
@@ -192,19 +192,19 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
         return None, []
     if _SIZE.fullmatch(size.text):
         return int(size.text), []
-    words = f"fileSize {shown(size.text)} is not a number of bytes: give 1 to {SIZE_DIGITS} digits"
-    return None, [Check.SIZE_BAD.at(row.line, size.column, words)]
+    message = f"fileSize {shown(size.text)} is not a number of bytes: give 1 to {SIZE_DIGITS} digits"
+    return None, [Check.SIZE_BAD.at(row.line, size.column, message)]
 
 
 def _locals(row: Row) -> list[Finding]:
     column = row.cell(Column.LOCAL).column
     if len(row.local) > LOCALS:
-        words = f"localIdentifier holds {len(row.local)} identifiers: {LOCALS} are allowed"
-        return [Check.LOCAL_BAD.at(row.line, column, words)]
+        message = f"localIdentifier holds {len(row.local)} identifiers: {LOCALS} are allowed"
+        return [Check.LOCAL_BAD.at(row.line, column, message)]
     for each in row.local:
         if len(each.encode(errors="surrogatepass")) > LOCAL_BYTES:
-            words = f"localIdentifier {shown(each)} is longer than {LOCAL_BYTES} bytes"
-            return [Check.LOCAL_BAD.at(row.line, column, words)]
+            message = f"localIdentifier {shown(each)} is longer than {LOCAL_BYTES} bytes"
+            return [Check.LOCAL_BAD.at(row.line, column, message)]
     return []
 
 
@@ -218,23 +218,23 @@ def _name(row: Row, url: Cell, profile: Profile, names: NamesBefore) -> tuple[st
         if not taken.text or _CONTROL.search(taken.text):
             if url_checks.fault(url.text):
                 return "", []  # the URL's own finding says what to do
-            words = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
-            return "", [Check.NAME_MISSING.at(row.line, name.column or url.column, words)]
-        words = f"fileName is empty: {shown(taken.text)} is taken from the URL"
-        findings.append(Check.NAME_FROM_URL.at(row.line, name.column or url.column, words))
+            message = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
+            return "", [Check.NAME_MISSING.at(row.line, name.column or url.column, message)]
+        message = f"fileName is empty: {shown(taken.text)} is taken from the URL"
+        findings.append(Check.NAME_FROM_URL.at(row.line, name.column or url.column, message))
         name = taken
     fault = _path_fault(name.text)
     if fault:
-        words = f"fileName {shown(name.text)} {fault}: a relative path such as a/b.txt is allowed"
-        findings.append(Check.NAME_BAD.at(row.line, name.column, words))
+        message = f"fileName {shown(name.text)} {fault}: a relative path such as a/b.txt is allowed"
+        findings.append(Check.NAME_BAD.at(row.line, name.column, message))
         return name.text, findings
     findings += _ending(row.line, name, profile)
     why = unportable(name.text)
     if why and not _CONTROL.search(name.text):  # which is an error already
-        words = f"fileName {shown(name.text)}: {why}"
-        findings.append(Check.NAME_UNPORTABLE.at(row.line, name.column, words))
+        message = f"fileName {shown(name.text)}: {why}"
+        findings.append(Check.NAME_UNPORTABLE.at(row.line, name.column, message))
     for clash in names.clashes([name.text], row.line):
-        findings.append(clash.check.at(row.line, name.column, clash.words))
+        findings.append(clash.check.at(row.line, name.column, clash.message))
     return name.text, findings
 
 
@@ -259,9 +259,9 @@ def _ending(line: int, name: Cell, profile: Profile) -> list[Finding]:
             allowed = f"must end in one of {', '.join(CONTAINER_ENDINGS)}"
         else:
             allowed = f"must not end in {MANIFEST_ENDING}"
-        words = f"fileName {shown(name.text)} {allowed} in {profile.name}"
-        return [Check.NAME_EXTENSION.at(line, name.column, words)]
+        message = f"fileName {shown(name.text)} {allowed} in {profile.name}"
+        return [Check.NAME_EXTENSION.at(line, name.column, message)]
     if kind in profile.warns:
-        words = f"{shown(name.text)} is a container, and will be kept as one file, not unpacked"
-        return [Check.CONTAINER_AS_FILE.at(line, name.column, words)]
+        message = f"{shown(name.text)} is a container, and will be kept as one file, not unpacked"
+        return [Check.CONTAINER_AS_FILE.at(line, name.column, message)]
     return []
