@@ -222,7 +222,7 @@ def test_a_line_of_as_many_other_keys_as_it_holds_is_one_finding() -> None:
 
     (finding,) = outcome.findings
     assert finding.code == "FIELD_UNKNOWN"
-    assert "no key of mrt-ingest-manifest" in finding.message
+    assert "not a key of mrt-ingest-manifest" in finding.message
     assert "and 2995 more" in finding.message
 
 

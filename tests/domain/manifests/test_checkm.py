@@ -457,7 +457,7 @@ def test_a_name_repeated_far_apart_is_found() -> None:
     outcome = read(checkm(*rows, row(name="file-17"), row("https://odd host/", name="file-4999")))
 
     repeated = [each for each in outcome.findings if each.code == "NAME_REPEATED"]
-    assert [(each.line, each.message.split("line ")[1].split()[0]) for each in repeated] == [
+    assert [(each.line, each.message.split("line ")[1].split(":")[0]) for each in repeated] == [
         (5_006, "23"),
         (5_007, "5005"),
     ]
@@ -605,7 +605,7 @@ def test_an_unsupported_algorithm_is_reported_with_the_supported_ones() -> None:
     ]
 
     assert finding.code == "ALGORITHM_UNKNOWN"
-    assert '"sha1" is not taken: md5, sha-256, sha-512 are' in finding.message
+    assert '"sha1" is not supported: md5, sha-256, sha-512 are allowed' in finding.message
 
 
 def test_a_bar_at_the_end_of_every_row_is_remarked_on_once() -> None:

@@ -242,7 +242,7 @@ def test_what_parts_the_columns_instead_of_commas_is_named(
     (finding,) = read(text, filename=filename).findings
 
     assert finding.code == "CSV_SEPARATOR"
-    assert f"parted by {name} here" in finding.message
+    assert f"separated by {name} instead" in finding.message
     assert "Excel" in finding.message
 
 

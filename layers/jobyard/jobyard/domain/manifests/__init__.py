@@ -1,7 +1,7 @@
 """Manifests: what a depositor submits, checked row by row as a stream.
 
-`reader` reads any of the three formats, `entry` is a checked row, `findings` is what can be wrong,
-`writer` writes a manifest. `lines` splits bytes into lines; `checkm`, `csv_format`, `json_lines`
-and `delimited` know the formats; `rows` checks rows, by whole columns (`column_checks`) where
-nothing needs an explanation, and else row by row (`validation`).
+`reader` reads all three formats and `writer` writes Checkm. `entry` has the checked rows,
+`findings` all checks. `lines` splits bytes into lines, which `checkm`, `csv_format` and
+`json_lines` parse. `rows` checks rows: whole columns at a time (`column_checks`) if no row has a
+finding, otherwise row by row (`validation`).
 """

@@ -1,4 +1,4 @@
-"""Checkm 0.7 as Merritt speaks it: `#%` headers, rows of fields between "|", `#%eof`."""
+"""Merritt's dialect of Checkm 0.7: `#%` headers, rows of fields separated by "|", `#%eof`."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,16 +23,16 @@ VERSION_LINE = "#%checkm_0.7"
 END_LINE = "#%eof"
 
 _ORDER = ("checkm", "profile", "prefix", "fields")
-_HEADER_WORD = re.compile(r"[^\s|]+")  # Merritt's reader takes blanks and bars alike in a header
-_MARKED = re.compile(r"[ \t]*#")
-_MARKED_LATER = re.compile(r"\n[ \t]*#")
+_HEADER_PART = re.compile(r"[^\s|]+")  # in headers, Merritt's reader splits at blanks and bars
+_HASH = re.compile(r"[ \t]*#")
+_HASH_LATER = re.compile(r"\n[ \t]*#")
 _END = re.compile(r"\s*#%\s*eof\s*(?:\||$)", re.IGNORECASE)
 _BLANK = "%20"
 _BAR = re.compile("%7c", re.IGNORECASE)
 
 
 def unescaped(text: str) -> str:
-    """`text` with "%7c" read as a bar and "%20" at its ends as blanks."""
+    """`text` with "|" for "%7c", and spaces for "%20" at its ends."""
     if "%" not in text:
         return text
     start, end = 0, len(text)
@@ -45,10 +45,10 @@ def unescaped(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The field that `unescaped` reads as `text`; "" for "".
+    """The field from which `unescaped` gets `text`.
 
     Raises:
-        ValueError: the dialect has no way to write it.
+        ValueError: the dialect has no such field.
     """
     bare = text.strip(" ")
     before = len(text) - len(text.lstrip(" "))
@@ -59,9 +59,9 @@ def escaped(text: str) -> str:
     return field
 
 
-def _is_marked(text: str) -> bool:
+def _has_hash_line(text: str) -> bool:
     """Whether a line of `text` begins with "#"."""
-    return "#" in text and bool(_MARKED.match(text) or _MARKED_LATER.search(text))
+    return "#" in text and bool(_HASH.match(text) or _HASH_LATER.search(text))
 
 
 class CheckmLayout:
@@ -72,16 +72,16 @@ class CheckmLayout:
 
     def __init__(self, profile: Profile) -> None:
         self._columns = profile.columns
-        # Without a profile nobody knows how many columns there are: only its absence is reported.
-        self._at_most = None if profile is UNKNOWN else len(profile.columns)
-        self._widths = Widths(self._at_most or 0)
+        # None without a profile: then only the missing profile is reported.
+        self._column_count = None if profile is UNKNOWN else len(profile.columns)
+        self._widths = Widths(self._column_count or 0)
 
     def texts(self, text: str, first: int) -> Texts | None:
-        """The columns of lines that have as many fields each."""
-        columns = columns_of(text, "|", self._at_most or len(text))
+        """The columns of lines that have the same number of fields."""
+        columns = columns_of(text, "|", self._column_count or len(text))
         if columns is None:
             return None
-        is_wide = self._at_most is not None and len(columns) > self._at_most
+        is_wide = self._column_count is not None and len(columns) > self._column_count
         if is_wide and not self._widths.has_reported(Check.FIELD_AFTER_LAST):
             return None
         if any(values[0] for values in columns):
@@ -97,18 +97,18 @@ class CheckmLayout:
         return texts
 
     def row(self, line: str, number: int) -> Row | None:
-        """The row on `line`; None if it is blank, a comment or of empty fields alone."""
+        """The row on `line`; None if it is blank, a comment or has only empty fields."""
         if line.lstrip().startswith("#"):
             return None
         fields = cells_of(line, "|")
         if not any(field.text for field in fields):
             return None
         findings = []
-        surplus = fields[self._at_most :] if self._at_most else []
-        full = next((field for field in surplus if field.text), None)
-        if full:
-            message = f"{len(fields)} fields, but there are {self._at_most} columns"
-            findings.append(Check.TOO_MANY_FIELDS.at(number, full.column, message))
+        surplus = fields[self._column_count :] if self._column_count else []
+        value = next((field for field in surplus if field.text), None)
+        if value:
+            message = f"{len(fields)} fields, but there are {self._column_count} columns"
+            findings.append(Check.TOO_MANY_FIELDS.at(number, value.column, message))
         else:
             self._widths.add(len(fields), number, surplus[0].column if surplus else 0)
         cells = dict(zip(self._columns, fields, strict=False))
@@ -119,12 +119,12 @@ class CheckmLayout:
         return Row(number, cells, locals_in(local.text) if local else (), findings=findings)
 
     def notes(self) -> list[Finding]:
-        """What has been found since the last call and belongs to no row."""
+        """The findings since the last call that belong to no row."""
         return self._widths.notes()
 
 
 class Headers:
-    """The headers before the rows: what they say, and what is wrong with them."""
+    """The headers before the rows. `has_columns` is False if the rows cannot be read."""
 
     def __init__(self, expected: Profile | None) -> None:
         self.profile = UNKNOWN
@@ -133,22 +133,22 @@ class Headers:
         self._prefixes: set[str] = set()
         self._fields: tuple[int, list[Cell]] | None = None
         self._rank = 0
-        self.begun = False
-        self.tells_columns = True  # False once a `#%fields` header has an error: rows mean nothing
-        self._out_of_order = False
+        self.has_started = False
+        self.has_columns = True
+        self._is_order_reported = False
 
     def read(self, line: str, number: int) -> list[Finding]:
-        """Take a line that begins with "#"."""
-        parts = [Cell(found[0], found.start() + 1) for found in _HEADER_WORD.finditer(line)]
-        mark, place = parts.pop(0)
-        if mark == "#%" and parts:
-            mark += parts.pop(0).text
-        if not mark.startswith("#%") or mark == "#%":
+        """Read a line that begins with "#". Returns its findings."""
+        parts = [Cell(found[0], found.start() + 1) for found in _HEADER_PART.finditer(line)]
+        header, place = parts.pop(0)
+        if header == "#%" and parts:
+            header += parts.pop(0).text
+        if not header.startswith("#%") or header == "#%":
             return []
-        word = mark[2:].lower()
-        findings = self._missing_version(number) if word != VERSION_LINE[2:] else []
-        self.begun = True
-        kind = "fields" if word == "columns" else word.partition("_")[0]
+        name = header[2:].lower()
+        findings = self._missing_version(number) if name != VERSION_LINE[2:] else []
+        self.has_started = True
+        kind = "fields" if name == "columns" else name.partition("_")[0]
         if kind not in _ORDER:
             return findings
         findings += self._order(kind, number)
@@ -157,8 +157,8 @@ class Headers:
         elif kind == "prefix":
             findings += self._prefix(parts, number)
         elif kind == "fields":
-            if word == "columns":
-                message = "#%columns is the old word: write #%fields"
+            if name == "columns":
+                message = "#%columns is the old name: write #%fields"
                 findings.append(Check.FIELDS_OLD_WORD.at(number, place, message))
             if self._fields:
                 findings.append(_repeated("fields", number))
@@ -167,15 +167,15 @@ class Headers:
         return findings
 
     def _missing_version(self, number: int) -> list[Finding]:
-        """The finding that another line than `VERSION_LINE` comes first; none the second time."""
-        if self.begun:
+        """The finding that the first line is not `VERSION_LINE`; empty after the first line."""
+        if self.has_started:
             return []
-        self.begun = True
+        self.has_started = True
         message = f"the first line should be {VERSION_LINE}"
         return [Check.CHECKM_LINE_MISSING.at(number, 1, message)]
 
     def close(self, number: int) -> list[Finding]:
-        """What the headers lack now that line `number` is none of them."""
+        """Findings about missing headers. Line `number` is the first line after the headers."""
         findings = self._missing_version(number)
         if not self._profile_line:
             message = f"no #%profile header before this line: #%profile | {PROFILE_BASE}… is needed"
@@ -189,21 +189,21 @@ class Headers:
             findings.append(Check.FIELDS_MISSING.at(number, 1, message))
         elif self.profile is not UNKNOWN:
             found = _fields(*self._fields, self.profile)
-            self.tells_columns = not found
+            self.has_columns = not found
             findings += found
         else:
             named = tuple(column_of(cell.text) for cell in self._fields[1][: len(COMMON)])
-            self.tells_columns = named == COMMON
+            self.has_columns = named == COMMON
         return findings
 
     def _order(self, kind: str, number: int) -> list[Finding]:
         rank = _ORDER.index(kind)
-        late = rank < self._rank and not self._out_of_order
+        is_late = rank < self._rank
         self._rank = max(self._rank, rank)
-        if not late:
+        if not is_late or self._is_order_reported:
             return []
-        self._out_of_order = True
-        message = f"#%{kind} is out of order: {', '.join(_ORDER)} is usual"
+        self._is_order_reported = True
+        message = f"#%{kind} is out of order: the usual order is {', '.join(_ORDER)}"
         return [Check.HEADER_ORDER.at(number, 1, message)]
 
     def _profile(self, parts: Sequence[Cell], number: int) -> list[Finding]:
@@ -212,15 +212,15 @@ class Headers:
         self._profile_line = number
         value, place = parts[0] if parts else Cell("", len("#%profile") + 1)
         if len(parts) != 1 or not value.startswith(PROFILE_BASE):
-            message = f"{shown(value)} is no profile: #%profile | {PROFILE_BASE}NAME is expected"
+            message = f"{shown(value)} is not a profile: write #%profile | {PROFILE_BASE}NAME"
             return [Check.PROFILE_URL_BAD.at(number, place, message)]
         name = value.removeprefix(PROFILE_BASE)
         if name not in PROFILES:
-            message = f"there is no profile {shown(name)}: {', '.join(PROFILES)} are known"
+            message = f"there is no profile {shown(name)}: the profiles are {', '.join(PROFILES)}"
             return [Check.PROFILE_UNKNOWN.at(number, place + len(PROFILE_BASE), message)]
         self.profile = PROFILES[name]
         if self._expected and self.profile is not self._expected:
-            message = f"the manifest says {name}, its submission says {self._expected.name}"
+            message = f"the profile is {name}, but the submission's is {self._expected.name}"
             return [Check.PROFILE_DIFFERS.at(number, place + len(PROFILE_BASE), message)]
         return []
 
@@ -243,15 +243,14 @@ class Headers:
 
 
 def _repeated(header: str, number: int) -> Finding:
-    message = f"#%{header} is given a second time: the first counts"
+    message = f"#%{header} is repeated: the first one counts"
     return Check.HEADER_REPEATED.at(number, 1, message)
 
 
 def _fields(number: int, cells: Sequence[Cell], profile: Profile) -> list[Finding]:
-    """What is wrong with the columns that a `#%fields` header names: one error for each cause.
+    """The findings about the columns of a `#%fields` header, one error for each cause.
 
-    A column that is missing may be the one that nobody knows, and what is named twice or unknown
-    says nothing of the order.
+    Missing columns and the order are checked only if no column is unknown or repeated.
     """
     standard = ", ".join(column.heading for column in profile.columns)
     named: dict[Column, Cell] = {}
@@ -267,28 +266,30 @@ def _fields(number: int, cells: Sequence[Cell], profile: Profile) -> list[Findin
             named[column] = cell
     findings = []
     if unknown:
-        message = shown_all([cell.text for cell in unknown])
-        message = f"{profile.name} has no column {message}: its columns are {standard}"
+        names = shown_all([cell.text for cell in unknown])
+        message = f"{profile.name} has no column {names}: its columns are {standard}"
         findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, message))
     if again:
         message = f"columns named twice: {shown_all([cell.text for cell in again])}; "
         message += f"the columns are {standard}"
         findings.append(Check.FIELD_REPEATED.at(number, again[0].column, message))
-    return findings or _place_of_columns(number, named, profile)
+    return findings or _missing_or_misplaced(number, named, profile)
 
 
-def _place_of_columns(number: int, named: Mapping[Column, Cell], profile: Profile) -> list[Finding]:
-    """What is wrong with known columns, as they stand: one is missing, or they stand otherwise."""
+def _missing_or_misplaced(
+    number: int, named: Mapping[Column, Cell], profile: Profile
+) -> list[Finding]:
+    """The finding that a column is missing, or else that one is out of order."""
     standard = ", ".join(column.heading for column in profile.columns)
     last = max([len(COMMON), *(profile.columns.index(column) + 1 for column in named)])
     missing = [column.heading for column in profile.columns[:last] if column not in named]
     if missing:
-        message = f"{', '.join(missing)} not named: only columns at the end may be left out"
+        message = f"missing: {', '.join(missing)}; only columns at the end may be left out"
         return [Check.FIELD_MISSING.at(number, 1, message)]
     for expected, (column, cell) in zip(profile.columns, named.items(), strict=False):
         if column is not expected:
-            message = f"{column.heading} stands where {expected.heading} is due: {standard}; "
-            message += "rows are not read before the columns stand so"
+            message = f"{column.heading} is in the place of {expected.heading}: the order is "
+            message += f"{standard}; rows are not read in another order"
             return [Check.FIELD_ORDER.at(number, cell.column, message)]
     return []
 
@@ -301,39 +302,39 @@ class Checkm:
         self._headers = Headers(expected)
         self._rows: RowReader | UnreadRows | None = None
         self._ended = False
-        self._followed = False
+        self._is_rest_reported = False
 
     @property
     def profile(self) -> Profile | None:
-        """The profile the manifest names, None if there is none of that name."""
+        """The manifest's profile; None if it has none or an unknown one."""
         return None if self._headers.profile is UNKNOWN else self._headers.profile
 
     @property
     def files(self) -> int:
-        """How many rows were read."""
+        """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
     def read(self, span: Span) -> Iterator[Part]:
-        """Entries and findings of `span`."""
-        if self._rows and not self._ended and not _is_marked(span.text):
+        """The entries and findings of `span`."""
+        if self._rows and not self._ended and not _has_hash_line(span.text):
             yield from self._rows.read(span.text.removesuffix("\n"), span.first)
             return
         lines, first = span.lines(), span.first
-        marked = [at for at, line in enumerate(lines) if line.lstrip().startswith("#")]
+        hash_lines = [at for at, line in enumerate(lines) if line.lstrip().startswith("#")]
         start = 0
-        for mark in (*marked, len(lines)):
-            yield from self._read_rows(lines[start:mark], first + start)
-            if mark < len(lines):
-                yield [], self._read_mark(lines[mark], first + mark)
-            start = mark + 1
-        if self._ended and not self._followed and not span.text.endswith("\n"):
+        for index in (*hash_lines, len(lines)):
+            yield from self._read_rows(lines[start:index], first + start)
+            if index < len(lines):
+                yield [], self._read_hash_line(lines[index], first + index)
+            start = index + 1
+        if self._ended and not self._is_rest_reported and not span.text.endswith("\n"):
             message = f"{END_LINE} is the last line and has no line end: add one"
             yield [], [Check.EOF_NO_NEWLINE.at(span.last, len(lines[-1]) + 1, message)]
 
     def end(self, last: int) -> Iterator[Part]:
-        """What is left to say when the stream has ended with line `last`."""
+        """The findings that are left at the end; `last` is the last line's number."""
         findings = []
-        if self._rows is None and not self._headers.begun:
+        if self._rows is None and not self._headers.has_started:
             message = "the manifest is empty: headers, rows and a last line #%eof are expected"
             yield [], [Check.NO_ROWS.at(last, 0, message)]
             return
@@ -353,23 +354,23 @@ class Checkm:
                 yield [], self._after_end(first)
             return
         if self._rows is None:
-            begin = next((at for at, line in enumerate(lines) if line.strip()), None)
-            if begin is None:
+            index = next((at for at, line in enumerate(lines) if line.strip()), None)
+            if index is None:
                 return
-            yield [], self._begin_rows(first + begin)
+            yield [], self._begin_rows(first + index)
         if self._rows is not None and lines:
             yield from self._rows.read("\n".join(lines), first)
 
     def _begin_rows(self, number: int) -> list[Finding]:
         findings = self._headers.close(number)
-        if self._headers.tells_columns:
+        if self._headers.has_columns:
             profile = self._headers.profile
             self._rows = RowReader(CheckmLayout(profile), profile, self._listed)
         else:
             self._rows = UnreadRows(CheckmLayout.blanks, comment="#")
         return findings
 
-    def _read_mark(self, line: str, number: int) -> list[Finding]:
+    def _read_hash_line(self, line: str, number: int) -> list[Finding]:
         if self._ended:
             return self._after_end(number)
         if _END.match(line):
@@ -378,8 +379,8 @@ class Checkm:
         return self._headers.read(line, number) if self._rows is None else []
 
     def _after_end(self, number: int) -> list[Finding]:
-        if self._followed:
+        if self._is_rest_reported:
             return []
-        self._followed = True
-        message = f"{END_LINE} has to be the last line: remove what follows it"
+        self._is_rest_reported = True
+        message = f"{END_LINE} must be the last line: remove what follows it"
         return [Check.AFTER_EOF.at(number, 1, message)]

@@ -1,7 +1,7 @@
-"""Whole columns at a time: the quick way for rows that need no explaining.
+"""Checks of whole columns at a time: the fast path for rows without findings.
 
-What passes here passes `checking` with the same entries; what does not is left to it. A test holds
-the two together.
+Rows that pass here get the same entries as from `validation`; all others are left to it. A test
+compares the two.
 """
 
 import re
@@ -32,37 +32,38 @@ from jobyard.domain.manifests.validation import (
 )
 from jobyard.domain.urls import PLAIN_SERVER, URL_LENGTH
 
-Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent if empty in all
+# The texts of a column, one for each row; a column that is empty in all rows is missing.
+Texts = Mapping[Column, Sequence[str]]
 
 _SERVER = re.compile(f"{PLAIN_SERVER}/")
 _DIGESTS = {("", 0), *HEX_LENGTHS.items()}
-# In the names, each between two line ends: whatever might be blank, an absolute path, an empty
-# part, "." or "..", or what Windows cannot hold, and some that only look so.
-_DOUBTFUL = ("\n.", "\n ", "\n\n", ".\n", " \n", *'\\<>:"|?*')
-_DOUBTFUL_PATHS = ("/.", "//", "\n/", "/\n", "./", " /")
+# In names, each between two line ends: signs of a blank name, an absolute path, an empty part, "."
+# or "..", or a name that Windows does not allow. Some valid names have such signs too.
+_SUSPECT = ("\n.", "\n ", "\n\n", ".\n", " \n", *'\\<>:"|?*')
+_SUSPECT_IN_PATHS = ("/.", "//", "\n/", "/\n", "./", " /")
 _DEVICES = re.compile(r"[/\n](?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:in\$|out\$)? *[./\n]")
 
 
 def entries_of(
-    texts: Texts, first: int, profile: Profile, doubts: UrlWarnings | None = None
+    texts: Texts, first: int, profile: Profile, url_warnings: UrlWarnings | None = None
 ) -> list[Entry] | None:
-    """The entries of the rows of `texts`, lines `first` and on; None if any may need explaining.
+    """The entries of the rows of `texts`, on the lines from `first` on.
 
-    Texts have no control characters, and no blanks at their ends but in names. `doubts` knows the
-    hosts of which nothing is left to be said.
+    None if any row may have a finding. The texts have no control characters, and no spaces at their
+    ends except in names. `url_warnings` knows the hosts whose warning was reported already.
     """
     urls, names = texts.get(Column.URL, ()), texts.get(Column.NAME, ())
-    if not urls or not names or not _are_urls(urls, doubts or UrlWarnings()):
+    if not urls or not names or not _are_valid_urls(urls, url_warnings or UrlWarnings()):
         return None
     digests = _digests(texts)
     sizes = _sizes(texts.get(Column.SIZE, ()))
     kinds = _kinds(names, profile)
-    # A character is at most four bytes, so no shorter name can be too long.
-    long = max(map(len, names)) > FILE_NAME_BYTES // 4
-    if digests is None or sizes is None or kinds is None or long:
+    # A character has at most four bytes, so a shorter name cannot be too long.
+    may_be_too_long = max(map(len, names)) > FILE_NAME_BYTES // 4
+    if digests is None or sizes is None or kinds is None or may_be_too_long:
         return None
     locals_ = texts.get(Column.LOCAL, ())
-    if locals_ and max(map(len, locals_)) > LOCALS:  # shorter ones hold neither too much nor many
+    if locals_ and max(map(len, locals_)) > LOCALS:  # shorter ones have not too many identifiers
         return None
     primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
     if primaries.count("") != list(texts.get(Column.PRIMARY, ())).count(""):
@@ -84,7 +85,7 @@ def entries_of(
     return list(map(tuple.__new__, repeat(Entry), fields))
 
 
-def _are_urls(urls: Sequence[str], doubts: UrlWarnings) -> bool:
+def _are_valid_urls(urls: Sequence[str], warnings: UrlWarnings) -> bool:
     joined = "\n" + "\n".join(urls)
     if not joined.isascii() or " " in joined or "#" in joined:
         return False
@@ -94,10 +95,11 @@ def _are_urls(urls: Sequence[str], doubts: UrlWarnings) -> bool:
     servers = {server}
     if joined.count("\n" + server) != len(urls):
         servers = set(map(server_of, urls))
-    return all(map(_SERVER.fullmatch, servers)) or doubts.are_settled(servers)
+    return all(map(_SERVER.fullmatch, servers)) or warnings.are_checked(servers)
 
 
 def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
+    """The algorithms and the digests of all rows; None if one may have a finding."""
     algorithms, digests = texts.get(Column.ALGORITHM, ()), texts.get(Column.DIGEST, ())
     if not algorithms and not digests:
         return repeat(""), repeat("")
@@ -107,10 +109,10 @@ def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
         algorithms = [algorithm_named(algorithms[0])] * len(algorithms)
         pairs = {(algorithms[0], length) for length in set(map(len, digests))}
     else:
-        spelled = {text: algorithm_named(text) for text in set(algorithms)}
-        if any(text and not name for text, name in spelled.items()):
+        by_text = {text: algorithm_named(text) for text in set(algorithms)}
+        if any(text and not name for text, name in by_text.items()):
             return None
-        algorithms = [spelled[text] for text in algorithms]
+        algorithms = [by_text[text] for text in algorithms]
         pairs = set(zip(algorithms, map(len, digests), strict=True))
     if not pairs <= _DIGESTS:
         return None
@@ -125,6 +127,7 @@ def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
 
 
 def _sizes(sizes: Sequence[str]) -> Iterable[int | None] | None:
+    """The sizes of all rows in bytes; None if one may have a finding."""
     if not sizes:
         return repeat(None)
     joined = "".join(sizes)
@@ -138,11 +141,11 @@ def _sizes(sizes: Sequence[str]) -> Iterable[int | None] | None:
 
 
 def _kinds(names: Sequence[str], profile: Profile) -> Iterable[str] | None:
-    """The kind of every entry, None if a name is blank, doubtful or not as `profile` has it."""
+    """The kinds of all entries; None if a name may have a finding."""
     joined = "\n" + "\n".join(names) + "\n"
-    if any(sign in joined for sign in _DOUBTFUL):
+    if any(sign in joined for sign in _SUSPECT):
         return None
-    if "/" in joined and any(sign in joined for sign in _DOUBTFUL_PATHS):
+    if "/" in joined and any(sign in joined for sign in _SUSPECT_IN_PATHS):
         return None
     lower = joined.lower()
     if _DEVICES.search(lower):

@@ -1,4 +1,4 @@
-"""CSV: a header names the columns, in any order; every further line is a row."""
+"""CSV: a header names the columns, in any order; each further line is a row."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -12,17 +12,17 @@ from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column,
 from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import BLANK, Cell, Row, locals_in
 
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # what others part columns by
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # that other programs use
 
-_HINT = re.compile(r'"?sep=(.)"?,*$', re.IGNORECASE)  # Excel's own first line, for Excel alone
+_HINT = re.compile(r'"?sep=(.)"?,*$', re.IGNORECASE)  # a first line that only Excel understands
 _VALUE = re.compile(r'[ \t]*"((?:[^"]|"")*+)"[ \t]*(?=,|$)|([^,"]*+)(?=,|$)')
 
 
 def cells_in(line: str, number: int) -> tuple[list[Cell], list[Finding]]:
-    """The fields of a line of CSV. Quoted values are taken as they stand, others stripped.
+    """The fields of a line of CSV. Quoted values are kept as they are, others are stripped.
 
-    A quoted value ends on its line: no column takes a line break, and so a forgotten quote
-    spoils one row only.
+    A quoted value ends on its line, since no column allows a line break. So a missing quote makes
+    only one row invalid.
     """
     if '"' not in line:
         return cells_of(line, ","), []
@@ -32,8 +32,8 @@ def cells_in(line: str, number: int) -> tuple[list[Cell], list[Finding]]:
         found = _VALUE.match(line, start)
         if found is None:
             message = (
-                "a quote is not closed on its line, or stands inside a value: put the whole value "
-                "in quotes, double each quote in it, and keep it on one line"
+                "a quote is not closed on its line, or is inside a value: put the whole value in "
+                "quotes, double each quote in it, and keep it on one line"
             )
             return cells, [Check.CSV_QUOTE.at(number, line.index('"', start) + 1, message)]
         quoted, bare = found.groups()
@@ -48,24 +48,28 @@ def cells_in(line: str, number: int) -> tuple[list[Cell], list[Finding]]:
 
 
 class CsvLayout:
-    """A row of CSV under the columns that the header names; None stands for one without a name."""
+    """A row of CSV in the columns of the header; None is a column to ignore.
+
+    `unnamed` are the indices of empty headings. `has_header_findings` says that the header explains
+    why an algorithm has no digest column, or a digest no algorithm column.
+    """
 
     blanks = ", \t\n"
 
     def __init__(
-        self, columns: Sequence[Column | None], unnamed: Collection[int], is_half_told: bool
+        self, columns: Sequence[Column | None], unnamed: Collection[int], has_header_findings: bool
     ) -> None:
         self._columns = columns
         self.names_files = Column.NAME in columns
         pair = {Column.ALGORITHM, Column.DIGEST} & set(columns)
-        self._half = next(iter(pair)) if len(pair) == 1 else None  # without the other one
-        self._is_half_told = is_half_told
-        self._is_open = False  # whether the line before ends within quotes
-        self._unnamed = set(unnamed)  # indexes of empty headings under which no value was found yet
+        self._unpaired = next(iter(pair)) if len(pair) == 1 else None
+        self._is_unpaired_reported = has_header_findings
+        self._is_open = False  # whether the previous line ends within quotes
+        self._unnamed = set(unnamed)  # without those that had a value
         self._widths = Widths(len(columns))
 
     def texts(self, text: str, first: int) -> Texts | None:
-        """The columns of lines that quote nothing and have as many fields each."""
+        """The columns of lines without quotes that have the same number of fields."""
         columns = None if '"' in text else columns_of(text, ",", len(self._columns))
         if columns is None:
             return None
@@ -76,16 +80,16 @@ class CsvLayout:
         named = zip(self._columns, columns, strict=False)
         texts = {column: texts for column, texts in named if column is not None and any(texts)}
         self._is_open = False
-        if self._half and self._is_half_told:
-            texts.pop(self._half, None)
+        if self._unpaired and self._is_unpaired_reported:
+            texts.pop(self._unpaired, None)
         return texts
 
     def row(self, line: str, number: int) -> Row | None:
-        """The row on `line`, None if it has no value."""
+        """The row on `line`; None if it has no value."""
         cells, findings = cells_in(line, number)
         is_odd = bool(findings) and line.count('"') % 2 == 1
         was_open, self._is_open = self._is_open, is_odd
-        if is_odd and was_open:  # the end of a value that began on the line before: told there
+        if is_odd and was_open:  # the end of a value from the previous line, reported there
             self._is_open = False
             findings = []
         if findings or is_odd:
@@ -97,28 +101,26 @@ class CsvLayout:
         surplus = next((cell for cell in cells[len(self._columns) :] if cell.text.strip()), None)
         if surplus:
             message = (
-                f"{len(cells)} fields under {len(self._columns)} columns: "
-                "put a value that holds a comma in quotes"
+                f"{len(cells)} fields for {len(self._columns)} columns: "
+                "put a value that contains a comma in quotes"
             )
             findings.append(Check.TOO_MANY_FIELDS.at(number, surplus.column, message))
         for index in sorted(self._unnamed):
             if index < len(cells) and cells[index].text.strip():
                 self._unnamed.remove(index)
-                message = (
-                    f"{shown(cells[index].text)} stands under no heading: name column {index + 1}"
-                )
+                message = f"{shown(cells[index].text)} has no heading: name column {index + 1}"
                 findings.append(Check.FIELD_UNNAMED.at(number, cells[index].column, message))
         pairs = zip(self._columns, cells, strict=False)
         named = {column: cell for column, cell in pairs if column is not None}
-        if self._half and named.get(self._half, BLANK).text:
-            if self._is_half_told:
-                del named[self._half]
-            self._is_half_told = True
+        if self._unpaired and named.get(self._unpaired, BLANK).text:
+            if self._is_unpaired_reported:
+                del named[self._unpaired]
+            self._is_unpaired_reported = True
         local = named.get(Column.LOCAL)
         return Row(number, named, locals_in(local.text) if local else (), findings=findings)
 
     def notes(self) -> list[Finding]:
-        """What has been found since the last call and belongs to no row."""
+        """The findings since the last call that belong to no row."""
         return self._widths.notes()
 
 
@@ -134,11 +136,11 @@ class Csv:
 
     @property
     def files(self) -> int:
-        """How many rows were read."""
+        """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
     def read(self, span: Span) -> Iterator[Part]:
-        """Entries and findings of `span`."""
+        """The entries and findings of `span`."""
         lines, first = span.lines(), span.first
         if self._rows is None:
             at = next((at for at, line in enumerate(lines) if line.strip(CsvLayout.blanks)), None)
@@ -158,15 +160,15 @@ class Csv:
             self.profile = self._inference.profile
 
     def end(self, last: int) -> Iterator[Part]:
-        """What is left to say when the stream has ended with line `last`."""
+        """The entries and findings that are left at the end; `last` is the last line's number."""
         if self._inference:
             yield self._inference.end()
         if not self.files and not isinstance(self._rows, UnreadRows):
-            message = "there are no rows: every line under the header names a file"
+            message = "there are no rows: each line after the header must name a file"
             yield [], [Check.NO_ROWS.at(last, 0, message)]
 
     def _after_hint(self, separator: str, lines: Sequence[str], number: int) -> Iterator[Part]:
-        """Read on under Excel's line `number`, which says what parts the columns."""
+        """Read the `lines` after Excel's hint on line `number`, which names the separator."""
         if separator != ",":
             self._rows = UnreadRows(CsvLayout.blanks)
             name = SEPARATORS.get(separator, shown(separator))
@@ -175,7 +177,7 @@ class Csv:
             yield from self.read(Span(number + 1, "".join(f"{line}\n" for line in lines)))
 
     def _opened(self, header: str, number: int) -> tuple[RowReader | UnreadRows, list[Finding]]:
-        """The rows under the line that names the columns, and what is wrong with that line."""
+        """The reader of the rows after `header`, and the findings of `header`."""
         cells, findings = cells_in(header, number)
         columns = [column_of(cell.text, aliases=True) for cell in cells]
         if findings or Column.URL not in columns:
@@ -183,8 +185,8 @@ class Csv:
         unknown = [cell for cell, column in zip(cells, columns, strict=True) if column is None]
         unknown = [cell for cell in unknown if cell.text]
         if unknown:
-            message = f"no column: {shown_all([cell.text for cell in unknown])}; columns are "
-            message += ", ".join(Column)
+            message = f"not a column: {shown_all([cell.text for cell in unknown])}; "
+            message += f"the columns are {', '.join(Column)}"
             findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, message))
         findings += self._leave_out(columns, cells, number)
         profile = self.profile
@@ -193,13 +195,16 @@ class Csv:
         elif profile is None:
             profile, self._inference = INFERRED, Inference()
         unnamed = {index for index, cell in enumerate(cells) if not cell.text}
-        layout = CsvLayout(columns, unnamed, is_half_told=bool(findings))
+        layout = CsvLayout(columns, unnamed, has_header_findings=bool(findings))
         return RowReader(layout, profile, self._listed), findings
 
     def _leave_out(
         self, columns: list[Column | None], cells: Sequence[Cell], number: int
     ) -> list[Finding]:
-        """Leave out the columns that are named again, or that the profile does not take."""
+        """Set to None the columns that are repeated or that the profile does not allow.
+
+        Returns the findings about them.
+        """
         again: list[Cell] = []
         misplaced: list[Cell] = []
         seen: set[Column] = set()
@@ -216,7 +221,7 @@ class Csv:
             columns[index] = None
         findings = []
         if misplaced and self.profile:
-            message = f"no column of {self.profile.name}: "
+            message = f"not a column of {self.profile.name}: "
             message += shown_all([cell.text for cell in misplaced])
             findings.append(Check.FIELD_UNKNOWN.at(number, misplaced[0].column, message))
         if again:
@@ -226,24 +231,26 @@ class Csv:
 
 
 def names_url(header: str, separator: str) -> bool:
-    """Whether a line names a fileUrl column among columns that `separator` parts."""
+    """Whether a line has a fileUrl heading if `separator` separates the headings."""
     headings = header.split(separator)
     return any(column_of(each.strip(' "'), aliases=True) is Column.URL for each in headings)
 
 
 def _no_url(header: str, number: int, findings: list[Finding]) -> list[Finding]:
-    """What is wrong with a first line that names no fileUrl, or has those `findings` of quotes:
-    most likely something else than commas parts it."""
+    """The findings of a header without fileUrl, or with `findings` about quotes.
+
+    The most likely cause is another separator than commas.
+    """
     for separator, name in SEPARATORS.items():
         if separator in header and names_url(header, separator):
             return [_separated(number, header.index(separator) + 1, name)]
-    message = "the first line has to name the columns, fileUrl among them: "
-    return findings or [Check.FIELD_MISSING.at(number, 1, message + ",".join(Column))]
+    message = f"the first line must name the columns, fileUrl among them: {','.join(Column)}"
+    return findings or [Check.FIELD_MISSING.at(number, 1, message)]
 
 
 def _separated(number: int, column: int, name: str) -> Finding:
     message = (
-        f"columns are parted by {name} here, and have to be by commas: save the file as CSV with "
-        'commas (in Excel "CSV UTF-8 (Comma delimited)"), values that hold a comma in quotes'
+        f"the columns are separated by {name} instead of commas: save the file as CSV with commas "
+        '(in Excel "CSV UTF-8 (Comma delimited)"), and put values that contain a comma in quotes'
     )
     return Check.CSV_SEPARATOR.at(number, column, message)

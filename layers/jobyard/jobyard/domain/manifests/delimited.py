@@ -1,4 +1,4 @@
-"""Fields separated by a character: what Checkm and CSV rows have in common."""
+"""Fields separated by a character, in rows of Checkm and CSV."""
 
 from jobyard.domain.manifests.findings import Check, Finding
 from jobyard.domain.manifests.profiles import Column
@@ -9,16 +9,16 @@ _ALIASES = {column.alias: column for column in Column if column.alias}
 
 
 def column_of(heading: str, *, aliases: bool = False) -> Column | None:
-    """The column a heading names, in any case and whatever its prefix; None if there is none.
+    """The column with a heading, in any case and with any prefix; None if there is none.
 
-    With `aliases` also by what an `Entry` calls it.
+    With `aliases`, the name of the `Entry` field is allowed too.
     """
-    word = heading.rpartition(":")[2].strip().lower()
-    return _HEADINGS.get(word) or (_ALIASES.get(word) if aliases else None)
+    name = heading.rpartition(":")[2].strip().lower()
+    return _HEADINGS.get(name) or (_ALIASES.get(name) if aliases else None)
 
 
 def cells_of(line: str, separator: str) -> list[Cell]:
-    """The fields of a line that quotes nothing, blanks at their ends left out."""
+    """The fields of a line without quotes, stripped."""
     cells, start = [], 1
     for raw in line.split(separator):
         text = raw.strip()
@@ -28,60 +28,62 @@ def cells_of(line: str, separator: str) -> list[Cell]:
 
 
 def columns_of(text: str, separator: str, at_most: int) -> list[list[str]] | None:
-    """The columns of the lines of `text`, blanks at the ends of the fields left out.
+    """The columns of the lines of `text`, their fields stripped.
 
-    None unless all lines have as many fields, none of them in a column after the first `at_most`,
-    and there is no tab.
+    None unless all lines have the same number of fields, there is no value after the first
+    `at_most` columns, and no tab.
     """
     width = text.partition("\n")[0].count(separator) + 1
     if "\t" in text:
         return None
-    ends = text.count("\n")
-    # Every line end now begins a field: it has to be the first field of a row.
+    line_ends = text.count("\n")
+    # Let every line end begin a field. It must be the first field of a row.
     fields = text.replace("\n", f"{separator}\n").split(separator)
-    if len(fields) != width * (ends + 1) or "".join(fields[::width]).count("\n") != ends:
+    if len(fields) != width * (line_ends + 1) or "".join(fields[::width]).count("\n") != line_ends:
         return None
-    columns = [list(map(str.strip, fields[at::width])) for at in range(width)]
+    columns = [list(map(str.strip, fields[index::width])) for index in range(width)]
     return None if any(map(any, columns[at_most:])) else columns
 
 
 class Widths:
-    """Remarks, once each, that rows have fewer fields than columns, or empty ones after the last.
+    """Findings about rows with fewer fields than columns, or empty ones after the last column.
 
-    `at_most` is how many columns there are, 0 where nobody knows.
+    Each is reported once. `column_count` is 0 if it is unknown.
     """
 
-    def __init__(self, at_most: int) -> None:
-        self._at_most = at_most
-        self._said: set[Check] = set()
-        self._notes: list[Finding] = []
+    def __init__(self, column_count: int) -> None:
+        self._column_count = column_count
+        self._reported: set[Check] = set()
+        self._new: list[Finding] = []
 
-    def add(self, fields: int, line: int, column: int = 0) -> None:
-        """The row on `line` has that many fields; the first after the last column, if there is one,
-        is empty and begins at `column`."""
-        if fields < self._at_most:
+    def add(self, field_count: int, line: int, column: int = 0) -> None:
+        """Check the number of fields of the row on `line`.
+
+        If there are more fields than columns, the surplus is empty and begins at `column`.
+        """
+        if field_count < self._column_count:
             message = (
-                f"{fields} of {self._at_most} columns are given: the rest are taken as empty, "
-                "here and on every shorter row"
+                f"the row has fields for {field_count} of {self._column_count} columns: the others "
+                "are empty, here and on every shorter row"
             )
-            self._say(Check.FIELDS_PADDED, line, 0, message)
-        elif fields > self._at_most > 0:
+            self._report(Check.FIELDS_PADDED, line, 0, message)
+        elif field_count > self._column_count > 0:
             message = (
-                f"an empty field follows the last of the {self._at_most} columns: it is left out, "
-                'here and on every such row; remove the "|" at the end'
+                f"an empty field follows the last of the {self._column_count} columns: it is "
+                'ignored, here and on every such row; remove the "|" at the end'
             )
-            self._say(Check.FIELD_AFTER_LAST, line, column, message)
+            self._report(Check.FIELD_AFTER_LAST, line, column, message)
 
     def has_reported(self, check: Check) -> bool:
-        """Whether that has been remarked on."""
-        return check in self._said
+        """Whether there was a finding of `check`."""
+        return check in self._reported
 
-    def _say(self, check: Check, line: int, column: int, message: str) -> None:
-        if check not in self._said:
-            self._said.add(check)
-            self._notes.append(check.at(line, column, message))
+    def _report(self, check: Check, line: int, column: int, message: str) -> None:
+        if check not in self._reported:
+            self._reported.add(check)
+            self._new.append(check.at(line, column, message))
 
     def notes(self) -> list[Finding]:
-        """The remarks that are new."""
-        notes, self._notes = self._notes, []
-        return notes
+        """The findings since the last call."""
+        findings, self._new = self._new, []
+        return findings

@@ -1,4 +1,4 @@
-"""A row of a manifest, and the line of JSON it is kept as: the form every later step reads."""
+"""An entry: a checked row of a manifest. All later steps read it from a line of JSON."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Entry(NamedTuple):
-    """One row, checked. What the manifest leaves blank is "", (), None or an empty mapping.
+    """A checked row. An empty field of the manifest is "", (), None or an empty mapping.
 
     `kind` says what the URL leads to: a `file`, a `container` to unpack, or a `manifest` that
     describes an object. `line` is the row's line in its manifest, from 1.
@@ -19,11 +19,11 @@ class Entry(NamedTuple):
     line: int
     kind: str
     url: str
-    name: str  # where the file lies in its object: relative, unique; from the URL when blank
+    name: str  # the file's path in its object: relative, unique; the URL's if the row has none
     algorithm: str = ""  # md5, sha-256 or sha-512
     digest: str = ""  # lower-case hex
     size: int | None = None  # bytes
-    primary: str = ""  # ark of an object that exists, in its normal form
+    primary: str = ""  # the ark of the object, in its normal form
     local: tuple[str, ...] = ()
     creator: str = ""
     title: str = ""
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 def row(entry: Entry) -> bytes:
-    """`entry` as one line of JSON with its line end; what is empty is left out."""
+    """`entry` as a line of JSON with its line end, without empty fields."""
     (
         line,
         kind,
@@ -69,7 +69,7 @@ def row(entry: Entry) -> bytes:
 
 
 def entry(row: bytes) -> Entry:
-    """The entry that `row` wrote."""
+    """Parse what `row` wrote."""
     fields = json.loads(row)
     fields["local"] = tuple(fields.get("local", ()))
     return Entry(**fields)

@@ -1,4 +1,4 @@
-"""What can be found in a manifest: the closed list of checks, with a level and a sentence each."""
+"""Findings in a manifest, and the closed list of checks with the level and description of each."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,19 +8,17 @@ from typing import Any
 
 from jobyard.domain.urls import without_secrets
 
-MAX_FINDINGS = (
-    10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
-)
-MAX_QUOTED = 80  # characters of a value that a message quotes
-_LISTED = 5  # values that a message quotes one by one
+MAX_FINDINGS = 10_000  # findings of a level that are kept: a few megabytes
+MAX_QUOTED = 80  # characters of a value in a message
+_MAX_LISTED = 5  # values in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something found at a place. `level` is error, warning or information.
+    """A finding about a manifest. `level` is error, warning or information.
 
-    `line` counts from 1; `column` is the character the fault begins at, from 1, or 0 where a
-    place within the line has no meaning.
+    `line` counts from 1, 0 if it is about the whole manifest. `column` is the first character, from
+    1, or 0 if it is about the whole line.
     """
 
     level: str
@@ -31,17 +29,17 @@ class Finding:
 
     @property
     def position(self) -> str:
-        """Where it was found, as a sentence has it."""
+        """Its line and column, in words."""
         where = f"line {self.line}" if self.line else "the manifest"
         return f"{where}, column {self.column}" if self.column else where
 
     def document(self) -> dict[str, Any]:
-        """The finding as JSON has it: None for a line or column that it does not have."""
+        """The finding as JSON; None for a line or column that is 0."""
         return without_zeros(asdict(self))
 
 
 class Check(StrEnum):
-    """A check, by the code its findings carry. An error means that no object will be created.
+    """A check, by the code of its findings. After an error no object is created.
 
     Source of the levels: Merritt's manifest validator, without its quirks (docs/manifests.md).
     """
@@ -63,7 +61,7 @@ class Check(StrEnum):
     LINE_TOO_LONG = "LINE_TOO_LONG", "error", "A line is longer than 65,536 bytes."
     BYTE_ORDER_MARK = "BYTE_ORDER_MARK", "warning", "The file begins with a byte order mark."
     NO_ROWS = "NO_ROWS", "error", "There is no row, so there is nothing to deposit."
-    PROFILE_MISSING = "PROFILE_MISSING", "error", "No `#%profile` header stands before the rows."
+    PROFILE_MISSING = "PROFILE_MISSING", "error", "There is no `#%profile` header before the rows."
     PROFILE_URL_BAD = (
         "PROFILE_URL_BAD",
         "error",
@@ -78,7 +76,7 @@ class Check(StrEnum):
     PROFILE_MIXED = (
         "PROFILE_MIXED",
         "error",
-        "Rows that no single profile covers: manifests mixed with other files.",
+        "No profile covers all rows: manifests are mixed with other files.",
     )
     CHECKM_LINE_MISSING = (
         "CHECKM_LINE_MISSING",
@@ -92,7 +90,7 @@ class Check(StrEnum):
     )
     HEADER_REPEATED = "HEADER_REPEATED", "warning", "A header is given twice; the first counts."
     PREFIX_MISSING = "PREFIX_MISSING", "warning", "The `mrt:` or `nfo:` prefix is not declared."
-    PREFIX_URI = "PREFIX_URI", "warning", "A prefix is declared with another URI than its own."
+    PREFIX_URI = "PREFIX_URI", "warning", "A prefix is declared with a wrong URI."
     PREFIX_MALFORMED = (
         "PREFIX_MALFORMED",
         "warning",
@@ -103,14 +101,10 @@ class Check(StrEnum):
         "warning",
         "No `#%fields` header; the profile's columns are assumed.",
     )
-    FIELDS_OLD_WORD = (
-        "FIELDS_OLD_WORD",
-        "warning",
-        "`#%columns` is the old word for `#%fields`.",
-    )
-    FIELD_MISSING = "FIELD_MISSING", "error", "A column that must be named is not."
+    FIELDS_OLD_WORD = "FIELDS_OLD_WORD", "warning", "`#%columns` is the old name of `#%fields`."
+    FIELD_MISSING = "FIELD_MISSING", "error", "A required column is missing."
     FIELD_UNKNOWN = "FIELD_UNKNOWN", "error", "A column or key that the profile does not have."
-    FIELD_UNNAMED = "FIELD_UNNAMED", "error", "A value stands under an empty heading of CSV."
+    FIELD_UNNAMED = "FIELD_UNNAMED", "error", "A value of CSV has no heading."
     FIELD_REPEATED = "FIELD_REPEATED", "error", "A column or key is named twice."
     FIELD_ORDER = "FIELD_ORDER", "error", "The columns are not in the profile's order."
     EOF_MISSING = (
@@ -128,33 +122,33 @@ class Check(StrEnum):
     CSV_SEPARATOR = (
         "CSV_SEPARATOR",
         "error",
-        "Semicolons, tabs or bars stand between the columns of CSV, where commas have to.",
+        "The columns of CSV are separated by semicolons, tabs or bars instead of commas.",
     )
     JSON_BAD = "JSON_BAD", "error", "A line of JSON Lines is not one JSON object."
-    VALUE_TYPE = "VALUE_TYPE", "error", "A JSON value is of a type its key does not take."
+    VALUE_TYPE = "VALUE_TYPE", "error", "A JSON value has the wrong type for its key."
     PARAMETERS_BAD = "PARAMETERS_BAD", "error", "`parameters` is not a JSON object."
     PARAMETERS_TOO_LARGE = (
         "PARAMETERS_TOO_LARGE",
         "error",
-        "`parameters` takes more than 1,024 bytes.",
+        "`parameters` is longer than 1,024 bytes.",
     )
     TOO_MANY_FIELDS = "TOO_MANY_FIELDS", "error", "A row has more fields than there are columns."
     FIELD_AFTER_LAST = (
         "FIELD_AFTER_LAST",
         "warning",
-        "An empty field follows the last column; it is left out (said once).",
+        "An empty field follows the last column; it is ignored (reported once).",
     )
     FIELDS_PADDED = (
         "FIELDS_PADDED",
         "information",
-        "Trailing empty columns are left out (said once, at the first such row).",
+        "A row has no fields for the last columns (reported once, at the first such row).",
     )
     URL_MISSING = "URL_MISSING", "error", "A row has no URL."
-    URL_BAD = "URL_BAD", "error", "The URL is not one that a file can be fetched from."
+    URL_BAD = "URL_BAD", "error", "No file can be fetched from the URL."
     URL_DOUBTFUL = (
         "URL_DOUBTFUL",
         "warning",
-        "The URL is refused unless the deployment lists its host, or holds a `#`.",
+        "The URL is refused unless the deployment lists its host, or it contains a `#`.",
     )
     ALGORITHM_UNKNOWN = (
         "ALGORITHM_UNKNOWN",
@@ -165,30 +159,31 @@ class Check(StrEnum):
     DIGEST_MISSING = "DIGEST_MISSING", "error", "An algorithm is given without a digest."
     DIGEST_BAD = "DIGEST_BAD", "error", "The digest is not hex of the algorithm's length."
     SIZE_BAD = "SIZE_BAD", "error", "The size is not a whole number of bytes."
-    NAME_MISSING = "NAME_MISSING", "error", "No file name is given and the URL holds none."
-    NAME_FROM_URL = "NAME_FROM_URL", "warning", "No file name is given; the URL's is taken."
+    NAME_MISSING = "NAME_MISSING", "error", "No file name is given, and the URL has none."
+    NAME_FROM_URL = "NAME_FROM_URL", "warning", "No file name is given; the URL's is used."
     NAME_BAD = "NAME_BAD", "error", "The file name is not a relative path within its object."
-    NAME_EXTENSION = "NAME_EXTENSION", "error", "The file name's ending is not the profile's."
+    NAME_EXTENSION = "NAME_EXTENSION", "error", "The profile does not allow the file name's ending."
     NAME_REPEATED = "NAME_REPEATED", "error", "An earlier row has the same file name."
     NAME_IS_FOLDER = (
         "NAME_IS_FOLDER",
         "error",
-        "A name is a file, and a folder in the name of another file of the object.",
+        "A file has the same name as a folder of the object.",
     )
     TOO_MANY_FOLDERS = (
         "TOO_MANY_FOLDERS",
         "error",
-        "The names of one object lie in more than 1,000,000 folders.",
+        "An object has more than 1,000,000 folders.",
     )
     NAMES_MEET = (
         "NAMES_MEET",
         "warning",
-        "Two names of one object differ in case or composition alone: one file on some disks.",
+        "Two names of an object differ only in case or Unicode composition: on some disks they are "
+        "one file.",
     )
     NAME_UNPORTABLE = (
         "NAME_UNPORTABLE",
         "warning",
-        "Windows cannot hold a file of that name.",
+        "Windows cannot store a file with that name.",
     )
     CONTAINER_AS_FILE = (
         "CONTAINER_AS_FILE",
@@ -204,7 +199,7 @@ class Check(StrEnum):
     MORE_FINDINGS = (
         "MORE_FINDINGS",
         "information",
-        "There is more than is listed: of each level the first 10,000 are.",
+        "There are more findings: the first 10,000 of each level are listed.",
     )
 
     def __new__(cls, code: str, level: str, description: str) -> "Check":
@@ -220,32 +215,32 @@ class Check(StrEnum):
 
 
 class BoundedFindings:
-    """The first `most` findings of each level, in the manifest's order, and how many there are."""
+    """Keeps the first `limit` findings of each level, and counts all."""
 
-    def __init__(self, most: int = MAX_FINDINGS) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_FINDINGS) -> None:
+        self._limit = limit
         self._levels: Counter[str] = Counter()
 
     @property
     def count(self) -> int:
-        """How many were found, kept or not."""
+        """The number of findings, kept or not."""
         return self._levels.total()
 
     def take(self, found: Iterable[Finding]) -> Iterator[Finding]:
-        """Those of some more findings that are kept."""
+        """The findings of `found` that are kept, in order. Iterating counts them."""
         for finding in found:
             self._levels[finding.level] += 1
-            if self._levels[finding.level] <= self._most:
+            if self._levels[finding.level] <= self._limit:
                 yield finding
 
     @property
     def more(self) -> dict[str, int]:
-        """How many of a level are not kept, of those levels alone that have some."""
+        """The number of findings that are not kept, by level, without zeros."""
         levels = self._levels.items()
-        return {level: count - self._most for level, count in levels if count > self._most}
+        return {level: count - self._limit for level, count in levels if count > self._limit}
 
     def rest(self) -> list[Finding]:
-        """The finding that says how many are not kept; none if all are."""
+        """The finding that counts those that are not kept; empty if all are."""
         if not self.more:
             return []
         by_level = ", ".join(f"{count} of level {level}" for level, count in self.more.items())
@@ -254,25 +249,26 @@ class BoundedFindings:
 
 
 def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding's document with None for a line or column that it does not have."""
+    """A finding's document with None for a line or column that is 0."""
     return {name: None if value == 0 else value for name, value in document.items()}
 
 
 def shown(value: str) -> str:
-    """`value` as a message quotes it: printable, short, and without a password in any URL."""
+    """`value` quoted for a message: printable, short, and without secrets in URLs."""
     text = without_secrets(value)
     text = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
     return '"' + "".join(each if each.isprintable() else "\ufffd" for each in text) + '"'
 
 
 def shown_all(values: Sequence[str]) -> str:
-    """`values` as a message quotes them: the first few, and how many more."""
-    message = ", ".join(map(shown, values[:_LISTED]))
-    return message if len(values) <= _LISTED else f"{message} and {len(values) - _LISTED} more"
+    """`values` quoted for a message: the first few, and how many more there are."""
+    listed = ", ".join(map(shown, values[:_MAX_LISTED]))
+    more = len(values) - _MAX_LISTED
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def table() -> str:
-    """Every check as a row of a Markdown table: how docs/manifests.md lists them."""
+    """All checks as a Markdown table, as in docs/manifests.md."""
     lines = ["| code | level | found when |", "|---|---|---|"]
     lines += [f"| {check.value} | {check.level} | {check.description} |" for check in Check]
     return "\n".join(lines) + "\n"

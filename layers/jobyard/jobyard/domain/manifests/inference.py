@@ -1,7 +1,8 @@
-"""Which batch profile is meant when no header says so: CSV and JSON Lines.
+"""Inference of the batch profile of CSV and JSON Lines from the file names.
 
-Source: domain digest 1.e.6. All names .checkm: batch; all containers: container-batch; else
-single-file, where a container is remarked on; manifests mixed with others are refused.
+If all are manifests, it is mrt-batch-manifest; if all are containers, mrt-container-batch-manifest;
+otherwise mrt-single-file-batch-manifest, in which a container is a warning. Manifests mixed with
+other files are an error.
 """
 
 from jobyard.domain.manifests.entry import Entry, row
@@ -17,16 +18,16 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.manifests.rows import Part
 
-_HELD = 1_048_576  # bytes of leading container rows held back until a row decides
+_MAX_HELD_BYTES = 1_048_576  # of leading containers that wait for a row that decides
 _PROFILES = {MANIFEST: MANIFEST_BATCH, CONTAINER: CONTAINER_BATCH, FILE: SINGLE_FILE_BATCH}
 
 
 class Inference:
-    """Settles the kind of entries read without a profile, in order.
+    """Decides the kind of entries that are read without a profile, in order.
 
-    Containers alone are unpacked, but beside plain files they are kept as they are. So while a
-    manifest begins with containers its entries are held back, up to a bound; past it they are
-    containers for good, and a plain file that still comes is an error.
+    Containers are unpacked if all entries are containers, and kept as files otherwise. So while a
+    manifest begins with containers, its entries are held, up to `_MAX_HELD_BYTES`. After that they
+    are containers, and a later plain file is an error.
     """
 
     def __init__(self) -> None:
@@ -36,11 +37,11 @@ class Inference:
 
     @property
     def profile(self) -> Profile | None:
-        """The profile of what was read so far, None before the first row."""
+        """The profile of the entries so far; None before the first."""
         return _PROFILES.get(self._kind)
 
     def settle(self, part: Part) -> Part:
-        """The entries that are decided, with what is to be said of them."""
+        """The entries whose kind is decided, with findings about it."""
         entries, findings = part
         if not self._held and all(entry.kind == self._kind for entry in entries):
             return part
@@ -54,19 +55,18 @@ class Inference:
                     continue
             if self._held and entry.kind == CONTAINER:
                 self._hold(entry)
-                if self._held_size > _HELD:
+                if self._held_size > _MAX_HELD_BYTES:
                     decided += self._released()
                 continue
             if self._held and entry.kind == FILE:
                 self._kind = FILE
             for each in (*self._released(), entry):
-                found = self._fault(each)
-                findings += found
+                findings += self._check(each)
                 decided.append(each._replace(kind=self._kind))
         return decided, findings
 
     def end(self) -> Part:
-        """What was still held when the rows ended."""
+        """The entries that are still held after the last row."""
         return self._released(), []
 
     def _hold(self, entry: Entry) -> None:
@@ -77,17 +77,17 @@ class Inference:
         held, self._held = self._held, []
         return held
 
-    def _fault(self, entry: Entry) -> list[Finding]:
+    def _check(self, entry: Entry) -> list[Finding]:
         if entry.kind == self._kind:
             return []
         if (self._kind, entry.kind) == (FILE, CONTAINER):
             message = (
-                f"{shown(entry.name)} is a container beside plain files: it will not be unpacked"
+                f"{shown(entry.name)} is a container among plain files: it will not be unpacked"
             )
             return [Check.CONTAINER_AS_FILE.at(entry.line, 0, message)]
         profile = _PROFILES[self._kind]
         message = (
-            f"{shown(entry.name)} is a {entry.kind}, the rows before are of {profile.name}: "
-            "submit them apart, or name the profile"
+            f"{shown(entry.name)} is a {entry.kind}, but the rows before it are of {profile.name}: "
+            "submit them separately, or name the profile"
         )
         return [Check.PROFILE_MIXED.at(entry.line, 0, message)]

@@ -1,4 +1,4 @@
-"""JSON Lines: every line is an object whose keys are the columns, and perhaps `parameters`."""
+"""JSON Lines: each line is an object. Its keys are columns, or `parameters`."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import Cell, Row, leave_out_half_a_digest, locals_in
 
 PARAMETERS_KEY = "parameters"
-PARAMETERS_DEPTH = 20  # levels of lists and objects, so that every later step can read them
-PARAMETERS_BYTES = 1_024  # as compact JSON: they travel in the job's row
+PARAMETERS_DEPTH = 20  # levels of lists and objects, so that all later steps can read them
+PARAMETERS_BYTES = 1_024  # as compact JSON: the job's row contains them
 
-_STRANGE = 100  # different keys told of once for the whole manifest; any more are told by row
+_MAX_UNKNOWN = 100  # unknown keys that are reported once each; further ones are for each row
 
 
 class _RepeatedKey(ValueError):
-    """An object has the key twice; JSON leaves open which of them counts."""
+    """An object has a key twice; JSON does not define which one counts."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -38,11 +38,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _no_number(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number).decode
+_decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
 
 
 class JsonLayout:
@@ -53,10 +54,10 @@ class JsonLayout:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._strange: set[str] = set()  # keys that have been told of
+        self._reported: set[str] = set()  # unknown keys
 
     def texts(self, text: str, first: int) -> Texts | None:
-        """The columns of lines whose objects hold nothing but strings, and whole sizes."""
+        """The columns of lines whose values are all strings, except whole numbers as sizes."""
         try:
             objects = list(map(_decode, text.split("\n")))
         except (ValueError, RecursionError):
@@ -81,13 +82,13 @@ class JsonLayout:
         return {column: values for column, values in texts.items() if any(values)}
 
     def row(self, line: str, number: int) -> Row | None:
-        """The row on `line`, None if the line is blank."""
+        """The row on `line`; None if the line is blank."""
         if not line.strip():
             return None
         try:
             values = _decode(line)
         except _RepeatedKey as error:
-            message = f"the key {shown(str(error))} is there twice"
+            message = f"the key {shown(str(error))} is repeated"
             return _broken(number, Check.FIELD_REPEATED.at(number, 0, message))
         except JSONDecodeError as error:
             message = f"not a JSON object: {error.msg}"
@@ -95,18 +96,18 @@ class JsonLayout:
         except (ValueError, RecursionError) as error:
             return _broken(number, Check.JSON_BAD.at(number, 0, f"not a JSON object: {error}"))
         if not isinstance(values, dict):
-            message = "not a JSON object: every line is {…} by itself"
+            message = "not a JSON object: each line must be one object, {…}"
             return _broken(number, Check.JSON_BAD.at(number, 1, message))
         return self._row(line, number, values)
 
     def notes(self) -> list[Finding]:
-        """Nothing: whatever is found belongs to a row."""
+        """Nothing: all findings belong to a row."""
         return []
 
     def _row(self, line: str, number: int, values: Mapping[str, Any]) -> Row:
         row = Row(number, {})
         cells: dict[Column, Cell] = {}
-        strange: list[str] = []
+        unknown: list[str] = []
         again: list[str] = []
         for key, value in values.items():
             column = column_of(key, aliases=True)
@@ -114,7 +115,7 @@ class JsonLayout:
                 row.parameters, found = _parameters(value, number, _place(line, key))
                 row.findings += found
             elif column is None or not takes(self._profile, column):
-                strange.append(key)
+                unknown.append(key)
             elif column in cells:
                 again.append(key)
             elif column is Column.LOCAL and isinstance(value, list):
@@ -126,34 +127,34 @@ class JsonLayout:
                 cells[column] = Cell(text, _place(line, key))
                 row.findings += found
                 row.local = locals_in(text) if column is Column.LOCAL else row.local
-        row.findings += self._strange_keys(line, number, strange)
+        row.findings += self._unknown_keys(line, number, unknown)
         if again:
-            message = f"{shown_all(again)}: these columns have another key on this line already"
+            message = f"{shown_all(again)}: this line has the same column under another key"
             place = _place(line, again[0])
             row.findings.append(Check.FIELD_REPEATED.at(number, place, message))
         row.cells = cells
-        # A value of the wrong type is no value to check further, nor is one under a key misspelt.
+        # A value of the wrong type, or under a misspelled key, would only cause more findings.
         row.readable = all(finding.code != Check.VALUE_TYPE for finding in row.findings)
-        if strange:
+        if unknown:
             row.readable = row.readable and Column.URL in cells
             leave_out_half_a_digest(cells)
         return row
 
-    def _strange_keys(self, line: str, number: int, keys: Sequence[str]) -> list[Finding]:
-        """The finding for keys that name no column of the profile; each is told of once."""
-        new = [key for key in keys if key not in self._strange]
+    def _unknown_keys(self, line: str, number: int, keys: Sequence[str]) -> list[Finding]:
+        """The finding for keys that are not columns of the profile. Each is reported once."""
+        new = [key for key in keys if key not in self._reported]
         if not new:
             return []
-        self._strange.update(new[: _STRANGE - len(self._strange)])
+        self._reported.update(new[: _MAX_UNKNOWN - len(self._reported)])
         columns = [column.value for column in Column if takes(self._profile, column)]
         of = f" of {self._profile.name}" if self._profile.name else ""
-        message = f"no key{of}, here and on any other line: {shown_all(new)}; keys are "
+        message = f"not a key{of}, here and on any other line: {shown_all(new)}; the keys are "
         message += ", ".join((*columns, PARAMETERS_KEY))
         return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), message)]
 
 
 def _place(line: str, key: str) -> int:
-    """The character that `key` begins at, from 1; 0 if it is written in escapes."""
+    """The first character of `key`, from 1; 0 if it is written with escapes."""
     return line.find(json.dumps(key, ensure_ascii=False)) + 1
 
 
@@ -169,7 +170,8 @@ def _text(column: Column, value: Any, number: int, place: int) -> tuple[str, lis
     if column is Column.SIZE and type(value) is int:
         return str(value), []
     allowed = {Column.SIZE: "a whole number", Column.LOCAL: "a string or a list of strings"}
-    message = f"{column.value} takes {allowed.get(column, 'a string')}, not {_shown_value(value)}"
+    kind = allowed.get(column, "a string")
+    message = f"{column.value} must be {kind}, not {_shown_value(value)}"
     return "", [Check.VALUE_TYPE.at(number, place, message)]
 
 
@@ -178,7 +180,7 @@ def _locals(
 ) -> tuple[tuple[str, ...], list[Finding]]:
     if all(isinstance(value, str) for value in values):
         return tuple(value.strip() for value in values if value.strip()), []
-    message = "localIdentifier takes a string or a list of strings"
+    message = "localIdentifier must be a string or a list of strings"
     return (), [Check.VALUE_TYPE.at(number, place, message)]
 
 
@@ -186,31 +188,31 @@ def _parameters(value: Any, number: int, place: int) -> tuple[Mapping[str, Any],
     if value is None:
         return NOTHING, []
     if not isinstance(value, dict):
-        message = f"{PARAMETERS_KEY} takes an object, not {_shown_value(value)}"
+        message = f"{PARAMETERS_KEY} must be an object, not {_shown_value(value)}"
         return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (ValueError, RecursionError) as error:
-        message = f"{PARAMETERS_KEY} cannot be kept: {error}"
+        message = f"{PARAMETERS_KEY} cannot be stored: {error}"
         return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
     if size > PARAMETERS_BYTES:
-        message = f"{PARAMETERS_KEY} takes {size} bytes: {PARAMETERS_BYTES} are allowed"
+        message = f"{PARAMETERS_KEY} has {size} bytes: {PARAMETERS_BYTES} are allowed"
         return NOTHING, [Check.PARAMETERS_TOO_LARGE.at(number, place, message)]
     if _is_deeper(value, PARAMETERS_DEPTH):
-        message = f"{PARAMETERS_KEY} is nested too deep: {PARAMETERS_DEPTH} levels are allowed"
+        message = f"{PARAMETERS_KEY} is nested too deeply: {PARAMETERS_DEPTH} levels are allowed"
         return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
     return value, []
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested in `value` in more than `levels` levels."""
-    inside = [value]
+    """Whether `value` has more than `levels` levels of nested lists and objects."""
+    current = [value]
     for _ in range(levels):
-        containers = [each for each in inside if isinstance(each, dict | list)]
+        containers = [each for each in current if isinstance(each, dict | list)]
         values = (each.values() if isinstance(each, dict) else each for each in containers)
-        inside = list(chain.from_iterable(values))
-    return any(isinstance(each, dict | list) for each in inside)
+        current = list(chain.from_iterable(values))
+    return any(isinstance(each, dict | list) for each in current)
 
 
 def _shown_value(value: Any) -> str:
@@ -230,11 +232,11 @@ class Jsonl:
 
     @property
     def files(self) -> int:
-        """How many rows were read."""
+        """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
     def read(self, span: Span) -> Iterator[Part]:
-        """Entries and findings of `span`."""
+        """The entries and findings of `span`."""
         if self._rows is None:
             if not span.text.strip():
                 return
@@ -247,27 +249,27 @@ class Jsonl:
             self.profile = self._inference.profile
 
     def end(self, last: int) -> Iterator[Part]:
-        """What is left to say when the stream has ended with line `last`."""
+        """The entries and findings that are left at the end; `last` is the last line's number."""
         if self._inference:
             yield self._inference.end()
         if not self.files:
-            message = "there are no rows: every line is a JSON object that names a file"
+            message = "there are no rows: each line must be a JSON object that names a file"
             yield [], [Check.NO_ROWS.at(last, 0, message)]
 
     def _begin(self, span: Span) -> list[Finding]:
-        """Make the rows; what is said at once of a document that is not JSON Lines."""
+        """Create the reader of the rows. Returns the finding if the document is not JSON Lines."""
         lines = span.lines()
-        at = next(at for at, line in enumerate(lines) if line.strip())
-        begin = lines[at].strip()
-        if not begin.startswith("[") and begin != "{":
+        index = next(at for at, line in enumerate(lines) if line.strip())
+        start = lines[index].strip()
+        if not start.startswith("[") and start != "{":
             self._rows = self._open(lines)
             return []
         self._rows = UnreadRows(JsonLayout.blanks)
-        message = "this is one JSON document: JSON Lines has a whole object on every line, no []"
-        return [Check.JSON_BAD.at(span.first + at, lines[at].index(begin[0]) + 1, message)]
+        message = "this is one JSON document: JSON Lines has a whole object on each line, no []"
+        return [Check.JSON_BAD.at(span.first + index, lines[index].index(start[0]) + 1, message)]
 
     def _open(self, lines: Sequence[str]) -> RowReader:
-        """The rows, of a profile that the first object's keys decide where none is given."""
+        """The reader of the rows. Without a given profile, the first object's keys decide."""
         profile = self.profile
         if profile is None:
             if TELLING & _columns_of_first(lines):

@@ -1,4 +1,5 @@
-"""The names of one object's files: which repeat, which are a file and a folder, which only meet."""
+"""Conflicts of the file names of one object: repeated names, a file that is also a folder, and
+names that are one file on some disks."""
 
 from array import array
 from collections.abc import Sequence
@@ -7,51 +8,56 @@ from jobyard.domain.manifests.file_names import Clash, repeated
 from jobyard.domain.manifests.findings import Check, shown
 from jobyard.domain.paths import folded
 
-FOLDERS = 1_000_000  # that the names of one object may lie in: bounds what is kept of them
+FOLDERS = 1_000_000  # folders of one object; limits the memory for them
 _SLOTS = 1_024
-_SPELLING = 0xFFFF  # the bits of a key that tell spellings of one folded form apart
+_SPELLING = 0xFFFF  # the bits of a key by which spellings of one folded form differ
 
 
 class NameSpellings:
-    """Names by 64 bits each: 48 of the folded form, 16 of the spelling. Positions count from 1.
+    """A set of names with 64 bits for each: 48 of its folded form, 16 of its spelling.
 
-    Two names are taken for one by chance 3 times in 100 million for a million names; that one is
-    taken for another spelling of the other, 2 times in a thousand. A name costs 8 bytes and 5 to 8
-    for its slot.
+    Positions in it count from 1. Among a million names, the chance that two count as one is 3 in
+    100 million, that they count as two spellings of one is 2 in a thousand. A name takes 8 bytes,
+    and 5 to 8 for its slot.
     """
 
     def __init__(self) -> None:
         self._keys = array("q")
-        self._slots = array("I", bytes(4)) * _SLOTS  # open addressing: positions, 0 is free
+        self._slots = array("I", bytes(4)) * _SLOTS  # open addressing: positions; 0 is free
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def add(self, name: str, form: str) -> tuple[int, int]:
-        """The positions of the same name and of another spelling of its folded `form`, 0 for none.
-        A name that is not there is added at the end."""
+        """Add `name`, whose folded form is `form`, if it is new.
+
+        Returns the positions of the same name and of another spelling; 0 if there is none.
+        """
         same, other = self._find(_key(name, form), add=True)
-        if other:  # a form has one slot: further spellings have those of their own hash
+        if other:  # a form has one slot: another spelling gets one by the hash of its text
             same, _ = self._find(hash((name,)), add=True)
         return same, other
 
     def find(self, name: str, form: str) -> tuple[int, int]:
-        """The same without adding it."""
+        """The positions that `add` returns, without adding `name`."""
         same, other = self._find(_key(name, form), add=False)
         if other:
             same, _ = self._find(hash((name,)), add=False)
         return same, other
 
     def add_new(self, key: int) -> bool:
-        """Whether nothing of the folded form of `key` was there; then it is added."""
+        """Add `key` if its slot is free, so that its name is new for sure. Returns whether it was.
+
+        Otherwise the name may be new: `add` finds out.
+        """
         if 4 * len(self._keys) >= 3 * len(self._slots):
             self._make_slots()
         slots = self._slots
-        at = (key >> 16) % len(slots)
-        if slots[at]:
-            return False  # or not the first of its slot: `add` looks closer
+        slot = (key >> 16) % len(slots)
+        if slots[slot]:
+            return False
         self._keys.append(key)
-        slots[at] = len(self._keys)
+        slots[slot] = len(self._keys)
         return True
 
     def _find(self, key: int, *, add: bool) -> tuple[int, int]:
@@ -59,29 +65,29 @@ class NameSpellings:
             self._make_slots()
         keys, slots = self._keys, self._slots
         form = key >> 16
-        at = form % len(slots)
-        while there := slots[at]:
-            found = keys[there - 1]
+        slot = form % len(slots)
+        while position := slots[slot]:
+            found = keys[position - 1]
             if found == key:
-                return there, 0
+                return position, 0
             if found >> 16 == form:
-                return 0, there
-            at = (at + 1) % len(slots)
+                return 0, position
+            slot = (slot + 1) % len(slots)
         if add:
             keys.append(key)
-            slots[at] = len(keys)
+            slots[slot] = len(keys)
         return 0, 0
 
     def _make_slots(self) -> None:
-        """Twice as many slots as names."""
+        """Make twice as many slots as there are names."""
         size = 2 * len(self._keys)
-        self._slots = array("I")  # the old ones go before the new ones come
+        self._slots = array("I")  # free the memory before allocating more
         self._slots = slots = array("I", bytes(4)) * size
         for position, key in enumerate(self._keys, start=1):
-            at = (key >> 16) % size
-            while slots[at]:
-                at = (at + 1) % size
-            slots[at] = position
+            slot = (key >> 16) % size
+            while slots[slot]:
+                slot = (slot + 1) % size
+            slots[slot] = position
 
 
 def _forms(names: Sequence[str]) -> Sequence[str]:
@@ -96,21 +102,23 @@ def _key(name: str, form: str) -> int:
 
 
 class ObjectNames:
-    """The first line of every file name of one object, and the folders that they lie in.
+    """The first line of each file name of one object, and the folders in these names.
 
-    At most 21 bytes a name, and 17 a folder, of which there are at most `FOLDERS`.
+    A name takes at most 21 bytes, and a folder 17, of which there are at most `FOLDERS`.
     """
 
     def __init__(self) -> None:
         self._files = NameSpellings()
         self._lines = array("I")
         self._folders = NameSpellings()
-        self._folder = ""  # of the name before
+        self._last_folder = ""  # the folder of the last name that has one
         self._is_full = False
 
     def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
-        """Remember the names of the lines from `first` on, one each, none of them empty; what
-        clashes with names before, each cause once."""
+        """Add the names of the lines from `first` on, one for each line, none of them empty.
+
+        Returns their conflicts with earlier names, each cause once.
+        """
         found: list[Clash] = []
         files, lines = self._files, self._lines
         for index, (name, form) in enumerate(zip(names, _forms(names), strict=True)):
@@ -123,52 +131,53 @@ class ObjectNames:
             if len(files) > len(lines):
                 lines.append(first + index)
             if other:
-                found.append(_meets(index, name, f"line {lines[other - 1]}"))
-            if self._folder:
+                found.append(_one_on_disk(index, name, f"line {lines[other - 1]}"))
+            if self._last_folder:
                 found += self._as_folder(index, name, form)
             if "/" in name:
                 folder = name.rpartition("/")[0]
-                if folder != self._folder and not self._is_full:
-                    self._folder = folder
+                if folder != self._last_folder and not self._is_full:
+                    self._last_folder = folder
                     found += self._in_folders(index, name, form)
         return found
 
     def _as_folder(self, index: int, name: str, form: str) -> list[Clash]:
-        """What is wrong with a file that has the name of a folder."""
+        """The conflict of a file name with an earlier folder."""
         same, other = self._folders.find(name, form)
         if same:
             message = (
-                f"fileName {shown(name)} is a folder in the name of an earlier line: "
-                "nothing can be a file and a folder"
+                f"fileName {shown(name)} is a folder in a fileName of an earlier line: "
+                "a name cannot be both a file and a folder"
             )
             return [Clash(index, Check.NAME_IS_FOLDER, message)]
-        return [_meets(index, name, "a folder of an earlier line")] if other else []
+        return [_one_on_disk(index, name, "a folder of an earlier line")] if other else []
 
     def _in_folders(self, index: int, name: str, form: str) -> list[Clash]:
-        """Remember the folders that `name` lies in; what is wrong with one that is a file."""
+        """Add the folders of `name`. Returns their conflicts with earlier files."""
         found: list[Clash] = []
         folder, form = name.rpartition("/")[0], form.rpartition("/")[0]
         while folder and not self._folders.add(folder, form)[0]:
             if len(self._folders) > FOLDERS:
                 self._is_full = True
-                message = f"names of more than {FOLDERS:,} folders: divide the object"
+                message = f"the object has more than {FOLDERS:,} folders: divide it"
                 return [*found, Clash(index, Check.TOO_MANY_FOLDERS, message)]
             same, other = self._files.find(folder, form)
             if same:
                 message = (
-                    f"fileName {shown(name)} lies in {shown(folder)}, which is a file on line "
-                    f"{self._lines[same - 1]}: nothing can be a file and a folder"
+                    f"fileName {shown(name)} is in {shown(folder)}, which is a file on line "
+                    f"{self._lines[same - 1]}: a name cannot be both a file and a folder"
                 )
                 found.append(Clash(index, Check.NAME_IS_FOLDER, message))
             elif other:
-                found.append(_meets(index, folder, f"the file of line {self._lines[other - 1]}"))
+                file = f"the file of line {self._lines[other - 1]}"
+                found.append(_one_on_disk(index, folder, file))
             folder, form = folder.rpartition("/")[0], form.rpartition("/")[0]
         return found
 
 
-def _meets(index: int, name: str, what: str) -> Clash:
+def _one_on_disk(index: int, name: str, other: str) -> Clash:
     message = (
-        f"{shown(name)} and {what} differ in case or composed letters alone: "
-        "on disks of macOS and Windows they are one"
+        f"{shown(name)} and {other} differ only in case or Unicode composition: "
+        "on macOS and Windows they are one file"
     )
     return Clash(index, Check.NAMES_MEET, message)

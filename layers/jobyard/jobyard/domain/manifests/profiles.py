@@ -1,22 +1,22 @@
-"""Columns and profiles as data: what a row may say, and what a row of each profile is.
+"""Columns and profiles as data: the fields of a row, and what a row of each profile describes.
 
-Source of names and order: Merritt's Checkm 0.7 dialect.
+Source of names and order: Merritt's dialect of Checkm 0.7.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 PROFILE_BASE = "http://uc3.cdlib.org/registry/ingest/manifest/"
-PREFIXES = {  # the URI to write first, then any other that Merritt's own writers give
+PREFIXES = {  # the URI to write, then others that Merritt's own writers use
     "mrt:": ("http://merritt.cdlib.org/terms#", "http://uc3.cdlib.org/ontology/mom#"),
     "nfo:": ("http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",),
 }
 
 
 class Column(StrEnum):
-    """A column by its name without prefix. `alias` is what an `Entry` calls it, "" if it has none.
+    """A column by its name without prefix. `alias` is its field in `Entry`, "" if it has none.
 
-    The modification time and the media type are taken and ignored, as Merritt does.
+    The modification time and the media type are accepted and ignored, as in Merritt.
     """
 
     prefix: str
@@ -44,7 +44,7 @@ class Column(StrEnum):
 
     @property
     def heading(self) -> str:
-        """The column's name as a `#%fields` header gives it."""
+        """The column's name in a `#%fields` header."""
         return self.prefix + self.value
 
 
@@ -57,7 +57,7 @@ COMMON = (
     Column.NAME,
 )
 OBJECT = (Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE, Column.DATE)
-# Any of these says that a row is an object of its own; a date alone does not (CSV, JSON Lines).
+# In CSV and JSON Lines, each of these columns shows that a row is an object; a date does not.
 TELLING = frozenset({Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE})
 
 FILE, CONTAINER, MANIFEST = "file", "container", "manifest"
@@ -68,10 +68,11 @@ ANY_KIND = frozenset({FILE, CONTAINER, MANIFEST})
 
 @dataclass(frozen=True)
 class Profile:
-    """What a row is. `kind` is every entry's kind, "" where each row's file name decides.
+    """What the rows of a manifest describe.
 
-    A file name must end as one of `accepts` does, and a row of a kind in `warns` is remarked on.
-    `per_object` is true when all rows are files of one object.
+    `kind` is the kind of every entry, "" if the file name of each row decides. `accepts` are the
+    kinds of file names that are allowed, `warns` those that are a warning. `per_object` says that
+    all rows are files of one object.
     """
 
     name: str
@@ -105,13 +106,13 @@ PROFILES = {
     profile.name: profile
     for profile in (INGEST, MANIFEST_BATCH, CONTAINER_BATCH, SINGLE_FILE_BATCH)
 }
-# Not of Merritt's: a row of a manifest whose profile is unknown, and of one that names none.
+# Not Merritt's: for rows of a manifest whose profile is unknown, or inferred from file names.
 UNKNOWN = Profile("", FILE, COMMON)
 INFERRED = Profile("", "", (*COMMON, *OBJECT))
 
 
 def kind_of(name: str) -> str:
-    """What the file called `name` is, by its ending in any case."""
+    """The kind of a file by the ending of its name, in any case."""
     lower = name.lower()
     if lower.endswith(MANIFEST_ENDING):
         return MANIFEST
@@ -119,5 +120,5 @@ def kind_of(name: str) -> str:
 
 
 def takes(profile: Profile, column: Column) -> bool:
-    """Whether `column` may stand in CSV or JSON Lines of `profile`."""
+    """Whether CSV or JSON Lines of `profile` may have `column`."""
     return column not in TELLING or column in profile.columns

@@ -1,4 +1,4 @@
-"""Reading a manifest as a stream, whatever its format: entries and findings, block by block."""
+"""Reading a manifest of any format as a stream: entries and findings, block by block."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -16,33 +16,33 @@ _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 class Format(Protocol):
-    """What reads one format, span by span."""
+    """A reader of one format."""
 
     @property
     def profile(self) -> Profile | None:
-        """The profile as far as it is known."""
+        """The profile of the rows so far; None if it is not known."""
 
     @property
     def files(self) -> int:
-        """How many rows were read, good and bad."""
+        """The number of rows so far, with and without errors."""
 
     def read(self, span: Span) -> Iterator[Part]:
-        """Entries and findings of `span`."""
+        """The entries and findings of `span`."""
 
     def end(self, last: int) -> Iterator[Part]:
-        """What is left to say when the stream has ended with line `last`."""
+        """The entries and findings that are left at the end; `last` is the last line's number."""
 
 
 class Reading:
-    """One pass over a manifest. Iterate it for `(entries, findings)`, in file order, once.
+    """One pass over a manifest. Iterate over it once for `(entries, findings)`, in file order.
 
-    Memory is flat but for at most 40 bytes a row, which find a repeated file name: so write entries
-    and findings out as they come. What comes must be thrown away again if, at the end, `verdict`
-    is "error": then no object may be created. The properties tell what was read so far.
+    It needs at most 40 bytes of memory for each row, to find repeated file names, so write entries
+    and findings out as they come. If the `verdict` is "error" in the end, discard the entries: no
+    object may be created. The properties describe what was read so far.
 
-    `profile` is what the submission says the manifest is, None to let the manifest say it; the
-    name of a profile that does not exist is an error like any in the manifest. `listed` are the
-    `host:port`s that the deployment lets be private and have any port.
+    `profile` is the name of the submission's profile, None if the manifest decides. An unknown name
+    is an error like any in the manifest. `listed` are the deployment's allowed hosts as
+    `host:port`: they may be private and use any port.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Reading:
     ) -> None:
         self._listed = listed
         self._filename = filename
-        self._asked = profile
+        self._expected = profile
         self._format: Format | None = None
         self._levels: Counter[str] = Counter()
         self._parts = self._counted(self._read(blocks))
@@ -65,24 +65,24 @@ class Reading:
 
     @property
     def errors(self) -> int:
-        """How many errors were found."""
+        """The number of errors."""
         return self._levels["error"]
 
     @property
     def warnings(self) -> int:
-        """How many warnings were found."""
+        """The number of warnings."""
         return self._levels["warning"]
 
     @property
     def verdict(self) -> str:
-        """The worst of what was found: "error", "warning" or "pass"."""
+        """The highest level of all findings: "error", "warning" or "pass"."""
         if self.errors:
             return "error"
         return "warning" if self.warnings else "pass"
 
     @property
     def profile(self) -> str | None:
-        """The name of the manifest's profile, None if it has none that is known."""
+        """The name of the manifest's profile; None if it is not known."""
         profile = self._format.profile if self._format else None
         return profile.name if profile else None
 
@@ -94,12 +94,12 @@ class Reading:
 
     @property
     def files(self) -> int:
-        """How many rows there are, good and bad."""
+        """The number of rows, with and without errors."""
         return self._format.files if self._format else 0
 
     @property
     def entries(self) -> int:
-        """How many jobs are to be made: none after an error, one if the rows are one object's."""
+        """The number of jobs to create: none after an error, one if all rows are one object."""
         if self.errors:
             return 0
         return min(self.files, 1) if self.per_object else self.files
@@ -111,12 +111,11 @@ class Reading:
                 yield entries, findings
 
     def _read(self, blocks: Iterable[bytes]) -> Iterator[Part]:
-        if self._asked and self._asked not in PROFILES:
-            message = (
-                f"the submission's profile {shown(self._asked)} is none of {', '.join(PROFILES)}"
-            )
+        if self._expected and self._expected not in PROFILES:
+            message = f"the submission's profile {shown(self._expected)} does not exist: "
+            message += f"the profiles are {', '.join(PROFILES)}"
             yield [], [Check.PROFILE_UNKNOWN.at(0, 0, message)]
-        expected = PROFILES.get(self._asked or "")
+        expected = PROFILES.get(self._expected or "")
         span = Span(1, "")
         for span in spans(blocks):
             if self._format is None:
@@ -131,14 +130,17 @@ class Reading:
 
 
 def _format_of(text: str, filename: str) -> type[Checkm] | type[Csv] | type[Jsonl]:
-    """What reads a manifest that begins with `text`. A plain sign in it counts for more than the
-    name's ending; without either it is Checkm, the format that says what is missing."""
-    start, ending = text.lstrip(), filename.lower()
+    """The reader for a manifest that begins with `text`.
+
+    The text counts more than the ending of the file name. If neither shows the format, it is
+    Checkm, whose findings say what is missing.
+    """
+    start, name = text.lstrip(), filename.lower()
     if start.startswith("#"):
         return Checkm
-    if start.startswith(("{", "[")) or ending.endswith(_JSON_LINES):
+    if start.startswith(("{", "[")) or name.endswith(_JSON_LINES):
         return Jsonl
-    if ending.endswith(".csv"):
+    if name.endswith(".csv"):
         return Csv
     header = start.partition("\n")[0]
     if any(names_url(header, separator) for separator in (",", *SEPARATORS)):

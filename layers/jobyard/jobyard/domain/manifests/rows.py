@@ -1,4 +1,4 @@
-"""The rows of one manifest, in order: by whole columns where that will do, else one by one."""
+"""The rows of a manifest, in order: checked by whole columns if possible, else one by one."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -15,43 +15,46 @@ from jobyard.domain.manifests.validation import Row, checked
 
 Part = tuple[list[Entry], list[Finding]]
 
-_FEW = 16  # rows not worth looking at by column once a larger group of them has been refused
+_SMALL_GROUP = 16  # rows that are checked one by one if a larger group has a finding
 
 
 class Layout(Protocol):
-    """How a format lays out a row on a line. Lines of nothing but `blanks` are no rows."""
+    """How a format arranges a row on a line."""
 
     @property
     def blanks(self) -> str:
-        """The characters that alone make no row."""
+        """A line of only these characters is not a row."""
 
     @property
     def names_files(self) -> bool:
-        """Whether a row may give a file name."""
+        """Whether rows have a file name column."""
 
     def texts(self, text: str, first: int) -> Texts | None:
-        """The columns of the lines of `text`, each a row; None unless that is plain to see."""
+        """The columns of the lines of `text`; None if a line has to be parsed on its own.
+
+        `first` is the number of the first line.
+        """
 
     def row(self, line: str, number: int) -> Row | None:
-        """The row on `line`; None if none is there."""
+        """The row on `line`; None if there is none."""
 
     def notes(self) -> list[Finding]:
-        """What has been found of the lines read since the last call and belongs to no row."""
+        """The findings since the last call that belong to no row."""
 
 
 class RowReader:
-    """Reads rows laid out by `layout` as those of `profile`; `count` is how many there were."""
+    """Reads rows of `profile` in a `layout`; `count` is their number so far."""
 
     def __init__(self, layout: Layout, profile: Profile, listed: Collection[str] = ()) -> None:
         self.count = 0
         self._layout = layout
         self._profile = profile
-        self._doubts = UrlWarnings(listed)
-        self._is_name_told = False
+        self._url_warnings = UrlWarnings(listed)
+        self._has_reported_name = False
         self._names = ObjectNames() if profile.per_object else Names()
 
     def read(self, text: str, first: int) -> Iterator[Part]:
-        """Entries and findings of the lines of `text`, which begins with line `first`."""
+        """The entries and findings of the lines of `text`; `first` is the first line's number."""
         if not text.strip(self._layout.blanks):
             return
         part = self._by_column(text, first)
@@ -59,16 +62,16 @@ class RowReader:
             yield part
             return
         lines = text.split("\n")
-        if len(lines) <= _FEW:
+        if len(lines) <= _SMALL_GROUP:
             yield self._one_by_one(lines, first)
             return
-        step = max(len(lines) // 8, _FEW)
+        step = max(len(lines) // 8, _SMALL_GROUP)
         for start in range(0, len(lines), step):
             yield from self.read("\n".join(lines[start : start + step]), first + start)
 
     def _by_column(self, text: str, first: int) -> Part | None:
         texts = self._layout.texts(text, first)
-        entries = entries_of(texts, first, self._profile, self._doubts) if texts else None
+        entries = entries_of(texts, first, self._profile, self._url_warnings) if texts else None
         if not texts or entries is None:
             return None
         self.count += len(entries)
@@ -95,36 +98,36 @@ class RowReader:
                 continue
             self.count += 1
             entry, found = checked(row, self._profile, self._names)
-            findings += self._once(found) + self._doubt(row)
+            findings += self._without_repeats(found) + self._url_warning(row)
             if entry is not None:
                 entries.append(entry)
         return entries, findings
 
-    def _once(self, findings: list[Finding]) -> list[Finding]:
-        """`findings`, without the second and later ones that the header alone is the cause of."""
+    def _without_repeats(self, findings: list[Finding]) -> list[Finding]:
+        """`findings`, but only the first of those that every row has because of the header."""
         if self._layout.names_files:
             return findings
         kept = []
         for finding in findings:
             if finding.code != Check.NAME_FROM_URL:
                 kept.append(finding)
-            elif not self._is_name_told:
-                self._is_name_told = True
-                message = f"{finding.message}, and so on every row: there is no column fileName"
+            elif not self._has_reported_name:
+                self._has_reported_name = True
+                message = f"{finding.message}, as on every row: there is no column fileName"
                 kept.append(replace(finding, message=message))
         return kept
 
-    def _doubt(self, row: Row) -> list[Finding]:
+    def _url_warning(self, row: Row) -> list[Finding]:
         url = row.cell(Column.URL)
-        message = self._doubts.of(url.text) if row.readable and not fault(url.text) else ""
-        if not message:
+        warning = self._url_warnings.of(url.text) if row.readable and not fault(url.text) else ""
+        if not warning:
             return []
-        message = f"fileUrl {shown(url.text)} {message}"
+        message = f"fileUrl {shown(url.text)} {warning}"
         return [Check.URL_DOUBTFUL.at(row.line, url.column, message)]
 
 
 class UnreadRows:
-    """Counts rows that cannot be read, because their header has an error."""
+    """Counts rows that cannot be read because the header has an error."""
 
     def __init__(self, blanks: str, comment: str = "") -> None:
         self.count = 0
@@ -132,7 +135,7 @@ class UnreadRows:
         self._comment = comment
 
     def read(self, text: str, first: int) -> Iterator[Part]:
-        """Nothing of the lines of `text`."""
+        """Count the lines of `text` that are rows. There are no entries and no findings."""
         lines = (line.strip(self._blanks) for line in text.split("\n"))
         comment = self._comment
         self.count += sum(not (comment and line.startswith(comment)) for line in lines if line)

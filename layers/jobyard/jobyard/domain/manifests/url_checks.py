@@ -1,7 +1,7 @@
-"""Which URLs a manifest may name, and what a URL tells about the file behind it.
+"""Checks of the URLs in a manifest, and the file names in them.
 
-Web URLs are judged as the fetcher judges them. Private and loopback hosts pass with a warning:
-whether they may be called, the deployment decides.
+Web URLs are checked like those that the HTTP client gets. A private or loopback host is a warning,
+since a deployment may allow it.
 """
 
 import re
@@ -11,19 +11,17 @@ from urllib.parse import unquote, urlsplit
 from jobyard.domain import urls
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-
-
-_HOSTS = 1_000  # told of once; any more are told of row by row
+_MAX_HOSTS = 1_000  # hosts with one warning each; further hosts have one for each row
 
 
 def s3_place(url: str) -> tuple[str, str]:
-    """Bucket and key of an `s3://bucket/key` URL. The key is literal: nothing is unquoted."""
+    """The bucket and the key of an `s3://bucket/key` URL. The key is literal, not unquoted."""
     bucket, _, key = url[len("s3://") :].partition("/")
     return bucket, key
 
 
 def fault(url: str) -> str:
-    """Why no file can be fetched from `url`, "" if nothing speaks against it."""
+    """Why no file can be fetched from `url`; "" if its text shows no error."""
     if url.startswith("s3://"):
         bucket, key = s3_place(url)
         if not _BUCKET.fullmatch(bucket):
@@ -34,7 +32,7 @@ def fault(url: str) -> str:
 
 
 def name_in(url: str) -> str:
-    """The last part of the path of `url`, unquoted; "" if it has none that is UTF-8."""
+    """The last part of the path of `url`, unquoted; "" if it is empty or not UTF-8."""
     if url.startswith("s3://"):
         return s3_place(url)[1].rpartition("/")[2]
     try:
@@ -44,32 +42,33 @@ def name_in(url: str) -> str:
 
 
 class UrlWarnings:
-    """What speaks against URLs without `fault`, said once for each host.
+    """Warnings about URLs without errors, one for each host.
 
-    `listed` are the `host:port`s that the deployment lets be private and have any port.
+    `listed` are the deployment's allowed hosts as `host:port`: they may be private and use any
+    port.
     """
 
     def __init__(self, listed: Collection[str] = ()) -> None:
         self._listed = listed
-        self._settled: set[str] = set()
+        self._checked: set[str] = set()
 
     def of(self, url: str) -> str:
-        """Why `url` will hardly be fetched as it stands; "" if nothing says so, or it was said."""
+        """Why `url` can probably not be fetched; "" if it can, or its host was reported."""
         server = server_of(url)
-        if server in self._settled:
+        if server in self._checked:
             return "" if "#" not in url else urls.doubt(url, self._listed)
         message = urls.doubt(url, self._listed)
         if "#" in url:
             return message
-        if server and len(self._settled) < _HOSTS:
-            self._settled.add(server)
-        return f"{message} (said once for this host)" if message else ""
+        if server and len(self._checked) < _MAX_HOSTS:
+            self._checked.add(server)
+        return f"{message} (reported once for this host)" if message else ""
 
-    def are_settled(self, servers: Collection[str]) -> bool:
-        """Whether nothing is left to be said of URLs that begin so and hold no "#"."""
-        return self._settled.issuperset(servers)
+    def are_checked(self, servers: Collection[str]) -> bool:
+        """Whether URLs on these servers, without a "#", have no warning left to report."""
+        return self._checked.issuperset(servers)
 
 
 def server_of(url: str) -> str:
-    """`url` up to the slash after its host; "" if there is none, and the whole has to be read."""
+    """`url` up to the slash after its host; "" if it has none."""
     return url[: url.find("/", len("https://")) + 1]

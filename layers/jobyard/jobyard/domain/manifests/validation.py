@@ -1,4 +1,4 @@
-"""One row at a time: every check of a row, and the messages for what it finds."""
+"""All checks of a single row, with the messages of their findings."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.paths import unportable
 
-FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
+FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key of S3
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
 LOCAL_BYTES = 1024  # of a local identifier in UTF-8: it is a key of the table of identifiers
-LOCALS = 100  # identifiers of a row: each is claimed by a write of its own
-SIZE_DIGITS = 18  # an exabyte less one: more is a slip of the pen, and no integer we could store
+LOCALS = 100  # local identifiers of a row: each takes a write
+SIZE_DIGITS = 18  # of a size in bytes, less than an exabyte
 
 _SPELLINGS = {name.replace("-", ""): name for name in HEX_LENGTHS}
 _DASHES = str.maketrans("", "", "-_ ")
@@ -36,7 +36,7 @@ _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 
 
 class Cell(NamedTuple):
-    """The text of a row in one column, and the character it begins at, from 1 (0: unknown)."""
+    """The text of a row in one column. `column` is its first character's, from 1; 0 if unknown."""
 
     text: str
     column: int
@@ -46,17 +46,17 @@ BLANK = Cell("", 0)
 
 
 class NamesBefore(Protocol):
-    """The names of the rows before."""
+    """The file names of the earlier rows."""
 
     def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
-        """Remember `names`, from line `first` on; what clashes with those before."""
+        """Add `names`, from line `first` on. Returns their conflicts with earlier names."""
 
 
 @dataclass(slots=True)
 class Row:
-    """A row as its format read it, before any check; `findings` are those of the format.
+    """A row as parsed by its format. `findings` are the format's.
 
-    Of a row that is not `readable` nothing else can be said.
+    A row that is not `readable` is not checked any further.
     """
 
     line: int
@@ -67,22 +67,26 @@ class Row:
     readable: bool = True
 
     def cell(self, column: Column) -> Cell:
-        """The cell in `column`, blanks at its ends left out; a blank one if there is none."""
+        """The stripped cell in `column`; a blank one if there is none."""
         cell = self.cells.get(column, BLANK)
         text = cell.text.strip()
         return cell if text == cell.text else Cell(text, cell.column)
 
 
 def algorithm_named(text: str) -> str:
-    """The digest algorithm that `text` names, in any case and with dashes or without; "" if none.
+    """The digest algorithm with the name `text`; "" if there is none.
 
-    Source: Merritt's own reader lowers the case and strips dashes.
+    Case, dashes, underscores and spaces are ignored. Source: Merritt's own reader ignores case and
+    dashes.
     """
     return _SPELLINGS.get(text.translate(_DASHES).lower(), "")
 
 
 def leave_out_half_a_digest(cells: dict[Column, Cell]) -> None:
-    """Leave out the digest or its algorithm where the other is missing for a reason told before."""
+    """Leave out a digest without algorithm, or an algorithm without digest.
+
+    For rows in which the other one has a finding already.
+    """
     if (Column.DIGEST in cells) is not (Column.ALGORITHM in cells):
         cells.pop(Column.DIGEST, None)
         cells.pop(Column.ALGORITHM, None)
@@ -95,7 +99,7 @@ def locals_in(text: str) -> tuple[str, ...]:
 
 
 def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | None, list[Finding]]:
-    """The entry of `row`, None if a check found an error; and all that was found."""
+    """The entry of `row`, None if it has an error, and all its findings."""
     if not row.readable:
         return None, row.findings
     findings = row.findings + _controls(row)
@@ -110,7 +114,7 @@ def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | Non
     primary = row.cell(Column.PRIMARY)
     ark = normal_ark(primary.text)
     if primary.text and not ark:
-        message = f"primaryIdentifier {shown(primary.text)} is no ark: {EXPECTED} is expected"
+        message = f"primaryIdentifier {shown(primary.text)} is not an ark such as {EXPECTED}"
         findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, message))
     findings += _locals(row)
     if any(finding.level == "error" for finding in findings):
@@ -136,16 +140,17 @@ def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | Non
 def _controls(row: Row) -> list[Finding]:
     if "".join((*(cell.text for cell in row.cells.values()), *row.local)).isprintable():
         return []
+    """Findings of control characters, at most one for each column."""
     findings = []
-    told: set[str] = set()  # once for each column, however many identifiers are listed in it
+    reported: set[str] = set()
     texts = [(str(column), *cell) for column, cell in row.cells.items()]
-    if not row.cell(Column.LOCAL).text:  # a list of them, as JSON has it
+    if not row.cell(Column.LOCAL).text:  # JSON Lines has the identifiers in a list
         texts += [(str(Column.LOCAL), each, row.cell(Column.LOCAL).column) for each in row.local]
-    for label, text, column in texts:
+    for name, text, column in texts:
         bad = _CONTROL.search(text)
-        if bad and label not in told:
-            told.add(label)
-            message = f"{label} holds the control character U+{ord(bad[0]):04X}: remove it"
+        if bad and name not in reported:
+            reported.add(name)
+            message = f"{name} contains the control character U+{ord(bad[0]):04X}: remove it"
             findings.append(Check.CONTROL_CHARACTER.at(row.line, column, message))
     return findings
 
@@ -162,21 +167,21 @@ def _url(line: int, url: Cell) -> list[Finding]:
 
 
 def _digest(row: Row) -> tuple[str, str, list[Finding]]:
+    """The algorithm and the digest, both "" if there is a finding."""
     algorithm, digest = row.cell(Column.ALGORITHM), row.cell(Column.DIGEST)
     name = algorithm_named(algorithm.text)
+    allowed = f"{', '.join(HEX_LENGTHS)} are allowed"
     if algorithm.text and not name:
-        message = f"hashAlgorithm {shown(algorithm.text)} is not taken: {', '.join(HEX_LENGTHS)} are"
+        message = f"hashAlgorithm {shown(algorithm.text)} is not supported: {allowed}"
         return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, message)]
     if digest.text and not name:
-        message = f"hashAlgorithm is empty beside a hashValue: {', '.join(HEX_LENGTHS)} are allowed"
-        return (
-            "",
-            "",
-            [Check.ALGORITHM_MISSING.at(row.line, algorithm.column or digest.column, message)],
-        )
+        message = f"hashValue has no hashAlgorithm: {allowed}"
+        column = algorithm.column or digest.column
+        return "", "", [Check.ALGORITHM_MISSING.at(row.line, column, message)]
     if name and not digest.text:
-        message = f"hashValue is empty beside {name}: give both or neither"
-        return "", "", [Check.DIGEST_MISSING.at(row.line, digest.column or algorithm.column, message)]
+        message = f"hashAlgorithm {name} has no hashValue: give both or neither"
+        column = digest.column or algorithm.column
+        return "", "", [Check.DIGEST_MISSING.at(row.line, column, message)]
     if name and (len(digest.text) != HEX_LENGTHS[name] or not _HEX.fullmatch(digest.text)):
         message = (
             f"hashValue {shown(digest.text)} has {len(digest.text)} characters: "
@@ -192,14 +197,14 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
         return None, []
     if _SIZE.fullmatch(size.text):
         return int(size.text), []
-    message = f"fileSize {shown(size.text)} is not a number of bytes: give 1 to {SIZE_DIGITS} digits"
+    message = f"fileSize {shown(size.text)} is not a number of bytes with 1 to {SIZE_DIGITS} digits"
     return None, [Check.SIZE_BAD.at(row.line, size.column, message)]
 
 
 def _locals(row: Row) -> list[Finding]:
     column = row.cell(Column.LOCAL).column
     if len(row.local) > LOCALS:
-        message = f"localIdentifier holds {len(row.local)} identifiers: {LOCALS} are allowed"
+        message = f"localIdentifier has {len(row.local)} identifiers: {LOCALS} are allowed"
         return [Check.LOCAL_BAD.at(row.line, column, message)]
     for each in row.local:
         if len(each.encode(errors="surrogatepass")) > LOCAL_BYTES:
@@ -209,44 +214,43 @@ def _locals(row: Row) -> list[Finding]:
 
 
 def _name(row: Row, url: Cell, profile: Profile, names: NamesBefore) -> tuple[str, list[Finding]]:
+    """The file name, from the URL if the row has none, and the findings about it."""
     findings = []
     name = row.cells.get(Column.NAME, BLANK)
     if not name.text.strip():
-        taken = Cell(
-            url_checks.name_in(url.text) if not url_checks.fault(url.text) else "", url.column
-        )
-        if not taken.text or _CONTROL.search(taken.text):
-            if url_checks.fault(url.text):
-                return "", []  # the URL's own finding says what to do
-            message = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
-            return "", [Check.NAME_MISSING.at(row.line, name.column or url.column, message)]
-        message = f"fileName is empty: {shown(taken.text)} is taken from the URL"
-        findings.append(Check.NAME_FROM_URL.at(row.line, name.column or url.column, message))
-        name = taken
-    fault = _path_fault(name.text)
-    if fault:
-        message = f"fileName {shown(name.text)} {fault}: a relative path such as a/b.txt is allowed"
+        if url_checks.fault(url.text):
+            return "", []  # the finding about the URL says what to do
+        column = name.column or url.column
+        name = Cell(url_checks.name_in(url.text), url.column)
+        if not name.text or _CONTROL.search(name.text):
+            message = f"fileName is empty, and fileUrl {shown(url.text)} has no name at its end"
+            return "", [Check.NAME_MISSING.at(row.line, column, message)]
+        message = f"fileName is empty: {shown(name.text)} is taken from the URL"
+        findings.append(Check.NAME_FROM_URL.at(row.line, column, message))
+    error = _path_error(name.text)
+    if error:
+        message = f"fileName {shown(name.text)} {error}: a relative path such as a/b.txt is allowed"
         findings.append(Check.NAME_BAD.at(row.line, name.column, message))
         return name.text, findings
     findings += _ending(row.line, name, profile)
-    why = unportable(name.text)
-    if why and not _CONTROL.search(name.text):  # which is an error already
-        message = f"fileName {shown(name.text)}: {why}"
+    reason = unportable(name.text)
+    if reason and not _CONTROL.search(name.text):  # a control character is an error already
+        message = f"fileName {shown(name.text)}: {reason}"
         findings.append(Check.NAME_UNPORTABLE.at(row.line, name.column, message))
     for clash in names.clashes([name.text], row.line):
         findings.append(clash.check.at(row.line, name.column, clash.message))
     return name.text, findings
 
 
-def _path_fault(name: str) -> str:
+def _path_error(name: str) -> str:
     if len(name.encode(errors="surrogatepass")) > FILE_NAME_BYTES:
         return f"is longer than {FILE_NAME_BYTES} bytes"
     if _ABSOLUTE.match(name):
         return "is an absolute path"
     if ".." in re.split(r"[/\\]", name):
-        return 'holds ".."'
+        return 'contains ".."'
     if any(part in ("", ".") for part in name.split("/")):
-        return 'holds an empty part or "."'
+        return 'contains an empty part or "."'
     return ""
 
 
@@ -262,6 +266,6 @@ def _ending(line: int, name: Cell, profile: Profile) -> list[Finding]:
         message = f"fileName {shown(name.text)} {allowed} in {profile.name}"
         return [Check.NAME_EXTENSION.at(line, name.column, message)]
     if kind in profile.warns:
-        message = f"{shown(name.text)} is a container, and will be kept as one file, not unpacked"
+        message = f"{shown(name.text)} is a container: it will be kept as one file, not unpacked"
         return [Check.CONTAINER_AS_FILE.at(line, name.column, message)]
     return []

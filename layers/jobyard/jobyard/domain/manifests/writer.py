@@ -1,4 +1,4 @@
-"""Writing a Checkm manifest that `reading` reads back as the same entries."""
+"""Writing a Checkm manifest from which `reader` reads the same entries."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,13 +12,12 @@ from jobyard.domain.manifests.validation import locals_in
 
 
 def manifest(entries: Iterable[Entry], profile: Profile) -> Iterator[bytes]:
-    """A manifest of `profile` that lists `entries` in their order, a line at a time.
+    """A manifest of `profile` with `entries` in their order, line by line.
 
-    Columns that the profile lacks are left out. Whether names repeat or end as they should is not
-    looked at: that is what checking is for.
+    Columns that the profile does not have are left out. File names are not checked.
 
     Raises:
-        BadRequest: an entry holds what Checkm has no way to write (see `line`).
+        BadRequest: Checkm cannot express an entry (see `line`).
     """
     yield from headers(profile)
     for entry in entries:
@@ -38,11 +37,11 @@ def line(entry: Entry, profile: Profile) -> bytes:
     """The row of `entry`.
 
     Raises:
-        BadRequest: it has parameters, or a value with a control character, a literal "%7c", "%20"
-            at an end, or "%sc" in a local identifier, or is longer than a line may be.
+        BadRequest: the row would be too long; the entry has parameters; or a value has a control
+            character, a literal "%7c", "%20" at an end, or "%sc" in a local identifier.
     """
     if entry.parameters:
-        raise BadRequest(f"{shown(entry.name)} has parameters: only JSON Lines can hold them")
+        raise BadRequest(f"{shown(entry.name)} has parameters: only JSON Lines can contain them")
     size = "" if entry.size is None else str(entry.size)
     fields = {
         Column.URL: _url(entry.url),
@@ -60,17 +59,20 @@ def line(entry: Entry, profile: Profile) -> bytes:
     try:
         row = f"{text}\n".encode()
     except UnicodeEncodeError as error:
-        raise BadRequest(f"{shown(text)} is not text that UTF-8 can hold") from error
+        raise BadRequest(f"{shown(text)} cannot be encoded in UTF-8") from error
     if "\t" in text or FORBIDDEN.search(text):
-        raise BadRequest(f"{shown(text)} holds a character that no manifest may hold")
+        raise BadRequest(f"{shown(text)} contains a character that a manifest may not contain")
     if len(row) > LINE_BYTES:
-        raise BadRequest(f"{shown(text)} is longer than the {LINE_BYTES} bytes of a line")
+        raise BadRequest(f"{shown(text)} is too long: a line has at most {LINE_BYTES} bytes")
     return row
 
 
 def _url(url: str) -> str:
     if "|" in url or url != url.strip():
-        raise BadRequest(f"{shown(url)} cannot be written in a Checkm manifest: no bar is allowed")
+        raise BadRequest(
+            f"{shown(url)} cannot be written in a Checkm manifest: "
+            'a URL may contain no "|" and no spaces at its ends'
+        )
     return url
 
 
