@@ -29,7 +29,7 @@ from benchmarks.output import Figures, main, rounded, say
 from benchmarks.processes import peak_mb
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.manifests.writer import manifest
 from jobyard.services.batches.open import Findings, Spread, spread
 
@@ -116,7 +116,7 @@ def _ours(path: Path, out: Path) -> int:
     chunks = out.with_suffix(".index")
     with path.open("rb") as file, chunks.open("wb") as index, out.open("wb") as lines:
         blocks = iter(lambda: file.read(_BLOCK), b"")
-        reading = Reading(blocks, filename=path.name)
+        reading = ManifestReader(blocks, filename=path.name)
         spread(reading, Spread(lines, index, Findings()), CHUNK_SIZE)
     return reading.entries
 

@@ -107,7 +107,7 @@ def compare_occurrences(
                 document = _DAILY | {"kind": kind, "at": at, "zone": zone, "dst": dst.split(",")}
                 rule = recurrence_of(document | {"every": 3} if kind == "hourly" else document)
                 full = rule.document()
-                ours = list(takewhile(lambda each: each < end, rule.from_(START)))
+                ours = list(takewhile(lambda each: each < end, rule.occurrences_from(START)))
                 theirs = list(takewhile(lambda each: each < end, reader(full, START)))
                 if ours != theirs:
                     raise OccurrencesDiffer(f"{full}: {sorted(set(ours) ^ set(theirs))[:4]}")

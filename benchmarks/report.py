@@ -38,7 +38,7 @@ from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, StepRecord, StepStatus
-from jobyard.domain.manifests.entry import Entry, row
+from jobyard.domain.manifests.entry import Entry, row_of
 from jobyard.jobtypes import TYPES
 from jobyard.services.reports.context import SLICE_JOBS, ReportContext
 from jobyard.services.reports.report import REPORTING_STATES, report
@@ -253,7 +253,7 @@ class FakeAws:
             title="Sheet 0000000",
             date="1871",
         )
-        self._row = row(entry)
+        self._row = row_of(entry)
         records = [
             jobs.item_of(_record(JobAddress(_PLACEHOLDER, 0, position))).serialize()
             for position in range(CHUNK_SIZE)

@@ -34,7 +34,7 @@ from jobyard.domain.manifests import url_checks, writer
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.findings import MAX_FINDINGS, BoundedFindings, Finding
 from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
 from jobyard.domain.urls import without_secrets
 
@@ -86,7 +86,9 @@ def check(
     """
     try:
         with _open(file) as stream:
-            reading = Reading(_blocks(stream), filename=printable_path(file), profile=profile)
+            reading = ManifestReader(
+                _blocks(stream), filename=printable_path(file), profile=profile
+            )
             if as_json:
                 _print_document(reading)
             else:
@@ -114,7 +116,7 @@ def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _print_document(reading: Reading) -> None:
+def _print_document(reading: ManifestReader) -> None:
     """Print JSON. Findings are spooled to disk, because the verdict comes first in the document.
 
     Their number is limited as in a batch.
@@ -136,14 +138,14 @@ def _print_document(reading: Reading) -> None:
         typer.echo("]}")
 
 
-def _kept_findings(reading: Reading) -> Iterator[Finding]:
+def _kept_findings(reading: ManifestReader) -> Iterator[Finding]:
     kept = BoundedFindings()
     for _, findings in reading:
         yield from kept.take(findings)
     yield from kept.rest()
 
 
-def _print_listing(reading: Reading, file: str) -> None:
+def _print_listing(reading: ManifestReader, file: str) -> None:
     """Print a line for each finding, then the verdict."""
     console = SafeConsole(highlight=False, soft_wrap=True)
     kept = BoundedFindings(SHOWN_FINDINGS)
@@ -166,7 +168,7 @@ def _line_of(finding: Finding, file: str) -> Text:
     return Text.assemble(location, " ", level, f" {finding.message} ({finding.code})")
 
 
-def _summary(reading: Reading, file: str) -> Text:
+def _summary(reading: ManifestReader, file: str) -> Text:
     levels = (("error", reading.errors), ("warning", reading.warnings))
     counts = [plural(count, level) for level, count in levels if count]
     if reading.verdict == "error":
@@ -238,7 +240,7 @@ class _MakeRequest:
 def _check_base_url(request: _MakeRequest) -> None:
     if not is_utf8(request.base_url):
         raise BadRequest(f"--base-url {printable_path(request.base_url)} is not UTF-8")
-    fault = url_checks.fault(f"{request.base_url}/x")
+    fault = url_checks.error_in(f"{request.base_url}/x")
     if not fault and request.base_url.startswith("http"):
         parts = urlsplit(request.base_url)
         fault = "has a query or a fragment: give the URL of a folder" * bool(
@@ -293,7 +295,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
 def _check_names(request: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
     """Refuse invalid names before hashing, which may take hours."""
     entries = (Entry(0, request.profile.kind, request.url(name), name) for name, _ in files)
-    reading = Reading(writer.manifest(entries, request.profile), filename="manifest.checkm")
+    reading = ManifestReader(writer.manifest(entries, request.profile), filename="manifest.checkm")
     faults = [
         finding.message
         for _, findings in reading

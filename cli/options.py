@@ -12,13 +12,13 @@ from typing import Annotated, TypeVar
 import typer
 
 from jobyard.domain.errors import BadRequest, InvalidRule
-from jobyard.domain.hold import NAME, check_scope
+from jobyard.domain.hold import NAME_PATTERN, check_scope
 from jobyard.domain.ids import is_batch_id, is_origin_id, is_schedule_id
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.domain.mail_addresses import SHAPE, addresses
+from jobyard.domain.mail_addresses import ADDRESS_FORM, addresses
 from jobyard.domain.schedules.calendar import calendar_of
-from jobyard.domain.schedules.wall_clock import zone_called
+from jobyard.domain.schedules.wall_clock import zone_named
 from jobyard.domain.text import REASON_BYTES
 
 Json = Annotated[
@@ -84,8 +84,10 @@ def one_of(values: type[Value]) -> Callable[[str], Value]:
 def recipient(text: str) -> str:
     """An e-mail address, or a comma-separated list of them."""
     found = addresses(text)
-    if found.bad or not found.good:
-        raise typer.BadParameter(found.bad[0].description if found.bad else f"{text!r}: {SHAPE}")
+    if found.invalid or not found.valid:
+        raise typer.BadParameter(
+            found.invalid[0].description if found.invalid else f"{text!r}: {ADDRESS_FORM}"
+        )
     return text
 
 
@@ -143,7 +145,7 @@ def calendar_name(text: str) -> str:
 
 def collection_name(text: str) -> str:
     """A valid collection name."""
-    if not re.fullmatch(NAME, text):
+    if not re.fullmatch(NAME_PATTERN, text):
         raise typer.BadParameter(
             f"{text!r} is not a collection name: use 1 to 64 letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit"
@@ -210,7 +212,7 @@ def future_time(text: str) -> str:
 
 def _parsed_time(text: str) -> datetime:
     before, _, last = text.strip().rpartition(" ")
-    zone = zone_called(last) if before and last[:1].isalpha() else None
+    zone = zone_named(last) if before and last[:1].isalpha() else None
     wall_time = two_digit_hour(before if zone else text.strip())
     if not _TIME_OF_DAY.fullmatch(wall_time):
         at = datetime.fromisoformat(wall_time)

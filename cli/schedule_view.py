@@ -12,7 +12,7 @@ from cli.client import Document
 from cli.show import Rows, history, section, show_list
 from cli.terminal import duration, local_time, records, state, waiting_for
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.schedules.wall_clock import zone_called
+from jobyard.domain.schedules.wall_clock import zone_named
 
 _NEXT = "Next Scheduled Run Time"
 
@@ -49,7 +49,7 @@ def zoned_time(iso: str, zone: str = "") -> str:
     """
     at = datetime.fromisoformat(iso)
     with suppress(InvalidRule):  # no zone, or one that this machine does not know
-        named = at.astimezone(zone_called(zone))
+        named = at.astimezone(zone_named(zone))
         if at.tzinfo is UTC or named.utcoffset() == at.utcoffset():
             return named.strftime("%a %Y-%m-%d %H:%M:%S %Z")
     offset = at.strftime("%z")

@@ -10,7 +10,7 @@ from cli import calendars, options, rules, schedule_view, tables, terminal
 from cli.client import ApiClient, ApiError, Document
 from cli.options import Json, Reason, StackName
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.domain.schedules.next_runs import Upcoming, preview
+from jobyard.domain.schedules.next_runs import UpcomingRun, preview
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import MissedPolicy, OverlapPolicy, ScheduleFilter
@@ -418,7 +418,7 @@ def _calendar(text: str) -> Calendar:
 
 
 def _show(
-    rule: Recurrence, calendar: Calendar | None, found: list[Upcoming], since: datetime
+    rule: Recurrence, calendar: Calendar | None, found: list[UpcomingRun], since: datetime
 ) -> None:
     console = terminal.console()
     console.print(rule.description(), markup=False)

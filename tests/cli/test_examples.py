@@ -5,16 +5,16 @@ import zipfile
 from cli.demo import EXAMPLES, LATE_FILE
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.findings import Finding
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 
 BASE_URL = "https://files.example.org"
 OBJECTS = EXAMPLES / "objects"
 
 
-def read(name: str) -> tuple[Reading, list[Entry], list[Finding]]:
+def read(name: str) -> tuple[ManifestReader, list[Entry], list[Finding]]:
     """Read an example manifest to its end."""
     text = (EXAMPLES / name).read_text().replace("{base_url}", BASE_URL)
-    reading = Reading([text.encode()], filename=name)
+    reading = ManifestReader([text.encode()], filename=name)
     entries: list[Entry] = []
     findings: list[Finding] = []
     for some_entries, some_findings in reading:

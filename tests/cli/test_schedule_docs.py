@@ -9,7 +9,7 @@ import pytest
 
 from cli import rules
 from cli.schedules import MAX_PREVIEW
-from jobyard.domain.compaction import FIRST, LAST
+from jobyard.domain.compaction import KEPT_FIRST, KEPT_LAST
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import calendar
@@ -104,7 +104,10 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"within {minutes:.0f} minutes of its time is in time" in PAGE
     assert f"| {MAX_ACTIVE_RUNS}, with `allow` |" in PAGE
     assert f"| occurrences decided in one write | {MAX_OCCURRENCES} |" in PAGE
-    assert f"the first {FIRST} and the last {LAST}, in {MAX_HISTORY_BYTES // 1024} KB |" in PAGE
+    assert (
+        f"the first {KEPT_FIRST} and the last {KEPT_LAST}, in {MAX_HISTORY_BYTES // 1024} KB |"
+        in PAGE
+    )
     assert f"| parameters | {MAX_PARAMETER_BYTES // 1024} KB of JSON |" in PAGE
     assert f"| {calendar.MAX_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendar.MAX_WINDOWS} windows |" in PAGE

@@ -66,8 +66,8 @@ from jobyard.domain.text import is_clean
 )
 def test_a_list_has_these_addresses(text: str, expected: tuple[str, ...]) -> None:
     found = addresses(text)
-    assert found.good == expected
-    assert found.bad == ()
+    assert found.valid == expected
+    assert found.invalid == ()
 
 
 @pytest.mark.parametrize(
@@ -97,46 +97,46 @@ def test_a_list_has_these_addresses(text: str, expected: tuple[str, ...]) -> Non
 )
 def test_a_bad_address_is_reported_and_does_not_affect_the_others(bad: str, why: str) -> None:
     found = addresses(f"first@example.org, {bad}, last@example.org")
-    assert {"first@example.org", "last@example.org"} <= set(found.good)
+    assert {"first@example.org", "last@example.org"} <= set(found.valid)
     if '"' not in bad:
-        assert len(found.bad) == 1
-        assert why in found.bad[0].why
-        assert is_clean(found.bad[0].address)
+        assert len(found.invalid) == 1
+        assert why in found.invalid[0].why
+        assert is_clean(found.invalid[0].address)
 
 
 def test_a_line_break_makes_no_header_and_no_group() -> None:
     found = addresses("maps@example.org\r\nBcc: other@example.org")
-    assert [each.address.startswith("maps@example.org") for each in found.bad] == [True]
+    assert [each.address.startswith("maps@example.org") for each in found.invalid] == [True]
 
 
 def test_a_list_has_an_end() -> None:
     found = addresses(",".join(f"a{number}@example.org" for number in range(MAX_RECIPIENTS + 3)))
-    assert len(found.good) == MAX_RECIPIENTS
-    assert [each.address for each in found.bad] == [
+    assert len(found.valid) == MAX_RECIPIENTS
+    assert [each.address for each in found.invalid] == [
         f"a{MAX_RECIPIENTS + n}@example.org" for n in range(3)
     ]
-    assert all(str(MAX_RECIPIENTS) in each.why for each in found.bad)
+    assert all(str(MAX_RECIPIENTS) in each.why for each in found.invalid)
 
 
 def test_of_many_that_are_none_some_are_named_and_the_rest_counted() -> None:
     found = addresses(",".join(f"a{number}" for number in range(9)))
-    assert [each.address for each in found.bad] == ["a0", "a1", "a2", "a3", "5 more"]
+    assert [each.address for each in found.invalid] == ["a0", "a1", "a2", "a3", "5 more"]
 
 
 def test_lists_are_read_together() -> None:
     found = all_addresses(["a@example.org, b@example.org", "b@example.org", "c at example.org"])
-    assert found.good == ("a@example.org", "b@example.org")
-    assert [each.address for each in found.bad] == ["c at example.org"]
+    assert found.valid == ("a@example.org", "b@example.org")
+    assert [each.address for each in found.invalid] == ["c at example.org"]
 
 
 @given(st.text(st.sampled_from('a@.,;:<>()[]"\\ =?q\r\n\tü\ud800')) | st.text())
 def test_whatever_is_written_is_read(text: str) -> None:
     found = addresses(text)
-    for each in found.good:
+    for each in found.valid:
         assert each.isascii()
         assert each.isprintable()
-        assert addresses(each).good == (each,)
-    for bad in found.bad:
+        assert addresses(each).valid == (each,)
+    for bad in found.invalid:
         assert is_clean(bad.description)
         bad.description.encode()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.paths import folded, unportable
+from jobyard.domain.paths import folded, unportable_reason
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_folding_forgets_composition_and_happens_once(name: str) -> None:
     "name", ["a.txt", "a/b.c/d", ".hidden", "console.txt", "com", "com10", "é"]
 )
 def test_what_windows_holds_is_portable(name: str) -> None:
-    assert unportable(name) == ""
+    assert unportable_reason(name) == ""
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_what_windows_holds_is_portable(name: str) -> None:
     ],
 )
 def test_what_windows_cannot_hold_says_why(name: str, why: str) -> None:
-    assert why in unportable(name)
+    assert why in unportable_reason(name)

@@ -9,12 +9,12 @@ from jobyard.domain.urls import (
     HIDDEN,
     URL_LENGTH,
     BadUrl,
-    doubt,
-    fault,
+    error_in,
+    parse,
     quoted_bytes,
-    read,
-    shown,
+    redacted,
     text_without_secrets,
+    warning_in,
     without_secrets,
 )
 
@@ -51,10 +51,10 @@ URLS = st.one_of(ANY, PIECES, PIECES.map("http://".__add__))
     ],
 )
 def test_a_url_is_read_as_it_is_asked_for(url: str, host: str, port: int, target: str) -> None:
-    found = read(url)
+    found = parse(url)
 
     assert (found.host, found.port, found.target) == (host, port, target)
-    assert read(found.text) == found
+    assert parse(found.text) == found
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_a_url_is_read_as_it_is_asked_for(url: str, host: str, port: int, target
     ],
 )
 def test_what_the_text_of_a_url_alone_refuses(url: str, word: str) -> None:
-    assert word in fault(url)
-    assert manifest_urls.fault(url)
+    assert word in error_in(url)
+    assert manifest_urls.error_in(url)
 
 
 @pytest.mark.parametrize(
@@ -121,31 +121,31 @@ def test_what_the_text_of_a_url_alone_refuses(url: str, word: str) -> None:
     ],
 )
 def test_what_will_hardly_be_fetched_is_doubted(url: str, word: str) -> None:
-    assert fault(url) == ""
-    assert word in doubt(url)
+    assert error_in(url) == ""
+    assert word in warning_in(url)
 
 
 def test_what_the_deployment_lists_is_not_doubted() -> None:
     listed = {"127.0.0.1:4915", "shelf:80", "files.example:8181", "[::1]:80"}
 
     for place in ("127.0.0.1:4915", "shelf", "files.example:8181", "[::1]"):
-        assert doubt(f"http://{place}/x", listed) == ""
-        assert doubt(f"http://{place}/x")
+        assert warning_in(f"http://{place}/x", listed) == ""
+        assert warning_in(f"http://{place}/x")
 
 
 @given(URLS)
 @example("http://a.example/\u3000")
 def test_a_url_without_fault_can_be_read_and_is_sent_in_ascii(url: str) -> None:
     try:
-        found = read(url)
+        found = parse(url)
     except BadUrl:
-        assert fault(url)
+        assert error_in(url)
         return
     assert set(found.target) <= set(map(chr, range(0x21, 0x7F)))
     assert found.target.startswith("/")
-    assert read(found.text) == found
-    assert bool(fault(url)) == (len(url.split()) != 1)
-    doubt(url)
+    assert parse(found.text) == found
+    assert bool(error_in(url)) == (len(url.split()) != 1)
+    warning_in(url)
 
 
 @given(st.binary(max_size=60))
@@ -211,8 +211,8 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
-    assert without_secrets(url) == shown
-    assert without_secrets(shown) == shown
+    assert without_secrets(url) == redacted
+    assert without_secrets(redacted) == redacted
 
 
 def test_urls_in_text_are_shown_without_their_secrets() -> None:
@@ -224,8 +224,8 @@ def test_urls_in_text_are_shown_without_their_secrets() -> None:
 
 
 def test_a_url_is_shown_on_one_line_and_not_at_any_length() -> None:
-    assert shown("http://a:b@c.example/\r\n\x1b[1m") == f"http://{HIDDEN}@c.example/���[1m"
-    assert len(shown("http://c.example/" + "ü" * 10_000).encode()) <= 300
+    assert redacted("http://a:b@c.example/\r\n\x1b[1m") == f"http://{HIDDEN}@c.example/���[1m"
+    assert len(redacted("http://c.example/" + "ü" * 10_000).encode()) <= 300
 
 
 @given(
@@ -261,5 +261,5 @@ def test_no_password_is_ever_shown(word: str, mark: str, scheme: str) -> None:
 def test_no_text_takes_more_time_than_its_length_is_worth(unit: str) -> None:
     text = f"http://a{unit * (400_000 // len(unit))}@"
 
-    for call in (fault, doubt, without_secrets, text_without_secrets, shown):
+    for call in (error_in, warning_in, without_secrets, text_without_secrets, redacted):
         call(text)  # quadratic work would not end today

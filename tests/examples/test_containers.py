@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from examples.containers.deposit import OBJECTS, manifest, pack, read_back
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.services.queries.jobs import list_jobs
 from tests.harness import Harness
 
@@ -19,7 +19,7 @@ def objects() -> dict[str, dict[str, bytes]]:
 def test_the_manifest_passes_the_check(tmp_path: Path) -> None:
     text = manifest(pack(tmp_path), "https://files.example.org")
 
-    reading = Reading([text], filename="containers.csv")
+    reading = ManifestReader([text], filename="containers.csv")
     findings = [each for _, some in reading for each in some if each.level != "info"]
 
     assert (reading.verdict, findings) == ("pass", [])

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from jobyard.domain.batches.batch import BATCH
-from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.batches.operation import Filter
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobAddress, JobRecord, JobState, new_job
@@ -117,7 +117,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
             place = JobAddress.parse(job_id)
             assert place
             job = new_job(place, harness.now())
-            cause = ExecutionRun(MAIN, 1).cause(place, 1)
+            cause = ExecutionRun(MAIN_RUN, 1).cause(place, 1)
             jobs.write_many([(None, started(job, harness.now(), cause))])
     return batch_id, job_ids
 

@@ -159,7 +159,7 @@ def _runs_a_month(job_type: JobType) -> int:
     """The number of system jobs in thirty days."""
     assert job_type.rule is not None
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    times = recurrence_of(job_type.rule).from_(start)
+    times = recurrence_of(job_type.rule).occurrences_from(start)
     return sum(1 for _ in takewhile(lambda at: at < start + timedelta(days=30), times))
 
 

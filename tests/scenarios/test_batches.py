@@ -374,9 +374,7 @@ def test_a_dropped_manifest_whose_callback_may_not_be_called_is_refused(
 
     batch = harness.batch(batch_id).batch
     assert batch.state == "failed"
-    assert (
-        "its callback URL has an address that is not public" in batch.failure_message
-    )
+    assert "its callback URL has an address that is not public" in batch.failure_message
     assert len(harness.mails_of(batch_id)) == 1
 
 

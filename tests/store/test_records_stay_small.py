@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.compaction import FIRST, LAST, MAX_RECORD_BYTES
+from jobyard.domain.compaction import KEPT_FIRST, KEPT_LAST, MAX_RECORD_BYTES
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
@@ -139,8 +139,8 @@ def test_the_first_and_the_last_are_kept_and_those_between_are_counted() -> None
     events = [entry.event for entry in job.history]
     between = [entry for entry in job.history if entry.counts]
 
-    assert events[:FIRST] == ["start", "fail", "requeue"]
-    assert len([each for each in events[-LAST:] if each != "more"]) == LAST
+    assert events[:KEPT_FIRST] == ["start", "fail", "requeue"]
+    assert len([each for each in events[-KEPT_LAST:] if each != "more"]) == KEPT_LAST
     assert sum(sum(entry.counts.values()) for entry in between) == 120 - (
         len(job.history) - len(between)
     )
@@ -161,7 +161,7 @@ def test_attempts_are_counted_by_their_code_and_none_is_lost() -> None:
         SUMMARY_CODE,
         "17 more attempts: STEP_ERROR 17",
     )
-    assert len(job.attempts) == FIRST + 1 + LAST
+    assert len(job.attempts) == KEPT_FIRST + 1 + KEPT_LAST
 
 
 def test_what_is_left_out_reads_back_as_it_was_written() -> None:

@@ -65,7 +65,7 @@ def _check_callback(url: str | None, request: RequestContext) -> None:
     Raises:
         ValidationFailed: it does not. Forbidden: the actor may not submit at all.
     """
-    problem = urls.not_called(url, request.app.settings.allowed_hosts) if url else ""
+    problem = urls.callback_error(url, request.app.settings.allowed_hosts) if url else ""
     if problem:
         invalid = ValidationFailed([("body.callback_url", f"the callback URL {problem}")])
         raise forbidden_or(invalid, router.current_event.raw_event)

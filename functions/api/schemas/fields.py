@@ -17,10 +17,10 @@ from pydantic import (
 )
 
 from jobyard.domain import history as domain
-from jobyard.domain.arks import EXPECTED, normal_ark
-from jobyard.domain.collection import GROUP, NAAN_PATTERN
-from jobyard.domain.mail_addresses import MAX_RECIPIENTS, SHAPE, addresses, all_addresses
-from jobyard.domain.manifests.validation import LOCAL_BYTES, LOCALS
+from jobyard.domain.arks import EXAMPLE_ARK, NAAN_PATTERN, normal_ark
+from jobyard.domain.collection import GROUP_PATTERN
+from jobyard.domain.mail_addresses import ADDRESS_FORM, MAX_RECIPIENTS, addresses, all_addresses
+from jobyard.domain.manifests.validation import LOCAL_BYTES, MAX_LOCALS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
 from jobyard.services.queries import history as history_queries
 
@@ -63,8 +63,8 @@ Naan = Annotated[
 ]
 Group = Annotated[
     str,
-    _matching(GROUP, "a group is 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"),
-    Field(json_schema_extra={"pattern": f"^{GROUP}$"}),
+    _matching(GROUP_PATTERN, "a group is 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"),
+    Field(json_schema_extra={"pattern": f"^{GROUP_PATTERN}$"}),
 ]
 
 _NAME_LENGTH = 128  # Cognito's longest
@@ -117,10 +117,10 @@ def _recipient(text: str) -> str:
             f"an e-mail address and its name have up to {_RECIPIENT_LENGTH} characters"
         )
     found = addresses(text)
-    if found.bad:
-        raise ValueError(found.bad[0].why if len(found.bad) == 1 else SHAPE)
-    if not found.good:
-        raise ValueError(SHAPE)
+    if found.invalid:
+        raise ValueError(found.invalid[0].why if len(found.invalid) == 1 else ADDRESS_FORM)
+    if not found.valid:
+        raise ValueError(ADDRESS_FORM)
     return text
 
 
@@ -139,9 +139,9 @@ Recipient = Annotated[
 def _all_recipients(named: list[str]) -> list[str]:
     """The bare addresses, each once."""
     found = all_addresses(named)
-    if found.bad:
-        raise ValueError(found.bad[0].why)
-    return list(found.good)
+    if found.invalid:
+        raise ValueError(found.invalid[0].why)
+    return list(found.valid)
 
 
 Recipients = Annotated[
@@ -264,11 +264,11 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"{', '.join(_TEXT_PARAMETERS)} and local contain no control characters")
     primary = str(document.get("primary", "")).strip()
     if primary and not normal_ark(primary):
-        raise ValueError(f"primary is an ark, such as {EXPECTED}")
+        raise ValueError(f"primary is an ark, such as {EXAMPLE_ARK}")
     ids = local.split(";") if isinstance(local, str) else texts[len(described) :]
     ids = list(filter(None, map(str.strip, ids)))
-    if len(ids) > LOCALS or any(len(each.encode()) > LOCAL_BYTES for each in ids):
-        raise ValueError(f"local names up to {LOCALS} identifiers of up to {LOCAL_BYTES} bytes")
+    if len(ids) > MAX_LOCALS or any(len(each.encode()) > LOCAL_BYTES for each in ids):
+        raise ValueError(f"local names up to {MAX_LOCALS} identifiers of up to {LOCAL_BYTES} bytes")
     return document
 
 

@@ -23,9 +23,9 @@ from api.schemas.fields import (
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import rule_parsing
 from jobyard.domain.schedules import schedule as domain
-from jobyard.domain.schedules.next_runs import Upcoming, upcoming
+from jobyard.domain.schedules.next_runs import UpcomingRun, upcoming_run
 from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
-from jobyard.domain.schedules.recurrence import LAST, Gap, Kind, Recurrence, Repeated
+from jobyard.domain.schedules.recurrence import LAST_DAY_OF_MONTH, Gap, Kind, Recurrence, Repeated
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     SCHEDULE,
@@ -81,7 +81,7 @@ class Rule(Schema, extra="forbid"):
             {
                 "anyOf": [
                     {"type": "integer", "minimum": 1, "maximum": 31},
-                    {"type": "string", "enum": [LAST]},
+                    {"type": "string", "enum": [LAST_DAY_OF_MONTH]},
                     {"type": "null"},
                 ]
             }
@@ -258,7 +258,7 @@ class NextRun(Schema):
     note: str = Field(description='On a day on which clocks change, what that means; "" otherwise.')
 
     @classmethod
-    def all_of(cls, runs: Iterable[Upcoming]) -> "list[NextRun]":
+    def all_of(cls, runs: Iterable[UpcomingRun]) -> "list[NextRun]":
         """The next runs of a rule or a schedule."""
         return [cls.model_validate(each.document()) for each in runs]
 
@@ -487,8 +487,8 @@ class ScheduleEdit(Schema):
         before, after = edited.before.rule, edited.schedule.rule
         return cls(
             schedule=schedule,
-            next_runs_before=NextRun.all_of(upcoming(before, at) for at in edited.runs_before),
-            next_runs_after=NextRun.all_of(upcoming(after, at) for at in edited.runs_after),
+            next_runs_before=NextRun.all_of(upcoming_run(before, at) for at in edited.runs_before),
+            next_runs_after=NextRun.all_of(upcoming_run(after, at) for at in edited.runs_after),
         )
 
 

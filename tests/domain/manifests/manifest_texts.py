@@ -13,7 +13,7 @@ from jobyard.domain.manifests.profiles import (
     SINGLE_FILE_BATCH,
     Profile,
 )
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.manifests.writer import headers
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -35,7 +35,7 @@ EVERY_PROFILE = tuple(PROFILES.values())
 class Outcome:
     """The result of reading a manifest."""
 
-    reading: Reading
+    reading: ManifestReader
     entries: list[Entry]
     findings: list[Finding]
 
@@ -63,7 +63,7 @@ def read(
     if isinstance(text, str):
         text = text.encode()
     blocks = [text] if isinstance(text, bytes) else text
-    reading = Reading(blocks, filename=filename, profile=profile, listed=LISTED)
+    reading = ManifestReader(blocks, filename=filename, profile=profile, allowed_hosts=LISTED)
     entries: list[Entry] = []
     findings: list[Finding] = []
     for some, found in reading:

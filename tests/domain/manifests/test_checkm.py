@@ -10,7 +10,7 @@ from jobyard.domain.manifests.profiles import (
     SINGLE_FILE_BATCH,
     Profile,
 )
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from tests.domain.manifests.manifest_texts import (
     EVERY_PROFILE,
     MD5,
@@ -649,7 +649,7 @@ def test_a_host_that_is_hardly_fetched_from_is_remarked_on_once(url: str, word: 
 
 def test_a_host_that_the_deployment_lists_is_no_doubt() -> None:
     text = checkm(row("http://repository:8181/a")).encode()
-    reading = Reading([text], filename="m.checkm", listed={"repository:8181"})
+    reading = ManifestReader([text], filename="m.checkm", allowed_hosts={"repository:8181"})
 
     assert [found.level for _, each in reading for found in each] == ["information"]
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobyard.domain.manifests.column_checks import entries_of
-from jobyard.domain.manifests.file_names import Names
+from jobyard.domain.manifests.file_names import FileNames
 from jobyard.domain.manifests.profiles import INFERRED, Column, Profile
-from jobyard.domain.manifests.validation import Cell, Row, checked, locals_in
+from jobyard.domain.manifests.validation import Cell, Row, check_row, locals_in
 from tests.domain.manifests.manifest_texts import EVERY_PROFILE, MD5, SHA_256
 
 free = st.text(
@@ -97,7 +97,7 @@ def test_what_passes_by_column_passes_row_by_row_as_the_same_entries(
         for number, row in enumerate(rows, start=7):
             cells = {column: Cell(text, 1) for column, text in row.items()}
             local = locals_in(row[Column.LOCAL])
-            entry, findings = checked(Row(number, cells, local), profile, Names())
+            entry, findings = check_row(Row(number, cells, local), profile, FileNames())
             assert findings == []
             slow.append(entry)
         assert quick == slow

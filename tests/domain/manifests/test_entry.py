@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifests.entry import Entry, entry, row
+from jobyard.domain.manifests.entry import Entry, entry_of, row_of
 
 texts = st.text(max_size=20)
 json_values = st.recursive(
@@ -43,20 +43,20 @@ def entries(draw: st.DrawFn) -> Entry:
 @given(entries())
 @settings(deadline=None)
 def test_a_row_is_read_back_as_the_entry_it_was_made_of(each: Entry) -> None:
-    assert entry(row(each)) == each
+    assert entry_of(row_of(each)) == each
 
 
 @given(entries())
 @settings(deadline=None)
 def test_a_row_is_one_line_whatever_the_entry_holds(each: Entry) -> None:
-    assert row(each).endswith(b"\n")
-    assert len(row(each).splitlines()) == len(row(each).decode().splitlines()) == 1
+    assert row_of(each).endswith(b"\n")
+    assert len(row_of(each).splitlines()) == len(row_of(each).decode().splitlines()) == 1
 
 
 def test_a_row_leaves_out_what_is_empty() -> None:
     least = Entry(7, "file", "https://example.org/a", "a")
 
-    assert row(least) == b'{"line":7,"kind":"file","url":"https://example.org/a","name":"a"}\n'
+    assert row_of(least) == b'{"line":7,"kind":"file","url":"https://example.org/a","name":"a"}\n'
 
 
 def test_a_row_has_the_keys_that_steps_read() -> None:
@@ -76,7 +76,7 @@ def test_a_row_has_the_keys_that_steps_read() -> None:
         parameters={"shelf": [1]},
     )
 
-    fields: dict[str, Any] = json.loads(row(full))
+    fields: dict[str, Any] = json.loads(row_of(full))
 
     assert fields == {**full._asdict(), "local": ["one", "two"]}
     assert list(fields) == list(Entry._fields)

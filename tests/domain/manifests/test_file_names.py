@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifests.file_names import Names
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.file_names import FileNames
+from jobyard.domain.manifests.reader import ManifestReader
 
 some_numbers = st.lists(st.integers(0, 300), min_size=1, max_size=40)
 
@@ -22,7 +22,7 @@ def test_a_name_is_repeated_if_an_earlier_line_had_it(
         unique.sort(key=int if order == "counted" else str)
         cut = choice.draw(st.integers(0, len(unique)))
         groups = [group for group in (unique[:cut], unique[cut:], *groups[-1:]) if group]
-    names, known = Names(), {}
+    names, known = FileNames(), {}
     line = 1
     for group in groups:
         expected = []
@@ -36,7 +36,7 @@ def test_a_name_is_repeated_if_an_earlier_line_had_it(
 
 
 def test_one_at_a_time_is_as_good_as_many() -> None:
-    names = Names()
+    names = FileNames()
 
     lines = [names.add(name, line) for line, name in enumerate("abcacz", start=1)]
 
@@ -44,7 +44,7 @@ def test_one_at_a_time_is_as_good_as_many() -> None:
 
 
 def test_names_are_found_again_after_any_number_of_others() -> None:
-    names = Names()
+    names = FileNames()
     many = [f"name {number}" for number in range(10_000)]
     names.add_all(many, 1)
 
@@ -59,7 +59,7 @@ def test_names_are_found_again_after_any_number_of_others() -> None:
     ids=["sorted", "counted", "neither"],
 )
 def test_a_name_costs_at_most_forty_bytes(count: int, named: Callable[[int], str]) -> None:
-    names = Names()
+    names = FileNames()
     tracemalloc.start()
     for start in range(0, count, 1_000):
         names.add_all(list(map(named, range(start, start + 1_000))), start)
@@ -76,7 +76,7 @@ def test_a_name_is_at_most_as_long_as_a_key_in_s3(name: str, is_taken: bool) -> 
     )
     text += f"https://example.org/x,{name},t\n"
 
-    reading = Reading([text.encode()], filename="m.csv")
+    reading = ManifestReader([text.encode()], filename="m.csv")
     codes = {finding.code for _, findings in reading for finding in findings}
 
     assert ("NAME_BAD" not in codes) is is_taken

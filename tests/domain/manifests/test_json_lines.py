@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.entry import row_of
 from jobyard.domain.manifests.profiles import (
     CONTAINER_BATCH,
     INGEST,
@@ -74,7 +74,7 @@ def test_keys_are_the_columns_or_what_an_entry_calls_them(values: dict[str, Any]
 
 def test_the_rows_of_a_manifest_are_a_manifest_again() -> None:
     (entry,) = read_jsonl(SHORT).entries
-    fields = json.loads(row(entry))
+    fields = json.loads(row_of(entry))
     del fields["line"], fields["kind"]
 
     assert read_jsonl(fields).entries == [entry]

@@ -58,7 +58,7 @@ def test_clashes_are_those_that_sets_of_text_find(groups: list[list[str]]) -> No
             (offset, code) for offset, name in enumerate(group) for code in plain.codes(name)
         ]
 
-        found = kept.clashes(group, line)
+        found = kept.conflicts(group, line)
 
         assert [(clash.offset, clash.check.value) for clash in found] == expected
         line += len(group)
@@ -66,9 +66,9 @@ def test_clashes_are_those_that_sets_of_text_find(groups: list[list[str]]) -> No
 
 def test_clashes_are_found_after_any_number_of_other_names() -> None:
     kept = ObjectNames()
-    kept.clashes([f"folder {number % 900}/{number}" for number in range(9_000)], 1)
+    kept.conflicts([f"folder {number % 900}/{number}" for number in range(9_000)], 1)
 
-    found = kept.clashes(
+    found = kept.conflicts(
         ["folder 17", "Folder 8", "folder 3/3", "FOLDER 4/4", "folder 5/5/x"], 9_001
     )
 
@@ -159,7 +159,7 @@ def test_a_name_and_its_folder_cost_at_most_forty_bytes(
     kept = ObjectNames()
     tracemalloc.start()
     for start in range(0, count, 500):
-        kept.clashes(list(map(named, range(start, start + 500))), start)
+        kept.conflicts(list(map(named, range(start, start + 500))), start)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -169,7 +169,7 @@ def test_a_name_and_its_folder_cost_at_most_forty_bytes(
 def test_folders_without_end_are_refused_and_no_longer_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(object_names, "FOLDERS", 100)
+    monkeypatch.setattr(object_names, "MAX_FOLDERS", 100)
     rows = [row(name="/".join(f"{n}-{depth}" for depth in range(5))) for n in range(100)]
 
     outcome = read(checkm(*rows))

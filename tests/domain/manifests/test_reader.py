@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jobyard.domain.manifests.lines import LINE_BYTES
 from jobyard.domain.manifests.profiles import INGEST, MANIFEST_BATCH
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from tests.domain.manifests.manifest_texts import MD5, checkm, read, row
 
 GOOD = checkm(row())
@@ -140,8 +140,10 @@ def test_blocks_of_any_size_make_no_difference_to_a_large_manifest(size: int) ->
     rows[1_500] = "#" + "long" * 100_000
     data = checkm(*rows).encode()
 
-    whole = list(Reading([data], filename="manifest"))
-    cut = list(Reading((data[at : at + size] for at in range(0, len(data), size)), filename="m"))
+    whole = list(ManifestReader([data], filename="manifest"))
+    cut = list(
+        ManifestReader((data[at : at + size] for at in range(0, len(data), size)), filename="m")
+    )
 
     assert cut == whole
     assert sum(len(entries) for entries, _ in whole) == 2_899
@@ -203,7 +205,7 @@ def test_random_rows_give_findings_and_never_an_exception(parts: list[str]) -> N
 
 
 def test_a_reading_gives_its_parts_once() -> None:
-    reading = Reading([GOOD.encode()], filename="manifest")
+    reading = ManifestReader([GOOD.encode()], filename="manifest")
 
     assert len(list(reading)) == 1
     assert list(reading) == []
@@ -219,7 +221,7 @@ def test_entries_come_before_the_rest_has_been_read() -> None:
             taken += 1
             yield row(name=f"{number}").encode() + b"\n"
 
-    reading = iter(Reading(blocks(), filename="manifest"))
+    reading = iter(ManifestReader(blocks(), filename="manifest"))
     while not next(reading)[0]:
         pass
 
@@ -229,7 +231,7 @@ def test_entries_come_before_the_rest_has_been_read() -> None:
 def peak_of(blocks: Iterator[bytes]) -> int:
     """The peak of memory, in bytes, while `blocks` are read and findings dropped."""
     tracemalloc.start()
-    for _ in Reading(blocks, filename="manifest"):
+    for _ in ManifestReader(blocks, filename="manifest"):
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

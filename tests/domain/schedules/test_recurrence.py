@@ -21,7 +21,7 @@ def local(document: dict[str, Any], count: int, start: datetime = LONG_AGO) -> l
 
 
 def utc(document: dict[str, Any], count: int) -> list[str]:
-    found = islice(recurrence_of(document).from_(LONG_AGO), count)
+    found = islice(recurrence_of(document).occurrences_from(LONG_AGO), count)
     return [each.strftime("%Y-%m-%d %H:%MZ") for each in found]
 
 
@@ -257,7 +257,7 @@ def test_time_ends_without_an_error(kind: str, zone: str) -> None:
 
     assert len(preview(last, LONG_AGO, 9)) == (zone != "America/Los_Angeles")
     assert always.next_after(datetime.max.replace(tzinfo=UTC)) is None
-    assert len(preview(always, evening, 99)) == len(list(always.from_(evening))) <= 12
+    assert len(preview(always, evening, 99)) == len(list(always.occurrences_from(evening))) <= 12
     assert always.first_from(LONG_AGO) == always.first_from(datetime(2026, 11, 25, tzinfo=UTC))
 
 

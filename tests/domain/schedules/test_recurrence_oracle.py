@@ -61,7 +61,7 @@ def test_a_rule_comes_due_when_the_other_reading_says(
     document, start = case
     rule = recurrence_of(document)
 
-    ours = list(islice(rule.from_(start), FEW))
+    ours = list(islice(rule.occurrences_from(start), FEW))
 
     assert ours == list(islice(occurrences(document, start), FEW))
     assert all(before < after for before, after in pairwise(ours))
@@ -76,7 +76,7 @@ def test_from_anywhere_the_next_is_the_one_that_walking_there_finds(
     rule = recurrence_of(document)
     inside = start + timedelta(minutes=minutes)
 
-    walked = next((each for each in rule.from_(start) if each >= inside), None)
+    walked = next((each for each in rule.occurrences_from(start) if each >= inside), None)
 
     assert rule.first_from(inside) == walked
     if walked is not None:
@@ -105,7 +105,7 @@ def test_at_every_change_of_clocks_in_twenty_years_a_daily_rule_is_right(
             document = PLAIN | {"zone": zone, "at": at, "dst": dst, "anchor": anchor}
             start = near - timedelta(days=4)
 
-            ours = list(islice(recurrence_of(document).from_(start), 6))
+            ours = list(islice(recurrence_of(document).occurrences_from(start), 6))
 
             assert ours == list(islice(occurrences(document, start), 6)), document
 
@@ -117,6 +117,6 @@ def test_twenty_years_on_end_are_the_same(every: int) -> None:
     start = datetime(2006, 1, 1, tzinfo=UTC)
     days = 20 * 365 // every
 
-    ours = list(islice(recurrence_of(document).from_(start), days))
+    ours = list(islice(recurrence_of(document).occurrences_from(start), days))
 
     assert ours == list(islice(occurrences(document, start), days))

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.urls import WebUrl, read
+from jobyard.domain.urls import WebUrl, parse
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-HERE = read("https://files.example/shelf/a.txt?x=1")
+HERE = parse("https://files.example/shelf/a.txt?x=1")
 
 
 def after(*lines: bytes, at: WebUrl = HERE) -> Cookies:
@@ -69,11 +69,11 @@ def test_what_is_kept_of_a_cookie(line: bytes, sent: bytes) -> None:
 )
 def test_no_other_origin_gets_a_cookie(url: str) -> None:
     for line in (b"seen=1; Path=/", b"seen=1; Path=/; Domain=example"):
-        assert after(line).header(read(url)) == b""
+        assert after(line).header(parse(url)) == b""
 
 
 def test_a_cookie_that_is_to_be_secure_is_not_taken_from_plain_http() -> None:
-    plain = read("http://files.example/a")
+    plain = parse("http://files.example/a")
 
     assert after(b"seen=1; Secure", at=plain).header(plain) == b""
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batches.chunks import MAIN, Chunk, RunProgress
+from jobyard.domain.batches.chunks import Chunk, RunProgress
 from jobyard.domain.batches.operation import Filter, JobOutcome
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
 from jobyard.services.batches import operations, rows
@@ -77,7 +78,7 @@ def test_a_worker_that_is_overtaken_counts_what_the_other_did(
     reading: int, harness: Harness, payloads: Payloads
 ) -> None:
     state = opened(harness, payloads, f"overtaken-{reading}")
-    chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
+    chunk, run = chunk_of(harness, state), ExecutionRun(MAIN_RUN, 1)
 
     def other_runs_and_is_cut_off() -> None:
         with harness.interceptor.listening(CutOffAtCounts()), pytest.raises(CutOff):
@@ -94,7 +95,7 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
     harness: Harness, payloads: Payloads
 ) -> None:
     state = opened(harness, payloads, "given-up")
-    chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
+    chunk, run = chunk_of(harness, state), ExecutionRun(MAIN_RUN, 1)
     batch = batches.get(state["origin_id"], harness.now())
     late_worker = BeforeTheFirst(
         "PutItem", lambda: run_chunk(batch.batch_id, chunk, run, harness.worker())
@@ -104,8 +105,8 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
         harness.interceptor.listening(late_worker),
         pytest.raises(StaleState),  # so Settle's task fails, and is tried again
     ):
-        give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
-    give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
+        give_up_chunk(batch, 0, ExecutionRun(MAIN_RUN, 5), harness.now())
+    give_up_chunk(batch, 0, ExecutionRun(MAIN_RUN, 5), harness.now())
 
     assert chunks.get(batch.batch_id, 0).counts == {"succeeded": 2}
 
@@ -116,9 +117,11 @@ def test_wrong_counts_of_a_worker_are_corrected_by_the_scheduler_tick(
     batch_id = harness.drop(single_files(payloads, TWO), collection="miscounted")
     assert harness.batch(batch_id).batch.state == "completed"
     state = opened(harness, payloads, "miscounted-2")
-    run_chunk(state["origin_id"], chunk_of(harness, state), ExecutionRun(MAIN, 1), harness.worker())
+    run_chunk(
+        state["origin_id"], chunk_of(harness, state), ExecutionRun(MAIN_RUN, 1), harness.worker()
+    )
     right = chunks.get(state["origin_id"], 0)
-    chunks.put(replace(right, counts={"running": 2}, runs={MAIN: RunProgress(1)}))
+    chunks.put(replace(right, counts={"running": 2}, runs={MAIN_RUN: RunProgress(1)}))
 
     for _ in range(20):
         harness.advance(60)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.schedules.occurrence import Occurrence
@@ -116,7 +116,7 @@ def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
     place = run_of(schedule).address
 
     def given_up() -> None:
-        schedule_jobs.give_up_job(place, ExecutionRun(MAIN, 1), harness.now())
+        schedule_jobs.give_up_job(place, ExecutionRun(MAIN_RUN, 1), harness.now())
         schedule_jobs.settle_job(place, harness.executions, harness.now())
 
     script.during = given_up

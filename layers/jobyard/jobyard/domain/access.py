@@ -93,7 +93,7 @@ def listed(roles: Iterable[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-# How refusals name events whose own names do not read well before an object.
+# The verbs of events whose names do not read well before an object.
 _VERBS = {
     "add_naan": "add a NAAN to",
     "allow": "add depositors to",

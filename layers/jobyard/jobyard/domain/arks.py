@@ -8,7 +8,8 @@ character that needs no escape is read as the character itself (RFC 3986, 6.2.2.
 import re
 
 ARK_LENGTH = 255  # characters of an ark: the draft asks providers to stay below 256
-EXPECTED = "ark:/12345/x1234abcd"  # an example for messages
+NAAN_PATTERN = "[0-9a-z]{5,10}"  # a NAAN in the list of a collection, as a regular expression
+EXAMPLE_ARK = "ark:/12345/x1234abcd"  # an example for messages
 
 # A resolver's address (optional), the label, the NAAN (digits, and the consonants that the draft
 # reserves), and the rest.

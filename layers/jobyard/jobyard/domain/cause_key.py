@@ -30,6 +30,7 @@ class Interruption(StrEnum):
     REPLACED = "replaced"  # a newer job of its schedule replaced it
 
 
+MAIN_RUN = "main"  # the first run of a batch or of a schedule's job; others have a request's id
 _WITH_SUBJECT = frozenset({Action.OPEN, Action.OPENED, Action.UPLOADED, Action.REPORT})
 _FORM = re.compile(r"([\w-]+)(?:\.p(\d+)\.c(\d+)\.t(\d+))?(?:\.(lost|replaced))?", re.ASCII)
 

@@ -17,8 +17,7 @@ MAX_NAANS = 20
 MAX_ADDRESSES = 20
 _MAX_CHANGES = 20  # without the first one
 _SUMMARY_BYTES = 500
-NAAN_PATTERN = "[0-9a-z]{5,10}"  # a name assigning authority, as a regular expression
-GROUP = r"[A-Za-z0-9_.@+-]{1,128}"  # a group of the user pool: neither spaces nor commas
+GROUP_PATTERN = r"[A-Za-z0-9_.@+-]{1,128}"  # a group of the user pool: neither spaces nor commas
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-FIRST, LAST = 3, 20
+KEPT_FIRST, KEPT_LAST = 3, 20
 MAX_RECORD_BYTES = 16 * 1024  # of a stored item, as DynamoDB measures it
 _Entry = TypeVar("_Entry")
 
@@ -24,10 +24,10 @@ class SizeLimits:
 
 # Tried in order until a record fits.
 SIZE_LIMITS = (
-    SizeLimits(LAST, 500),
-    SizeLimits(LAST, 160),
-    SizeLimits(LAST, 40),
-    SizeLimits(LAST // 2, 40),
+    SizeLimits(KEPT_LAST, 500),
+    SizeLimits(KEPT_LAST, 160),
+    SizeLimits(KEPT_LAST, 40),
+    SizeLimits(KEPT_LAST // 2, 40),
     SizeLimits(5, 20),
 )
 
@@ -35,19 +35,19 @@ SIZE_LIMITS = (
 def compact(
     entries: Sequence[_Entry],
     summarize: Callable[[Sequence[_Entry]], _Entry],
-    last: int = LAST,
+    last: int = KEPT_LAST,
     pinned: Collection[int] = (),
 ) -> tuple[_Entry, ...]:
-    """The first `FIRST` and `last` entries, and those at the indices `pinned`.
+    """The first `KEPT_FIRST` and `last` entries, and those at the indices `pinned`.
 
     `summarize` turns each sequence of omitted entries into one.
     """
-    if len(entries) <= FIRST + last:
+    if len(entries) <= KEPT_FIRST + last:
         return tuple(entries)
     kept: list[_Entry] = []
     omitted: list[_Entry] = []
     for index, entry in enumerate(entries):
-        if index < FIRST or index >= len(entries) - last or index in pinned:
+        if index < KEPT_FIRST or index >= len(entries) - last or index in pinned:
             kept += [summarize(omitted)] if omitted else []
             kept.append(entry)
             omitted = []

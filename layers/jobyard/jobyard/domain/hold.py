@@ -9,8 +9,10 @@ from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 EVERYTHING = "everything"
-NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or a job type, as a regular expression
-_SCOPE = re.compile(f"everything|(?:collection|type):{NAME}")
+NAME_PATTERN = (
+    "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or a job type, as a regular expression
+)
+_SCOPE = re.compile(f"everything|(?:collection|type):{NAME_PATTERN}")
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from encodings.idna import nameprep
 from jobyard.domain.text import clean
 
 MAX_RECIPIENTS = 20  # addresses of one list
-SHAPE = "an e-mail address is name@host.tld"
-_MAX_BAD = 5  # invalid addresses that are reported; the last may stand for the rest
+ADDRESS_FORM = "an e-mail address is name@host.tld"
+_MAX_INVALID = 5  # invalid addresses that are reported; the last may stand for the rest
 _SHOWN_BYTES = 100  # of an invalid address in a message
 _MAX_LOCAL, _MAX_ADDRESS = 64, 254  # bytes (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4)
 
@@ -61,11 +61,11 @@ class UndeliveredRecipient:
 class Addresses:
     """The recipients in a list: the valid ones, each once, and the others with the reason."""
 
-    good: tuple[str, ...] = ()
-    bad: tuple[UndeliveredRecipient, ...] = ()
+    valid: tuple[str, ...] = ()
+    invalid: tuple[UndeliveredRecipient, ...] = ()
 
     def __add__(self, other: "Addresses") -> "Addresses":
-        return _limited((*self.good, *other.good), (*self.bad, *other.bad))
+        return _limited((*self.valid, *other.valid), (*self.invalid, *other.invalid))
 
 
 class _BadAddress(Exception):
@@ -80,15 +80,15 @@ def addresses(text: str) -> Addresses:
     if _ENCODED.fullmatch(text):  # S3 returns metadata that is not ASCII as encoded words
         with suppress(HeaderParseError, LookupError, UnicodeError):
             text = str(make_header(decode_header(text)))
-    good: list[str] = []
-    bad: list[UndeliveredRecipient] = []
+    valid: list[str] = []
+    invalid: list[UndeliveredRecipient] = []
     for mailbox in _mailboxes(_FOLD.sub("", text)):
         written = "".join(part for _, part in mailbox).strip()
         try:
-            good.append(_address(mailbox))
+            valid.append(_address(mailbox))
         except _BadAddress as error:
-            bad.append(UndeliveredRecipient(clean(written, _SHOWN_BYTES), str(error)))
-    return _limited(good, bad)
+            invalid.append(UndeliveredRecipient(clean(written, _SHOWN_BYTES), str(error)))
+    return _limited(valid, invalid)
 
 
 def all_addresses(texts: Iterable[str]) -> Addresses:
@@ -96,16 +96,16 @@ def all_addresses(texts: Iterable[str]) -> Addresses:
     return sum((addresses(text) for text in texts), Addresses())
 
 
-def _limited(good: Sequence[str], bad: Sequence[UndeliveredRecipient]) -> Addresses:
-    """At most `MAX_RECIPIENTS` valid and `_MAX_BAD` invalid addresses, each once."""
-    unique = tuple(dict.fromkeys(good))
+def _limited(valid: Sequence[str], invalid: Sequence[UndeliveredRecipient]) -> Addresses:
+    """At most `MAX_RECIPIENTS` valid and `_MAX_INVALID` invalid addresses, each once."""
+    unique = tuple(dict.fromkeys(valid))
     why = f"a list may have at most {MAX_RECIPIENTS} addresses"
     surplus = tuple(UndeliveredRecipient(each, why) for each in unique[MAX_RECIPIENTS:])
-    rejected = tuple(dict.fromkeys((*bad, *surplus)))
-    if len(rejected) > _MAX_BAD:
-        more = f"{len(rejected) - _MAX_BAD + 1} more"
+    rejected = tuple(dict.fromkeys((*invalid, *surplus)))
+    if len(rejected) > _MAX_INVALID:
+        more = f"{len(rejected) - _MAX_INVALID + 1} more"
         rest = UndeliveredRecipient(more, "they cannot be notified either")
-        rejected = (*rejected[: _MAX_BAD - 1], rest)
+        rejected = (*rejected[: _MAX_INVALID - 1], rest)
     return Addresses(unique[:MAX_RECIPIENTS], rejected)
 
 
@@ -209,7 +209,7 @@ def _without_blanks(tokens: Sequence[_Token]) -> list[_Token]:
             after_blank = bool(kept)
             continue
         if after_blank and part not in {".", "@"} and kept[-1][1] not in {".", "@"}:
-            raise _BadAddress(f"it contains a space; {SHAPE}")
+            raise _BadAddress(f"it contains a space; {ADDRESS_FORM}")
         after_blank = False
         kept.append((kind, part))
     return kept
@@ -218,7 +218,7 @@ def _without_blanks(tokens: Sequence[_Token]) -> list[_Token]:
 def _local_and_domain(tokens: Sequence[_Token]) -> str:
     ats = [index for index, token in enumerate(tokens) if token == ("special", "@")]
     if len(ats) != 1:
-        raise _BadAddress(f"it has {len(ats) or 'no'} @; {SHAPE}")
+        raise _BadAddress(f"it has {len(ats) or 'no'} @; {ADDRESS_FORM}")
     local = _local(tokens[: ats[0]])
     domain = _domain("".join(part for _, part in tokens[ats[0] + 1 :]))
     if len(local) > _MAX_LOCAL or len(local) + len(domain) + 1 > _MAX_ADDRESS:
@@ -239,7 +239,7 @@ def _local(tokens: Sequence[_Token]) -> str:
         if content.strip():
             return '"' + re.sub(r'(["\\])', r"\\\1", content) + '"'
     if not _ATOMS.fullmatch(text):
-        raise _BadAddress(f"the part before the @ is not a valid name; {SHAPE}")
+        raise _BadAddress(f"the part before the @ is not a valid name; {ADDRESS_FORM}")
     return text
 
 
@@ -251,7 +251,7 @@ def _domain(text: str) -> str:
     except UnicodeError:
         domain = ""
     if not _HOST.fullmatch(domain):
-        raise _BadAddress(f"the part after the @ is not a host name; {SHAPE}")
+        raise _BadAddress(f"the part after the @ is not a host name; {ADDRESS_FORM}")
     return domain
 
 

@@ -6,7 +6,7 @@ _DIGITS = re.compile(r"0*([0-9]+)")
 _ZERO = ord("0")
 
 
-def natural(text: str) -> str:
+def natural_key(text: str) -> str:
     """The sort key of `text`: case is ignored, and numbers are compared by value.
 
     Each number is preceded by its length, so that a longer number sorts after a shorter one.

@@ -24,7 +24,7 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-def unportable(name: str) -> str:
+def unportable_reason(name: str) -> str:
     """Why Windows cannot store a file under this path, with "/" between folders; "" if it can."""
     for part in name.split("/"):
         found = _RESERVED.intersection(part)

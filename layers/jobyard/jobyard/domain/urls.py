@@ -98,10 +98,10 @@ class WebUrl:
     @property
     def authority(self) -> str:
         """The host as in a URL, with the port unless it is the scheme's default."""
-        return self._host if self.port == DEFAULT_PORTS[self.scheme] else self.place
+        return self._host if self.port == DEFAULT_PORTS[self.scheme] else self.host_and_port
 
     @property
-    def place(self) -> str:
+    def host_and_port(self) -> str:
         """`host:port`, as in a deployment's list of allowed hosts."""
         return f"{self._host}:{self.port}"
 
@@ -115,7 +115,7 @@ class WebUrl:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def read(url: str) -> WebUrl:
+def parse(url: str) -> WebUrl:
     """Parse an http or https URL.
 
     Raises:
@@ -141,36 +141,35 @@ def read(url: str) -> WebUrl:
     return WebUrl(scheme, host, port, _request_target(target))
 
 
-def fault(url: str) -> str:
+def error_in(url: str) -> str:
     """Why no deployment can fetch a web URL; "" if its text shows no error."""
     if _is_plain(url):
         return ""
     if len(url.split()) != 1:
         return "contains a space: write it as %20" if url else "is empty"
     try:
-        read(url)
+        parse(url)
     except BadUrl as error:
         return str(error)
     return ""
 
 
-def doubt(url: str, listed: Collection[str] = ()) -> str:
+def warning_in(url: str, allowed_hosts: Collection[str] = ()) -> str:
     """Why a URL without errors can probably not be fetched; "" if nothing suggests that.
 
-    `listed` are the deployment's allowed hosts as `host:port`: they may be private and use any
-    port.
+    `allowed_hosts` are the deployment's, as `host:port`: they may be private and use any port.
     """
     if _is_plain(url):
         return ""
     try:
-        found = read(url)
+        found = parse(url)
     except BadUrl:
         return ""
     if "#" in url:
         return "contains a #, and what follows is not requested: write %23 if it is in the name"
-    if found.place in listed:
+    if found.host_and_port in allowed_hosts:
         return ""
-    exception = f"unless the deployment lists {found.place}"
+    exception = f"unless the deployment lists {found.host_and_port}"
     if found.port not in PORTS:
         ports = ", ".join(map(str, sorted(PORTS)))
         return f"has port {found.port}: only {ports} are allowed {exception}"
@@ -182,12 +181,12 @@ def doubt(url: str, listed: Collection[str] = ()) -> str:
     return ""
 
 
-def not_called(url: str, listed: Collection[str] = ()) -> str:
+def callback_error(url: str, allowed_hosts: Collection[str] = ()) -> str:
     """Why a callback to a URL would fail; "" if nothing suggests that.
 
-    `listed` are the deployment's allowed hosts, as in `doubt`.
+    `allowed_hosts` are those of the deployment, as in `warning_in`.
     """
-    return fault(url) or doubt(url.partition("#")[0], listed)
+    return error_in(url) or warning_in(url.partition("#")[0], allowed_hosts)
 
 
 def _is_plain(url: str) -> bool:
@@ -233,7 +232,7 @@ def text_without_secrets(text: str) -> str:
     return _WORD.sub(lambda word: without_secrets(word[0]) if "://" in word[0] else word[0], text)
 
 
-def shown(url: str, limit: int = _SHOWN_BYTES) -> str:
+def redacted(url: str, limit: int = _SHOWN_BYTES) -> str:
     """A URL for a message or a log: without secrets, on one line, of at most `limit` bytes."""
     return clean(without_secrets(url[: 2 * URL_LENGTH]), limit)
 

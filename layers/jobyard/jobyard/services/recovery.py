@@ -16,8 +16,8 @@ from itertools import chain, count, islice
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.chunks import MAIN, ChunkRecord
-from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.batches.chunks import ChunkRecord
+from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.ids import origin_of
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
@@ -219,12 +219,12 @@ def pending_work(batch: Batch, executions: Executions, now: datetime) -> Iterato
         run = operation.operation_id
         furthest = max((each.progress(run).last_pass for each in records.values()), default=0)
         yield _operation_work(batch, run, furthest, operation.requested_at, executions)
-    owners = {MAIN, *(operation.operation_id for operation in running)}
+    owners = {MAIN_RUN, *(operation.operation_id for operation in running)}
     for job in incomplete:  # jobs that a request for a single job owns
         if _awaits_work(job) and _owner(job) not in owners:
             yield _job_work(job.address, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
-        due, furthest = due_chunks(batch, records, ExecutionRun(MAIN, 1), now)
+        due, furthest = due_chunks(batch, records, ExecutionRun(MAIN_RUN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
         if passes or not (running or open_jobs(batch, records.values())):
             yield _batch_work(batch, "settle", _workers(batch, furthest), since, executions)
@@ -246,10 +246,10 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
     if settled.action is Action.SETTLE:
         run = ExecutionRun(settled.run, settled.pass_number)
         names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
-        if run.name != MAIN:
+        if run.name != MAIN_RUN:
             names[batch_execution(batch.batch_id, "operation", run.name)] = None
             names[batch_execution(batch.batch_id, "settle", run.name, run.times)] = None
-    return (*names, *fresh_executions(batch.batch_id, MAIN, furthest))
+    return (*names, *fresh_executions(batch.batch_id, MAIN_RUN, furthest))
 
 
 def _batch_work(
@@ -263,8 +263,8 @@ def _batch_work(
         executions.settings.batch_machine,
         since,
         1,
-        lambda number: batch_execution(batch.batch_id, command, MAIN, number),
-        lambda number: executions.start_batch(batch.batch_id, command, MAIN, number),
+        lambda number: batch_execution(batch.batch_id, command, MAIN_RUN, number),
+        lambda number: executions.start_batch(batch.batch_id, command, MAIN_RUN, number),
         other_names,
     )
 
@@ -362,7 +362,7 @@ def _chunks_to_check(records: Iterable[ChunkRecord], now: datetime) -> list[int]
 
 def _is_incomplete(record: ChunkRecord) -> bool:
     """Whether a chunk counts open jobs although the batch's own run has passed it."""
-    passage = record.progress(MAIN)
+    passage = record.progress(MAIN_RUN)
     busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
     return bool(busy and passage.last_pass and passage.next_at is None)
 
@@ -378,13 +378,14 @@ def _recounted(
     if not found:
         return record
     behind = any(
-        _awaits_work(job) and _owner(job) == MAIN and now - job.at >= _LONGEST_WORK for job in found
+        _awaits_work(job) and _owner(job) == MAIN_RUN and now - job.at >= _LONGEST_WORK
+        for job in found
     )
     counted = replace(record.with_counts_of(found), collection=batch.collection)
     if counted.counts == record.counts and not behind:
         return record
-    passage = replace(record.progress(MAIN), next_at=now if behind else None)
-    runs = {**record.runs, MAIN: passage}
+    passage = replace(record.progress(MAIN_RUN), next_at=now if behind else None)
+    runs = {**record.runs, MAIN_RUN: passage}
     try:
         return chunks.put(replace(counted, runs=runs))
     except StaleState:

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from jobyard.domain.batches.chunks import MAIN
-from jobyard.domain.cause_key import Action, CauseKey, Interruption
+from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey, Interruption
 from jobyard.domain.jobs.job import JobAddress
 
 # Passes of a recovered run count from the next multiple of this: so no cause
@@ -79,7 +78,7 @@ class NextStep:
 
     origin_id: str
     next: Where
-    run: ExecutionRun = ExecutionRun(MAIN, 1)
+    run: ExecutionRun = ExecutionRun(MAIN_RUN, 1)
     until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     index_bucket: str = ""
     index_key: str = ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobyard.domain.errors import InvalidRule, NotFound, StaleState
 from jobyard.domain.jobs.job import JobRecord, JobState
-from jobyard.domain.natural_order import natural
+from jobyard.domain.natural_order import natural_key
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
@@ -78,7 +78,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
     return ScheduleItem(
         schedule_id=schedule.schedule_id,
         shelf=_SHELVES[schedule.is_system] if is_listed else None,
-        title=f"{natural(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
+        title=f"{natural_key(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
         due_shard=_shard(schedule.schedule_id) if due_at else None,
         due_at=to_ms(due_at) if due_at else None,
         state=schedule.state.value,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobRecord, JobState
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
@@ -17,7 +18,6 @@ INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
 # more chunks would exceed its limit of 256 KiB.
 MAX_CHUNKS = 80_000
 MAX_RUNS_KEPT = 100  # finished runs whose progress a chunk keeps
-MAIN = "main"  # the run that the manifest of a batch started
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ class ChunkRecord:
         It keeps the main run and the newest `MAX_RUNS_KEPT` of the other finished runs.
         """
         runs = {name: each for name, each in self.runs.items() if name != run} | {run: progress}
-        finished = [name for name, each in runs.items() if each.next_at is None and name != MAIN]
+        finished = [
+            name for name, each in runs.items() if each.next_at is None and name != MAIN_RUN
+        ]
         for name in finished[:-MAX_RUNS_KEPT]:
             del runs[name]
         return replace(self, runs=runs)

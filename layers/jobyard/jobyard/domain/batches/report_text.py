@@ -192,9 +192,7 @@ def render_html(content: ReportContent) -> str:
         rows = [(str(group.count), group.code, group.description) for group in content.groups]
         parts += ["<h2>Failures by cause</h2>", _table(("Jobs", "Code", "What it means"), rows)]
     if content.jobs:
-        rows = [
-            (_short(job.name), _change(job, "→"), _short(job.message)) for job in content.jobs
-        ]
+        rows = [(_short(job.name), _change(job, "→"), _short(job.message)) for job in content.jobs]
         parts.append(f"<h2>{_jobs_title(content)}</h2>")
         parts.append(_table(("File", "Outcome", "Message"), rows))
     if content.more_jobs:

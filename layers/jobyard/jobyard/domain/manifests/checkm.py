@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from jobyard.domain.manifests.column_checks import Texts
-from jobyard.domain.manifests.delimited import Widths, cells_of, column_of, columns_of
-from jobyard.domain.manifests.findings import Check, Finding, shown, shown_all
+from jobyard.domain.manifests.delimited import FieldCounts, cells_of, column_of, columns_of
+from jobyard.domain.manifests.findings import Check, Finding, quoted, quoted_all
 from jobyard.domain.manifests.lines import Span
 from jobyard.domain.manifests.profiles import (
     COMMON,
@@ -16,7 +16,7 @@ from jobyard.domain.manifests.profiles import (
     Column,
     Profile,
 )
-from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
+from jobyard.domain.manifests.rows import CheckedRows, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import Cell, Row, locals_in
 
 VERSION_LINE = "#%checkm_0.7"
@@ -55,7 +55,7 @@ def escaped(text: str) -> str:
     after = len(text) - len(bare) - before
     field = "%20" * before + bare.replace("|", "%7c") + "%20" * after
     if unescaped(field) != text or field.strip() != field:
-        raise ValueError(f"{shown(text)} cannot be written in a Checkm manifest")
+        raise ValueError(f"{quoted(text)} cannot be written in a Checkm manifest")
     return field
 
 
@@ -74,7 +74,7 @@ class CheckmLayout:
         self._columns = profile.columns
         # None without a profile: then only the missing profile is reported.
         self._column_count = None if profile is UNKNOWN else len(profile.columns)
-        self._widths = Widths(self._column_count or 0)
+        self._field_counts = FieldCounts(self._column_count or 0)
 
     def texts(self, text: str, first: int) -> Texts | None:
         """The columns of lines that have the same number of fields."""
@@ -82,10 +82,10 @@ class CheckmLayout:
         if columns is None:
             return None
         is_wide = self._column_count is not None and len(columns) > self._column_count
-        if is_wide and not self._widths.has_reported(Check.FIELD_AFTER_LAST):
+        if is_wide and not self._field_counts.has_reported(Check.FIELD_AFTER_LAST):
             return None
         if any(values[0] for values in columns):
-            self._widths.add(len(columns), first)
+            self._field_counts.add(len(columns), first)
         texts: dict[Column, Sequence[str]] = {}
         for column, values in zip(self._columns, columns, strict=False):
             if "%" in text and column is not Column.URL:
@@ -110,7 +110,7 @@ class CheckmLayout:
             message = f"{len(fields)} fields, but there are {self._column_count} columns"
             findings.append(Check.TOO_MANY_FIELDS.at(number, value.column, message))
         else:
-            self._widths.add(len(fields), number, surplus[0].column if surplus else 0)
+            self._field_counts.add(len(fields), number, surplus[0].column if surplus else 0)
         cells = dict(zip(self._columns, fields, strict=False))
         for column, cell in cells.items() if "%" in line else ():
             if column is not Column.URL:
@@ -120,7 +120,7 @@ class CheckmLayout:
 
     def notes(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""
-        return self._widths.notes()
+        return self._field_counts.notes()
 
 
 class Headers:
@@ -212,11 +212,11 @@ class Headers:
         self._profile_line = number
         value, place = parts[0] if parts else Cell("", len("#%profile") + 1)
         if len(parts) != 1 or not value.startswith(PROFILE_BASE):
-            message = f"{shown(value)} is not a profile: write #%profile | {PROFILE_BASE}NAME"
+            message = f"{quoted(value)} is not a profile: write #%profile | {PROFILE_BASE}NAME"
             return [Check.PROFILE_URL_BAD.at(number, place, message)]
         name = value.removeprefix(PROFILE_BASE)
         if name not in PROFILES:
-            message = f"there is no profile {shown(name)}: the profiles are {', '.join(PROFILES)}"
+            message = f"there is no profile {quoted(name)}: the profiles are {', '.join(PROFILES)}"
             return [Check.PROFILE_UNKNOWN.at(number, place + len(PROFILE_BASE), message)]
         self.profile = PROFILES[name]
         if self._expected and self.profile is not self._expected:
@@ -238,7 +238,7 @@ class Headers:
         uri, place = parts[1]
         if uri in PREFIXES[name]:
             return []
-        message = f"{name} is declared as {shown(uri)}: {PREFIXES[name][0]} is its URI"
+        message = f"{name} is declared as {quoted(uri)}: {PREFIXES[name][0]} is its URI"
         return [Check.PREFIX_URI.at(number, place, message)]
 
 
@@ -266,11 +266,11 @@ def _fields(number: int, cells: Sequence[Cell], profile: Profile) -> list[Findin
             named[column] = cell
     findings = []
     if unknown:
-        names = shown_all([cell.text for cell in unknown])
+        names = quoted_all([cell.text for cell in unknown])
         message = f"{profile.name} has no column {names}: its columns are {standard}"
         findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, message))
     if again:
-        message = f"columns named twice: {shown_all([cell.text for cell in again])}; "
+        message = f"columns named twice: {quoted_all([cell.text for cell in again])}; "
         message += f"the columns are {standard}"
         findings.append(Check.FIELD_REPEATED.at(number, again[0].column, message))
     return findings or _missing_or_misplaced(number, named, profile)
@@ -294,11 +294,11 @@ def _missing_or_misplaced(
     return []
 
 
-class Checkm:
+class CheckmReader:
     """Reads Checkm: headers, then rows, then `#%eof` and nothing more."""
 
-    def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
-        self._listed = listed
+    def __init__(self, expected: Profile | None, allowed_hosts: Collection[str] = ()) -> None:
+        self._allowed_hosts = allowed_hosts
         self._headers = Headers(expected)
         self._rows: RowReader | UnreadRows | None = None
         self._ended = False
@@ -314,7 +314,7 @@ class Checkm:
         """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
-    def read(self, span: Span) -> Iterator[Part]:
+    def read(self, span: Span) -> Iterator[CheckedRows]:
         """The entries and findings of `span`."""
         if self._rows and not self._ended and not _has_hash_line(span.text):
             yield from self._rows.read(span.text.removesuffix("\n"), span.first)
@@ -331,7 +331,7 @@ class Checkm:
             message = f"{END_LINE} is the last line and has no line end: add one"
             yield [], [Check.EOF_NO_NEWLINE.at(span.last, len(lines[-1]) + 1, message)]
 
-    def end(self, last: int) -> Iterator[Part]:
+    def end(self, last: int) -> Iterator[CheckedRows]:
         """The findings that are left at the end; `last` is the last line's number."""
         findings = []
         if self._rows is None and not self._headers.has_started:
@@ -348,7 +348,7 @@ class Checkm:
             findings.append(Check.NO_ROWS.at(last, 0, message))
         yield [], findings
 
-    def _read_rows(self, lines: Sequence[str], first: int) -> Iterator[Part]:
+    def _read_rows(self, lines: Sequence[str], first: int) -> Iterator[CheckedRows]:
         if self._ended:
             if lines:
                 yield [], self._after_end(first)
@@ -365,7 +365,7 @@ class Checkm:
         findings = self._headers.close(number)
         if self._headers.has_columns:
             profile = self._headers.profile
-            self._rows = RowReader(CheckmLayout(profile), profile, self._listed)
+            self._rows = RowReader(CheckmLayout(profile), profile, self._allowed_hosts)
         else:
             self._rows = UnreadRows(CheckmLayout.blanks, comment="#")
         return findings

@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import Any
 
 from jobyard.domain.arks import normal_ark
-from jobyard.domain.manifests.entry import NOTHING, Entry
+from jobyard.domain.manifests.entry import NO_PARAMETERS, Entry
 from jobyard.domain.manifests.profiles import (
     CONTAINER,
     CONTAINER_ENDINGS,
@@ -25,7 +25,7 @@ from jobyard.domain.manifests.url_checks import UrlWarnings, server_of
 from jobyard.domain.manifests.validation import (
     FILE_NAME_BYTES,
     HEX_LENGTHS,
-    LOCALS,
+    MAX_LOCALS,
     SIZE_DIGITS,
     algorithm_named,
     locals_in,
@@ -63,7 +63,9 @@ def entries_of(
     if digests is None or sizes is None or kinds is None or may_be_too_long:
         return None
     locals_ = texts.get(Column.LOCAL, ())
-    if locals_ and max(map(len, locals_)) > LOCALS:  # shorter ones have not too many identifiers
+    if (
+        locals_ and max(map(len, locals_)) > MAX_LOCALS
+    ):  # shorter ones have not too many identifiers
         return None
     primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
     if primaries.count("") != list(texts.get(Column.PRIMARY, ())).count(""):
@@ -80,7 +82,7 @@ def entries_of(
         texts.get(Column.CREATOR) or repeat(""),
         texts.get(Column.TITLE) or repeat(""),
         texts.get(Column.DATE) or repeat(""),
-        repeat(NOTHING),
+        repeat(NO_PARAMETERS),
     )
     return list(map(tuple.__new__, repeat(Entry), fields))
 

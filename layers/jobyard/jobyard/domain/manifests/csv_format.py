@@ -4,12 +4,19 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from jobyard.domain.manifests.column_checks import Texts
-from jobyard.domain.manifests.delimited import Widths, cells_of, column_of, columns_of
-from jobyard.domain.manifests.findings import Check, Finding, shown, shown_all
+from jobyard.domain.manifests.delimited import FieldCounts, cells_of, column_of, columns_of
+from jobyard.domain.manifests.findings import Check, Finding, quoted, quoted_all
 from jobyard.domain.manifests.inference import Inference
 from jobyard.domain.manifests.lines import Span
-from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column, Profile, takes
-from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
+from jobyard.domain.manifests.profiles import (
+    INFERRED,
+    INGEST,
+    OBJECT_MARKERS,
+    Column,
+    Profile,
+    allows_column,
+)
+from jobyard.domain.manifests.rows import CheckedRows, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import BLANK, Cell, Row, locals_in
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # that other programs use
@@ -36,9 +43,9 @@ def cells_in(line: str, number: int) -> tuple[list[Cell], list[Finding]]:
                 "quotes, double each quote in it, and keep it on one line"
             )
             return cells, [Check.CSV_QUOTE.at(number, line.index('"', start) + 1, message)]
-        quoted, bare = found.groups()
-        if quoted is not None:
-            cells.append(Cell(quoted.replace('""', '"'), found.start(1) + 1))
+        quoted_value, bare = found.groups()
+        if quoted_value is not None:
+            cells.append(Cell(quoted_value.replace('""', '"'), found.start(1) + 1))
         else:
             text = bare.strip()
             cells.append(Cell(text, start + 1 + (bare.index(text) if text else 0)))
@@ -66,7 +73,7 @@ class CsvLayout:
         self._is_unpaired_reported = has_header_findings
         self._is_open = False  # whether the previous line ends within quotes
         self._unnamed = set(unnamed)  # without those that had a value
-        self._widths = Widths(len(columns))
+        self._field_counts = FieldCounts(len(columns))
 
     def texts(self, text: str, first: int) -> Texts | None:
         """The columns of lines without quotes that have the same number of fields."""
@@ -76,7 +83,7 @@ class CsvLayout:
         if any(any(columns[index]) for index in self._unnamed if index < len(columns)):
             return None
         if len(columns) < len(self._columns) and any(values[0] for values in columns):
-            self._widths.add(len(columns), first)
+            self._field_counts.add(len(columns), first)
         named = zip(self._columns, columns, strict=False)
         texts = {column: texts for column, texts in named if column is not None and any(texts)}
         self._is_open = False
@@ -97,7 +104,7 @@ class CsvLayout:
         if not any(cell.text.strip() for cell in cells):
             return None
         if len(cells) < len(self._columns):
-            self._widths.add(len(cells), number)
+            self._field_counts.add(len(cells), number)
         surplus = next((cell for cell in cells[len(self._columns) :] if cell.text.strip()), None)
         if surplus:
             message = (
@@ -108,7 +115,7 @@ class CsvLayout:
         for index in sorted(self._unnamed):
             if index < len(cells) and cells[index].text.strip():
                 self._unnamed.remove(index)
-                message = f"{shown(cells[index].text)} has no heading: name column {index + 1}"
+                message = f"{quoted(cells[index].text)} has no heading: name column {index + 1}"
                 findings.append(Check.FIELD_UNNAMED.at(number, cells[index].column, message))
         pairs = zip(self._columns, cells, strict=False)
         named = {column: cell for column, cell in pairs if column is not None}
@@ -121,14 +128,14 @@ class CsvLayout:
 
     def notes(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""
-        return self._widths.notes()
+        return self._field_counts.notes()
 
 
-class Csv:
+class CsvReader:
     """Reads CSV."""
 
-    def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
-        self._listed = listed
+    def __init__(self, expected: Profile | None, allowed_hosts: Collection[str] = ()) -> None:
+        self._allowed_hosts = allowed_hosts
         self.profile = expected
         self._inference: Inference | None = None
         self._rows: RowReader | UnreadRows | None = None
@@ -139,7 +146,7 @@ class Csv:
         """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
-    def read(self, span: Span) -> Iterator[Part]:
+    def read(self, span: Span) -> Iterator[CheckedRows]:
         """The entries and findings of `span`."""
         lines, first = span.lines(), span.first
         if self._rows is None:
@@ -159,7 +166,7 @@ class Csv:
         if self._inference:
             self.profile = self._inference.profile
 
-    def end(self, last: int) -> Iterator[Part]:
+    def end(self, last: int) -> Iterator[CheckedRows]:
         """The entries and findings that are left at the end; `last` is the last line's number."""
         if self._inference:
             yield self._inference.end()
@@ -167,11 +174,13 @@ class Csv:
             message = "there are no rows: each line after the header must name a file"
             yield [], [Check.NO_ROWS.at(last, 0, message)]
 
-    def _after_hint(self, separator: str, lines: Sequence[str], number: int) -> Iterator[Part]:
+    def _after_hint(
+        self, separator: str, lines: Sequence[str], number: int
+    ) -> Iterator[CheckedRows]:
         """Read the `lines` after Excel's hint on line `number`, which names the separator."""
         if separator != ",":
             self._rows = UnreadRows(CsvLayout.blanks)
-            name = SEPARATORS.get(separator, shown(separator))
+            name = SEPARATORS.get(separator, quoted(separator))
             yield [], [_separated(number, len("sep=") + 1, name)]
         if lines:
             yield from self.read(Span(number + 1, "".join(f"{line}\n" for line in lines)))
@@ -185,18 +194,18 @@ class Csv:
         unknown = [cell for cell, column in zip(cells, columns, strict=True) if column is None]
         unknown = [cell for cell in unknown if cell.text]
         if unknown:
-            message = f"not a column: {shown_all([cell.text for cell in unknown])}; "
+            message = f"not a column: {quoted_all([cell.text for cell in unknown])}; "
             message += f"the columns are {', '.join(Column)}"
             findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, message))
         findings += self._leave_out(columns, cells, number)
         profile = self.profile
-        if profile is None and not TELLING & set(columns):
+        if profile is None and not OBJECT_MARKERS & set(columns):
             profile = self.profile = INGEST
         elif profile is None:
             profile, self._inference = INFERRED, Inference()
         unnamed = {index for index, cell in enumerate(cells) if not cell.text}
         layout = CsvLayout(columns, unnamed, has_header_findings=bool(findings))
-        return RowReader(layout, profile, self._listed), findings
+        return RowReader(layout, profile, self._allowed_hosts), findings
 
     def _leave_out(
         self, columns: list[Column | None], cells: Sequence[Cell], number: int
@@ -213,7 +222,7 @@ class Csv:
                 continue
             if column in seen:
                 again.append(cell)
-            elif self.profile is not None and not takes(self.profile, column):
+            elif self.profile is not None and not allows_column(self.profile, column):
                 misplaced.append(cell)
             else:
                 seen.add(column)
@@ -222,15 +231,15 @@ class Csv:
         findings = []
         if misplaced and self.profile:
             message = f"not a column of {self.profile.name}: "
-            message += shown_all([cell.text for cell in misplaced])
+            message += quoted_all([cell.text for cell in misplaced])
             findings.append(Check.FIELD_UNKNOWN.at(number, misplaced[0].column, message))
         if again:
-            message = f"columns named twice: {shown_all([cell.text for cell in again])}"
+            message = f"columns named twice: {quoted_all([cell.text for cell in again])}"
             findings.append(Check.FIELD_REPEATED.at(number, again[0].column, message))
         return findings
 
 
-def names_url(header: str, separator: str) -> bool:
+def has_url_heading(header: str, separator: str) -> bool:
     """Whether a line has a fileUrl heading if `separator` separates the headings."""
     headings = header.split(separator)
     return any(column_of(each.strip(' "'), aliases=True) is Column.URL for each in headings)
@@ -242,7 +251,7 @@ def _no_url(header: str, number: int, findings: list[Finding]) -> list[Finding]:
     The most likely cause is another separator than commas.
     """
     for separator, name in SEPARATORS.items():
-        if separator in header and names_url(header, separator):
+        if separator in header and has_url_heading(header, separator):
             return [_separated(number, header.index(separator) + 1, name)]
     message = f"the first line must name the columns, fileUrl among them: {','.join(Column)}"
     return findings or [Check.FIELD_MISSING.at(number, 1, message)]

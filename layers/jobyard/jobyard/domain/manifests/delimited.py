@@ -45,7 +45,7 @@ def columns_of(text: str, separator: str, at_most: int) -> list[list[str]] | Non
     return None if any(map(any, columns[at_most:])) else columns
 
 
-class Widths:
+class FieldCounts:
     """Findings about rows with fewer fields than columns, or empty ones after the last column.
 
     Each is reported once. `column_count` is 0 if it is unknown.

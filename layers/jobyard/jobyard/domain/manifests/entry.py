@@ -6,7 +6,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Entry(NamedTuple):
@@ -28,10 +28,10 @@ class Entry(NamedTuple):
     creator: str = ""
     title: str = ""
     date: str = ""
-    parameters: Mapping[str, Any] = NOTHING  # JSON Lines only
+    parameters: Mapping[str, Any] = NO_PARAMETERS  # JSON Lines only
 
 
-def row(entry: Entry) -> bytes:
+def row_of(entry: Entry) -> bytes:
     """`entry` as a line of JSON with its line end, without empty fields."""
     (
         line,
@@ -47,7 +47,7 @@ def row(entry: Entry) -> bytes:
         title,
         date,
         parameters,
-    ) = entry
+    ) = entry_of
     text = f'{{"line":{line},"kind":"{kind}","url":{quoted(url)},"name":{quoted(name)}'
     if digest:
         text += f',"algorithm":"{algorithm}","digest":"{digest}"'
@@ -68,8 +68,8 @@ def row(entry: Entry) -> bytes:
     return (text + "}\n").encode("ascii")
 
 
-def entry(row: bytes) -> Entry:
-    """Parse what `row` wrote."""
-    fields = json.loads(row)
+def entry_of(row: bytes) -> Entry:
+    """Parse what `row_of` wrote."""
+    fields = json.loads(row_of)
     fields["local"] = tuple(fields.get("local", ()))
     return Entry(**fields)

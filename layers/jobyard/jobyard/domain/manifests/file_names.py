@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from operator import lt
 from typing import Any, NamedTuple
 
-from jobyard.domain.manifests.findings import Check, shown
+from jobyard.domain.manifests.findings import Check, quoted
 
 _SLOTS = 1_024
 _ORDERS: tuple[Callable[[Sequence[str]], Sequence[Any]], ...] = (
@@ -14,7 +14,7 @@ _ORDERS: tuple[Callable[[Sequence[str]], Sequence[Any]], ...] = (
 )
 
 
-class Clash(NamedTuple):
+class NameConflict(NamedTuple):
     """A conflict of a name with earlier ones. `offset` is its index in the names given."""
 
     offset: int
@@ -22,13 +22,13 @@ class Clash(NamedTuple):
     message: str
 
 
-def repeated(index: int, name: str, line: int) -> Clash:
+def repeated(index: int, name: str, line: int) -> NameConflict:
     """The conflict of a `name` that is already on `line`."""
-    message = f"fileName {shown(name)} is already on line {line}: each name may be used once"
-    return Clash(index, Check.NAME_REPEATED, message)
+    message = f"fileName {quoted(name)} is already on line {line}: each name may be used once"
+    return NameConflict(index, Check.NAME_REPEATED, message)
 
 
-class Names:
+class FileNames:
     """The first line of each name. Names are stored as 64-bit hashes.
 
     Two names with the same hash would count as one: a chance of 3 in 100 million for a million
@@ -64,7 +64,7 @@ class Names:
         repeated = self._fill(before, self._hashes[before:])
         return [(index - before, self._lines[earlier]) for index, earlier in repeated]
 
-    def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
+    def conflicts(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add names as `add_all` does. Returns their conflicts with earlier names."""
         again = self.add_all(names, first)
         return [repeated(index, names[index], line) for index, line in again]

@@ -253,16 +253,16 @@ def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value == 0 else value for name, value in document.items()}
 
 
-def shown(value: str) -> str:
+def quoted(value: str) -> str:
     """`value` quoted for a message: printable, short, and without secrets in URLs."""
     text = without_secrets(value)
     text = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
     return '"' + "".join(each if each.isprintable() else "\ufffd" for each in text) + '"'
 
 
-def shown_all(values: Sequence[str]) -> str:
+def quoted_all(values: Sequence[str]) -> str:
     """`values` quoted for a message: the first few, and how many more there are."""
-    listed = ", ".join(map(shown, values[:_MAX_LISTED]))
+    listed = ", ".join(map(quoted, values[:_MAX_LISTED]))
     more = len(values) - _MAX_LISTED
     return f"{listed} and {more} more" if more > 0 else listed
 

@@ -5,8 +5,8 @@ otherwise mrt-single-file-batch-manifest, in which a container is a warning. Man
 other files are an error.
 """
 
-from jobyard.domain.manifests.entry import Entry, row
-from jobyard.domain.manifests.findings import Check, Finding, shown
+from jobyard.domain.manifests.entry import Entry, row_of
+from jobyard.domain.manifests.findings import Check, Finding, quoted
 from jobyard.domain.manifests.profiles import (
     CONTAINER,
     CONTAINER_BATCH,
@@ -16,7 +16,7 @@ from jobyard.domain.manifests.profiles import (
     SINGLE_FILE_BATCH,
     Profile,
 )
-from jobyard.domain.manifests.rows import Part
+from jobyard.domain.manifests.rows import CheckedRows
 
 _MAX_HELD_BYTES = 1_048_576  # of leading containers that wait for a row that decides
 _PROFILES = {MANIFEST: MANIFEST_BATCH, CONTAINER: CONTAINER_BATCH, FILE: SINGLE_FILE_BATCH}
@@ -40,7 +40,7 @@ class Inference:
         """The profile of the entries so far; None before the first."""
         return _PROFILES.get(self._kind)
 
-    def settle(self, part: Part) -> Part:
+    def settle(self, part: CheckedRows) -> CheckedRows:
         """The entries whose kind is decided, with findings about it."""
         entries, findings = part
         if not self._held and all(entry.kind == self._kind for entry in entries):
@@ -65,13 +65,13 @@ class Inference:
                 decided.append(each._replace(kind=self._kind))
         return decided, findings
 
-    def end(self) -> Part:
+    def end(self) -> CheckedRows:
         """The entries that are still held after the last row."""
         return self._released(), []
 
     def _hold(self, entry: Entry) -> None:
         self._held.append(entry)
-        self._held_size += len(row(entry))
+        self._held_size += len(row_of(entry))
 
     def _released(self) -> list[Entry]:
         held, self._held = self._held, []
@@ -82,12 +82,12 @@ class Inference:
             return []
         if (self._kind, entry.kind) == (FILE, CONTAINER):
             message = (
-                f"{shown(entry.name)} is a container among plain files: it will not be unpacked"
+                f"{quoted(entry.name)} is a container among plain files: it will not be unpacked"
             )
             return [Check.CONTAINER_AS_FILE.at(entry.line, 0, message)]
         profile = _PROFILES[self._kind]
         message = (
-            f"{shown(entry.name)} is a {entry.kind}, but the rows before it are of {profile.name}: "
-            "submit them separately, or name the profile"
+            f"{quoted(entry.name)} is a {entry.kind}, but the rows before it are of "
+            f"{profile.name}: submit them separately, or name the profile"
         )
         return [Check.PROFILE_MIXED.at(entry.line, 0, message)]

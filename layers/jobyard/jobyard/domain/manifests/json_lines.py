@@ -8,12 +8,19 @@ from typing import Any, NoReturn
 
 from jobyard.domain.manifests.column_checks import Texts
 from jobyard.domain.manifests.delimited import column_of
-from jobyard.domain.manifests.entry import NOTHING
-from jobyard.domain.manifests.findings import Check, Finding, shown, shown_all
+from jobyard.domain.manifests.entry import NO_PARAMETERS
+from jobyard.domain.manifests.findings import Check, Finding, quoted, quoted_all
 from jobyard.domain.manifests.inference import Inference
 from jobyard.domain.manifests.lines import Span
-from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column, Profile, takes
-from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
+from jobyard.domain.manifests.profiles import (
+    INFERRED,
+    INGEST,
+    OBJECT_MARKERS,
+    Column,
+    Profile,
+    allows_column,
+)
+from jobyard.domain.manifests.rows import CheckedRows, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import Cell, Row, leave_out_half_a_digest, locals_in
 
 PARAMETERS_KEY = "parameters"
@@ -46,7 +53,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
 
 
-class JsonLayout:
+class JsonLinesLayout:
     """A row of JSON Lines."""
 
     blanks = " \t\n"
@@ -67,7 +74,7 @@ class JsonLayout:
         texts: dict[Column, Sequence[str]] = {}
         for key in set().union(*objects):
             column = column_of(key, aliases=True)
-            if column is None or column in texts or not takes(self._profile, column):
+            if column is None or column in texts or not allows_column(self._profile, column):
                 return None
             values = [each.get(key, "") for each in objects]
             if column is Column.SIZE:
@@ -88,7 +95,7 @@ class JsonLayout:
         try:
             values = _decode(line)
         except _RepeatedKey as error:
-            message = f"the key {shown(str(error))} is repeated"
+            message = f"the key {quoted(str(error))} is repeated"
             return _broken(number, Check.FIELD_REPEATED.at(number, 0, message))
         except JSONDecodeError as error:
             message = f"not a JSON object: {error.msg}"
@@ -114,7 +121,7 @@ class JsonLayout:
             if key == PARAMETERS_KEY:
                 row.parameters, found = _parameters(value, number, _place(line, key))
                 row.findings += found
-            elif column is None or not takes(self._profile, column):
+            elif column is None or not allows_column(self._profile, column):
                 unknown.append(key)
             elif column in cells:
                 again.append(key)
@@ -129,7 +136,7 @@ class JsonLayout:
                 row.local = locals_in(text) if column is Column.LOCAL else row.local
         row.findings += self._unknown_keys(line, number, unknown)
         if again:
-            message = f"{shown_all(again)}: this line has the same column under another key"
+            message = f"{quoted_all(again)}: this line has the same column under another key"
             place = _place(line, again[0])
             row.findings.append(Check.FIELD_REPEATED.at(number, place, message))
         row.cells = cells
@@ -146,9 +153,9 @@ class JsonLayout:
         if not new:
             return []
         self._reported.update(new[: _MAX_UNKNOWN - len(self._reported)])
-        columns = [column.value for column in Column if takes(self._profile, column)]
+        columns = [column.value for column in Column if allows_column(self._profile, column)]
         of = f" of {self._profile.name}" if self._profile.name else ""
-        message = f"not a key{of}, here and on any other line: {shown_all(new)}; the keys are "
+        message = f"not a key{of}, here and on any other line: {quoted_all(new)}; the keys are "
         message += ", ".join((*columns, PARAMETERS_KEY))
         return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), message)]
 
@@ -186,22 +193,22 @@ def _locals(
 
 def _parameters(value: Any, number: int, place: int) -> tuple[Mapping[str, Any], list[Finding]]:
     if value is None:
-        return NOTHING, []
+        return NO_PARAMETERS, []
     if not isinstance(value, dict):
         message = f"{PARAMETERS_KEY} must be an object, not {_shown_value(value)}"
-        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
+        return NO_PARAMETERS, [Check.PARAMETERS_BAD.at(number, place, message)]
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (ValueError, RecursionError) as error:
         message = f"{PARAMETERS_KEY} cannot be stored: {error}"
-        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
+        return NO_PARAMETERS, [Check.PARAMETERS_BAD.at(number, place, message)]
     if size > PARAMETERS_BYTES:
         message = f"{PARAMETERS_KEY} has {size} bytes: {PARAMETERS_BYTES} are allowed"
-        return NOTHING, [Check.PARAMETERS_TOO_LARGE.at(number, place, message)]
+        return NO_PARAMETERS, [Check.PARAMETERS_TOO_LARGE.at(number, place, message)]
     if _is_deeper(value, PARAMETERS_DEPTH):
         message = f"{PARAMETERS_KEY} is nested too deeply: {PARAMETERS_DEPTH} levels are allowed"
-        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, message)]
+        return NO_PARAMETERS, [Check.PARAMETERS_BAD.at(number, place, message)]
     return value, []
 
 
@@ -218,14 +225,14 @@ def _is_deeper(value: Any, levels: int) -> bool:
 def _shown_value(value: Any) -> str:
     if isinstance(value, dict):
         return "an object"
-    return "a list" if isinstance(value, list) else shown(json.dumps(value))
+    return "a list" if isinstance(value, list) else quoted(json.dumps(value))
 
 
-class Jsonl:
+class JsonLinesReader:
     """Reads JSON Lines."""
 
-    def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
-        self._listed = listed
+    def __init__(self, expected: Profile | None, allowed_hosts: Collection[str] = ()) -> None:
+        self._allowed_hosts = allowed_hosts
         self.profile = expected
         self._inference: Inference | None = None
         self._rows: RowReader | UnreadRows | None = None
@@ -235,7 +242,7 @@ class Jsonl:
         """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
-    def read(self, span: Span) -> Iterator[Part]:
+    def read(self, span: Span) -> Iterator[CheckedRows]:
         """The entries and findings of `span`."""
         if self._rows is None:
             if not span.text.strip():
@@ -248,7 +255,7 @@ class Jsonl:
         if self._inference:
             self.profile = self._inference.profile
 
-    def end(self, last: int) -> Iterator[Part]:
+    def end(self, last: int) -> Iterator[CheckedRows]:
         """The entries and findings that are left at the end; `last` is the last line's number."""
         if self._inference:
             yield self._inference.end()
@@ -264,7 +271,7 @@ class Jsonl:
         if not start.startswith("[") and start != "{":
             self._rows = self._open(lines)
             return []
-        self._rows = UnreadRows(JsonLayout.blanks)
+        self._rows = UnreadRows(JsonLinesLayout.blanks)
         message = "this is one JSON document: JSON Lines has a whole object on each line, no []"
         return [Check.JSON_BAD.at(span.first + index, lines[index].index(start[0]) + 1, message)]
 
@@ -272,11 +279,11 @@ class Jsonl:
         """The reader of the rows. Without a given profile, the first object's keys decide."""
         profile = self.profile
         if profile is None:
-            if TELLING & _columns_of_first(lines):
+            if OBJECT_MARKERS & _columns_of_first(lines):
                 profile, self._inference = INFERRED, Inference()
             else:
                 profile = self.profile = INGEST
-        return RowReader(JsonLayout(profile), profile, self._listed)
+        return RowReader(JsonLinesLayout(profile), profile, self._allowed_hosts)
 
 
 def _columns_of_first(lines: Sequence[str]) -> set[Column | None]:

@@ -4,11 +4,11 @@ names that are one file on some disks."""
 from array import array
 from collections.abc import Sequence
 
-from jobyard.domain.manifests.file_names import Clash, repeated
-from jobyard.domain.manifests.findings import Check, shown
+from jobyard.domain.manifests.file_names import NameConflict, repeated
+from jobyard.domain.manifests.findings import Check, quoted
 from jobyard.domain.paths import folded
 
-FOLDERS = 1_000_000  # folders of one object; limits the memory for them
+MAX_FOLDERS = 1_000_000  # folders of one object; limits the memory for them
 _SLOTS = 1_024
 _SPELLING = 0xFFFF  # the bits of a key by which spellings of one folded form differ
 
@@ -104,7 +104,7 @@ def _key(name: str, form: str) -> int:
 class ObjectNames:
     """The first line of each file name of one object, and the folders in these names.
 
-    A name takes at most 21 bytes, and a folder 17, of which there are at most `FOLDERS`.
+    A name takes at most 21 bytes, and a folder 17, of which there are at most `MAX_FOLDERS`.
     """
 
     def __init__(self) -> None:
@@ -114,12 +114,12 @@ class ObjectNames:
         self._last_folder = ""  # the folder of the last name that has one
         self._is_full = False
 
-    def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
+    def conflicts(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add the names of the lines from `first` on, one for each line, none of them empty.
 
         Returns their conflicts with earlier names, each cause once.
         """
-        found: list[Clash] = []
+        found: list[NameConflict] = []
         files, lines = self._files, self._lines
         for index, (name, form) in enumerate(zip(names, _forms(names), strict=True)):
             same = other = 0
@@ -141,33 +141,33 @@ class ObjectNames:
                     found += self._in_folders(index, name, form)
         return found
 
-    def _as_folder(self, index: int, name: str, form: str) -> list[Clash]:
+    def _as_folder(self, index: int, name: str, form: str) -> list[NameConflict]:
         """The conflict of a file name with an earlier folder."""
         same, other = self._folders.find(name, form)
         if same:
             message = (
-                f"fileName {shown(name)} is a folder in a fileName of an earlier line: "
+                f"fileName {quoted(name)} is a folder in a fileName of an earlier line: "
                 "a name cannot be both a file and a folder"
             )
-            return [Clash(index, Check.NAME_IS_FOLDER, message)]
+            return [NameConflict(index, Check.NAME_IS_FOLDER, message)]
         return [_one_on_disk(index, name, "a folder of an earlier line")] if other else []
 
-    def _in_folders(self, index: int, name: str, form: str) -> list[Clash]:
+    def _in_folders(self, index: int, name: str, form: str) -> list[NameConflict]:
         """Add the folders of `name`. Returns their conflicts with earlier files."""
-        found: list[Clash] = []
+        found: list[NameConflict] = []
         folder, form = name.rpartition("/")[0], form.rpartition("/")[0]
         while folder and not self._folders.add(folder, form)[0]:
-            if len(self._folders) > FOLDERS:
+            if len(self._folders) > MAX_FOLDERS:
                 self._is_full = True
-                message = f"the object has more than {FOLDERS:,} folders: divide it"
-                return [*found, Clash(index, Check.TOO_MANY_FOLDERS, message)]
+                message = f"the object has more than {MAX_FOLDERS:,} folders: divide it"
+                return [*found, NameConflict(index, Check.TOO_MANY_FOLDERS, message)]
             same, other = self._files.find(folder, form)
             if same:
                 message = (
-                    f"fileName {shown(name)} is in {shown(folder)}, which is a file on line "
+                    f"fileName {quoted(name)} is in {quoted(folder)}, which is a file on line "
                     f"{self._lines[same - 1]}: a name cannot be both a file and a folder"
                 )
-                found.append(Clash(index, Check.NAME_IS_FOLDER, message))
+                found.append(NameConflict(index, Check.NAME_IS_FOLDER, message))
             elif other:
                 file = f"the file of line {self._lines[other - 1]}"
                 found.append(_one_on_disk(index, folder, file))
@@ -175,9 +175,9 @@ class ObjectNames:
         return found
 
 
-def _one_on_disk(index: int, name: str, other: str) -> Clash:
+def _one_on_disk(index: int, name: str, other: str) -> NameConflict:
     message = (
-        f"{shown(name)} and {other} differ only in case or Unicode composition: "
+        f"{quoted(name)} and {other} differ only in case or Unicode composition: "
         "on macOS and Windows they are one file"
     )
-    return Clash(index, Check.NAMES_MEET, message)
+    return NameConflict(index, Check.NAMES_MEET, message)

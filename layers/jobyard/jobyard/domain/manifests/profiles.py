@@ -58,7 +58,7 @@ COMMON = (
 )
 OBJECT = (Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE, Column.DATE)
 # In CSV and JSON Lines, each of these columns shows that a row is an object; a date does not.
-TELLING = frozenset({Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE})
+OBJECT_MARKERS = frozenset({Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE})
 
 FILE, CONTAINER, MANIFEST = "file", "container", "manifest"
 MANIFEST_ENDING = ".checkm"
@@ -119,6 +119,6 @@ def kind_of(name: str) -> str:
     return CONTAINER if lower.endswith(CONTAINER_ENDINGS) else FILE
 
 
-def takes(profile: Profile, column: Column) -> bool:
+def allows_column(profile: Profile, column: Column) -> bool:
     """Whether CSV or JSON Lines of `profile` may have `column`."""
-    return column not in TELLING or column in profile.columns
+    return column not in OBJECT_MARKERS or column in profile.columns

@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
-from jobyard.domain.manifests.checkm import Checkm
-from jobyard.domain.manifests.csv_format import SEPARATORS, Csv, names_url
-from jobyard.domain.manifests.findings import Check, shown
-from jobyard.domain.manifests.json_lines import Jsonl
+from jobyard.domain.manifests.checkm import CheckmReader
+from jobyard.domain.manifests.csv_format import SEPARATORS, CsvReader, has_url_heading
+from jobyard.domain.manifests.findings import Check, quoted
+from jobyard.domain.manifests.json_lines import JsonLinesReader
 from jobyard.domain.manifests.lines import Span, spans
 from jobyard.domain.manifests.profiles import PROFILES, Profile
-from jobyard.domain.manifests.rows import Part
+from jobyard.domain.manifests.rows import CheckedRows
 
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
-class Format(Protocol):
+class FormatReader(Protocol):
     """A reader of one format."""
 
     @property
@@ -26,14 +26,14 @@ class Format(Protocol):
     def files(self) -> int:
         """The number of rows so far, with and without errors."""
 
-    def read(self, span: Span) -> Iterator[Part]:
+    def read(self, span: Span) -> Iterator[CheckedRows]:
         """The entries and findings of `span`."""
 
-    def end(self, last: int) -> Iterator[Part]:
+    def end(self, last: int) -> Iterator[CheckedRows]:
         """The entries and findings that are left at the end; `last` is the last line's number."""
 
 
-class Reading:
+class ManifestReader:
     """One pass over a manifest. Iterate over it once for `(entries, findings)`, in file order.
 
     It needs at most 40 bytes of memory for each row, to find repeated file names, so write entries
@@ -41,8 +41,8 @@ class Reading:
     object may be created. The properties describe what was read so far.
 
     `profile` is the name of the submission's profile, None if the manifest decides. An unknown name
-    is an error like any in the manifest. `listed` are the deployment's allowed hosts as
-    `host:port`: they may be private and use any port.
+    is an error like any in the manifest. `allowed_hosts` are the deployment's, as `host:port`: they
+    may be private and use any port.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Reading:
         *,
         filename: str,
         profile: str | None = None,
-        listed: Collection[str] = (),
+        allowed_hosts: Collection[str] = (),
     ) -> None:
-        self._listed = listed
+        self._allowed_hosts = allowed_hosts
         self._filename = filename
         self._expected = profile
-        self._format: Format | None = None
+        self._format: FormatReader | None = None
         self._levels: Counter[str] = Counter()
         self._parts = self._counted(self._read(blocks))
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[CheckedRows]:
         return self._parts
 
     @property
@@ -104,32 +104,34 @@ class Reading:
             return 0
         return min(self.files, 1) if self.per_object else self.files
 
-    def _counted(self, parts: Iterator[Part]) -> Iterator[Part]:
+    def _counted(self, parts: Iterator[CheckedRows]) -> Iterator[CheckedRows]:
         for entries, findings in parts:
             self._levels.update(finding.level for finding in findings)
             if entries or findings:
                 yield entries, findings
 
-    def _read(self, blocks: Iterable[bytes]) -> Iterator[Part]:
+    def _read(self, blocks: Iterable[bytes]) -> Iterator[CheckedRows]:
         if self._expected and self._expected not in PROFILES:
-            message = f"the submission's profile {shown(self._expected)} does not exist: "
+            message = f"the submission's profile {quoted(self._expected)} does not exist: "
             message += f"the profiles are {', '.join(PROFILES)}"
             yield [], [Check.PROFILE_UNKNOWN.at(0, 0, message)]
         expected = PROFILES.get(self._expected or "")
         span = Span(1, "")
         for span in spans(blocks):
             if self._format is None:
-                self._format = _format_of(span.text, self._filename)(expected, self._listed)
+                self._format = _format_of(span.text, self._filename)(expected, self._allowed_hosts)
             yield [], span.findings
             if not span.is_text:
                 return
             yield from self._format.read(span)
         if self._format is None:
-            self._format = _format_of("", self._filename)(expected, self._listed)
+            self._format = _format_of("", self._filename)(expected, self._allowed_hosts)
         yield from self._format.end(span.last)
 
 
-def _format_of(text: str, filename: str) -> type[Checkm] | type[Csv] | type[Jsonl]:
+def _format_of(
+    text: str, filename: str
+) -> type[CheckmReader] | type[CsvReader] | type[JsonLinesReader]:
     """The reader for a manifest that begins with `text`.
 
     The text counts more than the ending of the file name. If neither shows the format, it is
@@ -137,12 +139,12 @@ def _format_of(text: str, filename: str) -> type[Checkm] | type[Csv] | type[Json
     """
     start, name = text.lstrip(), filename.lower()
     if start.startswith("#"):
-        return Checkm
+        return CheckmReader
     if start.startswith(("{", "[")) or name.endswith(_JSON_LINES):
-        return Jsonl
+        return JsonLinesReader
     if name.endswith(".csv"):
-        return Csv
+        return CsvReader
     header = start.partition("\n")[0]
-    if any(names_url(header, separator) for separator in (",", *SEPARATORS)):
-        return Csv
-    return Checkm
+    if any(has_url_heading(header, separator) for separator in (",", *SEPARATORS)):
+        return CsvReader
+    return CheckmReader

@@ -6,14 +6,14 @@ from typing import Protocol
 
 from jobyard.domain.manifests.column_checks import Texts, entries_of
 from jobyard.domain.manifests.entry import Entry
-from jobyard.domain.manifests.file_names import Names
-from jobyard.domain.manifests.findings import Check, Finding, shown
+from jobyard.domain.manifests.file_names import FileNames
+from jobyard.domain.manifests.findings import Check, Finding, quoted
 from jobyard.domain.manifests.object_names import ObjectNames
 from jobyard.domain.manifests.profiles import Column, Profile
-from jobyard.domain.manifests.url_checks import UrlWarnings, fault
-from jobyard.domain.manifests.validation import Row, checked
+from jobyard.domain.manifests.url_checks import UrlWarnings, error_in
+from jobyard.domain.manifests.validation import Row, check_row
 
-Part = tuple[list[Entry], list[Finding]]
+CheckedRows = tuple[list[Entry], list[Finding]]
 
 _SMALL_GROUP = 16  # rows that are checked one by one if a larger group has a finding
 
@@ -45,15 +45,17 @@ class Layout(Protocol):
 class RowReader:
     """Reads rows of `profile` in a `layout`; `count` is their number so far."""
 
-    def __init__(self, layout: Layout, profile: Profile, listed: Collection[str] = ()) -> None:
+    def __init__(
+        self, layout: Layout, profile: Profile, allowed_hosts: Collection[str] = ()
+    ) -> None:
         self.count = 0
         self._layout = layout
         self._profile = profile
-        self._url_warnings = UrlWarnings(listed)
+        self._url_warnings = UrlWarnings(allowed_hosts)
         self._has_reported_name = False
-        self._names = ObjectNames() if profile.per_object else Names()
+        self._names = ObjectNames() if profile.per_object else FileNames()
 
-    def read(self, text: str, first: int) -> Iterator[Part]:
+    def read(self, text: str, first: int) -> Iterator[CheckedRows]:
         """The entries and findings of the lines of `text`; `first` is the first line's number."""
         if not text.strip(self._layout.blanks):
             return
@@ -69,18 +71,18 @@ class RowReader:
         for start in range(0, len(lines), step):
             yield from self.read("\n".join(lines[start : start + step]), first + start)
 
-    def _by_column(self, text: str, first: int) -> Part | None:
+    def _by_column(self, text: str, first: int) -> CheckedRows | None:
         texts = self._layout.texts(text, first)
         entries = entries_of(texts, first, self._profile, self._url_warnings) if texts else None
         if not texts or entries is None:
             return None
         self.count += len(entries)
         findings = self._layout.notes()
-        clashes = self._names.clashes(texts[Column.NAME], first)
-        if clashes:
+        conflicts = self._names.conflicts(texts[Column.NAME], first)
+        if conflicts:
             lines = text.split("\n")
             bad = set()
-            for index, check, message in clashes:
+            for index, check, message in conflicts:
                 row = self._layout.row(lines[index], first + index)
                 column = row.cell(Column.NAME).column if row else 0
                 findings.append(check.at(first + index, column, message))
@@ -89,7 +91,7 @@ class RowReader:
             entries = [entry for index, entry in enumerate(entries) if index not in bad]
         return entries, findings
 
-    def _one_by_one(self, lines: Sequence[str], first: int) -> Part:
+    def _one_by_one(self, lines: Sequence[str], first: int) -> CheckedRows:
         entries, findings = [], []
         for number, line in enumerate(lines, start=first):
             row = self._layout.row(line, number)
@@ -97,7 +99,7 @@ class RowReader:
             if row is None:
                 continue
             self.count += 1
-            entry, found = checked(row, self._profile, self._names)
+            entry, found = check_row(row, self._profile, self._names)
             findings += self._without_repeats(found) + self._url_warning(row)
             if entry is not None:
                 entries.append(entry)
@@ -119,10 +121,10 @@ class RowReader:
 
     def _url_warning(self, row: Row) -> list[Finding]:
         url = row.cell(Column.URL)
-        warning = self._url_warnings.of(url.text) if row.readable and not fault(url.text) else ""
+        warning = self._url_warnings.of(url.text) if row.readable and not error_in(url.text) else ""
         if not warning:
             return []
-        message = f"fileUrl {shown(url.text)} {warning}"
+        message = f"fileUrl {quoted(url.text)} {warning}"
         return [Check.URL_DOUBTFUL.at(row.line, url.column, message)]
 
 
@@ -134,7 +136,7 @@ class UnreadRows:
         self._blanks = blanks
         self._comment = comment
 
-    def read(self, text: str, first: int) -> Iterator[Part]:
+    def read(self, text: str, first: int) -> Iterator[CheckedRows]:
         """Count the lines of `text` that are rows. There are no entries and no findings."""
         lines = (line.strip(self._blanks) for line in text.split("\n"))
         comment = self._comment

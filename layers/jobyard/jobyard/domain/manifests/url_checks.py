@@ -14,27 +14,27 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _MAX_HOSTS = 1_000  # hosts with one warning each; further hosts have one for each row
 
 
-def s3_place(url: str) -> tuple[str, str]:
+def bucket_and_key(url: str) -> tuple[str, str]:
     """The bucket and the key of an `s3://bucket/key` URL. The key is literal, not unquoted."""
     bucket, _, key = url[len("s3://") :].partition("/")
     return bucket, key
 
 
-def fault(url: str) -> str:
+def error_in(url: str) -> str:
     """Why no file can be fetched from `url`; "" if its text shows no error."""
     if url.startswith("s3://"):
-        bucket, key = s3_place(url)
+        bucket, key = bucket_and_key(url)
         if not _BUCKET.fullmatch(bucket):
             return "has no valid bucket: s3://bucket/key is expected"
         return "" if key else "has no key: s3://bucket/key is expected"
-    found = urls.fault(url)
+    found = urls.error_in(url)
     return "must begin with https://, http:// or s3://" if found == urls.NO_SCHEME else found
 
 
-def name_in(url: str) -> str:
+def file_name_in(url: str) -> str:
     """The last part of the path of `url`, unquoted; "" if it is empty or not UTF-8."""
     if url.startswith("s3://"):
-        return s3_place(url)[1].rpartition("/")[2]
+        return bucket_and_key(url)[1].rpartition("/")[2]
     try:
         return unquote(urlsplit(url).path.rpartition("/")[2], errors="strict")
     except UnicodeDecodeError:
@@ -44,20 +44,19 @@ def name_in(url: str) -> str:
 class UrlWarnings:
     """Warnings about URLs without errors, one for each host.
 
-    `listed` are the deployment's allowed hosts as `host:port`: they may be private and use any
-    port.
+    `allowed_hosts` are the deployment's, as `host:port`: they may be private and use any port.
     """
 
-    def __init__(self, listed: Collection[str] = ()) -> None:
-        self._listed = listed
+    def __init__(self, allowed_hosts: Collection[str] = ()) -> None:
+        self._allowed_hosts = allowed_hosts
         self._checked: set[str] = set()
 
     def of(self, url: str) -> str:
         """Why `url` can probably not be fetched; "" if it can, or its host was reported."""
         server = server_of(url)
         if server in self._checked:
-            return "" if "#" not in url else urls.doubt(url, self._listed)
-        message = urls.doubt(url, self._listed)
+            return "" if "#" not in url else urls.warning_in(url, self._allowed_hosts)
+        message = urls.warning_in(url, self._allowed_hosts)
         if "#" in url:
             return message
         if server and len(self._checked) < _MAX_HOSTS:

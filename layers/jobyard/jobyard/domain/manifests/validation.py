@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from jobyard.domain.arks import EXPECTED, normal_ark
+from jobyard.domain.arks import EXAMPLE_ARK, normal_ark
 from jobyard.domain.manifests import url_checks
-from jobyard.domain.manifests.entry import NOTHING, Entry
-from jobyard.domain.manifests.file_names import Clash
-from jobyard.domain.manifests.findings import Check, Finding, shown
+from jobyard.domain.manifests.entry import NO_PARAMETERS, Entry
+from jobyard.domain.manifests.file_names import NameConflict
+from jobyard.domain.manifests.findings import Check, Finding, quoted
 from jobyard.domain.manifests.profiles import (
     CONTAINER,
     CONTAINER_ENDINGS,
@@ -19,12 +19,12 @@ from jobyard.domain.manifests.profiles import (
     Profile,
     kind_of,
 )
-from jobyard.domain.paths import unportable
+from jobyard.domain.paths import unportable_reason
 
 FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key of S3
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
 LOCAL_BYTES = 1024  # of a local identifier in UTF-8: it is a key of the table of identifiers
-LOCALS = 100  # local identifiers of a row: each takes a write
+MAX_LOCALS = 100  # local identifiers of a row: each takes a write
 SIZE_DIGITS = 18  # of a size in bytes, less than an exabyte
 
 _SPELLINGS = {name.replace("-", ""): name for name in HEX_LENGTHS}
@@ -45,10 +45,10 @@ class Cell(NamedTuple):
 BLANK = Cell("", 0)
 
 
-class NamesBefore(Protocol):
+class EarlierNames(Protocol):
     """The file names of the earlier rows."""
 
-    def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
+    def conflicts(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add `names`, from line `first` on. Returns their conflicts with earlier names."""
 
 
@@ -62,7 +62,7 @@ class Row:
     line: int
     cells: Mapping[Column, Cell]
     local: tuple[str, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    parameters: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMETERS)
     findings: list[Finding] = field(default_factory=list)
     readable: bool = True
 
@@ -98,7 +98,9 @@ def locals_in(text: str) -> tuple[str, ...]:
     return tuple(re.sub("%sc", ";", part, flags=re.IGNORECASE) for part in parts if part)
 
 
-def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | None, list[Finding]]:
+def check_row(
+    row: Row, profile: Profile, names: EarlierNames
+) -> tuple[Entry | None, list[Finding]]:
     """The entry of `row`, None if it has an error, and all its findings."""
     if not row.readable:
         return None, row.findings
@@ -114,7 +116,7 @@ def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | Non
     primary = row.cell(Column.PRIMARY)
     ark = normal_ark(primary.text)
     if primary.text and not ark:
-        message = f"primaryIdentifier {shown(primary.text)} is not an ark such as {EXPECTED}"
+        message = f"primaryIdentifier {quoted(primary.text)} is not an ark such as {EXAMPLE_ARK}"
         findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, message))
     findings += _locals(row)
     if any(finding.level == "error" for finding in findings):
@@ -159,10 +161,10 @@ def _url(line: int, url: Cell) -> list[Finding]:
     if not url.text:
         message = "fileUrl is empty: every row needs the URL of its file"
         return [Check.URL_MISSING.at(line, url.column, message)]
-    fault = url_checks.fault(url.text)
-    if not fault:
+    error = url_checks.error_in(url.text)
+    if not error:
         return []
-    message = f"fileUrl {shown(url.text)} {fault}"
+    message = f"fileUrl {quoted(url.text)} {error}"
     return [Check.URL_BAD.at(line, url.column, message)]
 
 
@@ -172,7 +174,7 @@ def _digest(row: Row) -> tuple[str, str, list[Finding]]:
     name = algorithm_named(algorithm.text)
     allowed = f"{', '.join(HEX_LENGTHS)} are allowed"
     if algorithm.text and not name:
-        message = f"hashAlgorithm {shown(algorithm.text)} is not supported: {allowed}"
+        message = f"hashAlgorithm {quoted(algorithm.text)} is not supported: {allowed}"
         return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, message)]
     if digest.text and not name:
         message = f"hashValue has no hashAlgorithm: {allowed}"
@@ -184,7 +186,7 @@ def _digest(row: Row) -> tuple[str, str, list[Finding]]:
         return "", "", [Check.DIGEST_MISSING.at(row.line, column, message)]
     if name and (len(digest.text) != HEX_LENGTHS[name] or not _HEX.fullmatch(digest.text)):
         message = (
-            f"hashValue {shown(digest.text)} has {len(digest.text)} characters: "
+            f"hashValue {quoted(digest.text)} has {len(digest.text)} characters: "
             f"{name} has {HEX_LENGTHS[name]} of 0-9 and a-f"
         )
         return "", "", [Check.DIGEST_BAD.at(row.line, digest.column, message)]
@@ -197,48 +199,52 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
         return None, []
     if _SIZE.fullmatch(size.text):
         return int(size.text), []
-    message = f"fileSize {shown(size.text)} is not a number of bytes with 1 to {SIZE_DIGITS} digits"
+    message = (
+        f"fileSize {quoted(size.text)} is not a number of bytes with 1 to {SIZE_DIGITS} digits"
+    )
     return None, [Check.SIZE_BAD.at(row.line, size.column, message)]
 
 
 def _locals(row: Row) -> list[Finding]:
     column = row.cell(Column.LOCAL).column
-    if len(row.local) > LOCALS:
-        message = f"localIdentifier has {len(row.local)} identifiers: {LOCALS} are allowed"
+    if len(row.local) > MAX_LOCALS:
+        message = f"localIdentifier has {len(row.local)} identifiers: {MAX_LOCALS} are allowed"
         return [Check.LOCAL_BAD.at(row.line, column, message)]
     for each in row.local:
         if len(each.encode(errors="surrogatepass")) > LOCAL_BYTES:
-            message = f"localIdentifier {shown(each)} is longer than {LOCAL_BYTES} bytes"
+            message = f"localIdentifier {quoted(each)} is longer than {LOCAL_BYTES} bytes"
             return [Check.LOCAL_BAD.at(row.line, column, message)]
     return []
 
 
-def _name(row: Row, url: Cell, profile: Profile, names: NamesBefore) -> tuple[str, list[Finding]]:
+def _name(row: Row, url: Cell, profile: Profile, names: EarlierNames) -> tuple[str, list[Finding]]:
     """The file name, from the URL if the row has none, and the findings about it."""
     findings = []
     name = row.cells.get(Column.NAME, BLANK)
     if not name.text.strip():
-        if url_checks.fault(url.text):
+        if url_checks.error_in(url.text):
             return "", []  # the finding about the URL says what to do
         column = name.column or url.column
-        name = Cell(url_checks.name_in(url.text), url.column)
+        name = Cell(url_checks.file_name_in(url.text), url.column)
         if not name.text or _CONTROL.search(name.text):
-            message = f"fileName is empty, and fileUrl {shown(url.text)} has no name at its end"
+            message = f"fileName is empty, and fileUrl {quoted(url.text)} has no name at its end"
             return "", [Check.NAME_MISSING.at(row.line, column, message)]
-        message = f"fileName is empty: {shown(name.text)} is taken from the URL"
+        message = f"fileName is empty: {quoted(name.text)} is taken from the URL"
         findings.append(Check.NAME_FROM_URL.at(row.line, column, message))
     error = _path_error(name.text)
     if error:
-        message = f"fileName {shown(name.text)} {error}: a relative path such as a/b.txt is allowed"
+        message = (
+            f"fileName {quoted(name.text)} {error}: a relative path such as a/b.txt is allowed"
+        )
         findings.append(Check.NAME_BAD.at(row.line, name.column, message))
         return name.text, findings
     findings += _ending(row.line, name, profile)
-    reason = unportable(name.text)
+    reason = unportable_reason(name.text)
     if reason and not _CONTROL.search(name.text):  # a control character is an error already
-        message = f"fileName {shown(name.text)}: {reason}"
+        message = f"fileName {quoted(name.text)}: {reason}"
         findings.append(Check.NAME_UNPORTABLE.at(row.line, name.column, message))
-    for clash in names.clashes([name.text], row.line):
-        findings.append(clash.check.at(row.line, name.column, clash.message))
+    for conflict in names.conflicts([name.text], row.line):
+        findings.append(conflict.check.at(row.line, name.column, conflict.message))
     return name.text, findings
 
 
@@ -263,9 +269,9 @@ def _ending(line: int, name: Cell, profile: Profile) -> list[Finding]:
             allowed = f"must end in one of {', '.join(CONTAINER_ENDINGS)}"
         else:
             allowed = f"must not end in {MANIFEST_ENDING}"
-        message = f"fileName {shown(name.text)} {allowed} in {profile.name}"
+        message = f"fileName {quoted(name.text)} {allowed} in {profile.name}"
         return [Check.NAME_EXTENSION.at(line, name.column, message)]
     if kind in profile.warns:
-        message = f"{shown(name.text)} is a container: it will be kept as one file, not unpacked"
+        message = f"{quoted(name.text)} is a container: it will be kept as one file, not unpacked"
         return [Check.CONTAINER_AS_FILE.at(line, name.column, message)]
     return []

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests.checkm import END_LINE, VERSION_LINE, escaped, unescaped
 from jobyard.domain.manifests.entry import Entry
-from jobyard.domain.manifests.findings import shown
+from jobyard.domain.manifests.findings import quoted
 from jobyard.domain.manifests.lines import FORBIDDEN, LINE_BYTES
 from jobyard.domain.manifests.profiles import PREFIXES, PROFILE_BASE, Column, Profile
 from jobyard.domain.manifests.validation import locals_in
@@ -41,7 +41,7 @@ def line(entry: Entry, profile: Profile) -> bytes:
             character, a literal "%7c", "%20" at an end, or "%sc" in a local identifier.
     """
     if entry.parameters:
-        raise BadRequest(f"{shown(entry.name)} has parameters: only JSON Lines can contain them")
+        raise BadRequest(f"{quoted(entry.name)} has parameters: only JSON Lines can contain them")
     size = "" if entry.size is None else str(entry.size)
     fields = {
         Column.URL: _url(entry.url),
@@ -59,18 +59,18 @@ def line(entry: Entry, profile: Profile) -> bytes:
     try:
         row = f"{text}\n".encode()
     except UnicodeEncodeError as error:
-        raise BadRequest(f"{shown(text)} cannot be encoded in UTF-8") from error
+        raise BadRequest(f"{quoted(text)} cannot be encoded in UTF-8") from error
     if "\t" in text or FORBIDDEN.search(text):
-        raise BadRequest(f"{shown(text)} contains a character that a manifest may not contain")
+        raise BadRequest(f"{quoted(text)} contains a character that a manifest may not contain")
     if len(row) > LINE_BYTES:
-        raise BadRequest(f"{shown(text)} is too long: a line has at most {LINE_BYTES} bytes")
+        raise BadRequest(f"{quoted(text)} is too long: a line has at most {LINE_BYTES} bytes")
     return row
 
 
 def _url(url: str) -> str:
     if "|" in url or url != url.strip():
         raise BadRequest(
-            f"{shown(url)} cannot be written in a Checkm manifest: "
+            f"{quoted(url)} cannot be written in a Checkm manifest: "
             'a URL may contain no "|" and no spaces at its ends'
         )
     return url

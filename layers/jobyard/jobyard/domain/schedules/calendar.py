@@ -18,7 +18,7 @@ from jobyard.domain.schedules.wall_clock import (
     format_weekday,
     time_of,
     weekdays_of,
-    zone_called,
+    zone_named,
 )
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
@@ -220,7 +220,7 @@ def _second(at: time | datetime) -> int:
 
 
 def _wall(instant: datetime, zone: str) -> datetime:
-    return instant.astimezone(zone_called(zone)).replace(tzinfo=None)
+    return instant.astimezone(zone_named(zone)).replace(tzinfo=None)
 
 
 def calendar_of(document: object) -> Calendar:

@@ -7,14 +7,14 @@ from itertools import islice
 
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.recurrence import Recurrence
-from jobyard.domain.schedules.wall_clock import zone_called
+from jobyard.domain.schedules.wall_clock import zone_named
 
 MAX_REFUSED_IN_A_ROW = 10_000  # refusals of a calendar in a row after which the search ends
 MAX_CALENDAR_CHECKS = 50_000  # checks of a calendar after which the search ends
 
 
 @dataclass(frozen=True)
-class Upcoming:
+class UpcomingRun:
     """A time at which a rule is due, in UTC and in its zone. `note` is about a clock change."""
 
     utc: datetime
@@ -30,9 +30,9 @@ class Upcoming:
         }
 
 
-def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
+def upcoming_run(rule: Recurrence, instant: datetime) -> UpcomingRun:
     """The rule's occurrence at `instant`, with its local time and note."""
-    return Upcoming(instant, instant.astimezone(zone_called(rule.zone)), rule.note(instant))
+    return UpcomingRun(instant, instant.astimezone(zone_named(rule.zone)), rule.note(instant))
 
 
 def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
@@ -42,10 +42,10 @@ def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> I
     `MAX_CALENDAR_CHECKS` checks of the calendar.
     """
     if calendar is None:
-        yield from rule.from_(start)
+        yield from rule.occurrences_from(start)
         return
     refused = 0
-    for at in islice(rule.from_(start), MAX_CALENDAR_CHECKS):
+    for at in islice(rule.occurrences_from(start), MAX_CALENDAR_CHECKS):
         refused = 0 if calendar.allows(at, rule.zone) else refused + 1
         if refused == MAX_REFUSED_IN_A_ROW:
             return
@@ -55,6 +55,6 @@ def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> I
 
 def preview(
     rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
-) -> list[Upcoming]:
+) -> list[UpcomingRun]:
     """The first `count` of the `next_runs`; fewer if these end."""
-    return [upcoming(rule, at) for at in islice(next_runs(rule, calendar, start), count)]
+    return [upcoming_run(rule, at) for at in islice(next_runs(rule, calendar, start), count)]

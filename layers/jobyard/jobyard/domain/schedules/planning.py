@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.job import JobRecord
@@ -17,7 +18,6 @@ from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.recurrence import Gap, Kind, Recurrence
 from jobyard.domain.schedules.schedule import (
-    MAIN,
     MAX_ACTIVE_RUNS,
     SCHEDULE,
     ActiveJob,
@@ -50,7 +50,7 @@ class Decision:
 
 def times(rule: Recurrence, start: datetime) -> Iterator[datetime]:
     """The rule's times at or after `start`, including those that a clock change skips."""
-    return replace(rule, gap=Gap.SHIFT).from_(start)
+    return replace(rule, gap=Gap.SHIFT).occurrences_from(start)
 
 
 def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> datetime | None:
@@ -204,7 +204,7 @@ class _Planner:
         return self._occurrence(at, Verdict.WAIT)
 
     def _started(self, at: datetime) -> Occurrence:
-        self.active = [*self.active, ActiveJob(at, self.now, MAIN)]
+        self.active = [*self.active, ActiveJob(at, self.now, MAIN_RUN)]
         return self._occurrence(at, Verdict.RUN)
 
     def _occurrence(
@@ -270,7 +270,7 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
     conflict = _conflict(overlap, schedule.active, schedule.queued_for)
     if conflict:
         raise InvalidTransition(f"schedule {schedule.schedule_id}: {_CONFLICTS[conflict]}")
-    run = ActiveJob(at, now, MAIN)
+    run = ActiveJob(at, now, MAIN_RUN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued_for
     replaced: tuple[ActiveJob, ...] = ()
     if schedule.active and overlap is OverlapPolicy.REPLACE:
@@ -326,5 +326,5 @@ def after_release(
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
         skipped = waiting.skipped(SkipReason.SUSPENDED, schedule.suspension_reason)
         return schedule.moved(move, queued_for=None), skipped
-    active = (*schedule.active, ActiveJob(waiting.scheduled_for, move.at, MAIN))
+    active = (*schedule.active, ActiveJob(waiting.scheduled_for, move.at, MAIN_RUN))
     return schedule.moved(move, active=active, queued_for=None), waiting.started()

@@ -24,15 +24,15 @@ from jobyard.domain.schedules.wall_clock import (
     format_time,
     format_weekday,
     last_instant,
-    zone_called,
+    zone_named,
 )
 
-LAST = "last"  # the last day of each month
-EARLIEST = 1900  # the first year that an anchor may have
+LAST_DAY_OF_MONTH = "last"  # the last day of each month
+EARLIEST_YEAR = 1900  # the first year that an anchor may have
 _MICROSECOND = timedelta(microseconds=1)
 _END_OF_DAY = time(23, 59, 59)
 _END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_START_OF_TIME = datetime(EARLIEST - 1, 1, 1, tzinfo=UTC)
+_START_OF_TIME = datetime(EARLIEST_YEAR - 1, 1, 1, tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -96,7 +96,7 @@ class Recurrence:
         """The first occurrence at or after `instant`; None if there is none."""
         return self.next_after(max(instant, _START_OF_TIME) - _MICROSECOND)
 
-    def from_(self, instant: datetime) -> Iterator[datetime]:
+    def occurrences_from(self, instant: datetime) -> Iterator[datetime]:
         """All occurrences at or after `instant`, ascending."""
         occurrence = self.first_from(instant)
         while occurrence is not None:
@@ -140,7 +140,7 @@ class Recurrence:
 
     @cached_property
     def _zone(self) -> ZoneInfo:
-        return zone_called(self.zone)
+        return zone_named(self.zone)
 
     @cached_property
     def _is_hourly(self) -> bool:
@@ -195,7 +195,7 @@ class Recurrence:
         if self.kind is Kind.WEEKLY:
             return Weeks(self.anchor, self.every, self.weekdays or (self.anchor.weekday(),))
         if self.kind is Kind.MONTHLY:
-            day_of_month = 31 if self.day == LAST else self.day or self.anchor.day
+            day_of_month = 31 if self.day == LAST_DAY_OF_MONTH else self.day or self.anchor.day
             return Months(self.anchor, self.every, int(day_of_month))
         return Days(self.anchor.toordinal(), self.every)
 
@@ -306,6 +306,6 @@ class Recurrence:
 
 
 def _format_day_of_month(day: int | str) -> str:
-    if day == LAST:
+    if day == LAST_DAY_OF_MONTH:
         return "the last day"
     return f"day {day}{', or the last of a shorter month,' if int(day) > 28 else ''}"

@@ -7,14 +7,21 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.schedules.recurrence import EARLIEST, LAST, Gap, Kind, Recurrence, Repeated
+from jobyard.domain.schedules.recurrence import (
+    EARLIEST_YEAR,
+    LAST_DAY_OF_MONTH,
+    Gap,
+    Kind,
+    Recurrence,
+    Repeated,
+)
 from jobyard.domain.schedules.wall_clock import (
     format_time,
     time_of,
     wall_or_date_of,
     weekdays_of,
-    zone_called,
     zone_name_of,
+    zone_named,
 )
 
 DEFAULT_ZONE = "America/Los_Angeles"
@@ -50,7 +57,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         if name in given and kind is not only:
             raise InvalidRule(name, f"only for {only.value} rules, not for {kind.value} ones")
     zone = zone_name_of("zone", given.get("zone", DEFAULT_ZONE))
-    anchor, at = _anchor_of(given, _local_day(today, zone_called(zone)))
+    anchor, at = _anchor_of(given, _local_day(today, zone_named(zone)))
     gap, repeated = _dst_of(given.get("dst", []))
     max_count = 1 if kind is Kind.ONCE else MAX_TIMES
     rule = Recurrence(
@@ -79,8 +86,8 @@ def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time
     anchor = wall_or_date_of("anchor", given["anchor"]) if "anchor" in given else today
     if anchor is None:
         raise InvalidRule("anchor", "missing; a date like '2026-11-25' at which the rule starts")
-    if anchor.year < EARLIEST:
-        raise InvalidRule("anchor", f"a date in {EARLIEST} or later")
+    if anchor.year < EARLIEST_YEAR:
+        raise InvalidRule("anchor", f"a date in {EARLIEST_YEAR} or later")
     if not isinstance(anchor, datetime):
         if "at" not in given:
             raise InvalidRule("at", "missing; a time of day like '09:00'")
@@ -92,9 +99,9 @@ def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time
 
 
 def _day_of(value: object) -> int | str:
-    if value == LAST:
-        return LAST
-    return _whole("day", value, 31, f" or {LAST!r}")
+    if value == LAST_DAY_OF_MONTH:
+        return LAST_DAY_OF_MONTH
+    return _whole("day", value, 31, f" or {LAST_DAY_OF_MONTH!r}")
 
 
 def _dst_of(value: object) -> tuple[Gap, Repeated]:

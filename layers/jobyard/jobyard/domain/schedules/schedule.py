@@ -24,7 +24,6 @@ from jobyard.domain.lifecycle import (
 )
 from jobyard.domain.schedules.recurrence import Recurrence
 
-MAIN = "main"  # the run that the scheduler, or a person's `run_now`, started
 SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
 MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999, in milliseconds since 1970

@@ -55,7 +55,7 @@ class ClockChange:
 
 
 @lru_cache(maxsize=1024)
-def zone_called(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
     """The time zone with an IANA name.
 
     Raises:
@@ -77,7 +77,7 @@ def zone_name_of(where: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidRule(where, f"{_ZONES}, not {value!r}")
-    zone_called(value)
+    zone_named(value)
     return value
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.paths import folded, unportable
+from jobyard.domain.paths import folded, unportable_reason
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES
 from jobyard.jobtypes.deposit.refusal import Refused, check_time
@@ -120,7 +120,7 @@ class ContainerLimits:
             if first != name:
                 remark = "one file on a disk that ignores case or composition"
                 self.remarks.add(remark, f"{shown(first)} and {shown(name)}")
-            if remark := unportable(name):
+            if remark := unportable_reason(name):
                 self.remarks.add(remark, name)
         by_folders = sorted(forms, key=_folder_order)
         for form, following in pairwise(by_folders):

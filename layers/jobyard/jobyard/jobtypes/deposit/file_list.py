@@ -8,9 +8,9 @@ from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import StepInput
-from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.entry import row_of
 from jobyard.domain.manifests.findings import Check, Finding
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import bucket, payloads
 from jobyard.jobtypes.deposit.container_limits import MAX_FILES, MAX_OBJECT_BYTES
@@ -193,14 +193,16 @@ def _nested(step_input: StepInput, context: StorageContext) -> Rows:
     """The rows of the manifest that describes the object."""
     manifest = file(step_input.entry)
     name = manifest.wanted.name
-    reading = Reading(_manifest_blocks(manifest, context), filename=name, profile=OBJECT_PROFILE)
+    reading = ManifestReader(
+        _manifest_blocks(manifest, context), filename=name, profile=OBJECT_PROFILE
+    )
     found: list[bytes] = []
     errors: list[Finding] = []
     shown_warnings: list[Finding] = []
     warnings = 0
     for entries, findings in reading:
         if len(found) <= MAX_FILES:
-            found += map(row, entries)
+            found += map(row_of, entries)
         if len(errors) < _MAX_SHOWN:
             errors += [finding for finding in findings if finding.level == "error"]
         new = [

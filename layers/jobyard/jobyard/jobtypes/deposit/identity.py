@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobyard.domain.arks import EXPECTED, enclosing_arks, normal_ark
+from jobyard.domain.arks import EXAMPLE_ARK, enclosing_arks, normal_ark
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import StepInput
@@ -101,7 +101,7 @@ def _check_primary(
     primary: str, step_input: StepInput, collection: Collection, context: StorageContext
 ) -> None:
     if not normal_ark(primary):
-        message = f"the primary identifier {primary} is not an ark: {EXPECTED} is expected"
+        message = f"the primary identifier {primary} is not an ark: {EXAMPLE_ARK} is expected"
         raise Refused(Failure.BAD_MANIFEST, message, recoverable=False)
     latest = context.objects.latest(primary)
     access.check_ownership(latest, step_input)

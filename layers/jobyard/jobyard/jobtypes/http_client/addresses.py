@@ -8,7 +8,7 @@ checked first, as in a manifest. The address of its host is checked when we conn
 from dataclasses import dataclass
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.urls import PORTS, RUNTIME_API_PORT, BadUrl, WebUrl, is_public, read
+from jobyard.domain.urls import PORTS, RUNTIME_API_PORT, BadUrl, WebUrl, is_public, parse
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 
 
@@ -40,10 +40,10 @@ def parse_target(url: str, allowed_hosts: frozenset[str]) -> Target:
         FetchRefused: ADDRESS_NOT_ALLOWED, we may not call it.
     """
     try:
-        found = read(url)
+        found = parse(url)
     except BadUrl as error:
         raise _not_allowed(f"the URL {error}") from error
-    listed = found.place in allowed_hosts
+    listed = found.host_and_port in allowed_hosts
     if not (listed or found.port in PORTS):
         ports = ", ".join(map(str, sorted(PORTS)))
         raise _not_allowed(f"port {found.port} of {found.host} is not one of {ports}")

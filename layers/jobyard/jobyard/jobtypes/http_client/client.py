@@ -11,7 +11,7 @@ from functools import cache
 from urllib.parse import urljoin
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.urls import quoted_bytes, shown
+from jobyard.domain.urls import quoted_bytes, redacted
 from jobyard.jobtypes.http_client.addresses import Target, parse_target, refuse_runtime_api
 from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
@@ -235,12 +235,12 @@ class HttpClient:
         try:
             url = urljoin(target.text, location_text)
         except ValueError as error:
-            message = f"{target.host} redirects to an invalid URL: {shown(location_text)}"
+            message = f"{target.host} redirects to an invalid URL: {redacted(location_text)}"
             raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
         try:
             return parse_target(url, self._allowed_hosts)
         except FetchRefused as refusal:
-            message = f"{target.host} redirects to {shown(url)}: {refusal.message}"
+            message = f"{target.host} redirects to {redacted(url)}: {refusal.message}"
             raise FetchRefused(refusal.code, message) from refusal
 
     def _request(

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.errors import InvalidParameters, InvalidRule
-from jobyard.domain.schedules.wall_clock import zone_called, zone_name_of
+from jobyard.domain.schedules.wall_clock import zone_name_of, zone_named
 
 Value = str | int | float | bool  # that an attribute may be set to or compared with
 Attribute = Mapping[str, Any]  # a value in DynamoDB's format: {"S": "maps"}
@@ -132,7 +132,7 @@ class Plan:
             return {"N": str(math.floor(utc.timestamp()))}
         if self.due_format is DueFormat.INSTANT:
             return {"S": utc.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        return {"S": utc.astimezone(zone_called(self.zone)).date().isoformat()}
+        return {"S": utc.astimezone(zone_named(self.zone)).date().isoformat()}
 
     def due_problem(self, due: Attribute) -> str:
         """Why this value of `due` cannot be read as a time; "" if it can.

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, RunProgress
+from jobyard.domain.batches.chunks import Chunk, ChunkRecord, RunProgress
 from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.hold import Hold, active_hold, scopes_of
@@ -33,10 +34,10 @@ _SOON = timedelta(seconds=0.5)  # a retry that is due by then is due now
 def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) -> list[FinishedJob]:
     """Run one pass over a chunk's jobs."""
     batch = batches.get(batch_id, worker.now())
-    if run.name == MAIN and batch.state not in {BatchState.PROCESSING, BatchState.CANCELLING}:
+    if run.name == MAIN_RUN and batch.state not in {BatchState.PROCESSING, BatchState.CANCELLING}:
         return []
     source = ChunkSource(batch, chunk, run, worker)
-    if run.name != MAIN:
+    if run.name != MAIN_RUN:
         operation = operations.find(batch_id, run.name)
         if operation:
             source.apply_operation(operation)
@@ -97,7 +98,7 @@ class ChunkSource:
         job = self.records.get(position)
         if job is None:
             address = JobAddress(self.batch.batch_id, self.chunk.chunk, position)
-            return DueJob(new_job(address, now)) if self.run.name == MAIN else None
+            return DueJob(new_job(address, now)) if self.run.name == MAIN_RUN else None
         if not self.run.owns(job.cause):
             return None
         if job.state is JobState.RUNNING:

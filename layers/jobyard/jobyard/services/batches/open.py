@@ -22,18 +22,18 @@ from jobyard.domain.batches.batch import (
     BatchState,
     ManifestSource,
 )
-from jobyard.domain.batches.chunks import MAIN, MAX_CHUNKS, Chunk
-from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.batches.chunks import MAX_CHUNKS, Chunk
+from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
-from jobyard.domain.hold import NAME, active_hold, scopes_of
+from jobyard.domain.hold import NAME_PATTERN, active_hold, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.mail_addresses import Addresses, addresses
-from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.entry import row_of
 from jobyard.domain.manifests.findings import BoundedFindings, Finding
-from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import batch_refusal
 from jobyard.services.batches import rows
@@ -216,8 +216,8 @@ def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
         submitted_at=now,
         profile=metadata.get("profile", ""),
         source=source,
-        notify=recipients.good,
-        undeliverable=recipients.bad,
+        notify=recipients.valid,
+        undeliverable=recipients.invalid,
         parameters={"callback_url": metadata["callback-url"]} if "callback-url" in metadata else {},
     )
     try:
@@ -233,13 +233,13 @@ def _recipients(name: str, metadata: Mapping[str, str], settings: Settings) -> A
     The deployment's people get it too when none of the named addresses is valid, and they alone
     when the manifest will be refused.
     """
-    collection = collections.find(name) if re.fullmatch(NAME, name) else None
+    collection = collections.find(name) if re.fullmatch(NAME_PATTERN, name) else None
     if collection is None or deposit_refusal(name, collection, NOBODY):
         return addresses(settings.mail_to)
     if "notify" not in metadata:
         return Addresses(collection.notify) if collection.notify else addresses(settings.mail_to)
     named = addresses(metadata["notify"])
-    return named if named.good or not named.bad else named + addresses(settings.mail_to)
+    return named if named.valid or not named.invalid else named + addresses(settings.mail_to)
 
 
 def _read(batch: Batch, context: OpenContext) -> NextStep:
@@ -270,11 +270,11 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         by_line = rows.files_key if reading.per_object else rows.rows_key
         return by_line(batch.batch_id)
 
-    reading = Reading(
+    reading = ManifestReader(
         blocks(),
         filename=batch.filename,
         profile=batch.profile or None,
-        listed=context.settings.allowed_hosts,
+        allowed_hosts=context.settings.allowed_hosts,
     )
     findings = Findings()
     with ExitStack() as stack:
@@ -330,7 +330,7 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
     if batch.collection == BESIDE:
         return f"it lies beside every collection: put it under {INTAKE_PREFIX}COLLECTION/"
-    if not re.fullmatch(NAME, batch.collection):
+    if not re.fullmatch(NAME_PATTERN, batch.collection):
         reason = "a letter or digit, then letters, digits, . _ and -"
         return f"{batch.collection!r} is no name of a collection: {reason}"
     if reason := deposit_refusal(
@@ -340,11 +340,11 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     if reason := batch_refusal(batch.job_type):
         return reason
     callback = batch.parameters.get("callback_url")
-    reason = urls.not_called(callback, settings.allowed_hosts) if callback else ""
+    reason = urls.callback_error(callback, settings.allowed_hosts) if callback else ""
     return f"its callback URL {reason}" if reason else ""
 
 
-def _check_bounds(reading: Reading, context: OpenContext) -> None:
+def _check_bounds(reading: ManifestReader, context: OpenContext) -> None:
     """Raises:
     _TooMuch: the time is nearly over, or there are more lines than fit into memory.
     """
@@ -390,7 +390,7 @@ class Spread:
     findings: Findings
 
 
-def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
+def spread(reading: ManifestReader, over: Spread, chunk_size: int) -> None:
     """Write rows and index while reading; nothing of them is kept in memory. After the first error
     no more rows are written, because the batch will have no jobs.
     """
@@ -398,7 +398,7 @@ def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
     for entries, findings in reading:
         over.findings.add(findings)
         for entry in entries if not reading.errors else ():
-            line = row(entry)
+            line = row_of(entry)
             over.lines.write(line)
             end += len(line)
             held += 1
@@ -409,7 +409,7 @@ def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
         over.index.write(Chunk(number, start, end).index_line())
 
 
-def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
+def _spread(reading: ManifestReader, over: Spread, chunk_size: int) -> str:
     """Write rows and index. Returns why the batch gets no jobs; "" if it does."""
     try:
         spread(reading, over, chunk_size)
@@ -456,7 +456,7 @@ def _first_pass(batch: Batch, context: OpenContext) -> NextStep:
     return NextStep(
         batch.batch_id,
         "execute",
-        run=ExecutionRun(MAIN, 1),
+        run=ExecutionRun(MAIN_RUN, 1),
         index_bucket=settings.work_bucket,
         index_key=key,
         index_version=version,

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, sum_counts
-from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.batches.chunks import Chunk, ChunkRecord, sum_counts
+from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.lifecycle import Cause
@@ -62,7 +62,7 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
     again = _again(batch, records, run, context)
     if again is not None:
         return again
-    if run.name != MAIN:
+    if run.name != MAIN_RUN:
         _end_operation(batch_id, run, context)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
         return NextStep(batch_id, "end", run=run)
@@ -105,7 +105,7 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     counts = sum_counts(record.counts for record in seen)
     still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
     if batch.state is BatchState.CANCELLING:
-        passed = sum(record.progress(MAIN).last_pass > 0 for record in seen)
+        passed = sum(record.progress(MAIN_RUN).last_pass > 0 for record in seen)
         return still + (batch.chunk_count - passed)
     return still + batch.entries - sum(record.recorded for record in seen)
 
@@ -186,7 +186,7 @@ def due_chunks(
 
 def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) -> Iterable[int]:
     """The chunks of a run: all of the batch, the operation's, or those that a cancel has to end."""
-    if run.name == MAIN:
+    if run.name == MAIN_RUN:
         return range(batch.chunk_count)
     operation = operations.find(batch.batch_id, run.name)
     if operation:
@@ -231,7 +231,7 @@ def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     """The batch, cancelled if its workers cannot start its jobs. So it ends and reports, and jobs
     that never started have not failed.
     """
-    if batch.state is not BatchState.PROCESSING or run.name != MAIN:
+    if batch.state is not BatchState.PROCESSING or run.name != MAIN_RUN:
         return batch
     reason = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
     cause = Cause(run.cause_of(Action.STALLED), reason=reason)

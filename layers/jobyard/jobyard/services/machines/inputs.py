@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobyard.domain.batches.batch import ManifestSource
-from jobyard.domain.batches.chunks import MAIN, Chunk
+from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.runs import ExecutionRun
 
@@ -37,7 +38,7 @@ class ExecutionInput:
         error = document.get("error")
         if "detail" in document:
             manifest = manifest_source(document["detail"])
-            return cls("", ExecutionRun(MAIN, 1), manifest=manifest, error=error)
+            return cls("", ExecutionRun(MAIN_RUN, 1), manifest=manifest, error=error)
         return cls(
             origin_id=document["origin_id"],
             run=ExecutionRun(document["run"], document["pass"]),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from jobyard.domain.batches.batch import BatchState, ManifestSource
-from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches.open import (
     OpenContext,
@@ -73,7 +73,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
         unnamed = OpenContext(context.settings, context.s3, context.now, execution="")
         landed = note_landed(source, unnamed, message)
         return NextStep(landed.batch_id if landed else "", "end")
-    return give_up(batch.batch_id, ExecutionRun(MAIN, 1), context, message)
+    return give_up(batch.batch_id, ExecutionRun(MAIN_RUN, 1), context, message)
 
 
 def _settle_job(address: JobAddress, request: ExecutionInput, context: SettleContext) -> Settled:

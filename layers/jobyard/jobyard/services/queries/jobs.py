@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
     JOB,
@@ -169,7 +169,7 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
         here = record if record and record.chunk == number else None
         if here:
             record = next(records, None)
-        is_unfinished = here is not None and not here.progress(MAIN).last_pass
+        is_unfinished = here is not None and not here.progress(MAIN_RUN).last_pass
         unrecorded = found.job_count(number) - (here.recorded if here else 0)
         counted = here.count(wanted) if here else 0
         if counted or is_unfinished or (wants_unrecorded and unrecorded > 0):

@@ -8,7 +8,7 @@ from jobyard.domain.errors import BadRequest
 from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, Upcoming, preview
+from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, UpcomingRun, preview
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import can_run_now, next_run
 from jobyard.domain.schedules.recurrence import Recurrence
@@ -19,7 +19,7 @@ from jobyard.domain.schedules.schedule import (
     ScheduleLabel,
     ScheduleState,
 )
-from jobyard.domain.schedules.wall_clock import zone_called
+from jobyard.domain.schedules.wall_clock import zone_named
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
@@ -69,7 +69,7 @@ class ScheduleDetails:
     """
 
     view: ScheduleView
-    next_runs: tuple[Upcoming, ...]
+    next_runs: tuple[UpcomingRun, ...]
     completed: OccurrenceView | None
 
 
@@ -86,7 +86,7 @@ def schedule(schedule_id: str, context: QueryContext) -> ScheduleDetails:
 def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
     """The details of a schedule that the caller has read or written."""
     view = _view(found, context)
-    runs: list[Upcoming] = []
+    runs: list[UpcomingRun] = []
     if view.next_run:
         runs = preview(found.rule, view.next_run, MAX_NEXT_RUNS, _calendar(found, context))
     return ScheduleDetails(view, tuple(runs), _completed(found, context))
@@ -215,7 +215,7 @@ def _may_have(found: Schedule, label: str) -> bool:
 
 def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> OccurrenceView:
     """An occurrence of the schedule, with its job."""
-    local = each.scheduled_for.astimezone(zone_called(found.rule.zone))
+    local = each.scheduled_for.astimezone(zone_named(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         label = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
         return OccurrenceView(
@@ -294,7 +294,7 @@ def list_occurrences(
 
 def list_times(
     rule: Recurrence, start: datetime, count: int, calendar: str, context: QueryContext
-) -> list[Upcoming]:
+) -> list[UpcomingRun]:
     """The first `count` runs of an unsaved rule from `start` on; `calendar` is its name, or "".
 
     Raises:

@@ -60,7 +60,10 @@ def deliver(report: Report, context: ReportContext) -> Report:
     recipients = _all_recipients(report, context.settings)
     if not report_to(report):
         failed = replace(
-            delivery, state=DeliveryState.FAILED, undeliverable=recipients.bad, error=_NO_ADDRESS
+            delivery,
+            state=DeliveryState.FAILED,
+            undeliverable=recipients.invalid,
+            error=_NO_ADDRESS,
         )
         return _record_delivery(report, failed, context)
     sending = replace(
@@ -69,7 +72,7 @@ def deliver(report: Report, context: ReportContext) -> Report:
         at=now,
         error="",
         tries=delivery.tries + 1,
-        undeliverable=tuple(dict.fromkeys((*delivery.undeliverable, *recipients.bad))),
+        undeliverable=tuple(dict.fromkeys((*delivery.undeliverable, *recipients.invalid))),
     )
     try:
         report = reports.put_delivery(report, sending)
@@ -80,7 +83,7 @@ def deliver(report: Report, context: ReportContext) -> Report:
     try:
         message_id = _send(report, report_to(report), _blind_copies(context.settings), context)
     except context.mail.exceptions.ClientError as refusal:
-        if _code(refusal) in _ADDRESS_ERRORS and len(recipients.good) > 1:
+        if _code(refusal) in _ADDRESS_ERRORS and len(recipients.valid) > 1:
             report = _record_delivery(report, replace(sending, individually=True), context)
             if not report.delivery.individually:
                 return report
@@ -108,7 +111,7 @@ def _send_individually(report: Report, recipients: Addresses, context: ReportCon
     """
     refusal: Exception | None = None
     refused: list[UndeliveredRecipient] = []
-    for address in recipients.good:
+    for address in recipients.valid:
         if address in report.delivery.sent_to:
             continue
         try:
@@ -223,11 +226,11 @@ def _send(
 
 def report_to(report: Report) -> tuple[str, ...]:
     """The recipients of a report with a valid address."""
-    return all_addresses(report.to).good
+    return all_addresses(report.to).valid
 
 
 def _blind_copies(settings: Settings) -> tuple[str, ...]:
-    return addresses(settings.mail_bcc).good
+    return addresses(settings.mail_bcc).valid
 
 
 def _all_recipients(report: Report, settings: Settings) -> Addresses:

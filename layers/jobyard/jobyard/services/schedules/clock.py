@@ -15,7 +15,7 @@ from itertools import chain
 from threading import Lock
 from typing import TypeVar
 
-from jobyard.domain.cause_key import CauseKey, Interruption
+from jobyard.domain.cause_key import MAIN_RUN, CauseKey, Interruption
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobRecord, new_job
@@ -24,7 +24,6 @@ from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Verdict
 from jobyard.domain.schedules.planning import Decision, after_release, plan
 from jobyard.domain.schedules.schedule import (
-    MAIN,
     SCHEDULE,
     SCHEDULER_CAUSE,
     Schedule,
@@ -211,7 +210,7 @@ def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     after, occurrence = after_release(schedule, queued, move)
     schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(queued, occurrence)]))
     if occurrence.verdict is Verdict.RUN:
-        tick.executions.start_job(occurrence.address, MAIN)
+        tick.executions.start_job(occurrence.address, MAIN_RUN)
     return after
 
 
@@ -285,7 +284,7 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
         if job.state in OPEN_JOB_STATES:
             replacement = decision.started[-1].address.job_id
             cause = Cause(
-                str(CauseKey(MAIN, interruption=Interruption.REPLACED)),
+                str(CauseKey(MAIN_RUN, interruption=Interruption.REPLACED)),
                 reason=f"replaced by {replacement}",
             )
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
@@ -298,5 +297,5 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
     writes = ScheduleWrites(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, writes)
     for occurrence in decision.started:
-        executions.start_job(occurrence.address, MAIN)
+        executions.start_job(occurrence.address, MAIN_RUN)
     return after

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
 from jobyard.domain.ids import Origin, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
@@ -21,7 +22,6 @@ from jobyard.domain.schedules.planning import plan_manual_run, times
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
-    MAIN,
     SCHEDULE,
     CatchUp,
     OverlapPolicy,
@@ -335,7 +335,7 @@ def _repeated_run(address: JobAddress, context: CommandContext) -> Occurrence:
     if occurrence is None:
         raise Gone(f"the job of {occurrence_time(address):%Y-%m-%d %H:%M}Z was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
-        context.executions.start_job(address, MAIN)
+        context.executions.start_job(address, MAIN_RUN)
     return occurrence
 
 

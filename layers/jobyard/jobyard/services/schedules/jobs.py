@@ -6,7 +6,7 @@ Workers run them like any other job, see `occurrence_source`.
 from dataclasses import replace
 from datetime import datetime
 
-from jobyard.domain.cause_key import Action, CauseKey, Interruption
+from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey, Interruption
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
@@ -19,7 +19,7 @@ from jobyard.domain.jobs.job import (
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import after_end
-from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
+from jobyard.domain.schedules.schedule import SCHEDULE, Schedule
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
@@ -41,7 +41,7 @@ def owned_job(
         return None
     job = jobs.get(address)
     if job is None:
-        return (occurrence, new_job(address, at)) if run.name == MAIN else None
+        return (occurrence, new_job(address, at)) if run.name == MAIN_RUN else None
     is_open = job.state in {JobState.SCHEDULED, JobState.RUNNING}
     return (occurrence, job) if is_open and run.owns(job.cause) else None
 
