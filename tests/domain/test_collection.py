@@ -14,8 +14,8 @@ from jobyard.domain.collection import (
     MAX_PEOPLE,
     NOBODY,
     Collection,
+    CollectionChange,
     Depositor,
-    RightsChange,
     deposit_refusal,
 )
 from jobyard.domain.errors import BadRequest
@@ -32,8 +32,8 @@ MAPS = Collection(
 )
 
 
-def change(**said: str) -> RightsChange:
-    return RightsChange(
+def change(**said: str) -> CollectionChange:
+    return CollectionChange(
         **{"event": "edit", "at": NOON, "actor": "anna", "sub": "id-anna"}
         | {"reason": "because", "cause": "r1"}
         | said  # type: ignore[arg-type]

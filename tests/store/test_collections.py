@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobyard.domain.collection import RightsChange
+from jobyard.domain.collection import CollectionChange
 from jobyard.domain.errors import StaleState
 from jobyard.store import collections
 from tests.open_collections import an_open_collection
@@ -15,7 +15,7 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 @pytest.mark.usefixtures("bound")
 def test_a_collection_is_read_as_it_was_written() -> None:
-    change = RightsChange("create", NOON, "anna", "id", "because", "r1", "what")
+    change = CollectionChange("create", NOON, "anna", "id", "because", "r1", "what")
     full = replace(
         an_open_collection("read"),
         people={"id-bo": "bo"},

@@ -111,7 +111,7 @@ class CollectionChange(Schema):
     cause: str = Field(description="The request that made the change.")
 
     @classmethod
-    def of(cls, change: domain.RightsChange) -> "CollectionChange":
+    def of(cls, change: domain.CollectionChange) -> "CollectionChange":
         """A change as it is stored."""
         return cls(
             event=change.event,

@@ -36,7 +36,7 @@ NOBODY = Depositor()
 
 
 @dataclass(frozen=True)
-class RightsChange:
+class CollectionChange:
     """A change of a collection. `summary` describes it in words, `cause` names the request."""
 
     event: str
@@ -68,26 +68,28 @@ class Collection:
     naans: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     accepts_drops: bool = False
-    changes: tuple[RightsChange, ...] = ()
+    changes: tuple[CollectionChange, ...] = ()
 
-    def relations(self, who: Depositor) -> frozenset[str]:
-        """The relations of `who` to it: owner, member, both or neither."""
-        is_owner = bool(who.sub) and who.sub == self.owner_sub
-        is_member = bool(who.sub) and (who.sub in self.people or bool(self.groups & who.groups))
+    def relations(self, depositor: Depositor) -> frozenset[str]:
+        """The relations of `depositor` to it: owner, member, both or neither."""
+        is_owner = bool(depositor.sub) and depositor.sub == self.owner_sub
+        is_member = bool(depositor.sub) and (
+            depositor.sub in self.people or bool(self.groups & depositor.groups)
+        )
         return frozenset({OWNER} if is_owner else ()) | ({MEMBER} if is_member else set())
 
-    def may_deposit(self, who: Depositor) -> bool:
-        """Whether `who` may deposit into it."""
-        if not who.sub:
+    def may_deposit(self, depositor: Depositor) -> bool:
+        """Whether `depositor` may deposit into it."""
+        if not depositor.sub:
             return self.accepts_drops
-        roles = who.groups & set(ROLES)
-        return is_allowed("collection", "deposit", roles | self.relations(who))
+        roles = depositor.groups & set(ROLES)
+        return is_allowed("collection", "deposit", roles | self.relations(depositor))
 
     def may_assign(self, ark: str) -> bool:
         """Whether `ark` may be given to a new object."""
         return naan_of(ark) in self.naans
 
-    def changed(self, change: RightsChange, **changes: Any) -> "Collection":
+    def changed(self, change: CollectionChange, **changes: Any) -> "Collection":
         """The collection after `change`, with `changes` to its other fields.
 
         Raises:
@@ -106,8 +108,8 @@ class Collection:
         return after
 
 
-def deposit_refusal(name: str, collection: Collection | None, who: Depositor) -> str:
-    """Why `who` may not deposit into the collection `name`, and what to do; "" if they may.
+def deposit_refusal(name: str, collection: Collection | None, depositor: Depositor) -> str:
+    """Why `depositor` may not deposit into the collection `name`, and what to do; "" if they may.
 
     `collection` is None if it does not exist.
     """
@@ -115,9 +117,9 @@ def deposit_refusal(name: str, collection: Collection | None, who: Depositor) ->
         return (
             f"there is no collection {name!r}: an admin can create it (jobyard collection create)"
         )
-    if collection.may_deposit(who):
+    if collection.may_deposit(depositor):
         return ""
-    if not who.sub:
+    if not depositor.sub:
         return (
             f"collection {name} does not accept manifests that are dropped in the bucket: "
             f"{_owner_or_admin(collection)} can change that "

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from jobyard.domain.collection import Collection, RightsChange
+from jobyard.domain.collection import Collection, CollectionChange
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.services.access import authorize, visible_collection
 from jobyard.services.context import Account, Actor, CommandContext, require_reason
@@ -193,8 +193,8 @@ def _changed(
     return after
 
 
-def _change(event: str, what: str, context: CommandContext) -> RightsChange:
+def _change(event: str, what: str, context: CommandContext) -> CollectionChange:
     actor = context.actor
-    return RightsChange(
+    return CollectionChange(
         event, context.now(), actor.name, actor.sub, context.reason, context.run, what
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobyard.domain.collection import Collection, RightsChange
+from jobyard.domain.collection import Collection, CollectionChange
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import CollectionItem, is_version, save_if
@@ -41,7 +41,7 @@ def _collection(item: CollectionItem) -> Collection:
         notify=tuple(body["notify"]),
         accepts_drops=body["drops"],
         changes=tuple(
-            RightsChange(event, from_ms(at), *rest) for event, at, *rest in body["changes"]
+            CollectionChange(event, from_ms(at), *rest) for event, at, *rest in body["changes"]
         ),
     )
 
