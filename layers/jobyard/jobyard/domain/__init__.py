@@ -1,1 +1,1 @@
-"""What is true: states, manifests, job types, reports. Standard library only; no clock, no I/O."""
+"""The rules of Jobyard: states, manifests, job types. Standard library only; no clock, no I/O."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobyard.domain.access import MEMBER, OWNER, ROLES, is_allowed
 from jobyard.domain.arks import naan_of
+from jobyard.domain.compaction import KEPT_LAST
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import REASON_BYTES, clean
 
@@ -15,7 +16,6 @@ MAX_PEOPLE = 100
 MAX_GROUPS = 20
 MAX_NAANS = 20
 MAX_ADDRESSES = 20
-_MAX_CHANGES = 20  # without the first one
 _SUMMARY_BYTES = 500
 GROUP_PATTERN = r"[A-Za-z0-9_.@+-]{1,128}"  # a group of the user pool: neither spaces nor commas
 
@@ -56,7 +56,7 @@ class Collection:
     those who may deposit, `groups` the groups of the user pool that may. `accepts_drops` says
     whether manifests that are dropped in the bucket are accepted. `naans` are the authorities whose
     arks may be used. `notify` gets the reports of batches that name no recipient. `changes` are
-    the first change and the newest ones, oldest first.
+    the first change and the last `KEPT_LAST`, oldest first.
     """
 
     name: str
@@ -96,8 +96,8 @@ class Collection:
             BadRequest: it would have more people, groups, NAANs or addresses than allowed.
         """
         kept = self.changes
-        if len(kept) > _MAX_CHANGES:
-            kept = (kept[0], *kept[-_MAX_CHANGES + 1 :])
+        if len(kept) > KEPT_LAST:
+            kept = (kept[0], *kept[-KEPT_LAST + 1 :])
         cleaned = replace(
             change,
             summary=clean(change.summary, _SUMMARY_BYTES),

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-KEPT_FIRST, KEPT_LAST = 3, 20
+KEPT_FIRST = 3  # entries of a long list
+KEPT_LAST = 20  # entries of a long list; also the changes of a calendar or collection
 MAX_RECORD_BYTES = 16 * 1024  # of a stored item, as DynamoDB measures it
 _Entry = TypeVar("_Entry")
 

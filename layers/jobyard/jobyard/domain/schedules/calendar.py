@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from functools import cached_property
 from typing import Any
 
+from jobyard.domain.compaction import KEPT_LAST
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.schedules.wall_clock import (
     WEEKDAYS,
@@ -26,8 +27,7 @@ MAX_EXCLUDED = 1000  # excluded dates and ranges of a calendar
 MAX_WINDOWS = 100  # windows of a calendar
 MAX_TITLE_LETTERS = 200  # characters of a title
 MAX_NAMED_WINDOWS = 3  # windows that a refusal lists
-MAX_CHANGES = 20  # changes that a stored calendar keeps, the newest ones
-MAX_REASON_BYTES = 2000  # of the reasons of these changes together, if there are several
+MAX_REASON_BYTES = 2000  # of the reasons of its changes together, if there are several
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
 _DAY_S = 86_400
@@ -169,7 +169,7 @@ class CalendarChange:
 class StoredCalendar:
     """A calendar as it is stored. `version` counts its writes, from 1.
 
-    `changes` are at least one and at most `MAX_CHANGES`, oldest first. A deleted calendar remains,
+    `changes` are at least one and at most `KEPT_LAST`, oldest first. A deleted calendar remains,
     for its changes.
     """
 
@@ -184,7 +184,7 @@ class StoredCalendar:
 
     def changed(self, calendar: Calendar, change: CalendarChange) -> "StoredCalendar":
         """The stored calendar after `change`; `calendar` is its new content."""
-        changes = (*self.changes, change)[-MAX_CHANGES:]
+        changes = (*self.changes, change)[-KEPT_LAST:]
         while (
             len(changes) > 1
             and sum(len(each.reason.encode()) for each in changes) > MAX_REASON_BYTES
