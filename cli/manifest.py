@@ -36,7 +36,7 @@ from jobyard.domain.manifests.findings import MAX_FINDINGS, BoundedFindings, Fin
 from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
-from jobyard.domain.urls import without_secrets
+from jobyard.domain.redaction import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.text import MESSAGE_BYTES, REPLACEMENT, clean, is_clean, truncate
+from jobyard.domain.text import MESSAGE_BYTES, REPLACEMENT, clean, is_clean, safe_cell, truncate
 
 ANY = st.text(st.characters(categories=None, exclude_categories=()), max_size=300)
 
@@ -46,3 +46,15 @@ def test_a_long_text_ends_in_an_ellipsis() -> None:
 
 def test_nothing_is_cut_inside_a_letter() -> None:
     assert truncate("日本日本", 8) == "日…"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@x", "\t=1", "  =cmd|'/c calc'!A0", "\r=1", "\n=1"]
+)
+def test_a_cell_is_never_a_formula(text: str) -> None:
+    assert safe_cell(text).startswith("'")
+
+
+@pytest.mark.parametrize("text", ["", "a", "a=1", "https://example.org/-x", "12"])
+def test_an_honest_cell_is_left_alone(text: str) -> None:
+    assert safe_cell(text) == text

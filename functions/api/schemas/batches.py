@@ -39,7 +39,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.manifests.profiles import PROFILES
-from jobyard.domain.urls import text_without_secrets
+from jobyard.domain.redaction import text_without_secrets
 from jobyard.services.batches import operations, submissions
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import batches as batch_queries

@@ -12,8 +12,8 @@ from api.schemas.fields import HistoryEntry, Links, NextCursor, RecordCounts, Sc
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs import job as domain
 from jobyard.domain.jobs.job import JOB, JobState, StepStatus
+from jobyard.domain.redaction import without_secrets
 from jobyard.domain.schedules.occurrence import Trigger
-from jobyard.domain.urls import without_secrets
 from jobyard.services.queries import jobs as job_queries
 
 _MAX_PAGE_BYTES = 4 * 1024 * 1024  # a line may have 64 KB, and Lambda returns at most 6 MB

@@ -11,7 +11,6 @@ from jobyard.domain.batches.report import (
     OUTCOME_LETTERS,
     FailureGroup,
     ReportKind,
-    safe_cell,
 )
 from jobyard.domain.batches.report_text import ReportContent, ReportedJob, render_html, render_text
 from jobyard.domain.cost import Usage, price_usage
@@ -185,18 +184,6 @@ def test_words_from_outside_are_escaped_in_html() -> None:
 
     assert "<b>c.tif" not in html
     assert "&lt;b&gt;c.tif" in html
-
-
-@pytest.mark.parametrize(
-    "text_", ["=1+1", "+1", "-1", "@x", "\t=1", "  =cmd|'/c calc'!A0", "\r=1", "\n=1"]
-)
-def test_a_cell_is_never_a_formula(text_: str) -> None:
-    assert safe_cell(text_).startswith("'")
-
-
-@pytest.mark.parametrize("text_", ["", "a", "a=1", "https://example.org/-x", "12"])
-def test_an_honest_cell_is_left_alone(text_: str) -> None:
-    assert safe_cell(text_) == text_
 
 
 def test_every_job_state_has_a_letter_and_a_label() -> None:

@@ -21,6 +21,7 @@ _ELLIPSIS = "…"
 # lone surrogates, Zl and Zp line and paragraph separators. Of Cf only joiners of letters are kept.
 _BAD_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _PLAIN = re.compile(r"[ -~]*")
 
 
@@ -76,3 +77,11 @@ def truncate(text: str, limit: int) -> str:
     if len(encoded) <= limit:
         return text
     return encoded[: limit - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
+
+
+def safe_cell(text: str) -> str:
+    """`text` as a CSV cell; an apostrophe before what a spreadsheet would take for a formula.
+
+    Source: OWASP, CSV Injection.
+    """
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

@@ -1,4 +1,4 @@
-"""Web URLs: parsing, checks that need only the text, and display without secrets.
+"""Web URLs: parsing, and checks that need only the text.
 
 Manifests, callbacks, redirects and the HTTP client check URLs by the same rules, so that a URL is
 refused as early as possible. Every function is linear in the length of its text.
@@ -9,18 +9,13 @@ import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import unquote
-
-from jobyard.domain.text import clean
 
 URL_LENGTH = 8_000  # characters of a URL that servers and proxies should support (RFC 9110, 4.1)
 PORTS = frozenset({80, 443, 8080, 8443})  # allowed on any host; others only on listed hosts
 RUNTIME_API_PORT = 9001  # of Lambda's runtime API: never called, even on a listed host
 DEFAULT_PORTS = {"http": 80, "https": 443}
 NO_SCHEME = "must begin with https:// or http://"
-HIDDEN = "***"  # replaces a secret
 
-_SHOWN_BYTES = 300  # of a URL in a message
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 # Scheme, host and port that need no further check, as in most URLs; too short to exceed a limit.
 PLAIN_SERVER = (
@@ -50,29 +45,6 @@ _NOT_PUBLIC = tuple(
         "fec0::/10",  # site-local, RFC 3879
     )
 )
-
-# Query fields whose values are credentials, as in signed URLs of S3, Azure and Google.
-_SECRET_NAMES = frozenset(
-    {"sig", "auth", "authorization", "pwd", "pw", "passwd", "pass", "sid", "jwt", "awsaccesskeyid"}
-)
-_SECRET_ENDINGS = (
-    "signature",
-    "token",
-    "secret",
-    "secretkey",
-    "password",
-    "passphrase",
-    "credential",
-    "apikey",
-    "accesskey",
-    "sessionid",
-    "sessid",
-)
-# As people and browsers read an authority: also after too many slashes or a repeated scheme.
-_AUTHORITY = re.compile(r"://[/\\]*(?:[^/?#\s\\:]|:(?!//))*")
-_FIELD = re.compile(r"([?&;#])([^=&?;#\s]+)=((?:[^&;#\s]|;(?![^=&?;#\s]+=))*)")
-_SEPARATORS = re.compile(r"[-_.\[\]\s]")
-_WORD = re.compile(r"\S+")
 
 
 class BadUrl(ValueError):
@@ -213,30 +185,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def without_secrets(url: str) -> str:
-    """A URL without its user name and password, and without signatures and tokens in its query.
-
-    The rest of the query is kept, since two files may differ only there.
-    """
-    if "@" in url:
-        url = _without_user(url)
-    if "=" in url:
-        url = _FIELD.sub(_without_value, url)
-    return url
-
-
-def text_without_secrets(text: str) -> str:
-    """Text that may contain URLs, such as a library's error message, without their secrets."""
-    if "://" not in text:
-        return text
-    return _WORD.sub(lambda word: without_secrets(word[0]) if "://" in word[0] else word[0], text)
-
-
-def redacted(url: str, limit: int = _SHOWN_BYTES) -> str:
-    """A URL for a message or a log: without secrets, on one line, of at most `limit` bytes."""
-    return clean(without_secrets(url[: 2 * URL_LENGTH]), limit)
-
-
 def quoted_bytes(raw: bytes) -> str:
     """The text of a URL in a header; bytes that are not printable ASCII are percent-encoded."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"%{byte:02X}" for byte in raw)
@@ -312,38 +260,3 @@ def _quoted(target: str) -> str:
     return _TO_QUOTE.sub(
         lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), target
     )
-
-
-def _without_user(url: str) -> str:
-    last_at = url.rindex("@")
-    if "://" not in url:  # the scheme is missing or malformed
-        return f"{HIDDEN}{url[last_at:]}" if ":" in url[:last_at] else url
-    pieces = []
-    position = 0
-    while found := _AUTHORITY.search(url, position):
-        start, end = found.start() + len("://"), found.end()
-        authority = url[start:end]
-        if "@" in authority:
-            start += authority.rindex("@")
-            pieces += [url[position : found.start()], "://", HIDDEN, url[start:end]]
-        elif end < last_at and _has_invalid_port(authority):
-            # A password with a space, "/", "?" or "#" that was not percent-encoded.
-            pieces += [url[position : found.start()], "://", HIDDEN]
-            end = last_at
-        else:
-            pieces.append(url[position:end])
-        position = end
-    return "".join((*pieces, url[position:]))
-
-
-def _has_invalid_port(authority: str) -> bool:
-    _, colon, port = authority.rpartition("]")[2].partition(":")
-    return bool(colon) and not port.isdecimal()
-
-
-def _without_value(found: "re.Match[str]") -> str:
-    separator, name, value = found.groups()
-    plain_name = _SEPARATORS.sub("", unquote(name)).lower()
-    if value and (plain_name in _SECRET_NAMES or plain_name.endswith(_SECRET_ENDINGS)):
-        return f"{separator}{name}={HIDDEN}"
-    return str(found[0])

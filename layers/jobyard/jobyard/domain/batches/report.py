@@ -102,13 +102,3 @@ OUTCOME_LABELS = {
     "r": "replaced",
     "d": "removed by the repository",
 }
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def safe_cell(text: str) -> str:
-    """`text` as a CSV cell; an apostrophe before what a spreadsheet would take for a formula.
-
-    Source: OWASP, CSV Injection.
-    """
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from jobyard.domain.urls import without_secrets
+from jobyard.domain.redaction import without_secrets
 
 MAX_FINDINGS = 10_000  # findings of a level that are kept: a few megabytes
 MAX_QUOTED = 80  # characters of a value in a message

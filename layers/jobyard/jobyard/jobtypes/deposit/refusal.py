@@ -2,8 +2,8 @@
 
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.redaction import text_without_secrets
 from jobyard.domain.text import clean
-from jobyard.domain.urls import text_without_secrets
 from jobyard.jobtypes.http_client import RESERVE_S
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import ObjectVersion
-from jobyard.domain.urls import without_secrets
+from jobyard.domain.redaction import without_secrets
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.access import belongs_elsewhere, check_ownership
 from jobyard.jobtypes.deposit.content import Stored

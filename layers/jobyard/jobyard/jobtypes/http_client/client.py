@@ -11,7 +11,8 @@ from functools import cache
 from urllib.parse import urljoin
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.urls import quoted_bytes, redacted
+from jobyard.domain.redaction import redacted
+from jobyard.domain.urls import quoted_bytes
 from jobyard.jobtypes.http_client.addresses import Target, parse_target, refuse_runtime_api
 from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date

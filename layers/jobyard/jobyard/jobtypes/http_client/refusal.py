@@ -2,8 +2,8 @@
 
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.redaction import text_without_secrets
 from jobyard.domain.text import clean
-from jobyard.domain.urls import text_without_secrets
 
 _WAIT_STATUSES = frozenset({202, 429, 503})  # with Retry-After: the server asks us to wait
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from jobyard.domain.batches import report_text
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.report import OUTCOME_LABELS, OUTCOME_LETTERS, FailureGroup, safe_cell
+from jobyard.domain.batches.report import OUTCOME_LABELS, OUTCOME_LETTERS, FailureGroup
 from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, ReportedJob
 from jobyard.domain.jobs.failures import failure_description
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.manifests.findings import without_zeros
-from jobyard.domain.urls import without_secrets
+from jobyard.domain.redaction import without_secrets
+from jobyard.domain.text import safe_cell
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
 from jobyard.services.batches.uploads import MultipartUpload, WrittenObject

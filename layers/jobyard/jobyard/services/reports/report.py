@@ -11,11 +11,12 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
+from jobyard.domain.text import safe_cell
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
 from jobyard.services.reports.mail import deliver, recipient_count
