@@ -79,7 +79,7 @@ def test_clashes_are_found_after_any_number_of_other_names() -> None:
         (3, "NAMES_MEET"),
         (4, "NAME_IS_FOLDER"),
     ]
-    assert "line 4 " in found[2].message
+    assert "line 4:" in found[2].message
     assert "which is a file on line 6" in found[4].words
 
 

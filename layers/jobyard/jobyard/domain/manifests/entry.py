@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from json.encoder import encode_basestring_ascii as quoted
+from json.encoder import encode_basestring_ascii as json_string
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -47,22 +47,22 @@ def row_of(entry: Entry) -> bytes:
         title,
         date,
         parameters,
-    ) = entry_of
-    text = f'{{"line":{line},"kind":"{kind}","url":{quoted(url)},"name":{quoted(name)}'
+    ) = entry
+    text = f'{{"line":{line},"kind":"{kind}","url":{json_string(url)},"name":{json_string(name)}'
     if digest:
         text += f',"algorithm":"{algorithm}","digest":"{digest}"'
     if size is not None:
         text += f',"size":{size}'
     if primary:
-        text += f',"primary":{quoted(primary)}'
+        text += f',"primary":{json_string(primary)}'
     if local:
-        text += f',"local":[{",".join(map(quoted, local))}]'
+        text += f',"local":[{",".join(map(json_string, local))}]'
     if creator:
-        text += f',"creator":{quoted(creator)}'
+        text += f',"creator":{json_string(creator)}'
     if title:
-        text += f',"title":{quoted(title)}'
+        text += f',"title":{json_string(title)}'
     if date:
-        text += f',"date":{quoted(date)}'
+        text += f',"date":{json_string(date)}'
     if parameters:
         text += f',"parameters":{json.dumps(dict(parameters), separators=(",", ":"))}'
     return (text + "}\n").encode("ascii")
@@ -70,6 +70,6 @@ def row_of(entry: Entry) -> bytes:
 
 def entry_of(row: bytes) -> Entry:
     """Parse what `row_of` wrote."""
-    fields = json.loads(row_of)
+    fields = json.loads(row)
     fields["local"] = tuple(fields.get("local", ()))
     return Entry(**fields)
