@@ -80,7 +80,7 @@ def test_clashes_are_found_after_any_number_of_other_names() -> None:
         (4, "NAME_IS_FOLDER"),
     ]
     assert "line 4:" in found[2].message
-    assert "which is a file on line 6" in found[4].words
+    assert "which is a file on line 6" in found[4].message
 
 
 ORDERS = {"file first": ["photos", "photos/a/1.jpg"], "folder first": ["photos/a/1.jpg", "photos"]}
