@@ -15,7 +15,7 @@ def _file(covered: int, missing: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("covered", "status"), [(95, 0), (94, 1)])
-def test_a_room_with_too_little_coverage_fails(covered: int, status: int, tmp_path: Path) -> None:
+def test_a_folder_with_too_little_coverage_fails(covered: int, status: int, tmp_path: Path) -> None:
     report = tmp_path / "coverage.json"
     files = {
         "x/jobyard/domain/a.py": _file(100, 0),
@@ -27,6 +27,6 @@ def test_a_room_with_too_little_coverage_fails(covered: int, status: int, tmp_pa
     assert coverage.main(report) == status
 
 
-def test_a_room_without_files_is_an_error() -> None:
+def test_a_folder_without_files_is_an_error() -> None:
     with pytest.raises(ZeroDivisionError):
         coverage.percent("domain", {"x/jobyard/services/b.py": _file(1, 0)})

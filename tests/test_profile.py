@@ -14,7 +14,7 @@ def test_no_example_has_to_be_quick() -> None:
     assert HealthCheck.too_slow in settings.default.suppress_health_check
 
 
-def test_no_test_says_otherwise() -> None:
+def test_no_test_overrides_the_profile() -> None:
     for path in HERE.rglob("*.py"):
         text = path.read_text()
         assert set(re.findall(r"\bdeadline=(\w+)", text)) <= {"None"}, path

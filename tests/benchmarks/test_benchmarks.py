@@ -16,7 +16,7 @@ PERFORMANCE = (ROOT / "docs" / "performance.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_benchmark_measures_and_says_what_it_measures(name: str) -> None:
+def test_a_benchmark_measures_what_it_names(name: str) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
 
     assert callable(module.measure)
@@ -68,7 +68,7 @@ def test_the_page_has_a_chapter_and_a_command_for_each_benchmark_and_no_other() 
         (Bound("cost", "x", 2.0, is_minimum=True), 1.0, "MISSED by 50%"),
     ],
 )
-def test_a_missed_bound_is_said_loudly(bound: Bound, found: float, words: str) -> None:
+def test_a_missed_bound_is_reported_prominently(bound: Bound, found: float, words: str) -> None:
     assert bound.distance(found) == words
 
 

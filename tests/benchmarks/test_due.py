@@ -121,7 +121,7 @@ def test_what_it_reads_while_the_last_jobs_wait_is_counted_separately() -> None:
     assert found.read(found.starts[-1]) == 12
 
 
-def test_a_clock_that_came_twice_is_counted_twice_and_its_pause_is_no_work() -> None:
+def test_a_tick_that_ran_twice_is_counted_twice_without_its_pause() -> None:
     found = a_round()
 
     assert found.minutes == 2

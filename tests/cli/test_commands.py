@@ -244,7 +244,7 @@ def test_a_release_that_continues_says_so(run: Run, api: FakeApi) -> None:
     assert "with 25 batches; the rest of its work is released within" in released.stdout
 
 
-def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: FakeApi) -> None:
+def test_the_release_of_a_scope_without_batches_shows_no_count(run: Run, api: FakeApi) -> None:
     api.answers("DELETE /holds/type:sweep", {"scope": "type:sweep", "released_batches": 0})
 
     released = run("release", "type:sweep", *WHY)

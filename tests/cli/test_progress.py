@@ -124,7 +124,7 @@ def test_a_bar_fills_its_width_and_shows_even_a_single_job(width: int) -> None:
     assert styles == {"green", "red", "cyan"}
 
 
-def test_a_bar_of_no_jobs_is_an_empty_line_and_ascii_where_nothing_else_can_be_shown() -> None:
+def test_a_bar_of_no_jobs_is_an_empty_line_and_ascii_where_unicode_cannot_be_shown() -> None:
     assert progress.bar({}, 4).plain == "────"
     assert progress.bar({"succeeded": 1, "scheduled": 1}, 4, ascii_only=True).plain == "##--"
 
@@ -160,7 +160,7 @@ def test_without_progress_no_time_left_is_shown(client: ApiClient) -> None:
         (batch("failed", held=1), True),
     ],
 )
-def test_a_batch_is_over_when_only_a_person_can_move_it(
+def test_a_batch_has_ended_when_only_a_person_can_change_it(
     seen: dict[str, object], over: bool
 ) -> None:
     assert progress.is_over(seen) is over

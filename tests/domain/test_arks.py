@@ -56,7 +56,7 @@ def test_what_is_no_ark_has_none(text: str) -> None:
 
 
 @given(st.text("aB1-./%2fF~\u2010", max_size=30).map("ark:12148/x".__add__))
-def test_the_normal_form_is_its_own_and_knows_no_hyphen(text: str) -> None:
+def test_the_normal_form_is_stable_and_has_no_hyphens(text: str) -> None:
     ark = normal_ark(text)
 
     assert normal_ark(ark) == ark

@@ -69,7 +69,7 @@ def test_what_nobody_submitted_has_the_right_that_the_collection_gives_to_drops(
     assert "--drops" in deposit_refusal("maps", MAPS, NOBODY)
 
 
-def test_a_collection_that_is_not_there_takes_nothing_even_from_an_admin() -> None:
+def test_a_missing_collection_accepts_nothing_even_from_an_admin() -> None:
     words = deposit_refusal("nowhere", None, Depositor("id-cy", frozenset({"admin"})))
 
     assert "there is no collection 'nowhere'" in words
@@ -102,7 +102,7 @@ def test_the_authority_of_an_ark_is_what_stands_first(ark: str, naan: str) -> No
         ("notify", MAX_ADDRESSES),
     ],
 )
-def test_a_collection_holds_so_much_and_no_more(field: str, most: int) -> None:
+def test_a_collection_has_bounded_lists(field: str, most: int) -> None:
     def many(number: int) -> object:
         names = [f"n{each}" for each in range(number)]
         return {"people": dict.fromkeys(names, "x"), "groups": frozenset(names)}.get(

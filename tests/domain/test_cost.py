@@ -40,11 +40,11 @@ def test_what_was_used_adds_up() -> None:
         (Usage(), "$0.000000"),
     ],
 )
-def test_small_sums_are_shown_with_digits_that_say_something(usage: Usage, amount: str) -> None:
+def test_small_sums_are_shown_with_significant_digits(usage: Usage, amount: str) -> None:
     assert price_usage(usage).amount() == amount
 
 
-def test_the_words_name_the_prices_date() -> None:
+def test_the_text_names_the_prices_date() -> None:
     words = price_usage(Usage(write_units=2053, transitions=36, invocations=15)).description()
 
     assert "2,053 write units, 36 transitions, 15 invocations" in words

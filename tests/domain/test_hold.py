@@ -33,6 +33,6 @@ def test_a_hold_runs_out_at_its_time() -> None:
 
 
 @pytest.mark.parametrize("scope", ["", "all", "collection:", "collection:a b", "type:../x"])
-def test_a_malformed_scope_is_refused_with_the_forms_there_are(scope: str) -> None:
+def test_a_malformed_scope_is_refused_with_the_allowed_forms(scope: str) -> None:
     with pytest.raises(BadRequest, match="collection:NAME"):
         check_scope(scope)

@@ -63,7 +63,7 @@ def test_a_broken_table_is_refused(
         lifecycle(*transitions, states=states)
 
 
-def test_a_move_carries_where_it_comes_from() -> None:
+def test_a_move_has_its_from_state() -> None:
     move = lifecycle(START, END).move("new", "start", NOON, PRESS)
 
     assert (move.before, move.event, move.after) == ("new", "start", "work")

@@ -118,7 +118,7 @@ def test_a_list_has_an_end() -> None:
     assert all(str(MAX_RECIPIENTS) in each.why for each in found.invalid)
 
 
-def test_of_many_that_are_none_some_are_named_and_the_rest_counted() -> None:
+def test_some_of_many_bad_addresses_are_named_and_the_rest_counted() -> None:
     found = addresses(",".join(f"a{number}" for number in range(9)))
     assert [each.address for each in found.invalid] == ["a0", "a1", "a2", "a3", "5 more"]
 

@@ -20,5 +20,5 @@ def test_a_larger_number_comes_later(one: int, other: int) -> None:
 
 
 @given(st.text(max_size=100))
-def test_a_title_stays_within_what_a_key_takes(title: str) -> None:
+def test_a_title_fits_into_a_key(title: str) -> None:
     assert len(natural_key(title).encode()) <= 1024 - 22

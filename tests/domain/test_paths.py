@@ -18,7 +18,7 @@ from jobyard.domain.paths import folded, unportable_reason
         ("straße", "STRASSE"),
     ],
 )
-def test_names_of_one_folded_form_meet(one: str, other: str) -> None:
+def test_names_with_the_same_folded_form_collide(one: str, other: str) -> None:
     assert folded(one) == folded(other)
 
 

@@ -36,7 +36,7 @@ URLS = st.one_of(ANY, PIECES, PIECES.map("http://".__add__))
         ("http://1.1/x", "1.1", 80, "/x"),
     ],
 )
-def test_a_url_is_read_as_it_is_asked_for(url: str, host: str, port: int, target: str) -> None:
+def test_a_url_is_requested_as_it_is_written(url: str, host: str, port: int, target: str) -> None:
     found = parse(url)
 
     assert (found.host, found.port, found.target) == (host, port, target)
@@ -121,7 +121,7 @@ def test_what_the_deployment_lists_is_not_doubted() -> None:
 
 @given(URLS)
 @example("http://a.example/\u3000")
-def test_a_url_without_fault_can_be_read_and_is_sent_in_ascii(url: str) -> None:
+def test_a_valid_url_can_be_parsed_and_is_sent_in_ascii(url: str) -> None:
     try:
         found = parse(url)
     except BadUrl:
@@ -166,7 +166,7 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
         " :",
     ],
 )
-def test_no_text_takes_more_time_than_its_length_is_worth(unit: str) -> None:
+def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     text = f"http://a{unit * (400_000 // len(unit))}@"
 
     for call in (error_in, warning_in):

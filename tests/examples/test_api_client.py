@@ -115,7 +115,7 @@ def test_an_expired_token_is_replaced(transport: Transport) -> None:
     assert list(client.items("/batches")) == []
 
 
-def test_a_problem_has_a_type_for_programs_and_words_for_people(client: Client) -> None:
+def test_a_problem_has_a_type_for_programs_and_a_text_for_people(client: Client) -> None:
     with pytest.raises(Problem) as refused:
         client.submit(b"x", "may.csv", "nowhere")
 

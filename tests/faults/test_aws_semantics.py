@@ -181,7 +181,7 @@ def test_every_second_transaction_is_cancelled_for_a_conflict(
     ]
 
 
-def test_a_read_that_is_not_strong_is_three_writes_old(
+def test_an_eventually_consistent_read_lacks_three_writes(
     dynamodb: Any, raw: Any, aws_semantics: CallInterceptor
 ) -> None:
     query = {
@@ -205,7 +205,7 @@ def test_a_read_that_is_not_strong_is_three_writes_old(
         assert versions() == ["5"]
 
 
-def test_an_index_never_knows_of_the_last_three_writes(harness: Harness, raw: Any) -> None:
+def test_an_index_lacks_the_last_three_writes(harness: Harness, raw: Any) -> None:
     keys = {"test-batches": key_names()["test-batches"]}
     with Stale(raw, keys).copying() as stale, harness.interceptor.listening(stale):
         event = harness.put("nonsense", name="x.checkm", collection="maps")
@@ -218,7 +218,7 @@ def test_an_index_never_knows_of_the_last_three_writes(harness: Harness, raw: An
         assert stale.met > 0
 
 
-def test_a_table_takes_no_more_than_it_can(
+def test_a_table_limits_its_write_rate(
     dynamodb: Any, raw: Any, aws_semantics: CallInterceptor
 ) -> None:
     seconds = [0.0]

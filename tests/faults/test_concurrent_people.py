@@ -315,7 +315,7 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         (JobState.FAILED, "delete", "update_reporting"),
     ],
 )
-def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
+def test_simultaneous_events_to_a_job_and_its_batch_lead_to_legal_states(
     first: str, state: str, of_job: str, of_batch: str, harness: Harness, payloads: Payloads
 ) -> None:
     at, met = 0, True
@@ -392,7 +392,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     assert at > 2
 
 
-def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(harness: Harness) -> None:
+def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -> None:
     """Before the one has looked, he comes after the other, and replaces what he sees."""
     faults = []
     met, scope = True, "collection:wanted"

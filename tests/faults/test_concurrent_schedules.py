@@ -240,7 +240,7 @@ PROFILES = {
 
 @pytest.mark.parametrize("profile_name", PROFILES)
 @pytest.mark.parametrize("clocks", [2, 8])
-def test_of_clocks_that_come_at_once_each_time_has_one_job(
+def test_each_time_has_one_job_whatever_number_of_ticks_run_at_once(
     clocks: int, profile_name: str, harness: Harness, script: Script, bound: str
 ) -> None:
     """For an hour with faults, then some minutes without."""
@@ -357,7 +357,7 @@ OVERLAPS = [OverlapPolicy.FORBID, OverlapPolicy.QUEUE_ONE, OverlapPolicy.REPLACE
 @pytest.mark.parametrize(
     ("one", "other"), MEETINGS, ids=lambda each: getattr(each, "__name__", str(each))
 )
-def test_of_two_at_one_schedule_neither_is_lost_and_nothing_is_done_twice(
+def test_of_two_requests_to_one_schedule_none_is_lost_or_done_twice(
     one: Doing, other: Doing, harness: Harness, script: Script, everything: bool, turn: int
 ) -> None:
     for overlap in OVERLAPS if everything else [OVERLAPS[turn % len(OVERLAPS)]]:
@@ -504,7 +504,7 @@ def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_one_end(
+def test_with_any_order_of_events_each_time_has_one_record_and_each_job_one_end(
     number: int, harness: Harness, script: Script, everything: bool, turn: int
 ) -> None:
     for again in range(20 if everything else 1):

@@ -67,7 +67,7 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
         ("recurring", 9 * 2 + 8),  # ticks at nine times, twice each, eight requests
     ],
 )
-def test_what_wakes_a_function_and_comes_twice_changes_nothing(
+def test_a_repeated_event_to_a_function_changes_nothing(
     scenario: str, invocations: int, runner: ScenarioRunner, baseline: dict[str, Any]
 ) -> None:
     doubled = []

@@ -16,7 +16,7 @@ AT_ONCE = 4  # faults in one run, a quarter of the scenario apart, unless all ar
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_scenario_ends_alike_whichever_call_fails_in_whichever_way(
+def test_a_scenario_ends_the_same_whichever_call_fails_in_whichever_way(
     scenario: str,
     runner: ScenarioRunner,
     everything: bool,

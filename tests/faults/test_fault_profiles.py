@@ -34,7 +34,7 @@ EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
 
 @pytest.mark.parametrize("scenario", ["requeued", "recurring"])
 @pytest.mark.parametrize("name", FAULT_PROFILES)
-def test_a_scenario_ends_alike_under_any_fault_profile(
+def test_a_scenario_ends_the_same_under_any_fault_profile(
     name: str, scenario: str, runner: ScenarioRunner, bound: str
 ) -> None:
     runner.run(scenario=scenario)
@@ -174,7 +174,9 @@ def unheard(harness: Harness, payloads: Payloads) -> Iterator[str]:
         yield batch_id
 
 
-def test_a_mail_whose_taking_was_not_heard_of_is_sent_once(harness: Harness, unheard: str) -> None:
+def test_a_mail_that_was_accepted_without_an_answer_is_sent_once(
+    harness: Harness, unheard: str
+) -> None:
     mail = {"tags": {"batch_id": [unheard], "seq": ["1"]}, "messageId": "m"}
     harness.receive_mail_event({"detail": {"mail": mail, "eventType": "Send"}})
     for _ in range(60):
@@ -186,7 +188,7 @@ def test_a_mail_whose_taking_was_not_heard_of_is_sent_once(harness: Harness, unh
     assert report.delivery.state == "sent"
 
 
-def test_only_when_the_news_is_lost_too_it_comes_twice_after_a_quarter_of_an_hour(
+def test_only_a_lost_answer_and_a_lost_event_send_a_mail_twice_after_15_minutes(
     harness: Harness, unheard: str
 ) -> None:
     """The one case of decision 6."""

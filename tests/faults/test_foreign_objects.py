@@ -165,7 +165,7 @@ def stopped(field: Field, batch_id: str, code: str) -> JobRecord:
 # By submission
 
 
-def test_a_stranger_is_refused_at_the_door_whatever_they_are_called(field: Field) -> None:
+def test_a_stranger_is_refused_at_submission_whatever_their_name(field: Field) -> None:
     text = field.row(field.ark, "box:1")
     for role, name in product(sorted(set(ROLES) - {"admin"}), NAMES):
         with pytest.raises((Forbidden, NotFound)) as refused:
@@ -174,7 +174,7 @@ def test_a_stranger_is_refused_at_the_door_whatever_they_are_called(field: Field
         assert "deposit" in str(refused.value) or "submitting is for" in str(refused.value)
 
 
-def test_a_collection_that_is_not_there_takes_nothing_from_anybody(field: Field) -> None:
+def test_a_missing_collection_accepts_nothing_from_anyone(field: Field) -> None:
     for role in sorted(ROLES):
         with pytest.raises((Forbidden, NotFound)):
             field.submit(person(role), "nowhere", field.row(field.ark))
@@ -184,7 +184,7 @@ def test_a_collection_that_is_not_there_takes_nothing_from_anybody(field: Field)
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
-def test_an_object_is_not_reached_by_its_ark_however_it_is_spelt(field: Field, role: str) -> None:
+def test_no_spelling_of_an_ark_gives_access_to_its_object(field: Field, role: str) -> None:
     for spelt in SPELLINGS:
         bare = field.ark.removeprefix("ark:/")
         primary = spelt.format(field.ark, bare=bare, rest=bare.removeprefix("99999/f"))
@@ -197,14 +197,14 @@ def test_an_object_is_not_reached_by_its_ark_however_it_is_spelt(field: Field, r
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
-def test_an_object_is_not_reached_by_its_ark_and_a_local_id(field: Field, role: str) -> None:
+def test_an_ark_with_a_local_id_gives_no_access_to_an_object(field: Field, role: str) -> None:
     batch_id = field.submit(person(role), field.ours, field.row(field.ark, "box:1"))
 
     stopped(field, batch_id, "IDENTIFIER_CONFLICT")
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
-def test_an_object_is_not_reached_by_a_submissions_own_words(field: Field, role: str) -> None:
+def test_a_submissions_fields_do_not_give_access_to_an_object(field: Field, role: str) -> None:
     name = field.row().split(",")[-4]
     lines = (
         "#%checkm_0.7",
@@ -224,7 +224,7 @@ def test_an_object_is_not_reached_by_a_submissions_own_words(field: Field, role:
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
-def test_a_local_id_means_ones_own_object(field: Field, role: str) -> None:
+def test_a_local_id_belongs_to_ones_own_object(field: Field, role: str) -> None:
     for local in ("box:1", "box:2", f"{field.theirs}#box:1", "#box:1"):
         batch_id = field.submit(person(role), field.ours, field.row("", local))
 
@@ -236,7 +236,7 @@ def test_a_local_id_means_ones_own_object(field: Field, role: str) -> None:
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
-def test_an_ark_of_another_authority_is_not_squatted(field: Field, role: str) -> None:
+def test_nobody_takes_an_unused_ark_of_another_authority(field: Field, role: str) -> None:
     batch_id = field.submit(person(role), field.ours, field.row("ark:/13030/famousname"))
 
     job = stopped(field, batch_id, "ARK_NOT_ALLOWED")
@@ -259,9 +259,7 @@ def test_an_owner_gives_their_collection_no_authority_to_squat(field: Field, rol
 
 
 @pytest.mark.parametrize("role", SUBMITTERS)
-def test_a_local_id_that_was_given_to_an_ark_beforehand_leads_nowhere(
-    field: Field, role: str
-) -> None:
+def test_a_local_id_assigned_to_an_ark_in_advance_gives_no_access(field: Field, role: str) -> None:
     """Claimed by a job that failed, before its owner deposited the object."""
     ark = f"{field.ark}b"
     assert objects.identify(field.ours, ["mine"], ark) == ark  # as a job does that then fails
@@ -329,7 +327,7 @@ def test_a_dropped_manifest_has_the_rights_of_its_collection_and_is_reported_to_
     assert mail.to == ("operators@example.org",) or list(mail.to) == ["operators@example.org"]
 
 
-def test_what_is_dropped_in_ones_own_collection_does_not_reach_theirs(field: Field) -> None:
+def test_a_drop_in_ones_own_collection_gives_no_access_to_theirs(field: Field) -> None:
     batch_id = field.land(f"manifests/{field.ours}/m.csv", field.row(field.ark, "box:1"))
 
     stopped(field, batch_id, "IDENTIFIER_CONFLICT")
@@ -339,9 +337,7 @@ def test_what_is_dropped_in_ones_own_collection_does_not_reach_theirs(field: Fie
     "key",
     ["manifests/{ours}/{batch}/m.csv", "manifests/{theirs}/{batch}/other.csv"],
 )
-def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop(
-    field: Field, key: str
-) -> None:
+def test_a_drop_under_the_announced_key_of_another_person_is_a_drop(field: Field, key: str) -> None:
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
     promised, _ = submissions.submit(wanted, field.harness.context(FRIEND))
     where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
@@ -366,7 +362,7 @@ def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> 
     assert [each for each in policy["conditions"] if "starts-with" in each] == []
 
 
-def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field) -> None:
+def test_a_right_removed_before_the_upload_gives_no_access(field: Field) -> None:
     who = person("depositor")
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
@@ -394,7 +390,7 @@ def requeue(field: Field, job: JobRecord) -> None:
 
 
 @pytest.mark.parametrize("role", ["depositor", "operator"])
-def test_a_requeue_does_not_bring_back_a_right_that_was_taken_away(field: Field, role: str) -> None:
+def test_a_requeue_does_not_restore_a_removed_right(field: Field, role: str) -> None:
     who = person(role)
     rights = field.found(field.theirs)
     field.change(field.theirs, people={**rights.people, who.sub: who.name})
@@ -414,7 +410,7 @@ def test_a_requeue_does_not_bring_back_a_right_that_was_taken_away(field: Field,
     assert f"collection allow {field.theirs}" in stopped_again.failure_message
 
 
-def test_a_right_that_is_taken_away_stops_what_is_at_work(field: Field) -> None:
+def test_the_removal_of_a_right_stops_running_jobs(field: Field) -> None:
     """The worker looks again every two seconds; the job asks before it writes."""
     who = person("depositor")
     people = field.found(field.theirs).people
@@ -495,7 +491,7 @@ CHANGES: list[Asked] = [
 ]
 
 
-def test_nobody_lets_themselves_in(field: Field) -> None:
+def test_nobody_grants_themselves_access(field: Field) -> None:
     before = field.found(field.theirs)
 
     for change, role, name in product(CHANGES, sorted(set(ROLES) - {"admin"}), NAMES):
@@ -505,7 +501,7 @@ def test_nobody_lets_themselves_in(field: Field) -> None:
     assert field.found(field.theirs) == before
 
 
-def test_an_admin_does_not_make_a_collection_over_one_that_is_there(field: Field) -> None:
+def test_an_admin_cannot_create_an_existing_collection(field: Field) -> None:
     before = field.found(field.theirs)
 
     with pytest.raises(JobyardError):
@@ -517,7 +513,7 @@ def test_an_admin_does_not_make_a_collection_over_one_that_is_there(field: Field
 # People with the right
 
 
-def test_a_friend_writes_on(harness: Harness, payloads: Payloads) -> None:
+def test_a_friend_may_write_new_versions(harness: Harness, payloads: Payloads) -> None:
     field = Field(harness, payloads)
     for primary, local in ((field.ark, ""), ("", "box:1"), (field.ark, "box:1")):
         batch_id = field.submit(FRIEND, field.theirs, field.row(primary, local))

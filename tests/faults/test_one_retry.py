@@ -133,9 +133,7 @@ def _deaf(**_: object) -> None:
     raise ConnectionError
 
 
-def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
-    harness: Harness, failed: Failed
-) -> None:
+def test_retries_without_common_jobs_run_at_the_same_time(harness: Harness, failed: Failed) -> None:
     batch_id = failed(3)
 
     def one(number: int) -> Filter:
@@ -152,7 +150,7 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
     assert harness.batch(batch_id).counts["failed"] == 1
 
 
-def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
+def test_a_bounded_number_of_operations_runs_at_once(harness: Harness, failed: Failed) -> None:
     """The register of what is under way has a size it cannot pass."""
     number = MAX_OPERATIONS + 1
     batch_id = failed(number)

@@ -143,7 +143,7 @@ def clear() -> None:
         each.delete()
 
 
-def test_a_retention_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_way(
+def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     empty_runner: ScenarioRunner, everything: bool, turn: int, summary: Callable[[str], None]
 ) -> None:
     baseline, injector = archive(empty_runner, {})

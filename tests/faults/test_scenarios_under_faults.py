@@ -16,7 +16,7 @@ from tests.scenarios.test_schedules import script
 NOT_IN = {
     ("test_a_list_shows_the_counts_that_were_reported", "stale"),
     # It decides a thousand times in a minute, more than this partition takes.
-    ("test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour", "capacity"),
+    ("test_a_year_without_ticks_is_noted_hour_by_hour", "capacity"),
 }
 SCENARIOS = {
     name: test

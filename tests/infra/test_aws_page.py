@@ -114,7 +114,7 @@ def test_the_idle_month_is_calculated_from_the_template(page: str, resources: Re
     assert len(documented) == len(lines) + 1
 
 
-def test_the_front_page_has_the_same_sums(resources: Resources) -> None:
+def test_the_readme_has_the_same_sums(resources: Resources) -> None:
     words = (ROOT / "README.md").read_text()
     lines = _idle_month(resources)
 

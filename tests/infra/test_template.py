@@ -453,7 +453,7 @@ def test_every_alarm_notifies_and_is_quiet_without_data(resources: Resources) ->
         assert properties["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
 
 
-def test_what_can_break_has_an_alarm(resources: Resources) -> None:
+def test_each_failure_has_an_alarm(resources: Resources) -> None:
     watched = {
         (alarm["Properties"]["MetricName"], written(row["Value"]))
         for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()

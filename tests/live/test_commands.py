@@ -76,7 +76,7 @@ def running(project: Project) -> dict[str, Any]:
     return project.status()
 
 
-def test_two_that_bring_it_up_at_once_both_find_it_up(project: Project) -> None:
+def test_two_simultaneous_starts_both_succeed(project: Project) -> None:
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda _: project.up(), range(2)))
 
@@ -139,7 +139,7 @@ def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> 
     assert project.status()["files_port"] == running["files_port"]
 
 
-def test_a_stack_whose_emulator_was_killed_comes_up_as_it_was(
+def test_a_stack_restarts_with_its_state_after_its_emulator_was_killed(
     project: Project, running: dict[str, Any]
 ) -> None:
     home = project.root / ".jobyard"

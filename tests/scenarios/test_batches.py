@@ -172,7 +172,7 @@ def test_the_same_manifest_again_is_taken_with_a_word_about_the_first(
 # Retries by the machine
 
 
-def test_a_busy_server_is_tried_again_by_itself_and_says_when(
+def test_a_busy_server_is_retried_automatically_at_a_shown_time(
     harness: Harness, payloads: Payloads
 ) -> None:
     manifest = single_files(payloads, THREE)
@@ -228,7 +228,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     assert harness.batch(batch_id).batch.state == "completed"
 
 
-def test_a_batch_ends_although_a_server_asks_to_come_again_for_ever(
+def test_a_batch_ends_although_a_server_answers_retry_later_for_ever(
     harness: Harness, payloads: Payloads
 ) -> None:
     manifest = single_files(payloads, THREE)
@@ -346,7 +346,7 @@ def test_a_callback_that_failed_is_shown_on_the_job_and_in_the_table(
     assert [row["callback"] for row in csv.DictReader(table.splitlines())] == [words] * 3
 
 
-def test_a_callback_that_went_well_at_last_leaves_no_trouble_on_the_job(
+def test_a_callback_that_finally_succeeds_leaves_no_error_on_the_job(
     harness: Harness, payloads: Payloads
 ) -> None:
     manifest = single_files(payloads, {"a.txt": b"a"})
@@ -472,7 +472,7 @@ def _index(harness: Harness, batch_id: str) -> list[tuple[int, int, int]]:
     return [(chunk.chunk, chunk.start, chunk.end) for chunk in chunks]
 
 
-def test_a_job_held_by_a_person_before_it_starts_is_released_by_itself(
+def test_a_job_held_by_a_person_before_its_start_is_released_alone(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="one.checkm", collection="maps")
@@ -507,7 +507,7 @@ def test_deleting_the_last_open_job_lets_the_batch_report(
     assert harness.batch(batch_id).counts["deleted"] == 1
 
 
-def test_a_job_deleted_after_the_report_is_news(harness: Harness, payloads: Payloads) -> None:
+def test_a_job_deleted_after_the_report_is_a_change(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
 
     harness.send_job_event(f"{batch_id}.1.0", "delete")
@@ -555,7 +555,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(
     hold_commands.lift_hold("collection:ch", harness.context())
 
 
-def test_a_forced_failure_stands_whatever_the_worker_says_later(
+def test_a_forced_failure_remains_whatever_the_worker_reports_later(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
@@ -722,7 +722,7 @@ def poison(harness: Harness) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("poison")
-def test_a_job_that_always_kills_its_worker_fails_and_the_others_end_well(
+def test_a_job_that_always_kills_its_worker_fails_and_the_others_succeed(
     harness: Harness, payloads: Payloads
 ) -> None:
     manifest = single_files(payloads, {"a.txt": b"1", "poison.txt": b"2", "c.txt": b"3"})
@@ -802,7 +802,7 @@ class NoReads:
 
 
 @pytest.mark.parametrize("job_type", ["odd", "sweep"])
-def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
+def test_a_dropped_manifest_for_a_job_type_without_manifests_is_refused_with_a_message(
     harness: Harness, payloads: Payloads, job_type: str
 ) -> None:
     harness.s3.put_object(
@@ -934,7 +934,7 @@ def held_by_a_late_worker(harness: Harness, opened: dict[str, Any], hold: Hold) 
     holds.put(lifted, seen=hold)
 
 
-def test_a_hold_is_lifted_though_a_promised_manifest_never_came(harness: Harness) -> None:
+def test_a_hold_is_lifted_although_an_announced_manifest_was_not_uploaded(harness: Harness) -> None:
     submission = submissions.Submission(
         "never", "m.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
@@ -972,7 +972,7 @@ def test_what_is_no_manifest_makes_no_batch(harness: Harness, name: str) -> None
     assert harness.open({"input": event, "execution": "x"})["next"] == "end"
 
 
-def test_a_collection_nobody_could_hold_is_refused_in_words(
+def test_a_collection_that_no_hold_can_name_is_refused_with_a_message(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(single_files(payloads, THREE), collection="My Maps")

@@ -236,7 +236,7 @@ def test_jobs_that_no_worker_began_with_wait_until_one_does(
     assert (wide.now() - began).total_seconds() > 3600  # with pauses between fruitless passes
 
 
-def test_a_batch_whose_workers_never_begin_ends_as_cancelled_and_nothing_has_failed(
+def test_a_batch_whose_workers_never_start_is_cancelled_without_failed_jobs(
     wide: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settle, "STALLED_PASSES", 12)
@@ -280,7 +280,7 @@ def test_a_job_whose_worker_vanished_for_good_fails_and_those_not_begun_are_canc
     assert (view.counts["failed"], view.counts["cancelled"]) == (len(found), 60 - len(found))
 
 
-def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_own(
+def test_a_retried_job_that_no_worker_starts_fails_with_its_own_code(
     wide: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settle, "STALLED_PASSES", 12)

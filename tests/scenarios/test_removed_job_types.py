@@ -32,7 +32,7 @@ def without(name: str) -> Iterator[None]:
         types[name] = gone
 
 
-def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
+def test_a_batch_of_a_removed_job_type_fails_with_its_code_and_can_be_retried(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="maps")
@@ -72,7 +72,7 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
     assert harness.batch(batch_id).batch.state == "completed"
 
 
-def test_a_job_requeued_when_its_type_is_gone_fails_by_that_code(
+def test_a_requeued_job_of_a_removed_type_fails_with_that_code(
     harness: Harness, payloads: Payloads
 ) -> None:
     manifest = single_files(payloads, THREE)

@@ -74,7 +74,7 @@ def minute(harness: Harness, at: str) -> clock.TickResult:
 # ---- Clocks that differ
 
 
-def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(
+def test_an_edit_during_a_due_time_lets_it_run_once(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -93,7 +93,7 @@ def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(
     assert now(schedule).next_at == instant("2026-11-27T09:00:00Z")
 
 
-def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decided(
+def test_an_edit_with_a_late_clock_does_not_schedule_a_decided_time(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -121,7 +121,7 @@ def test_a_run_now_at_the_time_of_the_rule_is_another_job(harness: Harness, at: 
     assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
 
 
-def test_of_two_clocks_that_skip_a_time_one_says_so(harness: Harness) -> None:
+def test_of_two_ticks_that_skip_a_time_one_logs_it(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY)
     schedule_commands.suspend(schedule.schedule_id, None, harness.context())
@@ -213,7 +213,7 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(
 # ---- Requests in between
 
 
-def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_away(
+def test_a_request_after_the_end_of_a_suspension_removes_no_time(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -231,7 +231,7 @@ def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_a
     assert now(schedule).state is ScheduleState.ACTIVE
 
 
-def test_a_schedule_that_ended_while_suspended_is_due_no_more(harness: Harness) -> None:
+def test_a_schedule_that_ended_while_suspended_is_no_longer_due(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     once = {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
     schedule = made(harness, once)
@@ -247,7 +247,7 @@ def test_a_schedule_that_ended_while_suspended_is_due_no_more(harness: Harness) 
     assert now(schedule).due_at == instant("2027-11-25T09:00:00Z")
 
 
-def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(
+def test_a_run_now_starts_although_the_schedule_is_suspended(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -263,7 +263,7 @@ def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(
     assert all(each.outcome for each in history(schedule))
 
 
-def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(
+def test_a_held_time_is_not_attributed_to_a_later_suspension(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -313,9 +313,7 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
 
 
 @pytest.mark.parametrize("event", ["edit", "delete"])
-def test_a_time_that_came_under_a_hold_is_on_record_when_it_is_given_up(
-    harness: Harness, event: str
-) -> None:
+def test_a_held_time_is_recorded_when_it_is_skipped(harness: Harness, event: str) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())
@@ -400,7 +398,7 @@ def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it
     assert (run.trigger, now(schedule).label) == (Trigger.CATCH_UP, "Completed")
 
 
-def test_all_that_was_missed_is_made_up_for_a_score_at_a_time(harness: Harness) -> None:
+def test_all_missed_times_run_twenty_at_a_time(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     policy = Policy(CatchUp(MissedPolicy.ALL, limit=30, max_age_h=48), OverlapPolicy.ALLOW)
     schedule = made(harness, HOURLY, policy)
@@ -465,7 +463,7 @@ def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
         )
 
 
-def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: Harness) -> None:
+def test_a_schedule_that_is_changed_for_years_keeps_a_bounded_history(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
 
@@ -484,7 +482,7 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: H
 # ---- Unusual records
 
 
-def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harness) -> None:
+def test_an_unreadable_schedule_does_not_affect_others(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     several = [made(harness, DAILY) for _ in range(8)]
     item = tables.ScheduleItem.get(several[0].schedule_id)
@@ -521,7 +519,7 @@ class Throttled(Listener):
         return Answer.error(400, "TransactionCanceledException", CancellationReasons=reasons)
 
 
-def test_a_write_that_is_throttled_is_made_again(harness: Harness) -> None:
+def test_a_throttled_write_is_repeated(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
 
@@ -565,7 +563,7 @@ def test_due_jobs_start_before_active_runs_are_checked(
     assert order.count("look") == 12
 
 
-def test_a_job_that_no_worker_is_free_for_waits_for_one(harness: Harness) -> None:
+def test_a_job_waits_until_a_worker_is_free(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     plainly = harness.machines.invoke
@@ -587,7 +585,7 @@ def test_a_job_that_no_worker_is_free_for_waits_for_one(harness: Harness) -> Non
     assert (waiting, now(schedule).label) == ("In Progress", "Completed")
 
 
-def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
+def test_a_job_of_a_removed_type_ends(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     harness.at = instant("2026-11-25T09:00:01Z")
@@ -656,7 +654,7 @@ def test_a_run_in_progress_is_not_checked_again_at_once(harness: Harness) -> Non
     assert look_at > harness.at
 
 
-def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness: Harness) -> None:
+def test_a_suspension_ends_after_all_earlier_times_are_decided(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
     schedule = made(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     over = harness.at + timedelta(days=5)

@@ -234,9 +234,7 @@ def test_once_in_the_past_is_refused(harness: Harness) -> None:
         made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
 
 
-def test_the_clock_that_comes_twice_or_late_starts_each_time_once(
-    harness: Harness, script: Script
-) -> None:
+def test_a_repeated_or_late_tick_starts_each_time_once(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
 
@@ -255,7 +253,7 @@ def test_the_clock_that_comes_twice_or_late_starts_each_time_once(
 # ---- Overlapping runs
 
 
-def test_a_time_that_comes_while_the_run_before_goes_is_skipped_and_nothing_queues(
+def test_a_time_during_the_previous_run_is_skipped_and_not_queued(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
@@ -289,7 +287,7 @@ def test_runs_that_may_overlap_do(harness: Harness, script: Script) -> None:
     assert now(schedule).active == ()
 
 
-def test_a_run_makes_way_for_the_one_that_replaces_it(harness: Harness, script: Script) -> None:
+def test_a_run_is_stopped_by_the_one_that_replaces_it(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
 
@@ -347,7 +345,7 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
         ),
     ],
 )
-def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
+def test_after_an_outage_missed_times_follow_the_schedules_policy(
     harness: Harness, missed: CatchUp, ran: list[str], why: list[SkipReason]
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
@@ -378,7 +376,7 @@ def test_a_catch_up_older_than_a_day_is_not_run(harness: Harness) -> None:
     assert skipped(schedule) == [("11-25T09:00", SkipReason.TOO_OLD)]
 
 
-def test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour(harness: Harness) -> None:
+def test_a_year_without_ticks_is_noted_hour_by_hour(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY)
 
@@ -406,7 +404,7 @@ def test_once_that_was_missed_is_caught_up(harness: Harness) -> None:
     assert now(schedule).state is ScheduleState.ENDED
 
 
-def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
+def test_under_a_hold_nothing_starts_and_afterwards_the_latest_missed_time_runs(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
@@ -428,7 +426,7 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
     ]
 
 
-def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness) -> None:
+def test_a_nonexistent_time_has_a_note_if_it_does_not_run(harness: Harness) -> None:
     harness.at = instant("2027-03-13T00:00:00Z")
     rule = {"kind": "daily", "at": "02:30", "anchor": "2027-03-13", "dst": "skip"}
     schedule = made(harness, rule | LOS_ANGELES)
@@ -443,7 +441,7 @@ def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness
 # ---- Commands of people
 
 
-def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harness: Harness) -> None:
+def test_a_suspended_schedule_notes_skipped_times_and_resumes_at_its_end(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     until = instant("2026-11-27T12:00:00Z")
@@ -610,7 +608,7 @@ def test_only_an_admin_may(harness: Harness) -> None:
 # ---- Commands about its jobs
 
 
-def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
+def test_the_requeue_of_a_failed_job_is_noted_with_its_schedule(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")

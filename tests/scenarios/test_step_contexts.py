@@ -28,7 +28,7 @@ def test_the_runner_builds_exactly_what_a_job_type_declares(
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_job_type_declares_a_context_that_is_there(name: str) -> None:
+def test_every_job_type_declares_an_existing_context(name: str) -> None:
     assert TYPES[name].context in CONTEXTS
 
 

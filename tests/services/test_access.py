@@ -299,7 +299,7 @@ def test_a_change_is_made_for_the_roles_in_the_table_and_no_others(
 
 
 @pytest.mark.parametrize("entry", READS, ids=" ".join)
-def test_a_thing_is_shown_to_the_roles_in_the_table_and_no_others(
+def test_each_read_is_allowed_to_the_roles_in_the_table_and_no_others(
     caller: Caller, entry: tuple[str, str]
 ) -> None:
     allowed = allowed_roles(lambda who: READS[entry](caller.query(who), caller.admin()))
@@ -349,7 +349,7 @@ def test_its_owner_sees_and_changes_a_collection_whatever_their_role(caller: Cal
 
 
 @pytest.mark.parametrize("group", sorted(RELATIONS))
-def test_a_group_that_is_called_like_a_relation_gives_no_right(caller: Caller, group: str) -> None:
+def test_a_group_named_like_a_relation_gives_no_right(caller: Caller, group: str) -> None:
     pretender = actor(group)
     name = closed_collection()
 
@@ -383,7 +383,7 @@ def test_the_senders_of_a_lifecycle_are_those_in_the_table() -> None:
             assert bool(people) or MACHINE in transition.senders
 
 
-def test_the_table_names_known_roles_only_and_gives_nobody_nothing() -> None:
+def test_the_table_names_only_known_roles_and_grants_something_to_each() -> None:
     for roles in ACCESS.values():
         assert roles
         assert set(roles) <= {*ROLES, *RELATIONS}

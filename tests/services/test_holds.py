@@ -292,7 +292,7 @@ def calls_of(harness: Harness, act: Callable[[], Any]) -> int:
     return heard.calls
 
 
-def test_a_lift_costs_the_same_however_many_batches_have_failed(harness: Harness) -> None:
+def test_the_cost_of_a_lift_does_not_depend_on_failed_batches(harness: Harness) -> None:
     def lift() -> None:
         hold_commands.lift_hold("collection:bounded", harness.context())
 
@@ -342,7 +342,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     assert holds.get("collection:many") is None
 
 
-def test_lifts_take_turns(harness: Harness) -> None:
+def test_lifts_run_one_after_another(harness: Harness) -> None:
     """A large one does not keep a small one from its end."""
     place(harness, "large", timedelta(minutes=1))
     place(harness, "small", timedelta(minutes=1))
@@ -464,7 +464,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
 
 
-def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(harness: Harness) -> None:
+def test_a_hold_placed_during_a_slice_stays(harness: Harness) -> None:
     """Whatever call of the slice it comes before."""
     at, met = 0, True
     while met:
@@ -553,7 +553,7 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 # Two holds
 
 
-def test_a_second_hold_does_not_replace_the_first_unseen(harness: Harness) -> None:
+def test_a_second_hold_does_not_silently_replace_the_first(harness: Harness) -> None:
     scope = "collection:wanted-twice"
     first = hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
 

@@ -115,7 +115,7 @@ def test_a_workers_threads_are_counted_together(meter: Meter, s3: Any) -> None:
     assert usage.of_origin("b-threads").s3_writes == 40
 
 
-def test_a_bill_that_cannot_be_written_fails_nothing(
+def test_usage_that_cannot_be_written_fails_nothing(
     meter: Meter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables.UsageItem.Meta, "table_name", "no-such-table")

@@ -137,7 +137,7 @@ def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harne
 # Schedules of their own
 
 
-def test_the_system_s_schedules_make_themselves_once(harness: Harness) -> None:
+def test_the_system_s_schedules_are_created_once(harness: Harness) -> None:
     made = make_system_schedules(harness.now())
 
     assert {each.title: each.next_at for each in made} == {

@@ -117,7 +117,7 @@ def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
-def test_a_batch_comes_to_the_same_end_wherever_an_execution_dies(
+def test_a_batch_ends_the_same_wherever_an_execution_dies(
     applied: bool, harness: Harness, payloads: Payloads, request: pytest.FixtureRequest
 ) -> None:
     calm = Death()

@@ -203,9 +203,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
 
 @pytest.mark.parametrize("kind", [Reason, Note, Title], ids=["reason", "note", "title"])
 @given(text=ANY)
-def test_what_the_api_takes_of_words_is_clean_or_refused(
-    kind: Callable[..., object], text: str
-) -> None:
+def test_text_in_requests_is_cleaned_or_refused(kind: Callable[..., object], text: str) -> None:
     try:
         taken = TypeAdapter(kind).validate_python(text)
     except ValidationError:

@@ -60,7 +60,7 @@ def test_what_is_written_twice_is_written_once(first: StoredCalendar) -> None:
     assert calendars.find_any(first.calendar.name) == changed(first)
 
 
-def test_a_deleted_calendar_is_none_but_its_changes_stay(first: StoredCalendar) -> None:
+def test_a_deleted_calendar_is_gone_and_its_history_stays(first: StoredCalendar) -> None:
     deleted = changed(first, "delete", "nobody wants it")
     calendars.put(first)
     calendars.put(deleted)
@@ -70,6 +70,6 @@ def test_a_deleted_calendar_is_none_but_its_changes_stay(first: StoredCalendar) 
     assert calendars.find_any(first.calendar.name) == deleted
 
 
-def test_there_is_none_where_none_was_written() -> None:
+def test_there_is_no_checkpoint_before_the_first_write() -> None:
     assert calendars.find_any("never-written") is None
     assert calendars.find("never-written") is None

@@ -178,7 +178,7 @@ def test_the_second_of_two_people_is_refused_for_a_stale_state(batch_id: str) ->
         jobs.apply(before, cancelled, PROCESSING)
 
 
-def test_a_person_who_repeats_themselves_moves_once(batch_id: str) -> None:
+def test_a_repeated_request_of_a_person_moves_once(batch_id: str) -> None:
     before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 

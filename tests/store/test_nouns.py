@@ -72,7 +72,7 @@ def test_the_second_of_two_writers_is_refused_and_a_repeat_is_success() -> None:
         batches.apply(written, BATCH.move("pending", "hold", NOON, Cause("two")))
 
 
-def test_a_batch_whose_manifest_never_came_is_gone_when_its_time_is_over() -> None:
+def test_a_batch_that_was_never_uploaded_is_gone_after_its_time() -> None:
     until = NOON + timedelta(minutes=15)
     batches.put_new(batch("b-never", upload_until=until))
 
@@ -198,7 +198,7 @@ def test_local_identifiers_belong_to_one_object() -> None:
         objects.identify("maps", ["x", "w"], "ark:/1/q")
 
 
-def test_the_first_secret_offered_is_kept() -> None:
+def test_a_secret_is_created_once() -> None:
     assert key_values.get_or_create_secret("test", "one") == "one"
     assert key_values.get_or_create_secret("test", "two") == "one"
 

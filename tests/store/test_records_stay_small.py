@@ -284,7 +284,7 @@ def test_a_batch_reported_again_and_again_stays_small(letter: str) -> None:
     assert not cancelled(batch)
 
 
-def test_a_cancelled_batch_is_known_as_one_however_much_was_noted_since() -> None:
+def test_a_cancelled_batch_is_recognized_after_any_number_of_notes() -> None:
     batch = batches.put_new(replace(full_batch("x"), state=BatchState.PROCESSING, notify=()))
     claim = HistoryEntry("open", "processing", "processing", NOON, MACHINE, "open.e1", "")
     batch = batches.add_entry(batch, claim)

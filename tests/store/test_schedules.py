@@ -57,7 +57,7 @@ def test_what_is_written_is_read(first: Schedule) -> None:
     assert occurrences.newest(first.schedule_id, limit=9) == (skipped(first, NOON),)
 
 
-def test_a_write_whose_answer_was_lost_is_written_again_and_is_there_once(first: Schedule) -> None:
+def test_a_write_whose_answer_was_lost_is_repeated_and_stored_once(first: Schedule) -> None:
     writes = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
 
     answers = [schedules.write(first, changed(first), writes) for _ in range(2)]

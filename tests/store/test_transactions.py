@@ -104,7 +104,7 @@ def test_something_is_written_only_while_another_stands_as_it_should(name: str) 
 
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError"])
-def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
+def test_a_temporary_error_is_retried_with_growing_pauses_up_to_a_limit(
     aws_semantics: CallInterceptor, name: str, code: str
 ) -> None:
     pauses: list[float] = []
@@ -124,7 +124,7 @@ def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
 @pytest.mark.parametrize(
     ("code", "error"), [("ConditionalCheckFailed", StaleState), ("None", ClientError)]
 )
-def test_what_does_not_pass_is_not_waited_for(
+def test_a_permanent_error_is_not_retried(
     aws_semantics: CallInterceptor, name: str, code: str, error: type[Exception]
 ) -> None:
     pauses: list[float] = []

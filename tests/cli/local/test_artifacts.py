@@ -31,7 +31,7 @@ def test_a_layer_is_below_the_folder_that_lambda_imports_from(folder: Path) -> N
     assert packed.namelist() == ["python/inner/module.py"]
 
 
-def test_a_layer_has_fresh_byte_code_only(folder: Path, tmp_path: Path) -> None:
+def test_a_layer_has_up_to_date_byte_code_only(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "compiled"
     artifacts.compiled(folder, target)
     (folder / "inner" / "module.py").rename(folder / "inner" / "renamed.py")

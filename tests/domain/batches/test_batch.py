@@ -20,7 +20,7 @@ SEED_MOVES = [
 
 
 @pytest.mark.parametrize(("before", "event", "after"), SEED_MOVES)
-def test_a_batch_moves_as_merritt_has_it(before: str, event: str, after: str) -> None:
+def test_a_batch_has_the_transitions_of_merritt(before: str, event: str, after: str) -> None:
     assert BATCH.transition(before, event).after == after
 
 

@@ -72,13 +72,13 @@ def test_the_chunks_of_a_batch_hold_all_its_jobs(entries: int, size: int) -> Non
 
 
 @given(chunk=st.integers(0, 10**6), position=st.integers(0, 10**4))
-def test_a_job_id_says_where_the_job_lies(chunk: int, position: int) -> None:
+def test_a_job_id_contains_the_address(chunk: int, position: int) -> None:
     place = JobAddress(batch_id_of(b"x"), chunk, position)
 
     assert JobAddress.parse(place.job_id) == place
 
 
-def test_what_is_no_job_id_names_no_place() -> None:
+def test_an_invalid_job_id_has_no_address() -> None:
     for text in ("", "b", "b.1", "b.1.2.3", "b.01.2", "b.-1.2", "b.1.x", "b.1.٣"):
         assert JobAddress.parse(text) is None
 
@@ -93,7 +93,7 @@ def test_the_same_object_is_always_the_same_batch() -> None:
     assert not is_batch_id("b123")
 
 
-def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
+def test_a_row_without_a_record_is_a_scheduled_job() -> None:
     assert new_job(JobAddress("b", 0, 1), NOON).state is JobState.SCHEDULED
 
 

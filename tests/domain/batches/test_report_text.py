@@ -89,7 +89,7 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
         ({"succeeded": 2, "failed": 1}, "not all jobs succeeded"),
     ],
 )
-def test_the_first_line_says_what_the_counts_say(counts: dict[str, int], said: str) -> None:
+def test_the_first_line_agrees_with_the_counts(counts: dict[str, int], said: str) -> None:
     assert said in render_text(content(counts=counts)).splitlines()[0]
     assert said in render_html(content(counts=counts))
 
@@ -124,7 +124,7 @@ FORGED = "a\r\nJobs:        100 succeeded\x1b[2J\u202egnp.exe\u2028x\ud800"
 @pytest.mark.parametrize(
     "field", ["filename", "collection", "submitter", "failure_message", "duplicate_of"]
 )
-def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
+def test_no_text_of_a_batch_forges_a_line_of_the_mail(field: str) -> None:
     _holds_no_forged_line(content(batch=replace(content().batch, **{field: FORGED})))
 
 
@@ -136,7 +136,7 @@ def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
         {"instance": FORGED},
     ],
 )
-def test_no_word_of_a_job_or_a_finding_makes_a_line_of_the_mail(
+def test_no_text_of_a_job_or_a_finding_forges_a_line_of_the_mail(
     changes: dict[str, object],
 ) -> None:
     _holds_no_forged_line(content(**changes))
@@ -179,7 +179,7 @@ def test_an_update_says_what_changed() -> None:
     assert "(update)" in update.subject
 
 
-def test_words_from_outside_are_escaped_in_html() -> None:
+def test_text_from_outside_is_escaped_in_html() -> None:
     html = render_html(FAILED)
 
     assert "<b>c.tif" not in html

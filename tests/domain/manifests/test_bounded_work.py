@@ -163,7 +163,7 @@ def test_work_and_findings_grow_no_faster_than_bytes(place: str) -> None:
     st.lists(st.sampled_from(UNITS), min_size=2, max_size=4).map("".join),
 )
 @settings(max_examples=10, deadline=None)
-def test_nor_do_they_for_units_put_together(place: str, unit: str) -> None:
+def test_work_and_findings_of_mixed_units_grow_no_faster_than_bytes(place: str, unit: str) -> None:
     check(place, unit)
 
 
@@ -215,7 +215,7 @@ def test_work_for_what_is_never_the_same_grows_no_faster_than_bytes(case: str) -
     hold_to_growth(*NUMBERED[case])
 
 
-def test_a_line_of_as_many_other_keys_as_it_holds_is_one_finding() -> None:
+def test_a_line_full_of_unknown_keys_is_one_finding() -> None:
     keys = ", ".join(f'"key {number}": {number}' for number in range(3_000))
 
     outcome = read(f'{{"url": "{URL}", "name": "a", {keys}}}', filename="m.jsonl")

@@ -70,7 +70,7 @@ def test_every_row_of_a_batch_manifest_is_an_object(profile: Profile) -> None:
     assert (reading.entries, reading.files) == (3, 3)
 
 
-def test_after_an_error_no_object_is_to_be_made() -> None:
+def test_after_an_error_no_object_is_created() -> None:
     outcome = read(checkm(row(name="a"), row(url="ftp://example.org/b", name="b")))
 
     assert (outcome.reading.verdict, outcome.reading.entries) == ("error", 0)
@@ -436,7 +436,7 @@ ENDINGS = {
 @pytest.mark.parametrize(
     ("profile", "name"), ENDINGS, ids=lambda value: getattr(value, "name", value)
 )
-def test_a_name_ends_as_its_profile_wants(profile: Profile, name: str) -> None:
+def test_a_name_has_the_suffix_that_its_profile_requires(profile: Profile, name: str) -> None:
     outcome = read(checkm(row(name=name), profile=profile))
 
     assert outcome.codes == ENDINGS[profile, name]
@@ -561,7 +561,7 @@ class TestQuirksOfThePublishedValidatorAreNotCopied:
     def test_11_columns_is_the_old_word_for_fields(self) -> None:
         assert read(GOOD.replace("#%fields", "#%columns")).places == [("FIELDS_OLD_WORD", 5, 1)]
 
-    def test_12_trailing_columns_left_out_are_worth_one_piece_of_information(self) -> None:
+    def test_12_omitted_trailing_columns_get_one_remark(self) -> None:
         outcome = read(checkm(*(row(name=f"{number}") for number in range(9))))
 
         assert [(each.level, each.code, each.line) for each in outcome.findings] == [
@@ -632,7 +632,7 @@ def test_lines_of_bars_alone_are_blank_lines() -> None:
         ("https://10.1.2.3/a", "not public"),
     ],
 )
-def test_a_host_that_is_hardly_fetched_from_is_remarked_on_once(url: str, word: str) -> None:
+def test_a_host_that_is_probably_unreachable_gets_one_remark(url: str, word: str) -> None:
     rows = [row(f"{url}{number}", name=f"{number}") for number in range(2_000)]
 
     outcome = read(checkm(*rows, row(f"{url}#1", name="x")))
@@ -647,7 +647,7 @@ def test_a_host_that_is_hardly_fetched_from_is_remarked_on_once(url: str, word: 
     assert len(outcome.entries) == 2_001
 
 
-def test_a_host_that_the_deployment_lists_is_no_doubt() -> None:
+def test_a_listed_host_gets_no_remark() -> None:
     text = checkm(row("http://repository:8181/a")).encode()
     reading = ManifestReader([text], filename="m.checkm", allowed_hosts={"repository:8181"})
 

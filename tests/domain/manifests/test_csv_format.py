@@ -66,7 +66,7 @@ def test_the_names_of_objects_decide_the_profile(
         assert [entry.name for entry in outcome.entries] == names
 
 
-def test_a_great_many_containers_are_containers_before_the_end_is_known() -> None:
+def test_many_containers_are_recognized_before_the_end_is_read() -> None:
     containers = [f"{number:0100d}.zip" for number in range(5_000)]
 
     outcome = read_csv(listing(*containers))
@@ -210,7 +210,7 @@ def test_a_quoted_name_keeps_its_blanks() -> None:
     assert entry.name == " a "
 
 
-def test_short_rows_are_worth_one_piece_of_information() -> None:
+def test_short_rows_get_one_remark() -> None:
     outcome = read_csv("fileUrl,fileName,title\nhttp://x/a,a\nhttp://x/b,b\n")
 
     assert [(each.code, each.line) for each in outcome.findings] == [("FIELDS_PADDED", 2)]
@@ -233,9 +233,7 @@ def test_empty_rows_and_columns_of_a_spreadsheet_are_none() -> None:
     ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
 )
 @pytest.mark.parametrize("filename", ["manifest.csv", "manifest.txt", "manifest"])
-def test_what_parts_the_columns_instead_of_commas_is_named(
-    separator: str, name: str, filename: str
-) -> None:
+def test_another_separator_than_commas_is_named(separator: str, name: str, filename: str) -> None:
     text = separator.join(("url", "name", "title")) + "\n"
     text += "".join(separator.join((f"http://x/{n}", f"{n}", "T")) + "\n" for n in range(1_000))
 
@@ -256,7 +254,7 @@ def test_without_a_column_of_names_that_is_remarked_on_once() -> None:
 
 
 @pytest.mark.parametrize("header", ['"fileUrl', 'fileUrl "', "url\u2028"])
-def test_a_lone_heading_in_odd_quotes_is_a_finding_and_no_separator(header: str) -> None:
+def test_a_single_heading_in_unusual_quotes_is_a_finding_and_no_separator(header: str) -> None:
     outcome = read_csv(f"{header}\nhttp://x/1\n")
 
     assert "CSV_SEPARATOR" not in {finding.code for finding in outcome.findings}

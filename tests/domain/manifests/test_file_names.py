@@ -58,7 +58,7 @@ def test_names_are_found_again_after_any_number_of_others() -> None:
     [lambda n: f"{n:07d}", str, lambda n: str(n)[::-1]],
     ids=["sorted", "counted", "neither"],
 )
-def test_a_name_costs_at_most_forty_bytes(count: int, named: Callable[[int], str]) -> None:
+def test_a_name_uses_at_most_forty_bytes(count: int, named: Callable[[int], str]) -> None:
     names = FileNames()
     tracemalloc.start()
     for start in range(0, count, 1_000):

@@ -50,7 +50,7 @@ class Plain:
 
 
 @given(st.lists(st.lists(names, min_size=1, max_size=8), max_size=8))
-def test_clashes_are_those_that_sets_of_text_find(groups: list[list[str]]) -> None:
+def test_collisions_are_those_that_sets_of_text_find(groups: list[list[str]]) -> None:
     plain, kept = Plain(), ObjectNames()
     line = 1
     for group in groups:
@@ -64,7 +64,7 @@ def test_clashes_are_those_that_sets_of_text_find(groups: list[list[str]]) -> No
         line += len(group)
 
 
-def test_clashes_are_found_after_any_number_of_other_names() -> None:
+def test_collisions_are_found_after_any_number_of_other_names() -> None:
     kept = ObjectNames()
     kept.conflicts([f"folder {number % 900}/{number}" for number in range(9_000)], 1)
 
@@ -118,7 +118,7 @@ def test_a_folder_and_a_file_of_a_name_that_only_begins_alike_are_two() -> None:
     ("one", "other"),
     [("Readme.txt", "README.TXT"), ("é.txt", "e\u0301.txt"), ("Photos", "photos/1.jpg")],
 )
-def test_names_that_meet_on_some_disk_are_remarked_on(one: str, other: str) -> None:
+def test_names_that_collide_on_some_disk_get_a_remark(one: str, other: str) -> None:
     for pair in ((one, other), (other, one)):
         outcome = read(checkm(*(row(name=name) for name in pair)))
 
@@ -126,7 +126,7 @@ def test_names_that_meet_on_some_disk_are_remarked_on(one: str, other: str) -> N
         assert len(outcome.entries) == 2
 
 
-def test_rows_that_are_objects_of_their_own_do_not_meet() -> None:
+def test_rows_of_different_objects_do_not_collide() -> None:
     rows = [row(name=name) for name in ("photos", "photos/1.jpg", "A", "a")]
 
     assert read(checkm(*rows, profile=SINGLE_FILE_BATCH)).codes == []
@@ -153,7 +153,7 @@ def test_a_name_that_windows_cannot_hold_is_remarked_on(name: str) -> None:
     ],
     ids=["no folders", "a folder each", "a folder each, in no order", "some folders"],
 )
-def test_a_name_and_its_folder_cost_at_most_forty_bytes(
+def test_a_name_and_its_folder_use_at_most_forty_bytes(
     count: int, named: Callable[[int], str]
 ) -> None:
     kept = ObjectNames()
@@ -166,7 +166,7 @@ def test_a_name_and_its_folder_cost_at_most_forty_bytes(
     assert (peak - 100_000) / count <= 40  # less the names in hand
 
 
-def test_folders_without_end_are_refused_and_no_longer_kept(
+def test_too_many_folders_are_refused_and_no_longer_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(object_names, "MAX_FOLDERS", 100)

@@ -126,7 +126,7 @@ def test_where_blocks_begin_and_end_makes_no_difference(data: bytes, choice: st.
 
 
 @pytest.mark.parametrize("data", SOME_OF_EVERYTHING)
-def test_a_byte_at_a_time_makes_no_difference(data: bytes) -> None:
+def test_single_bytes_give_the_same_result(data: bytes) -> None:
     whole = read(data, filename="manifest")
 
     cut = read([data[at : at + 1] for at in range(len(data))], filename="manifest")
@@ -204,7 +204,7 @@ def test_random_rows_give_findings_and_never_an_exception(parts: list[str]) -> N
     assert read(data).reading.profile == INGEST.name
 
 
-def test_a_reading_gives_its_parts_once() -> None:
+def test_parts_of_a_reading_are_returned_once() -> None:
     reading = ManifestReader([GOOD.encode()], filename="manifest")
 
     assert len(list(reading)) == 1
@@ -238,7 +238,7 @@ def peak_of(blocks: Iterator[bytes]) -> int:
     return peak
 
 
-def test_a_line_without_end_does_not_fill_the_memory() -> None:
+def test_an_endless_line_does_not_fill_the_memory() -> None:
     def blocks(megabytes: int) -> Iterator[bytes]:
         yield checkm(row(), end="").encode()
         for _ in range(megabytes):
@@ -259,7 +259,7 @@ def test_only_the_names_of_earlier_lines_are_kept() -> None:
     assert (many - few) / 15_000 <= 40
 
 
-def test_findings_without_end_are_not_held() -> None:
+def test_unbounded_findings_are_not_kept_in_memory() -> None:
     def blocks(count: int) -> Iterator[bytes]:
         yield checkm(end="").encode()
         for _ in range(count):

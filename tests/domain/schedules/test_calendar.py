@@ -99,7 +99,7 @@ def test_a_window_is_open_from_its_first_time_and_before_its_last(
     assert not is_open(windows(window), closes)
 
 
-def test_of_changes_as_much_is_kept_as_an_item_holds() -> None:
+def test_the_changes_of_a_calendar_are_bounded_in_size() -> None:
     kept = StoredCalendar(HOLIDAYS, 1, ())
     for number in range(60):
         change = CalendarChange(
@@ -162,7 +162,7 @@ def test_what_is_excluded_stays_so_within_a_window() -> None:
     assert is_open(both, "2026-11-24T12:00")
 
 
-def test_a_closed_window_is_said_with_when_it_is_open() -> None:
+def test_a_closed_window_is_reported_with_its_opening_times() -> None:
     nights = windows(
         {"weekdays": ["mon", "tue"], "from": "22:00", "to": "04:00"},
         {"from": "12:00", "to": "24:00"},

@@ -22,7 +22,7 @@ COURSES = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(COURSES, st.integers(0, 10_000))
-def test_a_day_of_a_course_finds_its_index(course: DaySeries, index: int) -> None:
+def test_a_day_of_a_series_has_its_index(course: DaySeries, index: int) -> None:
     day = course.day(index)
 
     if day <= LAST_DAY:
@@ -32,9 +32,7 @@ def test_a_day_of_a_course_finds_its_index(course: DaySeries, index: int) -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(COURSES, st.integers(1, LAST_DAY))
-def test_any_day_finds_the_first_of_the_course_that_is_not_before_it(
-    course: DaySeries, day: int
-) -> None:
+def test_the_next_day_of_the_series_is_found_from_any_day(course: DaySeries, day: int) -> None:
     index = course.index(day)
 
     assert index >= 0
@@ -44,14 +42,14 @@ def test_any_day_finds_the_first_of_the_course_that_is_not_before_it(
 
 @settings(max_examples=300, deadline=None)
 @given(COURSES)
-def test_behind_the_last_day_there_is_none_of_a_course(course: DaySeries) -> None:
+def test_a_series_has_no_day_after_the_last_possible_one(course: DaySeries) -> None:
     beyond = course.index(LAST_DAY + 1)
 
     assert course.day(beyond) > LAST_DAY
     assert beyond == 0 or course.day(beyond - 1) <= LAST_DAY
 
 
-def test_the_first_day_of_a_course_is_not_before_it_was_to_begin() -> None:
+def test_the_first_day_of_a_series_is_not_before_its_start() -> None:
     wednesday = date(2026, 11, 25)
 
     assert date.fromordinal(Weeks(wednesday, 2, (0,)).day(0)) == date(2026, 12, 7)

@@ -25,7 +25,7 @@ def test_a_preview_leaves_out_what_a_calendar_refuses() -> None:
     assert [each.local.day for each in found] == [25, 27]
 
 
-def test_a_preview_of_what_never_runs_comes_to_an_end() -> None:
+def test_a_preview_of_a_rule_that_never_runs_ends() -> None:
     never = calendar_of({"name": "never", "exclude": [{"from": "1900-01-01", "to": "9999-12-31"}]})
 
     assert preview(recurrence_of(rule(kind="monthly")), LONG_AGO, 1, never) == []
@@ -49,7 +49,7 @@ def test_a_calendar_that_refuses_too_many_times_in_a_row_ends_the_search() -> No
     assert [each.utc for each in preview(hourly, start, 3, within)] == found[0]
 
 
-def test_a_calendar_is_asked_so_often_and_no_more() -> None:
+def test_a_calendar_is_read_a_bounded_number_of_times() -> None:
     hourly = recurrence_of(rule(kind="hourly", at="00:00", zone="UTC"))
     monday = {"weekdays": ["mon"], "from": "03:00", "to": "03:01"}
     rare = calendar_of({"name": "rare", "include": [monday]})

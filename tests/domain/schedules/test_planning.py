@@ -251,7 +251,7 @@ def test_a_time_counts_as_missed_after_so_long_and_not_before(
     [(timedelta(hours=5) - MOMENT, None), (timedelta(hours=5), SkipReason.TOO_OLD)],
     ids=["less than five hours old", "five hours old"],
 )
-def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
+def test_a_missed_time_is_too_old_to_catch_up_after_so_many_hours(
     late: timedelta, reason: SkipReason | None
 ) -> None:
     policy = Policy(CatchUp(MissedPolicy.LATEST, max_age_h=5))
@@ -262,7 +262,7 @@ def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
     assert [each.skip_reason for each in decision.occurrences] == [reason]
 
 
-def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> None:
+def test_a_decided_time_is_not_decided_again_whatever_the_next_time_is() -> None:
     schedule = replace(schedule_of(DAILY), next_at=NINE, decided_until=NINE)
 
     assert plan(schedule, None, NINE + timedelta(hours=1), CLOCK) is not None
@@ -275,7 +275,7 @@ def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> 
 @pytest.mark.parametrize(
     ("overlap", "made_up_for"), [(OverlapPolicy.ALLOW, [1, 2, 3, 4]), (OverlapPolicy.REPLACE, [4])]
 )
-def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_up_for(
+def test_of_missed_times_that_would_replace_each_other_only_the_newest_runs(
     overlap: OverlapPolicy, made_up_for: list[int]
 ) -> None:
     rule = {"kind": "hourly", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}

@@ -81,7 +81,9 @@ def utc(document: dict[str, Any], count: int) -> list[str]:
         ),
     ],
 )
-def test_the_worked_examples_come_out(document: dict[str, Any], occurrences: list[str]) -> None:
+def test_the_worked_examples_give_the_documented_results(
+    document: dict[str, Any], occurrences: list[str]
+) -> None:
     assert local(document, len(occurrences)) == occurrences
 
 
@@ -105,7 +107,7 @@ def test_the_worked_examples_are_these_instants() -> None:
         (["skip", "twice"], ["15 02:30", "16 02:30"], ["01 01:30 PDT", "01 01:30 PST"]),
     ],
 )
-def test_each_word_of_dst_settles_its_own_side(
+def test_each_dst_policy_decides_its_own_case(
     dst: str | list[str], spring: list[str], autumn: list[str]
 ) -> None:
     in_spring = local(rule(at="02:30", anchor="2027-03-14", dst=dst), 2)
@@ -158,7 +160,7 @@ def test_an_anchor_that_does_not_exist_starts_the_hours_behind_the_gap() -> None
     assert utc(missing | {"dst": "skip", "count": 2}, 9) == ["2027-03-14 12:00Z"]
 
 
-def test_hours_come_once_each_also_where_clocks_show_them_twice() -> None:
+def test_each_hour_runs_once_even_if_clocks_show_it_twice() -> None:
     hours = {"kind": "hourly", "anchor": "2026-11-01T01:00", "dst": "twice"}
 
     assert utc(hours, 3) == ["2026-11-01 08:00Z", "2026-11-01 09:00Z", "2026-11-01 10:00Z"]
@@ -184,13 +186,13 @@ def test_weekdays_before_the_anchor_are_left_out_of_its_week_only() -> None:
     assert [each[:10] for each in local(weekly, 3)] == ["2026-11-29", "2026-12-14", "2026-12-20"]
 
 
-def test_a_week_whose_days_all_lie_before_the_anchor_is_passed() -> None:
+def test_a_week_with_all_days_before_the_anchor_is_skipped() -> None:
     weekly = rule(kind="weekly", every=2, weekdays=["mon"], anchor="2026-11-26")
 
     assert local(weekly, 1) == ["2026-12-07 09:00 PST"]
 
 
-def test_a_month_whose_day_lies_before_the_anchor_is_passed() -> None:
+def test_a_month_with_its_day_before_the_anchor_is_skipped() -> None:
     monthly = rule(kind="monthly", every=2, day=10, anchor="2026-11-25")
 
     assert [each[:10] for each in local(monthly, 2)] == ["2027-01-10", "2027-03-10"]
@@ -238,7 +240,7 @@ def test_whichever_of_end_and_count_comes_first_counts() -> None:
     assert len(local(rule(end="2027-11-27", count=2), 9)) == 2
 
 
-def test_at_is_at_or_after_and_next_is_after() -> None:
+def test_at_may_return_the_instant_itself_and_next_is_later() -> None:
     daily = recurrence_of(MAPS)
     due = datetime(2026, 11, 25, 17, tzinfo=UTC)
 
@@ -372,7 +374,7 @@ def test_clocks_that_went_past_midnight_are_noted_on_the_day_that_begins_late() 
     assert notes[1].endswith("00:00 does not exist then, so it runs at 01:00")
 
 
-def test_a_time_that_comes_twice_over_midnight_is_noted_both_times() -> None:
+def test_a_time_that_occurs_twice_around_midnight_has_a_note_both_times() -> None:
     """In St John's clocks went from 00:01 back to 23:01 of the day before."""
     late = rule(zone="America/St_Johns", at="23:30", anchor="2009-10-31", dst="twice", count=1)
 

@@ -138,14 +138,14 @@ def luck(everything: bool, turn: int) -> Luck:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_what_is_asked_as_described_is_answered_as_described(
+def test_a_request_as_described_is_answered_as_described(
     name: str, gateway: Gateway, there: Mapping[str, list[str]], luck: Luck
 ) -> None:
     _ask(gateway, name, GenerationMode.POSITIVE, there, luck)
 
 
 @pytest.mark.parametrize("name", TAKING)
-def test_what_is_asked_otherwise_is_refused_as_described(
+def test_a_request_that_is_not_as_described_is_refused_as_described(
     name: str, gateway: Gateway, there: Mapping[str, list[str]], luck: Luck
 ) -> None:
     statuses = _ask(gateway, name, GenerationMode.NEGATIVE, there, luck)

@@ -89,7 +89,7 @@ def test_a_change_sent_again_is_made_once_even_if_its_answer_was_lost(
         assert len(started) <= 1
 
 
-def test_a_submission_sent_again_after_its_answer_was_lost_is_the_same_batch(api: Api) -> None:
+def test_a_repeated_submission_after_a_lost_answer_is_the_same_batch(api: Api) -> None:
     first = api.post("/batches", SUBMISSION, headers=KEY)
     forget_answers()
     again = api.post("/batches", SUBMISSION, headers=KEY)
@@ -117,7 +117,7 @@ def test_a_refusal_is_not_kept(api: Api) -> None:
     assert api.post(f"/batches/{batch.batch_id}/release", WHY, headers=KEY).status == 202
 
 
-def test_while_the_first_is_being_carried_out_a_repeat_is_put_off(api: Api) -> None:
+def test_a_repeat_gets_503_while_the_first_is_in_progress(api: Api) -> None:
     api.post("/batches", SUBMISSION, headers=KEY)
     dynamodb = boto3.client("dynamodb")
     for item in dynamodb.scan(TableName=NAMES["requests"])["Items"]:
@@ -149,7 +149,7 @@ def test_what_is_kept_has_an_end(api: Api) -> None:
     assert "expires" in kept[0]
 
 
-def test_a_kept_answer_that_has_expired_is_as_good_as_gone(api: Api) -> None:
+def test_a_stored_answer_that_has_expired_is_ignored(api: Api) -> None:
     """DynamoDB takes it away days later; until then it is read."""
     api.request("PUT", "/holds/everything", body=WHY, headers=KEY)
     dynamodb = boto3.client("dynamodb")

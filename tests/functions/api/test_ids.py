@@ -31,7 +31,7 @@ def submit(api: Api, **who: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["s3", "machine"])
-def test_a_person_who_is_called_as_the_machinery_is_sees_nothing_of_it(api: Api, name: str) -> None:
+def test_a_person_with_a_name_of_the_system_sees_nothing_of_the_system(api: Api, name: str) -> None:
     batch = dropped()
 
     assert api.get("/batches", role="depositor", name=name).json["items"] == []
@@ -45,7 +45,7 @@ def test_a_new_person_of_the_same_name_sees_nothing_of_the_former_one(api: Api) 
     assert api.get(f"/batches/{batch.batch_id}", role="depositor", sub=NEW).status == 404
 
 
-def test_a_batch_older_than_ids_is_nobodys_own_and_stays_readable(api: Api) -> None:
+def test_a_batch_from_before_ids_has_no_owner_and_stays_readable(api: Api) -> None:
     batch = a_batch(submitter=NEW, submitter_sub="")  # somebody chose a name that looks like an id
 
     shown = api.get(f"/batches/{batch.batch_id}").json
@@ -111,7 +111,7 @@ def test_a_hold_has_its_owners_id_and_older_ones_have_none(api: Api) -> None:
     assert holds.get("type:deposit") == older
 
 
-def test_a_schedule_and_a_calendar_know_the_id_of_who_made_them(api: Api) -> None:
+def test_a_schedule_and_a_calendar_have_their_creators_id(api: Api) -> None:
     api.request("PUT", "/calendars/holidays", body={"reason": "new"})
     made = api.post("/schedules", wanted()).json
 

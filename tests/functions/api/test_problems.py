@@ -50,7 +50,7 @@ def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: 
     assert problem["errors"] == [{"field": where, "message": "text"}]
 
 
-def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:
+def test_a_part_of_the_body_is_named_by_its_path() -> None:
     with (
         pytest.raises(InvalidRule, match=r"^body\.rule\.every: 1 or more$"),
         field_path("body.rule"),

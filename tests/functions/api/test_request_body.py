@@ -97,7 +97,7 @@ def test_a_change_without_a_body_says_what_is_needed(api: Api) -> None:
         ("DELETE", "/batches/b1/jobs/x/y"),
     ],
 )
-def test_a_path_that_leads_nowhere_says_where_to_look(api: Api, method: str, path: str) -> None:
+def test_an_unknown_path_points_to_the_documentation(api: Api, method: str, path: str) -> None:
     answer = api.request(method, path)
 
     assert (answer.status, answer.kind) == (404, "not-found")

@@ -25,7 +25,7 @@ def test_every_answer_has_safe_headers(api: Api, path: str, role: str) -> None:
     assert "unsafe" not in headers["content-security-policy"]
 
 
-def test_what_is_somebodys_is_stored_nowhere_on_the_way(api: Api) -> None:
+def test_answers_are_not_cached_on_the_way(api: Api) -> None:
     for answer in (
         api.get("/me"),
         api.get("/batches"),

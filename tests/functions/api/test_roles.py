@@ -247,7 +247,7 @@ def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) ->
     assert api.get(f"/jobs/{mine}.0.0", role="depositor").status == 200
 
 
-def test_a_depositor_may_not_steer_even_their_own(api: Api) -> None:
+def test_a_depositor_may_not_change_even_their_own_batches(api: Api) -> None:
     mine = laid_out("processing", submitter="depositor")
 
     for path in (f"/batches/{mine}/cancel", f"/jobs/{mine}.1.0/hold", f"/batches/{mine}/retries"):
@@ -264,7 +264,7 @@ def test_a_viewer_who_once_deposited_is_no_depositor(api: Api) -> None:
 @pytest.mark.parametrize(
     "path", ["/me", "/batches", "/holds", "/lifecycles/job", "/schedules", "/job-types"]
 )
-def test_without_a_token_there_is_nothing(api: Api, path: str) -> None:
+def test_without_a_token_nothing_is_allowed(api: Api, path: str) -> None:
     answer = api.get(path, role="nobody")
 
     assert (answer.status, answer.kind) == (401, "unauthenticated")

@@ -131,7 +131,7 @@ def _state_after(api: Api, request: Request, answer: Answer) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("way", ["ThrottlingException", "answer lost"])
 @pytest.mark.parametrize("name", REQUESTS)
-def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
+def test_whichever_call_fails_the_request_gets_503_and_its_repeat_ends_the_same(
     api: Api, wired: CallInterceptor, name: str, way: str
 ) -> None:
     def prepared() -> Request:
@@ -162,7 +162,7 @@ def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
     assert number > 2
 
 
-def test_a_read_is_put_off_too(api: Api, wired: CallInterceptor) -> None:
+def test_a_read_gets_503_too(api: Api, wired: CallInterceptor) -> None:
     with wired.listening(FaultAt("ProvisionedThroughputExceededException", 0)):
         answer = api.get("/holds")
 

@@ -101,7 +101,7 @@ def test_an_expired_hold_is_lifted(functions: dict[str, ModuleType]) -> None:
     assert [hold.scope for hold in holds.list_all()] == ["collection:nf"]
 
 
-def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
+def test_a_deliberately_skipped_time_is_not_counted(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
     schedule = a_due_schedule("suspended", timedelta(minutes=2), state=ScheduleState.SUSPENDED)

@@ -90,7 +90,7 @@ def test_an_empty_zip_has_no_file_in_it(context: StorageContext) -> None:
     assert refused("x.zip", zip_of(), context).message == "x.zip has no file in it"
 
 
-def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(
+def test_a_file_that_is_also_a_folder_ignoring_case_gets_a_remark(
     context: StorageContext,
 ) -> None:
     members = ((b"Photos", b"1"), (b"Photos-old", b"2"), (b"photos/one.jpg", b"3"))
@@ -291,7 +291,7 @@ def test_attributes_give_a_member_its_name(context: StorageContext) -> None:
 @pytest.mark.parametrize(
     "records", [b"9" * 1000, b"0 a=b\n", b"6 a=b", b"7 a=b\n", b"x", b"5 ab\n"]
 )
-def test_attributes_that_are_none_are_refused(context: StorageContext, records: bytes) -> None:
+def test_invalid_attributes_are_refused(context: StorageContext, records: bytes) -> None:
     assert refused("x.tar", pax(records), context).code is Failure.BAD_CONTAINER
 
 
@@ -336,7 +336,7 @@ def test_a_file_named_like_an_empty_folder_is_refused(context: StorageContext) -
 
 
 @given(names=st.sets(st.text("ab/-. ", min_size=1, max_size=8), min_size=1, max_size=12))
-def test_files_and_folders_meet_as_a_disk_says(names: set[str]) -> None:
+def test_files_and_folders_collide_as_on_a_disk(names: set[str]) -> None:
     kept = {container_limits.safe_name(name) for name in names if _is_plain(name)}
     on_disk = any(one != other and other.startswith(f"{one}/") for one in kept for other in kept)
     found = container_limits.ContainerLimits(0, lambda: 900.0)
@@ -431,7 +431,7 @@ def test_remarks_are_reported_by_the_step_that_unpacks(
     assert held(context, context.work_bucket) == {}
 
 
-def test_remarks_outlive_the_worker_that_made_them(
+def test_remarks_survive_the_death_of_their_worker(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))

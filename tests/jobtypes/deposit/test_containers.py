@@ -197,7 +197,9 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
-def test_a_name_that_leads_astray_is_refused(context: StorageContext, kind: str, name: str) -> None:
+def test_a_name_that_leaves_its_folder_is_refused(
+    context: StorageContext, kind: str, name: str
+) -> None:
     content = CONTAINERS[kind]({"fine": b"", name: b"x"})
 
     assert refused(kind, content, context).code is Failure.CONTAINER_LIMIT
@@ -436,7 +438,7 @@ def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
     assert reader.tell() == LONG
 
 
-def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(
+def test_a_skipped_member_that_unpacks_to_much_takes_no_longer(
     context: StorageContext,
 ) -> None:
     """As on a retry, when the files that are there already are not asked for again."""

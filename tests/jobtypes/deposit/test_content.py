@@ -38,7 +38,7 @@ def blocks(body: bytes, size: int = 1_000_003) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("size", [0, 1, MIB, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 20_000_000])
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
-def test_a_file_of_any_size_lies_under_its_digest(
+def test_a_file_of_any_size_is_stored_under_its_digest(
     context: StorageContext, size: int, known: bool
 ) -> None:
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
@@ -54,7 +54,7 @@ def test_a_file_of_any_size_lies_under_its_digest(
     assert held(context, context.archive_bucket) == {content_key(body): body}
 
 
-def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: StorageContext) -> None:
+def test_a_stored_file_is_read_but_not_sent_again(context: StorageContext) -> None:
     body = b"0123456789" * MIB
     known = Wanted("x", algorithm="sha-256", digest=sha256(body))
     store(blocks(body), known, "staging/j/x", context)
@@ -111,7 +111,7 @@ def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(
     assert (caught.value.code, len(came)) == (Failure.SIZE_MISMATCH, 4)
 
 
-def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
+def test_a_changed_staged_file_is_not_mistaken_for_the_old_one(
     context: StorageContext,
 ) -> None:
     staged = stage(iter([b"old bytes"]), Wanted("x"), "staging/j/c", context)

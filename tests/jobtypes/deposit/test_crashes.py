@@ -159,7 +159,7 @@ def drive_through(trouble: Trouble, job: StepInput, context: StorageContext) -> 
 
 @pytest.mark.parametrize("dies", [True, False], ids=["dies before", "loses the answer of"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_worker_that_dies_before_or_loses_the_answer_of_any_call_to_s3_comes_to_the_same_end(
+def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
     context: StorageContext, payloads: PayloadServer, kind: str, dies: bool
 ) -> None:
     entry = KINDS[kind](payloads)
@@ -200,7 +200,7 @@ def test_every_step_may_run_twice(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_workers_at_the_same_job_come_to_one_end(
+def test_two_workers_at_the_same_job_end_the_same(
     context: StorageContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)

@@ -106,7 +106,7 @@ def test_the_answer_to_get_decides_the_failure(
     assert stop.message == f"a.txt: the server answered GET with {get.decode()}"
 
 
-def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
+def test_head_is_sent_once_to_a_server_that_does_not_answer_it(
     here: StorageContext, server: RawServer
 ) -> None:
     names = [f"{number}.txt" for number in range(40)]
@@ -147,7 +147,7 @@ def test_a_file_that_comes_later_is_waited_for(here: StorageContext, server: Raw
 
 
 @pytest.mark.parametrize("status", [b"429 Too Many Requests", b"503 Service Unavailable"])
-def test_a_busy_server_that_says_when_is_asked_again_then(
+def test_a_busy_server_is_tried_again_at_the_time_it_gives(
     here: StorageContext, server: RawServer, status: bytes
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 " + status + b"\r\nRetry-After: 120\r\n\r\n")
@@ -185,7 +185,9 @@ def test_files_that_come_later_are_all_asked_for_at_once(
     assert len(server.requested()) == sum(name < "2" for name in names)
 
 
-def test_what_fails_decides_over_what_comes_later(here: StorageContext, server: RawServer) -> None:
+def test_a_failure_takes_precedence_over_files_that_come_later(
+    here: StorageContext, server: RawServer
+) -> None:
     server.answers["/0.txt"] = raw(LATER)
     server.answers["HEAD /1.txt"] = raw(SIZED)
     server.answers["GET /1.txt"] = raw(b"HTTP/1.1 404 Not Found\r\n\r\n")
@@ -211,7 +213,7 @@ def test_bytes_that_have_the_manifests_digest_are_the_file(
 
 @pytest.mark.parametrize("given", [{}, {"size": 21}, MD5], ids=["nothing", "size", "digest"])
 @pytest.mark.parametrize("framed", [True, False])
-def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
+def test_a_compressed_body_that_is_not_the_file_is_refused_as_such(
     here: StorageContext, server: RawServer, given: dict[str, Any], framed: bool
 ) -> None:
     packed = gzip.compress(SHELF)
@@ -228,7 +230,7 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
 
 
 @pytest.mark.parametrize("given", [MD5, {}, {"size": 21}], ids=["digest", "nothing", "size"])
-def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
+def test_a_line_end_after_a_file_with_a_known_digest_is_ignored(
     here: StorageContext, server: RawServer, given: dict[str, Any]
 ) -> None:
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")

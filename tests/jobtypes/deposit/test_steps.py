@@ -92,7 +92,7 @@ def test_a_small_file_costs_few_requests_to_s3(
 
 
 @pytest.mark.parametrize("given", [{}, {"algorithm": "sha-256", "digest": sha256(LARGE)}])
-def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
+def test_a_large_file_is_stored_completely_and_staging_is_empty(
     context: StorageContext, payloads: PayloadServer, given: dict[str, str]
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", LARGE), **given)
@@ -263,7 +263,7 @@ def test_all_missing_files_of_an_object_are_counted(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
-def test_a_server_without_head_is_asked_with_get(
+def test_a_server_without_head_gets_a_get(
     context: StorageContext, payloads: PayloadServer, status: int
 ) -> None:
     url = payloads.behave("/map.tif", without_head(SMALL, status))
@@ -341,7 +341,7 @@ def test_errors_of_a_nested_manifest_have_line_and_column(
     assert not stopped(driven).retryable
 
 
-def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
+def test_a_nested_manifest_with_warnings_is_accepted_and_they_are_shown(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     names = ("A.txt", "a.txt", "CON", "b.", "c:d")
@@ -532,7 +532,7 @@ def _head_only(request: BaseHTTPRequestHandler) -> None:
     saying(200 if request.command == "HEAD" else 404)(request)
 
 
-def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
+def test_a_permanent_failure_takes_precedence_over_a_temporary_one(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(4, payloads)
@@ -638,7 +638,7 @@ def test_a_primary_identifier_that_is_no_ark_is_refused(
 # Notify
 
 
-def test_the_callback_is_called_once_with_what_became_of_the_job(
+def test_the_callback_is_called_once_with_the_jobs_end(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
@@ -693,7 +693,7 @@ def test_any_other_answer_of_a_callback_is_only_noted(
     assert words in done.last.message
 
 
-def test_a_callback_that_nobody_answers_is_tried_again(
+def test_a_callback_without_an_answer_is_tried_again(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))

@@ -80,7 +80,7 @@ class Overtaken:
         return getattr(self._objects, name)
 
 
-def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_the_same(
+def test_a_version_recorded_by_another_worker_of_the_job_counts_as_new(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
@@ -92,7 +92,7 @@ def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_t
     assert "same" not in stored.data
 
 
-def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
+def test_the_version_of_a_dead_job_is_skipped_and_never_overwritten(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
@@ -111,7 +111,7 @@ def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
     assert (latest.version, latest.job_id) == (3, first.job_id)
 
 
-def test_a_job_that_loses_the_number_takes_the_next_one(
+def test_a_job_that_loses_its_version_number_takes_the_next_one(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
@@ -162,7 +162,7 @@ def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
     assert recorded.items() <= manifests(context).items()
 
 
-def test_a_job_records_one_version_however_often_it_comes_by(
+def test_a_job_records_one_version_however_often_it_runs(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)

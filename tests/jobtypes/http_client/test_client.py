@@ -88,7 +88,7 @@ def test_a_body_in_chunks_arrives_whole(fetch: HttpClient, payloads: PayloadServ
     assert (body, answer.length, answer.framed) == (b"abcde", None, True)
 
 
-def test_a_body_that_only_the_hang_up_ends_says_so(
+def test_a_body_that_only_the_end_of_the_connection_ends_is_marked(
     fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/old", sending(b"HTTP/1.0 200 OK\r\n\r\nabc"))
@@ -134,7 +134,7 @@ def test_a_path_with_spaces_and_letters_beyond_ascii_is_quoted(
     assert read(fetch, payloads.url("/a é.txt?x=1#part")) == b"abc"
 
 
-def test_a_post_says_what_was_answered_and_follows_nothing(
+def test_a_post_returns_the_answer_and_follows_no_redirect(
     fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/hook", saying(307, {"Location": "/elsewhere"}))
@@ -280,7 +280,7 @@ def _dripping(raw: bytes, drip: bytes) -> Callable[[BaseHTTPRequestHandler], Non
     return behave
 
 
-def test_a_server_that_drips_its_headers_is_given_up(
+def test_a_server_that_sends_its_headers_too_slowly_is_given_up(
     hasty: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/file", _dripping(b"HTTP/1.1 200 OK\r\nX: ", b"y"))
@@ -291,7 +291,7 @@ def test_a_server_that_drips_its_headers_is_given_up(
     assert "answer" in refusal.message
 
 
-def test_a_server_that_drips_its_body_is_given_up(
+def test_a_server_that_sends_its_body_too_slowly_is_given_up(
     hasty: HttpClient, payloads: PayloadServer
 ) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
@@ -339,7 +339,7 @@ def test_waiting_ends_with_the_workers_time(fetch: HttpClient, payloads: Payload
     assert refused(fetch, url, clock(12.1)).code is Failure.TIMEOUT
 
 
-def test_nothing_is_asked_when_the_workers_time_is_up(
+def test_nothing_is_requested_when_the_workers_time_is_up(
     fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/file", b"abc")
@@ -417,7 +417,7 @@ def test_five_redirects_are_followed_and_six_are_not(
         "http://user:word@files.example/",
     ],
 )
-def test_a_redirect_into_our_own_house_is_refused(
+def test_a_redirect_to_an_internal_address_is_refused(
     fetch: HttpClient, payloads: PayloadServer, location: str
 ) -> None:
     url = payloads.behave("/file", saying(302, {"Location": location}))
@@ -473,12 +473,12 @@ def test_a_redirect_into_our_own_house_is_refused(
         "ff02::1",
     ],
 )
-def test_an_address_that_is_not_public_is_known(address: str) -> None:
+def test_an_address_that_is_not_public_is_recognized(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.215.14", "2606:4700::1111", "2a00::1"])
-def test_a_public_address_is_known(address: str) -> None:
+def test_a_public_address_is_recognized(address: str) -> None:
     assert is_public(address)
 
 
@@ -517,7 +517,7 @@ def test_no_address_in_disguise_is_public(inner: Any) -> None:
         "http://[::1/x",
     ],
 )
-def test_a_url_that_may_not_be_called_is_refused_by_its_looks(url: str) -> None:
+def test_a_forbidden_url_is_refused_by_its_text(url: str) -> None:
     with pytest.raises(FetchRefused) as caught:
         parse_target(url, frozenset())
 
@@ -525,7 +525,7 @@ def test_a_url_that_may_not_be_called_is_refused_by_its_looks(url: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ["127.0.0.1:9001", "[::1]:9001", "files.example", "x:y", ":80"])
-def test_a_list_of_allowed_hosts_that_cannot_be_meant_stops_the_worker(entry: str) -> None:
+def test_an_invalid_list_of_allowed_hosts_stops_the_worker(entry: str) -> None:
     with pytest.raises(ValueError, match="allowed host"):
         HttpClient(frozenset({entry}), lambda: NOON)
 

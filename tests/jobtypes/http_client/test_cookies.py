@@ -86,7 +86,7 @@ def test_the_last_of_a_name_and_path_counts_and_the_longest_path_comes_first() -
     assert cookies.header(HERE) == b"a=2; b=4"
 
 
-def test_a_server_cannot_make_us_keep_or_send_without_end() -> None:
+def test_a_server_cannot_make_us_store_or_send_unbounded_cookies() -> None:
     cookies = after(*(b"n%d=%s" % (n, b"x" * 1000) for n in range(1_000)))
 
     assert len(cookies.header(HERE)) <= 8192
@@ -105,7 +105,7 @@ DATES = st.lists(st.sampled_from(DATE_WORDS), max_size=8).map(" ".join)
 
 
 @given(DATES | st.text(max_size=30))
-def test_any_text_is_a_date_or_none(text: str) -> None:
+def test_any_text_is_a_date_or_refused(text: str) -> None:
     found = http_date(text)
 
     assert found is None or found.tzinfo is UTC

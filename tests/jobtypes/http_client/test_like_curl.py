@@ -81,7 +81,7 @@ def test_a_length_after_a_line_that_is_no_field_is_seen(
         b"Transfer-Encoding: gzip",
     ],
 )
-def test_a_packed_body_is_refused_wherever_it_is_said(
+def test_a_compressed_body_is_refused_by_any_header(
     fetch: HttpClient, server: RawServer, encoding: bytes
 ) -> None:
     answer = SIZED.replace(b"\r\n\r\n", b"\r\nServer Name: LIB\r\n" + encoding + b"\r\n\r\n")
@@ -160,7 +160,9 @@ def test_what_has_no_end_is_refused_after_some_bytes(
     ],
     ids=["fields", "1xx", "trailers", "extension", "body"],
 )
-def test_what_drips_is_given_up(server: RawServer, first: bytes, again: bytes) -> None:
+def test_a_response_that_is_too_slow_is_given_up(
+    server: RawServer, first: bytes, again: bytes
+) -> None:
     server.answers["/a"] = endless(first, again, pause_s=0.05)
     fetch = HttpClient(frozenset({server.place}), lambda: NOON, timeouts=QUICK)
     end = time.monotonic() + 600
@@ -194,7 +196,7 @@ def test_what_drips_is_given_up(server: RawServer, first: bytes, again: bytes) -
         (b'/q"uote<s>', "/q%22uote%3Cs%3E"),
     ],
 )
-def test_a_location_is_asked_for_as_its_bytes_stand(
+def test_a_location_is_requested_byte_for_byte(
     fetch: HttpClient, server: RawServer, location: bytes, requested: str
 ) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
@@ -302,7 +304,7 @@ def test_a_cookie_is_not_sent_to_another_origin(
         (b"9" * 400, 315_360_000.0),
     ],
 )
-def test_a_server_may_say_when_to_come_again(
+def test_a_server_may_give_a_retry_time(
     fetch: HttpClient, server: RawServer, status: int, said: bytes, seconds: float
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 %d \r\nRetry-After: %s\r\n\r\n" % (status, said))
@@ -313,7 +315,7 @@ def test_a_server_may_say_when_to_come_again(
 @pytest.mark.parametrize(
     "fields", [b"", b"Retry-After: soon\r\n", b"Retry-After: \xb2\r\n", b"Retry-After: -1\r\n"]
 )
-def test_without_a_time_there_is_none_to_come_again(
+def test_without_a_retry_time_there_is_none(
     fetch: HttpClient, server: RawServer, fields: bytes
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 202 Accepted\r\n" + fields + b"\r\n")
@@ -356,7 +358,7 @@ def test_what_is_longer_is_seen_at_once(
 # Connections kept open
 
 
-def test_a_head_answered_with_a_body_spoils_no_later_answer(
+def test_a_body_in_the_answer_to_head_does_not_corrupt_a_later_answer(
     fetch: HttpClient, server: RawServer
 ) -> None:
     server.answers["/a"] = raw(SIZED, stays=True)
@@ -366,7 +368,7 @@ def test_a_head_answered_with_a_body_spoils_no_later_answer(
         assert read(fetch, server.url("/a")) == SHELF
 
 
-def test_a_body_that_comes_late_after_a_head_spoils_no_later_answer(
+def test_a_late_body_after_head_does_not_corrupt_a_later_answer(
     fetch: HttpClient, server: RawServer
 ) -> None:
     late = raw(SIZED[: -len(SHELF)], SHELF, stays=True, pause_s=0.05)
@@ -401,7 +403,7 @@ def test_texts_of_a_server_are_cleaned(fetch: HttpClient, server: RawServer) -> 
         raw(b"", stays=True),
     ],
 )
-def test_a_refusal_says_what_was_asked(fetch: HttpClient, server: RawServer, answer: Raw) -> None:
+def test_a_refusal_names_the_request(fetch: HttpClient, server: RawServer, answer: Raw) -> None:
     server.answers["/a"] = answer
 
     assert "GET" in refused(fetch, server.url("/a")).message

@@ -50,7 +50,7 @@ def head(raw: bytes) -> Head:
     ],
 )
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
-def test_a_line_that_is_no_field_hides_none_of_the_others(line: bytes, end: bytes) -> None:
+def test_an_invalid_header_line_does_not_hide_others(line: bytes, end: bytes) -> None:
     lines = [b"HTTP/1.1 200 OK", b"Content-Length: 21", line, b"Content-Encoding: gzip", b"", b""]
 
     found = head(end.join(lines))
@@ -78,7 +78,7 @@ def test_every_field_among_whatever_lines_is_read(lines: list[tuple[str, str] | 
 
 
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(OK.__add__)))
-def test_any_bytes_are_an_answer_or_none(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     try:
         found = head(raw)
     except (NotHttp, HungUp):
@@ -162,7 +162,7 @@ def test_what_is_no_answer_or_too_long_is_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("cut", range(len(OK + b"X: y\r\n\r\n")))
-def test_a_head_cut_short_is_a_hang_up(cut: int) -> None:
+def test_a_truncated_head_is_a_closed_connection(cut: int) -> None:
     with pytest.raises(HungUp):
         head((OK + b"X: y\r\n\r\n")[:cut])
 
@@ -203,7 +203,7 @@ def test_any_bytes_in_place_of_chunks_end(raw: bytes, upto: int | None) -> None:
     assert upto is None or len(got) <= upto + 1
 
 
-def test_chunks_are_handed_on_in_blocks() -> None:
+def test_chunks_are_returned_in_blocks() -> None:
     raw = b"".join(b"3E8\r\n" + b"x" * 1000 + b"\r\n" for _ in range(3_000)) + b"0\r\n\r\n"
 
     blocks = list(chunked(io.BytesIO(raw)))
@@ -229,7 +229,7 @@ def test_one_byte_in_a_chunk_is_no_reason_to_refuse() -> None:
     ],
     ids=["one extension", "many extensions", "many trailers", "a long trailer"],
 )
-def test_what_is_said_around_chunks_has_an_end(raw: bytes) -> None:
+def test_chunk_extensions_and_trailers_are_bounded(raw: bytes) -> None:
     source = io.BytesIO(raw)
 
     with pytest.raises(NotHttp):
@@ -254,12 +254,12 @@ def test_what_is_said_around_chunks_has_an_end(raw: bytes) -> None:
         b"\r\n\r\n",
     ],
 )
-def test_chunks_cut_short_or_that_are_none_are_no_whole_file(raw: bytes) -> None:
+def test_truncated_or_invalid_chunks_are_no_complete_file(raw: bytes) -> None:
     with pytest.raises(HungUp):
         list(chunked(io.BytesIO(raw)))
 
 
-def test_a_body_longer_than_it_is_to_be_is_shown_at_once() -> None:
+def test_a_body_that_is_too_long_is_noticed_at_once() -> None:
     raw = b"5\r\nabcde\r\n" * 1000
 
     assert b"".join(chunked(io.BytesIO(raw), 7)) == b"abcdeabc"
@@ -267,6 +267,6 @@ def test_a_body_longer_than_it_is_to_be_is_shown_at_once() -> None:
     assert b"".join(until_end(io.BytesIO(b"abcdefgh"))) == b"abcdefgh"
 
 
-def test_a_body_shorter_than_declared_is_a_hang_up() -> None:
+def test_a_body_shorter_than_declared_is_a_closed_connection() -> None:
     with pytest.raises(HungUp):
         list(sized(io.BytesIO(b"abc"), 4))

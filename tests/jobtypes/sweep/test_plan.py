@@ -49,7 +49,7 @@ def changed(where: str, value: Any) -> dict[str, Any]:
         {**changed("partition.value", 7), "change": {"set": {"status": 8.5}}},
     ],
 )
-def test_a_schedule_may_be_given_what_is_a_plan(parameters: dict[str, Any]) -> None:
+def test_a_schedule_may_have_valid_sweep_parameters(parameters: dict[str, Any]) -> None:
     TYPES["sweep"].check_parameters(parameters)
 
 
@@ -121,7 +121,7 @@ def test_what_is_no_plan_is_refused_by_the_field_that_is_wrong(
         ({"format": "epoch"}, {"N": "1795662000"}),
     ],
 )
-def test_what_is_due_goes_by_the_moment_and_a_day_by_its_zone(
+def test_a_time_is_due_by_its_instant_and_a_date_by_its_zone(
     due: dict[str, str], latest: Mapping[str, str]
 ) -> None:
     plan = Plan.of({**GOOD, "due": {"name": "expires_on", **due}})
@@ -147,7 +147,7 @@ def test_what_is_due_goes_by_the_moment_and_a_day_by_its_zone(
         ("epoch", {"S": "1795107600"}, False),
     ],
 )
-def test_a_record_is_judged_only_by_what_is_a_moment(
+def test_a_record_is_due_only_by_a_valid_time(
     form: str, value: Mapping[str, str], fits: bool
 ) -> None:
     plan = Plan.of({**GOOD, "due": {"name": "expires_on", "format": form}})

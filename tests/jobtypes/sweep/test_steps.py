@@ -224,7 +224,7 @@ def test_a_sweep_ends_however_its_records_fit_its_pages(members: Members, number
     assert counts(run(a_job(), members.context)) == (number, 0, number)
 
 
-def test_a_sweep_means_its_own_moment_however_late_it_runs(members: Members) -> None:
+def test_a_sweep_uses_its_scheduled_time_however_late_it_runs(members: Members) -> None:
     members.put(1, {"S": "2026-11-20"})
     members.put(2, {"S": "2026-11-25"})
 
@@ -365,7 +365,7 @@ class Meanwhile(Listener):
         return None
 
 
-def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) -> None:
+def test_a_record_changed_meanwhile_is_evaluated_again(members: Members) -> None:
     members.put_due(20)
 
     def happens() -> None:
@@ -523,7 +523,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_counts_nothing_twice(
 
 
 @pytest.mark.parametrize("profile", [Conflicting, Throttling])
-def test_conflicts_and_throttles_are_borne(
+def test_conflicts_and_throttling_are_retried(
     members: Members, profile: Callable[[], Conflicting | Throttling]
 ) -> None:
     due = members.put_due(4 * PAGE_SIZE)
@@ -575,7 +575,7 @@ def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operatio
     assert counts(outcome) == (0, 0, None)  # the number is unknown
 
 
-def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
+def test_throttling_does_not_count_against_a_sweep_with_progress(
     members: Members,
 ) -> None:
     members.put_due(2 * PAGE_SIZE)
@@ -655,7 +655,7 @@ def test_a_worker_without_time_has_done_nothing(members: Members) -> None:
         ({"change": None}, Failure.BAD_PARAMETERS, "change"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused_in_words(
+def test_an_invalid_sweep_is_refused_with_a_message(
     members: Members, changes: dict[str, Any], code: Failure, words: str
 ) -> None:
     members.put(1)
@@ -668,7 +668,7 @@ def test_a_sweep_that_cannot_be_is_refused_in_words(
     assert not members.expired()
 
 
-def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Members) -> None:
+def test_a_listed_table_that_is_missing_has_its_own_code(members: Members) -> None:
     context = replace(members.context, sweep_tables=("gone",))
 
     outcome = run(a_job(table="gone"), context)
@@ -678,7 +678,7 @@ def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Membe
     assert outcome.message == "there is no table gone with an index by_expiry"
 
 
-def test_a_table_that_we_have_no_right_to_is_said_to_be_that(members: Members) -> None:
+def test_a_table_without_permission_is_reported_as_such(members: Members) -> None:
     with members.interceptor.listening(Refusing("Query", "AccessDeniedException")):
         outcome = run(a_job(), members.context)
 

@@ -96,7 +96,7 @@ def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so
     assert found.entries == 0
 
 
-def test_a_manifest_of_more_lines_than_memory_is_for_is_read_no_further(
+def test_a_manifest_with_too_many_lines_is_refused_before_its_end(
     harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open, "MANIFEST_LINES", 100)

@@ -71,7 +71,7 @@ def test_what_is_small_is_one_call(s3: Any, noting: Noting, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [PART_BYTES, 3 * PART_BYTES + 17])
-def test_what_is_large_goes_by_parts_that_s3_takes(s3: Any, noting: Noting, size: int) -> None:
+def test_a_large_upload_has_parts_that_s3_accepts(s3: Any, noting: Noting, size: int) -> None:
     written = write(s3, "up/large", some(size))
 
     assert noting.calls["PutObject"] == 0
@@ -169,7 +169,7 @@ def test_slices_are_put_together_whatever_their_sizes(s3: Any, noting: Noting) -
 
 
 @pytest.mark.parametrize("size", [10, 6 * MIB])
-def test_the_very_version_of_a_slice_is_taken(s3: Any, size: int) -> None:
+def test_the_exact_version_of_a_slice_is_used(s3: Any, size: int) -> None:
     first = write(s3, "up/twice", some(size, 1))
     write(s3, "up/twice", some(size, 2))
 

@@ -50,7 +50,7 @@ def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
-def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(wait_s: float) -> None:
+def test_a_job_waits_as_long_as_the_server_wants_but_at_most_a_day(wait_s: float) -> None:
     snooze = Snooze(wait_s, "the server answered GET with 202", give_up_code=Failure.PAYLOAD_BUSY)
     record, at = RUNNING, NOON
 

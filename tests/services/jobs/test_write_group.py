@@ -75,7 +75,7 @@ def test_writes_that_come_while_one_is_on_its_way_share_the_next_call(
     assert [jobs.get(each.address) for each in found] == stored
 
 
-def test_who_was_overtaken_hears_of_it_and_the_others_do_not(
+def test_a_job_with_a_stale_record_is_refused_alone(
     aws_semantics: CallInterceptor,
 ) -> None:
     found, held = running_jobs("b" + 20 * "h"), Held()

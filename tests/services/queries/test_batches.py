@@ -188,7 +188,7 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
         batch_operations.retry(batch_id, one, harness.context())
 
 
-def test_a_retry_of_all_says_how_many_it_cannot_take(
+def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
     harness: Harness, payloads: Payloads, collection: str
 ) -> None:
     batch_id = failed(harness, payloads, collection)
@@ -219,7 +219,7 @@ def promised(harness: Harness, collection: str, name: str = "m.checkm") -> str:
     return batch.batch_id
 
 
-def test_a_batch_that_was_never_uploaded_is_gone_when_it_says_so(
+def test_a_batch_that_was_never_uploaded_expires_at_the_shown_time(
     harness: Harness, collection: str
 ) -> None:
     batch_id = promised(harness, "promised")

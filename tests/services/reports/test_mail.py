@@ -50,7 +50,7 @@ def test_a_name_with_a_comma_is_one_recipient(harness: Harness, payloads: Payloa
     assert harness.mails_of(batch_id)[0].to == ("jane.doe@example.org", "ops@example.org")
 
 
-def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
+def test_a_bad_address_of_a_dropped_manifest_does_not_affect_other_recipients(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id, report = dropped(harness, payloads, f"jane.doe at example.org, {DOE}")
@@ -97,7 +97,7 @@ def test_a_bad_address_that_was_accepted_before_is_found_when_the_mail_is_sent(
     assert report.delivery.state == "sent"
 
 
-def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
+def test_a_recipient_refused_by_the_mail_service_does_not_affect_others(
     harness: Harness, payloads: Payloads
 ) -> None:
     strict = Strict("ops@example.org")

@@ -73,7 +73,7 @@ def test_no_mail_is_sent_that_could_outlast_the_tick(
     assert reports.get("slow-1", 1).delivery.tries == 0
 
 
-def test_an_outbox_without_end_is_looked_at_up_to_a_bound(
+def test_a_large_outbox_is_read_up_to_a_bound(
     harness: Harness, words: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "MAX_COUNTED_REPORTS", 5)

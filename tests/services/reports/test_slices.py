@@ -61,7 +61,7 @@ def sliced(harness: Harness, manifest: str) -> str:
     return harness.drop(manifest)
 
 
-def test_the_files_are_those_of_a_report_in_one_go(harness: Harness, manifest: str) -> None:
+def test_the_files_are_those_of_a_report_in_one_call(harness: Harness, manifest: str) -> None:
     whole = harness.drop(manifest)
     assert reports_made(harness) == 1
 
@@ -86,7 +86,7 @@ def test_a_small_batch_is_reported_in_one_call_and_nothing_is_staged(
     assert "Contents" not in staged
 
 
-def test_what_is_staged_goes_away_by_itself(harness: Harness, manifest: str) -> None:
+def test_staged_files_expire(harness: Harness, manifest: str) -> None:
     """The bucket's rule for the staging folder takes it away; retention never sees it."""
     batch_id = sliced(harness, manifest)
 
@@ -281,7 +281,7 @@ def test_a_slice_that_two_workers_read_differently_is_reported_as_one_of_them_di
     assert states[0] == "deleted"
 
 
-def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> None:
+def test_a_row_with_unusual_text_does_not_stop_the_report(harness: Harness, manifest: str) -> None:
     """What a row or a record says comes from outside; here nobody cleaned it."""
     odd = ["\udcff\x00\x1b[31m", '"\r\n,=1+1', "\u202e" * 300, "�", "NO_LONGER_KNOWN"]
     harness.slice_jobs = SLICE_JOBS
@@ -317,7 +317,7 @@ def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> 
     assert "NO_LONGER_KNOWN" in files_of(harness, batch_id)["mail.txt"]
 
 
-def test_a_jobs_local_identifiers_stand_in_every_file(harness: Harness, manifest: str) -> None:
+def test_a_jobs_local_identifiers_are_in_every_file(harness: Harness, manifest: str) -> None:
     with_ids = manifest.replace(" | b.txt | | | ", " | b.txt | | b:1;b:2 | ", 1)
     assert with_ids != manifest
 

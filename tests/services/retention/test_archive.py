@@ -195,7 +195,7 @@ def test_the_inventory_says_what_there_is_and_is_true(harness: Harness, payloads
     assert inventory.summary["submitter"] == "s3"
 
 
-def test_an_archived_batch_is_gone_with_words_and_in_no_list(
+def test_an_archived_batch_is_gone_with_a_message_and_in_no_list(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = repaired(harness, payloads, "gone")
@@ -236,7 +236,7 @@ def is_archived(batch_id: str) -> bool:
     "state",
     [BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED, BatchState.DELETED],
 )
-def test_whatever_its_end_a_batch_is_archived_ninety_days_later_and_no_day_sooner(
+def test_a_batch_is_archived_exactly_ninety_days_after_its_end(
     years: Harness, state: BatchState
 ) -> None:
     batch_id = put_batch(years, batch_of(f"ended {state}", state)).batch_id
@@ -299,7 +299,7 @@ def test_a_failed_batch_is_kept_while_it_is_repaired_and_so_long_after_that(year
     assert is_archived(repaired_lately)
 
 
-def test_a_batch_whose_repair_was_asked_for_as_it_was_taken_away_is_put_back(
+def test_a_batch_that_is_requeued_during_its_removal_is_restored(
     years: Harness,
 ) -> None:
     failed = put_batch(years, batch_of("at the last moment", BatchState.FAILED))
@@ -335,7 +335,7 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
 # Faults
 
 
-def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_from_its_turn(
+def test_a_batch_with_missing_rows_is_left_unchanged_and_delays_no_other(
     years: Harness,
 ) -> None:
     broken = put_batch(years, batch_of("broken")).batch_id
@@ -362,7 +362,7 @@ def _listed(harness: Harness) -> tuple[Any, ...]:
     return list_batches(looking, state="completed", collection="", after={}, limit=10).items
 
 
-def test_a_requeued_retention_goes_through_what_had_failed_and_counts_nothing_twice(
+def test_a_requeued_retention_retries_failures_and_counts_nothing_twice(
     years: Harness,
 ) -> None:
     broken = put_batch(years, batch_of("mended")).batch_id
@@ -464,7 +464,7 @@ def test_a_file_that_changes_after_it_was_archived_is_not_removed(years: Harness
     assert years.s3.get_object(Bucket="work", Key=key)["Body"].read() == b'{"other": 1}'
 
 
-def test_a_batch_whose_archive_has_fewer_rows_than_it_is_kept(years: Harness) -> None:
+def test_a_batch_with_more_rows_than_its_archive_is_kept(years: Harness) -> None:
     short = put_batch(years, batch_of("short")).batch_id
     item = tables.BatchItem.get(short)
     item.update(actions=[tables.BatchItem.body.set(item.body | {"entries": 4})])
@@ -581,7 +581,7 @@ def test_a_month_with_nothing_due_is_not_read_again_before_something_may_be(year
     assert "2026-07" not in third.read
 
 
-def test_once_less_is_kept_months_are_looked_at_again(
+def test_batches_are_checked_again_after_retention_was_shortened(
     years: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = replace(batch_of("ended in October"), ended_at=MAY + timedelta(days=150))
@@ -663,7 +663,7 @@ def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Harness) -> None:
     assert schedules.get(schedule.schedule_id).retained_from is None
 
 
-def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Harness) -> None:
+def test_retention_of_a_month_counts_from_the_end_of_its_last_job(years: Harness) -> None:
     schedule = schedules.put_new(schedule_of("caught up"))
     (run,) = put_occurrences(schedule, {0: Verdict.RUN})
     stored = schedules.get(schedule.schedule_id)
@@ -679,7 +679,7 @@ def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Harn
     assert retain(years) == done(1)
 
 
-def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
+def test_retention_of_a_month_counts_from_its_latest_skip(
     years: Harness,
 ) -> None:
     schedule = schedules.put_new(schedule_of("after an outage"))

@@ -83,7 +83,7 @@ class Dying(Listener):
     ("took_s", "code"),
     [(1.0, Failure.WORKER_LOST), (TYPES["deposit"].time_limit, Failure.TIMEOUT)],
 )
-def test_a_job_whose_worker_dies_every_time_fails_and_its_schedule_hears_of_it(
+def test_a_job_whose_worker_always_dies_fails_and_its_schedule_has_the_outcome(
     took_s: float, code: Failure, schedule: Schedule, harness: Harness, script: Script
 ) -> None:
     dying = Dying()

@@ -82,7 +82,7 @@ def test_a_document_and_its_fields_are_described(name: str) -> None:
         "SkipReason",
     ],
 )
-def test_a_list_of_words_that_is_explained_is_explained_whole(name: str) -> None:
+def test_a_documented_enumeration_is_documented_completely(name: str) -> None:
     schema = described()["components"]["schemas"][name]
 
     assert [word for word in schema["enum"] if f"`{word}`" not in schema["description"]] == []

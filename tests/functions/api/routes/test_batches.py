@@ -108,7 +108,7 @@ def test_a_batch_has_these_recipients(
     assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == recipients
 
 
-def test_a_parameter_that_nobody_would_look_at_is_refused(api: Api) -> None:
+def test_an_unknown_parameter_of_a_job_type_is_refused(api: Api) -> None:
     said = {**SUBMISSION, "parameters": {"title": "Maps", "titel": "Maps", "limit": 3}}
 
     answer = api.post("/batches", said, role="depositor")
@@ -193,14 +193,14 @@ def test_every_wrong_field_is_reported_at_once(api: Api) -> None:
     assert set(errors) == {"body.collection", "body.filename", "body.notify[0]"}
 
 
-def test_a_job_type_that_is_not_there_is_refused_with_those_that_are(api: Api) -> None:
+def test_an_unknown_job_type_is_refused_with_the_known_ones(api: Api) -> None:
     answer = api.post("/batches", {**SUBMISSION, "job_type": "sweep"}, role="depositor")
 
     assert (answer.status, answer.kind) == (400, "bad-request")
     assert "deposit" in answer.json["detail"]
 
 
-def test_a_promise_that_was_not_kept_is_gone(api: Api) -> None:
+def test_an_announced_upload_that_never_came_is_gone(api: Api) -> None:
     late = NOW - timedelta(minutes=1)
     batch = a_batch("pending", source=None, upload_until=late)
 
@@ -256,7 +256,7 @@ def test_a_page_has_1_to_200_items(api: Api, limit: str) -> None:
     assert answer.json["errors"][0]["field"] == "query.limit"
 
 
-def test_a_state_that_is_not_there_is_refused_with_those_that_are(api: Api) -> None:
+def test_an_unknown_state_of_a_lifecycle_is_refused_with_the_known_ones(api: Api) -> None:
     answer = api.get("/batches", query={"state": "broken"})
 
     assert answer.status == 422
@@ -335,7 +335,7 @@ def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> N
         ("failed", "delete", "deleted", 200),
     ],
 )
-def test_a_batch_does_what_it_is_asked_and_remembers_who_and_why(
+def test_an_event_changes_the_batch_and_records_the_actor_and_the_reason(
     api: Api, state: str, event: str, after: str, status: int
 ) -> None:
     batch = a_batch(state, last_report=1, entries=1)
@@ -361,7 +361,7 @@ def test_an_event_of_a_person_starts_the_machine(api: Api) -> None:
 
 
 @pytest.mark.parametrize("state", [state.name for state in BATCH.states])
-def test_a_batch_refuses_what_its_state_does_not_know(api: Api, state: str) -> None:
+def test_a_batch_refuses_an_event_that_its_state_does_not_allow(api: Api, state: str) -> None:
     known = BATCH.actions(state, ["admin"])
     for event in BATCH.people_events():
         if event not in known:
@@ -382,7 +382,7 @@ def test_only_events_a_person_may_send_are_there(api: Api, event: str) -> None:
 
 
 @pytest.mark.parametrize("reason", [None, "", "  ", "a" * 501, "\U0001f5c3" * 126, "a\x07"])
-def test_what_is_asked_needs_a_reason(api: Api, reason: str | None) -> None:
+def test_a_request_needs_a_reason(api: Api, reason: str | None) -> None:
     batch = a_batch("processing")
 
     body = {} if reason is None else {"reason": reason}
@@ -461,7 +461,7 @@ def test_findings_come_by_the_page_in_the_manifests_order(api: Api) -> None:
     assert seen == found
 
 
-def test_a_finding_without_a_place_has_neither_line_nor_column(api: Api) -> None:
+def test_a_finding_without_a_position_has_neither_line_nor_column(api: Api) -> None:
     batch = a_batch("failed", findings=1)
     finding = {"level": "error", "code": "NO_ROWS", "line": 0, "column": 0, "message": "no rows"}
     put_findings(batch, [finding])

@@ -67,7 +67,7 @@ def test_a_calendar_is_changed_over_the_version_that_was_seen(api: Api) -> None:
         ("holidays", {"holidays": []}, 422, "body.holidays"),
     ],
 )
-def test_a_calendar_that_cannot_be_is_refused_by_its_field(
+def test_an_invalid_calendar_is_refused_by_its_field(
     api: Api, name: str, how: dict[str, Any], status: int, where: str
 ) -> None:
     answer = put(api, name, **how)

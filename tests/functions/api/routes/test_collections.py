@@ -58,7 +58,7 @@ def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
     assert shown in api.get("/collections").json["items"]
 
 
-def test_a_name_is_given_once(api: Api) -> None:
+def test_a_name_of_a_collection_is_unique(api: Api) -> None:
     made(api)
 
     again = api.post("/collections", {"name": "atlas", "accepts_drops": True})
@@ -80,7 +80,7 @@ def test_nobody_deposits_who_was_not_allowed(api: Api, role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["depositor", "operator", "admin"])
-def test_a_collection_that_is_not_there_takes_nothing(api: Api, role: str) -> None:
+def test_a_missing_collection_accepts_nothing(api: Api, role: str) -> None:
     refused = submitted(api, "nowhere", role=role)
 
     assert (refused.status, refused.kind) == (404, "not-found")
@@ -147,7 +147,7 @@ def test_a_person_is_denied_by_id_too_and_a_refusal_says_who_has_the_right(api: 
     assert right.json["people"] == []
 
 
-def test_who_is_nobody_cannot_be_allowed(api: Api) -> None:
+def test_an_unknown_person_cannot_be_allowed(api: Api) -> None:
     made(api)
 
     for answer in (
@@ -235,7 +235,7 @@ def test_a_change_that_is_sent_twice_is_made_once(api: Api) -> None:
     assert api.get("/collections/atlas").json["version"] == 2
 
 
-def test_a_collection_holds_no_more_than_it_may_and_stays_small(api: Api) -> None:
+def test_a_collection_has_bounded_lists_and_a_small_record(api: Api) -> None:
     made(api)
     long = "ü" * 250
 
@@ -311,7 +311,7 @@ def test_collections_come_by_name_and_in_pages(api: Api) -> None:
         {"hold": True},
     ],
 )
-def test_a_collection_that_cannot_be_is_refused(api: Api, said: dict[str, Any]) -> None:
+def test_an_invalid_collection_is_refused(api: Api, said: dict[str, Any]) -> None:
     answer = api.post("/collections", {"name": "atlas", **said})
 
     assert answer.status == 422

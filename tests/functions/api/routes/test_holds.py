@@ -83,7 +83,7 @@ def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:
 
 
 @pytest.mark.parametrize("scope", ["nothing", "collection:", "collection:ma ps", "batch:b1"])
-def test_a_scope_that_is_none_is_refused_with_what_is_one(api: Api, scope: str) -> None:
+def test_an_invalid_scope_is_refused_with_the_allowed_forms(api: Api, scope: str) -> None:
     for answer in (
         hold(api, scope),
         api.get(f"/holds/{scope}"),
@@ -104,7 +104,7 @@ def test_a_scope_that_is_none_is_refused_with_what_is_one(api: Api, scope: str) 
         ({"reason": "x", "because": "y"}, 422, "body.because"),
     ],
 )
-def test_a_hold_that_cannot_be_is_refused(
+def test_an_invalid_hold_is_refused(
     api: Api, body: dict[str, Any], status: int, where: str
 ) -> None:
     answer = api.request("PUT", "/holds/everything", body=body)
@@ -162,7 +162,7 @@ def test_the_same_hold_placed_again_is_the_one_that_is_there(api: Api) -> None:
     assert api.get("/holds/everything").json == first.json
 
 
-def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:
+def test_a_large_lift_answers_before_it_is_complete(api: Api) -> None:
     hold(api, "collection:maps")
     for _ in range(hold_commands.RELEASED_AT_ONCE + 1):
         a_batch("held")

@@ -248,7 +248,7 @@ def test_an_event_changes_the_job_and_starts_the_machine(
 
 
 @pytest.mark.parametrize("state", ["scheduled", "held", "running", "succeeded", "failed"])
-def test_a_job_refuses_what_its_state_does_not_know(api: Api, state: str) -> None:
+def test_a_job_refuses_an_event_that_its_state_does_not_allow(api: Api, state: str) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, state)
     for event in JOB.people_events():
@@ -363,7 +363,7 @@ def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
         ({"reason": "again", "failure_codes": ["TIMEOUT"]}, 409, "no failed job"),
     ],
 )
-def test_a_retry_of_what_is_not_there_is_refused(
+def test_a_retry_of_a_missing_batch_is_refused(
     api: Api, body: dict[str, Any], status: int, words: str
 ) -> None:
     batch = a_batch("failed", entries=1)

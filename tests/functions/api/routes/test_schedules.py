@@ -100,7 +100,7 @@ def test_all_settings_are_kept_as_they_were_sent(api: Api) -> None:
     assert shown["dst"] == ["skip", "twice"]
 
 
-def test_a_word_alone_says_what_is_made_up_for(api: Api) -> None:
+def test_a_catch_up_policy_may_be_a_single_word(api: Api) -> None:
     shown = api.post("/schedules", wanted(missed="none")).json
 
     assert shown["missed"] == {"which": "none", "limit": 10, "max_age_h": 24}
@@ -126,7 +126,7 @@ def test_a_rule_without_an_anchor_counts_from_today(api: Api) -> None:
         ({"parameters": {**sweep(), "table": 1}}, "invalid-parameters", "body.parameters.table"),
     ],
 )
-def test_what_cannot_be_scheduled_is_refused_by_its_field(
+def test_an_invalid_schedule_is_refused_by_its_field(
     api: Api, changes: dict[str, Any], kind: str, where: str
 ) -> None:
     answer = api.post("/schedules", wanted(**changes))
@@ -170,7 +170,7 @@ def test_what_would_never_run_as_it_stands_is_refused(
         ({"cron": "0 9 * * *"}, "body.cron"),
     ],
 )
-def test_a_field_that_is_not_as_described_is_refused(
+def test_a_field_that_violates_its_description_is_refused(
     api: Api, changes: dict[str, Any], where: str
 ) -> None:
     answer = api.post("/schedules", wanted(**changes))
@@ -251,7 +251,7 @@ def test_a_preview_is_shorter_where_the_rule_ends(api: Api) -> None:
         ({"rule": None}, "body.rule"),
     ],
 )
-def test_a_preview_that_cannot_be_is_refused(api: Api, changes: dict[str, Any], where: str) -> None:
+def test_an_invalid_preview_is_refused(api: Api, changes: dict[str, Any], where: str) -> None:
     answer = api.post("/schedules/preview", {"rule": DAILY, **changes})
 
     assert answer.status == 422
@@ -529,7 +529,7 @@ def test_what_is_not_named_stays_as_it_was(
         ({"calendar": "none-such"}, 400, "none-such"),
     ],
 )
-def test_an_edit_that_cannot_be_changes_nothing(
+def test_an_invalid_edit_changes_nothing(
     api: Api, change: dict[str, Any], status: int, words: str
 ) -> None:
     schedule = a_schedule()
@@ -611,7 +611,7 @@ def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
     assert (waiting["verdict"], waiting["description"]) == ("wait", description)
 
 
-def test_a_run_that_waits_is_not_started_by_being_asked_for_again(api: Api) -> None:
+def test_a_repeated_run_now_does_not_start_a_waiting_run(api: Api) -> None:
     schedule = a_schedule(policy=QUEUE_ONE)
     place = begun(api, schedule)
     first = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
@@ -624,7 +624,7 @@ def test_a_run_that_waits_is_not_started_by_being_asked_for_again(api: Api) -> N
     assert started == [f"{place.job_id}-main"]
 
 
-def test_a_run_asked_for_again_is_the_same_run(api: Api) -> None:
+def test_a_repeated_run_now_is_the_same_run(api: Api) -> None:
     schedule = a_schedule()
     first = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
     forget_answers()
@@ -804,7 +804,7 @@ def test_what_is_no_schedule_is_unknown(
         ("dance", WHY, 404),
     ],
 )
-def test_what_cannot_be_asked_of_a_schedule_is_refused(
+def test_an_impossible_request_about_a_schedule_is_refused(
     api: Api, event: str, body: Any, status: int
 ) -> None:
     schedule = a_schedule()
@@ -872,7 +872,7 @@ def test_a_job_of_a_schedule_that_has_not_begun_waits_for_a_worker(api: Api) -> 
     assert shown["actions"] == ["force_fail", "cancel"]
 
 
-def test_a_job_of_a_schedule_is_cancelled_and_its_schedule_hears_of_it(api: Api) -> None:
+def test_the_cancel_of_a_job_is_noted_with_its_schedule(api: Api) -> None:
     schedule = a_schedule()
     place = begun(api, schedule)
 

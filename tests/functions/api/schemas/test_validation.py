@@ -97,7 +97,7 @@ def test_without_the_role_the_errors_of_a_query_are_not_shown(api: Api, path: st
         assert api.get(path, query=query, role="worker").status == 403
 
 
-def test_a_malformed_body_of_nobody_is_answered_with_401(api: Api) -> None:
+def test_a_malformed_body_without_a_token_is_answered_with_401(api: Api) -> None:
     assert api.request("POST", "/batches", body="{", role="nobody").status == 401
 
 
@@ -112,7 +112,7 @@ def test_a_malformed_body_of_nobody_is_answered_with_401(api: Api) -> None:
         ("TRACE", "/api/me", 405),
     ],
 )
-def test_what_the_gateway_hands_on_from_anywhere_is_answered_with_a_problem(
+def test_any_event_of_the_gateway_is_answered_with_a_problem(
     api: Api, method: str, path: str, status: int
 ) -> None:
     sent = event(method, "/x")
@@ -166,9 +166,7 @@ def test_every_link_can_be_followed(api: Api) -> None:
 
 
 @pytest.mark.parametrize("named", ["\x1b[31mred", "a\u202egnp", "a\r\nb", "\x9b2J"])
-def test_a_refusal_shows_nothing_of_what_was_sent_that_could_drive_a_terminal(
-    api: Api, named: str
-) -> None:
+def test_a_refusal_shows_no_control_characters_of_the_request(api: Api, named: str) -> None:
     submitted = api.post("/batches", {"collection": "maps", "filename": "a.csv", named: 1})
     sought = api.get("/batches", query={named: "x"})
     unknown = api.get("/batches", query={"state": named})
