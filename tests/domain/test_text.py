@@ -56,5 +56,5 @@ def test_a_cell_is_never_a_formula(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "a=1", "https://example.org/-x", "12"])
-def test_an_honest_cell_is_left_alone(text: str) -> None:
+def test_a_harmless_cell_is_unchanged(text: str) -> None:
     assert safe_cell(text) == text
