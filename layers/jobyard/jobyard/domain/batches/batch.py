@@ -243,6 +243,11 @@ class Batch:
         return self.awaits_upload and self.upload_until is not None and self.upload_until <= now
 
     @property
+    def is_executing(self) -> bool:
+        """Whether its main run passes over its chunks: to run their jobs, or to cancel them."""
+        return self.state in {BatchState.PROCESSING, BatchState.CANCELLING}
+
+    @property
     def is_cancelled(self) -> bool:
         """Whether it was cancelled. Then a row without a record is a cancelled job."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)

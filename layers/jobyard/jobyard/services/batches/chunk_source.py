@@ -34,7 +34,7 @@ _SOON = timedelta(seconds=0.5)  # a retry that is due by then is due now
 def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) -> list[FinishedJob]:
     """Run one pass over a chunk's jobs."""
     batch = batches.get(batch_id, worker.now())
-    if run.name == MAIN_RUN and batch.state not in {BatchState.PROCESSING, BatchState.CANCELLING}:
+    if run.name == MAIN_RUN and not batch.is_executing:
         return []
     source = ChunkSource(batch, chunk, run, worker)
     if run.name != MAIN_RUN:

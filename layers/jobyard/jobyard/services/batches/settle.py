@@ -66,7 +66,7 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
         _end_operation(batch_id, run, context)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
         return NextStep(batch_id, "end", run=run)
-    if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
+    if batch.is_executing:
         return _report(batch, run, cause, context, "")
     updating = batch.state is BatchState.UPDATE_REPORTING
     return NextStep(batch_id, "report" if updating else "end", run=run)
@@ -187,7 +187,7 @@ def due_chunks(
 def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) -> Iterable[int]:
     """The chunks of a run: all of the batch, the operation's, or those that a cancel has to end."""
     if run.name == MAIN_RUN:
-        return range(batch.chunk_count)
+        return range(batch.chunk_count) if batch.is_executing else ()
     operation = operations.find(batch.batch_id, run.name)
     if operation:
         return operation.chunks
