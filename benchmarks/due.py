@@ -204,7 +204,7 @@ def _wait_for_ends(
     deadline = time.monotonic() + TIMEOUT_S
     while waiting and time.monotonic() < deadline:
         sample = waiting[:_SAMPLE]
-        found = [occurrences.get(each.job_address(due_at)) for each in sample]
+        found = [occurrences.find(each.job_address(due_at)) for each in sample]
         left = [e for e, got in zip(sample, found, strict=True) if not (got and got.outcome)]
         waiting[:_SAMPLE] = left
         if left:

@@ -70,7 +70,7 @@ class ScheduleScenario:
         if self.broken:
             return Fail(Failure.PAYLOAD_NOT_FOUND, "broken")
         with self.scenario_run.harness.interceptor.muted():
-            record = jobs.get(address)
+            record = jobs.find(address)
         tried = {each.failure_code for each in record.attempts} if record else set()
         if occurrence_time(address) == at("13:00") and _BUSY not in tried:
             return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
@@ -153,7 +153,7 @@ class ScheduleScenario:
         return [*reversed(occurrences.newest(self.schedule_id, limit=50))]
 
     def _job(self, occurrence: Occurrence) -> dict[str, Any] | None:
-        job = jobs.get(occurrence.address)
+        job = jobs.find(occurrence.address)
         return job and {
             "state": job.state,
             "code": job.failure_code,
@@ -193,7 +193,7 @@ class ScheduleScenario:
 
     def histories(self) -> tuple[tuple[str, ...], ...]:
         """The events of each job."""
-        found: list[JobRecord | None] = [jobs.get(each.address) for each in self._occurrences()]
+        found: list[JobRecord | None] = [jobs.find(each.address) for each in self._occurrences()]
         return tuple(tuple(entry.event for entry in job.history) for job in found if job)
 
     @staticmethod

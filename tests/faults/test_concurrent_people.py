@@ -259,7 +259,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
             at,
             lambda request, job=job_id: send_job_event(job, others, request),  # type: ignore[misc]
         )
-        job = jobs.get(JobAddress.parse(job_id))  # type: ignore[arg-type]
+        job = jobs.find(JobAddress.parse(job_id))  # type: ignore[arg-type]
         assert job
         sent = {"one": event, "other": others}
         came = [entry.event for entry in job.history[before:]]
@@ -273,7 +273,7 @@ def entries_of(job_id: str) -> int:
     """The number of entries in a job's history."""
     place = JobAddress.parse(job_id)
     assert place
-    job = jobs.get(place)
+    job = jobs.find(place)
     return len(job.history) if job else 0
 
 
@@ -338,7 +338,7 @@ def test_simultaneous_events_to_a_job_and_its_batch_lead_to_legal_states(
         harness.machines.run_all()
 
         batch = harness.batch(batch_id).batch
-        job = jobs.get(JobAddress.parse(job_id))  # type: ignore[arg-type]
+        job = jobs.find(JobAddress.parse(job_id))  # type: ignore[arg-type]
         assert two.done, (at, two)
         assert state_by_history(BATCH, batch.history) == batch.state
         if job is None:  # cancelled before anything happened to it
@@ -402,7 +402,7 @@ def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -
             lambda request: hold_commands.place_hold(scope, None, request, replacing=True),
             at=len(faults) + 1,
         )
-        found = holds.get(scope)
+        found = holds.find(scope)
         assert found
         faults.append((two.done, two.refused, found.owner))
         holds.delete(found)

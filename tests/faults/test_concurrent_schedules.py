@@ -153,7 +153,7 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
     ran = [each for each in found if each.verdict is Verdict.RUN]
     causes = Counter(entry.cause for entry in schedule.history)
     for each in ran:
-        job = jobs.get(each.address)
+        job = jobs.find(each.address)
         assert job is not None
         assert job.state in ENDED
         assert each.outcome is not None
@@ -459,7 +459,7 @@ def change_overlap(watched: Watched) -> None:
 def hold(watched: Watched) -> None:
     """A person holds its job type, or lifts the hold."""
     request = watched.harness.context(key=f"hold {next(_numbers)}")
-    if holds.get(f"type:{NAME}"):
+    if holds.find(f"type:{NAME}"):
         hold_commands.lift_hold(f"type:{NAME}", request)
     else:
         hold_commands.place_hold(f"type:{NAME}", None, request)

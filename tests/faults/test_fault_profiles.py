@@ -226,7 +226,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
     )
     (chunk,) = index_of(harness, opened["origin_id"])
     run_chunk(opened["origin_id"], chunk, ExecutionRun("main", 1), hurried)
-    job = jobs.get(JobAddress(opened["origin_id"], 0, 0))
+    job = jobs.find(JobAddress(opened["origin_id"], 0, 0))
     assert job is None or (job.state, job.failure_code) == ("scheduled", "TIMEOUT")
 
     settled = harness.settle(opened)

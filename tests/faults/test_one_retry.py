@@ -43,7 +43,7 @@ def person(name: str) -> Actor:
 
 def requeues(batch_id: str, number: int) -> list[int]:
     """How often each job of a batch was requeued."""
-    found = [jobs.get(JobAddress(batch_id, each // 2, each % 2)) for each in range(number)]
+    found = [jobs.find(JobAddress(batch_id, each // 2, each % 2)) for each in range(number)]
     return [job.requeue_count for job in found if job]
 
 

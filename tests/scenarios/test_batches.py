@@ -192,7 +192,7 @@ def test_a_busy_server_is_retried_automatically_at_a_shown_time(
     harness.machines.run("batch", "busy", event)
 
     batch_id = harness.batch_id_of(event)
-    job = jobs.get(JobAddress(batch_id, 0, 1))
+    job = jobs.find(JobAddress(batch_id, 0, 1))
     assert waits == [timedelta(seconds=5)]
     assert harness.batch(batch_id).batch.state == "completed"
     assert job is not None
@@ -221,7 +221,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     harness.machines.run("batch", "tape", event)
 
     batch_id = harness.batch_id_of(event)
-    job = jobs.get(JobAddress(batch_id, 0, 1))
+    job = jobs.find(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.start_count) == (JobState.SUCCEEDED, 1)
     assert timedelta(hours=12) < harness.now() - began <= timedelta(hours=24)
@@ -237,7 +237,7 @@ def test_a_batch_ends_although_a_server_answers_retry_later_for_ever(
 
     batch_id = harness.drop(manifest)
 
-    job = jobs.get(JobAddress(batch_id, 0, 1))
+    job = jobs.find(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, "PAYLOAD_SERVER_ERROR")
     assert "503" in job.failure_message
@@ -254,7 +254,7 @@ def test_a_server_that_never_recovers_fails_the_job_after_three_retries(
 
     batch_id = harness.drop(manifest)
 
-    job = jobs.get(JobAddress(batch_id, 0, 1))
+    job = jobs.find(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert job.state is JobState.FAILED
     assert len(job.attempts) == 4
@@ -300,7 +300,7 @@ def test_a_failed_job_calls_back_with_its_code(harness: Harness, payloads: Paylo
     assert said[1]["job_id"] == f"{batch_id}.0.1"
     assert said[1]["code"] == "PAYLOAD_NOT_FOUND"
     assert "404" in said[1]["message"]
-    job = jobs.get(JobAddress(batch_id, 0, 1))
+    job = jobs.find(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert "callback" not in job.data
 
@@ -319,7 +319,7 @@ def test_a_job_whose_step_raised_calls_back_once_it_has_failed_for_good(
 
     (said,) = payloads.posted
     assert (said["status"], said["code"]) == ("failed", "STEP_ERROR")
-    job = jobs.get(JobAddress(batch_id, 0, 0))
+    job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert "secret" not in f"{said} {job} {harness.mails_of(batch_id)[0].text}"
 
@@ -336,7 +336,7 @@ def test_a_callback_that_failed_is_shown_on_the_job_and_in_the_table(
 
     words = "the callback was answered with 404"
     for position, state in ((0, "succeeded"), (1, "failed")):
-        job = jobs.get(JobAddress(batch_id, 0, position))
+        job = jobs.find(JobAddress(batch_id, 0, position))
         assert job is not None
         assert (job.state, job.data["callback"]) == (state, words)
     (report,) = reports.of_batch(batch_id)
@@ -360,7 +360,7 @@ def test_a_callback_that_finally_succeeds_leaves_no_error_on_the_job(
 
     harness.send_job_event(f"{batch_id}.0.0", "requeue")
 
-    job = jobs.get(JobAddress(batch_id, 0, 0))
+    job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert (job.state, job.data["callback"]) == ("succeeded", "")
 
@@ -393,7 +393,7 @@ def test_a_requeue_resumes_after_the_last_good_step(harness: Harness, payloads: 
     event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
     harness.machines.run("batch", "callback", event)
     batch_id = harness.batch_id_of(event)
-    failed = jobs.get(JobAddress(batch_id, 0, 0))
+    failed = jobs.find(JobAddress(batch_id, 0, 0))
     assert failed is not None
     assert failed.failure_code == "CALLBACK_FAILED"
     payloads.status.clear()
@@ -404,7 +404,7 @@ def test_a_requeue_resumes_after_the_last_good_step(harness: Harness, payloads: 
 
     assert ("GET", "/a.txt") not in payloads.requests
     assert ("POST", "/callback") in payloads.requests
-    job = jobs.get(JobAddress(batch_id, 0, 0))
+    job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.state is JobState.SUCCEEDED
     assert job.requeue_count == 1
@@ -615,7 +615,7 @@ def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Pay
     send_job_event(f"{batch_id}.1.0", "requeue", harness.context(key="the same"))
     harness.machines.run_all()
 
-    job = jobs.get(JobAddress(batch_id, 1, 0))
+    job = jobs.find(JobAddress(batch_id, 1, 0))
     assert job is not None
     assert job.requeue_count == 1
     assert job.state is JobState.SUCCEEDED
@@ -729,7 +729,7 @@ def test_a_job_that_always_kills_its_worker_fails_and_the_others_succeed(
 
     batch_id = harness.drop(manifest)
 
-    poison = jobs.get(JobAddress(batch_id, 0, 1))
+    poison = jobs.find(JobAddress(batch_id, 0, 1))
     assert poison is not None
     assert (poison.state, poison.failure_code) == ("failed", "WORKER_LOST")
     assert harness.batch(batch_id).counts["succeeded"] == 2
@@ -746,7 +746,7 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
 
     def vanish(event: dict[str, Any]) -> dict[str, Any]:
         run = ExecutionRun(event["run"], event["pass"])
-        job = jobs.get(JobAddress(batch_id, 1, 0))
+        job = jobs.find(JobAddress(batch_id, 1, 0))
         assert job is not None
         if job.state is JobState.SCHEDULED:
             jobs.write_many([(job, started(job, harness.now(), run.cause(job.address, 1)))])
@@ -754,7 +754,7 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
 
     harness.machines._functions = whole | {"ExecuteJobFunction": vanish}
     harness.send_job_event(f"{batch_id}.1.0", "requeue")
-    lost = jobs.get(JobAddress(batch_id, 1, 0))
+    lost = jobs.find(JobAddress(batch_id, 1, 0))
     assert lost is not None
     assert (lost.state, lost.failure_code) == ("failed", "WORKER_LOST")
 
@@ -926,7 +926,7 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_by_the_next_ti
 
 def held_by_a_late_worker(harness: Harness, opened: dict[str, Any], hold: Hold) -> None:
     """A worker that reads the hold before it is lifted, and writes afterwards."""
-    lifted = holds.get(hold.scope)
+    lifted = holds.find(hold.scope)
     assert lifted is not None
     holds.put(hold, seen=lifted)
     for chunk in _index(harness, opened["origin_id"]):
@@ -982,7 +982,7 @@ def test_a_collection_that_no_hold_can_name_is_refused_with_a_message(
 
 def test_a_job_that_only_waits_fails_in_the_end(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    record = jobs.get(JobAddress(batch_id, 1, 0))
+    record = jobs.find(JobAddress(batch_id, 1, 0))
     assert record is not None
     record = replace(record, state=JobState.RUNNING, attempts=(), start_count=1)
     waiting = AttemptResult(record, Snooze(15, "another job has it"), "recording")
@@ -1076,7 +1076,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
 
-    gone = jobs.get(JobAddress(batch_id, 0, 0))
+    gone = jobs.find(JobAddress(batch_id, 0, 0))
     assert gone is not None
     assert (gone.state, gone.requeue_count, len(gone.attempts)) == (JobState.FAILED, 1, 2)
 

@@ -302,7 +302,7 @@ def test_a_retried_job_that_no_worker_starts_fails_with_its_own_code(
     operations.retry(batch_id, Filter(JobState.FAILED), wide.context())
     wide.machines.run_all()
 
-    job = jobs.get(JobAddress(batch_id, 0, 1))
+    job = jobs.find(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, Failure.NO_WORKER.value)
     assert job.attempt_count == 2

@@ -82,6 +82,6 @@ def test_a_requeued_job_of_a_removed_type_fails_with_that_code(
     with without("deposit"):
         harness.send_job_event(f"{batch_id}.1.0", "requeue")
 
-    job = jobs.get(JobAddress(batch_id, 1, 0))
+    job = jobs.find(JobAddress(batch_id, 1, 0))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, GONE.value)

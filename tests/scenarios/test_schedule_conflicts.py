@@ -441,7 +441,7 @@ def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-26T01:30:01Z")
     harness.tick()
 
-    replaced = jobs.get(schedule.job_address(instant("2026-11-25T22:00:00Z")))
+    replaced = jobs.find(schedule.job_address(instant("2026-11-25T22:00:00Z")))
     following = schedule.job_address(instant("2026-11-25T23:00:00Z")).job_id
     assert replaced is not None
     assert replaced.history[-1].reason == f"replaced by {following}"

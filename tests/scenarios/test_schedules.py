@@ -666,7 +666,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
     pass_time(harness, "2026-11-25T12:00:00Z")
 
     (run,) = history(schedule)
-    stored = jobs.get(run.address)
+    stored = jobs.find(run.address)
     assert stored is not None
     assert stored.state is JobState.CANCELLED
     assert run.outcome is not None

@@ -111,12 +111,12 @@ def a_calendar(admin: CommandContext) -> str:
 
 def a_hold() -> str:
     held = Hold("everything", "an-operator", "moving", HOUR_AGO)
-    stored_holds.put(held, seen=stored_holds.get("everything"))
+    stored_holds.put(held, seen=stored_holds.find("everything"))
     return "everything"
 
 
 def no_hold() -> str:
-    found = stored_holds.get("everything")
+    found = stored_holds.find("everything")
     if found:
         stored_holds.delete(found)
     return "everything"

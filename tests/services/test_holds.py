@@ -90,7 +90,7 @@ def held(harness: Harness, payloads: Payloads, collection: str) -> str:
 def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
     """Opened; a person holds one job, the machine the two others."""
     event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
-    scope = holds.get(f"collection:{collection}")
+    scope = holds.find(f"collection:{collection}")
     assert scope is not None
     holds.delete(scope)
     opened = harness.open({"input": event, "execution": collection})
@@ -129,7 +129,7 @@ def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
     """All jobs failed; one is requeued and held by a person, the others were held by the hold."""
-    scope = holds.get(f"collection:{collection}")
+    scope = holds.find(f"collection:{collection}")
     assert scope is not None
     holds.delete(scope)
     batch_id = harness.drop(manifest(payloads, collection, there=False), collection=collection)
@@ -155,7 +155,7 @@ def deleted(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def completed(harness: Harness, payloads: Payloads, collection: str) -> str:
-    scope = holds.get(f"collection:{collection}")
+    scope = holds.find(f"collection:{collection}")
     assert scope is not None
     holds.delete(scope)
     batch_id = harness.drop(manifest(payloads, collection), collection=collection)
@@ -215,7 +215,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     view = harness.batch(batch_id)
     assert view.batch.state == comes_to
     assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
-    assert holds.get(scope) is None
+    assert holds.find(scope) is None
     if still_held and state is not BatchState.DELETED:
         looked = job_queries.job(f"{batch_id}.0.0", harness.query_context())
         assert looked.why == "held by admin: look first"
@@ -325,7 +325,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
         return hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: 0.0)
 
     one_slice()
-    kept = holds.get("collection:many")
+    kept = holds.find("collection:many")
     assert kept is not None
     assert kept.release is not None
     assert kept.release.released_count == 2 * hold_commands.RELEASED_AT_ONCE
@@ -339,7 +339,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     assert let.count("release") == number
     harness.advance(61)
     hold_commands.lift_ended(lambda _: harness.context(), harness.now())
-    assert holds.get("collection:many") is None
+    assert holds.find("collection:many") is None
 
 
 def test_lifts_run_one_after_another(harness: Harness) -> None:
@@ -425,7 +425,7 @@ def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
 
         let_minutes_pass(harness, 3)
 
-        found = holds.get(scope)
+        found = holds.find(scope)
         if found is not None and found.release is None:
             continue  # it died before it was written down
         assert found is None, at
@@ -484,13 +484,13 @@ def test_a_hold_placed_during_a_slice_stays(harness: Harness) -> None:
         met = meanwhile.calls >= at
         if not met:
             break
-        found = holds.get(scope)
+        found = holds.find(scope)
         if found is None or found.release is not None:  # placed before it was lifted
             assert harness.batch(batch_id).batch.state == "pending"
             continue
         assert found.owner == "ben"
         let_minutes_pass(harness, 2)
-        assert holds.get(scope) == found
+        assert holds.find(scope) == found
     assert at > 5
 
 
@@ -522,7 +522,7 @@ class HoldIsGone(Listener):
         if call.operation == "BatchExecuteStatement" and not self.done:
             self.done = True
             with self.interceptor.muted():
-                hold = holds.get(self.scope)
+                hold = holds.find(self.scope)
                 assert hold is not None
                 holds.delete(hold)
         return None
@@ -547,7 +547,7 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 
     assert harness.batch(opened["origin_id"]).counts["succeeded"] > 0
     assert harness.batch(opened["origin_id"]).counts["held"] == 0
-    assert holds.get(scope) is None
+    assert holds.find(scope) is None
 
 
 # Two holds
@@ -559,9 +559,9 @@ def test_a_second_hold_does_not_silently_replace_the_first(harness: Harness) -> 
 
     with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
         hold_commands.place_hold(scope, None, harness.context(BEN, reason="a quick look"))
-    assert holds.get(scope) is not None
+    assert holds.find(scope) is not None
     assert [hold.owner for hold in hold_queries.list_holds(harness.query_context())] == ["ann"]
-    assert holds.get(scope) == first
+    assert holds.find(scope) == first
     assert (
         hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
         == first
@@ -587,7 +587,7 @@ def test_what_another_hold_covers_stays_held_until_that_is_lifted(
 
     hold_commands.lift_hold(f"collection:{collection}", harness.context())
     let_minutes_pass(harness)
-    assert holds.get(f"collection:{collection}") is None
+    assert holds.find(f"collection:{collection}") is None
     assert harness.batch(batch_id).counts["held"] == 3
 
     hold_commands.lift_hold("type:deposit", harness.context())

@@ -191,7 +191,7 @@ def test_a_pass_that_is_recovered_has_causes_of_its_own(
     minutely(harness)
     harness.machines.run_all()
 
-    job = jobs.get(JobAddress(batch_id, 0, 0))
+    job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.cause == f"main.p{RECOVERY_PASSES + 2}.c0.t1"
 

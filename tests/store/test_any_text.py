@@ -125,7 +125,7 @@ def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str)
 
     assert jobs.write_many(list(zip(running, after, strict=True))) == after
     for job in after:
-        assert jobs.get(job.address) == job
+        assert jobs.find(job.address) == job
         assert job.failure_code != Failure.UNWRITABLE
         said = [job.failure_message, *(each.message for each in job.steps)]
         said += [each.failure_message for each in job.attempts]
@@ -141,7 +141,7 @@ def test_whatever_people_say_of_a_job_is_written_and_reads_back(name: str, reaso
     for number, event in enumerate(("force_fail", "requeue", "hold", "delete")):
         after = apply_event(job, event, NOON, Cause(f"r{number}", name, reason))
         assert jobs.write_many([(job, after)]) == [after]
-        assert jobs.get(job.address) == after
+        assert jobs.find(job.address) == after
         job = after
 
 
@@ -174,7 +174,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
 
     hold = Hold(f"collection:any{number}", text, text, NOON)
     holds.put(hold)
-    assert holds.get(hold.scope) == hold
+    assert holds.find(hold.scope) == hold
 
     operation = Operation(
         name, "r000000000001", "requeue", Filter(JobState.FAILED), text, text, NOON, 1, (0,)

@@ -79,7 +79,7 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
 
     jobs.write_many([(None, full)])
 
-    assert jobs.get(full.address) == full
+    assert jobs.find(full.address) == full
 
 
 def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None:
@@ -88,7 +88,7 @@ def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None
     jobs.write_many([(None, mine)])
 
     assert jobs.write_many([(None, theirs)]) == [None]
-    assert jobs.get(place) == mine
+    assert jobs.find(place) == mine
 
 
 def test_a_repeat_of_the_same_cause_is_success(batch_id: str) -> None:
@@ -225,7 +225,7 @@ def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) ->
 
     with pytest.raises(StaleState, match="is no longer failed"):
         jobs.apply(before, held, BatchState.FAILED)
-    assert jobs.get(before.address) is None
+    assert jobs.find(before.address) is None
 
 
 class Lost(Listener):
@@ -273,6 +273,6 @@ def test_people_whose_moves_collide_wait_before_they_try_again(
     with aws_semantics.listening(Conflicting()):
         jobs.apply(before, held, PROCESSING, pause=waits.append)
 
-    assert jobs.get(before.address) == held
+    assert jobs.find(before.address) == held
     assert len(waits) == 1
     assert 0 < waits[0] <= 0.1

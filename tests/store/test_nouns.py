@@ -133,7 +133,7 @@ def test_holds_are_found_by_scope() -> None:
 
     assert holds.of_scopes(["everything", "collection:held", "type:x"]) == [hold]
     holds.delete(hold)
-    assert holds.get("collection:held") is None
+    assert holds.find("collection:held") is None
 
 
 def test_a_hold_is_put_only_over_the_one_that_was_seen() -> None:
@@ -149,7 +149,7 @@ def test_a_hold_is_put_only_over_the_one_that_was_seen() -> None:
     with pytest.raises(StaleState):
         holds.put(third, seen=first)
 
-    assert holds.get("collection:seen") == second
+    assert holds.find("collection:seen") == second
     holds.delete(second)
 
 

@@ -93,7 +93,7 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(let
             before, job = job, failed(replace(job, start_count=9), letter, at)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
         assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
-    assert jobs.get(job.address) == job
+    assert jobs.find(job.address) == job
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
@@ -169,7 +169,7 @@ def test_what_is_left_out_reads_back_as_it_was_written() -> None:
 
     jobs.write_many([(None, job)])
 
-    assert jobs.get(job.address) == job
+    assert jobs.find(job.address) == job
 
 
 def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
@@ -211,7 +211,7 @@ def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> 
     jobs.write_many([(None, swollen)])
     assert job_bytes(swollen.address.origin_id, 9999, 99) > 200_000
 
-    found = jobs.get(swollen.address)
+    found = jobs.find(swollen.address)
     assert found == swollen
     deleted = apply_event(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
     jobs.write_many([(found, deleted)])

@@ -104,7 +104,7 @@ def work(
     noted = SCHEDULE.move(schedule.state, "note", began, Cause(f"work-{next(_numbers)}"))
     schedules.write(schedule, schedule.moved(noted), ScheduleWrites(jobs=[(before, record)]))
     settle_job(place, executions(), began + took)
-    stored = jobs.get(place)
+    stored = jobs.find(place)
     assert stored
     return stored
 

@@ -105,10 +105,10 @@ def test_a_hold_has_its_owners_id_and_older_ones_have_none(api: Api) -> None:
     older = Hold("type:deposit", "an-operator", "moving", HOUR_AGO)
     holds.put(older)
 
-    placed = holds.get("everything")
+    placed = holds.find("everything")
     assert placed is not None
     assert (placed.owner, placed.owner_sub) == ("operator", sub_of("operator"))
-    assert holds.get("type:deposit") == older
+    assert holds.find("type:deposit") == older
 
 
 def test_a_schedule_and_a_calendar_have_their_creators_id(api: Api) -> None:

@@ -62,7 +62,7 @@ def seen_at_work(job_id: str) -> StepRecord | None:
     place = JobAddress.parse(job_id)
     assert place is not None
     for _ in range(LOOKS):
-        job = jobs.get(place)
+        job = jobs.find(place)
         at_work = [each for each in job.steps if each.status is StepStatus.RUNNING] if job else []
         if at_work:
             return at_work[0]
@@ -92,7 +92,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
         ("slow", "running"),
     ]
     assert (view.step, view.job.state) == ("slow", "running")
-    job = jobs.get(JobAddress(batch_id, 0, 0))
+    job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert [(each.name, each.status) for each in job.steps] == [
         ("first", "completed"),
@@ -131,7 +131,7 @@ def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payload
             batch_id = harness.drop(
                 single_files(payloads, {"a.txt": b"x"}), collection=code.lower().replace("_", "-")
             )
-        job = jobs.get(JobAddress(batch_id, 0, 0))
+        job = jobs.find(JobAddress(batch_id, 0, 0))
         assert job is not None
         assert (job.state, job.failure_code) == (JobState.FAILED, code)
         assert [(each.name, each.status) for each in job.steps] == [("step", "failed")]
@@ -147,7 +147,7 @@ def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: P
     with deposits(slow=slow):
         batch_id = harness.drop(single_files(payloads, {"a.txt": b"x"}))
 
-    job = jobs.get(JobAddress(batch_id, 0, 0))
+    job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.failure_code == "FORCED"
     assert [each.status for each in job.steps] == ["pending"]

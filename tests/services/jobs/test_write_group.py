@@ -72,7 +72,7 @@ def test_writes_that_come_while_one_is_on_its_way_share_the_next_call(
 
     assert held.calls == 2
     assert stored == [written(each) for each in found]
-    assert [jobs.get(each.address) for each in found] == stored
+    assert [jobs.find(each.address) for each in found] == stored
 
 
 def test_a_job_with_a_stale_record_is_refused_alone(
@@ -98,6 +98,6 @@ def test_all_that_share_a_call_share_its_failure_and_the_next_call_goes_out(
     with aws_semantics.listening(held), pytest.raises(ClientError, match="AccessDenied"):
         write_all(group, found, held)
 
-    assert jobs.get(found[0].address) == written(found[0])
-    assert jobs.get(found[1].address) == found[1]
+    assert jobs.find(found[0].address) == written(found[0])
+    assert jobs.find(found[1].address) == found[1]
     assert group.write(found[1], written(found[1])) == written(found[1])

@@ -47,7 +47,7 @@ def failed(harness: Harness, payloads: Payloads, collection: str, number: int = 
 def make_final(batch_id: str, number: int) -> None:
     """Make the failures of the batch's first jobs permanent."""
     for each in range(number):
-        job = jobs.get(JobAddress(batch_id, each // 2, each % 2))
+        job = jobs.find(JobAddress(batch_id, each // 2, each % 2))
         assert job is not None
         after = replace(
             job,

@@ -254,7 +254,7 @@ class Overtaking(Listener):
             return None
         self.met += 1
         place = JobAddress(self.event["origin_id"], 0, 0)
-        job = jobs.get(place)
+        job = jobs.find(place)
         assert job is not None
         changed = replace(job, version=job.version + 1, state=JobState.DELETED)
         jobs.write_many([(job, changed)])

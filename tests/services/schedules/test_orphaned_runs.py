@@ -56,7 +56,7 @@ def run_of(schedule: Schedule) -> Occurrence:
 
 def job_of(schedule: Schedule) -> JobRecord:
     """Its job as it is stored."""
-    job = jobs.get(run_of(schedule).address)
+    job = jobs.find(run_of(schedule).address)
     assert job is not None
     return job
 
@@ -104,7 +104,7 @@ def test_a_job_whose_worker_always_dies_fails_and_its_schedule_has_the_outcome(
     assert len(script.inputs) == 3 + 1  # three workers were lost, and the next day's was not
     assert failed.outcome is not None
     assert (failed.outcome.state, failed.outcome.failure_codes) == (JobState.FAILED, (code.value,))
-    job = jobs.get(failed.address)
+    job = jobs.find(failed.address)
     assert job is not None
     assert (job.state, job.failure_code, job.orphan_count) == (JobState.FAILED, code.value, 2)
     assert word(schedule) == "Completed"

@@ -58,7 +58,7 @@ def place_hold(
     hold = Hold(
         check_scope(scope), context.actor.name, context.reason, now, until, context.actor.sub
     )
-    seen = holds.get(hold.scope)
+    seen = holds.find(hold.scope)
     if seen and active_hold([seen], now) and not replacing:
         if _is_the_same(hold, seen):
             return seen
@@ -96,7 +96,7 @@ def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
     `is_between` rounds, everything found is released.
     """
     authorize(context.actor, "hold", "lift")
-    hold = holds.get(check_scope(scope))
+    hold = holds.find(check_scope(scope))
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
     hold, lift = _lifted(hold, context)
@@ -148,7 +148,7 @@ def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
     try:
         holds.put(lifted, seen=hold)
     except StaleState:
-        found = holds.get(hold.scope)
+        found = holds.find(hold.scope)
         if found is None or found.release is None:
             raise
         return found, found.release

@@ -66,12 +66,12 @@ def put(hold: Hold, seen: Hold | None = None) -> None:
     """
     as_seen = HoldItem.scope.does_not_exist() if seen is None else HoldItem.body == _body(seen)
     if not save_if(HoldItem(scope=hold.scope, body=_body(hold)), as_seen):
-        now = get(hold.scope)
+        now = find(hold.scope)
         if now is None or _body(now) != _body(hold):
             raise StaleState(f"the hold on {hold.scope} has changed since it was read")
 
 
-def get(scope: str) -> Hold | None:
+def find(scope: str) -> Hold | None:
     """The hold of a scope; None if there is none."""
     try:
         return _hold(HoldItem.get(scope, consistent_read=True))

@@ -51,7 +51,7 @@ def _of_item(item: JobItem) -> JobRecord:
     return job_format.decode(address, item.state, int(item.version), item.body)
 
 
-def get(address: JobAddress) -> JobRecord | None:
+def find(address: JobAddress) -> JobRecord | None:
     """The job's record; None if it has not started and nobody changed it."""
     try:
         return _of_item(JobItem.get(_chunk_id(address), address.position, consistent_read=True))
@@ -104,7 +104,7 @@ def _write_batch(
     writing.write([change for change in changes if change[0] is not None])
     unwritable, writing.unwritable = writing.unwritable, []
     for before, after in unwritable:
-        stored = get(after.address)
+        stored = find(after.address)
         failed = failed_as_unwritable(stored, after) if _is_unchanged(stored, before) else None
         if failed is None:
             writing.results[after.address] = None
@@ -180,7 +180,7 @@ class _BatchWrite:
             self.results[after.address] = after
         elif refusal["Code"] in _CONFLICTS:
             # AWS can return the item with the error, the emulator does not: always read it.
-            now = get(after.address)
+            now = find(after.address)
             self.results[after.address] = now if now and _is_repeat(now, after) else None
         elif refusal["Code"] in _UNWRITABLE:
             self.unwritable.append(change)
@@ -247,7 +247,7 @@ def apply(
                 ) from error
             if not failed[1]:
                 continue  # the counts changed, or two transactions collided: read them again
-            now = get(after.address)
+            now = find(after.address)
             if now and _is_repeat(now, after):
                 return now
             found = now.state if now else JobState.SCHEDULED

@@ -80,7 +80,7 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
     )
 
 
-def get(address: JobAddress) -> Occurrence | None:
+def find(address: JobAddress) -> Occurrence | None:
     """The occurrence of the job with this address; None if there is none."""
     try:
         return _occurrence(

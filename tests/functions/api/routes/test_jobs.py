@@ -75,7 +75,7 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
     batch = a_batch(entries=1)
     a_job(batch, 0, "failed")
     place = JobAddress(batch.batch_id, 0, 0)
-    stored = jobs.get(place)
+    stored = jobs.find(place)
     assert stored
     job = replace(stored, attempts=())
     for number in range(40):
@@ -105,7 +105,7 @@ def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, "running")
     place = JobAddress(batch.batch_id, 0, 0)
-    stored = jobs.get(place)
+    stored = jobs.find(place)
     assert stored
     step = StepRecord("downloading", StepStatus.RUNNING, NOW)
     jobs.item_of(stored.with_step(step)).save()

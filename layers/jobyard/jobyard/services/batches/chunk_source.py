@@ -246,7 +246,7 @@ class ChunkSource:
                 refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
         for (before, _), stored in zip(changes, self.write(changes), strict=True):
-            if stored or _has_event(jobs.get(before.address), operation):  # maybe by a twin
+            if stored or _has_event(jobs.find(before.address), operation):  # maybe by a twin
                 outcomes.append(JobOutcome(before.address.job_id, ACCEPTED))
             else:
                 reason = "someone else changed it first"

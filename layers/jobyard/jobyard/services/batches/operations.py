@@ -34,7 +34,7 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
     """
     if wanted.job_ids:
         places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.parse(job_id))]
-        found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
+        found = [job for place in places if (job := jobs.find(place)) and wanted.matches(job)]
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
         reason = f"job {final[0].address.job_id}: {final[0].failure_message}" if final else ""
         numbers = tuple(sorted({job.address.chunk for job in found}))

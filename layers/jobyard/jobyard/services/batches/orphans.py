@@ -16,7 +16,7 @@ from jobyard.store import batches, chunks, jobs
 
 def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     """Fail a job that its own execution could not end, if the run still owns it; whether it did."""
-    job = jobs.get(address)
+    job = jobs.find(address)
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False
     batch = batches.get(address.origin_id, at)

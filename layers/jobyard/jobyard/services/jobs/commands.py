@@ -27,7 +27,7 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     if not roles_for(kind, event):
         raise InvalidTransition(f"a {kind} cannot {event}; {origin.instead}")
     authorize(context.actor, kind, event)
-    job = jobs.get(origin.address)
+    job = jobs.find(origin.address)
     if job is None or not _is_sent(job, event, context):
         before = job or new_job(origin.address, context.now())
         JOB.authorized_move(before.state, event, context.now(), context.cause, context.actor.roles)

@@ -28,7 +28,7 @@ def hold(scope: str, context: QueryContext) -> Hold:
             in force on it.
     """
     authorize(context.actor, "hold", "view")
-    found = holds.get(check_scope(scope))
+    found = holds.find(check_scope(scope))
     if found is None or not active_hold([found], context.now):
         raise NotFound(f"there is no hold on {scope}")
     return found

@@ -61,7 +61,7 @@ def job(job_id: str, context: QueryContext) -> JobView:
         Forbidden: it is a schedule's job, and the actor may not see schedules.
     """
     origin = job_origin(job_id, context.actor, context.now)
-    view = _job_view(origin, origin.row(context), jobs.get(origin.address), context)
+    view = _job_view(origin, origin.row(context), jobs.find(origin.address), context)
     return replace(view, records=origin.records(view.job))
 
 

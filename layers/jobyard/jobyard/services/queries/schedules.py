@@ -96,7 +96,7 @@ def _completed(found: Schedule, context: QueryContext) -> OccurrenceView | None:
     latest = found.latest
     if latest is None or _is_archived(found, latest.scheduled_for):
         return None
-    ended = occurrences.get(found.job_address(latest.scheduled_for))
+    ended = occurrences.find(found.job_address(latest.scheduled_for))
     return occurrence(found, ended, context) if ended else None
 
 
@@ -248,7 +248,7 @@ def occurrence_of(each: Occurrence, context: QueryContext) -> OccurrenceView:
 
 def _active_job(each: Occurrence, local: datetime) -> OccurrenceView:
     """An occurrence whose job is active. The counts are from the job's checkpoint."""
-    job = jobs.get(each.address)
+    job = jobs.find(each.address)
     checkpoint = checkpoints.get(each.address.job_id)
     starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING] if job else []
     return OccurrenceView(

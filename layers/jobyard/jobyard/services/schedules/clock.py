@@ -203,7 +203,7 @@ def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     """
     if schedule.queued_for is None or schedule.active or tick.cache.hold(schedule, tick.now):
         return schedule
-    queued = occurrences.get(schedule.job_address(schedule.queued_for))
+    queued = occurrences.find(schedule.job_address(schedule.queued_for))
     if queued is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
     move = SCHEDULE.move(schedule.state, "note", tick.now, SCHEDULER_CAUSE)
@@ -280,7 +280,7 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
     moved: list[tuple[JobRecord, JobRecord]] = []
     for run in decision.replaced:
         address = schedule.job_address(run.scheduled_for)
-        job = jobs.get(address) or new_job(address, run.started_at)
+        job = jobs.find(address) or new_job(address, run.started_at)
         if job.state in OPEN_JOB_STATES:
             replacement = decision.started[-1].address.job_id
             cause = Cause(
@@ -290,7 +290,7 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))
             job = moved[-1][1]
-        occurrence = occurrences.get(address)
+        occurrence = occurrences.find(address)
         if occurrence is not None:
             outcome = RunOutcome.of(job, checkpoints.get(address.job_id))
             changed.append((occurrence, occurrence.with_outcome(outcome)))

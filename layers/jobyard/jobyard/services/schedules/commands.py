@@ -331,7 +331,7 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
 
 def _repeated_run(address: JobAddress, context: CommandContext) -> Occurrence:
     """The occurrence that the first request created. Its execution is started if it is missing."""
-    occurrence = occurrences.get(address)
+    occurrence = occurrences.find(address)
     if occurrence is None:
         raise Gone(f"the job of {occurrence_time(address):%Y-%m-%d %H:%M}Z was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
@@ -380,5 +380,5 @@ def _without_queued(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     """The change that skips the queued occurrence; none if no occurrence is queued."""
     if schedule.queued_for is None:
         return []
-    queued = occurrences.get(schedule.job_address(schedule.queued_for))
+    queued = occurrences.find(schedule.job_address(schedule.queued_for))
     return [(queued, queued.skipped(SkipReason.DELETED))] if queued else []

@@ -119,7 +119,7 @@ def schedule_origin(address: JobAddress, actor: Actor, _now: datetime) -> Schedu
     kept_from = schedule.retained_from
     if kept_from and occurrence_time(address) < kept_from:
         raise Gone(f"job {address.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
-    occurrence = occurrences.get(address)
+    occurrence = occurrences.find(address)
     if occurrence is None:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
     if occurrence.verdict is not Verdict.RUN:

@@ -36,10 +36,10 @@ def owned_job(
     address: JobAddress, run: ExecutionRun, at: datetime
 ) -> tuple[Occurrence, JobRecord] | None:
     """The occurrence at an address and its job; None if `run` does not own an open job there."""
-    occurrence = occurrences.get(address)
+    occurrence = occurrences.find(address)
     if occurrence is None or occurrence.verdict is not Verdict.RUN:
         return None
-    job = jobs.get(address)
+    job = jobs.find(address)
     if job is None:
         return (occurrence, new_job(address, at)) if run.name == MAIN_RUN else None
     is_open = job.state in {JobState.SCHEDULED, JobState.RUNNING}
@@ -74,8 +74,8 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
     """
     for _ in range(_TRIES):
         schedule = schedules.get(address.origin_id)
-        occurrence = occurrences.get(address)
-        job = jobs.get(address)
+        occurrence = occurrences.find(address)
+        job = jobs.find(address)
         if occurrence is None or job is None or job.state in OPEN_JOB_STATES:
             return
         try:

@@ -27,7 +27,7 @@ def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "Occur
     Raises:
         NotFound: there is no such occurrence.
     """
-    occurrence = occurrences.get(address)
+    occurrence = occurrences.find(address)
     if occurrence is None:
         raise NotFound(f"there is no job {address.job_id}")
     return OccurrenceSource(occurrence, run, worker)
@@ -85,7 +85,7 @@ class OccurrenceSource:
             nonlocal checked_at, is_ours
             now = self.worker.now()
             if is_ours and (now - checked_at).total_seconds() >= _CHECK_S:
-                stored = jobs.get(job.address)
+                stored = jobs.find(job.address)
                 is_ours = stored is not None and stored.cause == job.cause
                 checked_at = self.worker.now()
             return remaining() if is_ours else 0.0
