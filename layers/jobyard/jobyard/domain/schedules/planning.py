@@ -85,6 +85,8 @@ def plan(
 
 
 class _Planner:
+    """Decides the due times of one schedule, in order, and tracks its active and queued runs."""
+
     def __init__(
         self,
         schedule: Schedule,
@@ -102,6 +104,7 @@ class _Planner:
         self.decided: list[Occurrence] = []
 
     def decide(self, cause: Cause) -> Decision | None:
+        """The decision about all due times; None if there is nothing to write."""
         schedule = self.schedule
         start = schedule.next_at
         next_at = start

@@ -113,7 +113,7 @@ class ScheduleFilter(StrEnum):
     IN_PROGRESS = ScheduleLabel.IN_PROGRESS.value
     COMPLETED = ScheduleLabel.COMPLETED.value
     FAILED = ScheduleLabel.FAILED.value
-    WAITING = "waiting"  # they have a next run, and no active job
+    WAITING = "waiting"  # with a next run and no active job
 
 
 class OverlapPolicy(StrEnum):
@@ -287,7 +287,7 @@ def job_address(schedule_id: str, at: datetime) -> JobAddress:
 
 
 def is_occurrence_address(address: JobAddress) -> bool:
-    """Whether a schedule's job may have this address: its time is one that a date can show."""
+    """Whether a schedule's job may have this address: chunk 0, and a time up to year 9999."""
     return not address.chunk and address.position <= _LAST_MS
 
 
