@@ -101,11 +101,11 @@ def _rows(harness: Harness, batch: Batch) -> Iterator[Chunk]:
 def _jobs(batch: Batch, recorded: int) -> Iterator[JobRecord]:
     at = batch.submitted_at
     for number in range(recorded):
-        place = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
+        address = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
         attempts = (Attempt(at, at),)
         moves = (HistoryEntry("succeed", "running", "succeeded", at, "machine", "main.p1.c0.t1"),)
         yield JobRecord(
-            place, JobState.SUCCEEDED, 2, "main.p1.c0.t1", at, 1, attempts=attempts, history=moves
+            address, JobState.SUCCEEDED, 2, "main.p1.c0.t1", at, 1, attempts=attempts, history=moves
         )
 
 
@@ -178,7 +178,7 @@ def put_occurrences(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occ
     made, ran = [], []
     for day, verdict in days.items():
         at = schedule.created_at + timedelta(days=day)
-        place = job_address(schedule.schedule_id, at)
+        address = job_address(schedule.schedule_id, at)
         outcome = RunOutcome(JobState.SUCCEEDED, at, at, at, processed=5, failed=0, total=5)
         is_run = verdict is Verdict.RUN
         made.append(
@@ -195,7 +195,7 @@ def put_occurrences(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occ
             )
         )
         if is_run:
-            ran.append(JobRecord(place, JobState.SUCCEEDED, 2, "main.p1.c0.t1", at, 1))
+            ran.append(JobRecord(address, JobState.SUCCEEDED, 2, "main.p1.c0.t1", at, 1))
     stored = schedules.get(schedule.schedule_id)
     for first in range(0, len(made), 90):
         after = replace(stored, version=stored.version + 1)

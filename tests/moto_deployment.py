@@ -45,7 +45,7 @@ def deployed() -> Iterator[dict[str, Any]]:
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        tables.lay_out()
+        tables.create_deployment()
         machines = boto3.client("stepfunctions")
         for noun in ("batch", "job"):
             role = "arn:aws:iam::123456789012:role/machine"

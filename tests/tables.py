@@ -35,7 +35,7 @@ def _declared() -> dict[str, dict[str, Any]]:
     return {noun: resources[f"{noun.capitalize()}Table"]["Properties"] for noun in NAMES}
 
 
-def lay_out() -> None:
+def create_deployment() -> None:
     """Create the tables and buckets; moto must be on."""
     dynamodb = boto3.client("dynamodb", region_name=REGION)
     shape = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")

@@ -236,8 +236,8 @@ def test_a_hold_is_replaced_only_with_replace(run: Run, api: FakeApi) -> None:
 
 
 def test_a_release_that_continues_says_so(run: Run, api: FakeApi) -> None:
-    begun = httpx.Response(202, json={"scope": "everything", "released_batches": 25})
-    api.answers("DELETE /holds/everything", begun)
+    answer = httpx.Response(202, json={"scope": "everything", "released_batches": 25})
+    api.answers("DELETE /holds/everything", answer)
 
     released = run("release", "everything", *WHY)
 

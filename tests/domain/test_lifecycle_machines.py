@@ -130,7 +130,7 @@ class Walk(RuleBasedStateMachine):
 
     @precondition(lambda self: self.known[self.state])
     @rule(data=st.data())
-    def go_on(self, data: st.DataObject) -> None:
+    def send_possible(self, data: st.DataObject) -> None:
         """A possible event by a permitted sender."""
         here = self.known[self.state]
         event = data.draw(st.sampled_from(sorted(here)))

@@ -215,12 +215,12 @@ class Conflict(Listener):
     """The first completion of a new object's upload conflicts with another writer: 409."""
 
     def __init__(self) -> None:
-        self.met = 0
+        self.hits = 0
 
     def before(self, call: Call) -> Answer | None:
         is_it = call.operation == "CompleteMultipartUpload" and "IfNoneMatch" in call.parameters
-        if is_it and not self.met:
-            self.met += 1
+        if is_it and not self.hits:
+            self.hits += 1
             return Answer.error(409, "ConditionalRequestConflict", "Please try again")
         return None
 
@@ -235,7 +235,7 @@ class Refusing(Listener):
         self._code, self._applied, self._every = code, applied, every
         self._lock = threading.Lock()
         self._number = 0
-        self.met = 0
+        self.hits = 0
 
     def prepare(self, call: Call) -> None:
         if call.operation != "BatchExecuteStatement":
@@ -244,7 +244,7 @@ class Refusing(Listener):
             for place in range(len(call.parameters["Statements"])):
                 self._number += 1
                 if self._number % self._every == 0:
-                    self.met += 1
+                    self.hits += 1
                     call.notes.setdefault("places", []).append(place)
                     if not self._applied:
                         call.refused.setdefault(place, self._code)
@@ -262,7 +262,7 @@ class Throttling(Listener):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tries: Counter[bool] = Counter()
-        self.met = 0
+        self.hits = 0
 
     def before_send(self, operation: str, parameters: Mapping[str, Any]) -> str | None:
         if operation == "BatchExecuteStatement":
@@ -272,7 +272,7 @@ class Throttling(Listener):
             self._tries[writes] += 1
             if self._tries[writes] % (3 if writes else 12):
                 return None
-            self.met += 1
+            self.hits += 1
         return "ThrottlingException"
 
 
@@ -281,14 +281,14 @@ class Conflicting(Listener):
 
     def __init__(self) -> None:
         self._number = 0
-        self.met = 0
+        self.hits = 0
 
     def before(self, call: Call) -> Answer | None:
         if call.operation != "TransactWriteItems":
             return None
         self._number += 1
         if self._number % 2:
-            self.met += 1
+            self.hits += 1
             others = [{"Code": "None"} for _ in call.parameters["TransactItems"][1:]]
             reasons = [{"Code": "TransactionConflict", "Message": ""}, *others]
             words = "Transaction cancelled, please refer cancellation reasons"
@@ -312,7 +312,7 @@ class Stale(Listener):
         self._read_at = now()
         self._lock = threading.Lock()
         self._behind: dict[str, deque[tuple[Item, Item | None]]] = {each: deque() for each in keys}
-        self.met = 0
+        self.hits = 0
 
     @contextmanager
     def copying(self) -> Iterator["Stale"]:
@@ -349,7 +349,7 @@ class Stale(Listener):
     def prepare(self, call: Call) -> None:
         parameters = call.parameters
         if call.operation in {"Query", "GetItem", "Scan"} and not parameters.get("ConsistentRead"):
-            self.met += 1
+            self.hits += 1
             if self._now() != self._read_at:
                 self._read_at = self._now()
                 self.catch_up()
@@ -393,7 +393,7 @@ class Capacity(Listener):
         self._keys, self._table, self._key, self._clock = keys, table, key, clock
         self._lock = threading.Lock()
         self._left: dict[tuple[str, str], tuple[float, float]] = {}
-        self.met = 0
+        self.hits = 0
         self.units: Counter[str] = Counter()
 
     def prepare(self, call: Call) -> None:
@@ -426,7 +426,7 @@ class Capacity(Listener):
             left = {of: self._filled(of, rates[of], now) for of in units}
             # What needs more units than a second has is written on credit, if none are used.
             if any(left[of] < min(needed, rates[of]) for of, needed in units.items()):
-                self.met += 1
+                self.hits += 1
                 return False
             self._left |= {of: (left[of] - needed, now) for of, needed in units.items()}
             self.units.update({of[0]: needed for of, needed in units.items() if not of[1]})

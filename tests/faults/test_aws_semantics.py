@@ -153,7 +153,7 @@ def test_each_second_statement_is_answered_with_an_error(
 
     assert codes(answers) == ["", "InternalServerError", "", "InternalServerError"]
     assert stored(raw, chunk) == kept
-    assert profile.met == 2
+    assert profile.hits == 2
 
 
 def test_a_batch_of_which_every_statement_is_refused_is_not_sent(
@@ -215,7 +215,7 @@ def test_an_index_lacks_the_last_three_writes(harness: Harness, raw: Any) -> Non
         assert tables.client().scan(TableName="test-batches")["Items"] == []
         with pytest.raises(AssertionError, match="test-jobs is not strong"):
             tables.client().scan(TableName="test-jobs")
-        assert stale.met > 0
+        assert stale.hits > 0
 
 
 def test_a_table_limits_its_write_rate(

@@ -114,10 +114,10 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
             send_job_event(job_id, "hold", harness.context())
     if state == JobState.RUNNING:
         for job_id in job_ids:
-            place = JobAddress.parse(job_id)
-            assert place
-            job = new_job(place, harness.now())
-            cause = ExecutionRun(MAIN_RUN, 1).cause(place, 1)
+            address = JobAddress.parse(job_id)
+            assert address
+            job = new_job(address, harness.now())
+            cause = ExecutionRun(MAIN_RUN, 1).cause(address, 1)
             jobs.write_many([(None, started(job, harness.now(), cause))])
     return batch_id, job_ids
 
@@ -157,10 +157,12 @@ def test_of_two_who_send_a_job_the_same_event_one_does_it(
     tried = 0
     for at, job_id in enumerate(job_ids, start=1):
         two = TwoPeople(harness)
-        met = two.at_once(lambda request, job=job_id: send_job_event(job, event, request), at)  # type: ignore[misc]
-        tried += met
+        was_reached = two.at_once(
+            lambda request, job=job_id: send_job_event(job, event, request), at
+        )  # type: ignore[misc]
+        tried += was_reached
         assert len(two.done) == 1, (at, two)
-        assert len(two.refused) == met, (at, two)
+        assert len(two.refused) == was_reached, (at, two)
     for job_id in theirs:
         send_job_event(job_id, event, harness.context())
 
@@ -204,16 +206,16 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     send_batch_event(alone, event, harness.context())
     baseline = run_to_the_end(harness, alone)
 
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         batch_id = batch_in(state, harness, payloads)
         two = TwoPeople(harness)
-        met = two.at_once(
+        was_reached = two.at_once(
             lambda request, batch=batch_id: send_batch_event(batch, event, request), at
         )  # type: ignore[misc]
         assert len(two.done) == 1, (at, two)
-        assert len(two.refused) == met, (at, two)
+        assert len(two.refused) == was_reached, (at, two)
         assert run_to_the_end(harness, batch_id) == baseline, at
 
     assert at > 2
@@ -271,9 +273,9 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
 
 def entries_of(job_id: str) -> int:
     """The number of entries in a job's history."""
-    place = JobAddress.parse(job_id)
-    assert place
-    job = jobs.find(place)
+    address = JobAddress.parse(job_id)
+    assert address
+    job = jobs.find(address)
     return len(job.history) if job else 0
 
 
@@ -281,13 +283,13 @@ def entries_of(job_id: str) -> int:
 def test_of_two_who_send_a_batch_different_events_one_is_first(
     state: str, event: str, others: str, harness: Harness, payloads: Payloads
 ) -> None:
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         batch_id = batch_in(state, harness, payloads)
         before = len(harness.batch(batch_id).batch.history)
         two = TwoPeople(harness)
-        met = two.at_once(
+        was_reached = two.at_once(
             lambda request, batch=batch_id: send_batch_event(batch, event, request),  # type: ignore[misc]
             at,
             lambda request, batch=batch_id: send_batch_event(batch, others, request),  # type: ignore[misc]
@@ -318,8 +320,8 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
 def test_simultaneous_events_to_a_job_and_its_batch_lead_to_legal_states(
     first: str, state: str, of_job: str, of_batch: str, harness: Harness, payloads: Payloads
 ) -> None:
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         batch_id, (job_id,) = jobs_in(state, harness, payloads, 1)
 
@@ -331,7 +333,7 @@ def test_simultaneous_events_to_a_job_and_its_batch_lead_to_legal_states(
 
         two = TwoPeople(harness)
         presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
-        met = two.at_once(presses[0], at, presses[1])
+        was_reached = two.at_once(presses[0], at, presses[1])
         harness.machines.run_all()
         harness.advance(61)
         harness.tick()
@@ -374,18 +376,18 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     batch_operations.start_operation(alone, event, Filter(state), harness.context())
     baseline = run_to_the_end(harness, alone)
 
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         batch_id, _ = jobs_in(state, harness, payloads, 2)
         two = TwoPeople(harness)
-        met = two.at_once(
+        was_reached = two.at_once(
             lambda request, batch=batch_id: batch_operations.start_operation(
                 batch, event, Filter(state), request
             ),  # type: ignore[misc]
             at,
         )
-        assert sorted(two.done + two.refused) == (["one", "other"] if met else ["one"])
+        assert sorted(two.done + two.refused) == (["one", "other"] if was_reached else ["one"])
         assert run_to_the_end(harness, batch_id) == baseline, at
         assert not operations.is_any_running(batch_id)
 
@@ -395,10 +397,10 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
 def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -> None:
     """Before the one has looked, he comes after the other, and replaces what he sees."""
     faults = []
-    met, scope = True, "collection:wanted"
-    while met:
+    was_reached, scope = True, "collection:wanted"
+    while was_reached:
         two = TwoPeople(harness)
-        met = two.at_once(
+        was_reached = two.at_once(
             lambda request: hold_commands.place_hold(scope, None, request, replacing=True),
             at=len(faults) + 1,
         )
@@ -417,8 +419,8 @@ def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -
 def test_when_two_people_lift_a_hold_the_held_work_continues_once(
     harness: Harness, payloads: Payloads
 ) -> None:
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
         collection = f"lifted-{next(_numbers)}"
@@ -433,7 +435,7 @@ def test_when_two_people_lift_a_hold_the_held_work_continues_once(
             except NotFound as gone:
                 raise StaleState(str(gone)) from gone
 
-        met = two.at_once(lift, at)
+        was_reached = two.at_once(lift, at)
         harness.machines.run_all()
         view = harness.batch(batch_id)
         assert view.batch.state == "completed", (at, two)

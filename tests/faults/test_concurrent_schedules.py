@@ -188,11 +188,11 @@ class Unreachable(Listener):
     """No execution can be started: a function that tries dies after its writes."""
 
     def __init__(self) -> None:
-        self.met = 0
+        self.hits = 0
 
     def prepare(self, call: Call) -> None:
         if call.operation == "StartExecution":
-            self.met += 1
+            self.hits += 1
             raise Killed
 
 
@@ -201,14 +201,14 @@ class LostAnswer(Listener):
 
     def __init__(self, send: Callable[[Call], None]) -> None:
         self._send, self._lock = send, threading.Lock()
-        self.met = self._number = 0
+        self.hits = self._number = 0
 
     def prepare(self, call: Call) -> None:
         if call.operation == "TransactWriteItems":
             with self._lock:
                 self._number += 1
                 again = self._number % 2
-                self.met += again
+                self.hits += again
             if again:
                 call.parameters.setdefault("ClientRequestToken", f"token-{self._number}")
                 self._send(call)
@@ -257,7 +257,7 @@ def test_each_time_has_one_job_whatever_number_of_ticks_run_at_once(
         audit(those, script)
         assert [each.verdict for each in those.history] == [Verdict.RUN]
     assert len(script.inputs) == SCHEDULES
-    assert profile is None or profile.met > 0
+    assert profile is None or profile.hits > 0
 
 
 def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
@@ -361,8 +361,8 @@ def test_of_two_requests_to_one_schedule_none_is_lost_or_done_twice(
     one: Doing, other: Doing, harness: Harness, script: Script, everything: bool, turn: int
 ) -> None:
     for overlap in OVERLAPS if everything else [OVERLAPS[turn % len(OVERLAPS)]]:
-        met = [*meetings(one, other, overlap, harness, script)]
-        assert met[0]
+        reached = [*meetings(one, other, overlap, harness, script)]
+        assert reached[0]
 
 
 def meetings(
@@ -407,8 +407,8 @@ REQUESTS: dict[str, Callable[[str, CommandContext], Any]] = {
 def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
     event: str, harness: Harness, script: Script
 ) -> None:
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         those = watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE))
         if event == "resume":
@@ -425,12 +425,12 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
         meanwhile = Meanwhile(at, send)
         with harness.interceptor.listening(meanwhile):
             send()
-        met = meanwhile.calls >= at
+        was_reached = meanwhile.calls >= at
         pass_quiet_minutes(harness, minutes=1)
 
         events = [entry.event for entry in those.stored.history if entry.cause == request.run]
         assert events == [event], at
-        assert len(answers) == 1 + met
+        assert len(answers) == 1 + was_reached
         assert len(those.history) == (event == "run_now"), at
 
     assert at > 2

@@ -43,7 +43,7 @@ def test_a_scenario_ends_the_same_under_any_fault_profile(
         end = runner.run(scenario=scenario).end
 
     assert differing(end, baseline) == []
-    assert profile.met > 0
+    assert profile.hits > 0
 
 
 def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_reported(
@@ -124,7 +124,7 @@ def test_a_chunk_is_written_as_fast_as_one_partition_takes_it(
 
     assert [job and job.address for job in stored] == places
     assert profile.units["test-jobs"] == 1300
-    assert profile.met > 0
+    assert profile.hits > 0
     assert 0.2 < sum(waits) < 1  # 300 more than fit at once
 
 
@@ -151,7 +151,7 @@ def test_throttled_writers_wait_longer_each_time_and_not_all_alike(
 # Mail
 
 
-class Unheard(Listener):
+class LostMailAnswer(Listener):
     """The mail service accepts so many mails without an answer."""
 
     def __init__(self, times: int) -> None:
@@ -164,9 +164,9 @@ class Unheard(Listener):
 
 
 @pytest.fixture
-def unheard(harness: Harness, payloads: Payloads) -> Iterator[str]:
+def unanswered(harness: Harness, payloads: Payloads) -> Iterator[str]:
     """A batch whose mail was accepted without an answer."""
-    with harness.interceptor.listening(Unheard(1)):
+    with harness.interceptor.listening(LostMailAnswer(1)):
         batch_id = harness.drop(single_files(payloads, {"a.txt": b"a"}))
         assert harness.batch(batch_id).batch.state == "completed"
         (report,) = reports.of_batch(batch_id)
@@ -175,32 +175,32 @@ def unheard(harness: Harness, payloads: Payloads) -> Iterator[str]:
 
 
 def test_a_mail_that_was_accepted_without_an_answer_is_sent_once(
-    harness: Harness, unheard: str
+    harness: Harness, unanswered: str
 ) -> None:
-    mail = {"tags": {"batch_id": [unheard], "seq": ["1"]}, "messageId": "m"}
+    mail = {"tags": {"batch_id": [unanswered], "seq": ["1"]}, "messageId": "m"}
     harness.receive_mail_event({"detail": {"mail": mail, "eventType": "Send"}})
     for _ in range(60):
         harness.advance(60)
         harness.tick()
 
-    assert len(harness.mails_of(unheard)) == 1
-    (report,) = reports.of_batch(unheard)
+    assert len(harness.mails_of(unanswered)) == 1
+    (report,) = reports.of_batch(unanswered)
     assert report.delivery.state == "sent"
 
 
 def test_only_a_lost_answer_and_a_lost_event_send_a_mail_twice_after_15_minutes(
-    harness: Harness, unheard: str
+    harness: Harness, unanswered: str
 ) -> None:
     """The one case of decision 6."""
     for _ in range(14):
         harness.advance(60)
         harness.tick()
-    assert len(harness.mails_of(unheard)) == 1
+    assert len(harness.mails_of(unanswered)) == 1
     for _ in range(60):
         harness.advance(60)
         harness.tick()
 
-    assert len(harness.mails_of(unheard)) == 2
+    assert len(harness.mails_of(unanswered)) == 2
 
 
 # Time
@@ -269,7 +269,7 @@ def test_large_files_come_whole_into_an_archive_as_strict_as_s3(
         batch_id = harness.drop("\n".join([*blind, ""]), collection="large")
 
     assert harness.batch(batch_id).counts["succeeded"] == 3
-    assert conflict.met == 1
+    assert conflict.hits == 1
     for content in large.values():
         digest = hashlib.sha256(content).hexdigest()
         key = f"content/sha256/{digest[:2]}/{digest[2:4]}/{digest}"

@@ -155,7 +155,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
         f"({time.monotonic() - began:.0f} s with deployment and audit); "
         f"{happened['lost a worker']} jobs lost a worker and {happened['given up']} of them three, "
         f"{happened['repeated']} of these did their step again, no other job did; "
-        f"{uncertain} mails of unknown fate, {happened['forgotten']} forgotten with the emulator"
+        f"{uncertain} mails without a note, {happened['forgotten']} forgotten with the emulator"
     )
 
 

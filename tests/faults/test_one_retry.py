@@ -114,7 +114,7 @@ def test_a_retry_without_an_execution_does_not_lock_its_batch(
     harness: Harness, failed: Failed
 ) -> None:
     batch_id = failed(2)
-    start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
+    start, harness.machines.start_execution = harness.machines.start_execution, _unreachable  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
         batch_operations.retry(batch_id, FAILED, harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
@@ -129,7 +129,7 @@ def test_a_retry_without_an_execution_does_not_lock_its_batch(
     assert not operations.is_any_running(batch_id)
 
 
-def _deaf(**_: object) -> None:
+def _unreachable(**_: object) -> None:
     raise ConnectionError
 
 

@@ -260,11 +260,11 @@ def test_the_state_is_small_for_every_batch() -> None:
 
 def test_aws_accepts_the_names_of_executions() -> None:
     """1 to 80 characters; source: the Step Functions API, StartExecution."""
-    place = JobAddress(batch_id_of(b""), 999_999, 999)
+    address = JobAddress(batch_id_of(b""), 999_999, 999)
     run = "r" + "f" * 12  # as a request names it
     commands = {"open", "operation", "settle", *COMMANDS.values()}
-    names = [batch_execution(place.origin_id, command, run, 99) for command in commands]
-    names.append(job_execution(place, run, 99))
+    names = [batch_execution(address.origin_id, command, run, 99) for command in commands]
+    names.append(job_execution(address, run, 99))
     names.append(job_execution(job_address(schedule_id_of(b""), LATEST), run, 99))
 
     for name in names:

@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     """A request: method and target of its first line, and its fields with lower-case names."""
 
     method: str
@@ -45,7 +45,7 @@ def endless(first: bytes, again: bytes, pause_s: float = 0.0) -> Raw:
     return Raw(pieces, pause_s=pause_s)
 
 
-Answers = Raw | Callable[[Heard], Raw]
+Answers = Raw | Callable[[ReceivedRequest], Raw]
 
 
 @dataclass
@@ -53,7 +53,7 @@ class RawServer:
     """`answers` by "METHOD /target", or by "/target" for any method; others get no answer."""
 
     answers: dict[str, Answers] = field(default_factory=dict)
-    heard: list[Heard] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
 
     def __enter__(self) -> "RawServer":
@@ -83,7 +83,7 @@ class RawServer:
         return f"http://{self.place}{target}"
 
     def requested(self, method: str = "GET") -> list[str]:
-        return [each.target for each in self.heard if each.method == method]
+        return [each.target for each in self.received if each.method == method]
 
     def _accept(self) -> None:
         while True:
@@ -98,14 +98,14 @@ class RawServer:
     def _serve(self, sock: socket.socket) -> None:
         try:
             stream = sock.makefile("rb")
-            while heard := _request(stream.readline):
+            while request := _request(stream.readline):
                 with self._lock:
-                    self.heard.append(heard)
-                found = self.answers.get(f"{heard.method} {heard.target}")
-                found = found or self.answers.get(heard.target)
+                    self.received.append(request)
+                found = self.answers.get(f"{request.method} {request.target}")
+                found = found or self.answers.get(request.target)
                 if found is None:
                     break
-                answer = found if isinstance(found, Raw) else found(heard)
+                answer = found if isinstance(found, Raw) else found(request)
                 for piece in answer.pieces():
                     if self._over.is_set():
                         return
@@ -120,7 +120,7 @@ class RawServer:
             sock.close()
 
 
-def _request(line: Callable[[], bytes]) -> Heard | None:
+def _request(line: Callable[[], bytes]) -> ReceivedRequest | None:
     first = line().decode("latin-1").split(" ")
     if len(first) != 3:
         return None
@@ -128,4 +128,4 @@ def _request(line: Callable[[], bytes]) -> Heard | None:
     while (each := line()) not in {b"\r\n", b""}:
         name, _, value = each.decode("latin-1").partition(":")
         fields[name.lower()] = value.strip()
-    return Heard(first[0], first[1], fields)
+    return ReceivedRequest(first[0], first[1], fields)

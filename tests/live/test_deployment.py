@@ -41,7 +41,7 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
     sns.subscribe(TopicArn=_resources(aws)["AlarmTopic"], Protocol="sqs", Endpoint=arn)
 
-    def heard() -> list[str]:
+    def messages_so_far() -> list[str]:
         give_up = time.monotonic() + TIMEOUT_S
         while time.monotonic() < give_up:
             found = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=2).get("Messages", [])
@@ -49,7 +49,7 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
                 return [json.loads(message["Body"])["Message"] for message in found]
         return []
 
-    return heard
+    return messages_so_far
 
 
 def test_deploying_again_replaces_nothing(

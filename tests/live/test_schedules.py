@@ -17,7 +17,7 @@ from cli.local.emulator import ROOT
 from cli.local.stack import Stack
 from tests.live.api_user import TIMEOUT_S, ApiUser
 
-Visit = Callable[[str], ApiUser]
+UserOfRole = Callable[[str], ApiUser]
 SWEEP = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
 AHEAD = timedelta(seconds=15)  # to create three schedules
 DAY = timedelta(days=1)
@@ -32,7 +32,7 @@ def due(stack: Stack, aws: Callable[[str], Any]) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def paths(api_user: Visit, due: datetime) -> dict[str, str]:
+def paths(api_user: UserOfRole, due: datetime) -> dict[str, str]:
     """The schedules after their time, by name."""
     admin = api_user("admin")
     closed = {"exclude": [f"{due:%Y-%m-%d}"], "reason": "nobody is there"}
@@ -65,7 +65,7 @@ def await_newest(admin: ApiUser, path: str, trigger: str) -> dict[str, Any]:
 
 
 def test_the_scheduler_tick_starts_a_job_when_it_is_due(
-    api_user: Visit, paths: dict[str, str], due: datetime
+    api_user: UserOfRole, paths: dict[str, str], due: datetime
 ) -> None:
     admin = api_user("admin")
 
@@ -81,7 +81,7 @@ def test_the_scheduler_tick_starts_a_job_when_it_is_due(
 
 
 def test_a_suspended_schedule_s_skipped_time_names_the_actor_and_the_reason(
-    api_user: Visit, paths: dict[str, str]
+    api_user: UserOfRole, paths: dict[str, str]
 ) -> None:
     (skipped,) = api_user("admin").get(f"{paths['suspended']}/occurrences")["items"]
 
@@ -92,7 +92,7 @@ def test_a_suspended_schedule_s_skipped_time_names_the_actor_and_the_reason(
 
 
 def test_a_time_that_the_calendar_leaves_out_is_skipped_and_says_so(
-    api_user: Visit, paths: dict[str, str], due: datetime
+    api_user: UserOfRole, paths: dict[str, str], due: datetime
 ) -> None:
     (skipped,) = api_user("admin").get(f"{paths['closed']}/occurrences")["items"]
 
@@ -101,7 +101,7 @@ def test_a_time_that_the_calendar_leaves_out_is_skipped_and_says_so(
 
 
 def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_once(
-    api_user: Visit, paths: dict[str, str], due: datetime
+    api_user: UserOfRole, paths: dict[str, str], due: datetime
 ) -> None:
     admin = api_user("admin")
     path = paths["suspended"]
@@ -119,7 +119,7 @@ def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_
 
 @pytest.mark.parametrize("role", ["viewer", "depositor", "operator"])
 def test_nobody_but_an_admin_may_see_schedules_or_touch_them(
-    role: str, api_user: Visit, paths: dict[str, str]
+    role: str, api_user: UserOfRole, paths: dict[str, str]
 ) -> None:
     api, path, why = api_user(role).api, paths["active"], {"reason": "to try"}
     wanted = {"title": "mine", "job_type": "sweep", "rule": {"kind": "daily"}}
@@ -142,7 +142,7 @@ def test_nobody_but_an_admin_may_see_schedules_or_touch_them(
 
 
 def test_a_deleted_schedule_is_gone_and_its_history_stays(
-    api_user: Visit, paths: dict[str, str]
+    api_user: UserOfRole, paths: dict[str, str]
 ) -> None:
     admin, path = api_user("admin"), paths["closed"]
 

@@ -854,10 +854,10 @@ def test_a_lift_that_died_before_it_started_the_machine_can_be_repeated(
 ) -> None:
     hold_commands.place_hold("collection:twice", None, harness.context(reason="maintenance"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="twice")
-    deaf = harness.context(key="lift")
+    unreachable = harness.context(key="lift")
     start, harness.machines.start_execution = harness.machines.start_execution, _unreachable  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
-        hold_commands.lift_hold("collection:twice", deaf)
+        hold_commands.lift_hold("collection:twice", unreachable)
     harness.machines.start_execution = start  # type: ignore[method-assign]
     assert harness.batch(batch_id).batch.state == "pending"
 

@@ -11,7 +11,7 @@ from tests.harness import Harness
 from tests.infra.template_reader import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS
 
 
-class Heard(Listener):
+class CallRecorder(Listener):
     """Records the calls."""
 
     def __init__(self) -> None:
@@ -22,13 +22,13 @@ class Heard(Listener):
 
 
 def test_an_idle_minute_reads_as_much_as_documented_and_does_nothing_else(harness: Harness) -> None:
-    heard = Heard()
-    with harness.interceptor.listening(heard):
+    recorder = CallRecorder()
+    with harness.interceptor.listening(recorder):
         harness.tick()
 
-    assert {call.operation for call in heard.calls} <= {"GetItem", "Query", "Scan"}
+    assert {call.operation for call in recorder.calls} <= {"GetItem", "Query", "Scan"}
     # Each finds less than 4 KB: half a unit, and a whole one if it is a strong read.
-    strong = [call.parameters.get("ConsistentRead", False) for call in heard.calls]
+    strong = [call.parameters.get("ConsistentRead", False) for call in recorder.calls]
     assert sum(1.0 if each else 0.5 for each in strong) == IDLE_READ_UNITS
 
 

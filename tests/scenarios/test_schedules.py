@@ -689,11 +689,11 @@ def test_a_job_that_was_decided_but_not_started_is_started_by_the_next_tick(
 
     with monkeypatch.context() as patch:
         patch.setattr(harness.machines, "start_execution", unreachable)
-        met = harness.tick()
+        result = harness.tick()
     harness.advance(61)
     harness.tick()
     harness.machines.run_all()
 
-    assert [type(error) for _, error in met.errors] == [ConnectionError]
+    assert [type(error) for _, error in result.errors] == [ConnectionError]
     assert len(script.inputs) == 1
     assert now(schedule).label == "Completed"

@@ -37,7 +37,7 @@ def test_a_step_cannot_reach_what_its_job_type_does_not_declare(harness: Harness
         cast(Any, context).s3.put_object(Bucket="archive", Key="stolen", Body=b"")
         return Done()
 
-    job_type = JobType("thief", "Thief", (("store", store),), HttpContext)
+    job_type = JobType("intruder", "Intruder", (("store", store),), HttpContext)
     context = harness.worker().step_context(job_type)
     ((_, step),) = job_type.steps
 

@@ -81,7 +81,7 @@ def actor(role: str, sub: str = "") -> Actor:
     return Actor(sub or sub_of("passer-by"), "passer-by", frozenset({role} if role else ()))
 
 
-def somebodys_batch(state: str = "processing", *, opened: bool = True) -> str:
+def another_persons_batch(state: str = "processing", *, opened: bool = True) -> str:
     whose = {"submitter": "somebody else", "submitter_sub": sub_of("somebody else")}
     if not opened:
         return a_batch(state, **whose).batch_id
@@ -149,26 +149,32 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ),
     ("batch", "release"): (
         send_batch_event,
-        lambda admin: (somebodys_batch("held", opened=False), "release"),
+        lambda admin: (another_persons_batch("held", opened=False), "release"),
     ),
-    ("batch", "cancel"): (send_batch_event, lambda admin: (somebodys_batch(), "cancel")),
+    ("batch", "cancel"): (send_batch_event, lambda admin: (another_persons_batch(), "cancel")),
     ("batch", "delete"): (
         send_batch_event,
-        lambda admin: (somebodys_batch("held", opened=False), "delete"),
+        lambda admin: (another_persons_batch("held", opened=False), "delete"),
     ),
     ("batch", "update_reporting"): (
         send_batch_event,
-        lambda admin: (somebodys_batch("failed"), "update_reporting"),
+        lambda admin: (another_persons_batch("failed"), "update_reporting"),
     ),
-    ("job", "hold"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.1", "hold")),
-    ("job", "release"): (send_job_event, lambda admin: (f"{somebodys_batch()}.1.0", "release")),
+    ("job", "hold"): (send_job_event, lambda admin: (f"{another_persons_batch()}.0.1", "hold")),
+    ("job", "release"): (
+        send_job_event,
+        lambda admin: (f"{another_persons_batch()}.1.0", "release"),
+    ),
     ("job", "force_fail"): (
         send_job_event,
-        lambda admin: (f"{somebodys_batch()}.0.1", "force_fail"),
+        lambda admin: (f"{another_persons_batch()}.0.1", "force_fail"),
     ),
-    ("job", "cancel"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.1", "cancel")),
-    ("job", "requeue"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.0", "requeue")),
-    ("job", "delete"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.0", "delete")),
+    ("job", "cancel"): (send_job_event, lambda admin: (f"{another_persons_batch()}.0.1", "cancel")),
+    ("job", "requeue"): (
+        send_job_event,
+        lambda admin: (f"{another_persons_batch()}.0.0", "requeue"),
+    ),
+    ("job", "delete"): (send_job_event, lambda admin: (f"{another_persons_batch()}.0.0", "delete")),
     ("schedule job", "force_fail"): (
         send_job_event,
         lambda admin: (job_of_schedule(admin), "force_fail"),
@@ -225,16 +231,16 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
 }
 # Other services that make such a change.
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
-    (("job", "requeue"), operations.retry, lambda admin: (somebodys_batch("failed"), FAILED)),
+    (("job", "requeue"), operations.retry, lambda admin: (another_persons_batch("failed"), FAILED)),
     (
         ("job", "requeue"),
         operations.start_operation,
-        lambda admin: (somebodys_batch("failed"), "requeue", FAILED),
+        lambda admin: (another_persons_batch("failed"), "requeue", FAILED),
     ),
     (
         ("job", "requeue"),
         operations.preview_operation,
-        lambda admin: (somebodys_batch("failed"), "requeue", FAILED),
+        lambda admin: (another_persons_batch("failed"), "requeue", FAILED),
     ),
     (("hold", "lift"), holds.begin_lift, lambda admin: (a_hold(),)),
 ]
@@ -242,8 +248,10 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ("batch", "list"): lambda context, admin: batch_queries.list_batches(
         context, state="", collection="", after={}, limit=1
     ),
-    ("batch", "view"): lambda context, admin: batch_queries.batch(somebodys_batch(), context),
-    ("job", "view"): lambda context, admin: job_queries.job(f"{somebodys_batch()}.0.0", context),
+    ("batch", "view"): lambda context, admin: batch_queries.batch(another_persons_batch(), context),
+    ("job", "view"): lambda context, admin: job_queries.job(
+        f"{another_persons_batch()}.0.0", context
+    ),
     ("schedule job", "view"): lambda context, admin: job_queries.job(
         job_of_schedule(admin), context
     ),
@@ -350,12 +358,14 @@ def test_its_owner_sees_and_changes_a_collection_whatever_their_role(caller: Cal
 
 @pytest.mark.parametrize("group", sorted(RELATIONS))
 def test_a_group_named_like_a_relation_gives_no_right(caller: Caller, group: str) -> None:
-    pretender = actor(group)
+    stranger = actor(group)
     name = closed_collection()
 
-    assert not _is_shown(lambda who: collection_queries.collection(name, who), caller, pretender)
-    assert not _is_shown(lambda who: batch_queries.batch(somebodys_batch(), who), caller, pretender)
-    assert not an_open_collection("other").may_deposit(pretender.depositor)
+    assert not _is_shown(lambda who: collection_queries.collection(name, who), caller, stranger)
+    assert not _is_shown(
+        lambda who: batch_queries.batch(another_persons_batch(), who), caller, stranger
+    )
+    assert not an_open_collection("other").may_deposit(stranger.depositor)
 
 
 def test_a_refusal_says_who_may_and_what_to_do_instead() -> None:

@@ -87,7 +87,7 @@ def held(harness: Harness, payloads: Payloads, collection: str) -> str:
     return harness.drop(manifest(payloads, collection), collection=collection)
 
 
-def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
+def processing(harness: Harness, payloads: Payloads, collection: str) -> str:
     """Opened; a person holds one job, the machine the two others."""
     event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
     scope = holds.find(f"collection:{collection}")
@@ -106,7 +106,7 @@ def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def cancelled_just_now(harness: Harness, payloads: Payloads, collection: str) -> str:
-    batch_id = begun(harness, payloads, collection)
+    batch_id = processing(harness, payloads, collection)
     send_batch_event(batch_id, "cancel", harness.context())
     return batch_id
 
@@ -119,7 +119,7 @@ def cancelled(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
     """A retry arrived right before it was settled, and was held."""
-    batch_id = begun(harness, payloads, collection)
+    batch_id = processing(harness, payloads, collection)
     batch = batches.get(batch_id, harness.now())
     batches.apply(
         batch, BATCH.move(batch.state, "report", harness.now(), Cause("settle.main.p1.c0.t0"))
@@ -168,7 +168,7 @@ def completed(harness: Harness, payloads: Payloads, collection: str) -> str:
 TABLE: dict[BatchState, tuple[Bring, str, int, int]] = {
     BatchState.PENDING: (uploaded, "completed", 3, 0),
     BatchState.HELD: (held, "completed", 3, 0),
-    BatchState.PROCESSING: (begun, "processing", 2, 1),
+    BatchState.PROCESSING: (processing, "processing", 2, 1),
     BatchState.CANCELLING: (cancelled_just_now, "cancelled", 0, 0),
     BatchState.REPORTING: (reporting, "failed", 2, 1),
     BatchState.UPDATE_REPORTING: (updating, "update_reporting", 2, 1),
@@ -255,7 +255,7 @@ class Calls(Listener):
         return None
 
 
-def lay_down(harness: Harness, state: BatchState, collection: str, number: int) -> list[str]:
+def put_batches(harness: Harness, state: BatchState, collection: str, number: int) -> list[str]:
     """So many batches in a state, without content."""
     made = []
     for _ in range(number):
@@ -286,10 +286,10 @@ def lay_down(harness: Harness, state: BatchState, collection: str, number: int) 
 
 
 def calls_of(harness: Harness, act: Callable[[], Any]) -> int:
-    heard = Calls()
-    with harness.interceptor.listening(heard):
+    calls = Calls()
+    with harness.interceptor.listening(calls):
         act()
-    return heard.calls
+    return calls.calls
 
 
 def test_the_cost_of_a_lift_does_not_depend_on_failed_batches(harness: Harness) -> None:
@@ -298,7 +298,7 @@ def test_the_cost_of_a_lift_does_not_depend_on_failed_batches(harness: Harness) 
 
     place(harness, "bounded", None)
     few = calls_of(harness, lift)
-    lay_down(harness, BatchState.FAILED, "bounded", 120)
+    put_batches(harness, BatchState.FAILED, "bounded", 120)
     place(harness, "bounded", None)
 
     assert calls_of(harness, lift) == few
@@ -307,11 +307,14 @@ def test_the_cost_of_a_lift_does_not_depend_on_failed_batches(harness: Harness) 
 def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -> None:
     place(harness, "many", None)
     number = 3 * hold_commands.RELEASED_AT_ONCE + 1
-    made = lay_down(harness, BatchState.HELD, "many", number)
-    other = lay_down(harness, BatchState.HELD, "other", 3)
+    made = put_batches(harness, BatchState.HELD, "many", number)
+    other = put_batches(harness, BatchState.HELD, "other", 3)
 
-    begun = hold_commands.begin_lift("collection:many", harness.context(ANN))
-    assert (begun.released_count, begun.is_round_start) == (hold_commands.RELEASED_AT_ONCE, False)
+    first_slice = hold_commands.begin_lift("collection:many", harness.context(ANN))
+    assert (first_slice.released_count, first_slice.is_round_start) == (
+        hold_commands.RELEASED_AT_ONCE,
+        False,
+    )
     assert hold_queries.list_holds(harness.query_context()) == []
     waiting = [each for each in made if harness.batch(each).batch.state == "held"]
     assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
@@ -346,8 +349,8 @@ def test_lifts_run_one_after_another(harness: Harness) -> None:
     """A large one does not keep a small one from its end."""
     place(harness, "large", timedelta(minutes=1))
     place(harness, "small", timedelta(minutes=1))
-    lay_down(harness, BatchState.HELD, "large", 2 * hold_commands.RELEASED_AT_ONCE + 1)
-    (small,) = lay_down(harness, BatchState.HELD, "small", 1)
+    put_batches(harness, BatchState.HELD, "large", 2 * hold_commands.RELEASED_AT_ONCE + 1)
+    (small,) = put_batches(harness, BatchState.HELD, "small", 1)
     harness.advance(60)
 
     turns = iter([1.0, 0.0])
@@ -368,7 +371,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
         }
 
     place(harness, collection, None)
-    batch_id = begun(harness, payloads, collection)
+    batch_id = processing(harness, payloads, collection)
     assert indexed() == {batch_id}
     record = chunks.get(batch_id, 0)
     assert (record.count("held"), record.machine_held) == (2, 1)
@@ -410,8 +413,8 @@ def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
 ) -> None:
     """It holds a whole batch and jobs of another one; each is released once."""
     step = 1 if everything else 4
-    at, met = 1 - step if everything else turn % step + 1 - step, True
-    while met:
+    at, was_reached = 1 - step if everything else turn % step + 1 - step, True
+    while was_reached:
         at += step
         collection = f"dying-{next(_numbers)}"
         scope = f"collection:{collection}"
@@ -421,7 +424,7 @@ def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
         death = Death(at, applied=applied)
         with suppress(Killed), harness.interceptor.listening(death):
             hold_commands.lift_hold(scope, harness.context())
-        met = death.calls >= at
+        was_reached = death.calls >= at
 
         let_minutes_pass(harness, 3)
 
@@ -449,7 +452,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
     harness: Harness,
 ) -> None:
     place(harness, "again", None)
-    made = lay_down(harness, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
+    made = put_batches(harness, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
     assert not hold_commands.begin_lift("collection:again", harness.context()).is_round_start
 
     hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
@@ -466,13 +469,13 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
 
 def test_a_hold_placed_during_a_slice_stays(harness: Harness) -> None:
     """Whatever call of the slice it comes before."""
-    at, met = 0, True
-    while met:
+    at, was_reached = 0, True
+    while was_reached:
         at += 1
         collection = f"midst-{next(_numbers)}"
         scope = f"collection:{collection}"
         place(harness, collection, None)
-        (batch_id,) = lay_down(harness, BatchState.HELD, collection, 1)
+        (batch_id,) = put_batches(harness, BatchState.HELD, collection, 1)
         meanwhile = Meanwhile(
             at,
             lambda scope=scope: hold_commands.place_hold(
@@ -481,8 +484,8 @@ def test_a_hold_placed_during_a_slice_stays(harness: Harness) -> None:
         )
         with suppress(StaleState), harness.interceptor.listening(meanwhile):
             hold_commands.lift_hold(scope, harness.context(ANN))
-        met = meanwhile.calls >= at
-        if not met:
+        was_reached = meanwhile.calls >= at
+        if not was_reached:
             break
         found = holds.find(scope)
         if found is None or found.release is not None:  # placed before it was lifted
@@ -582,7 +585,7 @@ def test_what_another_hold_covers_stays_held_until_that_is_lifted(
 ) -> None:
     collection = f"both-{next(_numbers)}"
     place(harness, collection, None)
-    batch_id = begun(harness, payloads, collection)
+    batch_id = processing(harness, payloads, collection)
     hold_commands.place_hold("type:deposit", None, harness.context())
 
     hold_commands.lift_hold(f"collection:{collection}", harness.context())

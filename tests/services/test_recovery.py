@@ -41,7 +41,7 @@ class Death(Listener):
         self._dead = False
         self._lock = threading.Lock()
 
-    def born(self) -> None:
+    def start(self) -> None:
         """Another execution starts."""
         self._dead = False
 
@@ -51,23 +51,23 @@ class Death(Listener):
                 raise Killed
             self.calls += 1
             call.notes["number"] = self.calls
-        self._come(call, applied=False)
+        self._kill_if_due(call, applied=False)
         return None
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        self._come(call, applied=True)
+        self._kill_if_due(call, applied=True)
 
-    def _come(self, call: Call, *, applied: bool) -> None:
+    def _kill_if_due(self, call: Call, *, applied: bool) -> None:
         if call.notes.get("number") == self.at and self.applied is applied:
             self._dead = True
             raise Killed
 
 
-def carry_on(harness: Harness, death: Death) -> None:
+def run_all(harness: Harness, death: Death) -> None:
     """Run what was started; the death of one execution does not stop the others."""
     alive = True
     while alive:
-        death.born()
+        death.start()
         try:
             with harness.interceptor.listening(death):
                 harness.machines.run_all()
@@ -81,30 +81,30 @@ def let_minutes_pass(harness: Harness, death: Death, batch_id: str) -> None:
     for _ in range(4):
         harness.outbox_tick(batch_id)
         harness.tick()
-        carry_on(harness, death)
+        run_all(harness, death)
 
 
-def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
+def run_story(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
     """Three jobs, one fails, is requeued and reported again; the result."""
     collection = f"reconciled-{next(_numbers)}"
     payloads.status["/c.txt"] = 404
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
     for name in ("event", "event-again"):
-        death.born()
+        death.start()
         with suppress(Killed), harness.interceptor.listening(death):
             harness.machines.run("batch", f"{name}-{collection}", event)
         with suppress(NotFound):
             batch_id = harness.batch_id_of(event)
             break  # else it died before its first write: the event is delivered again
-    carry_on(harness, death)
+    run_all(harness, death)
     let_minutes_pass(harness, death, batch_id)
     payloads.status.clear()
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
-    carry_on(harness, death)
+    run_all(harness, death)
     harness.tick()
-    carry_on(harness, death)
+    run_all(harness, death)
     send_batch_event(batch_id, "update_reporting", harness.context())
-    carry_on(harness, death)
+    run_all(harness, death)
     let_minutes_pass(harness, death, batch_id)
     found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
     view = harness.batch(batch_id)
@@ -121,13 +121,13 @@ def test_a_batch_ends_the_same_wherever_an_execution_dies(
     applied: bool, harness: Harness, payloads: Payloads, request: pytest.FixtureRequest
 ) -> None:
     calm = Death()
-    undisturbed = tell(harness, payloads, calm)
+    undisturbed = run_story(harness, payloads, calm)
     step = 1 if request.config.getoption("--points") == "all" else 24
     turn = request.config.getoption("--turn") or datetime.now(UTC).timetuple().tm_yday
 
     wrong = {}
     for at in range(1 + (turn + step // 2 * applied) % step, calm.calls + 1, step):
-        came_of_it = tell(harness, payloads, Death(at, applied=applied))
+        came_of_it = run_story(harness, payloads, Death(at, applied=applied))
         if came_of_it != undisturbed:
             wrong[at] = came_of_it
 
@@ -136,7 +136,7 @@ def test_a_batch_ends_the_same_wherever_an_execution_dies(
     assert wrong == {}
 
 
-def minutely(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
+def recover_orphans(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
     """Recover orphaned work, as a tick does. Returns the number of started executions."""
     executions = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
     return reconcile(executions, harness.now(), most)
@@ -173,14 +173,14 @@ def test_what_an_execution_left_is_recovered_by_the_next_tick_and_only_once(
 ) -> None:
     batch_id = killed_in(harness, payloads, state)
 
-    assert (minutely(harness), minutely(harness)) == (1, 0)
+    assert (recover_orphans(harness), recover_orphans(harness)) == (1, 0)
     assert started(harness) == [f"{batch_id}-settle-main-1"]
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
     assert len(harness.mails_of(batch_id)) == 1
     harness.advance(3600)
-    assert minutely(harness) == 0
+    assert recover_orphans(harness) == 0
 
 
 def test_a_pass_that_is_recovered_has_causes_of_its_own(
@@ -188,7 +188,7 @@ def test_a_pass_that_is_recovered_has_causes_of_its_own(
 ) -> None:
     batch_id = killed_in(harness, payloads, "ExecuteChunk")
 
-    minutely(harness)
+    recover_orphans(harness)
     harness.machines.run_all()
 
     job = jobs.find(JobAddress(batch_id, 0, 0))
@@ -204,7 +204,7 @@ def test_while_an_execution_lives_nothing_is_recovered(
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         harness.advance(1000)  # a slow task
-        looks.append(minutely(harness))
+        looks.append(recover_orphans(harness))
         return plainly(name, function, event)
 
     harness.machines.invoke = invoke
@@ -223,9 +223,9 @@ def test_an_execution_that_was_stopped_is_followed_when_its_workers_have_ended(
     harness.machines.names[name]["status"] = "ABORTED"
 
     harness.advance(14 * 60)
-    assert minutely(harness) == 0
+    assert recover_orphans(harness) == 0
     harness.advance(60)
-    assert minutely(harness) == 1
+    assert recover_orphans(harness) == 1
     harness.machines.run_all()
     assert harness.batch(batch_id).batch.state == "completed"
 
@@ -244,7 +244,7 @@ def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
     harness.machines.invoke = invoke
     at = []
     for minute in range(16):
-        if minutely(harness):
+        if recover_orphans(harness):
             at.append(minute)
             with pytest.raises(Killed):
                 harness.machines.run_all()
@@ -263,9 +263,9 @@ def test_however_many_executions_failed_the_next_comes_within_an_hour(
     harness.machines.names |= dict.fromkeys(names, ended)
 
     harness.advance(minutes * 60 - 1)
-    assert minutely(harness) == 0
+    assert recover_orphans(harness) == 0
     harness.advance(1)
-    assert minutely(harness) == 1
+    assert recover_orphans(harness) == 1
     assert started(harness) == [f"{batch_id}-settle-main-{failed + 1}"]
 
 
@@ -283,9 +283,9 @@ def test_a_request_has_a_minute_to_start_the_machine_however_long_ago_an_executi
             send_batch_event(batch_id, "cancel", harness.context())
 
     harness.advance(59)
-    assert minutely(harness) == 0
+    assert recover_orphans(harness) == 0
     harness.advance(1)
-    assert minutely(harness) == 1
+    assert recover_orphans(harness) == 1
 
 
 def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed(
@@ -310,7 +310,7 @@ def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed
     send_batch_event(batch_id, "update_reporting", harness.context())
 
     harness.advance(61)
-    minutely(harness)
+    recover_orphans(harness)
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -333,7 +333,7 @@ def test_a_manifest_that_no_function_could_open_is_opened_later(
     waiting = batches.get(batch_id, harness.now())
     harness.machines.invoke = plainly
     harness.advance(61)
-    minutely(harness)
+    recover_orphans(harness)
     harness.machines.run_all()
 
     assert waiting.state == "pending"
@@ -349,9 +349,9 @@ def test_a_tick_starts_so_many_jobs_and_the_next_continues_with_the_oldest_left(
     harness.advance(1)
     second = killed_in(harness, payloads, "Settle")
 
-    assert minutely(harness, most=1) == 1
+    assert recover_orphans(harness, most=1) == 1
     assert started(harness) == [f"{first}-settle-main-1"]
-    assert minutely(harness, most=1) == 1
+    assert recover_orphans(harness, most=1) == 1
     assert started(harness) == [f"{first}-settle-main-1", f"{second}-settle-main-1"]
 
 
@@ -363,6 +363,6 @@ def test_what_one_tick_has_no_time_to_check_the_next_one_checks(
         batches.put_new(batch_of(f"waiting {number}", BatchState.PENDING, at, entries=0))
     harness.advance(600)
 
-    assert minutely(harness, most=BATCHES_CHECKED + 2) == BATCHES_CHECKED
+    assert recover_orphans(harness, most=BATCHES_CHECKED + 2) == BATCHES_CHECKED
     harness.advance(60)
-    assert minutely(harness, most=BATCHES_CHECKED + 2) == 2
+    assert recover_orphans(harness, most=BATCHES_CHECKED + 2) == 2

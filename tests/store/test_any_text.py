@@ -65,7 +65,7 @@ a_few = settings(
 _numbers = count()
 
 
-def place() -> JobAddress:
+def address() -> JobAddress:
     """An address that no other job has."""
     return JobAddress(f"bany{next(_numbers):017d}", 0, 0)
 
@@ -118,7 +118,7 @@ def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
 @given(text=ANY)
 def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str) -> None:
     kinds = outcomes(text)
-    running = [started(new_job(place(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
+    running = [started(new_job(address(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
     assert jobs.write_many([(None, job) for job in running]) == running
 
     after = [performed(job, kind) for job, kind in zip(running, kinds, strict=True)]
@@ -136,7 +136,7 @@ def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str)
 @a_few
 @given(name=ANY, reason=ANY)
 def test_whatever_people_say_of_a_job_is_written_and_reads_back(name: str, reason: str) -> None:
-    job = replace(new_job(place(), NOON), state=JobState.RUNNING, version=1)
+    job = replace(new_job(address(), NOON), state=JobState.RUNNING, version=1)
     jobs.write_many([(None, job)])
     for number, event in enumerate(("force_fail", "requeue", "hold", "delete")):
         after = apply_event(job, event, NOON, Cause(f"r{number}", name, reason))

@@ -51,8 +51,8 @@ def batch_id(bound: str) -> str:
     return name
 
 
-def running(place: JobAddress, cause: str = "main.p1.c0.t1") -> JobRecord:
-    before = new_job(place, NOON)
+def running(address: JobAddress, cause: str = "main.p1.c0.t1") -> JobRecord:
+    before = new_job(address, NOON)
     return before.moved(JOB.move("scheduled", "start", NOON, Cause(cause)), start_count=1)
 
 
@@ -83,12 +83,12 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
 
 
 def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None:
-    place = JobAddress(batch_id, 0, 0)
-    mine, theirs = running(place), running(place, "main.p2.c0.t1")
+    address = JobAddress(batch_id, 0, 0)
+    mine, theirs = running(address), running(address, "main.p2.c0.t1")
     jobs.write_many([(None, mine)])
 
     assert jobs.write_many([(None, theirs)]) == [None]
-    assert jobs.find(place) == mine
+    assert jobs.find(address) == mine
 
 
 def test_a_repeat_of_the_same_cause_is_success(batch_id: str) -> None:
@@ -189,9 +189,9 @@ def test_a_repeated_request_of_a_person_moves_once(batch_id: str) -> None:
 def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
     batch_id: str,
 ) -> None:
-    place = JobAddress(batch_id, 9999, 99)
+    address = JobAddress(batch_id, 9999, 99)
     job = replace(
-        running(place, "main.p1.c9999.t1"),
+        running(address, "main.p1.c9999.t1"),
         steps=tuple(StepRecord(name, StepStatus.COMPLETED, NOON, NOON) for name in STEPS),
         data={
             "count": 1,

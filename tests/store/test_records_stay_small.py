@@ -52,7 +52,7 @@ WIDE = ("\U0001f5c3", '"', "\\", "\x1b", "\ud800", "\u202e", "ä", "\r\n")
 _numbers = iter(range(10**6))
 
 
-def place() -> JobAddress:
+def address() -> JobAddress:
     """An address that no other job has."""
     return JobAddress(f"bsmall{next(_numbers):015d}", 9999, 99)
 
@@ -65,16 +65,16 @@ def long_text(letter: str) -> str:
 def failed(job: JobRecord, letter: str, at: datetime) -> JobRecord:
     """The job after its only step failed for good."""
     progress = Progress(job, "counting", at)
-    met = replace(
+    failure = replace(
         unexpected_failure(progress, at), outcome=Fail(Failure.STEP_ERROR, long_text(letter))
     )
-    return ended(met, TYPE, at, job.cause)
+    return ended(failure, TYPE, at, job.cause)
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
 def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(letter: str) -> None:
     person = long_text(letter)
-    job, at = new_job(place(), NOON), NOON
+    job, at = new_job(address(), NOON), NOON
     for number in range(150):
         at += timedelta(hours=1)
         before = job
@@ -102,7 +102,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     at = NOON
     words = long_text(letter)
     job = replace(
-        new_job(place(), NOON),
+        new_job(address(), NOON),
         steps=tuple(
             StepRecord(f"step-{number}", StepStatus.COMPLETED, at, at, words) for number in range(8)
         ),
@@ -123,7 +123,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
 
 def requeued(times: int, reason: str = "again") -> JobRecord:
     """A job after so many requeues and failures."""
-    job, at = new_job(place(), NOON), NOON
+    job, at = new_job(address(), NOON), NOON
     for number in range(times):
         at += timedelta(hours=1)
         job = started(job, at, f"main.p{number}.c0.t1")
@@ -206,7 +206,7 @@ def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> 
     )
     many = tuple(Attempt(NOON, NOON, "counting", "TIMEOUT", "slow " * 90) for _ in range(100))
     swollen = replace(
-        new_job(place(), NOON), state=JobState.FAILED, version=400, history=long, attempts=many
+        new_job(address(), NOON), state=JobState.FAILED, version=400, history=long, attempts=many
     )
     jobs.write_many([(None, swollen)])
     assert job_bytes(swollen.address.origin_id, 9999, 99) > 200_000
@@ -231,7 +231,7 @@ for _transition in JOB.transitions:
 def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> None:
     """Any event the lifecycle knows, with the longest reasons; where it ends, it begins again."""
     chance = random.Random(seed)
-    job = new_job(place(), NOON)
+    job = new_job(address(), NOON)
     for number in range(200):
         events = MOVES.get(job.state)
         if events is None:

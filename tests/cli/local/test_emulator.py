@@ -168,12 +168,12 @@ def test_kills_while_loading_and_saving_lose_nothing(full: Path, beforehand: Pat
     port = emulator.free_port()
     with ThreadPoolExecutor(1) as apart:
         for after in (0.0, 0.4, 0.8, 1.6):
-            begun = apart.submit(emulator.start, full, port)
+            start_of_other = apart.submit(emulator.start, full, port)
             while (running := emulator.running(full)) is None:
                 time.sleep(0.01)
             time.sleep(after)
             os.killpg(running.pid, signal.SIGKILL)
-            failed = begun.exception()
+            failed = start_of_other.exception()
             assert failed is None or isinstance(failed, EmulatorError)
             _wait_until_gone(full)
 
@@ -183,11 +183,11 @@ def test_kills_while_loading_and_saving_lose_nothing(full: Path, beforehand: Pat
 
 def test_a_stop_while_loading_loses_nothing(full: Path, beforehand: Path) -> None:
     with ThreadPoolExecutor(1) as apart:
-        begun = apart.submit(emulator.start, full, emulator.free_port())
+        start_of_other = apart.submit(emulator.start, full, emulator.free_port())
         while emulator.running(full) is None:
             time.sleep(0.01)
         assert emulator.stop(full)
-        assert "exited at once" in str(begun.exception())
+        assert "exited at once" in str(start_of_other.exception())
 
     beforehand.write_text("")
     _holds_all(emulator.start(full, emulator.free_port()))
@@ -201,12 +201,12 @@ def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) ->
         return emulator.start(full, emulator.free_port())
 
     with ThreadPoolExecutor(2) as both:
-        begun = [both.submit(start) for _ in range(2)]
-    (refused,) = [error for each in begun if (error := each.exception())]
+        starts = [both.submit(start) for _ in range(2)]
+    (refused,) = [error for each in starts if (error := each.exception())]
 
     assert isinstance(refused, EmulatorError)
     assert "running" in str(refused)
-    (started,) = [each.result() for each in begun if not each.exception()]
+    (started,) = [each.result() for each in starts if not each.exception()]
     _holds_all(started)
 
 

@@ -73,9 +73,9 @@ def test_the_chunks_of_a_batch_hold_all_its_jobs(entries: int, size: int) -> Non
 
 @given(chunk=st.integers(0, 10**6), position=st.integers(0, 10**4))
 def test_a_job_id_contains_the_address(chunk: int, position: int) -> None:
-    place = JobAddress(batch_id_of(b"x"), chunk, position)
+    address = JobAddress(batch_id_of(b"x"), chunk, position)
 
-    assert JobAddress.parse(place.job_id) == place
+    assert JobAddress.parse(address.job_id) == address
 
 
 def test_an_invalid_job_id_has_no_address() -> None:

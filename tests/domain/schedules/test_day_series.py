@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jobyard.domain.schedules.day_series import LAST_DAY, Days, DaySeries, Months, Weeks
 
 FIRST = st.dates(date(1900, 1, 1), date(9999, 12, 31))
-COURSES = st.one_of(
+SERIES = st.one_of(
     st.builds(lambda first, every: Days(first.toordinal(), every), FIRST, st.integers(1, 366)),
     st.builds(
         lambda first, every, weekdays: Weeks(first, every, tuple(sorted(weekdays))),
@@ -21,32 +21,32 @@ COURSES = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
-@given(COURSES, st.integers(0, 10_000))
-def test_a_day_of_a_series_has_its_index(course: DaySeries, index: int) -> None:
-    day = course.day(index)
+@given(SERIES, st.integers(0, 10_000))
+def test_a_day_of_a_series_has_its_index(series: DaySeries, index: int) -> None:
+    day = series.day(index)
 
     if day <= LAST_DAY:
-        assert course.index(day) == index
-        assert course.day(index + 1) > day
+        assert series.index(day) == index
+        assert series.day(index + 1) > day
 
 
 @settings(max_examples=300, deadline=None)
-@given(COURSES, st.integers(1, LAST_DAY))
-def test_the_next_day_of_the_series_is_found_from_any_day(course: DaySeries, day: int) -> None:
-    index = course.index(day)
+@given(SERIES, st.integers(1, LAST_DAY))
+def test_the_next_day_of_the_series_is_found_from_any_day(series: DaySeries, day: int) -> None:
+    index = series.index(day)
 
     assert index >= 0
-    assert course.day(index) >= day
-    assert index == 0 or course.day(index - 1) < day
+    assert series.day(index) >= day
+    assert index == 0 or series.day(index - 1) < day
 
 
 @settings(max_examples=300, deadline=None)
-@given(COURSES)
-def test_a_series_has_no_day_after_the_last_possible_one(course: DaySeries) -> None:
-    beyond = course.index(LAST_DAY + 1)
+@given(SERIES)
+def test_a_series_has_no_day_after_the_last_possible_one(series: DaySeries) -> None:
+    beyond = series.index(LAST_DAY + 1)
 
-    assert course.day(beyond) > LAST_DAY
-    assert beyond == 0 or course.day(beyond - 1) <= LAST_DAY
+    assert series.day(beyond) > LAST_DAY
+    assert beyond == 0 or series.day(beyond - 1) <= LAST_DAY
 
 
 def test_the_first_day_of_a_series_is_not_before_its_start() -> None:

@@ -20,8 +20,8 @@ def stopped(event: str, state: str, actor: str, reason: str) -> JobRecord:
         HistoryEntry("start", "scheduled", "running", START, "machine", "c"),
         HistoryEntry(event, "running", state, START + MINUTE, actor, "c", reason),
     )
-    place = job_address(SCHEDULE_ID, START)
-    return JobRecord(place, JobState(state), 3, "c", START + MINUTE, history=history)
+    address = job_address(SCHEDULE_ID, START)
+    return JobRecord(address, JobState(state), 3, "c", START + MINUTE, history=history)
 
 
 def job_of_an_earlier_go() -> JobRecord:

@@ -112,11 +112,11 @@ def put_findings(batch: Batch, findings: Sequence[dict[str, Any]]) -> None:
 
 def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
     """Job `number` (from 0) of the batch in `state`, with `changes` by the last move."""
-    place = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
-    before = record = new_job(place, HOUR_AGO)
+    address = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
+    before = record = new_job(address, HOUR_AGO)
     events = _TO_JOB[state]
     for event in events:
-        cause = Cause(f"main.p1.c{place.chunk}.t{record.version}", reason="to be so")
+        cause = Cause(f"main.p1.c{address.chunk}.t{record.version}", reason="to be so")
         move = JOB.move(record.state, event, HOUR_AGO, cause)
         given = changes if event == events[-1] else {}
         record = record.moved(move, **(_signs(event) | given))

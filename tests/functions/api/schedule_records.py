@@ -91,20 +91,20 @@ _EVENTS = {
 
 
 def work(
-    place: JobAddress, state: str, began: datetime, took: timedelta, **changes: Any
+    address: JobAddress, state: str, began: datetime, took: timedelta, **changes: Any
 ) -> JobRecord:
-    """The job at `place`, started at `began` and brought to `state`; its schedule notes an end."""
-    record = before = new_job(place, began)
+    """A job in `state`, started at `began`; its schedule notes an end."""
+    record = before = new_job(address, began)
     for event in _EVENTS[state]:
         at = began if event == "start" else began + took
         given = _signs(event, began, at) | changes if event == _EVENTS[state][-1] else {}
         move = JOB.move(record.state, event, at, Cause(f"main.p1.c0.t{record.version}"))
         record = record.moved(move, **given)
-    schedule = schedules.get(place.origin_id)
+    schedule = schedules.get(address.origin_id)
     noted = SCHEDULE.move(schedule.state, "note", began, Cause(f"work-{next(_numbers)}"))
     schedules.write(schedule, schedule.moved(noted), ScheduleWrites(jobs=[(before, record)]))
-    settle_job(place, executions(), began + took)
-    stored = jobs.find(place)
+    settle_job(address, executions(), began + took)
+    stored = jobs.find(address)
     assert stored
     return stored
 
@@ -144,8 +144,8 @@ def items_read() -> Iterator[Counter[str]]:
         events.unregister("after-call.dynamodb", count_items)
 
 
-def came_so_far(place: JobAddress, processed: int) -> None:
-    """The job at `place` has processed so many records, and continues."""
-    seen = Checkpoint(place.job_id)
+def put_progress(address: JobAddress, processed: int) -> None:
+    """The job at `address` has processed so many records, and continues."""
+    seen = Checkpoint(address.job_id)
     after = seen.advanced(processed, (), {"page": 2})
     tables.client().transact_write_items(TransactItems=[checkpoints.put_item(seen, after, NOW)])

@@ -124,7 +124,7 @@ _REACHED = [state.value for state in BatchState if state is not BatchState.COMPL
 _JOBS = ["scheduled", "held", "running", "succeeded", "failed", "cancelled", "deleted"]
 
 
-class Luck(NamedTuple):
+class Sampling(NamedTuple):
     """How many requests each operation gets, and the seed of their choice."""
 
     examples: int
@@ -132,36 +132,40 @@ class Luck(NamedTuple):
 
 
 @pytest.fixture
-def luck(everything: bool, turn: int) -> Luck:
+def sampling(everything: bool, turn: int) -> Sampling:
     """Many requests when everything is tried; else a few, others every day."""
-    return Luck(300 if everything else 15, turn)
+    return Sampling(300 if everything else 15, turn)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_request_as_described_is_answered_as_described(
-    name: str, gateway: Gateway, there: Mapping[str, list[str]], luck: Luck
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling
 ) -> None:
-    _ask(gateway, name, GenerationMode.POSITIVE, there, luck)
+    _ask(gateway, name, GenerationMode.POSITIVE, there, sampling)
 
 
 @pytest.mark.parametrize("name", TAKING)
 def test_a_request_that_is_not_as_described_is_refused_as_described(
-    name: str, gateway: Gateway, there: Mapping[str, list[str]], luck: Luck
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling
 ) -> None:
-    statuses = _ask(gateway, name, GenerationMode.NEGATIVE, there, luck)
+    statuses = _ask(gateway, name, GenerationMode.NEGATIVE, there, sampling)
 
     assert any(status >= 400 for status in statuses)
 
 
 def _ask(
-    gateway: Gateway, name: str, mode: GenerationMode, there: Mapping[str, list[str]], luck: Luck
+    gateway: Gateway,
+    name: str,
+    mode: GenerationMode,
+    there: Mapping[str, list[str]],
+    sampling: Sampling,
 ) -> Counter[int]:
     """How often each status was returned. Every answer is checked."""
     statuses: Counter[int] = Counter()
 
-    @seed(luck.turn)
+    @seed(sampling.turn)
     @settings(
-        max_examples=luck.examples,
+        max_examples=sampling.examples,
         deadline=None,
         database=None,
         phases=[Phase.generate],  # shrinking an example takes minutes here

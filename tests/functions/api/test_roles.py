@@ -47,7 +47,7 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
 ]
 
 
-def laid_out(state: str, submitter: str = "somebody else") -> str:
+def prepared_batch(state: str, submitter: str = "somebody else") -> str:
     """A batch with a failed, a held and a scheduled job, and a retry."""
     whose = {"submitter": submitter, "submitter_sub": sub_of(submitter)}
     if state == "held":  # held before its manifest was read, so it has no jobs
@@ -76,13 +76,15 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
     allowed: set[str],
     otherwise: int,
 ) -> None:
-    target = path.format(batch=laid_out(state))
+    target = path.format(batch=prepared_batch(state))
     refused = {
         role: api.request(method, target, role=role, body=body).status
         for role in EVERYONE - allowed
     }
     taken = {
-        role: api.request(method, path.format(batch=laid_out(state)), role=role, body=body).status
+        role: api.request(
+            method, path.format(batch=prepared_batch(state)), role=role, body=body
+        ).status
         for role in allowed
     }
 
@@ -237,8 +239,8 @@ def test_every_route_is_in_a_table_here() -> None:
 
 
 def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) -> None:
-    mine = laid_out("processing", submitter="depositor")
-    laid_out("processing")
+    mine = prepared_batch("processing", submitter="depositor")
+    prepared_batch("processing")
 
     listed = api.get("/batches", role="depositor").json["items"]
     assert [each["batch_id"] for each in listed] == [mine]
@@ -248,7 +250,7 @@ def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) ->
 
 
 def test_a_depositor_may_not_change_even_their_own_batches(api: Api) -> None:
-    mine = laid_out("processing", submitter="depositor")
+    mine = prepared_batch("processing", submitter="depositor")
 
     for path in (f"/batches/{mine}/cancel", f"/jobs/{mine}.1.0/hold", f"/batches/{mine}/retries"):
         answer = api.post(path, WHY, role="depositor")

@@ -74,7 +74,7 @@ class Driven:
     def ended_well(self) -> bool:
         return len(self.outcomes) == len(DEPOSIT.steps) and isinstance(self.last, Done | Skipped)
 
-    def go_on(self, context: StorageContext) -> "Driven":
+    def run_remaining(self, context: StorageContext) -> "Driven":
         """Run the steps from the first unfinished one."""
         for name, step in DEPOSIT.steps:
             if isinstance(self.outcomes.get(name), Done | Skipped):
@@ -89,7 +89,7 @@ class Driven:
 
 
 def drive(step_input: StepInput, context: StorageContext) -> Driven:
-    return Driven(step_input).go_on(context)
+    return Driven(step_input).run_remaining(context)
 
 
 def held(context: StorageContext, bucket: str) -> dict[str, bytes]:

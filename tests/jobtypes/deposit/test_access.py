@@ -109,15 +109,15 @@ def test_the_ark_of_an_object_of_the_collection_needs_no_listing(
 def test_the_ark_that_another_job_will_make_cannot_be_taken_beforehand(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
-    victim = step_input(file_entry(payloads.serve("/a", b"a")))
-    thief = step_input(file_entry(payloads.serve("/b", b"b"), primary=mint(victim.job_id)), job=1)
+    first = step_input(file_entry(payloads.serve("/a", b"a")))
+    second = step_input(file_entry(payloads.serve("/b", b"b"), primary=mint(first.job_id)), job=1)
 
-    refused, made = drive(replace(thief, collection="books"), context), drive(victim, context)
+    refused, made = drive(replace(second, collection="books"), context), drive(first, context)
 
     assert isinstance(refused.last, Fail)
     assert refused.last.code is Failure.ARK_NOT_ALLOWED
     assert made.ended_well
-    assert made.step_input.data["ark"] == mint(victim.job_id)
+    assert made.step_input.data["ark"] == mint(first.job_id)
 
 
 @pytest.mark.parametrize("inside", ["/page2", "/a/b/c", ".tiff", "/a.tiff"])

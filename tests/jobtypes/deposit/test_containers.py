@@ -166,7 +166,7 @@ def test_unpacking_continues_where_it_stopped(
         driven = drive(step_input({"kind": "container", "url": url, "name": "x.tar"}), limited)
         waited, first = driven.last, len(puts)
         stop_at[0] = 10_000
-        driven.go_on(limited)
+        driven.run_remaining(limited)
     finally:
         context.s3.meta.events.unregister("provide-client-params.s3.PutObject", count)
 

@@ -198,14 +198,14 @@ class _Swallowing:
 def test_two_hundred_megabytes_pass_through_in_forty(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
-    def pour(request: BaseHTTPRequestHandler) -> None:
+    def send_endlessly(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(200 * MIB))
         request.end_headers()
         for number in range(200):
             request.wfile.write(bytes([number]) * MIB)
 
-    file = File(payloads.behave("/big", pour), Wanted("big"))
+    file = File(payloads.behave("/big", send_endlessly), Wanted("big"))
     s3 = _Swallowing()
     tracemalloc.start()
 

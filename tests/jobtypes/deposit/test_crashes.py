@@ -42,7 +42,7 @@ class Lost(Exception):
     """The call was carried out and its answer lost."""
 
 
-class Trouble:
+class FaultInjector:
     """A fault at the `at`-th call to S3, once.
 
     Either the worker `dies` before the call, and makes no more calls until it is replaced. Or the
@@ -55,10 +55,10 @@ class Trouble:
         self._dies = dies
         self._dead = False
         self._calls = self._answers = self._at = 0
-        self.came = 0
+        self.hits = 0
 
     @contextmanager
-    def lurking(self, at: int) -> Iterator[None]:
+    def injecting(self, at: int) -> Iterator[None]:
         self._calls, self._answers, self._at, self._dead = 0, 0, at, False
         self._events.register("before-call.s3", self._before)
         self._events.register("after-call.s3", self._after)
@@ -80,7 +80,7 @@ class Trouble:
             self._calls += 1
             if self._dies and self._calls == self._at:
                 self._dead = True
-                self.came += 1
+                self.hits += 1
             if self._dead:
                 raise Died
 
@@ -88,7 +88,7 @@ class Trouble:
         with self._lock:
             self._answers += 1
             if not self._dies and self._answers == self._at:
-                self.came += 1
+                self.hits += 1
                 raise Lost
 
 
@@ -144,13 +144,13 @@ def clear(context: StorageContext) -> None:
     forget_objects()
 
 
-def drive_through(trouble: Trouble, job: StepInput, context: StorageContext) -> None:
+def drive_through(injector: FaultInjector, job: StepInput, context: StorageContext) -> None:
     """Run the steps; after a fault the step is run again, as the next worker would."""
     for _, step in DEPOSIT.steps:
         try:
             outcome = step(job, context)
         except (Died, Lost):
-            trouble.replace_worker()
+            injector.replace_worker()
             outcome = step(job, context)
         assert isinstance(outcome, Done | Skipped), outcome
         if isinstance(outcome, Done):
@@ -163,20 +163,20 @@ def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
     context: StorageContext, payloads: PayloadServer, kind: str, dies: bool
 ) -> None:
     entry = KINDS[kind](payloads)
-    trouble = Trouble(context, dies)
-    with trouble.lurking(0):
-        drive_through(trouble, step_input(entry), context)
+    injector = FaultInjector(context, dies)
+    with injector.injecting(0):
+        drive_through(injector, step_input(entry), context)
     undisturbed = end_of(context)
 
-    sweep = range(1, trouble.calls + 1, _EVERY.get(kind, 1))
+    sweep = range(1, injector.calls + 1, _EVERY.get(kind, 1))
     for at in sweep:
         clear(context)
-        with trouble.lurking(at):
-            drive_through(trouble, step_input(entry), context)
+        with injector.injecting(at):
+            drive_through(injector, step_input(entry), context)
 
-        assert end_of(context) == undisturbed, f"trouble at call {at}"
+        assert end_of(context) == undisturbed, f"fault at call {at}"
         assert etags(context, context.work_bucket) == {}
-    assert trouble.came == len(sweep)
+    assert injector.hits == len(sweep)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,14 +208,14 @@ def test_two_workers_at_the_same_job_end_the_same(
     alone = end_of(context)
     clear(context)
 
-    def come_by(_: int) -> bool:
+    def run_worker(_: int) -> bool:
         try:
             return drive(step_input(entry), context).ended_well
         except ClientError:
             return False  # the other one was done, and had removed what this one was reading
 
     with ThreadPoolExecutor(2) as pool:
-        assert any(pool.map(come_by, range(2)))
+        assert any(pool.map(run_worker, range(2)))
 
     assert end_of(context) == alone
 
@@ -285,7 +285,7 @@ class S3Semantics:
     def __init__(self, context: StorageContext) -> None:
         self._context = context
         self._conflicted: set[str] = set()
-        self.said: list[str] = []
+        self.codes: list[str] = []
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -306,7 +306,7 @@ class S3Semantics:
                 events.unregister(event, hook)
 
     def _say(self, status: int, code: str) -> tuple[_Answered, dict[str, Any]]:
-        self.said.append(code)
+        self.codes.append(code)
         error = {"Error": {"Code": code, "Message": code}}
         return _Answered(status), error | {"ResponseMetadata": {"HTTPStatusCode": status}}
 
@@ -354,8 +354,8 @@ def test_a_strict_s3_changes_nothing_in_the_end(
         for _ in range(3):
             if isinstance(driven.last, Fail):
                 assert driven.last.retryable, driven.last
-                driven.go_on(context)
+                driven.run_remaining(context)
 
     assert driven.ended_well, driven.last
-    assert "ConditionalRequestConflict" in aws_semantics.said
+    assert "ConditionalRequestConflict" in aws_semantics.codes
     assert end_of(context) == alone

@@ -16,7 +16,7 @@ from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.deposit.deposits import checkm, content_key, drive, file_entry, held, step_input
-from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
+from tests.jobtypes.raw_server import Answers, Raw, RawServer, ReceivedRequest, endless, raw
 
 SHELF = b"hello from the shelf\n"
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + SHELF
@@ -125,8 +125,8 @@ def later_then(times: int, answer: Raw = raw(SIZED)) -> Answers:  # noqa: B008
     """A file that exists after so many requests."""
     left = [times]
 
-    def answering(heard: Heard) -> Raw:
-        if heard.method == "GET":
+    def answering(request: ReceivedRequest) -> Raw:
+        if request.method == "GET":
             left[0] -= 1
         return raw(LATER) if left[0] >= 0 else answer
 
@@ -141,7 +141,7 @@ def test_a_file_that_comes_later_is_waited_for(here: StorageContext, server: Raw
         assert isinstance(driven.last, Snooze)
         assert (driven.last.seconds, driven.last.give_up_code) == (5.0, Failure.PAYLOAD_BUSY)
         assert "a.txt: the server answered GET with 202 Accepted" in driven.last.message
-        driven.go_on(here)
+        driven.run_remaining(here)
 
     assert driven.ended_well
 
@@ -180,8 +180,8 @@ def test_files_that_come_later_are_all_asked_for_at_once(
 
     assert isinstance(driven.last, Continue)
     assert driven.last.seconds == 5.0
-    server.heard.clear()
-    assert driven.go_on(here).ended_well
+    server.received.clear()
+    assert driven.run_remaining(here).ended_well
     assert len(server.requested()) == sum(name < "2" for name in names)
 
 

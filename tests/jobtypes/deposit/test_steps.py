@@ -494,18 +494,18 @@ def test_an_attempt_with_progress_continues_instead_of_failing(
     entry = _object_of(40, payloads)
     time_left = [12.5]
 
-    def give_once(request: BaseHTTPRequestHandler) -> None:
+    def serve_once(request: BaseHTTPRequestHandler) -> None:
         saying(200, body=b"late")(request)
         if request.command == "GET":
             time_left[0] = 11.9
 
-    payloads.behave("/20", give_once)
+    payloads.behave("/20", serve_once)
     driven = drive(step_input(entry), replace(context, remaining=lambda: time_left[0]))
     fetched_before = len(payloads.requested("GET"))
 
     assert isinstance(driven.last, Snooze)
     assert "next attempt continues" in driven.last.message
-    assert driven.go_on(context).ended_well
+    assert driven.run_remaining(context).ended_well
     again = payloads.requested("GET")[fetched_before:]
     assert len(again) < 25
     assert held(context, context.work_bucket) == {}
@@ -522,7 +522,7 @@ def test_a_requeue_fetches_only_what_is_missing(
     payloads.behaviours.clear()
     payloads.requests.clear()
 
-    driven.go_on(context)
+    driven.run_remaining(context)
 
     assert driven.ended_well
     assert payloads.requested("GET") == ["/9"]

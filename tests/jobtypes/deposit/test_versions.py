@@ -117,23 +117,23 @@ def test_a_job_that_loses_its_version_number_takes_the_next_one(
     (job,) = numbered(1, payloads)
     stored = until_stored(job, context)
 
-    class Raced:
+    class FasterJob:
         """Objects where another job is faster, once."""
 
-        raced = False
+        was_overtaken = False
 
         def __getattr__(self, name: str) -> Any:
             return getattr(context.objects, name)
 
         def record(self, version: ObjectVersion) -> None:
-            if not self.raced:
-                self.raced = True
+            if not self.was_overtaken:
+                self.was_overtaken = True
                 others = replace(version, job_id="another", manifest_digest="0" * 64)
                 context.objects.record(others)
                 raise StaleState("another was quicker")
             context.objects.record(version)
 
-    outcome = recording(stored, replace(context, objects=Raced()))
+    outcome = recording(stored, replace(context, objects=FasterJob()))
 
     assert isinstance(outcome, Done)
     assert outcome.result["version"] == 2
@@ -150,7 +150,7 @@ def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
     def through(job: StepInput) -> int:
         driven = drive(job, context)
         while isinstance(driven.last, Snooze):
-            driven.go_on(context)
+            driven.run_remaining(context)
         assert driven.ended_well, driven.last
         return int(driven.step_input.data["version"])
 

@@ -269,12 +269,12 @@ def test_a_server_that_falls_silent_is_given_up(hasty: HttpClient, payloads: Pay
     assert refused(hasty, url).code is Failure.PAYLOAD_TIMEOUT
 
 
-def _dripping(raw: bytes, drip: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+def _sending_slowly(raw: bytes, piece: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     def behave(request: BaseHTTPRequestHandler) -> None:
         request.close_connection = True
         request.wfile.write(raw)
         for _ in range(200):
-            request.wfile.write(drip)
+            request.wfile.write(piece)
             time.sleep(0.01)
 
     return behave
@@ -283,7 +283,7 @@ def _dripping(raw: bytes, drip: bytes) -> Callable[[BaseHTTPRequestHandler], Non
 def test_a_server_that_sends_its_headers_too_slowly_is_given_up(
     hasty: HttpClient, payloads: PayloadServer
 ) -> None:
-    url = payloads.behave("/file", _dripping(b"HTTP/1.1 200 OK\r\nX: ", b"y"))
+    url = payloads.behave("/file", _sending_slowly(b"HTTP/1.1 200 OK\r\nX: ", b"y"))
 
     refusal = refused(hasty, url, clock(600))
 
@@ -295,7 +295,7 @@ def test_a_server_that_sends_its_body_too_slowly_is_given_up(
     hasty: HttpClient, payloads: PayloadServer
 ) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
-    url = payloads.behave("/file", _dripping(raw, b"y"))
+    url = payloads.behave("/file", _sending_slowly(raw, b"y"))
 
     refusal = refused(hasty, url, clock(600))
 

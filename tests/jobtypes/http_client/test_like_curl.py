@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from tests.jobtypes.conftest import PATIENT
-from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
+from tests.jobtypes.raw_server import Raw, RawServer, ReceivedRequest, endless, raw
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 QUICK = Timeouts(connect_s=5.0, response_s=1.0, silence_s=1.0, window_s=1.0, min_bytes_per_s=1000)
@@ -252,8 +252,8 @@ def test_a_redirect_is_reported_without_its_password(
 # Cookies
 
 
-def _seen(heard: Heard) -> Raw:
-    if "seen=1" in heard.fields.get("cookie", ""):
+def _seen(request: ReceivedRequest) -> Raw:
+    if "seen=1" in request.fields.get("cookie", ""):
         return raw(SIZED)
     return raw(
         b"HTTP/1.1 302 Found\r\nSet-Cookie: seen=1; Path=/\r\nSet-Cookie: b=2\r\n"
@@ -267,9 +267,9 @@ def test_a_cookie_set_by_a_redirect_comes_back_with_the_next_request(
     server.answers["/a"] = _seen
 
     assert read(fetch, server.url("/a")) == SHELF
-    assert server.heard[-1].fields["cookie"] == "seen=1; b=2"
+    assert server.received[-1].fields["cookie"] == "seen=1; b=2"
     assert fetch.head(server.url("/a"), plenty) == 21
-    assert "cookie" not in server.heard[2].fields
+    assert "cookie" not in server.received[2].fields
 
 
 def test_a_cookie_is_not_sent_to_another_origin(
@@ -286,8 +286,8 @@ def test_a_cookie_is_not_sent_to_another_origin(
     server.answers["/c"] = raw(SIZED)
 
     assert read(fetch, server.url("/a")) == SHELF
-    assert "cookie" not in other.heard[0].fields
-    assert server.heard[-1].fields["cookie"] == "seen=1"
+    assert "cookie" not in other.received[0].fields
+    assert server.received[-1].fields["cookie"] == "seen=1"
 
 
 # Wait and retry

@@ -355,11 +355,11 @@ class Meanwhile(Listener):
 
     def __init__(self, interceptor: CallInterceptor, happens: Callable[[], Any]) -> None:
         self._interceptor, self._happens = interceptor, happens
-        self.met = 0
+        self.hits = 0
 
     def before(self, call: Call) -> Answer | None:
-        if call.operation == "TransactWriteItems" and not self.met:
-            self.met += 1
+        if call.operation == "TransactWriteItems" and not self.hits:
+            self.hits += 1
             with self._interceptor.muted():
                 self._happens()
         return None
@@ -398,7 +398,7 @@ def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
     with members.interceptor.listening(meeting):
         first = run(step_input, members.context)
 
-    assert meeting.met == 1
+    assert meeting.hits == 1
     assert counts(first) == counts(second[0]) == (len(due), 0, len(due))
     assert members.expired() == set(due)
 
@@ -475,10 +475,10 @@ def _two_pages(members: Members) -> int:
 def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
     _two_pages(members)
 
-    with members.interceptor.listening(heard := FailAt(0, "", _die)):
+    with members.interceptor.listening(listener := FailAt(0, "", _die)):
         run(a_job(), members.context)
 
-    assert [call.operation for call in heard.calls] == [
+    assert [call.operation for call in listener.calls] == [
         "GetItem",
         "Query",
         "TransactWriteItems",
@@ -487,7 +487,7 @@ def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
         "BatchGetItem",
         "TransactWriteItems",
     ]
-    assert len(heard.calls) == CALLS
+    assert len(listener.calls) == CALLS
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -528,10 +528,10 @@ def test_conflicts_and_throttling_are_retried(
 ) -> None:
     due = members.put_due(4 * PAGE_SIZE)
 
-    with members.interceptor.listening(met := profile()):
+    with members.interceptor.listening(listener := profile()):
         outcome = run(a_job(), members.context)
 
-    assert met.met
+    assert listener.hits
     assert counts(outcome) == (len(due), 0, len(due))
 
 

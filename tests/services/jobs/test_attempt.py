@@ -20,8 +20,8 @@ from jobyard.services.jobs.write_group import WriteGroup
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-PLACE = JobAddress("s1", 0, 0)
-RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, start_count=1)
+ADDRESS = JobAddress("s1", 0, 0)
+RUNNING = replace(new_job(ADDRESS, NOON), state=JobState.RUNNING, start_count=1)
 
 
 def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> JobRecord:
@@ -29,18 +29,18 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
     job_type = JobType(
         "count", "Count", (("counting", lambda _step_input, _context: outcome),), object
     )
-    step_input = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.start_count)
+    step_input = StepInput("", ADDRESS.job_id, "", {}, {}, record.data, attempt=record.start_count)
     attempted = run_steps(job_type, Progress(record), step_input, None, lambda: at, WriteGroup())
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
 
 
 def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
-    going_on = Continue(0, "went through 99 records")
+    progress = Continue(0, "went through 99 records")
     waiting = Snooze(15, "another job has it")
     record = RUNNING
 
-    for outcome in [*[waiting] * WAITS, *[going_on] * (2 * WAITS), *[waiting] * WAITS]:
+    for outcome in [*[waiting] * WAITS, *[progress] * (2 * WAITS), *[waiting] * WAITS]:
         after = after_one(record, outcome)
         assert after.attempts[-1].failure_code in NO_FAILURES
         assert (after.state, after.start_count) == (JobState.SCHEDULED, 0)
@@ -85,10 +85,10 @@ def test_what_a_step_found_is_kept_although_it_failed() -> None:
 
 
 def test_what_a_step_raised_is_not_shown() -> None:
-    met = unexpected_failure(Progress(RUNNING, "counting", NOON), NOON)
+    failure = unexpected_failure(Progress(RUNNING, "counting", NOON), NOON)
     job_type = JobType("count", "Count", (), object)
 
-    after = ended(met, job_type, NOON, "c")
+    after = ended(failure, job_type, NOON, "c")
 
     message = "step counting failed; the cause is logged under the job's id"
     assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, message)

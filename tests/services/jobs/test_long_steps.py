@@ -59,10 +59,10 @@ def done(_: StepInput) -> StepResult:
 
 def seen_at_work(job_id: str) -> StepRecord | None:
     """Wait until a job's record shows a running step. Returns the step."""
-    place = JobAddress.parse(job_id)
-    assert place is not None
+    address = JobAddress.parse(job_id)
+    assert address is not None
     for _ in range(LOOKS):
-        job = jobs.find(place)
+        job = jobs.find(address)
         at_work = [each for each in job.steps if each.status is StepStatus.RUNNING] if job else []
         if at_work:
             return at_work[0]

@@ -282,7 +282,7 @@ def test_a_batch_that_was_never_uploaded_can_be_cancelled(
 
 def test_a_cancel_without_an_execution_is_recovered(harness: Harness, collection: str) -> None:
     batch_id = promised(harness, "promised")
-    start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
+    start, harness.machines.start_execution = harness.machines.start_execution, _unreachable  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
         send_batch_event(batch_id, "cancel", harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
@@ -294,5 +294,5 @@ def test_a_cancel_without_an_execution_is_recovered(harness: Harness, collection
     assert harness.batch(batch_id).batch.state == "cancelled"
 
 
-def _deaf(**_: object) -> None:
+def _unreachable(**_: object) -> None:
     raise ConnectionError

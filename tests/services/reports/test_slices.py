@@ -246,15 +246,15 @@ class Overtaking(Listener):
 
     harness: Harness
     event: dict[str, Any]
-    met: int = 0
+    hits: int = 0
 
     def before(self, call: Call) -> Answer | None:
         noted = call.operation == "PutObject" and call.parameters["Key"].endswith("slice.json")
-        if not noted or self.met:
+        if not noted or self.hits:
             return None
-        self.met += 1
-        place = JobAddress(self.event["origin_id"], 0, 0)
-        job = jobs.find(place)
+        self.hits += 1
+        address = JobAddress(self.event["origin_id"], 0, 0)
+        job = jobs.find(address)
         assert job is not None
         changed = replace(job, version=job.version + 1, state=JobState.DELETED)
         jobs.write_many([(job, changed)])

@@ -365,7 +365,7 @@ def _listed(harness: Harness) -> tuple[Any, ...]:
 def test_a_requeued_retention_retries_failures_and_counts_nothing_twice(
     years: Harness,
 ) -> None:
-    broken = put_batch(years, batch_of("mended")).batch_id
+    broken = put_batch(years, batch_of("repaired")).batch_id
     put_batch(years, batch_of("another", at=MAY + timedelta(hours=1)))
     rows = years.s3.get_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")["Body"].read()
     years.s3.delete_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")

@@ -113,11 +113,11 @@ def test_a_job_whose_worker_always_dies_fails_and_its_schedule_has_the_outcome(
 def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
     schedule: Schedule, harness: Harness, script: Script
 ) -> None:
-    place = run_of(schedule).address
+    address = run_of(schedule).address
 
     def given_up() -> None:
-        schedule_jobs.give_up_job(place, ExecutionRun(MAIN_RUN, 1), harness.now())
-        schedule_jobs.settle_job(place, harness.executions, harness.now())
+        schedule_jobs.give_up_job(address, ExecutionRun(MAIN_RUN, 1), harness.now())
+        schedule_jobs.settle_job(address, harness.executions, harness.now())
 
     script.during = given_up
     harness.machines.run_all()

@@ -45,8 +45,8 @@ def test_jobs_are_listed_in_the_manifests_order_recorded_or_not(api: Api) -> Non
 )
 def test_jobs_are_found_by_state(api: Api, state: str, lines: list[int]) -> None:
     batch = a_batch(entries=5)
-    for number, brought_to in ((0, "failed"), (1, "succeeded"), (3, "failed")):
-        a_job(batch, number, brought_to)
+    for number, reached in ((0, "failed"), (1, "succeeded"), (3, "failed")):
+        a_job(batch, number, reached)
 
     items = all_pages(api, f"/batches/{batch.batch_id}/jobs", state=state, limit=1)
 
@@ -74,8 +74,8 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
 ) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, "failed")
-    place = JobAddress(batch.batch_id, 0, 0)
-    stored = jobs.find(place)
+    address = JobAddress(batch.batch_id, 0, 0)
+    stored = jobs.find(address)
     assert stored
     job = replace(stored, attempts=())
     for number in range(40):
@@ -85,7 +85,7 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
         job = replace(job, attempts=(*job.attempts, failed)).compacted()
     jobs.item_of(job).save()
 
-    shown = api.get(f"/jobs/{place.job_id}").json
+    shown = api.get(f"/jobs/{address.job_id}").json
 
     assert [each["event"] for each in shown["history"][:5]] == [
         "start",
@@ -104,13 +104,13 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
 def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, "running")
-    place = JobAddress(batch.batch_id, 0, 0)
-    stored = jobs.find(place)
+    address = JobAddress(batch.batch_id, 0, 0)
+    stored = jobs.find(address)
     assert stored
     step = StepRecord("downloading", StepStatus.RUNNING, NOW)
     jobs.item_of(stored.with_step(step)).save()
 
-    shown = api.get(f"/jobs/{place.job_id}").json
+    shown = api.get(f"/jobs/{address.job_id}").json
 
     (at_work,) = [each for each in shown["steps"] if each["status"] == "running"]
     assert (at_work["name"], at_work["completed_at"]) == ("downloading", None)

@@ -27,9 +27,9 @@ from tests.functions.api.schedule_records import (
     DAILY,
     TODAY,
     a_schedule,
-    came_so_far,
     items_read,
     minute,
+    put_progress,
     sweep,
     wanted,
     work,
@@ -48,12 +48,12 @@ def path(schedule: Schedule | dict[str, Any], more: str = "") -> str:
     return f"/schedules/{named}{more}"
 
 
-def begun(api: Api, schedule: Schedule) -> JobAddress:
+def started_job(api: Api, schedule: Schedule) -> JobAddress:
     """The address of a job that a person started now."""
     job_id = api.post(path(schedule, "/run_now"), WHY).json["job_id"]
-    place = JobAddress.parse(job_id)
-    assert place
-    return place
+    address = JobAddress.parse(job_id)
+    assert address
+    return address
 
 
 # Made
@@ -309,9 +309,9 @@ def ids(api: Api, query: dict[str, Any]) -> list[str]:
 
 def test_schedules_are_found_by_votecals_words(api: Api) -> None:
     idle, going, well, badly, suspended = (a_schedule() for _ in range(5))
-    begun(api, going)
-    work(begun(api, well), "succeeded", NOW, timedelta(seconds=2))
-    work(begun(api, badly), "failed", NOW, timedelta(seconds=2))
+    started_job(api, going)
+    work(started_job(api, well), "succeeded", NOW, timedelta(seconds=2))
+    work(started_job(api, badly), "failed", NOW, timedelta(seconds=2))
     api.post(path(suspended, "/suspend"), WHY)
 
     found = {
@@ -580,7 +580,7 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
 
 def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     schedule = a_schedule(policy=QUEUE_ONE)
-    going = begun(api, schedule)
+    going = started_job(api, schedule)
 
     answer = api.post(path(schedule, "/run_now"), WHY)
 
@@ -600,10 +600,10 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
 
 def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
     schedule = a_schedule(policy=QUEUE_ONE)
-    place = begun(api, schedule)
+    address = started_job(api, schedule)
     api.post(path(schedule, "/run_now"), WHY)
     holds.put(Hold("type:sweep", "operator", "the region is down", NOW))
-    work(place, "succeeded", NOW, timedelta(seconds=1))
+    work(address, "succeeded", NOW, timedelta(seconds=1))
 
     (waiting, _) = api.get(path(schedule, "/occurrences")).json["items"]
 
@@ -613,7 +613,7 @@ def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
 
 def test_a_repeated_run_now_does_not_start_a_waiting_run(api: Api) -> None:
     schedule = a_schedule(policy=QUEUE_ONE)
-    place = begun(api, schedule)
+    address = started_job(api, schedule)
     first = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
     forget_answers()
 
@@ -621,7 +621,7 @@ def test_a_repeated_run_now_does_not_start_a_waiting_run(api: Api) -> None:
 
     assert again.json == first.json
     started = [each for each in executions("job") if each.startswith(schedule.schedule_id)]
-    assert started == [f"{place.job_id}-main"]
+    assert started == [f"{address.job_id}-main"]
 
 
 def test_a_repeated_run_now_is_the_same_run(api: Api) -> None:
@@ -656,7 +656,7 @@ def test_a_completed_job_is_shown_with_its_times_and_records(api: Api) -> None:
 
 def test_a_failed_job_is_shown_with_its_codes(api: Api) -> None:
     schedule = a_schedule()
-    work(begun(api, schedule), "failed", NOW, timedelta(seconds=3))
+    work(started_job(api, schedule), "failed", NOW, timedelta(seconds=3))
 
     shown = api.get(path(schedule)).json
 
@@ -669,9 +669,9 @@ def test_a_failed_job_is_shown_with_its_codes(api: Api) -> None:
 
 def test_a_job_that_continues_reports_its_progress(api: Api) -> None:
     schedule = a_schedule()
-    place = begun(api, schedule)
-    work(place, "running", NOW, timedelta())
-    came_so_far(place, 4200)
+    address = started_job(api, schedule)
+    work(address, "running", NOW, timedelta())
+    put_progress(address, 4200)
 
     (shown,) = api.get(path(schedule, "/occurrences")).json["items"]
 
@@ -679,7 +679,7 @@ def test_a_job_that_continues_reports_its_progress(api: Api) -> None:
     assert shown["records"] == {"processed": 4200, "failed": 0, "total": None}
     assert shown["started_at"] == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert shown["ended_at"] is None
-    job = api.get(f"/jobs/{place.job_id}").json
+    job = api.get(f"/jobs/{address.job_id}").json
     assert job["records"] == {"processed": 4200, "failed": 0, "total": None}
 
 
@@ -718,15 +718,15 @@ def test_the_history_is_shown_newest_first_page_by_page(api: Api) -> None:
 def test_what_is_archived_is_not_shown(api: Api) -> None:
     at = NOW.replace(minute=0, second=0) - timedelta(hours=1)
     schedule = minute(a_schedule(HOURLY, since=at), at + timedelta(seconds=1))
-    place = work(schedule.job_address(at), "succeeded", at, timedelta(seconds=9)).address
+    address = work(schedule.job_address(at), "succeeded", at, timedelta(seconds=9)).address
     stored = minute(schedule)
     schedules.write(stored, stored.retaining_from(at + timedelta(minutes=1)))
 
     items = api.get(path(schedule, "/occurrences")).json["items"]
     assert [_at(each) for each in items] == [at + timedelta(hours=1)]
     shown = api.get(path(schedule)).json
-    assert (shown["latest_run"]["job_id"], shown["latest_occurrence"]) == (place.job_id, None)
-    gone = api.get(f"/jobs/{place.job_id}")
+    assert (shown["latest_run"]["job_id"], shown["latest_occurrence"]) == (address.job_id, None)
+    gone = api.get(f"/jobs/{address.job_id}")
     assert (gone.status, gone.kind) == (410, "gone")
 
 
@@ -735,8 +735,8 @@ def test_what_is_archived_is_not_shown(api: Api) -> None:
 
 def test_a_deleted_schedule_is_gone_and_its_history_stays(api: Api) -> None:
     schedule = a_schedule()
-    place = begun(api, schedule)
-    work(place, "succeeded", NOW, timedelta(seconds=1))
+    address = started_job(api, schedule)
+    work(address, "succeeded", NOW, timedelta(seconds=1))
 
     deleted = api.request("DELETE", path(schedule), query=WHY)
 
@@ -750,13 +750,13 @@ def test_a_deleted_schedule_is_gone_and_its_history_stays(api: Api) -> None:
     assert api.post(path(schedule, "/run_now"), WHY).status == 410
     assert api.get("/schedules").json["items"] == []
     assert len(api.get(path(schedule, "/occurrences")).json["items"]) == 1
-    assert api.get(f"/jobs/{place.job_id}").status == 200
+    assert api.get(f"/jobs/{address.job_id}").status == 200
     assert api.get(path(schedule, "/cost")).status == 200
 
 
 def test_a_schedule_is_not_deleted_while_a_job_runs_nor_without_a_reason(api: Api) -> None:
     schedule = a_schedule()
-    begun(api, schedule)
+    started_job(api, schedule)
 
     running = api.request("DELETE", path(schedule), query=WHY)
     systems = api.request("DELETE", path(a_schedule(is_system=True)), query=WHY)
@@ -847,10 +847,10 @@ def test_a_schedules_bill_adds_up_what_its_jobs_used(api: Api) -> None:
 
 def test_a_job_of_a_schedule_shows_what_it_is_for(api: Api) -> None:
     schedule = a_schedule()
-    place = begun(api, schedule)
-    work(place, "failed", NOW, timedelta(seconds=3))
+    address = started_job(api, schedule)
+    work(address, "failed", NOW, timedelta(seconds=3))
 
-    shown = api.get(f"/jobs/{place.job_id}").json
+    shown = api.get(f"/jobs/{address.job_id}").json
 
     assert (shown["schedule_id"], shown["batch_id"]) == (schedule.schedule_id, "")
     assert (shown["line"], shown["name"], shown["url"]) == (None, "", "")
@@ -865,7 +865,7 @@ def test_a_job_of_a_schedule_shows_what_it_is_for(api: Api) -> None:
 
 
 def test_a_job_of_a_schedule_that_has_not_begun_waits_for_a_worker(api: Api) -> None:
-    shown = api.get(f"/jobs/{begun(api, a_schedule()).job_id}").json
+    shown = api.get(f"/jobs/{started_job(api, a_schedule()).job_id}").json
 
     assert (shown["state"], shown["waiting_reason"]) == ("scheduled", "waits for a worker")
     assert shown["records"] is None
@@ -874,9 +874,9 @@ def test_a_job_of_a_schedule_that_has_not_begun_waits_for_a_worker(api: Api) -> 
 
 def test_the_cancel_of_a_job_is_noted_with_its_schedule(api: Api) -> None:
     schedule = a_schedule()
-    place = begun(api, schedule)
+    address = started_job(api, schedule)
 
-    moved = api.post(f"/jobs/{place.job_id}/cancel", WHY)
+    moved = api.post(f"/jobs/{address.job_id}/cancel", WHY)
 
     assert (moved.status, moved.json["state"]) == (200, "cancelled")
     assert (moved.json["schedule_id"], moved.json["batch_id"]) == (schedule.schedule_id, "")
@@ -884,42 +884,42 @@ def test_the_cancel_of_a_job_is_noted_with_its_schedule(api: Api) -> None:
     assert (shown["label"], shown["running_job_ids"]) == ("Failed", [])
     assert shown["latest_occurrence"]["state"] == "cancelled"
     assert shown["latest_occurrence"]["message"] == f"cancelled by admin: {WHY['reason']}"
-    job = api.get(f"/jobs/{place.job_id}").json
+    job = api.get(f"/jobs/{address.job_id}").json
     assert (job["actor"], job["reason"]) == ("admin", WHY["reason"])
 
 
 def test_a_failed_job_of_a_schedule_is_requeued(api: Api) -> None:
     schedule = a_schedule()
-    place = begun(api, schedule)
-    work(place, "failed", NOW, timedelta(seconds=3))
+    address = started_job(api, schedule)
+    work(address, "failed", NOW, timedelta(seconds=3))
 
-    moved = api.post(f"/jobs/{place.job_id}/requeue", WHY)
+    moved = api.post(f"/jobs/{address.job_id}/requeue", WHY)
 
     assert (moved.status, moved.json["state"]) == (202, "scheduled")
     assert moved.json["actions"] == ["force_fail", "cancel"]
-    assert api.get(path(schedule)).json["running_job_ids"] == [place.job_id]
-    again = [each for each in executions("job") if each.startswith(place.job_id)]
+    assert api.get(path(schedule)).json["running_job_ids"] == [address.job_id]
+    again = [each for each in executions("job") if each.startswith(address.job_id)]
     assert len(again) == 2
 
 
 def test_a_failed_job_is_not_requeued_while_another_runs(api: Api) -> None:
     schedule = a_schedule()
-    place = begun(api, schedule)
-    work(place, "failed", NOW, timedelta(seconds=3))
-    begun(api, schedule)
+    address = started_job(api, schedule)
+    work(address, "failed", NOW, timedelta(seconds=3))
+    started_job(api, schedule)
 
-    shown = api.get(f"/jobs/{place.job_id}").json
+    shown = api.get(f"/jobs/{address.job_id}").json
 
     assert shown["actions"] == ["delete"]
     assert shown["waiting_reason"] == "waits for a person to delete it"
-    assert api.post(f"/jobs/{place.job_id}/requeue", WHY).status == 409
+    assert api.post(f"/jobs/{address.job_id}/requeue", WHY).status == 409
 
 
 @pytest.mark.parametrize("event", ["hold", "release"])
 def test_a_job_of_a_schedule_is_neither_held_nor_released(api: Api, event: str) -> None:
-    place = begun(api, a_schedule())
+    address = started_job(api, a_schedule())
 
-    answer = api.post(f"/jobs/{place.job_id}/{event}", WHY)
+    answer = api.post(f"/jobs/{address.job_id}/{event}", WHY)
 
     assert (answer.status, answer.kind) == (409, "invalid-transition")
 
