@@ -13,7 +13,7 @@ from jobyard.domain.manifests.profiles import Column, Profile
 from jobyard.domain.manifests.url_checks import UrlWarnings, error_in
 from jobyard.domain.manifests.validation import Row, check_row
 
-CheckedRows = tuple[list[Entry], list[Finding]]
+CheckedRows = tuple[list[Entry], list[Finding]]  # the entries and findings of some lines
 
 _SMALL_GROUP = 16  # rows that are checked one by one if a larger group has a finding
 
