@@ -36,7 +36,7 @@ def _outcome(batch: Document) -> str:
 def report_text(report: Document) -> str:
     """Recipients and delivery of a report, as text."""
     delivery = report["delivery"]
-    to = ", ".join(report["to"]) or "nobody"
+    to = ", ".join(report["to"]) or "no recipient"
     error = f" ({delivery['error']})" if delivery.get("error") else ""
     unreached = f"; undeliverable: {addresses}" if (addresses := undeliverable(delivery)) else ""
     return f"report {report['seq']} to {to}: {delivery['state']}{error}{unreached}"

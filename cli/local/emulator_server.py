@@ -4,7 +4,7 @@ MiniStack itself saves only on SIGTERM, over its previous state, and starts empt
 that, so a power failure would lose everything.
 
 This file is run by its path with the interpreter of .venv-emulator, which has other packages. So it
-imports only modules of ours that use the standard library alone.
+imports only modules of the project that need nothing but the standard library.
 
 Its whole configuration is its environment (see `cli.local.emulator`). It locks the file named by
 its first argument while it runs, and writes its pid and port to it; a pid alone could be of another
