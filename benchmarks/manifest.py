@@ -31,7 +31,7 @@ from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.manifests.writer import manifest
-from jobyard.services.batches.open import Findings, Spread, spread
+from jobyard.services.batches.open import Findings, ManifestOutput, write_rows
 
 LINES = 200_000
 FEW, MANY = 1_000, 1_000_000
@@ -117,7 +117,7 @@ def _ours(path: Path, out: Path) -> int:
     with path.open("rb") as file, chunks.open("wb") as index, out.open("wb") as lines:
         blocks = iter(lambda: file.read(_BLOCK), b"")
         reading = ManifestReader(blocks, filename=path.name)
-        spread(reading, Spread(lines, index, Findings()), CHUNK_SIZE)
+        write_rows(reading, ManifestOutput(lines, index, Findings()), CHUNK_SIZE)
     return reading.entries
 
 

@@ -50,14 +50,14 @@ from jobyard.store import batches, collections, holds, key_values
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BESIDE = "-"  # stands for the collection of a manifest in none; no collection may be called so
+NO_COLLECTION = "-"  # the collection of a misplaced manifest; no collection can have this name
 _REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
 _BLOCK = 1024 * 1024
-_LAST_S = 60.0  # seconds before its time is over, from which a manifest is read no further
+_MARGIN_S = 60.0  # seconds before its time is over, from which a manifest is read no further
 _Clock = Callable[[], datetime]
 
 
-def _all_there_is() -> float:
+def _no_limit() -> float:
     return math.inf
 
 
@@ -73,30 +73,30 @@ class OpenContext:
     s3: "S3Client"
     now: _Clock
     execution: str
-    remaining: Callable[[], float] = _all_there_is
+    remaining: Callable[[], float] = _no_limit
 
 
-class _TooMuch(Exception):
+class ManifestTooLarge(Exception):
     """The manifest is too large to read on; the message is for its depositor."""
 
 
 def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
     """Open the batch of the manifest `source`."""
-    if not _is_manifest(source):
+    if not is_manifest(source):
         return NextStep("", "end")
-    source = replace(source, version_id=_version_of(source, context.s3))
-    batch = _claimed(source, context)
+    source = replace(source, version_id=version_of(source, context.s3))
+    batch = claim(source, context)
     return open_batch(replace(batch, source=batch.source or source), context)
 
 
-def note_landed(source: ManifestSource, context: OpenContext, reason: str) -> Batch | None:
+def record_unopened(source: ManifestSource, context: OpenContext, reason: str) -> Batch | None:
     """Record that a manifest landed which could not be opened, and why. The scheduler tick has it
     opened again. Returns None when the object is no manifest.
     """
-    if not _is_manifest(source):
+    if not is_manifest(source):
         return None
-    source = replace(source, version_id=_version_of(source, context.s3))
-    batch = _claimed(source, context)
+    source = replace(source, version_id=version_of(source, context.s3))
+    batch = claim(source, context)
     cause = str(CauseKey(action=Action.UPLOADED, subject=source.version_id))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or known:
@@ -105,12 +105,12 @@ def note_landed(source: ManifestSource, context: OpenContext, reason: str) -> Ba
     return batches.add_entry(batch, landed, source=batch.source or source)
 
 
-def not_opened(request_id: str) -> str:
+def unopened_message(request_id: str) -> str:
     """The message for a manifest that could not be opened for a reason within Jobyard."""
     return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
 
 
-def _is_manifest(source: ManifestSource) -> bool:
+def is_manifest(source: ManifestSource) -> bool:
     """Whether an object is a manifest: not a folder's marker, and not a hidden file. A manifest
     uploaded for a submission may have any name.
     """
@@ -119,11 +119,11 @@ def _is_manifest(source: ManifestSource) -> bool:
     return bool(source.size and named and _collection_of(source.key))
 
 
-def is_astray(source: ManifestSource) -> bool:
+def is_misplaced(source: ManifestSource) -> bool:
     """Whether an object is a manifest outside every collection. It is refused, and the deployment's
     people are mailed.
     """
-    return _is_manifest(source) and _collection_of(source.key) == BESIDE
+    return is_manifest(source) and _collection_of(source.key) == NO_COLLECTION
 
 
 def open_batch(batch: Batch, context: OpenContext) -> NextStep:
@@ -140,8 +140,8 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
             return NextStep(batch.batch_id, "end")
         move = BATCH.move(batch.state, "start", context.now(), cause)
         batch = batches.apply(batch, move, source=batch.source, started_at=move.at)
-    mine = any(entry.cause == cause.key for entry in batch.history)
-    if not mine:
+    is_ours = any(entry.cause == cause.key for entry in batch.history)
+    if not is_ours:
         return NextStep(batch.batch_id, "end")
     if batch.state is BatchState.REPORTING:
         return NextStep(batch.batch_id, "report")
@@ -156,7 +156,7 @@ def batch_of_key(
     """The batch of a manifest that landed; None if none was made yet."""
     source = ManifestSource(bucket, key, version_id, 0)
     submitted = _submitted_as(key)
-    dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
+    dropped = batch_id_of_object(bucket, key, version_of(source, s3))
     for batch_id in filter(None, (submitted, dropped)):
         try:
             found = batches.get(batch_id, now - UPLOAD_GRACE)
@@ -173,7 +173,7 @@ def _submitted_as(key: str) -> str:
     return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
 
 
-def _version_of(source: ManifestSource, s3: "S3Client") -> str:
+def version_of(source: ManifestSource, s3: "S3Client") -> str:
     if source.version_id:
         return source.version_id
     return s3.head_object(Bucket=source.bucket, Key=source.key)["VersionId"]
@@ -183,18 +183,18 @@ def _collection_of(key: str) -> str:
     if not key.startswith(INTAKE_PREFIX):
         return ""
     name, slash, _ = key.removeprefix(INTAKE_PREFIX).partition("/")
-    return name if name and slash else BESIDE
+    return name if name and slash else NO_COLLECTION
 
 
-def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
+def claim(source: ManifestSource, context: OpenContext) -> Batch:
     """The batch of this object: the submitted one, or a new one for a dropped manifest."""
     now = context.now()
-    promised = _submitted_as(source.key)
-    if promised:
+    submitted = _submitted_as(source.key)
+    if submitted:
         try:
             # A second upload to the same address is another version of the object: its execution
             # finds the batch claimed and goes away.
-            batch = batches.get(promised, now - UPLOAD_GRACE)
+            batch = batches.get(submitted, now - UPLOAD_GRACE)
         except (NotFound, Gone):
             pass  # never promised, or too late: a manifest like any that is dropped
         else:
@@ -247,9 +247,9 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     source = batch.source
     if source is None:
         raise NotFound(f"batch {batch.batch_id} has no manifest")
-    unfit = _unfit(batch, source, context.settings)
-    if unfit:
-        return _refuse(batch, context, unfit, 0)
+    refusal = _refusal(batch, source, context.settings)
+    if refusal:
+        return _refuse(batch, context, refusal, 0)
     digest = hashlib.sha256()
     try:
         body = context.s3.get_object(
@@ -262,11 +262,11 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
 
     def blocks() -> Iterator[bytes]:
         for block in body.iter_chunks(_BLOCK):
-            _check_bounds(reading, context)
+            _check_limits(reading, context)
             digest.update(block)
             yield block
 
-    def lines_key() -> str:
+    def per_line_key() -> str:
         by_line = rows.files_key if reading.per_object else rows.rows_key
         return by_line(batch.batch_id)
 
@@ -278,9 +278,11 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     )
     findings = Findings()
     with ExitStack() as stack:
-        lines = stack.enter_context(_upload(context, lines_key))
+        lines = stack.enter_context(_upload(context, per_line_key))
         index = stack.enter_context(_upload(context, rows.index_key(batch.batch_id)))
-        reason = _spread(reading, Spread(lines, index, findings), context.settings.chunk_size)
+        reason = _write_all(
+            reading, ManifestOutput(lines, index, findings), context.settings.chunk_size
+        )
         with _upload(context, rows.findings_key(batch.batch_id)) as upload:
             upload.write(findings.text())
             upload.finish()
@@ -322,13 +324,13 @@ def _opened_cause(context: OpenContext) -> str:
     return str(CauseKey(action=Action.OPENED, subject=context.execution))
 
 
-def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
+def _refusal(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     """Why a manifest is refused unread; "" if it is not. The right to deposit may be gone since the
     submission, and for a dropped manifest it is checked here first.
     """
     if source.size > MANIFEST_BYTES:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
-    if batch.collection == BESIDE:
+    if batch.collection == NO_COLLECTION:
         return f"it lies beside every collection: put it under {INTAKE_PREFIX}COLLECTION/"
     if not re.fullmatch(NAME_PATTERN, batch.collection):
         reason = "a letter or digit, then letters, digits, . _ and -"
@@ -344,15 +346,15 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     return f"its callback URL {reason}" if reason else ""
 
 
-def _check_bounds(reading: ManifestReader, context: OpenContext) -> None:
+def _check_limits(reading: ManifestReader, context: OpenContext) -> None:
     """Raises:
-    _TooMuch: the time is nearly over, or there are more lines than fit into memory.
+    ManifestTooLarge: the time is nearly over, or there are more lines than fit into memory.
     """
-    if context.remaining() < _LAST_S:
+    if context.remaining() < _MARGIN_S:
         read = f"{reading.files} of its lines were read"
-        raise _TooMuch(f"the manifest takes too long to read; {read}")
+        raise ManifestTooLarge(f"the manifest takes too long to read; {read}")
     if reading.files > MANIFEST_LINES:
-        raise _TooMuch(f"the manifest has more than {MANIFEST_LINES} lines")
+        raise ManifestTooLarge(f"the manifest has more than {MANIFEST_LINES} lines")
 
 
 class Findings:
@@ -377,43 +379,43 @@ class Findings:
         return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in findings)
 
 
-class _ManifestLimits(Protocol):
+class _Writer(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
 
 @dataclass(frozen=True)
-class Spread:
+class ManifestOutput:
     """What Open writes from a manifest: rows, the index of their chunks, findings."""
 
-    lines: _ManifestLimits
-    index: _ManifestLimits
+    lines: _Writer
+    index: _Writer
     findings: Findings
 
 
-def spread(reading: ManifestReader, over: Spread, chunk_size: int) -> None:
+def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> None:
     """Write rows and index while reading; nothing of them is kept in memory. After the first error
     no more rows are written, because the batch will have no jobs.
     """
     number = start = end = held = 0
     for entries, findings in reading:
-        over.findings.add(findings)
+        output.findings.add(findings)
         for entry in entries if not reading.errors else ():
             line = row_of(entry)
-            over.lines.write(line)
+            output.lines.write(line)
             end += len(line)
             held += 1
             if held == chunk_size:
-                over.index.write(Chunk(number, start, end).index_line())
+                output.index.write(Chunk(number, start, end).index_line())
                 number, start, held = number + 1, end, 0
     if held:
-        over.index.write(Chunk(number, start, end).index_line())
+        output.index.write(Chunk(number, start, end).index_line())
 
 
-def _spread(reading: ManifestReader, over: Spread, chunk_size: int) -> str:
+def _write_all(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> str:
     """Write rows and index. Returns why the batch gets no jobs; "" if it does."""
     try:
-        spread(reading, over, chunk_size)
-    except _TooMuch as reason:
+        write_rows(reading, output, chunk_size)
+    except ManifestTooLarge as reason:
         return f"{reason}: divide it"
     if reading.verdict == "error":
         return f"the manifest has {plural(reading.errors, 'error')}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.errors import StaleState
-from jobyard.services.batches.open import OpenContext, is_astray, open_object
+from jobyard.services.batches.open import OpenContext, is_misplaced, open_object
 from jobyard.services.batches.resume import resume
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
@@ -38,7 +38,7 @@ def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory
             step = _open(request, context)
         billed.origin_id, billed.transitions = step.origin_id, step.transitions
         billed.events = int(manifest is not None)
-    misplaced = manifest if manifest and is_astray(manifest) else None
+    misplaced = manifest if manifest and is_misplaced(manifest) else None
     return Opened(step, misplaced, billed.unwritten)
 
 

@@ -8,8 +8,8 @@ from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches.open import (
     OpenContext,
     batch_of_key,
-    not_opened,
-    note_landed,
+    record_unopened,
+    unopened_message,
 )
 from jobyard.services.batches.settle import SettleContext, give_up, settle
 from jobyard.services.machines.inputs import ExecutionInput
@@ -54,12 +54,12 @@ def run_settle(
 
 def _settle(request: ExecutionInput, request_id: str, context: SettleContext) -> Settled:
     if request.manifest is not None:
-        message = not_opened(request_id)
+        message = unopened_message(request_id)
         return Settled(_settle_unopened(request.manifest, context, message), is_unopened=True)
     if request.address is not None:
         return _settle_job(request.address, request, context)
     if request.command == "open":
-        message = not_opened(request_id)
+        message = unopened_message(request_id)
         step = give_up(request.origin_id, request.run, context, message)
         return Settled(step, is_unopened=True)
     return Settled(settle(request.origin_id, request.run, context))
@@ -71,7 +71,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
     batch = batch_of_key(source.bucket, source.key, source.version_id, context.s3, context.now())
     if batch is None or batch.state is BatchState.PENDING:
         unnamed = OpenContext(context.settings, context.s3, context.now, execution="")
-        landed = note_landed(source, unnamed, message)
+        landed = record_unopened(source, unnamed, message)
         return NextStep(landed.batch_id if landed else "", "end")
     return give_up(batch.batch_id, ExecutionRun(MAIN_RUN, 1), context, message)
 
