@@ -31,7 +31,7 @@ from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.manifests.writer import manifest
-from jobyard.services.batches.open import Findings, ManifestOutput, write_rows
+from jobyard.services.batches.manifest_rows import Findings, ManifestOutput, write_rows
 
 LINES = 200_000
 FEW, MANY = 1_000, 1_000_000

@@ -18,7 +18,8 @@ from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.errors import NotFound
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.commands import send_batch_event
-from jobyard.services.batches.open import OpenContext, batch_of_key
+from jobyard.services.batches.intake import batch_of_key
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard import cold_start
 from jobyard.domain import metrics
-from jobyard.services.batches.open import OpenContext
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.machines.open import Opened, run_open
 from jobyard.services.meter import Meter

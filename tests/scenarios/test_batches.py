@@ -20,6 +20,7 @@ from jobyard.jobtypes.deposit import steps
 from jobyard.services import holds as hold_commands
 from jobyard.services.batches import open, operations, submissions
 from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import WAITS, AttemptResult, ended, started
@@ -771,9 +772,7 @@ def test_a_batch_that_cannot_be_opened_says_so(harness: Harness, payloads: Paylo
     def half(event: dict[str, Any]) -> dict[str, Any]:
         open.open_object(
             source_of(event["input"]),
-            open.OpenContext(
-                harness.settings, NoReads(harness.s3), harness.now, event["execution"]
-            ),
+            OpenContext(harness.settings, NoReads(harness.s3), harness.now, event["execution"]),
         )
         raise AssertionError
 
@@ -1001,7 +1000,7 @@ def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_with_a_report
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="read.checkm", collection="maps")
     source = source_of(event)
-    start = open.OpenContext(harness.settings, NoReads(harness.s3), harness.now, "reading")
+    start = OpenContext(harness.settings, NoReads(harness.s3), harness.now, "reading")
     with pytest.raises(WorkerKilledError):
         open.open_object(source, start)
     batch_id = harness.batch_id_of(event)

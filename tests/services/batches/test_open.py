@@ -10,7 +10,9 @@ import pytest
 from jobyard.domain.batches.chunks import MAX_CHUNKS
 from jobyard.domain.manifests.findings import MAX_FINDINGS, Check, Finding
 from jobyard.services.batches import open
-from jobyard.services.batches.open import Findings, OpenContext, open_object
+from jobyard.services.batches.manifest_rows import Findings
+from jobyard.services.batches.open import open_object
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.uploads import PART_BYTES
 from jobyard.services.queries.findings import list_findings
 from jobyard.store import reports

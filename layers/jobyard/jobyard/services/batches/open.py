@@ -5,38 +5,39 @@ Either all rows are written and the batch has jobs, or the manifest has an error
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from jobyard.domain import urls
 from jobyard.domain.batches.batch import (
     BATCH,
     INTAKE_PREFIX,
-    UPLOAD_GRACE,
     Batch,
     BatchState,
     ManifestSource,
 )
 from jobyard.domain.batches.chunks import MAX_CHUNKS, Chunk
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
-from jobyard.domain.collection import NOBODY, deposit_refusal
-from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.collection import deposit_refusal
+from jobyard.domain.errors import NotFound
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.hold import NAME_PATTERN, active_hold, scopes_of
-from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
-from jobyard.domain.mail_addresses import Addresses, addresses
-from jobyard.domain.manifests.entry import row_of
-from jobyard.domain.manifests.findings import BoundedFindings, Finding
 from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import batch_refusal
 from jobyard.services.batches import rows
+from jobyard.services.batches.intake import NO_COLLECTION, claim, is_manifest, version_of
+from jobyard.services.batches.manifest_rows import (
+    Findings,
+    ManifestOutput,
+    ManifestTooLarge,
+    write_rows,
+)
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import (
@@ -48,36 +49,11 @@ from jobyard.services.settings import (
 from jobyard.store import batches, collections, holds, key_values
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
-NO_COLLECTION = "-"  # the collection of a misplaced manifest; no collection can have this name
 _REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
 _BLOCK = 1024 * 1024
 _MARGIN_S = 60.0  # seconds before its time is over, from which a manifest is read no further
-_Clock = Callable[[], datetime]
-
-
-def _no_limit() -> float:
-    return math.inf
-
-
-@dataclass(frozen=True)
-class OpenContext:
-    """The deployment, S3, the clock, the execution that opens, and its time limit.
-
-    `execution` is the execution's name, "" when it opens nothing. A second execution for the same
-    object finds the batch claimed by another name, and ends. `remaining` is in seconds.
-    """
-
-    settings: Settings
-    s3: "S3Client"
-    now: _Clock
-    execution: str
-    remaining: Callable[[], float] = _no_limit
-
-
-class ManifestTooLarge(Exception):
-    """The manifest is too large to read on; the message is for its depositor."""
 
 
 def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
@@ -110,22 +86,6 @@ def unopened_message(request_id: str) -> str:
     return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
 
 
-def is_manifest(source: ManifestSource) -> bool:
-    """Whether an object is a manifest: not a folder's marker, and not a hidden file. A manifest
-    uploaded for a submission may have any name.
-    """
-    name = source.key.rsplit("/", 1)[-1]
-    named = name and (not name.startswith(".") or _submitted_as(source.key))
-    return bool(source.size and named and _collection_of(source.key))
-
-
-def is_misplaced(source: ManifestSource) -> bool:
-    """Whether an object is a manifest outside every collection. It is refused, and the deployment's
-    people are mailed.
-    """
-    return is_manifest(source) and _collection_of(source.key) == NO_COLLECTION
-
-
 def open_batch(batch: Batch, context: OpenContext) -> NextStep:
     """Open a batch whose manifest is known, from where an earlier try of this execution stopped."""
     cause = Cause(str(CauseKey(action=Action.OPEN, subject=context.execution)))
@@ -148,98 +108,6 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
     if batch.state is not BatchState.PROCESSING:
         return NextStep(batch.batch_id, "settle")
     return _first_pass(batch, context) if batch.entries else _read(batch, context)
-
-
-def batch_of_key(
-    bucket: str, key: str, version_id: str, s3: "S3Client", now: datetime
-) -> Batch | None:
-    """The batch of a manifest that landed; None if none was made yet."""
-    source = ManifestSource(bucket, key, version_id, 0)
-    submitted = _submitted_as(key)
-    dropped = batch_id_of_object(bucket, key, version_of(source, s3))
-    for batch_id in filter(None, (submitted, dropped)):
-        try:
-            found = batches.get(batch_id, now - UPLOAD_GRACE)
-        except (NotFound, Gone):
-            continue
-        if batch_id == dropped or key == found.upload_key:
-            return found
-    return None
-
-
-def _submitted_as(key: str) -> str:
-    """The id of the batch that was submitted for a key; "" for a dropped manifest."""
-    parts = key.removeprefix(INTAKE_PREFIX).split("/")
-    return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
-
-
-def version_of(source: ManifestSource, s3: "S3Client") -> str:
-    if source.version_id:
-        return source.version_id
-    return s3.head_object(Bucket=source.bucket, Key=source.key)["VersionId"]
-
-
-def _collection_of(key: str) -> str:
-    if not key.startswith(INTAKE_PREFIX):
-        return ""
-    name, slash, _ = key.removeprefix(INTAKE_PREFIX).partition("/")
-    return name if name and slash else NO_COLLECTION
-
-
-def claim(source: ManifestSource, context: OpenContext) -> Batch:
-    """The batch of this object: the submitted one, or a new one for a dropped manifest."""
-    now = context.now()
-    submitted = _submitted_as(source.key)
-    if submitted:
-        try:
-            # A second upload to the same address is another version of the object: its execution
-            # finds the batch claimed and goes away.
-            batch = batches.get(submitted, now - UPLOAD_GRACE)
-        except (NotFound, Gone):
-            pass  # never promised, or too late: a manifest like any that is dropped
-        else:
-            if source.key == batch.upload_key:
-                return batch
-            # Dropped by somebody under an id that is not theirs: it has a drop's rights.
-    metadata = context.s3.head_object(
-        Bucket=source.bucket, Key=source.key, VersionId=source.version_id
-    )["Metadata"]
-    recipients = _recipients(_collection_of(source.key), metadata, context.settings)
-    batch = Batch(
-        batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
-        state=BatchState.PENDING,
-        version=0,
-        collection=_collection_of(source.key),
-        submitter="s3",
-        job_type=metadata.get("job-type") or "deposit",
-        filename=source.key.rsplit("/", 1)[-1],
-        submitted_at=now,
-        profile=metadata.get("profile", ""),
-        source=source,
-        notify=recipients.valid,
-        undeliverable=recipients.invalid,
-        parameters={"callback_url": metadata["callback-url"]} if "callback-url" in metadata else {},
-    )
-    try:
-        return batches.put_new(batch)
-    except StaleState:
-        return batches.get(batch.batch_id, now)
-
-
-def _recipients(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
-    """Who gets the report on a dropped manifest: whom it names, else its collection's people, else
-    the deployment's people.
-
-    The deployment's people get it too when none of the named addresses is valid, and they alone
-    when the manifest will be refused.
-    """
-    collection = collections.find(name) if re.fullmatch(NAME_PATTERN, name) else None
-    if collection is None or deposit_refusal(name, collection, NOBODY):
-        return addresses(settings.mail_to)
-    if "notify" not in metadata:
-        return Addresses(collection.notify) if collection.notify else addresses(settings.mail_to)
-    named = addresses(metadata["notify"])
-    return named if named.valid or not named.invalid else named + addresses(settings.mail_to)
 
 
 def _read(batch: Batch, context: OpenContext) -> NextStep:
@@ -355,60 +223,6 @@ def _check_limits(reading: ManifestReader, context: OpenContext) -> None:
         raise ManifestTooLarge(f"the manifest takes too long to read; {read}")
     if reading.files > MANIFEST_LINES:
         raise ManifestTooLarge(f"the manifest has more than {MANIFEST_LINES} lines")
-
-
-class Findings:
-    """The findings of a manifest, up to a bound."""
-
-    def __init__(self) -> None:
-        self._lines: list[Finding] = []
-        self._kept = BoundedFindings()
-
-    @property
-    def count(self) -> int:
-        """How many findings there were, kept or not."""
-        return self._kept.count
-
-    def add(self, found: Sequence[Finding]) -> None:
-        """Add findings, in the manifest's order."""
-        self._lines += self._kept.take(found)
-
-    def text(self) -> bytes:
-        """The findings, a line each; the last line says how many more there are."""
-        findings = (*self._lines, *self._kept.rest())
-        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in findings)
-
-
-class _Writer(Protocol):
-    def write(self, data: bytes, /) -> int: ...
-
-
-@dataclass(frozen=True)
-class ManifestOutput:
-    """What Open writes from a manifest: rows, the index of their chunks, findings."""
-
-    lines: _Writer
-    index: _Writer
-    findings: Findings
-
-
-def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> None:
-    """Write rows and index while reading; nothing of them is kept in memory. After the first error
-    no more rows are written, because the batch will have no jobs.
-    """
-    number = start = end = held = 0
-    for entries, findings in reading:
-        output.findings.add(findings)
-        for entry in entries if not reading.errors else ():
-            line = row_of(entry)
-            output.lines.write(line)
-            end += len(line)
-            held += 1
-            if held == chunk_size:
-                output.index.write(Chunk(number, start, end).index_line())
-                number, start, held = number + 1, end, 0
-    if held:
-        output.index.write(Chunk(number, start, end).index_line())
 
 
 def _write_all(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> str:

@@ -5,7 +5,8 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
-from jobyard.services.batches.open import OpenContext, open_batch
+from jobyard.services.batches.open import open_batch
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import chunks_of
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, operations

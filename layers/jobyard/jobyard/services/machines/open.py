@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.errors import StaleState
-from jobyard.services.batches.open import OpenContext, is_misplaced, open_object
+from jobyard.services.batches.intake import is_misplaced
+from jobyard.services.batches.open import open_object
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.resume import resume
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter

@@ -5,12 +5,9 @@ from dataclasses import dataclass, replace
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.services.batches.open import (
-    OpenContext,
-    batch_of_key,
-    record_unopened,
-    unopened_message,
-)
+from jobyard.services.batches.intake import batch_of_key
+from jobyard.services.batches.open import record_unopened, unopened_message
+from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext, give_up, settle
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter

@@ -1,0 +1,35 @@
+"""The context of opening a batch."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.services.settings import (
+    Settings,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_Clock = Callable[[], datetime]
+
+
+def _no_limit() -> float:
+    return math.inf
+
+
+@dataclass(frozen=True)
+class OpenContext:
+    """The deployment, S3, the clock, the execution that opens, and its time limit.
+
+    `execution` is the execution's name, "" when it opens nothing. A second execution for the same
+    object finds the batch claimed by another name, and ends. `remaining` is in seconds.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    now: _Clock
+    execution: str
+    remaining: Callable[[], float] = _no_limit
