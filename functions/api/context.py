@@ -28,7 +28,7 @@ class AppContext:
     """What all requests of a deployment share.
 
     `idempotency_records` returns the store of responses for repeated requests, `account_of` the
-    account of a user name, `cursor_key` the key that encrypts cursors. The `log_…` functions log
+    account of a user name, `cursor_key` the key that signs cursors. The `log_…` functions log
     unexpected errors, transient errors of AWS, and occurrences that a request skipped.
     """
 
@@ -77,7 +77,7 @@ class RequestContext:
             self.actor,
             self.key,
             reason,
-            skipped=app.log_skipped,
+            on_skipped=app.log_skipped,
             account_of=app.account_of,
         )
 
@@ -103,11 +103,11 @@ class Pages:
         Raises:
             BadRequest: the cursor does not belong to this list.
         """
-        return cursors.opened(cursor, self.kind, self.cursor_key()) if cursor else first
+        return cursors.verify(cursor, self.kind, self.cursor_key()) if cursor else first
 
     def next_cursor(self, position: Any) -> str | None:
         """The cursor of the page that starts at `position`; None when that is None."""
-        return None if position is None else cursors.sealed(position, self.kind, self.cursor_key())
+        return None if position is None else cursors.sign(position, self.kind, self.cursor_key())
 
 
 def current_request(router: BaseRouter) -> RequestContext:

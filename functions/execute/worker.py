@@ -15,7 +15,7 @@ from jobyard import cold_start
 from jobyard.domain import metrics
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
+from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, Worker
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
 from jobyard.services.meter import Meter
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, session, wire
@@ -28,7 +28,7 @@ LOGGER = Logger()
 SETTINGS = wire(os.environ)
 S3 = put_without_expect(
     session().create_client(
-        "s3", config=S3_CLIENT_CONFIG.merge(Config(max_pool_connections=2 * OVERLAP))
+        "s3", config=S3_CLIENT_CONFIG.merge(Config(max_pool_connections=2 * CONCURRENT_JOBS))
     )
 )
 METER = Meter([S3])

@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.scheduler_tick import Tick, TickContext, run_scheduler_tick
+from jobyard.services.scheduler_tick import SchedulerTickResult, TickContext, run_scheduler_tick
 from jobyard.services.schedules.commands import make_system_schedules
 from schedule.clients import LOGGER, MACHINES, S3, SETTINGS, now
 from telemetry import emit_metrics
@@ -36,7 +36,7 @@ def _make_system_schedules() -> None:
         )
 
 
-def _report(tick: Tick) -> None:
+def _report(tick: SchedulerTickResult) -> None:
     """Log the tick, skipped times and unexpected errors; count missed times."""
     result = tick.schedules
     for schedule_id, error in result.errors:

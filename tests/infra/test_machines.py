@@ -21,7 +21,7 @@ from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.executions import batch_execution, job_execution
 from jobyard.services.machines.execute_chunk import CHUNK_TRANSITIONS
 from jobyard.services.machines.execute_job import JobRun
-from jobyard.services.runs import ExecutionRun, NextStep, Where
+from jobyard.services.runs import ExecutionRun, NextAction, NextStep
 from tests.infra.asl import Functions, events_in_a_pass, faults
 from tests.infra.template_reader import Resources, of_type
 
@@ -283,7 +283,7 @@ def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]
 
 
 # Each next step that a task can return; its function bills the transitions that follow.
-NEXT_STEPS: list[tuple[str, str, Where]] = [
+NEXT_STEPS: list[tuple[str, str, NextAction]] = [
     *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
     *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "end")),
     *(("JobMachine", "Settle", where) for where in ("report", "end")),
@@ -294,7 +294,7 @@ NEXT_STEPS: list[tuple[str, str, Where]] = [
 
 @pytest.mark.parametrize(("machine", "task", "where"), NEXT_STEPS)
 def test_a_task_bills_the_states_up_to_the_next_task(
-    definitions: dict[str, Any], machine: str, task: str, where: Where
+    definitions: dict[str, Any], machine: str, task: str, where: NextAction
 ) -> None:
     states = definitions[machine]["States"]
 
@@ -302,12 +302,12 @@ def test_a_task_bills_the_states_up_to_the_next_task(
 
 
 def test_every_next_step_is_billed() -> None:
-    assert {where for _, _, where in NEXT_STEPS} == set(get_args(Where))
+    assert {where for _, _, where in NEXT_STEPS} == set(get_args(NextAction))
 
 
 @pytest.mark.parametrize("where", ["again", "settle"])
 def test_a_single_job_bills_the_states_up_to_the_next_task(
-    definitions: dict[str, Any], where: Where
+    definitions: dict[str, Any], where: NextAction
 ) -> None:
     entered = _entered(definitions["JobMachine"]["States"], "ExecuteJob", where)
 
@@ -318,7 +318,7 @@ def test_a_chunk_bills_the_start_and_the_states_of_its_child(batch: dict[str, An
     assert 1 + len(_child(batch["States"])) == CHUNK_TRANSITIONS
 
 
-def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:
+def _entered(states: dict[str, Any], task: str, where: NextAction) -> list[str]:
     """`task` and the states after it, up to the next one that calls a function."""
     entered = [task]
     following = states[task]["Next"]
@@ -332,7 +332,7 @@ def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:
         following = _chosen(state, where) if state["Type"] == "Choice" else state["Next"]
 
 
-def _chosen(choice: dict[str, Any], where: Where) -> str:
+def _chosen(choice: dict[str, Any], where: NextAction) -> str:
     for rule in choice["Choices"]:
         assert rule["Variable"] == "$.next"
         if rule["StringEquals"] == where:

@@ -13,7 +13,7 @@ from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
-from jobyard.services.jobs.runner import OVERLAP
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from tests.infra.template_reader import Resources, of_type, written
 
 FUNCTIONS = {
@@ -562,7 +562,9 @@ def test_the_workers_stay_below_the_limit_of_a_new_table(template: dict[str, Any
     """A new table takes 4,000 write units a second, and needs half an hour to double that."""
     workers = template["Parameters"]["MaxConcurrency"]["Default"]
 
-    assert workers * OVERLAP * 2 <= 4_000 / 2  # one-second jobs, two units each; half is spare
+    assert (
+        workers * CONCURRENT_JOBS * 2 <= 4_000 / 2
+    )  # one-second jobs, two units each; half is spare
 
 
 def test_no_function_has_too_many_layers(resources: Resources) -> None:

@@ -23,7 +23,7 @@ from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
-from jobyard.services.jobs.attempt import WAITS, AttemptResult, ended, started
+from jobyard.services.jobs.attempt import MAX_SNOOZES, AttemptResult, ended, started
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import jobs as job_queries
@@ -839,10 +839,10 @@ def test_a_hold_with_an_end_is_lifted_when_it_comes(harness: Harness, payloads: 
     batch_id = harness.drop(single_files(payloads, THREE), collection="timed")
     assert harness.batch(batch_id).until == until
 
-    hold_commands.lift_ended(lambda hold: harness.context(), harness.now())
+    hold_commands.lift_expired(lambda hold: harness.context(), harness.now())
     assert harness.batch(batch_id).batch.state == "held"
     harness.advance(240)
-    assert hold_commands.lift_ended(lambda hold: harness.context(), harness.now()) >= 1
+    assert hold_commands.lift_expired(lambda hold: harness.context(), harness.now()) >= 1
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -917,7 +917,7 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_by_the_next_ti
     assert harness.settle(opened)["next"] == "end"
 
     harness.advance(61)
-    hold_commands.lift_ended(lambda hold: harness.context(), harness.now())
+    hold_commands.lift_expired(lambda hold: harness.context(), harness.now())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -986,7 +986,7 @@ def test_a_job_that_only_waits_fails_in_the_end(harness: Harness, payloads: Payl
     record = replace(record, state=JobState.RUNNING, attempts=(), start_count=1)
     waiting = AttemptResult(record, Snooze(15, "another job has it"), "recording")
 
-    for _ in range(WAITS):
+    for _ in range(MAX_SNOOZES):
         after = ended(waiting, TYPES["deposit"], harness.now(), "c")
         assert after.attempts[-1].failure_code == "WAIT"
         waiting = replace(waiting, record=replace(after, state=JobState.RUNNING, start_count=1))

@@ -325,7 +325,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     harness.advance(61)
 
     def one_slice():
-        return hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: 0.0)
+        return hold_commands.lift_expired(lambda _: harness.context(), harness.now(), lambda: 0.0)
 
     one_slice()
     kept = holds.find("collection:many")
@@ -333,7 +333,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     assert kept.release is not None
     assert kept.release.released_count == 2 * hold_commands.RELEASED_AT_ONCE
 
-    hold_commands.lift_ended(lambda _: harness.context(), harness.now())
+    hold_commands.lift_expired(lambda _: harness.context(), harness.now())
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
     assert {harness.batch(each).batch.state for each in other} == {"held"}
     last = harness.batch(made[-1]).batch.history[-1]
@@ -341,7 +341,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     let = [entry.event for each in made for entry in harness.batch(each).batch.history]
     assert let.count("release") == number
     harness.advance(61)
-    hold_commands.lift_ended(lambda _: harness.context(), harness.now())
+    hold_commands.lift_expired(lambda _: harness.context(), harness.now())
     assert holds.find("collection:many") is None
 
 
@@ -354,7 +354,7 @@ def test_lifts_run_one_after_another(harness: Harness) -> None:
     harness.advance(60)
 
     turns = iter([1.0, 0.0])
-    hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: next(turns))
+    hold_commands.lift_expired(lambda _: harness.context(), harness.now(), lambda: next(turns))
 
     assert harness.batch(small).batch.state == "pending"
 
@@ -458,7 +458,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
     hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
     for _ in range(3):
         harness.advance(61)
-        hold_commands.lift_ended(lambda _: harness.context(), harness.now())
+        hold_commands.lift_expired(lambda _: harness.context(), harness.now())
 
     states = [harness.batch(each).batch.state for each in made]
     assert states.count(BatchState.HELD) == 5

@@ -28,7 +28,7 @@ from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.schedules.occurrence import RunOutcome
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES
 from jobyard.services.jobs.attempt import (
-    WAITS,
+    MAX_SNOOZES,
     AttemptResult,
     Progress,
     ended,
@@ -191,7 +191,7 @@ def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
 
 def test_waiting_counts_as_a_failed_attempt_however_many_there_were_before() -> None:
     job, at = requeued(40), NOON
-    for _ in range(WAITS + 1):
+    for _ in range(MAX_SNOOZES + 1):
         job = started(job, at, "main.p1.c0.t1")
         job = ended(AttemptResult(job, Snooze(1.0, "not yet"), "counting"), TYPE, at, job.cause)
 

@@ -9,8 +9,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze, StepInput, StepResult
 from jobyard.services.jobs.attempt import (
+    MAX_SNOOZES,
     NO_FAILURES,
-    WAITS,
     Progress,
     ended,
     run_steps,
@@ -40,7 +40,11 @@ def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
     waiting = Snooze(15, "another job has it")
     record = RUNNING
 
-    for outcome in [*[waiting] * WAITS, *[progress] * (2 * WAITS), *[waiting] * WAITS]:
+    for outcome in [
+        *[waiting] * MAX_SNOOZES,
+        *[progress] * (2 * MAX_SNOOZES),
+        *[waiting] * MAX_SNOOZES,
+    ]:
         after = after_one(record, outcome)
         assert after.attempts[-1].failure_code in NO_FAILURES
         assert (after.state, after.start_count) == (JobState.SCHEDULED, 0)
@@ -65,7 +69,7 @@ def test_a_job_waits_as_long_as_the_server_wants_but_at_most_a_day(wait_s: float
     assert (after.state, after.failure_code) == (JobState.FAILED, "PAYLOAD_BUSY")
     assert "over 24 hours" in after.failure_message
     assert at == NOON + DAY
-    assert record.snooze_count <= WAITS
+    assert record.snooze_count <= MAX_SNOOZES
 
 
 def test_the_first_wait_is_the_one_that_was_asked_for() -> None:

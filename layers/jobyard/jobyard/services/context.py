@@ -70,7 +70,7 @@ class CommandContext:
     actor: Actor
     key: str
     reason: str = ""
-    skipped: "Callable[[Sequence[Occurrence]], None]" = lambda _: None
+    on_skipped: "Callable[[Sequence[Occurrence]], None]" = lambda _: None
     account_of: Callable[[str], Account | None] = lambda _: None
 
     @property

@@ -19,13 +19,13 @@ def key(candidate: str) -> bytes:
     return key_values.get_or_create_secret("cursors", candidate).encode()
 
 
-def sealed(place: Any, kind: str, key: bytes) -> str:
+def sign(place: Any, kind: str, key: bytes) -> str:
     """`place` (JSON) as a cursor of lists of this `kind`."""
     text = json.dumps(place, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(_tag(text, kind, key) + text).decode().rstrip("=")
 
 
-def opened(cursor: str, kind: str, key: bytes) -> Any:
+def verify(cursor: str, kind: str, key: bytes) -> Any:
     """The place in a cursor.
 
     Raises:

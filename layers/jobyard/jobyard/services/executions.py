@@ -26,14 +26,14 @@ class ExecutionStatus:
         return self.status == "RUNNING"
 
 
-def batch_execution(batch_id: str, command: str, run: str, times: int = 0) -> str:
+def batch_execution(batch_id: str, command: str, run: str, recoveries: int = 0) -> str:
     """The name of the execution for a command of a run, recovered `times` times."""
-    return f"{batch_id}-{command}-{run}" + (f"-{times}" if times else "")
+    return f"{batch_id}-{command}-{run}" + (f"-{recoveries}" if recoveries else "")
 
 
-def job_execution(place: JobAddress, run: str, times: int = 0) -> str:
+def job_execution(address: JobAddress, run: str, recoveries: int = 0) -> str:
     """The name of the execution that runs a single job, recovered `times` times."""
-    return f"{place.job_id}-{run}" + (f"-{times}" if times else "")
+    return f"{address.job_id}-{run}" + (f"-{recoveries}" if recoveries else "")
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,21 @@ class Executions:
     settings: Settings
     machines: "SFNClient"
 
-    def start_batch(self, batch_id: str, command: str, run: str, times: int = 0) -> None:
+    def start_batch(self, batch_id: str, command: str, run: str, recoveries: int = 0) -> None:
         """Start the execution that carries out a command for a run of a batch."""
-        recovered = ExecutionRun.recovered(run, times)
+        recovered = ExecutionRun.recovered(run, recoveries)
         document = {"origin_id": batch_id, "command": command, "run": run, "pass": recovered.number}
-        name = batch_execution(batch_id, command, run, times)
+        name = batch_execution(batch_id, command, run, recoveries)
         self._start(self.settings.batch_machine, name, document)
 
-    def start_job(self, place: JobAddress, run: str, times: int = 0) -> None:
+    def start_job(self, address: JobAddress, run: str, recoveries: int = 0) -> None:
         """Start the execution that runs a single job."""
         document = {
-            **place.document(),
+            **address.document(),
             "run": run,
-            "pass": ExecutionRun.recovered(run, times).number,
+            "pass": ExecutionRun.recovered(run, recoveries).number,
         }
-        self._start(self.settings.job_machine, job_execution(place, run, times), document)
+        self._start(self.settings.job_machine, job_execution(address, run, recoveries), document)
 
     def status(self, machine: str, name: str) -> ExecutionStatus | None:
         """The status of the execution of that name; None when there is none, or none any more."""

@@ -29,13 +29,13 @@ from jobyard.services.batches.operations import start_operation
 from jobyard.services.context import CommandContext
 from jobyard.store import batches, chunks, holds, operations
 
-_LINGERS = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
+_GRACE = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
 RELEASED_AT_ONCE = 25  # batches released in a slice
-_CHECKED_AT_ONCE = 250  # batches checked in a slice; most may be under another hold
+_MAX_CHECKED = 250  # batches checked in a slice; most may be under another hold
 _PENDING, _HELD = "pending", "held"
 _SHARDS = tuple(str(shard) for shard in range(chunks.HELD_SHARDS))
-_UNNAMED = tuple(f"{shard}, of no collection" for shard in _SHARDS)
-_STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
+_SHARDS_WITHOUT_COLLECTION = tuple(f"{shard}, of no collection" for shard in _SHARDS)
+_STAGES = (_PENDING, _HELD, *_SHARDS, *_SHARDS_WITHOUT_COLLECTION)  # what a round goes through
 
 
 def place_hold(
@@ -60,7 +60,7 @@ def place_hold(
     )
     seen = holds.find(hold.scope)
     if seen and active_hold([seen], now) and not replacing:
-        if _is_the_same(hold, seen):
+        if _equals(hold, seen):
             return seen
         raise AlreadyHeld(
             f"{seen.description()} (since {seen.placed_at:%Y-%m-%d %H:%M} UTC); "
@@ -70,7 +70,7 @@ def place_hold(
     return hold
 
 
-def _is_the_same(hold: Hold, seen: Hold) -> bool:
+def _equals(hold: Hold, seen: Hold) -> bool:
     """Whether a hold equals the stored one; times are stored to the millisecond."""
     if hold.until is None or seen.until is None:
         same_end = hold.until is seen.until
@@ -100,12 +100,12 @@ def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
     hold, lift = _lifted(hold, context)
-    _, lift = _slice(hold, lift, context)
+    _, lift = _release_slice(hold, lift, context)
     return lift
 
 
-def lift_ended(
-    asking_as: Callable[[Hold], CommandContext],
+def lift_expired(
+    context_for: Callable[[Hold], CommandContext],
     now: datetime,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
@@ -114,22 +114,22 @@ def lift_ended(
 
     They take turns, a slice each, so that none waits for the end of another.
     """
-    over = [hold for hold in holds.list_all() if not active_hold([hold], now)]
-    over.sort(key=lambda hold: hold.release.round if hold.release else 0)
-    turns = deque(over)
+    ended = [hold for hold in holds.list_all() if not active_hold([hold], now)]
+    ended.sort(key=lambda hold: hold.release.round if hold.release else 0)
+    turns = deque(ended)
     while turns:
         hold = turns.popleft()
-        context = asking_as(hold)
+        context = context_for(hold)
         try:
             hold, lift = _lifted(hold, context)
         except StaleState:
             continue  # placed anew, or lifted by a person, just now
-        after, lift = _slice(hold, lift, context)
+        after, lift = _release_slice(hold, lift, context)
         if remaining() <= 0:
             break
         if after and not lift.is_round_start:
             turns.append(after)
-    return len(over)
+    return len(ended)
 
 
 def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
@@ -142,8 +142,8 @@ def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
         return hold, hold.release
     now = context.now()
     reason = context.reason.strip() or f"the hold on {hold.scope} was lifted"
-    who = context.actor
-    lift = HoldRelease(who.name, reason, min(hold.until or now, now), now, who.sub)
+    actor = context.actor
+    lift = HoldRelease(actor.name, reason, min(hold.until or now, now), now, actor.sub)
     lifted = replace(hold, release=lift)
     try:
         holds.put(lifted, seen=hold)
@@ -160,10 +160,10 @@ class _Outcome(Enum):
 
     NOTHING = auto()  # it is not held by this hold, or another one still covers it
     RELEASED = auto()
-    LEFT = auto()  # it could not be released just now: another round looks again
+    LATER = auto()  # it could not be released just now: another round looks again
 
 
-def _slice(
+def _release_slice(
     hold: Hold, lift: HoldRelease, context: CommandContext
 ) -> tuple[Hold | None, HoldRelease]:
     """Release the next slice of what the hold held. Returns the stored hold, None when it is gone
@@ -177,19 +177,19 @@ def _slice(
         lift = replace(lift, round_started_at=context.now(), remaining=0)
     released = 0
     position = lift.cursor
-    for checked, found in enumerate(_found(hold, lift.cursor), start=1):
+    for checked, found in enumerate(_candidates(hold, lift.cursor), start=1):
         outcome = _release(hold, found, context)
-        position = found.place
+        position = found.position
         released += outcome is _Outcome.RELEASED
         left = lift.remaining + (outcome is not _Outcome.NOTHING)
         lift = replace(lift, cursor=position, remaining=left)
-        if released >= RELEASED_AT_ONCE or checked >= _CHECKED_AT_ONCE:
+        if released >= RELEASED_AT_ONCE or checked >= _MAX_CHECKED:
             break
     else:
         position = ("", "")
     lift = replace(lift, released_count=lift.released_count + released)
     if not any(position):
-        if not lift.remaining and lift.round_started_at >= lift.at + _LINGERS:
+        if not lift.remaining and lift.round_started_at >= lift.at + _GRACE:
             holds.delete(hold)
             return None, replace(lift, cursor=position)
         lift = replace(lift, cursor=position, round=lift.round + 1)
@@ -202,51 +202,53 @@ def _slice(
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Candidate:
     """A batch that may be held, or `numbers` of its chunks. `place` is where a round goes on after
     it.
     """
 
     batch_id: str
-    place: tuple[str, str]
-    numbers: tuple[int, ...] = ()
+    position: tuple[str, str]
+    chunk_numbers: tuple[int, ...] = ()
     released_as: str = ""  # the cause of a release whose execution may not have started
     is_covered: bool = True
 
 
-def _found(hold: Hold, place: tuple[str, str]) -> Iterator[_Found]:
+def _candidates(hold: Hold, position: tuple[str, str]) -> Iterator[_Candidate]:
     """What the hold may hold, from a place of a round on."""
     kind, _, name = hold.scope.partition(":")
     collection = name if kind == "collection" else None
-    first = _STAGES.index(place[0]) if place[0] else 0
+    first = _STAGES.index(position[0]) if position[0] else 0
     for stage in _STAGES[first:]:
-        after = place[1] if stage == place[0] else ""
+        after = position[1] if stage == position[0] else ""
         if stage == _PENDING:
-            yield from _in_state(hold, BatchState.PENDING, after)
+            yield from _batches_in(hold, BatchState.PENDING, after)
         elif stage == _HELD:
-            yield from _in_state(hold, BatchState.HELD, after)
+            yield from _batches_in(hold, BatchState.HELD, after)
         elif stage in _SHARDS:
-            yield from _held(stage, int(stage), collection, after)
+            yield from _chunks_held(stage, int(stage), collection, after)
         elif collection is not None:
-            yield from _held(stage, _UNNAMED.index(stage), "", after)
+            yield from _chunks_held(stage, _SHARDS_WITHOUT_COLLECTION.index(stage), "", after)
 
 
-def _in_state(hold: Hold, state: BatchState, after: str) -> Iterator[_Found]:
+def _batches_in(hold: Hold, state: BatchState, after: str) -> Iterator[_Candidate]:
     for batch in batches.in_state(state, after):
         last = batch.history[-1] if batch.history else None
         released_as = last.cause if last and last.event == "release" else ""
-        place = (_PENDING if state is BatchState.PENDING else _HELD, batches.page_key(batch))
+        position = (_PENDING if state is BatchState.PENDING else _HELD, batches.page_key(batch))
         covered = hold.covers(batch.collection, batch.job_type)
         wanted = covered and (state is BatchState.HELD or bool(released_as))
-        yield _Found(batch.batch_id, place, released_as=released_as, is_covered=wanted)
+        yield _Candidate(batch.batch_id, position, released_as=released_as, is_covered=wanted)
 
 
-def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterator[_Found]:
+def _chunks_held(
+    stage: str, shard: int, collection: str | None, after: str
+) -> Iterator[_Candidate]:
     for each in chunks.held_batches(shard, collection, after):
-        yield _Found(each.batch_id, (stage, each.cursor), each.chunks)
+        yield _Candidate(each.batch_id, (stage, each.cursor), each.chunks)
 
 
-def _release(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
+def _release(hold: Hold, found: _Candidate, context: CommandContext) -> _Outcome:
     """Release one batch or its chunks, if this hold holds them and no other does."""
     if not found.is_covered:
         return _Outcome.NOTHING
@@ -256,17 +258,17 @@ def _release(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
         return _Outcome.NOTHING  # promised and never uploaded, or archived: nothing of it waits
     if not hold.covers(batch.collection, batch.job_type):
         return _Outcome.NOTHING
-    still = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
-    if active_hold(still, context.now()):
+    in_force = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
+    if active_hold(in_force, context.now()):
         return _Outcome.NOTHING
-    if found.numbers:
-        return _release_jobs(batch, found.numbers, context)
+    if found.chunk_numbers:
+        return _release_jobs(batch, found.chunk_numbers, context)
     if batch.state is BatchState.HELD:
         move = BATCH.move(batch.state, "release", context.now(), context.cause)
         try:
             batches.apply(batch, move)
         except StaleState:
-            return _Outcome.LEFT  # somebody released or deleted it just now
+            return _Outcome.LATER  # somebody released or deleted it just now
         context.executions.start_batch(batch.batch_id, "open", context.run)
         return _Outcome.RELEASED
     if batch.state is BatchState.PENDING and found.released_as:
@@ -275,12 +277,14 @@ def _release(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
     return _Outcome.NOTHING
 
 
-def _release_jobs(batch: Batch, numbers: tuple[int, ...], context: CommandContext) -> _Outcome:
+def _release_jobs(
+    batch: Batch, chunk_numbers: tuple[int, ...], context: CommandContext
+) -> _Outcome:
     if BATCH.state(batch.state).type is StateType.TERMINAL:
         return _Outcome.NOTHING  # its held jobs were given up with it
     running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
     awaited: set[str] = set()  # operations that are on their way to what is held
-    for number in numbers:
+    for number in chunk_numbers:
         record = chunks.get(batch.batch_id, number)
         on_its_way = {
             each.operation_id
@@ -293,9 +297,9 @@ def _release_jobs(batch: Batch, numbers: tuple[int, ...], context: CommandContex
     else:
         for run in awaited:  # perhaps of a slice that crashed before it started the execution
             context.executions.start_batch(batch.batch_id, "operation", run)
-        return _Outcome.LEFT if awaited else _Outcome.NOTHING
+        return _Outcome.LATER if awaited else _Outcome.NOTHING
     try:
         start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), context)
     except (InvalidTransition, StaleState):
-        return _Outcome.LEFT  # it is being reported or cancelled, or moved on just now
+        return _Outcome.LATER  # it is being reported or cancelled, or moved on just now
     return _Outcome.RELEASED

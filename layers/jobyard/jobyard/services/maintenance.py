@@ -38,7 +38,7 @@ class Maintenance:
         after = seen.advanced(
             checked.checked, (), {**checked.place, "recovered": recovered + checked.recovered}
         )
-        return self._counted(seen, replace(after, ended=not checked.place))
+        return self._saved(seen, replace(after, ended=not checked.place))
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
         """Archive the next slice of what is old enough. Returns `seen` when `remaining` seconds are
@@ -53,9 +53,9 @@ class Maintenance:
         if seen.cursor and work_slice.bookmark == place and not work_slice.items:
             return seen
         after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.bookmark)
-        return self._counted(seen, after, *work_slice.items)
+        return self._saved(seen, after, *work_slice.items)
 
-    def _counted(self, seen: Checkpoint, after: Checkpoint, *items: Item) -> Checkpoint:
+    def _saved(self, seen: Checkpoint, after: Checkpoint, *items: Item) -> Checkpoint:
         """Write the checkpoint in one transaction with `items`. Returns another worker's, if it
         was first.
         """

@@ -55,7 +55,7 @@ class Meter:
         self._counts: Counter[str] = Counter()
         self._clock, self._cpu = clock, cpu
         self._is_first = True
-        self._began = self._earlier = 0.0
+        self._began = self._startup_s = 0.0
         for client in (tables.client(), *clients):
             events = client.meta.events
             events.register("after-call.dynamodb.*", self._dynamodb)
@@ -70,7 +70,7 @@ class Meter:
         What the process used before its first invocation, by imports and connections, is added to
         that one: its CPU time is the measure.
         """
-        self._earlier = self._cpu() if self._is_first else 0.0
+        self._startup_s = self._cpu() if self._is_first else 0.0
         self._is_first = False
         with self._lock:
             self._counts.clear()
@@ -84,7 +84,7 @@ class Meter:
 
     def used(self, billed: Invocation) -> Usage:
         """What the invocation has used so far, with the write that records it."""
-        ms = math.ceil((self._clock() - self._began + self._earlier) * 1000)
+        ms = math.ceil((self._clock() - self._began + self._startup_s) * 1000)
         with self._lock:
             counts = dict(self._counts)
         return Usage(

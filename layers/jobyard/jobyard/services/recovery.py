@@ -36,17 +36,17 @@ _SCHEDULES = "schedules"  # the place after the last batch
 CHUNKS_CHECKED = 20  # of one batch in a minute; the next minutes check the others
 _POSITION_KEY = "recovery position"
 FAILED_BATCHES_CHECKED = 20  # the newest: most failed batches are not being repaired
-_PATIENCE = timedelta(minutes=1)  # a request that has started no execution by then never will
-_LONGEST_WORK = timedelta(minutes=15)  # Lambda's time limit for a worker
+_START_TIMEOUT = timedelta(minutes=1)  # a request that has started no execution by then never will
+WORKER_TIMEOUT = timedelta(minutes=15)  # Lambda's time limit for a worker
 # How long after its end an execution gets a successor. A stopped execution may have workers that go
 # on until their own time is over; a failed one has none.
-_AFTER = {
-    "SUCCEEDED": _PATIENCE,
+_PAUSE_AFTER = {
+    "SUCCEEDED": _START_TIMEOUT,
     "FAILED": timedelta(),
-    "ABORTED": _LONGEST_WORK,
-    "TIMED_OUT": _LONGEST_WORK,
+    "ABORTED": WORKER_TIMEOUT,
+    "TIMED_OUT": WORKER_TIMEOUT,
 }
-_LONGEST = timedelta(hours=1)  # pause between executions that fail one after the other
+_MAX_PAUSE = timedelta(hours=1)  # pause between executions that fail one after the other
 _UNFINISHED = (
     BatchState.PENDING,
     BatchState.PROCESSING,
@@ -75,7 +75,7 @@ class PendingWork:
 def reconcile(
     executions: Executions,
     now: datetime,
-    most: int = EXECUTIONS_STARTED,
+    limit: int = EXECUTIONS_STARTED,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
     """Recover orphaned work of batches while `remaining()` is positive. Returns how many executions
@@ -92,10 +92,10 @@ def reconcile(
     saved = position = key_values.get(_POSITION_KEY)
     to_check = _batches_from(saved) if saved else chain([oldest], oldest_first)
     for number, batch in enumerate(to_check):
-        if started == most or number == BATCHES_CHECKED or (number and remaining() <= 0):
+        if started == limit or number == BATCHES_CHECKED or (number and remaining() <= 0):
             break
-        started += recover_batch(batch.batch_id, executions, now, most - started)
-        position = _place_of(batch)
+        started += recover_batch(batch.batch_id, executions, now, limit - started)
+        position = _position_of(batch)
     else:
         position = ""
     if position != saved:
@@ -164,7 +164,7 @@ def _unfinished(saved: str) -> Iterator[Batch]:
             yield from batches.in_state(state, place, uploaded=True)
 
 
-def _place_of(batch: Batch) -> str:
+def _position_of(batch: Batch) -> str:
     return f"{batch.state.value} {batches.page_key(batch)}"
 
 
@@ -193,44 +193,48 @@ def _earliest(work: PendingWork, ended: list[ExecutionStatus], number: int) -> d
     """The earliest time for execution `number`, after those in `ended`."""
     last = max(ended, key=lambda status: status.ended_at, default=None)
     if last is None or last.ended_at < work.since:
-        return work.since + _PATIENCE
-    pause = min(_PATIENCE * 2 ** min(number - 2, 10), _LONGEST) if number > 1 else timedelta()
-    return last.ended_at + max(pause, _AFTER[last.status])
+        return work.since + _START_TIMEOUT
+    pause = (
+        min(_START_TIMEOUT * 2 ** min(number - 2, 10), _MAX_PAUSE) if number > 1 else timedelta()
+    )
+    return last.ended_at + max(pause, _PAUSE_AFTER[last.status])
 
 
-def pending_work(batch: Batch, executions: Executions, now: datetime) -> Iterator[PendingWork]:
+def work_of_batch(batch: Batch, executions: Executions, now: datetime) -> Iterator[PendingWork]:
     """The work that executions have to do for a batch."""
     since = batch.history[-1].at if batch.history else batch.submitted_at
-    reading = batch.state is BatchState.PROCESSING and not batch.entries
-    if batch.source is not None and (batch.state is BatchState.PENDING or reading):
-        yield _batch_work(batch, "open", _workers(batch), since, executions)
+    is_reading = batch.state is BatchState.PROCESSING and not batch.entries
+    if batch.source is not None and (batch.state is BatchState.PENDING or is_reading):
+        yield _batch_work(batch, "open", _possible_executions(batch), since, executions)
         return
     if batch.state is BatchState.REPORTING:
-        yield _batch_work(batch, "settle", _workers(batch), since, executions)
+        yield _batch_work(batch, "settle", _possible_executions(batch), since, executions)
         return
     records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
     incomplete: list[JobRecord] = []
     for number in _chunks_to_check(records.values(), now):
         found = [*jobs.of_chunk(batch.batch_id, number)]
-        records[number] = _recounted(batch, records[number], found, now)
+        records[number] = _recount(batch, records[number], found, now)
         incomplete += found
     running = [*operations.running(batch.batch_id)]
     for operation in running:
         run = operation.operation_id
-        furthest = max((each.progress(run).last_pass for each in records.values()), default=0)
-        yield _operation_work(batch, run, furthest, operation.requested_at, executions)
+        last_pass = max((each.progress(run).last_pass for each in records.values()), default=0)
+        yield _operation_work(batch, run, last_pass, operation.requested_at, executions)
     owners = {MAIN_RUN, *(operation.operation_id for operation in running)}
     for job in incomplete:  # jobs that a request for a single job owns
         if _awaits_work(job) and _owner(job) not in owners:
-            yield _job_work(job.address, _owner(job), job.at, executions)
+            yield work_of_job(job.address, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
-        due, furthest = due_chunks(batch, records, ExecutionRun(MAIN_RUN, 1), now)
+        due, last_pass = due_chunks(batch, records, ExecutionRun(MAIN_RUN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
         if passes or not (running or open_jobs(batch, records.values())):
-            yield _batch_work(batch, "settle", _workers(batch, furthest), since, executions)
+            yield _batch_work(
+                batch, "settle", _possible_executions(batch, last_pass), since, executions
+            )
 
 
-def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
+def _possible_executions(batch: Batch, last_pass: int = 0) -> tuple[str, ...]:
     """The names of executions that may be running for a whole batch, from its history."""
     names: dict[str, None] = {}
     for entry in reversed(batch.history):
@@ -248,8 +252,8 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
         names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
         if run.name != MAIN_RUN:
             names[batch_execution(batch.batch_id, "operation", run.name)] = None
-            names[batch_execution(batch.batch_id, "settle", run.name, run.times)] = None
-    return (*names, *fresh_executions(batch.batch_id, MAIN_RUN, furthest))
+            names[batch_execution(batch.batch_id, "settle", run.name, run.recoveries)] = None
+    return (*names, *fresh_executions(batch.batch_id, MAIN_RUN, last_pass))
 
 
 def _batch_work(
@@ -270,7 +274,7 @@ def _batch_work(
 
 
 def _operation_work(
-    batch: Batch, run: str, furthest: int, since: datetime, executions: Executions
+    batch: Batch, run: str, last_pass: int, since: datetime, executions: Executions
 ) -> PendingWork:
     def command(number: int) -> str:
         return "settle" if number else "operation"
@@ -281,12 +285,12 @@ def _operation_work(
         0,
         lambda number: batch_execution(batch.batch_id, command(number), run, number),
         lambda number: executions.start_batch(batch.batch_id, command(number), run, number),
-        tuple(fresh_executions(batch.batch_id, run, furthest)),
+        tuple(fresh_executions(batch.batch_id, run, last_pass)),
     )
 
 
 def recover_batch(
-    batch_id: str, executions: Executions, now: datetime, most: int | None = None
+    batch_id: str, executions: Executions, now: datetime, limit: int | None = None
 ) -> int:
     """Recover the orphaned work of a batch. Returns how many executions started, `most` at most."""
     try:
@@ -294,9 +298,9 @@ def recover_batch(
     except (Gone, NotFound):
         return 0
     started = 0
-    for work in pending_work(batch, executions, now):
+    for work in work_of_batch(batch, executions, now):
         started += recover(work, executions, now)
-        if started == most:
+        if started == limit:
             break
     return started
 
@@ -340,10 +344,12 @@ def recover_job(
 ) -> bool:
     """Start an execution for a job that `run` owns since `since`, if none is running. Returns
     whether one was started."""
-    return recover(_job_work(place, run, since, executions), executions, now)
+    return recover(work_of_job(place, run, since, executions), executions, now)
 
 
-def _job_work(place: JobAddress, run: str, since: datetime, executions: Executions) -> PendingWork:
+def work_of_job(
+    place: JobAddress, run: str, since: datetime, executions: Executions
+) -> PendingWork:
     return PendingWork(
         executions.settings.job_machine,
         since,
@@ -362,12 +368,12 @@ def _chunks_to_check(records: Iterable[ChunkRecord], now: datetime) -> list[int]
 
 def _is_incomplete(record: ChunkRecord) -> bool:
     """Whether a chunk counts open jobs although the batch's own run has passed it."""
-    passage = record.progress(MAIN_RUN)
-    busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
-    return bool(busy and passage.last_pass and passage.next_at is None)
+    progress = record.progress(MAIN_RUN)
+    is_busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
+    return bool(is_busy and progress.last_pass and progress.next_at is None)
 
 
-def _recounted(
+def _recount(
     batch: Batch, record: ChunkRecord, found: list[JobRecord], now: datetime
 ) -> ChunkRecord:
     """The chunk with the counts of its jobs `found`, which were read after it.
@@ -377,15 +383,15 @@ def _recounted(
     """
     if not found:
         return record
-    behind = any(
-        _awaits_work(job) and _owner(job) == MAIN_RUN and now - job.at >= _LONGEST_WORK
+    is_behind = any(
+        _awaits_work(job) and _owner(job) == MAIN_RUN and now - job.at >= WORKER_TIMEOUT
         for job in found
     )
     counted = replace(record.with_counts_of(found), collection=batch.collection)
-    if counted.counts == record.counts and not behind:
+    if counted.counts == record.counts and not is_behind:
         return record
-    passage = replace(record.progress(MAIN_RUN), next_at=now if behind else None)
-    runs = {**record.runs, MAIN_RUN: passage}
+    progress = replace(record.progress(MAIN_RUN), next_at=now if is_behind else None)
+    runs = {**record.runs, MAIN_RUN: progress}
     try:
         return chunks.put(replace(counted, runs=runs))
     except StaleState:

@@ -15,10 +15,10 @@ from jobyard.domain.jobs.job import JobAddress
 # of theirs is one that the execution before may have used.
 RECOVERY_PASSES = 1_000_000
 
-Where = Literal["execute", "settle", "report", "again", "fresh", "end"]
+NextAction = Literal["execute", "settle", "report", "again", "fresh", "end"]
 
 
-_BETWEEN: dict[Where, int] = {
+_TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "execute": 1,  # the Map
     "settle": 0,
     "report": 0,
@@ -40,12 +40,12 @@ class ExecutionRun:
     number: int
 
     @classmethod
-    def recovered(cls, name: str, times: int) -> "ExecutionRun":
+    def recovered(cls, name: str, recoveries: int) -> "ExecutionRun":
         """The run at its first pass after `times` recoveries."""
-        return cls(name, times * RECOVERY_PASSES + 1)
+        return cls(name, recoveries * RECOVERY_PASSES + 1)
 
     @property
-    def times(self) -> int:
+    def recoveries(self) -> int:
         """How often it was recovered."""
         return self.number // RECOVERY_PASSES
 
@@ -54,10 +54,10 @@ class ExecutionRun:
         return ExecutionRun(self.name, self.number + 1)
 
     def cause(
-        self, address: JobAddress, attempt: int, turn: Interruption = Interruption.NONE
+        self, address: JobAddress, attempt: int, interruption: Interruption = Interruption.NONE
     ) -> str:
         """The key for what this pass does to the job at `address` at its `attempt`-th start."""
-        return str(address.cause_key(self.name, self.number, attempt, turn))
+        return str(address.cause_key(self.name, self.number, attempt, interruption))
 
     def cause_of(self, action: Action) -> str:
         """The key for what this pass does to its whole batch."""
@@ -77,7 +77,7 @@ class NextStep:
     """
 
     origin_id: str
-    next: Where
+    next: NextAction
     run: ExecutionRun = ExecutionRun(MAIN_RUN, 1)
     until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     index_bucket: str = ""
@@ -91,7 +91,7 @@ class NextStep:
     def transitions(self) -> int:
         """State transitions from the task that gives this answer up to the next task: the task's
         own, its Choice's, and those of the states between, as infra/statemachines draws them."""
-        return 2 + _BETWEEN[self.next]
+        return 2 + _TRANSITIONS_BETWEEN[self.next]
 
     def document(self) -> dict[str, Any]:
         """The state the machine carries on, flat and complete."""

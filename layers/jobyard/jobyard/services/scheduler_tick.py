@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobyard.domain.hold import Hold
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
-from jobyard.services.holds import lift_ended
+from jobyard.services.holds import lift_expired
 from jobyard.services.recovery import reconcile
 from jobyard.services.schedules.clock import TickResult, start_due_schedules
 from jobyard.services.settings import Settings
@@ -37,7 +37,7 @@ class TickContext:
 
 
 @dataclass(frozen=True)
-class Tick:
+class SchedulerTickResult:
     """What a tick did. `recovered` counts executions started, `lifted` holds."""
 
     schedules: TickResult
@@ -45,7 +45,7 @@ class Tick:
     lifted: int
 
 
-def run_scheduler_tick(context: TickContext) -> Tick:
+def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
     """Start due jobs, recover orphaned work, lift ended holds."""
 
     def until(kept_s: float) -> Callable[[], float]:
@@ -54,8 +54,10 @@ def run_scheduler_tick(context: TickContext) -> Tick:
     executions = Executions(context.settings, context.machines)
     schedules = start_due_schedules(executions, context.now, until(_AFTER_STARTS_S))
     recovered = reconcile(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
-    lifted = lift_ended(lambda hold: _as_owner(hold, context), context.now(), until(_LAST_SLICE_S))
-    return Tick(schedules, schedules.recovered + recovered, lifted)
+    lifted = lift_expired(
+        lambda hold: _as_owner(hold, context), context.now(), until(_LAST_SLICE_S)
+    )
+    return SchedulerTickResult(schedules, schedules.recovered + recovered, lifted)
 
 
 def _as_owner(hold: Hold, context: TickContext) -> CommandContext:

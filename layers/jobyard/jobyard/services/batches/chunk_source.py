@@ -172,7 +172,7 @@ class ChunkSource:
         left = list(left)
         if self.is_stopped:
             self._stop(left)
-        self._save(is_passed=self.is_stopped or not left)
+        self._save(ends_pass=self.is_stopped or not left)
         if self.hold and left:
             self._lift_again(self.hold)
 
@@ -241,7 +241,7 @@ class ChunkSource:
         refused = []
         for job in matching:
             try:
-                changes.append((job, self._after(job, operation)))
+                changes.append((job, self._with_event(job, operation)))
             except InvalidTransition as refusal:
                 refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
@@ -253,7 +253,7 @@ class ChunkSource:
                 refused.append(JobOutcome(before.address.job_id, REFUSED, reason))
         self._save_outcomes(operation, [*refused, *outcomes])
 
-    def _after(self, job: JobRecord, operation: Operation) -> JobRecord:
+    def _with_event(self, job: JobRecord, operation: Operation) -> JobRecord:
         cause = Cause(operation.operation_id, operation.actor, operation.reason, operation.sub)
         return apply_event(job, operation.event, self.worker.now(), cause)
 
@@ -266,7 +266,7 @@ class ChunkSource:
 
     # Counts
 
-    def _save(self, *, is_passed: bool = False, planned: Iterable[JobRecord] = ()) -> None:
+    def _save(self, *, ends_pass: bool = False, planned: Iterable[JobRecord] = ()) -> None:
         """Save the chunk's counts. When someone else changed a job meanwhile, count again."""
         while True:
             if self.has_conflict:
@@ -281,8 +281,8 @@ class ChunkSource:
             ]
             before = self.saved.progress(self.run.name)
             number = max(before.last_pass, self.run.number)  # a late worker is in an earlier pass
-            passage = RunProgress(number, min(retries, default=None)) if is_passed else before
-            new = self.saved.with_progress(self.run.name, passage).with_counts_of(known.values())
+            progress = RunProgress(number, min(retries, default=None)) if ends_pass else before
+            new = self.saved.with_progress(self.run.name, progress).with_counts_of(known.values())
             if new == self.saved:
                 return
             try:

@@ -11,7 +11,7 @@ from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
 
 _RELEASABLE = REPAIRABLE | {BatchState.UPDATE_REPORTING}  # which waits for what is held
-_JOB_IDS = 1000  # ids one operation may name; more are a filter's work
+_MAX_JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,12 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
     With job ids it is exact. The counts of a chunk that a worker runs may lag.
     """
     if wanted.job_ids:
-        places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.parse(job_id))]
-        found = [job for place in places if (job := jobs.find(place)) and wanted.matches(job)]
+        addresses = [
+            address for job_id in sorted(wanted.job_ids) if (address := JobAddress.parse(job_id))
+        ]
+        found = [
+            job for address in addresses if (job := jobs.find(address)) and wanted.matches(job)
+        ]
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
         reason = f"job {final[0].address.job_id}: {final[0].failure_message}" if final else ""
         numbers = tuple(sorted({job.address.chunk for job in found}))
@@ -76,12 +80,12 @@ def start_operation(
     if operation is None:
         _check_operable(batch, event, wanted, context)
         require_reason(context, event)
-        meant = matching_jobs(batch_id, wanted)
-        if not meant.total:
+        matching = matching_jobs(batch_id, wanted)
+        if not matching.total:
             raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
-        if event == "requeue" and meant.refused == meant.total:
-            which = "the failed job" if meant.total == 1 else f"all {meant.total} failed jobs"
-            why = f" ({meant.reason})" if meant.reason else ""
+        if event == "requeue" and matching.refused == matching.total:
+            which = "the failed job" if matching.total == 1 else f"all {matching.total} failed jobs"
+            why = f" ({matching.reason})" if matching.reason else ""
             raise InvalidTransition(f"{which} cannot be requeued{why}; the depositor submits again")
         operation = operations.put_new(
             Operation(
@@ -92,9 +96,9 @@ def start_operation(
                 actor=context.actor.name,
                 reason=context.reason,
                 requested_at=context.now(),
-                matched=meant.total,
-                not_retryable=meant.refused if event == "requeue" else 0,
-                chunks=meant.chunks,
+                matched=matching.total,
+                not_retryable=matching.refused if event == "requeue" else 0,
+                chunks=matching.chunks,
                 sub=context.actor.sub,
             ),
             batch.state,
@@ -123,8 +127,8 @@ def preview_operation(
 def _check_operable(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
     JOB.authorized_move(wanted.state, event, context.now(), context.cause, context.actor.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
-    if len(wanted.job_ids) > _JOB_IDS or foreign:
-        raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")
+    if len(wanted.job_ids) > _MAX_JOB_IDS or foreign:
+        raise BadRequest(f"job_ids are up to {_MAX_JOB_IDS} ids of jobs of batch {batch.batch_id}")
     if batch.state not in (_RELEASABLE if event == "release" else REPAIRABLE):
         raise InvalidTransition(
             f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it"

@@ -53,8 +53,8 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
             found[stored.address.position] = stored
     if any(stored is None for stored in written):
         found = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    through = seen.with_progress(run.name, RunProgress(run.number)).with_counts_of(found.values())
-    chunks.put(replace(through, collection=batch.collection))
+    record = seen.with_progress(run.name, RunProgress(run.number)).with_counts_of(found.values())
+    chunks.put(replace(record, collection=batch.collection))
 
 
 def _given_up(job: JobRecord, is_cancelling: bool, at: datetime, cause: str) -> JobRecord | None:

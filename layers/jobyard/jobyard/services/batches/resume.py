@@ -17,7 +17,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext)
     chunks, or go straight to Settle."""
     batch = batches.get(batch_id, context.now())
     if command == "open":
-        return open_batch(_claimed(batch, context) if run.times else batch, context)
+        return open_batch(_claim_recovery(batch, context) if run.recoveries else batch, context)
     if command == "operation" and batch.state is not BatchState.DELETED:
         operation = operations.get(batch_id, run.name)
         settings = context.settings
@@ -35,7 +35,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext)
     return NextStep(batch_id, "settle", run=run)
 
 
-def _claimed(batch: Batch, context: OpenContext) -> Batch:
+def _claim_recovery(batch: Batch, context: OpenContext) -> Batch:
     """The batch, claimed by an execution that recovers the reading of its manifest."""
     cause = str(CauseKey(action=Action.OPEN, subject=context.execution))
     known = any(entry.cause == cause for entry in batch.history)

@@ -111,16 +111,16 @@ def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> 
     return [json.loads(line) for line in answer["Body"].read().splitlines()]
 
 
-def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: JobAddress) -> Row:
+def row_of(s3: "S3Client", settings: Settings, batch: Batch, address: JobAddress) -> Row:
     """The row of one job.
 
     Raises:
         NotFound: the batch has no such job.
     """
-    if place.chunk >= batch.chunk_count or place.position >= batch.job_count(place.chunk):
-        raise NotFound(f"batch {batch.batch_id} has no job {place.job_id}")
-    chunk = chunk_of(s3, settings, batch, place.chunk)
-    return rows_of(s3, settings, batch.batch_id, chunk)[place.position]
+    if address.chunk >= batch.chunk_count or address.position >= batch.job_count(address.chunk):
+        raise NotFound(f"batch {batch.batch_id} has no job {address.job_id}")
+    chunk = chunk_of(s3, settings, batch, address.chunk)
+    return rows_of(s3, settings, batch.batch_id, chunk)[address.position]
 
 
 def put_index(s3: "S3Client", settings: Settings, key: str, chunks: Iterable[Chunk]) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # this is three days: time to fix what stops workers from starting, even over a weekend.
 STALLED_PASSES = 150
 STALLED_CANCEL = 5  # passes, when the batch is cancelled anyway
-_GIVEN_UP_AT_ONCE = 200  # chunks; Settle has five minutes, and the next pass tries the others
+_MAX_GIVEN_UP = 200  # chunks; Settle has five minutes, and the next pass tries the others
 _CHECKED_CHUNKS = 20  # unfinished chunks that are checked for jobs that moved
 FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
 _FIRST_WAIT_S = 5.0  # after a pass that failed; then four times as long each time
@@ -51,15 +51,15 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
     batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING:
-        mine = batch.history[-1].cause == cause or run.times > 0
-        return NextStep(batch_id, "report" if mine else "end", run=run)
+        is_ours = batch.history[-1].cause == cause or run.recoveries > 0
+        return NextStep(batch_id, "report" if is_ours else "end", run=run)
     if not batch.entries:
         if batch.state is BatchState.CANCELLING:
             reason = "it was cancelled before its manifest was read"
             return _report(batch, run, cause, context, reason)
         return NextStep(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
-    again = _again(batch, records, run, context)
+    again = _next_pass(batch, records, run, context)
     if again is not None:
         return again
     if run.name != MAIN_RUN:
@@ -103,27 +103,27 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     """How many jobs have not ended. In a cancelled batch, rows without a record have ended."""
     seen = list(records)
     counts = sum_counts(record.counts for record in seen)
-    still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
+    open_count = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
     if batch.state is BatchState.CANCELLING:
         passed = sum(record.progress(MAIN_RUN).last_pass > 0 for record in seen)
-        return still + (batch.chunk_count - passed)
-    return still + batch.entries - sum(record.recorded for record in seen)
+        return open_count + (batch.chunk_count - passed)
+    return open_count + batch.entries - sum(record.recorded for record in seen)
 
 
-def _again(
+def _next_pass(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, context: SettleContext
 ) -> NextStep | None:
     """Another pass over the chunks that need one; None when none does."""
     now = context.now()
-    due, furthest = due_chunks(batch, records, run, now)
+    due, last_pass = due_chunks(batch, records, run, now)
     if not due:
         return None
-    stalled = run.number - max(furthest, run.times * RECOVERY_PASSES)
+    stalled = run.number - max(last_pass, run.recoveries * RECOVERY_PASSES)
     if stalled > 0:
-        stalled = min(stalled, run.number - _last_moved(batch, [*due], run))
+        stalled = min(stalled, run.number - _last_progress(batch, [*due], run))
     if stalled >= (STALLED_CANCEL if batch.state is BatchState.CANCELLING else STALLED_PASSES):
-        batch = _cancelled(batch, run, now)
-        for number in [*due][:_GIVEN_UP_AT_ONCE]:
+        batch = _cancel_stalled(batch, run, now)
+        for number in [*due][:_MAX_GIVEN_UP]:
             give_up_chunk(batch, number, run, now)
             del due[number]
         if not due:
@@ -155,9 +155,11 @@ def _fresh_execution(batch_id: str, run: ExecutionRun) -> str:
     return f"{batch_id}-{run.name}-p{run.number}"
 
 
-def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:
+def fresh_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
     """The names of the fresh executions that may run a run whose last pass is `furthest`."""
-    latest = {(each // FRESH_AFTER) * FRESH_AFTER for each in (furthest, furthest + STALLED_PASSES)}
+    latest = {
+        (each // FRESH_AFTER) * FRESH_AFTER for each in (last_pass, last_pass + STALLED_PASSES)
+    }
     return [
         _fresh_execution(batch_id, ExecutionRun(run, number + 1))
         for number in sorted(latest)
@@ -170,21 +172,23 @@ def due_chunks(
 ) -> tuple[dict[int, datetime], int]:
     """The chunks that a run has to pass again, each with its time; and the run's last pass."""
     due: dict[int, datetime] = {}
-    furthest = 0
-    for number in _wanted(batch, records, run):
+    last_pass = 0
+    for number in _chunks_of_run(batch, records, run):
         record = records.get(number, ChunkRecord(batch.batch_id, number))
-        passage = record.progress(run.name)
-        furthest = max(furthest, passage.last_pass)
-        if not passage.last_pass:
+        progress = record.progress(run.name)
+        last_pass = max(last_pass, progress.last_pass)
+        if not progress.last_pass:
             due[number] = now
-        elif passage.next_at:
-            due[number] = passage.next_at
-        elif batch.state is BatchState.CANCELLING and _waiting(record):
+        elif progress.next_at:
+            due[number] = progress.next_at
+        elif batch.state is BatchState.CANCELLING and _has_waiting(record):
             due[number] = now
-    return due, furthest
+    return due, last_pass
 
 
-def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) -> Iterable[int]:
+def _chunks_of_run(
+    batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun
+) -> Iterable[int]:
     """The chunks of a run: all of the batch, the operation's, or those that a cancel has to end."""
     if run.name == MAIN_RUN:
         return range(batch.chunk_count) if batch.is_executing else ()
@@ -192,11 +196,11 @@ def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) ->
     if operation:
         return operation.chunks
     if batch.state is BatchState.CANCELLING:
-        return [number for number, record in records.items() if _waiting(record)]
+        return [number for number, record in records.items() if _has_waiting(record)]
     return ()
 
 
-def _waiting(record: ChunkRecord) -> bool:
+def _has_waiting(record: ChunkRecord) -> bool:
     return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
 
 
@@ -213,7 +217,7 @@ def chunks_of(
             yield chunk
 
 
-def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
+def _last_progress(batch: Batch, due: list[int], run: ExecutionRun) -> int:
     """The last pass of `run` that moved a job of the due chunks; 0 if none did.
 
     A worker that dies on one job after another moves each of them, so that comes to an end.
@@ -227,7 +231,7 @@ def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
     return max(moved, default=0)
 
 
-def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
+def _cancel_stalled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     """The batch, cancelled if its workers cannot start its jobs. So it ends and reports, and jobs
     that never started have not failed.
     """

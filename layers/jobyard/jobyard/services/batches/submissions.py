@@ -85,7 +85,7 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
         batch = batches.put_new(batch)
     except StaleState:
         batch = batches.get(batch.batch_id, now)
-    return batch, _upload(batch, context)
+    return batch, _upload_form(batch, context)
 
 
 def _recipients(
@@ -101,7 +101,7 @@ def _recipients(
     return addresses(context.own_email() or context.settings.mail_to)
 
 
-def _upload(batch: Batch, context: CommandContext) -> UploadForm:
+def _upload_form(batch: Batch, context: CommandContext) -> UploadForm:
     post = context.s3.generate_presigned_post(
         context.settings.intake_bucket,
         batch.upload_key,

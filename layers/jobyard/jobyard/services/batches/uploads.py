@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 * 1024 * 1024  # of a part, and so of memory; S3 takes none under 5 MiB but the last
-_LEAST_BYTES = 5 * 1024 * 1024
+_MIN_PART_BYTES = 5 * 1024 * 1024
 _BLOCK = 1024 * 1024
 
 
@@ -32,55 +32,57 @@ class MultipartUpload:
     """
 
     def __init__(
-        self, s3: "S3Client", bucket: str, key: str | Callable[[], str], **how: Any
+        self, s3: "S3Client", bucket: str, key: str | Callable[[], str], **parameters: Any
     ) -> None:
         """`how` is passed to S3 beside the key: content type, metadata."""
         self.size = 0
-        self._s3, self._bucket, self._key, self._how = s3, bucket, key, how
+        self._s3, self._bucket, self._key, self._parameters = s3, bucket, key, parameters
         self._part = bytearray()
         self._parts: list[CompletedPartTypeDef] = []
         self._id = ""
-        self._to: dict[str, str] = {}
+        self._target: dict[str, str] = {}
 
     def __enter__(self) -> "MultipartUpload":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_up()
+        self.abort()
 
     def write(self, data: bytes) -> int:
         """Add bytes; returns how many, as a file does."""
         self._part += data
         self.size += len(data)
         if len(self._part) >= PART_BYTES:
-            self._send()
+            self._send_part()
         return len(data)
 
     def add(self, written: WrittenObject) -> None:
         """Add an object of the same bucket. S3 copies large ones itself."""
         source = {"Bucket": self._bucket, "Key": written.key}
         source |= {"VersionId": written.version} if written.version else {}
-        if written.size >= _LEAST_BYTES and (not self._part or len(self._part) >= _LEAST_BYTES):
+        if written.size >= _MIN_PART_BYTES and (
+            not self._part or len(self._part) >= _MIN_PART_BYTES
+        ):
             if self._part:
-                self._send()
-            self._copy(source, written.size)
+                self._send_part()
+            self._copy_part(source, written.size)
             return
         body: IO[bytes] = self._s3.get_object(**source)["Body"]  # type: ignore[arg-type]
         while block := body.read(_BLOCK):
             self.write(block)
 
-    def _begin(self) -> None:
+    def _create(self) -> None:
         if not self._id:
             key = self._key if isinstance(self._key, str) else self._key()
-            self._to = {"Bucket": self._bucket, "Key": key}
-            created = self._s3.create_multipart_upload(**self._to, **self._how)  # type: ignore[arg-type]
+            self._target = {"Bucket": self._bucket, "Key": key}
+            created = self._s3.create_multipart_upload(**self._target, **self._parameters)  # type: ignore[arg-type]
             self._id = created["UploadId"]
 
-    def _send(self) -> None:
-        self._begin()
+    def _send_part(self) -> None:
+        self._create()
         number = len(self._parts) + 1
         answer = self._s3.upload_part(
-            **self._to,  # type: ignore[arg-type]
+            **self._target,  # type: ignore[arg-type]
             UploadId=self._id,
             PartNumber=number,
             Body=self._part,
@@ -88,11 +90,11 @@ class MultipartUpload:
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
         self._part = bytearray()
 
-    def _copy(self, source: dict[str, str], size: int) -> None:
-        self._begin()
+    def _copy_part(self, source: dict[str, str], size: int) -> None:
+        self._create()
         number = len(self._parts) + 1
         answer = self._s3.upload_part_copy(
-            **self._to,  # type: ignore[arg-type]
+            **self._target,  # type: ignore[arg-type]
             UploadId=self._id,
             PartNumber=number,
             CopySource=source,  # type: ignore[arg-type]
@@ -106,19 +108,19 @@ class MultipartUpload:
         if not self._id:
             key = self._key if isinstance(self._key, str) else self._key()
             answer: Any = self._s3.put_object(
-                Bucket=self._bucket, Key=key, Body=self._part, **self._how, **condition
+                Bucket=self._bucket, Key=key, Body=self._part, **self._parameters, **condition
             )
             return WrittenObject(key, answer.get("VersionId", ""), self.size)
         if self._part:
-            self._send()
+            self._send_part()
         answer = self._complete(condition)
         self._id = ""
-        return WrittenObject(self._to["Key"], answer.get("VersionId", ""), self.size)
+        return WrittenObject(self._target["Key"], answer.get("VersionId", ""), self.size)
 
     def _complete(self, condition: dict[str, Any]) -> Any:
         try:
             return self._s3.complete_multipart_upload(
-                **self._to,  # type: ignore[arg-type]
+                **self._target,  # type: ignore[arg-type]
                 UploadId=self._id,
                 MultipartUpload={"Parts": self._parts},
                 MpuObjectSize=self.size,
@@ -128,14 +130,14 @@ class MultipartUpload:
             if error.response["Error"].get("Code") != "NoSuchUpload":
                 raise
             # The answer to a first try was lost, and the client tried again: then it is there.
-            found = self._s3.head_object(**self._to)  # type: ignore[arg-type]
+            found = self._s3.head_object(**self._target)  # type: ignore[arg-type]
             if found["ContentLength"] != self.size:
                 raise
             return found
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Abort an unfinished upload: its parts cost until they are removed."""
         if self._id:
             with suppress(self._s3.exceptions.ClientError):
-                self._s3.abort_multipart_upload(**self._to, UploadId=self._id)  # type: ignore[arg-type]
+                self._s3.abort_multipart_upload(**self._target, UploadId=self._id)  # type: ignore[arg-type]
             self._id = ""

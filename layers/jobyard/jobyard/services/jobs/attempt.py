@@ -41,11 +41,15 @@ _SHOW_AFTER_S = 1.5  # a step that takes longer is shown at work, for one write 
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
 NO_FAILURES = frozenset({WAITED, PART})
-WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
-GIVE_UP_S = 86_400.0  # how long in all a job waits because another server asks it to
-GIVE_UP_WAITS = 60  # and how often
-_SHORTEST_WAIT_S = 5.0  # the shortest of these waits
-_WAIT_GROWTH = 0.75  # of the time waited so far is waited again: a day takes some twenty waits
+MAX_SNOOZES = (
+    20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
+)
+_MAX_ASKED_WAIT_S = 86_400.0  # how long in all a job waits because another server asks it to
+_MAX_ASKED_WAITS = 60  # and how often
+_MIN_ASKED_WAIT_S = 5.0  # the shortest of these waits
+_ASKED_WAIT_GROWTH = (
+    0.75  # of the time waited so far is waited again: a day takes some twenty waits
+)
 ORPHAN_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
 
 
@@ -98,7 +102,7 @@ def run_steps(
             continue
         began = now()
         progress.begin(name, began)
-        outcome = _kept(step(replace(step_input, data=record.data), context), record)
+        outcome = _with_bounded_result(step(replace(step_input, data=record.data), context), record)
         ended = now()
         with progress.lock:
             progress.record = record = _with_step(progress.record, name, began, ended, outcome)
@@ -149,7 +153,7 @@ def _as_running(progress: Progress) -> JobRecord:
     return replace(record.with_step(running), version=record.version + 1)
 
 
-def _kept(outcome: StepResult, record: JobRecord) -> StepResult:
+def _with_bounded_result(outcome: StepResult, record: JobRecord) -> StepResult:
     """The outcome; a failure instead, if the job's record cannot hold the step's result."""
     if isinstance(outcome, Done | Fail) and outcome.result:
         found = json_bytes({**record.data, **outcome.result})
@@ -193,7 +197,7 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
     record, outcome = attempted.record, attempted.outcome
     began = record.at
     if isinstance(outcome, Snooze) and outcome.give_up_code:
-        outcome = _growing(record, outcome, outcome.give_up_code, at)
+        outcome = _longer_wait(record, outcome, outcome.give_up_code, at)
     if isinstance(outcome, Done | Skipped):
         move = JOB.move(record.state, "succeed", at, Cause(cause))
         return record.moved(
@@ -203,8 +207,12 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
             failure_message="",
             snooze_count=0,
         )
-    if isinstance(outcome, Snooze) and not outcome.give_up_code and record.snooze_count >= WAITS:
-        reason = f"waited {WAITS} times: {outcome.message}"
+    if (
+        isinstance(outcome, Snooze)
+        and not outcome.give_up_code
+        and record.snooze_count >= MAX_SNOOZES
+    ):
+        reason = f"waited {MAX_SNOOZES} times: {outcome.message}"
         outcome = Fail(Failure.TIMEOUT, reason, retryable=True)
     if isinstance(outcome, Snooze | Continue):
         has_progressed = isinstance(outcome, Continue)
@@ -237,18 +245,18 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
     )
 
 
-def _growing(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
+def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
     """A wait that another server asked for, longer each time. After a day it is a failure with that
     code.
     """
     waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
-    if waited_s >= GIVE_UP_S or record.snooze_count >= GIVE_UP_WAITS:
+    if waited_s >= _MAX_ASKED_WAIT_S or record.snooze_count >= _MAX_ASKED_WAITS:
         times, hours = record.snooze_count + 1, round(waited_s / 3600)
         return Fail(code, f"{wait.message}: {times} times so, over {hours} hours")
-    seconds = max(wait.seconds, _SHORTEST_WAIT_S, waited_s * _WAIT_GROWTH)
-    return replace(wait, seconds=min(seconds, GIVE_UP_S - waited_s))
+    seconds = max(wait.seconds, _MIN_ASKED_WAIT_S, waited_s * _ASKED_WAIT_GROWTH)
+    return replace(wait, seconds=min(seconds, _MAX_ASKED_WAIT_S - waited_s))
 
 
 def orphaned(
@@ -259,11 +267,11 @@ def orphaned(
     """
     event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
-    was_begun = record.state is JobState.RUNNING
-    gone = [Attempt(record.at, at, "", code.value, code.description)] if was_begun else []
+    was_running = record.state is JobState.RUNNING
+    lost = [Attempt(record.at, at, "", code.value, code.description)] if was_running else []
     return record.moved(
         move,
-        attempts=(*record.attempts, *gone),
+        attempts=(*record.attempts, *lost),
         next_at=None,
         failure_code=code.value,
         failure_message=code.description,

@@ -28,7 +28,7 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
         raise InvalidTransition(f"a {kind} cannot {event}; {origin.instead}")
     authorize(context.actor, kind, event)
     job = jobs.find(origin.address)
-    if job is None or not _is_sent(job, event, context):
+    if job is None or not _is_repeat(job, event, context):
         before = job or new_job(origin.address, context.now())
         JOB.authorized_move(before.state, event, context.now(), context.cause, context.actor.roles)
         require_reason(context, event)
@@ -47,5 +47,5 @@ def starts_work(event: str) -> bool:
     return event in {"release", "requeue"}
 
 
-def _is_sent(job: JobRecord, event: str, context: CommandContext) -> bool:
+def _is_repeat(job: JobRecord, event: str, context: CommandContext) -> bool:
     return any((each.cause, each.event) == (context.run, event) for each in job.history)

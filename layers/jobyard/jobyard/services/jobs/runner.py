@@ -1,6 +1,6 @@
 """Running due jobs, overlapped, whatever they come from.
 
-A worker starts what its source says is due, keeps up to `OVERLAP` jobs at work, and writes starts
+A worker starts what its source says is due, keeps up to `CONCURRENT_JOBS` at work, and writes starts
 and ends up to 25 a call. It stops in time for its own end. Called twice, late or cut off, it does
 nothing twice: every write has the state it saw in its condition, and steps may be repeated.
 """
@@ -38,9 +38,9 @@ from jobyard.store import jobs
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-OVERLAP = 25  # jobs of a source at work at once
+CONCURRENT_JOBS = 25  # jobs of a source at work at once
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
-_LINGER_S = 0.02  # what an ended job waits for others to end, so that one call writes them all
+_GATHER_S = 0.02  # what an ended job waits for others to end, so that one call writes them all
 MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stand
 
 
@@ -111,8 +111,8 @@ class _Runner:
         self.refreshed_at = worker.now()
 
     def run(self) -> None:
-        """Start what is due, keep `OVERLAP` of it at work, end it."""
-        with ThreadPoolExecutor(OVERLAP) as pool:
+        """Start what is due, keep `CONCURRENT_JOBS` of it at work, end it."""
+        with ThreadPoolExecutor(CONCURRENT_JOBS) as pool:
             while self.todo or self.active:
                 if self.todo and self._may_start():
                     self._start(pool)
@@ -126,9 +126,14 @@ class _Runner:
         self.source.finish(self.todo)
 
     def _may_start(self) -> bool:
-        alone = any(each.job.history[-1].event == "restart" for each in self.active.values())
-        few = len(self.active) <= OVERLAP // 2
-        return few and not alone and not self._is_out_of_time() and not self.source.is_stopped
+        runs_alone = any(each.job.history[-1].event == "restart" for each in self.active.values())
+        has_room = len(self.active) <= CONCURRENT_JOBS // 2
+        return (
+            has_room
+            and not runs_alone
+            and not self._is_out_of_time()
+            and not self.source.is_stopped
+        )
 
     def _is_out_of_time(self) -> bool:
         return self.worker.remaining() < MARGIN_S
@@ -146,7 +151,7 @@ class _Runner:
         locks = {each.lock for each in self.active.values() if each.lock}
         changes: list[Change] = []
         later: list[DueJob] = []
-        while self.todo and len(self.active) + len(changes) < OVERLAP:
+        while self.todo and len(self.active) + len(changes) < CONCURRENT_JOBS:
             due = self.todo.popleft()
             lock = self.source.lock(due.job)
             if due.is_orphaned and (self.active or changes):
@@ -223,7 +228,7 @@ class _Runner:
         """Wait for jobs to end; write their ends together, up to 25 of them."""
         done = wait(self.active, timeout=0.1, return_when=FIRST_COMPLETED).done
         if done and len(done) < len(self.active):
-            done = wait(self.active, timeout=_LINGER_S).done
+            done = wait(self.active, timeout=_GATHER_S).done
         now = self.worker.now()
         for future in done:
             active = self.active.pop(future)

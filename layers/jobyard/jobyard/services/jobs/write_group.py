@@ -25,13 +25,13 @@ class WriteGroup:
         Raises:
             RuntimeError, ClientError: the call failed, as `jobs.write_many` says.
         """
-        mine: Future[JobRecord | None] = Future()
+        future: Future[JobRecord | None] = Future()
         with self._guard:
-            self._waiting.append((before, after, mine))
+            self._waiting.append((before, after, future))
         with self._in_flight:
-            if not mine.done():
+            if not future.done():
                 self._write_waiting()
-        return mine.result()
+        return future.result()
 
     def _write_waiting(self) -> None:
         with self._guard:

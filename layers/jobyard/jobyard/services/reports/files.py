@@ -77,7 +77,7 @@ class Files:
 
     def __exit__(self, *_: object) -> None:
         for upload in self._uploads.values():
-            upload.give_up()
+            upload.abort()
 
     def add(self, written: Mapping[str, WrittenObject]) -> None:
         """Add the files of a slice."""

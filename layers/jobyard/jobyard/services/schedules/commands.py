@@ -257,7 +257,7 @@ def _caught_up(
             continue
         finally:
             if tick.skipped:
-                context.skipped(tick.skipped)
+                context.on_skipped(tick.skipped)
         yield found, now
 
 
