@@ -1,6 +1,6 @@
-"""Objects streamed to S3: nothing of them is on the worker's disk.
+"""Objects streamed to S3 by multipart uploads, without the worker's disk.
 
-An object exists once it is whole. An upload that fails or is left leaves nothing behind.
+An object exists only when it is complete. An upload that fails leaves nothing behind.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-PART_BYTES = 8 * 1024 * 1024  # of a part, and so of memory; S3 takes none under 5 MiB but the last
-_MIN_PART_BYTES = 5 * 1024 * 1024
+PART_BYTES = 8 * 1024 * 1024  # of a part, and so of memory
+_MIN_PART_BYTES = 5 * 1024 * 1024  # S3 refuses smaller parts, but for the last one
 _BLOCK = 1024 * 1024
 
 
@@ -27,14 +27,15 @@ class WrittenObject(NamedTuple):
 class MultipartUpload:
     """One object, written from its first byte to its last; `finish` makes it exist.
 
-    Up to `PART_BYTES` are kept in memory; a smaller object is one PutObject. `key` is called when
-    the first part is sent. As a context manager it aborts an unfinished upload.
+    Up to `PART_BYTES` are kept in memory; a smaller object is one PutObject. A `key` that is a
+    function is called when the first part is sent. As a context manager it aborts an unfinished
+    upload.
     """
 
     def __init__(
         self, s3: "S3Client", bucket: str, key: str | Callable[[], str], **parameters: Any
     ) -> None:
-        """`how` is passed to S3 beside the key: content type, metadata."""
+        """`parameters` are S3's own for a new object: content type, metadata."""
         self.size = 0
         self._s3, self._bucket, self._key, self._parameters = s3, bucket, key, parameters
         self._part = bytearray()
@@ -49,7 +50,7 @@ class MultipartUpload:
         self.abort()
 
     def write(self, data: bytes) -> int:
-        """Add bytes; returns how many, as a file does."""
+        """Add bytes; returns their number, as a file does."""
         self._part += data
         self.size += len(data)
         if len(self._part) >= PART_BYTES:
@@ -57,7 +58,7 @@ class MultipartUpload:
         return len(data)
 
     def add(self, written: WrittenObject) -> None:
-        """Add an object of the same bucket. S3 copies large ones itself."""
+        """Append an object of the same bucket. S3 copies large ones itself."""
         source = {"Bucket": self._bucket, "Key": written.key}
         source |= {"VersionId": written.version} if written.version else {}
         if written.size >= _MIN_PART_BYTES and (
@@ -71,10 +72,12 @@ class MultipartUpload:
         while block := body.read(_BLOCK):
             self.write(block)
 
+    def _object_key(self) -> str:
+        return self._key if isinstance(self._key, str) else self._key()
+
     def _create(self) -> None:
         if not self._id:
-            key = self._key if isinstance(self._key, str) else self._key()
-            self._target = {"Bucket": self._bucket, "Key": key}
+            self._target = {"Bucket": self._bucket, "Key": self._object_key()}
             created = self._s3.create_multipart_upload(**self._target, **self._parameters)  # type: ignore[arg-type]
             self._id = created["UploadId"]
 
@@ -104,9 +107,9 @@ class MultipartUpload:
         self.size += size
 
     def finish(self, **condition: Any) -> WrittenObject:
-        """Complete the upload. `condition` is S3's, such as that the object is new."""
+        """Complete the upload. `condition` is one of S3's, such as `IfNoneMatch`."""
         if not self._id:
-            key = self._key if isinstance(self._key, str) else self._key()
+            key = self._object_key()
             answer: Any = self._s3.put_object(
                 Bucket=self._bucket, Key=key, Body=self._part, **self._parameters, **condition
             )
@@ -129,14 +132,14 @@ class MultipartUpload:
         except self._s3.exceptions.ClientError as error:
             if error.response["Error"].get("Code") != "NoSuchUpload":
                 raise
-            # The answer to a first try was lost, and the client tried again: then it is there.
+            # The client lost the answer to a first try that succeeded, and tried again.
             found = self._s3.head_object(**self._target)  # type: ignore[arg-type]
             if found["ContentLength"] != self.size:
                 raise
             return found
 
     def abort(self) -> None:
-        """Abort an unfinished upload: its parts cost until they are removed."""
+        """Abort an unfinished upload: its parts are charged until they are removed."""
         if self._id:
             with suppress(self._s3.exceptions.ClientError):
                 self._s3.abort_multipart_upload(**self._target, UploadId=self._id)  # type: ignore[arg-type]
