@@ -1,6 +1,6 @@
 """Reading a manifest as Open does, compared with a csv.reader loop; and its memory.
 
-Ours is the loop of `services.batches.open`: blocks of a megabyte, every entry written as a row, an
+Ours is the loop of `services.batches.manifest_rows`: blocks of a megabyte, each entry as a row, an
 index of the chunks, all findings. That is all of Open's work on a manifest except S3: it checks the
 encoding, characters, headers, every field of every row, and repeated names.
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobyard.domain.batches.chunks import MAX_CHUNKS
 from jobyard.domain.manifests.findings import MAX_FINDINGS, Check, Finding
-from jobyard.services.batches import open
+from jobyard.services.batches import manifest_rows
 from jobyard.services.batches.manifest_rows import Findings
 from jobyard.services.batches.open import open_object
 from jobyard.services.batches.open_context import OpenContext
@@ -101,8 +101,8 @@ def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so
 def test_a_manifest_with_too_many_lines_is_refused_before_its_end(
     harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open, "MANIFEST_LINES", 100)
-    monkeypatch.setattr(open, "_BLOCK", 4096)
+    monkeypatch.setattr(manifest_rows, "MANIFEST_LINES", 100)
+    monkeypatch.setattr(manifest_rows, "_BLOCK", 4096)
     manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(1000)})
 
     found = harness.batch(harness.drop(manifest)).batch

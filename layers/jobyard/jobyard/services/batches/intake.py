@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,7 @@ from jobyard.domain.hold import NAME_PATTERN
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.services.batches.open_context import OpenContext
-from jobyard.services.settings import (
-    Settings,
-)
+from jobyard.services.settings import Settings
 from jobyard.store import batches, collections
 
 if TYPE_CHECKING:
@@ -29,9 +28,18 @@ if TYPE_CHECKING:
 NO_COLLECTION = "-"  # the collection of a misplaced manifest; no collection can have this name
 
 
+def with_version(source: ManifestSource, s3: "S3Client") -> ManifestSource:
+    """The object with its version id, which is looked up if it is missing."""
+    if source.version_id:
+        return source
+    found = s3.head_object(Bucket=source.bucket, Key=source.key)
+    return replace(source, version_id=found["VersionId"])
+
+
 def is_manifest(source: ManifestSource) -> bool:
-    """Whether an object is a manifest: not a folder's marker, and not a hidden file. A manifest
-    uploaded for a submission may have any name.
+    """Whether an object is a manifest, not a folder marker or a hidden file.
+
+    A manifest uploaded for a submission may have any name.
     """
     name = source.key.rsplit("/", 1)[-1]
     named = name and (not name.startswith(".") or _submitted_as(source.key))
@@ -39,27 +47,47 @@ def is_manifest(source: ManifestSource) -> bool:
 
 
 def is_misplaced(source: ManifestSource) -> bool:
-    """Whether an object is a manifest outside every collection. It is refused, and the deployment's
-    people are mailed.
+    """Whether an object is a manifest outside every collection. It is refused, and the report goes
+    to the deployment's address.
     """
     return is_manifest(source) and _collection_of(source.key) == NO_COLLECTION
 
 
-def batch_of_key(
-    bucket: str, key: str, version_id: str, s3: "S3Client", now: datetime
-) -> Batch | None:
-    """The batch of a manifest that landed; None if none was made yet."""
-    source = ManifestSource(bucket, key, version_id, 0)
-    submitted = _submitted_as(key)
-    dropped = batch_id_of_object(bucket, key, version_of(source, s3))
-    for batch_id in filter(None, (submitted, dropped)):
-        try:
-            found = batches.get(batch_id, now - UPLOAD_GRACE)
-        except (NotFound, Gone):
-            continue
-        if batch_id == dropped or key == found.upload_key:
-            return found
-    return None
+def claimed_batch(source: ManifestSource, s3: "S3Client", now: datetime) -> Batch | None:
+    """The batch of an uploaded manifest; None if it is not claimed yet."""
+    submitted = _submitted_batch(source.key, now)
+    if submitted:
+        return submitted
+    source = with_version(source, s3)
+    try:
+        dropped_id = batch_id_of_object(source.bucket, source.key, source.version_id)
+        return batches.get(dropped_id, now - UPLOAD_GRACE)
+    except (NotFound, Gone):
+        return None
+
+
+def claim(source: ManifestSource, context: OpenContext) -> Batch:
+    """The batch of a manifest: the submitted one, or a new one for a dropped manifest.
+
+    A second upload to a submission's address is another version of the object. Its execution finds
+    the batch opened by another execution, and ends.
+    """
+    return _submitted_batch(source.key, context.now()) or _put_dropped(source, context)
+
+
+def _submitted_batch(key: str, now: datetime) -> Batch | None:
+    """The batch that was submitted for a key, if its upload is not too late.
+
+    An object that someone dropped under another person's batch id is an ordinary dropped manifest.
+    """
+    batch_id = _submitted_as(key)
+    if not batch_id:
+        return None
+    try:
+        batch = batches.get(batch_id, now - UPLOAD_GRACE)
+    except (NotFound, Gone):
+        return None
+    return batch if batch.upload_key == key else None
 
 
 def _submitted_as(key: str) -> str:
@@ -68,34 +96,17 @@ def _submitted_as(key: str) -> str:
     return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
 
 
-def version_of(source: ManifestSource, s3: "S3Client") -> str:
-    if source.version_id:
-        return source.version_id
-    return s3.head_object(Bucket=source.bucket, Key=source.key)["VersionId"]
-
-
 def _collection_of(key: str) -> str:
+    """The collection in a key; "" for a key that is not of a manifest."""
     if not key.startswith(INTAKE_PREFIX):
         return ""
     name, slash, _ = key.removeprefix(INTAKE_PREFIX).partition("/")
     return name if name and slash else NO_COLLECTION
 
 
-def claim(source: ManifestSource, context: OpenContext) -> Batch:
-    """The batch of this object: the submitted one, or a new one for a dropped manifest."""
+def _put_dropped(source: ManifestSource, context: OpenContext) -> Batch:
+    """The batch of a dropped manifest, which this or an earlier execution made."""
     now = context.now()
-    submitted = _submitted_as(source.key)
-    if submitted:
-        try:
-            # A second upload to the same address is another version of the object: its execution
-            # finds the batch claimed and goes away.
-            batch = batches.get(submitted, now - UPLOAD_GRACE)
-        except (NotFound, Gone):
-            pass  # never promised, or too late: a manifest like any that is dropped
-        else:
-            if source.key == batch.upload_key:
-                return batch
-            # Dropped by somebody under an id that is not theirs: it has a drop's rights.
     metadata = context.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]
@@ -122,11 +133,11 @@ def claim(source: ManifestSource, context: OpenContext) -> Batch:
 
 
 def _recipients(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
-    """Who gets the report on a dropped manifest: whom it names, else its collection's people, else
-    the deployment's people.
+    """Who gets the report on a dropped manifest: the addresses that it names, else its
+    collection's, else the deployment's.
 
-    The deployment's people get it too when none of the named addresses is valid, and they alone
-    when the manifest will be refused.
+    The deployment's are added if none of the named ones is valid. Only they are used if the
+    manifest will be refused.
     """
     collection = collections.find(name) if re.fullmatch(NAME_PATTERN, name) else None
     if collection is None or deposit_refusal(name, collection, NOBODY):

@@ -1,17 +1,109 @@
-"""Write the rows of a manifest, the index of their chunks, and its findings, while it is read."""
+"""Read and check a manifest; write its rows, the index of their chunks, and the findings.
 
+The manifest is streamed, so memory does not grow with its size, but for 40 bytes a line at most.
+"""
+
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.batches.batch import Batch, ManifestSource
+from jobyard.domain.batches.chunks import MAX_CHUNKS, Chunk
 from jobyard.domain.manifests.entry import row_of
 from jobyard.domain.manifests.findings import BoundedFindings, Finding
 from jobyard.domain.manifests.reader import ManifestReader
+from jobyard.domain.plurals import plural
+from jobyard.services.batches import rows
+from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.batches.uploads import MultipartUpload
+from jobyard.services.settings import MANIFEST_LINES
 
-if TYPE_CHECKING:
-    pass
+_REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
+_BLOCK = 1024 * 1024
+_MARGIN_S = 60.0  # kept of the worker's time to report that the manifest takes too long
+
+
+@dataclass(frozen=True)
+class ReadManifest:
+    """The result of reading a manifest.
+
+    `refusal` is why the batch gets no jobs, "" if it does; only then the fields after `findings`
+    are set. `findings` and `files` are counts, `entries` is the number of jobs.
+    """
+
+    refusal: str
+    findings: int = 0
+    entries: int = 0
+    files: int = 0
+    profile: str | None = None
+    sha256: str = ""
+
+
+def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) -> ReadManifest:
+    """Read and check the manifest of a batch, and write what it contains to the work bucket.
+
+    The rows and the index exist only if the manifest is accepted; the findings always do, unless
+    there was no manifest to read.
+    """
+    try:
+        body = context.s3.get_object(
+            Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+        )["Body"]
+    except context.s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in _REMOVED:
+            raise
+        return ReadManifest("the manifest was removed before it was read")
+    digest = hashlib.sha256()
+
+    def blocks() -> Iterator[bytes]:
+        for block in body.iter_chunks(_BLOCK):
+            _check_limits(reading, context)
+            digest.update(block)
+            yield block
+
+    def lines_key() -> str:
+        key_of = rows.files_key if reading.per_object else rows.rows_key
+        return key_of(batch.batch_id)
+
+    reading = ManifestReader(
+        blocks(),
+        filename=batch.filename,
+        profile=batch.profile or None,
+        allowed_hosts=context.settings.allowed_hosts,
+    )
+    findings = Findings()
+    with ExitStack() as stack:
+        lines = stack.enter_context(_upload(context, lines_key))
+        index = stack.enter_context(_upload(context, rows.index_key(batch.batch_id)))
+        output = ManifestOutput(lines, index, findings)
+        refusal = _write(reading, output, context.settings.chunk_size)
+        with _upload(context, rows.findings_key(batch.batch_id)) as upload:
+            upload.write(findings.text())
+            upload.finish()
+        if refusal:
+            return ReadManifest(refusal, findings.count)
+        lines.finish()
+        if reading.per_object:
+            _put_only_row(batch, reading.files, context)
+        else:
+            index.finish()
+    return ReadManifest(
+        "", findings.count, reading.entries, reading.files, reading.profile, digest.hexdigest()
+    )
+
+
+def _check_limits(reading: ManifestReader, context: OpenContext) -> None:
+    """Raises:
+    ManifestTooLarge: the time is nearly over, or there are more lines than fit into memory.
+    """
+    if context.remaining() < _MARGIN_S:
+        read = f"{reading.files} of its lines were read"
+        raise ManifestTooLarge(f"the manifest takes too long to read; {read}")
+    if reading.files > MANIFEST_LINES:
+        raise ManifestTooLarge(f"the manifest has more than {MANIFEST_LINES} lines")
 
 
 class ManifestTooLarge(Exception):
@@ -19,7 +111,7 @@ class ManifestTooLarge(Exception):
 
 
 class Findings:
-    """The findings of a manifest, up to a bound."""
+    """The findings of a manifest. Of each level a bounded number is kept."""
 
     def __init__(self) -> None:
         self._lines: list[Finding] = []
@@ -35,38 +127,74 @@ class Findings:
         self._lines += self._kept.take(found)
 
     def text(self) -> bytes:
-        """The findings, a line each; the last line says how many more there are."""
+        """The findings as JSON Lines; the last line says how many more there are."""
         findings = (*self._lines, *self._kept.rest())
         return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in findings)
 
 
-class _Writer(Protocol):
-    def write(self, data: bytes, /) -> int: ...
+class Writer(Protocol):
+    """A file or an upload."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of `data`."""
 
 
 @dataclass(frozen=True)
 class ManifestOutput:
-    """What Open writes from a manifest: rows, the index of their chunks, findings."""
+    """What is written from a manifest: a line per entry, the index of the chunks, findings."""
 
-    lines: _Writer
-    index: _Writer
+    lines: Writer
+    index: Writer
     findings: Findings
 
 
 def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> None:
-    """Write rows and index while reading; nothing of them is kept in memory. After the first error
-    no more rows are written, because the batch will have no jobs.
+    """Write rows and index while reading. After the first error no more rows are written, because
+    the batch will have no jobs.
     """
-    number = start = end = held = 0
+    chunk = start = end = row_count = 0
     for entries, findings in reading:
         output.findings.add(findings)
         for entry in entries if not reading.errors else ():
             line = row_of(entry)
             output.lines.write(line)
             end += len(line)
-            held += 1
-            if held == chunk_size:
-                output.index.write(Chunk(number, start, end).index_line())
-                number, start, held = number + 1, end, 0
-    if held:
-        output.index.write(Chunk(number, start, end).index_line())
+            row_count += 1
+            if row_count == chunk_size:
+                output.index.write(Chunk(chunk, start, end).index_line())
+                chunk, start, row_count = chunk + 1, end, 0
+    if row_count:
+        output.index.write(Chunk(chunk, start, end).index_line())
+
+
+def _write(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> str:
+    """Write rows and index. Returns why the batch gets no jobs; "" if it does."""
+    try:
+        write_rows(reading, output, chunk_size)
+    except ManifestTooLarge as reason:
+        return f"{reason}: divide it"
+    if reading.verdict == "error":
+        return f"the manifest has {plural(reading.errors, 'error')}"
+    most = MAX_CHUNKS * chunk_size
+    if reading.entries > most:
+        return f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
+    return ""
+
+
+def _upload(context: OpenContext, key: str | Callable[[], str]) -> MultipartUpload:
+    return MultipartUpload(context.s3, context.settings.work_bucket, key)
+
+
+def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
+    """Write the one row of a manifest of one object; its files are in an object of their own."""
+    only = {
+        "line": 1,
+        "kind": "files",
+        "files_key": rows.files_key(batch.batch_id),
+        "count": files,
+        "name": batch.filename,
+    }
+    line = json.dumps(only, separators=(",", ":")).encode() + b"\n"
+    settings = context.settings
+    context.s3.put_object(Bucket=settings.work_bucket, Key=rows.rows_key(batch.batch_id), Body=line)
+    rows.put_index(context.s3, settings, rows.index_key(batch.batch_id), [Chunk(0, 0, len(line))])

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobyard.services.settings import (
-    Settings,
-)
+from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-_Clock = Callable[[], datetime]
 
 
 def _no_limit() -> float:
@@ -24,12 +20,12 @@ def _no_limit() -> float:
 class OpenContext:
     """The deployment, S3, the clock, the execution that opens, and its time limit.
 
-    `execution` is the execution's name, "" when it opens nothing. A second execution for the same
-    object finds the batch claimed by another name, and ends. `remaining` is in seconds.
+    `execution` is the execution's name, "" if none opens the batch. A second execution for the same
+    object finds the batch opened under another name, and ends. `remaining` is in seconds.
     """
 
     settings: Settings
     s3: "S3Client"
-    now: _Clock
+    now: Callable[[], datetime]
     execution: str
     remaining: Callable[[], float] = _no_limit

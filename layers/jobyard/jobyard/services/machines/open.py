@@ -17,7 +17,7 @@ from jobyard.services.runs import NextStep
 class Opened:
     """The next step of an execution after Open.
 
-    `misplaced` is a manifest that was refused because it lies outside every collection. `unbilled`
+    `misplaced` is a manifest that was refused because it is outside every collection. `unbilled`
     is why the usage could not be written; "" if it was.
     """
 
@@ -29,7 +29,7 @@ class Opened:
 def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory_mb: int) -> Opened:
     """Take the first step of an execution: open a new manifest, or resume a batch.
 
-    When another execution was first at the batch, take the step again, on what it left.
+    If another execution changed the batch meanwhile, try once more with what is stored now.
     """
     manifest = request.manifest
     with meter.invocation("open", memory_mb) as billed:

@@ -1,11 +1,11 @@
-"""The Settle state: what comes after a pass, after a single job, or after a task that failed."""
+"""The Settle state: decide what follows a pass, a single job, or a failed task."""
 
 from dataclasses import dataclass, replace
 
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.services.batches.intake import batch_of_key
+from jobyard.services.batches.intake import claimed_batch
 from jobyard.services.batches.open import record_unopened, unopened_message
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext, give_up, settle
@@ -22,10 +22,10 @@ _JOBS = {
 
 @dataclass(frozen=True)
 class Settled:
-    """An execution's next step, and what its last task's failure came to.
+    """An execution's next step, and what a failed task means for its job or manifest.
 
-    `given_up` is the job that failed because its execution could not end it. `is_unopened` says
-    that a manifest could not be opened. `unbilled` is why the usage could not be written, or "".
+    `given_up` is the job that failed because its execution could not end it. `is_unopened`: a
+    manifest could not be opened. `unbilled` is why the usage could not be recorded, or "".
     """
 
     next_step: NextStep
@@ -50,26 +50,26 @@ def run_settle(
 
 
 def _settle(request: ExecutionInput, request_id: str, context: SettleContext) -> Settled:
+    message = unopened_message(request_id)
     if request.manifest is not None:
-        message = unopened_message(request_id)
         return Settled(_settle_unopened(request.manifest, context, message), is_unopened=True)
     if request.address is not None:
         return _settle_job(request.address, request, context)
     if request.command == "open":
-        message = unopened_message(request_id)
         step = give_up(request.origin_id, request.run, context, message)
         return Settled(step, is_unopened=True)
     return Settled(settle(request.origin_id, request.run, context))
 
 
 def _settle_unopened(source: ManifestSource, context: SettleContext, message: str) -> NextStep:
-    """Report a manifest that could not be read. One that was not even claimed is kept: the
-    scheduler tick has it opened."""
-    batch = batch_of_key(source.bucket, source.key, source.version_id, context.s3, context.now())
+    """Report a manifest that could not be read. If it was not even claimed, record that instead:
+    the scheduler tick starts another execution for it.
+    """
+    batch = claimed_batch(source, context.s3, context.now())
     if batch is None or batch.state is BatchState.PENDING:
-        unnamed = OpenContext(context.settings, context.s3, context.now, execution="")
-        landed = record_unopened(source, unnamed, message)
-        return NextStep(landed.batch_id if landed else "", "end")
+        open_context = OpenContext(context.settings, context.s3, context.now, execution="")
+        unopened = record_unopened(source, open_context, message)
+        return NextStep(unopened.batch_id if unopened else "", "end")
     return give_up(batch.batch_id, ExecutionRun(MAIN_RUN, 1), context, message)
 
 
