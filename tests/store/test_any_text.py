@@ -34,7 +34,14 @@ from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCa
 from jobyard.domain.text import clean, is_clean
 from jobyard.jobtypes.deposit.refusal import Refused, RetryLater
 from jobyard.jobtypes.http_client.refusal import FetchRefused
-from jobyard.services.jobs.attempt import Progress, ended, run_steps, started, unexpected_failure
+from jobyard.services.jobs.attempt import (
+    AttemptInput,
+    Progress,
+    ended,
+    run_steps,
+    started,
+    unexpected_failure,
+)
 from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.store import (
     batches,
@@ -107,7 +114,8 @@ def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
     progress = Progress(job)
     step_input = StepInput("", job.address.job_id, "", {}, {}, job.data, attempt=job.start_count)
     try:
-        attempted = run_steps(job_type, progress, step_input, None, lambda: NOON, WriteGroup())
+        attempt = AttemptInput(job_type, step_input, None)
+        attempted = run_steps(attempt, progress, lambda: NOON, WriteGroup())
     except (OSError, UnicodeError):
         attempted = unexpected_failure(progress, NOON)
     assert attempted

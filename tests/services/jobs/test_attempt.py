@@ -11,6 +11,7 @@ from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze, StepIn
 from jobyard.services.jobs.attempt import (
     MAX_SNOOZES,
     NO_FAILURES,
+    AttemptInput,
     Progress,
     ended,
     run_steps,
@@ -30,7 +31,9 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
         "count", "Count", (("counting", lambda _step_input, _context: outcome),), object
     )
     step_input = StepInput("", ADDRESS.job_id, "", {}, {}, record.data, attempt=record.start_count)
-    attempted = run_steps(job_type, Progress(record), step_input, None, lambda: at, WriteGroup())
+    attempted = run_steps(
+        AttemptInput(job_type, step_input, None), Progress(record), lambda: at, WriteGroup()
+    )
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
 

@@ -1,7 +1,7 @@
-"""The jobs of a chunk of a batch, as a worker runs them: all of them, or one.
+"""The job source of a batch's chunk: all of its jobs, or a single one.
 
 A worker starts what its run owns: rows without a record, jobs whose retry is due, orphaned jobs.
-The chunk keeps the counts of its jobs, which are saved every two seconds and at the end.
+The chunk's record has the counts of its jobs. They are saved every two seconds and at the end.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, chunks, collections, holds, jobs, operations
 
-_SOON = timedelta(seconds=0.5)  # a retry that is due by then is due now
+_EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 
 
 def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) -> list[FinishedJob]:
@@ -48,7 +48,7 @@ def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "Chunk
     """The source of one job of a batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or it is no more.
+        NotFound, Gone: there is no such batch, or it was archived.
     """
     batch = batches.get(address.origin_id, worker.now())
     chunk = rows.chunk_of(worker.s3, worker.settings, batch, address.chunk)
@@ -72,7 +72,7 @@ class ChunkSource:
         self.rows = rows.rows_of(s3, settings, self.batch.batch_id, self.chunk)
         self.saved = self._read_counts()
         self._read_records()
-        self.has_conflict = False  # someone else wrote a job, so the records here are not all
+        self.has_conflict = False  # someone else wrote a job, so `records` is out of date
         self.hold: Hold | None = None
         self.found_collection: Collection | None = None
         self.is_cancelling = False
@@ -85,7 +85,7 @@ class ChunkSource:
         found = jobs.of_chunk(self.batch.batch_id, self.chunk.chunk)
         self.records = {job.address.position: job for job in found}
 
-    # What the runner asks
+    # The methods of JobSource
 
     def due(self) -> list[DueJob]:
         """The rows without a record, due retries and orphaned jobs of this run, in row order."""
@@ -103,11 +103,11 @@ class ChunkSource:
             return None
         if job.state is JobState.RUNNING:
             return DueJob(job, is_orphaned=True)
-        is_due = job.next_at is None or job.next_at <= now + _SOON
+        is_due = job.next_at is None or job.next_at <= now + _EARLY
         return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
 
     def step_input(self, job: JobRecord) -> StepInput:
-        """The job's row, with what its batch was submitted with."""
+        """The job's row, and the parameters and depositor of its batch."""
         return StepInput(
             batch_id=self.batch.batch_id,
             job_id=job.address.job_id,
@@ -120,7 +120,7 @@ class ChunkSource:
         )
 
     def lock(self, job: JobRecord) -> str:
-        """The object of the job's row."""
+        """The object in the job's row, as the job type names it."""
         return self.job_type.lock(self.rows[job.address.position])
 
     def collection(self) -> Collection | None:
@@ -128,15 +128,15 @@ class ChunkSource:
         return self.found_collection
 
     def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
-        """What the worker has: a cancel lets a step of a batch's job end."""
+        """The worker's own time: a step of a batch's job is not interrupted by a cancel."""
         return remaining
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
-        """Its worker was lost."""
+        """Always `WORKER_LOST`."""
         return Failure.WORKER_LOST
 
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
-        """Write changes to jobs; they are counted with the next save."""
+        """Write changes to jobs; the next save counts them."""
         written = jobs.write_many(changes)
         for stored in written:
             if stored is None:
@@ -146,17 +146,18 @@ class ChunkSource:
         return written
 
     def note_conflict(self) -> None:
-        """Count anew at the next save."""
+        """Read and count the jobs again at the next save."""
         self.has_conflict = True
 
     def refresh(self) -> None:
-        """Look for a hold and a cancel; show the counts."""
+        """Look for a hold and a cancel, and save the counts."""
         self._check(batches.get(self.batch.batch_id, self.worker.now()).state)
         self._save()
 
     def _check(self, state: BatchState) -> None:
-        """Look for a hold and a cancel. The collection is read too: before it writes, a step asks
-        who may deposit."""
+        """Look for a hold and a cancel. Read the collection too: a step checks the right to
+        deposit before it writes.
+        """
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
         self.hold = active_hold(holds.of_scopes(scopes), self.worker.now())
         self.found_collection = collections.find(self.batch.collection)
@@ -168,7 +169,7 @@ class ChunkSource:
         return self.is_cancelling or self.hold is not None
 
     def finish(self, left: Iterable[DueJob]) -> None:
-        """Hold or cancel what is left, if that is why it is left; count all jobs of the chunk."""
+        """Save the counts. After a hold or a cancel, first hold or cancel what is left."""
         left = list(left)
         if self.is_stopped:
             self._stop(left)
@@ -177,7 +178,7 @@ class ChunkSource:
             self._lift_again(self.hold)
 
     def next_step(self) -> NextStep:
-        """Again when the one job has a retry to come, else settle the batch."""
+        """Another pass if the single job has a retry to come, else settle the batch."""
         if self.only is None:
             return NextStep(self.batch.batch_id, "settle", run=self.run)
         address = JobAddress(self.batch.batch_id, self.chunk.chunk, self.only)
@@ -190,9 +191,10 @@ class ChunkSource:
     # Holds and cancels
 
     def _stop(self, left: Sequence[DueJob]) -> None:
-        """Under a hold, what would start is held. In a cancelled batch, what has a record ends.
+        """Under a hold, hold the jobs that are left. In a cancelled batch, cancel all open jobs
+        with a record.
 
-        An orphaned job is first scheduled again, so that the next pass can hold it.
+        Under a hold, an orphaned job is first rescheduled, so that the next pass can hold it.
         """
         if self.is_cancelling:
             events = dict.fromkeys((JobState.SCHEDULED, JobState.HELD, JobState.RUNNING), "cancel")
@@ -214,11 +216,12 @@ class ChunkSource:
         self.write(changes)
 
     def _lift_again(self, seen: Hold) -> None:
-        """Lift the hold once more if it is gone by now: nobody else would look for jobs that this
-        late worker held."""
+        """Lift the hold once more if it was lifted meanwhile: nobody else would release the jobs
+        that this late worker held.
+        """
         if holds.of_scopes(scopes_of(self.batch.collection, self.batch.job_type)):
             return
-        with suppress(StaleState):  # somebody holds the scope again
+        with suppress(StaleState):  # someone holds the scope again
             holds.put(replace(seen, until=self.worker.now()))
 
     # An operation
@@ -226,16 +229,16 @@ class ChunkSource:
     def apply_operation(self, operation: Operation) -> None:
         """Apply the operation's event to each job that matches, and save each job's outcome.
 
-        The counts show the jobs as open before the first of them is. So nobody takes the batch for
-        ended in between.
+        The counts are saved as they will be, before the jobs are written. So the batch does not
+        look ended in between.
         """
-        # A later pass finds jobs that got the event before and failed again: once is enough.
-        earlier = {at for at, job in self.records.items() if _has_event(job, operation)}
-        outcomes = [JobOutcome(self.records[at].address.job_id, ACCEPTED) for at in sorted(earlier)]
+        # A job that failed again after the event matches in a later pass: once is enough.
+        earlier = [job for job in self.records.values() if _has_event(job, operation)]
+        outcomes = [JobOutcome(job.address.job_id, ACCEPTED) for job in earlier]
         matching = [
             job
-            for at, job in self.records.items()
-            if at not in earlier and operation.filter.matches(job)
+            for job in self.records.values()
+            if not _has_event(job, operation) and operation.filter.matches(job)
         ]
         changes: list[tuple[JobRecord, JobRecord]] = []
         refused = []
@@ -246,7 +249,8 @@ class ChunkSource:
                 refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
         for (before, _), stored in zip(changes, self.write(changes), strict=True):
-            if stored or _has_event(jobs.find(before.address), operation):  # maybe by a twin
+            # A concurrent worker of the same pass may have written it.
+            if stored or _has_event(jobs.find(before.address), operation):
                 outcomes.append(JobOutcome(before.address.job_id, ACCEPTED))
             else:
                 reason = "someone else changed it first"
@@ -258,7 +262,7 @@ class ChunkSource:
         return apply_event(job, operation.event, self.worker.now(), cause)
 
     def _save_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
-        """Add to the outcomes of earlier passes: a job that was refused then may not match now."""
+        """Add to the outcomes of earlier passes, in which other jobs may have matched."""
         settings, s3 = self.worker.settings, self.worker.s3
         earlier = rows.outcomes_of(s3, settings, operation, self.chunk.chunk)
         latest = {each.job_id: each for each in (*earlier, *outcomes)}
@@ -267,7 +271,10 @@ class ChunkSource:
     # Counts
 
     def _save(self, *, ends_pass: bool = False, planned: Iterable[JobRecord] = ()) -> None:
-        """Save the chunk's counts. When someone else changed a job meanwhile, count again."""
+        """Save the chunk's counts. If someone else changed a job meanwhile, count again.
+
+        `planned` are jobs to count as they will be written; `ends_pass` marks the pass as done.
+        """
         while True:
             if self.has_conflict:
                 self.has_conflict = False

@@ -1,12 +1,12 @@
-"""One attempt at a job: its steps in order, from the first that has not passed."""
+"""One attempt at a job: its steps in order, from the first that is not finished."""
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 from threading import Lock
-from typing import Any
+from typing import Any, Generic
 
 from jobyard.domain.compaction import json_bytes
 from jobyard.domain.jobs.failures import Failure
@@ -36,21 +36,27 @@ from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
-DATA_BYTES = 3 * 1024  # of what its steps have found, that a job's record keeps
-_SHOW_AFTER_S = 1.5  # a step that takes longer is shown at work, for one write (decisions/0017)
-WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
-PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
+DATA_BYTES = 3 * 1024  # the most that a job's record keeps of the results of its steps
+_SHOW_AFTER_S = 1.5  # a longer step is shown as running, for one more write (decisions/0017)
+WAITED = "WAIT"  # in place of a failure code: the attempt only waited
+PART = "PART"  # in place of a failure code: the attempt did a part of its step
 NO_FAILURES = frozenset({WAITED, PART})
-MAX_SNOOZES = (
-    20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
-)
-_MAX_ASKED_WAIT_S = 86_400.0  # how long in all a job waits because another server asks it to
-_MAX_ASKED_WAITS = 60  # and how often
-_MIN_ASKED_WAIT_S = 5.0  # the shortest of these waits
-_ASKED_WAIT_GROWTH = (
-    0.75  # of the time waited so far is waited again: a day takes some twenty waits
-)
-ORPHAN_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
+MAX_SNOOZES = 20  # in a row; then it is a failed attempt, because a record must not grow for ever
+# Waits that another server asks for: the longest time in all, the number, the shortest of them.
+_MAX_ASKED_WAIT_S = 86_400.0
+_MAX_ASKED_WAITS = 60
+_MIN_ASKED_WAIT_S = 5.0
+_ASKED_WAIT_GROWTH = 0.75  # of the time waited so far; so a day takes some twenty waits
+ORPHAN_LIMIT = 2  # how many workers a running job may lose; with the next one it fails
+
+
+@dataclass(frozen=True)
+class AttemptInput(Generic[Context]):
+    """What an attempt runs: the steps of a job type, with their input and context."""
+
+    job_type: JobType[Context]
+    step_input: StepInput
+    context: Context
 
 
 @dataclass(frozen=True)
@@ -83,34 +89,33 @@ class Progress:
 
 
 def run_steps(
-    job_type: JobType[Context],
+    attempt: AttemptInput[Context],
     progress: Progress,
-    step_input: StepInput,
-    context: Context,
     now: Callable[[], datetime],
     writes: WriteGroup,
 ) -> AttemptResult | None:
-    """Run the steps of a started job. Returns None if someone else took the job away meanwhile.
+    """Run the steps of a started job. Returns None if someone else changed the job meanwhile.
 
     A step that ends a second or more after the last write is written at once, so that a crash does
-    not repeat it. That write also tells whether the job is still ours.
+    not repeat it. That write fails if the job is no longer this worker's.
     """
-    written_at = now()
-    for name, step in job_type.steps:
+    written_at, steps = now(), attempt.job_type.steps
+    for name, step in steps:
         record = progress.record
         if any(done.name == name and done.status in FINISHED_STEPS for done in record.steps):
             continue
         began = now()
         progress.begin(name, began)
-        outcome = _with_bounded_result(step(replace(step_input, data=record.data), context), record)
+        outcome = step(replace(attempt.step_input, data=record.data), attempt.context)
+        outcome = _with_bounded_result(outcome, record)
         ended = now()
         with progress.lock:
             progress.record = record = _with_step(progress.record, name, began, ended, outcome)
             progress.began = None
             if not isinstance(outcome, Done | Skipped):
                 return AttemptResult(record, outcome, name)
-            last = name == job_type.steps[-1][0]  # the end is written right after it
-            if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
+            is_last = name == steps[-1][0]  # the job's end is written right after it
+            if not is_last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
                 written = replace(record, version=record.version + 1)
                 stored = writes.write(record, written)
                 if stored is None or stored.state is not JobState.RUNNING:
@@ -122,8 +127,8 @@ def run_steps(
 def show_running(active: Iterable[Progress], now: datetime) -> None:
     """Write that the current step of an attempt is running, once it has run for `_SHOW_AFTER_S`.
 
-    An attempt whose step ends just now is left alone, and so is one that someone took away: its own
-    next write finds out.
+    An attempt whose step is just ending is skipped. If someone else changed the job, the attempt's
+    own next write finds out.
     """
     with ExitStack() as held:
         shown: list[Progress] = []
@@ -131,18 +136,15 @@ def show_running(active: Iterable[Progress], now: datetime) -> None:
             if not progress.lock.acquire(blocking=False):
                 continue
             held.callback(progress.lock.release)
-            at_work = progress.began is not None and not progress.is_shown
-            if at_work and _seconds(progress.began, now) >= _SHOW_AFTER_S:
+            if progress.is_shown or progress.began is None:
+                continue
+            if (now - progress.began).total_seconds() >= _SHOW_AFTER_S:
                 shown.append(progress)
         changes = [(each.record, _as_running(each)) for each in shown]
         for progress, stored in zip(shown, jobs.write_many(changes), strict=True):
             progress.is_shown = True
             if stored is not None and stored.state is JobState.RUNNING:
                 progress.record = stored
-
-
-def _seconds(since: datetime | None, now: datetime) -> float:
-    return (now - since).total_seconds() if since else 0.0
 
 
 def _as_running(progress: Progress) -> JobRecord:
@@ -154,11 +156,11 @@ def _as_running(progress: Progress) -> JobRecord:
 
 
 def _with_bounded_result(outcome: StepResult, record: JobRecord) -> StepResult:
-    """The outcome; a failure instead, if the job's record cannot hold the step's result."""
+    """The outcome; a failure instead if the step's result does not fit into the job's record."""
     if isinstance(outcome, Done | Fail) and outcome.result:
-        found = json_bytes({**record.data, **outcome.result})
-        if found > DATA_BYTES:
-            reason = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
+        size = json_bytes({**record.data, **outcome.result})
+        if size > DATA_BYTES:
+            reason = f"the results of its steps have {size} bytes; a job keeps {DATA_BYTES}"
             return Fail(Failure.STEP_ERROR, reason)
     return outcome
 
@@ -181,7 +183,7 @@ def _with_step(
 
 
 def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
-    """The record after its start. A job that is running is orphaned, and starts again."""
+    """The record after its start; after a restart if its last worker was lost."""
     event = "restart" if record.state is JobState.RUNNING else "start"
     move = JOB.move(record.state, event, at, Cause(cause))
     return record.moved(
@@ -222,7 +224,7 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
         return record.moved(
             move,
             attempts=(*record.attempts, waited),
-            next_at=_after(at, outcome.seconds),
+            next_at=at + timedelta(seconds=outcome.seconds),
             start_count=record.start_count - 1,
             snooze_count=0 if has_progressed else record.snooze_count + 1,
         )
@@ -237,7 +239,7 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
     return record.moved(
         move,
         attempts=(*record.attempts, failed),
-        next_at=None if wait_s is None else _after(at, wait_s),
+        next_at=None if wait_s is None else at + timedelta(seconds=wait_s),
         failure_code=outcome.code.value,
         failure_message=outcome.message,
         recoverable=outcome.recoverable,
@@ -246,15 +248,15 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
 
 
 def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
-    """A wait that another server asked for, longer each time. After a day it is a failure with that
-    code.
+    """The wait that another server asked for, made longer each time. After a day in all it is a
+    failure with `code`.
     """
     waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
     if waited_s >= _MAX_ASKED_WAIT_S or record.snooze_count >= _MAX_ASKED_WAITS:
         times, hours = record.snooze_count + 1, round(waited_s / 3600)
-        return Fail(code, f"{wait.message}: {times} times so, over {hours} hours")
+        return Fail(code, f"{wait.message}: {times} times, over {hours} hours")
     seconds = max(wait.seconds, _MIN_ASKED_WAIT_S, waited_s * _ASKED_WAIT_GROWTH)
     return replace(wait, seconds=min(seconds, _MAX_ASKED_WAIT_S - waited_s))
 
@@ -262,12 +264,11 @@ def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -
 def orphaned(
     record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
-    """The record of a job that fails because its worker was lost too often, or took too long; or
-    because no worker could start its retry.
+    """The record after it fails because of its workers: one was lost too often or took too long, or
+    none could start a retry.
     """
-    event = "fail" if record.state is JobState.RUNNING else "give_up"
-    move = JOB.move(record.state, event, at, Cause(cause))
     was_running = record.state is JobState.RUNNING
+    move = JOB.move(record.state, "fail" if was_running else "give_up", at, Cause(cause))
     lost = [Attempt(record.at, at, "", code.value, code.description)] if was_running else []
     return record.moved(
         move,
@@ -279,17 +280,11 @@ def orphaned(
 
 
 def unexpected_failure(progress: Progress, at: datetime) -> AttemptResult:
-    """The result of an attempt whose step raised an unexpected error. It is retried like any
-    failure.
-    """
-    # The error may name parts of the deployment, and this message is in the depositor's report.
+    """The result of an attempt whose step raised an unexpected error: a failure to be retried."""
+    # The depositor's report has this message, so it does not quote the error.
     reason = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
     outcome = Fail(Failure.STEP_ERROR, reason, retryable=True)
     record = progress.record
     if progress.began is not None:
         record = _with_step(record, progress.step, progress.began, at, outcome)
     return AttemptResult(record, outcome, progress.step)
-
-
-def _after(at: datetime, seconds: float) -> datetime:
-    return datetime.fromtimestamp(at.timestamp() + seconds, at.tzinfo)

@@ -1,6 +1,6 @@
-"""What people do to a job of any origin. The move is written first, then the machine told.
+"""Commands for a job of any origin: write a move, then start its execution or settle its origin.
 
-If the machine could not be told, the same request sent again finds its own move and tells it.
+If the second part failed, repeat the request: it finds its own move and does only the rest.
 """
 
 from jobyard.domain.access import roles_for
@@ -13,19 +13,19 @@ from jobyard.store import jobs
 
 
 def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecord:
-    """Send a job a person's event. A job that is to run again gets an execution of its own.
+    """Apply a person's event to a job. If the job runs again, start an execution for it.
 
     Raises:
-        NotFound, Gone: there is no such job or event, or none this person may know of.
-        Forbidden: not for this person. BadRequest: no reason is given.
-        InvalidTransition: its state, or its origin's, does not know the event.
+        NotFound, Gone: there is no such job or event, or the actor may not see the job.
+        Forbidden: the actor may not send the event. BadRequest: no reason is given.
+        InvalidTransition: the event is not valid in the job's state or its origin's.
         StaleState: someone else moved it at the same time.
     """
     JOB.check_event(event)
     origin = job_origin(job_id, context.actor, context.now())
     kind = origin.address.kind
     if not roles_for(kind, event):
-        raise InvalidTransition(f"a {kind} cannot {event}; {origin.instead}")
+        raise InvalidTransition(f"{event} cannot be sent to a {kind}; {origin.instead}")
     authorize(context.actor, kind, event)
     job = jobs.find(origin.address)
     if job is None or not _is_repeat(job, event, context):
@@ -48,4 +48,5 @@ def starts_work(event: str) -> bool:
 
 
 def _is_repeat(job: JobRecord, event: str, context: CommandContext) -> bool:
+    """Whether this request moved the job before."""
     return any((each.cause, each.event) == (context.run, event) for each in job.history)

@@ -1,4 +1,4 @@
-"""What a job comes from: what differs for people between a batch's jobs and a schedule's.
+"""The origin of a job, for requests: what differs between jobs of a batch and of a schedule.
 
 What differs for workers is in `jobs.source`. `services.origins` has a row for each origin.
 """
@@ -22,7 +22,7 @@ class JobOrigin(Protocol):
 
     @property
     def address(self) -> JobAddress:
-        """Where the job lies."""
+        """The job's address."""
 
     @property
     def job_type(self) -> JobType[Any]:
@@ -30,19 +30,21 @@ class JobOrigin(Protocol):
 
     @property
     def occurrence(self) -> "Occurrence | None":
-        """The occurrence that the job runs for, if it is of a schedule."""
+        """The occurrence that the job runs for; None for a batch's job."""
 
     @property
     def unwritten_job(self) -> JobRecord:
-        """The job as it is shown while nothing is stored of it."""
+        """The job as it is shown before it has a stored record."""
 
     @property
     def instead(self) -> str:
-        """What to do instead of an event that no job of this origin takes."""
+        """What to do instead of an event that no job of this origin takes, for the refusal."""
 
     @property
     def resubmission(self) -> str:
-        """Who has to act on a failed job that cannot be requeued; "" if deleting it is all."""
+        """What is left to do about a failed job that cannot be requeued; "" if it can only be
+        deleted.
+        """
 
     def check_open(self, event: str) -> None:
         """Check that the state of the origin lets the job be sent `event`.
@@ -52,23 +54,24 @@ class JobOrigin(Protocol):
         """
 
     def write(self, before: JobRecord, after: JobRecord, context: CommandContext) -> JobRecord:
-        """Write a move of the job, and what the origin keeps of it; the job as stored.
+        """Write a move of the job, and what changes of its origin with it. Returns the stored job.
 
         Raises:
-            StaleState: someone else moved the job or its origin. InvalidTransition: not any more.
+            StaleState: someone else moved the job or its origin. InvalidTransition: the origin's
+                state does not allow the move any more.
         """
 
     def settle(self, context: CommandContext) -> None:
-        """Have the origin take note that the job has ended."""
+        """Settle the origin after the job has ended."""
 
     def row(self, context: QueryContext) -> dict[str, Any]:
-        """The row of the manifest that the job runs; empty if there is none."""
+        """The job's row of the manifest; empty if it has none."""
 
     def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
-        """How many records the job has processed, of how many; None if it counts none."""
+        """Counts of the records that the job processes, by name; None if it counts none."""
 
     def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
-        """Why the held job is held, and until when."""
+        """Why the held job is held, and until when; None if that is not known."""
 
     def why_queued(self, job: JobRecord) -> str:
         """What the scheduled job waits for."""
@@ -78,12 +81,12 @@ def job_origin(job_id: str, actor: Actor, now: datetime) -> JobOrigin:
     """The origin of a job, if `actor` may see the job.
 
     Raises:
-        NotFound, Gone: there is no such job, or none this person may know of. Forbidden: they may
-            not see jobs of this kind.
+        NotFound, Gone: there is no such job, or the actor may not see it. Forbidden: they may not
+            see jobs of this kind.
     """
     address = JobAddress.parse(job_id)
     if address is None:
-        raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
+        raise NotFound(f"{job_id!r} is not a job id: BATCH.CHUNK.POSITION, or SCHEDULE.0.TIME")
     return ORIGINS[address.origin].job_origin(address, actor, now)
 
 

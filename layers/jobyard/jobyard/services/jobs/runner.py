@@ -1,8 +1,9 @@
-"""Running due jobs, overlapped, whatever they come from.
+"""The runner: run the due jobs of a source concurrently, whatever origin they have.
 
-A worker starts what its source says is due, keeps up to `CONCURRENT_JOBS` at work, and writes starts
-and ends up to 25 a call. It stops in time for its own end. Called twice, late or cut off, it does
-nothing twice: every write has the state it saw in its condition, and steps may be repeated.
+A worker starts the jobs that are due, at most `CONCURRENT_JOBS` at a time, and writes up to 25
+starts or ends in one call. It starts nothing in the last seconds of its own time. A worker that is
+invoked twice or cut off does no harm: each write requires the state that it saw, and steps are
+safe to repeat.
 """
 
 from collections import deque
@@ -11,15 +12,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.jobs.job_type import Done, JobType, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
 from jobyard.services.jobs.attempt import (
     ORPHAN_LIMIT,
+    AttemptInput,
     AttemptResult,
     Progress,
     ended,
@@ -38,17 +40,17 @@ from jobyard.store import jobs
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CONCURRENT_JOBS = 25  # jobs of a source at work at once
+CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
-_GATHER_S = 0.02  # what an ended job waits for others to end, so that one call writes them all
-MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stand
+_GATHER_S = 0.02  # how long an ended job waits for others to end, to write them in one call
+MARGIN_S = 20.0  # of a worker's time, kept to write its results
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker has: settings, clients, the clock, and the seconds until it must stop.
+    """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
-    `maintenance` makes what only the system's own jobs need.
+    `maintenance` returns what only the system's own jobs need.
     """
 
     settings: Settings
@@ -61,29 +63,32 @@ class Worker:
     def step_context(
         self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None
     ) -> Context:
-        """What the job type declares as its context, for an attempt that begins now."""
+        """The job type's context, with the capabilities it declares, for an attempt from now on.
+
+        Its `remaining` also ends at the job type's time limit.
+        """
         began = self.now()
 
         def remaining() -> float:
-            left = job_type.time_limit - (self.now() - began).total_seconds()
-            return min(left, self.remaining() - MARGIN_S)
+            until_limit = job_type.time_limit - (self.now() - began).total_seconds()
+            return min(until_limit, self.remaining() - MARGIN_S)
 
         return build_context(job_type.context, self, remaining, collection)
 
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A job that ended in this invocation, or met an unexpected error; for the log and metrics."""
+    """A job that ended or had an unexpected error in this invocation, for the log and metrics."""
 
     address: JobAddress
     job_type: str
     state: JobState
     failure_code: str
-    error: BaseException | None = None  # what a step raised that no step should raise
+    error: BaseException | None = None  # the unexpected error that a step raised
 
 
 def run_jobs(source: JobSource, worker: Worker) -> list[FinishedJob]:
-    """Run the jobs of a source that are due; those that ended, or met an unexpected error."""
+    """Run the due jobs of a source. Returns those that ended or had an unexpected error."""
     runner = _Runner(source, worker)
     runner.run()
     return runner.finished
@@ -91,7 +96,7 @@ def run_jobs(source: JobSource, worker: Worker) -> list[FinishedJob]:
 
 @dataclass(frozen=True)
 class _ActiveJob:
-    """A job at work: its record as it was started, its lock, how far it is."""
+    """A job that runs: its record when it started, its lock, its progress."""
 
     job: JobRecord
     lock: str
@@ -111,7 +116,7 @@ class _Runner:
         self.refreshed_at = worker.now()
 
     def run(self) -> None:
-        """Start what is due, keep `CONCURRENT_JOBS` of it at work, end it."""
+        """Start the due jobs, keep up to `CONCURRENT_JOBS` running, and write their ends."""
         with ThreadPoolExecutor(CONCURRENT_JOBS) as pool:
             while self.todo or self.active:
                 if self.todo and self._may_start():
@@ -145,8 +150,11 @@ class _Runner:
             self.source.refresh()
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
-        """Write that the next jobs run, then run them. An orphaned job runs alone: it may be what
-        killed its worker."""
+        """Write the starts of the next jobs, then run them.
+
+        An orphaned job runs alone, because it may have killed its worker. Jobs with the same lock
+        run one after the other.
+        """
         now = self.worker.now()
         locks = {each.lock for each in self.active.values() if each.lock}
         changes: list[Change] = []
@@ -182,50 +190,47 @@ class _Runner:
         return started(job, now, cause)
 
     def _attempt(self, active: _ActiveJob) -> AttemptResult | None:
-        """One attempt at a job, in a thread of the pool; None when someone took the job away."""
+        """One attempt at a job, in a thread of the pool; None if someone else changed the job."""
         job, progress, job_type = active.job, active.progress, self.source.job_type
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
         context = replace(context, remaining=self.source.remaining(job, context.remaining))
+        attempt = AttemptInput(job_type, step_input, context)
         with ExitStack() as on_error:
-            on_error.push(lambda kind, *_: self._on_error(kind, progress, step_input, context))
-            result = run_steps(
-                job_type, progress, step_input, context, self.worker.now, self.writes
-            )
-        return result and self._with_failure_handled(result, step_input, context)
+            on_error.push(lambda kind, *_: self._on_error(kind, progress, attempt))
+            result = run_steps(attempt, progress, self.worker.now, self.writes)
+        return result and self._with_failure_handled(result, attempt)
 
     def _on_error(
-        self,
-        kind: type[BaseException] | None,
-        progress: Progress,
-        step_input: StepInput,
-        context: StepContext,
+        self, kind: type[BaseException] | None, progress: Progress, attempt: AttemptInput[Any]
     ) -> bool:
-        """When a step raised an unexpected error and the job fails by it: call `on_failure` too."""
+        """If a step raised an unexpected error and the job fails with it, call `on_failure`."""
         if kind is not None and issubclass(kind, Exception):
             result = unexpected_failure(progress, self.worker.now())
-            handled = self._with_failure_handled(result, step_input, context)
+            handled = self._with_failure_handled(result, attempt)
             with progress.lock:
                 progress.record = replace(progress.record, data=handled.record.data)
-        return False  # the error goes on
+        return False  # raise the error again
 
     def _with_failure_handled(
-        self, result: AttemptResult, step_input: StepInput, context: StepContext
+        self, result: AttemptResult, attempt: AttemptInput[Any]
     ) -> AttemptResult:
-        """The result; if the job fails by it, with what its type's `on_failure` returned."""
+        """The result. If the job fails with it, call its type's `on_failure`, and add what that
+        returns to the job's data.
+        """
         if isinstance(result.outcome, Done):
             return result
-        record, job_type = result.record, self.source.job_type
+        record, job_type = result.record, attempt.job_type
         after = ended(result, job_type, self.worker.now(), record.cause)
         if after.state is not JobState.FAILED:
             return result
-        step_input = replace(step_input, data=record.data)
+        step_input = replace(attempt.step_input, data=record.data)
         failure = (after.failure_code, after.failure_message, record.requeue_count)
-        returned = job_type.on_failure(step_input, context, *failure)
+        returned = job_type.on_failure(step_input, attempt.context, *failure)
         return replace(result, record=replace(record, data={**record.data, **returned}))
 
     def _gather(self) -> None:
-        """Wait for jobs to end; write their ends together, up to 25 of them."""
+        """Wait for jobs to end, and write up to 25 ends in one call."""
         done = wait(self.active, timeout=0.1, return_when=FIRST_COMPLETED).done
         if done and len(done) < len(self.active):
             done = wait(self.active, timeout=_GATHER_S).done

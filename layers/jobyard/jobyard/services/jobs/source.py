@@ -1,6 +1,6 @@
-"""Where a worker's jobs come from: what differs between a batch's jobs and a schedule's.
+"""The source of a worker's jobs: what differs between jobs of a batch and of a schedule.
 
-The runner runs the jobs of any source alike. `services.origins` has a row for each origin.
+The runner treats all sources alike. `services.origins` has a row for each origin.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ Change = tuple[JobRecord | None, JobRecord]  # the stored record (None: none yet
 
 @dataclass(frozen=True)
 class DueJob:
-    """A job to start now. `is_orphaned`: it is still running, but its worker has vanished."""
+    """A job to start now. `is_orphaned`: its record says that it runs, but its worker is lost."""
 
     job: JobRecord
     is_orphaned: bool = False
@@ -28,8 +28,8 @@ class DueJob:
 class JobSource(Protocol):
     """The jobs that one invocation of a worker runs, for one run.
 
-    Only the worker's own thread calls these; `collection` and what `remaining` returns are called
-    by the threads of steps too.
+    Only the worker's main thread calls these methods, but for `collection` and the result of
+    `remaining`: the threads of steps call them too.
     """
 
     job_type: JobType[Any]
@@ -39,35 +39,37 @@ class JobSource(Protocol):
         """The jobs to start now, in order."""
 
     def step_input(self, job: JobRecord) -> StepInput:
-        """What the steps of a job are given."""
+        """The input of the steps of a job."""
 
     def lock(self, job: JobRecord) -> str:
-        """The object a job works on, "" for none. Jobs on the same one do not overlap."""
+        """The object a job works on, "" for none. Jobs with the same lock do not run together."""
 
     def collection(self) -> Collection | None:
-        """The collection the jobs work for, as of the last refresh; None if there is none."""
+        """The collection of the jobs, as of the last refresh; None if there is none."""
 
     def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
-        """The seconds a step of a job has left, given what the worker has left."""
+        """A function that returns the seconds a step of a job has left, given the worker's own."""
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
-        """Why a job fails that has lost too many workers."""
+        """The failure code of a job that has lost too many workers."""
 
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
-        """Write changes to jobs. For each: the stored record, None if someone else was first."""
+        """Write changes to jobs. Returns for each the stored record, None if someone else was
+        first.
+        """
 
     def note_conflict(self) -> None:
-        """Someone else changed a job while a step of it was at work."""
+        """Note that someone else changed a job while one of its steps ran."""
 
     def refresh(self) -> None:
         """Every two seconds: look for holds and cancels, and save the counts."""
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing more is to be started."""
+        """Whether a worker must start no more jobs."""
 
     def finish(self, left: Iterable[DueJob]) -> None:
-        """Save what became of the jobs. `left` are the due ones that were not started."""
+        """Save the results. `left` are the due jobs that were not started."""
 
     def next_step(self) -> NextStep:
-        """Where the execution of a single job goes after this run of it."""
+        """The next step of the execution of a single job, after this run of it."""

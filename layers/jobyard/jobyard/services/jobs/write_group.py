@@ -10,8 +10,8 @@ from jobyard.store import jobs
 class WriteGroup:
     """Writes job records for many threads.
 
-    While one call is in flight, further changes wait for the next. So a busy worker makes fewer
-    calls, and a lone write is not delayed. The changes of one call share its failure.
+    While one call is in flight, further changes wait for the next call. So a busy worker makes
+    fewer calls, and a single write is not delayed. If a call fails, all of its changes fail.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The ExecuteJob state: one job by itself, of whatever origin, run by its own execution."""
+"""The ExecuteJob state: a single job of any origin, which has an execution of its own."""
 
 from dataclasses import dataclass, replace
 
@@ -26,15 +26,16 @@ class JobRun:
 
     @property
     def transitions(self) -> int:
-        """State transitions up to the next task, as the job machine draws them: ExecuteJob and its
-        Choice, and a Wait before another run."""
+        """State transitions up to the next task of the job machine: ExecuteJob, its Choice, and a
+        Wait before another run.
+        """
         return 2 + (self.next_step.next == "again")
 
 
 def run_execute_job(
     request: ExecutionInput, worker: Worker, meter: Meter, memory_mb: int
 ) -> JobRun:
-    """Run the job that a release, a requeue, a recovery or a schedule started an execution for."""
+    """Run the job of an execution, which a release, a requeue, a recovery or a schedule started."""
     with meter.invocation("job", memory_mb) as billed:
         billed.origin_id, billed.transitions = request.origin_id, 2
         job_run = run_job(request, worker)
@@ -43,7 +44,11 @@ def run_execute_job(
 
 
 def run_job(request: ExecutionInput, worker: Worker) -> JobRun:
-    """Run one job, unmetered. A job whose origin is gone is only settled."""
+    """Run one job, without a meter. A job whose origin does not exist any more is only settled.
+
+    Raises:
+        ValueError: the input names no job.
+    """
     address, run = request.address, request.run
     if address is None:
         raise ValueError(f"an execution of {request.origin_id} names no job")
