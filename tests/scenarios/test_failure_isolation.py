@@ -248,7 +248,7 @@ def test_a_batch_whose_workers_never_start_is_cancelled_without_failed_jobs(
     assert view.batch.state == "cancelled"
     assert (view.counts["failed"], view.counts["cancelled"]) == (0, 2)
     assert jobs_of(batch_id) == []
-    assert "no worker could begin" in " ".join(entry.reason for entry in view.batch.history)
+    assert "no worker could start" in " ".join(entry.reason for entry in view.batch.history)
     assert len(wide.mails_of(batch_id)) == 1
 
 

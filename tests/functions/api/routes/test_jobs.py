@@ -357,7 +357,7 @@ def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
         ({"reason": "again", "failure_codes": ["BROKEN"]}, 422, "PAYLOAD_NOT_FOUND"),
         ({"reason": "again", "job_ids": ["b1.0.0"]}, 422, "batch_id.chunk.position"),
         ({"reason": "again", "job_ids": [f"{NOBODYS}.0.{'1' * 40}"]}, 422, "batch_id.chunk"),
-        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"]}, 400, "jobs of batch"),
+        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"]}, 400, "job ids of batch"),
         ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"] * 1001}, 422, "at most 1000"),
         ({"reason": "again", "preview": "yes"}, 422, "boolean"),
         ({"reason": "again", "failure_codes": ["TIMEOUT"]}, 409, "no failed job"),

@@ -1,1 +1,1 @@
-"""Batches: open, run, settle and resume them; what people submit and do to them."""
+"""Batches: submit, open, run, change, settle and resume them."""

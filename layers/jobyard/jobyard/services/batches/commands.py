@@ -1,7 +1,7 @@
-"""What people do to a batch: one conditional write of a move, then an execution for it.
+"""Commands for a batch: one conditional write of a move, then an execution for it.
 
-If the execution could not be started, the same request sent again finds its own move, accepts it as
-done and starts the execution; one of the same name starts once.
+If the execution could not be started, repeat the request: it finds its own move and starts the
+execution. An execution of the same name starts only once.
 """
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
@@ -19,7 +19,7 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
     """Apply a person's event to a batch.
 
     Raises:
-        NotFound, Gone: there is no such batch or event, or it is no more.
+        NotFound, Gone: there is no such batch or event, or the batch was archived.
         InvalidTransition: the event is not valid in its state. Forbidden: not for this actor.
         StaleState: someone else moved it at the same time.
         BadRequest: no reason is given.
@@ -39,9 +39,9 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
             raise InvalidTransition(
                 f"batch {batch_id} never had a job; there is nothing to compare"
             )
-        if event == "delete" and _is_at_work(batch_id):
+        if event == "delete" and _is_busy(batch_id):
             raise InvalidTransition(
-                f"jobs of batch {batch_id} are at work; force fail or await them"
+                f"jobs of batch {batch_id} are running or scheduled: wait or force-fail them"
             )
         ended = {"ended_at": context.now()} if move.after == BatchState.DELETED else {}
         batch = batches.apply(batch, move, **ended)
@@ -56,7 +56,8 @@ def starts_work(event: str) -> bool:
     return event in COMMANDS
 
 
-def _is_at_work(batch_id: str) -> bool:
+def _is_busy(batch_id: str) -> bool:
+    """Whether jobs of the batch run or wait for a worker, or an operation does."""
     counts = sum_counts(record.counts for record in chunks.of_batch(batch_id))
     busy = counts.get("running", 0) + counts.get("scheduled", 0)
     return bool(busy) or operations.is_any_running(batch_id)

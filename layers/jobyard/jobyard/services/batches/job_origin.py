@@ -1,4 +1,4 @@
-"""A job's batch: what people can do to a job of it, and why the job waits."""
+"""The origin of a batch's job: which events it takes, and why it waits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class BatchOrigin:
     address: JobAddress
 
     occurrence = None
-    instead = "its batch takes it for all of them"
+    instead = "its actions list what can be sent"
     resubmission = "the depositor has to submit it again"
 
     @property
@@ -70,7 +70,7 @@ def batch_origin(address: JobAddress, actor: Actor, now: datetime) -> BatchOrigi
     """The batch of a job, if `actor` may see it.
 
     Raises:
-        NotFound, Gone: there is no such job, or none this person may know of.
+        NotFound, Gone: there is no such job, or the actor may not see it.
     """
     batch = visible_batch(address.origin_id, actor, now)
     if batch.state is BatchState.DELETED:

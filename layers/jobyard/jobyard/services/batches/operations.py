@@ -11,14 +11,15 @@ from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
 
 _RELEASABLE = REPAIRABLE | {BatchState.UPDATE_REPORTING}  # which waits for what is held
-_MAX_JOB_IDS = 1000  # ids one operation may name; more are a filter's work
+_MAX_JOB_IDS = 1000  # job ids in one operation; a filter can match more jobs
 
 
 @dataclass(frozen=True)
 class MatchingJobs:
     """How many jobs of a batch match a filter, and the numbers of their chunks.
 
-    `refused` of them cannot be requeued; `reason` say why for the first one, where jobs were read.
+    `refused` of them cannot be requeued. `reason` says why for the first of these, and is "" when
+    the filter has no job ids.
     """
 
     total: int
@@ -28,9 +29,9 @@ class MatchingJobs:
 
 
 def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
-    """The jobs that match a filter, by the counts of chunks.
+    """Count the jobs that match a filter, by the counts of chunks.
 
-    With job ids it is exact. The counts of a chunk that a worker runs may lag.
+    A filter with job ids is counted exactly. The counts of a chunk that a worker runs may lag.
     """
     if wanted.job_ids:
         addresses = [
@@ -71,7 +72,7 @@ def start_operation(
 
     Raises:
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState: as for one job.
-            InvalidTransition also when no job matches.
+            InvalidTransition also if no job matches.
         OperationInProgress: an operation that excludes this one is running.
     """
     batch = visible_batch(batch_id, context.actor, context.now())
@@ -110,13 +111,11 @@ def start_operation(
 def preview_operation(
     batch_id: str, event: str, wanted: Filter, context: CommandContext
 ) -> MatchingJobs:
-    """The jobs that `start_operation` would apply `event` to now. It changes nothing and needs no
-    reason.
+    """Count the jobs that `start_operation` would apply `event` to now. Needs no reason.
 
     Raises:
-        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`; but
-            no
-            matching job is no error.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`, but
+            not when no job matches.
     """
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "job", event)
@@ -125,10 +124,11 @@ def preview_operation(
 
 
 def _check_operable(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
+    """Check that the filter and the batch's state allow `event`."""
     JOB.authorized_move(wanted.state, event, context.now(), context.cause, context.actor.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
     if len(wanted.job_ids) > _MAX_JOB_IDS or foreign:
-        raise BadRequest(f"job_ids are up to {_MAX_JOB_IDS} ids of jobs of batch {batch.batch_id}")
+        raise BadRequest(f"job_ids takes up to {_MAX_JOB_IDS} job ids of batch {batch.batch_id}")
     if batch.state not in (_RELEASABLE if event == "release" else REPAIRABLE):
         raise InvalidTransition(
             f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it"

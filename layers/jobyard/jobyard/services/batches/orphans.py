@@ -1,4 +1,4 @@
-"""Giving up jobs of a batch that no worker runs, or none got through."""
+"""Give up jobs of a batch that no worker finishes: fail or cancel them."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from jobyard.store import batches, chunks, jobs
 
 
 def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
-    """Fail a job that its own execution could not end, if the run still owns it; whether it did."""
+    """Fail a job that its own execution could not end. Returns False if `run` does not own it."""
     job = jobs.find(address)
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False
@@ -26,45 +26,42 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
 
 
 def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) -> None:
-    """End a chunk's pass for a run whose workers never get through it, and count its jobs.
+    """End a run's pass over a chunk that its workers never finish, and count the jobs.
 
-    A job that was running when its worker vanished fails. A row without a record stays: in a
-    batch that is being cancelled it counts as cancelled.
+    A job whose worker vanished fails. A row without a record stays without one: in a batch that is
+    being cancelled it counts as cancelled.
+
+    Raises:
+        StaleState: a late worker saved its counts at the same time.
     """
-    seen = chunks.get(batch.batch_id, number)  # read first, so that a late worker's counts are kept
+    before = chunks.get(batch.batch_id, number)  # read before the jobs, to notice a late worker
     found = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, number)}
     is_cancelling = batch.state is BatchState.CANCELLING
-    given_up = (
-        (
-            job,
-            _given_up(
-                job,
-                is_cancelling,
-                at,
-                run.cause(job.address, job.start_count, Interruption.ORPHANED),
-            ),
-        )
-        for job in found.values()
-        if run.owns(job.cause) or (is_cancelling and job.state is not JobState.RUNNING)
-    )
-    written = jobs.write_many([(job, after) for job, after in given_up if after is not None])
+    changes: list[tuple[JobRecord, JobRecord]] = []
+    for job in found.values():
+        if run.owns(job.cause) or (is_cancelling and job.state is not JobState.RUNNING):
+            cause = run.cause(job.address, job.start_count, Interruption.ORPHANED)
+            after = _given_up(job, is_cancelling, at, cause)
+            changes += [(job, after)] if after else []
+    written = jobs.write_many(changes)
     for stored in written:
         if stored is not None:
             found[stored.address.position] = stored
     if any(stored is None for stored in written):
         found = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    record = seen.with_progress(run.name, RunProgress(run.number)).with_counts_of(found.values())
-    chunks.put(replace(record, collection=batch.collection))
+    record = before.with_progress(run.name, RunProgress(run.number))
+    chunks.put(replace(record.with_counts_of(found.values()), collection=batch.collection))
 
 
 def _given_up(job: JobRecord, is_cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
-    """The job after it is given up; None when it waits for no worker."""
+    """The job after it is given up; None if it neither runs nor waits for a worker."""
     if job.state is JobState.RUNNING:
         return orphaned(job, at, cause)
     is_waiting = job.state is JobState.SCHEDULED or (is_cancelling and job.state is JobState.HELD)
     if not is_waiting:
         return None
     if is_cancelling or not job.attempts:
-        why = Failure.NO_WORKER.description
-        return job.moved(JOB.move(job.state, "cancel", at, Cause(cause, reason=why)), next_at=None)
+        reason = Failure.NO_WORKER.description
+        move = JOB.move(job.state, "cancel", at, Cause(cause, reason=reason))
+        return job.moved(move, next_at=None)
     return orphaned(job, at, cause, Failure.NO_WORKER)

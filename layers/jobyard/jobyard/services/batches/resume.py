@@ -13,8 +13,10 @@ from jobyard.store import batches, operations
 
 
 def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext) -> NextStep:
-    """Take the first step of a command: open a released batch, write the index of an operation's
-    chunks, or go straight to Settle."""
+    """Take the first step of a command.
+
+    Open a released batch, write the index of an operation's chunks, or go straight to Settle.
+    """
     batch = batches.get(batch_id, context.now())
     if command == "open":
         return open_batch(_claim_recovery(batch, context) if run.recoveries else batch, context)
@@ -36,10 +38,10 @@ def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext)
 
 
 def _claim_recovery(batch: Batch, context: OpenContext) -> Batch:
-    """The batch, claimed by an execution that recovers the reading of its manifest."""
+    """Claim a batch whose manifest another execution began to read, but did not finish."""
     cause = str(CauseKey(action=Action.OPEN, subject=context.execution))
-    known = any(entry.cause == cause for entry in batch.history)
-    if batch.state is not BatchState.PROCESSING or batch.entries or known:
+    is_claimed = any(entry.cause == cause for entry in batch.history)
+    if batch.state is not BatchState.PROCESSING or batch.entries or is_claimed:
         return batch
     reason = "the execution that was reading its manifest had ended"
     claim = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)

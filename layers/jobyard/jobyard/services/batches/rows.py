@@ -1,4 +1,7 @@
-"""The rows of a batch and the indexes of its chunks, in the work bucket. The rows are the queue."""
+"""The rows of a batch and the indexes of its chunks, in the work bucket. The rows are its queue.
+
+An index has a line for each chunk: its number and the range of bytes that its rows have.
+"""
 
 import json
 from collections.abc import Iterable
@@ -18,17 +21,17 @@ Row = dict[str, Any]
 
 
 def rows_key(batch_id: str) -> str:
-    """The key of a batch's normalised rows: one line per job."""
+    """The key of a batch's normalised rows: one line of JSON per job."""
     return f"work/{batch_id}/rows.jsonl"
 
 
 def files_key(batch_id: str) -> str:
-    """The key of the files of a batch of one object: one line per file."""
+    """The key of the files of a batch with one object: one line of JSON per file."""
     return f"work/{batch_id}/files.jsonl"
 
 
 def findings_key(batch_id: str) -> str:
-    """The key of the findings of a batch's manifest: one line per finding."""
+    """The key of the findings of a batch's manifest: one line of JSON per finding."""
     return f"work/{batch_id}/findings.jsonl"
 
 
@@ -38,12 +41,12 @@ def index_key(batch_id: str) -> str:
 
 
 def pass_key(batch_id: str, run: str, number: int) -> str:
-    """The key of the index of the chunks of one pass."""
+    """The key of the index of the chunks of one pass of a run."""
     return f"work/{batch_id}/passes/{run}-{number:04d}.jsonl"
 
 
 def _outcomes_key(operation: Operation, chunk: int) -> str:
-    """The key of an operation's outcomes in a chunk: one line per job."""
+    """The key of an operation's outcomes in a chunk: one line of JSON per job."""
     return f"operations/{operation.batch_id}/{operation.operation_id}/{chunk:08d}.jsonl"
 
 
@@ -124,7 +127,7 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, address: JobAddress
 
 
 def put_index(s3: "S3Client", settings: Settings, key: str, chunks: Iterable[Chunk]) -> str:
-    """Write an index; returns its version id."""
+    """Write an index. Returns its version id, "null" in a bucket without versions."""
     body = b"".join(chunk.index_line() for chunk in chunks)
     answer = s3.put_object(Bucket=settings.work_bucket, Key=key, Body=body)
     return answer.get("VersionId", "null")

@@ -1,7 +1,7 @@
-"""Settling a batch: sum its chunks and decide what comes next.
+"""Settling a batch: sum up its chunks and decide what comes next.
 
-Every pass of every run ends here. Only the move to `reporting` has an effect, and only one caller
-can make it.
+Every pass of every run ends here. Several executions may settle a batch at once: only one of them
+can move it to `reporting`.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,14 +25,14 @@ from jobyard.store import batches, chunks, jobs, operations
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Passes in a row in which nothing moved, until chunks are given up. Waits grow to half an hour, so
-# this is three days: time to fix what stops workers from starting, even over a weekend.
+# Passes in a row without progress, until chunks are given up. Waits grow to half an hour, so this
+# is three days: time to fix what stops workers from starting, even over a weekend.
 STALLED_PASSES = 150
-STALLED_CANCEL = 5  # passes, when the batch is cancelled anyway
+STALLED_CANCEL = 5  # the same for a batch that is being cancelled
 _MAX_GIVEN_UP = 200  # chunks; Settle has five minutes, and the next pass tries the others
-_CHECKED_CHUNKS = 20  # unfinished chunks that are checked for jobs that moved
+_CHECKED_CHUNKS = 20  # unfinished chunks that are checked for progress
 FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
-_FIRST_WAIT_S = 5.0  # after a pass that failed; then four times as long each time
+_FIRST_WAIT_S = 5.0  # after a pass without progress; then four times as long each time
 _LONGEST_WAIT_S = 1800.0
 
 
@@ -47,7 +47,7 @@ class SettleContext:
 
 
 def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep:
-    """Decide what comes after a pass of `run`: another pass, the report, or nothing for now."""
+    """Decide what comes after a pass of `run`: another pass, the report, or the execution's end."""
     batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING:
@@ -59,17 +59,17 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
             return _report(batch, run, cause, context, reason)
         return NextStep(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
-    again = _next_pass(batch, records, run, context)
-    if again is not None:
-        return again
+    next_pass = _next_pass(batch, records, run, context)
+    if next_pass is not None:
+        return next_pass
     if run.name != MAIN_RUN:
         _end_operation(batch_id, run, context)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
         return NextStep(batch_id, "end", run=run)
     if batch.is_executing:
         return _report(batch, run, cause, context, "")
-    updating = batch.state is BatchState.UPDATE_REPORTING
-    return NextStep(batch_id, "report" if updating else "end", run=run)
+    is_updating = batch.state is BatchState.UPDATE_REPORTING
+    return NextStep(batch_id, "report" if is_updating else "end", run=run)
 
 
 def settle_job(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
@@ -78,7 +78,7 @@ def settle_job(address: JobAddress, run: ExecutionRun, context: SettleContext) -
 
 
 def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, reason: str) -> NextStep:
-    """End a batch that could not be opened; it reports `reason` as the reason."""
+    """Report a batch that could not be opened, with `reason` as its failure message."""
     batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
@@ -113,7 +113,10 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
 def _next_pass(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, context: SettleContext
 ) -> NextStep | None:
-    """Another pass over the chunks that need one; None when none does."""
+    """Another pass over the chunks that need one; None if no chunk does.
+
+    A run without progress waits longer each time, and at last gives its chunks up.
+    """
     now = context.now()
     due, last_pass = due_chunks(batch, records, run, now)
     if not due:
@@ -137,10 +140,10 @@ def _next_pass(
     key = rows.pass_key(batch.batch_id, next_run.name, next_run.number)
     index = chunks_of(batch, ready, context.s3, context.settings)
     version = rows.put_index(context.s3, context.settings, key, index)
-    fresh = run.number % FRESH_AFTER == 0
+    needs_fresh = run.number % FRESH_AFTER == 0
     return NextStep(
         batch.batch_id,
-        "fresh" if fresh else "again",
+        "fresh" if needs_fresh else "again",
         run=next_run,
         until=until,
         index_bucket=context.settings.work_bucket,
@@ -152,11 +155,15 @@ def _next_pass(
 
 
 def _fresh_execution(batch_id: str, run: ExecutionRun) -> str:
+    """The name of the execution that continues a run after `FRESH_AFTER` passes."""
     return f"{batch_id}-{run.name}-p{run.number}"
 
 
 def fresh_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
-    """The names of the fresh executions that may run a run whose last pass is `furthest`."""
+    """The names of the fresh executions that may continue a run after its pass `last_pass`.
+
+    `last_pass` does not count passes without progress, so it may be one of two executions.
+    """
     latest = {
         (each // FRESH_AFTER) * FRESH_AFTER for each in (last_pass, last_pass + STALLED_PASSES)
     }
@@ -170,7 +177,7 @@ def fresh_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
 def due_chunks(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, now: datetime
 ) -> tuple[dict[int, datetime], int]:
-    """The chunks that a run has to pass again, each with its time; and the run's last pass."""
+    """The chunks that need another pass of a run, each with its time; and the run's last pass."""
     due: dict[int, datetime] = {}
     last_pass = 0
     for number in _chunks_of_run(batch, records, run):
@@ -189,7 +196,7 @@ def due_chunks(
 def _chunks_of_run(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun
 ) -> Iterable[int]:
-    """The chunks of a run: all of the batch, the operation's, or those that a cancel has to end."""
+    """The chunks of a run: all of the batch's, the operation's, or those with jobs to cancel."""
     if run.name == MAIN_RUN:
         return range(batch.chunk_count) if batch.is_executing else ()
     operation = operations.find(batch.batch_id, run.name)
@@ -201,13 +208,14 @@ def _chunks_of_run(
 
 
 def _has_waiting(record: ChunkRecord) -> bool:
+    """Whether a chunk counts jobs that are scheduled or held."""
     return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
 
 
 def chunks_of(
     batch: Batch, numbers: Iterable[int], s3: "S3Client", settings: Settings
 ) -> Iterable[Chunk]:
-    """The chunks of these numbers, in order, read from the batch's index."""
+    """The chunks with these numbers, in order, read from the batch's index."""
     key = rows.index_key(batch.batch_id)
     lines = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
     wanted = set(numbers)
@@ -220,24 +228,25 @@ def chunks_of(
 def _last_progress(batch: Batch, due: list[int], run: ExecutionRun) -> int:
     """The last pass of `run` that moved a job of the due chunks; 0 if none did.
 
-    A worker that dies on one job after another moves each of them, so that comes to an end.
+    A worker that dies on one job after another counts as progress: each of them is orphaned and
+    in the end fails.
     """
-    moved = (
+    passes = (
         CauseKey.parse(job.cause).pass_number
         for number in due[:_CHECKED_CHUNKS]
         for job in jobs.of_chunk(batch.batch_id, number)
         if run.owns(job.cause)
     )
-    return max(moved, default=0)
+    return max(passes, default=0)
 
 
 def _cancel_stalled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
-    """The batch, cancelled if its workers cannot start its jobs. So it ends and reports, and jobs
-    that never started have not failed.
+    """Cancel a batch whose workers cannot start its jobs. So it reports, and jobs that never
+    started count as cancelled, not failed. A run of an operation leaves the batch as it is.
     """
     if batch.state is not BatchState.PROCESSING or run.name != MAIN_RUN:
         return batch
-    reason = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
+    reason = f"in {STALLED_PASSES} passes no worker could start its jobs"
     cause = Cause(run.cause_of(Action.STALLED), reason=reason)
     return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 

@@ -1,4 +1,4 @@
-"""Submitting a manifest: it makes a pending batch, and says where to upload the manifest."""
+"""Submissions: a pending batch, and a form to upload its manifest with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ from jobyard.store import batches
 class Submission:
     """What a depositor says about a manifest before the upload.
 
-    `notify` is who gets the report: nobody when empty, None when the depositor left it open.
+    `notify` are the addresses that get the report: nobody's if empty, the collection's or the
+    submitter's if None.
     """
 
     collection: str
@@ -36,7 +37,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class UploadForm:
-    """Where and how to POST the manifest, as an HTML form does. Valid until `expires_at`."""
+    """The URL and fields to POST the manifest with, as an HTML form does, until `expires_at`."""
 
     url: str
     fields: Mapping[str, str]
@@ -44,15 +45,14 @@ class UploadForm:
 
 
 def submit(submission: Submission, context: CommandContext) -> tuple[Batch, UploadForm]:
-    """Make a pending batch, and say where to upload its manifest.
+    """Make a pending batch, and a form to upload its manifest with.
 
     The same request sent again returns the same batch.
 
     Raises:
-        Forbidden, NotFound: the actor may not deposit into the collection, or may not know of
-            it.
-        BadRequest: there is no such job type. InvalidParameters: it has no such parameter.
-        Gone: the upload's time is over.
+        Forbidden, NotFound: the actor may not deposit into the collection, or may not see it.
+        BadRequest: no such job type takes manifests. InvalidParameters: it has no such parameter.
+        Gone: the request is a repeat, and the time for the upload is over.
     """
     collection = authorize_deposit(submission.collection, context.actor)
     if reason := batch_refusal(submission.job_type):
@@ -91,8 +91,8 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
 def _recipients(
     submission: Submission, collection: Collection, context: CommandContext
 ) -> Addresses:
-    """Who gets the report: whom the submission names, else the collection's people, else the
-    submitter, else the deployment's people.
+    """Who gets the report: the submission's addresses, else the collection's, else the
+    submitter's, else the deployment's.
     """
     if submission.notify is not None:
         return Addresses(submission.notify)
