@@ -319,7 +319,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     waiting = [each for each in made if harness.batch(each).batch.state == "held"]
     assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
     assert harness.batch(waiting[0]).why == (
-        "the hold on collection:many was lifted by ann; its turn comes within minutes"
+        "the hold on collection:many was lifted by ann; it is released within minutes"
     )
 
     harness.advance(61)

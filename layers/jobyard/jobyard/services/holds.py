@@ -1,8 +1,8 @@
 """Placing and lifting holds.
 
-A lift is stored with its hold and releases held work in bounded slices: the request that begins it
-makes the first slice, the scheduler tick the others. A slice keeps its place. Rounds of slices
-follow until one finds nothing that the hold still holds (decisions/0018).
+A lift is stored with its hold and releases held work in bounded slices. The request that begins it
+runs the first slice, the scheduler tick runs the others, each from the stored position of the last.
+A lift repeats these rounds until one finds nothing that the hold still holds (decisions/0018).
 """
 
 from collections import deque
@@ -29,32 +29,34 @@ from jobyard.services.batches.operations import start_operation
 from jobyard.services.context import CommandContext
 from jobyard.store import batches, chunks, holds, operations
 
-_GRACE = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
+_GRACE = timedelta(minutes=1)  # after a lift begins, late workers may still be holding jobs
 RELEASED_AT_ONCE = 25  # batches released in a slice
 _MAX_CHECKED = 250  # batches checked in a slice; most may be under another hold
+# The stages of a round: batches by state, then chunks with held jobs, by the shards of their index.
 _PENDING, _HELD = "pending", "held"
 _SHARDS = tuple(str(shard) for shard in range(chunks.HELD_SHARDS))
 _SHARDS_WITHOUT_COLLECTION = tuple(f"{shard}, of no collection" for shard in _SHARDS)
-_STAGES = (_PENDING, _HELD, *_SHARDS, *_SHARDS_WITHOUT_COLLECTION)  # what a round goes through
+_STAGES = (_PENDING, _HELD, *_SHARDS, *_SHARDS_WITHOUT_COLLECTION)
 
 
 def place_hold(
     scope: str, until: datetime | None, context: CommandContext, *, replacing: bool = False
 ) -> Hold:
-    """Hold everything in `scope` from now on; running jobs go on. `replacing` replaces a hold in
-    force. The same hold placed again returns the one that is there.
+    """Hold everything in `scope` from now on; running jobs continue.
+
+    `replacing` replaces a hold in force. If the same hold is placed again, returns the stored one.
 
     Raises:
         Forbidden: the actor may not. BadRequest: no such scope, no reason, or `until` is past.
-        AlreadyHeld: the scope is held already; the message says by whom and why.
-        StaleState: somebody else placed or lifted a hold at the same time.
+        AlreadyHeld: the scope is held already; the message says why.
+        StaleState: someone else placed or lifted a hold at the same time.
     """
     authorize(context.actor, "hold", "place")
     if not context.reason.strip():
-        raise BadRequest("a hold needs a reason: say why, for those who wait")
+        raise BadRequest("a hold needs a reason, which is shown with the work it holds")
     now = context.now()
     if until is not None and until <= now:
-        raise BadRequest("until lies in the past; leave it out or give a later time")
+        raise BadRequest("until is in the past; leave it out or give a later time")
     hold = Hold(
         check_scope(scope), context.actor.name, context.reason, now, until, context.actor.sub
     )
@@ -64,14 +66,14 @@ def place_hold(
             return seen
         raise AlreadyHeld(
             f"{seen.description()} (since {seen.placed_at:%Y-%m-%d %H:%M} UTC); "
-            'to take it over all the same, say so (--replace; for programs "replace": true)'
+            'to replace it, use --replace, in the API "replace": true'
         )
     holds.put(hold, seen=seen)
     return hold
 
 
 def _equals(hold: Hold, seen: Hold) -> bool:
-    """Whether a hold equals the stored one; times are stored to the millisecond."""
+    """Whether a hold equals the stored one, whose times are stored in milliseconds."""
     if hold.until is None or seen.until is None:
         same_end = hold.until is seen.until
     else:
@@ -80,20 +82,21 @@ def _equals(hold: Hold, seen: Hold) -> bool:
 
 
 def lift_hold(scope: str, context: CommandContext) -> int:
-    """Lift a hold and release what it held. Returns how many batches were released so far.
+    """Lift a hold and release what it held. Returns how many batches are released so far.
 
-    What another hold covers stays held. A repeat goes on with the rest.
+    What another hold covers stays held. A repeat continues with the rest.
 
     Raises:
-        Forbidden: the actor may not. BadRequest: no such scope. NotFound: nothing holds it.
-        StaleState: somebody else placed a hold at the same time.
+        Forbidden: the actor may not. BadRequest: no such scope. NotFound: there is no hold on it.
+        StaleState: someone else placed a hold at the same time.
     """
     return begin_lift(scope, context).released_count
 
 
 def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
-    """Lift a hold and release the first slice; returns the lift with its progress. When it
-    `is_between` rounds, everything found is released.
+    """Lift a hold and release the first slice. Returns the lift with its progress.
+
+    Everything found is released when the lift `is_round_start`. Raises as `lift_hold` does.
     """
     authorize(context.actor, "hold", "lift")
     hold = holds.find(check_scope(scope))
@@ -109,34 +112,35 @@ def lift_expired(
     now: datetime,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
-    """Lift the holds whose time is over, in their owners' names, and continue the lifts in
-    progress, while `remaining()` is positive. Returns how many holds that are.
+    """Lift the expired holds and continue the lifts in progress, while `remaining()` is positive.
+    Returns the number of these holds.
 
-    They take turns, a slice each, so that none waits for the end of another.
+    `context_for` gives the context of a hold's owner. The holds take turns, a slice each, so that
+    none waits for the end of another.
     """
-    ended = [hold for hold in holds.list_all() if not active_hold([hold], now)]
-    ended.sort(key=lambda hold: hold.release.round if hold.release else 0)
-    turns = deque(ended)
-    while turns:
-        hold = turns.popleft()
+    expired = [hold for hold in holds.list_all() if not active_hold([hold], now)]
+    expired.sort(key=lambda hold: hold.release.round if hold.release else 0)
+    queue = deque(expired)
+    while queue:
+        hold = queue.popleft()
         context = context_for(hold)
         try:
             hold, lift = _lifted(hold, context)
         except StaleState:
-            continue  # placed anew, or lifted by a person, just now
+            continue  # someone has just placed a new hold
         after, lift = _release_slice(hold, lift, context)
         if remaining() <= 0:
             break
         if after and not lift.is_round_start:
-            turns.append(after)
-    return len(ended)
+            queue.append(after)
+    return len(expired)
 
 
 def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
-    """The hold with its lift, which begins now if it has none.
+    """The hold with its lift, which begins now if there is none.
 
     Raises:
-        StaleState: somebody else placed a hold at the same time.
+        StaleState: someone else placed a hold at the same time.
     """
     if hold.release is not None:
         return hold, hold.release
@@ -156,20 +160,22 @@ def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
 
 
 class _Outcome(Enum):
-    """The result of one attempt to release something."""
+    """The result of trying to release a batch or its jobs."""
 
-    NOTHING = auto()  # it is not held by this hold, or another one still covers it
+    NOTHING = auto()  # this hold does not hold them, or another one does too
     RELEASED = auto()
-    LATER = auto()  # it could not be released just now: another round looks again
+    LATER = auto()  # they could not be released now; another round tries again
 
 
 def _release_slice(
     hold: Hold, lift: HoldRelease, context: CommandContext
 ) -> tuple[Hold | None, HoldRelease]:
-    """Release the next slice of what the hold held. Returns the stored hold, None when it is gone
-    or somebody else goes on with it; and the progress of the lift.
+    """Release the next slice of what the hold held. Returns the stored hold and the progress of the
+    lift.
+
+    The hold is None if it is deleted, or if another call has continued the lift.
     """
-    # Of one round everything has one name, however often a slice is repeated, and whoever does it.
+    # All slices of a round have one key, so that a repeated slice repeats its causes.
     key = f"{hold.scope} held {hold.placed_at.isoformat()}, round {lift.round}"
     actor = replace(context.actor, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
     context = replace(context, key=key, actor=actor, reason=lift.reason)
@@ -177,12 +183,12 @@ def _release_slice(
         lift = replace(lift, round_started_at=context.now(), remaining=0)
     released = 0
     position = lift.cursor
-    for checked, found in enumerate(_candidates(hold, lift.cursor), start=1):
-        outcome = _release(hold, found, context)
-        position = found.position
+    for checked, candidate in enumerate(_candidates(hold, lift.cursor), start=1):
+        outcome = _release(hold, candidate, context)
+        position = candidate.position
         released += outcome is _Outcome.RELEASED
-        left = lift.remaining + (outcome is not _Outcome.NOTHING)
-        lift = replace(lift, cursor=position, remaining=left)
+        remaining = lift.remaining + (outcome is not _Outcome.NOTHING)
+        lift = replace(lift, cursor=position, remaining=remaining)
         if released >= RELEASED_AT_ONCE or checked >= _MAX_CHECKED:
             break
     else:
@@ -197,25 +203,28 @@ def _release_slice(
     try:
         holds.put(after, seen=hold)
     except StaleState:
-        return None, lift  # a twin of this slice was faster, or the scope is held again
+        return None, lift  # another call ran this slice, or the scope is held again
     return after, lift
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A batch that may be held, or `numbers` of its chunks. `place` is where a round goes on after
-    it.
+    """A batch that the hold may hold, or chunks of it with held jobs.
+
+    `position` is its stage, and where in that stage a round continues after it. `released_as` is
+    the cause of a release whose execution may not have started, else "". One that is not
+    `is_relevant` only moves the position.
     """
 
     batch_id: str
     position: tuple[str, str]
     chunk_numbers: tuple[int, ...] = ()
-    released_as: str = ""  # the cause of a release whose execution may not have started
-    is_covered: bool = True
+    released_as: str = ""
+    is_relevant: bool = True
 
 
 def _candidates(hold: Hold, position: tuple[str, str]) -> Iterator[_Candidate]:
-    """What the hold may hold, from a place of a round on."""
+    """What the hold may hold, from a position in a round on; ("", "") is its start."""
     kind, _, name = hold.scope.partition(":")
     collection = name if kind == "collection" else None
     first = _STAGES.index(position[0]) if position[0] else 0
@@ -232,74 +241,79 @@ def _candidates(hold: Hold, position: tuple[str, str]) -> Iterator[_Candidate]:
 
 
 def _batches_in(hold: Hold, state: BatchState, after: str) -> Iterator[_Candidate]:
+    """The batches in a state; pending ones are relevant if their last move was a release."""
     for batch in batches.in_state(state, after):
         last = batch.history[-1] if batch.history else None
         released_as = last.cause if last and last.event == "release" else ""
         position = (_PENDING if state is BatchState.PENDING else _HELD, batches.page_key(batch))
-        covered = hold.covers(batch.collection, batch.job_type)
-        wanted = covered and (state is BatchState.HELD or bool(released_as))
-        yield _Candidate(batch.batch_id, position, released_as=released_as, is_covered=wanted)
+        is_covered = hold.covers(batch.collection, batch.job_type)
+        is_relevant = is_covered and (state is BatchState.HELD or bool(released_as))
+        yield _Candidate(batch.batch_id, position, released_as=released_as, is_relevant=is_relevant)
 
 
 def _chunks_held(
     stage: str, shard: int, collection: str | None, after: str
 ) -> Iterator[_Candidate]:
+    """The chunks with held jobs, batch by batch, in a shard of their index."""
     for each in chunks.held_batches(shard, collection, after):
         yield _Candidate(each.batch_id, (stage, each.cursor), each.chunks)
 
 
-def _release(hold: Hold, found: _Candidate, context: CommandContext) -> _Outcome:
-    """Release one batch or its chunks, if this hold holds them and no other does."""
-    if not found.is_covered:
+def _release(hold: Hold, candidate: _Candidate, context: CommandContext) -> _Outcome:
+    """Release a batch or its held jobs, if this hold holds them and no other does."""
+    if not candidate.is_relevant:
         return _Outcome.NOTHING
     try:
-        batch = batches.get(found.batch_id, context.now())
+        batch = batches.get(candidate.batch_id, context.now())
     except (NotFound, Gone):
-        return _Outcome.NOTHING  # promised and never uploaded, or archived: nothing of it waits
+        return _Outcome.NOTHING  # never uploaded, or archived
     if not hold.covers(batch.collection, batch.job_type):
         return _Outcome.NOTHING
     in_force = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
     if active_hold(in_force, context.now()):
         return _Outcome.NOTHING
-    if found.chunk_numbers:
-        return _release_jobs(batch, found.chunk_numbers, context)
+    if candidate.chunk_numbers:
+        return _release_jobs(batch, candidate.chunk_numbers, context)
     if batch.state is BatchState.HELD:
         move = BATCH.move(batch.state, "release", context.now(), context.cause)
         try:
             batches.apply(batch, move)
         except StaleState:
-            return _Outcome.LATER  # somebody released or deleted it just now
+            return _Outcome.LATER  # someone has just released or deleted it
         context.executions.start_batch(batch.batch_id, "open", context.run)
         return _Outcome.RELEASED
-    if batch.state is BatchState.PENDING and found.released_as:
-        # A lift that crashed may not have started the execution; a second start is harmless.
-        context.executions.start_batch(batch.batch_id, "open", found.released_as)
+    if batch.state is BatchState.PENDING and candidate.released_as:
+        # A slice that crashed may not have started the execution; it starts only once.
+        context.executions.start_batch(batch.batch_id, "open", candidate.released_as)
     return _Outcome.NOTHING
 
 
 def _release_jobs(
     batch: Batch, chunk_numbers: tuple[int, ...], context: CommandContext
 ) -> _Outcome:
+    """Release the held jobs of a batch by an operation, unless running ones will release them."""
     if BATCH.state(batch.state).type is StateType.TERMINAL:
-        return _Outcome.NOTHING  # its held jobs were given up with it
+        return _Outcome.NOTHING  # its held jobs ended with it
     running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
-    awaited: set[str] = set()  # operations that are on their way to what is held
+    awaited: set[str] = set()  # running operations that will release what is held
     for number in chunk_numbers:
         record = chunks.get(batch.batch_id, number)
-        on_its_way = {
+        if not record.machine_held:
+            continue
+        coming = {
             each.operation_id
             for each in running
             if number in each.chunks and not record.progress(each.operation_id).last_pass
         }
-        if record.machine_held and not on_its_way:
+        if not coming:
             break
-        awaited |= on_its_way if record.machine_held else set()
+        awaited |= coming
     else:
-        for run in awaited:  # perhaps of a slice that crashed before it started the execution
+        for run in awaited:  # a slice that crashed may not have started the execution
             context.executions.start_batch(batch.batch_id, "operation", run)
         return _Outcome.LATER if awaited else _Outcome.NOTHING
     try:
         start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), context)
     except (InvalidTransition, StaleState):
-        return _Outcome.LATER  # it is being reported or cancelled, or moved on just now
+        return _Outcome.LATER  # the batch is being reported or cancelled, or has just changed
     return _Outcome.RELEASED

@@ -1,6 +1,6 @@
-"""The scheduler tick, once a minute: start due jobs, recover orphaned work, lift ended holds.
+"""The scheduler tick, once a minute: start due jobs, recover orphaned work, lift expired holds.
 
-Each has a share of the tick's time, so that none keeps the next from its turn.
+Each part has its share of the tick's time.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
-_AFTER_STARTS_S = 20.0  # of the time, kept for what comes after the starts
-_AFTER_RECOVERY_S = 14.0  # kept for what comes after recovery
-_LAST_SLICE_S = 7.0  # no further slice of a lift begins after that
+# Seconds of the tick's time that are left when a part has to stop.
+_AFTER_STARTS_S = 20.0
+_AFTER_RECOVERY_S = 14.0
+_AFTER_LIFTS_S = 7.0  # enough for the slice of a lift that is in progress
 
 
 @dataclass(frozen=True)
 class TickContext:
-    """The deployment, its clients, the clock, and the seconds that remain."""
+    """The deployment, its clients, the clock, and the seconds that remain for the tick."""
 
     settings: Settings
     s3: "S3Client"
@@ -38,7 +39,7 @@ class TickContext:
 
 @dataclass(frozen=True)
 class SchedulerTickResult:
-    """What a tick did. `recovered` counts executions started, `lifted` holds."""
+    """The result of a tick. `recovered` counts started executions; `lifted` counts holds."""
 
     schedules: TickResult
     recovered: int
@@ -46,22 +47,22 @@ class SchedulerTickResult:
 
 
 def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
-    """Start due jobs, recover orphaned work, lift ended holds."""
+    """Start due jobs, recover orphaned work, lift expired holds."""
 
-    def until(kept_s: float) -> Callable[[], float]:
-        return lambda: context.remaining() - kept_s
+    def until(reserve_s: float) -> Callable[[], float]:
+        return lambda: context.remaining() - reserve_s
 
     executions = Executions(context.settings, context.machines)
     schedules = start_due_schedules(executions, context.now, until(_AFTER_STARTS_S))
     recovered = reconcile(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
     lifted = lift_expired(
-        lambda hold: _as_owner(hold, context), context.now(), until(_LAST_SLICE_S)
+        lambda hold: _as_owner(hold, context), context.now(), until(_AFTER_LIFTS_S)
     )
     return SchedulerTickResult(schedules, schedules.recovered + recovered, lifted)
 
 
 def _as_owner(hold: Hold, context: TickContext) -> CommandContext:
-    """The context of the command by which a hold's owner, who gave it an end, lifts it."""
+    """A command context in which the owner of an expired hold lifts it."""
     now = context.now()
     return CommandContext(
         context.settings,
@@ -70,5 +71,5 @@ def _as_owner(hold: Hold, context: TickContext) -> CommandContext:
         context.now,
         Actor(hold.owner_sub, hold.owner, frozenset({"operator"})),
         key=f"{hold.scope} until {hold.until}, lifted at {now:%Y-%m-%d %H:%M}",
-        reason=f"the hold on {hold.scope} was over",
+        reason=f"the hold on {hold.scope} has expired",
     )
