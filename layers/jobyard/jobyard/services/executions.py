@@ -1,6 +1,7 @@
-"""Starting executions of the state machines: once per name, however often it is asked for."""
+"""Executions of the state machines. An execution starts once per name, however often requested."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,24 +16,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutionStatus:
-    """The status of an execution, as Step Functions names it, and when it ended (aware)."""
+    """The status of an execution, as Step Functions names it, and when it ended (aware UTC).
+
+    `ended_at` is the start while the execution runs.
+    """
 
     status: str
     ended_at: datetime
 
     @property
     def is_running(self) -> bool:
-        """Whether it is running."""
+        """Whether the execution has not ended."""
         return self.status == "RUNNING"
 
 
 def batch_execution(batch_id: str, command: str, run: str, recoveries: int = 0) -> str:
-    """The name of the execution for a command of a run, recovered `times` times."""
+    """The name of the execution for a command of a run, after that many recoveries."""
     return f"{batch_id}-{command}-{run}" + (f"-{recoveries}" if recoveries else "")
 
 
 def job_execution(address: JobAddress, run: str, recoveries: int = 0) -> str:
-    """The name of the execution that runs a single job, recovered `times` times."""
+    """The name of the execution that runs a single job, after that many recoveries."""
     return f"{address.job_id}-{run}" + (f"-{recoveries}" if recoveries else "")
 
 
@@ -60,7 +64,7 @@ class Executions:
         self._start(self.settings.job_machine, job_execution(address, run, recoveries), document)
 
     def status(self, machine: str, name: str) -> ExecutionStatus | None:
-        """The status of the execution of that name; None when there is none, or none any more."""
+        """The status of the execution with that name; None if Step Functions has none."""
         arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
         try:
             found = self.machines.describe_execution(executionArn=arn)
@@ -69,10 +73,7 @@ class Executions:
         return ExecutionStatus(found["status"], found.get("stopDate", found["startDate"]))
 
     def _start(self, machine: str, name: str, document: dict[str, Any]) -> None:
-        # An execution of that name, running or ended, was started before.
-        try:
+        with suppress(self.machines.exceptions.ExecutionAlreadyExists):
             self.machines.start_execution(
                 stateMachineArn=machine, name=name, input=json.dumps(document)
             )
-        except self.machines.exceptions.ExecutionAlreadyExists:
-            return

@@ -1,4 +1,4 @@
-"""The work of the system's job types, in slices; each is counted once, when it is done."""
+"""The work of the system's job types, in slices. A slice is counted once, when it is done."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,18 +31,18 @@ class Maintenance:
     def recover_slice(self, seen: Checkpoint) -> Checkpoint:
         """Check the next slice of batches and schedules, and recover orphaned work.
 
-        The checkpoint's place has the number of recoveries, `recovered`, up to the last slice.
+        The checkpoint's cursor also has `recovered`, the number of executions started so far.
         """
-        place, recovered = dict(seen.cursor), seen.cursor.get("recovered", 0)
-        checked = recover_slice(place, Executions(self.settings, self.machines), self.now())
+        cursor, recovered = dict(seen.cursor), seen.cursor.get("recovered", 0)
+        checked = recover_slice(cursor, Executions(self.settings, self.machines), self.now())
         after = seen.advanced(
-            checked.checked, (), {**checked.place, "recovered": recovered + checked.recovered}
+            checked.checked, (), {**checked.cursor, "recovered": recovered + checked.recovered}
         )
-        return self._saved(seen, replace(after, ended=not checked.place))
+        return self._saved(seen, replace(after, ended=not checked.cursor))
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
-        """Archive the next slice of what is old enough. Returns `seen` when `remaining` seconds are
-        not enough for it.
+        """Archive the next slice of what is old enough. Returns `seen` if `remaining()` is too
+        short for it.
         """
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.cursor or FIRST

@@ -1,4 +1,7 @@
-"""The work that executions have to do for a batch or a job, from what is stored."""
+"""Pending work: what executions still have to do for a batch or a job.
+
+It is derived from what is stored. Only counts of chunks that are wrong are corrected.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,16 +18,16 @@ from jobyard.services.executions import Executions, batch_execution, job_executi
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import chunks, jobs, operations
 
-CHUNKS_CHECKED = 20  # of one batch in a minute; the next minutes check the others
-WORKER_TIMEOUT = timedelta(minutes=15)  # Lambda's time limit for a worker
+CHUNKS_CHECKED = 20  # of one batch at a time; the other chunks are checked in the next minutes
+WORKER_TIMEOUT = timedelta(minutes=15)  # the longest time limit of a Lambda function
 
 
 @dataclass(frozen=True)
 class PendingWork:
     """A piece of work that an execution of `machine` has to do since `since`.
 
-    `name` gives the name of execution n, and `start` starts it, for n from `first` on; 0 is the
-    execution that the request itself starts. `other_names` are executions that may do the work too.
+    `name` returns the name of execution n, and `start` starts it. `first` is the lowest n: 0 if the
+    request itself starts execution 0. `other_names` are executions that may do the work too.
     """
 
     machine: str
@@ -57,20 +60,19 @@ def work_of_batch(batch: Batch, executions: Executions, now: datetime) -> Iterat
         last_pass = max((each.progress(run).last_pass for each in records.values()), default=0)
         yield _operation_work(batch, run, last_pass, operation.requested_at, executions)
     owners = {MAIN_RUN, *(operation.operation_id for operation in running)}
-    for job in incomplete:  # jobs that a request for a single job owns
-        if _awaits_work(job) and _owner(job) not in owners:
+    for job in incomplete:
+        if _awaits_work(job) and _owner(job) not in owners:  # it has an execution of its own
             yield work_of_job(job.address, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
         due, last_pass = due_chunks(batch, records, ExecutionRun(MAIN_RUN, 1), now)
-        passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
-        if passes or not (running or open_jobs(batch, records.values())):
-            yield _batch_work(
-                batch, "settle", _possible_executions(batch, last_pass), since, executions
-            )
+        has_pass = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
+        if has_pass or not (running or open_jobs(batch, records.values())):
+            others = _possible_executions(batch, last_pass)
+            yield _batch_work(batch, "settle", others, since, executions)
 
 
 def _possible_executions(batch: Batch, last_pass: int = 0) -> tuple[str, ...]:
-    """The names of executions that may be running for a whole batch, from its history."""
+    """The names of the executions that may be working on a whole batch, from its history."""
     names: dict[str, None] = {}
     for entry in reversed(batch.history):
         opened = CauseKey.parse(entry.cause)
@@ -125,54 +127,55 @@ def _operation_work(
 
 
 def work_of_job(
-    place: JobAddress, run: str, since: datetime, executions: Executions
+    address: JobAddress, run: str, since: datetime, executions: Executions
 ) -> PendingWork:
+    """The work on a single job, which `run` owns since `since`."""
     return PendingWork(
         executions.settings.job_machine,
         since,
         0,
-        lambda number: job_execution(place, run, number),
-        lambda number: executions.start_job(place, run, number),
+        lambda number: job_execution(address, run, number),
+        lambda number: executions.start_job(address, run, number),
     )
 
 
 def _chunks_to_check(records: Iterable[ChunkRecord], now: datetime) -> list[int]:
-    """The chunks to check now: `CHUNKS_CHECKED` of the incomplete ones, others each minute."""
+    """Up to `CHUNKS_CHECKED` of the incomplete chunks, different ones each minute."""
     numbers = [record.chunk for record in records if _is_incomplete(record)]
     start = int(now.timestamp() // 60) * CHUNKS_CHECKED % max(len(numbers), 1)
     return [*numbers[start:], *numbers[:start]][:CHUNKS_CHECKED]
 
 
 def _is_incomplete(record: ChunkRecord) -> bool:
-    """Whether a chunk counts open jobs although the batch's own run has passed it."""
+    """Whether a chunk counts open jobs, but the batch's own run has no further pass over it."""
     progress = record.progress(MAIN_RUN)
-    is_busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
-    return bool(is_busy and progress.last_pass and progress.next_at is None)
+    is_open = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
+    return bool(is_open and progress.last_pass and progress.next_at is None)
 
 
 def _recount(
     batch: Batch, record: ChunkRecord, found: list[JobRecord], now: datetime
 ) -> ChunkRecord:
-    """The chunk with the counts of its jobs `found`, which were read after it.
+    """Correct the counts of a chunk from its jobs `found`, which were read after it.
 
-    A late worker, or one that was cut off, may have counted wrongly. If the batch's own run left a
-    job behind, another pass is due.
+    A late worker, or one that was cut off, may have saved wrong counts. If a job of the batch's own
+    run has had no worker for long, another pass over the chunk becomes due.
     """
     if not found:
         return record
-    is_behind = any(
+    has_orphan = any(
         _awaits_work(job) and _owner(job) == MAIN_RUN and now - job.at >= WORKER_TIMEOUT
         for job in found
     )
     counted = replace(record.with_counts_of(found), collection=batch.collection)
-    if counted.counts == record.counts and not is_behind:
+    if counted.counts == record.counts and not has_orphan:
         return record
-    progress = replace(record.progress(MAIN_RUN), next_at=now if is_behind else None)
+    progress = replace(record.progress(MAIN_RUN), next_at=now if has_orphan else None)
     runs = {**record.runs, MAIN_RUN: progress}
     try:
         return chunks.put(replace(counted, runs=runs))
     except StaleState:
-        return record  # a worker counts just now
+        return record  # a worker has just saved its own counts
 
 
 def _awaits_work(job: JobRecord) -> bool:
@@ -180,5 +183,5 @@ def _awaits_work(job: JobRecord) -> bool:
 
 
 def _owner(job: JobRecord) -> str:
-    """The name of the run that moved a job last."""
+    """The name of the run that last moved a job."""
     return CauseKey.parse(job.cause).run

@@ -1,10 +1,10 @@
 """Recovery: start a new execution for orphaned work.
 
-The tables are the truth, not the executions. Each unfinished piece of work has a line of executions
-with deterministic names: if execution n is not running, start n+1. Nothing is written here, so two
-recoveries at once start one execution, and one that is cut off is repeated a minute later.
+The tables say which work is unfinished (`pending_work`). Each piece of work has executions with
+deterministic names: if execution n is not running, start n+1. So two recoveries at once start one
+execution, and a recovery that is cut off can be repeated.
 
-Recovery has two depths (decisions/0015). The scheduler tick checks a bounded number of batches each
+There are two kinds (decisions/0015). The scheduler tick checks a bounded number of batches each
 minute, and needs no execution itself. The job type `reconcile` checks everything.
 """
 
@@ -18,35 +18,41 @@ from typing import Any
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.ids import origin_of
-from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.schedule import SCHEDULE, SCHEDULER_CAUSE, Schedule
 from jobyard.services.executions import Executions, ExecutionStatus
 from jobyard.services.origins import ORIGINS
-from jobyard.services.pending_work import WORKER_TIMEOUT, PendingWork, work_of_batch, work_of_job
+from jobyard.services.pending_work import (
+    WORKER_TIMEOUT,
+    PendingWork,
+    work_of_batch,
+    work_of_job,
+)
 from jobyard.store import batches, key_values, schedules
 
-BATCHES_CHECKED = 100  # a minute; AWS describes ten executions a second, and 250 at once
-EXECUTIONS_STARTED = 25  # executions a minute
+BATCHES_CHECKED = 100  # a minute; DescribeExecution allows ten calls a second, and a burst of 250
+EXECUTIONS_STARTED = 25  # a minute
+FAILED_BATCHES_CHECKED = 20  # the newest a minute: most failed batches are not being repaired
 SLICE = 20  # batches or schedules that `recover_slice` checks at a time
-_SCHEDULES = "schedules"  # the place after the last batch
+_SCHEDULES = "schedules"  # in a cursor: the stage after the batches
 _POSITION_KEY = "recovery position"
-FAILED_BATCHES_CHECKED = 20  # the newest: most failed batches are not being repaired
 _START_TIMEOUT = timedelta(minutes=1)  # a request that has started no execution by then never will
-# How long after its end an execution gets a successor. A stopped execution may have workers that go
-# on until their own time is over; a failed one has none.
+# How long after the end of an execution the next one may start, by its status. The workers of a
+# stopped execution may run until their time limit; a failed one has none.
 _PAUSE_AFTER = {
     "SUCCEEDED": _START_TIMEOUT,
     "FAILED": timedelta(),
     "ABORTED": WORKER_TIMEOUT,
     "TIMED_OUT": WORKER_TIMEOUT,
 }
-_MAX_PAUSE = timedelta(hours=1)  # pause between executions that fail one after the other
-_UNFINISHED = (
+_MAX_PAUSE = timedelta(hours=1)  # between executions that fail one after the other
+# In this order. Jobs of a failed batch may be repaired.
+_STATES_CHECKED = (
     BatchState.PENDING,
     BatchState.PROCESSING,
     BatchState.CANCELLING,
     BatchState.REPORTING,
     BatchState.UPDATE_REPORTING,
+    BatchState.FAILED,
 )
 
 
@@ -56,14 +62,14 @@ def reconcile(
     limit: int = EXECUTIONS_STARTED,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
-    """Recover orphaned work of batches while `remaining()` is positive. Returns how many executions
-    were started, at most `most`.
+    """Recover orphaned work of batches while `remaining()` is positive. Returns the number of
+    started executions, at most `limit`.
 
-    The oldest batches come first. With more than `BATCHES_CHECKED`, the next minute goes on after
-    the last one.
+    The oldest batches come first. If there are more than `BATCHES_CHECKED`, the next call continues
+    after the last one.
     """
     started = 0
-    oldest_first = _unfinished("")
+    oldest_first = _batches_to_check("")
     oldest = next(oldest_first, None)
     if oldest is None:
         return 0
@@ -83,26 +89,28 @@ def reconcile(
 
 @dataclass(frozen=True)
 class RecoverySlice:
-    """What a slice of a full recovery checked, and where to go on; at the end an empty place.
+    """The result of a slice of a full recovery.
 
-    `checked` counts batches, and schedules with active jobs; `recovered` counts started executions.
+    `cursor` is where the next slice starts, empty at the end. `checked` counts batches, and
+    schedules with active jobs; `recovered` counts started executions.
     """
 
-    place: Mapping[str, Any]
+    cursor: Mapping[str, Any]
     checked: int = 0
     recovered: int = 0
 
 
-def recover_slice(place: Mapping[str, Any], executions: Executions, now: datetime) -> RecoverySlice:
-    """Recover the next slice of all batches and schedules, from `place` on; empty: the first."""
-    if place.get("in") == _SCHEDULES:
-        return _recover_schedules(place.get("after", ""), executions, now)
-    states = [*_UNFINISHED, BatchState.FAILED]
-    state = BatchState(place.get("in", states[0]))
-    page = [*islice(batches.in_state(state, place.get("after", "")), SLICE)]
+def recover_slice(
+    cursor: Mapping[str, Any], executions: Executions, now: datetime
+) -> RecoverySlice:
+    """Recover a slice of all batches and schedules, from `cursor` on; if empty, the first."""
+    if cursor.get("in") == _SCHEDULES:
+        return _recover_schedules(cursor.get("after", ""), executions, now)
+    state = BatchState(cursor.get("in", _STATES_CHECKED[0]))
+    page = [*islice(batches.in_state(state, cursor.get("after", "")), SLICE)]
     if not page:
-        following = [*states[states.index(state) + 1 :], _SCHEDULES]
-        return RecoverySlice({"in": str(following[0])})
+        stages = [*_STATES_CHECKED, _SCHEDULES]
+        return RecoverySlice({"in": str(stages[stages.index(state) + 1])})
     found = [batch for batch in page if not batch.awaits_upload]
     recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)
     after = batches.page_key(page[-1])
@@ -120,34 +128,38 @@ def _recover_schedules(after: str, executions: Executions, now: datetime) -> Rec
 
 
 def _batches_from(saved: str) -> Iterator[Batch]:
-    """The unfinished batches as the index has them, each once: from the saved position on, then
-    from the beginning."""
+    """The batches to check, each once: from the saved position on, then from the beginning."""
     seen: set[str] = set()
-    for batch in chain(_unfinished(saved), _unfinished("")):
+    for batch in chain(_batches_to_check(saved), _batches_to_check("")):
         if batch.batch_id not in seen:
             seen.add(batch.batch_id)
             yield batch
 
 
-def _unfinished(saved: str) -> Iterator[Batch]:
-    """The unfinished batches and the newest failed ones, state by state, from a position on."""
-    states = [*_UNFINISHED, BatchState.FAILED]
-    named, _, after = saved.partition(" ")
-    for state in states[states.index(BatchState(named)) if named else 0 :]:
-        place = after if state == named else ""
+def _batches_to_check(saved: str) -> Iterator[Batch]:
+    """The unfinished batches and the newest failed ones, by state and age, from a position on.
+
+    Read from an index, so they may have changed since.
+    """
+    first, _, after = saved.partition(" ")
+    for state in _STATES_CHECKED[_STATES_CHECKED.index(BatchState(first)) if first else 0 :]:
+        position = after if state == first else ""
         if state is BatchState.FAILED:
             newest = batches.of_state(state.value, limit=FAILED_BATCHES_CHECKED).items
-            yield from (each for each in reversed(newest) if batches.page_key(each) > place)
+            yield from (each for each in reversed(newest) if batches.page_key(each) > position)
         else:
-            yield from batches.in_state(state, place, uploaded=True)
+            yield from batches.in_state(state, position, uploaded=True)
 
 
 def _position_of(batch: Batch) -> str:
+    """The position after a batch, as `_batches_to_check` takes it."""
     return f"{batch.state.value} {batches.page_key(batch)}"
 
 
 def recover(work: PendingWork, executions: Executions, now: datetime) -> bool:
-    """Start the next execution for the work, unless one is running or it is too early."""
+    """Start the next execution for the work, unless one is running or it is too early. Returns
+    whether one was started.
+    """
     ended: list[ExecutionStatus] = []
     for name in work.other_names:
         status = executions.status(work.machine, name)
@@ -181,7 +193,9 @@ def _earliest(work: PendingWork, ended: list[ExecutionStatus], number: int) -> d
 def recover_batch(
     batch_id: str, executions: Executions, now: datetime, limit: int | None = None
 ) -> int:
-    """Recover the orphaned work of a batch. Returns how many executions started, `most` at most."""
+    """Recover the orphaned work of a batch. Returns the number of started executions, at most
+    `limit`; 0 if the batch does not exist any more.
+    """
     try:
         batch = batches.get(batch_id, now)
     except (Gone, NotFound):
@@ -195,13 +209,16 @@ def recover_batch(
 
 
 def recover_origin(origin_id: str, executions: Executions, now: datetime) -> int:
-    """Recover a batch or a schedule whose execution failed; how many executions were started."""
-    recover_all = ORIGINS[origin_of(origin_id)].recover
-    return recover_all(origin_id, executions, now) if origin_id else 0
+    """Recover a batch or a schedule whose execution failed. Returns the number of started
+    executions; 0 if `origin_id` is "".
+    """
+    if not origin_id:
+        return 0
+    return ORIGINS[origin_of(origin_id)].recover(origin_id, executions, now)
 
 
 def recover_schedule(schedule_id: str, executions: Executions, now: datetime) -> int:
-    """Recover the active jobs of a schedule; how many executions were started.
+    """Recover the active jobs of a schedule. Returns the number of started executions.
 
     Raises:
         NotFound: there is no such schedule.
@@ -210,27 +227,20 @@ def recover_schedule(schedule_id: str, executions: Executions, now: datetime) ->
 
 
 def recover_active_jobs(schedule: Schedule, executions: Executions, now: datetime) -> int:
-    """Recover the active jobs of a schedule, and set when to check them again; how many executions
-    were started."""
+    """Recover the active jobs of a schedule, and set when to check them again. Returns the number
+    of started executions.
+    """
     recovered = _recover_jobs(schedule, executions, now)
     move = SCHEDULE.move(schedule.state, "note", now, SCHEDULER_CAUSE)
-    with suppress(StaleState):  # whoever changed it has set it
+    with suppress(StaleState):  # another write has set the time
         schedules.write(schedule, schedule.moved(move))
     return recovered
 
 
 def _recover_jobs(schedule: Schedule, executions: Executions, now: datetime) -> int:
-    return sum(
-        recover_job(
-            schedule.job_address(job.scheduled_for), job.run, job.started_at, executions, now
-        )
-        for job in schedule.active
-    )
-
-
-def recover_job(
-    place: JobAddress, run: str, since: datetime, executions: Executions, now: datetime
-) -> bool:
-    """Start an execution for a job that `run` owns since `since`, if none is running. Returns
-    whether one was started."""
-    return recover(work_of_job(place, run, since, executions), executions, now)
+    started = 0
+    for job in schedule.active:
+        address = schedule.job_address(job.scheduled_for)
+        work = work_of_job(address, job.run, job.started_at, executions)
+        started += recover(work, executions, now)
+    return started

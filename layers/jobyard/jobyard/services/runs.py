@@ -1,7 +1,7 @@
-"""What state machines pass on: which run of which batch or job, and the next step.
+"""The state of the state machines: which run of which batch or job, and the next step.
 
-The document is a dozen numbers and short strings whatever the batch. It always has every field,
-because a Choice on a missing field ends an execution.
+It is a dozen numbers and short strings, however large the batch. It always has every field, because
+a Choice on a missing field ends an execution.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,12 +11,13 @@ from typing import Any, Literal
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey, Interruption
 from jobyard.domain.jobs.job import JobAddress
 
-# Passes of a recovered run count from the next multiple of this: so no cause
-# of theirs is one that the execution before may have used.
+# Passes after a recovery count from the next multiple of this, so that their causes differ from
+# those of the execution before.
 RECOVERY_PASSES = 1_000_000
 
+# What the machine's Choice decides by. "again" is another pass after a Wait; "fresh" is the same by
+# a new execution.
 NextAction = Literal["execute", "settle", "report", "again", "fresh", "end"]
-
 
 _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "execute": 1,  # the Map
@@ -30,10 +31,10 @@ _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
 
 @dataclass(frozen=True)
 class ExecutionRun:
-    """One go at some jobs of a batch: its own manifest ("main"), an operation, or a single job.
+    """A pass of a run: over all jobs of a batch ("main"), those of an operation, or a single job.
 
-    A job that is running or waits for a retry belongs to the run whose name its cause begins with.
-    `number` counts the passes of the run, from 1.
+    A job that is running or waits for a retry belongs to the run that its cause names. `number`
+    counts the passes of the run, from 1.
     """
 
     name: str
@@ -41,12 +42,12 @@ class ExecutionRun:
 
     @classmethod
     def recovered(cls, name: str, recoveries: int) -> "ExecutionRun":
-        """The run at its first pass after `times` recoveries."""
+        """The run at its first pass after that many recoveries."""
         return cls(name, recoveries * RECOVERY_PASSES + 1)
 
     @property
     def recoveries(self) -> int:
-        """How often it was recovered."""
+        """How often the run was recovered."""
         return self.number // RECOVERY_PASSES
 
     def next_pass(self) -> "ExecutionRun":
@@ -56,24 +57,25 @@ class ExecutionRun:
     def cause(
         self, address: JobAddress, attempt: int, interruption: Interruption = Interruption.NONE
     ) -> str:
-        """The key for what this pass does to the job at `address` at its `attempt`-th start."""
+        """The cause of what this pass does to the job at `address` at its `attempt`-th start."""
         return str(address.cause_key(self.name, self.number, attempt, interruption))
 
     def cause_of(self, action: Action) -> str:
-        """The key for what this pass does to its whole batch."""
+        """The cause of what this pass does to its whole batch."""
         return str(CauseKey(self.name, self.number, action=action))
 
     def owns(self, cause: str) -> bool:
-        """Whether this run, in any pass, made the job's move that has the key `cause`."""
+        """Whether this run, in any pass, made the job's move with this `cause`."""
         key = CauseKey.parse(cause)
         return key.run == self.name and not key.action
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """Where an execution goes from here. The index says which chunks `run`'s next pass takes.
+    """The next step of an execution.
 
-    `address` is of the job, in an execution for one job.
+    `until` is the earliest time for it (aware UTC). The index lists the chunks of the next pass.
+    `address` is set in an execution for a single job.
     """
 
     origin_id: str
@@ -89,12 +91,13 @@ class NextStep:
 
     @property
     def transitions(self) -> int:
-        """State transitions from the task that gives this answer up to the next task: the task's
-        own, its Choice's, and those of the states between, as infra/statemachines draws them."""
+        """State transitions from the task that returns this step up to the next task: the task's
+        own, its Choice's, and those of the states between. Source: infra/statemachines.
+        """
         return 2 + _TRANSITIONS_BETWEEN[self.next]
 
     def document(self) -> dict[str, Any]:
-        """The state the machine carries on, flat and complete."""
+        """The step as the state of the machine: flat, with all fields."""
         document = asdict(self)
         document.pop("run")
         document.pop("address")
@@ -103,7 +106,7 @@ class NextStep:
         return document | {
             "run": self.run.name,
             "pass": self.run.number,
-            # Rounded up: a pass that comes a moment too early finds nothing to do.
+            # Rounded up: a pass that starts a moment too early finds nothing to do.
             "until": (self.until.astimezone(UTC) + timedelta(microseconds=999_999)).strftime(
                 "%Y-%m-%dT%H:%M:%SZ"
             ),
