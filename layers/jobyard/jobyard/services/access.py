@@ -1,6 +1,6 @@
 """Who may see and change what: the checks of services, by the table in `domain.access`.
 
-They are apart from the services that change things, which import more than a query needs.
+Queries need them too, so they are apart from the commands, which import more.
 """
 
 from collections.abc import Iterable
@@ -23,10 +23,12 @@ def authorize(
     relations: Iterable[str] = (),
     instead: str = "ask one of them",
 ) -> None:
-    """Check that `actor` may send `event` to a thing of a kind, to which they have `relations`.
+    """Check that `actor`, who has `relations` to an object, may send it `event`.
+
+    `kind` and `event` are a key of the table; `instead` says what else they can do.
 
     Raises:
-        Forbidden: they may not; the message says who may, and what to do instead.
+        Forbidden: they may not; the message says who may.
     """
     if not is_allowed(kind, event, {*actor.roles, *relations}):
         raise Forbidden(refusal(kind, event, roles_for(kind, event), instead))
@@ -36,11 +38,11 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
     """The batch, if `actor` may see it.
 
     Raises:
-        NotFound: there is none, or the actor may not know of it.
+        NotFound: there is none, or the actor may not see it.
         Gone: its manifest was never uploaded, or it was archived.
     """
     if not is_batch_id(batch_id):
-        raise NotFound(f"{batch_id!r} is no batch id; one is b and 20 of a to z, 2 to 7")
+        raise NotFound(f"{batch_id!r} is not a batch id: b and 20 characters of a-z, 2-7")
     try:
         batch = batches.get(batch_id, now)
     except Gone:
@@ -61,7 +63,7 @@ def _check_visible(batch: Batch, actor: Actor) -> None:
 
 
 def may_submit(collection: Collection, actor: Actor) -> bool:
-    """Whether an actor may submit to a collection, by role and by the collection's rights."""
+    """Whether an actor may submit to a collection, by their roles and the collection's rights."""
     return is_allowed("batch", "submit", actor.roles) and collection.may_deposit(actor.depositor)
 
 
@@ -72,17 +74,17 @@ def may_edit(collection: Collection, actor: Actor) -> bool:
 
 
 def may_see(collection: Collection, actor: Actor) -> bool:
-    """Whether an actor may know of a collection. Whoever may submit to it may."""
+    """Whether an actor may see a collection. Those who may submit to it may see it."""
     relations = collection.relations(actor.depositor)
     is_reader = is_allowed("collection", "view", actor.roles | relations)
     return is_reader or may_submit(collection, actor)
 
 
 def visible_collection(name: str, actor: Actor) -> Collection:
-    """The collection, if `actor` may know of it.
+    """The collection, if `actor` may see it.
 
     Raises:
-        NotFound: there is none, or the actor may not know of it.
+        NotFound: there is none, or the actor may not see it.
     """
     found = collections.find(name)
     if found is None or not may_see(found, actor):
@@ -94,7 +96,7 @@ def authorize_deposit(name: str, actor: Actor) -> Collection:
     """The collection, if `actor` may submit to it.
 
     Raises:
-        Forbidden: they may not. NotFound: there is none, or the actor may not know of it.
+        Forbidden: they may not. NotFound: there is none, or the actor may not see it.
     """
     authorize(actor, "batch", "submit")
     found = collections.find(name)

@@ -1,4 +1,4 @@
-"""The contexts of commands and queries: who acts, on which deployment, when."""
+"""The contexts of commands and queries: the actor, the deployment, the time."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. Their id, `sub`, decides; a name is shown, and may later belong to another person.
+    """The person who acts. Their id, `sub`, decides; a name is only shown, and may later belong to
+    another person.
 
     `groups` are all their groups, roles or not.
     """
@@ -40,7 +41,7 @@ class Actor:
 
     @property
     def depositor(self) -> Depositor:
-        """The actor as a depositor, whose rights a collection decides on."""
+        """The actor as a depositor, for the rights of a collection."""
         return Depositor(self.sub, self.groups)
 
 
@@ -58,9 +59,9 @@ class CommandContext:
     """What a command needs: the deployment, S3, the state machines, the clock, the actor and the
     reason.
 
-    `key` is unique per request, and the same when the request is repeated. `skipped` is called with
-    occurrences that the command found due and skipped. `account_of` looks a user name up in the
-    user pool, which costs a call.
+    `key` is unique per request, and the same when the request is repeated. `on_skipped` is called
+    with the occurrences that were due and that the command skipped. `account_of` looks up a user
+    name in the user pool, which costs a call.
     """
 
     settings: Settings
@@ -85,7 +86,9 @@ class CommandContext:
 
     @property
     def run(self) -> str:
-        """The name of the run this request may start; short, because each of its jobs stores it."""
+        """The name of the run that this request may start. It is short, because each of its jobs
+        stores it.
+        """
         return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
 
     def account(self, name: str) -> Account:
@@ -100,7 +103,9 @@ class CommandContext:
         return account
 
     def own_email(self) -> str:
-        """The actor's e-mail address; "" when they have none, or the name is another's by now."""
+        """The actor's e-mail address; "" if they have none, or if their name now belongs to another
+        person.
+        """
         account = self.account_of(self.actor.name)
         return account.email if account and account.sub == self.actor.sub else ""
 
@@ -109,7 +114,7 @@ class CommandContext:
 class QueryContext:
     """What a query needs: the deployment, S3, the actor and the time.
 
-    `holds` and `calendars` keep what was read before in the same request.
+    `holds` and `calendars` cache what the same request has read.
     """
 
     settings: Settings
@@ -125,4 +130,4 @@ def require_reason(context: CommandContext, event: str) -> None:
     BadRequest: the command has no reason.
     """
     if not context.reason.strip():
-        raise BadRequest(f"{event} needs a reason: say why, for those who look later")
+        raise BadRequest(f"{event} needs a reason, which stays in the history")

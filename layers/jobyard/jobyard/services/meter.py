@@ -1,7 +1,7 @@
-"""Usage of an invocation: counted where clients call AWS, added to its batch or schedule at the
-end.
+"""The usage of an invocation: counted at the calls of AWS clients, and at the end added to its
+batch or schedule.
 
-What belongs to no batch or schedule is not counted: the scheduler tick, people's requests, logs.
+Usage that belongs to no batch or schedule is not recorded: of the scheduler tick, the API, logs.
 """
 
 import math
@@ -16,19 +16,21 @@ from typing import Any
 from jobyard.domain.cost import Usage
 from jobyard.store import tables, usage
 
-USAGE_SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all meet at one
+USAGE_SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all write one
 _READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 _LISTS = frozenset({"ListObjectsV2", "ListObjectVersions"})
 _RECIPIENTS = "recipients"
 _FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
-_REFUSED_TRANSACTION = 2  # write units an item of a cancelled transaction takes
-_REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # statements that are charged
+_REFUSED_TRANSACTION = 2  # write units for each item of a cancelled transaction
+_REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # charged although refused
 
 
 @dataclass
 class Invocation:
-    """What a handler knows of its own invocation, for the usage. `origin_id` is its batch or
-    schedule; without one nothing is recorded.
+    """What a handler adds to the usage of its invocation.
+
+    `part` names the function in the usage. `origin_id` is the batch or schedule; if it is "",
+    nothing is recorded. `transitions` are of the state machine, `events` of EventBridge.
     """
 
     part: str
@@ -36,13 +38,13 @@ class Invocation:
     origin_id: str = ""
     transitions: int = 0
     events: int = 0
-    unwritten: str = ""  # why the bill could not be written
+    unwritten: str = ""  # why the usage could not be recorded; "" if it was
 
 
 class Meter:
-    """Counts what the clients it watches use, in one invocation at a time, whatever its threads.
+    """Counts the usage of its clients, in all threads of one invocation at a time.
 
-    `clock` and `cpu` are seconds: of wall time from any start, and of the process's CPU.
+    `clock` and `cpu` return seconds: of wall time from any start, and of the process's CPU.
     """
 
     def __init__(
@@ -65,10 +67,9 @@ class Meter:
 
     @contextmanager
     def invocation(self, part: str, memory_mb: int) -> Iterator[Invocation]:
-        """Count what is used inside the block, and add it to the block's origin.
+        """Count the usage inside the block, and record it for the block's origin.
 
-        What the process used before its first invocation, by imports and connections, is added to
-        that one: its CPU time is the measure.
+        The first invocation of a process also counts the CPU time of its imports and connections.
         """
         self._startup_s = self._cpu() if self._is_first else 0.0
         self._is_first = False
@@ -83,7 +84,7 @@ class Meter:
                 billed.unwritten = usage.add(billed.origin_id, part, self.used(billed))
 
     def used(self, billed: Invocation) -> Usage:
-        """What the invocation has used so far, with the write that records it."""
+        """The usage of the invocation so far, with the write that records it."""
         ms = math.ceil((self._clock() - self._began + self._startup_s) * 1000)
         with self._lock:
             counts = dict(self._counts)
@@ -130,9 +131,9 @@ def _note_recipients(params: dict[str, Any], context: dict[str, Any], **_: Any) 
 
 
 def units_of(parsed: dict[str, Any], *, writes: bool) -> float:
-    """The capacity units that an answer of DynamoDB stands for.
+    """The capacity units of a response of DynamoDB.
 
-    A refused write is charged and not reported: one unit for each statement or the one item, two
+    A refused write is charged but not reported: one unit for each statement or single item, two
     for each item of a transaction. Source: DynamoDB developer guide, Working with items.
     """
     reported = parsed.get("ConsumedCapacity", [])

@@ -1,22 +1,22 @@
-"""The deployment a service works in, as `wiring` reads it. There are no defaults."""
+"""The settings of a deployment, which `wiring` reads. They have no defaults."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-UPLOAD_TIME = timedelta(minutes=15)  # how long an upload may begin; then its batch is gone
-MANIFEST_BYTES = 512 * 1024 * 1024  # the largest manifest taken: some five million lines
-MANIFEST_LINES = 8_000_000  # and the most lines: each takes up to 40 bytes of a worker's memory
-SAME_MANIFEST = timedelta(hours=24)  # how long an equal manifest is worth a warning (DEC 1-12)
+UPLOAD_TIME = timedelta(minutes=15)  # from the submission; an upload may begin until then
+MANIFEST_BYTES = 512 * 1024 * 1024  # of the largest manifest: some five million lines
+MANIFEST_LINES = 8_000_000  # of the longest manifest: each takes up to 40 bytes of memory
+SAME_MANIFEST = timedelta(hours=24)  # how long a manifest with the same content is warned of
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The names and numbers of a deployment.
+    """The settings of a deployment.
 
-    `chunk_size` is in jobs; `max_concurrency` in chunks. `instance` is named in mail subjects, ""
-    in production. `allowed_hosts` are `host:port`s that payloads may come from although they are
-    private; `s3_sources` are `bucket/prefix`es that payloads may come from. `sweep_tables` are the
-    tables that sweeps may change.
+    `chunk_size` is in jobs, `max_concurrency` in chunks. Mail subjects have the name `instance`, ""
+    in production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
+    `host:port`, and from S3 only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change
+    `sweep_tables` only. `requests_table` has the idempotency records of the API.
     """
 
     intake_bucket: str
