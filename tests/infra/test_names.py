@@ -75,6 +75,8 @@ BANNED = {
     "breath": "pause",
     "at the most": "at most",
     "looks? after": "maintain",
+    "astray": "misplaced",
+    "unfit": "invalid",
 }
 # Keys of stored items, which keep the names they were first stored under. The code quotes them.
 STORED_KEYS = ('"untold"',)  # the undeliverable recipients of a batch
