@@ -21,6 +21,7 @@ from jobyard.services import holds as hold_commands
 from jobyard.services.batches import open, operations, submissions
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.batches.recovery import reconcile
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import MAX_SNOOZES, AttemptResult, ended, started
@@ -29,7 +30,6 @@ from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries.jobs import list_jobs
-from jobyard.services.recovery import reconcile
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, reports, tables
 from tests.harness import DEPOSITOR, Harness, Payloads, single_files, source_of

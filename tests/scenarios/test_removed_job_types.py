@@ -11,8 +11,8 @@ from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
 from jobyard.services.batches import operations
+from jobyard.services.batches.recovery import reconcile
 from jobyard.services.queries import jobs as job_queries
-from jobyard.services.recovery import reconcile
 from jobyard.services.retention.work_slice import retention_of
 from jobyard.store import jobs
 from tests.harness import Harness, Payloads, single_files

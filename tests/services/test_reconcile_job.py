@@ -13,8 +13,8 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
+from jobyard.services.batches.recovery import FAILED_BATCHES_CHECKED, reconcile
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.recovery import FAILED_BATCHES_CHECKED, reconcile
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
 from jobyard.store import batches, checkpoints, occurrences, schedules

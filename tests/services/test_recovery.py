@@ -15,9 +15,9 @@ from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.batches.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, reconcile
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, reconcile
 from jobyard.services.runs import RECOVERY_PASSES
 from jobyard.store import batches, jobs
 from tests.archived_fixtures import batch_of

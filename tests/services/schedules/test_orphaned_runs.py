@@ -15,11 +15,11 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule
 from jobyard.jobtypes import TYPES
-from jobyard.services.recovery import recover_schedule
 from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.commands import ScheduleSpec
+from jobyard.services.schedules.recovery import recover_schedule
 from jobyard.store import jobs, occurrences, schedules
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobyard.services.jobs.origin import JobOrigin
     from jobyard.services.jobs.runner import Worker
     from jobyard.services.jobs.source import JobSource
+    from jobyard.services.pending_work import RecoveredPage
     from jobyard.services.runs import ExecutionRun, NextStep
 
     _JobSource = Callable[[JobAddress, ExecutionRun, Worker], JobSource]
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     _SettleJob = Callable[[JobAddress, ExecutionRun, SettleContext], NextStep]
     _JobOrigin = Callable[[JobAddress, Actor, datetime], JobOrigin]
     _Recover = Callable[[str, Executions, datetime], int]
+    _RecoverPage = Callable[[str, str, Executions, datetime], RecoveredPage]
 
 
 class OriginServices(Protocol):
@@ -53,6 +55,14 @@ class OriginServices(Protocol):
     @property
     def recover(self) -> "_Recover":
         """Recovers the orphaned work of an origin by its id; how many executions were started."""
+
+    @property
+    def recovery_stages(self) -> tuple[str, ...]:
+        """The stages of a full recovery, in order. No other origin has stages of these names."""
+
+    @property
+    def recover_page(self) -> "_RecoverPage":
+        """Recovers a page of a stage, after a position in it ("": the first)."""
 
 
 class _Batches:
@@ -82,9 +92,21 @@ class _Batches:
 
     @property
     def recover(self) -> "_Recover":
-        from jobyard.services.recovery import recover_batch
+        from jobyard.services.batches.recovery import recover_batch
 
         return recover_batch
+
+    @property
+    def recovery_stages(self) -> tuple[str, ...]:
+        from jobyard.services.batches.recovery import BATCH_STAGES
+
+        return BATCH_STAGES
+
+    @property
+    def recover_page(self) -> "_RecoverPage":
+        from jobyard.services.batches.recovery import recover_page
+
+        return recover_page
 
 
 class _Schedules:
@@ -114,9 +136,21 @@ class _Schedules:
 
     @property
     def recover(self) -> "_Recover":
-        from jobyard.services.recovery import recover_schedule
+        from jobyard.services.schedules.recovery import recover_schedule
 
         return recover_schedule
+
+    @property
+    def recovery_stages(self) -> tuple[str, ...]:
+        from jobyard.services.schedules.recovery import SCHEDULE_STAGES
+
+        return SCHEDULE_STAGES
+
+    @property
+    def recover_page(self) -> "_RecoverPage":
+        from jobyard.services.schedules.recovery import recover_page
+
+        return recover_page
 
 
 ORIGINS: Mapping[Origin, OriginServices] = {

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobyard.domain.hold import Hold
+from jobyard.services.batches.recovery import reconcile
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_expired
-from jobyard.services.recovery import reconcile
 from jobyard.services.schedules.clock import TickResult, start_due_schedules
 from jobyard.services.settings import Settings
 

@@ -30,7 +30,7 @@ from jobyard.domain.schedules.schedule import (
     ScheduleState,
 )
 from jobyard.services.executions import Executions
-from jobyard.services.recovery import recover_active_jobs
+from jobyard.services.schedules.recovery import recover_active_jobs
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
