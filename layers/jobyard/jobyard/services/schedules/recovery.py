@@ -11,9 +11,8 @@ from jobyard.services.recovery import recover
 from jobyard.store import schedules
 
 _PAGE = 20  # schedules that `recover_page` checks at a time
-SCHEDULE_STAGES = (
-    "schedules",
-)  # of a full recovery; a cursor that is stored with a checkpoint names it
+# The stages of a full recovery; a cursor that is stored with a checkpoint names one.
+SCHEDULE_STAGES = ("schedules",)
 
 
 def recover_schedule(schedule_id: str, executions: Executions, now: datetime) -> int:
