@@ -31,6 +31,9 @@ class Entry(NamedTuple):
     parameters: Mapping[str, Any] = NO_PARAMETERS  # JSON Lines only
 
 
+_compact_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def row_of(entry: Entry) -> bytes:
     """`entry` as a line of JSON with its line end, without empty fields."""
     (
@@ -48,24 +51,18 @@ def row_of(entry: Entry) -> bytes:
         date,
         parameters,
     ) = entry
-    text = f'{{"line":{line},"kind":"{kind}","url":{json_string(url)},"name":{json_string(name)}'
-    if digest:
-        text += f',"algorithm":"{algorithm}","digest":"{digest}"'
-    if size is not None:
-        text += f',"size":{size}'
-    if primary:
-        text += f',"primary":{json_string(primary)}'
-    if local:
-        text += f',"local":[{",".join(map(json_string, local))}]'
-    if creator:
-        text += f',"creator":{json_string(creator)}'
-    if title:
-        text += f',"title":{json_string(title)}'
-    if date:
-        text += f',"date":{json_string(date)}'
-    if parameters:
-        text += f',"parameters":{json.dumps(dict(parameters), separators=(",", ":"))}'
-    return (text + "}\n").encode("ascii")
+    optional = (
+        f',"algorithm":"{algorithm}","digest":"{digest}"' if digest else "",
+        f',"size":{size}' if size is not None else "",
+        f',"primary":{json_string(primary)}' if primary else "",
+        f',"local":[{",".join([json_string(each) for each in local])}]' if local else "",
+        f',"creator":{json_string(creator)}' if creator else "",
+        f',"title":{json_string(title)}' if title else "",
+        f',"date":{json_string(date)}' if date else "",
+        f',"parameters":{_compact_json(dict(parameters))}' if parameters else "",
+    )
+    required = f'"line":{line},"kind":"{kind}","url":{json_string(url)},"name":{json_string(name)}'
+    return f"{{{required}{''.join(optional)}}}\n".encode("ascii")
 
 
 def entry_of(row: bytes) -> Entry:

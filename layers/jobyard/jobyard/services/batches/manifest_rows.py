@@ -155,11 +155,12 @@ def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int)
     chunk = start = end = row_count = 0
     for entries, findings in reading:
         output.findings.add(findings)
-        for entry in entries if not reading.errors else ():
-            line = row_of(entry)
-            output.lines.write(line)
-            end += len(line)
-            row_count += 1
+        while entries and not reading.errors:
+            taken, entries = entries[: chunk_size - row_count], entries[chunk_size - row_count :]
+            block = b"".join(map(row_of, taken))
+            output.lines.write(block)
+            end += len(block)
+            row_count += len(taken)
             if row_count == chunk_size:
                 output.index.write(Chunk(chunk, start, end).index_line())
                 chunk, start, row_count = chunk + 1, end, 0
