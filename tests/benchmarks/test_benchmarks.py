@@ -35,8 +35,8 @@ def test_figures_are_the_last_line_as_one_object(
 
     output.main("throughput", measure)
 
-    *said, last = capsys.readouterr().out.splitlines()
-    assert said == ["a line on the way"]
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines == ["a line on the way"]
     assert json.loads(last) == {"ratio": 2.0}
 
 

@@ -27,7 +27,7 @@ def runner(tmp_path: Path) -> DemoRunner:
     return DemoRunner(Console(file=io.StringIO(), width=200), tmp_path, "http://127.0.0.1:1")
 
 
-def said(runner: DemoRunner) -> str:
+def output_of(runner: DemoRunner) -> str:
     assert isinstance(runner.console.file, io.StringIO)
     return runner.console.file.getvalue()
 
@@ -37,7 +37,7 @@ def test_a_command_is_shown_as_one_would_type_it_and_run(
 ) -> None:
     runner.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
-    assert said(runner) == (
+    assert output_of(runner) == (
         "$ jobyard schedule preview --kind weekly --weekdays sun --at 02:00 --anchor 2027-03-01 "
         "--from 2027-03-01T00:00:00Z --count 3\n"
     )
@@ -48,7 +48,7 @@ def test_arguments_with_blanks_are_shown_in_quotes(runner: DemoRunner) -> None:
     with pytest.raises(DemoFailed):
         runner.run("admin", "manifest", "check", "no such file")
 
-    assert said(runner) == '$ jobyard manifest check "no such file"\n'
+    assert output_of(runner) == '$ jobyard manifest check "no such file"\n'
 
 
 def test_a_command_that_should_fail_but_succeeds_ends_the_demo(runner: DemoRunner) -> None:
@@ -104,6 +104,6 @@ def test_the_demo_deletes_only_the_schedule_of_an_earlier_demo(
 
     gone = [each.url.path for each in api.requests if each.method == "DELETE"]
     assert gone == [f"/api/schedules/{each}" for each in deleted]
-    assert [each for each in ("s1", "s2", "s3") if f"{each} of" in said(runner)] == (
+    assert [each for each in ("s1", "s2", "s3") if f"{each} of" in output_of(runner)] == (
         ["s2"] if noted == "s2" else []
     )

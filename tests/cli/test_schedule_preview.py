@@ -169,7 +169,7 @@ def test_a_preview_prints_the_rule_and_every_occurrence(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         ((), 2, "give a rule"),
         (("--rule", "{"), 2, "this is not JSON"),
@@ -196,12 +196,12 @@ def test_a_preview_prints_the_rule_and_every_occurrence(run: Run) -> None:
     ],
 )
 def test_errors_of_a_preview_go_to_standard_error(
-    words: tuple[str, ...], code: int, said: str, run: Run
+    words: tuple[str, ...], code: int, message: str, run: Run
 ) -> None:
     result = run("schedule", "preview", *words, "--json")
 
     assert result.exit_code == code
-    assert said in " ".join(result.stderr.split())
+    assert message in " ".join(result.stderr.split())
     assert result.stdout == ""
 
 

@@ -570,7 +570,7 @@ def test_a_new_rule_cannot_have_fields_removed(flag: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (("--every", "x"), "'x' is not a whole number"),
         (("--times", "-1"), "'-1' is not a whole number"),
@@ -580,12 +580,12 @@ def test_a_new_rule_cannot_have_fields_removed(flag: str, run: Run) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_with_a_message(
-    flags: tuple[str, ...], said: str, run: Run
+    flags: tuple[str, ...], message: str, run: Run
 ) -> None:
     made = run("schedule", "create", "--title", "x", "--job-type", "sweep", *flags)
 
     assert made.exit_code == 2
-    assert said in " ".join(made.stderr.replace("│", "").split())
+    assert message in " ".join(made.stderr.replace("│", "").split())
 
 
 @pytest.mark.parametrize(

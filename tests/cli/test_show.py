@@ -265,7 +265,7 @@ def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[Com
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("watch", f"s{'a' * 20}.0.1900000000000"), f"jobyard job s{'a' * 20}.0.1900000000000"),
         (("batch", JOB), f"jobyard job {JOB}"),
@@ -277,10 +277,10 @@ def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[Com
     ],
 )
 def test_an_id_of_another_kind_is_answered_with_the_right_command(
-    words: tuple[str, ...], said: str, run: Run, api: FakeApi
+    words: tuple[str, ...], message: str, run: Run, api: FakeApi
 ) -> None:
     shown = run(*words)
 
     assert shown.exit_code == 2
-    assert said in " ".join(shown.stderr.replace("│", "").split())
+    assert message in " ".join(shown.stderr.replace("│", "").split())
     assert api.requests == []

@@ -43,10 +43,10 @@ def shell(words: str, folder: Path, **environment: str) -> subprocess.CompletedP
 
 def in_words(done: subprocess.CompletedProcess[bytes]) -> bytes:
     """The output, which must not be a traceback."""
-    said = done.stdout + done.stderr
-    assert b"Traceback" not in said, said.decode(errors="replace")
-    assert b"Exception ignored" not in said, said.decode(errors="replace")
-    return said
+    output = done.stdout + done.stderr
+    assert b"Traceback" not in output, output.decode(errors="replace")
+    assert b"Exception ignored" not in output, output.decode(errors="replace")
+    return output
 
 
 @pytest.fixture

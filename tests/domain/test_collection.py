@@ -32,11 +32,11 @@ MAPS = Collection(
 )
 
 
-def change(**said: str) -> CollectionChange:
+def change(**fields: str) -> CollectionChange:
     return CollectionChange(
         **{"event": "edit", "at": NOON, "actor": "anna", "sub": "id-anna"}
         | {"reason": "because", "cause": "r1"}
-        | said  # type: ignore[arg-type]
+        | fields  # type: ignore[arg-type]
     )
 
 

@@ -216,9 +216,9 @@ def test_a_submissions_fields_do_not_give_access_to_an_object(field: Field, role
         f"{field.payloads.url}/{name} | | | | | {name} |",
         "#%eof",
     )
-    said = {"primary": field.ark, "local": ["box:1"]}
+    fields = {"primary": field.ark, "local": ["box:1"]}
 
-    batch_id = field.submit(person(role), field.ours, "\n".join(lines), said)
+    batch_id = field.submit(person(role), field.ours, "\n".join(lines), fields)
 
     stopped(field, batch_id, "IDENTIFIER_CONFLICT")
 
@@ -453,8 +453,8 @@ class _LookedAgain(Listener):
 
 def test_no_schedule_deposits(field: Field) -> None:
     rule = recurrence_of({"kind": "daily", "at": "02:30", "zone": "UTC"} | _ANCHOR)
-    said = {"collection": field.theirs, "primary": field.ark}
-    wanted = ScheduleSpec("Deposits", "deposit", rule, Policy(), said)
+    parameters = {"collection": field.theirs, "primary": field.ark}
+    wanted = ScheduleSpec("Deposits", "deposit", rule, Policy(), parameters)
 
     for role in sorted(ROLES):
         with pytest.raises((BadRequest, Forbidden)):

@@ -121,9 +121,9 @@ def test_an_install_shows_its_progress(machine: Machine) -> None:
     done = machine.install("emulator", SAYS=pip)
 
     assert done.returncode == 0
-    said = done.stderr.splitlines()
-    assert said[0].startswith("setting up .venv-emulator with Python 3.12.1: ")
-    assert said[1:] == ["  10 packages fetched", "  20 packages fetched", "  installing them"]
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("setting up .venv-emulator with Python 3.12.1: ")
+    assert lines[1:] == ["  10 packages fetched", "  20 packages fetched", "  installing them"]
     assert done.stdout == ""
 
 

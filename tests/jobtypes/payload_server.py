@@ -93,9 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in payloads.behaviours:
             payloads.behaviours[self.path](self)
         elif self.path in payloads.files:
-            saying(200, body=payloads.files[self.path])(self)
+            responding(200, body=payloads.files[self.path])(self)
         else:
-            saying(404)(self)
+            responding(404)(self)
 
     do_GET = do_HEAD = answer
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def saying(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Behaviour:
+def responding(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Behaviour:
     """An answer with that status."""
 
     def behave(request: BaseHTTPRequestHandler) -> None:
@@ -138,8 +138,8 @@ def without_head(content: bytes, status: int = 405) -> Behaviour:
 
     def behave(request: BaseHTTPRequestHandler) -> None:
         if request.command == "HEAD":
-            saying(status)(request)
+            responding(status)(request)
         else:
-            saying(200, body=content)(request)
+            responding(200, body=content)(request)
 
     return behave

@@ -18,10 +18,10 @@ class ApiUser:
     api: httpx.Client
     endpoint: str
 
-    def submit(self, manifest: str, **said: Any) -> str:
+    def submit(self, manifest: str, **fields: Any) -> str:
         """Submit a manifest as a depositor does. Returns the batch's id."""
         answer = self.api.post(
-            "/api/batches", json={"collection": "maps", "filename": "may.checkm"} | said
+            "/api/batches", json={"collection": "maps", "filename": "may.checkm"} | fields
         )
         assert answer.status_code == 201, answer.text
         document = answer.json()

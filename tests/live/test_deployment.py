@@ -25,8 +25,8 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
     """The messages of the alarm topic since the test began, newest last; waits for one."""
     sqs, sns = aws("sqs"), aws("sns")
     queue = sqs.create_queue(QueueName=f"ears-{time.monotonic_ns()}")["QueueUrl"]
-    said = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    arn = said["Attributes"]["QueueArn"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = attributes["Attributes"]["QueueArn"]
     policy = {
         "Version": "2012-10-17",
         "Statement": [

@@ -45,9 +45,9 @@ def test_the_client_submits_a_manifest_and_returns_how_it_ended(
     assert api_client.main([str(manifest), "--key", "letters of May"]) == 0
     assert api_client.main([str(manifest), "--collection", "nowhere"]) == 1
 
-    said = capsys.readouterr()
-    assert said.out.count(" succeeded: ") == 2
-    assert said.err.startswith("refused (not-found): there is no collection 'nowhere'")
+    output = capsys.readouterr()
+    assert output.out.count(" succeeded: ") == 2
+    assert output.err.startswith("refused (not-found): there is no collection 'nowhere'")
 
 
 def test_containers_are_deposited_and_read_back(

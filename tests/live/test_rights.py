@@ -205,10 +205,10 @@ def _repairs(admin: ApiUser, payloads: Payloads) -> None:
 
 def _repeats(admin: ApiUser) -> None:
     path = "/api/holds/collection:rights"
-    said = {"reason": "to see it repeated"}
+    body = {"reason": "to see it repeated"}
     for _ in range(2):
-        assert admin.api.put(path, json=said, headers={"Idempotency-Key": "one"}).is_success
-    late = said | {"until": "2001-01-01T00:00:00Z"}
+        assert admin.api.put(path, json=body, headers={"Idempotency-Key": "one"}).is_success
+    late = body | {"until": "2001-01-01T00:00:00Z"}
     refused = admin.api.put(path, json=late, headers={"Idempotency-Key": "two"})
     assert refused.is_client_error
     assert admin.api.delete(path).is_success

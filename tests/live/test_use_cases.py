@@ -155,17 +155,17 @@ def test_every_line_of_log_of_a_batch_names_it(
     batch_id = admin.submit(failing(payloads))
     admin.await_state(f"/api/batches/{batch_id}", "failed")
 
-    said: dict[str, list[Any]] = {}
+    lines_of: dict[str, list[Any]] = {}
     for group in aws("logs").describe_log_groups()["logGroups"]:
         for event in aws("logs").filter_log_events(logGroupName=group["logGroupName"])["events"]:
             line = json.loads(event["message"]) if event["message"].startswith("{") else {}
             if "level" in line:
-                said.setdefault(line["message"], []).append(line)
+                lines_of.setdefault(line["message"], []).append(line)
 
     of_batches = {"opened", "ran", "settled", "reported", "job failed"}
-    assert of_batches <= set(said)
+    assert of_batches <= set(lines_of)
     for message in of_batches:
-        for line in said[message]:
+        for line in lines_of[message]:
             assert line["origin_id"], line
-    failed = [line["job_id"] for line in said["job failed"] if line["origin_id"] == batch_id]
+    failed = [line["job_id"] for line in lines_of["job failed"] if line["origin_id"] == batch_id]
     assert failed == [f"{batch_id}.0.2"]

@@ -296,11 +296,11 @@ def test_a_failed_job_calls_back_with_its_code(harness: Harness, payloads: Paylo
 
     batch_id = harness.drop(manifest, name="hook.checkm", metadata=hook)
 
-    said = sorted(payloads.posted, key=lambda each: each["job_id"])
-    assert [each["status"] for each in said] == ["succeeded", "failed", "succeeded"]
-    assert said[1]["job_id"] == f"{batch_id}.0.1"
-    assert said[1]["code"] == "PAYLOAD_NOT_FOUND"
-    assert "404" in said[1]["message"]
+    posted = sorted(payloads.posted, key=lambda each: each["job_id"])
+    assert [each["status"] for each in posted] == ["succeeded", "failed", "succeeded"]
+    assert posted[1]["job_id"] == f"{batch_id}.0.1"
+    assert posted[1]["code"] == "PAYLOAD_NOT_FOUND"
+    assert "404" in posted[1]["message"]
     job = jobs.find(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert "callback" not in job.data
@@ -318,11 +318,11 @@ def test_a_job_whose_step_raised_calls_back_once_it_has_failed_for_good(
 
     batch_id = harness.drop(single_files(payloads, {"a.txt": b"a"}), metadata=hook)
 
-    (said,) = payloads.posted
-    assert (said["status"], said["code"]) == ("failed", "STEP_ERROR")
+    (posted,) = payloads.posted
+    assert (posted["status"], posted["code"]) == ("failed", "STEP_ERROR")
     job = jobs.find(JobAddress(batch_id, 0, 0))
     assert job is not None
-    assert "secret" not in f"{said} {job} {harness.mails_of(batch_id)[0].text}"
+    assert "secret" not in f"{posted} {job} {harness.mails_of(batch_id)[0].text}"
 
 
 def test_a_callback_that_failed_is_shown_on_the_job_and_in_the_table(

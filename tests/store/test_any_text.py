@@ -135,9 +135,9 @@ def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str)
     for job in after:
         assert jobs.find(job.address) == job
         assert job.failure_code != Failure.UNWRITABLE
-        said = [job.failure_message, *(each.message for each in job.steps)]
-        said += [each.failure_message for each in job.attempts]
-        assert all(is_clean(each) for each in said)
+        texts = [job.failure_message, *(each.message for each in job.steps)]
+        texts += [each.failure_message for each in job.attempts]
+        assert all(is_clean(each) for each in texts)
         assert job_bytes(job.address.origin_id, 0, 0) <= MAX_RECORD_BYTES
 
 

@@ -213,11 +213,13 @@ def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) ->
 def test_a_damaged_snapshot_loses_only_the_changes_since_the_previous_one(full: Path) -> None:
     shutil.copytree(full / snapshots.LAST, full / snapshots.PREVIOUS)
     (full / snapshots.LAST / "dynamodb.json").write_text('{"__ministack')
-    said: list[str] = []
+    messages: list[str] = []
 
-    started = emulator.start(full, emulator.free_port(), say=said.append)
+    started = emulator.start(full, emulator.free_port(), say=messages.append)
 
-    assert "the last snapshot is damaged (dynamodb.json has changed since it was saved)" in said[0]
+    assert (
+        "the last snapshot is damaged (dynamodb.json has changed since it was saved)" in messages[0]
+    )
     _holds_all(started)
 
 

@@ -80,7 +80,7 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
 
 
 @pytest.mark.parametrize(
-    ("counts", "said"),
+    ("counts", "line"),
     [
         ({"succeeded": 3}, "All jobs of your submission are done."),
         ({"succeeded": 2, "deleted": 1}, "but 1 job was cancelled or deleted."),
@@ -89,9 +89,9 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
         ({"succeeded": 2, "failed": 1}, "not all jobs succeeded"),
     ],
 )
-def test_the_first_line_agrees_with_the_counts(counts: dict[str, int], said: str) -> None:
-    assert said in render_text(content(counts=counts)).splitlines()[0]
-    assert said in render_html(content(counts=counts))
+def test_the_first_line_agrees_with_the_counts(counts: dict[str, int], line: str) -> None:
+    assert line in render_text(content(counts=counts)).splitlines()[0]
+    assert line in render_html(content(counts=counts))
 
 
 @pytest.mark.parametrize("entries", [0, 3])

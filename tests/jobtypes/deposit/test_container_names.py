@@ -27,9 +27,9 @@ def zip_of(
     flags: int = 0,
     extra: bytes = b"",
     attributes: int = 0,
-    said: int | None = None,
+    member_count: int | None = None,
 ) -> bytes:
-    """A zip of stored members, with their names in bytes; its end record counts `said` members."""
+    """A zip of stored members with names in bytes; its end record has `member_count`."""
     files, directory, at = [], [], 0
     for name, content in members:
         sizes = [len(content), len(content), len(name), len(extra)]
@@ -38,7 +38,7 @@ def zip_of(
         rest = struct.pack("<HHHLL", 0, 0, 0, attributes, at)
         directory.append(b"PK\x01\x02" + bytes([20, made_on]) + about + rest + name + extra)
         at += len(files[-1])
-    count = min(len(members) if said is None else said, 0xFFFF)
+    count = min(len(members) if member_count is None else member_count, 0xFFFF)
     end = struct.pack("<HHHHLLH", 0, 0, count, count, sum(map(len, directory)), at, 0)
     return b"".join((*files, *directory, b"PK\x05\x06", end))
 
@@ -181,11 +181,11 @@ def test_a_folder_by_its_attributes_alone_is_no_file(context: StorageContext) ->
     assert refused("x.zip", content, context).message == "x.zip has no file in it"
 
 
-@pytest.mark.parametrize("said", [1, None])
+@pytest.mark.parametrize("member_count", [1, None])
 def test_a_directory_of_too_many_headers_is_refused_before_it_is_read(
-    context: StorageContext, said: int | None
+    context: StorageContext, member_count: int | None
 ) -> None:
-    content = zip_of(*[(b"", b"")] * 80_000, said=said)
+    content = zip_of(*[(b"", b"")] * 80_000, member_count=member_count)
     container = staged("x.zip", content, context)
     tracemalloc.start()
 

@@ -29,7 +29,7 @@ from tests.jobtypes.deposit.deposits import (
     sha256,
     step_input,
 )
-from tests.jobtypes.payload_server import PayloadServer, saying
+from tests.jobtypes.payload_server import PayloadServer, responding
 
 LARGE = bytes(range(256)) * 32_800  # a little more than eight megabytes: two parts
 
@@ -226,7 +226,7 @@ def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
     turns = iter(range(100))
 
     def change(request: Any) -> None:
-        saying(200, body=b"version %03d" % next(turns))(request)
+        responding(200, body=b"version %03d" % next(turns))(request)
 
     rows = [f"{payloads.behave(f'/{n}', change)} |  |  |  |  | {n}.txt" for n in range(5)]
     url = payloads.serve("/object.checkm", checkm(*rows))

@@ -23,7 +23,7 @@ from tests.jobtypes.deposit.deposits import (
     sha256,
     step_input,
 )
-from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
+from tests.jobtypes.payload_server import PayloadServer, responding, sending, without_head
 
 SMALL = b"a small map"
 LARGE = bytes(range(256)) * 40_000  # ten megabytes: more than one part
@@ -277,7 +277,7 @@ def test_a_server_without_head_gets_a_get(
 def test_what_is_too_large_fails_before_it_is_fetched(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
-    url = payloads.behave("/map.tif", saying(200, {"Content-Length": str(9 * 1024**3)}))
+    url = payloads.behave("/map.tif", responding(200, {"Content-Length": str(9 * 1024**3)}))
 
     driven = drive(step_input(file_entry(url)), context)
 
@@ -293,7 +293,7 @@ def test_what_turns_out_too_large_is_not_read(
 ) -> None:
     def lie(request: BaseHTTPRequestHandler) -> None:
         length = "10" if request.command == "HEAD" else str(9 * 1024**3)
-        saying(200, {"Content-Length": length})(request)
+        responding(200, {"Content-Length": length})(request)
 
     driven = drive(step_input(file_entry(payloads.behave("/map.tif", lie))), context)
 
@@ -423,7 +423,7 @@ def test_what_goes_wrong_in_the_download_has_its_code(
     retryable: bool,
 ) -> None:
     def behave(request: BaseHTTPRequestHandler) -> None:
-        (saying(405) if request.command == "HEAD" else sending(raw))(request)
+        (responding(405) if request.command == "HEAD" else sending(raw))(request)
 
     driven = drive(step_input(file_entry(payloads.behave("/map.tif", behave), **fields)), context)
 
@@ -443,7 +443,7 @@ def test_a_body_without_an_end_is_accepted_when_the_manifest_has_its_size(
 ) -> None:
     def behave(request: BaseHTTPRequestHandler) -> None:
         raw = b"HTTP/1.0 200 OK\r\n\r\nabc"
-        (saying(405) if request.command == "HEAD" else sending(raw))(request)
+        (responding(405) if request.command == "HEAD" else sending(raw))(request)
 
     url = payloads.behave("/map.tif", behave)
 
@@ -495,7 +495,7 @@ def test_an_attempt_with_progress_continues_instead_of_failing(
     time_left = [12.5]
 
     def serve_once(request: BaseHTTPRequestHandler) -> None:
-        saying(200, body=b"late")(request)
+        responding(200, body=b"late")(request)
         if request.command == "GET":
             time_left[0] = 11.9
 
@@ -529,7 +529,7 @@ def test_a_requeue_fetches_only_what_is_missing(
 
 
 def _head_only(request: BaseHTTPRequestHandler) -> None:
-    saying(200 if request.command == "HEAD" else 404)(request)
+    responding(200 if request.command == "HEAD" else 404)(request)
 
 
 def test_a_permanent_failure_takes_precedence_over_a_temporary_one(
@@ -538,7 +538,7 @@ def test_a_permanent_failure_takes_precedence_over_a_temporary_one(
     entry = _object_of(4, payloads)
 
     def busy(request: BaseHTTPRequestHandler) -> None:
-        saying(200 if request.command == "HEAD" else 503)(request)
+        responding(200 if request.command == "HEAD" else 503)(request)
 
     for n in range(3):
         payloads.behave(f"/{n}", busy)
@@ -642,7 +642,7 @@ def test_the_callback_is_called_once_with_the_jobs_end(
     context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
-    callback = payloads.behave("/hook", saying(204))
+    callback = payloads.behave("/hook", responding(204))
 
     done = drive(step_input(entry, parameters={"callback_url": callback}), context)
 
@@ -663,7 +663,7 @@ def test_a_callback_server_that_fails_is_called_again(
     context: StorageContext, payloads: PayloadServer, status: int
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
-    callback = payloads.behave("/hook", saying(status))
+    callback = payloads.behave("/hook", responding(status))
 
     stop = stopped(drive(step_input(entry, parameters={"callback_url": callback}), context))
 
@@ -683,7 +683,7 @@ def test_any_other_answer_of_a_callback_is_only_noted(
     context: StorageContext, payloads: PayloadServer, callback: str, words: str
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
-    payloads.behave("/moved", saying(302, {"Location": "/hook"}))
+    payloads.behave("/moved", responding(302, {"Location": "/hook"}))
     url = payloads.url(callback) if callback.startswith("/") else callback
 
     done = drive(step_input(entry, parameters={"callback_url": url}), context)

@@ -17,7 +17,7 @@ from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from jobyard.jobtypes.http_client.addresses import parse_target
 from jobyard.jobtypes.http_client.pace import Pace
 from tests.jobtypes.conftest import PATIENT
-from tests.jobtypes.payload_server import PayloadServer, saying, sending
+from tests.jobtypes.payload_server import PayloadServer, responding, sending
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 QUICK = Timeouts(connect_s=2.0, response_s=0.3, silence_s=0.3, window_s=0.3, min_bytes_per_s=1000)
@@ -118,7 +118,7 @@ def test_a_kept_connection_closed_by_the_server_is_replaced(
     fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     def once_then_hang_up(request: BaseHTTPRequestHandler) -> None:
-        saying(200, body=b"abc")(request)
+        responding(200, body=b"abc")(request)
         request.close_connection = True
 
     url = payloads.behave("/file", once_then_hang_up)
@@ -137,7 +137,7 @@ def test_a_path_with_spaces_and_letters_beyond_ascii_is_quoted(
 def test_a_post_returns_the_answer_and_follows_no_redirect(
     fetch: HttpClient, payloads: PayloadServer
 ) -> None:
-    url = payloads.behave("/hook", saying(307, {"Location": "/elsewhere"}))
+    url = payloads.behave("/hook", responding(307, {"Location": "/elsewhere"}))
 
     status = fetch.post(url, b"{}", {"Idempotency-Key": "k"}, plenty)
 
@@ -175,7 +175,7 @@ def test_a_post_returns_the_answer_and_follows_no_redirect(
 def test_every_status_but_200_has_its_code(
     fetch: HttpClient, payloads: PayloadServer, status: int, code: Failure
 ) -> None:
-    url = payloads.behave("/file", saying(status))
+    url = payloads.behave("/file", responding(status))
 
     refusal = refused(fetch, url)
 
@@ -199,7 +199,7 @@ def test_every_status_but_200_has_its_code(
 def test_retry_after_is_kept_in_seconds(
     fetch: HttpClient, payloads: PayloadServer, status: int, header: str, seconds: float | None
 ) -> None:
-    url = payloads.behave("/file", saying(status, {"Retry-After": header}))
+    url = payloads.behave("/file", responding(status, {"Retry-After": header}))
 
     assert refused(fetch, url).retry_after == seconds
 
@@ -366,7 +366,7 @@ def test_a_host_that_does_not_exist_is_unreachable() -> None:
 def test_a_head_with_a_length_that_is_no_number_is_refused(
     fetch: HttpClient, payloads: PayloadServer
 ) -> None:
-    url = payloads.behave("/file", saying(200, {"Content-Length": "many"}))
+    url = payloads.behave("/file", responding(200, {"Content-Length": "many"}))
 
     with pytest.raises(FetchRefused) as caught:
         fetch.head(url, plenty)
@@ -379,8 +379,8 @@ def test_a_head_with_a_length_that_is_no_number_is_refused(
 
 def test_redirects_are_followed_to_the_file(fetch: HttpClient, payloads: PayloadServer) -> None:
     payloads.serve("/there/file", b"abc")
-    payloads.behave("/b", saying(308, {"Location": "there/file"}))
-    url = payloads.behave("/a", saying(302, {"Location": payloads.url("/b#x")}))
+    payloads.behave("/b", responding(308, {"Location": "there/file"}))
+    url = payloads.behave("/a", responding(302, {"Location": payloads.url("/b#x")}))
 
     with fetch.get(url, plenty) as answer:
         assert b"".join(answer.blocks()) == b"abc"
@@ -392,7 +392,7 @@ def test_five_redirects_are_followed_and_six_are_not(
 ) -> None:
     payloads.serve("/0", b"abc")
     for n in range(1, 7):
-        payloads.behave(f"/{n}", saying(301, {"Location": f"/{n - 1}"}))
+        payloads.behave(f"/{n}", responding(301, {"Location": f"/{n - 1}"}))
 
     assert read(fetch, payloads.url("/5")) == b"abc"
     assert refused(fetch, payloads.url("/6")).code is Failure.TOO_MANY_REDIRECTS
@@ -420,7 +420,7 @@ def test_five_redirects_are_followed_and_six_are_not(
 def test_a_redirect_to_an_internal_address_is_refused(
     fetch: HttpClient, payloads: PayloadServer, location: str
 ) -> None:
-    url = payloads.behave("/file", saying(302, {"Location": location}))
+    url = payloads.behave("/file", responding(302, {"Location": location}))
 
     assert refused(fetch, url).code is Failure.ADDRESS_NOT_ALLOWED
     assert payloads.requested("GET") == ["/file"]

@@ -295,7 +295,7 @@ def test_a_cookie_is_not_sent_to_another_origin(
 
 @pytest.mark.parametrize("status", [202, 429, 503])
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("retry_after", "seconds"),
     [
         (b"5", 5.0),
         (b"0", 0.0),
@@ -305,9 +305,9 @@ def test_a_cookie_is_not_sent_to_another_origin(
     ],
 )
 def test_a_server_may_give_a_retry_time(
-    fetch: HttpClient, server: RawServer, status: int, said: bytes, seconds: float
+    fetch: HttpClient, server: RawServer, status: int, retry_after: bytes, seconds: float
 ) -> None:
-    server.answers["/a"] = raw(b"HTTP/1.1 %d \r\nRetry-After: %s\r\n\r\n" % (status, said))
+    server.answers["/a"] = raw(b"HTTP/1.1 %d \r\nRetry-After: %s\r\n\r\n" % (status, retry_after))
 
     assert refused(fetch, server.url("/a")).requested_wait_s == seconds
 

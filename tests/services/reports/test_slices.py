@@ -282,7 +282,7 @@ def test_a_slice_that_two_workers_read_differently_is_reported_as_one_of_them_di
 
 
 def test_a_row_with_unusual_text_does_not_stop_the_report(harness: Harness, manifest: str) -> None:
-    """What a row or a record says comes from outside; here nobody cleaned it."""
+    """Text of rows and records comes from outside; here it was not cleaned."""
     odd = ["\udcff\x00\x1b[31m", '"\r\n,=1+1', "\u202e" * 300, "�", "NO_LONGER_KNOWN"]
     harness.slice_jobs = SLICE_JOBS
 

@@ -51,7 +51,7 @@ def test_an_upload_is_for_one_key_of_a_bounded_size_and_for_a_while(api: Api) ->
 
 
 def test_what_a_submission_says_is_kept(api: Api) -> None:
-    said = {
+    body = {
         **SUBMISSION,
         "profile": "mrt-batch-manifest",
         "notify": ["maps@example.org", "archive@example.org"],
@@ -60,11 +60,11 @@ def test_what_a_submission_says_is_kept(api: Api) -> None:
         "note": "second try",
     }
 
-    submitted = api.post("/batches", said, role="operator").json
+    submitted = api.post("/batches", body, role="operator").json
 
     shown = api.get(f"/batches/{submitted['batch_id']}").json
     assert shown["profile"] == "mrt-batch-manifest"
-    assert shown["notify"] == said["notify"]
+    assert shown["notify"] == body["notify"]
     assert shown["note"] == "second try"
     assert shown["submitter"] == "operator"
     assert shown["parameters"] == {
@@ -75,9 +75,9 @@ def test_what_a_submission_says_is_kept(api: Api) -> None:
 
 
 def test_a_callbacks_token_is_not_shown_to_readers_of_the_batch(api: Api) -> None:
-    said = {**SUBMISSION, "callback_url": "https://maps.example.org/done?batch=7&token=abc"}
+    body = {**SUBMISSION, "callback_url": "https://maps.example.org/done?batch=7&token=abc"}
 
-    submitted = api.post("/batches", said, role="operator").json
+    submitted = api.post("/batches", body, role="operator").json
 
     shown = api.get(f"/batches/{submitted['batch_id']}").json["parameters"]
     assert shown == {"callback_url": "https://maps.example.org/done?batch=7&token=***"}
@@ -101,17 +101,17 @@ def test_a_callbacks_token_is_not_shown_to_readers_of_the_batch(api: Api) -> Non
 def test_a_batch_has_these_recipients(
     api: Api, role: str, named: list[str] | None, recipients: list[str]
 ) -> None:
-    said = SUBMISSION if named is None else {**SUBMISSION, "notify": named}
+    body = SUBMISSION if named is None else {**SUBMISSION, "notify": named}
 
-    submitted = api.post("/batches", said, role=role).json
+    submitted = api.post("/batches", body, role=role).json
 
     assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == recipients
 
 
 def test_an_unknown_parameter_of_a_job_type_is_refused(api: Api) -> None:
-    said = {**SUBMISSION, "parameters": {"title": "Maps", "titel": "Maps", "limit": 3}}
+    body = {**SUBMISSION, "parameters": {"title": "Maps", "titel": "Maps", "limit": 3}}
 
-    answer = api.post("/batches", said, role="depositor")
+    answer = api.post("/batches", body, role="depositor")
 
     assert (answer.status, answer.json["type"].rpartition("#")[2]) == (400, "invalid-parameters")
     assert answer.json["errors"] == [

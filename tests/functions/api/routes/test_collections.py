@@ -15,9 +15,9 @@ WHY = {"reason": "because"}
 STRANGER = "0f0e0d0c-1111-4222-8333-444455556666"
 
 
-def made(api: Api, name: str = "atlas", **said: Any) -> Any:
+def made(api: Api, name: str = "atlas", **fields: Any) -> Any:
     """A collection created by an admin."""
-    answer = api.post("/collections", {"name": name, **said})
+    answer = api.post("/collections", {"name": name, **fields})
     assert answer.status == 201, answer.text
     return answer.json
 
@@ -297,7 +297,7 @@ def test_collections_come_by_name_and_in_pages(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"name": "ma ps"},
         {"name": "a" * 65},
@@ -311,8 +311,8 @@ def test_collections_come_by_name_and_in_pages(api: Api) -> None:
         {"hold": True},
     ],
 )
-def test_an_invalid_collection_is_refused(api: Api, said: dict[str, Any]) -> None:
-    answer = api.post("/collections", {"name": "atlas", **said})
+def test_an_invalid_collection_is_refused(api: Api, fields: dict[str, Any]) -> None:
+    answer = api.post("/collections", {"name": "atlas", **fields})
 
     assert answer.status == 422
     assert api.get("/collections/atlas").status == 404
