@@ -130,7 +130,7 @@ class Machines:
                 case "Fail":
                     raise ExecutionFailed(state.get("error"))
                 case "Wait":
-                    until = _looked_up(step["TimestampPath"], state, context)
+                    until = _value_at(step["TimestampPath"], state, context)
                     self._wait_until(
                         datetime.strptime(until, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
                     )
@@ -148,7 +148,7 @@ class Machines:
 
     def _chosen(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> str:
         for choice in step["Choices"]:
-            if _looked_up(choice["Variable"], state, context) == choice["StringEquals"]:
+            if _value_at(choice["Variable"], state, context) == choice["StringEquals"]:
                 return str(choice["Next"])
         return str(step["Default"])
 
@@ -195,7 +195,7 @@ class Machines:
     def _mapped(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> list[Any]:
         reader = _filled(step["ItemReader"]["Parameters"], state, context)
         lines = self._s3.get_object(**reader)["Body"].read().splitlines()
-        assert _looked_up(step["MaxConcurrencyPath"], state, context) >= 1
+        assert _value_at(step["MaxConcurrencyPath"], state, context) >= 1
         for line in lines:
             inside = {**context, "Map": {"Item": {"Value": json.loads(line)}}}
             item = _filled(step["ItemSelector"], state, inside)
@@ -217,7 +217,7 @@ def _retries(step: dict[str, Any]) -> int:
     )
 
 
-def _looked_up(path: str, state: Any, context: dict[str, Any]) -> Any:
+def _value_at(path: str, state: Any, context: dict[str, Any]) -> Any:
     found: Any = context if path.startswith("$$") else state
     for part in path.lstrip("$").split("."):
         found = found[part] if part else found
@@ -228,7 +228,7 @@ def _filled(parameters: dict[str, Any], state: Any, context: dict[str, Any]) -> 
     filled: dict[str, Any] = {}
     for name, value in parameters.items():
         if name.endswith(".$"):
-            filled[name[:-2]] = _looked_up(value, state, context)
+            filled[name[:-2]] = _value_at(value, state, context)
         elif isinstance(value, dict):
             filled[name] = _filled(value, state, context)
         else:

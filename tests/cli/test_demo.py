@@ -21,12 +21,12 @@ def test_a_file_is_served_with_its_length_and_version(files: ServedFiles) -> Non
     content = (EXAMPLES / "objects" / "ratification" / "about.txt").read_bytes()
     url = f"{files.base_url}/objects/ratification/about.txt"
 
-    got, looked = httpx.get(url, trust_env=False), httpx.head(url, trust_env=False)
+    got, head = httpx.get(url, trust_env=False), httpx.head(url, trust_env=False)
 
     assert got.content == content
-    assert looked.headers["Content-Length"] == str(len(content))
-    assert looked.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    assert looked.content == b""
+    assert head.headers["Content-Length"] == str(len(content))
+    assert head.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    assert head.content == b""
 
 
 def test_one_file_is_missing_until_it_is_added(files: ServedFiles) -> None:

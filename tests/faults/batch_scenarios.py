@@ -172,7 +172,7 @@ class BatchScenario:
     def _hold_before_the_second_chunk(self) -> None:
         machines = self.harness.machines
         plainly = machines.invoke
-        request = self.harness.context(key="hold in a story")
+        request = self.harness.context(key="hold in a scenario")
 
         def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
             if name == "ExecuteChunkFunction" and event["chunk"] == 1:

@@ -1,4 +1,4 @@
-"""The story of a schedule's occurrences: one of each kind, hour by hour.
+"""The scenario of a schedule's occurrences: one of each kind, hour by hour.
 
 At one o'clock the job fails in a way that may pass, and then succeeds. A run now
 fails for good and is requeued. At two the schedule is suspended. At four the previous run is

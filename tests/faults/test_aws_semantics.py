@@ -296,7 +296,7 @@ def _upload(s3: Any, *sizes: int, **condition: str) -> dict[str, Any]:
             **of, MultipartUpload={"Parts": parts}, **condition
         )
     except ClientError:
-        s3.abort_multipart_upload(**of)  # the bucket is shared: other tests look for leftovers
+        s3.abort_multipart_upload(**of)  # the bucket is shared: other tests check for leftovers
         raise
     return answer
 

@@ -81,7 +81,7 @@ class Scenario(RuleBasedStateMachine):
     def __init__(self, harness: Harness) -> None:
         super().__init__()
         self.harness = harness
-        self.collection = f"story-{next(_numbers)}"
+        self.collection = f"scenario-{next(_numbers)}"
         self.batches: list[str] = []
         self.meanwhile: list[tuple[str, str]] = []
         self.dies_at = 0
@@ -137,7 +137,7 @@ class Scenario(RuleBasedStateMachine):
         self._do(partial(send_batch_event, self._batch(which), "update_reporting"))
 
     @rule(which=WHICH, data=st.data())
-    def ask_a_batch(self, which: int, data: st.DataObject) -> None:
+    def send_batch_event_of_state(self, which: int, data: st.DataObject) -> None:
         """Mostly an event that its state allows."""
         batch_id = self._batch(which)
         open_to_it = self.harness.batch(batch_id).actions
@@ -145,7 +145,7 @@ class Scenario(RuleBasedStateMachine):
         self._do(partial(send_batch_event, batch_id, event))
 
     @rule(which=WHICH, data=st.data())
-    def ask_a_job(self, which: int, data: st.DataObject) -> None:
+    def send_job_event_of_state(self, which: int, data: st.DataObject) -> None:
         """Mostly an event that its state allows."""
         if jobs := self._jobs(self._batch(which)):
             job = data.draw(st.sampled_from(jobs))
@@ -195,7 +195,7 @@ class Scenario(RuleBasedStateMachine):
     # Invariants
 
     @invariant()
-    def what_is_true_stays_true(self) -> None:
+    def invariants_hold(self) -> None:
         """Check after changes only: reading a batch takes many calls."""
         if not self.changed:
             return
@@ -215,8 +215,8 @@ class Scenario(RuleBasedStateMachine):
             self.seen[batch_id] = len(sent), view.batch.version
 
     def _jobs(self, batch_id: str) -> tuple[JobView, ...]:
-        looking = self.harness.query_context()
-        return list_jobs(batch_id, looking, state="", after=(0, 0), limit=100).items
+        context = self.harness.query_context()
+        return list_jobs(batch_id, context, state="", after=(0, 0), limit=100).items
 
     def teardown(self) -> None:
         """Leave nothing of this scenario for the next one's ticks."""

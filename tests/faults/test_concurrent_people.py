@@ -264,8 +264,8 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
         job = jobs.find(JobAddress.parse(job_id))  # type: ignore[arg-type]
         assert job
         sent = {"one": event, "other": others}
-        came = [entry.event for entry in job.history[before:]]
-        assert sorted(came) == sorted(sent[who] for who in two.done), (at, two)
+        new_events = [entry.event for entry in job.history[before:]]
+        assert sorted(new_events) == sorted(sent[who] for who in two.done), (at, two)
         assert state_by_history(JOB, job.history) == job.state
 
     assert 5 <= tried < len(job_ids)
@@ -296,8 +296,8 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         )
         batch = harness.batch(batch_id).batch
         sent = {"one": event, "other": others}
-        came = [entry.event for entry in batch.history[before:]]
-        assert sorted(came) == sorted(sent[who] for who in two.done), (at, two)
+        new_events = [entry.event for entry in batch.history[before:]]
+        assert sorted(new_events) == sorted(sent[who] for who in two.done), (at, two)
         assert state_by_history(BATCH, batch.history) == batch.state
         assert len(two.done) == 1 or batch.state == "deleted"
 
@@ -395,7 +395,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
 
 
 def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -> None:
-    """Before the one has looked, he comes after the other, and replaces what he sees."""
+    """A hold that comes before the first person reads is seen and replaced."""
     faults = []
     was_reached, scope = True, "collection:wanted"
     while was_reached:

@@ -253,9 +253,9 @@ def test_each_time_has_one_job_whatever_number_of_ticks_run_at_once(
             harness.machines.run_all()
     pass_quiet_minutes(harness)
 
-    for those in all_of_them:
-        audit(those, script)
-        assert [each.verdict for each in those.history] == [Verdict.RUN]
+    for subject in all_of_them:
+        audit(subject, script)
+        assert [each.verdict for each in subject.history] == [Verdict.RUN]
     assert len(script.inputs) == SCHEDULES
     assert profile is None or profile.hits > 0
 
@@ -282,9 +282,9 @@ def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
         ending.result()
     pass_quiet_minutes(harness)
 
-    for those in all_of_them:
-        audit(those, script)
-        assert {each.skip_reason for each in those.history} <= {None, SkipReason.ONE_WAITS}
+    for subject in all_of_them:
+        audit(subject, script)
+        assert {each.skip_reason for each in subject.history} <= {None, SkipReason.ONE_WAITS}
 
 
 # Two at once, call by call
@@ -373,22 +373,22 @@ def meetings(
     It is one o'clock, a time of the schedule; an execution that is to work was started before.
     """
     for at in count(1):
-        those = watched(harness, Policy(overlap=overlap))
+        subject = watched(harness, Policy(overlap=overlap))
         harness.at = DUE
         if work in (one, other) or cancel in (one, other):
             tick(harness)
             harness.advance(5)
 
-        def come(those: Watched = those) -> None:
+        def come(subject: Watched = subject) -> None:
             harness.advance(0.01)
-            other(those)
+            other(subject)
             harness.advance(0.01)
 
         meanwhile = Meanwhile(at, come)
         with harness.interceptor.listening(meanwhile):
-            one(those)
+            one(subject)
         pass_quiet_minutes(harness)
-        audit(those, script)
+        audit(subject, script)
         yield meanwhile.calls >= at
         if meanwhile.calls < at:
             return
@@ -410,14 +410,14 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
     at, was_reached = 0, True
     while was_reached:
         at += 1
-        those = watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE))
+        subject = watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE))
         if event == "resume":
-            suspend(those)
+            suspend(subject)
         request = harness.context(key=f"twice {next(_numbers)}")
         answers = []
 
         def send(
-            of: str = those.id, request: CommandContext = request, answers: list[Any] = answers
+            of: str = subject.id, request: CommandContext = request, answers: list[Any] = answers
         ) -> None:
             harness.advance(0.01)
             answers.append(REQUESTS[event](of, request))
@@ -428,10 +428,10 @@ def test_a_request_and_its_simultaneous_repeat_are_done_once_and_both_succeed(
         was_reached = meanwhile.calls >= at
         pass_quiet_minutes(harness, minutes=1)
 
-        events = [entry.event for entry in those.stored.history if entry.cause == request.run]
+        events = [entry.event for entry in subject.stored.history if entry.cause == request.run]
         assert events == [event], at
         assert len(answers) == 1 + was_reached
-        assert len(those.history) == (event == "run_now"), at
+        assert len(subject.history) == (event == "run_now"), at
 
     assert at > 2
 
@@ -511,14 +511,14 @@ def test_with_any_order_of_events_each_time_has_one_record_and_each_job_one_end(
         seed = (turn * 100 + again) * 10 + number
         dice = random.Random(seed)
         missed = CatchUp(dice.choice([*MissedPolicy]), dice.randint(1, 4), dice.choice([1, 24]))
-        those = watched(harness, Policy(missed, dice.choice([*OverlapPolicy])))
-        log = live(those, script, dice)
+        subject = watched(harness, Policy(missed, dice.choice([*OverlapPolicy])))
+        log = live(subject, script, dice)
         for kept in list(holds.list_all()):
             hold_commands.lift_hold(kept.scope, harness.context(key=f"lift {next(_numbers)}"))
-        run_to_the_end(those)
+        run_to_the_end(subject)
 
         try:
-            audit(those, script, once=False)
+            audit(subject, script, once=False)
         except AssertionError as error:
             error.add_note(f"seed {seed}: {', '.join(log)}")
             raise

@@ -411,11 +411,11 @@ def test_a_requeue_does_not_restore_a_removed_right(field: Field, role: str) -> 
 
 
 def test_the_removal_of_a_right_stops_running_jobs(field: Field) -> None:
-    """The worker looks again every two seconds; the job asks before it writes."""
+    """The worker checks access every two seconds, and before each write."""
     who = person("depositor")
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
-    looked = _LookedAgain()
+    reads = _CollectionReads()
 
     class Slow(dict[str, bytes]):
         """Files of a server that takes three seconds, during which the right is removed."""
@@ -426,21 +426,21 @@ def test_the_removal_of_a_right_stops_running_jobs(field: Field) -> None:
             if not self.denied:
                 self.denied = True
                 field.change(field.theirs, people=people)
-                looked.since.clear()
+                reads.since.clear()
                 field.harness.advance(3)
-                assert looked.since.wait(60)
+                assert reads.since.wait(60)
             return super().get(path, default)
 
     text = field.row("", "box:1")
     field.payloads.files = files = Slow(field.payloads.files)
-    with field.harness.interceptor.listening(looked):
+    with field.harness.interceptor.listening(reads):
         batch_id = field.submit(who, field.theirs, text)
 
     assert files.denied
     stopped(field, batch_id, "DEPOSIT_NOT_ALLOWED")
 
 
-class _LookedAgain(Listener):
+class _CollectionReads(Listener):
     """Notes that a collection was read."""
 
     def __init__(self) -> None:
@@ -467,8 +467,8 @@ _ANCHOR = {"anchor": "2026-11-01"}
 # By changing the collection
 
 
-Asked = Callable[[Field, Actor], object]
-CHANGES: list[Asked] = [
+Change = Callable[[Field, Actor], object]
+CHANGES: list[Change] = [
     lambda field, who: changing.edit(
         field.theirs, CollectionEdit(accepts_drops=True), field.harness.context(who)
     ),

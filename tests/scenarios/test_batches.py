@@ -707,7 +707,7 @@ def poison(harness: Harness) -> Iterator[None]:
         chunk, position, state = values[:3] if len(values) == 5 else (*values[3:5], values[0])
         return bool(chunk.endswith("#0") and position == "1" and state == "running")
 
-    def look(params: dict[str, Any], **_: Any) -> None:
+    def check_call(params: dict[str, Any], **_: Any) -> None:
         sent.append(any(starts_it(each) for each in params["Statements"]))
 
     def kill(**_: Any) -> None:
@@ -715,10 +715,10 @@ def poison(harness: Harness) -> Iterator[None]:
             raise WorkerKilledError
 
     events = tables.client().meta.events
-    events.register("provide-client-params.dynamodb.BatchExecuteStatement", look)
+    events.register("provide-client-params.dynamodb.BatchExecuteStatement", check_call)
     events.register("after-call.dynamodb.BatchExecuteStatement", kill)
     yield
-    events.unregister("provide-client-params.dynamodb.BatchExecuteStatement", look)
+    events.unregister("provide-client-params.dynamodb.BatchExecuteStatement", check_call)
     events.unregister("after-call.dynamodb.BatchExecuteStatement", kill)
 
 

@@ -164,7 +164,7 @@ def killers(positions: Set[int]) -> Iterator[None]:
         position, state = (values[1], values[2]) if len(values) == 5 else (values[4], values[0])
         return state == "running" and int(position) in positions
 
-    def look(params: dict[str, Any], **_: Any) -> None:
+    def check_call(params: dict[str, Any], **_: Any) -> None:
         sent.append(any(starts_one(each) for each in params["Statements"]))
 
     def kill(**_: Any) -> None:
@@ -172,12 +172,12 @@ def killers(positions: Set[int]) -> Iterator[None]:
             raise WorkerKilledError
 
     events = tables.client().meta.events
-    events.register("provide-client-params.dynamodb.BatchExecuteStatement", look)
+    events.register("provide-client-params.dynamodb.BatchExecuteStatement", check_call)
     events.register("after-call.dynamodb.BatchExecuteStatement", kill)
     try:
         yield
     finally:
-        events.unregister("provide-client-params.dynamodb.BatchExecuteStatement", look)
+        events.unregister("provide-client-params.dynamodb.BatchExecuteStatement", check_call)
         events.unregister("after-call.dynamodb.BatchExecuteStatement", kill)
 
 
@@ -289,12 +289,12 @@ def test_a_retried_job_that_no_worker_starts_fails_with_its_own_code(
     batch_id = wide.drop(manifest)
     payloads.status["/b.txt"] = 503  # so it is retried, but then no worker starts
     whole = dict(wide.machines._functions)
-    came: list[bool] = []
+    invoked: list[bool] = []
 
     def once(event: dict[str, Any]) -> dict[str, Any]:
-        if came:
+        if invoked:
             raise WorkerKilledError
-        came.append(True)
+        invoked.append(True)
         return whole["ExecuteChunkFunction"](event)
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": once}

@@ -547,7 +547,7 @@ def test_due_jobs_start_before_active_runs_are_checked(
     describe, start = harness.machines.describe_execution, harness.machines.start_execution
 
     def described(**parameters: Any) -> Any:
-        order.append("look")
+        order.append("describe")
         return describe(**parameters)
 
     def started(**parameters: Any) -> Any:
@@ -560,7 +560,7 @@ def test_due_jobs_start_before_active_runs_are_checked(
     harness.tick()
 
     assert order[:4] == ["start"] * 4
-    assert order.count("look") == 12
+    assert order.count("describe") == 12
 
 
 def test_a_job_waits_until_a_worker_is_free(harness: Harness) -> None:
@@ -660,10 +660,10 @@ def test_a_suspension_ends_after_all_earlier_times_are_decided(harness: Harness)
     over = harness.at + timedelta(days=5)
     schedule_commands.suspend(schedule.schedule_id, over, harness.context())
     harness.at += timedelta(days=5, hours=2)
-    look = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
+    tick = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
 
-    found = clock.catch_up(now(schedule), look, max_writes=1)
-    reasons = Counter(each.skip_reason for each in look.decided)
+    found = clock.catch_up(now(schedule), tick, max_writes=1)
+    reasons = Counter(each.skip_reason for each in tick.decided)
     clock.start_due(found, clock.ScheduleCache(), harness.executions, harness.at)
 
     assert (found.state, reasons) == (ScheduleState.SUSPENDED, {SkipReason.SUSPENDED: 90})

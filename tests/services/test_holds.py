@@ -217,8 +217,8 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
     assert holds.find(scope) is None
     if still_held and state is not BatchState.DELETED:
-        looked = job_queries.job(f"{batch_id}.0.0", harness.query_context())
-        assert looked.why == "held by admin: look first"
+        job = job_queries.job(f"{batch_id}.0.0", harness.query_context())
+        assert job.why == "held by admin: look first"
 
 
 def reports_of(batch_id: str) -> dict[str, Any]:

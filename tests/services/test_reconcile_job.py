@@ -30,16 +30,16 @@ class Killed(BaseException):
     """The execution died."""
 
 
-def look(
+def run_reconcile(
     harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0
 ) -> StepResult:
     """Run a reconcile job to its end, in as many attempts as it needs."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     context = replace(harness.worker().step_context(RECONCILE), remaining=remaining)
-    ((_, looking),) = RECONCILE.steps
-    outcome = looking(step_input, context)
+    ((_, checking),) = RECONCILE.steps
+    outcome = checking(step_input, context)
     while isinstance(outcome, Snooze | Continue):
-        outcome = looking(step_input, context)
+        outcome = checking(step_input, context)
     return outcome
 
 
@@ -83,11 +83,11 @@ def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_
     harness.advance(61)
 
     assert reconcile(harness.executions, harness.now()) == 0
-    assert look(harness, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
+    assert run_reconcile(harness, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
     harness.machines.run_all()
 
     assert harness.batch(batch_id).counts["succeeded"] == 1
-    assert look(harness, "reconcile-2.0.1") == done(FAILED_BATCHES_CHECKED + 1, 0)
+    assert run_reconcile(harness, "reconcile-2.0.1") == done(FAILED_BATCHES_CHECKED + 1, 0)
 
 
 def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
@@ -103,7 +103,7 @@ def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
         calls.append(0)
         return 600.0 if len(calls) % 2 else 0.0
 
-    assert look(harness, "reconcile-3.0.1", hurried) == done(46, 1)
+    assert run_reconcile(harness, "reconcile-3.0.1", hurried) == done(46, 1)
     assert checkpoints.get("reconcile-3.0.1").version > 3
     assert len(calls) > 6
 
@@ -125,7 +125,7 @@ def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harne
         harness.machines.run_all()
     harness.advance(61)
 
-    outcome = look(harness, "reconcile-4.0.1")
+    outcome = run_reconcile(harness, "reconcile-4.0.1")
     harness.machines.run_all()
 
     assert started == 1

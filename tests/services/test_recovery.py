@@ -127,9 +127,9 @@ def test_a_batch_ends_the_same_wherever_an_execution_dies(
 
     wrong = {}
     for at in range(1 + (turn + step // 2 * applied) % step, calm.calls + 1, step):
-        came_of_it = run_story(harness, payloads, Death(at, applied=applied))
-        if came_of_it != undisturbed:
-            wrong[at] = came_of_it
+        result = run_story(harness, payloads, Death(at, applied=applied))
+        if result != undisturbed:
+            wrong[at] = result
 
     assert undisturbed["mails"] == [False, True]
     assert undisturbed["ends"] == [1, 1, 1]
@@ -199,20 +199,20 @@ def test_a_pass_that_is_recovered_has_causes_of_its_own(
 def test_while_an_execution_lives_nothing_is_recovered(
     harness: Harness, payloads: Payloads
 ) -> None:
-    looks = []
+    started_counts = []
     plainly = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         harness.advance(1000)  # a slow task
-        looks.append(recover_orphans(harness))
+        started_counts.append(recover_orphans(harness))
         return plainly(name, function, event)
 
     harness.machines.invoke = invoke
     batch_id = harness.drop(single_files(payloads, THREE), collection="alive")
 
     assert harness.batch(batch_id).batch.state == "completed"
-    assert looks == [0] * len(looks)
-    assert len(looks) > 3
+    assert started_counts == [0] * len(started_counts)
+    assert len(started_counts) > 3
 
 
 def test_an_execution_that_was_stopped_is_followed_when_its_workers_have_ended(

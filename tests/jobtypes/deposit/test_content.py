@@ -98,17 +98,17 @@ def test_more_than_the_limit_is_refused_as_soon_as_it_comes(context: StorageCont
 def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(
     context: StorageContext,
 ) -> None:
-    came = []
+    sent = []
 
     def endless() -> Iterator[bytes]:
         while True:
-            came.append(MIB)
+            sent.append(MIB)
             yield b"x" * MIB
 
     with pytest.raises(Refused) as caught:
         store(endless(), Wanted("x", size=3 * MIB), "staging/j/x", context)
 
-    assert (caught.value.code, len(came)) == (Failure.SIZE_MISMATCH, 4)
+    assert (caught.value.code, len(sent)) == (Failure.SIZE_MISMATCH, 4)
 
 
 def test_a_changed_staged_file_is_not_mistaken_for_the_old_one(

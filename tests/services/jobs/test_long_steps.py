@@ -21,7 +21,7 @@ from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness, Payloads, single_files
 from tests.scripted_job_type import NAME, scripted
 
-LOOKS = 400  # readings of a record before the test gives up
+READINGS = 400  # readings of a record before the test gives up
 
 
 class Writes(Listener):
@@ -61,7 +61,7 @@ def seen_at_work(job_id: str) -> StepRecord | None:
     """Wait until a job's record shows a running step. Returns the step."""
     address = JobAddress.parse(job_id)
     assert address is not None
-    for _ in range(LOOKS):
+    for _ in range(READINGS):
         job = jobs.find(address)
         at_work = [each for each in job.steps if each.status is StepStatus.RUNNING] if job else []
         if at_work:

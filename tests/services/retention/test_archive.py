@@ -207,13 +207,13 @@ def test_an_archived_batch_is_gone_with_a_message_and_in_no_list(
         f"2026-11-22\\) was archived on 2027-02-21: see records/deposit/2026/11/{batch_id}/"
         "v\\d+/manifest.json in the archive bucket"
     )
-    for look in (
+    for read in (
         lambda: batch(batch_id, harness.query_context()),
         lambda: job(f"{batch_id}.0.0", harness.query_context()),
         lambda: send_job_event(f"{batch_id}.0.0", "requeue", harness.context()),
     ):
         with pytest.raises(Gone, match=words):
-            look()
+            read()
     with pytest.raises(NotFound, match="there is no batch"):
         batch(batch_id, harness.query_context(DEPOSITOR))
     for state, collection in (("", ""), ("completed", ""), ("", "gone")):
@@ -358,8 +358,8 @@ def test_a_batch_with_missing_rows_is_left_unchanged_and_delays_no_other(
 
 
 def _listed(harness: Harness) -> tuple[Any, ...]:
-    looking = harness.query_context()
-    return list_batches(looking, state="completed", collection="", after={}, limit=10).items
+    context = harness.query_context()
+    return list_batches(context, state="completed", collection="", after={}, limit=10).items
 
 
 def test_a_requeued_retention_retries_failures_and_counts_nothing_twice(

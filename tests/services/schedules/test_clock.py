@@ -77,9 +77,9 @@ def reads(harness: Harness) -> Iterator[Reads]:
     events.unregister("after-call.dynamodb.Query", reads)
 
 
-def hurried(harness: Harness, looks: int) -> TickResult:
+def hurried(harness: Harness, readings: int) -> TickResult:
     """A tick with time for so many readings of its clock."""
-    left = iter([1.0] * looks)
+    left = iter([1.0] * readings)
     return start_due_schedules(harness.executions, harness.now, lambda: next(left, 0.0))
 
 
@@ -88,10 +88,10 @@ def test_what_a_tick_has_no_time_for_starts_in_the_next_and_only_once(
 ) -> None:
     harness.at = DUE_AT + timedelta(seconds=5)
 
-    first = hurried(harness, looks=PARALLEL_SCHEDULES)
+    first = hurried(harness, readings=PARALLEL_SCHEDULES)
     read = reads.items
     harness.at += timedelta(minutes=schedules.DUE_SHARDS)  # when it begins with the same shard
-    second = hurried(harness, looks=10 * CROWD)
+    second = hurried(harness, readings=10 * CROWD)
 
     assert (first.started, second.started) == (PARALLEL_SCHEDULES, CROWD - PARALLEL_SCHEDULES)
     assert read < CROWD / 2, "it read what it had no time for"
