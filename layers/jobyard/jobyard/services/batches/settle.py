@@ -115,7 +115,7 @@ def _next_pass(
 ) -> NextStep | None:
     """Another pass over the chunks that need one; None if no chunk does.
 
-    A run without progress waits longer each time, and at last gives its chunks up.
+    A run without progress waits longer each time. In the end its chunks are given up.
     """
     now = context.now()
     due, last_pass = due_chunks(batch, records, run, now)

@@ -41,7 +41,7 @@ _SHOW_AFTER_S = 1.5  # a longer step is shown as running, for one more write (de
 WAITED = "WAIT"  # in place of a failure code: the attempt only waited
 PART = "PART"  # in place of a failure code: the attempt did a part of its step
 NO_FAILURES = frozenset({WAITED, PART})
-MAX_SNOOZES = 20  # in a row; then it is a failed attempt, because a record must not grow for ever
+MAX_SNOOZES = 20  # in a row; then the attempt fails, because the size of a record is limited
 # Waits that another server asks for: the longest time in all, the number, the shortest of them.
 _MAX_ASKED_WAIT_S = 86_400.0
 _MAX_ASKED_WAITS = 60

@@ -1,4 +1,4 @@
-"""What the machines and rules give to their functions, as values."""
+"""The inputs of the functions that state machines and event rules invoke, as values."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ class ExecutionInput:
     """What an execution works on: a run over a batch, the job at `address`, or a new `manifest`.
 
     `origin_id` is "" with a new manifest. `command` is what the execution was started for, "" after
-    its first step. `error` is what the last task failed by, as Step Functions reports it; None when
-    it did not fail.
+    its first step. `error` is the error of the last task, as Step Functions reports it; None if it
+    did not fail.
     """
 
     origin_id: str

@@ -1,4 +1,4 @@
-"""The Report state: the report's files, its one mail, the batch's end."""
+"""The Report state: write a report's files, send its mail, end the batch."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ _END = NextStep("", "end")  # billed in the report itself, which is written befo
 
 @dataclass(frozen=True)
 class Reported:
-    """The batch after Report, and the next step. `unbilled` is why the usage could not be written;
+    """The batch after Report, and the next step. `unbilled` is why the usage could not be recorded;
     "" if it was.
     """
 
