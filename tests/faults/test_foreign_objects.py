@@ -185,14 +185,14 @@ def test_a_missing_collection_accepts_nothing_from_anyone(field: Field) -> None:
 
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_no_spelling_of_an_ark_gives_access_to_its_object(field: Field, role: str) -> None:
-    for spelt in SPELLINGS:
+    for spelling in SPELLINGS:
         bare = field.ark.removeprefix("ark:/")
-        primary = spelt.format(field.ark, bare=bare, rest=bare.removeprefix("99999/f"))
+        primary = spelling.format(field.ark, bare=bare, rest=bare.removeprefix("99999/f"))
 
         batch_id = field.submit(person(role), field.ours, field.row(primary))
 
         found = field.jobs_of(batch_id)
-        assert all(job.state is JobState.FAILED for job in found), spelt
+        assert all(job.state is JobState.FAILED for job in found), spelling
         assert not found or found[0].failure_code == "IDENTIFIER_CONFLICT"
 
 

@@ -77,6 +77,14 @@ BANNED = {
     "looks? after": "maintain",
     "astray": "misplaced",
     "unfit": "invalid",
+    "tellings?": "run of a scenario",
+    "fates?": "fault",
+    "hear(s|d)?|unheard": "receive",
+    "mend(s|ed|ing)?": "repair",
+    "woken": "invoked",
+    "spelt": "spelled",
+    "sought": "searched for",
+    "laid down|lay down": "stored",
 }
 # Keys of stored items, which keep the names they were first stored under. The code quotes them.
 STORED_KEYS = ('"untold"',)  # the undeliverable recipients of a batch

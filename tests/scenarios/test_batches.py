@@ -180,7 +180,7 @@ def test_a_busy_server_is_retried_automatically_at_a_shown_time(
     payloads.status["/b.txt"] = 503
     waits: list[timedelta] = []
 
-    def mend(until: object) -> None:
+    def repair(until: object) -> None:
         view = job_queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
         assert view.why.startswith("retry 1 of 3")
         assert view.until is not None
@@ -189,7 +189,7 @@ def test_a_busy_server_is_retried_automatically_at_a_shown_time(
         harness.at = view.until
 
     event = harness.put(manifest, name="busy.checkm", collection="maps")
-    harness.machines._wait_until = mend  # type: ignore[assignment]
+    harness.machines._wait_until = repair  # type: ignore[assignment]
     harness.machines.run("batch", "busy", event)
 
     batch_id = harness.batch_id_of(event)

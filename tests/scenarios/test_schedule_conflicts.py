@@ -166,7 +166,7 @@ def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: 
 
 
 def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script: Script) -> None:
-    """Not the one of the latest time: what a hold delayed is begun after a run now."""
+    """Not the one of the latest time: what a hold delayed starts after a run now."""
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())

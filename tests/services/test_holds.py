@@ -260,7 +260,7 @@ def put_batches(harness: Harness, state: BatchState, collection: str, number: in
     made = []
     for _ in range(number):
         batch = Batch(
-            batch_id_of(f"laid down {next(_numbers)}".encode()),
+            batch_id_of(f"stored {next(_numbers)}".encode()),
             state,
             0,
             collection,

@@ -150,7 +150,7 @@ def test_a_refused_write_is_charged_though_not_reported(
 
 
 def test_the_usage_of_an_unknown_batch_is_nothing(bound: str) -> None:
-    assert usage.of_origin("b-unheard-of") == Usage()
+    assert usage.of_origin("b-unknown") == Usage()
 
 
 def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(bound: str) -> None:

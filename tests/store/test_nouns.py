@@ -80,7 +80,7 @@ def test_a_batch_that_was_never_uploaded_is_gone_after_its_time() -> None:
     with pytest.raises(Gone):
         batches.get("b-never", until)
     with pytest.raises(NotFound):
-        batches.get("b-unheard-of", NOON)
+        batches.get("b-unknown", NOON)
 
 
 def test_batches_are_listed_newest_first_page_by_page() -> None:

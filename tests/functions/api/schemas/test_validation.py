@@ -168,10 +168,10 @@ def test_every_link_can_be_followed(api: Api) -> None:
 @pytest.mark.parametrize("named", ["\x1b[31mred", "a\u202egnp", "a\r\nb", "\x9b2J"])
 def test_a_refusal_shows_no_control_characters_of_the_request(api: Api, named: str) -> None:
     submitted = api.post("/batches", {"collection": "maps", "filename": "a.csv", named: 1})
-    sought = api.get("/batches", query={named: "x"})
+    searched = api.get("/batches", query={named: "x"})
     unknown = api.get("/batches", query={"state": named})
 
-    for answer in (submitted, sought, unknown):
+    for answer in (submitted, searched, unknown):
         assert answer.status in {400, 422}
         texts = [answer.json["detail"], *map(str, answer.json.get("errors", ()))]
         texts += [each["field"] for each in answer.json.get("errors", ())]
