@@ -135,7 +135,7 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     alarms = len(of_type(resources, "AWS::CloudWatch::Alarm"))
     yield Line("alarms", alarms, 0.10 * alarms, 0.10 * max(alarms - 10, 0))
     written = len(_metrics_of_the_minute())
-    yield Line("metrics the minute writes", written, 0.30 * written, 0.30 * max(written - 10, 0))
+    yield Line("metrics the two ticks write", written, 0.30 * written, 0.30 * max(written - 10, 0))
     boards = len(of_type(resources, "AWS::CloudWatch::Dashboard"))
     yield Line("dashboards", boards, 3.00 * boards, 3.00 * max(boards - 3, 0))
     assert resources["MinuteRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
@@ -143,12 +143,12 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     invoked = MINUTES * len(called)
     memory_mb = sum(resources[name]["Properties"]["MemorySize"] for name in called)
     computed = MINUTES * 200 * memory_mb * UNIT["mb_ms"]
-    yield Line("the minute's invocations", invoked, invoked * UNIT["invocations"] + computed, 0.0)
+    yield Line("the two ticks' invocations", invoked, invoked * UNIT["invocations"] + computed, 0.0)
     units = MINUTES * IDLE_READ_UNITS
     reads = units * UNIT["read_units"]
-    yield Line("the minute's reads", round(units), reads, reads)
-    yield Line("the minute's lines of log", invoked, invoked * 1.8 * 1024 / GB * 0.50, 0.0)
-    yield Line("the minute's traces", invoked, invoked * 5 / 1e6, 0.0)
+    yield Line("the two ticks' reads", round(units), reads, reads)
+    yield Line("the two ticks' lines of log", invoked, invoked * 1.8 * 1024 / GB * 0.50, 0.0)
+    yield Line("the two ticks' traces", invoked, invoked * 5 / 1e6, 0.0)
     runs = sum(_runs_a_month(job_type) for job_type in TYPES.values() if job_type.rule)
     writes = runs * OWN_JOB_WRITE_UNITS * UNIT["write_units"]
     steps = runs * OWN_JOB_TRANSITIONS * UNIT["transitions"]
