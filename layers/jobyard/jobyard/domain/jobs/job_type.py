@@ -103,8 +103,8 @@ class StepInput:
     entry: Mapping[str, Any]  # the manifest row, as docs/manifests.md names its fields
     parameters: Mapping[str, Any]  # the submission's, for the whole batch
     data: Mapping[str, Any]
-    attempt: int  # from 1
-    depositor: Depositor = NOBODY  # the person whose right to deposit counts
+    attempt: int  # from 1 at each requeue; snoozes and parts are not counted
+    depositor: Depositor = NOBODY  # the person on whose permission the job deposits
 
 
 @dataclass(frozen=True)
