@@ -132,7 +132,7 @@ PROBLEMS: Mapping[type[JobyardError], ProblemType] = {
         422, "idempotency-key-reused", "This idempotency key was used with another body"
     ),
     InternalError: ProblemType(
-        500, "internal-error", "The server failed; the request id finds the log"
+        500, "internal-error", "The server failed; its log has the request id"
     ),
     Unavailable: ProblemType(
         503,
