@@ -60,7 +60,7 @@ def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
         offered.append((f"jobyard jobs {batch_id} --state failed", "show the failed jobs"))
     final = sum(group.get("not_retryable", 0) for group in groups or ())
     if is_failed and counts.get("failed", 0) > final:
-        offered.append((f'jobyard retry {batch_id} --reason "…"', "retry them (operators)"))
+        offered.append((f'jobyard requeue {batch_id} --reason "…"', "requeue them (operators)"))
     if is_failed and counts.get("total"):
         offered.append(
             (

@@ -1,4 +1,4 @@
-"""Commands that change batches, jobs and holds: retry, hold, release, cancel, delete and more."""
+"""Commands that change batches, jobs and holds: requeue, hold, release, cancel, delete and more."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ BatchOrJob = Annotated[str, typer.Argument(parser=options.batch_or_job, metavar=
 
 
 @app.command()
-def retry(
+def requeue(
     ctx: typer.Context,
     target: BatchOrJob,
     reason: Annotated[
@@ -37,17 +37,17 @@ def retry(
             help="Only jobs with this failure code; may be repeated.",
         ),
     ] = None,
-    preview: Annotated[bool, typer.Option(help="Only count the jobs; retry nothing.")] = False,
+    preview: Annotated[bool, typer.Option(help="Only count the jobs; requeue nothing.")] = False,
     watch: Watch = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Retry failed jobs from the first step that did not succeed.
+    """Requeue failed jobs: run them again from the first step that did not succeed.
 
-    Retries all failed jobs of a batch, those with a failure CODE, or one job.
+    Requeues all failed jobs of a batch, those with a failure CODE, or one job.
 
-    Exits with 1 if some jobs cannot be retried, or if there is nothing to retry. With --watch the
-    exit code is 0 if the batch has no failed job left; the batch itself stays failed until
+    Exits with 1 if some jobs cannot be requeued, or if there are none. With --watch the exit code
+    is 0 if the batch has no failed job left; the batch itself stays failed until
     `update-reporting`.
     """
     if not (reason or preview):
@@ -70,10 +70,10 @@ def retry(
     }
     answer = api.post(f"/batches/{batch_id}/retries", body)
     if not as_json:
-        _show_retried(answer, "would" if preview else "will")
+        _show_requeued(answer, "would" if preview else "will")
     refused = bool(answer.get("not_retryable")) or not answer["matched"]
     if watch and not preview:
-        refused |= _watch_retry(ctx, api, batch_id, answer["operation_id"], as_json=as_json)
+        refused |= _watch_requeue(ctx, api, batch_id, answer["operation_id"], as_json=as_json)
     elif as_json:
         terminal.print_json(answer)
     elif not preview:
@@ -82,20 +82,20 @@ def retry(
         raise typer.Exit(1)
 
 
-def _show_retried(answer: Document, tense: str) -> None:
-    """Print how many jobs are retried and how many cannot be. `tense` is "will" or "would"."""
+def _show_requeued(answer: Document, tense: str) -> None:
+    """Print how many jobs are requeued and how many cannot be. `tense` is "will" or "would"."""
     refused = answer.get("not_retryable", 0)
-    tried = plural(answer["matched"] - refused, "job")
-    terminal.console().print(f"{tried} {tense} be retried")
+    requeued = plural(answer["matched"] - refused, "job")
+    terminal.console().print(f"{requeued} {tense} be requeued")
     if refused:
-        message = "cannot be retried: the depositor has to submit these objects again"
+        message = "cannot be requeued: the depositor has to submit these objects again"
         terminal.console().print(f"{plural(refused, 'job')} {message}", style="red")
 
 
-def _watch_retry(
+def _watch_requeue(
     ctx: typer.Context, api: ApiClient, batch_id: str, operation_id: str, *, as_json: bool
 ) -> bool:
-    """Watch a retry until it ends, then show the jobs it refused. True if there were any."""
+    """Watch a requeue until it ends, then show the jobs it refused. True if there were any."""
     is_over = progress.is_over_with_operation(api, batch_id, operation_id)
     try:
         watch_to_end(
@@ -108,11 +108,11 @@ def _watch_retry(
     return not as_json and _show_refused(api, batch_id, operation_id)
 
 
-_SHOWN_REFUSALS = 20  # of one retry
+_SHOWN_REFUSALS = 20  # of one requeue
 
 
 def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
-    """Show the jobs that a retry refused, with the reasons. True if there were any."""
+    """Show the jobs that a requeue refused, with the reasons. True if there were any."""
     shown = 0
     path: str | None = f"/batches/{batch_id}/retries/{operation_id}"
     cursor: Document = {}

@@ -138,10 +138,10 @@ def _play(runner: DemoRunner, files: ServedFiles) -> None:
     runner.section("The refused manifest: its errors, by line and column")
     runner.run("depositor", "findings", refused)
 
-    runner.section("The missing file is added, and an operator retries the job")
+    runner.section("The missing file is added, and an operator requeues the job")
     files.add_late_file()
     runner.run("operator", "jobs", batch_ids[1], "--state", "failed")
-    runner.run("operator", "retry", batch_ids[1], "--reason", "the file is there now", "--watch")
+    runner.run("operator", "requeue", batch_ids[1], "--reason", "the file is there now", "--watch")
 
     runner.section("An admin has the batch reported again: the report lists only the changes")
     runner.run("admin", "update-reporting", batch_ids[1], "--reason", "repaired", "--watch")

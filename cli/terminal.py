@@ -21,7 +21,7 @@ UNKNOWN_WIDTH = 80  # for a terminal that reports no width
 PIPED_WIDTH = 200  # for a pipe: wide enough to keep ids in one piece
 
 
-_EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # commands not named like their event
+_EVENT_COMMANDS = {"run_now": "run"}  # commands not named like their event
 
 STYLES = {  # by state or label, in lower case with underscores
     "succeeded": "green",

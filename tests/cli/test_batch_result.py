@@ -19,7 +19,7 @@ def test_watch_ends_with_the_report_and_the_next_commands(api: FakeApi, client: 
     assert "failed: 2 failed" in drawn(console)
     assert "2 x TIMEOUT: The job did not end in time." in drawn(console)
     assert "report 2 to depositor@example.org: bounced (mailbox full)" in drawn(console)
-    assert f"jobyard retry {BATCH}" in drawn(console)
+    assert f"jobyard requeue {BATCH}" in drawn(console)
     assert f"jobyard update-reporting {BATCH}" in drawn(console)
 
 
@@ -35,16 +35,16 @@ def test_a_refused_manifest_suggests_to_show_its_findings(api: FakeApi, client: 
 
     assert "failed: the manifest has 6 errors" in drawn(console)
     assert f"jobyard findings {BATCH}" in drawn(console)
-    assert "retry" not in drawn(console)
+    assert "requeue" not in drawn(console)
 
 
 @pytest.mark.parametrize(
     ("ended", "offered", "not_offered"),
     [
-        (batch("cancelled", failed=2, cancelled=3), ["jobs"], ["retry", "update-reporting"]),
-        (batch("deleted", failed=2), [], ["retry", "update-reporting", "jobs"]),
-        (batch("deleted"), [], ["retry", "update-reporting", "jobs", "findings"]),
-        (batch("failed", succeeded=2), ["update-reporting"], ["retry"]),
+        (batch("cancelled", failed=2, cancelled=3), ["jobs"], ["requeue", "update-reporting"]),
+        (batch("deleted", failed=2), [], ["requeue", "update-reporting", "jobs"]),
+        (batch("deleted"), [], ["requeue", "update-reporting", "jobs", "findings"]),
+        (batch("failed", succeeded=2), ["update-reporting"], ["requeue"]),
         (
             batch(
                 "failed",
@@ -59,7 +59,7 @@ def test_a_refused_manifest_suggests_to_show_its_findings(api: FakeApi, client: 
                 ],
             ),
             ["jobs", "update-reporting"],
-            ["retry"],
+            ["requeue"],
         ),
     ],
 )

@@ -79,21 +79,21 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
     assert len(api.requests) == 1
 
 
-def test_a_retry_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeApi) -> None:
+def test_a_requeue_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
 
-    result = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
+    result = run("requeue", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
 
     assert api.bodies("POST") == [
         {"preview": False, "reason": WHY[1], "failure_codes": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
     ]
-    assert "3 jobs will be retried" in result.stdout
+    assert "3 jobs will be requeued" in result.stdout
 
 
-def test_one_job_can_be_retried(run: Run, api: FakeApi) -> None:
+def test_one_job_can_be_requeued(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
 
-    run("retry", JOB, *WHY)
+    run("requeue", JOB, *WHY)
 
     assert api.bodies("POST")[0]["job_ids"] == [JOB]
 
@@ -101,49 +101,49 @@ def test_one_job_can_be_retried(run: Run, api: FakeApi) -> None:
 def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": None, "matched": 2})
 
-    result = run("retry", BATCH, "--preview")
+    result = run("requeue", BATCH, "--preview")
 
     assert api.bodies("POST") == [{"preview": True}]
-    assert result.stdout == "2 jobs would be retried\n"
-    assert run("retry", BATCH).exit_code == 2
+    assert result.stdout == "2 jobs would be requeued\n"
+    assert run("requeue", BATCH).exit_code == 2
 
 
-def test_a_preview_exits_with_1_when_the_retry_would(run: Run, api: FakeApi) -> None:
+def test_a_preview_exits_with_1_when_the_requeue_would(run: Run, api: FakeApi) -> None:
     answer = {"operation_id": None, "matched": 0, "not_retryable": 0}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
-    result = run("retry", JOB, "--preview")
+    result = run("requeue", JOB, "--preview")
 
-    assert (result.exit_code, result.stdout) == (1, "0 jobs would be retried\n")
-    assert run("retry", JOB, "--preview", "--json").exit_code == 1
+    assert (result.exit_code, result.stdout) == (1, "0 jobs would be requeued\n")
+    assert run("requeue", JOB, "--preview", "--json").exit_code == 1
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_jobs_that_cannot_be_retried_are_counted_and_exit_with_1(
+def test_jobs_that_cannot_be_requeued_are_counted_and_exit_with_1(
     preview: bool, run: Run, api: FakeApi
 ) -> None:
     answer = {"operation_id": "r1", "matched": 3, "not_retryable": 1}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
-    result = run("retry", BATCH, *(("--preview",) if preview else WHY))
+    result = run("requeue", BATCH, *(("--preview",) if preview else WHY))
 
     assert result.exit_code == 1
-    assert f"2 jobs {'would' if preview else 'will'} be retried" in result.stdout
+    assert f"2 jobs {'would' if preview else 'will'} be requeued" in result.stdout
     assert "1 job cannot" in result.stdout
-    as_json = run("retry", BATCH, *WHY, "--json")
+    as_json = run("requeue", BATCH, *WHY, "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, answer)
 
 
-def test_a_retry_of_a_job_that_cannot_be_requeued_exits_with_1(run: Run, api: FakeApi) -> None:
+def test_a_requeue_of_a_job_that_cannot_be_requeued_exits_with_1(run: Run, api: FakeApi) -> None:
     words = "the failed job cannot be requeued (its ark is another object's)"
     api.answers(f"POST /batches/{BATCH}/retries", problem(409, words))
 
-    result = run("retry", JOB, *WHY)
+    result = run("requeue", JOB, *WHY)
 
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"{words}\n")
 
 
-def test_a_watched_retry_shows_its_refusals_and_exits_with_1(run: Run, api: FakeApi) -> None:
+def test_a_watched_requeue_shows_its_refusals_and_exits_with_1(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
     api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
     done = {"state": "done", "next_cursor": None}
@@ -157,13 +157,13 @@ def test_a_watched_retry_shows_its_refusals_and_exits_with_1(run: Run, api: Fake
     )
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    result = run("retry", BATCH, *WHY, "--watch")
+    result = run("requeue", BATCH, *WHY, "--watch")
 
     assert result.exit_code == 1
     assert f"{JOB}: someone else changed it first" in result.stdout.replace("\n", " ")
 
 
-def test_watching_a_retry_waits_for_the_operation_and_exits_with_0_when_nothing_is_failed(
+def test_watching_a_requeue_waits_for_the_operation_and_exits_with_0_when_nothing_is_failed(
     run: Run, api: FakeApi
 ) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
@@ -171,27 +171,27 @@ def test_watching_a_retry_waits_for_the_operation_and_exits_with_0_when_nothing_
     api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "running"}, {"state": "done"})
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    result = run("retry", BATCH, *WHY, "--watch")
+    result = run("requeue", BATCH, *WHY, "--watch")
 
     assert result.exit_code == 0
     assert "its jobs are repaired (1 succeeded)" in result.stdout
     assert f"jobyard update-reporting {BATCH}" in result.stdout
 
 
-def test_a_retry_that_fails_again_exits_with_1(run: Run, api: FakeApi) -> None:
+def test_a_requeue_that_fails_again_exits_with_1(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
     api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1))
     api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
-    result = run("retry", BATCH, *WHY, "--watch", "--json")
+    result = run("requeue", BATCH, *WHY, "--watch", "--json")
 
     assert result.exit_code == 1
     assert json.loads(result.stdout)["state"] == "failed"
 
 
 def test_an_unknown_failure_code_is_a_usage_error_that_lists_the_known(run: Run) -> None:
-    result = run("retry", BATCH, *WHY, "--code", "BROKEN")
+    result = run("requeue", BATCH, *WHY, "--code", "BROKEN")
 
     assert result.exit_code == 2
     assert "DIGEST_MISMATCH" in result.stderr

@@ -13,7 +13,7 @@ PAGES = [
     *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
     *sorted((ROOT / "examples").rglob("README.md")),
 ]
-# `jobyard retry` in a code block, at a prompt or between backticks.
+# `jobyard requeue` in a code block, at a prompt or between backticks.
 COMMAND = re.compile(r"(?:^ {4,}|[`(]|\$ )jobyard ([a-z][a-z-]+)(?: ([a-z]+))?", re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ def test_help_names_every_command_and_imports_nothing_slow(run: Run) -> None:
 
     assert imported.stdout == "[]\n"
     assert all(
-        f" {name} " in shown for name in ("submit", "watch", "retry", "lifecycle", *LAZY_GROUPS)
+        f" {name} " in shown for name in ("submit", "watch", "requeue", "lifecycle", *LAZY_GROUPS)
     )
 
 

@@ -737,7 +737,7 @@ def test_the_history_shows_who_stopped_a_job_and_what_another_waits_for(
 
 @pytest.mark.parametrize(
     ("words", "event"),
-    [(("cancel",), "cancel"), (("force-fail",), "force_fail"), (("retry",), "requeue")],
+    [(("cancel",), "cancel"), (("force-fail",), "force_fail"), (("requeue",), "requeue")],
 )
 def test_a_job_of_a_schedule_takes_the_same_events(
     words: tuple[str, ...], event: str, run: Run, api: FakeApi
@@ -753,7 +753,7 @@ def test_a_job_of_a_schedule_takes_the_same_events(
 
 @pytest.mark.parametrize("flag", ["--preview", "--watch", "--code=TIMEOUT"])
 def test_a_job_of_a_schedule_is_retried_by_itself(flag: str, run: Run, api: FakeApi) -> None:
-    assert run("retry", JOB, *WHY, flag).exit_code == 2
+    assert run("requeue", JOB, *WHY, flag).exit_code == 2
     assert api.requests == []
 
 
