@@ -102,9 +102,9 @@ class RunOutcome:
         clean_fields(self, failure_message=MESSAGE_BYTES)
 
     @classmethod
-    def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "RunOutcome":
-        """The outcome of an ended job. `counted` is its checkpoint, needed if it was stopped."""
-        counts = counted.counts if counted and counted.version else job.data.get("records", {})
+    def of(cls, job: JobRecord, checkpoint: Checkpoint | None = None) -> "RunOutcome":
+        """The outcome of an ended job. `checkpoint` is its own, needed if it was stopped."""
+        counts = checkpoint.counts if checkpoint and checkpoint.version else job.data.get("records", {})
         attempted = [code for each in job.attempts for code in each.code_counts]
         codes = [code for code in attempted if code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []

@@ -29,7 +29,8 @@ from jobyard.domain.schedules.schedule import (
 )
 
 MAX_OCCURRENCES = 90  # occurrences decided in one write
-_MAX_ITEMS = 99  # items of a DynamoDB transaction, without the schedule's own
+_MAX_WRITTEN = 99  # records that one write may change besides the schedule (store.transactions)
+_WRITTEN_PER_REPLACED = 2  # records that a replaced run may change: its job and its occurrence
 _MILLISECOND = timedelta(milliseconds=1)
 GRACE_PERIOD = timedelta(minutes=10)  # how late a job may start before its time counts as missed
 
@@ -104,41 +105,45 @@ class _Planner:
         self.decided: list[Occurrence] = []
 
     def decide(self, cause: Cause) -> Decision | None:
-        """The decision about all due times; None if there is nothing to write."""
+        """The decision about the next due times; None if there is nothing to write."""
         schedule = self.schedule
-        start = schedule.next_at
-        next_at = start
-        if start is not None:
-            if schedule.decided_until:  # an edit may have set an earlier `next_at`
-                start = max(start, schedule.decided_until + _MILLISECOND)
-            due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
-            excluded = {at: reason for at in due if (reason := self._exclusion(at))}
-            missed = self._missed_reasons([at for at in due if at not in excluded])
-            # The write of a replaced run takes two items.
-            limit = min(MAX_OCCURRENCES, _MAX_ITEMS - 2 * len(self.active))
-            for at in due[:limit]:
-                occurrence = self._verdict_for(at, excluded.get(at), missed)
-                if occurrence is None:
-                    next_at = at
-                    break
-                self.decided.append(occurrence)
-            else:
-                after = self.decided[-1].scheduled_for + _MILLISECOND if self.decided else start
-                next_at = next(times(schedule.rule, after), None)
+        next_at = self._decide_due() if schedule.next_at else None
         if not self.decided and next_at == schedule.next_at:
             return None
         has_ended = next_at is None
         move = SCHEDULE.move(schedule.state, "end" if has_ended else "fire", self.now, cause)
-        last = self.decided[-1].scheduled_for if self.decided else schedule.decided_until
+        decided = self.decided
+        decided_until = decided[-1].scheduled_for if decided else schedule.decided_until
         moved = schedule.moved(
             move,
             next_at=next_at,
-            decided_until=last,
+            decided_until=decided_until,
             active=tuple(self.active),
             queued_for=self.queued,
             resume_at=None if has_ended else schedule.resume_at,
         )
-        return Decision(moved, tuple(self.decided), tuple(self.replaced))
+        return Decision(moved, tuple(decided), tuple(self.replaced))
+
+    def _decide_due(self) -> datetime | None:
+        """Decide the next due times. Returns the first time that is not decided, None if none is
+        left.
+        """
+        schedule = self.schedule
+        assert schedule.next_at is not None
+        start = schedule.next_at
+        if schedule.decided_until:  # an edit may have set an earlier `next_at`
+            start = max(start, schedule.decided_until + _MILLISECOND)
+        due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
+        excluded = {at: reason for at in due if (reason := self._exclusion(at))}
+        missed = self._missed_reasons([at for at in due if at not in excluded])
+        limit = min(MAX_OCCURRENCES, _MAX_WRITTEN - _WRITTEN_PER_REPLACED * len(self.active))
+        for at in due[:limit]:
+            occurrence = self._decide_one(at, excluded.get(at), missed)
+            if occurrence is None:
+                return at
+            self.decided.append(occurrence)
+            start = at + _MILLISECOND
+        return next(times(schedule.rule, start), None)
 
     def _exclusion(self, at: datetime) -> tuple[SkipReason, str] | None:
         """Why no job may run at a time, even if no other is active; None if one may."""
@@ -146,8 +151,8 @@ class _Planner:
         if self.skip_reason:
             return self.skip_reason, ""
         if schedule.state is ScheduleState.SUSPENDED:
-            last = schedule.suspension
-            if last and at < last.at:  # it was due during a hold before the suspension
+            suspension = schedule.suspension
+            if suspension and at < suspension.at:  # it was due during a hold before the suspension
                 return SkipReason.MISSED, ""
             return SkipReason.SUSPENDED, schedule.suspension_reason
         if schedule.rule.first_from(at) != at:
@@ -178,13 +183,16 @@ class _Planner:
             return 1
         return policy.catch_up.limit
 
-    def _verdict_for(
+    def _decide_one(
         self,
         at: datetime,
         exclusion: tuple[SkipReason, str] | None,
         missed: Mapping[datetime, SkipReason | None],
     ) -> Occurrence | None:
-        """The occurrence of one time; None if it stays due until a run has ended."""
+        """The occurrence of one time; None if it stays due until a run has ended.
+
+        Records the run that it starts, queues or replaces.
+        """
         if exclusion:
             return self._occurrence(at, Verdict.SKIP, *exclusion)
         reason = missed[at]
@@ -236,7 +244,7 @@ class _Planner:
 def _conflict(
     overlap: OverlapPolicy, active: Sequence[ActiveJob], queued: datetime | None
 ) -> SkipReason | None:
-    """Why another job may neither run nor wait now; None if it may."""
+    """Why another job may neither run nor wait now; None if it may run or wait."""
     if not active or overlap is OverlapPolicy.REPLACE:
         return None
     if overlap is OverlapPolicy.QUEUE_ONE:
@@ -246,7 +254,7 @@ def _conflict(
     return SkipReason.PREVIOUS_ACTIVE
 
 
-_CONFLICTS = {
+_CONFLICT_MESSAGES = {
     SkipReason.PREVIOUS_ACTIVE: "one of its jobs is running, and its overlap policy is forbid: "
     "wait for the job or cancel it",
     SkipReason.ONE_WAITS: "one of its jobs is running, and another one is waiting",
@@ -272,7 +280,7 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
     overlap = schedule.policy.overlap
     conflict = _conflict(overlap, schedule.active, schedule.queued_for)
     if conflict:
-        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_CONFLICTS[conflict]}")
+        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_CONFLICT_MESSAGES[conflict]}")
     run = ActiveJob(at, now, MAIN_RUN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued_for
     replaced: tuple[ActiveJob, ...] = ()
@@ -297,14 +305,11 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
 
 
 def after_end(
-    schedule: Schedule, occurrence: Occurrence, job: JobRecord, counted: Checkpoint, move: Move
+    schedule: Schedule, occurrence: Occurrence, job: JobRecord, checkpoint: Checkpoint, move: Move
 ) -> tuple[Schedule, Occurrence]:
-    """The schedule and the occurrence after the end of the occurrence's `job`.
-
-    `counted` is the job's checkpoint.
-    """
+    """The schedule and the occurrence after the end of the occurrence's `job`."""
     previous = occurrence.outcome  # the job had ended before, and is deleted now
-    outcome = replace(previous, state=job.state) if previous else RunOutcome.of(job, counted)
+    outcome = replace(previous, state=job.state) if previous else RunOutcome.of(job, checkpoint)
     active_run = next(
         (run for run in schedule.active if run.scheduled_for == occurrence.scheduled_for), None
     )

@@ -108,8 +108,8 @@ def write_end(
     """
     before, after = change
     move = SCHEDULE.move(schedule.state, "note", now, cause)
-    counted = checkpoints.get(after.address.job_id)
-    after_schedule, closed = after_end(schedule, occurrence, after, counted, move)
+    checkpoint = checkpoints.get(after.address.job_id)
+    after_schedule, closed = after_end(schedule, occurrence, after, checkpoint, move)
     moved = [] if before is after else [change]
     return schedules.write(
         schedule, after_schedule, ScheduleWrites((), [(occurrence, closed)], moved)
