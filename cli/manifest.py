@@ -174,7 +174,7 @@ def _summary(reading: ManifestReader, file: str) -> Text:
     if reading.verdict == "error":
         verdict = Text("no objects will be created", style="bold red")
     else:
-        noun = "file" if reading.per_object else "row"
+        noun = "file" if reading.is_one_object else "row"
         created = f"{plural(reading.entries, 'object')} of {plural(reading.files, noun)}"
         verdict = Text(f"{created} will be created ({reading.profile})", style="green")
     return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'no errors or warnings'}")

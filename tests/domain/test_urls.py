@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobyard.domain.manifests import url_checks as manifest_urls
-from jobyard.domain.urls import URL_LENGTH, BadUrl, error_in, parse, quoted_bytes, warning_in
+from jobyard.domain.urls import URL_LENGTH, BadUrl, error_in, parse, percent_encoded, warning_in
 
 ANY = st.text(st.characters(categories=None, exclude_categories=()), max_size=60)
 WORDS = "http https :// / // : @ ? # [ ] ::1 % . .. & = sig token a b.example 127.1 80 9001 ü \\"
@@ -136,15 +136,15 @@ def test_a_valid_url_can_be_parsed_and_is_sent_in_ascii(url: str) -> None:
 
 @given(st.binary(max_size=60))
 def test_bytes_of_a_header_become_a_url_as_they_stand(raw: bytes) -> None:
-    text = quoted_bytes(raw)
+    text = percent_encoded(raw)
 
     assert text.isascii()
     assert text.isprintable()
 
 
 def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
-    assert quoted_bytes("/Zürich plan.txt".encode()) == "/Z%C3%BCrich plan.txt"
-    assert quoted_bytes("/Zürich".encode("latin-1")) == "/Z%FCrich"
+    assert percent_encoded("/Zürich plan.txt".encode()) == "/Z%C3%BCrich plan.txt"
+    assert percent_encoded("/Zürich".encode("latin-1")) == "/Z%FCrich"
 
 
 @pytest.mark.parametrize(

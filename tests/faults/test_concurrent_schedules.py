@@ -20,7 +20,7 @@ from cli.local import clients
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
-from jobyard.domain.schedules.planning import times
+from jobyard.domain.schedules.planning import rule_times_from
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, OverlapPolicy, Policy, Schedule
@@ -134,7 +134,7 @@ def expected_times(watched: Watched) -> list[datetime]:
     return [
         at
         for (rule, since), end in zip(watched.rules, ends, strict=True)
-        for at in takewhile(lambda at, end=end: at <= end, times(rule, since))  # type: ignore[misc]
+        for at in takewhile(lambda at, end=end: at <= end, rule_times_from(rule, since))  # type: ignore[misc]
         if at >= since
     ]
 

@@ -20,7 +20,7 @@ from jobyard.domain import history as domain
 from jobyard.domain.arks import EXAMPLE_ARK, NAAN_PATTERN, normal_ark
 from jobyard.domain.collection import GROUP_PATTERN
 from jobyard.domain.mail_addresses import ADDRESS_FORM, MAX_RECIPIENTS, addresses, all_addresses
-from jobyard.domain.manifests.validation import LOCAL_BYTES, MAX_LOCALS
+from jobyard.domain.manifests.validation import MAX_LOCAL_ID_BYTES, MAX_LOCAL_IDS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
 from jobyard.services.queries import history as history_queries
 
@@ -267,8 +267,10 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"primary is an ark, such as {EXAMPLE_ARK}")
     ids = local.split(";") if isinstance(local, str) else texts[len(described) :]
     ids = list(filter(None, map(str.strip, ids)))
-    if len(ids) > MAX_LOCALS or any(len(each.encode()) > LOCAL_BYTES for each in ids):
-        raise ValueError(f"local names up to {MAX_LOCALS} identifiers of up to {LOCAL_BYTES} bytes")
+    if len(ids) > MAX_LOCAL_IDS or any(len(each.encode()) > MAX_LOCAL_ID_BYTES for each in ids):
+        raise ValueError(
+            f"local names up to {MAX_LOCAL_IDS} identifiers of up to {MAX_LOCAL_ID_BYTES} bytes"
+        )
     return document
 
 

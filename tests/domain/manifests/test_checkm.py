@@ -36,7 +36,7 @@ def test_a_manifest_of_every_profile_passes_without_a_remark(profile: Profile) -
     assert outcome.findings == []
     assert outcome.reading.verdict == "pass"
     assert outcome.reading.profile == profile.name
-    assert outcome.reading.per_object is (profile is INGEST)
+    assert outcome.reading.is_one_object is (profile is INGEST)
     (entry,) = outcome.entries
     assert entry[:7] == (
         6,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jobyard.domain.manifests.column_checks import entries_of
 from jobyard.domain.manifests.file_names import FileNames
 from jobyard.domain.manifests.profiles import INFERRED, Column, Profile
-from jobyard.domain.manifests.validation import Cell, Row, check_row, locals_in
+from jobyard.domain.manifests.validation import Cell, Row, check_row, local_ids_in
 from tests.domain.manifests.manifest_texts import EVERY_PROFILE, MD5, SHA_256
 
 free = st.text(
@@ -96,7 +96,7 @@ def test_what_passes_by_column_passes_row_by_row_as_the_same_entries(
         slow = []
         for number, row in enumerate(rows, start=7):
             cells = {column: Cell(text, 1) for column, text in row.items()}
-            local = locals_in(row[Column.LOCAL])
+            local = local_ids_in(row[Column.LOCAL])
             entry, findings = check_row(Row(number, cells, local), profile, FileNames())
             assert findings == []
             slow.append(entry)

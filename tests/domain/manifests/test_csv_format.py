@@ -89,7 +89,7 @@ def test_without_such_a_column_the_rows_are_files_of_one_object(columns: str) ->
     reading = read_csv(f"{columns}\nhttp://x/a,a.zip\nhttp://x/b,b.checkm\n").reading
 
     assert (reading.profile, reading.entries, reading.files) == (INGEST.name, 1, 2)
-    assert reading.per_object
+    assert reading.is_one_object
 
 
 def test_a_profile_that_is_given_is_not_inferred() -> None:

@@ -5,7 +5,7 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.schedules.day_series import LAST_DAY, Days, DaySeries, Months, Weeks
+from jobyard.domain.schedules.day_series import MAX_ORDINAL, Days, DaySeries, Months, Weeks
 
 FIRST = st.dates(date(1900, 1, 1), date(9999, 12, 31))
 SERIES = st.one_of(
@@ -25,13 +25,13 @@ SERIES = st.one_of(
 def test_a_day_of_a_series_has_its_index(series: DaySeries, index: int) -> None:
     day = series.day(index)
 
-    if day <= LAST_DAY:
+    if day <= MAX_ORDINAL:
         assert series.index(day) == index
         assert series.day(index + 1) > day
 
 
 @settings(max_examples=300, deadline=None)
-@given(SERIES, st.integers(1, LAST_DAY))
+@given(SERIES, st.integers(1, MAX_ORDINAL))
 def test_the_next_day_of_the_series_is_found_from_any_day(series: DaySeries, day: int) -> None:
     index = series.index(day)
 
@@ -43,10 +43,10 @@ def test_the_next_day_of_the_series_is_found_from_any_day(series: DaySeries, day
 @settings(max_examples=300, deadline=None)
 @given(SERIES)
 def test_a_series_has_no_day_after_the_last_possible_one(series: DaySeries) -> None:
-    beyond = series.index(LAST_DAY + 1)
+    beyond = series.index(MAX_ORDINAL + 1)
 
-    assert series.day(beyond) > LAST_DAY
-    assert beyond == 0 or series.day(beyond - 1) <= LAST_DAY
+    assert series.day(beyond) > MAX_ORDINAL
+    assert beyond == 0 or series.day(beyond - 1) <= MAX_ORDINAL
 
 
 def test_the_first_day_of_a_series_is_not_before_its_start() -> None:

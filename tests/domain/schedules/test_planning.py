@@ -20,11 +20,11 @@ from jobyard.domain.schedules.planning import (
     GRACE_PERIOD,
     MAX_OCCURRENCES,
     after_end,
-    after_release,
+    after_wait,
     next_run,
     plan,
     plan_manual_run,
-    times,
+    rule_times_from,
 )
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
@@ -81,7 +81,7 @@ def schedule_of(rule: dict[str, object], policy: Policy = Policy()) -> Schedule:
         policy=policy,
         owner="admin",
         created_at=START,
-        next_at=next(times(made, START), None),
+        next_at=next(rule_times_from(made, START), None),
     )
 
 
@@ -103,7 +103,7 @@ def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule
     after, _ = after_end(schedule, occurrence, job, Checkpoint(job.address.job_id), move)
     if queued and not after.active:
         waiting = replace(occurrence, scheduled_for=queued, verdict=Verdict.WAIT)
-        after, _ = after_release(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
+        after, _ = after_wait(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
     return after
 
 
@@ -142,7 +142,7 @@ def test_each_time_is_decided_once_and_in_order(
             schedule = run_to_the_end(schedule, schedule.active[0], now)
 
     end = schedule.next_at or datetime.max.replace(tzinfo=UTC)
-    expected = [*takewhile(lambda at: at < end, times(schedule.rule, START))]
+    expected = [*takewhile(lambda at: at < end, rule_times_from(schedule.rule, START))]
     assert [each.scheduled_for for each in made] == expected
     for each in made:
         assert (each.skip_reason is None) is (each.verdict is not Verdict.SKIP)
@@ -340,7 +340,7 @@ def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted
     )
     move = SCHEDULE.move(state, "note", NINE + MOMENT, CLOCK)
 
-    after, judged = after_release(schedule, waiting, move)
+    after, judged = after_wait(schedule, waiting, move)
 
     assert (judged.verdict, judged.skip_reason, judged.version) == (verdict, reason, 2)
     assert judged.parameters == ({"table": "voters"} if verdict is Verdict.RUN else {})

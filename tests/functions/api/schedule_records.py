@@ -14,7 +14,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.schedules.planning import times
+from jobyard.domain.schedules.planning import rule_times_from
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import SCHEDULE, Policy, Schedule, ScheduleState
 from jobyard.services.executions import Executions
@@ -64,7 +64,7 @@ def a_schedule(
         owner="admin",
         created_at=since,
         parameters=sweep(),
-        next_at=next(times(read, since), None),
+        next_at=next(rule_times_from(read, since), None),
         **changes,
     )
     return schedules.put_new(made)

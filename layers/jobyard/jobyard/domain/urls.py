@@ -26,7 +26,7 @@ _PLAIN = re.compile(rf"{PLAIN_SERVER}(?:[/?][!-\"$-~]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
-_TO_QUOTE = re.compile(r"[^!$-;=?-Z_a-z~]")  # in a path or query; a "%" is kept
+_TO_ENCODE = re.compile(r"[^!$-;=?-Z_a-z~]")  # in a path or query; a "%" is kept
 
 # Ranges that embed an IPv4 address, or that Python calls global though no public server is in them.
 _NOT_PUBLIC = tuple(
@@ -185,7 +185,7 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def quoted_bytes(raw: bytes) -> str:
+def percent_encoded(raw: bytes) -> str:
     """The text of a URL in a header; bytes that are not printable ASCII are percent-encoded."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"%{byte:02X}" for byte in raw)
 
@@ -237,7 +237,7 @@ def _request_target(target: str) -> str:
     path, mark, query = target.partition("?")
     if not path.startswith("/"):
         path = f"/{path}"
-    return _quoted(_without_dots(path) + mark + query)
+    return _percent_encoded_target(_without_dots(path) + mark + query)
 
 
 def _without_dots(path: str) -> str:
@@ -256,7 +256,7 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def _quoted(target: str) -> str:
-    return _TO_QUOTE.sub(
+def _percent_encoded_target(target: str) -> str:
+    return _TO_ENCODE.sub(
         lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), target
     )

@@ -17,7 +17,7 @@ from jobyard.domain.manifests.profiles import (
     Profile,
 )
 from jobyard.domain.manifests.rows import CheckedRows, RowReader, UnreadRows
-from jobyard.domain.manifests.validation import Cell, Row, locals_in
+from jobyard.domain.manifests.validation import Cell, Row, local_ids_in
 
 VERSION_LINE = "#%checkm_0.7"
 END_LINE = "#%eof"
@@ -116,7 +116,7 @@ class CheckmLayout:
             if column is not Column.URL:
                 cells[column] = Cell(unescaped(cell.text), cell.column)
         local = cells.get(Column.LOCAL)
-        return Row(number, cells, locals_in(local.text) if local else (), findings=findings)
+        return Row(number, cells, local_ids_in(local.text) if local else (), findings=findings)
 
     def notes(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""

@@ -23,12 +23,12 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.manifests.url_checks import UrlWarnings, server_of
 from jobyard.domain.manifests.validation import (
-    FILE_NAME_BYTES,
     HEX_LENGTHS,
-    MAX_LOCALS,
-    SIZE_DIGITS,
+    MAX_FILE_NAME_BYTES,
+    MAX_LOCAL_IDS,
+    MAX_SIZE_DIGITS,
     algorithm_named,
-    locals_in,
+    local_ids_in,
 )
 from jobyard.domain.urls import PLAIN_SERVER, URL_LENGTH
 
@@ -59,12 +59,12 @@ def entries_of(
     sizes = _sizes(texts.get(Column.SIZE, ()))
     kinds = _kinds(names, profile)
     # A character has at most four bytes, so a shorter name cannot be too long.
-    may_be_too_long = max(map(len, names)) > FILE_NAME_BYTES // 4
+    may_be_too_long = max(map(len, names)) > MAX_FILE_NAME_BYTES // 4
     if digests is None or sizes is None or kinds is None or may_be_too_long:
         return None
     locals_ = texts.get(Column.LOCAL, ())
     if (
-        locals_ and max(map(len, locals_)) > MAX_LOCALS
+        locals_ and max(map(len, locals_)) > MAX_LOCAL_IDS
     ):  # shorter ones have not too many identifiers
         return None
     primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
@@ -135,7 +135,7 @@ def _sizes(sizes: Sequence[str]) -> Iterable[int | None] | None:
     joined = "".join(sizes)
     if not joined:
         return repeat(None)
-    if not joined.isascii() or not joined.isdecimal() or max(map(len, sizes)) > SIZE_DIGITS:
+    if not joined.isascii() or not joined.isdecimal() or max(map(len, sizes)) > MAX_SIZE_DIGITS:
         return None
     if "" in sizes:
         return [int(size) if size else None for size in sizes]
@@ -171,5 +171,5 @@ def _locals(locals_: Sequence[str]) -> Iterable[tuple[str, ...]]:
     if not joined:
         return repeat(())
     if ";" in joined or "%" in joined or "" in locals_:
-        return map(locals_in, locals_)
+        return map(local_ids_in, locals_)
     return zip(locals_, strict=True)

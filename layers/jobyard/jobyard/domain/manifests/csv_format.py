@@ -17,7 +17,7 @@ from jobyard.domain.manifests.profiles import (
     allows_column,
 )
 from jobyard.domain.manifests.rows import CheckedRows, RowReader, UnreadRows
-from jobyard.domain.manifests.validation import BLANK, Cell, Row, locals_in
+from jobyard.domain.manifests.validation import BLANK, Cell, Row, local_ids_in
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # that other programs use
 
@@ -124,7 +124,7 @@ class CsvLayout:
                 del named[self._unpaired]
             self._is_unpaired_reported = True
         local = named.get(Column.LOCAL)
-        return Row(number, named, locals_in(local.text) if local else (), findings=findings)
+        return Row(number, named, local_ids_in(local.text) if local else (), findings=findings)
 
     def notes(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""

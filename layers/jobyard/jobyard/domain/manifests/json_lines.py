@@ -21,7 +21,7 @@ from jobyard.domain.manifests.profiles import (
     allows_column,
 )
 from jobyard.domain.manifests.rows import CheckedRows, RowReader, UnreadRows
-from jobyard.domain.manifests.validation import Cell, Row, leave_out_half_a_digest, locals_in
+from jobyard.domain.manifests.validation import Cell, Row, drop_incomplete_digest, local_ids_in
 
 PARAMETERS_KEY = "parameters"
 PARAMETERS_DEPTH = 20  # levels of lists and objects, so that all later steps can read them
@@ -133,7 +133,7 @@ class JsonLinesLayout:
                 text, found = _text(column, value, number, _place(line, key))
                 cells[column] = Cell(text, _place(line, key))
                 row.findings += found
-                row.local = locals_in(text) if column is Column.LOCAL else row.local
+                row.local = local_ids_in(text) if column is Column.LOCAL else row.local
         row.findings += self._unknown_keys(line, number, unknown)
         if again:
             message = f"{quoted_all(again)}: this line has the same column under another key"
@@ -144,7 +144,7 @@ class JsonLinesLayout:
         row.readable = all(finding.code != Check.VALUE_TYPE for finding in row.findings)
         if unknown:
             row.readable = row.readable and Column.URL in cells
-            leave_out_half_a_digest(cells)
+            drop_incomplete_digest(cells)
         return row
 
     def _unknown_keys(self, line: str, number: int, keys: Sequence[str]) -> list[Finding]:

@@ -71,8 +71,8 @@ class Profile:
     """What the rows of a manifest describe.
 
     `kind` is the kind of every entry, "" if the file name of each row decides. `accepts` are the
-    kinds of file names that are allowed, `warns` those that are a warning. `per_object` says that
-    all rows are files of one object.
+    kinds of file names that are allowed, `warns` those that are a warning. `is_one_object` says
+    that all rows are files of one object.
     """
 
     name: str
@@ -80,11 +80,11 @@ class Profile:
     columns: tuple[Column, ...]
     accepts: frozenset[str] = ANY_KIND
     warns: frozenset[str] = frozenset()
-    per_object: bool = False
+    is_one_object: bool = False
 
 
 INGEST = Profile(
-    "mrt-ingest-manifest", FILE, (*COMMON, Column.MEDIA_TYPE), accepts=ANY_KIND, per_object=True
+    "mrt-ingest-manifest", FILE, (*COMMON, Column.MEDIA_TYPE), accepts=ANY_KIND, is_one_object=True
 )
 MANIFEST_BATCH = Profile(
     "mrt-batch-manifest", MANIFEST, (*COMMON, *OBJECT), accepts=frozenset({MANIFEST})

@@ -87,10 +87,10 @@ class ManifestReader:
         return profile.name if profile else None
 
     @property
-    def per_object(self) -> bool:
+    def is_one_object(self) -> bool:
         """Whether all rows are files of one object."""
         profile = self._format.profile if self._format else None
-        return profile is not None and profile.per_object
+        return profile is not None and profile.is_one_object
 
     @property
     def files(self) -> int:
@@ -102,7 +102,7 @@ class ManifestReader:
         """The number of jobs to create: none after an error, one if all rows are one object."""
         if self.errors:
             return 0
-        return min(self.files, 1) if self.per_object else self.files
+        return min(self.files, 1) if self.is_one_object else self.files
 
     def _counted(self, parts: Iterator[CheckedRows]) -> Iterator[CheckedRows]:
         for entries, findings in parts:

@@ -53,7 +53,7 @@ class RowReader:
         self._profile = profile
         self._url_warnings = UrlWarnings(allowed_hosts)
         self._has_reported_name = False
-        self._names = ObjectNames() if profile.per_object else FileNames()
+        self._names = ObjectNames() if profile.is_one_object else FileNames()
 
     def read(self, text: str, first: int) -> Iterator[CheckedRows]:
         """The entries and findings of the lines of `text`; `first` is the first line's number."""

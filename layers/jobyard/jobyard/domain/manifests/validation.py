@@ -21,15 +21,15 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.paths import unportable_reason
 
-FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key of S3
+MAX_FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key of S3
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
-LOCAL_BYTES = 1024  # of a local identifier in UTF-8: it is a key of the table of identifiers
-MAX_LOCALS = 100  # local identifiers of a row: each takes a write
-SIZE_DIGITS = 18  # of a size in bytes, less than an exabyte
+MAX_LOCAL_ID_BYTES = 1024  # of a local identifier in UTF-8: it is a key of the table of identifiers
+MAX_LOCAL_IDS = 100  # local identifiers of a row: each takes a write
+MAX_SIZE_DIGITS = 18  # of a size in bytes, less than an exabyte
 
 _SPELLINGS = {name.replace("-", ""): name for name in HEX_LENGTHS}
 _DASHES = str.maketrans("", "", "-_ ")
-_SIZE = re.compile(f"[0-9]{{1,{SIZE_DIGITS}}}")
+_SIZE = re.compile(f"[0-9]{{1,{MAX_SIZE_DIGITS}}}")
 _HEX = re.compile("[0-9A-Fa-f]*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
@@ -82,7 +82,7 @@ def algorithm_named(text: str) -> str:
     return _SPELLINGS.get(text.translate(_DASHES).lower(), "")
 
 
-def leave_out_half_a_digest(cells: dict[Column, Cell]) -> None:
+def drop_incomplete_digest(cells: dict[Column, Cell]) -> None:
     """Leave out a digest without algorithm, or an algorithm without digest.
 
     For rows in which the other one has a finding already.
@@ -92,7 +92,7 @@ def leave_out_half_a_digest(cells: dict[Column, Cell]) -> None:
         cells.pop(Column.ALGORITHM, None)
 
 
-def locals_in(text: str) -> tuple[str, ...]:
+def local_ids_in(text: str) -> tuple[str, ...]:
     """The local identifiers in `text`, separated by ";"; "%sc" stands for a semicolon in one."""
     parts = (part.strip() for part in text.split(";"))
     return tuple(re.sub("%sc", ";", part, flags=re.IGNORECASE) for part in parts if part)
@@ -200,19 +200,19 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
     if _SIZE.fullmatch(size.text):
         return int(size.text), []
     message = (
-        f"fileSize {quoted(size.text)} is not a number of bytes with 1 to {SIZE_DIGITS} digits"
+        f"fileSize {quoted(size.text)} is not a number of bytes with 1 to {MAX_SIZE_DIGITS} digits"
     )
     return None, [Check.SIZE_BAD.at(row.line, size.column, message)]
 
 
 def _locals(row: Row) -> list[Finding]:
     column = row.cell(Column.LOCAL).column
-    if len(row.local) > MAX_LOCALS:
-        message = f"localIdentifier has {len(row.local)} identifiers: {MAX_LOCALS} are allowed"
+    if len(row.local) > MAX_LOCAL_IDS:
+        message = f"localIdentifier has {len(row.local)} identifiers: {MAX_LOCAL_IDS} are allowed"
         return [Check.LOCAL_BAD.at(row.line, column, message)]
     for each in row.local:
-        if len(each.encode(errors="surrogatepass")) > LOCAL_BYTES:
-            message = f"localIdentifier {quoted(each)} is longer than {LOCAL_BYTES} bytes"
+        if len(each.encode(errors="surrogatepass")) > MAX_LOCAL_ID_BYTES:
+            message = f"localIdentifier {quoted(each)} is longer than {MAX_LOCAL_ID_BYTES} bytes"
             return [Check.LOCAL_BAD.at(row.line, column, message)]
     return []
 
@@ -249,8 +249,8 @@ def _name(row: Row, url: Cell, profile: Profile, names: EarlierNames) -> tuple[s
 
 
 def _path_error(name: str) -> str:
-    if len(name.encode(errors="surrogatepass")) > FILE_NAME_BYTES:
-        return f"is longer than {FILE_NAME_BYTES} bytes"
+    if len(name.encode(errors="surrogatepass")) > MAX_FILE_NAME_BYTES:
+        return f"is longer than {MAX_FILE_NAME_BYTES} bytes"
     if _ABSOLUTE.match(name):
         return "is an absolute path"
     if ".." in re.split(r"[/\\]", name):

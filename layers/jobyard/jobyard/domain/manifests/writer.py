@@ -8,7 +8,7 @@ from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.findings import quoted
 from jobyard.domain.manifests.lines import FORBIDDEN, LINE_BYTES
 from jobyard.domain.manifests.profiles import PREFIXES, PROFILE_BASE, Column, Profile
-from jobyard.domain.manifests.validation import locals_in
+from jobyard.domain.manifests.validation import local_ids_in
 
 
 def manifest(entries: Iterable[Entry], profile: Profile) -> Iterator[bytes]:
@@ -85,6 +85,6 @@ def _field(text: str) -> str:
 
 def _locals(identifiers: tuple[str, ...]) -> str:
     text = _field("; ".join(identifier.replace(";", "%sc") for identifier in identifiers))
-    if locals_in(unescaped(text)) != identifiers:
+    if local_ids_in(unescaped(text)) != identifiers:
         raise BadRequest(f"{identifiers} cannot be written in a Checkm manifest")
     return text

@@ -1,7 +1,7 @@
 """The days of a rule by index, from 0, in constant time.
 
 A day is a number, as `date.toordinal` counts. Beyond the last date that Python has, a series gives
-days after `LAST_DAY`.
+days after `MAX_ORDINAL`.
 """
 
 from bisect import bisect_left
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-LAST_DAY = date.max.toordinal()
+MAX_ORDINAL = date.max.toordinal()
 _LAST_MONTH = 12 * 9999 + 11
 
 
@@ -79,13 +79,13 @@ class Months:
     def day(self, index: int) -> int:
         month = self._month + index * self._every
         if month > _LAST_MONTH:
-            return LAST_DAY + 1
+            return MAX_ORDINAL + 1
         year, number = divmod(month, 12)
         last = monthrange(year, number + 1)[1]
         return date(year, number + 1, min(self._day_of_month, last)).toordinal()
 
     def index(self, day: int) -> int:
-        if day > LAST_DAY:
+        if day > MAX_ORDINAL:
             return max(0, (_LAST_MONTH - self._month) // self._every + 1)
         at = date.fromordinal(day)
         index = max(0, -((self._month - 12 * at.year - at.month + 1) // self._every))

@@ -104,7 +104,9 @@ class RunOutcome:
     @classmethod
     def of(cls, job: JobRecord, checkpoint: Checkpoint | None = None) -> "RunOutcome":
         """The outcome of an ended job. `checkpoint` is its own, needed if it was stopped."""
-        counts = checkpoint.counts if checkpoint and checkpoint.version else job.data.get("records", {})
+        counts = (
+            checkpoint.counts if checkpoint and checkpoint.version else job.data.get("records", {})
+        )
         attempted = [code for each in job.attempts for code in each.code_counts]
         codes = [code for code in attempted if code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []

@@ -49,7 +49,7 @@ class Decision:
         return tuple(each for each in self.occurrences if each.verdict is Verdict.RUN)
 
 
-def times(rule: Recurrence, start: datetime) -> Iterator[datetime]:
+def rule_times_from(rule: Recurrence, start: datetime) -> Iterator[datetime]:
     """The rule's times at or after `start`, including those that a clock change skips."""
     return replace(rule, gap=Gap.SHIFT).occurrences_from(start)
 
@@ -133,7 +133,7 @@ class _Planner:
         start = schedule.next_at
         if schedule.decided_until:  # an edit may have set an earlier `next_at`
             start = max(start, schedule.decided_until + _MILLISECOND)
-        due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
+        due = [*takewhile(lambda at: at <= self.now, rule_times_from(schedule.rule, start))]
         excluded = {at: reason for at in due if (reason := self._exclusion(at))}
         missed = self._missed_reasons([at for at in due if at not in excluded])
         limit = min(MAX_OCCURRENCES, _MAX_WRITTEN - _WRITTEN_PER_REPLACED * len(self.active))
@@ -143,7 +143,7 @@ class _Planner:
                 return at
             self.decided.append(occurrence)
             start = at + _MILLISECOND
-        return next(times(schedule.rule, start), None)
+        return next(rule_times_from(schedule.rule, start), None)
 
     def _exclusion(self, at: datetime) -> tuple[SkipReason, str] | None:
         """Why no job may run at a time, even if no other is active; None if one may."""
@@ -324,9 +324,7 @@ def after_end(
     return schedule.moved(move, active=active, latest=latest), occurrence.with_outcome(outcome)
 
 
-def after_release(
-    schedule: Schedule, waiting: Occurrence, move: Move
-) -> tuple[Schedule, Occurrence]:
+def after_wait(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:
     """The schedule and its `waiting` occurrence after the last active run has ended.
 
     Its job starts. It is skipped if the schedule is suspended and no person requested the run.

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jobyard.domain.schedules.day_series import LAST_DAY, Days, DaySeries, Months, Weeks
+from jobyard.domain.schedules.day_series import MAX_ORDINAL, Days, DaySeries, Months, Weeks
 from jobyard.domain.schedules.wall_clock import (
     WEEKDAYS,
     ClockChange,
@@ -88,7 +88,7 @@ class Recurrence:
     def next_after(self, instant: datetime) -> datetime | None:
         """The first occurrence after `instant` (aware UTC); None if there is none."""
         try:
-            return self._next_hour(instant) if self._is_hourly else self._next_day(instant)
+            return self._next_hourly(instant) if self._is_hourly else self._next_on_days(instant)
         except OverflowError:  # outside of the years 1 to 9999, in UTC or in the rule's zone
             return self.next_after(_START_OF_TIME) if instant < _START_OF_TIME else None
 
@@ -113,7 +113,7 @@ class Recurrence:
 
     def description(self) -> str:
         """The rule in plain language."""
-        return "".join((*self._frequency(), *self._bounds(), *self._exceptions()))
+        return "".join((*self._frequency(), *self._bounds(), *self._clock_change_clauses()))
 
     def document(self) -> dict[str, Any]:
         """The rule as JSON, with all defaults; `rule_parsing.recurrence_of` parses it."""
@@ -134,7 +134,7 @@ class Recurrence:
         return {name: value for name, value in document.items() if value not in (None, [])}
 
     @property
-    def is_over_before_it_begins(self) -> bool:
+    def ends_before_anchor(self) -> bool:
         """Whether it ends before its anchor. Such a rule is refused."""
         return self._last_wall is not None and self._last_wall < self._first_wall
 
@@ -168,25 +168,25 @@ class Recurrence:
         return timedelta(hours=self.every)
 
     @cached_property
-    def _hours(self) -> range:
+    def _indices(self) -> range:
         """The indices of the occurrences."""
         local_start = self._start.astimezone(self._zone).replace(tzinfo=None)
         first = 1 if self.gap is Gap.SKIP and local_start != self._first_wall else 0
         last = last_instant(self._last_wall, self._zone) if self._last_wall else _END_OF_TIME
-        stop = (min(last, self._end_of_time) - self._start) // self._step + 1
+        stop = (min(last, self._max_instant) - self._start) // self._step + 1
         return range(first, stop if self.count is None else min(stop, self.count))
 
     @cached_property
-    def _end_of_time(self) -> datetime:
+    def _max_instant(self) -> datetime:
         """The last instant whose year has four digits both in UTC and in the zone."""
         try:
             return last_instant(_END_OF_TIME.replace(tzinfo=None), self._zone)
         except OverflowError:
             return _END_OF_TIME
 
-    def _next_hour(self, instant: datetime) -> datetime | None:
-        index = max(self._hours.start, (instant - self._start) // self._step + 1)
-        return self._start + index * self._step if index < self._hours.stop else None
+    def _next_hourly(self, instant: datetime) -> datetime | None:
+        index = max(self._indices.start, (instant - self._start) // self._step + 1)
+        return self._start + index * self._step if index < self._indices.stop else None
 
     # All other rules have one wall time on each of their days, which is one instant, two or none.
 
@@ -202,7 +202,7 @@ class Recurrence:
     @cached_property
     def _stop(self) -> int:
         """The index after the last wall time."""
-        stops = [self._days.index(LAST_DAY + 1)]
+        stops = [self._days.index(MAX_ORDINAL + 1)]
         if self.kind is Kind.ONCE:
             stops.append(1)
         if self.count is not None:
@@ -218,7 +218,7 @@ class Recurrence:
         at = self.at.replace(tzinfo=UTC)
         return at, at.replace(fold=1)
 
-    def _next_day(self, instant: datetime) -> datetime | None:
+    def _next_on_days(self, instant: datetime) -> datetime | None:
         local = instant.astimezone(self._zone)
         index = self._days.index(local.toordinal() + (local.time() >= self.at))
         if index and self.repeated is Repeated.TWICE:
@@ -296,7 +296,7 @@ class Recurrence:
         if self.count is not None and self.kind is not Kind.ONCE:
             yield f", {self.count} time{'' if self.count == 1 else 's'}"
 
-    def _exceptions(self) -> Iterator[str]:
+    def _clock_change_clauses(self) -> Iterator[str]:
         if self._is_hourly:
             return
         if self.gap is Gap.SKIP:

@@ -73,7 +73,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         gap=gap,
         repeated=repeated,
     )
-    if rule.is_over_before_it_begins:
+    if rule.ends_before_anchor:
         raise InvalidRule("end", f"{anchor.isoformat()}T{format_time(at)}, the anchor, or later")
     return rule
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.redaction import redacted
-from jobyard.domain.urls import quoted_bytes
+from jobyard.domain.urls import percent_encoded
 from jobyard.jobtypes.http_client.addresses import Target, parse_target, refuse_runtime_api
 from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
@@ -232,7 +232,7 @@ class HttpClient:
 
     def _next(self, target: Target, location: bytes) -> Target:
         """The target of a redirect. Bytes that are not ASCII are percent-encoded."""
-        location_text = quoted_bytes(location)
+        location_text = percent_encoded(location)
         try:
             url = urljoin(target.text, location_text)
         except ValueError as error:

@@ -65,7 +65,7 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
             yield block
 
     def lines_key() -> str:
-        key_of = rows.files_key if reading.per_object else rows.rows_key
+        key_of = rows.files_key if reading.is_one_object else rows.rows_key
         return key_of(batch.batch_id)
 
     reading = ManifestReader(
@@ -86,7 +86,7 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
         if refusal:
             return ReadManifest(refusal, findings.count)
         lines.finish()
-        if reading.per_object:
+        if reading.is_one_object:
             _put_only_row(batch, reading.files, context)
         else:
             index.finish()

@@ -140,7 +140,7 @@ class Summary:
         self.failed += after.failed
 
 
-def summarise(
+def write_jobs(
     batch: Batch, chunks: range, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
     """Write the jobs of some chunks into the files, in manifest order, and count them.

@@ -18,7 +18,7 @@ from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import safe_cell
 from jobyard.services.reports.context import ReportContext
-from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
+from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, write_jobs
 from jobyard.services.reports.mail import deliver, recipient_count
 from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
@@ -81,7 +81,7 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
         return _write_refused(batch, seq, context)
     update = batch.state is BatchState.UPDATE_REPORTING
     with Files(_prefix(batch, seq), context) as files:
-        summary = _summarise_jobs(batch, slices, files, context, update=update)
+        summary = _write_jobs(batch, slices, files, context, update=update)
         if update and not summary.changed:
             return None
         kind = ReportKind.UPDATE if update else ReportKind.FIRST
@@ -107,12 +107,12 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
     return _put_report(content, summary.changed, keys, context)
 
 
-def _summarise_jobs(
+def _write_jobs(
     batch: Batch, slices: Slices, files: Files, context: ReportContext, *, update: bool
 ) -> Summary:
     """Write a batch's jobs into the files: all of them now, or from their slices."""
     if slices.is_single:
-        return summarise(batch, range(batch.chunk_count), files, context, update=update)
+        return write_jobs(batch, range(batch.chunk_count), files, context, update=update)
     summary = Summary()
     for each in slices.written():
         files.add(each.files)

@@ -13,7 +13,7 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report_text import ReportedJob
 from jobyard.services.batches.uploads import WrittenObject
 from jobyard.services.reports.context import ReportContext
-from jobyard.services.reports.files import Files, Summary, summarise
+from jobyard.services.reports.files import Files, Summary, write_jobs
 
 _ALREADY_WRITTEN = {409, 412}  # what S3 answers if another has written the object, or is writing it
 
@@ -96,7 +96,7 @@ class Slices:
         chunks = range(first, min(first + self._slice_chunks, batch.chunk_count))
         update = batch.state is BatchState.UPDATE_REPORTING
         with Files(self._folder(number), context) as files:
-            summary = summarise(batch, chunks, files, context, update=update)
+            summary = write_jobs(batch, chunks, files, context, update=update)
             found = Slice(summary, files.finish())
         try:
             context.s3.put_object(

@@ -22,7 +22,7 @@ from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Verdict
-from jobyard.domain.schedules.planning import Decision, after_release, plan
+from jobyard.domain.schedules.planning import Decision, after_wait, plan
 from jobyard.domain.schedules.schedule import (
     SCHEDULE,
     SCHEDULER_CAUSE,
@@ -207,7 +207,7 @@ def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     if queued is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
     move = SCHEDULE.move(schedule.state, "note", tick.now, SCHEDULER_CAUSE)
-    after, occurrence = after_release(schedule, queued, move)
+    after, occurrence = after_wait(schedule, queued, move)
     schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(queued, occurrence)]))
     if occurrence.verdict is Verdict.RUN:
         tick.executions.start_job(occurrence.address, MAIN_RUN)

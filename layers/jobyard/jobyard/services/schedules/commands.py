@@ -18,7 +18,7 @@ from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Verdict
-from jobyard.domain.schedules.planning import plan_manual_run, times
+from jobyard.domain.schedules.planning import plan_manual_run, rule_times_from
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
@@ -171,7 +171,7 @@ def _check_policy(policy: Policy) -> None:
 def _first_run(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
         raise BadRequest(f"the rule has no future run ({rule.description()})")
-    return next(times(rule, now))
+    return next(rule_times_from(rule, now))
 
 
 def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> EditResult:
