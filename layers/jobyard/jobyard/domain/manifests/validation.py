@@ -76,16 +76,16 @@ class Row:
 def algorithm_named(text: str) -> str:
     """The digest algorithm with the name `text`; "" if there is none.
 
-    Case, dashes, underscores and spaces are ignored. Source: Merritt's own reader ignores case and
-    dashes.
+    Case, dashes, underscores and spaces are ignored. Source: Merritt, the repository whose manifest
+    formats these are, ignores case and dashes.
     """
     return _SPELLINGS.get(text.translate(_DASHES).lower(), "")
 
 
 def drop_incomplete_digest(cells: dict[Column, Cell]) -> None:
-    """Leave out a digest without algorithm, or an algorithm without digest.
+    """Drop a digest without an algorithm, or an algorithm without a digest.
 
-    For rows in which the other one has a finding already.
+    For rows in which the other one already has a finding.
     """
     if (Column.DIGEST in cells) is not (Column.ALGORITHM in cells):
         cells.pop(Column.DIGEST, None)
@@ -122,27 +122,27 @@ def check_row(
     if any(finding.level == "error" for finding in findings):
         return None, findings
     entry = Entry(
-        row.line,
-        profile.kind or kind_of(name),
-        url.text,
-        name,
-        algorithm,
-        digest,
-        size,
-        ark,
-        row.local,
-        row.cell(Column.CREATOR).text,
-        row.cell(Column.TITLE).text,
-        row.cell(Column.DATE).text,
-        row.parameters,
+        line=row.line,
+        kind=profile.kind or kind_of(name),
+        url=url.text,
+        name=name,
+        algorithm=algorithm,
+        digest=digest,
+        size=size,
+        primary=ark,
+        local=row.local,
+        creator=row.cell(Column.CREATOR).text,
+        title=row.cell(Column.TITLE).text,
+        date=row.cell(Column.DATE).text,
+        parameters=row.parameters,
     )
     return entry, findings
 
 
 def _controls(row: Row) -> list[Finding]:
+    """Findings of control characters, at most one for each column."""
     if "".join((*(cell.text for cell in row.cells.values()), *row.local)).isprintable():
         return []
-    """Findings of control characters, at most one for each column."""
     findings = []
     reported: set[str] = set()
     texts = [(str(column), *cell) for column, cell in row.cells.items()]
