@@ -118,7 +118,7 @@ def _ours(path: Path, out: Path) -> int:
         blocks = iter(lambda: file.read(_BLOCK), b"")
         reading = ManifestReader(blocks, filename=path.name)
         write_rows(reading, ManifestOutput(lines, index, Findings()), CHUNK_SIZE)
-    return reading.entries
+    return reading.job_count
 
 
 def _checked(path: Path) -> Iterator[dict[str, object]]:

@@ -98,7 +98,7 @@ def check(
     except OSError as error:
         print_error(f"{printable_path(file)} cannot be read: {error.strerror or error}")
         raise typer.Exit(EXIT_UNREADABLE) from error
-    if reading.verdict == "error":
+    if reading.worst_level == "error":
         raise typer.Exit(EXIT_ERRORS)
 
 
@@ -126,10 +126,10 @@ def _print_document(reading: ManifestReader) -> None:
             spool.write(b", " if spool.tell() else b"")
             spool.write(json.dumps(finding.document()).encode("ascii"))
         head = {
-            "verdict": reading.verdict,
+            "verdict": reading.worst_level,
             "profile": reading.profile,
-            "entries": reading.entries,
-            "files": reading.files,
+            "entries": reading.job_count,
+            "files": reading.row_count,
         }
         typer.echo(json.dumps(head)[:-1] + ', "findings": [', nl=False)
         spool.seek(0)
@@ -171,11 +171,11 @@ def _line_of(finding: Finding, file: str) -> Text:
 def _summary(reading: ManifestReader, file: str) -> Text:
     levels = (("error", reading.errors), ("warning", reading.warnings))
     counts = [plural(count, level) for level, count in levels if count]
-    if reading.verdict == "error":
+    if reading.worst_level == "error":
         verdict = Text("no objects will be created", style="bold red")
     else:
         noun = "file" if reading.is_one_object else "row"
-        created = f"{plural(reading.entries, 'object')} of {plural(reading.files, noun)}"
+        created = f"{plural(reading.job_count, 'object')} of {plural(reading.row_count, noun)}"
         verdict = Text(f"{created} will be created ({reading.profile})", style="green")
     return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'no errors or warnings'}")
 

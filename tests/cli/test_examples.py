@@ -27,7 +27,7 @@ def test_each_object_has_a_folder_its_manifest_is_made_of() -> None:
     reading, entries, _ = read("objects.checkm")
 
     made = {f"{BASE_URL}/objects/{folder.name}.checkm" for folder in OBJECTS.iterdir()}
-    assert reading.verdict == "pass"
+    assert reading.worst_level == "pass"
     assert {entry.url for entry in entries} == made
 
 
@@ -63,7 +63,7 @@ def test_the_refused_manifest_has_an_error_of_each_kind_the_demo_shows() -> None
     reading, _, findings = read("refused.checkm")
 
     wrong = [(each.code, each.line) for each in findings if each.level == "error"]
-    assert reading.verdict == "error"
+    assert reading.worst_level == "error"
     assert wrong == [
         ("DIGEST_BAD", 7),
         ("ALGORITHM_UNKNOWN", 8),

@@ -34,7 +34,7 @@ def test_a_manifest_of_every_profile_passes_without_a_remark(profile: Profile) -
     outcome = read(checkm(full + more, profile=profile))
 
     assert outcome.findings == []
-    assert outcome.reading.verdict == "pass"
+    assert outcome.reading.worst_level == "pass"
     assert outcome.reading.profile == profile.name
     assert outcome.reading.is_one_object is (profile is INGEST)
     (entry,) = outcome.entries
@@ -58,7 +58,7 @@ def test_a_manifest_of_every_profile_passes_without_a_remark(profile: Profile) -
 def test_the_rows_of_an_ingest_manifest_are_one_object() -> None:
     reading = read(checkm(row(name="a"), row(name="b"), row(name="c"))).reading
 
-    assert (reading.entries, reading.files) == (1, 3)
+    assert (reading.job_count, reading.row_count) == (1, 3)
 
 
 @pytest.mark.parametrize("profile", EVERY_PROFILE[1:], ids=lambda profile: profile.name)
@@ -67,14 +67,14 @@ def test_every_row_of_a_batch_manifest_is_an_object(profile: Profile) -> None:
 
     reading = read(checkm(*(row(name=name) for name in names), profile=profile)).reading
 
-    assert (reading.entries, reading.files) == (3, 3)
+    assert (reading.job_count, reading.row_count) == (3, 3)
 
 
 def test_after_an_error_no_object_is_created() -> None:
     outcome = read(checkm(row(name="a"), row(url="ftp://example.org/b", name="b")))
 
-    assert (outcome.reading.verdict, outcome.reading.entries) == ("error", 0)
-    assert outcome.reading.files == 2
+    assert (outcome.reading.worst_level, outcome.reading.job_count) == ("error", 0)
+    assert outcome.reading.row_count == 2
 
 
 HEADERS = {
@@ -567,7 +567,7 @@ class TestQuirksOfThePublishedValidatorAreNotCopied:
         assert [(each.level, each.code, each.line) for each in outcome.findings] == [
             ("information", "FIELDS_PADDED", 6)
         ]
-        assert outcome.reading.verdict == "pass"
+        assert outcome.reading.worst_level == "pass"
 
     @pytest.mark.parametrize(
         "profile_line", ["", "#%profile | http://example.org/x\n", f"#%profile | {PROFILE_BASE}x\n"]
@@ -679,5 +679,5 @@ SECRET = "reader:s3cret-word@"
 def test_no_finding_contains_the_password_of_a_url(text: str) -> None:
     outcome = read(text, filename="manifest.csv" if text.startswith(("https", "file")) else "m")
 
-    assert outcome.reading.verdict == "error"
+    assert outcome.reading.worst_level == "error"
     assert all("s3cret" not in each.message for each in outcome.findings)

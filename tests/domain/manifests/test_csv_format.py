@@ -59,7 +59,7 @@ def test_the_names_of_objects_decide_the_profile(
 
     assert outcome.codes == codes
     if kinds is None:
-        assert outcome.reading.verdict == "error"
+        assert outcome.reading.worst_level == "error"
     else:
         assert outcome.reading.profile == getattr(profile, "name", None)
         assert [entry.kind for entry in outcome.entries] == kinds
@@ -81,14 +81,14 @@ def test_many_containers_are_recognized_before_the_end_is_read() -> None:
 def test_a_column_that_describes_objects_makes_a_batch_of_it(column: str) -> None:
     reading = read_csv(f"fileUrl,{column}\nhttp://x/a,\nhttp://x/b,\n").reading
 
-    assert (reading.profile, reading.entries) == (SINGLE_FILE_BATCH.name, 2)
+    assert (reading.profile, reading.job_count) == (SINGLE_FILE_BATCH.name, 2)
 
 
 @pytest.mark.parametrize("columns", ["fileUrl,fileName", "fileUrl,fileName,mimeType,date"])
 def test_without_such_a_column_the_rows_are_files_of_one_object(columns: str) -> None:
     reading = read_csv(f"{columns}\nhttp://x/a,a.zip\nhttp://x/b,b.checkm\n").reading
 
-    assert (reading.profile, reading.entries, reading.files) == (INGEST.name, 1, 2)
+    assert (reading.profile, reading.job_count, reading.row_count) == (INGEST.name, 1, 2)
     assert reading.is_one_object
 
 
@@ -226,7 +226,7 @@ def test_empty_rows_and_columns_of_a_spreadsheet_are_none() -> None:
 
     assert outcome.findings == []
     assert [(entry.line, entry.name) for entry in outcome.entries] == [(2, "a"), (4, "b")]
-    assert outcome.reading.files == 2
+    assert outcome.reading.row_count == 2
 
 
 @pytest.mark.parametrize(

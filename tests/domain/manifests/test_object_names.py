@@ -58,7 +58,7 @@ def test_collisions_are_those_that_sets_of_text_find(groups: list[list[str]]) ->
             (offset, code) for offset, name in enumerate(group) for code in plain.codes(name)
         ]
 
-        found = kept.conflicts(group, line)
+        found = kept.add_and_check(group, line)
 
         assert [(clash.offset, clash.check.value) for clash in found] == expected
         line += len(group)
@@ -66,9 +66,9 @@ def test_collisions_are_those_that_sets_of_text_find(groups: list[list[str]]) ->
 
 def test_collisions_are_found_after_any_number_of_other_names() -> None:
     kept = ObjectNames()
-    kept.conflicts([f"folder {number % 900}/{number}" for number in range(9_000)], 1)
+    kept.add_and_check([f"folder {number % 900}/{number}" for number in range(9_000)], 1)
 
-    found = kept.conflicts(
+    found = kept.add_and_check(
         ["folder 17", "Folder 8", "folder 3/3", "FOLDER 4/4", "folder 5/5/x"], 9_001
     )
 
@@ -105,7 +105,7 @@ def test_a_file_where_a_folder_has_to_be_is_an_error_at_line_and_column(
     outcome = read(text, filename=f"m.{format_}")
 
     assert outcome.places == [("NAME_IS_FOLDER", line, column)]
-    assert outcome.reading.verdict == "error"
+    assert outcome.reading.worst_level == "error"
 
 
 def test_a_folder_and_a_file_of_a_name_that_only_begins_alike_are_two() -> None:
@@ -159,7 +159,7 @@ def test_a_name_and_its_folder_use_at_most_forty_bytes(
     kept = ObjectNames()
     tracemalloc.start()
     for start in range(0, count, 500):
-        kept.conflicts(list(map(named, range(start, start + 500))), start)
+        kept.add_and_check(list(map(named, range(start, start + 500))), start)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 

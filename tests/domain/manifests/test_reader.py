@@ -90,7 +90,7 @@ def test_the_format_is_detected_by_the_first_characters_then_by_the_name(
 def test_a_file_in_no_format_gets_the_errors_of_checkm() -> None:
     outcome = read(b"\x89PNG\r\n\x1a\n\0\0\0", filename="cat.png")
 
-    assert outcome.reading.verdict == "error"
+    assert outcome.reading.worst_level == "error"
     assert {"INVALID_UTF8", "CONTROL_CHARACTER", "PROFILE_MISSING"} <= set(outcome.codes)
 
 
@@ -122,7 +122,7 @@ def test_where_blocks_begin_and_end_makes_no_difference(data: bytes, choice: st.
 
     assert cut.entries == whole.entries
     assert cut.findings == whole.findings
-    assert cut.reading.verdict == whole.reading.verdict
+    assert cut.reading.worst_level == whole.reading.worst_level
 
 
 @pytest.mark.parametrize("data", SOME_OF_EVERYTHING)
@@ -180,7 +180,7 @@ words = st.sampled_from(
 @example(b"\xef\xbb\xbf", "manifest")
 @example(b'{"a":"\\', "manifest")
 def test_random_bytes_give_findings_and_never_an_exception(data: bytes, filename: str) -> None:
-    assert read(data, filename=filename).reading.verdict == "error"
+    assert read(data, filename=filename).reading.worst_level == "error"
 
 
 @given(st.lists(words, max_size=60), st.sampled_from(FORMATS))
@@ -192,7 +192,7 @@ def test_random_words_of_the_formats_give_findings_and_never_an_exception(
 
     outcome = read(data, filename=filename)
 
-    assert outcome.reading.verdict in ("pass", "warning", "error")
+    assert outcome.reading.worst_level in ("pass", "warning", "error")
     assert outcome.reading.errors + outcome.reading.warnings == len(outcome.codes)
 
 

@@ -310,7 +310,7 @@ class CheckmReader:
         return None if self._headers.profile is UNKNOWN else self._headers.profile
 
     @property
-    def files(self) -> int:
+    def row_count(self) -> int:
         """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
@@ -343,7 +343,7 @@ class CheckmReader:
             findings.append(Check.EOF_MISSING.at(last, 0, message))
         if self._rows is None:
             findings += self._begin_rows(last)
-        if not self.files:
+        if not self.row_count:
             message = "there are no rows: every line between the headers and #%eof names a file"
             findings.append(Check.NO_ROWS.at(last, 0, message))
         yield [], findings

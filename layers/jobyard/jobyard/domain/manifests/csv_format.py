@@ -142,7 +142,7 @@ class CsvReader:
         self._hinted = False
 
     @property
-    def files(self) -> int:
+    def row_count(self) -> int:
         """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
@@ -170,7 +170,7 @@ class CsvReader:
         """The entries and findings that are left at the end; `last` is the last line's number."""
         if self._inference:
             yield self._inference.end()
-        if not self.files and not isinstance(self._rows, UnreadRows):
+        if not self.row_count and not isinstance(self._rows, UnreadRows):
             message = "there are no rows: each line after the header must name a file"
             yield [], [Check.NO_ROWS.at(last, 0, message)]
 

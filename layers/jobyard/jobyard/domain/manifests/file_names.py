@@ -64,7 +64,7 @@ class FileNames:
         repeated = self._fill(before, self._hashes[before:])
         return [(index - before, self._lines[earlier]) for index, earlier in repeated]
 
-    def conflicts(self, names: Sequence[str], first: int) -> list[NameConflict]:
+    def add_and_check(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add names as `add_all` does. Returns their conflicts with earlier names."""
         again = self.add_all(names, first)
         return [repeated(index, names[index], line) for index, line in again]

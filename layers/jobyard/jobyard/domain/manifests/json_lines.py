@@ -238,7 +238,7 @@ class JsonLinesReader:
         self._rows: RowReader | UnreadRows | None = None
 
     @property
-    def files(self) -> int:
+    def row_count(self) -> int:
         """The number of rows so far."""
         return self._rows.count if self._rows else 0
 
@@ -259,7 +259,7 @@ class JsonLinesReader:
         """The entries and findings that are left at the end; `last` is the last line's number."""
         if self._inference:
             yield self._inference.end()
-        if not self.files:
+        if not self.row_count:
             message = "there are no rows: each line must be a JSON object that names a file"
             yield [], [Check.NO_ROWS.at(last, 0, message)]
 

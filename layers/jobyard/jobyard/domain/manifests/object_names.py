@@ -114,7 +114,7 @@ class ObjectNames:
         self._last_folder = ""  # the folder of the last name that has one
         self._is_full = False
 
-    def conflicts(self, names: Sequence[str], first: int) -> list[NameConflict]:
+    def add_and_check(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add the names of the lines from `first` on, one for each line, none of them empty.
 
         Returns their conflicts with earlier names, each cause once.

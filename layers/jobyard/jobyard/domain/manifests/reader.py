@@ -23,7 +23,7 @@ class FormatReader(Protocol):
         """The profile of the rows so far; None if it is not known."""
 
     @property
-    def files(self) -> int:
+    def row_count(self) -> int:
         """The number of rows so far, with and without errors."""
 
     def read(self, span: Span) -> Iterator[CheckedRows]:
@@ -37,8 +37,8 @@ class ManifestReader:
     """One pass over a manifest. Iterate over it once for `(entries, findings)`, in file order.
 
     It needs at most 40 bytes of memory for each row, to find repeated file names, so write entries
-    and findings out as they come. If the `verdict` is "error" in the end, discard the entries: no
-    object may be created. The properties describe what was read so far.
+    and findings out as they come. If the `worst_level` is "error" in the end, discard the entries:
+    no object may be created. The properties describe what was read so far.
 
     `profile` is the name of the submission's profile, None if the manifest decides. An unknown name
     is an error like any in the manifest. `allowed_hosts` are the deployment's, as `host:port`: they
@@ -56,7 +56,7 @@ class ManifestReader:
         self._allowed_hosts = allowed_hosts
         self._filename = filename
         self._expected = profile
-        self._format: FormatReader | None = None
+        self._reader: FormatReader | None = None
         self._levels: Counter[str] = Counter()
         self._parts = self._counted(self._read(blocks))
 
@@ -74,8 +74,8 @@ class ManifestReader:
         return self._levels["warning"]
 
     @property
-    def verdict(self) -> str:
-        """The highest level of all findings: "error", "warning" or "pass"."""
+    def worst_level(self) -> str:
+        """The highest level of the findings: "error" or "warning"; "pass" if none is that high."""
         if self.errors:
             return "error"
         return "warning" if self.warnings else "pass"
@@ -83,26 +83,26 @@ class ManifestReader:
     @property
     def profile(self) -> str | None:
         """The name of the manifest's profile; None if it is not known."""
-        profile = self._format.profile if self._format else None
+        profile = self._reader.profile if self._reader else None
         return profile.name if profile else None
 
     @property
     def is_one_object(self) -> bool:
         """Whether all rows are files of one object."""
-        profile = self._format.profile if self._format else None
+        profile = self._reader.profile if self._reader else None
         return profile is not None and profile.is_one_object
 
     @property
-    def files(self) -> int:
+    def row_count(self) -> int:
         """The number of rows, with and without errors."""
-        return self._format.files if self._format else 0
+        return self._reader.row_count if self._reader else 0
 
     @property
-    def entries(self) -> int:
+    def job_count(self) -> int:
         """The number of jobs to create: none after an error, one if all rows are one object."""
         if self.errors:
             return 0
-        return min(self.files, 1) if self.is_one_object else self.files
+        return min(self.row_count, 1) if self.is_one_object else self.row_count
 
     def _counted(self, parts: Iterator[CheckedRows]) -> Iterator[CheckedRows]:
         for entries, findings in parts:
@@ -118,18 +118,20 @@ class ManifestReader:
         expected = PROFILES.get(self._expected or "")
         span = Span(1, "")
         for span in spans(blocks):
-            if self._format is None:
-                self._format = _format_of(span.text, self._filename)(expected, self._allowed_hosts)
+            if self._reader is None:
+                self._reader = _reader_class(span.text, self._filename)(
+                    expected, self._allowed_hosts
+                )
             yield [], span.findings
             if not span.is_text:
                 return
-            yield from self._format.read(span)
-        if self._format is None:
-            self._format = _format_of("", self._filename)(expected, self._allowed_hosts)
-        yield from self._format.end(span.last)
+            yield from self._reader.read(span)
+        if self._reader is None:
+            self._reader = _reader_class("", self._filename)(expected, self._allowed_hosts)
+        yield from self._reader.end(span.last)
 
 
-def _format_of(
+def _reader_class(
     text: str, filename: str
 ) -> type[CheckmReader] | type[CsvReader] | type[JsonLinesReader]:
     """The reader for a manifest that begins with `text`.

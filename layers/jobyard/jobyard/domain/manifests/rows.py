@@ -78,7 +78,7 @@ class RowReader:
             return None
         self.count += len(entries)
         findings = self._layout.notes()
-        conflicts = self._names.conflicts(texts[Column.NAME], first)
+        conflicts = self._names.add_and_check(texts[Column.NAME], first)
         if conflicts:
             lines = text.split("\n")
             bad = set()

@@ -48,7 +48,7 @@ BLANK = Cell("", 0)
 class EarlierNames(Protocol):
     """The file names of the earlier rows."""
 
-    def conflicts(self, names: Sequence[str], first: int) -> list[NameConflict]:
+    def add_and_check(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add `names`, from line `first` on. Returns their conflicts with earlier names."""
 
 
@@ -243,7 +243,7 @@ def _name(row: Row, url: Cell, profile: Profile, names: EarlierNames) -> tuple[s
     if reason and not _CONTROL.search(name.text):  # a control character is an error already
         message = f"fileName {quoted(name.text)}: {reason}"
         findings.append(Check.NAME_UNPORTABLE.at(row.line, name.column, message))
-    for conflict in names.conflicts([name.text], row.line):
+    for conflict in names.add_and_check([name.text], row.line):
         findings.append(conflict.check.at(row.line, name.column, conflict.message))
     return name.text, findings
 

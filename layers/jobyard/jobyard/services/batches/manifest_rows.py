@@ -87,11 +87,16 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
             return ReadManifest(refusal, findings.count)
         lines.finish()
         if reading.is_one_object:
-            _put_only_row(batch, reading.files, context)
+            _put_only_row(batch, reading.row_count, context)
         else:
             index.finish()
     return ReadManifest(
-        "", findings.count, reading.entries, reading.files, reading.profile, digest.hexdigest()
+        "",
+        findings.count,
+        reading.job_count,
+        reading.row_count,
+        reading.profile,
+        digest.hexdigest(),
     )
 
 
@@ -100,9 +105,9 @@ def _check_limits(reading: ManifestReader, context: OpenContext) -> None:
     ManifestTooLarge: the time is nearly over, or there are more lines than fit into memory.
     """
     if context.remaining() < _MARGIN_S:
-        read = f"{reading.files} of its lines were read"
+        read = f"{reading.row_count} of its lines were read"
         raise ManifestTooLarge(f"the manifest takes too long to read; {read}")
-    if reading.files > MANIFEST_LINES:
+    if reading.row_count > MANIFEST_LINES:
         raise ManifestTooLarge(f"the manifest has more than {MANIFEST_LINES} lines")
 
 
@@ -174,11 +179,11 @@ def _write(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> 
         write_rows(reading, output, chunk_size)
     except ManifestTooLarge as reason:
         return f"{reason}: divide it"
-    if reading.verdict == "error":
+    if reading.worst_level == "error":
         return f"the manifest has {plural(reading.errors, 'error')}"
     most = MAX_CHUNKS * chunk_size
-    if reading.entries > most:
-        return f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
+    if reading.job_count > most:
+        return f"the manifest has {reading.job_count} lines; {most} are allowed: divide it"
     return ""
 
 
