@@ -15,6 +15,7 @@ PORTS = frozenset({80, 443, 8080, 8443})  # allowed on any host; others only on 
 RUNTIME_API_PORT = 9001  # of Lambda's runtime API: never called, even on a listed host
 DEFAULT_PORTS = {"http": 80, "https": 443}
 NO_SCHEME = "must begin with https:// or http://"
+_BAD_IPV6 = "has no valid IPv6 address between its brackets"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 # Scheme, host and port that need no further check, as in most URLs; too short to exceed a limit.
@@ -154,10 +155,7 @@ def warning_in(url: str, allowed_hosts: Collection[str] = ()) -> str:
 
 
 def callback_error(url: str, allowed_hosts: Collection[str] = ()) -> str:
-    """Why a callback to a URL would fail; "" if nothing suggests that.
-
-    `allowed_hosts` are those of the deployment, as in `warning_in`.
-    """
+    """Why a callback to a URL would fail; "" if nothing suggests that. See `warning_in`."""
     return error_in(url) or warning_in(url.partition("#")[0], allowed_hosts)
 
 
@@ -186,7 +184,7 @@ def is_public(address: str) -> bool:
 
 
 def percent_encoded(raw: bytes) -> str:
-    """The text of a URL in a header; bytes that are not printable ASCII are percent-encoded."""
+    """The text of a URL in a header, with bytes that are not printable ASCII percent-encoded."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"%{byte:02X}" for byte in raw)
 
 
@@ -200,13 +198,14 @@ def _split(rest: str) -> tuple[str, str]:
 def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     if not authority.isascii():
         raise BadUrl("has a host with characters that are not ASCII: write it as xn--…")
-    host, colon, port = authority, "", ""
     if authority.startswith("["):
         inside, bracket, after = authority[1:].partition("]")
-        host, colon, port = inside, after[:1], after[1:]
-        _check_ipv6(inside if bracket and colon in {"", ":"} else "")
+        host, port = inside, after[1:]
+        if not bracket or after[:1] not in {"", ":"}:
+            raise BadUrl(_BAD_IPV6)
+        _check_ipv6(inside)
     else:
-        host, colon, port = authority.partition(":")
+        host, _, port = authority.partition(":")
         _check_name(host)
     if port and not (port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65_535):
         raise BadUrl("has a port that is not a number from 1 to 65535")
@@ -222,7 +221,7 @@ def _check_ipv6(text: str) -> None:
     try:
         ipaddress.IPv6Address(text)
     except ValueError as error:
-        raise BadUrl("has no valid IPv6 address between its brackets") from error
+        raise BadUrl(_BAD_IPV6) from error
 
 
 def _check_name(host: str) -> None:

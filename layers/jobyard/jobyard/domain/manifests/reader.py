@@ -41,8 +41,8 @@ class ManifestReader:
     no object may be created. The properties describe what was read so far.
 
     `profile` is the name of the submission's profile, None if the manifest decides. An unknown name
-    is an error like any in the manifest. `allowed_hosts` are the deployment's, as `host:port`: they
-    may be private and use any port.
+    is an error like any in the manifest. `allowed_hosts` are the deployment's, as in
+    `urls.warning_in`.
     """
 
     def __init__(

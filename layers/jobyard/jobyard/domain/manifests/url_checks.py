@@ -44,7 +44,7 @@ def file_name_in(url: str) -> str:
 class UrlWarnings:
     """Warnings about URLs without errors, one for each host.
 
-    `allowed_hosts` are the deployment's, as `host:port`: they may be private and use any port.
+    `allowed_hosts` are the deployment's, as in `urls.warning_in`.
     """
 
     def __init__(self, allowed_hosts: Collection[str] = ()) -> None:

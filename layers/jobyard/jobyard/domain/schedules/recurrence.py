@@ -31,8 +31,8 @@ LAST_DAY_OF_MONTH = "last"  # the last day of each month
 EARLIEST_YEAR = 1900  # the first year that an anchor may have
 _MICROSECOND = timedelta(microseconds=1)
 _END_OF_DAY = time(23, 59, 59)
-_END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_START_OF_TIME = datetime(EARLIEST_YEAR - 1, 1, 1, tzinfo=UTC)
+_LATEST_UTC = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_EARLIEST_UTC = datetime(EARLIEST_YEAR - 1, 1, 1, tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -90,11 +90,11 @@ class Recurrence:
         try:
             return self._next_hourly(instant) if self._is_hourly else self._next_on_days(instant)
         except OverflowError:  # outside of the years 1 to 9999, in UTC or in the rule's zone
-            return self.next_after(_START_OF_TIME) if instant < _START_OF_TIME else None
+            return self.next_after(_EARLIEST_UTC) if instant < _EARLIEST_UTC else None
 
     def first_from(self, instant: datetime) -> datetime | None:
         """The first occurrence at or after `instant`; None if there is none."""
-        return self.next_after(max(instant, _START_OF_TIME) - _MICROSECOND)
+        return self.next_after(max(instant, _EARLIEST_UTC) - _MICROSECOND)
 
     def occurrences_from(self, instant: datetime) -> Iterator[datetime]:
         """All occurrences at or after `instant`, ascending."""
@@ -169,10 +169,10 @@ class Recurrence:
 
     @cached_property
     def _indices(self) -> range:
-        """The indices of the occurrences."""
+        """The indices of the occurrences, counted in steps from `_start`."""
         local_start = self._start.astimezone(self._zone).replace(tzinfo=None)
         first = 1 if self.gap is Gap.SKIP and local_start != self._first_wall else 0
-        last = last_instant(self._last_wall, self._zone) if self._last_wall else _END_OF_TIME
+        last = last_instant(self._last_wall, self._zone) if self._last_wall else _LATEST_UTC
         stop = (min(last, self._max_instant) - self._start) // self._step + 1
         return range(first, stop if self.count is None else min(stop, self.count))
 
@@ -180,15 +180,16 @@ class Recurrence:
     def _max_instant(self) -> datetime:
         """The last instant whose year has four digits both in UTC and in the zone."""
         try:
-            return last_instant(_END_OF_TIME.replace(tzinfo=None), self._zone)
+            return last_instant(_LATEST_UTC.replace(tzinfo=None), self._zone)
         except OverflowError:
-            return _END_OF_TIME
+            return _LATEST_UTC
 
     def _next_hourly(self, instant: datetime) -> datetime | None:
         index = max(self._indices.start, (instant - self._start) // self._step + 1)
         return self._start + index * self._step if index < self._indices.stop else None
 
-    # All other rules have one wall time on each of their days, which is one instant, two or none.
+    # All other rules have one wall time on each of their days. It is one instant; a clock change
+    # can make it two, or none.
 
     @cached_property
     def _days(self) -> DaySeries:
@@ -262,13 +263,13 @@ class Recurrence:
             return f"{at} occurs twice, and this is the {'second' if local.fold else 'first'} time"
         return f"{at} occurs once, as on other days"
 
-    def _is_in_gap(self, gap: ClockChange) -> bool:
+    def _is_in_gap(self, change: ClockChange) -> bool:
         """Whether a wall time of the rule is one that the clock change skips."""
-        before = gap.before
+        before = change.before
         index = self._days.index(before.toordinal() + (self.at < before.time()))
         return (
             index < self._stop
-            and datetime.combine(date.fromordinal(self._days.day(index)), self.at) < gap.after
+            and datetime.combine(date.fromordinal(self._days.day(index)), self.at) < change.after
         )
 
     def _frequency(self) -> Iterator[str]:
