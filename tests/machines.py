@@ -1,14 +1,15 @@
 """Runs the state machines in process from their own definitions; no time passes.
 
 It knows only what our machines use: Task, Choice, Map over an S3 index, Wait, Succeed, Fail, Retry
-and Catch. It takes the same steps as the real engine.
+and Catch. Unlike Step Functions it retries at once, runs the children of a Map one after another,
+and has no timeouts and no limits but `MAX_OUTPUT_BYTES`.
 """
 
 import json
 import re
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.call_interceptor import CallInterceptor
 
 DEFINITIONS = Path(__file__).parents[1] / "infra" / "statemachines"
 Function = Callable[[dict[str, Any]], dict[str, Any]]
+MAX_OUTPUT_BYTES = 10_000  # of a task, whatever the batch; Step Functions allows 256 KiB
 
 
 class ExecutionAlreadyExists(Exception):
@@ -28,7 +30,7 @@ class ExecutionDoesNotExist(Exception):
 
 
 class NoWorkerFree(Exception):
-    """Lambda refuses to invoke a function, because as many run as may."""
+    """Lambda refuses to invoke a function, because the concurrency limit is reached."""
 
     error_name = "Lambda.TooManyRequestsException"
 
@@ -60,13 +62,13 @@ class Machines:
         self._now = now
         self._interceptor = interceptor
         self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
-        self.names: dict[str, dict[str, Any]] = {}
+        self.executions: dict[str, dict[str, Any]] = {}  # by name
         self._lock = threading.Lock()
         # How a function is invoked; tests replace it, to invoke it twice or to count.
         self.invoke: Callable[[str, Function, dict[str, Any]], dict[str, Any]] = (
             lambda _name, function, event: function(event)
         )
-        self.visited: list[str] = []
+        self.visited: list[str] = []  # the names of the entered states
 
     # The client
 
@@ -78,129 +80,130 @@ class Machines:
 
     def _start(self, request: dict[str, str]) -> None:
         name = request["name"]
-        if name in self.names:
-            same = request.items() <= self.names[name].items()
-            if same and self.names[name]["status"] == "RUNNING":
+        if name in self.executions:
+            same = request.items() <= self.executions[name].items()
+            if same and self.executions[name]["status"] == "RUNNING":
                 return
             raise ExecutionAlreadyExists(name)
         assert len(name) <= 80
         assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
-        self.names[name] = {**request, "status": "RUNNING", "startDate": self._now()}
+        self.executions[name] = {**request, "status": "RUNNING", "startDate": self._now()}
         self._waiting.append((request["stateMachineArn"], name, json.loads(request["input"])))
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
         """The state of an execution."""
         name = executionArn.rpartition(":")[2]
         with self._interceptor.intercepted("stepfunctions", "DescribeExecution", {"name": name}):
-            if name not in self.names:
+            if name not in self.executions:
                 raise ExecutionDoesNotExist(name)
-            return dict(self.names[name])
+            return dict(self.executions[name])
 
     # For tests
 
     def run_all(self) -> None:
         """Run every queued execution, and those that they start."""
         while self._waiting:
-            machine, name, document = self._waiting.popleft()
-            self.run(machine, name, document)
+            machine, name, data = self._waiting.popleft()
+            self.run(machine, name, data)
 
-    def run(self, machine: str, name: str, state: Any) -> Any:
-        """Run one execution of `machine`, an ARN or a name, to its end."""
+    def run(self, machine: str, name: str, data: Any) -> Any:
+        """Run one execution of `machine`, an ARN or a name, to its end. Returns its output."""
         own_name = re.split("[:-]", machine)[-1]
         definition = json.loads((DEFINITIONS / f"{own_name}.asl.json").read_text())
         context = {"Execution": {"Name": name}, "StateMachine": {"Id": machine}}
-        noted = self.names.setdefault(name, {"startDate": self._now()})
-        noted["status"] = "RUNNING"
+        execution = self.executions.setdefault(name, {"startDate": self._now()})
+        execution["status"] = "RUNNING"
         try:
-            answer = self._walk(definition, state, context)
+            output = self._run_states(definition, data, context)
         except BaseException:
-            noted |= {"status": "FAILED", "stopDate": self._now()}
+            execution |= {"status": "FAILED", "stopDate": self._now()}
             raise
-        noted |= {"status": "SUCCEEDED", "stopDate": self._now()}
-        return answer
+        execution |= {"status": "SUCCEEDED", "stopDate": self._now()}
+        return output
 
-    def _walk(self, definition: dict[str, Any], state: Any, context: dict[str, Any]) -> Any:
-        here = definition["StartAt"]
+    def _run_states(self, definition: dict[str, Any], data: Any, context: dict[str, Any]) -> Any:
+        name = definition["StartAt"]
         while True:
-            step = definition["States"][here]
-            self.visited.append(here)
-            match step["Type"]:
+            state = definition["States"][name]
+            self.visited.append(name)
+            match state["Type"]:
                 case "Succeed":
-                    return state
+                    return data
                 case "Fail":
-                    raise ExecutionFailed(state.get("error"))
+                    raise ExecutionFailed(data.get("error"))
                 case "Wait":
-                    until = _value_at(step["TimestampPath"], state, context)
+                    until = _value_at(state["TimestampPath"], data, context)
                     self._wait_until(
                         datetime.strptime(until, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
                     )
                 case "Choice":
-                    here = self._chosen(step, state, context)
+                    name = _chosen(state, data, context)
                     continue
                 case _:
-                    state, caught = self._worked(step, state, context)
-                    if caught:
-                        here = caught
+                    data, caught_by = self._run_with_retries(state, data, context)
+                    if caught_by:
+                        name = caught_by
                         continue
-            if step.get("End"):
-                return state
-            here = step["Next"]
+            if state.get("End"):
+                return data
+            name = state["Next"]
 
-    def _chosen(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> str:
-        for choice in step["Choices"]:
-            if _value_at(choice["Variable"], state, context) == choice["StringEquals"]:
-                return str(choice["Next"])
-        return str(step["Default"])
-
-    def _worked(
-        self, step: dict[str, Any], state: Any, context: dict[str, Any]
+    def _run_with_retries(
+        self, state: dict[str, Any], data: Any, context: dict[str, Any]
     ) -> tuple[Any, str | None]:
-        tries = 0
+        """The output of a Task or Map, and the next state if an error was caught."""
+        retries: Counter[int] = Counter()  # by the number of the retry rule
         while True:
             try:
-                result = self._done(step, state, context)
+                output = self._run_once(state, data, context)
             except AssertionError:
                 raise
             except Exception as error:  # as Lambda reports any error of a function
-                tries += 1
-                if tries <= _retries(step):
+                name = getattr(error, "error_name", type(error).__name__)
+                rule = _first_match(state.get("Retry", ()), name)
+                if rule is not None and retries[rule] < state["Retry"][rule]["MaxAttempts"]:
+                    retries[rule] += 1
                     continue
-                named = getattr(error, "error_name", type(error).__name__)
-                for catch in step.get("Catch", ()):
-                    if {named, "States.ALL"} & {*catch["ErrorEquals"]}:
-                        output = {"Error": named, "Cause": str(error)}
-                        return {**state, "error": output}, str(catch["Next"])
-                raise
+                catcher = _first_match(state.get("Catch", ()), name)
+                if catcher is None:
+                    raise
+                catch = state["Catch"][catcher]
+                if catch["ResultPath"] is None:
+                    return data, str(catch["Next"])
+                assert catch["ResultPath"] == "$.error"
+                return {**data, "error": {"Error": name, "Cause": str(error)}}, str(catch["Next"])
             break
-        if "ResultPath" in step and step["ResultPath"] is None:
-            return state, None
-        return result, None
+        if "ResultPath" in state and state["ResultPath"] is None:
+            return data, None
+        return output, None
 
-    def _done(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> Any:
-        if step["Type"] == "Map":
-            return self._mapped(step, state, context)
-        task_input = _filled(step["Parameters"], state, context) if "Parameters" in step else state
-        if step["Resource"].endswith(":startExecution"):
+    def _run_once(self, state: dict[str, Any], data: Any, context: dict[str, Any]) -> Any:
+        if state["Type"] == "Map":
+            return self._run_map(state, data, context)
+        task_input = (
+            _resolved(state["Parameters"], data, context) if "Parameters" in state else data
+        )
+        if state["Resource"].endswith(":startExecution"):
             self.start_execution(
                 stateMachineArn=task_input["StateMachineArn"],
                 name=task_input["Name"],
                 input=json.dumps(task_input["Input"]),
             )
             return {}
-        name = step["Resource"].removeprefix("${").removesuffix("}")
-        answer = self.invoke(name, self._functions[name], json.loads(json.dumps(task_input)))
-        assert len(json.dumps(answer)) < 10_000
-        return json.loads(json.dumps(answer))
+        name = state["Resource"].removeprefix("${").removesuffix("}")
+        output = self.invoke(name, self._functions[name], json.loads(json.dumps(task_input)))
+        assert len(json.dumps(output)) < MAX_OUTPUT_BYTES
+        return json.loads(json.dumps(output))
 
-    def _mapped(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> list[Any]:
-        reader = _filled(step["ItemReader"]["Parameters"], state, context)
+    def _run_map(self, state: dict[str, Any], data: Any, context: dict[str, Any]) -> list[Any]:
+        reader = _resolved(state["ItemReader"]["Parameters"], data, context)
         lines = self._s3.get_object(**reader)["Body"].read().splitlines()
-        assert _value_at(step["MaxConcurrencyPath"], state, context) >= 1
+        assert _value_at(state["MaxConcurrencyPath"], data, context) >= 1
         for line in lines:
-            inside = {**context, "Map": {"Item": {"Value": json.loads(line)}}}
-            item = _filled(step["ItemSelector"], state, inside)
+            child_context = {**context, "Map": {"Item": {"Value": json.loads(line)}}}
+            item = _resolved(state["ItemSelector"], data, child_context)
             try:
-                self._walk(step["ItemProcessor"], item, inside)
+                self._run_states(state["ItemProcessor"], item, child_context)
             except AssertionError:
                 raise
             except Exception:  # a tolerated failure of a child
@@ -208,29 +211,39 @@ class Machines:
         return []
 
 
-def _retries(step: dict[str, Any]) -> int:
-    """How often the definition retries a failed task."""
-    return sum(
-        each["MaxAttempts"]
-        for each in step.get("Retry", ())
-        if "States.TaskFailed" in each["ErrorEquals"]
-    )
+def _chosen(state: dict[str, Any], data: Any, context: dict[str, Any]) -> str:
+    """The next state of a Choice."""
+    for choice in state["Choices"]:
+        if _value_at(choice["Variable"], data, context) == choice["StringEquals"]:
+            return str(choice["Next"])
+    return str(state["Default"])
 
 
-def _value_at(path: str, state: Any, context: dict[str, Any]) -> Any:
-    found: Any = context if path.startswith("$$") else state
+def _first_match(rules: Sequence[dict[str, Any]], error_name: str) -> int | None:
+    """The number of the first rule of Retry or Catch for that error.
+
+    `States.TaskFailed` is for every error but a timeout, and no error here is one.
+    """
+    names = {error_name, "States.TaskFailed", "States.ALL"}
+    return next((n for n, rule in enumerate(rules) if names & {*rule["ErrorEquals"]}), None)
+
+
+def _value_at(path: str, data: Any, context: dict[str, Any]) -> Any:
+    """The value at a path in the data, or in the context if it begins with `$$`."""
+    found: Any = context if path.startswith("$$") else data
     for part in path.lstrip("$").split("."):
         found = found[part] if part else found
     return found
 
 
-def _filled(parameters: dict[str, Any], state: Any, context: dict[str, Any]) -> dict[str, Any]:
-    filled: dict[str, Any] = {}
+def _resolved(parameters: dict[str, Any], data: Any, context: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with the values at their paths."""
+    resolved: dict[str, Any] = {}
     for name, value in parameters.items():
         if name.endswith(".$"):
-            filled[name[:-2]] = _value_at(value, state, context)
+            resolved[name[:-2]] = _value_at(value, data, context)
         elif isinstance(value, dict):
-            filled[name] = _filled(value, state, context)
+            resolved[name] = _resolved(value, data, context)
         else:
-            filled[name] = value
-    return filled
+            resolved[name] = value
+    return resolved

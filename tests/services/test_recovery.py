@@ -163,7 +163,9 @@ def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
 def started(harness: Harness) -> list[str]:
     """The names of the queued executions."""
     return [
-        name for name, stands in harness.machines.names.items() if stands["status"] == "RUNNING"
+        name
+        for name, stands in harness.machines.executions.items()
+        if stands["status"] == "RUNNING"
     ]
 
 
@@ -219,8 +221,8 @@ def test_an_execution_that_was_stopped_is_followed_when_its_workers_have_ended(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = killed_in(harness, payloads, "Settle")
-    name = next(name for name in harness.machines.names if name.startswith("event-killed"))
-    harness.machines.names[name]["status"] = "ABORTED"
+    name = next(name for name in harness.machines.executions if name.startswith("event-killed"))
+    harness.machines.executions[name]["status"] = "ABORTED"
 
     harness.advance(14 * 60)
     assert recover_orphans(harness) == 0
@@ -260,7 +262,7 @@ def test_however_many_executions_failed_the_next_comes_within_an_hour(
     batch_id = killed_in(harness, payloads, "Settle")
     ended = {"status": "FAILED", "startDate": harness.at, "stopDate": harness.at}
     names = [f"{batch_id}-settle-main-{number}" for number in range(1, failed + 1)]
-    harness.machines.names |= dict.fromkeys(names, ended)
+    harness.machines.executions |= dict.fromkeys(names, ended)
 
     harness.advance(minutes * 60 - 1)
     assert recover_orphans(harness) == 0

@@ -196,7 +196,7 @@ def test_an_orphaned_execution_is_started_again_by_the_scheduler_tick(
     left: Schedule, harness: Harness, script: Script
 ) -> None:
     """As after a restart of an emulator that had not saved it."""
-    harness.machines.names.clear()
+    harness.machines.executions.clear()
 
     harness.advance(61)
     harness.tick()
@@ -228,7 +228,7 @@ def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly
     if run_of(left).outcome is not None:
         ended_once(left, script)
         return
-    for stands in harness.machines.names.values():
+    for stands in harness.machines.executions.values():
         stands["status"] = "ABORTED"
 
     recovered = []
