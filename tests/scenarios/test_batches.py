@@ -470,7 +470,7 @@ def _index(harness: Harness, batch_id: str) -> list[tuple[int, int, int]]:
 
     body = harness.s3.get_object(Bucket="work", Key=f"work/{batch_id}/index.jsonl")["Body"].read()
     chunks = [Chunk.from_index_line(line) for line in body.splitlines()]
-    return [(chunk.chunk, chunk.start, chunk.end) for chunk in chunks]
+    return [(chunk.number, chunk.start, chunk.end) for chunk in chunks]
 
 
 def test_a_job_held_by_a_person_before_its_start_is_released_alone(

@@ -24,13 +24,13 @@ MAX_RUNS_KEPT = 100  # finished runs whose progress a chunk keeps
 class Chunk:
     """A chunk's number (from 0) and the byte range of its rows; `end` is exclusive."""
 
-    chunk: int
+    number: int
     start: int
     end: int
 
     def index_line(self) -> bytes:
         """The chunk as an index line: JSON, padded to `INDEX_LINE_BYTES` bytes."""
-        return (_LINE % (self.chunk, self.start, self.end)).encode()
+        return (_LINE % (self.number, self.start, self.end)).encode()
 
     @classmethod
     def from_index_line(cls, line: bytes) -> "Chunk":

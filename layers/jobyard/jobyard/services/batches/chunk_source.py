@@ -78,11 +78,11 @@ class ChunkSource:
         self.is_cancelling = False
 
     def _read_counts(self) -> ChunkRecord:
-        counts = chunks.get(self.batch.batch_id, self.chunk.chunk)
+        counts = chunks.get(self.batch.batch_id, self.chunk.number)
         return replace(counts, collection=self.batch.collection)
 
     def _read_records(self) -> None:
-        found = jobs.of_chunk(self.batch.batch_id, self.chunk.chunk)
+        found = jobs.of_chunk(self.batch.batch_id, self.chunk.number)
         self.records = {job.address.position: job for job in found}
 
     # The methods of JobSource
@@ -97,7 +97,7 @@ class ChunkSource:
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.records.get(position)
         if job is None:
-            address = JobAddress(self.batch.batch_id, self.chunk.chunk, position)
+            address = JobAddress(self.batch.batch_id, self.chunk.number, position)
             return DueJob(new_job(address, now)) if self.run.name == MAIN_RUN else None
         if not self.run.owns(job.cause):
             return None
@@ -181,7 +181,7 @@ class ChunkSource:
         """Another pass if the single job has a retry to come, else settle the batch."""
         if self.only is None:
             return NextStep(self.batch.batch_id, "settle", run=self.run)
-        address = JobAddress(self.batch.batch_id, self.chunk.chunk, self.only)
+        address = JobAddress(self.batch.batch_id, self.chunk.number, self.only)
         settle = NextStep(self.batch.batch_id, "settle", run=self.run, address=address)
         job = self.records.get(self.only)
         if job and job.state is JobState.SCHEDULED and self.run.owns(job.cause) and job.next_at:
@@ -264,9 +264,9 @@ class ChunkSource:
     def _save_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
         """Add to the outcomes of earlier passes, in which other jobs may have matched."""
         settings, s3 = self.worker.settings, self.worker.s3
-        earlier = rows.outcomes_of(s3, settings, operation, self.chunk.chunk)
+        earlier = rows.outcomes_of(s3, settings, operation, self.chunk.number)
         latest = {each.job_id: each for each in (*earlier, *outcomes)}
-        rows.put_outcomes(s3, settings, operation, self.chunk.chunk, latest.values())
+        rows.put_outcomes(s3, settings, operation, self.chunk.number, latest.values())
 
     # Counts
 

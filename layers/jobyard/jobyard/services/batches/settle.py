@@ -221,7 +221,7 @@ def chunks_of(
     wanted = set(numbers)
     for line in lines.iter_lines():
         chunk = Chunk.from_index_line(line)
-        if chunk.chunk in wanted:
+        if chunk.number in wanted:
             yield chunk
 
 

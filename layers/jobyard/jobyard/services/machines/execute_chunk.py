@@ -22,7 +22,7 @@ def run_execute_chunk(
     request: ChunkInput, worker: Worker, meter: Meter, memory_mb: int
 ) -> ChunkRun:
     """Run the due jobs of a chunk."""
-    part = f"chunk-{request.chunk.chunk % USAGE_SHARDS}"
+    part = f"chunk-{request.chunk.number % USAGE_SHARDS}"
     with meter.invocation(part, memory_mb) as billed:
         billed.origin_id, billed.transitions = request.origin_id, CHUNK_TRANSITIONS
         finished = run_chunk(request.origin_id, request.chunk, request.run, worker)

@@ -213,11 +213,15 @@ def _jobs_of(
     """
     s3, settings = context.s3, context.settings
     for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
-        recorded = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
+        recorded = {
+            job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.number)
+        }
         for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
             job = recorded.get(position)
             if job is None:
-                job = new_job(JobAddress(batch.batch_id, chunk.chunk, position), batch.submitted_at)
+                job = new_job(
+                    JobAddress(batch.batch_id, chunk.number, position), batch.submitted_at
+                )
                 if batch.is_cancelled:
                     job = replace(job, state=JobState.CANCELLED)
             yield row, job

@@ -184,17 +184,17 @@ class _BatchArchiving:
             except s3.exceptions.NoSuchKey as error:
                 raise NotArchivable("its rows are missing") from error
             for position, row in enumerate(found):
-                job_id = JobAddress(batch_id, chunk.chunk, position).job_id
+                job_id = JobAddress(batch_id, chunk.number, position).job_id
                 yield record_line("row", row, job_id=job_id)
-            for job in jobs.of_chunk(batch_id, chunk.chunk):
+            for job in jobs.of_chunk(batch_id, chunk.number):
                 self._check_unchanged(job)
                 yield _job_line(job)
-            if chunk.chunk in counts:
-                yield record_line("chunk", counts[chunk.chunk])
+            if chunk.number in counts:
+                yield record_line("chunk", counts[chunk.number])
             for operation in found_operations:
-                if chunk.chunk not in operation.chunks:
+                if chunk.number not in operation.chunks:
                     continue
-                for outcome in rows.outcomes_of(s3, settings, operation, chunk.chunk):
+                for outcome in rows.outcomes_of(s3, settings, operation, chunk.number):
                     yield record_line("outcome", outcome, operation_id=operation.operation_id)
 
     def _check_unchanged(self, job: JobRecord) -> None:
