@@ -23,7 +23,7 @@ from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches import submissions
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor, CommandContext
-from jobyard.services.jobs.attempt import started
+from jobyard.services.jobs.attempt import after_start
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.runs import ExecutionRun
@@ -118,7 +118,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
             assert address
             job = new_job(address, harness.now())
             cause = ExecutionRun(MAIN_RUN, 1).cause(address, 1)
-            jobs.write_many([(None, started(job, harness.now(), cause))])
+            jobs.write_many([(None, after_start(job, harness.now(), cause))])
     return batch_id, job_ids
 
 

@@ -24,7 +24,7 @@ from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.recovery import reconcile
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
-from jobyard.services.jobs.attempt import MAX_SNOOZES, AttemptResult, ended, started
+from jobyard.services.jobs.attempt import MAX_SNOOZES, AttemptResult, after_attempt, after_start
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import jobs as job_queries
@@ -750,7 +750,7 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
         job = jobs.find(JobAddress(batch_id, 1, 0))
         assert job is not None
         if job.state is JobState.SCHEDULED:
-            jobs.write_many([(job, started(job, harness.now(), run.cause(job.address, 1)))])
+            jobs.write_many([(job, after_start(job, harness.now(), run.cause(job.address, 1)))])
         raise WorkerKilledError
 
     harness.machines._functions = whole | {"ExecuteJobFunction": vanish}
@@ -987,11 +987,11 @@ def test_a_job_that_only_waits_fails_in_the_end(harness: Harness, payloads: Payl
     waiting = AttemptResult(record, Snooze(15, "another job has it"), "recording")
 
     for _ in range(MAX_SNOOZES):
-        after = ended(waiting, TYPES["deposit"], harness.now(), "c")
+        after = after_attempt(waiting, TYPES["deposit"], harness.now(), "c")
         assert after.attempts[-1].failure_code == "WAIT"
         waiting = replace(waiting, record=replace(after, state=JobState.RUNNING, start_count=1))
 
-    last = ended(waiting, TYPES["deposit"], harness.now(), "c")
+    last = after_attempt(waiting, TYPES["deposit"], harness.now(), "c")
     assert (last.state, last.attempts[-1].failure_code) == (JobState.SCHEDULED, "TIMEOUT")
 
 

@@ -37,9 +37,9 @@ from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.services.jobs.attempt import (
     AttemptInput,
     Progress,
-    ended,
+    after_attempt,
+    after_start,
     run_steps,
-    started,
     unexpected_failure,
 )
 from jobyard.services.jobs.write_group import WriteGroup
@@ -119,14 +119,14 @@ def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
     except (OSError, UnicodeError):
         attempted = unexpected_failure(progress, NOON)
     assert attempted
-    return ended(attempted, job_type, NOON, job.cause)
+    return after_attempt(attempted, job_type, NOON, job.cause)
 
 
 @a_few
 @given(text=ANY)
 def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str) -> None:
     kinds = outcomes(text)
-    running = [started(new_job(address(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
+    running = [after_start(new_job(address(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
     assert jobs.write_many([(None, job) for job in running]) == running
 
     after = [performed(job, kind) for job, kind in zip(running, kinds, strict=True)]

@@ -31,9 +31,9 @@ from jobyard.services.jobs.attempt import (
     MAX_SNOOZES,
     AttemptResult,
     Progress,
-    ended,
-    orphaned,
-    started,
+    after_attempt,
+    after_start,
+    failed_as_orphaned,
     unexpected_failure,
 )
 from jobyard.store import batches, jobs
@@ -68,7 +68,7 @@ def failed(job: JobRecord, letter: str, at: datetime) -> JobRecord:
     failure = replace(
         unexpected_failure(progress, at), outcome=Fail(Failure.STEP_ERROR, long_text(letter))
     )
-    return ended(failure, TYPE, at, job.cause)
+    return after_attempt(failure, TYPE, at, job.cause)
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
@@ -88,7 +88,7 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(let
                 apply_event(job, "release", at, Cause(f"r1{number:011d}", person, person)),
             )
         else:
-            job = started(job, at, f"r{number:012d}.p1.c9999.t{job.start_count}")
+            job = after_start(job, at, f"r{number:012d}.p1.c9999.t{job.start_count}")
             jobs.write_many([(before if before.version else None, job)])
             before, job = job, failed(replace(job, start_count=9), letter, at)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
@@ -110,12 +110,12 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     )
     for number in range(60):
         before = job
-        job = started(job, at, f"r{number:012d}.p1.c9999.t1") if number % 2 == 0 else job
+        job = after_start(job, at, f"r{number:012d}.p1.c9999.t1") if number % 2 == 0 else job
         if number % 2:
-            job = ended(AttemptResult(job, Continue(1.0, words), "s"), TYPE, at, job.cause)
+            job = after_attempt(AttemptResult(job, Continue(1.0, words), "s"), TYPE, at, job.cause)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
-    running = started(job, at, "main.p1.c9999.t1")
-    over = orphaned(running, at, "main.p2.c9999.t1.lost")
+    running = after_start(job, at, "main.p1.c9999.t1")
+    over = failed_as_orphaned(running, at, "main.p2.c9999.t1.lost")
     assert jobs.write_many([(job, running)]) == [running]
     assert jobs.write_many([(running, over)]) == [over]
     assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
@@ -126,7 +126,7 @@ def requeued(times: int, reason: str = "again") -> JobRecord:
     job, at = new_job(address(), NOON), NOON
     for number in range(times):
         at += timedelta(hours=1)
-        job = started(job, at, f"main.p{number}.c0.t1")
+        job = after_start(job, at, f"main.p{number}.c0.t1")
         job = failed(replace(job, start_count=9), "x", at)
         job = apply_event(
             job, "requeue", at, Cause(f"r{number:012d}", "operator", f"{reason} {number}")
@@ -178,9 +178,9 @@ def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
     first = job.history[0].at
     at = resumed = job.at + timedelta(days=1)
     for _ in range(100):
-        job = started(job, at, "r000000000029.p1.c0.t1")
+        job = after_start(job, at, "r000000000029.p1.c0.t1")
         outcome = Continue(1.0, "did a part")
-        job = ended(AttemptResult(job, outcome, "counting"), TYPE, at, job.cause)
+        job = after_attempt(AttemptResult(job, outcome, "counting"), TYPE, at, job.cause)
         at += timedelta(minutes=1)
 
     assert any(entry.cause == requeue.cause and entry.event == "requeue" for entry in job.history)
@@ -192,8 +192,10 @@ def test_a_request_and_starts_are_recognized_after_a_hundred_moves() -> None:
 def test_waiting_counts_as_a_failed_attempt_however_many_there_were_before() -> None:
     job, at = requeued(40), NOON
     for _ in range(MAX_SNOOZES + 1):
-        job = started(job, at, "main.p1.c0.t1")
-        job = ended(AttemptResult(job, Snooze(1.0, "not yet"), "counting"), TYPE, at, job.cause)
+        job = after_start(job, at, "main.p1.c0.t1")
+        job = after_attempt(
+            AttemptResult(job, Snooze(1.0, "not yet"), "counting"), TYPE, at, job.cause
+        )
 
     assert job.attempts[-1].failure_code == Failure.TIMEOUT
 

@@ -13,7 +13,7 @@ from jobyard.services.jobs.attempt import (
     NO_FAILURES,
     AttemptInput,
     Progress,
-    ended,
+    after_attempt,
     run_steps,
     unexpected_failure,
 )
@@ -35,7 +35,7 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
         AttemptInput(job_type, step_input, None), Progress(record), lambda: at, WriteGroup()
     )
     assert attempted is not None
-    return ended(attempted, job_type, at, "c")
+    return after_attempt(attempted, job_type, at, "c")
 
 
 def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
@@ -95,7 +95,7 @@ def test_what_a_step_raised_is_not_shown() -> None:
     failure = unexpected_failure(Progress(RUNNING, "counting", NOON), NOON)
     job_type = JobType("count", "Count", (), object)
 
-    after = ended(failure, job_type, NOON, "c")
+    after = after_attempt(failure, job_type, NOON, "c")
 
     message = "step counting failed; the cause is logged under the job's id"
     assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, message)

@@ -9,7 +9,7 @@ from jobyard.domain.cause_key import Interruption
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.lifecycle import Cause
-from jobyard.services.jobs.attempt import orphaned
+from jobyard.services.jobs.attempt import failed_as_orphaned
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs
 
@@ -20,7 +20,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False
     batch = batches.get(address.origin_id, at)
-    failed = orphaned(job, at, run.cause(address, job.start_count, Interruption.ORPHANED))
+    failed = failed_as_orphaned(job, at, run.cause(address, job.start_count, Interruption.ORPHANED))
     jobs.apply(job, failed, batch.state)
     return True
 
@@ -56,7 +56,7 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
 def _given_up(job: JobRecord, is_cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
     """The job after it is given up; None if it neither runs nor waits for a worker."""
     if job.state is JobState.RUNNING:
-        return orphaned(job, at, cause)
+        return failed_as_orphaned(job, at, cause)
     is_waiting = job.state is JobState.SCHEDULED or (is_cancelling and job.state is JobState.HELD)
     if not is_waiting:
         return None
@@ -64,4 +64,4 @@ def _given_up(job: JobRecord, is_cancelling: bool, at: datetime, cause: str) -> 
         reason = Failure.NO_WORKER.description
         move = JOB.move(job.state, "cancel", at, Cause(cause, reason=reason))
         return job.moved(move, next_at=None)
-    return orphaned(job, at, cause, Failure.NO_WORKER)
+    return failed_as_orphaned(job, at, cause, Failure.NO_WORKER)

@@ -182,7 +182,7 @@ def _with_step(
     return record.with_step(done, data)
 
 
-def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
+def after_start(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     """The record after its start; after a restart if its last worker was lost."""
     event = "restart" if record.state is JobState.RUNNING else "start"
     move = JOB.move(record.state, event, at, Cause(cause))
@@ -194,7 +194,9 @@ def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     )
 
 
-def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause: str) -> JobRecord:
+def after_attempt(
+    attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause: str
+) -> JobRecord:
     """The record after an attempt: succeeded, failed, or scheduled for another try."""
     record, outcome = attempted.record, attempted.outcome
     began = record.at
@@ -261,7 +263,7 @@ def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -
     return replace(wait, seconds=min(seconds, _MAX_ASKED_WAIT_S - waited_s))
 
 
-def orphaned(
+def failed_as_orphaned(
     record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
     """The record after it fails because of its workers: one was lost too often or took too long, or

@@ -24,11 +24,11 @@ from jobyard.services.jobs.attempt import (
     AttemptInput,
     AttemptResult,
     Progress,
-    ended,
-    orphaned,
+    after_attempt,
+    after_start,
+    failed_as_orphaned,
     run_steps,
     show_running,
-    started,
     unexpected_failure,
 )
 from jobyard.services.jobs.source import Change, DueJob, JobSource
@@ -186,8 +186,8 @@ class _Runner:
         job = due.job
         cause = self.source.run.cause(job.address, job.start_count + 1)
         if due.is_orphaned and job.orphan_count >= ORPHAN_LIMIT:
-            return orphaned(job, now, cause, self.source.orphan_failure(job, now))
-        return started(job, now, cause)
+            return failed_as_orphaned(job, now, cause, self.source.orphan_failure(job, now))
+        return after_start(job, now, cause)
 
     def _attempt(self, active: _ActiveJob) -> AttemptResult | None:
         """One attempt at a job, in a thread of the pool; None if someone else changed the job."""
@@ -221,7 +221,7 @@ class _Runner:
         if isinstance(result.outcome, Done):
             return result
         record, job_type = result.record, attempt.job_type
-        after = ended(result, job_type, self.worker.now(), record.cause)
+        after = after_attempt(result, job_type, self.worker.now(), record.cause)
         if after.state is not JobState.FAILED:
             return result
         step_input = replace(attempt.step_input, data=record.data)
@@ -242,7 +242,7 @@ class _Runner:
             if result is None:
                 self.source.note_conflict()
             else:
-                after = ended(result, self.source.job_type, now, active.job.cause)
+                after = after_attempt(result, self.source.job_type, now, active.job.cause)
                 self.ended.append(((result.record, after), error))
         if self.ended and (len(self.ended) >= jobs.BATCH_LIMIT or not self.active or not done):
             self._write_ends()

@@ -23,7 +23,7 @@ from jobyard.domain.schedules.schedule import SCHEDULE, Schedule
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
-from jobyard.services.jobs.attempt import orphaned
+from jobyard.services.jobs.attempt import failed_as_orphaned
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_queued
 from jobyard.store import checkpoints, jobs, occurrences, schedules
@@ -61,7 +61,9 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
         return False
     occurrence, job = owned
     failure = orphan_failure(job, occurrence.job_type, at)
-    failed = orphaned(job, at, run.cause(address, job.start_count, Interruption.ORPHANED), failure)
+    failed = failed_as_orphaned(
+        job, at, run.cause(address, job.start_count, Interruption.ORPHANED), failure
+    )
     (stored,) = jobs.write_many([(job if job.version else None, failed)])
     return stored is not None
 
