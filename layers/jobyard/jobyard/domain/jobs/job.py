@@ -376,6 +376,10 @@ class JobRecord:
         data = self.data if data is None else data
         return self._with(steps=(*others, step), data=data).compacted()
 
+    def with_data(self, data: Mapping[str, Any]) -> "JobRecord":
+        """A copy with `data` in place of its own."""
+        return self._with(data=data).compacted()
+
     def _with(self, **changes: Any) -> "JobRecord":
         """A copy with `changes`, several times faster than `dataclasses.replace`."""
         copy = object.__new__(JobRecord)

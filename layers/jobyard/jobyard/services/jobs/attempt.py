@@ -70,10 +70,11 @@ class AttemptResult:
 
 @dataclass
 class Progress:
-    """The progress of an attempt, for the worker that shows or ends it.
+    """The progress of an attempt, shared by its thread and the worker's main thread.
 
-    `began` is when the current step began, None between steps. Read and write the record under the
-    lock: the step's thread and the worker's own thread both do.
+    `began` is when the current step began, None between steps. While a step runs, its thread and
+    the worker's main thread share the record: read and write it under the lock. Between steps only
+    the step's thread uses it.
     """
 
     record: JobRecord
@@ -282,11 +283,12 @@ def failed_as_orphaned(
 
 
 def unexpected_failure(progress: Progress, at: datetime) -> AttemptResult:
-    """The result of an attempt whose step raised an unexpected error: a failure to be retried."""
+    """The result of an attempt that raised an unexpected error: a failure to be retried."""
     # The depositor's report has this message, so it does not quote the error.
     reason = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
     outcome = Fail(Failure.STEP_ERROR, reason, retryable=True)
-    record = progress.record
-    if progress.began is not None:
-        record = _with_step(record, progress.step, progress.began, at, outcome)
-    return AttemptResult(record, outcome, progress.step)
+    with progress.lock:
+        if progress.began is not None:
+            step = (progress.step, progress.began, at, outcome)
+            progress.record, progress.began = _with_step(progress.record, *step), None
+        return AttemptResult(progress.record, outcome, progress.step)

@@ -9,14 +9,13 @@ safe to repeat.
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.jobs.job_type import Done, JobType
+from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
 from jobyard.services.jobs.attempt import (
@@ -103,6 +102,14 @@ class _ActiveJob:
     progress: Progress
 
 
+@dataclass(frozen=True)
+class _AttemptEnd:
+    """The end of an attempt, still to be written, and the unexpected error that a step raised."""
+
+    change: Change
+    error: BaseException | None = None
+
+
 class _Runner:
     """One worker's run over the jobs of a source."""
 
@@ -110,8 +117,8 @@ class _Runner:
         self.source, self.worker = source, worker
         self.finished: list[FinishedJob] = []
         self.todo = deque(source.due())
-        self.active: dict[Future[AttemptResult | None], _ActiveJob] = {}
-        self.ended: list[tuple[Change, BaseException | None]] = []
+        self.active: dict[Future[_AttemptEnd | None], _ActiveJob] = {}
+        self.ended: list[_AttemptEnd] = []
         self.writes = WriteGroup()
         self.refreshed_at = worker.now()
 
@@ -189,45 +196,38 @@ class _Runner:
             return failed_as_orphaned(job, now, cause, self.source.orphan_failure(job, now))
         return after_start(job, now, cause)
 
-    def _attempt(self, active: _ActiveJob) -> AttemptResult | None:
+    def _attempt(self, active: _ActiveJob) -> _AttemptEnd | None:
         """One attempt at a job, in a thread of the pool; None if someone else changed the job."""
         job, progress, job_type = active.job, active.progress, self.source.job_type
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
         context = replace(context, remaining=self.source.remaining(job, context.remaining))
         attempt = AttemptInput(job_type, step_input, context)
-        with ExitStack() as on_error:
-            on_error.push(lambda kind, *_: self._on_error(kind, progress, attempt))
+        try:
             result = run_steps(attempt, progress, self.worker.now, self.writes)
-        return result and self._with_failure_handled(result, attempt)
+        except Exception as error:
+            failure = unexpected_failure(progress, self.worker.now())
+            return _AttemptEnd(self._end_change(failure, attempt), error)
+        return None if result is None else _AttemptEnd(self._end_change(result, attempt))
 
-    def _on_error(
-        self, kind: type[BaseException] | None, progress: Progress, attempt: AttemptInput[Any]
-    ) -> bool:
-        """If a step raised an unexpected error and the job fails with it, call `on_failure`."""
-        if kind is not None and issubclass(kind, Exception):
-            result = unexpected_failure(progress, self.worker.now())
-            handled = self._with_failure_handled(result, attempt)
-            with progress.lock:
-                progress.record = replace(progress.record, data=handled.record.data)
-        return False  # raise the error again
+    def _end_change(self, result: AttemptResult, attempt: AttemptInput[Any]) -> Change:
+        """The record before and after the end of an attempt.
 
-    def _with_failure_handled(
-        self, result: AttemptResult, attempt: AttemptInput[Any]
-    ) -> AttemptResult:
-        """The result. If the job fails with it, call its type's `on_failure`, and add what that
-        returns to the job's data.
+        If the job fails, call its type's `on_failure`, and add what that returns to its data.
         """
-        if isinstance(result.outcome, Done):
-            return result
-        record, job_type = result.record, attempt.job_type
-        after = after_attempt(result, job_type, self.worker.now(), record.cause)
+        before, job_type = result.record, attempt.job_type
+        after = after_attempt(result, job_type, self.worker.now(), before.cause)
         if after.state is not JobState.FAILED:
-            return result
-        step_input = replace(attempt.step_input, data=record.data)
-        failure = (after.failure_code, after.failure_message, record.requeue_count)
-        returned = job_type.on_failure(step_input, attempt.context, *failure)
-        return replace(result, record=replace(record, data={**record.data, **returned}))
+            return before, after
+        step_input = replace(attempt.step_input, data=before.data)
+        returned = job_type.on_failure(
+            step_input,
+            attempt.context,
+            after.failure_code,
+            after.failure_message,
+            before.requeue_count,
+        )
+        return before, after.with_data({**after.data, **returned})
 
     def _gather(self) -> None:
         """Wait for jobs to end, and write up to 25 ends in one call."""
@@ -237,22 +237,24 @@ class _Runner:
         now = self.worker.now()
         for future in done:
             active = self.active.pop(future)
-            error = future.exception()
-            result = unexpected_failure(active.progress, now) if error else future.result()
-            if result is None:
-                self.source.note_conflict()
-            else:
+            error = future.exception()  # of a context that cannot be built, or of `on_failure`
+            if error:
+                result = unexpected_failure(active.progress, now)
                 after = after_attempt(result, self.source.job_type, now, active.job.cause)
-                self.ended.append(((result.record, after), error))
+                self.ended.append(_AttemptEnd((result.record, after), error))
+            elif end := future.result():
+                self.ended.append(end)
+            else:
+                self.source.note_conflict()
         if self.ended and (len(self.ended) >= jobs.BATCH_LIMIT or not self.active or not done):
             self._write_ends()
 
     def _write_ends(self) -> None:
         written, self.ended = self.ended, []
-        stored = self.source.write([change for change, _ in written])
-        for job, (_, error) in zip(stored, written, strict=True):
+        stored = self.source.write([end.change for end in written])
+        for job, end in zip(stored, written, strict=True):
             if job is not None:
-                self._finish(job, error)
+                self._finish(job, end.error)
 
     def _finish(self, job: JobRecord, error: BaseException | None = None) -> None:
         if job.state is not JobState.SCHEDULED or error:
