@@ -12,7 +12,7 @@ from jobyard.services.recovery import recover_slice
 from jobyard.services.retention import FIRST, RetentionContext, run_slice
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, transactions
-from jobyard.store.transactions import Item
+from jobyard.store.transactions import TransactItem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -55,7 +55,7 @@ class Maintenance:
         after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.bookmark)
         return self._saved(seen, after, *work_slice.items)
 
-    def _saved(self, seen: Checkpoint, after: Checkpoint, *items: Item) -> Checkpoint:
+    def _saved(self, seen: Checkpoint, after: Checkpoint, *items: TransactItem) -> Checkpoint:
         """Write the checkpoint in one transaction with `items`. Returns another worker's, if it
         was first.
         """

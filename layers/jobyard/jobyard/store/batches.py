@@ -128,7 +128,7 @@ def _note_month(month: str) -> None:
         save_if(item, KeyValueItem.id.does_not_exist())  # the first month noted stays
 
 
-def require_state(batch_id: str, state: BatchState) -> transactions.Item:
+def require_state(batch_id: str, state: BatchState) -> transactions.TransactItem:
     """The item that cancels a transaction unless the batch is in `state`."""
     return transactions.require_state(BatchItem(batch_id), state.value)
 
@@ -354,7 +354,7 @@ def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
         raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}")
 
 
-def tombstone_item(seen: Tombstone, after: Tombstone) -> transactions.Item:
+def tombstone_item(seen: Tombstone, after: Tombstone) -> transactions.TransactItem:
     """The item of a transaction that replaces the tombstone `seen` by `after`."""
     return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
 

@@ -11,19 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
-from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
-from pynamodb.transactions import TransactWrite
 
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, failed_as_unwritable
 from jobyard.store import chunks, job_format, transactions
-from jobyard.store.tables import BatchItem, ChunkItem, JobItem, client, connection, is_version
+from jobyard.store.tables import BatchItem, JobItem, client
 
 BATCH_LIMIT = 25  # statements a BatchExecuteStatement takes; source: DynamoDB API reference
-_THROTTLES = frozenset(
+_RETRYABLE = frozenset(  # errors of a statement
     {
         "ThrottlingError",
         "ProvisionedThroughputExceeded",
@@ -82,8 +80,8 @@ def write_many(
     cannot be stored fails with UNWRITABLE; the other jobs are written.
 
     Raises:
-        ValueError: two changes are for one job; DynamoDB refuses such a batch.
-        RuntimeError: DynamoDB refused a statement because of a bug, or throttled it too often.
+        ValueError: two changes are for one job, which DynamoDB refuses in one call.
+        RuntimeError: DynamoDB refused a statement because of a bug, or failed it `_TRIES` times.
         ClientError: the call failed.
     """
     addresses = [after.address for _, after in changes]
@@ -137,26 +135,30 @@ class _BatchWrite:
 
     def write(self, changes: list[_Change]) -> None:
         """Repeat calls until each of `changes` has a result or is unwritable."""
-        pending = [each for change in changes for each in self._with_statement(change)]
+        pending = self._with_statements(changes)
         tries = 0
         while pending:
             pending = self._call(pending)
             if pending:
                 tries += 1
                 if tries == _TRIES:
-                    raise RuntimeError(f"DynamoDB throttled statements {_TRIES} times")
+                    raise RuntimeError(f"DynamoDB throttled or failed statements {_TRIES} times")
                 self.pause(transactions.backoff_s(tries))
 
-    def _with_statement(self, change: _Change) -> list[_Prepared]:
-        """The change with its statement; nothing if the record is not JSON or not UTF-8."""
-        try:
-            return [(change, _statement(*change))]
-        except (TypeError, ValueError):
-            self.unwritable.append(change)
-            return []
+    def _with_statements(self, changes: Iterable[_Change]) -> list[_Prepared]:
+        """The changes with their statements. Those whose record is not JSON or not UTF-8 are
+        unwritable.
+        """
+        prepared: list[_Prepared] = []
+        for change in changes:
+            try:
+                prepared.append((change, _statement(*change)))
+            except (TypeError, ValueError):
+                self.unwritable.append(change)
+        return prepared
 
     def _call(self, pending: list[_Prepared]) -> list[_Prepared]:
-        """Make one call and note its results. Returns the changes that were throttled."""
+        """Make one call and note its results. Returns the changes to try again."""
         try:
             responses = client().batch_execute_statement(
                 Statements=[statement for _, statement in pending], ReturnConsumedCapacity="TOTAL"
@@ -168,12 +170,12 @@ class _BatchWrite:
             if len(pending) == 1:
                 self.unwritable.append(pending[0][0])
                 return []
-            return [throttled for each in pending for throttled in self._call([each])]
+            return [failed for each in pending for failed in self._call([each])]
         answered = zip(pending, responses, strict=True)
         return [each for each, response in answered if not self._note_result(each[0], response)]
 
     def _note_result(self, change: _Change, response: Mapping[str, Any]) -> bool:
-        """Note the result of a change. Returns False if it was throttled."""
+        """Note the result of a change. Returns False if it has to be tried again."""
         after = change[1]
         refusal = response.get("Error")
         if refusal is None:
@@ -184,9 +186,9 @@ class _BatchWrite:
             self.results[after.address] = now if now and _is_repeat(now, after) else None
         elif refusal["Code"] in _UNWRITABLE:
             self.unwritable.append(change)
-        elif refusal["Code"] not in _THROTTLES:
+        elif refusal["Code"] not in _RETRYABLE:
             raise RuntimeError(f"{refusal['Code']}: {refusal.get('Message', '')}")
-        return refusal is None or refusal["Code"] not in _THROTTLES
+        return refusal is None or refusal["Code"] not in _RETRYABLE
 
 
 def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
@@ -224,28 +226,26 @@ def apply(
 
     Raises:
         StaleState: the job or its batch changed since it was read.
-        TransactWriteError: DynamoDB failed. The change may have been written; it can be repeated.
+        ClientError, BotoCoreError: DynamoDB failed, or no answer came. The change may have been
+            written; it can be repeated.
     """
+    cancelled = client().exceptions.TransactionCanceledException
     for tries in range(_TRIES):
         if tries:
             pause(transactions.backoff_s(tries))
         seen = chunks.get(after.address.origin_id, after.address.chunk)
         try:
             _transact(before, after, seen, batch_state)
-        except TransactWriteError as error:
-            reasons = error.cancellation_reasons
+        except cancelled as error:
+            reasons = error.response.get("CancellationReasons")
             if not reasons:
-                raise  # not cancelled: throttled, or no answer came
-            failed = [
-                reason is not None and reason.code == transactions.CONDITION_FAILED
-                for reason in reasons
-            ]
-            # PynamoDB sends condition checks first, then puts in order: batch, job, chunk.
-            if failed[0]:
+                raise
+            batch_reason, job_reason, _ = reasons  # in the order of the items
+            if batch_reason["Code"] == transactions.CONDITION_FAILED:
                 raise StaleState(
                     f"the batch of job {after.address.job_id} is no longer {batch_state}"
                 ) from error
-            if not failed[1]:
+            if job_reason["Code"] != transactions.CONDITION_FAILED:
                 continue  # the counts changed, or two transactions collided: read them again
             now = find(after.address)
             if now and _is_repeat(now, after):
@@ -277,22 +277,16 @@ def item_of(record: JobRecord) -> JobItem:
     )
 
 
-def _unchanged(before: JobRecord) -> Condition:
-    """The condition that the stored record is still `before`; of version 0: that there is none."""
-    stored = is_version(JobItem, before.version)
-    return stored & (JobItem.state == before.state.value) if before.version else stored
-
-
 def _transact(
     before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_state: BatchState
 ) -> None:
-    new = _with_new_counts(seen, after)
-    with TransactWrite(connection=connection()) as transaction:
-        transaction.save(item_of(after), condition=_unchanged(before))
-        transaction.save(chunks.item_of(new), condition=is_version(ChunkItem, seen.version))
-        transaction.condition_check(
-            BatchItem, after.address.origin_id, condition=BatchItem.state == batch_state.value
-        )
+    """Write the job and its chunk's counts in one transaction: batch, job, chunk, in this order."""
+    items = [
+        transactions.require_state(BatchItem(after.address.origin_id), batch_state.value),
+        transactions.put(item_of(after), before.version),
+        transactions.put(chunks.item_of(_with_new_counts(seen, after)), seen.version),
+    ]
+    client().transact_write_items(TransactItems=items)
 
 
 def remove(records: Iterable[JobRecord]) -> None:
@@ -302,7 +296,7 @@ def remove(records: Iterable[JobRecord]) -> None:
             removing.delete(JobItem(_chunk_id(record.address), record.address.position))
 
 
-def delete_item(record: JobRecord) -> transactions.Item:
+def deletion(record: JobRecord) -> transactions.TransactItem:
     """The item of a transaction that removes the record if it has not changed meanwhile."""
     return transactions.delete(
         JobItem(_chunk_id(record.address), record.address.position), record.version

@@ -116,7 +116,7 @@ def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iter
         yield _occurrence(item)
 
 
-def delete_item(occurrence: Occurrence) -> transactions.Item:
+def deletion(occurrence: Occurrence) -> transactions.TransactItem:
     """The item of a transaction that removes the occurrence if it has not changed meanwhile."""
     item = OccurrenceItem(occurrence.schedule_id, to_ms(occurrence.scheduled_for))
     return transactions.delete(item, occurrence.version)

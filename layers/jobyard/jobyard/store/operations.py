@@ -46,7 +46,7 @@ def _running_ids(batch_id: str) -> tuple[int, list[str]]:
     return int(item.version or 0), [*item.body["running"]]
 
 
-def _running_item(batch_id: str, version: int, ids: Sequence[str]) -> transactions.Item:
+def _running_item(batch_id: str, version: int, ids: Sequence[str]) -> transactions.TransactItem:
     item = OperationItem(
         batch_id=batch_id,
         operation_id=_RUNNING,

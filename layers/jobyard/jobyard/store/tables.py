@@ -400,7 +400,7 @@ def client() -> Any:
 
 
 def connection() -> Connection:
-    """PynamoDB's connection, for transactions."""
+    """PynamoDB's connection, whose session and client the other clients share."""
     return JobItem._get_connection().connection
 
 

@@ -1,7 +1,8 @@
 """Writes transactions through DynamoDB's own client, and builds their items.
 
-PynamoDB's transactions take only its own models. A sweep writes to a table of somebody else,
-together with its checkpoint, so that each record is counted once.
+PynamoDB's transactions take only its own models, and send their items in an order of their own. A
+sweep also writes to a table of somebody else. A job's write reads from the order which condition
+failed.
 """
 
 import random
@@ -14,7 +15,8 @@ from pynamodb.models import Model
 from jobyard.domain.errors import StaleState
 from jobyard.store.tables import client
 
-Item = Mapping[str, Any]  # of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}
+# An item of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}.
+TransactItem = Mapping[str, Any]
 MAX_ITEMS = 100  # items of a transaction; source: DynamoDB API reference
 CONDITION_FAILED = "ConditionalCheckFailed"  # DynamoDB's code for an item, or a PartiQL statement
 _NO_REASON = "None"  # of an item that did not cancel the transaction
@@ -27,26 +29,26 @@ def backoff_s(tries: int) -> float:
     return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
 
 
-def put(item: Model, seen: int) -> Item:
-    """Put `item` over the item of version `seen`; 0: where there is no item."""
+def put(item: Model, seen_version: int) -> TransactItem:
+    """The item that puts `item` over its `seen_version`; 0: where there is no item."""
     return {
         "Put": {"TableName": item.Meta.table_name, "Item": item.serialize()}
-        | _is_version(item, seen)
+        | _is_version(item, seen_version)
     }
 
 
-def replace(item: Model) -> Item:
-    """Put `item` over any other: another item of the transaction has the condition."""
+def replace(item: Model) -> TransactItem:
+    """The item that puts `item` without a condition: another one of the transaction has it."""
     return {"Put": {"TableName": item.Meta.table_name, "Item": item.serialize()}}
 
 
-def delete(item: Model, seen: int) -> Item:
-    """Delete `item`, of which only the keys are used, in version `seen`."""
-    return {"Delete": _key(item) | _is_version(item, seen)}
+def delete(item: Model, seen_version: int) -> TransactItem:
+    """The item that deletes `item`, of which only the keys are used, in its `seen_version`."""
+    return {"Delete": _key(item) | _is_version(item, seen_version)}
 
 
-def require_state(item: Model, state: str) -> Item:
-    """Check that `item`, of which only the keys are used, is in `state`."""
+def require_state(item: Model, state: str) -> TransactItem:
+    """The item that checks that `item`, of which only the keys are used, is in `state`."""
     condition = {
         "ConditionExpression": "#state = :state",
         "ExpressionAttributeNames": {"#state": item.get_attributes()["state"].attr_name},
@@ -62,9 +64,9 @@ def _key(item: Model) -> dict[str, Any]:
     return {"TableName": item.Meta.table_name, "Key": {name: stored[name] for name in keys}}
 
 
-def _is_version(item: Model, seen: int) -> dict[str, Any]:
+def _is_version(item: Model, seen_version: int) -> dict[str, Any]:
     attributes = item.get_attributes()
-    if not seen:
+    if not seen_version:
         (hash_key,) = (each.attr_name for each in attributes.values() if each.is_hash_key)
         return {
             "ConditionExpression": "attribute_not_exists(#key)",
@@ -73,12 +75,13 @@ def _is_version(item: Model, seen: int) -> dict[str, Any]:
     return {
         "ConditionExpression": "#version = :seen",
         "ExpressionAttributeNames": {"#version": attributes["version"].attr_name},
-        "ExpressionAttributeValues": {":seen": {"N": str(seen)}},
+        "ExpressionAttributeValues": {":seen": {"N": str(seen_version)}},
     }
 
 
-def write(items: Sequence[Item], pause: Callable[[float], None] = time.sleep) -> None:
-    """Write all items or none. Conflicts with other transactions are retried.
+def write(items: Sequence[TransactItem], pause: Callable[[float], None] = time.sleep) -> None:
+    """Write all items or none. A transaction that was cancelled without a failed condition is
+    retried: it conflicted with another one, or was throttled.
 
     Raises:
         StaleState: a condition failed, because an item changed since it was read.

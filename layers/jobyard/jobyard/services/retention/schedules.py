@@ -135,8 +135,8 @@ def _remove_occurrences(
     archive.ensure(
         names, [text for each in found for text in _lines(each, found_jobs.get(each.address))]
     )
-    deletions = [occurrences.delete_item(each) for each in found]
-    deletions += [jobs.delete_item(each) for each in found_jobs.values()]
+    deletions = [occurrences.deletion(each) for each in found]
+    deletions += [jobs.deletion(each) for each in found_jobs.values()]
     return WorkSlice(bookmark, processed=len(found), items=deletions)
 
 

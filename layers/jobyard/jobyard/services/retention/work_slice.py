@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jobyard.jobtypes import job_type_of
 from jobyard.services.retention.archive import Archive
 from jobyard.services.settings import Settings
-from jobyard.store.transactions import Item
+from jobyard.store.transactions import TransactItem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,7 +41,7 @@ class WorkSlice:
     bookmark: Bookmark
     processed: int = 0
     failures: Sequence[tuple[str, str]] = ()
-    items: Sequence[Item] = ()
+    items: Sequence[TransactItem] = ()
 
 
 def retention_of(job_type: str) -> timedelta:
