@@ -330,8 +330,8 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     one_slice()
     kept = holds.find("collection:many")
     assert kept is not None
-    assert kept.release is not None
-    assert kept.release.released_count == 2 * hold_commands.RELEASED_AT_ONCE
+    assert kept.lift is not None
+    assert kept.lift.released_count == 2 * hold_commands.RELEASED_AT_ONCE
 
     hold_commands.lift_expired(lambda _: harness.context(), harness.now())
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
@@ -429,7 +429,7 @@ def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
         let_minutes_pass(harness, 3)
 
         found = holds.find(scope)
-        if found is not None and found.release is None:
+        if found is not None and found.lift is None:
             continue  # it died before it was written down
         assert found is None, at
         assert harness.batch(waiting).batch.state == "completed", at
@@ -488,7 +488,7 @@ def test_a_hold_placed_during_a_slice_stays(harness: Harness) -> None:
         if not was_reached:
             break
         found = holds.find(scope)
-        if found is None or found.release is not None:  # placed before it was lifted
+        if found is None or found.lift is not None:  # placed before it was lifted
             assert harness.batch(batch_id).batch.state == "pending"
             continue
         assert found.owner == "ben"

@@ -14,12 +14,12 @@ _SCOPE = re.compile(f"everything|(?:collection|type):{NAME_PATTERN}")
 
 
 @dataclass(frozen=True)
-class HoldRelease:
+class HoldLift:
     """Who lifted a hold, when and why, and how far the release of the held work is.
 
     The release makes rounds over all held work, in slices. `cursor` is the position in the round,
-    empty at its start. `remaining` counts what the round could not release yet, `released_count`
-    the batches released in all rounds. `round_started_at` is when the round began.
+    empty at its start. `pending_count` counts what the round could not release yet,
+    `released_count` the batches released in all rounds. `round_started_at` is when the round began.
     """
 
     actor: str
@@ -29,7 +29,7 @@ class HoldRelease:
     sub: str = ""
     round: int = 0
     cursor: tuple[str, str] = ("", "")
-    remaining: int = 0
+    pending_count: int = 0
     released_count: int = 0
 
     @property
@@ -43,7 +43,7 @@ class Hold:
     """A stop of `scope`: "everything", "collection:NAME" or "type:NAME".
 
     New work is held instead of started; running work continues. Without `until` it lasts until it
-    is lifted. A hold with a `release` stops nothing any more: it remains until all that it held is
+    is lifted. A hold with a `lift` stops nothing any more: it remains until all that it held is
     released. `owner` is a name to show, `owner_sub` the id of that person; "" in holds from before
     ids were stored.
     """
@@ -54,7 +54,7 @@ class Hold:
     placed_at: datetime
     until: datetime | None = None
     owner_sub: str = ""
-    release: HoldRelease | None = None
+    lift: HoldLift | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES)
@@ -90,6 +90,6 @@ def check_scope(scope: str) -> str:
 def active_hold(holds: Iterable[Hold], now: datetime) -> Hold | None:
     """The first of `holds` that is neither lifted nor expired at `now`; None if all are."""
     for hold in holds:
-        if hold.release is None and (hold.until is None or now < hold.until):
+        if hold.lift is None and (hold.until is None or now < hold.until):
             return hold
     return None

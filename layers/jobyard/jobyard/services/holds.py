@@ -21,7 +21,7 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
-from jobyard.domain.hold import Hold, HoldRelease, active_hold, check_scope, scopes_of
+from jobyard.domain.hold import Hold, HoldLift, active_hold, check_scope, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.access import authorize
@@ -93,7 +93,7 @@ def lift_hold(scope: str, context: CommandContext) -> int:
     return begin_lift(scope, context).released_count
 
 
-def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
+def begin_lift(scope: str, context: CommandContext) -> HoldLift:
     """Lift a hold and release the first slice. Returns the lift with its progress.
 
     Everything found is released when the lift `is_round_start`. Raises as `lift_hold` does.
@@ -102,7 +102,7 @@ def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
     hold = holds.find(check_scope(scope))
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
-    hold, lift = _lifted(hold, context)
+    hold, lift = _begin_or_resume_lift(hold, context)
     _, lift = _release_slice(hold, lift, context)
     return lift
 
@@ -119,13 +119,13 @@ def lift_expired(
     none waits for the end of another.
     """
     expired = [hold for hold in holds.list_all() if not active_hold([hold], now)]
-    expired.sort(key=lambda hold: hold.release.round if hold.release else 0)
+    expired.sort(key=lambda hold: hold.lift.round if hold.lift else 0)
     queue = deque(expired)
     while queue:
         hold = queue.popleft()
         context = context_for(hold)
         try:
-            hold, lift = _lifted(hold, context)
+            hold, lift = _begin_or_resume_lift(hold, context)
         except StaleState:
             continue  # someone has just placed a new hold
         after, lift = _release_slice(hold, lift, context)
@@ -136,26 +136,26 @@ def lift_expired(
     return len(expired)
 
 
-def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
+def _begin_or_resume_lift(hold: Hold, context: CommandContext) -> tuple[Hold, HoldLift]:
     """The hold with its lift, which begins now if there is none.
 
     Raises:
         StaleState: someone else placed a hold at the same time.
     """
-    if hold.release is not None:
-        return hold, hold.release
+    if hold.lift is not None:
+        return hold, hold.lift
     now = context.now()
     reason = context.reason.strip() or f"the hold on {hold.scope} was lifted"
     actor = context.actor
-    lift = HoldRelease(actor.name, reason, min(hold.until or now, now), now, actor.sub)
-    lifted = replace(hold, release=lift)
+    lift = HoldLift(actor.name, reason, min(hold.until or now, now), now, actor.sub)
+    lifted = replace(hold, lift=lift)
     try:
         holds.put(lifted, seen=hold)
     except StaleState:
         found = holds.find(hold.scope)
-        if found is None or found.release is None:
+        if found is None or found.lift is None:
             raise
-        return found, found.release
+        return found, found.lift
     return lifted, lift
 
 
@@ -168,8 +168,8 @@ class _Outcome(Enum):
 
 
 def _release_slice(
-    hold: Hold, lift: HoldRelease, context: CommandContext
-) -> tuple[Hold | None, HoldRelease]:
+    hold: Hold, lift: HoldLift, context: CommandContext
+) -> tuple[Hold | None, HoldLift]:
     """Release the next slice of what the hold held. Returns the stored hold and the progress of the
     lift.
 
@@ -180,26 +180,26 @@ def _release_slice(
     actor = replace(context.actor, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
     context = replace(context, key=key, actor=actor, reason=lift.reason)
     if lift.is_round_start:
-        lift = replace(lift, round_started_at=context.now(), remaining=0)
+        lift = replace(lift, round_started_at=context.now(), pending_count=0)
     released = 0
     position = lift.cursor
     for checked, candidate in enumerate(_candidates(hold, lift.cursor), start=1):
         outcome = _release(hold, candidate, context)
         position = candidate.position
         released += outcome is _Outcome.RELEASED
-        remaining = lift.remaining + (outcome is not _Outcome.NOTHING)
-        lift = replace(lift, cursor=position, remaining=remaining)
+        pending_count = lift.pending_count + (outcome is not _Outcome.NOTHING)
+        lift = replace(lift, cursor=position, pending_count=pending_count)
         if released >= RELEASED_AT_ONCE or checked >= _MAX_CHECKED:
             break
     else:
         position = ("", "")
     lift = replace(lift, released_count=lift.released_count + released)
     if not any(position):
-        if not lift.remaining and lift.round_started_at >= lift.at + _GRACE:
+        if not lift.pending_count and lift.round_started_at >= lift.at + _GRACE:
             holds.delete(hold)
             return None, replace(lift, cursor=position)
         lift = replace(lift, cursor=position, round=lift.round + 1)
-    after = replace(hold, release=lift)
+    after = replace(hold, lift=lift)
     try:
         holds.put(after, seen=hold)
     except StaleState:

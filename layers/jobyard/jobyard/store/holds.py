@@ -6,7 +6,7 @@ from typing import Any
 from pynamodb.exceptions import DeleteError
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.hold import Hold, HoldRelease
+from jobyard.domain.hold import Hold, HoldLift
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
 from jobyard.store.tables import HoldItem, is_condition_failure, save_if
 
@@ -14,7 +14,7 @@ from jobyard.store.tables import HoldItem, is_condition_failure, save_if
 def _hold(item: HoldItem) -> Hold:
     owner, reason, since, until, *more = item.body
     sub = more[0] if more else ""
-    release = more[1] if len(more) > 1 else None
+    lift = more[1] if len(more) > 1 else None
     return Hold(
         item.scope,
         owner,
@@ -22,14 +22,14 @@ def _hold(item: HoldItem) -> Hold:
         from_ms(since),
         from_ms_or_none(until),
         sub,
-        None if release is None else _release(release),
+        None if lift is None else _lift(lift),
     )
 
 
-def _release(line: list[Any]) -> HoldRelease:
-    actor, reason, at, round_at, sub, number, cursor, remaining, released = line
+def _lift(line: list[Any]) -> HoldLift:
+    actor, reason, at, round_at, sub, number, cursor, pending, released = line
     stage, after = cursor
-    return HoldRelease(
+    return HoldLift(
         actor,
         reason,
         from_ms(at),
@@ -37,23 +37,23 @@ def _release(line: list[Any]) -> HoldRelease:
         sub,
         number,
         (stage, after),
-        remaining,
+        pending,
         released,
     )
 
 
-def _release_line(release: HoldRelease) -> list[Any]:
-    at, round_at = to_ms(release.at), to_ms(release.round_started_at)
-    who = [release.actor, release.reason, at, round_at, release.sub]
-    return [*who, release.round, list(release.cursor), release.remaining, release.released_count]
+def _lift_line(lift: HoldLift) -> list[Any]:
+    at, round_at = to_ms(lift.at), to_ms(lift.round_started_at)
+    who = [lift.actor, lift.reason, at, round_at, lift.sub]
+    return [*who, lift.round, list(lift.cursor), lift.pending_count, lift.released_count]
 
 
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else to_ms(hold.until)
-    release = [] if hold.release is None else [_release_line(hold.release)]
+    lift = [] if hold.lift is None else [_lift_line(hold.lift)]
     # A hold without ids is stored as it was before ids existed: `put` and `delete` compare bodies.
-    sub = [hold.owner_sub] if hold.owner_sub or release else []
-    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *release]
+    sub = [hold.owner_sub] if hold.owner_sub or lift else []
+    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *lift]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:

@@ -11,8 +11,8 @@ from jobyard.store import holds
 def held_by(batch: Batch, context: QueryContext) -> tuple[str, datetime | None]:
     """Why a held batch, or a held job of it, is held, and until when; None if that is not known."""
     hold = _relevant_hold(batch, context)
-    if hold and hold.release:
-        reason = f"the hold on {hold.scope} was lifted by {hold.release.actor}"
+    if hold and hold.lift:
+        reason = f"the hold on {hold.scope} was lifted by {hold.lift.actor}"
         return f"{reason}; it is released within minutes", None
     if hold and active_hold([hold], context.now):
         return hold.description(), hold.until
@@ -29,6 +29,6 @@ def _relevant_hold(batch: Batch, context: QueryContext) -> Hold | None:
     """The hold in force on a batch, else one that is being lifted; read once per request."""
     if batch.batch_id not in context.holds:
         found = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
-        lifted = next((hold for hold in found if hold.release), None)
+        lifted = next((hold for hold in found if hold.lift), None)
         context.holds[batch.batch_id] = active_hold(found, context.now) or lifted
     return context.holds[batch.batch_id]
