@@ -941,7 +941,7 @@ def test_a_hold_is_lifted_although_an_announced_manifest_was_not_uploaded(harnes
     hold_commands.place_hold("collection:never", None, harness.context(reason="maintenance"))
     harness.advance(3600)
 
-    assert hold_commands.lift_hold("collection:never", harness.context()) == 0
+    assert hold_commands.lift_hold("collection:never", harness.context()).released_count == 0
 
 
 def test_lifting_a_hold_leaves_a_job_that_a_person_holds(

@@ -242,7 +242,6 @@ MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
         operations.preview_operation,
         lambda admin: (another_persons_batch("failed"), "requeue", FAILED),
     ),
-    (("hold", "lift"), holds.begin_lift, lambda admin: (a_hold(),)),
 ]
 READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ("batch", "list"): lambda context, admin: batch_queries.list_batches(

@@ -310,7 +310,7 @@ def test_many_batches_are_released_in_slices_of_bounded_work(harness: Harness) -
     made = put_batches(harness, BatchState.HELD, "many", number)
     other = put_batches(harness, BatchState.HELD, "other", 3)
 
-    first_slice = hold_commands.begin_lift("collection:many", harness.context(ANN))
+    first_slice = hold_commands.lift_hold("collection:many", harness.context(ANN))
     assert (first_slice.released_count, first_slice.is_round_start) == (
         hold_commands.RELEASED_AT_ONCE,
         False,
@@ -453,7 +453,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
 ) -> None:
     place(harness, "again", None)
     made = put_batches(harness, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
-    assert not hold_commands.begin_lift("collection:again", harness.context()).is_round_start
+    assert not hold_commands.lift_hold("collection:again", harness.context()).is_round_start
 
     hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
     for _ in range(3):
@@ -569,7 +569,7 @@ def test_a_second_hold_does_not_silently_replace_the_first(harness: Harness) -> 
         hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
         == first
     )
-    with pytest.raises(AlreadyHeld, match="--replace"):
+    with pytest.raises(AlreadyHeld, match="unless you replace it"):
         hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelves move"))
 
     hold_commands.place_hold(

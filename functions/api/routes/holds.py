@@ -90,6 +90,6 @@ def lift_hold(
     scope: Scope, reason: Annotated[Reason | None, Query(description="Why.")] = None
 ) -> Response[LiftedHold]:
     context = current_request(router).command_context(reason or "")
-    lift = holds.begin_lift(unquote(scope), context)
+    lift = holds.lift_hold(unquote(scope), context)
     lifted = LiftedHold(scope=unquote(scope), released_batches=lift.released_count)
     return Response(200 if lift.is_round_start else 202, "application/json", lifted)

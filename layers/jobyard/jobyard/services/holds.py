@@ -2,7 +2,8 @@
 
 A lift is stored with its hold and releases held work in bounded slices. The request that begins it
 runs the first slice, the scheduler tick runs the others, each from the stored position of the last.
-A lift repeats these rounds until one finds nothing that the hold still holds (decisions/0018).
+A round of slices checks all held work once; rounds repeat until one finds nothing that the hold
+still holds (decisions/0018).
 """
 
 from collections import deque
@@ -66,7 +67,7 @@ def place_hold(
             return seen
         raise AlreadyHeld(
             f"{seen.description()} (since {seen.placed_at:%Y-%m-%d %H:%M} UTC); "
-            'to replace it, use --replace, in the API "replace": true'
+            "it stays unless you replace it"
         )
     holds.put(hold, seen=seen)
     return hold
@@ -81,22 +82,15 @@ def _equals(hold: Hold, seen: Hold) -> bool:
     return same_end and replace(hold, placed_at=seen.placed_at, until=seen.until) == seen
 
 
-def lift_hold(scope: str, context: CommandContext) -> int:
-    """Lift a hold and release what it held. Returns how many batches are released so far.
+def lift_hold(scope: str, context: CommandContext) -> HoldLift:
+    """Lift a hold and release the first slice. Returns the lift with its progress.
 
-    What another hold covers stays held. A repeat continues with the rest.
+    What another hold covers stays held. A repeat continues with the rest. Everything found is
+    released when the lift `is_round_start`.
 
     Raises:
         Forbidden: the actor may not. BadRequest: no such scope. NotFound: there is no hold on it.
         StaleState: someone else placed a hold at the same time.
-    """
-    return begin_lift(scope, context).released_count
-
-
-def begin_lift(scope: str, context: CommandContext) -> HoldLift:
-    """Lift a hold and release the first slice. Returns the lift with its progress.
-
-    Everything found is released when the lift `is_round_start`. Raises as `lift_hold` does.
     """
     authorize(context.actor, "hold", "lift")
     hold = holds.find(check_scope(scope))
@@ -224,7 +218,10 @@ class _Candidate:
 
 
 def _candidates(hold: Hold, position: tuple[str, str]) -> Iterator[_Candidate]:
-    """What the hold may hold, from a position in a round on; ("", "") is its start."""
+    """What the hold may hold, from a position in a round on; ("", "") is its start.
+
+    A hold on a collection also checks the chunks that were stored without their collection.
+    """
     kind, _, name = hold.scope.partition(":")
     collection = name if kind == "collection" else None
     first = _STAGES.index(position[0]) if position[0] else 0
@@ -254,7 +251,10 @@ def _batches_in(hold: Hold, state: BatchState, after: str) -> Iterator[_Candidat
 def _chunks_held(
     stage: str, shard: int, collection: str | None, after: str
 ) -> Iterator[_Candidate]:
-    """The chunks with held jobs, batch by batch, in a shard of their index."""
+    """The chunks with held jobs, batch by batch, in a shard of their index.
+
+    Of all collections if `collection` is None, without a stored collection if it is "".
+    """
     for each in chunks.held_batches(shard, collection, after):
         yield _Candidate(each.batch_id, (stage, each.cursor), each.chunks)
 
@@ -294,8 +294,24 @@ def _release_jobs(
     """Release the held jobs of a batch by an operation, unless running ones will release them."""
     if BATCH.state(batch.state).type is StateType.TERMINAL:
         return _Outcome.NOTHING  # its held jobs ended with it
+    awaited = _awaited_releases(batch, chunk_numbers)
+    if awaited is not None:
+        for run in awaited:  # a slice that crashed may not have started the execution
+            context.executions.start_batch(batch.batch_id, "operation", run)
+        return _Outcome.LATER if awaited else _Outcome.NOTHING
+    try:
+        start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), context)
+    except (InvalidTransition, StaleState):
+        return _Outcome.LATER  # the batch is being reported or cancelled, or has just changed
+    return _Outcome.RELEASED
+
+
+def _awaited_releases(batch: Batch, chunk_numbers: tuple[int, ...]) -> set[str] | None:
+    """The running operations that will release all held jobs of these chunks; None if one of the
+    chunks has held jobs that no running operation will release.
+    """
     running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
-    awaited: set[str] = set()  # running operations that will release what is held
+    awaited: set[str] = set()
     for number in chunk_numbers:
         record = chunks.get(batch.batch_id, number)
         if not record.machine_held:
@@ -306,14 +322,6 @@ def _release_jobs(
             if number in each.chunks and not record.progress(each.operation_id).last_pass
         }
         if not coming:
-            break
+            return None
         awaited |= coming
-    else:
-        for run in awaited:  # a slice that crashed may not have started the execution
-            context.executions.start_batch(batch.batch_id, "operation", run)
-        return _Outcome.LATER if awaited else _Outcome.NOTHING
-    try:
-        start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), context)
-    except (InvalidTransition, StaleState):
-        return _Outcome.LATER  # the batch is being reported or cancelled, or has just changed
-    return _Outcome.RELEASED
+    return awaited
