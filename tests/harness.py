@@ -18,7 +18,7 @@ from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.errors import NotFound
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.commands import send_batch_event
-from jobyard.services.batches.intake import claimed_batch
+from jobyard.services.batches.intake import find_batch
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
@@ -316,7 +316,7 @@ class Harness:
             NotFound: there is no such batch yet.
         """
         source = source_of(event)
-        found = claimed_batch(source, self.s3, self.now())
+        found = find_batch(source, self.s3, self.now())
         if found is None:
             raise NotFound(f"no batch of {source.key}")
         return found.batch_id

@@ -21,7 +21,7 @@ from jobyard.services import holds as hold_commands
 from jobyard.services.batches import open, operations, submissions
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.open_context import OpenContext
-from jobyard.services.batches.recovery import reconcile
+from jobyard.services.batches.recovery import recover_batches
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import MAX_SNOOZES, AttemptResult, after_attempt, after_start
@@ -1045,7 +1045,7 @@ def test_a_request_without_an_execution_is_recovered_a_minute_later(
         assert harness.batch(batch_id).batch.state == "update_reporting"
 
     harness.advance(61)
-    reconcile(Executions(harness.settings, harness.machines), harness.now())  # type: ignore[arg-type]
+    recover_batches(Executions(harness.settings, harness.machines), harness.now())  # type: ignore[arg-type]
     harness.machines.run_all()
 
     outcome = "failed" if event == "update_reporting" else "completed"

@@ -11,7 +11,7 @@ from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
 from jobyard.services.batches import operations
-from jobyard.services.batches.recovery import reconcile
+from jobyard.services.batches.recovery import recover_batches
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.retention.work_slice import retention_of
 from jobyard.store import jobs
@@ -63,7 +63,7 @@ def test_a_batch_of_a_removed_job_type_fails_with_its_code_and_can_be_retried(
             batch_id, harness.query_context(), state="failed", after=(0, 0), limit=9
         )
         assert len(page.items) == 3
-        reconcile(harness.executions, harness.now())
+        recover_batches(harness.executions, harness.now())
         assert retention_of("deposit").days > 0
 
     operations.retry(batch_id, Filter(JobState.FAILED), harness.context())

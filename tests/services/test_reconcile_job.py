@@ -13,7 +13,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
-from jobyard.services.batches.recovery import FAILED_BATCHES_CHECKED, reconcile
+from jobyard.services.batches.recovery import FAILED_BATCHES_CHECKED, recover_batches
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
@@ -82,7 +82,7 @@ def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_
     newer_failed_ones(harness, FAILED_BATCHES_CHECKED)
     harness.advance(61)
 
-    assert reconcile(harness.executions, harness.now()) == 0
+    assert recover_batches(harness.executions, harness.now()) == 0
     assert run_reconcile(harness, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
     harness.machines.run_all()
 

@@ -15,7 +15,7 @@ from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
-from jobyard.services.batches.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, reconcile
+from jobyard.services.batches.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, recover_batches
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.runs import RECOVERY_PASSES
@@ -139,7 +139,7 @@ def test_a_batch_ends_the_same_wherever_an_execution_dies(
 def recover_orphans(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
     """Recover orphaned work, as a tick does. Returns the number of started executions."""
     executions = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
-    return reconcile(executions, harness.now(), most)
+    return recover_batches(executions, harness.now(), most)
 
 
 def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobyard.domain.hold import Hold
-from jobyard.services.batches.recovery import reconcile
+from jobyard.services.batches.recovery import recover_batches
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_expired
@@ -54,7 +54,7 @@ def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
 
     executions = Executions(context.settings, context.machines)
     schedules = start_due_schedules(executions, context.now, until(_AFTER_STARTS_S))
-    recovered = reconcile(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
+    recovered = recover_batches(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
     lifted = lift_expired(
         lambda hold: _as_owner(hold, context), context.now(), until(_AFTER_LIFTS_S)
     )

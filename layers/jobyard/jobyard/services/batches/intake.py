@@ -53,7 +53,7 @@ def is_misplaced(source: ManifestSource) -> bool:
     return is_manifest(source) and _collection_of(source.key) == NO_COLLECTION
 
 
-def claimed_batch(source: ManifestSource, s3: "S3Client", now: datetime) -> Batch | None:
+def find_batch(source: ManifestSource, s3: "S3Client", now: datetime) -> Batch | None:
     """The batch of an uploaded manifest; None if it is not claimed yet."""
     submitted = _submitted_batch(source.key, now)
     if submitted:
@@ -66,7 +66,7 @@ def claimed_batch(source: ManifestSource, s3: "S3Client", now: datetime) -> Batc
         return None
 
 
-def claim(source: ManifestSource, context: OpenContext) -> Batch:
+def find_or_create_batch(source: ManifestSource, context: OpenContext) -> Batch:
     """The batch of a manifest: the submitted one, or a new one for a dropped manifest.
 
     A second upload to a submission's address is another version of the object. Its execution finds

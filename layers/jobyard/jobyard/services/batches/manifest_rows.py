@@ -27,7 +27,7 @@ _MARGIN_S = 60.0  # kept of the worker's time to report that the manifest takes 
 
 
 @dataclass(frozen=True)
-class ReadManifest:
+class ManifestResult:
     """The result of reading a manifest.
 
     `refusal` is why the batch gets no jobs, "" if it does; only then the fields after `findings`
@@ -42,7 +42,7 @@ class ReadManifest:
     sha256: str = ""
 
 
-def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) -> ReadManifest:
+def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) -> ManifestResult:
     """Read and check the manifest of a batch, and write what it contains to the work bucket.
 
     The rows and the index exist only if the manifest is accepted; the findings always do, unless
@@ -55,7 +55,7 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
     except context.s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _REMOVED:
             raise
-        return ReadManifest("the manifest was removed before it was read")
+        return ManifestResult("the manifest was removed before it was read")
     digest = hashlib.sha256()
 
     def blocks() -> Iterator[bytes]:
@@ -84,13 +84,13 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
             upload.write(findings.text())
             upload.finish()
         if refusal:
-            return ReadManifest(refusal, findings.count)
+            return ManifestResult(refusal, findings.count)
         lines.finish()
         if reading.is_one_object:
             _put_only_row(batch, reading.row_count, context)
         else:
             index.finish()
-    return ReadManifest(
+    return ManifestResult(
         "",
         findings.count,
         reading.job_count,

@@ -23,7 +23,12 @@ from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import batch_refusal
 from jobyard.services.batches import rows
-from jobyard.services.batches.intake import NO_COLLECTION, claim, is_manifest, with_version
+from jobyard.services.batches.intake import (
+    NO_COLLECTION,
+    find_or_create_batch,
+    is_manifest,
+    with_version,
+)
 from jobyard.services.batches.manifest_rows import read_manifest
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -36,7 +41,7 @@ def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
     if not is_manifest(source):
         return NextStep("", "end")
     source = with_version(source, context.s3)
-    batch = claim(source, context)
+    batch = find_or_create_batch(source, context)
     return open_batch(replace(batch, source=batch.source or source), context)
 
 
@@ -48,7 +53,7 @@ def record_unopened(source: ManifestSource, context: OpenContext, reason: str) -
     if not is_manifest(source):
         return None
     source = with_version(source, context.s3)
-    batch = claim(source, context)
+    batch = find_or_create_batch(source, context)
     cause = str(CauseKey(action=Action.UPLOADED, subject=source.version_id))
     is_recorded = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or is_recorded:

@@ -30,7 +30,7 @@ _STATES_CHECKED = (
 BATCH_STAGES = tuple(state.value for state in _STATES_CHECKED)
 
 
-def reconcile(
+def recover_batches(
     executions: Executions,
     now: datetime,
     limit: int = EXECUTIONS_STARTED,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.services.batches.intake import claimed_batch
+from jobyard.services.batches.intake import find_batch
 from jobyard.services.batches.open import record_unopened, unopened_message
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext, give_up, settle
@@ -65,7 +65,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
     """Report a manifest that could not be read. If it was not even claimed, record that instead:
     the scheduler tick starts another execution for it.
     """
-    batch = claimed_batch(source, context.s3, context.now())
+    batch = find_batch(source, context.s3, context.now())
     if batch is None or batch.state is BatchState.PENDING:
         open_context = OpenContext(context.settings, context.s3, context.now, execution="")
         unopened = record_unopened(source, open_context, message)
