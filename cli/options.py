@@ -12,8 +12,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from jobyard.domain.errors import BadRequest, InvalidRule
-from jobyard.domain.hold import NAME_PATTERN, check_scope
-from jobyard.domain.ids import is_batch_id, is_origin_id, is_schedule_id
+from jobyard.domain.hold import check_scope
+from jobyard.domain.ids import NAME_PATTERN, is_batch_id, is_origin_id, is_schedule_id
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.mail_addresses import ADDRESS_FORM, addresses

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobyard.domain.errors import BadRequest
+from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 EVERYTHING = "everything"
-NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or job type, as a regex
 _SCOPE = re.compile(f"everything|(?:collection|type):{NAME_PATTERN}")
 
 

@@ -1,4 +1,7 @@
-"""Ids of batches and schedules. Each is a hash of a seed, so that a repeat gets the same id."""
+"""Ids of batches and schedules, and the form of names.
+
+Each id is a hash of a seed, so that a repeat gets the same id.
+"""
 
 import base64
 import hashlib
@@ -6,6 +9,7 @@ from enum import StrEnum
 
 from jobyard.domain.metrics import RUNS_FAILED_OR_MISSED
 
+NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or job type, as a regex
 _HASH_LENGTH = 20
 
 

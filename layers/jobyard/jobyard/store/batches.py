@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.archive import Phase, Tombstone
@@ -133,8 +133,8 @@ def require_state(batch_id: str, state: BatchState) -> transactions.TransactItem
     return transactions.require_state(BatchItem(batch_id), state.value)
 
 
-def get(batch_id: str, now: datetime) -> Batch:
-    """The batch.
+def get(batch_id: str, now: datetime, *, grace: timedelta = timedelta(0)) -> Batch:
+    """The batch. Its manifest may be uploaded up to `grace` later than announced.
 
     Raises:
         NotFound: there is no such batch.
@@ -147,7 +147,7 @@ def get(batch_id: str, now: datetime) -> Batch:
     if item.state == _ARCHIVED:
         raise Gone(f"batch {batch_id} was archived on {_tombstone(item).archived_at:%Y-%m-%d}")
     batch = _batch(item)
-    if batch.has_expired(now):
+    if batch.has_expired(now - grace):
         raise Gone(f"batch {batch_id} was never uploaded and has expired")
     return batch
 

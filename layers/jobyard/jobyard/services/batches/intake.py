@@ -15,8 +15,7 @@ from jobyard.domain.batches.batch import (
 )
 from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.hold import NAME_PATTERN
-from jobyard.domain.ids import batch_id_of_object, is_batch_id
+from jobyard.domain.ids import NAME_PATTERN, batch_id_of_object, is_batch_id
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.settings import Settings
@@ -37,13 +36,13 @@ def with_version(source: ManifestSource, s3: "S3Client") -> ManifestSource:
 
 
 def is_manifest(source: ManifestSource) -> bool:
-    """Whether an object is a manifest, not a folder marker or a hidden file.
+    """Whether an object is a manifest, not an empty object, a folder marker or a hidden file.
 
     A manifest uploaded for a submission may have any name.
     """
     name = source.key.rsplit("/", 1)[-1]
-    named = name and (not name.startswith(".") or _submitted_as(source.key))
-    return bool(source.size and named and _collection_of(source.key))
+    is_hidden = name.startswith(".") and not _submitted_as(source.key)
+    return bool(source.size and name and not is_hidden and _collection_of(source.key))
 
 
 def is_misplaced(source: ManifestSource) -> bool:
@@ -54,14 +53,14 @@ def is_misplaced(source: ManifestSource) -> bool:
 
 
 def find_batch(source: ManifestSource, s3: "S3Client", now: datetime) -> Batch | None:
-    """The batch of an uploaded manifest; None if it is not claimed yet."""
+    """The batch of an uploaded manifest; None if there is none yet."""
     submitted = _submitted_batch(source.key, now)
     if submitted:
         return submitted
     source = with_version(source, s3)
     try:
         dropped_id = batch_id_of_object(source.bucket, source.key, source.version_id)
-        return batches.get(dropped_id, now - UPLOAD_GRACE)
+        return batches.get(dropped_id, now)
     except (NotFound, Gone):
         return None
 
@@ -69,7 +68,7 @@ def find_batch(source: ManifestSource, s3: "S3Client", now: datetime) -> Batch |
 def find_or_create_batch(source: ManifestSource, context: OpenContext) -> Batch:
     """The batch of a manifest: the submitted one, or a new one for a dropped manifest.
 
-    A second upload to a submission's address is another version of the object. Its execution finds
+    A second upload to the key of a submission is another version of the object. Its execution finds
     the batch opened by another execution, and ends.
     """
     return _submitted_batch(source.key, context.now()) or _put_dropped(source, context)
@@ -84,7 +83,7 @@ def _submitted_batch(key: str, now: datetime) -> Batch | None:
     if not batch_id:
         return None
     try:
-        batch = batches.get(batch_id, now - UPLOAD_GRACE)
+        batch = batches.get(batch_id, now, grace=UPLOAD_GRACE)
     except (NotFound, Gone):
         return None
     return batch if batch.upload_key == key else None
@@ -105,17 +104,18 @@ def _collection_of(key: str) -> str:
 
 
 def _put_dropped(source: ManifestSource, context: OpenContext) -> Batch:
-    """The batch of a dropped manifest, which this or an earlier execution made."""
+    """The batch of a dropped manifest, created by this or an earlier execution."""
     now = context.now()
     metadata = context.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]
-    recipients = _recipients(_collection_of(source.key), metadata, context.settings)
+    collection = _collection_of(source.key)
+    recipients = _recipients(collection, metadata, context.settings)
     batch = Batch(
         batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
         state=BatchState.PENDING,
         version=0,
-        collection=_collection_of(source.key),
+        collection=collection,
         submitter="s3",
         job_type=metadata.get("job-type") or "deposit",
         filename=source.key.rsplit("/", 1)[-1],
@@ -132,17 +132,19 @@ def _put_dropped(source: ManifestSource, context: OpenContext) -> Batch:
         return batches.get(batch.batch_id, now)
 
 
-def _recipients(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
+def _recipients(collection: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
     """Who gets the report on a dropped manifest: the addresses that it names, else its
-    collection's, else the deployment's.
+    collection's, else the deployment's. A manifest whose `notify` is empty names nobody.
 
     The deployment's are added if none of the named ones is valid. Only they are used if the
     manifest will be refused.
     """
-    collection = collections.find(name) if re.fullmatch(NAME_PATTERN, name) else None
-    if collection is None or deposit_refusal(name, collection, NOBODY):
-        return addresses(settings.mail_to)
+    fallback = addresses(settings.mail_to)
+    found = collections.find(collection) if re.fullmatch(NAME_PATTERN, collection) else None
+    if found is None or deposit_refusal(collection, found, NOBODY):
+        return fallback
     if "notify" not in metadata:
-        return Addresses(collection.notify) if collection.notify else addresses(settings.mail_to)
+        return Addresses(found.notify) if found.notify else fallback
     named = addresses(metadata["notify"])
-    return named if named.valid or not named.invalid else named + addresses(settings.mail_to)
+    is_unusable = named.invalid and not named.valid
+    return named + fallback if is_unusable else named

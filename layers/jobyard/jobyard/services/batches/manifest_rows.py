@@ -1,6 +1,6 @@
 """Read and check a manifest; write its rows, the index of their chunks, and the findings.
 
-The manifest is streamed, so memory does not grow with its size, but for 40 bytes a line at most.
+The manifest is streamed: memory grows by at most 40 bytes a line.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
             digest.update(block)
             yield block
 
-    def lines_key() -> str:
+    def lines_key() -> str:  # known only when the first rows have been read
         key_of = rows.files_key if reading.is_one_object else rows.rows_key
         return key_of(batch.batch_id)
 
@@ -101,8 +101,10 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
 
 
 def _check_limits(reading: ManifestReader, context: OpenContext) -> None:
-    """Raises:
-    ManifestTooLarge: the time is nearly over, or there are more lines than fit into memory.
+    """Stop before the worker runs out of time or memory.
+
+    Raises:
+        ManifestTooLarge: the time is nearly over, or there are more lines than fit into memory.
     """
     if context.remaining() < _MARGIN_S:
         read = f"{reading.row_count} of its lines were read"
@@ -112,7 +114,7 @@ def _check_limits(reading: ManifestReader, context: OpenContext) -> None:
 
 
 class ManifestTooLarge(Exception):
-    """The manifest is too large to read on; the message is for its depositor."""
+    """The manifest exceeds a worker's time or memory. The message is for its depositor."""
 
 
 class Findings:
@@ -192,7 +194,7 @@ def _upload(context: OpenContext, key: str | Callable[[], str]) -> MultipartUplo
 
 
 def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
-    """Write the one row of a manifest of one object; its files are in an object of their own."""
+    """Write the only row of a manifest of one object; a separate S3 object lists its files."""
     only = {
         "line": 1,
         "kind": "files",

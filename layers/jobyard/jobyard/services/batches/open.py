@@ -1,10 +1,11 @@
-"""Opening a batch: claim its manifest, read and check it, write its rows.
+"""Opening a batch: find or create it, read and check it, write its rows.
 
 Either all rows are written and the batch has jobs, or the manifest is refused and it has none.
 """
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
 from jobyard.domain import urls
 from jobyard.domain.batches.batch import (
@@ -18,7 +19,8 @@ from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.collection import deposit_refusal
 from jobyard.domain.errors import NotFound
 from jobyard.domain.history import HistoryEntry
-from jobyard.domain.hold import NAME_PATTERN, active_hold, scopes_of
+from jobyard.domain.hold import active_hold, scopes_of
+from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import batch_refusal
@@ -46,7 +48,7 @@ def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
 
 
 def record_unopened(source: ManifestSource, context: OpenContext, reason: str) -> Batch | None:
-    """Record why a manifest could not be opened. The scheduler tick starts another execution.
+    """Record why a manifest could not be opened. A later scheduler tick starts another execution.
 
     Returns None if the object is not a manifest.
     """
@@ -58,8 +60,23 @@ def record_unopened(source: ManifestSource, context: OpenContext, reason: str) -
     is_recorded = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or is_recorded:
         return batch
-    entry = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)
+    entry = open_entry(batch, context.now(), cause, reason)
     return batches.add_entry(batch, entry, source=batch.source or source)
+
+
+def open_entry(batch: Batch, at: datetime, cause: str, outcome: str) -> HistoryEntry:
+    """The entry of one attempt to open a batch. `outcome` is shown as the entry's reason: the
+    number of jobs, or why another attempt is needed.
+    """
+    return HistoryEntry(
+        event="open",
+        before=batch.state,
+        after=batch.state,
+        at=at,
+        actor=MACHINE,
+        cause=cause,
+        reason=outcome,
+    )
 
 
 def unopened_message(request_id: str) -> str:
@@ -78,8 +95,8 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
             holds.of_scopes(scopes_of(batch.collection, batch.job_type)), context.now()
         )
         if hold:
-            reason = replace(cause, reason=hold.description())
-            move = BATCH.move(batch.state, "hold", context.now(), reason)
+            held = replace(cause, reason=hold.description())
+            move = BATCH.move(batch.state, "hold", context.now(), held)
             batches.apply(batch, move, source=batch.source)
             return NextStep(batch.batch_id, "end")
         move = BATCH.move(batch.state, "start", context.now(), cause)
@@ -104,18 +121,10 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     if manifest.refusal:
         return _refuse(batch, context, manifest.refusal, manifest.findings)
     now = context.now()
-    similar = key_values.register_manifest(
+    earlier_batch = key_values.register_manifest(
         f"{batch.collection}#{manifest.sha256}", batch.batch_id, now, now + SAME_MANIFEST
     )
-    opened = HistoryEntry(
-        "open",
-        batch.state,
-        batch.state,
-        now,
-        MACHINE,
-        _opened_cause(context),
-        plural(manifest.entries, "job"),
-    )
+    opened = open_entry(batch, now, _opened_cause(context), plural(manifest.entries, "job"))
     batch = batches.add_entry(
         batch,
         opened,
@@ -124,7 +133,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         files_count=manifest.files,
         chunk_size=context.settings.chunk_size,
         findings=manifest.findings,
-        duplicate_of=similar,
+        duplicate_of=earlier_batch,
     )
     return _first_pass(batch, context)
 
@@ -167,7 +176,7 @@ def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> N
 
 
 def _first_pass(batch: Batch, context: OpenContext) -> NextStep:
-    """Execute all chunks of the batch."""
+    """The next step: a pass over all chunks of the batch."""
     settings, key = context.settings, rows.index_key(batch.batch_id)
     version = context.s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
     return NextStep(

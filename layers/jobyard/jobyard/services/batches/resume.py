@@ -2,10 +2,8 @@
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.cause_key import Action, CauseKey
-from jobyard.domain.history import HistoryEntry
-from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
-from jobyard.services.batches.open import open_batch
+from jobyard.services.batches.open import open_batch, open_entry
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import chunks_of
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -44,5 +42,4 @@ def _claim_recovery(batch: Batch, context: OpenContext) -> Batch:
     if batch.state is not BatchState.PROCESSING or batch.entries or is_claimed:
         return batch
     reason = "the execution that was reading its manifest had ended"
-    claim = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)
-    return batches.add_entry(batch, claim)
+    return batches.add_entry(batch, open_entry(batch, context.now(), cause, reason))
