@@ -110,18 +110,18 @@ def credentials() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def bound(in_process_emulator: InProcessEmulator, credentials: None) -> str:
+def store_endpoint(in_process_emulator: InProcessEmulator, credentials: None) -> str:
     """The address of the in-process emulator, with the tables that the store is bound to."""
     create_tables(ENDPOINT)
     return ENDPOINT
 
 
 @pytest.fixture(scope="session")
-def interceptor(bound: str) -> CallInterceptor:
+def interceptor(store_endpoint: str) -> CallInterceptor:
     """The interceptor of the emulator's clients. It makes them as strict as AWS's."""
     get_or_create_secret("warm", "the store's client exists from here on")
     interceptor = CallInterceptor()
-    raw = clients.client("s3", bound)
+    raw = clients.client("s3", store_endpoint)
     interceptor.listeners = [DynamoDBSemantics(key_names()), S3Semantics(interceptor, raw)]
     return interceptor
 
@@ -136,11 +136,11 @@ def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def services(
-    bound: str, in_process_emulator: InProcessEmulator, interceptor: CallInterceptor
+def aws_clients(
+    store_endpoint: str, in_process_emulator: InProcessEmulator, interceptor: CallInterceptor
 ) -> Clients:
     """Clients of the emulator with buckets and a mail identity, and their interceptor."""
-    s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
+    s3, ses = clients.client("s3", store_endpoint), clients.client("sesv2", store_endpoint)
     for bucket in ("intake", "work", "archive"):
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -162,12 +162,12 @@ def payloads() -> Iterator[Payloads]:
 def harness(
     in_process_emulator: InProcessEmulator,
     aws_semantics: CallInterceptor,
-    services: Clients,
+    aws_clients: Clients,
     payloads: Payloads,
 ) -> Harness:
     """A deployment at noon, with empty tables and buckets."""
     in_process_emulator.clear()
-    return Harness(services, payloads)
+    return Harness(aws_clients, payloads)
 
 
 @pytest.fixture(scope="session")

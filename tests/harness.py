@@ -358,7 +358,7 @@ class Harness:
         """The mails that were sent about a batch, first to last."""
         return [each for each in self.mails() if batch_id in each.subject]
 
-    def outbox_tick(self, batch_id: str) -> None:
+    def deliver_mail_after_15_minutes(self, batch_id: str) -> None:
         """Move the clock by 15 minutes, note accepted mails as sent, and run the outbox tick."""
         accepted = [each.subject for each in self.mails_of(batch_id)]
         for written in reports.of_batch(batch_id):

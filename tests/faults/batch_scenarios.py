@@ -132,7 +132,7 @@ class BatchScenario:
         for mail in self.post.mails[self.delivered_count :]:
             for news in ("Send", "Delivery"):
                 event = {"detail": {"mail": mail, "eventType": news}}
-                self.scenario_run.persist(
+                self.scenario_run.until_it_succeeds(
                     lambda event=event: self.harness.receive_mail_event(event)
                 )  # type: ignore[misc]
         self.delivered_count = len(self.post.mails)
@@ -171,18 +171,18 @@ class BatchScenario:
 
     def _hold_before_the_second_chunk(self) -> None:
         machines = self.harness.machines
-        plainly = machines.invoke
+        invoke_once = machines.invoke
         request = self.harness.context(key="hold in a scenario")
 
         def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
             if name == "ExecuteChunkFunction" and event["chunk"] == 1:
-                machines.invoke = plainly
-                self.scenario_run.persist(
+                machines.invoke = invoke_once
+                self.scenario_run.until_it_succeeds(
                     lambda: hold_commands.place_hold(
                         f"collection:{self.scenario_run.name}", None, request
                     )
                 )
-            return plainly(name, function, event)
+            return invoke_once(name, function, event)
 
         machines.invoke = invoke
 

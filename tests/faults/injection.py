@@ -59,7 +59,7 @@ class Injector(Listener):
         default_factory=dict
     )  # names in this run, with the same name in all runs
     points: list[Point] = field(default_factory=list)
-    hit: list[Point] = field(default_factory=list)
+    injected: list[Point] = field(default_factory=list)
     dead: bool = False
     again: Callable[[], Any] = lambda: None  # repeats the present invocation
 
@@ -107,7 +107,7 @@ class Injector(Listener):
         self._die_if_dead()
         point = self._point(call)
         if point in self.plan:
-            self.hit.append(point)
+            self.injected.append(point)
             call.notes["fault"] = self.plan[point]
             self.plan[point].prepare(self, call)
 

@@ -21,7 +21,7 @@ from tests.harness import Harness, Payloads
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # Errors after which a client, the clock or an event source tries again.
-FAILED = (FunctionDied, ClientError, BotoCoreError, PynamoDBException, StaleState)
+RETRIED_ERRORS = (FunctionDied, ClientError, BotoCoreError, PynamoDBException, StaleState)
 _runs = count(1)
 
 
@@ -36,7 +36,7 @@ class ScenarioResult:
     end: Mapping[str, Any]
     histories: tuple[tuple[str, ...], ...]
     points: tuple[Point, ...]
-    hit: tuple[Point, ...]
+    injected: tuple[Point, ...]
 
 
 class Scenario(Protocol):
@@ -117,7 +117,7 @@ class ScenarioRunner:
 
     def execute_again(self, injector: Injector) -> None:
         """Run a second execution for the current run's event."""
-        invoke, self.harness.machines.invoke = self.harness.machines.invoke, _plainly
+        invoke, self.harness.machines.invoke = self.harness.machines.invoke, _invoke_once
         again = injector.again
         try:
             self.harness.machines.run("batch", "the-second", self.event)
@@ -125,7 +125,7 @@ class ScenarioRunner:
             self.harness.machines.invoke, injector.again = invoke, again
 
 
-def _plainly(_name: str, function: Callable[[Any], Any], event: Any) -> Any:
+def _invoke_once(_name: str, function: Callable[[Any], Any], event: Any) -> Any:
     return function(event)
 
 
@@ -153,9 +153,9 @@ class ScenarioRun:
                 scenario.play()
             end = json.loads(self._named(json.dumps(scenario.end())))
             result = ScenarioResult(
-                end, scenario.histories(), tuple(injector.points), tuple(injector.hit)
+                end, scenario.histories(), tuple(injector.points), tuple(injector.injected)
             )
-        if not result.hit:
+        if not result.injected:
             scenario.expect(end)
         self.runner.clear()
         return result
@@ -165,13 +165,13 @@ class ScenarioRun:
             text = text.replace(name, meaning)
         return text
 
-    def persist(self, work: Callable[[], Any]) -> None:
+    def until_it_succeeds(self, work: Callable[[], Any]) -> None:
         """Call a function until it succeeds, as clients, the clock and event sources do."""
         for _ in range(4):
             try:
                 with self.injector.watching():
                     self.trigger(work)
-            except FAILED:
+            except RETRIED_ERRORS:
                 continue
             return
         raise AssertionError("four tries were not enough")
@@ -185,10 +185,10 @@ class ScenarioRun:
         """Send a person's request until it succeeds, then run the machines."""
         self.request_count += 1
         request = self.harness.context(key=key or f"request {self.request_count} of a scenario")
-        self.persist(lambda: command(request))
+        self.until_it_succeeds(lambda: command(request))
         self.run_all()
 
     def run_tick(self, tick: Callable[[], Any]) -> None:
         """Run the tick until it succeeds, then the machines."""
-        self.persist(tick)
+        self.until_it_succeeds(tick)
         self.run_all()

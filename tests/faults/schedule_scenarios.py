@@ -138,7 +138,7 @@ class ScheduleScenario:
         """Tick at that time and a minute later, for what the first tick could not do."""
         self.scenario_run.harness.at = at(text) + timedelta(seconds=1)
         for _ in range(2):
-            self.scenario_run.persist(self._tick)
+            self.scenario_run.until_it_succeeds(self._tick)
             if run:
                 self.scenario_run.run_all()
             self.scenario_run.harness.advance(61)

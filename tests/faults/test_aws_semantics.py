@@ -40,9 +40,9 @@ def dynamodb(aws_semantics: CallInterceptor) -> Any:
 
 
 @pytest.fixture
-def raw(bound: str) -> Any:
+def raw(store_endpoint: str) -> Any:
     """A client without listeners."""
-    return clients.client("dynamodb", bound)
+    return clients.client("dynamodb", store_endpoint)
 
 
 def insert(chunk: str, position: int = 0) -> dict[str, Any]:
@@ -255,14 +255,14 @@ def test_the_sizes_of_what_is_written_are_seen(
 
 @pytest.mark.parametrize("operation", ["head_object", "get_object"])
 def test_without_the_right_to_list_a_missing_object_is_forbidden(
-    operation: str, services: Clients, interceptor: CallInterceptor
+    operation: str, aws_clients: Clients, interceptor: CallInterceptor
 ) -> None:
     answers = {}
     for role in ("IngestRole", "ExecuteRole"):
         interceptor.role = role
         try:
             with pytest.raises(ClientError) as missing:
-                getattr(services.s3, operation)(Bucket="intake", Key="nothing")
+                getattr(aws_clients.s3, operation)(Bucket="intake", Key="nothing")
         finally:
             interceptor.role = ""
         answers[role] = missing.value.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -270,14 +270,14 @@ def test_without_the_right_to_list_a_missing_object_is_forbidden(
     assert answers == {"IngestRole": 404, "ExecuteRole": 403}
 
 
-def test_a_copy_over_what_is_there_is_refused_when_it_is_to_be_new(services: Clients) -> None:
+def test_a_copy_over_what_is_there_is_refused_when_it_is_to_be_new(aws_clients: Clients) -> None:
     for key in ("from", "taken"):
-        services.s3.put_object(Bucket="work", Key=key, Body=b"x")
+        aws_clients.s3.put_object(Bucket="work", Key=key, Body=b"x")
     copy = {"Bucket": "work", "CopySource": {"Bucket": "work", "Key": "from"}, "IfNoneMatch": "*"}
 
     with pytest.raises(ClientError, match="PreconditionFailed"):
-        services.s3.copy_object(Key="taken", **copy)
-    services.s3.copy_object(Key=f"free-{next(_numbers)}", **copy)
+        aws_clients.s3.copy_object(Key="taken", **copy)
+    aws_clients.s3.copy_object(Key=f"free-{next(_numbers)}", **copy)
 
 
 def _upload(s3: Any, *sizes: int, **condition: str) -> dict[str, Any]:
@@ -301,27 +301,27 @@ def _upload(s3: Any, *sizes: int, **condition: str) -> dict[str, Any]:
     return answer
 
 
-def test_parts_but_the_last_have_five_megabytes(services: Clients) -> None:
+def test_parts_but_the_last_have_five_megabytes(aws_clients: Clients) -> None:
     with pytest.raises(ClientError, match="EntityTooSmall"):
-        _upload(services.s3, 1000, 1000)
+        _upload(aws_clients.s3, 1000, 1000)
 
-    assert _upload(services.s3, 5 * 1024**2, 1000)["ETag"].strip('"').endswith("-2")
+    assert _upload(aws_clients.s3, 5 * 1024**2, 1000)["ETag"].strip('"').endswith("-2")
 
 
 def test_one_completion_meets_another_writer(
-    services: Clients, interceptor: CallInterceptor
+    aws_clients: Clients, interceptor: CallInterceptor
 ) -> None:
     with interceptor.listening(Conflict()):
         with pytest.raises(ClientError, match="ConditionalRequestConflict"):
-            _upload(services.s3, 10, IfNoneMatch="*")
-        _upload(services.s3, 10, IfNoneMatch="*")
+            _upload(aws_clients.s3, 10, IfNoneMatch="*")
+        _upload(aws_clients.s3, 10, IfNoneMatch="*")
 
 
 # Injection
 
 
 @pytest.fixture
-def hit(harness: Harness) -> Any:
+def inject(harness: Harness) -> Any:
     """Put an object by a call that fails. Returns what was raised, and whether it exists."""
 
     def put(fault: Fault) -> tuple[str, bool]:
@@ -336,9 +336,9 @@ def hit(harness: Harness) -> Any:
             if injector.dead:
                 with pytest.raises(FunctionDied):
                     harness.s3.head_object(Bucket="work", Key=key)
-        assert len(injector.hit) == 1
-        there = "Contents" in harness.s3.list_objects_v2(Bucket="work", Prefix=key)
-        return raised, there
+        assert len(injector.injected) == 1
+        exists = "Contents" in harness.s3.list_objects_v2(Bucket="work", Prefix=key)
+        return raised, exists
 
     return put
 
@@ -354,14 +354,14 @@ def hit(harness: Harness) -> Any:
         (5, "", True),
     ],
 )
-def test_an_injected_fault(number: int, raised: str, there: bool, hit: Any) -> None:
+def test_an_injected_fault(number: int, raised: str, there: bool, inject: Any) -> None:
     fault = faults_of(Point("s3", "PutObject", "", 1))[number]
 
-    error, lies = hit(fault)
+    error, exists = inject(fault)
 
     assert raised in error
     assert bool(raised) == bool(error)
-    assert lies is there
+    assert exists is there
 
 
 def test_a_batch_that_is_reported_twice_would_be_seen(runner: ScenarioRunner) -> None:

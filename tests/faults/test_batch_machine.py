@@ -272,14 +272,14 @@ def _try(act: Act, request: CommandContext) -> None:
 def test_whatever_happens_in_whatever_order_a_batch_is_reported_correctly(
     in_process_emulator: InProcessEmulator,
     aws_semantics: object,
-    services: Clients,
+    aws_clients: Clients,
     payloads: Payloads,
     everything: bool,
     turn: int,
 ) -> None:
     def empty_deployment() -> Scenario:
         in_process_emulator.clear()
-        return Scenario(Harness(services, payloads))
+        return Scenario(Harness(aws_clients, payloads))
 
     run_state_machine_as_test(
         seed(turn)(empty_deployment),

@@ -241,11 +241,11 @@ PROFILES = {
 @pytest.mark.parametrize("profile_name", PROFILES)
 @pytest.mark.parametrize("clocks", [2, 8])
 def test_each_time_has_one_job_whatever_number_of_ticks_run_at_once(
-    clocks: int, profile_name: str, harness: Harness, script: Script, bound: str
+    clocks: int, profile_name: str, harness: Harness, script: Script, store_endpoint: str
 ) -> None:
     """For an hour with faults, then some minutes without."""
     all_of_them = [watched(harness) for _ in range(SCHEDULES)]
-    with PROFILES[profile_name](harness, clients.client("dynamodb", bound)) as profile:
+    with PROFILES[profile_name](harness, clients.client("dynamodb", store_endpoint)) as profile:
         harness.at = DUE
         tick_at_once(harness, clocks)
         tick_at_once(harness, clocks)

@@ -101,7 +101,7 @@ def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they
 
     for call in calls[turn % step :: step]:
         result = runner.run({call: Fault("meets another execution", prepare=meet)})
-        tried += len(result.hit)
+        tried += len(result.injected)
         if lines := differing(result.end, baseline):
             wrong[str(call)] = lines
     summary(f"faults: a second execution met the first at {tried} of its {len(calls)} calls")

@@ -38,16 +38,16 @@ def test_a_scenario_ends_the_same_whichever_call_fails_in_whichever_way(
         plan = plans.pop()
         result = runner.run(plan, scenario=scenario)
         runs += 1
-        points |= {(point, plan[point].name) for point in result.hit}
+        points |= {(point, plan[point].name) for point in result.injected}
         if result.end != baseline.end:
             wrong[described(plan)] = differing(result.end, baseline.end)
-        if all(plan[point].unnoticed for point in result.hit):
+        if all(plan[point].unnoticed for point in result.injected):
             alike = result.histories == baseline.histories
         else:
-            alike = made(result.histories) == made(baseline.histories)
+            alike = without_repeats(result.histories) == without_repeats(baseline.histories)
         if not alike:
             wrong.setdefault(described(plan), []).append(result.histories)
-        missed = {point: fault for point, fault in plan.items() if point not in result.hit}
+        missed = {point: fault for point, fault in plan.items() if point not in result.injected}
         misses.update([*missed])
         plans += [{point: fault} for point, fault in missed.items() if misses[point] < MAX_MISSES]
     seconds = time.monotonic() - began
@@ -77,7 +77,7 @@ def by_turns(calls: Sequence[Point], turn: int) -> list[Mapping[Point, Fault]]:
     return [dict(chosen[first::apart]) for first in range(apart)]
 
 
-def made(histories: Sequence[Sequence[str]]) -> list[list[str]]:
+def without_repeats(histories: Sequence[Sequence[str]]) -> list[list[str]]:
     """The events of each job without those of repeated work, which may also be held."""
     again = {"start", "restart", "reschedule", "hold", "release"}
     return [[event for event in events if event not in again] for events in histories]

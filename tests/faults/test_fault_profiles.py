@@ -35,11 +35,13 @@ EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
 @pytest.mark.parametrize("scenario", ["requeued", "recurring"])
 @pytest.mark.parametrize("name", FAULT_PROFILES)
 def test_a_scenario_ends_the_same_under_any_fault_profile(
-    name: str, scenario: str, runner: ScenarioRunner, bound: str
+    name: str, scenario: str, runner: ScenarioRunner, store_endpoint: str
 ) -> None:
     runner.run(scenario=scenario)
     baseline = runner.run(scenario=scenario).end
-    with FAULT_PROFILES[name](runner.harness, clients.client("dynamodb", bound)) as profile:
+    with FAULT_PROFILES[name](
+        runner.harness, clients.client("dynamodb", store_endpoint)
+    ) as profile:
         end = runner.run(scenario=scenario).end
 
     assert differing(end, baseline) == []
@@ -47,9 +49,9 @@ def test_a_scenario_ends_the_same_under_any_fault_profile(
 
 
 def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_reported(
-    bound: str, services: Clients, payloads: Payloads, harness: Harness
+    store_endpoint: str, aws_clients: Clients, payloads: Payloads, harness: Harness
 ) -> None:
-    harness = Harness(services, payloads, chunk_size=1)
+    harness = Harness(aws_clients, payloads, chunk_size=1)
     manifest = single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(40)})
     event = harness.put(manifest, name="forty.checkm", collection="forty")
     batch_id = harness.open({"input": event, "execution": "forty"})["origin_id"]
@@ -81,9 +83,9 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
 
 
 def test_items_stay_under_a_kilobyte_with_identifiers_as_long_as_those_of_aws(
-    bound: str, services: Clients, payloads: Payloads, harness: Harness
+    store_endpoint: str, aws_clients: Clients, payloads: Payloads, harness: Harness
 ) -> None:
-    harness = Harness(services, payloads, machines=LONG)
+    harness = Harness(aws_clients, payloads, machines=LONG)
     assert len(harness.settings.batch_machine) == 131
     names = {name: name.encode() for name in ("a.txt", "b.txt", "c.txt")}
     event = harness.put(single_files(payloads, names), name="long.checkm", collection="long")

@@ -26,7 +26,7 @@ from jobyard.store import (
 )
 from tests.archived_fixtures import batch_of, forget, put_batch, put_occurrences, schedule_of
 from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
-from tests.faults.scenario import FAILED, NOON, ScenarioRunner
+from tests.faults.scenario import NOON, RETRIED_ERRORS, ScenarioRunner
 from tests.faults.test_every_call import MAX_MISSES, by_turns, described, differing, one_fault_each
 from tests.harness import Harness
 
@@ -77,7 +77,7 @@ def run_to_the_end(harness: Harness, injector: Injector) -> StepResult:
         try:
             with injector.watching():
                 outcome = injector.trigger(lambda: once(harness, JOB))
-        except FAILED:
+        except RETRIED_ERRORS:
             continue
         if not isinstance(outcome, Snooze | Continue):
             return outcome  # type: ignore[no-any-return]
@@ -156,10 +156,10 @@ def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     while plans:
         plan = plans.pop()
         end, injector = archive(empty_runner, plan)
-        points |= {(point, plan[point].name) for point in injector.hit}
+        points |= {(point, plan[point].name) for point in injector.injected}
         if end != baseline:
             wrong[described(plan)] = differing(end, baseline)
-        missed = {point: fault for point, fault in plan.items() if point not in injector.hit}
+        missed = {point: fault for point, fault in plan.items() if point not in injector.injected}
         misses.update([*missed])
         plans += [{point: fault} for point, fault in missed.items() if misses[point] < MAX_MISSES]
     how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"

@@ -29,9 +29,11 @@ __all__ = ["poison", "profile", "script"]
 
 
 @pytest.fixture(autouse=True)
-def profile(request: pytest.FixtureRequest, harness: Harness, bound: str) -> Iterator[Any]:
+def profile(request: pytest.FixtureRequest, harness: Harness, store_endpoint: str) -> Iterator[Any]:
     """The fault profile of this run."""
-    with FAULT_PROFILES[request.param](harness, clients.client("dynamodb", bound)) as found:
+    with FAULT_PROFILES[request.param](
+        harness, clients.client("dynamodb", store_endpoint)
+    ) as found:
         yield found
 
 

@@ -29,14 +29,14 @@ PACKAGES = {name.split(".")[0] for name in HANDLERS}
 
 
 @pytest.fixture(scope="session")
-def environment(bound: str) -> dict[str, str]:
+def environment(store_endpoint: str) -> dict[str, str]:
     """The environment of the handlers. Every execution of the machines in it fails at once."""
-    s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
+    s3, ses = clients.client("s3", store_endpoint), clients.client("sesv2", store_endpoint)
     for bucket in BUCKETS:
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     ses.create_email_identity(EmailIdentity="fn@example.org")
-    machines = clients.client("stepfunctions", bound)
+    machines = clients.client("stepfunctions", store_endpoint)
     batch_machine, job_machine = (
         machines.create_state_machine(
             name=f"fn-{name}", definition=json.dumps(BROKEN), roleArn="arn:aws:iam::0:role/fn"
@@ -46,7 +46,7 @@ def environment(bound: str) -> dict[str, str]:
     return {
         "AWS_REGION": clients.REGION,
         "AWS_DEFAULT_REGION": clients.REGION,
-        "AWS_ENDPOINT_URL": bound,
+        "AWS_ENDPOINT_URL": store_endpoint,
         "JOBYARD_INTAKE_BUCKET": BUCKETS[0],
         "JOBYARD_WORK_BUCKET": BUCKETS[1],
         "JOBYARD_ARCHIVE_BUCKET": BUCKETS[2],
@@ -70,7 +70,7 @@ def environment(bound: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def functions(bound: str, environment: dict[str, str]) -> Iterator[dict[str, ModuleType]]:
+def functions(store_endpoint: str, environment: dict[str, str]) -> Iterator[dict[str, ModuleType]]:
     """The handlers' modules, imported again for each file of tests, as Lambda does at a start."""
     for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
         del sys.modules[name]
@@ -79,4 +79,4 @@ def functions(bound: str, environment: dict[str, str]) -> Iterator[dict[str, Mod
             patch.setenv(name, value)
         yield {name: importlib.import_module(name) for name in HANDLERS}
     same = {noun: f"test-{noun}" for noun in tables.MODELS}
-    tables.bind(same, region=clients.REGION, host=bound)
+    tables.bind(same, region=clients.REGION, host=store_endpoint)

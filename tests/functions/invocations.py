@@ -50,9 +50,9 @@ def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
 
 
-def execution(bound: str, functions: dict[str, ModuleType], name: str) -> dict[str, Any]:
+def execution(store_endpoint: str, functions: dict[str, ModuleType], name: str) -> dict[str, Any]:
     """An execution of the job machine after it failed, as all of them do here."""
-    machines = clients.client("stepfunctions", bound)
+    machines = clients.client("stepfunctions", store_endpoint)
     arn = functions["schedule.scheduler_tick"].SETTINGS.job_machine.replace(
         ":stateMachine:", ":execution:"
     )

@@ -33,14 +33,14 @@ class WorkerKilledError(Exception):
 
 @pytest.fixture
 def wide(
-    bound: str,
+    store_endpoint: str,
     harness: Harness,
-    services: Clients,
+    aws_clients: Clients,
     payloads: Payloads,
     aws_semantics: CallInterceptor,
 ) -> Harness:
     """A deployment whose chunks hold a hundred jobs."""
-    return Harness(services, payloads, chunk_size=100)
+    return Harness(aws_clients, payloads, chunk_size=100)
 
 
 def jobs_of(batch_id: str) -> list[JobRecord]:

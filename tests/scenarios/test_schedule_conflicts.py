@@ -566,12 +566,12 @@ def test_due_jobs_start_before_active_runs_are_checked(
 def test_a_job_waits_until_a_worker_is_free(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def refused(name: str, function: Any, event: Any) -> Any:
         if name == "ExecuteJobFunction":
             raise NoWorkerFree
-        return plainly(name, function, event)
+        return invoke_once(name, function, event)
 
     harness.machines.invoke = refused
     harness.at = instant("2026-11-25T09:00:01Z")
@@ -579,7 +579,7 @@ def test_a_job_waits_until_a_worker_is_free(harness: Harness) -> None:
     with pytest.raises(ExecutionFailed):
         harness.machines.run_all()
     waiting = now(schedule).label
-    harness.machines.invoke = plainly
+    harness.machines.invoke = invoke_once
     minute(harness, "2026-11-25T09:01:02Z")
 
     assert (waiting, now(schedule).label) == ("In Progress", "Completed")

@@ -36,10 +36,10 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
     rule = {"kind": "daily", "at": "13:00", "zone": "UTC", "anchor": "2026-11-22"}
     wanted = ScheduleSpec("billed", NAME, recurrence_of(rule), Policy(), {})
     answers: list[tuple[str, dict[str, Any]]] = []
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Function, event: dict[str, Any]) -> dict[str, Any]:
-        answer = plainly(name, function, event)
+        answer = invoke_once(name, function, event)
         answers.append((name, answer))
         return answer
 

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.emulator
 
 
 @pytest.fixture
-def s3(bound: str) -> Any:
-    client = clients.client("s3", bound)
+def s3(store_endpoint: str) -> Any:
+    client = clients.client("s3", store_endpoint)
     client.create_bucket(Bucket="metered")
     return client
 
@@ -149,12 +149,12 @@ def test_a_refused_write_is_charged_though_not_reported(
     assert units_of(answer, writes=True) == units
 
 
-def test_the_usage_of_an_unknown_batch_is_nothing(bound: str) -> None:
+def test_the_usage_of_an_unknown_batch_is_nothing(store_endpoint: str) -> None:
     assert usage.of_origin("b-unknown") == Usage()
 
 
-def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(bound: str) -> None:
-    ses = clients.client("sesv2", bound)
+def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(store_endpoint: str) -> None:
+    ses = clients.client("sesv2", store_endpoint)
     ses.create_email_identity(EmailIdentity="metered@example.org")
     meter = Meter([ses])
     content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}}

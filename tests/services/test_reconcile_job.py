@@ -55,10 +55,10 @@ def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, ONE), collection="left")
     payloads.status.clear()
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
-        harness.machines.invoke = plainly
+        harness.machines.invoke = invoke_once
         raise Killed
 
     send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
@@ -113,10 +113,10 @@ def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harne
     retention = system_schedule_id("retention")
     schedule_commands.suspend(system_schedule_id("reconcile"), None, harness.context())
     harness.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
-        harness.machines.invoke = plainly
+        harness.machines.invoke = invoke_once
         raise Killed
 
     started = harness.tick().started

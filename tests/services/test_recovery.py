@@ -79,7 +79,7 @@ def run_all(harness: Harness, death: Death) -> None:
 def let_minutes_pass(harness: Harness, death: Death, batch_id: str) -> None:
     """Deliver mail events; an hour of ticks, every 15 minutes."""
     for _ in range(4):
-        harness.outbox_tick(batch_id)
+        harness.deliver_mail_after_15_minutes(batch_id)
         harness.tick()
         run_all(harness, death)
 
@@ -147,11 +147,11 @@ def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == f"{state}Function":
-            harness.machines.invoke = plainly
+            harness.machines.invoke = invoke_once
             raise Killed
         return function(event)
 
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
     harness.machines.invoke = invoke
     collection = f"killed-{next(_numbers)}"
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
@@ -202,12 +202,12 @@ def test_while_an_execution_lives_nothing_is_recovered(
     harness: Harness, payloads: Payloads
 ) -> None:
     started_counts = []
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         harness.advance(1000)  # a slow task
         started_counts.append(recover_orphans(harness))
-        return plainly(name, function, event)
+        return invoke_once(name, function, event)
 
     harness.machines.invoke = invoke
     batch_id = harness.drop(single_files(payloads, THREE), collection="alive")
@@ -236,12 +236,12 @@ def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
     harness: Harness, payloads: Payloads
 ) -> None:
     killed_in(harness, payloads, "Settle")
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == "SettleFunction":
             raise Killed
-        return plainly(name, function, event)
+        return invoke_once(name, function, event)
 
     harness.machines.invoke = invoke
     at = []
@@ -296,12 +296,12 @@ def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, THREE), collection="one-job")
     payloads.status.clear()
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
-        answer = plainly(name, function, event)
+        answer = invoke_once(name, function, event)
         if name == "ExecuteJobFunction":
-            harness.machines.invoke = plainly
+            harness.machines.invoke = invoke_once
             raise Killed
         return answer
 
@@ -321,19 +321,19 @@ def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed
 def test_a_manifest_that_no_function_could_open_is_opened_later(
     harness: Harness, payloads: Payloads
 ) -> None:
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name == "OpenFunction":
             raise RuntimeError("the tables cannot be reached")
-        return plainly(name, function, event)
+        return invoke_once(name, function, event)
 
     harness.machines.invoke = invoke
     event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="unopened")
     harness.machines.run("batch", "event-unopened", event)
     batch_id = harness.batch_id_of(event)
     waiting = batches.get(batch_id, harness.now())
-    harness.machines.invoke = plainly
+    harness.machines.invoke = invoke_once
     harness.advance(61)
     recover_orphans(harness)
     harness.machines.run_all()

@@ -27,14 +27,18 @@ def deployment(emulator: str, credentials: None) -> tuple[dict[str, Any], CallIn
 
 
 @pytest.fixture
-def bound(deployment: tuple[dict[str, Any], CallInterceptor], emulator: str) -> Iterator[str]:
+def store_endpoint(
+    deployment: tuple[dict[str, Any], CallInterceptor], emulator: str
+) -> Iterator[str]:
     """The emulator's address; the store is bound to tables there."""
     with borrowed(deployment[0]):
         yield emulator
 
 
 @pytest.fixture
-def interceptor(bound: str, deployment: tuple[dict[str, Any], CallInterceptor]) -> CallInterceptor:
+def interceptor(
+    store_endpoint: str, deployment: tuple[dict[str, Any], CallInterceptor]
+) -> CallInterceptor:
     """The interceptor of the store's client."""
     return deployment[1]
 

@@ -55,7 +55,7 @@ from jobyard.store import (
 )
 from tests.store.sizes import job_bytes
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # All of Unicode, lone surrogates and controls too, and sometimes very long.
 LETTERS = st.characters(categories=None, exclude_categories=())

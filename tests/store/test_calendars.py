@@ -11,7 +11,7 @@ from jobyard.store import calendars
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 
 
 @pytest.fixture

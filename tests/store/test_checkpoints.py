@@ -12,7 +12,7 @@ from jobyard.store.tables import CheckpointItem, client
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 
 
 @pytest.fixture

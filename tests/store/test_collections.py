@@ -13,7 +13,7 @@ from tests.open_collections import an_open_collection
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
-@pytest.mark.usefixtures("bound")
+@pytest.mark.usefixtures("store_endpoint")
 def test_a_collection_is_read_as_it_was_written() -> None:
     change = CollectionChange("create", NOON, "anna", "id", "because", "r1", "what")
     full = replace(
@@ -29,7 +29,7 @@ def test_a_collection_is_read_as_it_was_written() -> None:
     collections.put(full)  # a repeat of a call whose answer was lost
 
 
-@pytest.mark.usefixtures("bound")
+@pytest.mark.usefixtures("store_endpoint")
 def test_of_two_changes_at_once_one_is_refused() -> None:
     first = an_open_collection("twice")
     collections.put(first)
@@ -43,7 +43,7 @@ def test_of_two_changes_at_once_one_is_refused() -> None:
     assert collections.find("twice") == one
 
 
-@pytest.mark.usefixtures("bound")
+@pytest.mark.usefixtures("store_endpoint")
 def test_collections_are_listed_by_name_from_a_place_on() -> None:
     for name in ("zz-3", "zz-1", "zz-2"):
         collections.put(an_open_collection(name))

@@ -42,7 +42,7 @@ STEPS = (
 
 
 @pytest.fixture
-def batch_id(bound: str) -> str:
+def batch_id(store_endpoint: str) -> str:
     """A batch in progress that no other test uses."""
     name = f"b{next(_numbers):020d}"
     batches.put_new(
@@ -124,7 +124,7 @@ def test_a_batch_of_statements_names_a_job_once(batch_id: str) -> None:
 
 
 @pytest.fixture
-def throttled(bound: str) -> Iterator[list[float]]:
+def throttled(store_endpoint: str) -> Iterator[list[float]]:
     """Every third answer of a statement is throttled, once. Returns the pauses."""
     waits: list[float] = []
     seen: dict[str, int] = {}

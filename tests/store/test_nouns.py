@@ -16,7 +16,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
 from jobyard.store import batches, chunks, holds, key_values, objects, operations, reports, tables
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -214,7 +214,7 @@ def test_a_manifest_is_known_for_a_while() -> None:
     )
 
 
-def test_all_tables_are_reached_by_one_client(bound: str) -> None:
+def test_all_tables_are_reached_by_one_client(store_endpoint: str) -> None:
     clients = {id(model._get_connection().connection.client) for model in tables.MODELS.values()}
 
     assert clients == {id(tables.client())}

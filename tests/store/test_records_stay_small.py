@@ -39,7 +39,7 @@ from jobyard.services.jobs.attempt import (
 from jobyard.store import batches, jobs
 from tests.store.sizes import batch_bytes, job_bytes
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TYPE = JobType(
     "count",

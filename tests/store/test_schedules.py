@@ -16,7 +16,7 @@ from jobyard.store.schedules import ScheduleWrites
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RULE = {"kind": "daily", "at": "12:00", "zone": "UTC", "anchor": "2026-11-22"}
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from jobyard.store import transactions
 from jobyard.store.tables import CheckpointItem, OperationItem
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ NOW = datetime.now(UTC)
 
 
 def test_a_refused_manifest_goes_through_open_and_report(
-    functions: dict[str, ModuleType], bound: str
+    functions: dict[str, ModuleType], store_endpoint: str
 ) -> None:
     body = b"no manifest at all"
     key = "manifests/fn/bad.checkm"
-    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+    clients.client("s3", store_endpoint).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
 
     opened = functions["ingest.open"].handler(
         {"input": event_of(key, body), "execution": "one"}, Context()
@@ -36,19 +36,21 @@ def test_a_refused_manifest_goes_through_open_and_report(
     assert used.transitions == len(["Open", "Opened", "Report", "Reported", "Done"])
     assert used.write_units > 5  # claimed, refused, reported, sent, ended
     mail = reports.get(batch.batch_id, 1).files["mail.txt"]
-    text = clients.client("s3", bound).get_object(Bucket=BUCKETS[1], Key=mail)["Body"].read()
+    text = (
+        clients.client("s3", store_endpoint).get_object(Bucket=BUCKETS[1], Key=mail)["Body"].read()
+    )
     assert re.search(rb"Cost: +\$\d+\.\d+ \(\d+ write units, 5 transitions", text)
 
 
 @pytest.mark.parametrize("key", ["manifests/x.checkm", "manifests//x.checkm"])
 def test_a_manifest_outside_every_collection_is_logged_and_counted(
     functions: dict[str, ModuleType],
-    bound: str,
+    store_endpoint: str,
     key: str,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"x")
+    clients.client("s3", store_endpoint).put_object(Bucket=BUCKETS[0], Key=key, Body=b"x")
     event = {"execution": "misplaced", "input": event_of(key, b"x")}
 
     opened = functions["ingest.open"].handler(event, Context())

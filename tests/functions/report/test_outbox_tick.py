@@ -16,9 +16,9 @@ pytestmark = pytest.mark.emulator
 
 
 def test_the_tick_sends_queued_mails_and_emits_metrics(
-    functions: dict[str, ModuleType], bound: str, capsys: pytest.CaptureFixture[str]
+    functions: dict[str, ModuleType], store_endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    s3 = clients.client("s3", bound)
+    s3 = clients.client("s3", store_endpoint)
     for suffix in ("txt", "html"):
         s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
     a_report("b-queued", DeliveryState.QUEUED)

@@ -19,14 +19,14 @@ NOW = datetime.now(UTC)
 
 
 def test_an_open_that_failed_is_settled_into_a_report(
-    functions: dict[str, ModuleType], bound: str, caplog: pytest.LogCaptureFixture
+    functions: dict[str, ModuleType], store_endpoint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = b"x"
     key = "manifests/fn/broken.checkm"
-    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+    clients.client("s3", store_endpoint).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
     event = event_of(key, body)
     source = manifest_source(event["detail"])
-    s3 = clients.client("s3", bound)
+    s3 = clients.client("s3", store_endpoint)
     version = s3.head_object(Bucket=source.bucket, Key=key)["VersionId"]
     batch_id = batch_id_of_object(source.bucket, key, version)
     batches.put_new(
@@ -60,11 +60,11 @@ def _assert_cause_is_only_logged(message: str, caplog: pytest.LogCaptureFixture)
 
 
 def test_an_open_that_failed_before_there_was_a_batch_leaves_one_that_is_opened_later(
-    functions: dict[str, ModuleType], bound: str, caplog: pytest.LogCaptureFixture
+    functions: dict[str, ModuleType], store_endpoint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = b"x"
     key = "manifests/fn/nothing.checkm"
-    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+    clients.client("s3", store_endpoint).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
     event = event_of(key, body) | {"error": {"Error": "Odd", "Cause": "out of memory"}}
 
     functions["report.settle"].handler(event, Context())
@@ -80,10 +80,10 @@ def test_an_open_that_failed_before_there_was_a_batch_leaves_one_that_is_opened_
 
 
 def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
-    functions: dict[str, ModuleType], bound: str
+    functions: dict[str, ModuleType], store_endpoint: str
 ) -> None:
     key = "manifests/fn/"
-    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"")
+    clients.client("s3", store_endpoint).put_object(Bucket=BUCKETS[0], Key=key, Body=b"")
 
     settled = functions["report.settle"].handler(
         event_of(key, b"") | {"error": {"Error": "Odd", "Cause": "x"}}, Context()

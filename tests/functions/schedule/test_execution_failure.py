@@ -16,17 +16,17 @@ pytestmark = pytest.mark.emulator
 
 
 def test_an_execution_that_failed_is_followed_at_once_and_only_once(
-    functions: dict[str, ModuleType], bound: str
+    functions: dict[str, ModuleType], store_endpoint: str
 ) -> None:
     schedule = a_due_schedule("failing", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     name = job_execution(occurrence.address, "main")
-    failed = execution(bound, functions, name)
+    failed = execution(store_endpoint, functions, name)
     detail = {key: failed[key] for key in ("executionArn", "status", "input")}
 
     first = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
-    second = execution(bound, functions, f"{name}-1")
+    second = execution(store_endpoint, functions, f"{name}-1")
     again = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
 
     assert (first, again) == ({"recovered": 1}, {"recovered": 0})  # the next one is not due yet

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.emulator
 
 
 def test_the_tick_starts_what_is_due_and_only_once(
-    functions: dict[str, ModuleType], bound: str
+    functions: dict[str, ModuleType], store_endpoint: str
 ) -> None:
     schedule = a_due_schedule("due", timedelta(minutes=2))
 
@@ -30,7 +30,7 @@ def test_the_tick_starts_what_is_due_and_only_once(
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     assert (first["started"], again["started"]) == (1, 0)
     assert occurrence.verdict is Verdict.RUN
-    assert execution(bound, functions, job_execution(occurrence.address, "main"))["input"]
+    assert execution(store_endpoint, functions, job_execution(occurrence.address, "main"))["input"]
     assert schedules.get(schedule.schedule_id).active[0].scheduled_for == schedule.next_at
 
 
@@ -135,11 +135,13 @@ def test_the_tick_recovers_an_orphaned_batch(
     assert answer == {"started": 0, "recovered": 1}
 
 
-def test_the_tick_recovers_an_orphaned_run(functions: dict[str, ModuleType], bound: str) -> None:
+def test_the_tick_recovers_an_orphaned_run(
+    functions: dict[str, ModuleType], store_endpoint: str
+) -> None:
     schedule = a_due_schedule("runlost", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    execution(bound, functions, job_execution(occurrence.address, "main"))  # it has failed
+    execution(store_endpoint, functions, job_execution(occurrence.address, "main"))  # it has failed
     running = schedules.get(schedule.schedule_id)
     due = replace(running, version=running.version + 1, next_check_at=datetime.now(UTC))
     schedules.write(running, due)

@@ -139,16 +139,16 @@ def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
     batch_id = harness.drop(single_files(payloads, TWO), collection="twins")
     payloads.status.clear()
     operation = operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def twice(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
         if name != "ExecuteChunkFunction":
-            return plainly(name, function, event)
-        harness.machines.invoke = plainly
+            return invoke_once(name, function, event)
+        harness.machines.invoke = invoke_once
         with harness.interceptor.listening(
             BeforeTheFirst("BatchExecuteStatement", lambda: function(event))
         ):
-            return plainly(name, function, event)
+            return invoke_once(name, function, event)
 
     harness.machines.invoke = twice
     harness.machines.run_all()

@@ -21,9 +21,9 @@ from tests.harness import Clients, Harness, Payloads, single_files, source_of
 
 
 def test_a_manifest_of_more_chunks_than_a_map_can_run_is_refused(
-    bound: str, aws_semantics: CallInterceptor, services: Clients, payloads: Payloads
+    store_endpoint: str, aws_semantics: CallInterceptor, aws_clients: Clients, payloads: Payloads
 ) -> None:
-    harness = Harness(services, payloads, chunk_size=1)
+    harness = Harness(aws_clients, payloads, chunk_size=1)
     manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(MAX_CHUNKS + 1)})
 
     found = harness.batch(harness.drop(manifest)).batch

@@ -29,8 +29,8 @@ class Noting(Listener):
 
 
 @pytest.fixture
-def s3(services: Clients, aws_semantics: CallInterceptor) -> Any:
-    return services.s3
+def s3(aws_clients: Clients, aws_semantics: CallInterceptor) -> Any:
+    return aws_clients.s3
 
 
 @pytest.fixture

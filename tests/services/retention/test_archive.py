@@ -132,7 +132,7 @@ def repaired(harness: Harness, payloads: Payloads, collection: str) -> str:
     batch_operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     harness.send_batch_event(batch_id, "update_reporting")
-    harness.outbox_tick(batch_id)
+    harness.deliver_mail_after_15_minutes(batch_id)
     return batch_id
 
 

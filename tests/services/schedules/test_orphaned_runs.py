@@ -141,14 +141,14 @@ DEATHS = [
 def left(request: pytest.FixtureRequest, schedule: Schedule, harness: Harness) -> Schedule:
     """The schedule, after its job's execution died before or after a state's work."""
     state, when = request.param
-    plainly = harness.machines.invoke
+    invoke_once = harness.machines.invoke
 
     def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
         if name != f"{state}Function":
-            return plainly(name, function, event)
-        harness.machines.invoke = plainly
+            return invoke_once(name, function, event)
+        harness.machines.invoke = invoke_once
         if when == "after":
-            plainly(name, function, event)
+            invoke_once(name, function, event)
         raise Killed
 
     harness.machines.invoke = invoke
