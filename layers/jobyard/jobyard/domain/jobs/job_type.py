@@ -17,7 +17,8 @@ Context = TypeVar("Context")  # what the steps of a job type may use: jobtypes/s
 class Done:
     """The step is done. The job keeps `result` and passes it to the later steps.
 
-    `result` has JSON values only and is small: a job's record should stay under 1 KB.
+    `result` has JSON values only. The results of all steps of a job have at most 3 KB, else the
+    step fails. Keep them small: each KB of a record costs a write unit with each write.
     """
 
     result: Mapping[str, Any] = field(default_factory=dict)

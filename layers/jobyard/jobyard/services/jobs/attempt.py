@@ -200,60 +200,80 @@ def after_attempt(
 ) -> JobRecord:
     """The record after an attempt: succeeded, failed, or scheduled for another try."""
     record, outcome = attempted.record, attempted.outcome
-    began = record.at
-    if isinstance(outcome, Snooze) and outcome.give_up_code:
-        outcome = _longer_wait(record, outcome, outcome.give_up_code, at)
+    if isinstance(outcome, Snooze):
+        outcome = _bounded_wait(record, outcome, at)
     if isinstance(outcome, Done | Skipped):
-        move = JOB.move(record.state, "succeed", at, Cause(cause))
-        return record.moved(
-            move,
-            attempts=(*record.attempts, Attempt(began, at)),
-            failure_code="",
-            failure_message="",
-            snooze_count=0,
-        )
-    if (
-        isinstance(outcome, Snooze)
-        and not outcome.give_up_code
-        and record.snooze_count >= MAX_SNOOZES
-    ):
-        reason = f"waited {MAX_SNOOZES} times: {outcome.message}"
-        outcome = Fail(Failure.TIMEOUT, reason, retryable=True)
+        return _succeeded(record, at, cause)
     if isinstance(outcome, Snooze | Continue):
-        has_progressed = isinstance(outcome, Continue)
-        move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
-        code = PART if has_progressed else WAITED
-        waited = Attempt(began, at, attempted.step, code, outcome.message)
-        return record.moved(
-            move,
-            attempts=(*record.attempts, waited),
-            next_at=at + timedelta(seconds=outcome.seconds),
-            start_count=record.start_count - 1,
-            snooze_count=0 if has_progressed else record.snooze_count + 1,
-        )
-    failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
-    wait_s = (
-        job_type.retry.wait_s(record.start_count, outcome.retry_after)
-        if outcome.retryable
-        else None
-    )
-    event = "fail" if wait_s is None else "reschedule"
-    move = JOB.move(record.state, event, at, Cause(cause))
+        return _waiting(attempted, outcome, at, cause)
+    wait_s = None
+    if outcome.retryable:
+        wait_s = job_type.retry.wait_s(record.start_count, outcome.retry_after)
+    next_at = None if wait_s is None else at + timedelta(seconds=wait_s)
+    return _failed(attempted, outcome, next_at, at, cause)
+
+
+def _succeeded(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     return record.moved(
-        move,
-        attempts=(*record.attempts, failed),
-        next_at=None if wait_s is None else at + timedelta(seconds=wait_s),
-        failure_code=outcome.code.value,
-        failure_message=outcome.message,
-        recoverable=outcome.recoverable,
+        JOB.move(record.state, "succeed", at, Cause(cause)),
+        attempts=(*record.attempts, Attempt(record.at, at)),
+        failure_code="",
+        failure_message="",
         snooze_count=0,
     )
+
+
+def _waiting(
+    attempted: AttemptResult, wait: Snooze | Continue, at: datetime, cause: str
+) -> JobRecord:
+    """The record scheduled again without a failure. Its start does not count as a try."""
+    record = attempted.record
+    has_progressed = isinstance(wait, Continue)
+    code = PART if has_progressed else WAITED
+    attempt = Attempt(record.at, at, attempted.step, code, wait.message)
+    return record.moved(
+        JOB.move(record.state, "reschedule", at, Cause(cause, reason=wait.message)),
+        attempts=(*record.attempts, attempt),
+        next_at=at + timedelta(seconds=wait.seconds),
+        start_count=record.start_count - 1,
+        snooze_count=0 if has_progressed else record.snooze_count + 1,
+    )
+
+
+def _failed(
+    attempted: AttemptResult, failure: Fail, next_at: datetime | None, at: datetime, cause: str
+) -> JobRecord:
+    """The record scheduled for a retry at `next_at`; failed for good if that is None."""
+    record, code = attempted.record, failure.code.value
+    event = "fail" if next_at is None else "reschedule"
+    attempt = Attempt(record.at, at, attempted.step, code, failure.message)
+    return record.moved(
+        JOB.move(record.state, event, at, Cause(cause)),
+        attempts=(*record.attempts, attempt),
+        next_at=next_at,
+        failure_code=code,
+        failure_message=failure.message,
+        recoverable=failure.recoverable,
+        snooze_count=0,
+    )
+
+
+def _bounded_wait(record: JobRecord, wait: Snooze, at: datetime) -> Snooze | Fail:
+    """The wait, made longer if another server asked for it; a failure after too many in a row."""
+    if wait.give_up_code:
+        return _longer_wait(record, wait, wait.give_up_code, at)
+    if record.snooze_count < MAX_SNOOZES:
+        return wait
+    reason = f"waited {MAX_SNOOZES} times: {wait.message}"
+    return Fail(Failure.TIMEOUT, reason, retryable=True)
 
 
 def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
     """The wait that another server asked for, made longer each time. After a day in all it is a
     failure with `code`.
     """
+    # A compacted record keeps the last 20 attempts, as many as a day takes. If a very long record
+    # keeps fewer, the waits are shorter, and the limit on their number ends them.
     waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
@@ -267,8 +287,8 @@ def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -
 def failed_as_orphaned(
     record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
-    """The record after it fails because of its workers: one was lost too often or took too long, or
-    none could start a retry.
+    """The record after an orphaned job fails. `code` says why: too many of its workers vanished,
+    one exceeded the time limit, or none started a retry.
     """
     was_running = record.state is JobState.RUNNING
     move = JOB.move(record.state, "fail" if was_running else "give_up", at, Cause(cause))
