@@ -176,7 +176,7 @@ class Harness:
             user_pool="people",
             requests_table="test-requests",
         )
-        self.fetch = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
+        self.http = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
         functions = {
             "OpenFunction": self.open,
             "ExecuteChunkFunction": self.execute_chunk,
@@ -221,7 +221,7 @@ class Harness:
 
     def worker(self) -> Worker:
         """A worker with ten minutes left."""
-        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.maintenance)
+        return Worker(self.settings, self.s3, self.http, self.now, lambda: 600.0, self.maintenance)
 
     def maintenance(self) -> Maintenance:
         """The context of the system's own jobs."""

@@ -39,7 +39,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-FETCH = HttpClient(SETTINGS.allowed_hosts, now=now)
+HTTP = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 
 @cache
@@ -61,7 +61,7 @@ def worker(context: LambdaContext) -> Worker:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    return Worker(SETTINGS, S3, FETCH, now, remaining, _maintenance)
+    return Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance)
 
 
 def report_finished(

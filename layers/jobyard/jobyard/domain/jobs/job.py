@@ -310,8 +310,9 @@ class Attempt:
 class JobRecord:
     """A job as it is stored from its first change on. A row without a record is a scheduled job.
 
-    `cause` is the key of the last move's cause. `start_count` counts starts since the last requeue,
-    `orphan_count` those of them whose worker vanished, `snooze_count` the latest snoozes in a row.
+    `cause` is the key of the last move's cause. Since the last requeue, `start_count` counts the
+    starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
+    `snooze_count` the latest snoozes in a row.
     `next_at` is when the next attempt may start. `recoverable` is False if no requeue can help.
     `data` is what the steps returned, merged.
 
@@ -338,6 +339,11 @@ class JobRecord:
 
     def __post_init__(self) -> None:
         clean_fields(self, failure_message=MESSAGE_BYTES)
+
+    @property
+    def stored(self) -> "JobRecord | None":
+        """The record; None if it is of version 0, which is not stored."""
+        return self if self.version else None
 
     def actions(self, roles: Iterable[str]) -> tuple[str, ...]:
         """The events that a person with `roles` may send it, whatever the state of its origin."""

@@ -119,7 +119,7 @@ class ChunkSource:
             depositor=self.batch.depositor,
         )
 
-    def lock(self, job: JobRecord) -> str:
+    def lock_key(self, job: JobRecord) -> str:
         """The object in the job's row, as the job type names it."""
         return self.job_type.lock(self.rows[job.address.position])
 
@@ -127,9 +127,11 @@ class ChunkSource:
         """The batch's collection, as of the last refresh."""
         return self.found_collection
 
-    def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
+    def remaining_for(
+        self, job: JobRecord, worker_remaining: Callable[[], float]
+    ) -> Callable[[], float]:
         """The worker's own time: a step of a batch's job is not interrupted by a cancel."""
-        return remaining
+        return worker_remaining
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """Always `WORKER_LOST`."""
@@ -212,7 +214,7 @@ class ChunkSource:
             cause = Cause(self.run.cause(job.address, job.start_count), reason=reason)
             move = JOB.move(job.state, events[job.state], now, cause)
             next_at = now if move.event == "reschedule" else None
-            changes.append((job if job.version else None, job.moved(move, next_at=next_at)))
+            changes.append((job.stored, job.moved(move, next_at=next_at)))
         self.write(changes)
 
     def _lift_again(self, seen: Hold) -> None:

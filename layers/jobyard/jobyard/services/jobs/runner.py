@@ -42,19 +42,20 @@ if TYPE_CHECKING:
 CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
 _GATHER_S = 0.02  # how long an ended job waits for others to end, to write them in one call
-MARGIN_S = 20.0  # of a worker's time, kept to write its results
+_POLL_S = 0.1  # how long a worker waits for a job to end before it looks at the others
+_WRITE_MARGIN_S = 20.0  # of a worker's time, kept to write its results
 
 
 @dataclass(frozen=True)
 class Worker:
     """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
-    `maintenance` returns what only the system's own jobs need.
+    `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
     """
 
     settings: Settings
     s3: "S3Client"
-    fetch: HttpClient
+    http: HttpClient
     now: Callable[[], datetime]
     remaining: Callable[[], float]
     maintenance: Callable[[], MaintenanceTasks]
@@ -70,7 +71,7 @@ class Worker:
 
         def remaining() -> float:
             until_limit = job_type.time_limit - (self.now() - began).total_seconds()
-            return min(until_limit, self.remaining() - MARGIN_S)
+            return min(until_limit, self.remaining() - _WRITE_MARGIN_S)
 
         return build_context(job_type.context, self, remaining, collection)
 
@@ -95,11 +96,12 @@ def run_jobs(source: JobSource, worker: Worker) -> list[FinishedJob]:
 
 @dataclass(frozen=True)
 class _ActiveJob:
-    """A job that runs: its record when it started, its lock, its progress."""
+    """A job that runs: its record when it started, its lock key, its progress."""
 
     job: JobRecord
-    lock: str
+    lock_key: str
     progress: Progress
+    runs_alone: bool
 
 
 @dataclass(frozen=True)
@@ -128,27 +130,26 @@ class _Runner:
             while self.todo or self.active:
                 if self.todo and self._may_start():
                     self._start(pool)
-                if not self.active and not self.ended:
-                    if not self.todo or self._is_out_of_time() or self.source.is_stopped:
-                        break
-                    continue
-                self._gather()
-                show_running((each.progress for each in self.active.values()), self.worker.now())
-                self._refresh()
+                if self.active or self.ended:
+                    self._gather()
+                    running = (each.progress for each in self.active.values())
+                    show_running(running, self.worker.now())
+                    self._refresh()
+                elif self._must_stop():
+                    break
         self.source.finish(self.todo)
 
     def _may_start(self) -> bool:
-        runs_alone = any(each.job.history[-1].event == "restart" for each in self.active.values())
-        has_room = len(self.active) <= CONCURRENT_JOBS // 2
-        return (
-            has_room
-            and not runs_alone
-            and not self._is_out_of_time()
-            and not self.source.is_stopped
-        )
+        """Whether to start jobs now: when half of the places are free, so that one call writes
+        many starts.
+        """
+        if len(self.active) > CONCURRENT_JOBS // 2:
+            return False
+        return not any(each.runs_alone for each in self.active.values()) and not self._must_stop()
 
-    def _is_out_of_time(self) -> bool:
-        return self.worker.remaining() < MARGIN_S
+    def _must_stop(self) -> bool:
+        """Whether no more jobs may start, for lack of time or because the source is stopped."""
+        return self.worker.remaining() < _WRITE_MARGIN_S or self.source.is_stopped
 
     def _refresh(self) -> None:
         now = self.worker.now()
@@ -160,31 +161,32 @@ class _Runner:
         """Write the starts of the next jobs, then run them.
 
         An orphaned job runs alone, because it may have killed its worker. Jobs with the same lock
-        run one after the other.
+        key run one after the other.
         """
         now = self.worker.now()
-        locks = {each.lock for each in self.active.values() if each.lock}
-        changes: list[Change] = []
+        lock_keys = {each.lock_key for each in self.active.values()}
+        starts: list[tuple[DueJob, str]] = []  # each with its lock key
         later: list[DueJob] = []
-        while self.todo and len(self.active) + len(changes) < CONCURRENT_JOBS:
+        while self.todo and len(self.active) + len(starts) < CONCURRENT_JOBS:
             due = self.todo.popleft()
-            lock = self.source.lock(due.job)
-            if due.is_orphaned and (self.active or changes):
+            lock_key = self.source.lock_key(due.job)
+            if due.is_orphaned and (self.active or starts):
                 later.append(due)
                 break
-            if lock and lock in locks:
+            if lock_key and lock_key in lock_keys:
                 later.append(due)
                 continue
-            locks.add(lock)
-            changes.append((_stored(due.job), self._started(due, now)))
+            lock_keys.add(lock_key)
+            starts.append((due, lock_key))
             if due.is_orphaned:
                 break
         self.todo.extendleft(reversed(later))
-        for stored in self.source.write(changes):
+        changes = [(due.job.stored, self._started(due, now)) for due, _ in starts]
+        for (due, lock_key), stored in zip(starts, self.source.write(changes), strict=True):
             if stored is None:
                 continue
             if stored.state is JobState.RUNNING:
-                active = _ActiveJob(stored, self.source.lock(stored), Progress(stored))
+                active = _ActiveJob(stored, lock_key, Progress(stored), due.is_orphaned)
                 self.active[pool.submit(self._attempt, active)] = active
             else:
                 self._finish(stored)
@@ -201,7 +203,7 @@ class _Runner:
         job, progress, job_type = active.job, active.progress, self.source.job_type
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
-        context = replace(context, remaining=self.source.remaining(job, context.remaining))
+        context = replace(context, remaining=self.source.remaining_for(job, context.remaining))
         attempt = AttemptInput(job_type, step_input, context)
         try:
             result = run_steps(attempt, progress, self.worker.now, self.writes)
@@ -231,7 +233,7 @@ class _Runner:
 
     def _gather(self) -> None:
         """Wait for jobs to end, and write up to 25 ends in one call."""
-        done = wait(self.active, timeout=0.1, return_when=FIRST_COMPLETED).done
+        done = wait(self.active, timeout=_POLL_S, return_when=FIRST_COMPLETED).done
         if done and len(done) < len(self.active):
             done = wait(self.active, timeout=_GATHER_S).done
         now = self.worker.now()
@@ -246,7 +248,9 @@ class _Runner:
                 self.ended.append(end)
             else:
                 self.source.note_conflict()
-        if self.ended and (len(self.ended) >= jobs.BATCH_LIMIT or not self.active or not done):
+        # While jobs keep ending, wait for a full call.
+        waits_for_more = done and self.active and len(self.ended) < jobs.BATCH_LIMIT
+        if self.ended and not waits_for_more:
             self._write_ends()
 
     def _write_ends(self) -> None:
@@ -260,7 +264,3 @@ class _Runner:
         if job.state is not JobState.SCHEDULED or error:
             name = self.source.job_type.name
             self.finished.append(FinishedJob(job.address, name, job.state, job.failure_code, error))
-
-
-def _stored(job: JobRecord) -> JobRecord | None:
-    return job if job.version else None

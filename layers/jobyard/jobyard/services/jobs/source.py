@@ -28,8 +28,9 @@ class DueJob:
 class JobSource(Protocol):
     """The jobs that one invocation of a worker runs, for one run.
 
-    Only the worker's main thread calls these methods, but for `collection` and the result of
-    `remaining`: the threads of steps call them too.
+    `due` is called first; it also reads what `collection` and `is_stopped` return. The threads of
+    steps call `step_input`, `remaining_for` and its result, and `collection`, while the worker's
+    main thread calls any method. The other methods are called by the main thread only.
     """
 
     job_type: JobType[Any]
@@ -41,13 +42,15 @@ class JobSource(Protocol):
     def step_input(self, job: JobRecord) -> StepInput:
         """The input of the steps of a job."""
 
-    def lock(self, job: JobRecord) -> str:
-        """The object a job works on, "" for none. Jobs with the same lock do not run together."""
+    def lock_key(self, job: JobRecord) -> str:
+        """The object a job works on, "" for none. Jobs with the same key do not run together."""
 
     def collection(self) -> Collection | None:
         """The collection of the jobs, as of the last refresh; None if there is none."""
 
-    def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
+    def remaining_for(
+        self, job: JobRecord, worker_remaining: Callable[[], float]
+    ) -> Callable[[], float]:
         """A function that returns the seconds a step of a job has left, given the worker's own."""
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
@@ -62,7 +65,7 @@ class JobSource(Protocol):
         """Note that someone else changed a job while one of its steps ran."""
 
     def refresh(self) -> None:
-        """Every two seconds: look for holds and cancels, and save the counts."""
+        """Look for holds and cancels, and save the counts. The runner calls it now and then."""
 
     @property
     def is_stopped(self) -> bool:

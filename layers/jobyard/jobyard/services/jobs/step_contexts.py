@@ -42,7 +42,7 @@ def _step(worker: "Worker", remaining: _Remaining, _: _FindCollection) -> StepCo
 
 
 def _http(worker: "Worker", remaining: _Remaining, _: _FindCollection) -> HttpContext:
-    return HttpContext(worker.now, remaining, worker.fetch)
+    return HttpContext(worker.now, remaining, worker.http)
 
 
 def _storage(
@@ -51,7 +51,7 @@ def _storage(
     return StorageContext(
         worker.now,
         remaining,
-        http=worker.fetch,
+        http=worker.http,
         s3=worker.s3,
         s3_sources=worker.settings.s3_sources,
         work_bucket=worker.settings.work_bucket,

@@ -64,7 +64,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     failed = failed_as_orphaned(
         job, at, run.cause(address, job.start_count, Interruption.ORPHANED), failure
     )
-    (stored,) = jobs.write_many([(job if job.version else None, failed)])
+    (stored,) = jobs.write_many([(job.stored, failed)])
     return stored is not None
 
 

@@ -69,7 +69,7 @@ class OccurrenceSource:
             attempt=job.start_count,
         )
 
-    def lock(self, job: JobRecord) -> str:
+    def lock_key(self, job: JobRecord) -> str:
         """Returns "": no other job runs at the same time."""
         return ""
 
@@ -77,8 +77,10 @@ class OccurrenceSource:
         """Returns None: a schedule's jobs have no collection."""
         return None
 
-    def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
-        """The worker's `remaining`; 0 once the job is cancelled, replaced or run elsewhere."""
+    def remaining_for(
+        self, job: JobRecord, worker_remaining: Callable[[], float]
+    ) -> Callable[[], float]:
+        """The worker's own time; 0 once the job is cancelled, replaced or run elsewhere."""
         checked_at, is_ours = self.worker.now(), True
 
         def left() -> float:
@@ -88,7 +90,7 @@ class OccurrenceSource:
                 stored = jobs.find(job.address)
                 is_ours = stored is not None and stored.cause == job.cause
                 checked_at = self.worker.now()
-            return remaining() if is_ours else 0.0
+            return worker_remaining() if is_ours else 0.0
 
         return left
 
