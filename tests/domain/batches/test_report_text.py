@@ -83,9 +83,9 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
     ("counts", "line"),
     [
         ({"succeeded": 3}, "All jobs of your submission are done."),
-        ({"succeeded": 2, "deleted": 1}, "but 1 job was cancelled or deleted."),
-        ({"succeeded": 1, "deleted": 1, "cancelled": 1}, "but 2 jobs were cancelled or deleted."),
-        ({"succeeded": 0, "deleted": 3}, "No job of your submission was done"),
+        ({"succeeded": 2, "deleted": 1}, "; 1 was cancelled or deleted."),
+        ({"succeeded": 1, "deleted": 1, "cancelled": 1}, "; 2 were cancelled or deleted."),
+        ({"succeeded": 0, "deleted": 3}, "All jobs of your submission were cancelled or deleted"),
         ({"succeeded": 2, "failed": 1}, "not all jobs succeeded"),
     ],
 )

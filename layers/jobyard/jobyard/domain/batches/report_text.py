@@ -10,7 +10,7 @@ from jobyard.domain.batches.report import FailureGroup, ReportKind
 from jobyard.domain.cost import Cost
 from jobyard.domain.text import clean
 
-MAX_LISTED_JOBS = 50  # jobs that a mail lists; the files list all
+MAX_LISTED_JOBS = 50  # jobs that a mail lists; jobs.csv lists all
 _MAX_TEXT_BYTES = 400  # of a name or message in a mail
 
 
@@ -55,18 +55,21 @@ class ReportContent:
         open. Jobs that a person cancelled or deleted do not count.
         """
         counts = self.counts
-        refused = self.batch.is_cancelled or self.batch.failure_message
+        has_failed = self.batch.is_cancelled or self.batch.failure_message
         incomplete = counts.get("failed") or counts.get("waiting") or not counts.get("succeeded")
-        return "FAIL" if refused or incomplete else "OK"
+        return "FAIL" if has_failed or incomplete else "OK"
 
     @property
-    def withdrawn_count(self) -> int:
+    def cancelled_or_deleted(self) -> int:
         """How many jobs a person cancelled or deleted."""
         return self.counts.get("cancelled", 0) + self.counts.get("deleted", 0)
 
     @property
     def subject(self) -> str:
-        """The mail's subject, with the outcome. It always begins alike, for mail filters."""
+        """The mail's subject, with the outcome. It always begins alike, for mail filters.
+
+        Depositors have always read "submission" in these mails; elsewhere it is a batch.
+        """
         instance = f" [{self.instance}]" if self.instance else ""
         update = " (update)" if self.kind is ReportKind.UPDATE else ""
         processed = f"Submission processed: {self.batch.batch_id}"
@@ -97,8 +100,8 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
         ("Submitted", f"{_time(batch.submitted_at)} by {batch.submitter}"),
         ("Reported", _time(content.at)),
         ("Jobs", jobs),
+        ("Cost", content.cost.description()),
     ]
-    facts.append(("Cost", content.cost.description()))
     for entry in batch.history:
         if entry.event == "cancel":
             reason = f": {entry.reason}" if entry.reason else ""
@@ -119,13 +122,13 @@ def _headline(content: ReportContent) -> str:
         return "Your submission was cancelled."
     if content.batch.failure_message and not content.batch.entries:
         return "The manifest was refused; no jobs were created."
-    withdrawn = content.withdrawn_count
-    if withdrawn and withdrawn == sum(content.counts.values()):
-        return "No job of your submission was done: all were cancelled or deleted."
+    not_done = content.cancelled_or_deleted
+    if not_done and not_done == sum(content.counts.values()):
+        return "All jobs of your submission were cancelled or deleted."
     if content.outcome == "OK":
-        were = f"{withdrawn} job{'s were' if withdrawn > 1 else ' was'} cancelled or deleted"
-        done = "All jobs of your submission are done"
-        return f"{done}, but {were}." if withdrawn else f"{done}."
+        were = f"{not_done} {'were' if not_done > 1 else 'was'} cancelled or deleted"
+        other = "All other jobs of your submission are done"
+        return f"{other}; {were}." if not_done else "All jobs of your submission are done."
     return "Your submission was processed, but not all jobs succeeded."
 
 
@@ -149,18 +152,18 @@ def render_text(content: ReportContent) -> str:
     lines = [_headline(content), ""]
     lines += [f"{name + ':':<12} {value}" for name, value in _facts(content)]
     if content.groups:
-        lines += ["", "Failures by cause:"]
+        lines += ["", "Failures by code:"]
         lines += [f"  {each.count} x {each.code}: {each.description}" for each in content.groups]
     if content.jobs:
         lines += ["", f"{_jobs_title(content)}:"]
         lines += [f"  {_job_line(job)}" for job in content.jobs]
     if content.more_jobs:
-        lines.append(f"  and {content.more_jobs} more; the files list all")
+        lines.append(f"  and {content.more_jobs} more; jobs.csv lists all jobs")
     if content.findings:
         lines += ["", "Findings in the manifest:"]
         lines += [f"  {_short(line)}" for line in content.findings]
     if content.more_findings:
-        lines.append(f"  and {content.more_findings} more; see the report")
+        lines.append(f"  and {content.more_findings} more; jobs.csv lists all findings")
     lines += ["", f"Full report: {_download_command(content)}", f"API: {content.link}", ""]
     return "\n".join(lines)
 
@@ -190,18 +193,18 @@ def render_html(content: ReportContent) -> str:
     ]
     if content.groups:
         rows = [(str(group.count), group.code, group.description) for group in content.groups]
-        parts += ["<h2>Failures by cause</h2>", _table(("Jobs", "Code", "What it means"), rows)]
+        parts += ["<h2>Failures by code</h2>", _table(("Jobs", "Code", "What it means"), rows)]
     if content.jobs:
         rows = [(_short(job.name), _change(job, "→"), _short(job.message)) for job in content.jobs]
         parts.append(f"<h2>{_jobs_title(content)}</h2>")
         parts.append(_table(("File", "Outcome", "Message"), rows))
     if content.more_jobs:
-        parts.append(f"<p>and {content.more_jobs} more; the files list all</p>")
+        parts.append(f"<p>and {content.more_jobs} more; jobs.csv lists all jobs</p>")
     if content.findings:
         lines = [(_short(line),) for line in content.findings]
         parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
     if content.more_findings:
-        parts.append(f"<p>and {content.more_findings} more; see the report</p>")
+        parts.append(f"<p>and {content.more_findings} more; jobs.csv lists all findings</p>")
     parts.append(f"<p>Full report: <code>{escape(_download_command(content))}</code><br>")
     parts.append(f"API: <code>{escape(content.link)}</code></p>")
     parts.append("</body></html>\n")
