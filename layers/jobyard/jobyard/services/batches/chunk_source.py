@@ -170,13 +170,13 @@ class ChunkSource:
         """Whether a hold or a cancel forbids further starts."""
         return self.is_cancelling or self.hold is not None
 
-    def finish(self, left: Iterable[DueJob]) -> None:
-        """Save the counts. After a hold or a cancel, first hold or cancel what is left."""
-        left = list(left)
+    def finish(self, not_started: Iterable[DueJob]) -> None:
+        """Save the counts. After a hold or a cancel, first hold or cancel the jobs not started."""
+        not_started = list(not_started)
         if self.is_stopped:
-            self._stop(left)
-        self._save(ends_pass=self.is_stopped or not left)
-        if self.hold and left:
+            self._stop(not_started)
+        self._save(ends_pass=self.is_stopped or not not_started)
+        if self.hold and not_started:
             self._lift_again(self.hold)
 
     def next_step(self) -> NextStep:
@@ -192,21 +192,21 @@ class ChunkSource:
 
     # Holds and cancels
 
-    def _stop(self, left: Sequence[DueJob]) -> None:
-        """Under a hold, hold the jobs that are left. In a cancelled batch, cancel all open jobs
+    def _stop(self, not_started: Sequence[DueJob]) -> None:
+        """Under a hold, hold the jobs not started. In a cancelled batch, cancel all open jobs
         with a record.
 
         Under a hold, an orphaned job is first rescheduled, so that the next pass can hold it.
         """
         if self.is_cancelling:
             events = dict.fromkeys((JobState.SCHEDULED, JobState.HELD, JobState.RUNNING), "cancel")
-            orphaned = [due.job for due in left if due.is_orphaned]
+            orphaned = [due.job for due in not_started if due.is_orphaned]
             waiting = [job for job in self.records.values() if job.state is not JobState.RUNNING]
             stopped = [job for job in (*waiting, *orphaned) if job.state in events]
             reason = "its batch was cancelled or deleted"
         else:
             events = {JobState.SCHEDULED: "hold", JobState.RUNNING: "reschedule"}
-            stopped = [due.job for due in left]
+            stopped = [due.job for due in not_started]
             reason = self.hold.description() if self.hold else ""
         now = self.worker.now()
         changes: list[Change] = []

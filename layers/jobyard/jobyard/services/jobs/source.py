@@ -71,8 +71,8 @@ class JobSource(Protocol):
     def is_stopped(self) -> bool:
         """Whether a worker must start no more jobs."""
 
-    def finish(self, left: Iterable[DueJob]) -> None:
-        """Save the results. `left` are the due jobs that were not started."""
+    def finish(self, not_started: Iterable[DueJob]) -> None:
+        """Save the results. `not_started` are the due jobs that were not started."""
 
     def next_step(self) -> NextStep:
         """The next step of the execution of a single job, after this run of it."""

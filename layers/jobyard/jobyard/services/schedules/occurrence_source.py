@@ -83,7 +83,7 @@ class OccurrenceSource:
         """The worker's own time; 0 once the job is cancelled, replaced or run elsewhere."""
         checked_at, is_ours = self.worker.now(), True
 
-        def left() -> float:
+        def remaining() -> float:
             nonlocal checked_at, is_ours
             now = self.worker.now()
             if is_ours and (now - checked_at).total_seconds() >= _CHECK_S:
@@ -92,7 +92,7 @@ class OccurrenceSource:
                 checked_at = self.worker.now()
             return worker_remaining() if is_ours else 0.0
 
-        return left
+        return remaining
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """Why the orphaned job fails; see `schedules.jobs`."""
@@ -101,8 +101,8 @@ class OccurrenceSource:
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
         """Write changes to the job."""
         written = jobs.write_many(changes)
-        for stored in written:
-            self.job = stored
+        if written:
+            self.job = written[-1]
         return written
 
     def note_conflict(self) -> None:
@@ -114,10 +114,10 @@ class OccurrenceSource:
 
     @property
     def is_stopped(self) -> bool:
-        """Returns False: a job that was decided on runs."""
+        """Returns False: a hold stops the schedule, not a job that it has started."""
         return False
 
-    def finish(self, left: Iterable[DueJob]) -> None:
+    def finish(self, not_started: Iterable[DueJob]) -> None:
         """Does nothing: the schedule changes when the job is settled."""
 
     def next_step(self) -> NextStep:
