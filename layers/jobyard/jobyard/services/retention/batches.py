@@ -86,27 +86,29 @@ def _is_in_use(batch: Batch) -> bool:
     )
 
 
-def archive_next_part(bookmark: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Archive the next part of a batch, or remove it; `after` is the bookmark after its last part.
+def archive_next_part(
+    bookmark: Bookmark, after_batch: Bookmark, context: RetentionContext
+) -> WorkSlice:
+    """Archive the next part of a batch, or remove it; `after_batch` is the bookmark after it.
 
     A batch that cannot be archived is shown again, and counts as failed. If removing has begun, it
     stays a leftover, and counts as failed in each run.
     """
     tombstone = batches.tombstone(bookmark["batch"])
     if tombstone is None or tombstone.phase is Phase.REMOVED:
-        return WorkSlice(after)
-    work = _BatchArchiving(tombstone, bookmark, after, context)
+        return WorkSlice(after_batch)
+    work = _BatchArchiving(tombstone, bookmark, after_batch, context)
     try:
         return work.archive_part() if tombstone.phase is Phase.ARCHIVING else work.remove_part()
     except TooEarly as reason:
         batches.cancel_archiving(tombstone, reason.repaired_at)
-        return WorkSlice(after)
+        return WorkSlice(after_batch)
     except NotArchivable as reason:
         if tombstone.phase is Phase.ARCHIVING:
             batches.cancel_archiving(tombstone, tombstone.batch.repaired_at)
         elif bookmark["go"] != "leftovers":
-            return WorkSlice(after)
-        return WorkSlice(after, failures=[(tombstone.batch.batch_id, str(reason))])
+            return WorkSlice(after_batch)
+        return WorkSlice(after_batch, failures=[(tombstone.batch.batch_id, str(reason))])
 
 
 class _BatchArchiving:
@@ -115,10 +117,14 @@ class _BatchArchiving:
     """
 
     def __init__(
-        self, tombstone: Tombstone, bookmark: Bookmark, after: Bookmark, context: RetentionContext
+        self,
+        tombstone: Tombstone,
+        bookmark: Bookmark,
+        after_batch: Bookmark,
+        context: RetentionContext,
     ) -> None:
         self.tombstone, self.batch = tombstone, tombstone.batch
-        self.bookmark, self.after, self.context = bookmark, after, context
+        self.bookmark, self.after_batch, self.context = bookmark, after_batch, context
         self.archive = context.archive(tombstone.folder)
         # If the bookmark is older than the tombstone's phase, its `at` is from the previous phase.
         self.at = int(bookmark.get("at", 0)) if bookmark.get("phase") == tombstone.phase else 0
@@ -275,7 +281,7 @@ class _BatchArchiving:
         if not self._remove_objects():
             return self._result()
         item = batches.tombstone_item(self.tombstone, self.tombstone.reduced())
-        return WorkSlice(self.after, processed=1, items=[item])
+        return WorkSlice(self.after_batch, processed=1, items=[item])
 
     def _remove_jobs(self, part: int) -> None:
         batch_id, first = self.batch.batch_id, part * self._chunks

@@ -1,10 +1,13 @@
 """The order of retention: batches by month, schedules, leftovers.
 
-Leftovers are last, so that one that always fails delays nothing else.
+Leftovers are last, so that one that always fails delays nothing else. A bookmark's "go" is the
+stage. Its "after" is the cursor of the last record in it that was checked, "month" and "next" the
+month in progress with its next check time; "batch" or "schedule" is the one being archived.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -24,6 +27,7 @@ from jobyard.store import batches, key_values
 
 BATCHES_PER_READ = 500
 FIRST: Bookmark = {"go": "months"}
+_POSITION = ("go", "month", "after", "next")  # of a bookmark, without the one being archived
 _RECHECK_AFTER = timedelta(hours=12)  # less than a day, so that the next daily run rechecks
 
 
@@ -34,21 +38,18 @@ def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
         StaleState: someone else changed a record at the same time; call again.
     """
     if "batch" in bookmark:
-        after = {
-            name: bookmark[name] for name in ("go", "month", "after", "next") if name in bookmark
-        }
-        return batch_retention.archive_next_part(bookmark, after, context)
+        position = {name: bookmark[name] for name in _POSITION if name in bookmark}
+        return batch_retention.archive_next_part(bookmark, position, context)
     if "schedule" in bookmark:
         work_slice = schedule_retention.archive_next_part(bookmark, context)
-        next_month = {"go": "schedules", **work_slice.bookmark}
-        return WorkSlice(next_month, work_slice.processed, work_slice.failures, work_slice.items)
+        return replace(work_slice, bookmark={"go": "schedules", **work_slice.bookmark})
     match bookmark["go"]:
         case "months":
             return _months(bookmark, context)
         case "schedules":
             found = schedule_retention.next_bookmark(bookmark.get("after", ""), context)
             return WorkSlice({"go": "schedules", **found} if found else {"go": "leftovers"})
-        case _:
+        case _:  # "leftovers"
             return _leftovers(bookmark)
 
 
@@ -98,7 +99,7 @@ def _shortest_retention() -> timedelta:
 
 
 def _latest_submission(now: datetime) -> datetime:
-    """The time before which a batch was submitted if it may be due."""
+    """The time before which a due batch was submitted. Batches submitted later cannot be due."""
     return now - _shortest_retention()
 
 
