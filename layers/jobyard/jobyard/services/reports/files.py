@@ -39,6 +39,10 @@ COLUMNS = (
     "callback",
 )
 _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
+_CONTENT_TYPES = {
+    "report.html": "text/html; charset=utf-8",
+    "mail.txt": "text/plain; charset=utf-8",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,35 @@ class _Utf8Writer:
 
     def write(self, text: str) -> int:
         return self.file.write(encoded(text))
+
+
+class _JsonReport:
+    """The file report.json: an object with a batch's id, an array, and what follows the array.
+
+    The array may be begun in the file of one slice and continued in the next ones.
+    """
+
+    def __init__(self, file: MultipartUpload) -> None:
+        self._file = file
+        self._separator = ",\n"
+
+    def begin_array(self, batch_id: str, name: str) -> None:
+        self._write(f'{{"batch_id": "{batch_id}", "{name}": [')
+        self._separator = "\n"
+
+    def add(self, item: Mapping[str, Any]) -> None:
+        """Add `item` to the array."""
+        self._write(self._separator + json.dumps(item))
+        self._separator = ",\n"
+
+    def end_array(self, **rest: Mapping[str, Any]) -> None:
+        """End the array, then write `rest`, and end the object."""
+        self._write("\n],\n")
+        self._write(",\n".join(f'"{name}": {json.dumps(value)}' for name, value in rest.items()))
+        self._write("}\n")
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode())
 
 
 def encoded(text: str) -> bytes:
@@ -69,7 +102,7 @@ class Files:
         }
         self.all = csv.writer(_Utf8Writer(self._uploads["jobs.csv"]))
         self.failures = csv.writer(_Utf8Writer(self._uploads["failures.csv"]))
-        self.json = self._uploads["report.json"]
+        self.json = _JsonReport(self._uploads["report.json"])
         self.outcomes = self._uploads["outcomes"]
 
     def __enter__(self) -> "Files":
@@ -100,7 +133,7 @@ class Files:
                 Bucket=self._context.settings.work_bucket,
                 Key=keys[name],
                 Body=encoded(text),
-                ContentType="text/html; charset=utf-8" if name.endswith("html") else "text/plain",
+                ContentType=_CONTENT_TYPES[name],
             )
         return keys
 
@@ -150,12 +183,10 @@ def write_jobs(
     """
     summary = Summary()
     reported = _reported_outcomes(batch, chunks, context) if update else iter(())
-    separator = b",\n"
     if not chunks.start:
         files.all.writerow(COLUMNS)
         files.failures.writerow(COLUMNS)
-        files.json.write(f'{{"batch_id": "{batch.batch_id}", "jobs": ['.encode())
-        separator = b"\n"
+        files.json.begin_array(batch.batch_id, "jobs")
     for row, job in _jobs_of(batch, chunks, context):
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
@@ -170,15 +201,15 @@ def write_jobs(
             "requeue_count": job.requeue_count,
             "result": dict(job.data),
         }
-        files.json.write(separator + json.dumps(typed).encode())
-        separator = b",\n"
+        files.json.add(typed)
         if job.state is JobState.FAILED:
             files.failures.writerow(safe)
             summary.failed += 1
             code = job.failure_code
             summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
         before = next(reported, "") if update else ""
-        summary.changed += update and before != letter
+        if update and before != letter:
+            summary.changed += 1
         is_listed = before != letter if update else job.state is JobState.FAILED
         if is_listed and len(summary.shown) < MAX_LISTED_JOBS:
             summary.shown.append(

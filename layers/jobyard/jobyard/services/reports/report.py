@@ -6,7 +6,6 @@ written again. So each change is reported once, even after a crash.
 The jobs of a large batch are reported in slices, one per call: see `slices`.
 """
 
-import json
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -100,9 +99,7 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
             link=_link(batch, context),
             cost=_cost(batch, context),
         )
-        files.json.write(b"\n],\n")
-        files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
-        files.json.write(f'"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
+        files.json.end_array(counts=summary.counts, cost=_cost_document(content.cost))
         keys = files.publish(content)
     return _put_report(content, summary.changed, keys, context)
 
@@ -125,13 +122,11 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
     shown: list[str] = []
     with Files(_prefix(batch, seq), context) as files:
         files.all.writerow((*_FINDING_COLUMNS, "batch_id"))
-        files.json.write(f'{{"batch_id": "{batch.batch_id}", "findings": ['.encode())
-        separator = b"\n"
+        files.json.begin_array(batch.batch_id, "findings")
         for finding in findings_of(batch, context):
             cells = (safe_cell(str(finding[name] or "")) for name in _FINDING_COLUMNS)
             files.all.writerow((*cells, batch.batch_id))
-            files.json.write(separator + json.dumps(finding).encode())
-            separator = b",\n"
+            files.json.add(finding)
             if len(shown) < MAX_LISTED_JOBS:
                 shown.append(finding_line(finding))
         content = ReportContent(
@@ -149,7 +144,7 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
             link=_link(batch, context),
             cost=_cost(batch, context),
         )
-        files.json.write(f'\n],\n"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
+        files.json.end_array(cost=_cost_document(content.cost))
         keys = files.publish(content)
     return _put_report(content, 0, keys, context)
 
@@ -183,8 +178,8 @@ def _cost(batch: Batch, context: ReportContext) -> Cost:
     return price_usage(usage.of_origin(batch.batch_id) + context.used() + own_mail)
 
 
-def _cost_document(cost: Cost) -> str:
-    return json.dumps({"dollars": round(cost.dollars, 9), "usage": asdict(cost.usage)})
+def _cost_document(cost: Cost) -> dict[str, Any]:
+    return {"dollars": round(cost.dollars, 9), "usage": asdict(cost.usage)}
 
 
 def _prefix(batch: Batch, seq: int) -> str:
