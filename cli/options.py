@@ -3,14 +3,17 @@
 A parser returns the value, or raises typer.BadParameter, which is a usage error (exit code 2).
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from cli import terminal
 from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.hold import check_scope
 from jobyard.domain.ids import NAME_PATTERN, is_batch_id, is_origin_id, is_schedule_id
@@ -68,6 +71,9 @@ def whole_number(minimum: int = 0, maximum: int | None = None) -> Callable[[str 
         return int(text)
 
     return parser
+
+
+Limit = Annotated[int, typer.Option(parser=whole_number(1), metavar="N", help="Show at most N.")]
 
 
 def one_of(values: type[Value]) -> Callable[[str], Value]:
@@ -235,3 +241,42 @@ def name_value(text: str) -> str:
     if not (name and separator):
         raise typer.BadParameter(f"{text!r} does not have the form NAME=VALUE")
     return text
+
+
+def read_json(option: str, text: str) -> Any:
+    """The JSON in an option's value, or in the file it names as `@FILE`.
+
+    Raises:
+        typer.BadParameter: the text is not JSON, or the file cannot be read.
+    """
+    if not text.startswith("@"):
+        return _parsed_json(option, text, hint="; use @FILE to read it from a file")
+    try:
+        return _parsed_json(option, Path(text[1:]).read_bytes())
+    except FileNotFoundError:
+        raise typer.BadParameter(
+            f"{terminal.printable_path(text[1:])} does not exist", param_hint=option
+        ) from None
+    except OSError as error:
+        message = f"{text[1:]!r} cannot be read: {error.strerror}"
+        raise typer.BadParameter(message, param_hint=option) from error
+
+
+def _parsed_json(option: str, text: str | bytes, hint: str = "") -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"this is not JSON: {error}{hint}", param_hint=option) from error
+
+
+def instant(text: str) -> datetime:
+    """An instant in UTC, from a date, a time and an offset or Z."""
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError(text)
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is not an instant: give 2026-11-25T17:00:00Z, or an offset instead of Z"
+        ) from None

@@ -1,14 +1,11 @@
 """Recurrence rules on the command line: as JSON, or as options."""
 
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli import options, terminal
+from cli import options
 
 # Options for a rule. Commands that take them read them with `rule_fields`.
 RuleJson = Annotated[
@@ -54,7 +51,7 @@ End = Annotated[
 Times = Annotated[
     str | None,
     typer.Option(
-        parser=lambda text: text and str(options.whole_number(1)(text)),
+        parser=lambda text: text and str(options.whole_number(1)(text)),  # an empty text removes it
         metavar="N",
         help="Number of occurrences, counted from the anchor.",
     ),
@@ -127,11 +124,11 @@ def rule_document(rule: str | None, fields: dict[str, Any]) -> Any:
     for field, value in fields.items():
         if value is None:
             raise typer.BadParameter("the value is empty", param_hint=f"--{_FLAGS[field]}")
-    return fields if rule is None else read_json("--rule", rule)
+    return fields if rule is None else options.read_json("--rule", rule)
 
 
 def merged(current: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """The rule document `there` with `fields` applied; a None removes a field.
+    """The rule document `current` with `fields` applied; a None removes a field.
 
     If the kind changes, only time, zone, anchor and DST policy are kept.
     """
@@ -141,48 +138,3 @@ def merged(current: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     if "T" in fields.get("anchor", ""):
         del kept["at"]  # the new anchor has the time
     return {name: value for name, value in {**kept, **fields}.items() if value is not None}
-
-
-def read_json(option: str, text: str) -> Any:
-    """The JSON in an option's value, or in the file it names as `@FILE`.
-
-    Raises:
-        typer.BadParameter: the text is not JSON, or the file cannot be read.
-    """
-    if not text.startswith("@"):
-        return parse_json(option, text)
-    try:
-        return parse_json(option, Path(text[1:]).read_bytes())
-    except FileNotFoundError:
-        raise typer.BadParameter(
-            f"{terminal.printable_path(text[1:])} does not exist", param_hint=option
-        ) from None
-    except OSError as error:
-        message = f"{text[1:]!r} cannot be read: {error.strerror}"
-        raise typer.BadParameter(message, param_hint=option) from error
-
-
-def parse_json(option: str, text: str | bytes) -> Any:
-    """The JSON in an option's value.
-
-    Raises:
-        typer.BadParameter: the text is not JSON.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        message = f"this is not JSON: {error}; use @FILE to read it from a file"
-        raise typer.BadParameter(message, param_hint=option) from error
-
-
-def instant(text: str) -> datetime:
-    """An instant in UTC, from a date, a time and an offset or Z."""
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise ValueError(text)
-        return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is not an instant: give 2026-11-25T17:00:00Z, or an offset instead of Z"
-        ) from None

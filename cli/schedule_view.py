@@ -1,4 +1,4 @@
-"""Shows schedules on a terminal, under VoteCal's headings: Job Management and Job Details."""
+"""Shows schedules on a terminal: a list of them, or one with its runs and its history."""
 
 import json
 from collections.abc import Iterable

@@ -8,7 +8,7 @@ import typer
 
 from cli import calendars, options, rules, schedule_view, tables, terminal
 from cli.client import ApiClient, ApiError, Document
-from cli.options import Json, Reason, StackName
+from cli.options import Json, Limit, Reason, StackName
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import UpcomingRun, preview
 from jobyard.domain.schedules.recurrence import Recurrence
@@ -86,18 +86,11 @@ def show_list(
     system: Annotated[
         bool, typer.Option("--system", help="List the schedules that Jobyard itself runs.")
     ] = False,
-    limit: Annotated[
-        int,
-        typer.Option(
-            parser=options.whole_number(1),
-            metavar="N",
-            help="Show at most N.",
-        ),
-    ] = 100,
+    limit: Limit = 100,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """List schedules with their status and next run (VoteCal's Job Management)."""
+    """List schedules with their status and next run."""
     query = {"label": label, "system": "true" if system else None}
     found = ctx.obj.api(stack).list_items("/schedules", limit, **query)
     if system and not label and not found["items"] and not as_json:
@@ -110,7 +103,7 @@ def show_list(
 def show(
     ctx: typer.Context, schedule_id: ScheduleId, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """Show a schedule, its last and next ten runs and its history (VoteCal's Job Details)."""
+    """Show a schedule, its last and next ten runs and its history."""
     api = ctx.obj.api(stack)
     found = api.get(f"/schedules/{schedule_id}")
     if as_json:
@@ -125,14 +118,7 @@ def show(
 def history(
     ctx: typer.Context,
     schedule_id: ScheduleId,
-    limit: Annotated[
-        int,
-        typer.Option(
-            parser=options.whole_number(1),
-            metavar="N",
-            help="Show at most N.",
-        ),
-    ] = 50,
+    limit: Limit = 50,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
@@ -336,7 +322,7 @@ def _settings(
 ) -> Document:
     """The settings that options give, as fields of the API."""
     given: Document = {
-        "parameters": None if parameters is None else rules.read_json("--parameters", parameters),
+        "parameters": None if parameters is None else options.read_json("--parameters", parameters),
         "missed": missed or None,
         "overlap": overlap.value if overlap else None,
         "calendar": calendar,
@@ -377,7 +363,7 @@ def show_preview(
         datetime | None,
         typer.Option(
             "--from",
-            parser=rules.instant,
+            parser=options.instant,
             metavar="INSTANT",
             help="Start at this instant, such as 2026-11-25T17:00:00Z.  [default: now]",
         ),
@@ -409,7 +395,7 @@ def show_preview(
 
 def _calendar(text: str) -> Calendar:
     if text.startswith(("{", "@")):
-        return calendars.calendar_from(rules.read_json("--calendar", text))
+        return calendars.calendar_from(options.read_json("--calendar", text))
     raise typer.BadParameter(
         "preview uses no stack: give the calendar as JSON or @FILE; "
         "`jobyard calendar show NAME --json` prints it",
@@ -426,12 +412,10 @@ def _show(
         console.print(f"except where calendar {calendar.name} excludes it", markup=False)
     console.print()
     if not found:
-        cause = calendar if rule.first_from(since) else None
-        console.print(
-            f"Calendar {cause.name} excludes all occurrences."
-            if cause
-            else "The rule has no more occurrences."
-        )
+        if calendar and rule.first_from(since):
+            console.print(f"Calendar {calendar.name} excludes all occurrences.")
+        else:
+            console.print("The rule has no more occurrences.")
         return
     documents = (each.document() for each in found)
     rows = [

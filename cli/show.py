@@ -11,7 +11,7 @@ from rich.text import Text
 from cli import options, tables, terminal
 from cli.batch_result import report_text, undeliverable
 from cli.client import Document
-from cli.options import Json, StackName
+from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.ids import origin_of
@@ -22,14 +22,6 @@ app = typer.Typer()
 
 BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
 JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
-Limit = Annotated[
-    int,
-    typer.Option(
-        parser=options.whole_number(1),
-        metavar="N",
-        help="Show at most N.",
-    ),
-]
 Rows = list[tuple[str | Text, ...]]
 
 
