@@ -6,8 +6,8 @@ import typer
 
 from cli import options, tables, terminal
 from cli.client import ApiClient, Document
-from cli.options import Json, Reason, StackName
-from cli.show import Limit, Rows, section, show_list
+from cli.options import Json, Limit, Reason, StackName
+from cli.show import Rows, section, show_list
 from cli.terminal import local_time
 
 app = typer.Typer(no_args_is_help=True, help="Manage collections and who may deposit in them.")
@@ -149,8 +149,8 @@ def edit(
     if not body:
         raise typer.BadParameter("nothing to change: give --owner, --naan, --notify or --drops")
     api: ApiClient = ctx.obj.api(stack)
-    found = api.patch(f"/collections/{name}", {"reason": reason, **body})
-    _show(found, as_json=as_json)
+    edited = api.patch(f"/collections/{name}", {"reason": reason, **body})
+    _show(edited, as_json=as_json)
 
 
 @app.command()
@@ -158,13 +158,13 @@ def allow(
     ctx: typer.Context,
     name: Name,
     reason: Reason,
-    person: Users = None,
+    user: Users = None,
     group: Groups = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Allow users, or groups of the user pool, to deposit in a collection."""
-    body = _principals(person, group, reason)
+    body = _depositors_request(user, group, reason)
     _show(ctx.obj.api(stack).post(f"/collections/{name}/allow", body), as_json=as_json)
 
 
@@ -173,20 +173,20 @@ def deny(
     ctx: typer.Context,
     name: Name,
     reason: Reason,
-    person: Users = None,
+    user: Users = None,
     group: Groups = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Revoke the right to deposit. Deposits that have not been written yet are stopped."""
-    body = _principals(person, group, reason)
+    """Revoke the right to deposit. Running jobs stop before their next write."""
+    body = _depositors_request(user, group, reason)
     _show(ctx.obj.api(stack).post(f"/collections/{name}/deny", body), as_json=as_json)
 
 
-def _principals(people: list[str] | None, groups: list[str] | None, reason: str) -> Document:
-    if not (people or groups):
+def _depositors_request(users: list[str] | None, groups: list[str] | None, reason: str) -> Document:
+    if not (users or groups):
         raise typer.BadParameter("give a USER or --group GROUP")
-    return {"people": people or [], "groups": groups or [], "reason": reason}
+    return {"people": users or [], "groups": groups or [], "reason": reason}
 
 
 def _show(found: Document, *, as_json: bool) -> None:

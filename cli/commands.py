@@ -99,7 +99,7 @@ def _watch_requeue(
     is_over = progress.is_over_with_operation(api, batch_id, operation_id)
     try:
         watch_to_end(
-            ctx, api, batch_id, is_over=is_over, is_good=progress.is_repaired, as_json=as_json
+            ctx, api, batch_id, is_over=is_over, is_success=progress.is_repaired, as_json=as_json
         )
     except typer.Exit as ended:
         if ended.exit_code == 1 and not as_json:

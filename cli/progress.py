@@ -49,7 +49,7 @@ def is_over(batch: Document) -> bool:
     return settled and not any(batch["counts"].get(name) for name in ACTIVE)
 
 
-def is_good(batch: Document) -> bool:
+def is_completed(batch: Document) -> bool:
     """Whether a batch completed."""
     return bool(batch["state"] == "completed")
 

@@ -120,26 +120,27 @@ def watch_to_end(
     *batch_ids: str,
     as_json: bool,
     is_over: Callable[[Document], bool] = progress.is_over,
-    is_good: Callable[[Document], bool] = progress.is_good,
+    is_success: Callable[[Document], bool] = progress.is_completed,
 ) -> None:
     """Watch batches until `is_over` and show their results.
 
     Raises:
-        typer.Exit: with 1 if a batch is not `is_good`, with 130 after Ctrl-C.
+        typer.Exit: with 1 if `is_success` is false for a batch, with 130 after Ctrl-C.
     """
     console = None if as_json else terminal.console()
     try:
         ended = progress.watch(api, batch_ids, console, ctx.obj.pause, is_over)
     except KeyboardInterrupt:
         ids = " ".join(batch_ids)
-        terminal.print_error(f"The batch keeps running. To watch it again: `jobyard watch {ids}`")
+        still = "The batch keeps" if len(batch_ids) == 1 else "The batches keep"
+        terminal.print_error(f"{still} running. To watch again: `jobyard watch {ids}`")
         raise typer.Exit(130) from None
     if as_json:
         terminal.print_json(ended[0] if len(ended) == 1 else {"items": ended})
     elif console:
         for batch in ended:
             batch_result.show_end(api, batch, console)
-    if not all(map(is_good, ended)):
+    if not all(map(is_success, ended)):
         raise typer.Exit(1)
 
 
@@ -150,7 +151,8 @@ def _open(file: str) -> Iterator[IO[bytes]]:
     A pipe is copied to a temporary file.
 
     Raises:
-        typer.BadParameter: the file does not exist, is empty, or is larger than MAX_PIPED_BYTES.
+        typer.BadParameter: the file does not exist, it is empty, or a pipe has more than
+            MAX_PIPED_BYTES.
     """
     with _open_stream(file) as stream, TemporaryFile() as copy:
         content: IO[bytes] = stream

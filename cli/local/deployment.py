@@ -21,7 +21,9 @@ STACK = "jobyard"
 ARTIFACTS = "jobyard-artifacts"
 API_ID = "jobyard"
 FILES_PORT = 4915  # where the demo serves payloads
-JOB_WORKERS = 8  # for single jobs: thousands may start in a minute, and a worker takes 50 MB
+# Workers of each function below. Thousands of single jobs may start in a minute, and each worker
+# takes 50 MB.
+JOB_WORKERS = 8
 
 # Resource types of the template that are not deployed here, each with the reason.
 NOT_EMULATED = {
@@ -39,7 +41,7 @@ def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
     return {
         "PublicUrl": api_url(endpoint),
         "Instance": "local",
-        # A worker is a process of about 50 MB, and the emulator's one thread is the bottleneck.
+        # A worker is a process of about 50 MB, and the emulator is the bottleneck.
         "MaxConcurrency": "4",
         "AllowedHosts": f"{HOST}:{files_port}",
         "SweepTables": voters.TABLE,
@@ -183,7 +185,7 @@ def with_plain_concurrency(definition: bytes, limit: str) -> bytes:
 def with_emulated_throttling(definition: bytes) -> bytes:
     """A machine that retries throttling on the emulator too.
 
-    There throttling is called Lambda.Unknown, which no failure of a function is. The emulator also
+    The emulator reports throttling, and no failure of a function, as Lambda.Unknown. It also
     ignores MaxDelaySeconds, so BackoffRate is lowered until the last delay is the longest.
     """
     machine = json.loads(definition)
