@@ -25,7 +25,7 @@ def actor_of(claims: Mapping[str, Any]) -> Actor:
     """The actor of an access token. Groups that are not roles give rights to collections only.
 
     People are identified by their id, a UUID that Cognito never reuses. The ids of programs, of the
-    machine and of dropped manifests are no UUIDs, so no person can have one of them.
+    machine and of dropped manifests are not UUIDs, so no person can have one of them.
 
     Raises:
         Unauthenticated: there is no token, it is not an access token, or it has no valid id.

@@ -20,28 +20,30 @@ PRIVATE_HEADERS = {
 }
 
 
-def finish(event: Mapping[str, Any], answer: LambdaResponse) -> LambdaResponse:
+def finish(event: Mapping[str, Any], response: LambdaResponse) -> LambdaResponse:
     """The response to send. It is 304 without a body if the client has this version already."""
-    headers = PRIVATE_HEADERS | answer["headers"] | SECURITY_HEADERS
-    body: str = answer.get("body") or ""
-    if event["requestContext"]["http"]["method"] == "GET" and answer["statusCode"] == 200:
+    headers = PRIVATE_HEADERS | response["headers"] | SECURITY_HEADERS
+    body: str = response.get("body") or ""
+    if event["requestContext"]["http"]["method"] == "GET" and response["statusCode"] == 200:
         tag = etag_of(body)
         headers["ETag"] = tag
         if matches_etag(event["headers"].get("if-none-match", ""), tag):
             kept = {name: text for name, text in headers.items() if name != "Content-Type"}
-            return _sent(304, kept, "")
+            return _response(304, kept, "")
     size = len(body.encode())
     if size < COMPRESSION_THRESHOLD:
-        return _sent(answer["statusCode"], headers, body)
+        return _response(response["statusCode"], headers, body)
     headers["Vary"] = "Accept-Encoding"
     if not accepts_gzip(event["headers"].get("accept-encoding", "")):
-        return _sent(answer["statusCode"], headers, body)
+        return _response(response["statusCode"], headers, body)
     compressed = gzip.compress(body.encode(), compresslevel=6, mtime=0)
     headers["Content-Encoding"] = "gzip"
-    return _sent(answer["statusCode"], headers, base64.b64encode(compressed).decode(), encoded=True)
+    return _response(
+        response["statusCode"], headers, base64.b64encode(compressed).decode(), encoded=True
+    )
 
 
-def _sent(
+def _response(
     status: int, headers: Mapping[str, str], body: str, *, encoded: bool = False
 ) -> LambdaResponse:
     return {

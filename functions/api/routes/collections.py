@@ -61,8 +61,8 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.Collecti
 def create_collection(body: schemas.NewCollection) -> Response[schemas.Collection]:
     request = current_request(router)
     context = request.command_context(body.reason or "")
-    made = collections.create(body.name, body.edit(), body.people, body.groups, context)
-    return created(_schema(made, request))
+    new = collections.create(body.name, body.settings(), body.people, body.groups, context)
+    return created(_schema(new, request))
 
 
 @router.get(
@@ -94,7 +94,7 @@ def get_collection(collection: Name) -> schemas.Collection:
 def edit_collection(collection: Name, body: schemas.CollectionChanges) -> schemas.Collection:
     request = current_request(router)
     context = request.command_context(body.reason)
-    return _schema(collections.edit(collection, body.edit(), context), request)
+    return _schema(collections.edit(collection, body.settings(), context), request)
 
 
 @router.post(
@@ -119,8 +119,8 @@ def allow_depositors(collection: Name, body: schemas.DepositorsRequest) -> schem
     operation_id="deny_depositors",
     tags=["Collections"],
     summary="Remove the right of people and groups to deposit",
-    description="Name people as the collection shows them, or by their id. Their jobs that have "
-    "not written anything yet are stopped.",
+    description="Name people as the collection shows them, or by their id. Running jobs "
+    "stop before their next write.",
     responses={
         200: {"description": "The collection."},
         **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),

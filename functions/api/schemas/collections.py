@@ -53,8 +53,8 @@ class NewCollection(Schema, extra="forbid"):
     accepts_drops: StrictBool = Field(default=False, description=_DROPS)
     reason: Reason | None = Field(default=None, description="Why it is created.")
 
-    def edit(self) -> CollectionEdit:
-        """What the collection starts with."""
+    def settings(self) -> CollectionEdit:
+        """The settings of the new collection."""
         return _edit(self)
 
 
@@ -73,8 +73,8 @@ class CollectionChanges(Schema, extra="forbid"):
             raise ValueError("give at least one of owner, naans, notify and accepts_drops")
         return self
 
-    def edit(self) -> CollectionEdit:
-        """What changes."""
+    def settings(self) -> CollectionEdit:
+        """The settings to change."""
         return _edit(self)
 
 

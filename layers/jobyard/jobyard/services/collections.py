@@ -139,7 +139,7 @@ def deny(
     """Take the right to deposit from people and groups. People are named by id or by name. The
     owner and admins keep their right.
 
-    Running jobs stop before their next write; submitted batches fail.
+    Running jobs stop before their next write; batches that are not opened yet are refused.
 
     Raises:
         NotFound, Forbidden, BadRequest, StaleState: as for `edit`.

@@ -134,7 +134,7 @@ def stage(
     """Store a file in the work bucket.
 
     Raises:
-        Refused: as `keep`.
+        Refused: as `store`.
     """
     s3, bucket_name = context.s3, context.work_bucket
     hashing = Hashing(wanted.algorithm)
