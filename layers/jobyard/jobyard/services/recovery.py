@@ -21,7 +21,7 @@ from jobyard.services.pending_work import WORKER_TIMEOUT, PendingWork
 
 _START_TIMEOUT = timedelta(minutes=1)  # a request that has started no execution by then never will
 # How long after the end of an execution the next one may start, by its status. The workers of a
-# stopped execution may run until their time limit; a failed one has none.
+# stopped execution may run until their time limit; those of a failed one have ended.
 _PAUSE_AFTER = {
     "SUCCEEDED": _START_TIMEOUT,
     "FAILED": timedelta(),
@@ -52,10 +52,12 @@ def recover_slice(
     names = [*stages]
     stage = cursor.get("in", names[0])
     page = stages[stage].recover_page(stage, cursor.get("after", ""), executions, now)
-    if page.after:
-        return RecoverySlice({"in": stage, "after": page.after}, page.checked, page.recovered)
     following = names[names.index(stage) + 1 :]
-    return RecoverySlice({"in": following[0]} if following else {})
+    if page.after:
+        cursor = {"in": stage, "after": page.after}
+    else:
+        cursor = {"in": following[0]} if following else {}
+    return RecoverySlice(cursor, page.checked, page.recovered)
 
 
 def recover(work: PendingWork, executions: Executions, now: datetime) -> bool:
@@ -86,9 +88,11 @@ def _earliest(work: PendingWork, ended: list[ExecutionStatus], number: int) -> d
     last = max(ended, key=lambda status: status.ended_at, default=None)
     if last is None or last.ended_at < work.since:
         return work.since + _START_TIMEOUT
-    pause = (
-        min(_START_TIMEOUT * 2 ** min(number - 2, 10), _MAX_PAUSE) if number > 1 else timedelta()
-    )
+    pause = timedelta()
+    if number > 1:
+        # Twice as long for each execution after number 2. Its exponent is limited, as 2**1000
+        # minutes is no timedelta.
+        pause = min(_START_TIMEOUT * 2 ** min(number - 2, 10), _MAX_PAUSE)
     return last.ended_at + max(pause, _PAUSE_AFTER[last.status])
 
 
