@@ -306,8 +306,9 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     still = len(script.inputs)
 
     hold_commands.lift_hold("everything", harness.context())
-    minute(harness, "2026-11-25T01:12:01Z")
+    fired = minute(harness, "2026-11-25T01:12:01Z")
 
+    assert fired.started == 1
     assert (under_hold, still, len(script.inputs)) == (1, 1, 2)
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
 

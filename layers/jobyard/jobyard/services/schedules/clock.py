@@ -1,4 +1,4 @@
-"""The scheduler tick: start the jobs of due schedules.
+"""The clock: start the jobs of due schedules, in each scheduler tick.
 
 The domain decides on the due times, one transaction writes the decisions, and then executions
 start; their names derive from the occurrences. If two ticks decide the same, one loses the write
@@ -6,7 +6,7 @@ and starts nothing. After a crash between write and start, a later tick checks t
 jobs again and starts the missing executions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
 PARALLEL_SCHEDULES = 24
 RECOVERED_SCHEDULES = 100  # checked per tick; AWS describes ten executions a second
-_TRIES = 5  # to write a schedule that others change at the same time
+_TRIES = 5  # to write a schedule that others change at the same time; the next tick tries again
 _MAX_WRITES = 20  # per schedule and tick; later times stay due
 _Each = TypeVar("_Each", DueSchedule, Schedule)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -45,10 +45,11 @@ _RESUME = replace(SCHEDULER_CAUSE, reason="at its resume time")
 
 @dataclass(frozen=True)
 class TickResult:
-    """Result of one scheduler tick.
+    """What the clock did with one or more schedules.
 
-    `occurrences` are those decided on. `recovered` counts executions started for orphaned jobs,
-    `checked` counts due schedules. `errors` are unexpected errors, each with its schedule's id.
+    `occurrences` are those that were written, after the write. `recovered` counts executions
+    started for orphaned jobs, `checked` counts due schedules. `errors` are unexpected errors, each
+    with its schedule's id.
     """
 
     occurrences: tuple[Occurrence, ...] = ()
@@ -64,16 +65,21 @@ class TickResult:
     @property
     def skipped(self) -> tuple[Occurrence, ...]:
         """The skipped occurrences."""
-        return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
+        return _skipped(self.occurrences)
 
-    def merged(self, other: "TickResult") -> "TickResult":
-        """The sum of both results."""
-        return TickResult(
-            (*self.occurrences, *other.occurrences),
-            self.recovered + other.recovered,
-            self.checked + other.checked,
-            (*self.errors, *other.errors),
+    @classmethod
+    def total(cls, results: Sequence["TickResult"], checked: int) -> "TickResult":
+        """The sum of the results, with `checked` due schedules."""
+        return cls(
+            tuple(chain.from_iterable(each.occurrences for each in results)),
+            sum(each.recovered for each in results),
+            checked,
+            tuple(chain.from_iterable(each.errors for each in results)),
         )
+
+
+def _skipped(occurrences: Iterable[Occurrence]) -> tuple[Occurrence, ...]:
+    return tuple(each for each in occurrences if each.verdict is Verdict.SKIP)
 
 
 @dataclass
@@ -107,7 +113,8 @@ class ScheduleCache:
 class ScheduleTick:
     """The tick of one schedule at the time `now`.
 
-    `decided` collects the occurrences written so far; a later write that is refused leaves them.
+    `decided` collects the occurrences written so far, each after its write: new ones, and queued
+    ones that have started or were skipped. A later write that is refused leaves them.
     """
 
     cache: ScheduleCache
@@ -116,9 +123,9 @@ class ScheduleTick:
     decided: list[Occurrence] = field(default_factory=list)
 
     @property
-    def skipped(self) -> list[Occurrence]:
+    def skipped(self) -> tuple[Occurrence, ...]:
         """The skipped ones of `decided`."""
-        return [each for each in self.decided if each.verdict is Verdict.SKIP]
+        return _skipped(self.decided)
 
 
 def start_due_schedules(
@@ -134,38 +141,40 @@ def start_due_schedules(
     shards = [(first + number) % schedules.DUE_SHARDS for number in range(schedules.DUE_SHARDS)]
     due = chain.from_iterable(schedules.due(shard, at) for shard in shards)
     cache = ScheduleCache()
-    running: list[Schedule] = []
+    to_check: list[Schedule] = []
 
     def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
         schedule, result = start_due(found, cache, executions, now())
-        if found.next_check_at and found.next_check_at <= at:  # no write has postponed the check
-            running.append(schedule)
+        # `start_due` may have postponed the check; it was due all the same.
+        if found.next_check_at and found.next_check_at <= at:
+            to_check.append(schedule)
         return result
 
     def recover(each: Schedule) -> TickResult:
         return TickResult(recovered=recover_active_jobs(each, executions, now()))
 
-    result = _in_parallel(start, due, remaining)
-    oldest = sorted(running, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
+    started = _in_parallel(start, due, remaining)
+    oldest = sorted(to_check, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
     recovered = _in_parallel(recover, oldest, remaining)
-    return result.merged(replace(recovered, checked=0))
+    return TickResult.total([*started, *recovered], checked=len(started))
 
 
 def _in_parallel(
     work: Callable[[_Each], TickResult], items: Iterable[_Each], remaining: Callable[[], float]
-) -> TickResult:
-    """Call `work` for each of `items`, `PARALLEL_SCHEDULES` in parallel, while time remains."""
-    total = TickResult()
+) -> list[TickResult]:
+    """Call `work` for each of `items`, `PARALLEL_SCHEDULES` in parallel, while time remains.
+    Returns a result for each call, in no particular order.
+    """
+    results: list[TickResult] = []
     active: dict[Future[TickResult], str] = {}
 
     def gather(when: str) -> None:
-        nonlocal total
         for future in wait(active, return_when=when).done:
             schedule_id = active.pop(future)
             error = future.exception()
-            result = TickResult(errors=((schedule_id, error),)) if error else future.result()
-            total = total.merged(replace(result, checked=1))
+            failed = TickResult(errors=((schedule_id, error),)) if error else None
+            results.append(failed or future.result())
 
     with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
         for each in items:
@@ -175,7 +184,7 @@ def _in_parallel(
             if len(active) >= 2 * PARALLEL_SCHEDULES:
                 gather(FIRST_COMPLETED)
         gather(ALL_COMPLETED)
-    return total
+    return results
 
 
 def start_due(
@@ -209,6 +218,7 @@ def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     move = SCHEDULE.move(schedule.state, "note", tick.now, SCHEDULER_CAUSE)
     after, occurrence = after_wait(schedule, queued, move)
     schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(queued, occurrence)]))
+    tick.decided.append(occurrence)
     if occurrence.verdict is Verdict.RUN:
         tick.executions.start_job(occurrence.address, MAIN_RUN)
     return after
@@ -233,7 +243,7 @@ def catch_up(
     """
     resume_at, now = schedule.resume_at, tick.now
     if schedule.state is ScheduleState.SUSPENDED and resume_at and resume_at <= now:
-        suspended_until = resume_at - _MILLISECOND
+        suspended_until = resume_at - _MILLISECOND  # a run due at the resume time itself starts
         schedule = _decide(schedule, tick, suspended_until, skip_reason, max_writes)
         if schedule.state is ScheduleState.ENDED or _is_due(schedule, suspended_until):
             return schedule

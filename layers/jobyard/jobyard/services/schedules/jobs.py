@@ -29,7 +29,7 @@ from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_
 from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
-_TRIES = 8  # to write a schedule that others change at the same time
+_TRIES = 8  # to write a schedule that others change at the same time; then the execution retries
 
 
 def owned_job(
