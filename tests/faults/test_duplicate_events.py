@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.faults.fault_plans import differing
 from tests.faults.injection import Fault, Injector, Point
 from tests.faults.scenario import ScenarioRunner
-from tests.faults.test_every_call import differing
 
 Event = dict[str, Any]
 Function = Callable[[Event], Event]

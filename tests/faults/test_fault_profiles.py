@@ -21,9 +21,9 @@ from jobyard.services.runs import ExecutionRun
 from jobyard.store import jobs, reports
 from tests.call_interceptor import Call, CallInterceptor, Listener
 from tests.faults.aws_semantics import Capacity, Conflict, Sizes, key_names
+from tests.faults.fault_plans import differing
 from tests.faults.fault_profiles import FAULT_PROFILES
 from tests.faults.scenario import NOON, ScenarioRunner
-from tests.faults.test_every_call import differing
 from tests.harness import Clients, Harness, Payloads, single_files
 
 # A machine's ARN of the greatest length, up to its own name.

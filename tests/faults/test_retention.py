@@ -2,7 +2,6 @@
 occurrence counted once, and nothing removed that was not archived."""
 
 import gzip
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -25,9 +24,9 @@ from jobyard.store import (
     usage,
 )
 from tests.archived_fixtures import batch_of, forget, put_batch, put_occurrences, schedule_of
+from tests.faults.fault_plans import FaultPlans, described, differing, how_many
 from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
 from tests.faults.scenario import NOON, RETRIED_ERRORS, ScenarioRunner
-from tests.faults.test_every_call import MAX_MISSES, by_turns, described, differing, one_fault_each
 from tests.harness import Harness
 
 JOB, NEXT = "a-retention.0.1", "a-retention.0.2"
@@ -149,29 +148,25 @@ def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     baseline, injector = archive(empty_runner, {})
     always = {*archive(empty_runner, {})[1].points}
     calls = [point for point in injector.points if point in always]
-    plans = one_fault_each(calls) if everything else by_turns(calls, turn)
+    plans = FaultPlans.of(calls, turn, everything=everything)
     wrong: dict[str, Any] = {}
-    points: set[tuple[Point, str]] = set()
-    misses: Counter[Point] = Counter()
-    while plans:
-        plan = plans.pop()
-        end, injector = archive(empty_runner, plan)
-        points |= {(point, plan[point].name) for point in injector.injected}
-        if end != baseline:
-            wrong[described(plan)] = differing(end, baseline)
-        missed = {point: fault for point, fault in plan.items() if point not in injector.injected}
-        misses.update([*missed])
-        plans += [{point: fault} for point, fault in missed.items() if misses[point] < MAX_MISSES]
-    how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
-    summary(f"faults, archiving: {len(calls)} calls, {len(points)} points tried ({how})")
 
+    for plan in plans:
+        end, injector = archive(empty_runner, plan)
+        plans.note(plan, injector.injected)
+        if found := differing(end, baseline):
+            wrong[described(plan)] = found
+
+    summary(
+        f"faults, archiving: {len(calls)} calls, {len(plans.injected)} points tried "
+        f"({how_many(turn, everything=everything)})"
+    )
     assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())
     counts = {"processed": 1 + len(DAYS), "failed": 0, "total": 1 + len(DAYS)}
     expected = Done({"records": counts}, f"archived batches and occurrences: {1 + len(DAYS)}")
     assert baseline["outcome"] == repr(expected)
     assert (baseline["left"], baseline["work"], baseline["jobs"]) == ([], [], [])
-    assert {call for call, _ in points} == set(calls)
-    assert len(points) == sum(len(faults_of(call)) if everything else 1 for call in calls)
+    plans.expect_all(calls, everything=everything)
 
 
 def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
