@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.report import FailureGroup, ReportKind
@@ -74,6 +75,14 @@ class ReportContent:
         update = " (update)" if self.kind is ReportKind.UPDATE else ""
         processed = f"Submission processed: {self.batch.batch_id}"
         return clean(f"Jobyard{instance}: {self.outcome} -- {processed}{update}")
+
+
+def finding_line(finding: Mapping[str, Any]) -> str:
+    """A finding as one line of a mail."""
+    where = f"line {finding['line']}" if finding["line"] else "the manifest"
+    if finding["column"]:
+        where += f", column {finding['column']}"
+    return f"{where}: {finding['level']}: {finding['message']} ({finding['code']})"
 
 
 def _short(text: str) -> str:

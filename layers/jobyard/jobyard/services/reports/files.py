@@ -190,7 +190,7 @@ def write_jobs(
     for row, job in _jobs_of(batch, chunks, context):
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
-        outcome = OUTCOME_LABELS[letter] if letter == "w" else job.state.value
+        outcome = "waiting" if letter == "w" else job.state.value
         summary.counts[outcome] = summary.counts.get(outcome, 0) + 1
         cells = _cells(batch, row, job)
         safe = [safe_cell(cell) for cell in cells]
@@ -289,11 +289,3 @@ def findings_of(batch: Batch, context: ReportContext) -> Iterator[dict[str, Any]
     )["Body"]
     for line in body.iter_lines():
         yield without_zeros(json.loads(line))
-
-
-def finding_line(finding: dict[str, Any]) -> str:
-    """A finding as one line of a mail."""
-    where = f"line {finding['line']}" if finding["line"] else "the manifest"
-    if finding["column"]:
-        where += f", column {finding['column']}"
-    return f"{where}: {finding['level']}: {finding['message']} ({finding['code']})"

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent
+from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, finding_line
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import safe_cell
 from jobyard.services.reports.context import ReportContext
-from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, write_jobs
+from jobyard.services.reports.files import Files, Summary, findings_of, write_jobs
 from jobyard.services.reports.mail import deliver, recipient_count
 from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
