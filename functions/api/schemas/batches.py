@@ -37,7 +37,7 @@ from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import DeliveryState, ReportKind
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
-from jobyard.domain.mail_addresses import UndeliveredRecipient
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.manifests.profiles import PROFILES
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.services.batches import operations, submissions
@@ -156,7 +156,7 @@ class Undeliverable(Schema):
     reason: str = Field(description="Why.")
 
     @classmethod
-    def all_of(cls, recipients: Iterable[UndeliveredRecipient]) -> "list[Undeliverable]":
+    def all_of(cls, recipients: Iterable[UndeliverableRecipient]) -> "list[Undeliverable]":
         """The recipients of a batch or a delivery."""
         return [cls(address=each.address, reason=each.why) for each in recipients]
 

@@ -16,7 +16,7 @@ from jobyard.domain.batches.report_text import ReportContent, ReportedJob, rende
 from jobyard.domain.cost import Usage, price_usage
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.mail_addresses import UndeliveredRecipient
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.text import is_clean
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_a_cancelled_batch_says_who_cancelled_it_when_and_why(entries: int) -> N
 
 def test_the_mail_lists_the_undeliverable_addresses() -> None:
     undeliverable = tuple(
-        UndeliveredRecipient(f"jane {number} at home", "there is no @") for number in range(2)
+        UndeliverableRecipient(f"jane {number} at home", "there is no @") for number in range(2)
     )
     words = render_text(content(batch=replace(content().batch, undeliverable=undeliverable)))
 

@@ -45,7 +45,7 @@ _Token = tuple[str, str]  # its kind and its text
 
 
 @dataclass(frozen=True)
-class UndeliveredRecipient:
+class UndeliverableRecipient:
     """A recipient who cannot get a report, as written, and why."""
 
     address: str
@@ -62,7 +62,7 @@ class Addresses:
     """The recipients in a list: the valid ones, each once, and the others with the reason."""
 
     valid: tuple[str, ...] = ()
-    invalid: tuple[UndeliveredRecipient, ...] = ()
+    invalid: tuple[UndeliverableRecipient, ...] = ()
 
     def __add__(self, other: "Addresses") -> "Addresses":
         return _limited((*self.valid, *other.valid), (*self.invalid, *other.invalid))
@@ -81,13 +81,13 @@ def addresses(text: str) -> Addresses:
         with suppress(HeaderParseError, LookupError, UnicodeError):
             text = str(make_header(decode_header(text)))
     valid: list[str] = []
-    invalid: list[UndeliveredRecipient] = []
+    invalid: list[UndeliverableRecipient] = []
     for mailbox in _mailboxes(_FOLD.sub("", text)):
         written = "".join(part for _, part in mailbox).strip()
         try:
             valid.append(_address(mailbox))
         except _BadAddress as error:
-            invalid.append(UndeliveredRecipient(clean(written, _SHOWN_BYTES), str(error)))
+            invalid.append(UndeliverableRecipient(clean(written, _SHOWN_BYTES), str(error)))
     return _limited(valid, invalid)
 
 
@@ -96,15 +96,15 @@ def all_addresses(texts: Iterable[str]) -> Addresses:
     return sum((addresses(text) for text in texts), Addresses())
 
 
-def _limited(valid: Sequence[str], invalid: Sequence[UndeliveredRecipient]) -> Addresses:
+def _limited(valid: Sequence[str], invalid: Sequence[UndeliverableRecipient]) -> Addresses:
     """At most `MAX_RECIPIENTS` valid and `_MAX_INVALID` invalid addresses, each once."""
     unique = tuple(dict.fromkeys(valid))
     why = f"a list may have at most {MAX_RECIPIENTS} addresses"
-    surplus = tuple(UndeliveredRecipient(each, why) for each in unique[MAX_RECIPIENTS:])
+    surplus = tuple(UndeliverableRecipient(each, why) for each in unique[MAX_RECIPIENTS:])
     rejected = tuple(dict.fromkeys((*invalid, *surplus)))
     if len(rejected) > _MAX_INVALID:
         more = f"{len(rejected) - _MAX_INVALID + 1} more"
-        rest = UndeliveredRecipient(more, "they cannot be notified either")
+        rest = UndeliverableRecipient(more, "they cannot be notified either")
         rejected = (*rejected[: _MAX_INVALID - 1], rest)
     return Addresses(unique[:MAX_RECIPIENTS], rejected)
 

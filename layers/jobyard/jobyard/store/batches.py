@@ -10,7 +10,7 @@ from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, Manife
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import Move
-from jobyard.domain.mail_addresses import UndeliveredRecipient
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.store import transactions
 from jobyard.store.documents import (
     from_ms,
@@ -88,7 +88,7 @@ def _batch(item: BatchItem) -> Batch:
         profile=body.get("profile", ""),
         source=ManifestSource(*body["source"]) if "source" in body else None,
         notify=tuple(body.get("notify", ())),
-        undeliverable=tuple(UndeliveredRecipient(*each) for each in body.get("untold", ())),
+        undeliverable=tuple(UndeliverableRecipient(*each) for each in body.get("untold", ())),
         parameters=body.get("parameters", {}),
         note=body.get("note", ""),
         upload_until=from_ms_or_none(body.get("upload_until")),

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.mail_addresses import UndeliveredRecipient
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.store.documents import from_ms, sortable, to_ms
 from jobyard.store.tables import ReportItem, save_if
 
@@ -75,7 +75,7 @@ def _report(item: ReportItem) -> Report:
             tries,
             individually,
             tuple(sent_to),
-            tuple(UndeliveredRecipient(*each) for each in undeliverable),
+            tuple(UndeliverableRecipient(*each) for each in undeliverable),
         ),
         version=int(item.version),
     )

@@ -16,7 +16,7 @@ from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
 from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
-from jobyard.domain.mail_addresses import UndeliveredRecipient
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.text import FILENAME_BYTES, MESSAGE_BYTES, NAME_BYTES, clean_fields
 
 
@@ -177,7 +177,7 @@ class Batch:
     profile: str = ""
     source: ManifestSource | None = None
     notify: tuple[str, ...] = ()
-    undeliverable: tuple[UndeliveredRecipient, ...] = ()
+    undeliverable: tuple[UndeliverableRecipient, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     upload_until: datetime | None = None

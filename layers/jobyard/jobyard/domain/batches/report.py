@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.mail_addresses import UndeliveredRecipient
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
 
@@ -46,7 +46,7 @@ class Delivery:
     tries: int = 0
     individually: bool = False
     sent_to: tuple[str, ...] = ()
-    undeliverable: tuple[UndeliveredRecipient, ...] = ()
+    undeliverable: tuple[UndeliverableRecipient, ...] = ()
 
     def __post_init__(self) -> None:
         clean_fields(self, error=MESSAGE_BYTES)

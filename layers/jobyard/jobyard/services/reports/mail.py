@@ -11,7 +11,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report
 from jobyard.domain.errors import StaleState
 from jobyard.domain.mail_addresses import (
     Addresses,
-    UndeliveredRecipient,
+    UndeliverableRecipient,
     addresses,
     all_addresses,
 )
@@ -110,7 +110,7 @@ def _send_individually(report: Report, recipients: Addresses, context: ReportCon
     once, so that it is not sent again.
     """
     refusal: Exception | None = None
-    refused: list[UndeliveredRecipient] = []
+    refused: list[UndeliverableRecipient] = []
     for address in recipients.valid:
         if address in report.delivery.sent_to:
             continue
@@ -120,7 +120,7 @@ def _send_individually(report: Report, recipients: Addresses, context: ReportCon
             if _code(error) not in _ADDRESS_ERRORS:
                 return _record_failure(report, error, context)
             refusal = error
-            refused.append(UndeliveredRecipient(address, _failure_message(error)))
+            refused.append(UndeliverableRecipient(address, _failure_message(error)))
             continue
         except context.unanswered as error:
             return _record_failure(report, error, context)

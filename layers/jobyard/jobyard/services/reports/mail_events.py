@@ -8,7 +8,7 @@ from typing import Any
 
 from jobyard.domain.batches.report import DeliveryState, Report
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.mail_addresses import MAX_RECIPIENTS, UndeliveredRecipient
+from jobyard.domain.mail_addresses import MAX_RECIPIENTS, UndeliverableRecipient
 from jobyard.domain.text import clean
 from jobyard.store import reports
 
@@ -34,7 +34,7 @@ class MailEvent:
     seq: int
     kind: str
     message_id: str
-    bounced: tuple[UndeliveredRecipient, ...] = ()
+    bounced: tuple[UndeliverableRecipient, ...] = ()
 
     @classmethod
     def of(cls, detail: Mapping[str, Any]) -> "MailEvent | None":
@@ -48,11 +48,11 @@ class MailEvent:
         return cls(batch_id, int(seq), kind, mail["messageId"], _bounced(detail))
 
 
-def _bounced(detail: Mapping[str, Any]) -> tuple[UndeliveredRecipient, ...]:
+def _bounced(detail: Mapping[str, Any]) -> tuple[UndeliverableRecipient, ...]:
     """The recipients that a mail did not reach, with their servers' answers."""
     found = detail.get("bounce", {}).get("bouncedRecipients", [])
     return tuple(
-        UndeliveredRecipient(
+        UndeliverableRecipient(
             clean(each.get("emailAddress", ""), 254),
             clean(each.get("diagnosticCode") or "its server refused the mail", 200),
         )
