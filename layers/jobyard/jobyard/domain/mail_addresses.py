@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from encodings.idna import nameprep
+from typing import NamedTuple
 
 from jobyard.domain.text import clean
 
@@ -41,12 +42,28 @@ _HOST = re.compile(
 )
 # Characters that IDNA 2003 maps to others and today's domain names keep (RFC 5892).
 _KEPT = re.compile("[\u00df\u03c2\u200c\u200d]")
-_Token = tuple[str, str]  # its kind and its text
+
+
+class _Token(NamedTuple):
+    """A token of a list.
+
+    Its kind is "encoded", "quoted", "atom", "blank", "comment" or "special".
+    """
+
+    kind: str
+    text: str
+
+
+_AT, _COLON = _Token("special", "@"), _Token("special", ":")
+_OPEN_ANGLE, _CLOSE_ANGLE = _Token("special", "<"), _Token("special", ">")
 
 
 @dataclass(frozen=True)
 class UndeliverableRecipient:
-    """A recipient who cannot get a report, as written, and why."""
+    """A recipient who cannot get a report, as written, and why.
+
+    In a long list the last one stands for the rest: its address is "3 more".
+    """
 
     address: str
     why: str
@@ -83,7 +100,7 @@ def addresses(text: str) -> Addresses:
     valid: list[str] = []
     invalid: list[UndeliverableRecipient] = []
     for mailbox in _mailboxes(_FOLD.sub("", text)):
-        written = "".join(part for _, part in mailbox).strip()
+        written = _text(mailbox).strip()
         try:
             valid.append(_address(mailbox))
         except _BadAddress as error:
@@ -114,12 +131,11 @@ def _mailboxes(text: str) -> Iterator[list[_Token]]:
     mailbox: list[_Token] = []
     in_angle = in_literal = in_route = False
     for token in _tokens(text):
-        kind, part = token
-        special = part if kind == "special" else ""
-        if special == "@" and in_angle and mailbox[-1] == ("special", "<"):
+        special = token.text if token.kind == "special" else ""
+        if special == "@" and in_angle and mailbox[-1] == _OPEN_ANGLE:
             in_route = True  # <@one,@two:name@host>
         elif special == ":" and not in_angle and not in_literal:
-            if ("special", "@") in mailbox:
+            if _AT in mailbox:  # an address, not the name of a group: it must not be lost
                 yield mailbox
             mailbox = []  # the name of a group, whose members follow
             continue
@@ -137,7 +153,11 @@ def _mailboxes(text: str) -> Iterator[list[_Token]]:
 
 
 def _has_content(tokens: Sequence[_Token]) -> bool:
-    return any(kind not in {"blank", "comment"} for kind, _ in tokens)
+    return any(token.kind not in {"blank", "comment"} for token in tokens)
+
+
+def _text(tokens: Sequence[_Token]) -> str:
+    return "".join(token.text for token in tokens)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -151,20 +171,20 @@ def _tokens(text: str) -> Iterator[_Token]:
         if text[position] == '"' and may_quote:
             found = _QUOTED.match(text, position)
             if found:
-                yield "quoted", found.group()
+                yield _Token("quoted", found.group())
                 position = found.end()
                 continue
             may_quote = False  # no later quote is closed either
         elif text[position] == "(" and unclosed < _MAX_UNCLOSED:
             end = _end_of_comment(text, position)
             if end:
-                yield "comment", text[position:end]
+                yield _Token("comment", text[position:end])
                 position = end
                 continue
             unclosed += 1
         found = _TOKEN.match(text, position)
         assert found is not None  # it matches any character
-        yield found.lastgroup or "special", found.group()
+        yield _Token(found.lastgroup or "special", found.group())
         position = found.end()
 
 
@@ -184,19 +204,19 @@ def _address(mailbox: Sequence[_Token]) -> str:
     Raises:
         _BadAddress: it has no valid address.
     """
-    tokens = [token for token in mailbox if token[0] != "comment"]
-    if any(ord(letter) < 32 or ord(letter) == 127 for _, part in tokens for letter in part):
+    tokens = [token for token in mailbox if token.kind != "comment"]
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in _text(tokens)):
         raise _BadAddress("it contains a line break or another control character")
-    if ("special", "<") in tokens:
-        inner = tokens[tokens.index(("special", "<")) + 1 :]
-        if ("special", ">") not in inner:
+    if _OPEN_ANGLE in tokens:
+        inner = tokens[tokens.index(_OPEN_ANGLE) + 1 :]
+        if _CLOSE_ANGLE not in inner:
             raise _BadAddress("it has a < without a >")
-        end = inner.index(("special", ">"))
+        end = inner.index(_CLOSE_ANGLE)
         if _has_content(inner[end + 1 :]):
             raise _BadAddress("something follows the >")
         tokens = inner[:end]
-        if ("special", ":") in tokens:  # an obsolete source route, which is ignored
-            tokens = tokens[tokens.index(("special", ":")) + 1 :]
+        if _COLON in tokens:  # an obsolete source route, which is ignored
+            tokens = tokens[tokens.index(_COLON) + 1 :]
     return _local_and_domain(_without_blanks(tokens))
 
 
@@ -204,23 +224,23 @@ def _without_blanks(tokens: Sequence[_Token]) -> list[_Token]:
     """The tokens without the blanks at both ends and around "." and "@"."""
     kept: list[_Token] = []
     after_blank = False
-    for kind, part in tokens:
-        if kind == "blank":
+    for token in tokens:
+        if token.kind == "blank":
             after_blank = bool(kept)
             continue
-        if after_blank and part not in {".", "@"} and kept[-1][1] not in {".", "@"}:
+        if after_blank and token.text not in {".", "@"} and kept[-1].text not in {".", "@"}:
             raise _BadAddress(f"it contains a space; {ADDRESS_FORM}")
         after_blank = False
-        kept.append((kind, part))
+        kept.append(token)
     return kept
 
 
 def _local_and_domain(tokens: Sequence[_Token]) -> str:
-    ats = [index for index, token in enumerate(tokens) if token == ("special", "@")]
+    ats = [index for index, token in enumerate(tokens) if token == _AT]
     if len(ats) != 1:
         raise _BadAddress(f"it has {len(ats) or 'no'} @; {ADDRESS_FORM}")
     local = _local(tokens[: ats[0]])
-    domain = _domain("".join(part for _, part in tokens[ats[0] + 1 :]))
+    domain = _domain(_text(tokens[ats[0] + 1 :]))
     if len(local) > _MAX_LOCAL or len(local) + len(domain) + 1 > _MAX_ADDRESS:
         raise _BadAddress(
             f"it is too long: at most {_MAX_LOCAL} bytes before the @, {_MAX_ADDRESS} in total"
@@ -229,10 +249,10 @@ def _local_and_domain(tokens: Sequence[_Token]) -> str:
 
 
 def _local(tokens: Sequence[_Token]) -> str:
-    text = "".join(part for _, part in tokens)
+    text = _text(tokens)
     if not text.isascii():
         raise _BadAddress("the mail service accepts only ASCII before the @")
-    if [kind for kind, _ in tokens] == ["quoted"]:
+    if [token.kind for token in tokens] == ["quoted"]:
         content = re.sub(r"\\(.)", r"\1", text[1:-1])
         if _ATOMS.fullmatch(content):
             return content  # it needs no quotes
