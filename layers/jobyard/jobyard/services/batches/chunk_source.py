@@ -6,7 +6,7 @@ The chunk's record has the counts of its jobs. They are saved every two seconds 
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) ->
     batch = batches.get(batch_id, worker.now())
     if run.name == MAIN_RUN and not batch.is_executing:
         return []
-    source = ChunkSource(batch, chunk, run, worker)
+    source = ChunkSource.read(batch, chunk, run, worker)
     if run.name != MAIN_RUN:
         operation = operations.find(batch_id, run.name)
         if operation:
@@ -52,47 +52,62 @@ def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "Chunk
     """
     batch = batches.get(address.origin_id, worker.now())
     chunk = rows.chunk_of(worker.s3, worker.settings, batch, address.chunk)
-    return ChunkSource(batch, chunk, run, worker, only=address.position)
+    return ChunkSource.read(batch, chunk, run, worker, position=address.position)
 
 
 @dataclass
 class ChunkSource:
-    """The due jobs of a chunk, or the `only` one at that position."""
+    """The due jobs of a chunk. `read` creates it for the whole chunk or for one position.
+
+    `rows` are all rows of the chunk, `records` the jobs that have a record, by position, and
+    `saved` are the counts as stored.
+    """
 
     batch: Batch
     chunk: Chunk
     run: ExecutionRun
     worker: Worker
-    only: int | None = None
-    records: dict[int, JobRecord] = field(default_factory=dict)
+    job_type: JobType[Any]
+    rows: list[rows.Row]
+    saved: ChunkRecord
+    records: dict[int, JobRecord]
+    positions: Sequence[int]
+    has_conflict: bool = False  # someone else wrote a job, so `records` is out of date
+    hold: Hold | None = None
+    found_collection: Collection | None = None
+    is_cancelling: bool = False
 
-    def __post_init__(self) -> None:
-        self.job_type: JobType[Any] = job_type_of(self.batch.job_type)
-        settings, s3 = self.worker.settings, self.worker.s3
-        self.rows = rows.rows_of(s3, settings, self.batch.batch_id, self.chunk)
-        self.saved = self._read_counts()
-        self._read_records()
-        self.has_conflict = False  # someone else wrote a job, so `records` is out of date
-        self.hold: Hold | None = None
-        self.found_collection: Collection | None = None
-        self.is_cancelling = False
-
-    def _read_counts(self) -> ChunkRecord:
-        counts = chunks.get(self.batch.batch_id, self.chunk.number)
-        return replace(counts, collection=self.batch.collection)
-
-    def _read_records(self) -> None:
-        found = jobs.of_chunk(self.batch.batch_id, self.chunk.number)
-        self.records = {job.address.position: job for job in found}
+    @classmethod
+    def read(
+        cls,
+        batch: Batch,
+        chunk: Chunk,
+        run: ExecutionRun,
+        worker: Worker,
+        *,
+        position: int | None = None,
+    ) -> "ChunkSource":
+        """Read the rows, counts and jobs of a chunk. With a `position`, only that job is due."""
+        found = rows.rows_of(worker.s3, worker.settings, batch.batch_id, chunk)
+        return cls(
+            batch=batch,
+            chunk=chunk,
+            run=run,
+            worker=worker,
+            job_type=job_type_of(batch.job_type),
+            rows=found,
+            saved=_saved_counts(batch, chunk),
+            records=_records(batch, chunk),
+            positions=range(len(found)) if position is None else [position],
+        )
 
     # The methods of JobSource
 
     def due(self) -> list[DueJob]:
         """The rows without a record, due retries and orphaned jobs of this run, in row order."""
-        self._check(self.batch.state)
-        positions = range(len(self.rows)) if self.only is None else [self.only]
+        self._read_stops(self.batch.state)
         now = self.worker.now()
-        return [due for position in positions if (due := self._due(position, now))]
+        return [due for position in self.positions if (due := self._due(position, now))]
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.records.get(position)
@@ -153,12 +168,12 @@ class ChunkSource:
 
     def refresh(self) -> None:
         """Look for a hold and a cancel, and save the counts."""
-        self._check(batches.get(self.batch.batch_id, self.worker.now()).state)
+        self._read_stops(batches.get(self.batch.batch_id, self.worker.now()).state)
         self._save()
 
-    def _check(self, state: BatchState) -> None:
-        """Look for a hold and a cancel. Read the collection too: a step checks the right to
-        deposit before it writes.
+    def _read_stops(self, state: BatchState) -> None:
+        """Read the hold, a cancel from `state`, and the collection, which steps check before they
+        write.
         """
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
         self.hold = active_hold(holds.of_scopes(scopes), self.worker.now())
@@ -181,11 +196,10 @@ class ChunkSource:
 
     def next_step(self) -> NextStep:
         """Another pass if the single job has a retry to come, else settle the batch."""
-        if self.only is None:
-            return NextStep(self.batch.batch_id, "settle", run=self.run)
-        address = JobAddress(self.batch.batch_id, self.chunk.number, self.only)
+        (position,) = self.positions
+        address = JobAddress(self.batch.batch_id, self.chunk.number, position)
         settle = NextStep(self.batch.batch_id, "settle", run=self.run, address=address)
-        job = self.records.get(self.only)
+        job = self.records.get(position)
         if job and job.state is JobState.SCHEDULED and self.run.owns(job.cause) and job.next_at:
             return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
         return settle
@@ -234,7 +248,7 @@ class ChunkSource:
         The counts are saved as they will be, before the jobs are written. So the batch does not
         look ended in between.
         """
-        # A job that failed again after the event matches in a later pass: once is enough.
+        # The event is applied once, although a job that failed again matches in a later pass.
         earlier = [job for job in self.records.values() if _has_event(job, operation)]
         outcomes = [JobOutcome(job.address.job_id, ACCEPTED) for job in earlier]
         matching = [
@@ -280,8 +294,8 @@ class ChunkSource:
         while True:
             if self.has_conflict:
                 self.has_conflict = False
-                self.saved = self._read_counts()
-                self._read_records()
+                self.saved = _saved_counts(self.batch, self.chunk)
+                self.records = _records(self.batch, self.chunk)
             known = self.records | {job.address.position: job for job in planned}
             retries = [
                 job.next_at
@@ -300,6 +314,15 @@ class ChunkSource:
                 self.has_conflict = True
             else:
                 return
+
+
+def _saved_counts(batch: Batch, chunk: Chunk) -> ChunkRecord:
+    return replace(chunks.get(batch.batch_id, chunk.number), collection=batch.collection)
+
+
+def _records(batch: Batch, chunk: Chunk) -> dict[int, JobRecord]:
+    """The jobs of the chunk that have a record, by position."""
+    return {job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.number)}
 
 
 def _has_event(job: JobRecord | None, operation: Operation) -> bool:
