@@ -62,9 +62,9 @@ def entries_of(
     may_be_too_long = max(map(len, names)) > MAX_FILE_NAME_BYTES // 4
     if digests is None or sizes is None or kinds is None or may_be_too_long:
         return None
-    locals_ = texts.get(Column.LOCAL, ())
+    local_ids = texts.get(Column.LOCAL, ())
     if (
-        locals_ and max(map(len, locals_)) > MAX_LOCAL_IDS
+        local_ids and max(map(len, local_ids)) > MAX_LOCAL_IDS
     ):  # shorter ones have not too many identifiers
         return None
     primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
@@ -78,7 +78,7 @@ def entries_of(
         *digests,
         sizes,
         primaries or repeat(""),
-        _locals(locals_),
+        _local_ids(local_ids),
         texts.get(Column.CREATOR) or repeat(""),
         texts.get(Column.TITLE) or repeat(""),
         texts.get(Column.DATE) or repeat(""),
@@ -166,10 +166,10 @@ def _kinds(names: Sequence[str], profile: Profile) -> Iterable[str] | None:
     return repeat(*present) if len(present) == 1 else list(map(kind_of, names))
 
 
-def _locals(locals_: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    joined = "".join(locals_)
+def _local_ids(local_ids: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    joined = "".join(local_ids)
     if not joined:
         return repeat(())
-    if ";" in joined or "%" in joined or "" in locals_:
-        return map(local_ids_in, locals_)
-    return zip(locals_, strict=True)
+    if ";" in joined or "%" in joined or "" in local_ids:
+        return map(local_ids_in, local_ids)
+    return zip(local_ids, strict=True)

@@ -127,7 +127,7 @@ class JsonLinesLayout:
                 again.append(key)
             elif column is Column.LOCAL and isinstance(value, list):
                 cells[column] = Cell("", _place(line, key))
-                row.local, found = _locals(value, number, cells[column].column)
+                row.local, found = _local_ids(value, number, cells[column].column)
                 row.findings += found
             else:
                 text, found = _text(column, value, number, _place(line, key))
@@ -182,7 +182,7 @@ def _text(column: Column, value: Any, number: int, place: int) -> tuple[str, lis
     return "", [Check.VALUE_TYPE.at(number, place, message)]
 
 
-def _locals(
+def _local_ids(
     values: Sequence[Any], number: int, place: int
 ) -> tuple[tuple[str, ...], list[Finding]]:
     if all(isinstance(value, str) for value in values):

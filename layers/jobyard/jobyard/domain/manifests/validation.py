@@ -118,7 +118,7 @@ def check_row(
     if primary.text and not ark:
         message = f"primaryIdentifier {quoted(primary.text)} is not an ark such as {EXAMPLE_ARK}"
         findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, message))
-    findings += _locals(row)
+    findings += _local_ids(row)
     if any(finding.level == "error" for finding in findings):
         return None, findings
     entry = Entry(
@@ -205,7 +205,7 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
     return None, [Check.SIZE_BAD.at(row.line, size.column, message)]
 
 
-def _locals(row: Row) -> list[Finding]:
+def _local_ids(row: Row) -> list[Finding]:
     column = row.cell(Column.LOCAL).column
     if len(row.local) > MAX_LOCAL_IDS:
         message = f"localIdentifier has {len(row.local)} identifiers: {MAX_LOCAL_IDS} are allowed"

@@ -50,7 +50,7 @@ def line(entry: Entry, profile: Profile) -> bytes:
         Column.SIZE: size,
         Column.NAME: _field(entry.name),
         Column.PRIMARY: entry.primary,
-        Column.LOCAL: _locals(entry.local),
+        Column.LOCAL: _local_ids(entry.local),
         Column.CREATOR: _field(entry.creator),
         Column.TITLE: _field(entry.title),
         Column.DATE: _field(entry.date),
@@ -83,7 +83,7 @@ def _field(text: str) -> str:
         raise BadRequest(str(error)) from error
 
 
-def _locals(identifiers: tuple[str, ...]) -> str:
+def _local_ids(identifiers: tuple[str, ...]) -> str:
     text = _field("; ".join(identifier.replace(";", "%sc") for identifier in identifiers))
     if local_ids_in(unescaped(text)) != identifiers:
         raise BadRequest(f"{identifiers} cannot be written in a Checkm manifest")
