@@ -34,6 +34,7 @@ _GRACE = timedelta(minutes=1)  # after a lift begins, late workers may still be 
 RELEASED_AT_ONCE = 25  # batches released in a slice
 _MAX_CHECKED = 250  # batches checked in a slice; most may be under another hold
 # The stages of a round: batches by state, then chunks with held jobs, by the shards of their index.
+# Their names are stored in the cursor of a lift.
 _PENDING, _HELD = "pending", "held"
 _SHARDS = tuple(str(shard) for shard in range(chunks.HELD_SHARDS))
 _SHARDS_WITHOUT_COLLECTION = tuple(f"{shard}, of no collection" for shard in _SHARDS)

@@ -63,9 +63,8 @@ def entries_of(
     if digests is None or sizes is None or kinds is None or may_be_too_long:
         return None
     local_ids = texts.get(Column.LOCAL, ())
-    if (
-        local_ids and max(map(len, local_ids)) > MAX_LOCAL_IDS
-    ):  # shorter ones have not too many identifiers
+    # A text with fewer characters than the limit cannot have too many identifiers.
+    if local_ids and max(map(len, local_ids)) > MAX_LOCAL_IDS:
         return None
     primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
     if primaries.count("") != list(texts.get(Column.PRIMARY, ())).count(""):
