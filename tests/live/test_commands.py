@@ -113,7 +113,7 @@ def test_another_port_needs_another_start(project: Project, running: dict[str, A
     done = project.local("up", "--port", str(emulator.free_port()))
 
     assert done.returncode == 1
-    assert "it is already running" in done.stderr
+    assert "is already running" in done.stderr
 
 
 def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> None:
