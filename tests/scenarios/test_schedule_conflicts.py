@@ -44,14 +44,14 @@ from tests.machines import ExecutionFailed, NoWorkerFree
 from tests.scenarios.test_schedules import (
     DAILY,
     HOURLY,
+    create_schedule,
     history,
     instant,
     late,
-    made,
-    now,
     pass_time,
     ran_at,
     skipped,
+    stored,
 )
 from tests.scripted_job_type import NAME, Script, scripted
 
@@ -78,7 +78,7 @@ def test_an_edit_during_a_due_time_lets_it_run_once(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     early = iter([instant("2026-11-25T08:59:59.900Z")])
     later = instant("2026-11-25T09:00:00.200Z")
     context = replace(harness.context(), now=lambda: next(early, later))
@@ -90,14 +90,14 @@ def test_an_edit_during_a_due_time_lets_it_run_once(
     minute(harness, "2026-11-26T09:00:05Z")
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
-    assert now(schedule).next_at == instant("2026-11-27T09:00:00Z")
+    assert stored(schedule).next_at == instant("2026-11-27T09:00:00Z")
 
 
 def test_an_edit_with_a_late_clock_does_not_schedule_a_decided_time(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     minute(harness, "2026-11-25T09:00:00.050Z")
     harness.at = instant("2026-11-25T08:59:59.950Z")
     changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
@@ -111,22 +111,22 @@ def test_an_edit_with_a_late_clock_does_not_schedule_a_decided_time(
 @pytest.mark.parametrize("at", ["2026-11-25T08:59:59.999700Z", "2026-11-25T09:00:00Z"])
 def test_a_run_now_at_the_time_of_the_rule_is_another_job(harness: Harness, at: str) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.ALLOW))
+    schedule = create_schedule(harness, DAILY, Policy(overlap=OverlapPolicy.ALLOW))
     harness.at = instant(at)
 
     schedule_commands.run_now(schedule.schedule_id, harness.context())
     minute(harness, "2026-11-25T09:01:00Z")
 
     assert sorted(each.trigger for each in history(schedule)) == [Trigger.MANUAL, Trigger.SCHEDULE]
-    assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
+    assert stored(schedule).next_at == instant("2026-11-26T09:00:00Z")
 
 
 def test_of_two_ticks_that_skip_a_time_one_logs_it(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY)
+    schedule = create_schedule(harness, HOURLY)
     schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     harness.at = instant("2026-11-25T00:00:01Z")
-    seen = now(schedule)
+    seen = stored(schedule)
     second = harness.at + timedelta(seconds=1)
 
     _, one = clock.start_due(seen, clock.ScheduleCache(), harness.executions, harness.at)
@@ -150,12 +150,12 @@ class Between(Listener):
 
 def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
-    schedule = made(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
+    schedule = create_schedule(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     harness.at = instant("2026-11-29T23:30:00Z")
     others: list[clock.TickResult] = []
 
     def start(at: datetime) -> clock.TickResult:
-        return clock.start_due(now(schedule), clock.ScheduleCache(), harness.executions, at)[1]
+        return clock.start_due(stored(schedule), clock.ScheduleCache(), harness.executions, at)[1]
 
     second = harness.at + timedelta(seconds=1)
     with harness.interceptor.listening(Between(lambda: others.append(start(second)))):
@@ -168,19 +168,19 @@ def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: 
 def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script: Script) -> None:
     """Not the one of the latest time: what a hold delayed starts after a run now."""
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())
     minute(harness, "2026-11-25T09:00:10Z")
     harness.at = instant("2026-11-25T09:20:00Z")
     script.answers = [Fail(Failure.RECORDS_FAILED, "2 of 12")]
     schedule_commands.run_now(schedule.schedule_id, harness.context())
     harness.machines.run_all()
-    failed = now(schedule).label
+    failed = stored(schedule).label
     hold_commands.lift_hold("everything", harness.context())
     minute(harness, "2026-11-25T09:21:00Z")
 
-    assert (failed, now(schedule).label) == ("Failed", "Completed")
-    latest = now(schedule).latest
+    assert (failed, stored(schedule).label) == ("Failed", "Completed")
+    latest = stored(schedule).latest
     assert latest
     assert latest.scheduled_for == instant("2026-11-25T09:00:00Z")
 
@@ -190,7 +190,7 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(
 ) -> None:
     script.during = lambda: harness.advance(7)
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.tick()
@@ -217,7 +217,7 @@ def test_a_request_after_the_end_of_a_suspension_removes_no_time(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     over = instant("2026-11-25T08:00:00Z")
     schedule_commands.suspend(schedule.schedule_id, over, harness.context())
 
@@ -228,13 +228,13 @@ def test_a_request_after_the_end_of_a_suspension_removes_no_time(
     minute(harness, "2026-11-25T09:00:20Z")
 
     assert (skipped(schedule), ran_at(schedule)) == ([], ["2026-11-25T09:00Z"])
-    assert now(schedule).state is ScheduleState.ACTIVE
+    assert stored(schedule).state is ScheduleState.ACTIVE
 
 
 def test_a_schedule_that_ended_while_suspended_is_no_longer_due(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     once = {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
-    schedule = made(harness, once)
+    schedule = create_schedule(harness, once)
     over = instant("2026-11-27T00:00:00Z")
     schedule_commands.suspend(schedule.schedule_id, over, harness.context())
     minute(harness, "2026-11-25T09:00:05Z")
@@ -244,14 +244,14 @@ def test_a_schedule_that_ended_while_suspended_is_no_longer_due(harness: Harness
     fired = minute(harness, "2026-12-27T00:00:05Z")
 
     assert fired.checked == 0
-    assert now(schedule).due_at == instant("2027-11-25T09:00:00Z")
+    assert stored(schedule).due_at == instant("2027-11-25T09:00:00Z")
 
 
 def test_a_run_now_starts_although_the_schedule_is_suspended(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
+    schedule = create_schedule(harness, DAILY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     schedule_commands.run_now(schedule.schedule_id, harness.context())
     harness.advance(1)
@@ -267,7 +267,7 @@ def test_a_held_time_is_not_attributed_to_a_later_suspension(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     harness.at = instant("2026-11-25T08:00:00Z")
     hold_commands.place_hold("everything", None, harness.context())
     harness.at = instant("2026-11-25T10:00:00Z")
@@ -283,19 +283,19 @@ def test_a_held_time_is_not_attributed_to_a_later_suspension(
 
 def test_under_a_hold_no_time_that_is_missed_is_promised(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())
 
     harness.at = instant("2026-11-28T12:00:00Z")
 
-    assert next_run(now(schedule), None, harness.at) == instant("2026-11-29T09:00:00Z")
+    assert next_run(stored(schedule), None, harness.at) == instant("2026-11-29T09:00:00Z")
 
 
 def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.tick()
@@ -316,7 +316,7 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
 @pytest.mark.parametrize("event", ["edit", "delete"])
 def test_a_held_time_is_recorded_when_it_is_skipped(harness: Harness, event: str) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())
     minute(harness, "2026-11-25T09:00:10Z")
     harness.at = instant("2026-11-25T09:05:00Z")
@@ -336,7 +336,7 @@ def test_a_held_time_is_recorded_when_it_is_skipped(harness: Harness, event: str
 
 def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.tick()
@@ -348,16 +348,16 @@ def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: H
     minute(harness, "2026-11-25T01:12:01Z")
 
     assert skipped(schedule) == [("11-25T01:00", SkipReason.DELETED)]
-    assert now(schedule).due_at is None
+    assert stored(schedule).due_at is None
 
 
 def test_a_cancelled_job_has_its_start_and_duration(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     def cancelled() -> None:
         harness.advance(2400)
-        (run,) = now(schedule).active
+        (run,) = stored(schedule).active
         send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
 
     script.during = cancelled
@@ -371,7 +371,7 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
     script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MAX_ACTIVE_RUNS + 1)
     pass_time(harness, "2026-11-25T20:30:00Z")
     failed = history(schedule)
@@ -381,7 +381,7 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
     with pytest.raises(InvalidTransition, match="is active"):
         send_job_event(failed[MAX_ACTIVE_RUNS].address.job_id, "requeue", harness.context())
 
-    assert len(now(schedule).active) == MAX_ACTIVE_RUNS
+    assert len(stored(schedule).active) == MAX_ACTIVE_RUNS
 
 
 # ---- After a long time
@@ -391,18 +391,20 @@ def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+    schedule = create_schedule(
+        harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+    )
 
     minute(harness, "2026-11-29T10:00:00Z")
 
     (run,) = history(schedule)
-    assert (run.trigger, now(schedule).label) == (Trigger.CATCH_UP, "Completed")
+    assert (run.trigger, stored(schedule).label) == (Trigger.CATCH_UP, "Completed")
 
 
 def test_all_missed_times_run_twenty_at_a_time(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     policy = Policy(CatchUp(MissedPolicy.ALL, limit=30, max_age_h=48), OverlapPolicy.ALLOW)
-    schedule = made(harness, HOURLY, policy)
+    schedule = create_schedule(harness, HOURLY, policy)
 
     minute(harness, "2026-11-26T05:30:00Z")
     minute(harness, "2026-11-26T05:31:01Z")
@@ -414,7 +416,7 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
     for hour in range(6):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.tick()
@@ -426,7 +428,9 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
     fired = harness.tick()
 
     assert fired.errors == ()
-    assert [run.scheduled_for for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
+    assert [run.scheduled_for for run in stored(schedule).active] == [
+        instant("2026-11-28T23:00:00Z")
+    ]
     ends = [each.outcome.state for each in history(schedule) if each.outcome]
     assert ends == [JobState.REPLACED] * 6
 
@@ -435,7 +439,7 @@ def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-24T22:59:00Z")
     excluding = calendar_of({"name": "c", "exclude": ["2026-11-26"]})
     calendars.put(excluding, None, harness.context())
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE, calendar="c"))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE, calendar="c"))
     harness.at = instant("2026-11-25T22:00:01Z")
     harness.tick()
 
@@ -466,18 +470,18 @@ def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
 
 def test_a_schedule_that_is_changed_for_years_keeps_a_bounded_history(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     for number in range(55):
         context = harness.context(reason="ж" * 1000)
         changes = ScheduleEdit(title=f"the {number}th title")
         schedule_commands.edit(schedule.schedule_id, changes, context)
 
-    kept = now(schedule).history
+    kept = stored(schedule).history
     assert sum(len(entry.reason.encode()) for entry in kept) <= MAX_HISTORY_BYTES
     assert sum(sum(entry.counts.values()) or 1 for entry in kept) == 55
     assert "more moves: edit" in kept[3].reason
-    assert now(schedule).title == "the 54th title"
+    assert stored(schedule).title == "the 54th title"
 
 
 # ---- Unusual records
@@ -485,7 +489,7 @@ def test_a_schedule_that_is_changed_for_years_keeps_a_bounded_history(harness: H
 
 def test_an_unreadable_schedule_does_not_affect_others(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    several = [made(harness, DAILY) for _ in range(8)]
+    several = [create_schedule(harness, DAILY) for _ in range(8)]
     item = tables.ScheduleItem.get(several[0].schedule_id)
     item.body = {**item.body, "rule": {**item.body["rule"], "zone": "US/Nowhere"}}
     item.save()
@@ -495,7 +499,7 @@ def test_an_unreadable_schedule_does_not_affect_others(harness: Harness) -> None
     assert [(of, type(error)) for of, error in fired.errors] == [
         (several[0].schedule_id, InvalidRule)
     ]
-    assert {now(each).label for each in several[1:]} == {"Completed"}
+    assert {stored(each).label for each in several[1:]} == {"Completed"}
     ids = {each.schedule_id for each in several[1:]}
     assert ids <= {each.schedule_id for each in schedules.list_all(limit=1000)}
     listed = list_schedules(
@@ -522,7 +526,7 @@ class Throttled(Listener):
 
 def test_a_throttled_write_is_repeated(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     throttled = Throttled(2)
 
@@ -539,9 +543,9 @@ def test_due_jobs_start_before_active_runs_are_checked(
 ) -> None:
     harness.at = instant("2026-11-25T08:00:00Z")
     for _ in range(12):
-        made(harness, DAILY)
+        create_schedule(harness, DAILY)
     for _ in range(4):
-        made(harness, DAILY | {"at": "09:01"})
+        create_schedule(harness, DAILY | {"at": "09:01"})
     harness.at = instant("2026-11-25T09:00:01Z")
     harness.tick()
     order: list[str] = []
@@ -566,7 +570,7 @@ def test_due_jobs_start_before_active_runs_are_checked(
 
 def test_a_job_waits_until_a_worker_is_free(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     invoke_once = harness.machines.invoke
 
     def refused(name: str, function: Any, event: Any) -> Any:
@@ -579,16 +583,16 @@ def test_a_job_waits_until_a_worker_is_free(harness: Harness) -> None:
     harness.tick()
     with pytest.raises(ExecutionFailed):
         harness.machines.run_all()
-    waiting = now(schedule).label
+    waiting = stored(schedule).label
     harness.machines.invoke = invoke_once
     minute(harness, "2026-11-25T09:01:02Z")
 
-    assert (waiting, now(schedule).label) == ("In Progress", "Completed")
+    assert (waiting, stored(schedule).label) == ("In Progress", "Completed")
 
 
 def test_a_job_of_a_removed_type_ends(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     harness.at = instant("2026-11-25T09:00:01Z")
     harness.tick()
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
@@ -603,15 +607,15 @@ def test_a_job_of_a_removed_type_ends(harness: Harness) -> None:
     assert run.outcome is not None
     assert run.outcome.failure_codes == ("JOB_TYPE_GONE",)
     assert f"there is no job type {NAME!r} any more" in run.outcome.failure_message
-    assert now(schedule).label == "Failed"
+    assert stored(schedule).label == "Failed"
 
 
 def test_a_run_that_ended_unnoticed_is_not_replaced(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
     harness.at = instant("2026-11-25T00:00:01Z")
     harness.tick()
-    (run,) = now(schedule).active
+    (run,) = stored(schedule).active
     address = schedule.job_address(run.scheduled_for)
     request = ExecutionInput(address.origin_id, ExecutionRun(run.run, 1), address=address)
     run_job(request, harness.worker())
@@ -624,11 +628,11 @@ def test_a_run_that_ended_unnoticed_is_not_replaced(harness: Harness) -> None:
 
 def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY)
+    schedule = create_schedule(harness, HOURLY)
     left: list[float] = []
 
     def cancel() -> None:
-        (run,) = now(schedule).active
+        (run,) = stored(schedule).active
         send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
         assert script.context
         left.append(script.context.remaining())
@@ -645,30 +649,30 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
 
 def test_a_run_in_progress_is_not_checked_again_at_once(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY)
+    schedule = create_schedule(harness, HOURLY)
     for at in ("2026-11-25T00:00:01Z", "2026-11-25T00:02:01Z"):
         harness.at = instant(at)
         harness.tick()
 
-    look_at = now(schedule).next_check_at
+    look_at = stored(schedule).next_check_at
     assert look_at
     assert look_at > harness.at
 
 
 def test_a_suspension_ends_after_all_earlier_times_are_decided(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
-    schedule = made(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
+    schedule = create_schedule(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     over = harness.at + timedelta(days=5)
     schedule_commands.suspend(schedule.schedule_id, over, harness.context())
     harness.at += timedelta(days=5, hours=2)
     tick = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
 
-    found = clock.catch_up(now(schedule), tick, max_writes=1)
+    found = clock.catch_up(stored(schedule), tick, max_writes=1)
     reasons = Counter(each.skip_reason for each in tick.decided)
     clock.start_due(found, clock.ScheduleCache(), harness.executions, harness.at)
 
     assert (found.state, reasons) == (ScheduleState.SUSPENDED, {SkipReason.SUSPENDED: 90})
-    assert now(schedule).state is ScheduleState.ACTIVE
+    assert stored(schedule).state is ScheduleState.ACTIVE
     assert Counter(reason for _, reason in skipped(schedule)) == {
         SkipReason.SUSPENDED: 120,
         SkipReason.MISSED: 2,
@@ -677,7 +681,7 @@ def test_a_suspension_ends_after_all_earlier_times_are_decided(harness: Harness)
 
 def test_times_are_in_utc_in_all_messages(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     minute(harness, "2026-11-25T09:00:01Z")
 
     (run,) = history(schedule)

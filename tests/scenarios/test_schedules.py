@@ -49,8 +49,10 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def made(harness: Harness, rule: dict[str, Any], policy: Policy | None = None) -> Schedule:
-    """A schedule that is created at the harness's present time."""
+def create_schedule(
+    harness: Harness, rule: dict[str, Any], policy: Policy | None = None
+) -> Schedule:
+    """Create a schedule at the harness's present time."""
     wanted = ScheduleSpec(
         "a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"}
     )
@@ -105,8 +107,8 @@ def skipped(schedule: Schedule) -> list[tuple[str, SkipReason | None]]:
     ]
 
 
-def now(schedule: Schedule) -> Schedule:
-    """The schedule as it is stored."""
+def stored(schedule: Schedule) -> Schedule:
+    """The schedule as it is in the store."""
     return schedules.get(schedule.schedule_id)
 
 
@@ -157,38 +159,38 @@ def now(schedule: Schedule) -> Schedule:
         ),
     ],
 )
-def test_the_worked_examples_run_when_they_are_to(
+def test_the_worked_examples_run_at_the_documented_times(
     harness: Harness, rule: dict[str, Any], since: str, until: str, ran: list[str]
 ) -> None:
     harness.at = instant(since)
-    schedule = made(harness, rule | LOS_ANGELES)
+    schedule = create_schedule(harness, rule | LOS_ANGELES)
 
     pass_time(harness, until)
 
     assert ran_at(schedule) == ran
     assert {each.trigger for each in history(schedule)} == {Trigger.SCHEDULE}
-    assert now(schedule).active == ()
+    assert stored(schedule).active == ()
 
 
 def test_the_end_of_a_run_is_noted_with_its_schedule(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
-    words = [now(schedule).label]
+    schedule = create_schedule(harness, DAILY)
+    labels = [stored(schedule).label]
     script.answers = [Done({"records": {"processed": 40, "failed": 2, "total": 42}})]
     script.during = lambda: harness.advance(30)
 
     harness.at = instant("2026-11-25T09:00:07Z")
     harness.tick()
-    words.append(now(schedule).label)
+    labels.append(stored(schedule).label)
     harness.machines.run_all()
 
-    words.append(now(schedule).label)
+    labels.append(stored(schedule).label)
     (run,) = history(schedule)
-    assert words == ["Idle", "In Progress", "Completed"]
+    assert labels == ["Idle", "In Progress", "Completed"]
     assert run.outcome is not None
     assert (run.outcome.processed, run.outcome.failed, run.outcome.total) == (40, 2, 42)
     assert (late(run), run.duration) == (timedelta(seconds=7), timedelta(seconds=30))
-    assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
+    assert stored(schedule).next_at == instant("2026-11-26T09:00:00Z")
     assert script.inputs[0].entry == {"scheduled_for": "2026-11-25T09:00:00Z"}
     assert script.inputs[0].parameters == {"of": "a test"}
 
@@ -197,31 +199,33 @@ def test_a_failed_run_shows_its_codes_and_the_schedule_continues(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     script.answers = [
         Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True),
         Fail(Failure.PAYLOAD_NOT_FOUND, "gone"),
     ]
 
     pass_time(harness, "2026-11-25T10:00:00Z")
-    failed = now(schedule)
+    failed = stored(schedule)
     pass_time(harness, "2026-11-26T10:00:00Z")
 
     first, second = history(schedule)
     assert first.outcome is not None
     assert second.outcome is not None
     assert first.outcome.failure_codes == ("PAYLOAD_BUSY", "PAYLOAD_NOT_FOUND")
-    assert (failed.label, now(schedule).label) == ("Failed", "Completed")
+    assert (failed.label, stored(schedule).label) == ("Failed", "Completed")
     assert (first.outcome.state, second.outcome.state) == (JobState.FAILED, JobState.SUCCEEDED)
 
 
 def test_once_runs_once_and_has_no_next_time(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+    schedule = create_schedule(
+        harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+    )
 
     pass_time(harness, "2026-12-25T10:00:00Z")
 
-    ended = now(schedule)
+    ended = stored(schedule)
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
     assert (ended.state, ended.label) == (ScheduleState.ENDED, "Completed")
     assert (ended.next_at, ended.due_at) == (None, None)
@@ -231,12 +235,14 @@ def test_once_in_the_past_is_refused(harness: Harness) -> None:
     harness.at = instant("2026-11-25T12:00:00Z")
 
     with pytest.raises(BadRequest, match="no future run"):
-        made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+        create_schedule(
+            harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+        )
 
 
 def test_a_repeated_or_late_tick_starts_each_time_once(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     harness.at = instant("2026-11-25T09:04:00Z")
     for _ in range(3):
@@ -257,7 +263,7 @@ def test_a_time_during_the_previous_run_is_skipped_and_not_queued(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY)
+    schedule = create_schedule(harness, HOURLY)
 
     harness.at = instant("2026-11-25T00:00:01Z")
     harness.tick()
@@ -274,22 +280,22 @@ def test_a_time_during_the_previous_run_is_skipped_and_not_queued(
 
 def test_runs_that_may_overlap_do(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
 
     for hour in range(3):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.tick()
-    active = now(schedule).active
+    active = stored(schedule).active
     harness.machines.run_all()
 
     assert len(active) == 3
     assert len(script.inputs) == 3
-    assert now(schedule).active == ()
+    assert stored(schedule).active == ()
 
 
 def test_a_run_is_stopped_by_the_one_that_replaces_it(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
 
     def an_hour_passes() -> None:
         if len(script.inputs) == 1:
@@ -303,14 +309,14 @@ def test_a_run_is_stopped_by_the_one_that_replaces_it(harness: Harness, script: 
 
     states = [each.outcome and each.outcome.state for each in history(schedule)]
     assert states == [JobState.REPLACED, JobState.SUCCEEDED]
-    assert (now(schedule).active, now(schedule).label) == ((), "Completed")
+    assert (stored(schedule).active, stored(schedule).label) == ((), "Completed")
 
 
 def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
+    schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
 
     for hour in range(3):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
@@ -322,7 +328,7 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
     assert skipped(schedule) == [("11-25T02:00", SkipReason.ONE_WAITS)]
     assert len(script.inputs) == 2
-    assert (now(schedule).active, now(schedule).queued_for) == ((), None)
+    assert (stored(schedule).active, stored(schedule).queued_for) == ((), None)
 
 
 # ---- Missed times
@@ -349,7 +355,7 @@ def test_after_an_outage_missed_times_follow_the_schedules_policy(
     harness: Harness, missed: CatchUp, ran: list[str], why: list[SkipReason]
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(catch_up=missed))
+    schedule = create_schedule(harness, HOURLY, Policy(catch_up=missed))
 
     harness.at = instant("2026-11-25T04:30:00Z")
     for _ in range(6):
@@ -362,13 +368,13 @@ def test_after_an_outage_missed_times_follow_the_schedules_policy(
     assert {each.trigger for each in history(schedule) if each.verdict is Verdict.RUN} <= {
         Trigger.CATCH_UP
     }
-    assert now(schedule).next_at == instant("2026-11-25T05:00:00Z")
+    assert stored(schedule).next_at == instant("2026-11-25T05:00:00Z")
 
 
 def test_a_catch_up_older_than_a_day_is_not_run(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     rule = DAILY | {"every": 7}
-    schedule = made(harness, rule)
+    schedule = create_schedule(harness, rule)
 
     harness.at = instant("2026-11-26T09:00:01Z")
     harness.tick()
@@ -378,7 +384,7 @@ def test_a_catch_up_older_than_a_day_is_not_run(harness: Harness) -> None:
 
 def test_a_year_without_ticks_is_noted_hour_by_hour(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY)
+    schedule = create_schedule(harness, HOURLY)
 
     harness.at = instant("2027-01-05T00:30:00Z")
     harness.tick()
@@ -388,12 +394,14 @@ def test_a_year_without_ticks_is_noted_hour_by_hour(harness: Harness) -> None:
     assert [each.scheduled_for for each in found if each.verdict is Verdict.RUN] == [
         instant("2027-01-05T00:00:00Z")
     ]
-    assert now(schedule).next_at == instant("2027-01-05T01:00:00Z")
+    assert stored(schedule).next_at == instant("2027-01-05T01:00:00Z")
 
 
 def test_once_that_was_missed_is_caught_up(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+    schedule = create_schedule(
+        harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+    )
 
     harness.at = instant("2026-11-25T20:00:00Z")
     harness.tick()
@@ -401,14 +409,14 @@ def test_once_that_was_missed_is_caught_up(harness: Harness) -> None:
 
     (run,) = history(schedule)
     assert (run.trigger, late(run)) == (Trigger.CATCH_UP, timedelta(hours=11))
-    assert now(schedule).state is ScheduleState.ENDED
+    assert stored(schedule).state is ScheduleState.ENDED
 
 
 def test_under_a_hold_nothing_starts_and_afterwards_the_latest_missed_time_runs(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY)
+    schedule = create_schedule(harness, HOURLY)
     hold_commands.place_hold(f"type:{NAME}", None, harness.context())
 
     harness.at = instant("2026-11-25T02:30:00Z")
@@ -429,7 +437,7 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_missed_time_runs(
 def test_a_nonexistent_time_has_a_note_if_it_does_not_run(harness: Harness) -> None:
     harness.at = instant("2027-03-13T00:00:00Z")
     rule = {"kind": "daily", "at": "02:30", "anchor": "2027-03-13", "dst": "skip"}
-    schedule = made(harness, rule | LOS_ANGELES)
+    schedule = create_schedule(harness, rule | LOS_ANGELES)
 
     pass_time(harness, "2027-03-16T00:00:00Z")
 
@@ -443,16 +451,16 @@ def test_a_nonexistent_time_has_a_note_if_it_does_not_run(harness: Harness) -> N
 
 def test_a_suspended_schedule_notes_skipped_times_and_resumes_at_its_end(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     until = instant("2026-11-27T12:00:00Z")
     schedule_commands.suspend(schedule.schedule_id, until, harness.context(reason="an audit"))
 
     pass_time(harness, "2026-11-26T10:00:00Z")
-    suspended = now(schedule)
+    suspended = stored(schedule)
     pass_time(harness, "2026-11-28T10:00:00Z")
 
     assert suspended.state is ScheduleState.SUSPENDED
-    assert now(schedule).state is ScheduleState.ACTIVE
+    assert stored(schedule).state is ScheduleState.ACTIVE
     assert skipped(schedule) == [
         ("11-25T09:00", SkipReason.SUSPENDED),
         ("11-26T09:00", SkipReason.SUSPENDED),
@@ -464,7 +472,7 @@ def test_a_suspended_schedule_notes_skipped_times_and_resumes_at_its_end(harness
 
 def test_a_time_at_the_moment_a_suspension_ends_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     hold_commands.place_hold(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), harness.context())
     until = instant("2026-11-26T09:00:00Z")
     schedule_commands.suspend(schedule.schedule_id, until, harness.context())
@@ -477,21 +485,21 @@ def test_a_time_at_the_moment_a_suspension_ends_runs(harness: Harness) -> None:
 
 def test_a_time_that_came_just_before_the_suspension_still_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     harness.at = instant("2026-11-25T09:00:20Z")
     schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     harness.machines.run_all()
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
-    assert now(schedule).state is ScheduleState.SUSPENDED
+    assert stored(schedule).state is ScheduleState.SUSPENDED
 
 
 def test_a_person_s_run_now_comes_in_addition_to_the_schedule_s_times(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     first = schedule_commands.run_now(
         schedule.schedule_id, harness.context(key="one", reason="to see")
@@ -507,12 +515,12 @@ def test_a_person_s_run_now_comes_in_addition_to_the_schedule_s_times(
     assert first.address == again.address == run.address
     assert (run.trigger, run.actor, run.reason) == (Trigger.MANUAL, "admin", "to see")
     assert len(script.inputs) == 1
-    assert now(schedule).next_at == instant("2026-11-25T09:00:00Z")
+    assert stored(schedule).next_at == instant("2026-11-25T09:00:00Z")
 
 
 def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     pass_time(harness, "2026-11-25T12:00:00Z")
     before = history(schedule)
     rule = recurrence_of(DAILY | {"at": "15:00"})
@@ -523,7 +531,7 @@ def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(harness: 
 
     assert edited.runs_before[0] == instant("2026-11-26T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-25T15:00:00Z")
-    assert now(schedule).next_at == instant("2026-11-25T15:00:00Z")
+    assert stored(schedule).next_at == instant("2026-11-25T15:00:00Z")
     assert history(schedule) == before
 
 
@@ -531,7 +539,7 @@ def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     until = instant("2026-11-27T12:00:00Z")
     schedule_commands.suspend(schedule.schedule_id, until, harness.context())
     rule = recurrence_of(DAILY | {"at": "15:00"})
@@ -546,7 +554,9 @@ def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(
 
 def test_an_ended_schedule_with_new_times_continues(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+    schedule = create_schedule(
+        harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+    )
     pass_time(harness, "2026-11-25T12:00:00Z")
 
     schedule_commands.edit(
@@ -559,7 +569,7 @@ def test_an_ended_schedule_with_new_times_continues(harness: Harness) -> None:
 
 def test_a_deleted_schedule_runs_no_more_and_is_gone(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     schedule_commands.delete(schedule.schedule_id, harness.context(reason="not needed"))
 
     pass_time(harness, "2026-11-26T12:00:00Z")
@@ -571,7 +581,7 @@ def test_a_deleted_schedule_runs_no_more_and_is_gone(harness: Harness) -> None:
 
 def test_a_deleted_schedule_is_not_resumed_by_itself(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     schedule_commands.suspend(
         schedule.schedule_id, harness.at + timedelta(days=2), harness.context()
     )
@@ -583,7 +593,7 @@ def test_a_deleted_schedule_is_not_resumed_by_itself(harness: Harness) -> None:
 
 def test_only_an_admin_may(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule_id = made(harness, DAILY).schedule_id
+    schedule_id = create_schedule(harness, DAILY).schedule_id
     wanted = ScheduleSpec("mine", NAME, recurrence_of(DAILY), Policy(), {})
     operator = replace(
         DEPOSITOR, name="operator", groups=frozenset({"operator", "viewer", "planner"})
@@ -612,17 +622,17 @@ def test_the_requeue_of_a_failed_job_is_noted_with_its_schedule(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
     pass_time(harness, "2026-11-25T12:00:00Z")
     (run,) = history(schedule)
     script.during = lambda: harness.advance(10)
 
     send_job_event(run.address.job_id, "requeue", harness.context())
-    words = [now(schedule).label]
+    words = [stored(schedule).label]
     harness.machines.run_all()
 
-    words.append(now(schedule).label)
+    words.append(stored(schedule).label)
     (run,) = history(schedule)
     assert words == ["In Progress", "Completed"]
     assert run.outcome is not None
@@ -634,7 +644,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
     pass_time(harness, "2026-11-26T12:00:00Z")
     first, second = history(schedule)
@@ -646,32 +656,32 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     assert first.outcome is not None
     assert deleted.outcome.state is JobState.DELETED
     assert deleted.outcome.ended_at == first.outcome.ended_at
-    latest = now(schedule).latest
+    latest = stored(schedule).latest
     assert latest is not None
     assert latest.scheduled_for == second.scheduled_for
-    assert now(schedule).label == "Completed"
+    assert stored(schedule).label == "Completed"
 
 
 def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
 
     def cancelled() -> None:
-        (run,) = now(schedule).active
+        (run,) = stored(schedule).active
         send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")
 
     (run,) = history(schedule)
-    stored = jobs.find(run.address)
-    assert stored is not None
-    assert stored.state is JobState.CANCELLED
+    job = jobs.find(run.address)
+    assert job is not None
+    assert job.state is JobState.CANCELLED
     assert run.outcome is not None
     assert run.outcome.state is JobState.CANCELLED
-    assert (now(schedule).active, now(schedule).label) == ((), "Failed")
+    assert (stored(schedule).active, stored(schedule).label) == ((), "Failed")
 
 
 # ---- Lost executions
@@ -681,7 +691,7 @@ def test_a_job_that_was_decided_but_not_started_is_started_by_the_next_tick(
     harness: Harness, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY)
+    schedule = create_schedule(harness, DAILY)
     harness.at = instant("2026-11-25T09:00:01Z")
 
     def unreachable(**_: Any) -> None:
@@ -696,4 +706,4 @@ def test_a_job_that_was_decided_but_not_started_is_started_by_the_next_tick(
 
     assert [type(error) for _, error in result.errors] == [ConnectionError]
     assert len(script.inputs) == 1
-    assert now(schedule).label == "Completed"
+    assert stored(schedule).label == "Completed"
