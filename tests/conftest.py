@@ -14,7 +14,6 @@ from cli.local import clients
 from cli.local import emulator as emulators
 from jobyard.services.meter import Meter
 from jobyard.store import tables
-from jobyard.store.key_values import get_or_create_secret
 from tests.call_interceptor import CallInterceptor
 from tests.faults.aws_semantics import DynamoDBSemantics, S3Semantics, key_names
 from tests.harness import Clients, Harness, Payloads, serving
@@ -26,7 +25,7 @@ from tests.worker_scheduling import ByFile, in_order
 if TYPE_CHECKING:
     from tests.functions.api.api_client import Api
 
-_FASTER = 20  # times
+RETRY_SPEEDUP = 20  # pauses before a retry are this much shorter
 
 # How long an example takes depends on the machine's load.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -119,7 +118,7 @@ def store_endpoint(in_process_emulator: InProcessEmulator, credentials: None) ->
 @pytest.fixture(scope="session")
 def interceptor(store_endpoint: str) -> CallInterceptor:
     """The interceptor of the emulator's clients. It makes them as strict as AWS's."""
-    get_or_create_secret("warm", "the store's client exists from here on")
+    tables.client()  # connects the store before the clients are made
     interceptor = CallInterceptor()
     raw = clients.client("s3", store_endpoint)
     interceptor.listeners = [DynamoDBSemantics(key_names()), S3Semantics(interceptor, raw)]
@@ -129,8 +128,8 @@ def interceptor(store_endpoint: str) -> CallInterceptor:
 @pytest.fixture
 def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch) -> CallInterceptor:
     """The interceptor, attached to the store's client too. Pauses before a retry are short."""
-    soon = SimpleNamespace(sleep=lambda pause: time.sleep(pause / _FASTER))
-    monkeypatch.setattr("botocore.endpoint.time", soon)
+    short_sleep = SimpleNamespace(sleep=lambda pause: time.sleep(pause / RETRY_SPEEDUP))
+    monkeypatch.setattr("botocore.endpoint.time", short_sleep)
     interceptor.attach(tables.client())  # which may be another since the last test
     return interceptor
 

@@ -1,6 +1,7 @@
 """A whole Jobyard in one process: real services and store, the emulator's tables and buckets, a
 web server for payloads, and a clock that only tests and Wait states move."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -50,14 +51,22 @@ from tests.people import sub_of
 ADMIN = Actor(sub_of("admin"), "admin", frozenset({"admin", "operator"}))
 DEPOSITOR = Actor(sub_of("depositor"), "depositor", frozenset({"depositor"}))
 _EMAILS = {each.name: f"{each.name}@example.org" for each in (ADMIN, DEPOSITOR)}
+# The role of each function, by its logical id in template.yaml.
+ROLES = {
+    "OpenFunction": "IngestRole",
+    "ExecuteChunkFunction": "ExecuteRole",
+    "ExecuteJobFunction": "ExecuteRole",
+    "SettleFunction": "ReportRole",
+    "ReportFunction": "ReportRole",
+}
+MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
+POLL_S = 0.01  # of the web server, between checks whether it is shut down
+_requests = count(1)  # for all harnesses, so that no two requests share a key
 
 
 def account_of(name: str) -> Account:
     """The account of that name; only two people have an e-mail address."""
     return Account(sub_of(name), name, _EMAILS.get(name, ""))
-
-
-POLL_S = 0.01
 
 
 @dataclass
@@ -127,18 +136,6 @@ class Clients:
     interceptor: CallInterceptor
     meter: Meter
     mails: Callable[[], list[Mail]]  # every mail sent, oldest first
-
-
-# The role of each function, by its logical id in template.yaml.
-ROLES = {
-    "OpenFunction": "IngestRole",
-    "ExecuteChunkFunction": "ExecuteRole",
-    "ExecuteJobFunction": "ExecuteRole",
-    "SettleFunction": "ReportRole",
-    "ReportFunction": "ReportRole",
-}
-_requests = count(1)  # for all harnesses, so that no two requests share a key
-MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
 
 
 class Harness:
@@ -258,7 +255,7 @@ class Harness:
         return done.next_step.document()
 
     def tick(self) -> TickResult:
-        """Run the functions of each minute: outbox tick, backlog, scheduler tick.
+        """Run the functions of each minute: the outbox tick, then the scheduler tick.
 
         Returns what the scheduler tick did about schedules.
         """
@@ -359,7 +356,7 @@ class Harness:
         return [each for each in self.mails() if batch_id in each.subject]
 
     def deliver_mail_after_15_minutes(self, batch_id: str) -> None:
-        """Move the clock by 15 minutes, note accepted mails as sent, and run the outbox tick."""
+        """Note accepted mails as sent, move the clock by 15 minutes, and send waiting mails."""
         accepted = [each.subject for each in self.mails_of(batch_id)]
         for written in reports.of_batch(batch_id):
             if written.delivery.state == "sending" and written.subject in accepted:
@@ -383,8 +380,6 @@ def source_of(event: dict[str, Any]) -> ManifestSource:
 
 def single_files(payloads: Payloads, files: Mapping[str, bytes]) -> str:
     """A single-file batch manifest of `files`, which are put on the web server."""
-    import hashlib
-
     lines = [
         "#%checkm_0.7",
         "#%profile | http://uc3.cdlib.org/registry/ingest/manifest/mrt-single-file-batch-manifest",

@@ -1,3 +1,5 @@
+"""Watching batches: lines in a log, a live table in a terminal, and when a batch is over."""
+
 import io
 from collections.abc import Iterator
 
@@ -160,7 +162,7 @@ def test_without_progress_no_time_left_is_shown(client: ApiClient) -> None:
         (batch("failed", held=1), True),
     ],
 )
-def test_a_batch_has_ended_when_only_a_person_can_change_it(
+def test_a_batch_is_over_when_it_ended_or_a_failed_one_has_no_active_job(
     seen: dict[str, object], over: bool
 ) -> None:
     assert progress.is_over(seen) is over

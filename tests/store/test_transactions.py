@@ -81,7 +81,7 @@ def test_all_are_written_or_none(name: str) -> None:
     assert versions(name, other) == [None, 1]
 
 
-def test_something_is_written_only_while_another_stands_as_it_should(name: str) -> None:
+def test_a_write_can_require_the_state_of_another_item(name: str) -> None:
     keys = {"batch_id": name, "operation_id": "r1"}
     OperationItem(**keys, state="accepted", body={}).save()
 
@@ -117,6 +117,7 @@ def test_a_temporary_error_is_retried_with_growing_pauses_up_to_a_limit(
         transactions.write([transactions.put(named(name, 1), 0)], pause=pauses.append)
 
     assert cancelling.call_count == len(pauses) + 1 > 5
+    # With jitter a pause may be as long as the next, but not as the one after.
     assert all(before < later for before, later in pairwise(pauses[::2]))
     assert 5 < sum(pauses) < 15
 
