@@ -107,10 +107,10 @@ class ApiClient:
     def get_if_changed(self, path: str, etag: str = "") -> VersionedDocument:
         """GET a document if it has changed since `etag`."""
         headers = {"If-None-Match": etag} if etag else {}
-        answer = self._request("GET", path, headers=headers)
-        if answer.status_code == httpx.codes.NOT_MODIFIED:
+        response = self._request("GET", path, headers=headers)
+        if response.status_code == httpx.codes.NOT_MODIFIED:
             return VersionedDocument(None, etag)
-        return VersionedDocument(_document(answer), answer.headers.get("ETag", ""))
+        return VersionedDocument(_document(response), response.headers.get("ETag", ""))
 
     def list_items(self, path: str, limit: int | None = None, **query: Any) -> Document:
         """GET a list, following its pages up to `limit` items.
@@ -145,15 +145,15 @@ class ApiClient:
 
     def start_delete(self, path: str, **query: Any) -> tuple[Document, bool]:
         """DELETE a resource. The second value is True if the deletion continues (202)."""
-        answer = self._request("DELETE", path, query=query)
-        return _document(answer), answer.status_code == httpx.codes.ACCEPTED
+        response = self._request("DELETE", path, query=query)
+        return _document(response), response.status_code == httpx.codes.ACCEPTED
 
     def upload(self, upload: Document, content: IO[bytes]) -> None:
         """Upload content with the presigned form that the API returned.
 
         Raises:
-            UploadUncertain: everything was sent, but no answer came. It is not sent again, because
-                S3 might count it as two manifests.
+            UploadUncertain: everything was sent, but no response came. It is not sent again,
+                because S3 might count it as two manifests.
         """
 
         def build() -> httpx.Request:
@@ -164,24 +164,24 @@ class ApiClient:
             )
 
         try:
-            answer = self._send(build, not_retried=_MAYBE_DELIVERED)
+            response = self._send(build, not_retried=_MAYBE_DELIVERED)
         except _MAYBE_DELIVERED as error:
             raise UploadUncertain(
                 f"it is not known whether the manifest arrived ({type(error).__name__}); "
                 "check the batch before you submit it again"
             ) from error
-        if answer.is_error:
-            raise ApiError(_s3_error(answer), answer.status_code, {})
+        if response.is_error:
+            raise ApiError(_s3_error(response), response.status_code, {})
 
     def download(self, url: str, target: Path) -> None:
         """Download a presigned link of the API to `target`."""
         try:
-            with self._http.stream("GET", url) as answer:
-                if answer.is_error:
-                    answer.read()
-                    raise ApiError(_s3_error(answer), answer.status_code, {})
+            with self._http.stream("GET", url) as response:
+                if response.is_error:
+                    response.read()
+                    raise ApiError(_s3_error(response), response.status_code, {})
                 with target.open("wb") as file:
-                    for block in answer.iter_bytes():
+                    for block in response.iter_bytes():
                         file.write(block)
         except httpx.TransportError as error:
             raise ApiUnreachable(
@@ -212,13 +212,13 @@ class ApiClient:
                 headers={**sent, "Authorization": f"Bearer {token}"},
             )
 
-        answer = self._send(build)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        response = self._send(build)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
             token = self._bearer.renew()
-            answer = self._send(build)
-        if answer.is_error:
-            raise _error_of(answer, self._who)
-        return answer
+            response = self._send(build)
+        if response.is_error:
+            raise _error_of(response, self._who)
+        return response
 
     def _send(
         self,
@@ -231,15 +231,15 @@ class ApiClient:
         """
         for pause_s in _delays():
             try:
-                answer = self._http.send(build())
+                response = self._http.send(build())
             except not_retried:
                 raise
             except httpx.TransportError:
                 self._pause(pause_s)
                 continue
-            if not _is_retryable(answer):
-                return answer
-            self._pause(min(max(pause_s, _retry_after(answer)), LONGEST_DELAY_S))
+            if not _is_retryable(response):
+                return response
+            self._pause(min(max(pause_s, _retry_after(response)), LONGEST_DELAY_S))
         try:
             return self._http.send(build())
         except not_retried:
@@ -257,59 +257,59 @@ def _delays() -> Iterator[float]:
         yield FIRST_DELAY_S * 3**number
 
 
-def _is_retryable(answer: httpx.Response) -> bool:
+def _is_retryable(response: httpx.Response) -> bool:
     """Whether a retry may help: throttled, a server error, or the first request still runs."""
-    throttled = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-    in_progress = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
-    return throttled or in_progress or answer.is_server_error
+    throttled = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    in_progress = response.status_code == httpx.codes.CONFLICT and "Retry-After" in response.headers
+    return throttled or in_progress or response.is_server_error
 
 
-def _retry_after(answer: httpx.Response) -> float:
+def _retry_after(response: httpx.Response) -> float:
     """Seconds in Retry-After; 0 if it is missing or a date."""
-    seconds = answer.headers.get("Retry-After", "")
+    seconds = response.headers.get("Retry-After", "")
     return float(seconds) if seconds.isdecimal() else 0.0
 
 
-def _document(answer: httpx.Response) -> Document:
+def _document(response: httpx.Response) -> Document:
     try:
-        document = answer.json() if answer.content else {}
+        document = response.json() if response.content else {}
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        where = answer.request.url.copy_with(query=None)
+        where = response.request.url.copy_with(query=None)
         raise ApiError(
-            f"{where} returned no JSON document: is this Jobyard's API?", answer.status_code, {}
+            f"{where} returned no JSON document: is this Jobyard's API?", response.status_code, {}
         )
     return document
 
 
-def _error_of(answer: httpx.Response, who: str) -> ApiError:
+def _error_of(response: httpx.Response, who: str) -> ApiError:
     try:
-        problem = answer.json()
+        problem = response.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
     message = problem.get("detail") or problem.get("title") or problem.get("message")
     if not message:
-        message = f"HTTP {answer.status_code}: {answer.reason_phrase or 'no reason given'}"
+        message = f"HTTP {response.status_code}: {response.reason_phrase or 'no reason given'}"
     message = _BODY_FIELD.sub(r"\1", str(message))
-    if answer.status_code == httpx.codes.FORBIDDEN and who:
+    if response.status_code == httpx.codes.FORBIDDEN and who:
         message = f"{message}; {who}"
-    if answer.is_server_error and "request_id" in problem:
+    if response.is_server_error and "request_id" in problem:
         message = (
             f"{message} (request {problem['request_id']})"  # an operator searches the logs for it
         )
-    return ApiError(message, answer.status_code, problem)
+    return ApiError(message, response.status_code, problem)
 
 
-def _s3_error(answer: httpx.Response) -> str:
+def _s3_error(response: httpx.Response) -> str:
     """The message of an S3 error document."""
-    code = _between(answer.text, "<Code>", "</Code>")
-    message = _between(answer.text, "<Message>", "</Message>")
+    code = _between(response.text, "<Code>", "</Code>")
+    message = _between(response.text, "<Message>", "</Message>")
     if code == "EntityTooLarge":
         return "the manifest is larger than this stack accepts"
-    return f"S3 answered {answer.status_code} {code}: {message}"
+    return f"S3 answered {response.status_code} {code}: {message}"
 
 
 def _between(text: str, before: str, after: str) -> str:

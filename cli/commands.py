@@ -68,24 +68,24 @@ def requeue(
     body: Document = {"preview": preview} | {
         name: value for name, value in optional.items() if value
     }
-    answer = api.post(f"/batches/{batch_id}/retries", body)
+    response = api.post(f"/batches/{batch_id}/retries", body)
     if not as_json:
-        _show_requeued(answer, "would" if preview else "will")
-    refused = bool(answer.get("not_retryable")) or not answer["matched"]
+        _show_requeued(response, "would" if preview else "will")
+    refused = bool(response.get("not_retryable")) or not response["matched"]
     if watch and not preview:
-        refused |= _watch_requeue(ctx, api, batch_id, answer["operation_id"], as_json=as_json)
+        refused |= _watch_requeue(ctx, api, batch_id, response["operation_id"], as_json=as_json)
     elif as_json:
-        terminal.print_json(answer)
+        terminal.print_json(response)
     elif not preview:
         _suggest_watch(batch_id)
     if refused:
         raise typer.Exit(1)
 
 
-def _show_requeued(answer: Document, tense: str) -> None:
+def _show_requeued(response: Document, tense: str) -> None:
     """Print how many jobs are requeued and how many cannot be. `tense` is "will" or "would"."""
-    refused = answer.get("not_retryable", 0)
-    requeued = plural(answer["matched"] - refused, "job")
+    refused = response.get("not_retryable", 0)
+    requeued = plural(response["matched"] - refused, "job")
     terminal.console().print(f"{requeued} {tense} be requeued")
     if refused:
         message = "cannot be requeued: the depositor has to submit these objects again"
@@ -239,11 +239,11 @@ def update_reporting(
 ) -> None:
     """Report a failed batch again if the outcome of a job has changed since the last report."""
     api = ctx.obj.api(stack)
-    answer = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
+    response = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
     if watch:
         watch_to_end(ctx, api, batch_id, as_json=as_json)
     else:
-        _show_state(batch_id, answer, as_json=as_json)
+        _show_state(batch_id, response, as_json=as_json)
 
 
 def _send_event(
@@ -254,15 +254,15 @@ def _send_event(
     _show_state(target, api.post(f"/{kind}/{target}/{event}", {"reason": reason}), as_json=as_json)
 
 
-def _show_state(target: str, answer: Document, *, as_json: bool) -> None:
+def _show_state(target: str, response: Document, *, as_json: bool) -> None:
     if as_json:
-        terminal.print_json(answer)
+        terminal.print_json(response)
         return
-    terminal.console().print(f"{target} is", terminal.state(answer["state"]))
+    terminal.console().print(f"{target} is", terminal.state(response["state"]))
     if _is_schedule_job(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
         terminal.console().print(tables.next_commands([(shown, "show its schedule")]))
-    elif answer["state"] not in {"held", "deleted"}:
+    elif response["state"] not in {"held", "deleted"}:
         _suggest_watch(_origin_of(target))
 
 

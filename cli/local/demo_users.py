@@ -48,9 +48,9 @@ def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:
 
 def sign_in(cognito: Any, client_id: str, user: DemoUser) -> str:
     """An access token for `user`."""
-    answer = cognito.initiate_auth(
+    response = cognito.initiate_auth(
         ClientId=client_id,
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": user.username, "PASSWORD": user.password},
     )
-    return str(answer["AuthenticationResult"]["AccessToken"])
+    return str(response["AuthenticationResult"]["AccessToken"])

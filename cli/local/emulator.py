@@ -195,10 +195,10 @@ def delete_state(home: Path) -> None:
 
 def is_ready(emulator: Emulator) -> bool:
     try:
-        answer = httpx.get(f"{emulator.endpoint}/_ministack/ready", timeout=5, trust_env=False)
+        response = httpx.get(f"{emulator.endpoint}/_ministack/ready", timeout=5, trust_env=False)
     except httpx.HTTPError:
         return False
-    return answer.status_code == httpx.codes.OK
+    return response.status_code == httpx.codes.OK
 
 
 def port_owner(port: int) -> str | None:

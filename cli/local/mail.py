@@ -28,14 +28,14 @@ class Mail:
 
 def sent(endpoint: str) -> list[Mail]:
     """Every mail sent so far, oldest first."""
-    answer = httpx.get(
+    response = httpx.get(
         f"{endpoint}{PATH}",
         params={"account": ACCOUNT},
         timeout=30,
         trust_env=False,
     )
-    answer.raise_for_status()
-    return parse(answer.json())
+    response.raise_for_status()
+    return parse(response.json())
 
 
 def parse(document: dict[str, Any]) -> list[Mail]:

@@ -99,10 +99,10 @@ cold_start.end()
 
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     """Handle a request, and log it in one line."""
-    answer = finish(event, _respond(event, context))
-    fields = log_fields(event, answer["headers"].get("Location", ""))
-    LOGGER.info("answered", status=answer["statusCode"], **fields)
-    return answer
+    response = finish(event, _respond(event, context))
+    fields = log_fields(event, response["headers"].get("Location", ""))
+    LOGGER.info("answered", status=response["statusCode"], **fields)
+    return response
 
 
 def _respond(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:

@@ -188,7 +188,7 @@ class BatchScenario:
 
     def _retry_without_start(self, request: CommandContext) -> None:
         with suppress(StartRefused):
-            batch_operations.retry(self.batch_id, Filter(JobState.FAILED), request)
+            batch_operations.requeue_jobs(self.batch_id, Filter(JobState.FAILED), request)
 
     # The result
 

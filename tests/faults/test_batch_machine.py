@@ -154,7 +154,7 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def retry(self, which: int) -> None:
-        self._do(partial(operations.retry, self._batch(which), Filter(JobState.FAILED)))
+        self._do(partial(operations.requeue_jobs, self._batch(which), Filter(JobState.FAILED)))
 
     @rule(minutes=st.sampled_from([0, 5]))
     def hold(self, minutes: int) -> None:

@@ -385,7 +385,7 @@ def requeue(field: Field, job: JobRecord) -> None:
     operator = person("operator")
     field.harness.send_job_event(job.address.job_id, "requeue", person=operator)
     batch_id = job.address.origin_id
-    operations.retry(batch_id, Filter(JobState.FAILED), field.harness.context(operator))
+    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), field.harness.context(operator))
     field.harness.machines.run_all()
 
 

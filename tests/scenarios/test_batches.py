@@ -273,7 +273,7 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(
     batch_id = harness.drop(manifest)
     payloads.status.clear()
 
-    operation = operations.retry(
+    operation = operations.requeue_jobs(
         batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), harness.context()
     )
     harness.machines.run_all()
@@ -1025,7 +1025,7 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
 
 REQUESTS: dict[str, Callable[[str, CommandContext], Any]] = {
     "requeue": lambda batch, who: send_job_event(f"{batch}.1.0", "requeue", who),
-    "retry": lambda batch, who: operations.retry(batch, Filter(JobState.FAILED), who),
+    "retry": lambda batch, who: operations.requeue_jobs(batch, Filter(JobState.FAILED), who),
     "update_reporting": lambda batch, who: send_batch_event(batch, "update_reporting", who),
 }
 
@@ -1072,7 +1072,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     batch_id = harness.drop(manifest)
     payloads.status["/busy.txt"] = 503  # retried automatically, in later passes
 
-    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
 
     gone = jobs.find(JobAddress(batch_id, 0, 0))

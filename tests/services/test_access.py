@@ -231,7 +231,11 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
 }
 # Other services that make such a change.
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
-    (("job", "requeue"), operations.retry, lambda admin: (another_persons_batch("failed"), FAILED)),
+    (
+        ("job", "requeue"),
+        operations.requeue_jobs,
+        lambda admin: (another_persons_batch("failed"), FAILED),
+    ),
     (
         ("job", "requeue"),
         operations.start_operation,

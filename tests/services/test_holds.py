@@ -137,7 +137,7 @@ def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
     send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
     send_job_event(f"{batch_id}.0.0", "hold", harness.context(reason="look first"))
     holds.put(scope)
-    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     return batch_id
 

@@ -143,7 +143,9 @@ def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schem
     request = current_request(router)
     if retry.preview:
         return _preview_retry(batch_id, retry, request)
-    made = operations.retry(batch_id, retry.filter(), request.command_context(retry.reason or ""))
+    made = operations.requeue_jobs(
+        batch_id, retry.filter(), request.command_context(retry.reason or "")
+    )
     return accepted(schemas.RetryResult.of(made, request))
 
 

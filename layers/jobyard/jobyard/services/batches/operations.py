@@ -55,7 +55,7 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
     return MatchingJobs(total, tuple(numbers_found), refused)
 
 
-def retry(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
+def requeue_jobs(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
     """Requeue all matching failed jobs, as one tracked operation.
 
     Raises:

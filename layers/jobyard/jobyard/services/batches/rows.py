@@ -84,34 +84,34 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
     if number >= batch.chunk_count:
         raise NotFound(f"batch {batch.batch_id} has no chunk {number}")
     first = number * INDEX_LINE_BYTES
-    answer = s3.get_object(
+    response = s3.get_object(
         Bucket=settings.work_bucket,
         Key=index_key(batch.batch_id),
         Range=f"bytes={first}-{first + INDEX_LINE_BYTES - 1}",
     )
-    return Chunk.from_index_line(answer["Body"].read())
+    return Chunk.from_index_line(response["Body"].read())
 
 
 def chunks_between(
     s3: "S3Client", settings: Settings, batch: Batch, first: int, last: int
 ) -> list[Chunk]:
     """The chunks from `first` to `last`, inclusive, read from the batch's index."""
-    answer = s3.get_object(
+    response = s3.get_object(
         Bucket=settings.work_bucket,
         Key=index_key(batch.batch_id),
         Range=f"bytes={first * INDEX_LINE_BYTES}-{(last + 1) * INDEX_LINE_BYTES - 1}",
     )
-    return [Chunk.from_index_line(text) for text in answer["Body"].read().splitlines()]
+    return [Chunk.from_index_line(text) for text in response["Body"].read().splitlines()]
 
 
 def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> list[Row]:
     """The rows of a chunk, in order."""
-    answer = s3.get_object(
+    response = s3.get_object(
         Bucket=settings.work_bucket,
         Key=rows_key(batch_id),
         Range=f"bytes={chunk.start}-{chunk.end - 1}",
     )
-    return [json.loads(line) for line in answer["Body"].read().splitlines()]
+    return [json.loads(line) for line in response["Body"].read().splitlines()]
 
 
 def row_of(s3: "S3Client", settings: Settings, batch: Batch, address: JobAddress) -> Row:
@@ -129,5 +129,5 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, address: JobAddress
 def put_index(s3: "S3Client", settings: Settings, key: str, chunks: Iterable[Chunk]) -> str:
     """Write an index. Returns its version id, "null" in a bucket without versions."""
     body = b"".join(chunk.index_line() for chunk in chunks)
-    answer = s3.put_object(Bucket=settings.work_bucket, Key=key, Body=body)
-    return answer.get("VersionId", "null")
+    response = s3.put_object(Bucket=settings.work_bucket, Key=key, Body=body)
+    return response.get("VersionId", "null")

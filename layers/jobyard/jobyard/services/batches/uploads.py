@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 * 1024 * 1024  # of a part, and so of memory
-_MIN_PART_BYTES = 5 * 1024 * 1024  # S3 refuses smaller parts, but for the last one
+_MIN_PART_BYTES = 5 * 1024 * 1024  # S3 refuses smaller parts, except the last one
 _BLOCK = 1024 * 1024
 
 
@@ -84,41 +84,41 @@ class MultipartUpload:
     def _send_part(self) -> None:
         self._create()
         number = len(self._parts) + 1
-        answer = self._s3.upload_part(
+        response = self._s3.upload_part(
             **self._target,  # type: ignore[arg-type]
             UploadId=self._id,
             PartNumber=number,
             Body=self._part,
         )
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": response["ETag"]})
         self._part = bytearray()
 
     def _copy_part(self, source: dict[str, str], size: int) -> None:
         self._create()
         number = len(self._parts) + 1
-        answer = self._s3.upload_part_copy(
+        response = self._s3.upload_part_copy(
             **self._target,  # type: ignore[arg-type]
             UploadId=self._id,
             PartNumber=number,
             CopySource=source,  # type: ignore[arg-type]
             CopySourceRange=f"bytes=0-{size - 1}",
         )
-        self._parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": response["CopyPartResult"]["ETag"]})
         self.size += size
 
     def finish(self, **condition: Any) -> WrittenObject:
         """Complete the upload. `condition` is one of S3's, such as `IfNoneMatch`."""
         if not self._id:
             key = self._object_key()
-            answer: Any = self._s3.put_object(
+            response: Any = self._s3.put_object(
                 Bucket=self._bucket, Key=key, Body=self._part, **self._parameters, **condition
             )
-            return WrittenObject(key, answer.get("VersionId", ""), self.size)
+            return WrittenObject(key, response.get("VersionId", ""), self.size)
         if self._part:
             self._send_part()
-        answer = self._complete(condition)
+        response = self._complete(condition)
         self._id = ""
-        return WrittenObject(self._target["Key"], answer.get("VersionId", ""), self.size)
+        return WrittenObject(self._target["Key"], response.get("VersionId", ""), self.size)
 
     def _complete(self, condition: dict[str, Any]) -> Any:
         try:
@@ -132,7 +132,7 @@ class MultipartUpload:
         except self._s3.exceptions.ClientError as error:
             if error.response["Error"].get("Code") != "NoSuchUpload":
                 raise
-            # The client lost the answer to a first try that succeeded, and tried again.
+            # The client lost the response to a first try that succeeded, and tried again.
             found = self._s3.head_object(**self._target)  # type: ignore[arg-type]
             if found["ContentLength"] != self.size:
                 raise

@@ -23,13 +23,13 @@ def list_findings(
     found = visible_batch(batch_id, context.actor, context.now)
     if not found.findings:
         return [], None
-    answer = context.s3.get_object(
+    response = context.s3.get_object(
         Bucket=context.settings.work_bucket,
         Key=rows.findings_key(batch_id),
         Range=f"bytes={after}-",
     )
     shown: list[dict[str, Any]] = []
-    for line in answer["Body"].iter_lines(keepends=True):
+    for line in response["Body"].iter_lines(keepends=True):
         if len(shown) == limit:
             return shown, after
         shown.append(without_zeros(json.loads(line)))
