@@ -1,4 +1,4 @@
-"""Batches: submit, show, retry, and send events."""
+"""Batches: submit, show, requeue failed jobs, and send events."""
 
 from typing import Annotated
 
@@ -119,10 +119,10 @@ def get_batch(batch_id: BatchId) -> schemas.Batch:
     "/api/batches/<batch_id>/retries",
     operation_id="retry_jobs",
     tags=["Batches"],
-    summary="Retry failed jobs",
-    description="Retries all failed jobs, those with the given failure codes, or those with the "
+    summary="Requeue failed jobs",
+    description="Requeues all failed jobs, those with the given failure codes, or those with the "
     "given ids. Each starts after its last successful step. `GET` the operation to see the outcome "
-    "of each job. While a retry is in progress, another one of the same jobs is refused.",
+    "of each job. While a requeue is in progress, another one of the same jobs is refused.",
     status_code=202,
     responses={
         202: {"description": "The jobs are being requeued."},
@@ -143,10 +143,10 @@ def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schem
     request = current_request(router)
     if retry.preview:
         return _preview_retry(batch_id, retry, request)
-    made = operations.requeue_jobs(
+    started = operations.requeue_jobs(
         batch_id, retry.filter(), request.command_context(retry.reason or "")
     )
-    return accepted(schemas.RetryResult.of(made, request))
+    return accepted(schemas.RetryResult.of(started, request))
 
 
 def _preview_retry(
@@ -162,7 +162,7 @@ def _preview_retry(
     "/api/batches/<batch_id>/retries/<operation_id>",
     operation_id="get_retry",
     tags=["Batches"],
-    summary="Get a retry with the outcome of each job",
+    summary="Get a requeue with the outcome of each job",
     responses={
         200: {"description": "The operation and a page of outcomes."},
         **problem_responses(BadRequest, NotFound, Gone),

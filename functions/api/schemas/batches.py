@@ -279,7 +279,7 @@ _REASON_OR_PREVIEW = {
 
 
 class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
-    """Which failed jobs to retry: all of them if neither codes nor ids are given."""
+    """Which failed jobs to requeue: all of them if neither codes nor ids are given."""
 
     reason: Reason | None = Field(default=None, description="Why. Required unless it is a preview.")
     failure_codes: list[Failure] = Field(
@@ -299,13 +299,13 @@ class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW)
         return self
 
     def filter(self) -> Filter:
-        """The filter for the failed jobs to retry."""
+        """The filter for the failed jobs to requeue."""
         codes = frozenset(code.value for code in self.failure_codes)
         return Filter(JobState.FAILED, codes, frozenset(self.job_ids))
 
 
 class RetryResult(Schema):
-    """An accepted retry, or a preview of one."""
+    """An accepted requeue, or a preview of one."""
 
     operation_id: str | None = Field(description="The operation's id; null for a preview.")
     matched: int = Field(description="How many jobs match.")
@@ -316,7 +316,7 @@ class RetryResult(Schema):
 
     @classmethod
     def of(cls, operation: domain_operation.Operation, request: RequestContext) -> "RetryResult":
-        """A retry that was started."""
+        """A requeue that was started."""
         return cls(
             operation_id=operation.operation_id,
             matched=operation.matched,
@@ -328,7 +328,7 @@ class RetryResult(Schema):
     def of_preview(
         cls, batch_id: str, matching: operations.MatchingJobs, request: RequestContext
     ) -> "RetryResult":
-        """A preview of a retry."""
+        """A preview of a requeue."""
         return cls(
             operation_id=None,
             matched=matching.total,
@@ -346,7 +346,7 @@ class OperationOutcome(Schema):
 
 
 class Operation(Schema):
-    """An operation on many jobs: a retry, or the release of held jobs."""
+    """An operation on many jobs: a requeue, or the release of held jobs."""
 
     operation_id: str = Field(description="The operation's id.")
     batch_id: str = Field(description="The batch of the jobs.")

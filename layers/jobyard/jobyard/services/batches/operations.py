@@ -40,19 +40,19 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
         found = [
             job for address in addresses if (job := jobs.find(address)) and wanted.matches(job)
         ]
-        final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
-        reason = f"job {final[0].address.job_id}: {final[0].failure_message}" if final else ""
+        refused = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
+        reason = f"job {refused[0].address.job_id}: {refused[0].failure_message}" if refused else ""
         numbers = tuple(sorted({job.address.chunk for job in found}))
-        return MatchingJobs(len(found), numbers, len(final), reason)
-    total, refused = 0, 0
+        return MatchingJobs(len(found), numbers, len(refused), reason)
+    total = refused_count = 0
     numbers_found: list[int] = []
     for record in chunks.of_batch(batch_id):
         number = wanted.match_count(record)
         if number > 0:
             total += number
-            refused += wanted.not_retryable_count(record)
+            refused_count += wanted.not_retryable_count(record)
             numbers_found.append(record.chunk)
-    return MatchingJobs(total, tuple(numbers_found), refused)
+    return MatchingJobs(total, tuple(numbers_found), refused_count)
 
 
 def requeue_jobs(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
@@ -60,7 +60,7 @@ def requeue_jobs(batch_id: str, wanted: Filter, context: CommandContext) -> Oper
 
     Raises:
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`.
-        OperationInProgress: a retry of the same jobs is running.
+        OperationInProgress: a requeue of the same jobs is running.
     """
     return start_operation(batch_id, "requeue", wanted, context)
 
@@ -79,7 +79,7 @@ def start_operation(
     authorize(context.actor, "job", event)
     operation = operations.find(batch_id, context.run)
     if operation is None:
-        _check_operable(batch, event, wanted, context)
+        _check_allowed(batch, event, wanted, context)
         require_reason(context, event)
         matching = matching_jobs(batch_id, wanted)
         if not matching.total:
@@ -119,11 +119,11 @@ def preview_operation(
     """
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "job", event)
-    _check_operable(batch, event, wanted, context)
+    _check_allowed(batch, event, wanted, context)
     return matching_jobs(batch_id, wanted)
 
 
-def _check_operable(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
+def _check_allowed(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
     """Check that the filter and the batch's state allow `event`."""
     JOB.authorized_move(wanted.state, event, context.now(), context.cause, context.actor.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]

@@ -241,7 +241,7 @@ def _last_progress(batch: Batch, due: list[int], run: ExecutionRun) -> int:
 
 
 def _cancel_stalled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
-    """Cancel a batch whose workers cannot start its jobs. So it reports, and jobs that never
+    """Cancel a batch whose workers cannot start its jobs. Then it is reported, and jobs that never
     started count as cancelled, not failed. A run of an operation leaves the batch as it is.
     """
     if batch.state is not BatchState.PROCESSING or run.name != MAIN_RUN:

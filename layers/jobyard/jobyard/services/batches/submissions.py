@@ -22,8 +22,8 @@ from jobyard.store import batches
 class Submission:
     """What a depositor says about a manifest before the upload.
 
-    `notify` are the addresses that get the report: nobody's if empty, the collection's or the
-    submitter's if None.
+    `notify` are the addresses that get the report. If empty, nobody gets it; if None, the
+    collection's addresses do, or the submitter.
     """
 
     collection: str
@@ -45,13 +45,14 @@ class UploadForm:
 
 
 def submit(submission: Submission, context: CommandContext) -> tuple[Batch, UploadForm]:
-    """Make a pending batch, and a form to upload its manifest with.
+    """Create a pending batch, and a form to upload its manifest with.
 
     The same request sent again returns the same batch.
 
     Raises:
         Forbidden, NotFound: the actor may not deposit into the collection, or may not see it.
-        BadRequest: no such job type takes manifests. InvalidParameters: it has no such parameter.
+        BadRequest: the job type does not exist or takes no manifests. InvalidParameters: it has
+            no such parameter.
         Gone: the request is a repeat, and the time for the upload is over.
     """
     collection = authorize_deposit(submission.collection, context.actor)
