@@ -1,7 +1,7 @@
 """Lifecycles: tables of states and transitions, checked for contradictions at import.
 
-A lifecycle is data. Conditional writes, API routes, buttons, diagrams and the CLI derive from it,
-so nothing else in Jobyard lists states.
+A lifecycle is data. Conditional writes, API routes, diagrams and the CLI's commands derive from
+it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from jobyard.domain.access import ROLES, refusal, roles_for
 from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition, NotFound
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
-MACHINE = "machine"
+MACHINE = "machine"  # the actor and sender of what Jobyard does by itself
 
 
 class StateType(StrEnum):
@@ -38,7 +38,7 @@ class State:
 
 @dataclass(frozen=True)
 class Transition:
-    """`event`, sent by one of `senders` (roles, or "machine"), leads from `before` to `after`."""
+    """`event`, sent by one of `senders` (roles, or `MACHINE`), leads from `before` to `after`."""
 
     before: str
     event: str
@@ -46,9 +46,10 @@ class Transition:
     senders: tuple[str, ...]
 
 
-def senders(kind: str, event: str, *, machine: bool = False) -> tuple[str, ...]:
+def event_senders(kind: str, event: str, *, machine: bool = False) -> tuple[str, ...]:
     """The senders of an event of the lifecycle `kind`: the roles in the access table, and the
-    machine if it sends the event too."""
+    machine if it sends the event too.
+    """
     return (*((MACHINE,) if machine else ()), *roles_for(kind, event))
 
 
@@ -57,8 +58,8 @@ class Cause:
     """Who or what makes a move, and the key by which a repeat of it is recognized.
 
     `key` is unique per intent: a request id, an event id, or run, pass, chunk and attempt. `actor`
-    is a name to show. `sub` is the person's id in the user pool, "" for the machine: a person may
-    be called "machine".
+    is a name to show. `sub` is the person's id in the user pool, "" for the machine. Only `sub`
+    tells the two apart, because a person may be named "machine".
     """
 
     key: str
@@ -103,14 +104,20 @@ class Lifecycle:
                 f"{self.name}: state names must be unique and include the initial state"
             )
         seen: set[tuple[str, str]] = set()
-        for move in self.transitions:
-            if move.before not in names or move.after not in names:
-                raise InvalidLifecycle(f"{self.name}: {move} names a state that is not declared")
-            if not move.senders or not set(move.senders) <= {*ROLES, MACHINE}:
-                raise InvalidLifecycle(f"{self.name}: {move.event} needs senders from the roles")
-            if (move.before, move.event) in seen:
-                raise InvalidLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
-            seen.add((move.before, move.event))
+        for transition in self.transitions:
+            if transition.before not in names or transition.after not in names:
+                raise InvalidLifecycle(
+                    f"{self.name}: {transition} names a state that is not declared"
+                )
+            if not transition.senders or not set(transition.senders) <= {*ROLES, MACHINE}:
+                raise InvalidLifecycle(
+                    f"{self.name}: {transition.event} needs senders from the roles"
+                )
+            if (transition.before, transition.event) in seen:
+                raise InvalidLifecycle(
+                    f"{self.name}: {transition.event} leaves {transition.before} twice"
+                )
+            seen.add((transition.before, transition.event))
         reachable = self._reachable_states()
         for state in self.states:
             has_way_out = any(before == state.name for before, _ in seen)
@@ -125,10 +132,10 @@ class Lifecycle:
         reached, frontier = {self.initial}, [self.initial]
         while frontier:
             state = frontier.pop()
-            for move in self.transitions:
-                if move.before == state and move.after not in reached:
-                    reached.add(move.after)
-                    frontier.append(move.after)
+            for transition in self.transitions:
+                if transition.before == state and transition.after not in reached:
+                    reached.add(transition.after)
+                    frontier.append(transition.after)
         return reached
 
     def state(self, name: str) -> State:
@@ -154,10 +161,10 @@ class Lifecycle:
             InvalidTransition: `before` does not allow `event`; the message lists the events it
                 allows.
         """
-        for move in self.transitions:
-            if move.before == before and move.event == event:
-                return move
-        known = [move.event for move in self.transitions if move.before == before]
+        for transition in self.transitions:
+            if transition.before == before and transition.event == event:
+                return transition
+        known = [transition.event for transition in self.transitions if transition.before == before]
         allowed = f"it can {', '.join(known)}" if known else "nothing more can happen to it"
         raise InvalidTransition(f"{self.name} is {before}: cannot {event}; {allowed}")
 
@@ -178,20 +185,27 @@ class Lifecycle:
             InvalidTransition: `before` does not allow `event`.
             Forbidden: none of `roles` may send `event`; the message says who may.
         """
-        if not any(move.before == before and move.event == event for move in self.transitions):
+        if not any(
+            transition.before == before and transition.event == event
+            for transition in self.transitions
+        ):
             known = self.actions(before, roles)
             allowed = f"you can {', '.join(known)}" if known else "there is nothing you can do now"
             raise InvalidTransition(f"{self.name} is {before}: cannot {event}; {allowed}")
         move = self.move(before, event, at, cause)
-        senders = self.transition(before, event).senders
-        if not set(senders) & set(roles):
-            raise Forbidden(refusal(self.name, event, senders))
+        allowed_senders = self.transition(before, event).senders
+        if not set(allowed_senders) & set(roles):
+            raise Forbidden(refusal(self.name, event, allowed_senders))
         return move
 
     def people_events(self) -> tuple[str, ...]:
         """The events that a person may send, in table order: those with a route in the API."""
         return tuple(
-            dict.fromkeys(move.event for move in self.transitions if set(move.senders) - {MACHINE})
+            dict.fromkeys(
+                transition.event
+                for transition in self.transitions
+                if set(transition.senders) - {MACHINE}
+            )
         )
 
     def check_event(self, event: str) -> None:
@@ -204,23 +218,13 @@ class Lifecycle:
             known = ", ".join(self.people_events())
             raise NotFound(f"a {self.name} has no event {event!r}; there are {known}")
 
-    def senders(self, event: str) -> frozenset[str]:
-        """The roles that may send `event` in at least one state; empty if no person may."""
-        return frozenset(
-            sender
-            for move in self.transitions
-            if move.event == event
-            for sender in move.senders
-            if sender != MACHINE
-        )
-
     def actions(self, state: str, roles: Iterable[str]) -> tuple[str, ...]:
         """The events that a person with `roles` may send in `state`, in table order."""
         allowed = set(roles)
         return tuple(
-            move.event
-            for move in self.transitions
-            if move.before == state and set(move.senders) & allowed
+            transition.event
+            for transition in self.transitions
+            if transition.before == state and set(transition.senders) & allowed
         )
 
     def document(self) -> dict[str, Any]:
@@ -239,12 +243,12 @@ class Lifecycle:
             ],
             "transitions": [
                 {
-                    "from": move.before,
-                    "event": move.event,
-                    "to": move.after,
-                    "senders": list(move.senders),
+                    "from": transition.before,
+                    "event": transition.event,
+                    "to": transition.after,
+                    "senders": list(transition.senders),
                 }
-                for move in self.transitions
+                for transition in self.transitions
             ],
         }
 

@@ -15,7 +15,15 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
 from jobyard.domain.history import HistoryEntry, compact_history
-from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
+from jobyard.domain.lifecycle import (
+    MACHINE,
+    Lifecycle,
+    Move,
+    State,
+    StateType,
+    Transition,
+    event_senders,
+)
 from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.text import FILENAME_BYTES, MESSAGE_BYTES, NAME_BYTES, clean_fields
 
@@ -39,7 +47,7 @@ _S = BatchState
 # How long after `upload_until` a manifest is still accepted: its upload may have started in time.
 UPLOAD_GRACE = timedelta(hours=1)
 
-_by = partial(senders, "batch")
+_by = partial(event_senders, "batch")
 
 BATCH = Lifecycle(
     name="batch",

@@ -1,7 +1,7 @@
 """A job: one run of a job type, for one manifest entry or one occurrence of a schedule.
 
 All jobs share one set of states; each job type uses some of them. The labels are what an audience
-calls a state. `unknown` is only shown, never stored.
+calls a state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ from jobyard.domain.lifecycle import (
     State,
     StateType,
     Transition,
-    senders,
+    event_senders,
 )
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields, truncate
 
@@ -62,8 +62,9 @@ def _labels(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
     return {"deposit": deposit, "schedule": schedule, "device": device}
 
 
-_by = partial(senders, "job")
+_by = partial(event_senders, "job")
 
+# Nothing sends pause, resume or succeed_partially yet: decisions/0010.
 JOB = Lifecycle(
     name="job",
     initial=_S.SCHEDULED,
@@ -71,7 +72,7 @@ JOB = Lifecycle(
         State(
             _S.SCHEDULED,
             StateType.WAITING,
-            "A row of the manifest, or a job that waits for a retry. The machine starts it.",
+            "It has not started, or it waits for a retry. The machine starts it.",
             _labels("Pending", "Idle", "Scheduled"),
         ),
         State(
@@ -185,12 +186,12 @@ class JobAddress:
 
     @property
     def origin(self) -> Origin:
-        """The kind of its origin."""
+        """What created the job: a batch or a schedule."""
         return origin_of(self.origin_id)
 
     @property
     def kind(self) -> str:
-        """The job's kind in the access table."""
+        """The job's kind in the access table: `job` or `schedule job`."""
         return self.origin.job_kind
 
     def id_of(self, origin: Origin) -> str:
@@ -225,7 +226,7 @@ class JobAddress:
 
 
 class StepStatus(StrEnum):
-    """The status of a step of a task."""
+    """The status of a step of a job."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -239,9 +240,9 @@ FINISHED_STEPS = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # not ru
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of the job's task with its times. `message` is a warning to show.
+    """A step of a job, with its times. `message` is a warning to show.
 
-    A step is stored as running only if it takes longer than a second.
+    A step is stored as running only if it takes long: decisions/0017.
     """
 
     name: str
@@ -263,7 +264,7 @@ SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted att
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of the task, appended and never edited. `failure_code` is "" if it succeeded.
+    """One try of a job, appended and never edited. `failure_code` is "" if it succeeded.
 
     A long list replaces several attempts by one with the code `SUMMARY_CODE`: `counts` has their
     number by code, "" included; its times are the first's start and the last's end.
@@ -313,7 +314,8 @@ class JobRecord:
     `cause` is the key of the last move's cause. Since the last requeue, `start_count` counts the
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
     `snooze_count` the latest snoozes in a row.
-    `next_at` is when the next attempt may start. `recoverable` is False if no requeue can help.
+    `at` is the time of the last move, `next_at` when the next attempt may start. `recoverable` is
+    False if no requeue can help.
     `data` is what the steps returned, merged.
 
     A record has at most `MAX_RECORD_BYTES`: long lists are compacted, old texts are truncated.
@@ -457,8 +459,8 @@ def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
     ]
     starts = [index for index, entry in enumerate(history) if entry.event == "start"]
     requeues = [index for index, entry in enumerate(history) if entry.event == "requeue"]
-    restarts = [index for index in starts if requeues and index > requeues[-1]]
-    return {*requests[-_PINNED_REQUESTS:], *starts[:1], *requeues[-1:], *restarts[:1]}
+    requeued_starts = [index for index in starts if requeues and index > requeues[-1]]
+    return {*requests[-_PINNED_REQUESTS:], *starts[:1], *requeues[-1:], *requeued_starts[:1]}
 
 
 def new_job(address: JobAddress, at: datetime) -> JobRecord:

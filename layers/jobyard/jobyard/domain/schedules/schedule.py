@@ -20,7 +20,7 @@ from jobyard.domain.lifecycle import (
     State,
     StateType,
     Transition,
-    senders,
+    event_senders,
 )
 from jobyard.domain.schedules.recurrence import Recurrence
 
@@ -41,7 +41,7 @@ class ScheduleState(StrEnum):
 
 _S = ScheduleState
 
-_by = partial(senders, "schedule")
+_by = partial(event_senders, "schedule")
 
 SCHEDULE = Lifecycle(
     name="schedule",
