@@ -629,12 +629,12 @@ def test_the_requeue_of_a_failed_job_is_noted_with_its_schedule(
     script.during = lambda: harness.advance(10)
 
     send_job_event(run.address.job_id, "requeue", harness.context())
-    words = [stored(schedule).label]
+    labels = [stored(schedule).label]
     harness.machines.run_all()
 
-    words.append(stored(schedule).label)
+    labels.append(stored(schedule).label)
     (run,) = history(schedule)
-    assert words == ["In Progress", "Completed"]
+    assert labels == ["In Progress", "Completed"]
     assert run.outcome is not None
     assert run.outcome.failure_codes == ("PAYLOAD_NOT_FOUND",)
     assert run.duration == timedelta(seconds=10)
