@@ -99,11 +99,11 @@ class Round:
         return sum(pause for pause in pauses if pause < PAUSE_S)
 
     @cached_property
-    def minutes(self) -> int:
+    def tick_count(self) -> int:
         """How many ticks started executions."""
         return 1 + sum(after - before >= PAUSE_S for before, after in pairwise(self.started))
 
-    def read(self, until: float) -> int:
+    def items_read(self, until: float) -> int:
         """Items that the scheduler read from its first tick until `until`."""
         return sum(each.items for each in self.calls if self.began <= each.at <= until)
 
@@ -123,20 +123,21 @@ def measure() -> Figures:
             cost_round = _run_round(call_log, COST_SCHEDULES)
             full_round = _run_round(call_log, SCHEDULES)
     executions, starts = full_round.started, full_round.starts
-    cost = price_usage(
-        cost_round.used
-        + Usage(write_units=cost_round.written, read_units=cost_round.read(cost_round.started[-1]))
+    # The read units are an estimate: one for each item that was read.
+    scheduler_usage = Usage(
+        write_units=cost_round.written, read_units=cost_round.items_read(cost_round.started[-1])
     )
+    cost = price_usage(cost_round.used + scheduler_usage)
     return {
         "schedules": SCHEDULES,
         "workers": WORKERS,
         "seconds": round(starts[-1] - full_round.began, 1),
         "median_s": round(median(starts) - full_round.began, 1),
         "scheduler_seconds": round(executions[-1] - full_round.began, 1),
-        "scheduler_ticks": full_round.minutes,
+        "scheduler_ticks": full_round.tick_count,
         "scheduler_busy_s": round(full_round.busy_s, 1),
-        "reads_per_schedule": round(full_round.read(executions[-1]) / SCHEDULES, 3),
-        "reads_until_started": round(full_round.read(starts[-1]) / SCHEDULES, 3),
+        "reads_per_schedule": round(full_round.items_read(executions[-1]) / SCHEDULES, 3),
+        "reads_until_started": round(full_round.items_read(starts[-1]) / SCHEDULES, 3),
         "scheduler_write_units": round(full_round.written / SCHEDULES, 3),
         "write_units_per_run": round(cost.usage.write_units / COST_SCHEDULES, 2),
         "read_units_per_run": round(cost.usage.read_units / COST_SCHEDULES, 2),
@@ -156,40 +157,41 @@ def _bind(local: LocalStack) -> None:
     tables.bind(names, region=clients.REGION, host=local.emulator.endpoint)
 
 
-def _run_round(call_log: Path, number: int) -> Round:
-    """Create `number` schedules due at one moment, and wait until all their jobs have ended.
+def _run_round(call_log: Path, count: int) -> Round:
+    """Create `count` schedules due at one moment, and wait until all their jobs have ended.
 
     Raises:
         WrongRuns: they were created too late, or not every schedule ran one job successfully.
     """
-    due_at = datetime.now(UTC) + timedelta(seconds=5 + number / MIN_CREATED_PER_S)
+    created_at = datetime.now(UTC)
+    due_at = created_at + timedelta(seconds=5 + count / MIN_CREATED_PER_S)
     due_at = due_at.replace(microsecond=0)  # like every time of a rule
     rule = recurrence_of({"kind": "daily", "anchor": f"{due_at:%Y-%m-%dT%H:%M:%S}", "zone": "UTC"})
     due_schedules = [
         Schedule(
-            schedule_id=schedule_id_of(f"{number} {each}".encode()),
+            schedule_id=schedule_id_of(f"{count} {number}".encode()),
             state=ScheduleState.ACTIVE,
             version=1,
-            title=f"Schedule {each} of {number}",
+            title=f"Schedule {number} of {count}",
             job_type="noop",
             rule=rule,
             policy=Policy(),
             owner="bench",
-            created_at=due_at,
+            created_at=created_at,
             next_at=due_at,
         )
-        for each in range(number)
+        for number in range(count)
     ]
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(schedules.put_new, due_schedules))
         if datetime.now(UTC) >= due_at:
-            raise WrongRuns(f"{number} schedules were not created before they were due")
-        say(f"{number:,} schedules created {due_at - datetime.now(UTC)} before they are due")
+            raise WrongRuns(f"{count} schedules were not created before they were due")
+        say(f"{count:,} schedules created {due_at - datetime.now(UTC)} before they are due")
         made = _wait_for_ends(due_schedules, due_at, pool)
         used = total(pool.map(usage.of_origin, [each.schedule_id for each in due_schedules]))
     calls = [Call(**json.loads(line)) for line in call_log.read_text().splitlines()]
     done = Round(due_at.timestamp(), made, calls, used)
-    say(f"{number:,} jobs started {done.starts[-1] - done.began:.1f} s after the first tick")
+    say(f"{count:,} jobs started {done.starts[-1] - done.began:.1f} s after the first tick")
     return done
 
 

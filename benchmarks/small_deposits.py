@@ -44,7 +44,7 @@ DEPOSITS = 2_000
 FILES = 455
 RUNS = 3
 AT_ONCE = 25
-_LEAST, _MOST = 1_024, 128 * 1_024  # bytes of the smallest and the largest file
+_MIN_BYTES, _MAX_BYTES = 1_024, 128 * 1_024  # of a file
 _BUCKET = "bench-bare"
 _TABLES = ("JobsTable", "IdentifiersTable", "ObjectsTable")
 _REFUSED = frozenset({"PreconditionFailed", "ConditionalCheckFailedException"})
@@ -64,7 +64,8 @@ class Row:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Deposits per second, and milliseconds of CPU per deposit."""
+    """Deposits per second, and milliseconds of CPU per deposit: of the depositor's processes (the
+    workers or the bare loop), and of the emulator."""
 
     rate: float
     cpu_ms: float
@@ -146,7 +147,11 @@ def bare_loop(rows: list[Row], endpoint: str, tables: Mapping[str, str]) -> tupl
 
 
 class _Bare:
-    """The requests of a deposit, and nothing else."""
+    """The requests of a deposit, and nothing else.
+
+    The statements write the attributes that the store writes: `s` is the state, `v` the version,
+    `b` the body.
+    """
 
     def __init__(self, endpoint: str, tables: Mapping[str, str]) -> None:
         config = Config(s3={"addressing_style": "path"}, max_pool_connections=2 * AT_ONCE)
@@ -156,6 +161,7 @@ class _Bare:
         self._tables = tables
 
     def deposit(self, row: Row) -> None:
+        """Fetch, hash and store one file, with its identifier and version."""
         body = self._http.request("GET", row.url).data
         sha256 = hashlib.sha256(body).hexdigest()
         ark = _ark(row)
@@ -205,6 +211,7 @@ class _Bare:
             raise DepositFailed(str(refused[0]))
 
     def insert(self, row: Row) -> dict[str, Any]:
+        """The statement that inserts the record of a running job."""
         return {
             "Statement": f'INSERT INTO "{self._tables["JobsTable"]}" VALUE '
             "{'chunk_id':?,'position':?,'s':?,'v':?,'b':?}",
@@ -218,6 +225,7 @@ class _Bare:
         }
 
     def update(self, row: Row) -> dict[str, Any]:
+        """The statement that writes that the job succeeded."""
         return {
             "Statement": f'UPDATE "{self._tables["JobsTable"]}" SET "s"=? SET "v"=? SET "b"=? '
             'WHERE "chunk_id"=? AND "position"=? AND "v"=? AND "s"=?',
@@ -293,7 +301,7 @@ class _Files(BaseHTTPRequestHandler):
 def content_of(path: str) -> bytes:
     """The file at `path`, of 1 to 128 KiB; always the same."""
     number = int(path.rpartition("/")[2].removesuffix(".bin"))
-    size = int(_LEAST * (_MOST / _LEAST) ** (number / max(FILES - 1, 1)))
+    size = int(_MIN_BYTES * (_MAX_BYTES / _MIN_BYTES) ** (number / max(FILES - 1, 1)))
     return hashlib.shake_128(path.encode()).digest(size)
 
 

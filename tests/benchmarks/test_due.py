@@ -110,7 +110,7 @@ def test_the_clocks_part_lasts_from_its_first_query_to_its_last_start() -> None:
 
     assert found.began == NOON.timestamp() + 3
     assert [at - found.began for at in found.started] == [2, 62]
-    assert found.read(found.started[-1]) == 3
+    assert found.items_read(found.started[-1]) == 3
     assert found.written == 12
 
 
@@ -118,11 +118,11 @@ def test_what_it_reads_while_the_last_jobs_wait_is_counted_separately() -> None:
     found = a_round()
 
     assert found.starts[-1] - found.began == 123
-    assert found.read(found.starts[-1]) == 12
+    assert found.items_read(found.starts[-1]) == 12
 
 
 def test_a_tick_that_ran_twice_is_counted_twice_without_its_pause() -> None:
     found = a_round()
 
-    assert found.minutes == 2
+    assert found.tick_count == 2
     assert found.busy_s == 2
