@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from execute.worker import METER, report_finished, worker
+from execute.worker import METER, log_finished, worker
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.inputs import ChunkInput
 
@@ -13,5 +13,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the chunk. The result is empty, because the outcome of each job is in the tables."""
     request = ChunkInput.of(event)
     done = run_execute_chunk(request, worker(context), METER, int(context.memory_limit_in_mb))
-    report_finished(done.finished, request, chunk=request.chunk.number, unbilled=done.unbilled)
+    log_finished(done.finished, request, chunk=request.chunk.number, unbilled=done.unbilled)
     return {}

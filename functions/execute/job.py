@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from execute.worker import METER, report_finished, worker
+from execute.worker import METER, log_finished, worker
 from jobyard.services.machines.execute_job import run_execute_job
 from jobyard.services.machines.inputs import ExecutionInput
 
@@ -13,5 +13,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the job. The result says whether to run it again, and when."""
     request = ExecutionInput.of(event)
     done = run_execute_job(request, worker(context), METER, int(context.memory_limit_in_mb))
-    report_finished(done.finished, request, unbilled=done.unbilled)
+    log_finished(done.finished, request, unbilled=done.unbilled)
     return done.next_step.document()

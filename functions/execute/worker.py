@@ -44,7 +44,7 @@ HTTP = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 @cache
 def _maintenance() -> "Maintenance":
-    """What system jobs need. Few workers run one, so it is created for the first.
+    """What system jobs need. It is created on first use, since few workers run such a job.
 
     AWS allows ten DescribeExecution calls a second, so the client slows down when throttled.
     """
@@ -64,7 +64,7 @@ def worker(context: LambdaContext) -> Worker:
     return Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance)
 
 
-def report_finished(
+def log_finished(
     jobs: Iterable[FinishedJob], request: ExecutionInput | ChunkInput, **fields: object
 ) -> None:
     """Log the pass, each failed job and each unexpected error; emit the metrics of jobs."""
@@ -76,10 +76,10 @@ def report_finished(
             LOGGER.error("step error", origin_id=origin_id, job_id=job_id, exc_info=job.error)
     ended = [job for job in all_jobs if job.state is not JobState.SCHEDULED]
     failed = [job for job in ended if job.state is JobState.FAILED]
-    ids = {"origin_id": origin_id, "run": request.run.name, "pass_": request.run.number}
+    ids = {"origin_id": origin_id, "run": request.run.name, "pass": request.run.number}
     if isinstance(request, ExecutionInput) and request.address:
         ids["job_id"] = request.address.job_id
-    LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids, **fields})
+    LOGGER.info("pass ended", extra={"ended": len(ended), "failed": len(failed), **ids, **fields})
     for job in failed:
         job_id, code = job.address.job_id, job.failure_code
         LOGGER.warning("job failed", origin_id=origin_id, job_id=job_id, failure_code=code)

@@ -28,8 +28,8 @@ def _report(settled: Settled, error: Any, request_id: str) -> None:
         origin_id=step.origin_id,
         next=step.next,
         run=step.run.name,
-        pass_=step.run.number,
         unbilled=settled.unbilled,
+        extra={"pass": step.run.number},
     )
     if settled.is_unopened and error is not None:
         LOGGER.error("not opened", origin_id=step.origin_id, request_id=request_id, error=error)

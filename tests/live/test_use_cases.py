@@ -162,7 +162,7 @@ def test_every_line_of_log_of_a_batch_names_it(
             if "level" in line:
                 lines_of.setdefault(line["message"], []).append(line)
 
-    of_batches = {"opened", "ran", "settled", "reported", "job failed"}
+    of_batches = {"opened", "pass ended", "settled", "reported", "job failed"}
     assert of_batches <= set(lines_of)
     for message in of_batches:
         for line in lines_of[message]:

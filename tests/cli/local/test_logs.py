@@ -8,7 +8,7 @@ def line(at: str, message: str) -> str:
 def test_log_lines_have_the_timestamps_in_their_json() -> None:
     """The emulator writes them all at the end of an invocation, with that time."""
     end = 1_795_987_000_000
-    began, ran = line("21:00:00,100", "opened"), line("21:00:20,250", "ran")
+    began, ran = line("21:00:00,100", "opened"), line("21:00:20,250", "pass ended")
     messages = [
         "START RequestId: a",
         began,

@@ -20,7 +20,7 @@ def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
 ) -> None:
     worker = importlib.import_module("execute.worker")
     failed = FinishedJob(JobAddress("b", 0, 0), job_type, JobState.FAILED, "TIMEOUT")
-    worker.report_finished([failed], ExecutionInput("b", ExecutionRun("main", 1)))
+    worker.log_finished([failed], ExecutionInput("b", ExecutionRun("main", 1)))
 
     out = capsys.readouterr().out
     found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
