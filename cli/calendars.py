@@ -119,9 +119,9 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete a calendar that no schedule uses."""
-    gone = ctx.obj.api(stack).delete(f"/calendars/{name}", reason=reason, version=version)
+    deleted = ctx.obj.api(stack).delete(f"/calendars/{name}", reason=reason, version=version)
     if as_json:
-        terminal.print_json(gone)
+        terminal.print_json(deleted)
     else:
         terminal.console().print(f"calendar {name} is deleted", markup=False)
 

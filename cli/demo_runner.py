@@ -93,11 +93,11 @@ def run_demo(
             local_stack(demo.port, demo.files_port, keeps_running, console) as running,
         ):
             play(resource, running, console)
-            up = (
-                [] if keeps_running else [("make local", "start the stack again, with all of this")]
-            )
+            restart = [("make local", "start the stack again, with all of this")]
             console.print("\n[bold cyan]Next steps[/]\n")
-            console.print(tables.next_commands([*up, *demo.commands]))
+            console.print(
+                tables.next_commands([*([] if keeps_running else restart), *demo.commands])
+            )
             page, about = demo.page
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
             took = time.monotonic() - began

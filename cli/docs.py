@@ -54,7 +54,7 @@ def section(lifecycle: Lifecycle) -> str:
         )
         for each in lifecycle.states
     ]
-    moves = [
+    transitions = [
         (f"`{each.before}`", f"`{each.event}`", f"`{each.after}`", ", ".join(each.senders))
         for each in lifecycle.transitions
     ]
@@ -62,7 +62,7 @@ def section(lifecycle: Lifecycle) -> str:
         [
             f"```mermaid\n{lifecycle.diagram()}```\n",
             _table(("state", "type", "shown as", "meaning"), states),
-            _table(("from", "event", "to", "sent by"), moves),
+            _table(("from", "event", "to", "sent by"), transitions),
         ]
     )
 

@@ -46,14 +46,14 @@ def _show(found: Lifecycle, console: Console) -> None:
         for state in found.states
     ]
     console.print(tables.table(("!state", "!type", "shown as", "meaning"), states))
-    moves = [
+    transitions = [
         (
-            terminal.state(move.before),
-            move.event,
-            terminal.state(move.after),
-            ", ".join(move.senders),
+            terminal.state(each.before),
+            each.event,
+            terminal.state(each.after),
+            ", ".join(each.senders),
         )
-        for move in found.transitions
+        for each in found.transitions
     ]
     console.print()
-    console.print(tables.table(("!from", "!event", "!to", "sent by"), moves))
+    console.print(tables.table(("!from", "!event", "!to", "sent by"), transitions))

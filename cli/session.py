@@ -77,11 +77,12 @@ def sign_in(
     deployment: Deployment,
     username: str,
     password: str,
-    answer: Callable[[str], str] = lambda challenge: "",
+    respond: Callable[[str], str] = lambda challenge: "",
 ) -> Session:
     """Sign in and store the session.
 
-    `answer` responds to Cognito's challenges NEW_PASSWORD_REQUIRED and SOFTWARE_TOKEN_MFA.
+    `respond` returns the response to one of Cognito's challenges, NEW_PASSWORD_REQUIRED or
+    SOFTWARE_TOKEN_MFA.
 
     Raises:
         SignInFailed: Cognito rejects the credentials or asks for another challenge.
@@ -105,7 +106,10 @@ def sign_in(
                 ClientId=client,
                 ChallengeName=name,
                 Session=response["Session"],
-                ChallengeResponses={"USERNAME": username, _CHALLENGE_RESPONSES[name]: answer(name)},
+                ChallengeResponses={
+                    "USERNAME": username,
+                    _CHALLENGE_RESPONSES[name]: respond(name),
+                },
             )
     except ClientError as error:
         raise SignInFailed(error_text(error)) from error

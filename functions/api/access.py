@@ -61,7 +61,7 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
 def roles_needed(method: str, path: str) -> tuple[str, ...] | None:
     """The roles of which a request needs one; None if it needs none.
 
-    These are all roles if the right depends on the thing, as for a collection's owner, or if the
+    These are all roles if the right depends on the resource, as for a collection's owner, or if the
     event is unknown.
     """
     needed = access_of(method, path)
@@ -97,7 +97,7 @@ def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
 
 
 def forbidden_or(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
-    """The error to answer with: `error`, unless the actor may not send the request at all."""
+    """The error to return: `error`, unless the actor may not send the request at all."""
     try:
         return role_refusal(event) or error
     except Unauthenticated as unauthenticated:

@@ -82,7 +82,7 @@ class RequestContext:
         )
 
     def link(self, path: str) -> str:
-        """The address of `path` below `/api`."""
+        """The URL of `path` below `/api`."""
         return f"{self.app.settings.url}/api/{path}"
 
     def pages(self, *kind: str) -> "Pages":

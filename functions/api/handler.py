@@ -3,7 +3,7 @@
 
 from jobyard import cold_start
 
-cold_start.begin()  # not in __init__.py, because `api.openapi` does without this file
+cold_start.begin()  # not in __init__.py, which `api.openapi` imports too
 
 import os
 import secrets

@@ -12,8 +12,8 @@ def batch_links(batch_id: str, request: RequestContext) -> Links:
     return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 
-def retry_links(batch_id: str, operation_id: str, request: RequestContext) -> Links:
-    """Of a retry. `operation_id` is "" for a preview, which has no address."""
+def operation_links(batch_id: str, operation_id: str, request: RequestContext) -> Links:
+    """The links of an operation. `operation_id` is "" for a preview, which has no URL."""
     batch = request.link(f"batches/{batch_id}")
     own = {"self": f"{batch}/retries/{operation_id}"} if operation_id else {}
     return own | {"batch": batch}
@@ -22,8 +22,8 @@ def retry_links(batch_id: str, operation_id: str, request: RequestContext) -> Li
 def job_links(job_id: str, request: RequestContext) -> Links:
     origin_id = job_id.partition(".")[0]
     origin = origin_of(origin_id)
-    address = request.link(f"{origin.path}/{origin_id}")
-    return {"self": request.link(f"jobs/{job_id}"), origin: address}
+    origin_url = request.link(f"{origin.path}/{origin_id}")
+    return {"self": request.link(f"jobs/{job_id}"), origin: origin_url}
 
 
 def schedule_links(schedule_id: str, request: RequestContext) -> Links:
@@ -32,7 +32,7 @@ def schedule_links(schedule_id: str, request: RequestContext) -> Links:
 
 
 def occurrence_links(schedule_id: str, job_id: str, request: RequestContext) -> Links:
-    """Of an occurrence. `job_id` is "" when it has no job."""
+    """The links of an occurrence. `job_id` is "" when it has no job."""
     job = {"job": request.link(f"jobs/{job_id}")} if job_id else {}
     return {"schedule": request.link(f"schedules/{schedule_id}")} | job
 
@@ -45,7 +45,7 @@ def collection_links(name: str, request: RequestContext) -> Links:
 
 
 def cost_links(origin_id: str, request: RequestContext) -> Links:
-    """Of the cost of a batch or a schedule."""
+    """The links of the cost of a batch or a schedule."""
     origin = origin_of(origin_id)
-    address = request.link(f"{origin.path}/{origin_id}")
-    return {"self": f"{address}/cost", origin: address}
+    origin_url = request.link(f"{origin.path}/{origin_id}")
+    return {"self": f"{origin_url}/cost", origin: origin_url}

@@ -207,7 +207,7 @@ def problem_type(kind: type[JobyardError]) -> ProblemType:
 
 
 def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
-    """The response to a refused request. `url` is the address of the deployment."""
+    """The response to a refused request. `url` is the deployment's."""
     kind = problem_type(type(error))
     errors = [
         FieldError(field=clean(where, _FIELD_BYTES), message=clean(message, _DETAIL_BYTES))

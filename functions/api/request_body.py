@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from api.problems import PayloadTooLarge, UnsupportedMediaType
 from jobyard.domain.errors import BadRequest
 
-MAX_BYTES = 256 * 1024  # bytes
+MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50  # nested levels of objects and lists
 
 
@@ -48,11 +48,11 @@ def check_body(event: Mapping[str, Any]) -> None:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    here = [value]
+    level = [value]
     for _ in range(levels):
-        inner = [each.values() if isinstance(each, dict) else each for each in here]
-        here = [each for some in inner for each in some if isinstance(each, dict | list)]
-    return bool(here)
+        members = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for group in members for each in group if isinstance(each, dict | list)]
+    return bool(level)
 
 
 def _bytes_of(event: Mapping[str, Any]) -> bytes:

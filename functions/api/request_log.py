@@ -10,12 +10,12 @@ from jobyard.domain.ids import origin_of
 def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     """The fields of a request's log line: actor, method, path, and the ids of its batch or job.
 
-    `location` is the address of what the request created; "" if it created nothing.
+    `location` is the URL of what the request created; "" if it created nothing.
     """
     context = event["requestContext"]
     claims = claims_of(event)
-    about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
-    noun, _, rest = about.partition("/")
+    path = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"]
+    noun, _, rest = path.removeprefix("/api/").partition("/")
     name = rest.partition("/")[0]
     if noun == "jobs":
         ids = {"origin_id": name.partition(".")[0], "job_id": name}

@@ -1,4 +1,4 @@
-"""Batches: submissions, batches, retries, reports and findings."""
+"""Batches: submissions, batches, operations, reports and findings."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from api.context import RequestContext
-from api.links import batch_links, retry_links
+from api.links import batch_links, operation_links
 from api.schemas.fields import (
     CallbackUrl,
     Collection,
@@ -129,7 +129,7 @@ class SubmittedBatch(Schema):
     def of(
         cls, batch: domain.Batch, upload: submissions.UploadForm, request: RequestContext
     ) -> "SubmittedBatch":
-        """The batch that a submission made."""
+        """The batch that a submission created."""
         return cls(
             batch_id=batch.batch_id,
             state=batch.state,
@@ -321,7 +321,7 @@ class RetryResult(Schema):
             operation_id=operation.operation_id,
             matched=operation.matched,
             not_retryable=operation.not_retryable,
-            links=retry_links(operation.batch_id, operation.operation_id, request),
+            links=operation_links(operation.batch_id, operation.operation_id, request),
         )
 
     @classmethod
@@ -333,7 +333,7 @@ class RetryResult(Schema):
             operation_id=None,
             matched=matching.total,
             not_retryable=matching.refused,
-            links=retry_links(batch_id, "", request),
+            links=operation_links(batch_id, "", request),
         )
 
 
@@ -387,7 +387,7 @@ class Operation(Schema):
             requested_at=operation.requested_at,
             ended_at=operation.ended_at,
             next_cursor=next_cursor,
-            links=retry_links(operation.batch_id, operation.operation_id, request),
+            links=operation_links(operation.batch_id, operation.operation_id, request),
         )
 
 
@@ -526,9 +526,12 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
     }
 
 
-def _failure_group(code: str, description: str, count: int, final: int) -> FailureGroup:
+def _failure_group(code: str, description: str, count: int, not_retryable: int) -> FailureGroup:
     return FailureGroup(
-        failure_code=Failure(code), description=description, count=count, not_retryable=final
+        failure_code=Failure(code),
+        description=description,
+        count=count,
+        not_retryable=not_retryable,
     )
 
 

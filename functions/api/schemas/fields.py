@@ -19,6 +19,7 @@ from pydantic import (
 from jobyard.domain import history as domain
 from jobyard.domain.arks import EXAMPLE_ARK, NAAN_PATTERN, normal_ark
 from jobyard.domain.collection import GROUP_PATTERN
+from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.mail_addresses import ADDRESS_FORM, MAX_RECIPIENTS, addresses, all_addresses
 from jobyard.domain.manifests.validation import MAX_LOCAL_ID_BYTES, MAX_LOCAL_IDS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
@@ -29,7 +30,7 @@ class Schema(BaseModel, defer_build=True):
     """A request or response body. Its validator is built at first use; a request needs few."""
 
 
-Links = Annotated[dict[str, str], Field(description="Related addresses, by name.")]
+Links = Annotated[dict[str, str], Field(description="Related URLs, by name.")]
 
 
 def _matching(pattern: str, message: str) -> AfterValidator:
@@ -43,15 +44,14 @@ def _matching(pattern: str, message: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_COLLECTION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Collection = Annotated[
     str,
     _matching(
-        _COLLECTION,
+        NAME_PATTERN,
         "a collection is 1 to 64 letters, digits, '.', '_' and '-', and starts with a letter or "
         "digit",
     ),
-    Field(examples=["maps"], json_schema_extra={"pattern": f"^{_COLLECTION}$"}),
+    Field(examples=["maps"], json_schema_extra={"pattern": f"^{NAME_PATTERN}$"}),
 ]
 
 Naan = Annotated[
