@@ -286,16 +286,16 @@ class Harness:
         metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Drop a manifest into the intake bucket and run the machines. Returns the batch id."""
-        event = self.put(text, name=name, collection=collection, metadata=metadata)
+        event = self.upload(text, name=name, collection=collection, metadata=metadata)
         self._uploads += 1
         self.machines.run("batch", f"event-{self._uploads}", event)
         self.machines.run_all()
         return self.batch_id_of(event)
 
-    def put(
+    def upload(
         self, text: str, *, name: str, collection: str, metadata: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Create the collection and drop a manifest. Returns the event that S3 would send."""
+        """Create the collection and upload a manifest. Returns the event that S3 would send."""
         with self.interceptor.muted():
             make_collections(collection)
         key = f"manifests/{collection}/{name}"

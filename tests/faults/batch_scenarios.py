@@ -92,7 +92,7 @@ class BatchScenario:
         """The manifest is in its bucket."""
         contents = {name: f"{name} of {self.scenario_run.name}".encode() for name in FILES}
         manifest = single_files(self.scenario_run.runner.payloads, contents)
-        self.event = self.harness.put(
+        self.event = self.harness.upload(
             manifest, name="may.checkm", collection=self.scenario_run.name
         )
         self.scenario_run.runner.event = self.event

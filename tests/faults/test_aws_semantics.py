@@ -208,7 +208,7 @@ def test_an_eventually_consistent_read_lacks_three_writes(
 def test_an_index_lacks_the_last_three_writes(harness: Harness, raw: Any) -> None:
     keys = {"test-batches": key_names()["test-batches"]}
     with Stale(raw, keys).copying() as stale, harness.interceptor.listening(stale):
-        event = harness.put("nonsense", name="x.checkm", collection="maps")
+        event = harness.upload("nonsense", name="x.checkm", collection="maps")
         harness.open({"input": event, "execution": "x"})
 
         assert harness.batch(harness.batch_id_of(event)).batch.state == "reporting"

@@ -100,7 +100,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
     names = [f"{n}.txt" for n in range(number)]
     manifest = single_files(payloads, {name: name.encode() for name in names})
     collection = f"jobs-{next(_numbers)}"
-    event = harness.put(manifest, name="may.checkm", collection=collection)
+    event = harness.upload(manifest, name="may.checkm", collection=collection)
     if state == JobState.FAILED:
         payloads.status = {f"/{name}": 404 for name in names}
         harness.machines.run("batch", collection, event)
@@ -177,7 +177,7 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     """A batch of two jobs in `state`."""
     manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
     collection = f"batches-{next(_numbers)}"
-    event = harness.put(manifest, name="may.checkm", collection=collection)
+    event = harness.upload(manifest, name="may.checkm", collection=collection)
     if state == "pending":  # announced, and not uploaded yet
         promise = submissions.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
         batch, _ = submissions.submit(promise, harness.context())

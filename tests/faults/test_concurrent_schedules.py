@@ -35,8 +35,8 @@ from tests.call_interceptor import Call, Listener
 from tests.faults.fault_profiles import FAULT_PROFILES
 from tests.faults.test_concurrent_people import Meanwhile
 from tests.harness import Harness
+from tests.killed_executions import Death, Killed
 from tests.scripted_job_type import NAME, Script, scripted
-from tests.services.test_recovery import Death, Killed
 
 HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"}
 HALF_PAST = HOURLY | {"at": "00:30"}

@@ -53,7 +53,7 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
 ) -> None:
     harness = Harness(aws_clients, payloads, chunk_size=1)
     manifest = single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(40)})
-    event = harness.put(manifest, name="forty.checkm", collection="forty")
+    event = harness.upload(manifest, name="forty.checkm", collection="forty")
     batch_id = harness.open({"input": event, "execution": "forty"})["origin_id"]
     inputs = []
     for n in range(40):
@@ -88,7 +88,7 @@ def test_items_stay_under_a_kilobyte_with_identifiers_as_long_as_those_of_aws(
     harness = Harness(aws_clients, payloads, machines=LONG)
     assert len(harness.settings.batch_machine) == 131
     names = {name: name.encode() for name in ("a.txt", "b.txt", "c.txt")}
-    event = harness.put(single_files(payloads, names), name="long.checkm", collection="long")
+    event = harness.upload(single_files(payloads, names), name="long.checkm", collection="long")
     payloads.status["/c.txt"] = 404
     sizes = Sizes()
 
@@ -215,7 +215,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
     """A file of thirty blocks, each of which takes a second."""
     content = bytes(30 * 64 * 1024)
     manifest = single_files(payloads, {"slow.bin": content})
-    event = harness.put(manifest, name="slow.checkm", collection="slow")
+    event = harness.upload(manifest, name="slow.checkm", collection="slow")
     opened = harness.open({"input": event, "execution": "slow"})
     left = [float(seconds)]
 

@@ -145,7 +145,7 @@ def test_a_refused_batch_cannot_be_reported_again(harness: Harness) -> None:
 def test_an_event_that_comes_twice_makes_one_batch_and_one_mail(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="twice.checkm", collection="maps")
+    event = harness.upload(single_files(payloads, THREE), name="twice.checkm", collection="maps")
 
     harness.machines.run("batch", "first", event)
     harness.machines.run("batch", "second", event)
@@ -154,7 +154,7 @@ def test_an_event_that_comes_twice_makes_one_batch_and_one_mail(
 
 
 def test_an_empty_object_and_a_folder_marker_make_no_batch(harness: Harness) -> None:
-    empty = harness.put("", name="empty.checkm", collection="maps")
+    empty = harness.upload("", name="empty.checkm", collection="maps")
 
     assert harness.open({"input": empty, "execution": "x"})["next"] == "end"
 
@@ -188,7 +188,7 @@ def test_a_busy_server_is_retried_automatically_at_a_shown_time(
         payloads.status.pop("/b.txt", None)
         harness.at = view.until
 
-    event = harness.put(manifest, name="busy.checkm", collection="maps")
+    event = harness.upload(manifest, name="busy.checkm", collection="maps")
     harness.machines._wait_until = repair  # type: ignore[assignment]
     harness.machines.run("batch", "busy", event)
 
@@ -217,7 +217,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
         if harness.at - began > timedelta(hours=12):
             payloads.status.pop("/b.txt", None)
 
-    event = harness.put(manifest, name="tape.checkm", collection="maps")
+    event = harness.upload(manifest, name="tape.checkm", collection="maps")
     harness.machines._wait_until = bring  # type: ignore[assignment]
     harness.machines.run("batch", "tape", event)
 
@@ -444,7 +444,7 @@ def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
 def test_jobs_that_were_held_before_their_start_continue_after_the_lift(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
+    event = harness.upload(single_files(payloads, THREE), name="mid.checkm", collection="mid")
     opened = harness.open({"input": event, "execution": "mid"})
     batch_id = opened["origin_id"]
     hold_commands.place_hold("collection:mid", None, harness.context(reason="maintenance"))
@@ -476,7 +476,7 @@ def _index(harness: Harness, batch_id: str) -> list[tuple[int, int, int]]:
 def test_a_job_held_by_a_person_before_its_start_is_released_alone(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="one.checkm", collection="maps")
+    event = harness.upload(single_files(payloads, THREE), name="one.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "one"})
     batch_id = opened["origin_id"]
     harness.send_job_event(f"{batch_id}.0.1", "hold", reason="look first")
@@ -498,7 +498,9 @@ def test_a_job_held_by_a_person_before_its_start_is_released_alone(
 def test_deleting_the_last_open_job_lets_the_batch_report(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, {"a.txt": b"1"}), name="d.checkm", collection="maps")
+    event = harness.upload(
+        single_files(payloads, {"a.txt": b"1"}), name="d.checkm", collection="maps"
+    )
     batch_id = harness.open({"input": event, "execution": "d"})["origin_id"]
     harness.send_job_event(f"{batch_id}.0.0", "hold")
 
@@ -519,7 +521,7 @@ def test_a_job_deleted_after_the_report_is_a_change(harness: Harness, payloads: 
 
 
 def test_a_cancelled_batch_ends_with_a_report(harness: Harness, payloads: Payloads) -> None:
-    event = harness.put(single_files(payloads, THREE), name="stop.checkm", collection="maps")
+    event = harness.upload(single_files(payloads, THREE), name="stop.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "stop"})
     batch_id = opened["origin_id"]
     first, *_ = _index(harness, batch_id)
@@ -541,7 +543,7 @@ def test_a_cancelled_batch_ends_with_a_report(harness: Harness, payloads: Payloa
 def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="ch.checkm", collection="ch")
+    event = harness.upload(single_files(payloads, THREE), name="ch.checkm", collection="ch")
     opened = harness.open({"input": event, "execution": "ch"})
     batch_id = opened["origin_id"]
     hold_commands.place_hold("collection:ch", None, harness.context())
@@ -893,7 +895,7 @@ def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
     batch, _ = submissions.submit(submission, harness.context(DEPOSITOR))
     for number in range(2):
         name = f"{batch.batch_id}/may.checkm"
-        event = harness.put(single_files(payloads, THREE), name=name, collection="promised")
+        event = harness.upload(single_files(payloads, THREE), name=name, collection="promised")
         harness.machines.run("batch", f"promised-{number}", event)
 
     listed = batch_queries.list_batches(
@@ -907,7 +909,7 @@ def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
 def test_what_a_worker_held_while_the_hold_was_lifted_is_released_by_the_next_tick(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="late.checkm", collection="late")
+    event = harness.upload(single_files(payloads, THREE), name="late.checkm", collection="late")
     opened = harness.open({"input": event, "execution": "late"})
     batch_id = opened["origin_id"]
     hold = hold_commands.place_hold("collection:late", None, harness.context(reason="maintenance"))
@@ -947,7 +949,7 @@ def test_a_hold_is_lifted_although_an_announced_manifest_was_not_uploaded(harnes
 def test_lifting_a_hold_leaves_a_job_that_a_person_holds(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="two.checkm", collection="two")
+    event = harness.upload(single_files(payloads, THREE), name="two.checkm", collection="two")
     opened = harness.open({"input": event, "execution": "two"})
     batch_id = opened["origin_id"]
     harness.send_job_event(f"{batch_id}.0.0", "hold", reason="look first")
@@ -998,7 +1000,7 @@ def test_a_job_that_only_waits_fails_in_the_end(harness: Harness, payloads: Payl
 def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_with_a_report(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="read.checkm", collection="maps")
+    event = harness.upload(single_files(payloads, THREE), name="read.checkm", collection="maps")
     source = source_of(event)
     start = OpenContext(harness.settings, NoReads(harness.s3), harness.now, "reading")
     with pytest.raises(WorkerKilledError):

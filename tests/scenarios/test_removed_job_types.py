@@ -35,7 +35,7 @@ def without(name: str) -> Iterator[None]:
 def test_a_batch_of_a_removed_job_type_fails_with_its_code_and_can_be_retried(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="maps")
+    event = harness.upload(single_files(payloads, THREE), name="may.checkm", collection="maps")
     opened = harness.machines.invoke
 
     def invoke(name: str, function: object, event: dict[str, object]) -> dict[str, object]:

@@ -77,7 +77,7 @@ def ends_of(batch_id: str) -> list[int]:
 def test_a_batch_that_runs_during_an_update_completes(
     first: str, harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="updated")
+    event = harness.upload(single_files(payloads, THREE), name="may.checkm", collection="updated")
     update_before(harness, first)
     with pytest.raises(ExecutionFailed):
         harness.machines.run("batch", f"before-{first}", event)

@@ -27,7 +27,7 @@ from jobyard.services.queries import jobs as job_queries
 from jobyard.store import batches, chunks, holds
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.harness import Harness, Payloads, single_files, source_of
-from tests.services.test_recovery import Death, Killed
+from tests.killed_executions import Death, Killed
 
 _numbers = count(1)
 ANN = Actor("ann", "ann", frozenset({"operator"}))
@@ -66,7 +66,7 @@ def place(harness: Harness, collection: str, until: timedelta | None) -> None:
 def uploaded(harness: Harness, payloads: Payloads, collection: str) -> str:
     """Its manifest is uploaded, and no execution was started."""
     source = source_of(
-        harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+        harness.upload(manifest(payloads, collection), name="m.checkm", collection=collection)
     )
     batch = Batch(
         batch_id_of(collection.encode()),
@@ -89,7 +89,7 @@ def held(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def processing(harness: Harness, payloads: Payloads, collection: str) -> str:
     """Opened; a person holds one job, the machine the two others."""
-    event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    event = harness.upload(manifest(payloads, collection), name="m.checkm", collection=collection)
     scope = holds.find(f"collection:{collection}")
     assert scope is not None
     holds.delete(scope)
@@ -536,7 +536,7 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 ) -> None:
     collection = f"late-{next(_numbers)}"
     scope = f"collection:{collection}"
-    event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    event = harness.upload(manifest(payloads, collection), name="m.checkm", collection=collection)
     opened = harness.open({"input": event, "execution": collection})
     place(harness, collection, None)
     index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")

@@ -1,6 +1,5 @@
 """An execution may die anywhere: a scheduler tick recovers its work, once, and only then."""
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,46 +20,11 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.runs import RECOVERY_PASSES
 from jobyard.store import batches, jobs
 from tests.archived_fixtures import batch_of
-from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness, Payloads, single_files
+from tests.killed_executions import Death, Killed
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 _numbers = count(1)
-
-
-class Killed(BaseException):
-    """The execution that made this call died; nothing catches that."""
-
-
-class Death(Listener):
-    """Kills the caller at its `at`-th call: before it is made, or after it is `applied`."""
-
-    def __init__(self, at: int = -1, *, applied: bool = False) -> None:
-        self.at, self.applied = at, applied
-        self.calls = 0
-        self._dead = False
-        self._lock = threading.Lock()
-
-    def start(self) -> None:
-        """Another execution starts."""
-        self._dead = False
-
-    def before(self, call: Call) -> Answer | None:
-        with self._lock:
-            if self._dead:
-                raise Killed
-            self.calls += 1
-            call.notes["number"] = self.calls
-        self._kill_if_due(call, applied=False)
-        return None
-
-    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        self._kill_if_due(call, applied=True)
-
-    def _kill_if_due(self, call: Call, *, applied: bool) -> None:
-        if call.notes.get("number") == self.at and self.applied is applied:
-            self._dead = True
-            raise Killed
 
 
 def run_all(harness: Harness, death: Death) -> None:
@@ -88,7 +52,7 @@ def run_story(harness: Harness, payloads: Payloads, death: Death) -> dict[str, A
     """Three jobs, one fails, is requeued and reported again; the result."""
     collection = f"reconciled-{next(_numbers)}"
     payloads.status["/c.txt"] = 404
-    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
+    event = harness.upload(single_files(payloads, THREE), name="may.checkm", collection=collection)
     for name in ("event", "event-again"):
         death.start()
         with suppress(Killed), harness.interceptor.listening(death):
@@ -154,7 +118,7 @@ def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
     invoke_once = harness.machines.invoke
     harness.machines.invoke = invoke
     collection = f"killed-{next(_numbers)}"
-    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
+    event = harness.upload(single_files(payloads, THREE), name="may.checkm", collection=collection)
     with pytest.raises(Killed):
         harness.machines.run("batch", f"event-{collection}", event)
     return harness.batch_id_of(event)
@@ -329,7 +293,7 @@ def test_a_manifest_that_no_function_could_open_is_opened_later(
         return invoke_once(name, function, event)
 
     harness.machines.invoke = invoke
-    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="unopened")
+    event = harness.upload(single_files(payloads, THREE), name="may.checkm", collection="unopened")
     harness.machines.run("batch", "event-unopened", event)
     batch_id = harness.batch_id_of(event)
     waiting = batches.get(batch_id, harness.now())

@@ -29,7 +29,7 @@ class CutOff(Exception):
 
 def opened(harness: Harness, payloads: Payloads, collection: str) -> dict[str, Any]:
     """Open a batch of one chunk with two jobs. Returns the state that its machine carries."""
-    event = harness.put(single_files(payloads, TWO), name="may.checkm", collection=collection)
+    event = harness.upload(single_files(payloads, TWO), name="may.checkm", collection=collection)
     return harness.open({"input": event, "execution": f"late-{collection}"})
 
 

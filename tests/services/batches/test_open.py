@@ -83,7 +83,7 @@ def test_errors_are_listed_however_many_warnings_come_before() -> None:
 def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so(
     harness: Harness, payloads: Payloads
 ) -> None:
-    event = harness.put(
+    event = harness.upload(
         single_files(payloads, {"a.txt": b""}), name="slow.checkm", collection="maps"
     )
     hurried = OpenContext(harness.settings, harness.s3, harness.now, "one", remaining=lambda: 30.0)
@@ -116,7 +116,7 @@ def test_rows_of_more_than_a_part_are_there_whole(
 ) -> None:
     harness.settings = replace(harness.settings, chunk_size=10_000)
     manifest = single_files(payloads, {f"{n:06d}.txt": b"" for n in range(40_000)})
-    event = harness.put(manifest, name="large.checkm", collection="maps")
+    event = harness.upload(manifest, name="large.checkm", collection="maps")
 
     batch_id = harness.open({"input": event, "execution": "one"})["origin_id"]
 
@@ -130,7 +130,9 @@ def test_rows_of_more_than_a_part_are_there_whole(
 
 def test_a_manifest_with_an_error_leaves_no_rows(harness: Harness, payloads: Payloads) -> None:
     manifest = single_files(payloads, {f"{n:06d}.txt": b"" for n in range(40_000)})
-    event = harness.put(manifest.replace("#%eof", "nonsense"), name="bad.checkm", collection="maps")
+    event = harness.upload(
+        manifest.replace("#%eof", "nonsense"), name="bad.checkm", collection="maps"
+    )
 
     batch_id = harness.open({"input": event, "execution": "one"})["origin_id"]
 

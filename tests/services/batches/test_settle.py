@@ -10,7 +10,7 @@ def test_a_batch_that_people_ended_is_not_passed_over_again(
 ) -> None:
     """Its last job may be cancelled before the first worker starts; the main run finds it ended."""
     manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
-    event = harness.put(manifest, name="may.checkm", collection="maps")
+    event = harness.upload(manifest, name="may.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "main"})
     batch_id = harness.batch_id_of(event)
     for position in (0, 1):

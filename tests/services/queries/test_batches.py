@@ -111,7 +111,7 @@ def test_failure_groups_of_a_list_are_right_or_absent(
     names = [f"{collection}-{each}.txt" for each in range(3)]
     text = single_files(payloads, {name: name.encode() for name in names})
     payloads.status[f"/{names[0]}"] = 404
-    event = harness.put(text, name="m.checkm", collection=collection)
+    event = harness.upload(text, name="m.checkm", collection=collection)
     opened = harness.open({"input": event, "execution": collection})
     index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")
     harness.execute_chunk(opened | json.loads(next(index["Body"].iter_lines())))
@@ -242,7 +242,7 @@ def test_an_upload_that_ends_late_still_finds_its_batch(
     harness.advance(20 * 60)
     text = single_files(payloads, {f"{collection}.txt": b"late"})
 
-    event = harness.put(text, name=f"{batch_id}/m.checkm", collection="promised")
+    event = harness.upload(text, name=f"{batch_id}/m.checkm", collection="promised")
     harness.machines.run("batch", collection, event)
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -255,7 +255,7 @@ def test_a_manifest_that_was_uploaded_is_opened_whatever_it_is_called(
     batch_id = promised(harness, "promised", ".maps.checkm")
     text = single_files(payloads, {f"{collection}.txt": b"hidden"})
 
-    event = harness.put(text, name=f"{batch_id}/.maps.checkm", collection="promised")
+    event = harness.upload(text, name=f"{batch_id}/.maps.checkm", collection="promised")
     harness.machines.run("batch", collection, event)
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -275,7 +275,7 @@ def test_a_batch_that_was_never_uploaded_can_be_cancelled(
     harness.advance(3600)
     assert harness.batch(batch_id).batch.state == "cancelled"
     text = single_files(payloads, {f"{collection}.txt": b"late"})
-    event = harness.put(text, name=f"{batch_id}/m.checkm", collection="promised")
+    event = harness.upload(text, name=f"{batch_id}/m.checkm", collection="promised")
     harness.machines.run("batch", collection, event)
     assert harness.batch(batch_id).batch.state == "cancelled"
 

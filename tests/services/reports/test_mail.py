@@ -159,7 +159,7 @@ def test_a_manifest_that_was_removed_before_it_was_read_is_refused_in_our_words(
     harness: Harness, payloads: Payloads
 ) -> None:
     text = single_files(payloads, {"a.txt": b"a"})
-    event = harness.put(text, name="gone.checkm", collection="maps")
+    event = harness.upload(text, name="gone.checkm", collection="maps")
     found = event["detail"]["object"]
 
     class Removing(Listener):

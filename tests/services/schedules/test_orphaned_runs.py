@@ -23,8 +23,8 @@ from jobyard.services.schedules.recovery import recover_schedule
 from jobyard.store import jobs, occurrences, schedules
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
+from tests.killed_executions import Killed
 from tests.scripted_job_type import NAME, Script, scripted
-from tests.services.test_recovery import Killed
 
 DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
 NINE = datetime(2026, 11, 25, 9, 0, 1, tzinfo=UTC)
