@@ -3,7 +3,7 @@ bounded slices that continue where the last one stopped."""
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -35,16 +35,6 @@ BEN = Actor("ben", "ben", frozenset({"operator"}))
 Bring = Callable[[Harness, Payloads, str], str]
 
 
-@pytest.fixture(autouse=True)
-def no_hold_is_left(harness: Harness) -> Iterator[None]:
-    """Remove the holds of other tests."""
-    for hold in [*holds.list_all()]:
-        holds.delete(hold)
-    yield
-    for hold in [*holds.list_all()]:
-        holds.delete(hold)
-
-
 # A batch in each state, with a job (0.0) that a person holds where a job can be held, and others
 # that the machine holds.
 
@@ -61,6 +51,16 @@ def place(harness: Harness, collection: str, until: timedelta | None) -> None:
     hold_commands.place_hold(
         f"collection:{collection}", ends, harness.context(reason="the shelf moves")
     )
+
+
+@contextmanager
+def without_hold(collection: str) -> Iterator[None]:
+    """Remove the hold of a collection for the block."""
+    hold = holds.find(f"collection:{collection}")
+    assert hold is not None
+    holds.delete(hold)
+    yield
+    holds.put(hold)
 
 
 def uploaded(harness: Harness, payloads: Payloads, collection: str) -> str:
@@ -90,12 +90,9 @@ def held(harness: Harness, payloads: Payloads, collection: str) -> str:
 def processing(harness: Harness, payloads: Payloads, collection: str) -> str:
     """Opened; a person holds one job, the machine the two others."""
     event = harness.upload(manifest(payloads, collection), name="m.checkm", collection=collection)
-    scope = holds.find(f"collection:{collection}")
-    assert scope is not None
-    holds.delete(scope)
-    opened = harness.open({"input": event, "execution": collection})
-    send_job_event(f"{opened['origin_id']}.0.0", "hold", harness.context(reason="look first"))
-    holds.put(scope)
+    with without_hold(collection):
+        opened = harness.open({"input": event, "execution": collection})
+        send_job_event(f"{opened['origin_id']}.0.0", "hold", harness.context(reason="look first"))
     state = opened
     for line in harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")[
         "Body"
@@ -118,7 +115,7 @@ def cancelled(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
-    """A retry arrived right before it was settled, and was held."""
+    """Its reports are to be written, but jobs are held: a retry came just before it was settled."""
     batch_id = processing(harness, payloads, collection)
     batch = batches.get(batch_id, harness.now())
     batches.apply(
@@ -129,14 +126,11 @@ def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
     """All jobs failed; one is requeued and held by a person, the others were held by the hold."""
-    scope = holds.find(f"collection:{collection}")
-    assert scope is not None
-    holds.delete(scope)
-    batch_id = harness.drop(manifest(payloads, collection, there=False), collection=collection)
-    manifest(payloads, collection)
-    send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
-    send_job_event(f"{batch_id}.0.0", "hold", harness.context(reason="look first"))
-    holds.put(scope)
+    with without_hold(collection):
+        batch_id = harness.drop(manifest(payloads, collection, there=False), collection=collection)
+        manifest(payloads, collection)
+        send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
+        send_job_event(f"{batch_id}.0.0", "hold", harness.context(reason="look first"))
     operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     return batch_id
@@ -155,11 +149,8 @@ def deleted(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 
 def completed(harness: Harness, payloads: Payloads, collection: str) -> str:
-    scope = holds.find(f"collection:{collection}")
-    assert scope is not None
-    holds.delete(scope)
-    batch_id = harness.drop(manifest(payloads, collection), collection=collection)
-    holds.put(scope)
+    with without_hold(collection):
+        batch_id = harness.drop(manifest(payloads, collection), collection=collection)
     return batch_id
 
 
@@ -195,7 +186,7 @@ def test_the_table_has_every_state() -> None:
 def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     state: BatchState, by: str, harness: Harness, payloads: Payloads
 ) -> None:
-    bring, comes_to, succeeded, still_held = TABLE[state]
+    bring, end_state, succeeded, still_held = TABLE[state]
     collection = f"table-{next(_numbers)}"
     scope = f"collection:{collection}"
     place(harness, collection, timedelta(hours=1) if by == "time" else None)
@@ -213,7 +204,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     let_minutes_pass(harness)
 
     view = harness.batch(batch_id)
-    assert view.batch.state == comes_to
+    assert view.batch.state == end_state
     assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
     assert holds.find(scope) is None
     if still_held and state is not BatchState.DELETED:
