@@ -1,0 +1,102 @@
+"""How a worker ends attempts, with a source in memory."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, cast
+
+import pytest
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job_type import JobType, Snooze, StepInput, StepResult
+from jobyard.jobtypes.step_context import StepContext
+from jobyard.services.jobs.attempt import WAITED
+from jobyard.services.jobs.runner import Worker, run_jobs
+from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.runs import ExecutionRun, NextStep
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@dataclass
+class OneJob:
+    """The source of one job, which writes nowhere."""
+
+    job: JobRecord
+    job_type: JobType[Any]
+    run: ExecutionRun = field(default_factory=lambda: ExecutionRun("main", 1))
+    written: list[JobRecord] = field(default_factory=list)
+    is_stopped: bool = False
+
+    def due(self) -> Sequence[DueJob]:
+        return [DueJob(self.job)]
+
+    def step_input(self, job: JobRecord) -> StepInput:
+        return StepInput("", job.address.job_id, "", {}, {}, job.data, job.start_count)
+
+    def lock_key(self, job: JobRecord) -> str:
+        return ""
+
+    def collection(self) -> Collection | None:
+        return None
+
+    def remaining_for(
+        self, job: JobRecord, worker_remaining: Callable[[], float]
+    ) -> Callable[[], float]:
+        return worker_remaining
+
+    def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
+        return Failure.WORKER_LOST
+
+    def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+        self.written += [after for _, after in changes]
+        return [after for _, after in changes]
+
+    def note_conflict(self) -> None: ...
+
+    def refresh(self) -> None: ...
+
+    def finish(self, left: Iterable[DueJob]) -> None: ...
+
+    def next_step(self) -> NextStep:
+        return NextStep(self.job.address.origin_id, "settle")
+
+
+def worker_from(start: datetime) -> Worker:
+    """A worker whose clock is a tenth of a second later at each reading."""
+    tenths = count()
+
+    def now() -> datetime:
+        return start + timedelta(seconds=next(tenths) / 10)
+
+    unused = cast("Any", None)
+    return Worker(unused, unused, unused, now, lambda: 600.0, unused)
+
+
+@pytest.mark.parametrize("left_tenths", range(12))
+def test_on_failure_is_called_whenever_the_job_fails(left_tenths: int) -> None:
+    """The day that a job may wait ends at any reading of the clock."""
+    failures: list[str] = []
+
+    def wait(_step_input: StepInput, _context: StepContext) -> StepResult:
+        return Snooze(60.0, "the server is busy", give_up_code=Failure.TIMEOUT)
+
+    def on_failure(
+        _step_input: StepInput, _context: StepContext, code: str, _message: str, _requeues: int
+    ) -> Mapping[str, Any]:
+        failures.append(code)
+        return {"noted": code}
+
+    job_type = JobType("wait", "Wait", (("waiting", wait),), StepContext, on_failure=on_failure)
+    waited = Attempt(NOON, NOON, "waiting", WAITED, "the server is busy")
+    job = replace(new_job(JobAddress("b", 0, 0), NOON), version=1, attempts=(waited,))
+    source = OneJob(job, job_type)
+    run_jobs(source, worker_from(NOON + DAY - timedelta(seconds=left_tenths / 10)))
+
+    last = source.written[-1]
+    assert last.state in {JobState.FAILED, JobState.SCHEDULED}
+    assert (last.state is JobState.FAILED) == bool(failures) == bool(last.data)
