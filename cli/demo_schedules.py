@@ -79,7 +79,7 @@ def _play(runner: DemoRunner) -> None:
     ID_FILE.write_text(schedule_id)
     runner.console.print(f"schedule [bold]{schedule_id}[/]")
 
-    runner.section("Job Management and Job Details before it has run")
+    runner.section("The list of schedules, and the new one before it has run")
     runner.run("admin", "schedule", "list")
     runner.run("admin", "schedule", "show", schedule_id)
 
@@ -90,7 +90,7 @@ def _play(runner: DemoRunner) -> None:
     runner.run("admin", "schedule", "run", schedule_id, "--reason", "to show it")
     _wait_for_end(runner, api, schedule_id)
 
-    runner.section("Job Management and Job Details after it has run")
+    runner.section("The list of schedules, and the new one after it has run")
     runner.run("admin", "schedule", "list")
     runner.run("admin", "schedule", "show", schedule_id)
 
@@ -145,7 +145,7 @@ def _skip_one(runner: DemoRunner, schedule_id: str) -> None:
 
 
 def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
-    """Wait until the job has ended. While it runs, show Job Management once.
+    """Wait until the job has ended. While it runs, list the schedules once.
 
     Raises:
         DemoFailed: the job failed or took too long.

@@ -243,9 +243,8 @@ def _check_base_url(request: _MakeRequest) -> None:
     fault = url_checks.error_in(f"{request.base_url}/x")
     if not fault and request.base_url.startswith("http"):
         parts = urlsplit(request.base_url)
-        fault = "has a query or a fragment: give the URL of a folder" * bool(
-            parts.query or parts.fragment
-        )
+        if parts.query or parts.fragment:
+            fault = "has a query or a fragment: give the URL of a folder"
     if fault:
         raise BadRequest(f"--base-url {without_secrets(request.base_url)} {fault}")
 

@@ -58,7 +58,7 @@ def zoned_time(iso: str, zone: str = "") -> str:
 
 
 def show_all(found: Document, *, as_json: bool) -> None:
-    """Show schedules in a table (Job Management), with times in their zones."""
+    """Show schedules in a table, with times in their zones."""
     rows: Rows = [
         (
             each["schedule_id"],
@@ -77,7 +77,7 @@ def show_all(found: Document, *, as_json: bool) -> None:
 
 
 def show_one(found: Document, newest: list[Document]) -> None:
-    """Show one schedule (Job Details) with its next runs and its `newest` occurrences."""
+    """Show one schedule with its next runs and its `newest` occurrences."""
     terminal.console().print(
         tables.key_values(
             (

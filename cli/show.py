@@ -84,7 +84,7 @@ def batch(
                 ("reports to", ", ".join(found.get("notify") or ())),
                 ("undeliverable", undeliverable(found)),
                 ("findings", str(found["findings_count"] or "")),
-                ("similar to", found["duplicate_of"]),
+                ("duplicate of", found["duplicate_of"]),
                 ("note", found["note"]),
                 ("actions", terminal.commands_for(found.get("actions") or ())),
             )

@@ -1,6 +1,6 @@
 """The stored responses of requests with an idempotency key.
 
-Apart from `api.idempotency` because it imports boto3, which few requests need.
+Separate from `api.idempotency` because it imports boto3, which few requests need.
 """
 
 import json

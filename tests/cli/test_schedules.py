@@ -1,4 +1,4 @@
-"""`jobyard schedule` on a terminal: Job Management, Job Details and changes."""
+"""`jobyard schedule` on a terminal: lists, details and changes."""
 
 import json
 import re

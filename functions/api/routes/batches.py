@@ -55,8 +55,8 @@ _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 def submit_batch(submission: schemas.BatchSubmission) -> Response[schemas.SubmittedBatch]:
     request = current_request(router)
     _check_callback(submission.callback_url, request)
-    made = submissions.submit(submission.submission(), request.command_context())
-    return created(schemas.SubmittedBatch.of(*made, request))
+    batch, upload = submissions.submit(submission.submission(), request.command_context())
+    return created(schemas.SubmittedBatch.of(batch, upload, request))
 
 
 def _check_callback(url: str | None, request: RequestContext) -> None:

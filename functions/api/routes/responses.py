@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponseHea
 from api.schemas.fields import Links
 
 LOCATION: dict[str, OpenAPIResponseHeader] = {
-    "Location": {"description": "The address of the result.", "schema": {"type": "string"}}
+    "Location": {"description": "The URL of the result.", "schema": {"type": "string"}}
 }
 
 
@@ -19,12 +19,12 @@ class _Linked(Protocol):
 Body = TypeVar("Body", bound=_Linked)
 
 
-def created(made: Body) -> Response[Body]:
-    """201, with the address of what was made."""
-    return Response(201, "application/json", made, {"Location": made.links["self"]})
+def created(document: Body) -> Response[Body]:
+    """201, with the URL of what was created."""
+    return Response(201, "application/json", document, {"Location": document.links["self"]})
 
 
-def accepted(made: Body, link: str = "self") -> Response[Body]:
-    """202, with the address of what was started, if there is one yet."""
-    address = made.links.get(link)
-    return Response(202, "application/json", made, {"Location": address} if address else {})
+def accepted(document: Body, link: str = "self") -> Response[Body]:
+    """202, with the URL of what was started, if there is one yet."""
+    url = document.links.get(link)
+    return Response(202, "application/json", document, {"Location": url} if url else {})
