@@ -40,7 +40,7 @@ from jobyard.services.reports.mail import deliver_waiting
 from jobyard.services.reports.mail_events import MailEvent, record_mail_event
 from jobyard.services.reports.outbox_tick import run_outbox_tick
 from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
-from jobyard.services.schedules.clock import TickResult
+from jobyard.services.schedules.clock import ClockResult
 from jobyard.services.settings import Settings
 from jobyard.store import reports
 from tests.call_interceptor import CallInterceptor
@@ -254,7 +254,7 @@ class Harness:
         done = run_report(request, self.report_context(), self.meter, MEMORY_MB)
         return done.next_step.document()
 
-    def tick(self) -> TickResult:
+    def tick(self) -> ClockResult:
         """Run the functions of each minute: the outbox tick, then the scheduler tick.
 
         Returns what the scheduler tick did about schedules.

@@ -22,7 +22,7 @@ from jobyard.domain.schedules.schedule import CatchUp, OverlapPolicy, Policy, oc
 from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.clock import ClockResult, start_due_schedules
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules, tables
 from tests.call_interceptor import Listener
@@ -143,7 +143,7 @@ class ScheduleScenario:
                 self.scenario_run.run_all()
             self.scenario_run.harness.advance(61)
 
-    def _tick(self) -> TickResult:
+    def _tick(self) -> ClockResult:
         harness = self.scenario_run.harness
         return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 

@@ -28,7 +28,7 @@ from jobyard.services import holds as hold_commands
 from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.clock import ClockResult, start_due_schedules
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import holds, jobs, occurrences, schedules
 from tests.call_interceptor import Call, Listener
@@ -100,7 +100,7 @@ def watched(
     return Watched(harness, schedule.schedule_id, [(made, harness.at)])
 
 
-def tick(harness: Harness) -> TickResult:
+def tick(harness: Harness) -> ClockResult:
     """The scheduler tick."""
     return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 
@@ -172,11 +172,11 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
 SCHEDULES = 6
 
 
-def tick_at_once(harness: Harness, clocks: int, *listeners: Listener) -> list[TickResult]:
+def tick_at_once(harness: Harness, clocks: int, *listeners: Listener) -> list[ClockResult]:
     """Run so many ticks at the same moment."""
     together = threading.Barrier(clocks)
 
-    def come(_: int) -> TickResult:
+    def come(_: int) -> ClockResult:
         together.wait()
         return tick(harness)
 

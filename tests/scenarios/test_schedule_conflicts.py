@@ -63,7 +63,7 @@ def script() -> Iterator[Script]:
         yield script
 
 
-def minute(harness: Harness, at: str) -> clock.TickResult:
+def minute(harness: Harness, at: str) -> clock.ClockResult:
     """A tick at that time; then run what it started."""
     harness.at = instant(at)
     fired = harness.tick()
@@ -152,9 +152,9 @@ def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: 
     harness.at = instant("2026-11-24T23:30:00Z")
     schedule = create_schedule(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     harness.at = instant("2026-11-29T23:30:00Z")
-    others: list[clock.TickResult] = []
+    others: list[clock.ClockResult] = []
 
-    def start(at: datetime) -> clock.TickResult:
+    def start(at: datetime) -> clock.ClockResult:
         return clock.start_due(stored(schedule), clock.ScheduleCache(), harness.executions, at)[1]
 
     second = harness.at + timedelta(seconds=1)

@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
-from jobyard.services.schedules.clock import PARALLEL_SCHEDULES, TickResult, start_due_schedules
+from jobyard.services.schedules.clock import PARALLEL_SCHEDULES, ClockResult, start_due_schedules
 from jobyard.store import schedules, tables
 from tests.harness import Harness
 from tests.scenarios.test_schedules import history, instant
@@ -77,7 +77,7 @@ def reads(harness: Harness) -> Iterator[Reads]:
     events.unregister("after-call.dynamodb.Query", reads)
 
 
-def hurried(harness: Harness, readings: int) -> TickResult:
+def hurried(harness: Harness, readings: int) -> ClockResult:
     """A tick with time for so many readings of its clock."""
     left = iter([1.0] * readings)
     return start_due_schedules(harness.executions, harness.now, lambda: next(left, 0.0))

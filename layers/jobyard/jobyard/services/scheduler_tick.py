@@ -13,7 +13,7 @@ from jobyard.services.batches.recovery import recover_batches
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_expired
-from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.clock import ClockResult, start_due_schedules
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TickContext:
 class SchedulerTickResult:
     """The result of a tick. `recovered` counts started executions; `lifted` counts holds."""
 
-    schedules: TickResult
+    schedules: ClockResult
     recovered: int
     lifted: int
 

@@ -44,7 +44,7 @@ _RESUME = replace(SCHEDULER_CAUSE, reason="at its resume time")
 
 
 @dataclass(frozen=True)
-class TickResult:
+class ClockResult:
     """What the clock did with one or more schedules.
 
     `occurrences` are those that were written, after the write. `recovered` counts executions
@@ -68,7 +68,7 @@ class TickResult:
         return _skipped(self.occurrences)
 
     @classmethod
-    def total(cls, results: Sequence["TickResult"], checked: int) -> "TickResult":
+    def total(cls, results: Sequence["ClockResult"], checked: int) -> "ClockResult":
         """The sum of the results, with `checked` due schedules."""
         return cls(
             tuple(chain.from_iterable(each.occurrences for each in results)),
@@ -130,7 +130,7 @@ class ScheduleTick:
 
 def start_due_schedules(
     executions: Executions, now: Callable[[], datetime], remaining: Callable[[], float]
-) -> TickResult:
+) -> ClockResult:
     """Start the due jobs of all schedules, then recover orphaned ones, while `remaining()` is
     positive. The rest stays due for the next tick, which begins with another shard.
 
@@ -143,7 +143,7 @@ def start_due_schedules(
     cache = ScheduleCache()
     to_check: list[Schedule] = []
 
-    def start(each: DueSchedule) -> TickResult:
+    def start(each: DueSchedule) -> ClockResult:
         found = each.schedule()
         schedule, result = start_due(found, cache, executions, now())
         # `start_due` may have postponed the check; it was due all the same.
@@ -151,29 +151,29 @@ def start_due_schedules(
             to_check.append(schedule)
         return result
 
-    def recover(each: Schedule) -> TickResult:
-        return TickResult(recovered=recover_active_jobs(each, executions, now()))
+    def recover(each: Schedule) -> ClockResult:
+        return ClockResult(recovered=recover_active_jobs(each, executions, now()))
 
     started = _in_parallel(start, due, remaining)
     oldest = sorted(to_check, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
     recovered = _in_parallel(recover, oldest, remaining)
-    return TickResult.total([*started, *recovered], checked=len(started))
+    return ClockResult.total([*started, *recovered], checked=len(started))
 
 
 def _in_parallel(
-    work: Callable[[_Each], TickResult], items: Iterable[_Each], remaining: Callable[[], float]
-) -> list[TickResult]:
+    work: Callable[[_Each], ClockResult], items: Iterable[_Each], remaining: Callable[[], float]
+) -> list[ClockResult]:
     """Call `work` for each of `items`, `PARALLEL_SCHEDULES` in parallel, while time remains.
     Returns a result for each call, in no particular order.
     """
-    results: list[TickResult] = []
-    active: dict[Future[TickResult], str] = {}
+    results: list[ClockResult] = []
+    active: dict[Future[ClockResult], str] = {}
 
     def gather(when: str) -> None:
         for future in wait(active, return_when=when).done:
             schedule_id = active.pop(future)
             error = future.exception()
-            failed = TickResult(errors=((schedule_id, error),)) if error else None
+            failed = ClockResult(errors=((schedule_id, error),)) if error else None
             results.append(failed or future.result())
 
     with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
@@ -189,7 +189,7 @@ def _in_parallel(
 
 def start_due(
     schedule: Schedule, cache: ScheduleCache, executions: Executions, now: datetime
-) -> tuple[Schedule, TickResult]:
+) -> tuple[Schedule, ClockResult]:
     """Start the due jobs of a schedule. Returns the stored schedule and the result.
 
     Raises:
@@ -200,7 +200,7 @@ def start_due(
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
             found = catch_up(start_queued(found, tick), tick, max_writes=_MAX_WRITES)
-            return start_queued(found, tick), TickResult(tuple(tick.decided))
+            return start_queued(found, tick), ClockResult(tuple(tick.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
