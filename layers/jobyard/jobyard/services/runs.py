@@ -57,16 +57,16 @@ class ExecutionRun:
     def cause(
         self, address: JobAddress, attempt: int, interruption: Interruption = Interruption.NONE
     ) -> str:
-        """The cause of what this pass does to the job at `address` at its `attempt`-th start."""
+        """The cause key of what this pass does to a job at its `attempt`-th start."""
         return str(address.cause_key(self.name, self.number, attempt, interruption))
 
     def cause_of(self, action: Action) -> str:
-        """The cause of what this pass does to its whole batch."""
+        """The cause key of what this pass does to its whole batch."""
         return str(CauseKey(self.name, self.number, action=action))
 
-    def owns(self, cause: str) -> bool:
-        """Whether this run, in any pass, made the job's move with this `cause`."""
-        key = CauseKey.parse(cause)
+    def owns(self, cause_key: str) -> bool:
+        """Whether this run, in any pass, made the job's move with this key."""
+        key = CauseKey.parse(cause_key)
         return key.run == self.name and not key.action
 
 

@@ -40,8 +40,8 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
     changes: list[tuple[JobRecord, JobRecord]] = []
     for job in found.values():
         if run.owns(job.cause) or (is_cancelling and job.state is not JobState.RUNNING):
-            cause = run.cause(job.address, job.start_count, Interruption.ORPHANED)
-            after = _given_up(job, is_cancelling, at, cause)
+            cause_key = run.cause(job.address, job.start_count, Interruption.ORPHANED)
+            after = _given_up(job, is_cancelling, at, cause_key)
             changes += [(job, after)] if after else []
     written = jobs.write_many(changes)
     for stored in written:
@@ -53,15 +53,17 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
     chunks.put(replace(record.with_counts_of(found.values()), collection=batch.collection))
 
 
-def _given_up(job: JobRecord, is_cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
+def _given_up(
+    job: JobRecord, is_cancelling: bool, at: datetime, cause_key: str
+) -> JobRecord | None:
     """The job after it is given up; None if it neither runs nor waits for a worker."""
     if job.state is JobState.RUNNING:
-        return failed_as_orphaned(job, at, cause)
+        return failed_as_orphaned(job, at, cause_key)
     is_waiting = job.state is JobState.SCHEDULED or (is_cancelling and job.state is JobState.HELD)
     if not is_waiting:
         return None
     if is_cancelling or not job.attempts:
         reason = Failure.NO_WORKER.description
-        move = JOB.move(job.state, "cancel", at, Cause(cause, reason=reason))
+        move = JOB.move(job.state, "cancel", at, Cause(cause_key, reason=reason))
         return job.moved(move, next_at=None)
-    return failed_as_orphaned(job, at, cause, Failure.NO_WORKER)
+    return failed_as_orphaned(job, at, cause_key, Failure.NO_WORKER)

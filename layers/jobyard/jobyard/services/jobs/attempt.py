@@ -183,10 +183,10 @@ def _with_step(
     return record.with_step(done, data)
 
 
-def after_start(record: JobRecord, at: datetime, cause: str) -> JobRecord:
+def after_start(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
     """The record after its start; after a restart if its last worker was lost."""
     event = "restart" if record.state is JobState.RUNNING else "start"
-    move = JOB.move(record.state, event, at, Cause(cause))
+    move = JOB.move(record.state, event, at, Cause(cause_key))
     return record.moved(
         move,
         next_at=None,
@@ -196,26 +196,26 @@ def after_start(record: JobRecord, at: datetime, cause: str) -> JobRecord:
 
 
 def after_attempt(
-    attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause: str
+    attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause_key: str
 ) -> JobRecord:
     """The record after an attempt: succeeded, failed, or scheduled for another try."""
     record, outcome = attempted.record, attempted.outcome
     if isinstance(outcome, Snooze):
         outcome = _bounded_wait(record, outcome, at)
     if isinstance(outcome, Done | Skipped):
-        return _succeeded(record, at, cause)
+        return _succeeded(record, at, cause_key)
     if isinstance(outcome, Snooze | Continue):
-        return _waiting(attempted, outcome, at, cause)
+        return _waiting(attempted, outcome, at, cause_key)
     wait_s = None
     if outcome.retryable:
         wait_s = job_type.retry.wait_s(record.start_count, outcome.retry_after)
     next_at = None if wait_s is None else at + timedelta(seconds=wait_s)
-    return _failed(attempted, outcome, next_at, at, cause)
+    return _failed(attempted, outcome, next_at, at, cause_key)
 
 
-def _succeeded(record: JobRecord, at: datetime, cause: str) -> JobRecord:
+def _succeeded(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
     return record.moved(
-        JOB.move(record.state, "succeed", at, Cause(cause)),
+        JOB.move(record.state, "succeed", at, Cause(cause_key)),
         attempts=(*record.attempts, Attempt(record.at, at)),
         failure_code="",
         failure_message="",
@@ -224,7 +224,7 @@ def _succeeded(record: JobRecord, at: datetime, cause: str) -> JobRecord:
 
 
 def _waiting(
-    attempted: AttemptResult, wait: Snooze | Continue, at: datetime, cause: str
+    attempted: AttemptResult, wait: Snooze | Continue, at: datetime, cause_key: str
 ) -> JobRecord:
     """The record scheduled again without a failure. Its start does not count as a try."""
     record = attempted.record
@@ -232,7 +232,7 @@ def _waiting(
     code = PART if has_progressed else WAITED
     attempt = Attempt(record.at, at, attempted.step, code, wait.message)
     return record.moved(
-        JOB.move(record.state, "reschedule", at, Cause(cause, reason=wait.message)),
+        JOB.move(record.state, "reschedule", at, Cause(cause_key, reason=wait.message)),
         attempts=(*record.attempts, attempt),
         next_at=at + timedelta(seconds=wait.seconds),
         start_count=record.start_count - 1,
@@ -241,14 +241,14 @@ def _waiting(
 
 
 def _failed(
-    attempted: AttemptResult, failure: Fail, next_at: datetime | None, at: datetime, cause: str
+    attempted: AttemptResult, failure: Fail, next_at: datetime | None, at: datetime, cause_key: str
 ) -> JobRecord:
     """The record scheduled for a retry at `next_at`; failed for good if that is None."""
     record, code = attempted.record, failure.code.value
     event = "fail" if next_at is None else "reschedule"
     attempt = Attempt(record.at, at, attempted.step, code, failure.message)
     return record.moved(
-        JOB.move(record.state, event, at, Cause(cause)),
+        JOB.move(record.state, event, at, Cause(cause_key)),
         attempts=(*record.attempts, attempt),
         next_at=next_at,
         failure_code=code,
@@ -285,13 +285,13 @@ def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -
 
 
 def failed_as_orphaned(
-    record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
+    record: JobRecord, at: datetime, cause_key: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
     """The record after an orphaned job fails. `code` says why: too many of its workers vanished,
     one exceeded the time limit, or none started a retry.
     """
     was_running = record.state is JobState.RUNNING
-    move = JOB.move(record.state, "fail" if was_running else "give_up", at, Cause(cause))
+    move = JOB.move(record.state, "fail" if was_running else "give_up", at, Cause(cause_key))
     lost = [Attempt(record.at, at, "", code.value, code.description)] if was_running else []
     return record.moved(
         move,

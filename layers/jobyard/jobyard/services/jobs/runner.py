@@ -193,10 +193,10 @@ class _Runner:
 
     def _started(self, due: DueJob, now: datetime) -> JobRecord:
         job = due.job
-        cause = self.source.run.cause(job.address, job.start_count + 1)
+        cause_key = self.source.run.cause(job.address, job.start_count + 1)
         if due.is_orphaned and job.orphan_count >= ORPHAN_LIMIT:
-            return failed_as_orphaned(job, now, cause, self.source.orphan_failure(job, now))
-        return after_start(job, now, cause)
+            return failed_as_orphaned(job, now, cause_key, self.source.orphan_failure(job, now))
+        return after_start(job, now, cause_key)
 
     def _attempt(self, active: _ActiveJob) -> _AttemptEnd | None:
         """One attempt at a job, in a thread of the pool; None if someone else changed the job."""
