@@ -1,6 +1,6 @@
 """Who may see and change what: the checks of services, by the table in `domain.access`.
 
-Queries need them too, so they are apart from the commands, which import more.
+Separate from the commands, which import more, because queries need them too.
 """
 
 from collections.abc import Iterable

@@ -75,7 +75,7 @@ def create(
 
     Raises:
         Forbidden: the actor may not create collections. BadRequest: a list has too many entries,
-            or there is no person of a name.
+            or a person is not found.
         InvalidTransition: the name is taken.
     """
     authorize(context.actor, "collection", "create")
@@ -136,7 +136,7 @@ def allow(
 def deny(
     name: str, people: Iterable[str], groups: Iterable[str], context: CommandContext
 ) -> Collection:
-    """Take the right to deposit from people and groups. People are named by id or by name. The
+    """Revoke the right to deposit of people and groups. People are named by id or by name. The
     owner and admins keep their right.
 
     Running jobs stop before their next write; batches that are not opened yet are refused.

@@ -126,8 +126,10 @@ class QueryContext:
 
 
 def require_reason(context: CommandContext, event: str) -> None:
-    """Raises:
-    BadRequest: the command has no reason.
+    """Check that a command has a reason.
+
+    Raises:
+        BadRequest: it has none.
     """
     if not context.reason.strip():
         raise BadRequest(f"{event} needs a reason, which stays in the history")

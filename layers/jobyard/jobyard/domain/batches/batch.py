@@ -1,7 +1,8 @@
 """A batch: one submitted manifest, its jobs, its counts, its reports. Source: Merritt's ingest.
 
-The lifecycle follows its four use cases, with two additions. A cancelled batch must still end and
-report, hence `cancelling`. A refused manifest passes through `reporting`, the only way to a mail.
+The lifecycle follows its four use cases, with two additions. A cancelled batch is `cancelling`
+until its running jobs have ended. A refused manifest passes through `reporting`, because it is
+reported.
 """
 
 from collections.abc import Mapping, Sequence

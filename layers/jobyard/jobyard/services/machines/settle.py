@@ -62,8 +62,8 @@ def _settle(request: ExecutionInput, request_id: str, context: SettleContext) ->
 
 
 def _settle_unopened(source: ManifestSource, context: SettleContext, message: str) -> NextStep:
-    """Report a manifest that could not be read. If it was not even claimed, record that instead:
-    the scheduler tick starts another execution for it.
+    """Report a manifest that could not be read. If no batch was started for it, record that
+    instead: a later scheduler tick starts another execution.
     """
     batch = find_batch(source, context.s3, context.now())
     if batch is None or batch.state is BatchState.PENDING:

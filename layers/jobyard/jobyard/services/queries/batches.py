@@ -10,6 +10,7 @@ from jobyard.domain.batches.chunks import ChunkRecord, sum_counts
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
+from jobyard.domain.plurals import plural
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.batches.held import held_by, hold_on
 from jobyard.services.context import Actor, QueryContext
@@ -126,7 +127,7 @@ def _why(
 
 def _why_failed(found: Batch, counts: Mapping[str, int], records: list[ChunkRecord]) -> str:
     number = counts["failed"]
-    failed = f"{number} failed job{'s' * (number != 1)}"
+    failed = plural(number, "failed job")
     not_retryable = sum(sum(record.not_retryable.values()) for record in records)
     if number and not_retryable == number:
         return f"{failed} for the depositor to submit again, or a person to delete"

@@ -41,14 +41,14 @@ def list_collections(
     """
     found: list[Collection] = []
     for _ in range(_MAX_READ // _READ_AT_ONCE):
-        some = collections.by_name(after=after, limit=_READ_AT_ONCE)
-        for each in some:
+        page = collections.by_name(after=after, limit=_READ_AT_ONCE)
+        for each in page:
             if len(found) == limit:
                 return collection_views(found, context), after
             after = each.name
             if may_see(each, context.actor):
                 found.append(each)
-        if len(some) < _READ_AT_ONCE:
+        if len(page) < _READ_AT_ONCE:
             return collection_views(found, context), None
     return collection_views(found, context), after
 

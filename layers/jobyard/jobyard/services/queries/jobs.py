@@ -166,15 +166,15 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
     records = chunks.of_batch(found.batch_id, first=first)
     record = next(records, None)
     for number in range(first, found.chunk_count):
-        here = record if record and record.chunk == number else None
-        if here:
+        current = record if record and record.chunk == number else None
+        if current:
             record = next(records, None)
-        is_unfinished = here is not None and not here.progress(MAIN_RUN).last_pass
-        unrecorded = found.job_count(number) - (here.recorded if here else 0)
-        counted = here.count(wanted) if here else 0
+        is_unfinished = current is not None and not current.progress(MAIN_RUN).last_pass
+        unrecorded = found.job_count(number) - (current.recorded if current else 0)
+        counted = current.count(wanted) if current else 0
         if counted or is_unfinished or (wants_unrecorded and unrecorded > 0):
             yield number
-        elif here is None and record is None and not wants_unrecorded:
+        elif current is None and record is None and not wants_unrecorded:
             return
 
 
@@ -188,8 +188,8 @@ def _of_chunk(
     records = jobs.of_chunk(found.batch_id, number, first=first, last=last)
     record = next(records, None)
     for position in range(first, end):
-        here = record if record and record.address.position == position else None
-        if here:
+        current = record if record and record.address.position == position else None
+        if current:
             record = next(records, None)
         address = JobAddress(found.batch_id, number, position)
-        yield _job_view(BatchOrigin(found, address), lines[position], here, context)
+        yield _job_view(BatchOrigin(found, address), lines[position], current, context)
