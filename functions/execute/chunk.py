@@ -13,5 +13,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the chunk. The result is empty, because the outcome of each job is in the tables."""
     request = ChunkInput.of(event)
     done = run_execute_chunk(request, worker(context), METER, int(context.memory_limit_in_mb))
-    log_finished(done.finished, request, chunk=request.chunk.number, unbilled=done.unbilled)
+    log_finished(done.finished, request, chunk=request.chunk.number, usage_error=done.usage_error)
     return {}

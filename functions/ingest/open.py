@@ -51,7 +51,7 @@ def _report(opened: Opened, execution: str) -> None:
         next=step.next,
         run=step.run.name,
         execution=execution,
-        unbilled=opened.unbilled,
+        usage_error=opened.usage_error,
     )
     source = opened.misplaced
     if source is None:

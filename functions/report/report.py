@@ -27,7 +27,7 @@ def _report(reported: Reported) -> None:
         origin_id=batch.batch_id,
         state=batch.state,
         report=batch.last_report,
-        unbilled=reported.unbilled,
+        usage_error=reported.usage_error,
     )
     if batch.started_at and batch.ended_at and batch.last_report == 1:
         duration = batch.ended_at - batch.started_at

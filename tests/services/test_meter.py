@@ -29,8 +29,8 @@ def meter(s3: Any) -> Meter:
 
 
 def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
-    with meter.invocation("open", 512) as billed:
-        billed.origin_id, billed.transitions = "b-metered", 3
+    with meter.invocation("open", 512) as invocation:
+        invocation.origin_id, invocation.transitions = "b-metered", 3
         s3.put_object(Bucket="metered", Key="a", Body=b"12345")
         s3.get_object(Bucket="metered", Key="a")
         s3.head_object(Bucket="metered", Key="a")
@@ -38,7 +38,7 @@ def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
         s3.delete_object(Bucket="metered", Key="a")
 
     used = usage.of_origin("b-metered")
-    assert billed.unwritten == ""
+    assert invocation.usage_error == ""
     assert (used.s3_writes, used.s3_reads, used.bytes_stored) == (2, 2, 5)
     assert (used.transitions, used.invocations, used.write_units) == (3, 1, 1)
     assert used.ms > 0
@@ -47,8 +47,8 @@ def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
 
 def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: Any) -> None:
     for part in ("open", "open", "report"):
-        with meter.invocation(part, 128) as billed:
-            billed.origin_id = "b-added"
+        with meter.invocation(part, 128) as invocation:
+            invocation.origin_id = "b-added"
             s3.put_object(Bucket="metered", Key="a", Body=b"1")
 
     used = usage.of_origin("b-added")
@@ -56,8 +56,8 @@ def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: A
 
 
 def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
-    with meter.invocation("open", 128) as billed:
-        billed.origin_id = "b-written"
+    with meter.invocation("open", 128) as invocation:
+        invocation.origin_id = "b-written"
         tables.KeyValueItem(id="small", content="x").save()
         tables.KeyValueItem(id="large", content="x" * 1500).save()
         tables.KeyValueItem.get("small", consistent_read=True)
@@ -69,8 +69,8 @@ def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
 
 def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
     def run() -> None:
-        with meter.invocation("report", 128) as billed:
-            billed.origin_id = "b-failed"
+        with meter.invocation("report", 128) as invocation:
+            invocation.origin_id = "b-failed"
             s3.put_object(Bucket="metered", Key="a", Body=b"1")
             raise ConnectionError("the worker is cut off")
 
@@ -84,8 +84,8 @@ def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
     seconds = iter([10.0, 10.5, 20.0, 20.5])
     meter = Meter([s3], clock=lambda: next(seconds), cpu=lambda: 0.25)
     for batch_id in ("b-cold", "b-warm"):
-        with meter.invocation("open", 100) as billed:
-            billed.origin_id = batch_id
+        with meter.invocation("open", 100) as invocation:
+            invocation.origin_id = batch_id
 
     assert (usage.of_origin("b-cold").ms, usage.of_origin("b-cold").mb_ms) == (750, 75_000)
     assert usage.of_origin("b-warm").ms == 500
@@ -104,8 +104,8 @@ def test_a_workers_threads_are_counted_together(meter: Meter, s3: Any) -> None:
         for _ in range(10):
             s3.put_object(Bucket="metered", Key="t", Body=b"1")
 
-    with meter.invocation("chunk-0", 128) as billed:
-        billed.origin_id = "b-threads"
+    with meter.invocation("chunk-0", 128) as invocation:
+        invocation.origin_id = "b-threads"
         threads = [threading.Thread(target=put) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -120,10 +120,10 @@ def test_usage_that_cannot_be_written_fails_nothing(
 ) -> None:
     monkeypatch.setattr(tables.UsageItem.Meta, "table_name", "no-such-table")
     monkeypatch.setattr(tables.UsageItem, "_connection", None)
-    with meter.invocation("open", 128) as billed:
-        billed.origin_id = "b-unwritten"
+    with meter.invocation("open", 128) as invocation:
+        invocation.origin_id = "b-unwritten"
 
-    assert "no-such-table" in billed.unwritten
+    assert "no-such-table" in invocation.usage_error
 
 
 DUPLICATE = [{"Error": {"Code": "DuplicateItem"}}]
@@ -158,8 +158,8 @@ def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(store_endpoint: str
     ses.create_email_identity(EmailIdentity="metered@example.org")
     meter = Meter([ses])
     content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}}
-    with meter.invocation("report", 128) as billed:
-        billed.origin_id = "b-mailed"
+    with meter.invocation("report", 128) as invocation:
+        invocation.origin_id = "b-mailed"
         ses.send_email(
             FromEmailAddress="metered@example.org",
             Destination={"ToAddresses": ["a@example.org", "b@example.org"]},

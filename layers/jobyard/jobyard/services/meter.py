@@ -38,7 +38,7 @@ class Invocation:
     origin_id: str = ""
     transitions: int = 0
     events: int = 0
-    unwritten: str = ""  # why the usage could not be recorded; "" if it was
+    usage_error: str = ""  # why the usage could not be recorded; "" if it was
 
 
 class Meter:
@@ -76,14 +76,16 @@ class Meter:
         with self._lock:
             self._counts.clear()
         self._began = self._clock()
-        billed = Invocation(part, memory_mb)
+        invocation = Invocation(part, memory_mb)
         try:
-            yield billed
+            yield invocation
         finally:
-            if billed.origin_id:
-                billed.unwritten = usage.add(billed.origin_id, part, self.used(billed))
+            if invocation.origin_id:
+                invocation.usage_error = usage.add(
+                    invocation.origin_id, part, self.used(invocation)
+                )
 
-    def used(self, billed: Invocation) -> Usage:
+    def used(self, invocation: Invocation) -> Usage:
         """The usage of the invocation so far, with the write that records it."""
         ms = math.ceil((self._clock() - self._began + self._startup_s) * 1000)
         with self._lock:
@@ -91,15 +93,15 @@ class Meter:
         return Usage(
             write_units=counts.get("write_units", 0) + 1,
             read_units=counts.get("read_units", 0),
-            transitions=billed.transitions,
+            transitions=invocation.transitions,
             invocations=1,
             ms=ms,
-            mb_ms=ms * billed.memory_mb,
+            mb_ms=ms * invocation.memory_mb,
             s3_writes=counts.get("s3_writes", 0),
             s3_reads=counts.get("s3_reads", 0),
             bytes_stored=counts.get("bytes_stored", 0),
             mails=counts.get("mails", 0),
-            events=billed.events,
+            events=invocation.events,
         )
 
     def _count(self, **used: float) -> None:

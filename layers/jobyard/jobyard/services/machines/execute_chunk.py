@@ -12,10 +12,10 @@ CHUNK_TRANSITIONS = 2  # the child's start, and its task
 
 @dataclass(frozen=True)
 class ChunkRun:
-    """The jobs that ended in a pass. `unbilled` is why the usage could not be written, or ""."""
+    """The jobs that ended in a pass. `usage_error` is why the usage was not recorded, or ""."""
 
     finished: list[FinishedJob]
-    unbilled: str = ""
+    usage_error: str = ""
 
 
 def run_execute_chunk(
@@ -23,7 +23,7 @@ def run_execute_chunk(
 ) -> ChunkRun:
     """Run the due jobs of a chunk."""
     part = f"chunk-{request.chunk.number % USAGE_SHARDS}"
-    with meter.invocation(part, memory_mb) as billed:
-        billed.origin_id, billed.transitions = request.origin_id, CHUNK_TRANSITIONS
+    with meter.invocation(part, memory_mb) as invocation:
+        invocation.origin_id, invocation.transitions = request.origin_id, CHUNK_TRANSITIONS
         finished = run_chunk(request.origin_id, request.chunk, request.run, worker)
-    return ChunkRun(finished, billed.unwritten)
+    return ChunkRun(finished, invocation.usage_error)

@@ -17,12 +17,12 @@ _SOURCES = {origin: services.job_source for origin, services in ORIGINS.items()}
 class JobRun:
     """The next step of an execution that ran one job, and the job if it ended.
 
-    `unbilled` is why the usage could not be written; "" if it was.
+    `usage_error` is why the usage could not be recorded; "" if it was.
     """
 
     next_step: NextStep
     finished: list[FinishedJob]
-    unbilled: str = ""
+    usage_error: str = ""
 
     @property
     def transitions(self) -> int:
@@ -36,11 +36,11 @@ def run_execute_job(
     request: ExecutionInput, worker: Worker, meter: Meter, memory_mb: int
 ) -> JobRun:
     """Run the job of an execution, which a release, a requeue, a recovery or a schedule started."""
-    with meter.invocation("job", memory_mb) as billed:
-        billed.origin_id, billed.transitions = request.origin_id, 2
+    with meter.invocation("job", memory_mb) as invocation:
+        invocation.origin_id, invocation.transitions = request.origin_id, 2
         job_run = run_job(request, worker)
-        billed.transitions = job_run.transitions
-    return replace(job_run, unbilled=billed.unwritten)
+        invocation.transitions = job_run.transitions
+    return replace(job_run, usage_error=invocation.usage_error)
 
 
 def run_job(request: ExecutionInput, worker: Worker) -> JobRun:

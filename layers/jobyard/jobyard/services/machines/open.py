@@ -17,13 +17,13 @@ from jobyard.services.runs import NextStep
 class Opened:
     """The next step of an execution after Open.
 
-    `misplaced` is a manifest that was refused because it is outside every collection. `unbilled`
+    `misplaced` is a manifest that was refused because it is outside every collection. `usage_error`
     is why the usage could not be written; "" if it was.
     """
 
     next_step: NextStep
     misplaced: ManifestSource | None = None
-    unbilled: str = ""
+    usage_error: str = ""
 
 
 def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory_mb: int) -> Opened:
@@ -32,16 +32,16 @@ def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory
     If another execution changed the batch meanwhile, try once more with what is stored now.
     """
     manifest = request.manifest
-    with meter.invocation("open", memory_mb) as billed:
-        billed.origin_id = request.origin_id
+    with meter.invocation("open", memory_mb) as invocation:
+        invocation.origin_id = request.origin_id
         try:
             step = _open(request, context)
         except StaleState:
             step = _open(request, context)
-        billed.origin_id, billed.transitions = step.origin_id, step.transitions
-        billed.events = int(manifest is not None)
+        invocation.origin_id, invocation.transitions = step.origin_id, step.transitions
+        invocation.events = int(manifest is not None)
     misplaced = manifest if manifest and is_misplaced(manifest) else None
-    return Opened(step, misplaced, billed.unwritten)
+    return Opened(step, misplaced, invocation.usage_error)
 
 
 def _open(request: ExecutionInput, context: OpenContext) -> NextStep:

@@ -14,22 +14,23 @@ _END = NextStep("", "end")  # billed in the report itself, which is written befo
 
 @dataclass(frozen=True)
 class Reported:
-    """The batch after Report, and the next step. `unbilled` is why the usage could not be recorded;
-    "" if it was.
+    """The batch after Report, and the next step.
+
+    `usage_error` is why the usage could not be recorded; "" if it was.
     """
 
     batch: Batch
     next_step: NextStep
-    unbilled: str = ""
+    usage_error: str = ""
 
 
 def run_report(
     request: ExecutionInput, context: ReportContext, meter: Meter, memory_mb: int
 ) -> Reported:
     """Report a batch and end it, or report the next slice of its jobs."""
-    with meter.invocation("report", memory_mb) as billed:
-        billed.origin_id, billed.transitions = request.origin_id, _END.transitions
-        batch = report(request.origin_id, replace(context, used=lambda: meter.used(billed)))
+    with meter.invocation("report", memory_mb) as invocation:
+        invocation.origin_id, invocation.transitions = request.origin_id, _END.transitions
+        batch = report(request.origin_id, replace(context, used=lambda: meter.used(invocation)))
         step = NextStep(request.origin_id, next_step(batch), request.run, address=request.address)
-        billed.transitions = step.transitions
-    return Reported(batch, step, billed.unwritten)
+        invocation.transitions = step.transitions
+    return Reported(batch, step, invocation.usage_error)

@@ -25,13 +25,13 @@ class Settled:
     """An execution's next step, and what a failed task means for its job or manifest.
 
     `given_up` is the job that failed because its execution could not end it. `is_unopened`: a
-    manifest could not be opened. `unbilled` is why the usage could not be recorded, or "".
+    manifest could not be opened. `usage_error` is why the usage could not be recorded, or "".
     """
 
     next_step: NextStep
     given_up: JobAddress | None = None
     is_unopened: bool = False
-    unbilled: str = ""
+    usage_error: str = ""
 
 
 def run_settle(
@@ -41,12 +41,12 @@ def run_settle(
 
     A report on a manifest that could not be opened refers to `request_id`.
     """
-    with meter.invocation("settle", memory_mb) as billed:
-        billed.origin_id = request.origin_id
+    with meter.invocation("settle", memory_mb) as invocation:
+        invocation.origin_id = request.origin_id
         settled = _settle(request, request_id, context)
         step = settled.next_step
-        billed.origin_id, billed.transitions = step.origin_id, step.transitions
-    return replace(settled, unbilled=billed.unwritten)
+        invocation.origin_id, invocation.transitions = step.origin_id, step.transitions
+    return replace(settled, usage_error=invocation.usage_error)
 
 
 def _settle(request: ExecutionInput, request_id: str, context: SettleContext) -> Settled:
