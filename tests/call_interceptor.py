@@ -12,7 +12,7 @@ from weakref import WeakSet
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-_KEY = "wire.call"
+_CONTEXT_KEY = "jobyard.call"  # in the context that botocore passes to handlers
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Answer:
         return self.status
 
     @classmethod
-    def well(cls, parsed: dict[str, Any]) -> "Answer":
+    def success(cls, parsed: dict[str, Any]) -> "Answer":
         """The answer to a successful call."""
         metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}
         return cls(200, {**parsed, "ResponseMetadata": metadata})
@@ -66,7 +66,7 @@ class Call:
     def answer(self) -> "Answer | None":
         """The answer to a batch whose statements are all refused."""
         nothing_left = self.refused and not self.parameters["Statements"]
-        return Answer.well({"Responses": []}) if nothing_left else None
+        return Answer.success({"Responses": []}) if nothing_left else None
 
     def put_back(self, parsed: dict[str, Any]) -> None:
         """Insert the refusals among the answers."""
@@ -96,7 +96,7 @@ class Listener:
 
 
 class CallInterceptor:
-    """The listeners of some clients, and the role that makes the calls."""
+    """Passes the calls of the attached clients to its listeners, in their order."""
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
@@ -140,14 +140,14 @@ class CallInterceptor:
         if getattr(self._silent, "on", False):
             return None
         call = Call(model.service_model.service_name, model.name, dict(params))
-        context[_KEY] = call
+        context[_CONTEXT_KEY] = call
         for listener in self.listeners:
             listener.prepare(call)
         call.withhold()
         return call.parameters
 
     def _before(self, context: dict[str, Any], **_: Any) -> tuple[Answer, dict[str, Any]] | None:
-        call = context.get(_KEY)
+        call = context.get(_CONTEXT_KEY)
         answer = self._answer(call) if call else None
         return (answer, answer.parsed) if answer else None
 
@@ -172,7 +172,7 @@ class CallInterceptor:
     def _after(
         self, http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
     ) -> None:
-        call = context.get(_KEY)
+        call = context.get(_CONTEXT_KEY)
         if not call:
             return
         call.put_back(parsed)

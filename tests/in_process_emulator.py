@@ -41,7 +41,7 @@ class InProcessEmulator:
     ministack: Any
 
     def __post_init__(self) -> None:
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
 
     def request(
         self, method: str, url: str, headers: Mapping[str, Any], body: bytes
@@ -76,14 +76,14 @@ class InProcessEmulator:
             else:
                 chunks.append(message.get("body", b""))
 
-        with self._turn:
+        with self._lock:
             _complete(self.ministack.app(scope, receive, send))
         return status, [(_text(name), _text(value)) for name, value in answered], b"".join(chunks)
 
     def clear(self) -> None:
         """Empty the tables and buckets; forget the mails."""
         dynamodb, s3, ses = (self.ministack._get_module(name) for name in ("dynamodb", "s3", "ses"))
-        with self._turn:
+        with self._lock:
             for table in dynamodb._tables._data.values():
                 table["items"].clear()
                 dynamodb._items_replaced(table)

@@ -36,7 +36,7 @@ class Point:
 class Fault:
     """How a call fails: changes to its parameters, before it is sent, and after its answer.
 
-    After an `unnoticed` fault nothing is repeated.
+    A caller does not notice an `unnoticed` fault, so no work is repeated after it.
     """
 
     name: str
@@ -50,14 +50,15 @@ class Fault:
 
 @dataclass
 class Injector(Listener):
-    """Injects the faults of `plan`. A dead function makes no more calls. `send` makes a call that
-    no listener sees."""
+    """Injects the faults of `plan`. A dead function makes no more calls.
+
+    `send` makes a call that no listener sees. `names` has the names in this run, with the name that
+    replaces each in a `Point`, so that points are equal across runs.
+    """
 
     plan: Mapping[Point, Fault] = field(default_factory=dict)
     send: Callable[[Call], None] = lambda _call: None
-    names: dict[str, str] = field(
-        default_factory=dict
-    )  # names in this run, with the same name in all runs
+    names: dict[str, str] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     injected: list[Point] = field(default_factory=list)
     dead: bool = False
@@ -231,13 +232,13 @@ def _refuse_first(code: str, *, applied: bool) -> Fault:
 
 
 TWICE = Fault(
-    "its function is invoked twice, the other running whole right before it", prepare=_twice
+    "its function is invoked twice, and the other invocation ends right before it", prepare=_twice
 )
 _ANY_CALL = (
     Fault("fails before it is applied", before=lambda _injector, call: _FAILURES[call.service]),
     Fault("is applied and its answer lost", after=_lose),
     Fault("is throttled", before=lambda _injector, call: _THROTTLES[call.service]),
-    Fault("is never made, for the function died", before=_die),
+    Fault("is never made, because the function died", before=_die),
     Fault("is the last before the function dies", after=_die),
     TWICE,
 )
@@ -263,8 +264,10 @@ _WRITES = frozenset(
         "UpdateItem",
     }
 )
-_READING = ("BatchGet", "Describe", "Get", "Head", "List", "Query", "Scan")
-_TABLE = Fault("is refused by its table's throughput", before=lambda _injector, _call: _EXCEEDED)
+_READ_PREFIXES = ("BatchGet", "Describe", "Get", "Head", "List", "Query", "Scan")
+_TABLE_THROTTLED = Fault(
+    "is refused by its table's throughput", before=lambda _injector, _call: _EXCEEDED
+)
 _STATEMENTS = (
     _refuse_first("ThrottlingError", applied=False),
     _refuse_first("InternalServerError", applied=False),
@@ -278,9 +281,9 @@ def faults_of(point: Point) -> tuple[Fault, ...]:
     if point.operation in _WRITES:
         faults = (*faults, RESENT)
     else:
-        assert point.operation.startswith((*_READING, "SendEmail")), point
+        assert point.operation.startswith((*_READ_PREFIXES, "SendEmail")), point
     if point.service == "dynamodb":
-        faults = (*faults, _TABLE)
+        faults = (*faults, _TABLE_THROTTLED)
     if point.operation == "BatchExecuteStatement":
         faults = (*faults, *_STATEMENTS)
     return faults

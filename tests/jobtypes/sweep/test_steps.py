@@ -600,7 +600,7 @@ class Unprocessed(Listener):
             return None
         self._left -= 1
         requested = call.parameters["RequestItems"]
-        return Answer.well({"Responses": {}, "UnprocessedKeys": requested})
+        return Answer.success({"Responses": {}, "UnprocessedKeys": requested})
 
 
 @pytest.mark.parametrize(("times", "failed"), [(3, Failure.RECORDS_FAILED), (99, "TABLE_BUSY")])

@@ -493,7 +493,7 @@ def test_a_batch_whose_files_s3_does_not_delete_is_a_leftover_until_it_does(year
             if call.operation != "DeleteObjects":
                 return None
             refused = {"Key": call.parameters["Delete"]["Objects"][0]["Key"]}
-            return Answer.well({"Errors": [{**refused, "Code": "InternalError"}]})
+            return Answer.success({"Errors": [{**refused, "Code": "InternalError"}]})
 
     stuck = put_batch(years, batch_of("stuck")).batch_id
 
