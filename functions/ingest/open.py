@@ -1,4 +1,4 @@
-"""Claims and checks a manifest, or continues an existing batch: the batch machine's first state."""
+"""Opens the batch of a manifest, or continues an existing one: the batch machine's first state."""
 
 import os
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request, execution = ExecutionInput.of(event["input"]), event["execution"]
     memory_mb = int(context.memory_limit_in_mb)
     opened = run_open(request, _open_context(execution, context), METER, memory_mb)
-    _report(opened, execution)
+    _log(opened, execution)
     return opened.next_step.document()
 
 
@@ -40,8 +40,8 @@ def _open_context(execution: str, context: LambdaContext) -> OpenContext:
     return OpenContext(SETTINGS, S3, lambda: datetime.now(UTC), execution, remaining)
 
 
-def _report(opened: Opened, execution: str) -> None:
-    """Log the step; log and count a manifest that was dropped outside of every collection's
+def _log(opened: Opened, execution: str) -> None:
+    """Log the step; log and count a manifest that was dropped outside every collection's
     folder.
     """
     step = opened.next_step

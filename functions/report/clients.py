@@ -35,7 +35,7 @@ METER = Meter([S3, SES])
 SETTLE_CONTEXT = SettleContext(SETTINGS, S3, now, Executions(SETTINGS, MACHINES))
 
 
-def _refused(report: Report, error: Exception) -> None:
+def _log_refused(report: Report, error: Exception) -> None:
     metadata = getattr(error, "response", {}).get("ResponseMetadata", {})
     LOGGER.warning(
         "mail refused",
@@ -46,6 +46,6 @@ def _refused(report: Report, error: Exception) -> None:
     )
 
 
-REPORT_CONTEXT = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)
+REPORT_CONTEXT = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_log_refused)
 
 cold_start.end()

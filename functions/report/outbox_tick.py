@@ -13,11 +13,11 @@ from telemetry import emit_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Send waiting mails; emit the backlog as metrics."""
     tick = run_outbox_tick(REPORT_CONTEXT, lambda: context.get_remaining_time_in_millis() / 1000)
-    _report(tick)
+    _log(tick)
     return {"undelivered": tick.undelivered, "open_batches": tick.backlog.open_batches}
 
 
-def _report(tick: OutboxTick) -> None:
+def _log(tick: OutboxTick) -> None:
     """Log the tick, and emit its metrics."""
     queue = tick.backlog
     emit_metrics(

@@ -15,11 +15,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the batch that `event` names. Each call writes a slice of a large one's files."""
     request = ExecutionInput.of(event)
     reported = run_report(request, REPORT_CONTEXT, METER, int(context.memory_limit_in_mb))
-    _report(reported)
+    _log(reported)
     return reported.next_step.document()
 
 
-def _report(reported: Reported) -> None:
+def _log(reported: Reported) -> None:
     """Log the report; after a batch's first report, emit how long the batch took."""
     batch = reported.batch
     LOGGER.info(

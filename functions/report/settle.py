@@ -15,11 +15,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request, request_id = ExecutionInput.of(event), context.aws_request_id
     memory_mb = int(context.memory_limit_in_mb)
     settled = run_settle(request, request_id, SETTLE_CONTEXT, METER, memory_mb)
-    _report(settled, request.error, request_id)
+    _log(settled, request.error, request_id)
     return settled.next_step.document()
 
 
-def _report(settled: Settled, error: Any, request_id: str) -> None:
+def _log(settled: Settled, error: Any, request_id: str) -> None:
     """Log the step, and the error of a failed state. It may name parts of the deployment, so
     depositors see the request id only."""
     step = settled.next_step

@@ -16,7 +16,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the tick."""
     _make_system_schedules()
     tick = run_scheduler_tick(_tick_context(context))
-    _report(tick)
+    _log(tick)
     return {"started": tick.schedules.started, "recovered": tick.recovered}
 
 
@@ -36,7 +36,7 @@ def _make_system_schedules() -> None:
         )
 
 
-def _report(tick: SchedulerTickResult) -> None:
+def _log(tick: SchedulerTickResult) -> None:
     """Log the tick, skipped times and unexpected errors; count missed times."""
     result = tick.schedules
     for schedule_id, error in result.errors:

@@ -32,8 +32,8 @@ def wire(env: Mapping[str, str]) -> Settings:
 
     Raises:
         KeyError: a required variable is missing; the function must not start.
-        ValueError: an own bucket is listed as a source of payloads, or an own table as one that
-            sweeps may change.
+        ValueError: a source of payloads is one of the deployment's buckets, or a table that sweeps
+            may change is one of its tables.
     """
     buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
     s3_sources = _comma_separated(env["JOBYARD_S3_SOURCES"])
@@ -81,7 +81,7 @@ def session() -> Any:
 def put_without_expect(s3: Any) -> Any:
     """Have the client `s3` send objects without "Expect: 100-continue". Returns the client.
 
-    botocore sends this header with each PutObject and waits for an answer first: one more round
+    botocore sends this header with each PutObject and waits for a response first: one more round
     trip, which does not pay off for small objects. Parts of large objects keep the header.
     """
     s3.meta.events.register("request-created.s3.PutObject", _without_expect)

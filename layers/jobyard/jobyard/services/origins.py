@@ -1,7 +1,7 @@
 """The origins of jobs: one row for each, with all that services do differently for its jobs.
 
 A new origin is a member of `domain.ids.Origin`, a row here, and the modules that its row names.
-Each is imported when it is first asked for: a worker needs no queries, and the API no workers.
+Each is imported when it is first needed: a worker needs no queries, and the API no workers.
 """
 
 from collections.abc import Mapping

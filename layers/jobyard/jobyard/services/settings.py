@@ -6,7 +6,7 @@ from datetime import timedelta
 UPLOAD_TIME = timedelta(minutes=15)  # from the submission; an upload may begin until then
 MANIFEST_BYTES = 512 * 1024 * 1024  # of the largest manifest: some five million lines
 MANIFEST_LINES = 8_000_000  # of the longest manifest: each takes up to 40 bytes of memory
-SAME_MANIFEST = timedelta(hours=24)  # how long a manifest with the same content is warned of
+SAME_MANIFEST = timedelta(hours=24)  # how long the same content counts as a duplicate
 
 
 @dataclass(frozen=True)
