@@ -70,10 +70,10 @@ class BatchScenario:
 
     scenario_run: ScenarioRun
     events: "Callable[[BatchScenario], None]"
-    post: MailRecorder = field(default_factory=MailRecorder)
+    mail_recorder: MailRecorder = field(default_factory=MailRecorder)
     start_refusal: StartRefusal = field(default_factory=StartRefusal)
     event: dict[str, Any] = field(default_factory=dict)
-    between: list[dict[str, Any]] = field(default_factory=list)  # the jobs when it had failed
+    jobs_at_failure: list[dict[str, Any]] = field(default_factory=list)
     delivered_count: int = 0
     batch_id: str = ""
 
@@ -85,7 +85,7 @@ class BatchScenario:
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """The recorder of mails and the refusal of starts."""
-        return self.post, self.start_refusal
+        return self.mail_recorder, self.start_refusal
 
     @contextmanager
     def prepared(self) -> Iterator[Mapping[str, str]]:
@@ -129,13 +129,13 @@ class BatchScenario:
         self._deliver()
 
     def _deliver(self) -> None:
-        for mail in self.post.mails[self.delivered_count :]:
-            for news in ("Send", "Delivery"):
-                event = {"detail": {"mail": mail, "eventType": news}}
+        for mail in self.mail_recorder.mails[self.delivered_count :]:
+            for event_type in ("Send", "Delivery"):
+                event = {"detail": {"mail": mail, "eventType": event_type}}
                 self.scenario_run.until_it_succeeds(
                     lambda event=event: self.harness.receive_mail_event(event)
                 )  # type: ignore[misc]
-        self.delivered_count = len(self.post.mails)
+        self.delivered_count = len(self.mail_recorder.mails)
 
     # Events
 
@@ -144,12 +144,12 @@ class BatchScenario:
         with self.scenario_run.injector.watching():
             self.harness.machines.run("batch", f"event-{self.scenario_run.name}", self.event)
             self._deliver_reports()
-        self.between = self._jobs()
+        self.jobs_at_failure = self._jobs()
         self.scenario_run.runner.payloads.status = {}
-        for job in self.between:
+        for job in self.jobs_at_failure:
             if job["state"] == "failed":
                 self.scenario_run.send_request(
-                    lambda request, of=job["job_id"]: send_job_event(of, "requeue", request)
+                    lambda request, job_id=job["job_id"]: send_job_event(job_id, "requeue", request)
                 )
 
     def held_and_retried(self) -> None:
@@ -161,7 +161,7 @@ class BatchScenario:
             lambda request: hold_commands.lift_hold(f"collection:{self.scenario_run.name}", request)
         )
         self._deliver_reports()
-        self.between = self._jobs()
+        self.jobs_at_failure = self._jobs()
         self.scenario_run.runner.payloads.status = {}
         self.start_refusal.on = True
         self.scenario_run.send_request(self._retry_without_start)
@@ -225,9 +225,13 @@ class BatchScenario:
             "batch": view.batch.state.value,
             "message": view.batch.failure_message,
             "counts": {name: number for name, number in view.counts.items() if number},
-            "between": [{**job, "manifest": job["manifest"] is not None} for job in self.between],
+            "jobs_at_failure": [
+                {**job, "manifest": job["manifest"] is not None} for job in self.jobs_at_failure
+            ],
             "jobs": [{**job, "manifest": job["manifest"] in manifests} for job in jobs],
-            "mails": [(mail["subject"], _without_times(mail["text"])) for mail in self.post.mails],
+            "mails": [
+                (mail["subject"], _without_times(mail["text"])) for mail in self.mail_recorder.mails
+            ],
             "reports": [
                 (each.seq, each.kind.value, each.delivery.state.value, dict(each.counts))
                 for each in reports.of_batch(self.batch_id)

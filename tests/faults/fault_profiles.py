@@ -19,30 +19,30 @@ def _refusing(harness: Harness, _raw: Any, code: str, *, applied: bool) -> Itera
 
 @contextmanager
 def throttled(harness: Harness, raw: Any) -> Iterator[Refusing]:
-    """Each third statement is throttled."""
+    """Every third statement is throttled."""
     with _refusing(harness, raw, "ThrottlingError", applied=False) as refusing:
         yield refusing
 
 
 @contextmanager
 def failing(harness: Harness, raw: Any) -> Iterator[Refusing]:
-    """Each third statement fails and is not applied."""
+    """Every third statement fails and is not applied."""
     with _refusing(harness, raw, "InternalServerError", applied=False) as refusing:
         yield refusing
 
 
 @contextmanager
 def applied(harness: Harness, raw: Any) -> Iterator[Refusing]:
-    """Each third statement is applied and reported as failed."""
+    """Every third statement is applied and reported as failed."""
     with _refusing(harness, raw, "InternalServerError", applied=True) as refusing:
         yield refusing
 
 
 @contextmanager
 def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
-    """Reads that are not strong lack the last three writes, unless time has passed.
+    """Eventually consistent reads lack the last three writes, unless time has passed.
 
-    So a lift may not find what was held just before. If there is a hold, a scheduler tick a minute
+    So a lift may not find what was just held. If there is a hold, the scheduler tick a minute
     later lifts again.
     """
     run_all = harness.machines.run_all
@@ -74,7 +74,7 @@ def conflicting(harness: Harness, _raw: Any) -> Iterator[Conflicting]:
 
 @contextmanager
 def single(harness: Harness, _raw: Any) -> Iterator[Throttling]:
-    """Single writes, transactions and reads are throttled now and then."""
+    """Some single writes, transactions and reads are throttled."""
     throttling = Throttling()
     with harness.interceptor.listening(throttling):
         yield throttling
@@ -82,7 +82,7 @@ def single(harness: Harness, _raw: Any) -> Iterator[Throttling]:
 
 @contextmanager
 def capacity(harness: Harness, _raw: Any) -> Iterator[Capacity]:
-    """A partition takes two write units a second, and gets five."""
+    """A partition accepts two write units a second, and five are sent."""
     calls = count()
     narrow = Capacity(key_names(), key=2, clock=lambda: next(calls) / 5)
     with harness.interceptor.listening(narrow):
