@@ -25,7 +25,7 @@ from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.jobs.runner import Worker
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.execute_job import run_execute_job
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput

@@ -15,7 +15,8 @@ from jobyard import cold_start
 from jobyard.domain import metrics
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, Worker
+from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
 from jobyard.services.meter import Meter
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, session, wire

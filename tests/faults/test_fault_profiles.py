@@ -16,7 +16,7 @@ from jobyard.domain.jobs.job import JOB, JobAddress, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.jobs.runner import Worker
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import jobs, reports
 from tests.call_interceptor import Call, CallInterceptor, Listener

@@ -14,8 +14,9 @@ from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, ne
 from jobyard.domain.jobs.job_type import JobType, Snooze, StepInput, StepResult
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.attempt import WAITED
-from jobyard.services.jobs.runner import Worker, run_jobs
+from jobyard.services.jobs.runner import run_jobs
 from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """The contexts of steps: one class for each set of capabilities.
 
 A job type declares a class as its `context`, and the runner passes an instance of it to each step.
-So a step can use what its job type declares and nothing else. `services.jobs.step_contexts` has a
+So a step can use what its job type declares and nothing else. `services.jobs.worker` has a
 function for each class.
 """
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jobyard.services.context import Actor
     from jobyard.services.executions import Executions
     from jobyard.services.jobs.origin import JobOrigin
-    from jobyard.services.jobs.runner import Worker
     from jobyard.services.jobs.source import JobSource
+    from jobyard.services.jobs.worker import Worker
     from jobyard.services.pending_work import RecoveredPage
     from jobyard.services.runs import ExecutionRun, NextStep
 

@@ -23,8 +23,9 @@ from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
-from jobyard.services.jobs.runner import FinishedJob, Worker, run_jobs
+from jobyard.services.jobs.runner import FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, chunks, collections, holds, jobs, operations
 

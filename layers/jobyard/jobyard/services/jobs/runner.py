@@ -7,17 +7,13 @@ safe to repeat.
 """
 
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.jobs.job_type import JobType
-from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.attempt import (
     ORPHAN_LIMIT,
     AttemptInput,
@@ -31,49 +27,17 @@ from jobyard.services.jobs.attempt import (
     unexpected_failure,
 )
 from jobyard.services.jobs.source import Change, DueJob, JobSource
-from jobyard.services.jobs.step_contexts import Context, build_context
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.jobs.write_group import WriteGroup
-from jobyard.services.settings import Settings
 from jobyard.store import jobs
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
 CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
 _GATHER_S = 0.02  # how long an ended job waits for others to end, to write them in one call
 _POLL_S = 0.1  # how long a worker waits for a job to end before it looks at the others
-_WRITE_MARGIN_S = 20.0  # of a worker's time, kept to write its results
-
-
-@dataclass(frozen=True)
-class Worker:
-    """What a worker has: settings, clients, the clock, and the seconds until its time is over.
-
-    `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
-    """
-
-    settings: Settings
-    s3: "S3Client"
-    http: HttpClient
-    now: Callable[[], datetime]
-    remaining: Callable[[], float]
-    maintenance: Callable[[], MaintenanceTasks]
-
-    def step_context(
-        self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None
-    ) -> Context:
-        """The job type's context, with the capabilities it declares, for an attempt from now on.
-
-        Its `remaining` also ends at the job type's time limit.
-        """
-        began = self.now()
-
-        def remaining() -> float:
-            until_limit = job_type.time_limit - (self.now() - began).total_seconds()
-            return min(until_limit, self.remaining() - _WRITE_MARGIN_S)
-
-        return build_context(job_type.context, self, remaining, collection)
 
 
 @dataclass(frozen=True)
@@ -149,7 +113,7 @@ class _Runner:
 
     def _must_stop(self) -> bool:
         """Whether no more jobs may start, for lack of time or because the source is stopped."""
-        return self.worker.remaining() < _WRITE_MARGIN_S or self.source.is_stopped
+        return self.worker.is_out_of_time() or self.source.is_stopped
 
     def _refresh(self) -> None:
         now = self.worker.now()

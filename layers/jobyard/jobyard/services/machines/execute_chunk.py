@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from jobyard.services.batches.chunk_source import run_chunk
-from jobyard.services.jobs.runner import FinishedJob, Worker
+from jobyard.services.jobs.runner import FinishedJob
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.meter import USAGE_SHARDS, Meter
 

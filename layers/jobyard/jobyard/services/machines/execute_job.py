@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from jobyard.domain.errors import NotFound
-from jobyard.services.jobs.runner import FinishedJob, Worker, run_jobs
+from jobyard.services.jobs.runner import FinishedJob, run_jobs
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
 from jobyard.services.origins import ORIGINS

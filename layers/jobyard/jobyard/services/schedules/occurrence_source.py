@@ -12,8 +12,8 @@ from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.jobtypes import job_type_of
-from jobyard.services.jobs.runner import Worker
 from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules.jobs import orphan_failure, owned_job
 from jobyard.store import jobs, occurrences

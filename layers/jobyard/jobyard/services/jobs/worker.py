@@ -1,0 +1,125 @@
+"""A worker, and the step contexts that it builds: one function for each class of context."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.jobtypes.http_client import HttpClient
+from jobyard.jobtypes.step_context import (
+    HttpContext,
+    MaintenanceContext,
+    MaintenanceTasks,
+    StepContext,
+    StorageContext,
+    TableContext,
+)
+from jobyard.services.settings import Settings
+from jobyard.store import checkpoints, objects, tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Context = TypeVar("Context", bound=StepContext)
+_Remaining = Callable[[], float]
+_FindCollection = Callable[[], Collection | None]
+_WRITE_MARGIN_S = 20.0  # of a worker's time, kept to write its results
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker has: settings, clients, the clock, and the seconds until its time is over.
+
+    `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    http: HttpClient
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]
+    maintenance: Callable[[], MaintenanceTasks]
+
+    def step_context(
+        self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None
+    ) -> Context:
+        """The job type's context, with the capabilities it declares, for an attempt from now on.
+
+        Its `remaining` also ends at the job type's time limit.
+        """
+        began = self.now()
+
+        def remaining() -> float:
+            until_limit = job_type.time_limit - (self.now() - began).total_seconds()
+            return min(until_limit, self.remaining() - _WRITE_MARGIN_S)
+
+        return _build_context(job_type.context, self, remaining, collection)
+
+    def is_out_of_time(self) -> bool:
+        """Whether it has to stop now, to write its results."""
+        return self.remaining() < _WRITE_MARGIN_S
+
+
+def _build_context(
+    declared: type[Context],
+    worker: Worker,
+    remaining: _Remaining,
+    collection: _FindCollection,
+) -> Context:
+    """The context of the class that a job type declares, for one attempt.
+
+    Raises:
+        KeyError: there is no function for the class.
+    """
+    context = _BUILDERS[declared](worker, remaining, collection)
+    assert isinstance(context, declared)
+    return context
+
+
+def _step(worker: Worker, remaining: _Remaining, _: _FindCollection) -> StepContext:
+    return StepContext(worker.now, remaining)
+
+
+def _http(worker: Worker, remaining: _Remaining, _: _FindCollection) -> HttpContext:
+    return HttpContext(worker.now, remaining, worker.http)
+
+
+def _storage(worker: Worker, remaining: _Remaining, collection: _FindCollection) -> StorageContext:
+    return StorageContext(
+        worker.now,
+        remaining,
+        http=worker.http,
+        s3=worker.s3,
+        s3_sources=worker.settings.s3_sources,
+        work_bucket=worker.settings.work_bucket,
+        archive_bucket=worker.settings.archive_bucket,
+        objects=objects,
+        collection=collection,
+    )
+
+
+def _table(worker: Worker, remaining: _Remaining, _: _FindCollection) -> TableContext:
+    return TableContext(
+        worker.now,
+        remaining,
+        dynamodb=tables.client(),
+        sweep_tables=worker.settings.sweep_tables,
+        checkpoints=checkpoints,
+    )
+
+
+def _maintenance(worker: Worker, remaining: _Remaining, _: _FindCollection) -> MaintenanceContext:
+    return MaintenanceContext(worker.now, remaining, checkpoints, worker.maintenance)
+
+
+_BUILDERS: Mapping[
+    type[StepContext], Callable[[Worker, _Remaining, _FindCollection], StepContext]
+] = {
+    StepContext: _step,
+    HttpContext: _http,
+    StorageContext: _storage,
+    TableContext: _table,
+    MaintenanceContext: _maintenance,
+}
