@@ -108,7 +108,8 @@ JOB = Lifecycle(
         State(
             _S.FAILED,
             StateType.INTERACTION,
-            "A step failed for good, or an operator failed it. A person requeues or deletes it.",
+            "A step failed and no retry is left, or an operator failed it. A person requeues or "
+            "deletes it.",
             _labels("Failed", "Failed", "Failed"),
         ),
         State(
