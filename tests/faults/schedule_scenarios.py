@@ -1,7 +1,7 @@
 """The scenario of a schedule's occurrences: one of each kind, hour by hour.
 
-At one o'clock the job fails in a way that may pass, and then succeeds. A run now
-fails for good and is requeued. At two the schedule is suspended. At four the previous run is
+At one o'clock the job fails with a temporary error, and then succeeds. A run now
+fails permanently and is requeued. At two the schedule is suspended. At four the previous run is
 still active, and one waits for its end; at six one replaces the previous run. Then the schedule is
 deleted.
 """
@@ -46,7 +46,7 @@ class ScheduleScenario:
 
     scenario_run: ScenarioRun
     listeners: tuple[Listener, ...] = ()
-    broken: bool = False  # whether jobs fail for good
+    broken: bool = False  # whether jobs fail permanently
     schedule_id: str = field(init=False)
     run_now: Occurrence = field(init=False)
 
@@ -81,15 +81,15 @@ class ScheduleScenario:
     def play(self) -> None:
         """From the creation to the deletion."""
         scenario_run, schedule_id = self.scenario_run, self.schedule_id
-        self._person("12:30")
+        self._set_clock("12:30")
         wanted = ScheduleSpec("hourly", NAME, recurrence_of(HOURLY), Policy(CatchUp()), {})
         scenario_run.send_request(
             lambda request: schedule_commands.create(wanted, request), self.key
         )
 
-        self._clock("13:00")
+        self._run_ticks("13:00")
 
-        self._person("13:30")
+        self._set_clock("13:30")
         self.broken = True
         scenario_run.send_request(self._run_now)
         self.broken = False
@@ -97,44 +97,45 @@ class ScheduleScenario:
             lambda request: send_job_event(self.run_now.address.job_id, "requeue", request)
         )
 
-        self._person("13:40")
+        self._set_clock("13:40")
         scenario_run.send_request(
             lambda request: schedule_commands.suspend(schedule_id, at("20:00"), request)
         )
-        self._clock("14:00")
-        self._person("14:30")
+        self._run_ticks("14:00")
+        self._set_clock("14:30")
         scenario_run.send_request(lambda request: schedule_commands.resume(schedule_id, request))
         queueing = ScheduleEdit(overlap=OverlapPolicy.QUEUE_ONE)
         scenario_run.send_request(
             lambda request: schedule_commands.edit(schedule_id, queueing, request)
         )
 
-        self._clock("15:00", run=False)
-        self._clock("16:00", run=False)
+        self._run_ticks("15:00", run=False)
+        self._run_ticks("16:00", run=False)
         scenario_run.run_all()
-        self._clock("16:20")
+        self._run_ticks("16:20")
 
-        self._person("16:30")
+        self._set_clock("16:30")
         replacing = ScheduleEdit(overlap=OverlapPolicy.REPLACE)
         scenario_run.send_request(
             lambda request: schedule_commands.edit(schedule_id, replacing, request)
         )
-        self._clock("17:00", run=False)
-        self._clock("18:00", run=False)
+        self._run_ticks("17:00", run=False)
+        self._run_ticks("18:00", run=False)
         scenario_run.run_all()
-        self._clock("18:20")
+        self._run_ticks("18:20")
 
-        self._person("18:30")
+        self._set_clock("18:30")
         scenario_run.send_request(lambda request: schedule_commands.delete(schedule_id, request))
-        self._clock("19:00")
+        self._run_ticks("19:00")
 
     def _run_now(self, request: CommandContext) -> None:
         self.run_now = schedule_commands.run_now(self.schedule_id, request)
 
-    def _person(self, text: str) -> None:
+    def _set_clock(self, text: str) -> None:
+        """Set the clock to when a person sends the next request."""
         self.scenario_run.harness.at = at(text) + timedelta(seconds=5)
 
-    def _clock(self, text: str, *, run: bool = True) -> None:
+    def _run_ticks(self, text: str, *, run: bool = True) -> None:
         """Tick at that time and a minute later, for what the first tick could not do."""
         self.scenario_run.harness.at = at(text) + timedelta(seconds=1)
         for _ in range(2):
