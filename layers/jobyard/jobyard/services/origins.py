@@ -7,13 +7,14 @@ Each is imported when it is first needed: a worker needs no queries, and the API
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from jobyard.domain.errors import NotFound
 from jobyard.domain.ids import Origin
+from jobyard.domain.jobs.job import JobAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from jobyard.domain.jobs.job import JobAddress
     from jobyard.services.batches.settle import SettleContext
     from jobyard.services.context import Actor
     from jobyard.services.executions import Executions
@@ -157,3 +158,16 @@ ORIGINS: Mapping[Origin, OriginServices] = {
     Origin.BATCH: _Batches(),
     Origin.SCHEDULE: _Schedules(),
 }
+
+
+def job_origin(job_id: str, actor: "Actor", now: "datetime") -> "JobOrigin":
+    """The origin of a job, if `actor` may see the job.
+
+    Raises:
+        NotFound, Gone: there is no such job, or the actor may not see it. Forbidden: they may not
+            see jobs of this kind.
+    """
+    address = JobAddress.parse(job_id)
+    if address is None:
+        raise NotFound(f"{job_id!r} is not a job id: BATCH.CHUNK.POSITION, or SCHEDULE.0.TIME")
+    return ORIGINS[address.origin].job_origin(address, actor, now)

@@ -8,8 +8,7 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.errors import Gone, NotFound
 from jobyard.services.batches.pending_work import work_of_batch
 from jobyard.services.executions import Executions
-from jobyard.services.pending_work import RecoveredPage
-from jobyard.services.recovery import recover
+from jobyard.services.pending_work import RecoveredPage, recover
 from jobyard.store import batches, key_values
 
 BATCHES_CHECKED = 100  # a minute; DescribeExecution allows ten calls a second, and a burst of 250

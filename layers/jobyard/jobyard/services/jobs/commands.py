@@ -8,7 +8,7 @@ from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
-from jobyard.services.jobs.origin import job_origin
+from jobyard.services.origins import job_origin
 from jobyard.store import jobs
 
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobyard.domain.errors import InvalidTransition, NotFound
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import JobType
-from jobyard.services.context import Actor, CommandContext, QueryContext
-from jobyard.services.origins import ORIGINS
+from jobyard.services.context import CommandContext, QueryContext
 
 if TYPE_CHECKING:
     from jobyard.domain.schedules.occurrence import Occurrence
@@ -75,19 +74,6 @@ class JobOrigin(Protocol):
 
     def why_queued(self, job: JobRecord) -> str:
         """What the scheduled job waits for."""
-
-
-def job_origin(job_id: str, actor: Actor, now: datetime) -> JobOrigin:
-    """The origin of a job, if `actor` may see the job.
-
-    Raises:
-        NotFound, Gone: there is no such job, or the actor may not see it. Forbidden: they may not
-            see jobs of this kind.
-    """
-    address = JobAddress.parse(job_id)
-    if address is None:
-        raise NotFound(f"{job_id!r} is not a job id: BATCH.CHUNK.POSITION, or SCHEDULE.0.TIME")
-    return ORIGINS[address.origin].job_origin(address, actor, now)
 
 
 def is_open(origin: JobOrigin, event: str) -> bool:

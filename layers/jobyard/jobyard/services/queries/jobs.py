@@ -26,7 +26,8 @@ from jobyard.services.batches import rows
 from jobyard.services.batches.job_origin import BatchOrigin
 from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
-from jobyard.services.jobs.origin import JobOrigin, is_open, job_origin
+from jobyard.services.jobs.origin import JobOrigin, is_open
+from jobyard.services.origins import job_origin
 from jobyard.services.queries.batches import unrecorded_state
 from jobyard.store import chunks, jobs
 

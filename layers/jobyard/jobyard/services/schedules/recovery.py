@@ -6,8 +6,7 @@ from datetime import datetime
 from jobyard.domain.errors import StaleState
 from jobyard.domain.schedules.schedule import SCHEDULE, SCHEDULER_CAUSE, Schedule
 from jobyard.services.executions import Executions
-from jobyard.services.pending_work import RecoveredPage, work_of_job
-from jobyard.services.recovery import recover
+from jobyard.services.pending_work import RecoveredPage, recover, work_of_job
 from jobyard.store import schedules
 
 _PAGE = 20  # schedules that `recover_page` checks at a time
