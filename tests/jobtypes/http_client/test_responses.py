@@ -11,8 +11,8 @@ from jobyard.jobtypes.http_client.responses import (
     HEAD_BYTES,
     HEADER_LINE_BYTES,
     TRAILER_BYTES,
+    ConnectionClosed,
     Head,
-    HungUp,
     NotHttp,
     chunked,
     read_head,
@@ -81,7 +81,7 @@ def test_every_field_among_whatever_lines_is_read(lines: list[tuple[str, str] | 
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     try:
         found = head(raw)
-    except (NotHttp, HungUp):
+    except (NotHttp, ConnectionClosed):
         return
     assert 200 <= found.status <= 999
 
@@ -163,7 +163,7 @@ def test_what_is_no_answer_or_too_long_is_refused(raw: bytes) -> None:
 
 @pytest.mark.parametrize("cut", range(len(OK + b"X: y\r\n\r\n")))
 def test_a_truncated_head_is_a_closed_connection(cut: int) -> None:
-    with pytest.raises(HungUp):
+    with pytest.raises(ConnectionClosed):
         head((OK + b"X: y\r\n\r\n")[:cut])
 
 
@@ -198,7 +198,7 @@ def test_chunks_of_any_size_arrive_in_order(parts: list[bytes], style: int) -> N
 def test_any_bytes_in_place_of_chunks_end(raw: bytes, upto: int | None) -> None:
     try:
         got = b"".join(chunked(io.BytesIO(raw), upto))
-    except (NotHttp, HungUp):
+    except (NotHttp, ConnectionClosed):
         return
     assert upto is None or len(got) <= upto + 1
 
@@ -255,7 +255,7 @@ def test_chunk_extensions_and_trailers_are_bounded(raw: bytes) -> None:
     ],
 )
 def test_truncated_or_invalid_chunks_are_no_complete_file(raw: bytes) -> None:
-    with pytest.raises(HungUp):
+    with pytest.raises(ConnectionClosed):
         list(chunked(io.BytesIO(raw)))
 
 
@@ -268,5 +268,5 @@ def test_a_body_that_is_too_long_is_noticed_at_once() -> None:
 
 
 def test_a_body_shorter_than_declared_is_a_closed_connection() -> None:
-    with pytest.raises(HungUp):
+    with pytest.raises(ConnectionClosed):
         list(sized(io.BytesIO(b"abc"), 4))

@@ -18,7 +18,7 @@ def is_refused_write(error: ClientError) -> bool:
     """Whether S3 refused a conditional write because the key exists (412) or is being written
     (409).
 
-    Also if the upload is gone: the answer to the first try was lost, and botocore tried again.
+    Also if the upload is gone: the response to the first try was lost, and botocore tried again.
     """
     return _status(error) in {409, 412} or error.response["Error"].get("Code") == "NoSuchUpload"
 

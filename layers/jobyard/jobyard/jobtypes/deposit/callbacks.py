@@ -87,7 +87,7 @@ def _post(
     key: str,
     remaining: Callable[[], float],
 ) -> int:
-    """Post `fields` with the ids of the batch and the job. Returns the status of the answer."""
+    """Post `fields` with the ids of the batch and the job. Returns the status of the response."""
     body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **fields}
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     url = step_input.parameters["callback_url"]

@@ -106,19 +106,19 @@ def file(fields: Mapping[str, Any]) -> File:
 
 
 def estimate(listed: tuple[File, ...], context: StorageContext) -> Estimate:
-    """Ask the servers whether they have the files, and for their sizes.
+    """Check with the servers that the files exist, and get their sizes.
 
     Many servers answer HEAD wrongly. So an error on HEAD counts only if GET confirms it.
 
     Raises:
         FetchRefused: a file does not exist, or S3 cannot be reached.
     """
-    asked, rest = listed[:MAX_HEAD_REQUESTS], listed[MAX_HEAD_REQUESTS:]
+    requested, rest = listed[:MAX_HEAD_REQUESTS], listed[MAX_HEAD_REQUESTS:]
     without_head: set[str] = set()
-    found = _sizes_of(asked, lambda file: _size_by_head(file, without_head, context))
+    found = _sizes_of(requested, lambda file: _size_by_head(file, without_head, context))
     sizes = _known(found)
     if max(sizes, default=0) > MAX_FILE_BYTES or sum(sizes) > MAX_OBJECT_BYTES:
-        found = _sizes_of(asked, lambda file: _size_by_get(file, context))
+        found = _sizes_of(requested, lambda file: _size_by_get(file, context))
         sizes = _known(found)
     refused = [each for each in found if isinstance(each, FetchRefused)]
     if refused:
@@ -139,7 +139,7 @@ def _known(found: list[Size]) -> list[int]:
 
 
 def _size_by_head(file: File, without_head: set[str], context: StorageContext) -> Size:
-    """The size by HEAD. Servers in `without_head` did not answer HEAD and are not asked again."""
+    """The size by HEAD. Servers in `without_head` did not answer HEAD and are not sent it again."""
     server = file.url.partition("://")[2].partition("/")[0]
     if server in without_head:
         return file.wanted.size

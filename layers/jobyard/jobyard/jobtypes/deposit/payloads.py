@@ -117,7 +117,7 @@ class _S3Payload:
             try:
                 block = self.body.read(BLOCK)
             except BotoCoreError as error:
-                message = "S3 hung up before the end of the file"
+                message = "S3 closed the connection before the end of the file"
                 raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
             if not block:
                 return

@@ -18,7 +18,14 @@ from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool,
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
 from jobyard.jobtypes.http_client.pace import Pace, Timeouts
 from jobyard.jobtypes.http_client.refusal import FetchRefused
-from jobyard.jobtypes.http_client.responses import Head, HungUp, NotHttp, chunked, sized, until_end
+from jobyard.jobtypes.http_client.responses import (
+    ConnectionClosed,
+    Head,
+    NotHttp,
+    chunked,
+    sized,
+    until_end,
+)
 
 MAX_REDIRECTS = 5  # for one URL
 
@@ -72,7 +79,7 @@ class Response:
             raise FetchRefused(Failure.PAYLOAD_REFUSED, self.encoding_message)
         try:
             yield from self._blocks(expected_size, has_digest)
-        except HungUp as error:
+        except ConnectionClosed as error:
             message = f"the server {error}, before the end of the file"
             raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
         except NotHttp as error:
@@ -253,7 +260,7 @@ class HttpClient:
         if idle is not None:
             try:
                 return idle, idle.request(method, pace, fields)
-            except (OSError, NotHttp, HungUp):
+            except (OSError, NotHttp, ConnectionClosed):
                 idle.close()  # the server closed it meanwhile: try again on a new connection
             except BaseException:
                 idle.close()
@@ -300,8 +307,10 @@ def _errors_as_refusals(target: Target, method: str) -> Iterator[None]:
     except TimeoutError as error:
         message = f"{target.host} did not accept a {method} request in time"
         raise FetchRefused(Failure.PAYLOAD_TIMEOUT, message) from error
-    except (ConnectionError, HungUp) as error:
-        message = f"{target.host} hung up before its answer to {method} was complete"
+    except (ConnectionError, ConnectionClosed) as error:
+        message = (
+            f"{target.host} closed the connection before its response to {method} was complete"
+        )
         raise FetchRefused(Failure.PAYLOAD_TRUNCATED, message) from error
     except OSError as error:
         message = f"the connection to {target.host} broke: {error}"

@@ -45,7 +45,7 @@ class Connection:
 
         Raises:
             FetchRefused: PAYLOAD_TIMEOUT, TIMEOUT.
-            NotHttp, HungUp, OSError: there was no response.
+            NotHttp, ConnectionClosed, OSError: there was no response.
         """
         self._reader.pace = pace
         lines = [f"{method} {self.target.target} HTTP/1.1".encode()]

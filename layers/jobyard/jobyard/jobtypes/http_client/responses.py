@@ -36,7 +36,7 @@ class NotHttp(Exception):
     """The bytes are not an HTTP response. The message completes "the server …"."""
 
 
-class HungUp(Exception):
+class ConnectionClosed(Exception):
     """The connection ended too early. The message completes "the server …"."""
 
 
@@ -79,7 +79,7 @@ def read_head(source: Source) -> Head:
 
     Raises:
         NotHttp: the bytes are not an HTTP response.
-        HungUp: the connection ended too early.
+        ConnectionClosed: the connection ended too early.
     """
     lines = _lines(source, HEAD_BYTES)
     while True:
@@ -103,7 +103,11 @@ def _lines(source: Source, limit: int) -> Iterator[bytes]:
         if not line.endswith(b"\n"):
             if len(line) > HEADER_LINE_BYTES or len(line) > left:
                 raise NotHttp(f"sends more than {limit} bytes of header lines, or one too long")
-            raise HungUp("hung up in the middle of its header" if line or not first else "hung up")
+            raise ConnectionClosed(
+                "closed the connection in the middle of its header"
+                if line or not first
+                else "closed the connection"
+            )
         left -= len(line)
         first = False
         if left < 0:
@@ -140,13 +144,13 @@ def sized(source: Source, length: int) -> Iterator[bytes]:
     """A body of `length` bytes.
 
     Raises:
-        HungUp: the connection ended too early.
+        ConnectionClosed: the connection ended too early.
     """
     left = length
     while left:
         block = source.read(min(BLOCK, left))
         if not block:
-            raise HungUp(f"hung up after {length - left} of {length} bytes")
+            raise ConnectionClosed(f"closed the connection after {length - left} of {length} bytes")
         left -= len(block)
         yield block
 
@@ -155,7 +159,7 @@ def chunked(source: Source, expected_size: int | None = None) -> Iterator[bytes]
     """A chunked body. It ends early, with one byte too many, if it exceeds `expected_size`.
 
     Raises:
-        HungUp, NotHttp
+        ConnectionClosed, NotHttp
     """
     block = bytearray()
     got = 0
@@ -186,13 +190,13 @@ def _pieces(source: Source, expected_size: int | None) -> Iterator[bytes]:
         while size:
             piece = source.read(min(size, BLOCK, left))
             if not piece:
-                raise HungUp("hung up in the middle of a chunk")
+                raise ConnectionClosed("closed the connection in the middle of a chunk")
             yield piece
             size -= len(piece)
             framing += _FRAMING_PER_BYTE * len(piece)
             left -= 0 if expected_size is None else len(piece)
         if source.readline(3) not in {b"\r\n", b"\n"}:
-            raise HungUp("sends chunks that cannot be read")
+            raise ConnectionClosed("sends chunks that cannot be read")
     _skip_trailers(source)
 
 
@@ -202,10 +206,10 @@ def _chunk(source: Source) -> tuple[int, int]:
     if not line.endswith(b"\n"):
         if len(line) == _CHUNK_LINE_BYTES:
             raise NotHttp("sends a chunk header that is too long")
-        raise HungUp("hung up between two chunks")
+        raise ConnectionClosed("closed the connection between two chunks")
     match = _CHUNK_SIZE.fullmatch(line.rstrip(b"\r\n"))
     if not match:
-        raise HungUp("sends chunks that cannot be read")
+        raise ConnectionClosed("sends chunks that cannot be read")
     return int(match[1], 16), len(line)
 
 

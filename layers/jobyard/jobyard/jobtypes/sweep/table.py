@@ -68,7 +68,7 @@ class WriteResult:
 
     Unless `done`, nothing was written. `changed` are the records that have changed since they were
     read, `not_writable` those that DynamoDB does not accept, with its messages. If both are empty,
-    others wrote the same records at the same time, or there was no answer.
+    others wrote the same records at the same time, or there was no response.
     """
 
     done: bool = False
@@ -86,8 +86,8 @@ class Table:
     latest: Attribute
     pause: Callable[[float], None] = time.sleep
 
-    def page(self, place: Mapping[str, Any]) -> Page:
-        """The page of due records from `place` on, in the index's order; {} is the first place.
+    def page(self, cursor: Mapping[str, Any]) -> Page:
+        """The page of due records from `cursor` on, in the index's order; {} is the start.
 
         Raises:
             TableError: the table or its index is not as the plan says, or does not answer.
@@ -111,11 +111,11 @@ class Table:
             "Limit": PAGE_SIZE,
             "ReturnConsumedCapacity": "TOTAL",
         }
-        if place:
-            request["ExclusiveStartKey"] = place
-        answer = self._with_retries(lambda: self.client.query(**request))
-        next_ = answer.get("LastEvaluatedKey", {})
-        return Page({self._key_of(item): item for item in answer["Items"]}, next_)
+        if cursor:
+            request["ExclusiveStartKey"] = cursor
+        response = self._with_retries(lambda: self.client.query(**request))
+        next_ = response.get("LastEvaluatedKey", {})
+        return Page({self._key_of(item): item for item in response["Items"]}, next_)
 
     def reread(self, keys: Iterable[Key]) -> dict[Key, Record]:
         """The current records of these keys. Deleted records are left out.
@@ -139,10 +139,10 @@ class Table:
             read = partial(
                 self.client.batch_get_item, RequestItems=pending, ReturnConsumedCapacity="TOTAL"
             )
-            answer = self._with_retries(read)
-            for item in answer["Responses"].get(plan.table, ()):
+            response = self._with_retries(read)
+            for item in response["Responses"].get(plan.table, ()):
                 found[self._key_of(item)] = item
-            pending = answer.get("UnprocessedKeys", {})
+            pending = response.get("UnprocessedKeys", {})
             if not pending:
                 return found
             self.wait(tries)
@@ -166,7 +166,7 @@ class Table:
                 raise
             reasons: Sequence[Any] = error.response.get("CancellationReasons", ())
             return _write_result(list(records), reasons)
-        except _NoAnswerError:
+        except _Unavailable:
             return WriteResult()  # perhaps written: then the next try is overtaken
         return WriteResult(done=True)
 
@@ -211,30 +211,30 @@ class Table:
         return {name: {kind: value} for name, (kind, value) in zip(self.plan.key, key, strict=True)}
 
     def _with_retries(self, read: Callable[[], Any]) -> Any:
-        """The answer of `read`, called again while there is none.
+        """The response of `read`, which is repeated while AWS is unavailable.
 
         Raises:
-            TableError: there was none, or an error that another try cannot help.
+            TableError: AWS stayed unavailable, or an error that no retry can help.
         """
         for tries in range(1, MAX_TRIES + 1):
             try:
                 with self._translated_errors():
                     return read()
-            except _NoAnswerError:
+            except _Unavailable:
                 self.wait(tries)
         raise TableError(Failure.TABLE_BUSY, f"the table {self.plan.table} does not answer")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Turn the client's errors into `TableError` and `_NoAnswerError`."""
+        """Turn the client's errors into `TableError` and `_Unavailable`."""
         try:
             yield
         except BotoCoreError as error:
-            raise _NoAnswerError from error
+            raise _Unavailable from error
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             if code in _BUSY:
-                raise _NoAnswerError from error
+                raise _Unavailable from error
             if code in _BAD_PARAMETERS:
                 table, index = self.plan.table, self.plan.index
                 message = f"{table}, index {index}: {message}"
@@ -252,8 +252,8 @@ def key_text(key: Key) -> str:
     return "/".join(value for _, value in key)
 
 
-class _NoAnswerError(Exception):
-    """The request was throttled, or had no answer."""
+class _Unavailable(Exception):
+    """The request was throttled, or had no response."""
 
 
 class _Names(dict[str, str]):
