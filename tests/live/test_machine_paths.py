@@ -29,8 +29,8 @@ BUCKET = os.environ["JOBYARD_WORK_BUCKET"]
 def handler(event, context):
     key = "stubs/{name}.json"
     answers = json.loads(S3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
-    key = f"events/{name}/{{context.aws_request_id}}.json"
-    S3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(event).encode())
+    event_key = f"events/{name}/{{context.aws_request_id}}.json"
+    S3.put_object(Bucket=BUCKET, Key=event_key, Body=json.dumps(event).encode())
     answer = answers.pop(0) if len(answers) > 1 else answers[0]
     S3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(answers).encode())
     if answer == "raise":
@@ -50,6 +50,7 @@ NEXT: dict[str, Any] = {
     "max_concurrency": 2,
     "execution_name": "",
 }
+_TIMEOUT_S = 300.0  # then a machine is in a loop; it takes a few seconds otherwise
 CHUNKS: list[dict[str, Any]] = [
     {"chunk": number, "start": number * 10, "end": number * 10 + 9} for number in range(5)
 ]
@@ -109,17 +110,21 @@ class Machine:
 
     def end_of(self, execution: str) -> dict[str, Any]:
         """The execution of that ARN after its end."""
-        while True:
+        give_up = time.monotonic() + _TIMEOUT_S
+        while time.monotonic() < give_up:
             found: dict[str, Any] = self.states.describe_execution(executionArn=execution)
             if found["status"] != "RUNNING":
                 return found
             time.sleep(0.1)
+        raise AssertionError(f"{execution} has not ended: {self.states_of(execution)[-20:]}")
 
     def path(self, execution: dict[str, Any]) -> list[str]:
         """The states of an execution, in order."""
-        events = self.states.get_execution_history(
-            executionArn=execution["executionArn"], maxResults=500
-        )["events"]
+        return self.states_of(execution["executionArn"])
+
+    def states_of(self, execution: str) -> list[str]:
+        """The states that the execution of that ARN has entered, in order."""
+        events = self.states.get_execution_history(executionArn=execution, maxResults=500)["events"]
         return [
             event["stateEnteredEventDetails"]["name"]
             for event in events
