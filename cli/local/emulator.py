@@ -242,9 +242,8 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
     if persist:
         environment |= {
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(
-                home / snapshots.KEYS
-            ),  # emulator_server.py decides where snapshots go
+            # For its keys only: emulator_server.py decides where snapshots go.
+            "STATE_DIR": str(home / snapshots.KEYS),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(home / "objects"),
         }

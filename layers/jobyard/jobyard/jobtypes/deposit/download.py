@@ -73,8 +73,8 @@ def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[
             if position % receipts.FILES_PER_PAGE == 0:
                 saved.load_page(position)
             if position not in saved.stored:
-                staged_as = staging(step_input.job_id, "member")
-                saved.add(position, store(member.blocks, Wanted(member.name), staged_as, context))
+                key = staging(step_input.job_id, "member")
+                saved.add(position, store(member.blocks, Wanted(member.name), key, context))
     receipts.write_remarks(step_input.job_id, container.remarks, context)
     return receipts.write_list(step_input.job_id, saved.all(), context)
 

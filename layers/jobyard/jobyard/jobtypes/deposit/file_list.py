@@ -28,9 +28,8 @@ _CONCURRENT_REQUESTS = 8
 # Statuses of servers that do not support HEAD, or that sign a URL for GET alone.
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
 _MAX_SHOWN = 3  # findings or missing files in a message
-_CHECKED_BY_DOWNLOAD = frozenset(
-    {Check.URL_DOUBTFUL.value}
-)  # warnings that the download makes obsolete
+# Warnings that the download makes obsolete.
+_CHECKED_BY_DOWNLOAD = frozenset({Check.URL_DOUBTFUL.value})
 
 
 Size = int | FetchRefused | None  # None: not known; FetchRefused: why the file cannot be fetched

@@ -77,9 +77,8 @@ def write_manifest(
         body = found["Body"].read()
         manifest = json.loads(body)
         if manifest["collection"] != step_input.collection:
-            raise belongs_elsewhere(
-                ark
-            )  # that collection was first, even if its job never recorded the version
+            # That collection was first, even if its job never recorded the version.
+            raise belongs_elsewhere(ark)
         owner = manifest["job_id"]
         if owner == step_input.job_id:
             return _from_body(version, body)

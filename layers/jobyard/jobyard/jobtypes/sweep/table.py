@@ -94,9 +94,8 @@ class Table:
         """
         plan = self.plan
         names = _Names()
-        wanted = dict.fromkeys(
-            (*plan.key, plan.partition, plan.due)
-        )  # the key may have the other two
+        # Each name once: the key may have the other two.
+        wanted = dict.fromkeys((*plan.key, plan.partition, plan.due))
         request: dict[str, Any] = {
             "TableName": plan.table,
             "IndexName": plan.index,
