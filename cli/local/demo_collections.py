@@ -11,13 +11,8 @@ from cli.local import demo_users
 from cli.local.stack import Stack
 from jobyard.domain.access import roles_for
 
-DEMO_COLLECTIONS = (
-    "demo",
-    "maps",
-    "tests",
-    "cases",
-    "default",
-)  # the last is the default of `jobyard submit`
+# The last is the default of `jobyard submit`.
+DEMO_COLLECTIONS = ("demo", "maps", "tests", "cases", "default")
 GROUPS = roles_for("batch", "submit")
 NAANS = ("99999", "12345")  # reserved for examples
 # The collection for real manifests, which have arks of existing archives.

@@ -28,9 +28,8 @@ from typing import Any
 
 LOCK = Path(sys.argv[1])
 STACK_HOME = LOCK.parent
-sys.path[0] = str(
-    Path(__file__).resolve().parents[2]
-)  # import from the project, not from this folder
+# Import from the project, not from this folder.
+sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from ministack.core import persistence  # type: ignore[import-not-found]  # noqa: E402
 
