@@ -26,13 +26,19 @@ LOOKS_AT_ALL = {
 }
 
 
+def _is_coverage(frame: FrameType, called: Any) -> bool:
+    """Whether a call belongs to slipcover: to its probes, or to its code that removes them."""
+    modules = (str(frame.f_globals.get("__name__")), str(getattr(called, "__module__", "")))
+    return any(module.startswith("slipcover") for module in modules)
+
+
 def work_of(data: bytes, filename: str) -> tuple[int, Outcome]:
     """The work of reading `data`, and the result."""
     work = 0
 
-    def note(_: FrameType, event: str, called: Any) -> None:
+    def note(frame: FrameType, event: str, called: Any) -> None:
         nonlocal work
-        if event in ("call", "c_call"):
+        if event in ("call", "c_call") and not _is_coverage(frame, called):
             work += 1
             if event == "c_call" and called.__name__ in LOOKS_AT_ALL:
                 looked_at = called.__self__

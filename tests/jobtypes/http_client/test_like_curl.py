@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -40,6 +39,14 @@ def fetch(server: RawServer, other: RawServer) -> Iterator[HttpClient]:
     fetch = HttpClient(frozenset({server.place, other.place}), lambda: NOON, timeouts=PATIENT)
     yield fetch
     fetch.close()
+
+
+@pytest.fixture
+def hasty(server: RawServer) -> Iterator[HttpClient]:
+    """A client with short timeouts."""
+    hasty = HttpClient(frozenset({server.place}), lambda: NOON, timeouts=QUICK)
+    yield hasty
+    hasty.close()
 
 
 def read(fetch: HttpClient, url: str, upto: int | None = None, *, known: bool = False) -> bytes:
@@ -161,16 +168,14 @@ def test_what_has_no_end_is_refused_after_some_bytes(
     ids=["fields", "1xx", "trailers", "extension", "body"],
 )
 def test_a_response_that_is_too_slow_is_given_up(
-    server: RawServer, first: bytes, again: bytes
+    hasty: HttpClient, server: RawServer, first: bytes, again: bytes
 ) -> None:
     server.answers["/a"] = endless(first, again, pause_s=0.05)
-    fetch = HttpClient(frozenset({server.place}), lambda: NOON, timeouts=QUICK)
     end = time.monotonic() + 600
 
     with (
-        closing(fetch),
         pytest.raises(FetchRefused) as caught,
-        fetch.get(server.url("/a"), lambda: end - time.monotonic()) as answer,
+        hasty.get(server.url("/a"), lambda: end - time.monotonic()) as answer,
     ):
         list(answer.blocks())
 
@@ -330,11 +335,12 @@ def test_without_a_retry_time_there_is_none(
 
 @pytest.mark.parametrize("known", [True, False])
 def test_reading_stops_at_the_size_that_is_known(
-    fetch: HttpClient, server: RawServer, known: bool
+    hasty: HttpClient, server: RawServer, known: bool
 ) -> None:
+    """Without a digest it waits for more until the server has been silent for too long."""
     server.answers["/a"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
 
-    assert read(fetch, server.url("/a"), 21, known=known) == SHELF
+    assert read(hasty, server.url("/a"), 21, known=known) == SHELF
 
 
 @pytest.mark.parametrize("start", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\nffffff\r\n"])
@@ -400,7 +406,6 @@ def test_texts_of_a_server_are_cleaned(fetch: HttpClient, server: RawServer) -> 
         raw(b"HTTP/1.1 404 Not Found\r\n\r\n"),
         raw(b""),
         raw(b"SSH-2.0\r\n"),
-        raw(b"", stays=True),
     ],
 )
 def test_a_refusal_names_the_request(fetch: HttpClient, server: RawServer, answer: Raw) -> None:
@@ -409,3 +414,11 @@ def test_a_refusal_names_the_request(fetch: HttpClient, server: RawServer, answe
     assert "GET" in refused(fetch, server.url("/a")).message
     with pytest.raises(FetchRefused, match="HEAD"):
         fetch.head(server.url("/a"), plenty)
+
+
+def test_a_refusal_for_silence_names_the_request(hasty: HttpClient, server: RawServer) -> None:
+    server.answers["/a"] = raw(b"", stays=True)
+
+    assert "GET" in refused(hasty, server.url("/a")).message
+    with pytest.raises(FetchRefused, match="HEAD"):
+        hasty.head(server.url("/a"), plenty)
