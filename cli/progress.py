@@ -14,6 +14,7 @@ from rich.text import Text
 from cli.client import ApiClient, Document
 from cli.terminal import STYLES, counts_text, duration, state, waiting_for
 from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, PROGRESS_ORDER
 from jobyard.domain.lifecycle import StateType
 from jobyard.domain.plurals import plural
 
@@ -23,20 +24,8 @@ POLL_S = 1.0
 RATE_WINDOW_S = 20.0
 LINE_EVERY_S = 10.0  # without a terminal, while the state stays the same
 
-# Job states in a progress bar, from left to right.
-SEGMENTS = (
-    "succeeded",
-    "partially_succeeded",
-    "failed",
-    "cancelled",
-    "replaced",
-    "deleted",
-    "running",
-    "paused",
-    "held",
-    "scheduled",
-)
-ENDED = SEGMENTS[:6]
+SEGMENTS = tuple(state.value for state in PROGRESS_ORDER)  # of a progress bar
+ENDED = tuple(name for name in SEGMENTS if name not in OPEN_JOB_STATES)
 ACTIVE = ("running", "paused", "scheduled")
 
 

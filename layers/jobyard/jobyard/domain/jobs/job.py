@@ -166,6 +166,19 @@ def labels_for(audience: str) -> Mapping[str, str]:
 
 
 OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
+# How bars and strips show the states, from left to right: what has ended first.
+PROGRESS_ORDER = (
+    _S.SUCCEEDED,
+    _S.PARTIALLY_SUCCEEDED,
+    _S.FAILED,
+    _S.CANCELLED,
+    _S.REPLACED,
+    _S.DELETED,
+    _S.RUNNING,
+    _S.PAUSED,
+    _S.HELD,
+    _S.SCHEDULED,
+)
 
 
 @dataclass(frozen=True)
