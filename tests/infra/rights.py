@@ -153,7 +153,11 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "CollectionsTable": ["dynamodb:GetItem"],
         "HoldsTable": ["dynamodb:Scan"],
         "OccurrencesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
-        "OperationsTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
+        "OperationsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:TransactWriteItems(Put)",
+            "dynamodb:TransactWriteItems(Update)",
+        ],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
@@ -218,7 +222,11 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Put)",
         ],
-        "OperationsTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
+        "OperationsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:TransactWriteItems(Put)",
+            "dynamodb:TransactWriteItems(Update)",
+        ],
         "ReportsTable": ["dynamodb:Query"],
         "UsageTable": ["dynamodb:Query"],
         "HoldsTable": [

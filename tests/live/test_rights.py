@@ -64,6 +64,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
             ("ChunksTable", "TransactWriteItems(Put)"),
             ("JobsTable", "GetItem"),
             ("JobsTable", "TransactWriteItems(Put)"),
+            ("OperationsTable", "TransactWriteItems(Update)"),
         )
     },
     **{

@@ -10,6 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import (
     JOB,
@@ -22,7 +23,8 @@ from jobyard.domain.jobs.job import (
     new_job,
 )
 from jobyard.domain.lifecycle import Cause
-from jobyard.store import batches, chunks, jobs, tables
+from jobyard.store import batches, chunks, jobs, operations, tables
+from jobyard.store.operations import RunningOperations
 from tests.call_interceptor import Call, CallInterceptor, Listener
 from tests.faults.aws_semantics import Conflicting
 
@@ -166,6 +168,27 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
 
     assert chunks.get(batch_id, 2).counts == {"scheduled": 1}
     assert chunks.get(batch_id, 2).failures == {}
+
+
+def test_a_persons_moves_are_counted_with_the_running_operations(batch_id: str) -> None:
+    first, second = (new_job(JobAddress(batch_id, chunk, 0), NOON) for chunk in range(2))
+    assert operations.running_list(batch_id) == RunningOperations()
+
+    for before in (first, second):
+        held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
+        jobs.apply(before, held, PROCESSING)
+        jobs.apply(before, held, PROCESSING)  # a repeat, which writes nothing
+
+    assert operations.running_list(batch_id) == RunningOperations(2)
+    wanted = Filter(JobState.HELD)
+    release = Operation(batch_id, "r1", "release", wanted, "one", "why", NOON, 2, (0, 1))
+    operations.put_new(release, PROCESSING)
+    assert operations.running_list(batch_id) == RunningOperations(3, ("r1",))
+    released = held.moved(JOB.move("held", "release", NOON, Cause("two", "operator")))
+    jobs.apply(held, released, PROCESSING)
+    assert operations.running_list(batch_id) == RunningOperations(4, ("r1",))
+    operations.end(release, NOON)
+    assert operations.running_lists([batch_id, "b-none"]) == {batch_id: RunningOperations(5)}
 
 
 def test_the_second_of_two_people_is_refused_for_a_stale_state(batch_id: str) -> None:

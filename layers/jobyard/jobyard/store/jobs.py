@@ -2,7 +2,7 @@
 
 A worker writes its jobs by BatchExecuteStatement and counts them afterwards. INSERT refuses a
 duplicate; UPDATE has the state and the version in its condition. A person's change is written
-together with the counts of the job's chunk.
+together with the counts of the job's chunk, and counted with the batch's operations.
 """
 
 import time
@@ -17,7 +17,7 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, failed_as_unwritable
-from jobyard.store import chunks, job_format, transactions
+from jobyard.store import chunks, job_format, operations, transactions
 from jobyard.store.tables import BatchItem, JobItem, client
 
 BATCH_LIMIT = 25  # statements a BatchExecuteStatement takes; source: DynamoDB API reference
@@ -240,7 +240,7 @@ def apply(
             reasons = error.response.get("CancellationReasons")
             if not reasons:
                 raise
-            batch_reason, job_reason, _ = reasons  # in the order of the items
+            batch_reason, job_reason, *_ = reasons  # in the order of the items
             if batch_reason["Code"] == transactions.CONDITION_FAILED:
                 raise StaleState(
                     f"the batch of job {after.address.job_id} is no longer {batch_state}"
@@ -280,11 +280,13 @@ def item_of(record: JobRecord) -> JobItem:
 def _transact(
     before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_state: BatchState
 ) -> None:
-    """Write the job and its chunk's counts in one transaction: batch, job, chunk, in this order."""
+    """Write the job, its chunk's counts and the batch's list of running operations in one
+    transaction: batch, job, chunk, list, in this order."""
     items = [
         transactions.require_state(BatchItem(after.address.origin_id), batch_state.value),
         transactions.put(item_of(after), before.version),
         transactions.put(chunks.item_of(_with_new_counts(seen, after)), seen.version),
+        operations.version_increment(after.address.origin_id),
     ]
     client().transact_write_items(TransactItems=items)
 

@@ -1,12 +1,13 @@
 """Stores operations on many jobs.
 
 Each batch has one more item, the list of the ids of its running operations. An operation starts
-and ends in one transaction with this list, so the list is always exact.
+and ends in one transaction with this list, so the list is always exact. A person's change of a
+single job is counted in its version too. So the version says whether people changed any job.
 """
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobyard.domain.batches.batch import BatchState
@@ -37,13 +38,39 @@ def _numbers(bitmap: str) -> tuple[int, ...]:
     )
 
 
-def _running_ids(batch_id: str) -> tuple[int, list[str]]:
-    """The version of the list and its ids; 0 and no ids if the batch has no list."""
+@dataclass(frozen=True)
+class RunningOperations:
+    """The list of a batch's running operations: its version, and their ids in the order of their
+    start. Version 0 means that people have not changed any job of the batch yet.
+    """
+
+    version: int = 0
+    ids: tuple[str, ...] = ()
+
+
+def _running_of(item: OperationItem) -> RunningOperations:
+    return RunningOperations(int(item.version or 0), tuple(item.body["running"]))
+
+
+def running_list(batch_id: str) -> RunningOperations:
+    """The list of the batch's running operations."""
     try:
-        item = OperationItem.get(batch_id, _RUNNING, consistent_read=True)
+        return _running_of(OperationItem.get(batch_id, _RUNNING, consistent_read=True))
     except OperationItem.DoesNotExist:
-        return 0, []
-    return int(item.version or 0), [*item.body["running"]]
+        return RunningOperations()
+
+
+def running_lists(batch_ids: Iterable[str]) -> dict[str, RunningOperations]:
+    """The lists of several batches, by batch. A batch without a list is left out."""
+    keys = [(batch_id, _RUNNING) for batch_id in batch_ids]
+    found = OperationItem.batch_get(keys, consistent_read=True)
+    return {item.batch_id: _running_of(item) for item in found}
+
+
+def version_increment(batch_id: str) -> transactions.TransactItem:
+    """The item of a transaction that counts a change of one job in the version of the list."""
+    empty = OperationItem(batch_id, _RUNNING, state=_RUNNING, version=0, body={"running": []})
+    return transactions.increment_version(empty)
 
 
 def _running_item(batch_id: str, version: int, ids: Sequence[str]) -> transactions.TransactItem:
@@ -116,21 +143,23 @@ def put_new(operation: Operation, batch_state: BatchState) -> Operation:
         stored = find(batch_id, operation.operation_id)
         if stored is not None:
             return stored
-        version, ids = _running_ids(batch_id)
-        operation.check_conflicts([*_found(batch_id, ids)])
+        seen = running_list(batch_id)
+        operation.check_conflicts([*_found(batch_id, seen.ids)])
+        ids = seen.ids
         if operation.state is OperationState.RUNNING:
-            ids = [*ids, operation.operation_id]
+            ids = (*ids, operation.operation_id)
         try:
             transactions.write(
                 [
                     batches.require_state(batch_id, batch_state),
                     transactions.put(_item(operation), 0),
-                    _running_item(batch_id, version, ids),
+                    _running_item(batch_id, seen.version, ids),
                 ]
             )
         except StaleState as error:
-            if find(batch_id, operation.operation_id) or _running_ids(batch_id)[0] != version:
-                continue  # it exists, or another one started or ended first
+            is_changed = running_list(batch_id).version != seen.version
+            if is_changed or find(batch_id, operation.operation_id):
+                continue  # it exists, or someone else changed jobs of the batch first
             raise StaleState(f"batch {batch_id} is no longer {batch_state}") from error
         return operation
     raise StaleState(f"operations on batch {batch_id} start and end too fast; try again")
@@ -151,17 +180,16 @@ def of_batch(batch_id: str) -> Iterator[Operation]:
             yield _operation(item)
 
 
-def remove(found: Iterable[Operation]) -> None:
-    """Remove operations and the lists of running ones. Those that are gone already are ignored."""
-    keys = {(each.batch_id, name) for each in found for name in (each.operation_id, _RUNNING)}
+def remove(batch_id: str, found: Iterable[Operation]) -> None:
+    """Remove a batch's operations and its list of running ones. What is gone already is ignored."""
     with OperationItem.batch_write() as removing:
-        for batch_id, name in sorted(keys):
+        for name in (_RUNNING, *(each.operation_id for each in found)):
             removing.delete(OperationItem(batch_id, name))
 
 
 def running(batch_id: str) -> Iterator[Operation]:
     """The running operations on a batch's jobs, in the order of their start."""
-    yield from _found(batch_id, _running_ids(batch_id)[1])
+    yield from _found(batch_id, running_list(batch_id).ids)
 
 
 def _found(batch_id: str, ids: Iterable[str]) -> Iterator[Operation]:
@@ -173,7 +201,7 @@ def _found(batch_id: str, ids: Iterable[str]) -> Iterator[Operation]:
 
 def is_any_running(batch_id: str) -> bool:
     """Whether an operation on the batch's jobs is running."""
-    return bool(_running_ids(batch_id)[1])
+    return bool(running_list(batch_id).ids)
 
 
 def get(batch_id: str, operation_id: str) -> Operation:
@@ -197,13 +225,13 @@ def end(operation: Operation, at: datetime) -> None:
     batch_id, operation_id = operation.batch_id, operation.operation_id
     done = replace(operation, state=OperationState.DONE, ended_at=at)
     for _ in range(_TRIES):
-        version, ids = _running_ids(batch_id)
-        if operation_id not in ids:
+        seen = running_list(batch_id)
+        if operation_id not in seen.ids:
             return
-        left = [each for each in ids if each != operation_id]
+        left = [each for each in seen.ids if each != operation_id]
         try:
             transactions.write(
-                [transactions.replace(_item(done)), _running_item(batch_id, version, left)]
+                [transactions.replace(_item(done)), _running_item(batch_id, seen.version, left)]
             )
         except StaleState:
             continue

@@ -15,7 +15,7 @@ from pynamodb.models import Model
 from jobyard.domain.errors import StaleState
 from jobyard.store.tables import client
 
-# An item of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}.
+# An item of a transaction: {"Put": …}, {"Update": …}, {"Delete": …} or {"ConditionCheck": …}.
 TransactItem = Mapping[str, Any]
 MAX_ITEMS = 100  # items of a transaction; source: DynamoDB API reference
 CONDITION_FAILED = "ConditionalCheckFailed"  # DynamoDB's code for an item, or a PartiQL statement
@@ -45,6 +45,24 @@ def replace(item: Model) -> TransactItem:
 def delete(item: Model, seen_version: int) -> TransactItem:
     """The item that deletes `item`, of which only the keys are used, in its `seen_version`."""
     return {"Delete": _key(item) | _is_version(item, seen_version)}
+
+
+def increment_version(item: Model) -> TransactItem:
+    """The item that adds 1 to the stored version. If there is no item, it stores `item` first."""
+    key = _key(item)
+    stored = item.serialize()
+    version = item.get_attributes()["version"].attr_name
+    rest = [name for name in stored if name != version and name not in key["Key"]]
+    sets = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in rest)
+    return {
+        "Update": key
+        | {
+            "UpdateExpression": f"SET {sets} ADD #{version} :one",
+            "ExpressionAttributeNames": {f"#{name}": name for name in (*rest, version)},
+            "ExpressionAttributeValues": {f":{name}": stored[name] for name in rest}
+            | {":one": {"N": "1"}},
+        }
+    }
 
 
 def require_state(item: Model, state: str) -> TransactItem:

@@ -307,7 +307,7 @@ class _BatchArchiving:
         lines += [record_line("usage", each, part=part) for part, each in usage_parts]
         self.archive.ensure([_BATCH_PART], [record_line("batch", self.batch), *lines])
         reports.remove(found_reports)
-        operations.remove(found_operations)
+        operations.remove(batch_id, found_operations)
         usage.remove(batch_id, [part for part, _ in usage_parts])
 
     def _remove_objects(self) -> bool:
