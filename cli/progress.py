@@ -59,14 +59,18 @@ class WatchedBatch:
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def refresh(self, at: float) -> bool:
-        """Fetch the batch. True if it has changed. `at` is seconds of a monotonic clock."""
+        """Fetch the batch. True if it has changed. `at` is seconds of a monotonic clock.
+
+        That its jobs were counted again is not a change.
+        """
         fetched = self.api.get_if_changed(f"/batches/{self.batch_id}", self.etag)
+        before = self.batch
         if fetched.document is not None:
             self.batch, self.etag = fetched.document, fetched.etag
         self.samples.append((at, self.ended))
         while at - self.samples[0][0] > RATE_WINDOW_S:
             self.samples.popleft()
-        return fetched.document is not None
+        return self.batch | {"counted_at": None} != before | {"counted_at": None}
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -76,6 +76,7 @@ def batch(
                 ("waiting", _wait_text(found)),
                 ("message", found.get("failure_message") or ""),
                 ("jobs", terminal.counts_text(found["counts"])),
+                ("counted", local_time(found["counted_at"]) if found.get("counted_at") else ""),
                 ("manifest", f"{found['collection']}/{found['filename']}"),
                 ("job type", found["job_type"]),
                 ("profile", found.get("profile") or ""),

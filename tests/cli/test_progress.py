@@ -94,6 +94,26 @@ def test_without_a_console_nothing_is_shown(
     assert capsys.readouterr() == ("", "")
 
 
+def test_that_the_jobs_were_counted_again_is_no_news(
+    api: FakeApi, client: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)  # a line for every change
+    console = log()
+    waiting = batch(held=1, running=1)
+    api.answers(
+        f"GET /batches/{BATCH}",
+        *versions(
+            waiting | {"counted_at": NOW},
+            waiting | {"counted_at": "2030-01-31T12:00:02+00:00"},
+            batch("completed", succeeded=2),
+        ),
+    )
+
+    progress.watch(client, [BATCH], console, api.paused.append)
+
+    assert len(drawn(console).splitlines()) == 2
+
+
 def test_watching_polls_with_the_etag_and_slows_to_once_a_second(
     api: FakeApi, client: ApiClient
 ) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,6 +30,7 @@ from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import tallies
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.jobs import JobView, list_jobs
 from jobyard.store import reports
@@ -204,6 +206,7 @@ class Scenario(RuleBasedStateMachine):
             view, jobs = self.harness.batch(batch_id), self._jobs(batch_id)
             sent = list(reports.of_batch(batch_id))
             jobs_are_counted_as_they_stand(view, jobs)
+            a_final_tally_is_exact(self._tallied(batch_id), view)
             an_ended_batch_has_no_open_job_and_is_reported(view.batch, jobs, sent)
             every_report_has_changes(sent)
             who_waits_says_why(view, jobs)
@@ -213,6 +216,13 @@ class Scenario(RuleBasedStateMachine):
                 assert len(self.harness.mails_of(batch_id)) == len(sent)
             assert version <= view.batch.version
             self.seen[batch_id] = len(sent), view.batch.version
+
+    def _tallied(self, batch_id: str) -> BatchView:
+        """The batch as it would look with more chunks: by its stored tally, if that need not be
+        counted again."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tallies, "MAX_UNSTORED_CHUNKS", 0)
+            return self.harness.batch(batch_id)
 
     def _jobs(self, batch_id: str) -> tuple[JobView, ...]:
         context = self.harness.query_context()
@@ -229,6 +239,11 @@ def jobs_are_counted_as_they_stand(view: BatchView, jobs: Sequence[JobView]) -> 
     total = counts.pop("total", 0)
     assert sum(counts.values()) == total == view.batch.entries
     assert counts == Counter(job.job.state.value for job in jobs)
+
+
+def a_final_tally_is_exact(tallied: BatchView, view: BatchView) -> None:
+    if tallied.counted_at is None:
+        assert tallied == view
 
 
 def an_ended_batch_has_no_open_job_and_is_reported(

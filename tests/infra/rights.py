@@ -207,6 +207,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
     },
     "ApiRole": {
         "BatchesTable": [
+            "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",
@@ -223,6 +224,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "OperationsTable": [
+            "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
             "dynamodb:TransactWriteItems(Put)",
             "dynamodb:TransactWriteItems(Update)",

@@ -14,6 +14,7 @@ from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
+from jobyard.services.queries.tallies import CLAIM_TIME
 from tests.infra.template_reader import Resources, of_type, written
 
 FUNCTIONS = {
@@ -262,6 +263,12 @@ def test_the_api_times_out_before_the_gateway(resources: Resources) -> None:
     assert gateway_ms <= 30_000  # AWS refuses more; no tool does
     assert resources["ApiFunction"]["Properties"]["Timeout"] * 1000 < gateway_ms
     assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
+
+
+def test_a_request_that_counts_a_batch_ends_before_its_claim(resources: Resources) -> None:
+    timeout = resources["ApiFunction"]["Properties"]["Timeout"]
+
+    assert timeout < CLAIM_TIME.total_seconds()
 
 
 def test_the_environment_has_what_wire_reads(resources: Resources) -> None:

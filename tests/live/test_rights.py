@@ -142,6 +142,7 @@ def story(
     _container(admin, served)
     _container(admin, served)  # a second version of the same object
     _repairs(admin, served)
+    _many_chunks(admin)
     _repeats(admin)
     _holds_that_end(admin, served, aws, physical)
     _what_rules_wake(admin, aws, physical, stack)
@@ -187,6 +188,19 @@ def _container(admin: ApiUser, payloads: Payloads) -> None:
         filename="box.csv",
     )
     admin.await_state(f"/api/batches/{batch_id}", "completed")
+
+
+def _many_chunks(admin: ApiUser) -> None:
+    """A batch whose tally is stored; it is cancelled at once."""
+    rows = [f"https://files.invalid/{number},{number}.bin,A file" for number in range(2_001)]
+    batch_id = admin.submit("\n".join(["fileUrl,fileName,title", *rows, ""]), filename="many.csv")
+    path = f"/api/batches/{batch_id}"
+    admin.await_state(path, "processing")
+    while not (batch := admin.get(path))["counts"]["total"]:
+        time.sleep(0.1)
+    assert batch["counted_at"]
+    admin.post(f"{path}/cancel", reason="it was counted")
+    admin.await_state(path, "cancelled")
 
 
 def _repairs(admin: ApiUser, payloads: Payloads) -> None:

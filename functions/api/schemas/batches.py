@@ -185,6 +185,14 @@ class BatchSummary(Schema):
     waiting_reason: str = Field(description='What it waits for; "" if it does not wait.')
     waiting_until: datetime | None = Field(description="When the wait ends, if known.")
     counts: Counts
+    counted_at: datetime | None = Field(
+        description="When the jobs were counted; null if `counts`, `failure_groups` and "
+        "`waiting_reason` are exact. They are exact unless the batch has more than 20 chunks and "
+        "jobs that are open or being requeued. Such a batch is counted again after 2 seconds, "
+        "or after ten times as long as counting takes, if that is more. It is also counted again "
+        "when the batch changes its state, when an operation starts or ends, and when a person "
+        "changes a job."
+    )
     failure_groups: list[FailureGroup] | None = Field(
         description="Its failed jobs by code, largest group first. Null in a list for a "
         "batch whose failed jobs can no longer change: lists do not count those."
@@ -517,6 +525,7 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
         "waiting_reason": view.why,
         "waiting_until": view.until,
         "counts": dict(view.counts),
+        "counted_at": view.counted_at,
         "failure_groups": None if groups is None else [_failure_group(*each) for each in groups],
         "failure_message": batch.failure_message,
         "findings_count": batch.findings,

@@ -1,6 +1,7 @@
 """The contexts of commands and queries: the actor, the deployment, the time."""
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -114,13 +115,15 @@ class CommandContext:
 class QueryContext:
     """What a query needs: the deployment, S3, the actor and the time.
 
-    `holds` and `calendars` cache what the same request has read.
+    `clock` returns seconds from any start, to time a query. `holds` and `calendars` cache what the
+    same request has read.
     """
 
     settings: Settings
     s3: "S3Client"
     actor: Actor
     now: datetime
+    clock: Callable[[], float] = time.perf_counter
     holds: "dict[str, Hold | None]" = field(default_factory=dict, compare=False)
     calendars: "dict[str, Calendar | None]" = field(default_factory=dict, compare=False)
 

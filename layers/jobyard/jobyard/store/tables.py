@@ -70,9 +70,10 @@ class BySubmitterIndex(GlobalSecondaryIndex["BatchItem"]):
 
 
 class BatchItem(Model):
-    """A batch or a tombstone.
+    """A batch, its tombstone, or its tally under the key "BATCH_ID#tally".
 
-    A tombstone is in no index, except `by_state` until all records of its batch are removed.
+    A tombstone is in no index, except `by_state` until all records of its batch are removed. A
+    tally is in none, and DynamoDB removes it when it `expires`.
     """
 
     class Meta:

@@ -11,6 +11,7 @@ import pytest
 from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
+from jobyard.services.queries.tallies import MAX_UNSTORED_CHUNKS
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import holds, reports
 from tests.functions.api.api_client import NOW, Api
@@ -287,6 +288,21 @@ def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> 
     for name in ("jobs", "findings", "reports"):
         path = shown["links"][name].removeprefix("https://jobyard.example.org/api")
         assert api.get(path).status == 200
+
+
+def test_a_batch_of_many_chunks_says_when_its_jobs_were_counted(api: Api) -> None:
+    many = a_batch(entries=2 * MAX_UNSTORED_CHUNKS + 1)
+    few = a_batch(entries=2 * MAX_UNSTORED_CHUNKS)
+    a_job(many, 40, "running")
+
+    shown = api.get(f"/batches/{many.batch_id}").json
+
+    assert (shown["counts"]["running"], shown["counts"]["scheduled"]) == (1, 40)
+    assert shown["counted_at"].startswith(NOW.strftime("%Y-%m-%dT%H:%M:%S"))
+    assert api.get(f"/batches/{few.batch_id}").json["counted_at"] is None
+    listed = {each["batch_id"]: each for each in api.get("/batches").json["items"]}
+    assert listed[many.batch_id]["counted_at"] == shown["counted_at"]
+    assert listed[few.batch_id]["counted_at"] is None
 
 
 def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.chunks import ChunkRecord, sum_counts
+from jobyard.domain.batches.tally import StripSegment, Tally
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
@@ -14,7 +14,8 @@ from jobyard.domain.plurals import plural
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.batches.held import held_by, hold_on
 from jobyard.services.context import Actor, QueryContext
-from jobyard.store import batches, chunks
+from jobyard.services.queries.tallies import has_stored_tally, tally_of_batch, tally_readers
+from jobyard.store import batches
 from jobyard.store.batches import BatchPage
 
 MAX_COUNTED_CHUNKS = 10_000  # chunks whose counts a page of batches reads
@@ -29,6 +30,8 @@ class BatchView:
 
     `failure_groups` are (code, description, count, how many of them cannot be requeued), largest
     first; None if they were not counted. `actions` are the events that the actor may send.
+    `counted_at` is when the jobs were counted; None if the counts are exact. `strip` shows all jobs
+    in the order of the manifest; () in a list.
     """
 
     batch: Batch
@@ -38,6 +41,8 @@ class BatchView:
     why: str
     until: datetime | None
     actions: tuple[str, ...]
+    counted_at: datetime | None = None
+    strip: tuple[StripSegment, ...] = ()
 
 
 def batch(batch_id: str, context: QueryContext) -> BatchView:
@@ -47,35 +52,33 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
         NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
-    records = list(chunks.of_batch(batch_id)) if found.entries else []
-    return _counted_view(found, records, context)
+    tally = tally_of_batch(found, context)
+    return replace(_tallied_view(found, tally, context), strip=tally.strip)
 
 
-def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContext) -> BatchView:
-    """A batch with the counts and failures of its chunks."""
-    failures = sum_counts(record.failures for record in records)
-    not_retryable = sum_counts(record.not_retryable for record in records)
-    view = _batch_view(found, counts_of(found, records), records, context)
-    largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
+def _tallied_view(found: Batch, tally: Tally, context: QueryContext) -> BatchView:
+    """A batch with its counts and failures."""
+    largest_first = sorted(tally.failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
-        (code, Failure(code).description, number, not_retryable.get(code, 0))
+        (code, Failure(code).description, number, tally.not_retryable.get(code, 0))
         for code, number in largest_first
     )
-    return replace(view, failure_groups=groups)
+    why, until = _why(found, tally, context)
+    view = _batch_view(found, tally.counts, context)
+    may_change = has_stored_tally(found) and not tally.is_final
+    counted_at = tally.counted_at if may_change else None
+    return replace(view, failure_groups=groups, why=why, until=until, counted_at=counted_at)
 
 
-def _batch_view(
-    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
-) -> BatchView:
-    """A batch with the given counts. Its failures stay uncounted."""
-    why, until = _why(found, counts, records, context)
+def _batch_view(found: Batch, counts: Mapping[str, int], context: QueryContext) -> BatchView:
+    """A batch that waits for nothing. Its failures stay uncounted."""
     return BatchView(
         batch=found,
         label=BATCH.state(found.state).labels["deposit"],
         counts=counts,
         failure_groups=None if counts["failed"] else (),
-        why=why,
-        until=until,
+        why="",
+        until=None,
         actions=_actions(found, context.actor),
     )
 
@@ -86,22 +89,7 @@ def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
     return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
 
 
-def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
-    """How many of a batch's jobs are in each state, for every state, and the total."""
-    recorded = sum_counts(record.counts for record in records)
-    counts = {state.value: recorded.get(state.value, 0) for state in JobState}
-    counts[unrecorded_state(found)] += found.entries - sum(recorded.values())
-    return counts | {"total": found.entries}
-
-
-def unrecorded_state(found: Batch) -> JobState:
-    """The state of a batch's jobs that have no record."""
-    return JobState.CANCELLED if found.is_cancelled else JobState.SCHEDULED
-
-
-def _why(
-    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
-) -> tuple[str, datetime | None]:
+def _why(found: Batch, tally: Tally, context: QueryContext) -> tuple[str, datetime | None]:
     """What a batch waits for, and until when; "" and None if it waits for nothing."""
     state = found.state
     if state is BatchState.PENDING and found.source is None:
@@ -110,32 +98,33 @@ def _why(
         return "waits for the machine to open it", None
     if state is BatchState.HELD:
         return held_by(found, context)
+    counts = tally.counts
     waiting = _open_jobs(counts)
-    retries = [run.next_at for record in records for run in record.runs.values() if run.next_at]
-    next_retry = min(retries, default=None)
     if state is BatchState.PROCESSING and not found.entries:
         return "its manifest is being read", None
     if state in _MAY_BE_HELD and counts["held"] and not _has_unheld_jobs(counts):
         hold = hold_on(found, context)
         return (f"{waiting}; {hold.description()}", hold.until) if hold else (waiting, None)
     if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
-        return waiting or "its last jobs are being counted", next_retry
+        return waiting or "its last jobs are being counted", tally.next_retry
     if state is BatchState.REPORTING:
         return "its report is being written", None
-    return (_why_failed(found, counts, records) if state is BatchState.FAILED else ""), None
+    return (_why_failed(found, tally) if state is BatchState.FAILED else ""), None
 
 
-def _why_failed(found: Batch, counts: Mapping[str, int], records: list[ChunkRecord]) -> str:
-    number = counts["failed"]
+def _why_failed(found: Batch, tally: Tally) -> str:
+    number = tally.counts["failed"]
     failed = plural(number, "failed job")
-    not_retryable = sum(sum(record.not_retryable.values()) for record in records)
-    if number and not_retryable == number:
+    if number and sum(tally.not_retryable.values()) == number:
         return f"{failed} for the depositor to submit again, or a person to delete"
     if number:
         return f"{failed} for a person to requeue or delete"
     if not found.entries:
         return ""
-    return _open_jobs(counts) or "repaired: no failed jobs are left; update-reporting reports this"
+    return (
+        _open_jobs(tally.counts)
+        or "repaired: no failed jobs are left; update-reporting reports this"
+    )
 
 
 def _has_unheld_jobs(counts: Mapping[str, int]) -> bool:
@@ -257,18 +246,32 @@ def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
     """
     views: list[BatchView] = []
     counted = 0
+    readers = iter(tally_readers([each for each in found if not _shows_report(each)], context))
     for each in found:
-        if each.reported_counts and BATCH.state(each.state).type is StateType.TERMINAL:
-            reported = {
-                **each.reported_counts,
-                JobState.SCHEDULED: each.reported_counts.get("waiting", 0),
-            }
-            counts = {state.value: reported.get(state.value, 0) for state in JobState}
-            views.append(_batch_view(each, counts | {"total": each.entries}, [], context))
+        if _shows_report(each):
+            views.append(_batch_view(each, _reported_counts(each), context))
             continue
-        counted += each.chunk_count
-        if views and counted > MAX_COUNTED_CHUNKS:
-            break
-        records = list(chunks.of_batch(each.batch_id)) if each.entries else []
-        views.append(_counted_view(each, records, context))
+        reader = next(readers)
+        tally = reader.current()
+        if tally is None:
+            counted += each.chunk_count
+            if views and counted > MAX_COUNTED_CHUNKS:
+                break
+            tally = reader.count()
+        views.append(_tallied_view(each, tally, context))
     return tuple(views)
+
+
+def _shows_report(found: Batch) -> bool:
+    """Whether a list shows the counts of the batch's last report."""
+    is_terminal = BATCH.state(found.state).type is StateType.TERMINAL
+    return is_terminal and bool(found.reported_counts)
+
+
+def _reported_counts(found: Batch) -> dict[str, int]:
+    reported = {
+        **found.reported_counts,
+        JobState.SCHEDULED: found.reported_counts.get("waiting", 0),
+    }
+    counts = {state.value: reported.get(state.value, 0) for state in JobState}
+    return counts | {"total": found.entries}

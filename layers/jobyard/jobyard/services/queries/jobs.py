@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.tally import unrecorded_state
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
@@ -28,7 +29,6 @@ from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
 from jobyard.services.jobs.origin import JobOrigin, is_open
 from jobyard.services.origins import job_origin
-from jobyard.services.queries.batches import unrecorded_state
 from jobyard.store import chunks, jobs
 
 
