@@ -259,7 +259,16 @@ def is_over_with_operation(
 ) -> Callable[[Document], bool]:
     """`is_over` for a batch with a new operation.
 
-    The operation starts a moment later; until then the batch looks unchanged.
+    The operation starts a moment later; until then the batch looks unchanged. So the batch is over
+    only if it was fetched after the operation was done.
     """
     path = f"/batches/{batch_id}/retries/{operation_id}"
-    return lambda batch: is_over(batch) and api.get(path)["state"] == "done"
+    is_done = False
+
+    def is_over_after(batch: Document) -> bool:
+        nonlocal is_done
+        was_done = is_done
+        is_done = is_done or (is_over(batch) and api.get(path)["state"] == "done")
+        return was_done and is_over(batch)
+
+    return is_over_after
