@@ -65,11 +65,10 @@ def listed(server: RawServer, *names: str) -> dict[str, Any]:
         raw(b"HTTP/1.1 200 OK\r\nContent-Length: seven\r\n\r\n"),
         raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"),
         raw(b""),
-        raw(b"", stays=True),
         raw(b"SSH-2.0\r\n"),
         endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 100),
     ],
-    ids=lambda answer: bytes(next(answer.pieces())[:60]).decode() or f"hangs {answer.stays}",
+    ids=lambda answer: bytes(next(answer.pieces())[:60]).decode() or "closed",
 )
 @pytest.mark.parametrize("given", [MD5, {}], ids=["known", "unknown"])
 def test_whatever_head_does_get_decides(
@@ -81,6 +80,22 @@ def test_whatever_head_does_get_decides(
 
     assert done.ended_well, done.last
     assert held(here, here.archive_bucket)[content_key(SHELF)] == SHELF
+
+
+@pytest.mark.parametrize("given", [MD5, {}], ids=["known", "unknown"])
+def test_get_decides_if_head_is_never_answered(
+    context: StorageContext, server: RawServer, given: dict[str, Any]
+) -> None:
+    server.answers = {"HEAD /a.txt": raw(b"", stays=True), "GET /a.txt": raw(SIZED)}
+    silent = replace(PATIENT, response_s=3.0, silence_s=3.0)
+    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=silent)
+
+    done = drive(
+        step_input(file_entry(server.url("/a.txt"), **given)), replace(context, http=fetch)
+    )
+    fetch.close()
+
+    assert done.ended_well, done.last
 
 
 @pytest.mark.parametrize(
