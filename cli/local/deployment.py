@@ -185,8 +185,8 @@ def with_plain_concurrency(definition: bytes, limit: str) -> bytes:
 def with_emulated_throttling(definition: bytes) -> bytes:
     """A machine that retries throttling on the emulator too.
 
-    The emulator reports throttling, and no failure of a function, as Lambda.Unknown. It also
-    ignores MaxDelaySeconds, so BackoffRate is lowered until the last delay is the longest.
+    The emulator reports throttling as Lambda.Unknown; a function's own failure never has that name.
+    It also ignores MaxDelaySeconds, so BackoffRate is lowered until the last delay equals it.
     """
     machine = json.loads(definition)
     for state in machine["States"].values():

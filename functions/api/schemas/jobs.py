@@ -166,7 +166,7 @@ class JobList(Schema):
         size = 0
         for view in page.items:
             item = JobSummary.of(view, request)
-            size += len(item.model_dump_json())
+            size += len(item.model_dump_json().encode())
             if items and size > _MAX_PAGE_BYTES:
                 start = job_queries.position_in_batch(view.job)
                 return cls(items=items, next_cursor=pages.next_cursor(start))

@@ -1,4 +1,4 @@
-"""A job: one run of a job type, for one manifest entry or one occurrence of a schedule.
+"""A job: the steps of a job type, for one manifest entry or one occurrence of a schedule.
 
 All jobs share one set of states; each job type uses some of them. The labels are what an audience
 calls a state.
@@ -226,7 +226,9 @@ class JobAddress:
     def cause_key(
         self, run: str, pass_number: int, attempt: int, interruption: Interruption
     ) -> CauseKey:
-        """The cause key of a pass of a run for the job. `attempt` counts its starts, from 1."""
+        """The cause key of a pass of a run for the job. `attempt` is its `start_count`; the run and
+        the pass tell equal numbers apart.
+        """
         return CauseKey(run, pass_number, self.chunk, attempt, interruption=interruption)
 
     @classmethod

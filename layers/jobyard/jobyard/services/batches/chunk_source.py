@@ -208,8 +208,8 @@ class ChunkSource:
     # Holds and cancels
 
     def _stop(self, not_started: Sequence[DueJob]) -> None:
-        """Under a hold, hold the jobs not started. In a cancelled batch, cancel all open jobs
-        with a record.
+        """Under a hold, hold the jobs not started. In a cancelled batch, cancel its scheduled and
+        held jobs that have a record, and orphaned ones. Rows without a record need no write.
 
         Under a hold, an orphaned job is first rescheduled, so that the next pass can hold it.
         """
@@ -233,8 +233,8 @@ class ChunkSource:
         self.write(changes)
 
     def _lift_again(self, seen: Hold) -> None:
-        """Lift the hold once more if it was lifted meanwhile: nobody else would release the jobs
-        that this late worker held.
+        """If the hold was lifted meanwhile, put it back, expired: the next tick lifts it, and so
+        releases the jobs that this late worker held.
         """
         if holds.of_scopes(scopes_of(self.batch.collection, self.batch.job_type)):
             return

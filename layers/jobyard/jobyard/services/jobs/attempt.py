@@ -61,7 +61,9 @@ class AttemptInput(Generic[Context]):
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """The result of an attempt: the record at its end, and the outcome of its last step."""
+    """The result of an attempt: the outcome of its last step, and the running record with the
+    results of its steps, before the move that ends the attempt.
+    """
 
     record: JobRecord
     outcome: StepResult
@@ -226,7 +228,9 @@ def _succeeded(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
 def _waiting(
     attempted: AttemptResult, wait: Snooze | Continue, at: datetime, cause_key: str
 ) -> JobRecord:
-    """The record scheduled again without a failure. Its start does not count as a try."""
+    """The record scheduled again without a failure. The attempt is recorded, but its start does not
+    count against the retry limit.
+    """
     record = attempted.record
     has_progressed = isinstance(wait, Continue)
     code = PART if has_progressed else WAITED

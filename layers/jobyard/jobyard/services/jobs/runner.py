@@ -10,7 +10,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.jobtypes.step_context import StepContext
@@ -30,9 +30,6 @@ from jobyard.services.jobs.source import Change, DueJob, JobSource
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.store import jobs
-
-if TYPE_CHECKING:
-    pass
 
 CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
