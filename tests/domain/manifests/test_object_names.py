@@ -1,7 +1,7 @@
 """Names of one object's files: repeats, files that are also folders, collisions on a disk."""
 
-import tracemalloc
-from collections.abc import Callable
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -142,29 +142,37 @@ def test_a_name_that_windows_cannot_hold_is_remarked_on(name: str) -> None:
     assert [entry.name for entry in outcome.entries] == ["before", name, "after"]
 
 
+# Prints the most memory that names take. In a process of its own, because other threads and what
+# measures coverage allocate memory, too.
+PEAK = """
+import sys, tracemalloc
+from jobyard.domain.manifests.object_names import ObjectNames
+
+count, named = int(sys.argv[1]), eval(sys.argv[2])
+kept = ObjectNames()
+tracemalloc.start()
+for start in range(0, count, 500):
+    kept.add_and_check(list(map(named, range(start, start + 500))), start)
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
 @pytest.mark.parametrize("count", [5_000, 7_000])
 @pytest.mark.parametrize(
     "named",
     [
-        lambda n: f"{n:07d}",
-        lambda n: f"Folder {n}/File {n}",
-        lambda n: f"{str(n)[::-1]}/{n}",
-        lambda n: f"{n % 7}/{n % 10_007}/{n}",
+        "lambda n: f'{n:07d}'",
+        "lambda n: f'Folder {n}/File {n}'",
+        "lambda n: f'{str(n)[::-1]}/{n}'",
+        "lambda n: f'{n % 7}/{n % 10_007}/{n}'",
     ],
     ids=["no folders", "a folder each", "a folder each, in no order", "some folders"],
 )
-def test_a_name_and_its_folder_use_at_most_forty_bytes(
-    count: int, named: Callable[[int], str]
-) -> None:
-    kept = ObjectNames()
-    tracemalloc.start()
-    for start in range(0, count, 500):
-        kept.add_and_check(list(map(named, range(start, start + 500))), start)
-    here = [tracemalloc.Filter(True, object_names.__file__)]  # other threads allocate, too
-    kept_bytes = sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(here).traces)
-    tracemalloc.stop()
+def test_a_name_and_its_folder_use_at_most_forty_bytes(count: int, named: str) -> None:
+    command = [sys.executable, "-c", PEAK, str(count), named]
+    peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    assert 8 <= kept_bytes / count <= 40
+    assert (peak - 100_000) / count <= 40  # less the names in hand
 
 
 def test_too_many_folders_are_refused_and_no_longer_stored(
