@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cause_key import MAIN_RUN
-from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
 INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
@@ -132,3 +133,13 @@ def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for name, number in part.items():
             total[name] = total.get(name, 0) + number
     return {name: number for name, number in total.items() if number}
+
+
+def unrecorded_state(batch: Batch) -> JobState:
+    """The state of a batch's jobs that have no record."""
+    return JobState.CANCELLED if batch.is_cancelled else JobState.SCHEDULED
+
+
+def unrecorded_job(batch: Batch, address: JobAddress) -> JobRecord:
+    """A job of a batch that has no record, as it is shown and reported."""
+    return replace(new_job(address, batch.submitted_at), state=unrecorded_state(batch))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobyard.domain.batches.batch import BATCH, Batch
-from jobyard.domain.batches.chunks import ChunkRecord, sum_counts
+from jobyard.domain.batches.chunks import ChunkRecord, sum_counts, unrecorded_state
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, PROGRESS_ORDER, JobState
 from jobyard.domain.lifecycle import StateType
 
@@ -91,11 +91,6 @@ def has_ended(batch: Batch, counts: Mapping[str, int]) -> bool:
     """Whether a batch has ended and, by `counts`, has no open job."""
     is_ended = BATCH.state(batch.state).type in _ENDED
     return is_ended and not any(counts[state] for state in OPEN_JOB_STATES)
-
-
-def unrecorded_state(batch: Batch) -> JobState:
-    """The state of a batch's jobs that have no record."""
-    return JobState.CANCELLED if batch.is_cancelled else JobState.SCHEDULED
 
 
 def _counts_of(batch: Batch, records: Iterable[ChunkRecord]) -> dict[str, int]:

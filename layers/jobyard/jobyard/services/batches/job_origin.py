@@ -1,13 +1,14 @@
 """The origin of a batch's job: which events it takes, and why it waits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import unrecorded_job
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import visible_batch
@@ -34,8 +35,7 @@ class BatchOrigin:
 
     @property
     def unwritten_job(self) -> JobRecord:
-        job = new_job(self.address, self.batch.submitted_at)
-        return replace(job, state=JobState.CANCELLED) if self.batch.is_cancelled else job
+        return unrecorded_job(self.batch, self.address)
 
     def check_open(self, event: str) -> None:
         if not self.batch.is_open_to(event):

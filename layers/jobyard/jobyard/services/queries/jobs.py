@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.tally import unrecorded_state
+from jobyard.domain.batches.chunks import unrecorded_state
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,

@@ -3,15 +3,16 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobyard.domain.batches import report_text
 from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.chunks import unrecorded_job
 from jobyard.domain.batches.report import OUTCOME_LABELS, OUTCOME_LETTERS, FailureGroup
 from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, ReportedJob
 from jobyard.domain.jobs.failures import failure_description
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.domain.redaction import without_secrets
 from jobyard.domain.text import safe_cell
@@ -239,9 +240,7 @@ def _reported_outcomes(batch: Batch, chunks: range, context: ReportContext) -> I
 def _jobs_of(
     batch: Batch, chunks: range, context: ReportContext
 ) -> Iterator[tuple[rows.Row, JobRecord]]:
-    """Every job of these chunks with its row, in manifest order. Rows without a record are
-    scheduled jobs; in a cancelled batch, cancelled ones.
-    """
+    """Every job of these chunks with its row, in manifest order."""
     s3, settings = context.s3, context.settings
     for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
         recorded = {
@@ -250,11 +249,7 @@ def _jobs_of(
         for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
             job = recorded.get(position)
             if job is None:
-                job = new_job(
-                    JobAddress(batch.batch_id, chunk.number, position), batch.submitted_at
-                )
-                if batch.is_cancelled:
-                    job = replace(job, state=JobState.CANCELLED)
+                job = unrecorded_job(batch, JobAddress(batch.batch_id, chunk.number, position))
             yield row, job
 
 
