@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from jobyard.domain.manifests import url_checks as manifest_urls
 from jobyard.domain.urls import URL_LENGTH, BadUrl, error_in, parse, percent_encoded, warning_in
+from tests.domain.url_texts import REPEATED_UNITS
 
 ANY = st.text(st.characters(categories=None, exclude_categories=()), max_size=60)
 WORDS = "http https :// / // : @ ? # [ ] ::1 % . .. & = sig token a b.example 127.1 80 9001 ü \\"
@@ -147,25 +148,7 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
     assert percent_encoded("/Zürich".encode("latin-1")) == "/Z%FCrich"
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "://",
-        "://a:b",
-        "://a:b/",
-        "@",
-        "?",
-        "?a",
-        "&a=",
-        "a@://",
-        ":",
-        "://:",
-        "/.",
-        "/..",
-        "%",
-        " :",
-    ],
-)
+@pytest.mark.parametrize("unit", REPEATED_UNITS)
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     text = f"http://a{unit * (400_000 // len(unit))}@"
 
