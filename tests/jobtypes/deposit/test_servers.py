@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Continue, Fail, Snooze
-from jobyard.jobtypes.http_client import HttpClient
+from jobyard.jobtypes.http_client import HttpClient, Timeouts
 from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.deposit.deposits import checkm, content_key, drive, file_entry, held, step_input
@@ -30,12 +31,21 @@ def server() -> Iterator[RawServer]:
         yield server
 
 
+@contextmanager
+def reaching(
+    server: RawServer, context: StorageContext, timeouts: Timeouts
+) -> Iterator[StorageContext]:
+    """The context of a step that may fetch from the server."""
+    client = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=timeouts)
+    with closing(client):
+        yield replace(context, http=client)
+
+
 @pytest.fixture
 def here(context: StorageContext, server: RawServer) -> Iterator[StorageContext]:
     """The context of a step, the server's files included."""
-    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=PATIENT)
-    yield replace(context, http=fetch)
-    fetch.close()
+    with reaching(server, context, PATIENT) as here:
+        yield here
 
 
 def listed(server: RawServer, *names: str) -> dict[str, Any]:
@@ -87,15 +97,12 @@ def test_get_decides_if_head_is_never_answered(
     context: StorageContext, server: RawServer, given: dict[str, Any]
 ) -> None:
     server.answers = {"HEAD /a.txt": raw(b"", stays=True), "GET /a.txt": raw(SIZED)}
-    silent = replace(PATIENT, response_s=3.0, silence_s=3.0)
-    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=silent)
 
-    done = drive(
-        step_input(file_entry(server.url("/a.txt"), **given)), replace(context, http=fetch)
-    )
-    fetch.close()
+    with reaching(server, context, replace(PATIENT, response_s=3.0, silence_s=3.0)) as here:
+        done = drive(step_input(file_entry(server.url("/a.txt"), **given)), here)
 
     assert done.ended_well, done.last
+    assert held(here, here.archive_bucket)[content_key(SHELF)] == SHELF
 
 
 @pytest.mark.parametrize(
@@ -266,13 +273,8 @@ def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
     # Without a digest the client waits for more bytes until the server was silent for so long.
-    silent = replace(PATIENT, silence_s=2.0)
-    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=silent)
-
-    driven = drive(
-        step_input(file_entry(server.url("/a.txt"), **given)), replace(context, http=fetch)
-    )
-    fetch.close()
+    with reaching(server, context, replace(PATIENT, silence_s=2.0)) as here:
+        driven = drive(step_input(file_entry(server.url("/a.txt"), **given)), here)
 
     assert driven.ended_well
 
