@@ -49,8 +49,7 @@ def work_of_batch(batch: Batch, executions: Executions, now: datetime) -> Iterat
             yield work_of_job(job.address, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
         due, last_pass = due_chunks(batch, records, ExecutionRun(MAIN_RUN, 1), now)
-        has_pass = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
-        if has_pass or not (running or open_jobs(batch, records.values())):
+        if due or not (running or open_jobs(batch, records.values())):
             others = _possible_executions(batch, last_pass)
             yield _batch_work(batch, "settle", others, since, executions)
 

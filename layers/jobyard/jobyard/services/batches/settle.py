@@ -13,7 +13,7 @@ from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import Chunk, ChunkRecord, sum_counts
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
 from jobyard.services.batches.orphans import give_up_chunk
@@ -103,7 +103,7 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     """How many jobs have not ended. In a cancelled batch, rows without a record have ended."""
     seen = list(records)
     counts = sum_counts(record.counts for record in seen)
-    open_count = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
+    open_count = sum(counts.get(state, 0) for state in OPEN_JOB_STATES)
     if batch.state is BatchState.CANCELLING:
         passed = sum(record.progress(MAIN_RUN).last_pass > 0 for record in seen)
         return open_count + (batch.chunk_count - passed)
