@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition
+from jobyard.domain.jobs.job import JOB
 from jobyard.domain.lifecycle import Cause, Lifecycle, State, StateType, Transition
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -99,6 +100,37 @@ def test_only_what_a_person_may_send_is_offered() -> None:
     assert table.people_events() == ("stop",)
     assert table.actions("work", {"operator"}) == ("stop",)
     assert table.actions("work", {"viewer"}) == ()
+
+
+def test_an_event_that_is_not_open_says_which_state_or_role_it_needs() -> None:
+    held = JOB.unavailable("running", {"operator"})
+
+    assert {each.event: each.reason for each in held} == {
+        "hold": "the job must be scheduled; it is running",
+        "release": "the job must be held; it is running",
+        "requeue": "the job must be failed; it is running",
+        "delete": "the job must be held or failed; it is running",
+    }
+    (first, *_) = JOB.unavailable("running", {"viewer"})
+    assert first.reason == "only an operator or an admin may hold a job; ask one of them"
+
+
+def test_an_event_that_a_kind_never_takes_is_not_among_those_that_are_not_open() -> None:
+    events = {each.event for each in JOB.unavailable("succeeded", {"admin"}, kind="schedule job")}
+
+    assert events == {"force_fail", "cancel", "requeue", "delete"}
+
+
+def test_what_its_state_allows_may_be_refused_for_a_reason_of_its_own() -> None:
+    refused = {"requeue": "its batch is reporting", "hold": "never said"}
+
+    by_event = {
+        each.event: each.reason for each in JOB.unavailable("failed", {"operator"}, refused=refused)
+    }
+
+    assert by_event["requeue"] == "its batch is reporting"
+    assert by_event["hold"] == "the job must be scheduled; it is failed"
+    assert "delete" not in by_event
 
 
 def test_an_unknown_state_is_refused_with_those_there_are() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jobyard.domain.access import ROLES
 from jobyard.domain.batches.batch import BATCH, OPEN_BATCH_STATES, BatchState
 from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
@@ -37,6 +38,16 @@ def test_what_is_open_is_what_may_still_end() -> None:
         for state in BatchState
         if BATCH.state(state).type in {StateType.WAITING, StateType.TRANSIENT}
     } == OPEN_BATCH_STATES
+
+
+@pytest.mark.parametrize("lifecycle", LIFECYCLES.values(), ids=LIFECYCLES.keys())
+def test_every_event_of_people_is_open_or_says_why_not(lifecycle: Lifecycle) -> None:
+    for state in lifecycle.states:
+        for role in ROLES:
+            open_events = lifecycle.actions(state.name, {role})
+            closed = [each.event for each in lifecycle.unavailable(state.name, {role})]
+
+            assert sorted([*open_events, *closed]) == sorted(lifecycle.people_events())
 
 
 def test_a_lifecycle_is_found_by_name_or_refused_with_the_names() -> None:

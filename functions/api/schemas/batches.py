@@ -28,6 +28,8 @@ from api.schemas.fields import (
     Reason,
     Recipients,
     Schema,
+    Unavailable,
+    UnavailableEvent,
 )
 from jobyard.domain.batches import batch as domain
 from jobyard.domain.batches import operation as domain_operation
@@ -217,6 +219,7 @@ class BatchSummary(Schema):
 class Batch(BatchSummary):
     """A batch."""
 
+    unavailable: Unavailable
     notify: list[str] = Field(description="Who gets its reports.")
     undeliverable: list[Undeliverable] = Field(description="Recipients who cannot be notified.")
     parameters: dict[str, JsonValue] = Field(description="The parameters of all its jobs.")
@@ -232,6 +235,7 @@ class Batch(BatchSummary):
         batch = view.batch
         return cls(
             **_summary(view, request),
+            unavailable=UnavailableEvent.all_of(view.unavailable),
             notify=list(batch.notify),
             undeliverable=Undeliverable.all_of(batch.undeliverable),
             parameters=_without_secrets(batch.parameters),

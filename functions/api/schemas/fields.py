@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from jobyard.domain import history as domain
+from jobyard.domain import lifecycle
 from jobyard.domain.arks import EXAMPLE_ARK, NAAN_PATTERN, normal_ark
 from jobyard.domain.collection import GROUP_PATTERN
 from jobyard.domain.ids import NAME_PATTERN
@@ -297,6 +298,24 @@ class ReasonRequest(Schema, extra="forbid"):
     """The reason for a change."""
 
     reason: Reason
+
+
+class UnavailableEvent(Schema):
+    """An event that you cannot send now."""
+
+    event: str = Field(description="The event.")
+    reason: str = Field(description="Why: the state or the role that it needs.")
+
+    @classmethod
+    def all_of(cls, events: Iterable[lifecycle.UnavailableEvent]) -> "list[UnavailableEvent]":
+        """The events that a person cannot send to a thing."""
+        return [cls(event=each.event, reason=each.reason) for each in events]
+
+
+Unavailable = Annotated[
+    list[UnavailableEvent],
+    Field(description="The events of people that are not in `actions`, with the reason."),
+]
 
 
 NextCursor = Annotated[

@@ -8,7 +8,15 @@ from pydantic import Field, JsonValue
 
 from api.context import Pages, RequestContext
 from api.links import job_links
-from api.schemas.fields import HistoryEntry, Links, NextCursor, RecordCounts, Schema
+from api.schemas.fields import (
+    HistoryEntry,
+    Links,
+    NextCursor,
+    RecordCounts,
+    Schema,
+    Unavailable,
+    UnavailableEvent,
+)
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs import job as domain
 from jobyard.domain.jobs.job import JOB, JobState, StepStatus
@@ -106,6 +114,7 @@ class Attempt(Schema):
 class Job(JobSummary):
     """A job."""
 
+    unavailable: Unavailable
     schedule_id: str = Field(description='Its schedule; "" for a job of a batch.')
     scheduled_for: datetime | None = Field(
         description="The time of its occurrence; null for a job of a batch."
@@ -139,6 +148,7 @@ class Job(JobSummary):
         occurrence = view.occurrence
         return cls(
             **_summary(view, request),
+            unavailable=UnavailableEvent.all_of(view.unavailable),
             schedule_id=occurrence.schedule_id if occurrence else "",
             scheduled_for=occurrence.scheduled_for if occurrence else None,
             trigger=occurrence.trigger if occurrence else None,

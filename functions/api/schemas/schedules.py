@@ -19,6 +19,8 @@ from api.schemas.fields import (
     RecordCounts,
     Schema,
     Title,
+    Unavailable,
+    UnavailableEvent,
 )
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import rule_parsing
@@ -409,6 +411,7 @@ class OccurrenceList(Schema):
 class Schedule(ScheduleSummary):
     """A schedule."""
 
+    unavailable: Unavailable
     rule: dict[str, JsonValue] = Field(description="The rule, with all defaults written out.")
     dst: list[str] = Field(
         description="What the rule does with local times that do not exist, and with those that "
@@ -438,6 +441,7 @@ class Schedule(ScheduleSummary):
         completed = details.completed
         return cls(
             **_summary(details.view, request),
+            unavailable=UnavailableEvent.all_of(details.view.unavailable),
             rule=rule.document(),
             dst=[rule.gap, rule.repeated],
             missed=MissedRuns(

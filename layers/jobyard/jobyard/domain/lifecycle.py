@@ -4,10 +4,11 @@ A lifecycle is data. Conditional writes, API routes, diagrams and the CLI's comm
 it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from jobyard.domain.access import ROLES, refusal, roles_for
@@ -80,6 +81,14 @@ class Move:
     after: str
     at: datetime
     cause: Cause
+
+
+@dataclass(frozen=True)
+class UnavailableEvent:
+    """An event that a person cannot send now. `reason` says which state or role it needs."""
+
+    event: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -226,6 +235,38 @@ class Lifecycle:
             for transition in self.transitions
             if transition.before == state and set(transition.senders) & allowed
         )
+
+    def unavailable(
+        self,
+        state: str,
+        roles: Collection[str],
+        *,
+        kind: str = "",
+        refused: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[UnavailableEvent, ...]:
+        """The events that people can send, but not a person with `roles` in `state`, in table
+        order, each with the reason.
+
+        `kind` is the thing's kind in the access table, if it is not the lifecycle's name: events
+        that it never takes are left out. `refused` has the reasons, by event, why it cannot take
+        what its state allows.
+        """
+        found = []
+        for event in self.people_events():
+            senders = roles_for(kind or self.name, event)
+            if not senders:
+                continue
+            states = [each.before for each in self.transitions if each.event == event]
+            if set(senders).isdisjoint(roles):
+                found.append(UnavailableEvent(event, refusal(kind or self.name, event, senders)))
+            elif state not in states:
+                needed = " or ".join(dict.fromkeys(states))
+                found.append(
+                    UnavailableEvent(event, f"the {self.name} must be {needed}; it is {state}")
+                )
+            elif event in refused:
+                found.append(UnavailableEvent(event, refused[event]))
+        return tuple(found)
 
     def document(self) -> dict[str, Any]:
         """The table as JSON, as the API and `jobyard lifecycle NAME --json` show it."""

@@ -265,7 +265,7 @@ def test_an_unknown_state_of_a_lifecycle_is_refused_with_the_known_ones(api: Api
 
 
 def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> None:
-    batch = a_batch("failed", entries=5)
+    batch = a_batch("failed", entries=5, last_report=1)
     a_job(batch, 0, "succeeded")
     a_job(batch, 1, "failed")
     a_job(batch, 2, "failed")
@@ -288,6 +288,37 @@ def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> 
     for name in ("jobs", "findings", "reports"):
         path = shown["links"][name].removeprefix("https://jobyard.example.org/api")
         assert api.get(path).status == 200
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+@pytest.mark.parametrize("state", [each.name for each in BATCH.states])
+def test_an_event_that_is_not_open_is_refused_and_its_reason_is_shown(
+    api: Api, state: str, role: str
+) -> None:
+    batch = a_batch(state, entries=3, last_report=1)
+    if state == "failed":
+        for number in range(3):
+            a_job(batch, number, "failed")
+
+    shown = api.get(f"/batches/{batch.batch_id}", role=role).json
+
+    closed = {each["event"]: each["reason"] for each in shown["unavailable"]}
+    assert sorted([*closed, *shown["actions"]]) == sorted(BATCH.people_events())
+    assert all(closed.values())
+    for event in closed:
+        answer = api.post(f"/batches/{batch.batch_id}/{event}", WHY, role=role)
+        assert answer.status in {403, 409}
+
+
+def test_a_batch_with_running_jobs_says_why_it_cannot_be_deleted(api: Api) -> None:
+    batch = a_batch("failed", entries=1, last_report=1)
+    a_job(batch, 0, "running")
+
+    shown = api.get(f"/batches/{batch.batch_id}").json
+
+    assert "delete" not in shown["actions"]
+    reasons = {each["event"]: each["reason"] for each in shown["unavailable"]}
+    assert reasons["delete"] == "jobs of it are running or scheduled: wait, or force-fail them"
 
 
 def test_a_batch_of_many_chunks_says_when_its_jobs_were_counted(api: Api) -> None:

@@ -277,6 +277,28 @@ def test_what_only_a_new_submission_helps_is_not_requeued(api: Api) -> None:
     assert api.get(f"/jobs/{batch.batch_id}.0.0").json["actions"] == ["delete"]
 
 
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+@pytest.mark.parametrize(
+    ("batch_state", "state"),
+    [
+        *(("processing", state) for state in ("scheduled", "running", "failed", "succeeded")),
+        ("reporting", "scheduled"),
+        ("completed", "scheduled"),
+    ],
+)
+def test_an_event_that_is_not_open_is_refused_and_its_reason_is_shown(
+    api: Api, batch_state: str, state: str, role: str
+) -> None:
+    job_id = a_job(a_batch(batch_state, entries=3), 0, state).address.job_id
+
+    shown = api.get(f"/jobs/{job_id}", role=role).json
+
+    closed = {each["event"]: each["reason"] for each in shown["unavailable"]}
+    assert sorted([*closed, *shown["actions"]]) == sorted(JOB.people_events())
+    for event in closed:
+        assert api.post(f"/jobs/{job_id}/{event}", WHY, role=role).status in {403, 409}
+
+
 @pytest.mark.parametrize("event", ["start", "succeed", "replace", "explode"])
 def test_only_events_a_person_may_send_a_job_are_there(api: Api, event: str) -> None:
     answer = api.post(f"/jobs/{NOBODYS}.0.0/{event}", WHY)

@@ -301,6 +301,11 @@ def test_schedules_of_the_system_are_shown_only_when_asked_for(api: Api) -> None
     shown = api.get(path(systems)).json
     assert shown["is_system"] is True
     assert "delete" not in shown["actions"]
+    reasons = {each["event"]: each["reason"] for each in shown["unavailable"]}
+    assert reasons == {
+        "resume": "the schedule must be suspended; it is active",
+        "delete": "it is a system schedule; suspend it instead",
+    }
 
 
 def ids(api: Api, query: dict[str, Any]) -> list[str]:
@@ -573,6 +578,9 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
     assert (shown["label"], shown["running_job_ids"]) == ("In Progress", [run["job_id"]])
     assert "run_now" not in shown["actions"]
     assert "delete" not in shown["actions"]
+    reasons = {each["event"]: each["reason"] for each in shown["unavailable"]}
+    assert "its overlap policy is forbid" in reasons["run_now"]
+    assert reasons["delete"] == "a job of it is running; cancel it, or wait for its end"
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
     assert "its overlap policy is forbid" in refused.json["detail"]

@@ -4,7 +4,7 @@ All jobs share one set of states; each job type uses some of them. The labels ar
 calls a state.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +35,7 @@ from jobyard.domain.lifecycle import (
     State,
     StateType,
     Transition,
+    UnavailableEvent,
     event_senders,
 )
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields, truncate
@@ -371,6 +372,16 @@ class JobRecord:
             if is_allowed(self.address.kind, event, roles)
             and (event != "requeue" or self.recoverable)
         )
+
+    def unavailable(
+        self, roles: Collection[str], refused: Mapping[str, str]
+    ) -> tuple[UnavailableEvent, ...]:
+        """The events that a person with `roles` cannot send it, each with the reason. `refused` has
+        the reasons of its origin, by event.
+        """
+        if not self.recoverable:
+            refused = {**refused, "requeue": f"a requeue cannot help: {self.failure_message}"}
+        return JOB.unavailable(self.state, roles, kind=self.address.kind, refused=refused)
 
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""

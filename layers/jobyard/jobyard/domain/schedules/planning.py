@@ -262,9 +262,10 @@ _CONFLICT_MESSAGES = {
 }
 
 
-def can_run_now(schedule: Schedule) -> bool:
-    """Whether the active runs allow a person to run a job now."""
-    return not _conflict(schedule.policy.overlap, schedule.active, schedule.queued_for)
+def run_now_refusal(schedule: Schedule) -> str:
+    """Why the active runs do not allow a person to run a job now; "" if they do."""
+    conflict = _conflict(schedule.policy.overlap, schedule.active, schedule.queued_for)
+    return _CONFLICT_MESSAGES[conflict] if conflict else ""
 
 
 def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
@@ -278,9 +279,8 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
     at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
-    conflict = _conflict(overlap, schedule.active, schedule.queued_for)
-    if conflict:
-        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_CONFLICT_MESSAGES[conflict]}")
+    if refusal := run_now_refusal(schedule):
+        raise InvalidTransition(f"schedule {schedule.schedule_id}: {refusal}")
     run = ActiveJob(at, now, MAIN_RUN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued_for
     replaced: tuple[ActiveJob, ...] = ()

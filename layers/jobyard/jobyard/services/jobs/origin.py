@@ -76,10 +76,15 @@ class JobOrigin(Protocol):
         """What the scheduled job waits for."""
 
 
-def is_open(origin: JobOrigin, event: str) -> bool:
-    """Whether the state of the origin lets the job be sent `event`."""
+def why_closed(origin: JobOrigin, event: str) -> str:
+    """Why the state of the origin does not let the job be sent `event`; "" if it does."""
     try:
         origin.check_open(event)
-    except InvalidTransition:
-        return False
-    return True
+    except InvalidTransition as error:
+        return str(error)
+    return ""
+
+
+def is_open(origin: JobOrigin, event: str) -> bool:
+    """Whether the state of the origin lets the job be sent `event`."""
+    return not why_closed(origin, event)

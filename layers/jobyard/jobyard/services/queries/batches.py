@@ -9,7 +9,7 @@ from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.tally import StripSegment, Tally
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.lifecycle import StateType
+from jobyard.domain.lifecycle import StateType, UnavailableEvent
 from jobyard.domain.plurals import plural
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.batches.held import held_by, hold_on
@@ -31,7 +31,8 @@ class BatchView:
     `failure_groups` are (code, description, count, how many of them cannot be requeued), largest
     first; None if they were not counted. `actions` are the events that the actor may send.
     `counted_at` is when the jobs were counted; None if the counts are exact. `strip` shows all jobs
-    in the order of the manifest; () in a list.
+    in the order of the manifest, `unavailable` are the events that the actor cannot send; both are
+    () in a list.
     """
 
     batch: Batch
@@ -43,6 +44,7 @@ class BatchView:
     actions: tuple[str, ...]
     counted_at: datetime | None = None
     strip: tuple[StripSegment, ...] = ()
+    unavailable: tuple[UnavailableEvent, ...] = ()
 
 
 def batch(batch_id: str, context: QueryContext) -> BatchView:
@@ -53,7 +55,10 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
     """
     found = visible_batch(batch_id, context.actor, context.now)
     tally = tally_of_batch(found, context)
-    return replace(_tallied_view(found, tally, context), strip=tally.strip)
+    unavailable = BATCH.unavailable(
+        found.state, context.actor.roles, refused=_refused(found, tally.counts)
+    )
+    return replace(_tallied_view(found, tally, context), strip=tally.strip, unavailable=unavailable)
 
 
 def _tallied_view(found: Batch, tally: Tally, context: QueryContext) -> BatchView:
@@ -79,14 +84,28 @@ def _batch_view(found: Batch, counts: Mapping[str, int], context: QueryContext) 
         failure_groups=None if counts["failed"] else (),
         why="",
         until=None,
-        actions=_actions(found, context.actor),
+        actions=_actions(found, counts, context.actor),
     )
 
 
-def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
-    """The events that the actor may send to a batch. A report without jobs cannot be updated."""
-    actions = BATCH.actions(found.state, actor.roles)
-    return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
+def _actions(found: Batch, counts: Mapping[str, int], actor: Actor) -> tuple[str, ...]:
+    """The events that the actor may send to a batch."""
+    refused = _refused(found, counts)
+    return tuple(each for each in BATCH.actions(found.state, actor.roles) if each not in refused)
+
+
+def _refused(found: Batch, counts: Mapping[str, int]) -> dict[str, str]:
+    """Why a batch refuses events that its state allows, by event."""
+    refused = {}
+    if not found.entries:
+        refused["update_reporting"] = "it never had a job; there is nothing to report again"
+    elif not found.last_report:
+        refused["update_reporting"] = "it was never reported"
+    if found.state is BatchState.FAILED and (
+        counts[JobState.RUNNING] or counts[JobState.SCHEDULED]
+    ):
+        refused["delete"] = "jobs of it are running or scheduled: wait, or force-fail them"
+    return refused
 
 
 def _why(found: Batch, tally: Tally, context: QueryContext) -> tuple[str, datetime | None]:

@@ -21,13 +21,14 @@ from jobyard.domain.jobs.job import (
 )
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.jobs.task import state_of_only_task
+from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
 from jobyard.services.batches.job_origin import BatchOrigin
 from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
-from jobyard.services.jobs.origin import JobOrigin, is_open
+from jobyard.services.jobs.origin import JobOrigin, is_open, why_closed
 from jobyard.services.origins import job_origin
 from jobyard.store import chunks, jobs
 
@@ -36,6 +37,8 @@ from jobyard.store import chunks, jobs
 class JobView:
     """A job. `why` and `until` say what it waits for, and until when; "" and None if for nothing.
 
+    `actions` are the events that the actor may send; `unavailable` are the other events of people,
+    () in a list.
     `row` is its row in the manifest, {} for a schedule's job, which has an `occurrence` instead.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
     records. A list does not read them for open jobs. `step` is the first unfinished step.
@@ -52,6 +55,7 @@ class JobView:
     all_steps: tuple[str, ...]
     occurrence: Occurrence | None = None
     records: Mapping[str, int | None] | None = None
+    unavailable: tuple[UnavailableEvent, ...] = ()
 
 
 def job(job_id: str, context: QueryContext) -> JobView:
@@ -63,7 +67,14 @@ def job(job_id: str, context: QueryContext) -> JobView:
     """
     origin = job_origin(job_id, context.actor, context.now)
     view = _job_view(origin, origin.row(context), jobs.find(origin.address), context)
-    return replace(view, records=origin.records(view.job))
+    refused = {
+        event: reason for event in JOB.people_events() if (reason := why_closed(origin, event))
+    }
+    return replace(
+        view,
+        records=origin.records(view.job),
+        unavailable=view.job.unavailable(context.actor.roles, refused),
+    )
 
 
 def _job_view(

@@ -7,10 +7,11 @@ from datetime import datetime
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, UpcomingRun, preview
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
-from jobyard.domain.schedules.planning import can_run_now, next_run
+from jobyard.domain.schedules.planning import next_run, run_now_refusal
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.schedule import (
     SCHEDULE,
@@ -34,7 +35,7 @@ class ScheduleView:
     """A schedule as a list shows it. `next_run` is None if it will run no more jobs.
 
     `why` says what keeps it from running, and `until` for how long; "" and None if nothing does.
-    `actions` are the events that the actor may send.
+    `actions` are the events that the actor may send, `unavailable` the others, with the reason.
     """
 
     schedule: Schedule
@@ -42,6 +43,7 @@ class ScheduleView:
     why: str
     until: datetime | None
     actions: tuple[str, ...]
+    unavailable: tuple[UnavailableEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ def _view(found: Schedule, context: QueryContext) -> ScheduleView:
     calendar = _calendar(found, context)
     next_at = next_run(found, calendar, context.now)
     why, until = _why(found, calendar, next_at, context)
-    return ScheduleView(found, next_at, why, until, _actions(found, context))
+    roles, refused = context.actor.roles, _refused(found)
+    actions = (each for each in SCHEDULE.actions(found.state, roles) if each not in refused)
+    unavailable = SCHEDULE.unavailable(found.state, roles, refused=refused)
+    return ScheduleView(found, next_at, why, until, tuple(actions), unavailable)
 
 
 def _calendar(found: Schedule, context: QueryContext) -> Calendar | None:
@@ -120,14 +125,16 @@ def _calendar(found: Schedule, context: QueryContext) -> Calendar | None:
     return context.calendars.get(name)
 
 
-def _actions(found: Schedule, context: QueryContext) -> tuple[str, ...]:
-    refused = set()
-    if not can_run_now(found):
-        refused.add("run_now")
-    if found.active or found.is_system:
-        refused.add("delete")
-    actions = SCHEDULE.actions(found.state, context.actor.roles)
-    return tuple(action for action in actions if action not in refused)
+def _refused(found: Schedule) -> dict[str, str]:
+    """Why a schedule refuses events that its state allows, by event."""
+    refused = {}
+    if refusal := run_now_refusal(found):
+        refused["run_now"] = refusal
+    if found.is_system:
+        refused["delete"] = "it is a system schedule; suspend it instead"
+    elif found.active:
+        refused["delete"] = "a job of it is running; cancel it, or wait for its end"
+    return refused
 
 
 def _why(
