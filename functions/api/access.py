@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.auth import actor_of, claims_of
-from api.problems import Unauthenticated
+from gateway.errors import Unauthenticated
 from jobyard.domain.access import RELATIONS, ROLES, refusal, roles_for
 from jobyard.domain.errors import Forbidden, JobyardError
 from jobyard.services.access import authorize

@@ -16,14 +16,13 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from api.access import forbidden_or
 from api.context import AppContext
-from api.problems import (
+from api.problems import problem_response, validation_failed
+from gateway.errors import (
     InternalError,
     MethodNotAllowed,
     Unavailable,
     ValidationFailed,
     is_transient,
-    problem_response,
-    validation_failed,
 )
 from jobyard.domain.errors import JobyardError, NotFound
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.auth import actor_of, claims_of
-from api.problems import ValidationFailed
-from jobyard.services import cursors
+from gateway.errors import ValidationFailed
+from gateway.pages import Pages
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.settings import Settings
 
@@ -85,29 +85,9 @@ class RequestContext:
         """The URL of `path` below `/api`."""
         return f"{self.app.settings.url}/api/{path}"
 
-    def pages(self, *kind: str) -> "Pages":
+    def pages(self, *kind: str) -> Pages:
         """The pages of a list. `kind` names the list and its filters."""
         return Pages("\n".join(kind), self.app.cursor_key)
-
-
-@dataclass(frozen=True)
-class Pages:
-    """The pages of a list. A cursor is valid for one list with its filters."""
-
-    kind: str
-    cursor_key: Callable[[], bytes]
-
-    def start(self, cursor: str, first: Any) -> Any:
-        """Where the page of `cursor` starts; `first` without a cursor.
-
-        Raises:
-            BadRequest: the cursor does not belong to this list.
-        """
-        return cursors.verify(cursor, self.kind, self.cursor_key()) if cursor else first
-
-    def next_cursor(self, position: Any) -> str | None:
-        """The cursor of the page that starts at `position`; None when that is None."""
-        return None if position is None else cursors.sign(position, self.kind, self.cursor_key())
 
 
 def current_request(router: BaseRouter) -> RequestContext:

@@ -19,13 +19,14 @@ from botocore.config import Config
 
 from api.access import authorize_schedules, forbidden_or
 from api.application import APP, load_routes
-from api.auth import account_of
-from api.clients import LazyClient
 from api.context import AppContext
 from api.problems import problem_response
 from api.request_body import check_body
 from api.request_log import log_fields
-from api.responses import LambdaResponse, finish
+from api.responses import finish
+from gateway.accounts import account_of
+from gateway.clients import LazyClient
+from gateway.encoding import LambdaResponse
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
 from jobyard.services import cursors

@@ -22,7 +22,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from api.context import RequestContext
-from api.problems import IdempotencyKeyReused, RequestInProgress
+from gateway.errors import IdempotencyKeyReused, RequestInProgress
 
 RETENTION_S = 24 * 60 * 60  # how long a response is kept for repeats
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from api.problems import PayloadTooLarge, UnsupportedMediaType
+from gateway.errors import PayloadTooLarge, UnsupportedMediaType
 from jobyard.domain.errors import BadRequest
 
 MAX_BYTES = 256 * 1024

@@ -2,18 +2,18 @@
 
 import base64
 import gzip
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-LambdaResponse = dict[str, Any]  # as Lambda returns it to the gateway
+from gateway.encoding import (
+    SECURITY_HEADERS,
+    LambdaResponse,
+    accepts_gzip,
+    etag_of,
+    matches_etag,
+)
 
 COMPRESSION_THRESHOLD = 4096  # bytes; smaller bodies take longer to compress than to send
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-}
 PRIVATE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -52,24 +52,3 @@ def _response(
         "body": body,
         "isBase64Encoded": encoded,
     }
-
-
-def etag_of(body: str) -> str:
-    """The ETag of a body; weak, because it is the same with and without compression."""
-    return f'W/"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
-
-
-def matches_etag(if_none_match: str, tag: str) -> bool:
-    """Whether an If-None-Match header names `tag`, weakly compared (RFC 9110, 13.1.2)."""
-    tags = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return "*" in tags or tag.removeprefix("W/") in tags
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
-    weights = {}
-    for each in accept_encoding.lower().replace(" ", "").split(","):
-        name, _, weight = each.partition(";q=")
-        weights[name] = weight
-    weight = weights.get("gzip", weights.get("*", "0"))
-    return weight.strip("0.") != "" or weight == ""

@@ -12,8 +12,9 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server, Tag
 
 from api.access import access_of
-from api.problems import (
-    CONTENT_TYPE,
+from api.problems import CONTENT_TYPE, problem_table
+from api.request_body import MAX_BYTES
+from gateway.errors import (
     IdempotencyKeyReused,
     InternalError,
     PayloadTooLarge,
@@ -22,10 +23,8 @@ from api.problems import (
     Unavailable,
     UnsupportedMediaType,
     ValidationFailed,
-    problem_table,
     problem_type,
 )
-from api.request_body import MAX_BYTES
 from jobyard.domain.access import roles_for
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure

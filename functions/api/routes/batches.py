@@ -9,11 +9,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.access import forbidden_or
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
-from api.problems import ValidationFailed, problem_responses
+from api.problems import problem_responses
 from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
 from api.routes.responses import LOCATION, accepted, created
 from api.schemas import batches as schemas
 from api.schemas.fields import ReasonRequest
+from gateway.errors import ValidationFailed
 from jobyard.domain import urls
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.errors import (

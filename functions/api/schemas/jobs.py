@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from api.context import Pages, RequestContext
+from api.context import RequestContext
 from api.links import job_links
 from api.schemas.fields import (
     HistoryEntry,
@@ -17,6 +17,7 @@ from api.schemas.fields import (
     Unavailable,
     UnavailableEvent,
 )
+from gateway.pages import Pages
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs import job as domain
 from jobyard.domain.jobs.job import JOB, JobState, StepStatus

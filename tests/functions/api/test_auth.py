@@ -3,7 +3,7 @@
 import pytest
 
 from api.auth import actor_of
-from api.problems import Unauthenticated
+from gateway.errors import Unauthenticated
 
 SUB = "52fbd64e-9749-47f9-869d-ab14df2960a0"
 CLAIMS = {

@@ -5,12 +5,14 @@ import json
 import pytest
 
 from api.problems import (
-    PROBLEMS,
-    InternalError,
-    ValidationFailed,
     field_path,
     problem_response,
     validation_failed,
+)
+from gateway.errors import (
+    PROBLEMS,
+    InternalError,
+    ValidationFailed,
 )
 from jobyard.domain import errors
 from jobyard.domain.errors import InvalidLifecycle, InvalidParameters, InvalidRule, JobyardError

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from api.problems import is_transient
+from gateway.errors import is_transient
 from jobyard.domain.batches.batch import Batch
 from jobyard.store import tables as store
 from tests.call_interceptor import Answer as Wired

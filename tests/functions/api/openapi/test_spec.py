@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.problems import PROBLEMS, problem_table
+from api.problems import problem_table
 from api.request_body import MAX_BYTES
+from gateway.errors import PROBLEMS
 from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.jobs.job import JOB
 from tests.functions.api.api_client import Api, described, operation_of

@@ -1,0 +1,1 @@
+"""What the functions behind the HTTP gateway share: errors, accounts, cursors, encodings."""

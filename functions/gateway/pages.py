@@ -1,0 +1,27 @@
+"""The pages of lists."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jobyard.services import cursors
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of a list. A cursor is valid for one list with its filters."""
+
+    kind: str
+    cursor_key: Callable[[], bytes]
+
+    def start(self, cursor: str, first: Any) -> Any:
+        """Where the page of `cursor` starts; `first` without a cursor.
+
+        Raises:
+            BadRequest: the cursor does not belong to this list.
+        """
+        return cursors.verify(cursor, self.kind, self.cursor_key()) if cursor else first
+
+    def next_cursor(self, position: Any) -> str | None:
+        """The cursor of the page that starts at `position`; None when that is None."""
+        return None if position is None else cursors.sign(position, self.kind, self.cursor_key())
