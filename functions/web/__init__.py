@@ -1,0 +1,1 @@
+"""The web pages: what people see of Jobyard, and where they act."""
