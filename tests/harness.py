@@ -171,6 +171,8 @@ class Harness:
             s3_sources=(),
             sweep_tables=(),
             user_pool="people",
+            user_pool_client="pages",
+            sign_in_url="https://sign-in.example.org",
             requests_table="test-requests",
         )
         self.http = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))

@@ -32,6 +32,8 @@ ENVIRONMENT = {
     "JOBYARD_S3_SOURCES": "",
     "JOBYARD_SWEEP_TABLES": "",
     "JOBYARD_STAGE_URL": "https://jobyard.example.org",
+    "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",
+    "JOBYARD_USER_POOL_CLIENT": "pages",
     "POWERTOOLS_SERVICE_NAME": "jobyard",
     "POWERTOOLS_METRICS_NAMESPACE": "Jobyard",
 }

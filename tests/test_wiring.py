@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "JOBYARD_S3_SOURCES": "theirs/outgoing",
     "JOBYARD_SWEEP_TABLES": "voters, of-others",
     "JOBYARD_USER_POOL": "pool",
+    "JOBYARD_USER_POOL_CLIENT": "client",
+    "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org/",
 }
 
 
@@ -42,13 +44,14 @@ def _unbound(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(model, "_connection", model._connection)
 
 
-def test_lists_are_split_and_the_url_has_no_end_slash() -> None:
+def test_lists_are_split_and_urls_have_no_slash_at_the_end() -> None:
     settings = wire(ENVIRONMENT)
 
     assert settings.allowed_hosts == {"127.0.0.1:4915", "files.example.org:8080"}
     assert settings.s3_sources == ("theirs/outgoing",)
     assert settings.sweep_tables == ("voters", "of-others")
     assert settings.url == "https://example.org"
+    assert settings.sign_in_url == "https://sign-in.example.org"
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)

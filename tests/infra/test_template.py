@@ -62,6 +62,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "CheckpointsTable": ("job_id", "", {}, True),
     "UsageTable": ("origin_id", "part", {}, False),
     "RequestsTable": ("id", "", {}, True),
+    "SessionsTable": ("id", "", {}, True),
 }
 
 # Properties that give a resource a physical name. A retained resource with a fixed name would block

@@ -65,6 +65,8 @@ def wire(env: Mapping[str, str]) -> Settings:
         s3_sources=s3_sources,
         sweep_tables=sweep_tables,
         user_pool=env["JOBYARD_USER_POOL"],
+        user_pool_client=env["JOBYARD_USER_POOL_CLIENT"],
+        sign_in_url=env["JOBYARD_SIGN_IN_URL"].rstrip("/"),
         requests_table=env["JOBYARD_REQUESTS_TABLE"],
     )
 

@@ -16,7 +16,8 @@ class Settings:
     `chunk_size` is in jobs, `max_concurrency` in chunks. Mail subjects have the name `instance`, ""
     in production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
     `host:port`, and from S3 only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change
-    `sweep_tables` only. `requests_table` has the idempotency records of the API.
+    `sweep_tables` only. `requests_table` has the idempotency records of the API. `url` is the
+    public URL of pages and API, `sign_in_url` that of the user pool's sign-in page.
     """
 
     intake_bucket: str
@@ -36,4 +37,6 @@ class Settings:
     s3_sources: tuple[str, ...]
     sweep_tables: tuple[str, ...]
     user_pool: str
+    user_pool_client: str
+    sign_in_url: str
     requests_table: str

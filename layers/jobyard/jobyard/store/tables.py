@@ -344,6 +344,17 @@ class KeyValueItem(Model):
     expires = NumberAttribute(null=True)
 
 
+class SessionItem(Model):
+    """A session of the web pages, until it `expires`. Its content is sealed."""
+
+    class Meta:
+        table_name: str | None = None
+
+    id = UnicodeAttribute(hash_key=True)
+    content = UnicodeAttribute()
+    expires = NumberAttribute()
+
+
 MODELS: Mapping[str, type[Model]] = {
     "batches": BatchItem,
     "jobs": JobItem,
@@ -359,6 +370,7 @@ MODELS: Mapping[str, type[Model]] = {
     "calendars": CalendarItem,
     "checkpoints": CheckpointItem,
     "requests": KeyValueItem,
+    "sessions": SessionItem,
     "usage": UsageItem,
 }
 
