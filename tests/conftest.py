@@ -24,6 +24,7 @@ from tests.worker_scheduling import ByFile, in_order
 
 if TYPE_CHECKING:
     from tests.functions.api.api_client import Api
+    from tests.functions.web.browser import Browser
 
 RETRY_SPEEDUP = 20  # pauses before a retry are this much shorter
 
@@ -185,3 +186,12 @@ def api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> "Iterato
 
     with empty_api(deployment, monkeypatch) as api:
         yield api
+
+
+@pytest.fixture
+def browser(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> "Iterator[Browser]":
+    """A browser at the pages of an empty deployment on moto; nobody is signed in."""
+    from tests.moto_deployment import empty_site
+
+    with empty_site(deployment, monkeypatch) as browser:
+        yield browser

@@ -13,6 +13,7 @@ from moto.cognitoidp.models import cognitoidp_backends
 
 from tests import tables
 from tests.functions.api.api_client import Api
+from tests.functions.web.browser import Browser
 from tests.open_collections import make_collections
 from tests.people import sub_of
 
@@ -55,10 +56,11 @@ def deployed() -> Iterator[dict[str, Any]]:
             patch.setenv(f"JOBYARD_{noun.upper()}_MACHINE", made["stateMachineArn"])
         patch.setenv("JOBYARD_USER_POOL", _people())
         from api import handler as function  # reads the environment
+        from web import handler as pages
 
         mine = tables.binding()
         tables.rebind(theirs)
-        yield {"function": function, "binding": mine}
+        yield {"function": function, "pages": pages, "binding": mine}
 
 
 def _people() -> str:
@@ -91,4 +93,17 @@ def empty_api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> It
     with tables.borrowed(deployment["binding"]):
         make_collections()
         yield api
+        tables.clear()
+
+
+@contextmanager
+def empty_site(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """A browser at the pages of an empty deployment. The clock is the one of the API's tests."""
+    function = deployment["pages"]
+    clock = Api(function.handler)
+    function._seal_of.cache_clear()  # the keys are in the tables
+    monkeypatch.setattr(function, "SITE", replace(function.SITE, now=clock.tick))
+    with tables.borrowed(deployment["binding"]):
+        make_collections()
+        yield Browser(function)
         tables.clear()

@@ -26,7 +26,7 @@ from api.request_log import log_fields
 from api.responses import finish
 from gateway.accounts import account_of
 from gateway.clients import LazyClient
-from gateway.encoding import LambdaResponse
+from gateway.headers import LambdaResponse
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
 from jobyard.services import cursors

@@ -5,7 +5,7 @@ import gzip
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.encoding import (
+from gateway.headers import (
     SECURITY_HEADERS,
     LambdaResponse,
     accepts_gzip,

@@ -5,7 +5,7 @@ import logging
 import boto3
 import pytest
 
-from gateway.encoding import accepts_gzip, matches_etag
+from gateway.headers import accepts_gzip, matches_etag
 from jobyard.services.batches import rows
 from tests.functions.api.api_client import Api, event
 from tests.functions.api.batch_records import a_batch

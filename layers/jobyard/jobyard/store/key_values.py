@@ -17,6 +17,14 @@ def get_or_create_secret(name: str, candidate: str) -> str:
     return candidate
 
 
+def find_secret(name: str) -> str:
+    """The deployment's secret called `name`; "" if there is none."""
+    try:
+        return KeyValueItem.get(f"secret#{name}").content
+    except KeyValueItem.DoesNotExist:
+        return ""
+
+
 def register_manifest(manifest: str, batch_id: str, now: datetime, until: datetime) -> str:
     """The id of an earlier batch with the same manifest, and from now on `batch_id`.
 

@@ -1,4 +1,4 @@
-"""ETags and compression of responses."""
+"""Headers of requests and responses: ETags, encodings, and those that every response has."""
 
 import hashlib
 from typing import Any

@@ -1,0 +1,84 @@
+"""The routes of the pages, and how each error becomes a page.
+
+As in the API, routes are loaded by the first request that needs them.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+from gateway.errors import (
+    InternalError,
+    MethodNotAllowed,
+    Unavailable,
+    is_transient,
+    problem_type,
+)
+from jobyard.domain.errors import JobyardError, NotFound
+from web.request import PageRequest
+from web.responses import page
+
+APP = APIGatewayHttpResolver()
+# The modules of `web.routes` by the first segment of their paths.
+ROUTES = {
+    "": ("home",),
+}
+_loaded: set[str] = set()
+
+
+def load_routes(path: str) -> None:
+    """Load the routes of `path`, if there are any."""
+    for module in ROUTES.get(path.split("/")[1], ()):
+        if module not in _loaded:
+            APP.include_router(import_module(f"web.routes.{module}").router)
+            _loaded.add(module)
+
+
+def respond(request: PageRequest, context: Any) -> dict[str, Any]:
+    """The response to a request of someone who is signed in."""
+    load_routes(request.path)
+    APP.context["request"] = request
+    return APP.resolve(dict(request.event), context)
+
+
+def error_page(error: JobyardError, request: PageRequest) -> Response[str]:
+    """The page that says why there is no other."""
+    kind = problem_type(type(error))
+    response = page(
+        "error.html",
+        request,
+        {"title": kind.title, "message": str(error), "status": kind.status},
+        status=kind.status,
+    )
+    response.headers.update(kind.headers)
+    return response
+
+
+def _refused(error: JobyardError) -> Response[str]:
+    return error_page(error, APP.context["request"])
+
+
+def _unrouted(_: NotFoundError) -> Response[str]:
+    # The routes that the resolver has just tried. Powertools has no public list of them.
+    routes = APP._static_routes + APP._dynamic_routes
+    path = APP.current_event.path
+    allowed = sorted({route.method for route in routes if route.rule.match(path)})
+    if allowed:
+        return _refused(MethodNotAllowed(f"this address takes {' and '.join(allowed)}", allowed))
+    return _refused(NotFound("there is no such page"))
+
+
+def _failed(error: Exception) -> Response[str]:
+    request: PageRequest = APP.context["request"]
+    if is_transient(error):
+        request.site.log_unavailable(error)
+        return _refused(Unavailable("AWS does not answer now; load the page again in a moment"))
+    request.site.log_internal_error(error)
+    return _refused(InternalError(f"this is our mistake; it is logged as {request.request_id}"))
+
+
+APP.exception_handler(JobyardError)(_refused)
+APP.exception_handler(NotFoundError)(_unrouted)
+APP.exception_handler(Exception)(_failed)

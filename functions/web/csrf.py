@@ -1,0 +1,28 @@
+"""Protection against forged forms: where a form may come from, and the token it carries."""
+
+from jobyard.domain.errors import Forbidden
+from web.request import PageRequest
+
+_PURPOSE = "form"
+
+
+def token(request: PageRequest) -> str:
+    """The token in a person's forms. It depends on the person, not on the session, so someone who
+    signs in again in the middle of a form loses nothing."""
+    return request.site.seal().mark(request.actor.sub, _PURPOSE)
+
+
+def check(request: PageRequest) -> None:
+    """Check that one of our pages sent the form, for this person.
+
+    Raises:
+        Forbidden: another site did, or another person's page.
+    """
+    headers = request.event["headers"]
+    sender = headers.get("sec-fetch-site")
+    own = request.site.settings.url
+    is_ours = sender == "same-origin" if sender else headers.get("origin") == own
+    if not is_ours:
+        raise Forbidden("this form was not sent by one of our pages; open the page and try again")
+    if not request.site.seal().is_mark(request.field("csrf"), request.actor.sub, _PURPOSE):
+        raise Forbidden("this form is of another person or too old; load the page again")

@@ -1,0 +1,153 @@
+"""What comes before any page: static files, signing in and out, and who is signed in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import ResponseBuilder
+from aws_lambda_powertools.shared.cookies import Cookie
+
+from gateway.errors import Unauthenticated
+from gateway.headers import LambdaResponse
+from jobyard.domain.errors import Forbidden, NotFound
+from jobyard.services.context import Actor
+from web import assets, csrf, sign_in
+from web.application import error_page, respond
+from web.request import PageRequest, cookies_of
+from web.responses import HTML, file, page, see_other
+from web.session_cookie import (
+    Session,
+    cookie,
+    cookie_name,
+    ended_cookie,
+    session_cookie,
+    session_of,
+)
+from web.site import Site
+
+_NOBODY = Actor("", "", frozenset())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, and who got it; None for someone who is not signed in."""
+
+    response: LambdaResponse
+    actor: Actor | None
+
+
+def answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
+    """The answer to a request."""
+    event = _as_get(event)
+    public = _public_response(event, site)
+    if public is not None:
+        return Answer(_built(event, public), None)
+    session = session_of(cookies_of(event), site.seal(), secure=site.is_secure)
+    current = session
+    if session and session.until <= site.now():
+        current = sign_in.renewed(session, site)
+    if current is None:
+        return Answer(_built(event, _sign_in_first(event, session, site)), None)
+    response = _private_response(_request(event, site, current), context)
+    if current is not session:
+        renewed = session_cookie(current, site.seal(), secure=site.is_secure)
+        response.setdefault("cookies", []).append(str(renewed))
+    return Answer(response, current.actor)
+
+
+def _public_response(event: Mapping[str, Any], site: Site) -> Response[Any] | None:
+    """The response to a request that needs no session; None if it needs one."""
+    path: str = event["rawPath"]
+    if path.startswith("/static/"):
+        return _static(event, site)
+    if path == "/sign-in":
+        return _depart(event, site)
+    if path == sign_in.RETURN_PATH:
+        return _return(event, site)
+    if path == "/signed-out":
+        return page("signed_out.html", _request(event, site, None), {})
+    return None
+
+
+def _private_response(request: PageRequest, context: Any) -> LambdaResponse:
+    """The response to someone who is signed in."""
+    if request.method == "POST":
+        try:
+            csrf.check(request)
+        except Forbidden as refusal:
+            return _built(request.event, error_page(refusal, request))
+        if request.path == "/sign-out":
+            return _built(request.event, _sign_out(request))
+    return respond(request, context)
+
+
+def _as_get(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with GET for HEAD: `responses.finish` omits the body."""
+    http = event["requestContext"]["http"]
+    if http["method"] != "HEAD":
+        return event
+    return {
+        **event,
+        "requestContext": {**event["requestContext"], "http": {**http, "method": "GET"}},
+    }
+
+
+def _request(event: Mapping[str, Any], site: Site, session: Session | None) -> PageRequest:
+    if session is None:
+        return PageRequest(site, event, _NOBODY, "")
+    return PageRequest(site, event, session.actor, session.session_id)
+
+
+def _built(event: Mapping[str, Any], response: Response[Any]) -> LambdaResponse:
+    """A response as Lambda returns it."""
+    from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+    builder: Any = ResponseBuilder(response=response, serializer=str)
+    built: LambdaResponse = builder.build(APIGatewayProxyEventV2(dict(event)))
+    return built
+
+
+def _static(event: Mapping[str, Any], site: Site) -> Response[Any]:
+    digest, _, name = event["rawPath"].removeprefix("/static/").partition("/")
+    found = assets.asset(name)
+    if found is None:
+        return error_page(NotFound("there is no such file"), _request(event, site, None))
+    return file(found, immutable=digest == found.digest)
+
+
+def _depart(event: Mapping[str, Any], site: Site) -> Response[str]:
+    request = _request(event, site, None)
+    secret = cookies_of(event).get(cookie_name("sign-in", secure=site.is_secure), "")
+    leaving = sign_in.departure(sign_in.local_path(request.query.get("to", "/")), secret, site)
+    kept = cookie("sign-in", leaving.secret, sign_in.STATE_TIME_S, secure=site.is_secure)
+    return see_other(leaving.url, [kept])
+
+
+def _return(event: Mapping[str, Any], site: Site) -> Response[str]:
+    request = _request(event, site, None)
+    secret = cookies_of(event).get(cookie_name("sign-in", secure=site.is_secure), "")
+    try:
+        session, to = sign_in.returned(request.query, secret, site)
+    except Unauthenticated as refusal:
+        return error_page(refusal, request)
+    return see_other(to, [session_cookie(session, site.seal(), secure=site.is_secure)])
+
+
+def _sign_in_first(event: Mapping[str, Any], ended: Session | None, site: Site) -> Response[str]:
+    """What someone who is not signed in gets instead of a page."""
+    request = _request(event, site, None)
+    cookies: list[Cookie] = [ended_cookie(secure=site.is_secure)] if ended else []
+    if request.method == "GET" and "x-poll" not in request.event["headers"]:
+        return see_other(f"/sign-in?to={quote(request.address)}", cookies)
+    if request.method == "GET":
+        return Response(401, HTML, "", {"X-Next-Poll": "0"}, cookies)
+    fields = [(name, value) for name, given in request.form.items() for value in given]
+    values = {"fields": fields, "address": request.path}
+    return page("session_ended.html", request, values, status=401)
+
+
+def _sign_out(request: PageRequest) -> Response[str]:
+    there = sign_in.end(request.session_id, request.site)
+    return see_other(there, [ended_cookie(secure=request.site.is_secure)])

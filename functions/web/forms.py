@@ -1,0 +1,55 @@
+"""Posted forms: what happens when one is accepted or refused."""
+
+from collections.abc import Callable
+
+from aws_lambda_powertools.event_handler import Response
+
+from gateway.errors import ValidationFailed, problem_type
+from jobyard.domain.errors import JobyardError
+from web.request import PageRequest
+from web.responses import see_other
+
+# Statuses of refusals that the page itself shows, next to what the person typed.
+_SHOWN_ON_PAGE = frozenset({400, 403, 409, 422})
+
+
+def submitted(
+    act: Callable[[], str], show: Callable[[JobyardError], Response[str]]
+) -> Response[str]:
+    """Act on a form, and redirect to the address that `act` returns.
+
+    If it is refused, `show` returns the page as it is now, with the refusal.
+    """
+    try:
+        return see_other(act())
+    except JobyardError as refusal:
+        if problem_type(type(refusal)).status in _SHOWN_ON_PAGE:
+            return show(refusal)
+        raise
+
+
+def refused(request: PageRequest, refusal: JobyardError | None) -> dict[str, object]:
+    """What a page shows of a refused form: the refusal, and what the person had typed."""
+    if refusal is None:
+        return {}
+    typed = {name: values[-1] for name, values in request.form.items()}
+    return {"refusal": str(refusal), "typed": typed}
+
+
+def status_of(refusal: JobyardError | None) -> int:
+    """The status of a page that shows a refusal; 200 without one."""
+    if refusal is None:
+        return 200
+    status = problem_type(type(refusal)).status
+    return 422 if status == 400 else status
+
+
+def require(request: PageRequest, *names: str) -> None:
+    """Check that the form has these fields.
+
+    Raises:
+        ValidationFailed: some are empty.
+    """
+    missing = [name for name in names if not request.field(name)]
+    if missing:
+        raise ValidationFailed([(name, "is required") for name in missing])

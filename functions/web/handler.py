@@ -1,0 +1,120 @@
+"""The Lambda function of the pages: an event of the gateway in, a page out."""
+# ruff: noqa: E402
+
+from jobyard import cold_start
+
+cold_start.begin()
+
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from gateway.accounts import account_of
+from gateway.clients import LazyClient
+from gateway.headers import LambdaResponse
+from jobyard.domain import metrics
+from jobyard.services import cursors, sessions
+from jobyard.wiring import session, wire
+from web.entrance import answer
+from web.responses import finish
+from web.seal import Seal
+from web.site import Site
+
+if TYPE_CHECKING:
+    from jobyard.domain.schedules.occurrence import Occurrence
+
+LOGGER = Logger()
+SETTINGS = wire(os.environ)
+# The gateway times out after 30 seconds, so no call may take long.
+_CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
+)
+_HTTP = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=8), retries=False)
+
+
+def _now() -> datetime:
+    """The time, UTC, in whole milliseconds as it is stored."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _lazy_client(service: str, config: Config = _CLIENT_CONFIG) -> Any:
+    return LazyClient(lambda: session().create_client(service, config=config))
+
+
+_COGNITO = _lazy_client("cognito-idp")
+
+
+def _exchange_code(form: dict[str, str]) -> dict[str, Any]:
+    """The tokens for a code; {} if the sign-in page refuses it."""
+    response = _HTTP.request(
+        "POST", f"{SETTINGS.sign_in_url}/oauth2/token", fields=form, encode_multipart=False
+    )
+    tokens: dict[str, Any] = json.loads(response.data) if response.status == 200 else {}
+    return tokens
+
+
+@cache
+def _cursor_key() -> bytes:
+    return cursors.key(secrets.token_urlsafe(32))
+
+
+@cache
+def _seal_of(month: datetime) -> Seal:
+    return Seal(sessions.sealing_keys(month, secrets.token_urlsafe(32)))
+
+
+def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
+    """Log skipped occurrences, and count those that need attention."""
+    reasons = Counter(each.skip_reason for each in occurrences if each.skip_reason)
+    LOGGER.warning("skipped", origin_id=occurrences[0].schedule_id, reasons=reasons)
+    missed = sum(number for reason, number in reasons.items() if reason.needs_attention)
+    if missed:
+        from telemetry import emit_metrics
+
+        emit_metrics({metrics.RUNS_FAILED_OR_MISSED: missed})
+
+
+SITE = Site(
+    settings=SETTINGS,
+    s3=_lazy_client("s3", _CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
+    machines=_lazy_client("stepfunctions"),
+    cognito=_COGNITO,
+    exchange_code=_exchange_code,
+    account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
+    cursor_key=_cursor_key,
+    seal_of=lambda now: _seal_of(datetime(now.year, now.month, 1, tzinfo=UTC)),
+    new_id=lambda: secrets.token_urlsafe(18),
+    now=_now,
+    log_internal_error=lambda error: LOGGER.error("internal error", exc_info=error),
+    log_unavailable=lambda error: LOGGER.warning("unavailable", exc_info=error),
+    log_skipped=_log_skipped,
+)
+
+cold_start.end()
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
+    """Handle a request, and log it in one line."""
+    answered = answer(event, context, SITE)
+    response = finish(event, answered.response, SITE)
+    LOGGER.info(
+        "answered",
+        request_id=event["requestContext"]["requestId"],
+        method=event["requestContext"]["http"]["method"],
+        path=event["rawPath"],
+        status=response["statusCode"],
+        actor=answered.actor.name if answered.actor else "",
+        sub=answered.actor.sub if answered.actor else "",
+    )
+    return response

@@ -1,0 +1,120 @@
+"""Responses: pages, redirects, files, with the headers that keep a page from harm."""
+
+import base64
+import gzip
+import hashlib
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.shared.cookies import Cookie
+
+from gateway.headers import (
+    SECURITY_HEADERS,
+    LambdaResponse,
+    accepts_gzip,
+    matches_etag,
+)
+from web import assets
+from web.renderer import render
+from web.request import PageRequest
+from web.site import Site
+
+COMPRESSION_THRESHOLD = 1024  # bytes
+HTML = "text/html; charset=utf-8"
+
+
+def content_security_policy(sign_in_url: str, upload_origin: str = "") -> str:
+    """The policy of a page. Scripts and styles come from our own files only.
+
+    Browsers apply form-action to redirects too, so signing out needs the sign-in page's address.
+    `upload_origin` is where a page uploads manifests to, "" if it does not.
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            f"connect-src 'self' {upload_origin}".rstrip(),
+            f"form-action 'self' {sign_in_url} {upload_origin}".rstrip(),
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def page(
+    template: str,
+    request: PageRequest,
+    values: Mapping[str, Any],
+    *,
+    status: int = 200,
+    poll_s: int = 0,
+    upload_origin: str = "",
+) -> Response[str]:
+    """A page; 304 if the reader has it already, which is known before it is rendered.
+
+    `values` are what the template shows. `poll_s` says in how many seconds the page asks again for
+    what has changed; 0 is never.
+    """
+    headers = {"X-Next-Poll": str(poll_s), "Cache-Control": "no-cache, private"}
+    if upload_origin:
+        policy = content_security_policy(request.site.settings.sign_in_url, upload_origin)
+        headers["Content-Security-Policy"] = policy
+    if status == HTTPStatus.OK and request.method == "GET":
+        headers["ETag"] = _etag(template, request, values)
+        if matches_etag(request.event["headers"].get("if-none-match", ""), headers["ETag"]):
+            return Response(304, body="", headers=headers)
+    body = render(template, request, {**values, "poll_s": poll_s})
+    return Response(status, HTML, body, headers)
+
+
+def _etag(template: str, request: PageRequest, values: Mapping[str, Any]) -> str:
+    """The ETag of a page by its values. Dataclasses and collections show all of theirs."""
+    reader = (request.actor, request.address, str(request.zone))
+    shown = repr((template, reader, assets.address_of("app.css"), sorted(values.items())))
+    return f'W/"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
+
+
+def see_other(address: str, cookies: Sequence[Cookie] = ()) -> Response[str]:
+    """A redirect after a form was accepted: the browser gets `address`."""
+    headers = {"Location": address, "Cache-Control": "no-store"}
+    return Response(303, "text/plain", "", headers, list(cookies))
+
+
+def file(found: assets.Asset, *, immutable: bool) -> Response[bytes]:
+    """A static file, which browsers may keep for good if its address has its digest."""
+    policy = assets.IMMUTABLE if immutable else "no-cache"
+    return Response(200, found.media_type, found.content, {"Cache-Control": policy})
+
+
+def finish(event: Mapping[str, Any], response: LambdaResponse, site: Site) -> LambdaResponse:
+    """The response to send: with security headers, and compressed if it is large."""
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": content_security_policy(site.settings.sign_in_url),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        "Vary": "Cookie, Accept-Encoding",
+        **response["headers"],
+        **SECURITY_HEADERS,
+        "Referrer-Policy": "same-origin",  # forms need the Origin header
+    }
+    finished = {**response, "headers": headers}
+    raw = _raw_body(response)
+    if event["requestContext"]["http"]["method"] == "HEAD":
+        return {**finished, "body": "", "isBase64Encoded": False}
+    if len(raw) < COMPRESSION_THRESHOLD:
+        return finished
+    if not accepts_gzip(event["headers"].get("accept-encoding", "")):
+        return finished
+    headers["Content-Encoding"] = "gzip"
+    compressed = gzip.compress(raw, compresslevel=6, mtime=0)
+    return {**finished, "body": base64.b64encode(compressed).decode(), "isBase64Encoded": True}
+
+
+def _raw_body(response: LambdaResponse) -> bytes:
+    body: str = response.get("body") or ""
+    return base64.b64decode(body) if response.get("isBase64Encoded") else body.encode()

@@ -1,0 +1,73 @@
+"""The session cookie: who is signed in, sealed, until the access token would expire.
+
+It has no token, so it stays far below the 4,096 bytes that browsers keep. SameSite is Lax, not
+Strict: the sign-in page is another site, and the browser has to send the cookie when it returns.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aws_lambda_powertools.shared.cookies import Cookie, SameSite
+
+from jobyard.services.context import Actor
+from jobyard.services.sessions import SESSION_TIME
+from web.seal import Seal
+
+_PURPOSE = "session"
+_GROUPS_SHOWN = 100  # a person may be in more groups; the first by name are kept
+
+
+@dataclass(frozen=True)
+class Session:
+    """A person who is signed in. Until `until` their roles are not asked for again."""
+
+    session_id: str
+    actor: Actor
+    until: datetime
+
+
+def cookie_name(name: str, *, secure: bool) -> str:
+    """The name of a cookie. Browsers accept the prefix over HTTPS only, for our host and path."""
+    return f"__Host-{name}" if secure else name
+
+
+def cookie(name: str, value: str, max_age: int, *, secure: bool) -> Cookie:
+    """A cookie for the whole site that scripts cannot read; `max_age` is in seconds, 0 deletes."""
+    return Cookie(
+        cookie_name(name, secure=secure),
+        value,
+        path="/",
+        secure=secure,
+        http_only=True,
+        max_age=max_age,
+        same_site=SameSite.LAX_MODE,
+    )
+
+
+def session_cookie(session: Session, seal: Seal, *, secure: bool) -> Cookie:
+    """The cookie of a session."""
+    actor = session.actor
+    value = {
+        "i": session.session_id,
+        "s": actor.sub,
+        "n": actor.name,
+        "g": sorted(actor.groups)[:_GROUPS_SHOWN],
+        "u": int(session.until.timestamp()),
+    }
+    return cookie(
+        _PURPOSE, seal.sealed(value, _PURPOSE), int(SESSION_TIME.total_seconds()), secure=secure
+    )
+
+
+def ended_cookie(*, secure: bool) -> Cookie:
+    """The cookie that deletes the session's."""
+    return cookie(_PURPOSE, "", 0, secure=secure)
+
+
+def session_of(cookies: dict[str, str], seal: Seal, *, secure: bool) -> Session | None:
+    """The session in a request's cookies; None without a valid one. It may be over."""
+    value = seal.opened(cookies.get(cookie_name(_PURPOSE, secure=secure), ""), _PURPOSE)
+    if value is None:
+        return None
+    actor = Actor(value["s"], value["n"], frozenset(value["g"]))
+    return Session(value["i"], actor, datetime.fromtimestamp(value["u"], UTC))

@@ -1,0 +1,328 @@
+"""Who gets a page, and who is sent to sign in first."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from jobyard.services import sessions
+from tests.functions.web.browser import URL, Browser
+from tests.people import sub_of
+
+
+class NotAuthorized(Exception):
+    """The user pool revoked a refresh token."""
+
+
+class UserPool:
+    """The user pool, as sign-in and renewal use it. `groups` are the person's groups now."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.groups = ["operator"]
+        self.exchanged: list[dict[str, str]] = []
+        self.revoked: list[str] = []
+        self.exceptions = SimpleNamespace(NotAuthorizedException=NotAuthorized)
+
+    def exchange(self, form: dict[str, str]) -> dict[str, Any]:
+        """The tokens for the code "good"; {} for any other."""
+        self.exchanged.append(form)
+        if form["code"] != "good":
+            return {}
+        return {"access_token": self._access_token(), "refresh_token": "r" * 2200}
+
+    def get_tokens_from_refresh_token(self, **given: str) -> dict[str, Any]:
+        """New tokens, unless the refresh token was revoked."""
+        if given["RefreshToken"] in self.revoked:
+            raise NotAuthorized
+        return {"AuthenticationResult": {"AccessToken": self._access_token()}}
+
+    def revoke_token(self, **given: str) -> None:
+        """Revoke a refresh token."""
+        self.revoked.append(given["Token"])
+
+    def _access_token(self) -> str:
+        until = self.browser.function.SITE.now() + timedelta(minutes=15)
+        claims = {
+            "sub": sub_of("anna"),
+            "username": "anna",
+            "token_use": "access",
+            "cognito:groups": self.groups,
+            "exp": int(until.timestamp()),
+        }
+        return f"x.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()}.y"
+
+
+@pytest.fixture
+def user_pool(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> UserPool:
+    """The user pool that the pages use."""
+    pool = UserPool(browser)
+    site = replace(browser.function.SITE, cognito=pool, exchange_code=pool.exchange)
+    monkeypatch.setattr(browser.function, "SITE", site)
+    return pool
+
+
+def _sign_in(browser: Browser, to: str = "/") -> None:
+    state = _state(browser, to)
+    browser.get(f"/sign-in/return?code=good&state={state}")
+
+
+def _state(browser: Browser, to: str = "/") -> str:
+    """Leave for the sign-in page, and the state that it will send back."""
+    leaving = browser.get(f"/sign-in?to={to}")
+    return parse_qs(urlsplit(leaving.location).query)["state"][0]
+
+
+def _later(browser: Browser, monkeypatch: pytest.MonkeyPatch, **later: float) -> None:
+    site = browser.function.SITE
+    now = site.now() + timedelta(**later)
+    monkeypatch.setattr(browser.function, "SITE", replace(site, now=lambda: now))
+
+
+def test_a_person_who_is_not_signed_in_is_sent_to_sign_in_and_back(browser: Browser) -> None:
+    answer = browser.get("/?state=failed")
+
+    assert (answer.status, answer.location) == (303, "/sign-in?to=/%3Fstate%3Dfailed")
+
+
+def test_the_sign_in_page_gets_a_challenge_and_our_address(browser: Browser) -> None:
+    leaving = browser.get("/sign-in")
+
+    asked = parse_qs(urlsplit(leaving.location).query)
+    assert asked["code_challenge_method"] == ["S256"]
+    assert len(asked["code_challenge"][0]) == 43
+    assert asked["redirect_uri"] == [f"{URL}/sign-in/return"]
+
+
+def test_a_code_signs_in_and_leads_to_the_page_that_was_wanted(
+    browser: Browser, user_pool: UserPool
+) -> None:
+    state = _state(browser, "/holds")
+
+    returned = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    assert (returned.status, returned.location) == (303, "/holds")
+    assert browser.get("/").status == 200
+    assert len(user_pool.exchanged[0]["code_verifier"]) == 43
+
+
+def test_two_tabs_can_sign_in_at_once(browser: Browser, user_pool: UserPool) -> None:
+    first, second = _state(browser, "/a"), _state(browser, "/b")
+
+    assert browser.get(f"/sign-in/return?code=good&state={first}").location == "/a"
+    assert browser.get(f"/sign-in/return?code=good&state={second}").location == "/b"
+
+
+def test_a_code_of_another_browser_signs_nobody_in(browser: Browser, user_pool: UserPool) -> None:
+    state = _state(browser)
+    browser.cookies.clear()
+
+    answer = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    assert (answer.status, user_pool.exchanged) == (401, [])
+    assert browser.get("/").status == 303
+
+
+def test_a_sign_in_that_took_too_long_signs_nobody_in(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = _state(browser)
+    _later(browser, monkeypatch, minutes=11)
+
+    answer = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    assert (answer.status, user_pool.exchanged) == (401, [])
+
+
+@pytest.mark.parametrize("query", ["code=bad", "error=access_denied", ""])
+def test_a_refused_sign_in_says_so(browser: Browser, user_pool: UserPool, query: str) -> None:
+    state = _state(browser)
+
+    answer = browser.get(f"/sign-in/return?{query}&state={state}")
+
+    assert answer.status == 401
+    assert "sign in again" in answer.text
+
+
+@pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "x"])
+def test_signing_in_never_leads_to_another_site(
+    browser: Browser, user_pool: UserPool, to: str
+) -> None:
+    state = _state(browser, to)
+
+    assert browser.get(f"/sign-in/return?code=good&state={state}").location == "/"
+
+
+def test_the_cookie_is_small_and_out_of_reach_of_scripts_and_other_sites(
+    browser: Browser, user_pool: UserPool
+) -> None:
+    user_pool.groups = [f"a-group-with-a-long-name-{number}" for number in range(500)]
+    state = _state(browser)
+
+    returned = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    (cookie,) = returned.cookies
+    assert cookie.startswith("__Host-session=")
+    assert {"Path=/", "HttpOnly", "Secure", "SameSite=Lax"} <= set(cookie.split("; "))
+    assert len(cookie) < 4096
+    assert "rrrr" not in cookie  # the refresh token stays on the server
+
+
+def test_a_session_renews_itself_with_the_roles_that_the_person_has_now(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sign_in(browser)
+    user_pool.groups = ["viewer"]
+    _later(browser, monkeypatch, minutes=16)
+    before = dict(browser.cookies)
+
+    first = browser.get("/")
+    browser.cookies = before
+    second = browser.get("/")  # two polls at once renew the same session
+
+    assert (first.status, second.status) == (200, 200)
+    assert first.cookies
+    assert second.cookies
+
+
+def test_a_revoked_session_has_to_sign_in_again(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sign_in(browser)
+    user_pool.revoked.append("r" * 2200)
+    _later(browser, monkeypatch, minutes=16)
+
+    answer = browser.get("/")
+
+    assert (answer.status, answer.location) == (303, "/sign-in?to=/")
+
+
+def test_signing_out_ends_the_session_here_and_at_the_user_pool(
+    browser: Browser, user_pool: UserPool
+) -> None:
+    _sign_in(browser)
+    cookies = dict(browser.cookies)
+
+    answer = browser.submit(browser.get("/"), "/sign-out")
+
+    assert answer.status == 303
+    assert urlsplit(answer.location).path == "/logout"
+    assert user_pool.revoked == ["r" * 2200]
+    browser.cookies = cookies  # as a copy of the cookie would be used
+    session_id = browser.function.SITE.seal().opened(cookies["__Host-session"], "session")["i"]
+    assert sessions.refresh_token(session_id, browser.function.SITE.now()) == ""
+
+
+def test_a_changed_cookie_signs_nobody_in(browser: Browser) -> None:
+    browser.sign_in("viewer")
+    browser.cookies["__Host-session"] = browser.cookies["__Host-session"][:-2] + "xx"
+
+    assert browser.get("/").status == 303
+
+
+def test_a_poll_without_a_session_gets_401(browser: Browser) -> None:
+    assert browser.get("/", x_poll="1").status == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "", "origin": "https://evil.example"},
+        {"sec-fetch-site": ""},
+    ],
+)
+def test_a_form_of_another_site_is_refused(browser: Browser, headers: dict[str, str]) -> None:
+    browser.sign_in("operator")
+    fields = browser.get("/").forms["/sign-out"]
+
+    assert browser.post("/sign-out", fields, **headers).status == 403
+
+
+@pytest.mark.parametrize("csrf", ["", "wrong", None])
+def test_a_form_without_this_persons_token_is_refused(browser: Browser, csrf: str | None) -> None:
+    browser.sign_in("viewer")
+    theirs = browser.get("/").forms["/sign-out"]["csrf"]
+    browser.sign_in("operator")
+
+    answer = browser.post("/sign-out", {"csrf": theirs if csrf is None else csrf})
+
+    assert answer.status == 403
+    assert browser.get("/").status == 200
+
+
+def test_a_form_survives_a_new_sign_in_in_between(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sign_in(browser)
+    fields = browser.get("/").forms["/sign-out"]
+    browser.cookies = {
+        name: value for name, value in browser.cookies.items() if "session" not in name
+    }
+
+    ended = browser.post("/sign-out", fields | {"reason": "typed <words>"})
+
+    assert ended.status == 401
+    assert ended.forms["/sign-out"]["reason"] == "typed <words>"
+    _sign_in(browser)
+    assert browser.submit(ended, "/sign-out").status == 303
+
+
+def test_last_months_key_is_still_valid(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser.sign_in("viewer")
+    _later(browser, monkeypatch, days=25)
+
+    assert browser.function.SITE.now().month == 12
+    assert browser.get("/").status == 200
+
+
+def test_every_page_has_the_headers_that_keep_it_from_harm(browser: Browser) -> None:
+    browser.sign_in("viewer")
+
+    headers = browser.get("/").headers
+
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-cache, private"
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(browser: Browser) -> None:
+    browser.sign_in("viewer")
+    tag = browser.get("/").headers["etag"]
+
+    again = browser.get("/", if_none_match=tag)
+
+    assert (again.status, again.html) == (304, "")
+
+
+def test_an_unknown_address_says_so(browser: Browser) -> None:
+    browser.sign_in("viewer")
+
+    assert browser.get("/nothing/here").status == 404
+    assert browser.post("/", browser.get("/").forms["/sign-out"]).status == 405
+
+
+def test_a_static_file_is_kept_for_good_at_the_address_of_its_content(browser: Browser) -> None:
+    browser.sign_in("viewer")
+    address = browser.get("/").html.partition('stylesheet" href="/static/')[2].partition('"')[0]
+
+    kept = browser.get(f"/static/{address}")
+    other = browser.get("/static/0000/app.css")
+
+    assert "immutable" in kept.headers["cache-control"]
+    assert (other.status, other.headers["cache-control"]) == (200, "no-cache")
+    assert kept.headers["content-type"] == "text/css"
+
+
+@pytest.mark.parametrize(
+    "name", ["x/../handler.py", "x/%2e%2e/handler.py", "x//etc/passwd", "", "x/", "x/nothing.css"]
+)
+def test_nothing_else_is_served_as_a_file(browser: Browser, name: str) -> None:
+    assert browser.get(f"/static/{name}").status == 404
