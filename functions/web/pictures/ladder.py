@@ -1,0 +1,84 @@
+"""The ladder of a job: its steps in order, how each ended, and where a retry starts."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from jobyard.domain.jobs.job import StepRecord, StepStatus
+from web.pictures.texts import cut, length_text
+
+_ROW = 38  # pixels
+_NOTE = 18  # of a second line
+_RADIUS = 8
+_CENTRE = 10
+_MAX_NAME = 28
+_MAX_NOTE = 60
+# Signs in the circles, so that a status is not known by its colour alone.
+_SIGNS = {
+    StepStatus.COMPLETED: "M-3.5 .3l2.4 2.4 4.6-4.9",
+    StepStatus.FAILED: "M-3-3l6 6m0-6l-6 6",
+    StepStatus.SKIPPED: "M-3.5 0h7",
+    StepStatus.RUNNING: "M-2.5-3.5l5.5 3.5-5.5 3.5z",
+    StepStatus.PENDING: "",
+}
+_CLASSES = {StepStatus.SKIPPED: "s-cancelled"}
+
+
+def ladder(names: Sequence[str], steps: Sequence[StepRecord], resume: str = "") -> Markup:
+    """The steps of a job type by `names`, with the records of those that began.
+
+    `resume` is the step that a retry starts with, "" if there is none.
+    """
+    records = {step.name: step for step in steps}
+    rows, y = [], _ROW // 2
+    spoken = []
+    for number, name in enumerate(names):
+        record = records.get(name)
+        status = record.status if record else StepStatus.PENDING
+        note = "A retry starts here." if name == resume else ""
+        note = " ".join(filter(None, (note, record.message if record else "")))
+        below = _ROW + (_NOTE if note else 0)
+        if number < len(names) - 1:
+            rows.append(_rail(status, y, below))
+        rows.append(_rung(name, status, _status_text(record), note, y))
+        spoken.append(
+            f"{name} {_status_text(record)}" + (", a retry starts here" * (name == resume))
+        )
+        y += below
+    return Markup(
+        '<svg class="picture ladder" height="{}" role="img"><title>Steps: {}</title>{}</svg>'
+    ).format(y - _ROW // 2, "; ".join(spoken), Markup("").join(rows))
+
+
+def _rail(status: StepStatus, y: int, length: int) -> Markup:
+    """The line from a step to the next one."""
+    done = status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
+    return Markup('<path class="rail{}" d="M{} {}v{}"/>').format(
+        "" if done else " open", _CENTRE, y + _RADIUS + 3, length - 2 * _RADIUS - 6
+    )
+
+
+def _rung(name: str, status: StepStatus, words: str, note: str, y: int) -> Markup:
+    rung = Markup(
+        '<circle class="{}" cx="{}" cy="{}" r="{}"/>'
+        '<path class="sign" transform="translate({} {})" d="{}"/>'
+        '<text class="strong" x="30" y="{}">{}</text>'
+        '<text x="100%" y="{}" text-anchor="end">{}</text>'
+    ).format(
+        _CLASSES.get(status, f"s-{status.value}"),
+        *(_CENTRE, y, _RADIUS),
+        *(_CENTRE, y, _SIGNS[status]),
+        *(y + 4, cut(name, _MAX_NAME)),
+        *(y + 4, words),
+    )
+    if note:
+        rung += Markup('<text x="30" y="{}">{}</text>').format(y + 4 + _NOTE, cut(note, _MAX_NOTE))
+    return rung
+
+
+def _status_text(record: StepRecord | None) -> str:
+    if record is None:
+        return "pending"
+    if record.ended_at is None:
+        return record.status.value
+    return f"{record.status.value} · {length_text(record.ended_at - record.started_at)}"

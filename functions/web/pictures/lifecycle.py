@@ -1,0 +1,214 @@
+"""The diagram of a lifecycle: a row for each state, and its events as rails to other states.
+
+All rails to a state share one lane at the right and merge there. A label stands on the part of a
+rail that is its event's alone, so that no line and no other label crosses it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, State, StateType
+from web.pictures.texts import state_text
+
+_BOX = 164  # pixels: the width of a state
+_SLOT = 21  # the height of a rail in its row
+_GAP = 10  # between rows
+_LANE = 11
+_CURVE = 6
+_LETTER = 6.4  # the average width of a letter
+_TYPES = {
+    StateType.WAITING: "waits",
+    StateType.TRANSIENT: "machine works",
+    StateType.INTERACTION: "needs a person",
+    StateType.TERMINAL: "ended",
+}
+
+
+@dataclass(frozen=True)
+class Rail:
+    """The events that lead from one state to another. `events` are (name, whether a person may).
+
+    `y` is where it leaves its row, `lane` the number of the lane it takes.
+    """
+
+    before: str
+    after: str
+    events: tuple[tuple[str, bool], ...]
+    y: int
+    lane: int
+
+    @property
+    def label(self) -> str:
+        """The events in words."""
+        return ", ".join(state_text(name) for name, _ in self.events)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a state is: `top` and `height` of its box, and `entry`, where rails reach it."""
+
+    top: int
+    height: int
+    entry: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A lifecycle in rows and lanes. Lanes begin at `lanes_left`."""
+
+    rows: dict[str, Row]
+    rails: tuple[Rail, ...]
+    lanes_left: int
+    width: int
+    height: int
+
+
+def lifecycle_diagram(lifecycle: Lifecycle, current: str = "") -> Markup:
+    """The diagram of a lifecycle. The `current` state and its ways out are marked."""
+    layout = layout_of(lifecycle)
+    rails = sorted(layout.rails, key=lambda rail: rail.before == current)
+    parts = [_rail(rail, layout, is_open=rail.before == current) for rail in rails]
+    parts += [_label(rail, is_open=rail.before == current) for rail in rails]
+    parts += [
+        _box(state, layout.rows[state.name], lifecycle, is_current=state.name == current)
+        for state in lifecycle.states
+    ]
+    return Markup(
+        '<svg class="picture lifecycle" viewBox="0 0 {} {}" width="{}" role="img">'
+        "<title>{}</title>{}</svg>"
+    ).format(
+        layout.width,
+        layout.height,
+        layout.width,
+        _summary(lifecycle, current),
+        Markup("").join(parts),
+    )
+
+
+def layout_of(lifecycle: Lifecycle) -> Layout:
+    """Rows in the order of the table. In a row, rails to it come first, then its own."""
+    events = _merged(lifecycle)
+    rows: dict[str, Row] = {}
+    starts: dict[tuple[str, str], int] = {}
+    top = 0
+    for state in lifecycle.states:
+        entries = 1 if any(after == state.name for _, after in events) else 0
+        targets = [after for before, after in events if before == state.name]
+        height = max((entries + len(targets)) * _SLOT + 6, 44)
+        rows[state.name] = Row(top, height, top + 14)
+        for number, after in enumerate(targets, start=entries):
+            starts[state.name, after] = top + 18 + number * _SLOT
+        top += height + _GAP
+    lanes = _lanes(rows, starts)
+    labels = [", ".join(state_text(name) for name, _ in each) for each in events.values()]
+    left = _BOX + 20 + round(max(map(len, labels)) * _LETTER)
+    rails = tuple(
+        Rail(before, after, each, starts[before, after], lanes[after])
+        for (before, after), each in events.items()
+    )
+    width = left + (max(lanes.values()) + 1) * _LANE + 4
+    return Layout(rows, rails, left, width, top - _GAP + 2)
+
+
+def _merged(lifecycle: Lifecycle) -> dict[tuple[str, str], tuple[tuple[str, bool], ...]]:
+    """The events between two states, and whether a person may send them."""
+    merged: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
+    for each in lifecycle.transitions:
+        by_person = bool(set(each.senders) - {MACHINE})
+        pair = each.before, each.after
+        merged[pair] = (*merged.get(pair, ()), (each.event, by_person))
+    return merged
+
+
+def _lanes(rows: dict[str, Row], starts: dict[tuple[str, str], int]) -> dict[str, int]:
+    """The lane of the rails to each state: short ones first, and no two on one lane touch."""
+    spans: dict[str, tuple[int, int]] = {}
+    for after, row in rows.items():
+        ends = [y for (_, target), y in starts.items() if target == after]
+        if ends:
+            spans[after] = min(*ends, row.entry), max(*ends, row.entry)
+    taken: list[list[tuple[int, int]]] = []
+    lanes: dict[str, int] = {}
+    for after, (low, high) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
+        taken.append([])  # a lane that is free, after those in use
+        number = next(
+            number
+            for number, others in enumerate(taken)
+            if all(high < other_low or low > other_high for other_low, other_high in others)
+        )
+        taken[number].append((low, high))
+        taken = [lane for lane in taken if lane]
+        lanes[after] = number
+    return lanes
+
+
+def _rail(rail: Rail, layout: Layout, *, is_open: bool) -> Markup:
+    """From the box to its lane, along the lane, and back to the box of the other state."""
+    x = layout.lanes_left + rail.lane * _LANE
+    end = layout.rows[rail.after].entry
+    turn = _CURVE if end > rail.y else -_CURVE
+    path = (
+        f"M{_BOX} {rail.y}H{x - _CURVE}q{_CURVE} 0 {_CURVE} {turn}"
+        f"V{end - turn}q0 {turn} {-_CURVE} {turn}H{_BOX + 3}"
+    )
+    kind = "rail now" if is_open else "rail"
+    return Markup(
+        '<g><title>{}: {} → {}</title><path class="{}" d="{}"/>'
+        '<path class="{} head" d="M{} {}l7-4v8z"/></g>'
+    ).format(
+        rail.label,
+        *(state_text(rail.before), state_text(rail.after)),
+        *(kind, path, kind, _BOX + 1, end),
+    )
+
+
+def _label(rail: Rail, *, is_open: bool) -> Markup:
+    parts = [
+        Markup('<tspan class="{}">{}</tspan>').format(
+            "person" if by_person else "machine", state_text(name)
+        )
+        for name, by_person in rail.events
+    ]
+    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(
+        "event now" if is_open else "event", _BOX + 14, rail.y - 4, Markup(", ").join(parts)
+    )
+
+
+def _box(state: State, row: Row, lifecycle: Lifecycle, *, is_current: bool) -> Markup:
+    words = "begins here" if state.name == lifecycle.initial else _TYPES[state.type]
+    if is_current:
+        words = "now"
+    return Markup(
+        '<g><title>{}</title><rect class="box{}" x="1" y="{}" width="{}" height="{}" rx="6"/>'
+        '<circle class="s-{}" cx="15" cy="{}" r="4.5"/>'
+        '<text class="strong" x="26" y="{}">{}</text><text x="26" y="{}">{}</text></g>'
+    ).format(
+        state.description,
+        " now" if is_current else "",
+        *(row.top + 1, _BOX - 2, row.height),
+        *(state.name, row.top + 16),
+        *(row.top + 20, state_text(state.name).capitalize()),
+        *(row.top + 36, words),
+    )
+
+
+def _summary(lifecycle: Lifecycle, current: str) -> str:
+    """The lifecycle in words, one statement for each state."""
+    parts = [f"Lifecycle of a {lifecycle.name}"]
+    if current:
+        parts.append(f"It is {state_text(current)} now")
+    parts += _descriptions(lifecycle)
+    return ". ".join(parts) + "."
+
+
+def _descriptions(lifecycle: Lifecycle) -> Iterator[str]:
+    for state in lifecycle.states:
+        ways = [
+            f"{state_text(each.event)} to {state_text(each.after)}"
+            for each in lifecycle.transitions
+            if each.before == state.name
+        ]
+        name = state_text(state.name).capitalize()
+        yield f"{name}: {', '.join(ways)}" if ways else f"{name} is an end"

@@ -1,0 +1,95 @@
+"""The timeline of a job: when it waited and when a worker ran it, attempt by attempt."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from markupsafe import Markup
+
+from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt
+from web.pictures.texts import cut, length_text
+
+MAX_ROWS = 12  # the first and the last of more attempts
+_ROW = 34  # pixels
+_TEXT = 13
+_BAR = 8
+_LEAST = 0.6  # percent
+
+
+def timeline(
+    attempts: Sequence[Attempt],
+    since: datetime,
+    until: datetime,
+    local: Callable[[datetime], str],
+) -> Markup:
+    """The attempts of a job between two times; `local` shows a time in the reader's zone.
+
+    An attempt that has not ended lasts until `until`.
+    """
+    length = max(until - since, timedelta(milliseconds=1))
+    rows = [
+        (number, attempt, attempts[number - 2].ended_at if number > 1 else since)
+        for number, attempt in enumerate(attempts, start=1)
+    ]
+    if len(rows) > MAX_ROWS:
+        rows = [*rows[:1], *rows[1 - MAX_ROWS :]]
+    parts = [
+        _row(number, attempt, before or since, (since, length, until), place * _ROW)
+        for place, (number, attempt, before) in enumerate(rows)
+    ]
+    worked = sum(
+        (((each.ended_at or until) - each.started_at) for each in attempts), start=timedelta()
+    )
+    y = len(rows) * _ROW
+    return Markup(
+        '<svg class="picture timeline" height="{}" role="img"><title>{}</title>{}'
+        '<line class="rule" x2="100%" y1="{}" y2="{}"/><text y="{}">{}</text>'
+        '<text x="100%" y="{}" text-anchor="end">{}</text></svg>'
+    ).format(
+        y + 22,
+        f"{len(attempts)} attempts: worked {length_text(worked)}, "
+        f"waited {length_text(length - worked)}",
+        Markup("").join(parts),
+        *(y + 2, y + 2, y + 18, local(since), y + 18, local(until)),
+    )
+
+
+def _row(
+    number: int,
+    attempt: Attempt,
+    before: datetime,
+    frame: tuple[datetime, timedelta, datetime],
+    y: int,
+) -> Markup:
+    since, length, until = frame
+    end = attempt.ended_at or until
+
+    def percent(at: datetime) -> float:
+        return min(max(100 * ((at - since) / length), 0), 100)
+
+    left = min(percent(attempt.started_at), 100 - _LEAST)
+    width = max(percent(end) - left, _LEAST)
+    name = f"Attempt {number}"
+    if attempt.failure_code == SUMMARY_CODE:
+        name = f"{sum(attempt.counts.values())} attempts"
+    outcome = attempt.failure_code if attempt.failure_code != SUMMARY_CODE else "several"
+    outcome = outcome or ("succeeded" if attempt.ended_at else "running")
+    return Markup(
+        '<text class="strong" y="{}">{}<tspan class="plain" dx="6">{}</tspan></text>'
+        '<text x="100%" y="{}" text-anchor="end"><tspan class="wide">waited {}, </tspan>'
+        "worked {}</text>"
+        '<rect class="waits" x="{:.2f}%" y="{}" width="{:.2f}%" height="2"/>'
+        '<rect class="s-{}" x="{:.2f}%" y="{}" width="{:.2f}%" height="{}" rx="2"/>'
+    ).format(
+        *(y + _TEXT, name, cut(outcome, 26)),
+        *(y + _TEXT, length_text(attempt.started_at - before)),
+        length_text(end - attempt.started_at),
+        *(percent(before), y + _TEXT + 9, max(left - percent(before), 0)),
+        _state_of(attempt),
+        *(left, y + _TEXT + 6, width, _BAR),
+    )
+
+
+def _state_of(attempt: Attempt) -> str:
+    if attempt.ended_at is None:
+        return "running"
+    return "failed" if attempt.failure_code else "succeeded"
