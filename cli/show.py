@@ -293,6 +293,33 @@ def reports(
 
 
 @app.command()
+def activity(
+    ctx: typer.Context, limit: Limit = 20, stack: StackName = "", as_json: Json = False
+) -> None:
+    """List what people did, newest first."""
+    found = ctx.obj.api(stack).list_items("/activity", limit)
+    rows: Rows = [
+        (
+            local_time(each["at"]),
+            each["actor"],
+            terminal.commands_for([each["event"]]),
+            _subject(each),
+            each["reason"],
+        )
+        for each in found["items"]
+    ]
+    columns = ("!at", "by", "!event", "what", "reason")
+    show_list(found, columns, rows, "act", as_json=as_json)
+
+
+def _subject(act: Document) -> str:
+    """What was changed: its kind, its id and its title."""
+    jobs = f"{plural(act['count'], 'job')} of batch" if act["count"] > 1 else act["kind"]
+    title = f" ({act['title']})" if act["title"] else ""
+    return f"{jobs} {act['subject_id']}{title}"
+
+
+@app.command()
 def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """List all holds with their owner, reason and end."""
     found = ctx.obj.api(stack).get("/holds")

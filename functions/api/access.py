@@ -20,6 +20,7 @@ _KINDS = {
     "calendars": "calendar",
     "collections": "collection",
     "holds": "hold",
+    "activity": "activity",
 }
 # The events of changes whose path does not name the event.
 _EVENTS = {

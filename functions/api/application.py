@@ -39,6 +39,7 @@ ROUTES = {
     "job-types": ("job_types",),
     "collections": ("collections",),
     "holds": ("holds",),
+    "activity": ("activity",),
     "lifecycles": ("lifecycles",),
     "me": ("me",),
     "openapi.json": ("docs",),

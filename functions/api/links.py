@@ -1,6 +1,9 @@
 """The links of responses: from a batch, job, schedule or collection to what belongs to it."""
 
+from urllib.parse import quote
+
 from api.context import RequestContext
+from jobyard.domain.activity import Subject
 from jobyard.domain.ids import origin_of
 
 Links = dict[str, str]
@@ -49,3 +52,19 @@ def cost_links(origin_id: str, request: RequestContext) -> Links:
     origin = origin_of(origin_id)
     origin_url = request.link(f"{origin.path}/{origin_id}")
     return {"self": f"{origin_url}/cost", origin: origin_url}
+
+
+def subject_links(subject: Subject, request: RequestContext) -> Links:
+    """The link of what a person changed. A calendar or hold that was deleted has one too."""
+    found = subject.subject_id
+    path = "jobs" if "." in found and subject.kind in {"job", "schedule job"} else ""
+    if not path:
+        path = {
+            "batch": "batches",
+            "job": "batches",
+            "schedule": "schedules",
+            "calendar": "calendars",
+            "collection": "collections",
+            "hold": "holds",
+        }[subject.kind]
+    return {"subject": request.link(f"{path}/{quote(found, safe='')}")}

@@ -231,6 +231,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "ReportsTable": ["dynamodb:Query"],
         "UsageTable": ["dynamodb:Query"],
+        "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "HoldsTable": [
             "dynamodb:BatchGetItem",
             "dynamodb:DeleteItem",

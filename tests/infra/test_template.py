@@ -61,6 +61,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "CollectionsTable": ("name", "", {"listed": ("shelf", "name")}, False),
     "CheckpointsTable": ("job_id", "", {}, True),
     "UsageTable": ("origin_id", "part", {}, False),
+    "TimelineTable": ("series", "at", {}, True),
     "RequestsTable": ("id", "", {}, True),
     "SessionsTable": ("id", "", {}, True),
 }

@@ -29,6 +29,7 @@ from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.submissions import Submission, submit
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import activity as activity_queries
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import collections as collection_queries
@@ -238,6 +239,11 @@ MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
     ),
     (
         ("job", "requeue"),
+        operations.change_jobs,
+        lambda admin: (another_persons_batch("failed"), "requeue", FAILED),
+    ),
+    (
+        ("job", "requeue"),
         operations.start_operation,
         lambda admin: (another_persons_batch("failed"), "requeue", FAILED),
     ),
@@ -270,6 +276,7 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ("collection", "view"): lambda context, admin: collection_queries.collection(
         closed_collection(), context
     ),
+    ("activity", "view"): lambda who, admin: activity_queries.recent_activity(who, limit=1),
     ("hold", "view"): lambda context, admin: hold_queries.hold(a_hold(), context),
 }
 
@@ -329,7 +336,8 @@ def test_every_service_that_changes_something_is_tried_here() -> None:
             if CommandContext in kinds and not name.startswith("_"):
                 found.add(function)
 
-    assert {each.__name__ for each in found - tried} == {"require_reason"}
+    # `record` records what one of the others did.
+    assert {each.__name__ for each in found - tried} == {"require_reason", "record"}
 
 
 def test_its_submitter_sees_a_batch_while_they_may_list_their_own(caller: Caller) -> None:

@@ -68,6 +68,7 @@ _TAGS = (
         name="Calendars",
         description="A calendar excludes times at which schedules would run.",
     ),
+    Tag(name="Activity", description="Activity is what people did, for 90 days."),
     Tag(name="Job types", description="A job type defines what its jobs do, step by step."),
     Tag(
         name="Collections",

@@ -60,6 +60,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("collection", "allow"): (OWNER, *_ADMINS),
     ("collection", "deny"): (OWNER, *_ADMINS),
     ("collection", "deposit"): (OWNER, MEMBER, *_ADMINS),  # an admin could allow themselves
+    ("activity", "view"): _READERS,  # of acts on schedules and calendars: who may see those
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,

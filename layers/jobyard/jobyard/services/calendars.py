@@ -1,7 +1,9 @@
 """Put and delete calendars. Their history has the actor and the reason of each change."""
 
+from jobyard.domain.activity import Subject
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
+from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import calendars, schedules
@@ -21,13 +23,13 @@ def put(calendar: Calendar, seen: int | None, context: CommandContext) -> Stored
     authorize(context.actor, "calendar", "put")
     stored = calendars.find_any(calendar.name)
     if stored and stored.changes[-1].cause == context.run:
-        return stored
+        return _recorded(stored, context)
     require_reason(context, "a calendar's change")
     _check_seen(calendar.name, stored, seen)
     change = _change("put", context)
     after = stored.changed(calendar, change) if stored else StoredCalendar(calendar, 1, (change,))
     calendars.put(after)
-    return after
+    return _recorded(after, context)
 
 
 def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalendar:
@@ -45,7 +47,7 @@ def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalend
     if stored is None:
         raise NotFound(f"there is no calendar {name!r}")
     if stored.changes[-1].cause == context.run:
-        return stored
+        return _recorded(stored, context)
     if stored.is_deleted:
         raise NotFound(f"there is no calendar {name!r}; it was deleted")
     require_reason(context, "a calendar's change")
@@ -57,7 +59,14 @@ def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalend
         raise InvalidTransition(f"schedules use calendar {name}: {named}{more}")
     after = stored.changed(stored.calendar, _change("delete", context))
     calendars.put(after)
-    return after
+    return _recorded(after, context)
+
+
+def _recorded(stored: StoredCalendar, context: CommandContext) -> StoredCalendar:
+    """The calendar, after its last change, which is this request's, is recorded."""
+    change = stored.changes[-1]
+    activity.record(context, change.event, Subject("calendar", stored.calendar.name), change.at)
+    return stored
 
 
 def _change(event: str, context: CommandContext) -> CalendarChange:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from jobyard.domain.activity import Subject
 from jobyard.domain.collection import Collection, CollectionChange
 from jobyard.domain.errors import InvalidTransition, StaleState
+from jobyard.services import activity
 from jobyard.services.access import authorize, visible_collection
 from jobyard.services.context import Account, Actor, CommandContext, require_reason
 from jobyard.store import collections
@@ -96,9 +98,9 @@ def create(
     except StaleState:
         stored = collections.find(name)
         if stored is not None and _is_repeat(stored, "create", context):
-            return stored
+            return _recorded(stored, "create", context)
         raise InvalidTransition(f"collection {name!r} already exists") from None
-    return created
+    return _recorded(created, "create", context)
 
 
 def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collection:
@@ -147,7 +149,7 @@ def deny(
     """
     before = editable_collection(name, context.actor, "deny")
     if _is_repeat(before, "deny", context):
-        return before
+        return _recorded(before, "deny", context)
     denied: dict[str, str] = {}
     for person in people:
         found = {
@@ -186,11 +188,18 @@ def _changed(
     before: Collection, event: str, what: str, changes: dict[str, Any], context: CommandContext
 ) -> Collection:
     if _is_repeat(before, event, context):
-        return before
+        return _recorded(before, event, context)
     require_reason(context, f"to {event} a collection")
     after = before.changed(_change(event, what, context), **changes)
     collections.put(after)
-    return after
+    return _recorded(after, event, context)
+
+
+def _recorded(found: Collection, event: str, context: CommandContext) -> Collection:
+    """The collection, after what this request did to it is recorded."""
+    at = next(each.at for each in found.changes if (each.cause, each.event) == (context.run, event))
+    activity.record(context, event, Subject("collection", found.name), at)
+    return found
 
 
 def _change(event: str, what: str, context: CommandContext) -> CollectionChange:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from jobyard.domain.activity import Subject
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import (
@@ -25,6 +26,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.hold import Hold, HoldLift, active_hold, check_scope, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
+from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.batches.operations import start_operation
 from jobyard.services.context import CommandContext
@@ -65,13 +67,21 @@ def place_hold(
     seen = holds.find(hold.scope)
     if seen and active_hold([seen], now) and not replacing:
         if _equals(hold, seen):
+            _record(seen, "place", seen.placed_at, context)
             return seen
         raise AlreadyHeld(
             f"{seen.description()} (since {seen.placed_at:%Y-%m-%d %H:%M} UTC); "
             "it stays unless you replace it"
         )
     holds.put(hold, seen=seen)
+    _record(hold, "place", now, context)
     return hold
+
+
+def _record(hold: Hold, event: str, at: datetime, context: CommandContext) -> None:
+    """Record what the actor did to a hold, once, whichever of their requests did it."""
+    once = replace(context, key=f"{event} {hold.scope}")
+    activity.record(once, event, Subject("hold", hold.scope), at)
 
 
 def _equals(hold: Hold, seen: Hold) -> bool:
@@ -98,6 +108,8 @@ def lift_hold(scope: str, context: CommandContext) -> HoldLift:
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
     hold, lift = _begin_or_resume_lift(hold, context)
+    if lift.sub == context.actor.sub:
+        _record(hold, "lift", lift.at, context)
     _, lift = _release_slice(hold, lift, context)
     return lift
 

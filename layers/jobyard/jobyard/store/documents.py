@@ -31,6 +31,12 @@ def sortable(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
+def month_before(month: str) -> str:
+    """The month before `month` ("2026-11")."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
+
+
 def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
     """A history as lists `[event, before, after, ms, cause]`.
 

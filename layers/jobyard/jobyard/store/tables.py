@@ -332,6 +332,18 @@ class UsageItem(Model):
     events = NumberAttribute(null=True)
 
 
+class TimelineItem(Model):
+    """What happened when, in series by time: an act of a person, or the totals of jobs."""
+
+    class Meta:
+        table_name: str | None = None
+
+    series = UnicodeAttribute(hash_key=True)
+    at = UnicodeAttribute(range_key=True)
+    expires = NumberAttribute(null=True)
+    body = DocumentAttribute(null=True)
+
+
 class KeyValueItem(Model):
     """A small value under a key, until `expires` if it has one. The idempotency records are in the
     same table."""
@@ -372,6 +384,7 @@ MODELS: Mapping[str, type[Model]] = {
     "requests": KeyValueItem,
     "sessions": SessionItem,
     "usage": UsageItem,
+    "timeline": TimelineItem,
 }
 
 

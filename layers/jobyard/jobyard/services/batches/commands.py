@@ -4,9 +4,11 @@ If the execution could not be started, repeat the request: it finds its own move
 execution. An execution of the same name starts only once.
 """
 
+from jobyard.domain.activity import Subject
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import sum_counts
 from jobyard.domain.errors import InvalidTransition
+from jobyard.services import activity
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import batches, chunks, operations
@@ -45,6 +47,8 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
             )
         ended = {"ended_at": context.now()} if move.after == BatchState.DELETED else {}
         batch = batches.apply(batch, move, **ended)
+    subject = Subject("batch", batch_id, batch.filename)
+    activity.record(context, event, subject, batch.history[-1].at)
     command = COMMANDS.get(event)
     if command:
         context.executions.start_batch(batch_id, command, context.run)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from jobyard.domain.activity import Subject
 from jobyard.domain.batches.batch import REPAIRABLE, Batch, BatchState
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
+from jobyard.services import activity
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
@@ -56,13 +58,21 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
 
 
 def requeue_jobs(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
-    """Requeue all matching failed jobs, as one tracked operation.
+    """Requeue all matching failed jobs, as one tracked operation of a person.
 
     Raises:
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`.
         OperationInProgress: a requeue of the same jobs is running.
     """
-    return start_operation(batch_id, "requeue", wanted, context)
+    return change_jobs(batch_id, "requeue", wanted, context)
+
+
+def change_jobs(batch_id: str, event: str, wanted: Filter, context: CommandContext) -> Operation:
+    """Apply a person's event to all matching jobs of a batch, as `start_operation` does."""
+    operation = start_operation(batch_id, event, wanted, context)
+    subject = Subject("job", batch_id, count=operation.matched)
+    activity.record(context, event, subject, operation.requested_at)
+    return operation
 
 
 def start_operation(

@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.access import roles_for
+from jobyard.domain.activity import Subject
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import BadRequest, StaleState
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.jobtypes import TYPES, batch_refusal
+from jobyard.services import activity
 from jobyard.services.access import authorize_deposit
 from jobyard.services.context import CommandContext
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
@@ -86,6 +88,8 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
         batch = batches.put_new(batch)
     except StaleState:
         batch = batches.get(batch.batch_id, now)
+    subject = Subject("batch", batch.batch_id, batch.filename)
+    activity.record(context, "submit", subject, batch.submitted_at)
     return batch, _upload_form(batch, context)
 
 

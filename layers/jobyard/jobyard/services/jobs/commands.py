@@ -3,9 +3,13 @@
 If the second part failed, repeat the request: it finds its own move and does only the rest.
 """
 
+from datetime import datetime
+
 from jobyard.domain.access import roles_for
+from jobyard.domain.activity import Subject
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job
+from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.origins import job_origin
@@ -35,6 +39,7 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
         origin.check_open(event)
         after = apply_event(before, event, context.now(), context.cause)
         job = origin.write(before, after, context)
+    activity.record(context, event, Subject(kind, job_id), _time_of(job, event, context))
     if job.state is JobState.SCHEDULED:
         context.executions.start_job(origin.address, context.run)
     elif job.state is not JobState.HELD:
@@ -50,3 +55,8 @@ def starts_work(event: str) -> bool:
 def _is_repeat(job: JobRecord, event: str, context: CommandContext) -> bool:
     """Whether this request moved the job before."""
     return any((each.cause, each.event) == (context.run, event) for each in job.history)
+
+
+def _time_of(job: JobRecord, event: str, context: CommandContext) -> datetime:
+    """When this request moved the job."""
+    return next(each.at for each in job.history if (each.cause, each.event) == (context.run, event))

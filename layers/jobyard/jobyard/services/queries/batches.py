@@ -17,6 +17,7 @@ from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries.tallies import has_stored_tally, tally_of_batch, tally_readers
 from jobyard.store import batches
 from jobyard.store.batches import BatchPage
+from jobyard.store.documents import month_before
 
 MAX_COUNTED_CHUNKS = 10_000  # chunks whose counts a page of batches reads
 MAX_SCANNED_BATCHES = 2_000  # batches a page reads for those that pass a second filter
@@ -241,7 +242,7 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
         scanned += len(page.items) + 1
         found += [each for each in page.items if not each.has_expired(context.now)]
         before = page.after
-        month = month if before else _month_before(month)
+        month = month if before else month_before(month)
     has_more = bool(first) and month >= first
     following = {"month": month, "before": before} if has_more else None
     views = _views(found, context)
@@ -249,11 +250,6 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
         last = batches.page_key(views[-1].batch)
         following = {"month": last[:7], "before": last}
     return BatchList(views, following)
-
-
-def _month_before(month: str) -> str:
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
 
 
 def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:

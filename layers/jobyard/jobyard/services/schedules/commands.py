@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from jobyard.domain.activity import Subject
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
 from jobyard.domain.ids import Origin, schedule_id_of
@@ -32,6 +33,7 @@ from jobyard.domain.schedules.schedule import (
     occurrence_time,
 )
 from jobyard.jobtypes import TYPES, job_type_of, types_of
+from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.schedules.access import (
@@ -114,9 +116,11 @@ def create(spec: ScheduleSpec, context: CommandContext) -> Schedule:
         next_at=_first_run(spec.rule, now),
     )
     try:
-        return schedules.put_new(schedule)
+        created = schedules.put_new(schedule)
     except StaleState:
-        return schedules.get(schedule.schedule_id)
+        created = schedules.get(schedule.schedule_id)
+    activity.record(context, "create", _subject(created), created.created_at)
+    return created
 
 
 def make_system_schedules(now: datetime) -> list[Schedule]:
@@ -188,6 +192,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
         require_reason(context, "edit")
     for before, now in _caught_up(schedule, cache, context):
         if _is_repeat(before, "edit", context):
+            _recorded(before, "edit", context)
             runs = _shown_runs(before, cache, now)
             return EditResult(before, before, runs, runs)
         policy = changes.policy(before.policy)
@@ -214,6 +219,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
+        _recorded(after, "edit", context)
         runs_before, runs_after = (_shown_runs(each, cache, now) for each in (before, after))
         return EditResult(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
@@ -239,6 +245,17 @@ def _shown_runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tupl
 def _is_repeat(schedule: Schedule, event: str, context: CommandContext) -> bool:
     """Whether this request has already sent the schedule that event."""
     return any(e.cause == context.run and e.event == event for e in schedule.history)
+
+
+def _recorded(schedule: Schedule, event: str, context: CommandContext) -> Schedule:
+    """The schedule, after what this request did to it is recorded."""
+    at = next(e.at for e in schedule.history if (e.cause, e.event) == (context.run, event))
+    activity.record(context, event, _subject(schedule), at)
+    return schedule
+
+
+def _subject(schedule: Schedule) -> Subject:
+    return Subject("schedule", schedule.schedule_id, schedule.title)
 
 
 def _caught_up(
@@ -296,13 +313,14 @@ def _apply(
             raise BadRequest("until is in the past; give a future time, or leave it out")
     for before, now in _caught_up(schedule, ScheduleCache(), context):
         if _is_repeat(before, event, context):
-            return before
+            return _recorded(before, event, context)
         roles = context.actor.roles
         move = SCHEDULE.authorized_move(before.state, event, now, context.cause, roles)
         try:
-            return schedules.write(before, before.moved(move, resume_at=resume_at))
+            after = schedules.write(before, before.moved(move, resume_at=resume_at))
         except StaleState:
             continue
+        return _recorded(after, event, context)
     raise _too_busy(schedule_id)
 
 
@@ -319,12 +337,14 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
     for before, now in _caught_up(schedule, ScheduleCache(), context):
         for entry in before.history:
             if (entry.cause, entry.event) == (context.run, "run_now"):
+                _recorded(before, "run_now", context)
                 return _repeated_run(job_address(schedule_id, entry.at), context)
         decision = plan_manual_run(before, now, context.cause)
         try:
             apply_decision(before, decision, context.executions)
         except StaleState:
             continue
+        _recorded(decision.schedule, "run_now", context)
         return decision.occurrences[0]
     raise _too_busy(schedule_id)
 
@@ -355,7 +375,7 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
     cache = ScheduleCache()
     for before, now in _caught_up(schedule, cache, context):
         if _is_repeat(before, "delete", context):
-            return before
+            return _recorded(before, "delete", context)
         if before.active:
             raise InvalidTransition(
                 f"a job of schedule {schedule_id} is running; cancel it, or wait for its end"
@@ -368,11 +388,12 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
                 before.state, "delete", now, context.cause, context.actor.roles
             )
             after = before.moved(move, next_at=None, resume_at=None, queued_for=None)
-            return schedules.write(
+            after = schedules.write(
                 before, after, ScheduleWrites(changed_occurrences=_without_queued(before))
             )
         except StaleState:
             continue
+        return _recorded(after, "delete", context)
     raise _too_busy(schedule_id)
 
 

@@ -1,0 +1,67 @@
+"""What people did."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import Field
+
+from api.context import RequestContext
+from api.links import subject_links
+from api.schemas.fields import Links, NextCursor, Schema
+from jobyard.domain import activity as domain
+
+
+class Act(Schema):
+    """What a person did."""
+
+    at: datetime = Field(description="When.")
+    actor: str = Field(description="Who: a user name.")
+    actor_id: str = Field(description="The actor's id in the user pool.")
+    event: str = Field(description="The event, such as `submit`, `requeue` or `place`.")
+    kind: str = Field(
+        description="What it was sent to: a `batch`, `job`, `schedule`, `schedule job`, "
+        "`calendar`, `collection` or `hold`."
+    )
+    subject_id: str = Field(
+        description="Its id, name or scope; for an operation on several jobs, their batch."
+    )
+    title: str = Field(
+        description="What people call it: a manifest's name, a schedule's title; \"\" if it has "
+        "no other name."
+    )
+    count: int = Field(description="The number of jobs of an operation; otherwise 1.")
+    reason: str = Field(description='Why; "" if not given.')
+    cause: str = Field(description="The request, as in the history of the subject.")
+    links: Links
+
+    @classmethod
+    def of(cls, act: domain.Act, request: RequestContext) -> "Act":
+        """An act as it is stored."""
+        subject = act.subject
+        return cls(
+            at=act.at,
+            actor=act.actor,
+            actor_id=act.sub,
+            event=act.event,
+            kind=subject.kind,
+            subject_id=subject.subject_id,
+            title=subject.title,
+            count=subject.count,
+            reason=act.reason,
+            cause=act.cause,
+            links=subject_links(subject, request),
+        )
+
+
+class ActivityList(Schema):
+    """A page of what people did, newest first."""
+
+    items: list[Act]
+    next_cursor: NextCursor
+
+    @classmethod
+    def of(
+        cls, acts: Iterable[domain.Act], next_cursor: str | None, request: RequestContext
+    ) -> "ActivityList":
+        """A page, and the cursor of the next one."""
+        return cls(items=[Act.of(each, request) for each in acts], next_cursor=next_cursor)

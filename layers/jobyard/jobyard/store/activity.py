@@ -1,0 +1,65 @@
+"""Stores people's acts in the timeline: a series for each month, by time. DynamoDB removes them
+after `KEPT`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobyard.domain.activity import KEPT, Act, Subject
+from jobyard.store.documents import from_ms, month_before, sortable, to_ms
+from jobyard.store.tables import TimelineItem
+
+
+@dataclass(frozen=True)
+class StoredAct:
+    """An act, and its position: the month and the key after which older acts follow."""
+
+    act: Act
+    position: tuple[str, str]
+
+
+def put(act: Act) -> None:
+    """Store an act. A repeat of the same act, with the same time and cause, changes nothing."""
+    subject = act.subject
+    TimelineItem(
+        series=_series(sortable(act.at)[:7]),
+        at=f"{sortable(act.at)}#{act.cause}",
+        expires=int((act.at + KEPT).timestamp()),
+        body=[
+            to_ms(act.at),
+            act.actor,
+            act.sub,
+            act.event,
+            [subject.kind, subject.subject_id, subject.title, subject.count],
+            act.reason,
+            act.cause,
+        ],
+    ).save()
+
+
+def newest_first(now: datetime, position: tuple[str, str] | None, page: int) -> Iterator[StoredAct]:
+    """The acts after a position (None: from the newest), newest first, read in pages of `page`."""
+    month, before = position or (sortable(now)[:7], "")
+    oldest = sortable(now - KEPT)
+    while month >= oldest[:7]:
+        condition = TimelineItem.at < before if before else None
+        for item in TimelineItem.query(
+            _series(month),
+            range_key_condition=condition,
+            scan_index_forward=False,
+            page_size=page,
+        ):
+            if item.at < oldest:
+                return
+            yield StoredAct(_act(item), (month, item.at))
+        month, before = month_before(month), ""
+
+
+def _series(month: str) -> str:
+    return f"acts {month}"
+
+
+def _act(item: TimelineItem) -> Act:
+    at, actor, sub, event, subject, reason, cause = item.body
+    return Act(from_ms(at), actor, sub, event, Subject(*subject), reason, cause)

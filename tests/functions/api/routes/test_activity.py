@@ -1,0 +1,189 @@
+"""Activity through the API: each change leaves one act, which those who may see it see."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.activity import KEPT, Act, Subject
+from jobyard.store import activity
+from tests.functions.api.api_client import NOW, Api, described, operation_of
+from tests.functions.api.batch_records import a_batch, a_job
+from tests.functions.api.schedule_records import a_schedule, wanted
+from tests.functions.api.test_idempotency import forget_answers
+
+WHY = {"reason": "the server is back"}
+CALENDAR = {"exclude": ["2026-12-25"], "reason": "holidays"}
+# The operations that change nothing.
+_QUESTIONS = {"preview_rule"}
+# Every other change: its operation, its path and body, and the act that it leaves.
+CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
+    (
+        "submit_batch",
+        "POST",
+        "/batches",
+        {"collection": "maps", "filename": "may.csv"},
+        ("batch", "submit"),
+    ),
+    ("send_batch_event", "POST", "/batches/{held}/release", WHY, ("batch", "release")),
+    ("retry_jobs", "POST", "/batches/{failed}/retries", WHY, ("job", "requeue")),
+    ("send_job_event", "POST", "/jobs/{job}/requeue", WHY, ("job", "requeue")),
+    ("create_schedule", "POST", "/schedules", wanted(), ("schedule", "create")),
+    ("edit_schedule", "PATCH", "/schedules/{id}", {"title": "b", **WHY}, ("schedule", "edit")),
+    ("suspend_schedule", "POST", "/schedules/{id}/suspend", WHY, ("schedule", "suspend")),
+    ("resume_schedule", "POST", "/schedules/{suspended}/resume", WHY, ("schedule", "resume")),
+    ("run_schedule_now", "POST", "/schedules/{id}/run_now", WHY, ("schedule", "run_now")),
+    ("delete_schedule", "DELETE", "/schedules/{id}", None, ("schedule", "delete")),
+    ("put_calendar", "PUT", "/calendars/closed", CALENDAR, ("calendar", "put")),
+    ("delete_calendar", "DELETE", "/calendars/old", None, ("calendar", "delete")),
+    ("create_collection", "POST", "/collections", {"name": "new"}, ("collection", "create")),
+    (
+        "edit_collection",
+        "PATCH",
+        "/collections/mine",
+        {"accepts_drops": True, **WHY},
+        ("collection", "edit"),
+    ),
+    (
+        "allow_depositors",
+        "POST",
+        "/collections/mine/allow",
+        {"groups": ["students"], **WHY},
+        ("collection", "allow"),
+    ),
+    (
+        "deny_depositors",
+        "POST",
+        "/collections/mine/deny",
+        {"groups": ["staff"], **WHY},
+        ("collection", "deny"),
+    ),
+    ("place_hold", "PUT", "/holds/type:sweep", WHY, ("hold", "place")),
+    ("lift_hold", "DELETE", "/holds/collection:maps", None, ("hold", "lift")),
+]
+
+
+def things(api: Api) -> dict[str, str]:
+    """The things that the changes are sent to."""
+    failed = a_batch("failed", entries=1, last_report=1)
+    job = a_job(failed, 0, "failed").address.job_id
+    other = a_batch("failed", entries=1)
+    a_job(other, 0, "failed")
+    suspended = a_schedule().schedule_id
+    api.post(f"/schedules/{suspended}/suspend", WHY)
+    api.request("PUT", "/calendars/old", body=CALENDAR)
+    api.request("PUT", "/holds/collection:maps", body=WHY)
+    api.post("/collections", {"name": "mine", "groups": ["staff"]})
+    return {
+        "held": a_batch("held").batch_id,
+        "failed": other.batch_id,
+        "job": job,
+        "id": a_schedule().schedule_id,
+        "suspended": suspended,
+    }
+
+
+def acts(api: Api, role: str = "admin", **query: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.get("/activity", role=role, query=query).json["items"]
+    return found
+
+
+def test_every_operation_that_changes_something_is_in_the_table() -> None:
+    changing = {
+        operation["operationId"]
+        for operations in described()["paths"].values()
+        for method, operation in operations.items()
+        if method in {"post", "put", "patch", "delete"}
+    }
+
+    assert changing - _QUESTIONS == {operation for operation, *_ in CHANGES}
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "path", "body", "act"), CHANGES, ids=[each[0] for each in CHANGES]
+)
+def test_a_change_leaves_one_act_and_its_repeat_none(
+    api: Api, operation: str, method: str, path: str, body: Any, act: tuple[str, str]
+) -> None:
+    path = path.format(**things(api))
+    described_operation = operation_of(method, f"/api{path}")
+    assert described_operation is not None
+    assert described_operation["operationId"] == operation
+    query = {"reason": "no longer needed"} if body is None else {}
+    before = len(acts(api))
+
+    for _ in range(2):
+        forget_answers()  # as if the first request had failed after its change
+        headers = {"idempotency-key": "once"}
+        answer = api.request(method, path, body=body, query=query, headers=headers)
+        assert answer.status < 300, answer.text
+
+    found = acts(api)
+    assert len(found) == before + 1
+    newest = found[0]
+    assert (newest["kind"], newest["event"], newest["actor"]) == (*act, "admin")
+    assert newest["reason"] == {**query, **(body or {})}.get("reason", "")
+    assert newest["subject_id"] in newest["links"]["subject"].replace("%3A", ":")
+
+
+def test_a_refused_change_leaves_no_act(api: Api) -> None:
+    batch = a_batch("held")
+
+    api.post(f"/batches/{batch.batch_id}/release", WHY, role="viewer")
+    api.post(f"/batches/{batch.batch_id}/cancel", WHY)
+
+    assert acts(api) == []
+
+
+def test_only_those_who_see_schedules_see_what_was_done_to_them(api: Api) -> None:
+    schedule = a_schedule()
+    api.post(f"/schedules/{schedule.schedule_id}/suspend", WHY)
+    api.request("PUT", "/holds/everything", body=WHY, role="operator")
+
+    assert [each["kind"] for each in acts(api)] == ["hold", "schedule"]
+    for role in ("operator", "viewer"):
+        assert [each["kind"] for each in acts(api, role=role)] == ["hold"]
+    for role in ("depositor", ""):
+        assert api.get("/activity", role=role).status == 403
+
+
+def test_acts_come_newest_first_by_the_page_across_months(api: Api) -> None:
+    for day in range(0, 60, 3):
+        subject = Subject("batch", f"b{day}")
+        activity.put(Act(NOW - timedelta(days=day), "ann", "s", "cancel", subject, "why", "r1"))
+
+    found, cursor = [], ""
+    while cursor is not None:
+        page = api.get("/activity", query={"limit": 7, "cursor": cursor}).json
+        found += [each["subject_id"] for each in page["items"]]
+        cursor = page["next_cursor"]
+
+    assert found == [f"b{day}" for day in range(0, 60, 3)]
+
+
+def test_acts_older_than_they_are_kept_are_not_shown(api: Api) -> None:
+    subject = Subject("batch", "b1")
+    for age in (KEPT - timedelta(hours=1), KEPT + timedelta(hours=1)):
+        activity.put(Act(NOW - age, "ann", "s", "cancel", subject, str(age.days), "r1"))
+
+    assert [each["reason"] for each in acts(api)] == ["89"]
+
+
+def test_a_page_of_acts_that_one_may_not_see_is_short_and_the_next_continues(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jobyard.services.queries import activity as activity_queries
+
+    monkeypatch.setattr(activity_queries, "_MAX_READ", 2)
+    for number, kind in enumerate(("batch", "schedule", "schedule", "schedule", "hold")):
+        at = NOW - timedelta(minutes=5 - number)
+        activity.put(Act(at, "ann", "s", "delete", Subject(kind, "x"), "", f"r{number}"))
+
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = api.get("/activity", role="viewer", query={"cursor": cursor}).json
+        pages.append([each["kind"] for each in page["items"]])
+        cursor = page["next_cursor"]
+
+    assert [kind for page in pages for kind in page] == ["hold", "batch"]
+    assert [] in pages
