@@ -24,6 +24,10 @@ APP = APIGatewayHttpResolver()
 # The modules of `web.routes` by the first segment of their paths.
 ROUTES = {
     "": ("home",),
+    "batches": ("batches", "jobs"),
+    "jobs": ("jobs",),
+    "holds": ("holds",),
+    "lifecycles": ("lifecycles",),
 }
 _loaded: set[str] = set()
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jobyard.domain.plurals import plural
 from web import assets, csrf
 from web.navigation import entries
+from web.pictures.bar import bar
 from web.request import PageRequest
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -28,7 +29,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    made.globals["static"] = assets.address_of
+    made.globals |= {"static": assets.address_of, "bar": bar}
     made.filters |= {
         "words": words,
         "iso": iso,

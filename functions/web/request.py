@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlencode
 from zoneinfo import ZoneInfo
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
@@ -114,6 +114,20 @@ class PageRequest:
     def pages(self, *kind: str) -> Pages:
         """The pages of a list. `kind` names the list and its filters."""
         return Pages("\n".join(("page", *kind)), self.site.cursor_key)
+
+
+def page_links(request: PageRequest, cursor: str | None) -> dict[str, str]:
+    """The addresses of the next and of the first page of a list; "" where there is no such page.
+
+    They keep the filters of the request.
+    """
+    kept = {name: value for name, value in request.query.items() if name != "cursor" and value}
+    first = f"{request.path}?{urlencode(kept)}" if kept else request.path
+    following = f"{request.path}?{urlencode(kept | {'cursor': cursor})}" if cursor else ""
+    return {
+        "next_address": following,
+        "first_address": first if request.query.get("cursor") else "",
+    }
 
 
 def cookies_of(event: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from tests.people import sub_of
 from web.session_cookie import Session, session_cookie
 
 URL = "https://jobyard.example.org"
+_VOID = frozenset({"br", "input", "link", "meta"})
 _requests = count(1)
 
 
@@ -30,7 +31,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        if self._alert_depth and tag not in {"input", "br", "use", "path"}:
+        if self._alert_depth and tag not in _VOID:
             self._alert_depth += 1
         if given.get("role") == "alert":
             self._alert_depth = 1
@@ -38,6 +39,9 @@ class _Reader(HTMLParser):
             self.forms.append({"action": given.get("action", ""), "fields": {}})
         if tag in {"input", "button"} and self.forms and given.get("name"):
             self.forms[-1]["fields"][given["name"]] = given.get("value", "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element of a picture, which has no text."""
 
     def handle_endtag(self, tag: str) -> None:
         self._alert_depth = max(0, self._alert_depth - 1)

@@ -1,0 +1,99 @@
+"""What all pages of one batch share: its parts, its counters, its buttons."""
+
+from typing import Any
+
+from jobyard.domain.access import is_allowed
+from jobyard.domain.errors import JobyardError
+from jobyard.domain.jobs.job import PROGRESS_ORDER
+from jobyard.services.queries.batches import BatchView
+from web.event_buttons import event_buttons
+from web.forms import refused
+from web.request import PageRequest
+
+
+def frame(
+    view: BatchView, tab: str, request: PageRequest, refusal: JobyardError | None = None
+) -> dict[str, Any]:
+    """The values that every page of the batch shows. `tab` is the part that it is, "" for none."""
+    address = f"/batches/{view.batch.batch_id}"
+    return {
+        "view": view,
+        "tabs_of_batch": _tabs(view, tab, address),
+        "buttons": event_buttons("batch", address, view.actions, view.unavailable, request),
+        **refused(request, refusal),
+    }
+
+
+def _tabs(view: BatchView, current: str, address: str) -> list[dict[str, Any]]:
+    batch = view.batch
+    parts = [
+        ("Overview", "", None),
+        ("Jobs", "/jobs", batch.entries),
+        ("Findings", "/findings", batch.findings),
+        ("Reports", "/reports", batch.last_report),
+        ("Cost", "/cost", None),
+        ("History", "/history", None),
+    ]
+    return [
+        {
+            "label": label,
+            "address": address + path,
+            "count": count,
+            "is_current": current == label.lower(),
+        }
+        for label, path, count in parts
+    ]
+
+
+def state_counters(view: BatchView) -> list[dict[str, Any]]:
+    """The counts of a batch's jobs by state, each a link to these jobs; states without jobs are
+    left out.
+    """
+    address = f"/batches/{view.batch.batch_id}/jobs"
+    return [
+        {
+            "label": state.replace("_", " "),
+            "count": view.counts[state],
+            "address": f"{address}?state={state}",
+            "state": state.value,
+        }
+        for state in PROGRESS_ORDER
+        if view.counts[state]
+    ]
+
+
+def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]]:
+    """The failed jobs by code, each group with a link to its jobs and a retry of exactly these."""
+    batch_id = view.batch.batch_id
+    may_retry = is_allowed("job", "requeue", request.actor.roles)
+    return [
+        {
+            "code": code,
+            "description": description,
+            "count": count,
+            "not_retryable": not_retryable,
+            "address": f"/batches/{batch_id}/jobs?state=failed&code={code}",
+            "retry_address": f"/batches/{batch_id}/operations" if may_retry else "",
+        }
+        for code, description, count, not_retryable in view.failure_groups or ()
+    ]
+
+
+def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Findings as a page lists them, each with its line and column in words."""
+    return [
+        {
+            "level": each["level"],
+            "code": each["code"],
+            "message": each["message"],
+            "position": _position(each),
+            "address": "",
+        }
+        for each in findings
+    ]
+
+
+def _position(finding: dict[str, Any]) -> str:
+    line, column = finding.get("line"), finding.get("column")
+    where = f"Line {line}" if line else "The manifest"
+    return f"{where}, column {column}" if column else where

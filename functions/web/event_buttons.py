@@ -1,0 +1,105 @@
+"""The buttons for events: what each does, and why it cannot be sent now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from jobyard.domain.lifecycle import UnavailableEvent
+from web.request import PageRequest
+
+# The label, the icon, and what happens, by kind and event. An event may be dangerous: it cannot be
+# taken back.
+_TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
+    ("batch", "release"): ("Release", "play", "Its manifest is opened and its jobs start."),
+    ("batch", "cancel"): (
+        "Cancel",
+        "circle-slash",
+        "No further job starts. Running jobs end, then the batch is reported.",
+    ),
+    ("batch", "delete"): (
+        "Delete",
+        "trash-2",
+        "The batch is removed from the lists. Its history stays.",
+    ),
+    ("batch", "update_reporting"): (
+        "Update reporting",
+        "mail",
+        "The jobs are compared with the last report. If an outcome has changed, a new report is "
+        "sent.",
+    ),
+    ("job", "hold"): ("Hold", "pause", "It does not start until somebody releases it."),
+    ("job", "release"): ("Release", "play", "It starts when a worker is free."),
+    ("job", "force_fail"): (
+        "Force fail",
+        "circle-x",
+        "It ends as failed, even if a worker still runs it.",
+    ),
+    ("job", "cancel"): ("Cancel", "circle-slash", "It ends as cancelled and cannot be requeued."),
+    ("job", "requeue"): (
+        "Requeue",
+        "rotate-cw",
+        "It starts again after its last successful step.",
+    ),
+    ("job", "delete"): ("Delete", "trash-2", "It counts as removed. Its history stays."),
+    ("schedule", "suspend"): ("Suspend", "pause", "No run starts until it is resumed."),
+    ("schedule", "resume"): ("Resume", "play", "Runs start again at their next time."),
+    ("schedule", "run_now"): (
+        "Run now",
+        "play",
+        "A job starts at once; the next run stays.",
+    ),
+    ("schedule", "delete"): ("Delete", "trash-2", "It runs no more. Its history stays."),
+}
+_DANGEROUS = frozenset({"cancel", "delete", "force_fail"})
+_WITHOUT_REASON = frozenset({("schedule", "resume"), ("schedule", "run_now")})
+
+
+@dataclass(frozen=True)
+class EventButton:
+    """A button that sends an event, or says why it cannot be sent.
+
+    `address` takes the POST. `is_refused` if it has just been refused: then its form stays open.
+    """
+
+    name: str
+    address: str
+    label: str
+    icon: str
+    consequence: str
+    is_open: bool
+    why_not: str
+    is_dangerous: bool
+    is_refused: bool
+    reason: str
+
+
+def event_buttons(
+    kind: str,
+    address: str,
+    actions: Iterable[str],
+    unavailable: Iterable[UnavailableEvent],
+    request: PageRequest,
+) -> list[EventButton]:
+    """The buttons of a thing of `kind` at `address`: those that work, then the others."""
+    reasons = {each.event: each.reason for each in unavailable}
+    return [
+        _button(kind, address, event, reasons.get(event, ""), request)
+        for event in (*actions, *reasons)
+        if (kind, event) in _TEXTS
+    ]
+
+
+def _button(kind: str, address: str, event: str, why_not: str, request: PageRequest) -> EventButton:
+    label, icon, consequence = _TEXTS[kind, event]
+    target = f"{address}/{event}"
+    return EventButton(
+        name=event,
+        address=target,
+        label=label,
+        icon=icon,
+        consequence=consequence,
+        is_open=not why_not,
+        why_not=why_not,
+        is_dangerous=event in _DANGEROUS,
+        is_refused=request.method == "POST" and request.path == target,
+        reason="optional" if (kind, event) in _WITHOUT_REASON else "required",
+    )

@@ -1,0 +1,232 @@
+"""Batches: the list, one batch with its parts, and what people do with it."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from jobyard.domain.batches.batch import BATCH, BatchState
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.cost import PRICED_ON, REGION
+from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import StateType
+from jobyard.services.batches import commands, operations
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import costs as cost_queries
+from jobyard.services.queries import findings as finding_queries
+from jobyard.services.queries import operations as operation_queries
+from jobyard.services.queries import reports as report_queries
+from jobyard.services.queries.batches import BatchView
+from web.batch_frame import failure_groups, finding_rows, frame, state_counters
+from web.forms import status_of, submitted
+from web.pictures.strip import strip
+from web.poll_interval import LIST_PAUSE_S, pause_s
+from web.renderer import words
+from web.request import PageRequest, current_request, page_links
+from web.responses import page, see_other
+
+router = Router()  # type: ignore[no-untyped-call]
+
+PAGE_SIZE = 50
+_FINDINGS_SHOWN = 10  # on the page of the batch itself
+_CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
+
+
+@router.get("/batches")
+def list_batches() -> Response[str]:
+    """The batches the reader may see, newest first."""
+    request = current_request(router)
+    state, collection = request.query.get("state", ""), request.query.get("collection", "")
+    if state not in {*BatchState}:
+        state = ""
+    pages = request.pages("batches", state, collection)
+    found = batch_queries.list_batches(
+        request.query_context,
+        state=state,
+        collection=collection,
+        after=pages.start(request.query.get("cursor", ""), {}),
+        limit=PAGE_SIZE,
+    )
+    filters = {"state": state, "collection": collection}
+    values = {
+        "batches": found.items,
+        **page_links(request, pages.next_cursor(found.after)),
+        "options": [(each.name, words(each.name).capitalize()) for each in BATCH.states],
+        "may_submit": request.may("batch", "submit"),
+        **filters,
+    }
+    return page("batches.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+@router.get("/batches/<batch_id>")
+def show_batch(batch_id: str) -> Response[str]:
+    """One batch: counts, strip, failures, findings."""
+    return _batch_page(current_request(router), batch_id)
+
+
+def _batch_page(
+    request: PageRequest, batch_id: str, refusal: JobyardError | None = None
+) -> Response[str]:
+    view = batch_queries.batch(batch_id, request.query_context)
+    findings: list[dict[str, Any]] = []
+    if view.batch.findings:
+        findings, _ = finding_queries.list_findings(
+            batch_id, request.query_context, after=0, limit=_FINDINGS_SHOWN
+        )
+    values = frame(view, "overview", request, refusal) | {
+        "findings": finding_rows(findings),
+        "counts": state_counters(view),
+        "groups": failure_groups(view, request),
+        "picture": strip(view.strip, view.batch.entries, f"/batches/{batch_id}/jobs?from="),
+    }
+    return page(
+        "batch.html", request, values, status=status_of(refusal), poll_s=_pause_s(view, request)
+    )
+
+
+def _pause_s(view: BatchView, request: PageRequest) -> int:
+    """When to ask again; 0 for a batch that has ended and whose jobs can no longer change."""
+    if BATCH.state(view.batch.state).type is StateType.TERMINAL:
+        return 0
+    last = view.batch.history[-1].at if view.batch.history else view.batch.submitted_at
+    if view.batch.is_executing:
+        return pause_s(request.query_context.now, request.query_context.now)
+    return pause_s(last, request.query_context.now)
+
+
+@router.get("/batches/<batch_id>/findings")
+def list_findings(batch_id: str) -> Response[str]:
+    """The findings in a batch's manifest, by line and column."""
+    request = current_request(router)
+    view = batch_queries.batch(batch_id, request.query_context)
+    pages = request.pages("findings", batch_id)
+    found, following = finding_queries.list_findings(
+        batch_id,
+        request.query_context,
+        after=pages.start(request.query.get("cursor", ""), 0),
+        limit=PAGE_SIZE,
+    )
+    values = frame(view, "findings", request) | {
+        "findings": finding_rows(found),
+        **page_links(request, pages.next_cursor(following)),
+    }
+    return page("batch_findings.html", request, values)
+
+
+@router.get("/batches/<batch_id>/reports")
+def list_reports(batch_id: str) -> Response[str]:
+    """The reports of a batch, with their delivery and links to their files."""
+    request = current_request(router)
+    context = request.query_context
+    view = batch_queries.batch(batch_id, context)
+    reports = report_queries.list_reports(batch_id, context)
+    values = frame(view, "reports", request) | {"reports": reports[::-1]}
+    return page("batch_reports.html", request, values, poll_s=_pause_s(view, request))
+
+
+@router.get("/batches/<batch_id>/reports/<seq>/<name>")
+def get_report_file(batch_id: str, seq: str, name: str) -> Response[str]:
+    """A file of a report, by a link of S3 that is valid for some minutes."""
+    request = current_request(router)
+    for each in report_queries.list_reports(batch_id, request.query_context):
+        if str(each.seq) == seq and name in each.files and name in report_queries.LINKED_FILES:
+            return see_other(report_queries.link_to(each, name, request.query_context))
+    raise NotFound(f"batch {batch_id} has no report {seq} with {name}")
+
+
+@router.get("/batches/<batch_id>/cost")
+def show_cost(batch_id: str) -> Response[str]:
+    """What a batch has cost so far."""
+    request = current_request(router)
+    view = batch_queries.batch(batch_id, request.query_context)
+    cost = cost_queries.cost(batch_id, request.query_context).cost
+    values = {"cost": cost, "priced_on": PRICED_ON.isoformat(), "region": REGION}
+    return page("batch_cost.html", request, frame(view, "cost", request) | values)
+
+
+@router.get("/batches/<batch_id>/history")
+def show_history(batch_id: str) -> Response[str]:
+    """Who did what to a batch, newest first."""
+    request = current_request(router)
+    view = batch_queries.batch(batch_id, request.query_context)
+    values = frame(view, "history", request)
+    return page("batch_history.html", request, values, poll_s=_pause_s(view, request))
+
+
+@router.get("/batches/<batch_id>/operations/<operation_id>")
+def show_operation(batch_id: str, operation_id: str) -> Response[str]:
+    """An operation on many jobs, with the outcome of each."""
+    request = current_request(router)
+    view = batch_queries.batch(batch_id, request.query_context)
+    pages = request.pages("outcomes", batch_id, operation_id)
+    found = operation_queries.operation(
+        batch_id,
+        operation_id,
+        request.query_context,
+        after=pages.start(request.query.get("cursor", ""), 0),
+        limit=_CHUNKS_PER_PAGE,
+    )
+    values = frame(view, "", request) | {
+        "found": found,
+        **page_links(request, pages.next_cursor(found.after)),
+    }
+    is_running = found.operation.ended_at is None
+    return page("operation.html", request, values, poll_s=2 if is_running else 0)
+
+
+@router.post("/batches/<batch_id>/operations")
+def post_operation(batch_id: str) -> Response[str]:
+    """Requeue failed jobs: those selected, those with a failure code, or all.
+
+    Without a reason it shows a preview: how many jobs match, and the form that asks for a reason.
+    """
+    request = current_request(router)
+    wanted = _filter_of(request)
+    if not request.field("confirmed"):
+        return _preview(request, batch_id, wanted)
+
+    def act() -> str:
+        started = operations.requeue_jobs(batch_id, wanted, request.command_context())
+        return f"/batches/{batch_id}/operations/{started.operation_id}"
+
+    return submitted(act, lambda refusal: _preview(request, batch_id, wanted, refusal))
+
+
+def _filter_of(request: PageRequest) -> Filter:
+    """The failed jobs that a form names. A code that does not exist matches no job."""
+    codes = frozenset(request.form.get("code", ())) & {*Failure} if request.field("code") else ()
+    return Filter(
+        JobState.FAILED, frozenset(codes), frozenset(filter(None, request.form.get("job_id", ())))
+    )
+
+
+def _preview(
+    request: PageRequest, batch_id: str, wanted: Filter, refusal: JobyardError | None = None
+) -> Response[str]:
+    view = batch_queries.batch(batch_id, request.query_context)
+    values = frame(view, "", request, refusal) | {
+        "codes": sorted(wanted.codes),
+        "job_ids": sorted(wanted.job_ids),
+    }
+    try:
+        context = request.command_context()
+        values["matching"] = operations.preview_operation(batch_id, "requeue", wanted, context)
+    except JobyardError as error:
+        if refusal is None:
+            return _batch_page(request, batch_id, error)
+        values["matching"] = operations.MatchingJobs(0, ())
+    return page("operation_preview.html", request, values, status=status_of(refusal))
+
+
+@router.post("/batches/<batch_id>/<event>")
+def post_event(batch_id: str, event: str) -> Response[str]:
+    """Send a person's event to a batch."""
+    request = current_request(router)
+
+    def act() -> str:
+        commands.send_batch_event(batch_id, event, request.command_context())
+        return f"/batches/{batch_id}"
+
+    return submitted(act, lambda refusal: _batch_page(request, batch_id, refusal))

@@ -1,0 +1,112 @@
+"""Holds: what is held, by whom, why and until when; place and lift."""
+
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from gateway.errors import ValidationFailed
+from jobyard.domain.access import refusal as refusal_text
+from jobyard.domain.access import roles_for
+from jobyard.domain.errors import JobyardError
+from jobyard.domain.hold import EVERYTHING, Hold
+from jobyard.domain.schedules.wall_clock import first_instant
+from jobyard.services import holds
+from jobyard.services.queries import collections as collection_queries
+from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries.job_types import list_job_types
+from web.event_buttons import EventButton
+from web.forms import refused, status_of, submitted
+from web.poll_interval import LIST_PAUSE_S
+from web.request import PageRequest, current_request
+from web.responses import page
+
+router = Router()  # type: ignore[no-untyped-call]
+
+_COLLECTIONS_OFFERED = 200  # names that the form suggests; others can be typed
+
+
+@router.get("/holds")
+def list_holds() -> Response[str]:
+    """The holds in force, and the form to place one."""
+    return _holds_page(current_request(router))
+
+
+def _holds_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
+    found = hold_queries.list_holds(request.query_context)
+    collections, _ = collection_queries.list_collections(
+        request.query_context, after="", limit=_COLLECTIONS_OFFERED
+    )
+    values = {
+        "holds": [_row(each, request) for each in found],
+        "collections": [each.collection.name for each in collections],
+        "job_types": [each.name for each in list_job_types()],
+        "may_place": request.may("hold", "place"),
+        **refused(request, refusal),
+    }
+    return page("holds.html", request, values, status=status_of(refusal), poll_s=LIST_PAUSE_S)
+
+
+def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
+    """A hold as the list shows it, with the button that lifts it."""
+    kind, _, name = hold.scope.partition(":")
+    label = {"collection": f"Collection {name}", "type": f"Job type {name}"}.get(kind, "Everything")
+    may_lift = request.may("hold", "lift")
+    address = f"/holds/{quote(hold.scope)}/lift"
+    button = EventButton(
+        name=f"lift-{hold.scope.replace(':', '-')}",
+        address=address,
+        label="Lift",
+        icon="play",
+        consequence="What it held starts again. The first batches are released at once.",
+        is_open=may_lift,
+        why_not="" if may_lift else refusal_text("hold", "lift", roles_for("hold", "lift")),
+        is_dangerous=False,
+        is_refused=request.method == "POST" and request.path == address,
+        reason="optional",
+    )
+    return {"hold": hold, "label": label, "lift": button}
+
+
+@router.post("/holds")
+def place_hold() -> Response[str]:
+    """Place a hold on a collection, a job type or everything."""
+    request = current_request(router)
+
+    def act() -> str:
+        kind, name = request.field("kind"), request.field("name")
+        scope = EVERYTHING if kind == EVERYTHING else f"{kind}:{name}"
+        is_replacing = request.field("replace") == "yes"
+        holds.place_hold(scope, _until(request), request.command_context(), replacing=is_replacing)
+        return "/holds"
+
+    return submitted(act, lambda refusal: _holds_page(request, refusal))
+
+
+def _until(request: PageRequest) -> datetime | None:
+    """When the hold ends, as the reader typed it in their own zone; None if it is left empty.
+
+    Raises:
+        ValidationFailed: it is not a date with a time.
+    """
+    text = request.field("until")
+    if not text:
+        return None
+    try:
+        wall = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValidationFailed([("until", "is a date with a time: 2026-12-24T18:00")]) from None
+    return wall.astimezone(UTC) if wall.tzinfo else first_instant(wall, request.zone)
+
+
+@router.post("/holds/<scope>/lift")
+def lift_hold(scope: str) -> Response[str]:
+    """Lift a hold and release what it held."""
+    request = current_request(router)
+
+    def act() -> str:
+        holds.lift_hold(unquote(scope), request.command_context())
+        return "/holds"
+
+    return submitted(act, lambda refusal: _holds_page(request, refusal))

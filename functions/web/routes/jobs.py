@@ -1,0 +1,183 @@
+"""Jobs: the list of a batch's jobs, one job, and what people do with it."""
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from markupsafe import Markup
+
+from jobyard.domain.errors import JobyardError
+from jobyard.domain.ids import Origin
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.redaction import text_without_secrets
+from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.jobs import JobView
+from web.batch_frame import frame, state_counters
+from web.event_buttons import event_buttons
+from web.forms import refused, status_of, submitted
+from web.pictures.ladder import ladder
+from web.pictures.timeline import timeline
+from web.poll_interval import LIST_PAUSE_S, pause_s
+from web.renderer import local, size, words
+from web.request import PageRequest, current_request, page_links
+from web.responses import page
+
+router = Router()  # type: ignore[no-untyped-call]
+
+PAGE_SIZE = 100
+_RESULT_LENGTH = 2_000  # characters of a result that are shown
+
+
+@router.get("/batches/<batch_id>/jobs")
+def list_jobs(batch_id: str) -> Response[str]:
+    """A batch's jobs, in the order of its manifest."""
+    request = current_request(router)
+    state = request.query.get("state", "")
+    if state not in {*JobState}:
+        state = ""
+    view = batch_queries.batch(batch_id, request.query_context)
+    pages = request.pages("jobs", batch_id, state)
+    start: tuple[int, int] = (0, 0)
+    if at := request.query.get("from", ""):
+        start = _position(at, view.batch.chunk_size)
+    found = job_queries.list_jobs(
+        batch_id,
+        request.query_context,
+        state=state,
+        after=tuple(pages.start(request.query.get("cursor", ""), start)),
+        limit=PAGE_SIZE,
+    )
+    values = frame(view, "jobs", request) | {
+        "jobs": [_row(each) for each in found.items],
+        "counts": state_counters(view),
+        "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
+        "state": state,
+        "can_select": state == JobState.FAILED and request.may("job", "requeue"),
+        **page_links(request, pages.next_cursor(found.after)),
+    }
+    return page("batch_jobs.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+def _row(view: JobView) -> dict[str, Any]:
+    """A job as the list shows it."""
+    return {"view": view, "job": view.job, "name": name_of(view), "job_id": view.job.address.job_id}
+
+
+def name_of(view: JobView) -> str:
+    """What a job is called: the file or object of its row, the time of its occurrence."""
+    if view.occurrence:
+        return f"Run of {view.occurrence.scheduled_for:%Y-%m-%d %H:%M} UTC"
+    row = view.row
+    name = row.get("name") or row.get("local_id") or row.get("url") or view.job.address.job_id
+    return text_without_secrets(str(name))
+
+
+def _position(number: str, chunk_size: int) -> tuple[int, int]:
+    """Where the job with a number (from 1) of the manifest is; the first one if it is no number."""
+    position = int(number) - 1 if number.isdecimal() and number.isascii() and len(number) < 9 else 0
+    return divmod(max(position, 0), chunk_size or 1)
+
+
+@router.get("/jobs/<job_id>")
+def show_job(job_id: str) -> Response[str]:
+    """One job."""
+    return _job_page(current_request(router), job_id)
+
+
+def _job_page(
+    request: PageRequest, job_id: str, refusal: JobyardError | None = None
+) -> Response[str]:
+    view = job_queries.job(job_id, request.query_context)
+    job = view.job
+    poll_s = 0
+    if not JOB.is_final(job.state):
+        last = job.history[-1].at if job.history else request.query_context.now
+        poll_s = pause_s(last, request.query_context.now)
+    address = f"/jobs/{job_id}"
+    values = {
+        "view": view,
+        "name": name_of(view),
+        "crumbs_of_job": _crumbs(view),
+        "ladder": ladder(view.all_steps, job.steps, _resume_point(view)),
+        "timeline": _timeline(view, request),
+        "details": _details(view),
+        "buttons": event_buttons("job", address, view.actions, view.unavailable, request),
+        **refused(request, refusal),
+    }
+    return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)
+
+
+def _crumbs(view: JobView) -> list[dict[str, str]]:
+    """The way to a job: from its batch, or from its schedule."""
+    address = view.job.address
+    if address.origin is Origin.SCHEDULE:
+        return [
+            {"label": "Job management", "address": "/job-management"},
+            {"label": "Schedule", "address": f"/schedules/{address.origin_id}"},
+        ]
+    batch = f"/batches/{address.origin_id}"
+    return [
+        {"label": "Batches", "address": "/batches"},
+        {"label": "Batch", "address": batch},
+        {"label": "Jobs", "address": f"{batch}/jobs"},
+    ]
+
+
+def _resume_point(view: JobView) -> str:
+    """The step with which a failed job would start again; "" for a job that cannot be requeued."""
+    return view.step if view.job.state is JobState.FAILED and view.job.recoverable else ""
+
+
+def _timeline(view: JobView, request: PageRequest) -> Markup:
+    """When a job waited and when it was worked on; empty without attempts."""
+    job = view.job
+    if not job.attempts:
+        return Markup()
+    first = min(job.attempts[0].started_at, job.history[0].at if job.history else job.at)
+    last = job.at if JOB.is_final(job.state) else request.query_context.now
+    return timeline(job.attempts, first, last, lambda at: local(at, request.zone))
+
+
+def _details(view: JobView) -> list[tuple[str, object]]:
+    """What is known of a job, name by name: its row or occurrence, then what its steps returned."""
+    row, occurrence = view.row, view.occurrence
+    found: list[tuple[str, object]] = [
+        ("URL", text_without_secrets(row.get("url", ""))),
+        ("Line", row.get("line", "")),
+        ("Size", size(row["size"]) if "size" in row else ""),
+        ("Digest", f"{row['algorithm']} {row['digest']}" if "digest" in row else ""),
+        ("Ark", row.get("primary", "")),
+        ("Local ids", ", ".join(row.get("local", ()))),
+        ("Title", row.get("title", "")),
+        ("Creator", row.get("creator", "")),
+        ("Date", row.get("date", "")),
+        ("Requeued", view.job.requeue_count or ""),
+    ]
+    if occurrence:
+        found += [("Trigger", occurrence.trigger.value), ("Run now by", occurrence.actor)]
+    if view.records:
+        counts = (f"{name} {count}" for name, count in view.records.items() if count is not None)
+        found.append(("Records", ", ".join(counts)))
+    results = ((words(name).capitalize(), _shown(each)) for name, each in view.job.data.items())
+    return found + [(name, shown) for name, shown in results if name != "Records"]
+
+
+def _shown(value: object) -> str:
+    """A result of a step: text as it is, anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text_without_secrets(text[:_RESULT_LENGTH])
+
+
+@router.post("/jobs/<job_id>/<event>")
+def post_event(job_id: str, event: str) -> Response[str]:
+    """Send a person's event to a job."""
+    request = current_request(router)
+
+    def act() -> str:
+        send_job_event(job_id, event, request.command_context())
+        return f"/jobs/{job_id}"
+
+    return submitted(act, lambda refusal: _job_page(request, job_id, refusal))

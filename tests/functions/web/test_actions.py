@@ -1,0 +1,208 @@
+"""What people do on the pages: events, retries, holds; and how a refusal is shown."""
+
+import pytest
+
+from jobyard.services.context import Actor, QueryContext
+from jobyard.services.queries import holds as hold_queries
+from jobyard.store import batches, jobs
+from tests.functions.api.batch_records import a_batch, a_job, executions
+from tests.functions.web.browser import Browser, Page
+
+
+def _send(browser: Browser, page: str, action: str, **fields: str) -> Page:
+    return browser.submit(browser.get(page), action, **fields)
+
+
+def test_an_event_with_a_reason_changes_the_batch_and_returns_to_it(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+
+    answer = _send(browser, at, f"{at}/cancel", reason="wrong collection")
+
+    assert (answer.status, answer.location) == (303, at)
+    moved = batches.get(batch.batch_id, browser.function.SITE.now())
+    assert (moved.state, moved.history[-1].reason) == ("cancelling", "wrong collection")
+    assert "Cancelling" in browser.get(at).text
+
+
+def test_a_double_click_is_harmless(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    page = browser.get(at)
+
+    answers = [browser.submit(page, f"{at}/cancel", reason="twice") for _ in range(2)]
+
+    assert [each.location for each in answers] == [at, at]
+    moved = batches.get(batch.batch_id, browser.function.SITE.now())
+    assert [each.event for each in moved.history].count("cancel") == 1
+
+
+def test_a_refused_event_shows_the_page_as_it_is_now_with_the_words_and_what_was_typed(
+    browser: Browser,
+) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    stale = browser.get(at)
+    _send(browser, at, f"{at}/cancel", reason="first")
+
+    answer = browser.submit(stale, f"{at}/cancel", reason="typed <later>")
+
+    assert answer.status == 409
+    assert "batch is cancelling: cannot cancel" in answer.alert
+    assert "Cancelling" in answer.text
+
+
+def test_a_reason_that_is_missing_is_asked_for(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+
+    answer = _send(browser, at, f"{at}/cancel")
+
+    assert answer.status == 422
+    assert "needs a reason" in answer.alert
+    assert f"{at}/cancel" in answer.forms
+
+
+def test_a_viewer_sees_why_and_a_forged_form_of_theirs_is_refused(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("viewer")
+    page = browser.get(at)
+
+    forged = browser.post(f"{at}/cancel", page.forms["/sign-out"] | {"reason": "mine"})
+
+    assert f"{at}/cancel" not in page.forms
+    assert "only an operator or an admin may cancel a batch" in page.text
+    assert (forged.status, executions("batch")) == (403, executions("batch"))
+    assert batches.get(batch.batch_id, browser.function.SITE.now()).state == "processing"
+
+
+def test_an_event_that_does_not_exist_is_not_found(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("admin")
+    fields = browser.get(at).forms["/sign-out"]
+
+    assert browser.post(f"{at}/explode", fields | {"reason": "x"}).status == 404
+
+
+def test_retry_these_previews_exactly_the_failed_jobs_of_a_group(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    for number in (0, 1):
+        a_job(batch, number, "failed")
+    a_job(batch, 2, "failed", failure_code="TIMEOUT")
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+
+    preview = _send(browser, at, f"{at}/operations", code="PAYLOAD_NOT_FOUND")
+
+    assert preview.status == 200
+    assert "Retry 2 jobs?" in preview.text
+
+
+def test_a_confirmed_retry_leads_to_its_operation(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    failed = [a_job(batch, number, "failed") for number in (0, 1)]
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    listed = browser.get(f"{at}/jobs?state=failed")
+    chosen = listed.forms[f"{at}/operations"] | {"job_id": failed[1].address.job_id}
+    preview = browser.post(f"{at}/operations", chosen)
+
+    answer = browser.submit(preview, f"{at}/operations", reason="the server is back")
+
+    assert answer.location.startswith(f"{at}/operations/")
+    shown = browser.get(answer.location)
+    assert "the server is back" in shown.text
+    assert "Requeue of 1 job" in shown.text
+
+
+def test_a_retry_of_nothing_says_so_on_the_batch(browser: Browser) -> None:
+    batch = a_batch("completed", entries=5)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    fields = browser.get(at).forms["/sign-out"]
+
+    answer = browser.post(f"{at}/operations", fields)
+
+    assert answer.status == 409
+    assert "cannot requeue jobs of it" in answer.alert
+
+
+def test_a_job_is_requeued_from_its_page(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    job = a_job(batch, 1, "failed")
+    at = f"/jobs/{job.address.job_id}"
+    browser.sign_in("operator")
+
+    answer = _send(browser, at, f"{at}/requeue", reason="again")
+
+    assert answer.location == at
+    requeued = jobs.find(job.address)
+    assert requeued is not None
+    assert requeued.state == "scheduled"
+
+
+def _holds(browser: Browser) -> list[str]:
+    site = browser.function.SITE
+
+    actor = Actor("x", "x", frozenset({"admin"}))
+    found = hold_queries.list_holds(QueryContext(site.settings, site.s3, actor, site.now()))
+    return [each.scope for each in found]
+
+
+def test_a_hold_is_placed_and_lifted(browser: Browser) -> None:
+    browser.sign_in("operator")
+
+    placed = _send(
+        browser, "/holds", "/holds", kind="collection", name="maps", reason="the store is full"
+    )
+
+    assert (placed.location, _holds(browser)) == ("/holds", ["collection:maps"])
+    page = browser.get("/holds")
+    assert "Collection maps" in page.text
+    lifted = browser.submit(page, "/holds/collection%3Amaps/lift")
+    assert (lifted.location, _holds(browser)) == ("/holds", [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "collection", "name": "no such!"}, "is not a scope of a hold"),
+        ({"kind": "collection", "name": "maps", "reason": ""}, "needs a reason"),
+        ({"kind": "collection", "name": "maps", "until": "soon"}, "a date with a time"),
+    ],
+)
+def test_a_hold_that_cannot_be_placed_says_why_and_keeps_what_was_typed(
+    browser: Browser, fields: dict[str, str], words: str
+) -> None:
+    browser.sign_in("operator")
+
+    answer = _send(browser, "/holds", "/holds", **({"reason": "typed words"} | fields))
+
+    assert answer.status == 422
+    assert words in answer.alert
+    assert f'value="{fields["name"]}"' in answer.html
+    assert _holds(browser) == []
+
+
+def test_a_hold_ends_at_the_time_on_the_readers_clock(browser: Browser) -> None:
+    browser.sign_in("operator")
+    browser.cookies["zone"] = "America%2FLos_Angeles"
+
+    _send(
+        browser,
+        "/holds",
+        "/holds",
+        kind="everything",
+        until="2026-12-24T18:00",
+        reason="the holidays",
+    )
+
+    assert "2026-12-24 18:00:00 PST" in browser.get("/holds").text
+    browser.cookies["zone"] = "Europe%2FBerlin"
+    assert "2026-12-25 03:00:00 CET" in browser.get("/holds").text

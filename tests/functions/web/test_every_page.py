@@ -1,0 +1,56 @@
+"""Every page answers every role, with what it may see."""
+
+from collections.abc import Callable
+
+import pytest
+
+from jobyard.domain.access import ROLES
+from tests.functions.api.batch_records import a_batch, a_job, put_findings
+from tests.functions.web.browser import Browser
+
+Addresses = Callable[[], list[str]]
+
+
+@pytest.fixture
+def addresses(browser: Browser) -> list[str]:
+    """The addresses of all pages, of a batch with jobs, failures and findings."""
+    batch = a_batch("failed", entries=5, findings=2, last_report=1)
+    put_findings(
+        batch,
+        [
+            {"level": "error", "code": "NO_ROWS", "line": 3, "column": 2, "message": "no <rows>"},
+            {"level": "warning", "code": "BYTE_ORDER_MARK", "message": "a mark"},
+        ],
+    )
+    jobs = [a_job(batch, number, "failed") for number in (0, 1)]
+    at = f"/batches/{batch.batch_id}"
+    return [
+        "/",
+        "/batches",
+        "/batches?state=failed",
+        "/batches?state=failed&collection=maps",
+        at,
+        f"{at}/jobs",
+        f"{at}/jobs?state=failed",
+        f"{at}/findings",
+        f"{at}/reports",
+        f"{at}/cost",
+        f"{at}/history",
+        *(f"/jobs/{job.address.job_id}" for job in jobs),
+        "/holds",
+        "/lifecycles/batch",
+        "/lifecycles/job?state=failed",
+    ]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_page_answers_every_role(browser: Browser, addresses: list[str], role: str) -> None:
+    browser.sign_in(role)
+
+    answers = {address: browser.get(address) for address in addresses}
+
+    assert {answer.status for answer in answers.values()} <= {200, 403, 404}
+    if role in {"viewer", "operator", "admin"}:
+        assert {address: each.status for address, each in answers.items()} == dict.fromkeys(
+            addresses, 200
+        )
