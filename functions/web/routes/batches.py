@@ -29,7 +29,7 @@ from web.responses import page, see_other
 
 router = Router()  # type: ignore[no-untyped-call]
 
-PAGE_SIZE = 50
+_PAGE_SIZE = 50
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
 _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
@@ -47,7 +47,7 @@ def list_batches() -> Response[str]:
         state=state,
         collection=collection,
         after=pages.start(request.query.get("cursor", ""), {}),
-        limit=PAGE_SIZE,
+        limit=_PAGE_SIZE,
     )
     filters = {"state": state, "collection": collection}
     values = {
@@ -106,7 +106,7 @@ def list_findings(batch_id: str) -> Response[str]:
         batch_id,
         request.query_context,
         after=pages.start(request.query.get("cursor", ""), 0),
-        limit=PAGE_SIZE,
+        limit=_PAGE_SIZE,
     )
     values = frame(view, "findings", request) | {
         "findings": finding_rows(found),

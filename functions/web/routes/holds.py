@@ -1,4 +1,4 @@
-"""Holds: what is held, by whom, why and until when; place and lift."""
+"""Holds: what is held, who placed each, why and until when; place and lift."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote

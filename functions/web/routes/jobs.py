@@ -27,7 +27,7 @@ from web.responses import page
 
 router = Router()  # type: ignore[no-untyped-call]
 
-PAGE_SIZE = 100
+_PAGE_SIZE = 100
 _RESULT_LENGTH = 2_000  # characters of a result that are shown
 
 
@@ -48,7 +48,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         request.query_context,
         state=state,
         after=tuple(pages.start(request.query.get("cursor", ""), start)),
-        limit=PAGE_SIZE,
+        limit=_PAGE_SIZE,
     )
     values = frame(view, "jobs", request) | {
         "jobs": [_row(each) for each in found.items],
