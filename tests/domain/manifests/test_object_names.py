@@ -1,7 +1,9 @@
 """Names of one object's files: repeats, files that are also folders, collisions on a disk."""
 
+import json
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -142,37 +144,45 @@ def test_a_name_that_windows_cannot_hold_is_remarked_on(name: str) -> None:
     assert [entry.name for entry in outcome.entries] == ["before", name, "after"]
 
 
-# Prints the most memory that names take. In a process of its own, because other threads and what
-# measures coverage allocate memory, too.
-PEAK = """
-import sys, tracemalloc
+# Prints the most memory that so many names of each kind take. In a process of its own, because
+# other threads and what measures coverage allocate memory, too.
+PEAKS = """
+import json, sys, tracemalloc
 from jobyard.domain.manifests.object_names import ObjectNames
 
-count, named = int(sys.argv[1]), eval(sys.argv[2])
-kept = ObjectNames()
-tracemalloc.start()
-for start in range(0, count, 500):
-    kept.add_and_check(list(map(named, range(start, start + 500))), start)
-print(tracemalloc.get_traced_memory()[1])
+kinds, counts = map(json.loads, sys.argv[1:])
+for named in map(eval, kinds):
+    kept = ObjectNames()
+    tracemalloc.start()
+    for start in range(0, max(counts), 250):
+        kept.add_and_check(list(map(named, range(start, start + 250))), start)
+        if start + 250 in counts:
+            print(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
 """
+NAMED = {
+    "no folders": "lambda n: f'{n:07d}'",
+    "a folder each": "lambda n: f'Folder {n}/File {n}'",
+    "a folder each, in no order": "lambda n: f'{str(n)[::-1]}/{n}'",
+    "some folders": "lambda n: f'{n % 7}/{n % 10_007}/{n}'",
+}
+COUNTS = (2_500, 3_500)
 
 
-@pytest.mark.parametrize("count", [5_000, 7_000])
-@pytest.mark.parametrize(
-    "named",
-    [
-        "lambda n: f'{n:07d}'",
-        "lambda n: f'Folder {n}/File {n}'",
-        "lambda n: f'{str(n)[::-1]}/{n}'",
-        "lambda n: f'{n % 7}/{n % 10_007}/{n}'",
-    ],
-    ids=["no folders", "a folder each", "a folder each, in no order", "some folders"],
-)
-def test_a_name_and_its_folder_use_at_most_forty_bytes(count: int, named: str) -> None:
-    command = [sys.executable, "-c", PEAK, str(count), named]
-    peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+@pytest.fixture(scope="module")
+def peaks() -> dict[tuple[str, int], int]:
+    """The most bytes that names take, by their kind and count."""
+    command = [sys.executable, "-c", PEAKS, json.dumps([*NAMED.values()]), json.dumps(COUNTS)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(zip(product(NAMED, COUNTS), map(int, printed.split()), strict=True))
 
-    assert (peak - 100_000) / count <= 40  # less the names in hand
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("named", NAMED)
+def test_a_name_and_its_folder_use_at_most_forty_bytes(
+    count: int, named: str, peaks: dict[tuple[str, int], int]
+) -> None:
+    assert (peaks[named, count] - 50_000) / count <= 40  # less the names in hand
 
 
 def test_too_many_folders_are_refused_and_no_longer_stored(

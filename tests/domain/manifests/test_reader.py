@@ -254,9 +254,9 @@ def test_only_the_names_of_earlier_lines_are_kept() -> None:
             numbers = range(start, start + 1_000)
             yield "".join(row(name=f"{n * 7_919 % 99_991}") + "\n" for n in numbers).encode()
 
-    few, many = peak_of(blocks(10_000)), peak_of(blocks(25_000))
+    few, many = peak_of(blocks(5_000)), peak_of(blocks(15_000))
 
-    assert (many - few) / 15_000 <= 40
+    assert (many - few) / 10_000 <= 40
 
 
 def test_unbounded_findings_are_not_kept_in_memory() -> None:
