@@ -101,13 +101,13 @@ def test_at_every_change_of_clocks_in_twenty_years_a_daily_rule_is_right(
 ) -> None:
     for near in changed(zone):
         for at in ODD_TIMES:
-            anchor = (near - timedelta(days=3)).date().isoformat()
+            anchor = (near - timedelta(days=2)).date().isoformat()
             document = PLAIN | {"zone": zone, "at": at, "dst": dst, "anchor": anchor}
-            start = near - timedelta(days=4)
+            start = near - timedelta(days=3)
 
-            ours = list(islice(recurrence_of(document).occurrences_from(start), 6))
+            ours = list(islice(recurrence_of(document).occurrences_from(start), 4))
 
-            assert ours == list(islice(occurrences(document, start), 6)), document
+            assert ours == list(islice(occurrences(document, start), 4)), document
 
 
 @pytest.mark.parametrize("every", [1, 3])
