@@ -33,8 +33,9 @@
     for (const each of main.querySelectorAll("time[data-since]")) set(each, ago(now - Date.parse(each.dateTime)));
     const state = isPaused ? "paused" : failures ? "late" : pause ? "on" : "final";
     live.dataset.live = state;
-    const words = { paused: "Paused", late: "No answer", on: "Updated", final: "Updated" }[state];
-    set(line, `${words}${state === "paused" ? "," : ""} ${state === "late" ? "since" : ""} ${ago(now - updated)}`.replace(/ +/g, " ").replace("since just", "just").replace(/since (.*) ago/, "for $1"));
+    const age = ago(now - updated);
+    const words = { paused: `Paused · updated ${age}`, late: `No answer, updated ${age}` };
+    set(line, words[state] || `Updated ${age}`);
     button.hidden = state === "final";
   };
 
