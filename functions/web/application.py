@@ -27,6 +27,8 @@ ROUTES = {
     "batches": ("batches", "jobs"),
     "jobs": ("jobs",),
     "holds": ("holds",),
+    "job-management": ("schedules",),
+    "schedules": ("schedules",),
     "lifecycles": ("lifecycles",),
 }
 _loaded: set[str] = set()

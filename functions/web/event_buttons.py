@@ -50,7 +50,6 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("schedule", "delete"): ("Delete", "trash-2", "It runs no more. Its history stays."),
 }
 _DANGEROUS = frozenset({"cancel", "delete", "force_fail"})
-_WITHOUT_REASON = frozenset({("schedule", "resume"), ("schedule", "run_now")})
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class EventButton:
     """A button that sends an event, or says why it cannot be sent.
 
     `address` takes the POST. `is_refused` if it has just been refused: then its form stays open.
+    With `asks_until` the form has a field for when it ends by itself.
     """
 
     name: str
@@ -70,6 +70,7 @@ class EventButton:
     is_dangerous: bool
     is_refused: bool
     reason: str
+    asks_until: bool = False
 
 
 def event_buttons(
@@ -101,5 +102,6 @@ def _button(kind: str, address: str, event: str, why_not: str, request: PageRequ
         why_not=why_not,
         is_dangerous=event in _DANGEROUS,
         is_refused=request.method == "POST" and request.path == target,
-        reason="optional" if (kind, event) in _WITHOUT_REASON else "required",
+        reason="required",
+        asks_until=(kind, event) == ("schedule", "suspend"),
     )

@@ -1,11 +1,13 @@
 """Posted forms: what happens when one is accepted or refused."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from aws_lambda_powertools.event_handler import Response
 
 from gateway.errors import ValidationFailed, problem_type
 from jobyard.domain.errors import JobyardError
+from jobyard.domain.schedules.wall_clock import first_instant
 from web.request import PageRequest
 from web.responses import see_other
 
@@ -44,12 +46,17 @@ def status_of(refusal: JobyardError | None) -> int:
     return 422 if status == 400 else status
 
 
-def require(request: PageRequest, *names: str) -> None:
-    """Check that the form has these fields.
+def local_time(request: PageRequest, name: str) -> datetime | None:
+    """A time that the reader typed on their own clock; None if the field is empty.
 
     Raises:
-        ValidationFailed: some are empty.
+        ValidationFailed: it is not a date with a time.
     """
-    missing = [name for name in names if not request.field(name)]
-    if missing:
-        raise ValidationFailed([(name, "is required") for name in missing])
+    text = request.field(name)
+    if not text:
+        return None
+    try:
+        wall = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValidationFailed([(name, "is a date with a time: 2026-12-24T18:00")]) from None
+    return wall.astimezone(UTC) if wall.tzinfo else first_instant(wall, request.zone)

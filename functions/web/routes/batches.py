@@ -7,7 +7,6 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import Filter
-from jobyard.domain.cost import PRICED_ON, REGION
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
@@ -142,8 +141,7 @@ def show_cost(batch_id: str) -> Response[str]:
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
     cost = cost_queries.cost(batch_id, request.query_context).cost
-    values = {"cost": cost, "priced_on": PRICED_ON.isoformat(), "region": REGION}
-    return page("batch_cost.html", request, frame(view, "cost", request) | values)
+    return page("batch_cost.html", request, frame(view, "cost", request) | {"cost": cost})
 
 
 @router.get("/batches/<batch_id>/history")

@@ -1,23 +1,20 @@
 """Holds: what is held, who placed each, why and until when; place and lift."""
 
-from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from gateway.errors import ValidationFailed
 from jobyard.domain.access import refusal as refusal_text
 from jobyard.domain.access import roles_for
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.hold import EVERYTHING, Hold
-from jobyard.domain.schedules.wall_clock import first_instant
 from jobyard.services import holds
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries.job_types import list_job_types
 from web.event_buttons import EventButton
-from web.forms import refused, status_of, submitted
+from web.forms import local_time, refused, status_of, submitted
 from web.poll_interval import LIST_PAUSE_S
 from web.request import PageRequest, current_request
 from web.responses import page
@@ -78,26 +75,12 @@ def place_hold() -> Response[str]:
         kind, name = request.field("kind"), request.field("name")
         scope = EVERYTHING if kind == EVERYTHING else f"{kind}:{name}"
         is_replacing = request.field("replace") == "yes"
-        holds.place_hold(scope, _until(request), request.command_context(), replacing=is_replacing)
+        holds.place_hold(
+            scope, local_time(request, "until"), request.command_context(), replacing=is_replacing
+        )
         return "/holds"
 
     return submitted(act, lambda refusal: _holds_page(request, refusal))
-
-
-def _until(request: PageRequest) -> datetime | None:
-    """When the hold ends, as the reader typed it in their own zone; None if it is left empty.
-
-    Raises:
-        ValidationFailed: it is not a date with a time.
-    """
-    text = request.field("until")
-    if not text:
-        return None
-    try:
-        wall = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValidationFailed([("until", "is a date with a time: 2026-12-24T18:00")]) from None
-    return wall.astimezone(UTC) if wall.tzinfo else first_instant(wall, request.zone)
 
 
 @router.post("/holds/<scope>/lift")

@@ -6,6 +6,7 @@ import pytest
 
 from jobyard.domain.access import ROLES
 from tests.functions.api.batch_records import a_batch, a_job, put_findings
+from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
 
 Addresses = Callable[[], list[str]]
@@ -23,6 +24,7 @@ def addresses(browser: Browser) -> list[str]:
         ],
     )
     jobs = [a_job(batch, number, "failed") for number in (0, 1)]
+    schedule = a_schedule()
     at = f"/batches/{batch.batch_id}"
     return [
         "/",
@@ -38,6 +40,15 @@ def addresses(browser: Browser) -> list[str]:
         f"{at}/history",
         *(f"/jobs/{job.address.job_id}" for job in jobs),
         "/holds",
+        "/job-management",
+        "/job-management?system=yes&status=Idle",
+        "/schedules/new",
+        f"/schedules/{schedule.schedule_id}",
+        f"/schedules/{schedule.schedule_id}/edit",
+        f"/schedules/{schedule.schedule_id}/history",
+        f"/schedules/{schedule.schedule_id}/year",
+        f"/schedules/{schedule.schedule_id}/year?year=2027",
+        f"/schedules/{schedule.schedule_id}/cost",
         "/lifecycles/batch",
         "/lifecycles/job?state=failed",
     ]
@@ -50,7 +61,11 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     answers = {address: browser.get(address) for address in addresses}
 
     assert {answer.status for answer in answers.values()} <= {200, 403, 404}
+    statuses = {address: answer.status for address, answer in answers.items()}
+    of_schedules = [
+        each for each in addresses if each.startswith(("/schedules", "/job-management"))
+    ]
+    assert {statuses[each] for each in of_schedules} == {200 if role == "admin" else 403}
     if role in {"viewer", "operator", "admin"}:
-        assert {address: each.status for address, each in answers.items()} == dict.fromkeys(
-            addresses, 200
-        )
+        others = set(addresses) - set(of_schedules)
+        assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)

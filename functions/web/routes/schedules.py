@@ -1,0 +1,317 @@
+"""Job Management: schedules with their runs, in VoteCal's words. For administrators only."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.domain.ids import Origin
+from jobyard.domain.schedules.schedule import Schedule, ScheduleFilter
+from jobyard.domain.schedules.wall_clock import WEEKDAYS, zone_named
+from jobyard.services.queries import calendars as calendar_queries
+from jobyard.services.queries import costs as cost_queries
+from jobyard.services.queries import schedules as schedule_queries
+from jobyard.services.queries.job_types import list_job_types
+from jobyard.services.queries.schedules import ScheduleDetails
+from jobyard.services.schedules import commands
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
+from web import schedule_form as form
+from web.event_buttons import event_buttons
+from web.forms import local_time, refused, status_of, submitted
+from web.pictures.year import Day, year
+from web.poll_interval import LIST_PAUSE_S
+from web.request import PageRequest, current_request, page_links
+from web.responses import page
+
+router = Router()  # type: ignore[no-untyped-call]
+
+_PAGE_SIZE = 50
+_PREVIEWED = 20
+_YEAR_TIMES = 9_000  # of a rule that runs each hour, in a year
+_YEARS = range(2000, 2100)
+
+
+@router.get("/job-management")
+def list_schedules() -> Response[str]:
+    """All jobs in VoteCal's sense: schedules with their latest run."""
+    request = current_request(router)
+    label = request.query.get("status", "")
+    if label not in {*ScheduleFilter}:
+        label = ""
+    is_system = request.query.get("system", "") == "yes"
+    pages = request.pages("schedules", str(is_system), label)
+    found = schedule_queries.list_schedules(
+        request.query_context,
+        system=is_system,
+        label=label,
+        after=pages.start(request.query.get("cursor", ""), ""),
+        limit=_PAGE_SIZE,
+    )
+    values = {
+        "schedules": found.items,
+        "label": label,
+        "is_system": is_system,
+        "options": [(each.value, each.value.capitalize()) for each in ScheduleFilter],
+        **page_links(request, pages.next_cursor(found.after)),
+    }
+    return page("job_management.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+@router.get("/schedules/new")
+def new_schedule() -> Response[str]:
+    """The form of a new schedule."""
+    request = current_request(router)
+    return _form_page(request, None, form.empty_fields(request.query_context.now))
+
+
+@router.post("/schedules/new")
+def create_schedule() -> Response[str]:
+    """Create a schedule, or show its next runs if the form asks for a preview."""
+    request = current_request(router)
+    fields = form.typed_fields(request, form.empty_fields(request.query_context.now))
+    if request.field("action") != "save":
+        return _form_page(request, None, fields)
+
+    def act() -> str:
+        context = request.command_context()
+        spec = ScheduleSpec(
+            title=form.title_of(fields),
+            job_type=fields["job_type"],
+            rule=form.rule_of(fields, context.now()),
+            policy=form.policy_of(fields),
+            parameters=form.parameters_of(fields),
+        )
+        return f"/schedules/{commands.create(spec, context).schedule_id}"
+
+    return submitted(act, lambda refusal: _form_page(request, None, fields, refusal))
+
+
+@router.get("/schedules/<schedule_id>")
+def show_schedule(schedule_id: str) -> Response[str]:
+    """Job Details: one schedule with its next runs and its latest completed job."""
+    return _schedule_page(current_request(router), schedule_id)
+
+
+def _frame(
+    details: ScheduleDetails,
+    tab: str,
+    request: PageRequest,
+    refusal: JobyardError | None = None,
+) -> dict[str, Any]:
+    """What all pages of one schedule share."""
+    view = details.view
+    address = f"/schedules/{view.schedule.schedule_id}"
+    parts = (("Details", ""), ("History", "/history"), ("Year", "/year"), ("Cost", "/cost"))
+    tabs = [
+        {"label": label, "address": address + path, "is_current": label.lower() == tab}
+        for label, path in parts
+    ]
+    return {
+        "view": view,
+        "details": details,
+        "address": address,
+        "tabs_of_schedule": tabs,
+        "may_edit": "edit" in view.actions,
+        "buttons": event_buttons("schedule", address, view.actions, view.unavailable, request),
+        **refused(request, refusal),
+    }
+
+
+def _schedule_page(
+    request: PageRequest, schedule_id: str, refusal: JobyardError | None = None
+) -> Response[str]:
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    parameters = dict(details.view.schedule.parameters)
+    values = _frame(details, "details", request, refusal) | {
+        "parameters": json.dumps(parameters, indent=2, ensure_ascii=False)
+    }
+    return page("schedule.html", request, values, status=status_of(refusal), poll_s=LIST_PAUSE_S)
+
+
+@router.get("/schedules/<schedule_id>/history")
+def show_history(schedule_id: str) -> Response[str]:
+    """The runs of a schedule, newest first, the skipped ones among them with the reason."""
+    request = current_request(router)
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    pages = request.pages("occurrences", schedule_id)
+    found = schedule_queries.list_occurrences(
+        schedule_id,
+        request.query_context,
+        after=pages.start(request.query.get("cursor", ""), ""),
+        limit=_PAGE_SIZE,
+    )
+    values = _frame(details, "history", request) | {
+        "occurrences": found.items,
+        **page_links(request, pages.next_cursor(found.after)),
+    }
+    return page("schedule_history.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+@router.get("/schedules/<schedule_id>/year")
+def show_year(schedule_id: str) -> Response[str]:
+    """A year's calendar: days with runs, days whose runs are skipped, and clock changes."""
+    request = current_request(router)
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    zone = zone_named(details.view.schedule.rule.zone)
+    today = request.query_context.now.astimezone(zone).date()
+    wanted = request.query.get("year", "")
+    number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) == 4 else 0
+    number = number if number in _YEARS else today.year
+    days = _days_of(details.view.schedule, number, request)
+    values = _frame(details, "year", request) | {
+        "picture": year(number, days, today),
+        "number": number,
+        "runs": sum(each.runs for each in days.values()),
+        "skipped": sum(each.skipped for each in days.values()),
+    }
+    return page("schedule_year.html", request, values)
+
+
+def _days_of(schedule: Schedule, number: int, request: PageRequest) -> dict[date, Day]:
+    """The days of a year on which the rule is due or clocks change."""
+    zone = zone_named(schedule.rule.zone)
+    start = datetime(number, 1, 1, tzinfo=zone).astimezone(UTC)
+    end = datetime(number + 1, 1, 1, tzinfo=zone).astimezone(UTC)
+    calendar = None
+    if schedule.policy.calendar:
+        calendar = calendar_queries.calendar(
+            schedule.policy.calendar, request.query_context
+        ).calendar
+    days: dict[date, Day] = {}
+    for count, at in enumerate(schedule.rule.occurrences_from(start)):
+        if at >= end or count == _YEAR_TIMES:
+            break
+        day = at.astimezone(zone).date()
+        before = days.get(day, Day())
+        refusal = calendar.refusal(at, schedule.rule.zone) if calendar else ""
+        days[day] = Day(
+            runs=before.runs + (not refusal),
+            skipped=before.skipped + bool(refusal),
+            reason=refusal or before.reason,
+            clock_change=schedule.rule.note(at) or before.clock_change,
+        )
+    return days
+
+
+@router.get("/schedules/<schedule_id>/cost")
+def show_cost(schedule_id: str) -> Response[str]:
+    """What the jobs of a schedule have cost so far."""
+    request = current_request(router)
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    cost = cost_queries.schedule_cost(schedule_id, request.query_context).cost
+    return page("schedule_cost.html", request, _frame(details, "cost", request) | {"cost": cost})
+
+
+@router.get("/schedules/<schedule_id>/edit")
+def edit_form(schedule_id: str) -> Response[str]:
+    """The form of a stored schedule."""
+    request = current_request(router)
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    return _form_page(request, details, form.fields_of(details.view.schedule))
+
+
+@router.post("/schedules/<schedule_id>/edit")
+def edit_schedule(schedule_id: str) -> Response[str]:
+    """Change a schedule, or show how its next runs would change."""
+    request = current_request(router)
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    before = details.view.schedule
+    fields = form.typed_fields(request, form.fields_of(before))
+    if request.field("action") != "save":
+        return _form_page(request, details, fields)
+
+    def act() -> str:
+        context = request.command_context()
+        rule, policy = form.rule_of(fields, context.now()), form.policy_of(fields)
+        changes = ScheduleEdit(
+            title=form.title_of(fields),
+            rule=rule if rule != before.rule else None,
+            parameters=form.parameters_of(fields),
+            catch_up=policy.catch_up,
+            overlap=policy.overlap,
+            calendar=policy.calendar,
+        )
+        commands.edit(schedule_id, changes, context)
+        return f"/schedules/{schedule_id}"
+
+    return submitted(act, lambda refusal: _form_page(request, details, fields, refusal))
+
+
+def _form_page(
+    request: PageRequest,
+    details: ScheduleDetails | None,
+    fields: Mapping[str, Any],
+    refusal: JobyardError | None = None,
+) -> Response[str]:
+    """The form of a schedule; `details` are those of a stored one. If the rule is valid, with its
+    next runs and, for a stored one, how they differ from those before.
+    """
+    context = request.query_context
+    calendars = [each.calendar.name for each in calendar_queries.list_calendars(context)]
+    values: dict[str, Any] = {
+        "stored": details.view.schedule if details else None,
+        "fields": fields,
+        "job_types_offered": [
+            (each.name, each.title)
+            for each in list_job_types()
+            if Origin.SCHEDULE in each.origins and not each.is_system
+        ],
+        "calendars_offered": [(name, name) for name in calendars],
+        "weekdays": WEEKDAYS,
+        "runs": [],
+        "removed": [],
+        "added": frozenset(),
+        "sentence": "",
+    }
+    try:
+        rule = form.rule_of(fields, context.now)
+        known = fields["calendar"] if fields["calendar"] in calendars else ""
+        runs = schedule_queries.list_times(rule, context.now, _PREVIEWED, known, context)
+        values |= {"runs": runs, "sentence": rule.description()}
+        if details:
+            values |= _difference(details.view.schedule, runs, request)
+    except JobyardError as error:
+        refusal = refusal or error
+    values |= {"errors": form.errors_of(refusal), "refusal": refusal and str(refusal)}
+    return page("schedule_form.html", request, values, status=status_of(refusal))
+
+
+def _difference(before: Schedule, runs: list[Any], request: PageRequest) -> dict[str, Any]:
+    """Which of the next runs an edit adds, and which it removes."""
+    context = request.query_context
+    old = schedule_queries.list_times(
+        before.rule, context.now, _PREVIEWED, before.policy.calendar, context
+    )
+    new_times, old_times = {each.utc for each in runs}, {each.utc for each in old}
+    last = max(new_times, default=context.now + timedelta(days=366))
+    removed = [each for each in old if each.utc not in new_times and each.utc <= last]
+    return {"removed": removed, "added": frozenset(new_times - old_times)}
+
+
+@router.post("/schedules/<schedule_id>/<event>")
+def post_event(schedule_id: str, event: str) -> Response[str]:
+    """Suspend, resume, run now or delete a schedule."""
+    request = current_request(router)
+    address = f"/schedules/{schedule_id}"
+
+    def act() -> str:
+        context = request.command_context()
+        if event == "suspend":
+            commands.suspend(schedule_id, local_time(request, "until"), context)
+        elif event == "resume":
+            commands.resume(schedule_id, context)
+        elif event == "run_now":
+            occurrence = commands.run_now(schedule_id, context)
+            return f"{address}/history#{occurrence.address.job_id}"
+        elif event == "delete":
+            commands.delete(schedule_id, context)
+            return "/job-management"
+        else:
+            raise NotFound(f"a schedule has no event {event!r}")
+        return address
+
+    return submitted(act, lambda refusal: _schedule_page(request, schedule_id, refusal))

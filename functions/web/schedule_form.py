@@ -1,0 +1,158 @@
+"""The form of a schedule: its fields as text, and the schedule that they describe."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gateway.errors import ValidationFailed
+from jobyard.domain.errors import InvalidRule
+from jobyard.domain.schedules.recurrence import Kind, Recurrence
+from jobyard.domain.schedules.rule_parsing import DEFAULT_ZONE, recurrence_of
+from jobyard.domain.schedules.schedule import (
+    CatchUp,
+    MissedPolicy,
+    OverlapPolicy,
+    Policy,
+    Schedule,
+)
+from web.request import PageRequest
+
+# The fields of a rule that are one line of text each, and those that only one kind has.
+_RULE_FIELDS = ("at", "zone", "anchor", "end")
+_WHOLE_NUMBERS = ("every", "count")
+_TITLE_LETTERS = 200
+
+
+def empty_fields(now: datetime) -> dict[str, Any]:
+    """The fields of a new schedule."""
+    return {
+        "title": "",
+        "job_type": "",
+        "kind": "daily",
+        "every": "1",
+        "weekdays": [],
+        "day": "",
+        "at": "02:00",
+        "zone": DEFAULT_ZONE,
+        "anchor": f"{now:%Y-%m-%d}",
+        "end": "",
+        "count": "",
+        "gap": "shift",
+        "repeated": "once",
+        "missed": "latest",
+        "limit": "10",
+        "max_age_h": "24",
+        "overlap": "forbid",
+        "calendar": "",
+        "parameters": "{}",
+        "reason": "",
+    }
+
+
+def fields_of(schedule: Schedule) -> dict[str, Any]:
+    """The fields of a stored schedule."""
+    rule, policy = schedule.rule.document(), schedule.policy
+    gap, repeated = rule["dst"]
+    return {
+        **empty_fields(schedule.created_at),
+        **{name: str(rule.get(name, "")) for name in (*_RULE_FIELDS, *_WHOLE_NUMBERS, "day")},
+        "title": schedule.title,
+        "job_type": schedule.job_type,
+        "kind": rule["kind"],
+        "weekdays": rule.get("weekdays", []),
+        "gap": gap,
+        "repeated": repeated,
+        "missed": policy.catch_up.runs.value,
+        "limit": str(policy.catch_up.limit),
+        "max_age_h": str(policy.catch_up.max_age_h),
+        "overlap": policy.overlap.value,
+        "calendar": policy.calendar,
+        "parameters": json.dumps(dict(schedule.parameters), indent=2, ensure_ascii=False),
+    }
+
+
+def typed_fields(request: PageRequest, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as they were typed; those that the form does not have are as `before`."""
+    typed = {name: request.field(name) for name in before if name in request.form}
+    return {**before, **typed, "weekdays": request.form.get("weekdays", [])}
+
+
+def rule_of(fields: Mapping[str, Any], now: datetime) -> Recurrence:
+    """The rule that the fields describe.
+
+    Raises:
+        InvalidRule: they do not describe one.
+    """
+    document: dict[str, Any] = {name: fields[name] for name in _RULE_FIELDS if fields[name]}
+    document["kind"] = fields["kind"]
+    for name in _WHOLE_NUMBERS:
+        if fields[name] and not (name == "every" and fields["kind"] == Kind.ONCE):
+            document[name] = _number(fields[name])
+    if fields["kind"] == Kind.WEEKLY and fields["weekdays"]:
+        document["weekdays"] = list(fields["weekdays"])
+    if fields["kind"] == Kind.MONTHLY and fields["day"]:
+        document["day"] = _number(fields["day"])
+    document["dst"] = [fields["gap"], fields["repeated"]]
+    return recurrence_of(document, now)
+
+
+def _number(text: str) -> int | str:
+    """A whole number; other text as it is, which the parser of rules refuses."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else text
+
+
+def policy_of(fields: Mapping[str, Any]) -> Policy:
+    """What the schedule does about missed times, overlapping runs and excluded times.
+
+    Raises:
+        ValidationFailed: a field is not valid.
+    """
+    limit, max_age_h = _number(fields["limit"]), _number(fields["max_age_h"])
+    errors = []
+    if fields["missed"] not in {*MissedPolicy}:
+        errors.append(("missed", f"is one of {', '.join(MissedPolicy)}"))
+    if fields["overlap"] not in {*OverlapPolicy}:
+        errors.append(("overlap", f"is one of {', '.join(OverlapPolicy)}"))
+    if not isinstance(limit, int) or not 1 <= limit <= 1000:
+        errors.append(("limit", "is a whole number from 1 to 1000"))
+    if not isinstance(max_age_h, int) or not 1 <= max_age_h <= 8784:
+        errors.append(("max_age_h", "is a whole number of hours from 1 to 8784"))
+    if errors:
+        raise ValidationFailed(errors)
+    catch_up = CatchUp(MissedPolicy(fields["missed"]), int(limit), int(max_age_h))
+    return Policy(catch_up, OverlapPolicy(fields["overlap"]), fields["calendar"])
+
+
+def parameters_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the schedule's jobs.
+
+    Raises:
+        ValidationFailed: they are not a JSON object.
+    """
+    try:
+        parameters = json.loads(fields["parameters"] or "{}")
+    except ValueError as error:
+        raise ValidationFailed([("parameters", f"is not JSON: {error}")]) from error
+    if not isinstance(parameters, dict):
+        raise ValidationFailed([("parameters", 'is a JSON object, such as {"table": "voters"}')])
+    return parameters
+
+
+def title_of(fields: Mapping[str, Any]) -> str:
+    """The title.
+
+    Raises:
+        ValidationFailed: it is empty or too long.
+    """
+    title = str(fields["title"])
+    if not 0 < len(title) <= _TITLE_LETTERS:
+        raise ValidationFailed([("title", f"has 1 to {_TITLE_LETTERS} letters")])
+    return title
+
+
+def errors_of(refusal: Exception | None) -> dict[str, str]:
+    """What is wrong with which field, by the field's name."""
+    if isinstance(refusal, InvalidRule):
+        return {refusal.where: f"must be {refusal.allowed}"}
+    return dict(refusal.errors) if isinstance(refusal, ValidationFailed) else {}

@@ -1,0 +1,173 @@
+"""What administrators do with schedules on the pages."""
+
+import json
+
+import pytest
+
+from jobyard.domain.schedules.schedule import ScheduleState
+from jobyard.store import schedules
+from tests.functions.api.schedule_records import a_schedule, wanted
+from tests.functions.web.browser import Browser, Page
+
+NEW = {
+    "title": "Nightly sweep",
+    "job_type": "sweep",
+    "kind": "daily",
+    "every": "1",
+    "at": "02:30",
+    "zone": "America/Los_Angeles",
+    "anchor": "2027-03-12",
+    "gap": "shift",
+    "repeated": "once",
+    "missed": "latest",
+    "limit": "10",
+    "max_age_h": "24",
+    "overlap": "forbid",
+    "calendar": "",
+}
+
+
+def _new(browser: Browser, action: str, **fields: object) -> Page:
+
+    parameters = {"parameters": json.dumps(wanted()["parameters"])}
+    form = browser.get("/schedules/new").forms["/schedules/new"]
+    return browser.post("/schedules/new", form | NEW | parameters | {"action": action} | fields)
+
+
+def test_a_preview_shows_the_rule_as_a_sentence_and_marks_clock_changes(browser: Browser) -> None:
+    browser.sign_in("admin")
+
+    answer = _new(browser, "preview")
+
+    assert answer.status == 200
+    assert "Every day at 02:30 (America/Los_Angeles)" in answer.text
+    assert "Sat 2027-03-13 02:30 PST" in answer.text
+    assert "Sun 2027-03-14 03:00 PDT" in answer.text
+    assert "clocks go forward" in answer.text
+
+
+def test_a_new_schedule_is_created_and_shown_in_the_words_of_votecal(browser: Browser) -> None:
+    browser.sign_in("admin")
+
+    created = _new(browser, "save")
+
+    assert created.status == 303
+    details = browser.get(created.location).text
+    for words in ("Job Type", "Scheduled Time", "Recurrence pattern", "Completed Job Details"):
+        assert words in details
+    listed = browser.get("/job-management").text
+    for words in ("Job Type", "Status", "Next Scheduled Run Time", "Nightly sweep", "Idle"):
+        assert words in listed
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"every": "0"}, "a whole number from 1 to 366"),
+        ({"zone": "Mars/Base"}, "not 'Mars/Base'"),
+        ({"at": ""}, "missing"),
+        ({"parameters": "{"}, "is not JSON"),
+        ({"parameters": "[]"}, "is a JSON object"),
+        ({"limit": "many"}, "is a whole number from 1 to 1000"),
+        ({"overlap": "maybe"}, "is one of"),
+        ({"title": ""}, "has 1 to 200 letters"),
+        ({"job_type": "deposit"}, "schedules cannot run job type"),
+        ({"calendar": "no-such"}, "there is no calendar"),
+        ({"anchor": "2020-01-01", "count": "1"}, "no future run"),
+    ],
+)
+def test_a_schedule_that_cannot_be_created_says_why_and_keeps_what_was_typed(
+    browser: Browser, fields: dict[str, str], words: str
+) -> None:
+    browser.sign_in("admin")
+
+    answer = _new(browser, "save", **fields)
+
+    assert answer.status == 422
+    assert words in answer.alert
+    assert 'value="2027-03-12"' in answer.html or "anchor" in fields
+
+
+def test_an_edit_shows_the_difference_before_it_is_saved(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}/edit"
+    browser.sign_in("admin")
+    form = browser.get(at).forms[at] | {"action": "preview", "kind": "daily", "at": "10:00"}
+
+    preview = browser.post(at, form)
+
+    assert "20 of these runs are new" in preview.text
+    assert "falls away" in preview.text
+    assert schedules.get(schedule.schedule_id).rule == schedule.rule
+
+
+def test_an_edit_is_saved_with_its_reason(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}/edit"
+    browser.sign_in("admin")
+    form = browser.get(at).forms[at]
+
+    saved = browser.post(
+        at, form | {"action": "save", "kind": "daily", "at": "10:00", "reason": "later is better"}
+    )
+
+    assert (saved.status, saved.location) == (303, f"/schedules/{schedule.schedule_id}")
+    edited = schedules.get(schedule.schedule_id)
+    assert (edited.rule.at.hour, edited.history[-1].reason) == (10, "later is better")
+    assert (edited.policy, edited.parameters) == (schedule.policy, schedule.parameters)
+
+
+def test_an_edit_without_a_reason_is_refused(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}/edit"
+    browser.sign_in("admin")
+    form = browser.get(at).forms[at]
+
+    answer = browser.post(at, form | {"action": "save", "kind": "daily", "at": "10:00"})
+
+    assert answer.status == 422
+    assert "needs a reason" in answer.alert
+
+
+def test_a_schedule_is_suspended_resumed_run_and_deleted(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}"
+    browser.sign_in("admin")
+
+    def send(event: str, **fields: str) -> Page:
+        return browser.submit(browser.get(at), f"{at}/{event}", reason=f"because {event}", **fields)
+
+    assert send("suspend", until="2026-12-24T18:00").location == at
+    suspended = schedules.get(schedule.schedule_id)
+    assert suspended.state is ScheduleState.SUSPENDED
+    assert f"{suspended.resume_at:%Y-%m-%dT%H:%M}" == "2026-12-24T18:00"
+    assert send("resume").location == at
+    assert send("run_now").location.startswith(f"{at}/history#")
+    assert "because run_now" in browser.get(f"{at}/history").text
+    refused = browser.post(f"{at}/delete", browser.get(at).forms["/sign-out"] | {"reason": "x"})
+    assert refused.status == 409
+    assert "is active" in refused.alert or "running" in refused.alert
+
+
+def test_an_event_that_does_not_exist_changes_nothing(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}"
+    browser.sign_in("admin")
+    fields = browser.get(at).forms["/sign-out"] | {"reason": "x"}
+
+    assert browser.post(f"{at}/destroy", fields).status == 404
+    assert schedules.get(schedule.schedule_id) == schedule
+
+
+@pytest.mark.parametrize("role", ["viewer", "depositor", "operator", "worker"])
+def test_only_administrators_see_or_change_schedules(browser: Browser, role: str) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}"
+    browser.sign_in(role)
+    fields = browser.get("/").forms["/sign-out"] | {"reason": "x"}
+
+    assert browser.get("/job-management").status == 403
+    assert "Job management" not in browser.get("/").text
+    for event in ("suspend", "run_now", "delete"):
+        assert browser.post(f"{at}/{event}", fields).status == 403
+    assert schedules.get(schedule.schedule_id) == schedule
