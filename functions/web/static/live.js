@@ -32,6 +32,7 @@
     const now = Date.now();
     for (const each of main.querySelectorAll("time[data-since]")) set(each, ago(now - Date.parse(each.dateTime)));
     const state = isPaused ? "paused" : failures ? "late" : pause ? "on" : "final";
+    if (!line.isConnected) return;
     live.dataset.live = state;
     const age = ago(now - updated);
     const words = { paused: `Paused · updated ${age}`, late: `No answer, updated ${age}` };
@@ -49,9 +50,9 @@
     if (isAsking) return;
     isAsking = true;
     try {
-      const headers = { "X-Live": "1", ...(etag && { "If-None-Match": etag }) };
+      const headers = { "X-Poll": "1", ...(etag && { "If-None-Match": etag }) };
       const response = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
-      if (response.type === "opaqueredirect") throw new Error("signed out");
+      if (response.status === 401) { signedOut(); return; }
       if (response.status !== 304 && !response.ok) throw new Error(String(response.status));
       const next = response.headers.get("X-Next-Poll");
       pause = next === null ? pause : Number(next);
@@ -64,6 +65,18 @@
     }
     isAsking = false;
     plan();
+  }
+
+  // What is on the page stays, with the way back.
+  function signedOut() {
+    pause = 0;
+    clearTimeout(timer);
+    const link = document.createElement("a");
+    link.href = `/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`;
+    link.textContent = "Signed out. Sign in again";
+    live.dataset.live = "late";
+    button.hidden = true;
+    line.replaceWith(link);
   }
 
   async function put(text) {
