@@ -21,6 +21,7 @@ _KINDS = {
     "collections": "collection",
     "holds": "hold",
     "activity": "activity",
+    "rates": "rates",
 }
 # The events of changes whose path does not name the event.
 _EVENTS = {

@@ -40,6 +40,7 @@ ROUTES = {
     "collections": ("collections",),
     "holds": ("holds",),
     "activity": ("activity",),
+    "rates": ("rates",),
     "lifecycles": ("lifecycles",),
     "me": ("me",),
     "openapi.json": ("docs",),

@@ -94,6 +94,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Delete)",
         ],
         "UsageTable": ["dynamodb:BatchWriteItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+        "TimelineTable": ["dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "CheckpointsTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "SweepTables": [
@@ -160,6 +161,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
+        "TimelineTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "IntakeBucket": ["s3:HeadObject", "s3:HeadObject(VersionId)"],
         "WorkBucket": [

@@ -19,6 +19,7 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.lifecycles import LIFECYCLES
+from jobyard.domain.rates import RateRange
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
@@ -35,6 +36,7 @@ from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries import rates as rate_queries
 from jobyard.services.queries import schedules as schedule_queries
 from jobyard.services.schedules import commands as schedules
 from jobyard.store import calendars as stored_calendars
@@ -277,6 +279,7 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
         closed_collection(), context
     ),
     ("activity", "view"): lambda who, admin: activity_queries.recent_activity(who, limit=1),
+    ("rates", "view"): lambda who, admin: rate_queries.rate_history(RateRange.HOUR, who),
     ("hold", "view"): lambda context, admin: hold_queries.hold(a_hold(), context),
 }
 

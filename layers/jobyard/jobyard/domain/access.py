@@ -61,6 +61,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("collection", "deny"): (OWNER, *_ADMINS),
     ("collection", "deposit"): (OWNER, MEMBER, *_ADMINS),  # an admin could allow themselves
     ("activity", "view"): _READERS,  # of acts on schedules and calendars: who may see those
+    ("rates", "view"): _READERS,
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,

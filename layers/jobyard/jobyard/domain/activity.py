@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from jobyard.domain.access import is_allowed
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
-KEPT = timedelta(days=90)  # acts, after they happened
+ACTS_KEPT = timedelta(days=90)  # acts, after they happened
 
 
 @dataclass(frozen=True)

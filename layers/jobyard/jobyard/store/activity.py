@@ -1,12 +1,12 @@
 """Stores people's acts in the timeline: a series for each month, by time. DynamoDB removes them
-after `KEPT`.
+after `ACTS_KEPT`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobyard.domain.activity import KEPT, Act, Subject
+from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store.documents import from_ms, month_before, sortable, to_ms
 from jobyard.store.tables import TimelineItem
 
@@ -25,7 +25,7 @@ def put(act: Act) -> None:
     TimelineItem(
         series=_series(sortable(act.at)[:7]),
         at=f"{sortable(act.at)}#{act.cause}",
-        expires=int((act.at + KEPT).timestamp()),
+        expires=int((act.at + ACTS_KEPT).timestamp()),
         body=[
             to_ms(act.at),
             act.actor,
@@ -41,7 +41,7 @@ def put(act: Act) -> None:
 def newest_first(now: datetime, position: tuple[str, str] | None, page: int) -> Iterator[StoredAct]:
     """The acts after a position (None: from the newest), newest first, read in pages of `page`."""
     month, before = position or (sortable(now)[:7], "")
-    oldest = sortable(now - KEPT)
+    oldest = sortable(now - ACTS_KEPT)
     while month >= oldest[:7]:
         condition = TimelineItem.at < before if before else None
         for item in TimelineItem.query(

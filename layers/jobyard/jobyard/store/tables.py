@@ -333,7 +333,10 @@ class UsageItem(Model):
 
 
 class TimelineItem(Model):
-    """What happened when, in series by time: an act of a person, or the totals of jobs."""
+    """What happened when, in series by time: an act of a person, or a sample of the totals of jobs.
+
+    The totals themselves are a series too; workers add to `started`, `ended` and `failed`.
+    """
 
     class Meta:
         table_name: str | None = None
@@ -342,6 +345,10 @@ class TimelineItem(Model):
     at = UnicodeAttribute(range_key=True)
     expires = NumberAttribute(null=True)
     body = DocumentAttribute(null=True)
+    before = DocumentAttribute(null=True)
+    started = NumberAttribute(null=True)
+    ended = NumberAttribute(null=True)
+    failed = NumberAttribute(null=True)
 
 
 class KeyValueItem(Model):

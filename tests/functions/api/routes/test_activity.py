@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.activity import KEPT, Act, Subject
+from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
 from tests.functions.api.batch_records import a_batch, a_job
@@ -163,7 +163,7 @@ def test_acts_come_newest_first_by_the_page_across_months(api: Api) -> None:
 
 def test_acts_older_than_they_are_kept_are_not_shown(api: Api) -> None:
     subject = Subject("batch", "b1")
-    for age in (KEPT - timedelta(hours=1), KEPT + timedelta(hours=1)):
+    for age in (ACTS_KEPT - timedelta(hours=1), ACTS_KEPT + timedelta(hours=1)):
         activity.put(Act(NOW - age, "ann", "s", "cancel", subject, str(age.days), "r1"))
 
     assert [each["reason"] for each in acts(api)] == ["89"]

@@ -26,6 +26,7 @@ from jobyard.services.jobs.attempt import (
     show_running,
     unexpected_failure,
 )
+from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.jobs.source import Change, DueJob, JobSource
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.jobs.write_group import WriteGroup
@@ -84,6 +85,7 @@ class _Runner:
         self.ended: list[_AttemptEnd] = []
         self.writes = WriteGroup()
         self.refreshed_at = worker.now()
+        self.counter = JobCounter(self.refreshed_at)
 
     def run(self) -> None:
         """Start the due jobs, keep up to `CONCURRENT_JOBS` running, and write their ends."""
@@ -99,6 +101,7 @@ class _Runner:
                 elif self._must_stop():
                     break
         self.source.finish(self.todo)
+        self.counter.save()
 
     def _may_start(self) -> bool:
         """Whether to start jobs now: when half of the places are free, so that one call writes
@@ -117,6 +120,7 @@ class _Runner:
         if (now - self.refreshed_at).total_seconds() >= _REFRESH_S:
             self.refreshed_at = now
             self.source.refresh()
+            self.counter.save_if_due(now)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
         """Write the starts of the next jobs, then run them.
@@ -147,6 +151,7 @@ class _Runner:
             if stored is None:
                 continue
             if stored.state is JobState.RUNNING:
+                self.counter.count_start(stored)
                 active = _ActiveJob(stored, lock_key, Progress(stored), due.is_orphaned)
                 self.active[pool.submit(self._attempt, active)] = active
             else:
@@ -222,6 +227,8 @@ class _Runner:
                 self._finish(job, end.error)
 
     def _finish(self, job: JobRecord, error: BaseException | None = None) -> None:
+        if job.state is not JobState.SCHEDULED:
+            self.counter.count_end(job)
         if job.state is not JobState.SCHEDULED or error:
             name = self.source.job_type.name
             self.finished.append(FinishedJob(job.address, name, job.state, job.failure_code, error))

@@ -1,0 +1,53 @@
+"""The rates of jobs over time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import Field
+
+from api.context import RequestContext
+from api.schemas.fields import Links, Schema
+from jobyard.domain import rates as domain
+from jobyard.domain.rates import RATE_STEPS, RateRange
+
+
+class RatePoint(Schema):
+    """What happened in one step."""
+
+    at: datetime = Field(description="When the step began.")
+    started: int = Field(description="The number of attempts that workers started.")
+    ended: int = Field(description="The number of jobs that ended.")
+    failed: int = Field(description="How many of these failed.")
+    open_batches: int = Field(description="The number of open batches at its end.")
+
+
+class RateHistory(Schema):
+    """What workers did over time."""
+
+    range_: RateRange = Field(alias="range", description="How far back it goes.")
+    step_s: int = Field(description="The length of a step, in seconds.")
+    points: list[RatePoint] = Field(
+        description="The steps, oldest first. The last one is not over yet."
+    )
+    links: Links
+
+    @classmethod
+    def of(
+        cls, range_: RateRange, points: Sequence[domain.RatePoint], request: RequestContext
+    ) -> "RateHistory":
+        """The points of a range."""
+        return cls(
+            range=range_,
+            step_s=int(RATE_STEPS[range_][0].total_seconds()),
+            points=[
+                RatePoint(
+                    at=each.at,
+                    started=each.jobs.started,
+                    ended=each.jobs.ended,
+                    failed=each.jobs.failed,
+                    open_batches=each.open_batches,
+                )
+                for each in points
+            ],
+            links={"self": request.link(f"rates?range={range_}")},
+        )

@@ -1,0 +1,113 @@
+"""Rates: how many jobs workers started and ended over time, and how many batches were open.
+
+Workers add to totals that only grow. Once a minute the totals are sampled, if they changed. Each
+sample is of three series, so that a graph of a week reads no more of them than one of an hour.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+SAMPLES_KEPT = timedelta(days=8)  # samples, after they were taken
+
+
+class RateRange(StrEnum):
+    """How far back a graph of rates goes."""
+
+    HOUR = "1h"
+    DAY = "24h"
+    WEEK = "7d"
+
+
+# The time between the points of a graph, and their number.
+RATE_STEPS = {
+    RateRange.HOUR: (timedelta(minutes=1), 60),
+    RateRange.DAY: (timedelta(minutes=12), 120),
+    RateRange.WEEK: (timedelta(hours=2), 84),
+}
+
+
+@dataclass(frozen=True)
+class JobTotals:
+    """How many attempts at jobs workers have started, and how many jobs they have ended, since the
+    deployment was made. `failed` are among `ended`.
+    """
+
+    started: int = 0
+    ended: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "JobTotals") -> "JobTotals":
+        return JobTotals(
+            self.started + other.started, self.ended + other.ended, self.failed + other.failed
+        )
+
+    def since(self, earlier: "JobTotals") -> "JobTotals":
+        """What was added since `earlier`; never less than nothing."""
+        return JobTotals(
+            max(0, self.started - earlier.started),
+            max(0, self.ended - earlier.ended),
+            max(0, self.failed - earlier.failed),
+        )
+
+    def or_later(self, other: "JobTotals") -> "JobTotals":
+        """The later of two totals."""
+        return self if self.started + self.ended >= other.started + other.ended else other
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The last totals of a step that began at `at`, those before its first sample, and how many
+    batches were open at its end.
+    """
+
+    at: datetime
+    before: JobTotals
+    totals: JobTotals
+    open_batches: int
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """What happened in a step that began at `at`."""
+
+    at: datetime
+    jobs: JobTotals
+    open_batches: int
+
+
+def step_start(at: datetime, step: timedelta) -> datetime:
+    """When the step that contains `at` began."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return at - (at - epoch) % step
+
+
+def first_step(rate_range: RateRange, now: datetime) -> datetime:
+    """When the first step of a graph begins that ends with the step of `now`."""
+    step, number = RATE_STEPS[rate_range]
+    return step_start(now, step) - (number - 1) * step
+
+
+def points_of(
+    rate_range: RateRange, samples: Iterable[Sample], now: datetime
+) -> Sequence[RatePoint]:
+    """A point for each step of a graph, oldest first. `samples` are those since its first step and
+    the one before, in order.
+
+    A step without a sample has no jobs, and as many open batches as the one before.
+    """
+    step, number = RATE_STEPS[rate_range]
+    first = first_step(rate_range, now)
+    by_step = {sample.at: sample for sample in samples}
+    earlier = [sample for at, sample in by_step.items() if at < first]
+    open_batches = earlier[-1].open_batches if earlier else 0
+    latest = earlier[-1].totals if earlier else JobTotals()
+    points = []
+    for at in (first + step * each for each in range(number)):
+        jobs = JobTotals()
+        if sample := by_step.get(at):
+            jobs = sample.totals.since(sample.before.or_later(latest))
+            latest, open_batches = sample.totals, sample.open_batches
+        points.append(RatePoint(at, jobs, open_batches))
+    return points

@@ -1,0 +1,38 @@
+"""Counts the jobs that a worker starts and ends, and adds them to the deployment's totals."""
+
+from datetime import datetime, timedelta
+
+from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.rates import JobTotals
+from jobyard.store import rates
+
+SAVED_EVERY = timedelta(seconds=20)  # a long pass shows in the minutes in which its jobs ended
+
+
+class JobCounter:
+    """The starts and ends of one worker that are not added to the totals yet."""
+
+    def __init__(self, now: datetime) -> None:
+        self._counted = JobTotals()
+        self._saved_at = now
+        self._shard = 0
+
+    def count_start(self, job: JobRecord) -> None:
+        """Count a job that the worker has started."""
+        self._shard = job.address.chunk + job.address.position
+        self._counted += JobTotals(started=1)
+
+    def count_end(self, job: JobRecord) -> None:
+        """Count a job that has ended."""
+        self._counted += JobTotals(ended=1, failed=int(job.state is JobState.FAILED))
+
+    def save_if_due(self, now: datetime) -> None:
+        """Add what was counted to the totals, at most every `SAVED_EVERY`."""
+        if now >= self._saved_at + SAVED_EVERY:
+            self._saved_at = now
+            self.save()
+
+    def save(self) -> None:
+        """Add what was counted to the totals. If that fails, it is counted with the next."""
+        if self._counted != JobTotals() and not rates.add(self._shard, self._counted):
+            self._counted = JobTotals()

@@ -1,0 +1,42 @@
+"""Rates through the API."""
+
+import pytest
+
+from jobyard.domain.rates import RATE_STEPS, JobTotals, RateRange
+from jobyard.services.rates import sample_rates
+from jobyard.store import rates
+from tests.functions.api.api_client import NOW, Api
+
+
+@pytest.mark.parametrize("rate_range", RateRange)
+def test_a_graph_ends_with_the_present_step(api: Api, rate_range: RateRange) -> None:
+    rates.add(3, JobTotals(7, 5, 2))
+    rates.add(11, JobTotals(1, 1, 0))
+    assert sample_rates(4, NOW)
+
+    shown = api.get("/rates", role="viewer", query={"range": rate_range.value}).json
+
+    step, number = RATE_STEPS[rate_range]
+    assert (shown["range"], shown["step_s"]) == (rate_range, step.total_seconds())
+    assert len(shown["points"]) == number
+    assert {**shown["points"][-1], "at": ""} == {
+        "at": "",
+        "started": 8,
+        "ended": 6,
+        "failed": 2,
+        "open_batches": 4,
+    }
+
+
+def test_an_unknown_range_is_refused(api: Api) -> None:
+    answer = api.get("/rates", query={"range": "1y"})
+
+    assert (answer.status, answer.kind) == (422, "validation-failed")
+
+
+def test_nothing_is_sampled_while_nothing_changes(api: Api) -> None:
+    rates.add(0, JobTotals(1, 1, 0))
+
+    assert sample_rates(0, NOW)
+    assert not sample_rates(0, NOW)
+    assert sample_rates(1, NOW)
