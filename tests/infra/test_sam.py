@@ -55,7 +55,8 @@ def built(sam: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sam_finds_the_template_valid(sam: Sam) -> None:
-    assert "is a valid SAM Template" in sam("validate", "--lint")
+    """By its transform. `--lint` would run cfn-lint again, which `make lint` does."""
+    assert "is a valid SAM Template" in sam("validate")
 
 
 def test_the_nested_template_is_built(built: Path) -> None:
