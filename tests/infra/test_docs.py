@@ -125,9 +125,14 @@ def _commands(page: Path) -> Iterator[str]:
             yield each.removeprefix("jobyard ")
 
 
+@cache
+def _program() -> Any:
+    return typer.main.get_command(app)
+
+
 def _resolve(line: str) -> tuple[Any, str]:
     """The command that a line begins with, and what follows."""
-    command: Any = typer.main.get_command(app)
+    command = _program()
     words = line.split()
     while words and hasattr(command, "resolve_command"):
         context = command.context_class(command, resilient_parsing=True)

@@ -100,21 +100,25 @@ PLACES = {
 
 
 @cache
-def _trees(folder: str) -> dict[str, ast.Module]:
-    """The modules of a folder by their path in the project."""
+def _texts(folder: str) -> dict[str, str]:
+    """The text of each module of a folder by its path in the project."""
     return {
-        file.relative_to(ROOT).as_posix(): ast.parse(file.read_text())
+        file.relative_to(ROOT).as_posix(): file.read_text()
         for file in sorted(FOLDERS[folder].rglob("*.py"))
     }
+
+
+def _class_names(text: str) -> list[str]:
+    return re.findall(r"^\s*class (\w+)", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_two_classes_of_a_package_share_a_name(package: str) -> None:
     places = defaultdict(list)
-    for path, tree in _trees(package).items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and node.name not in SHARED_CLASSES:
-                places[node.name].append(path)
+    for path, text in _texts(package).items():
+        for name in _class_names(text):
+            if name not in SHARED_CLASSES:
+                places[name].append(path)
 
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
@@ -123,11 +127,20 @@ def test_no_two_classes_of_a_package_share_a_name(package: str) -> None:
 def test_no_public_constant_means_two_things(package: str) -> None:
     """A private constant (`_NAME`) belongs to its module alone, so two of them never meet."""
     values = defaultdict(dict)
-    for path, tree in _trees(package).items():
-        for name, value in _constants(tree):
+    for path in _with_a_shared_constant(package):
+        for name, value in _constants(ast.parse(_texts(package)[path])):
             values[name].setdefault(ast.dump(value), path)
 
     assert {name: [*paths.values()] for name, paths in values.items() if len(paths) > 1} == {}
+
+
+def _with_a_shared_constant(package: str) -> set[str]:
+    """The modules with a constant whose name another module has too: the others need no parser."""
+    places = defaultdict(set)
+    for path, text in _texts(package).items():
+        for name in re.findall(r"^([A-Z][A-Z0-9_]*)\b", text, re.MULTILINE):
+            places[name].add(path)
+    return set().union(*(paths for paths in places.values() if len(paths) > 1))
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
@@ -151,14 +164,12 @@ def test_no_module_is_a_bare_gerund(folder: str) -> None:
 
 
 def _module_names(folder: str) -> set[str]:
-    return {Path(path).stem.removeprefix("test_") for path in _trees(folder)}
+    return {Path(path).stem.removeprefix("test_") for path in _texts(folder)}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_class_or_module_has_a_former_name(folder: str) -> None:
-    names = _module_names(folder)
-    for tree in _trees(folder).values():
-        names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    names = _module_names(folder).union(*map(_class_names, _texts(folder).values()))
 
     assert names & FORMER_NAMES == set()
 
