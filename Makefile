@@ -5,6 +5,7 @@ LINTERS := lint-format lint-code lint-types lint-imports lint-templates
 .PHONY: help demo demo-schedules test check lint $(LINTERS) test-domain local down deploy docs machines dev \
 	emulator sam faults bench
 MAKEFLAGS += --no-print-directory
+unexport PYTHONDONTWRITEBYTECODE # or each process compiles all modules and tests again
 
 STACK ?= jobyard
 PARAMETERS ?=
@@ -12,6 +13,7 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
 WORKERS := --numprocesses auto --maxprocesses 5
 PYTEST := .venv/bin/pytest $(WORKERS)
+CORES = $(shell getconf _NPROCESSORS_ONLN) # enough where no test waits
 COVERAGE := .coverage.json
 # slipcover warns that it cannot instrument the tests themselves, which are not its subject.
 COVERED := PYTHONWARNINGS=ignore::RuntimeWarning:slipcover.importer .venv/bin/python -m slipcover \
@@ -42,14 +44,15 @@ test: lint emulator sam ## Run all linters and tests, live tests included
 	@.venv/bin/python -m tests.coverage $(COVERAGE)
 
 check: dev ## Run the linters, and the tests of domain and infrastructure
-	@$(AT_ONCE) $(LINTERS) test-domain
+	@$(AT_ONCE) test-domain $(LINTERS)
 
 lint: dev ## Run the linters only
 	@$(AT_ONCE) $(LINTERS)
 
 test-domain:
 	$(call say,tests of domain and infrastructure)
-	@$(PYTEST) -q tests/domain tests/infra --ignore tests/infra/test_sam.py
+	@.venv/bin/pytest --numprocesses $(CORES) --maxprocesses 5 -q tests/domain tests/infra \
+		--ignore tests/infra/test_sam.py
 
 lint-format:
 	$(call say,formatting)
