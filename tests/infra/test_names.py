@@ -92,7 +92,10 @@ PLACES = {
     "layers": sorted((ROOT / "layers/jobyard/jobyard").rglob("*.py")),
     "functions": sorted((ROOT / "functions").rglob("*.py")),
     "cli": sorted((ROOT / "cli").rglob("*.py")),
-    "infra": [ROOT / "template.yaml", *sorted((ROOT / "infra").rglob("*.[yp]*"))],
+    "infra": [
+        ROOT / "template.yaml",
+        *sorted(each for end in ("py", "yaml") for each in (ROOT / "infra").rglob(f"*.{end}")),
+    ],
     "benchmarks": sorted((ROOT / "benchmarks").rglob("*.py")),
     "tests": sorted(set((ROOT / "tests").rglob("*.py")) - {Path(__file__)}),  # it lists the words
     **{page.relative_to(ROOT).as_posix(): [page] for page in PAGES},
