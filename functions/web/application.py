@@ -24,7 +24,8 @@ APP = APIGatewayHttpResolver()
 # The modules of `web.routes` by the first segment of their paths.
 ROUTES = {
     "": ("home",),
-    "batches": ("batches", "jobs"),
+    "batches": ("uploads", "batches", "jobs"),
+    "manifests": ("uploads",),
     "jobs": ("jobs",),
     "holds": ("holds",),
     "job-management": ("schedules",),

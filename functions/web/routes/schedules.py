@@ -265,13 +265,13 @@ def _form_page(
         "runs": [],
         "removed": [],
         "added": frozenset(),
-        "sentence": "",
+        "rule_text": "",
     }
     try:
         rule = form.rule_of(fields, context.now)
         known = fields["calendar"] if fields["calendar"] in calendars else ""
         runs = schedule_queries.list_times(rule, context.now, _PREVIEWED, known, context)
-        values |= {"runs": runs, "sentence": rule.description()}
+        values |= {"runs": runs, "rule_text": rule.description()}
         if details:
             values |= _difference(details.view.schedule, runs, request)
     except JobyardError as error:

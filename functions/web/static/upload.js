@@ -75,6 +75,33 @@
     }
   }
 
+  // The form of the second step gets the chosen file, so that nobody chooses it twice. If anything
+  // fails, the page of that step is shown.
+  const form = area.closest("form");
+  form.addEventListener("submit", async (event) => {
+    if (!input.files.length) return;
+    event.preventDefault();
+    send.disabled = true;
+    say("Sending…");
+    try {
+      const response = await fetch(form.action, { method: "POST", body: new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, value.name ?? value])) });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const upload = page.getElementById("upload");
+      if (!response.ok || !upload) {
+        document.getElementById("main").replaceChildren(...page.getElementById("main").childNodes);
+        return scrollTo(0, 0);
+      }
+      const chosen = new DataTransfer();
+      chosen.items.add(input.files[0]);
+      upload.querySelector("input[type=file]").files = chosen.files;
+      upload.hidden = true;
+      document.body.append(document.adoptNode(upload));
+      upload.submit();
+    } catch {
+      form.submit();
+    }
+  });
+
   input.addEventListener("change", () => { if (input.files[0]) check(input.files[0]); });
   for (const name of ["dragenter", "dragover"]) area.addEventListener(name, (event) => { event.preventDefault(); area.dataset.over = ""; });
   for (const name of ["dragleave", "drop"]) area.addEventListener(name, () => { delete area.dataset.over; });

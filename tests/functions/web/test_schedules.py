@@ -34,7 +34,7 @@ def _new(browser: Browser, action: str, **fields: object) -> Page:
     return browser.post("/schedules/new", form | NEW | parameters | {"action": action} | fields)
 
 
-def test_a_preview_shows_the_rule_as_a_sentence_and_marks_clock_changes(browser: Browser) -> None:
+def test_a_preview_describes_the_rule_and_marks_clock_changes(browser: Browser) -> None:
     browser.sign_in("admin")
 
     answer = _new(browser, "preview")
@@ -43,7 +43,7 @@ def test_a_preview_shows_the_rule_as_a_sentence_and_marks_clock_changes(browser:
     assert "Every day at 02:30 (America/Los_Angeles)" in answer.text
     assert "Sat 2027-03-13 02:30 PST" in answer.text
     assert "Sun 2027-03-14 03:00 PDT" in answer.text
-    assert "clocks go forward" in answer.text
+    assert "Clocks go forward" in answer.text
 
 
 def test_a_new_schedule_is_created_and_shown_in_the_words_of_votecal(browser: Browser) -> None:

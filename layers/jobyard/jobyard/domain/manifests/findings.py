@@ -234,6 +234,11 @@ class BoundedFindings:
                 yield finding
 
     @property
+    def counts(self) -> Counter[str]:
+        """The number of findings by level, kept or not."""
+        return self._levels.copy()
+
+    @property
     def more(self) -> dict[str, int]:
         """The number of findings that are not kept, by level, without zeros."""
         levels = self._levels.items()

@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from jobyard.domain.access import roles_for
 from jobyard.domain.activity import Subject
-from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.batch import INTAKE_PREFIX, Batch, BatchState
 from jobyard.domain.collection import Collection
-from jobyard.domain.errors import BadRequest, StaleState
+from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, StaleState
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services import activity
-from jobyard.services.access import authorize_deposit
+from jobyard.services.access import authorize_deposit, visible_batch
 from jobyard.services.context import CommandContext
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import batches
@@ -93,6 +95,29 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
     return batch, _upload_form(batch, context)
 
 
+def upload_form(batch_id: str, return_url: str, context: CommandContext) -> UploadForm:
+    """The form for the manifest of a batch that waits for it. After the upload the browser goes to
+    `return_url`.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or the time for the upload is over.
+        Forbidden: somebody else submitted it. InvalidTransition: its manifest has arrived.
+    """
+    batch = visible_batch(batch_id, context.actor, context.now())
+    if not batch.is_submitted_by(context.actor.sub):
+        raise Forbidden(f"only {batch.submitter} may upload the manifest of batch {batch_id}")
+    if not batch.awaits_upload:
+        raise InvalidTransition(f"the manifest of batch {batch_id} has arrived")
+    return _upload_form(batch, context, {"success_action_redirect": return_url})
+
+
+def upload_origin(context: CommandContext) -> str:
+    """The origin of the addresses that manifests are uploaded to, for a page's policy."""
+    post = context.s3.generate_presigned_post(context.settings.intake_bucket, INTAKE_PREFIX)
+    parts = urlsplit(post["url"])
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _recipients(
     submission: Submission, collection: Collection, context: CommandContext
 ) -> Addresses:
@@ -106,11 +131,18 @@ def _recipients(
     return addresses(context.own_email() or context.settings.mail_to)
 
 
-def _upload_form(batch: Batch, context: CommandContext) -> UploadForm:
+def _upload_form(
+    batch: Batch, context: CommandContext, fields: Mapping[str, str] = MappingProxyType({})
+) -> UploadForm:
+    """The form to upload a batch's manifest with; `fields` are more of its fields."""
     post = context.s3.generate_presigned_post(
         context.settings.intake_bucket,
         batch.upload_key,
-        Conditions=[["content-length-range", 1, MANIFEST_BYTES]],
+        Fields=dict(fields),
+        Conditions=[
+            ["content-length-range", 1, MANIFEST_BYTES],
+            *({name: value} for name, value in fields.items()),
+        ],
         ExpiresIn=int(UPLOAD_TIME.total_seconds()),
     )
     return UploadForm(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)
