@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -30,6 +31,41 @@ def zipped(folder: Path, prefix: str = "") -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, path.read_bytes())
     return packed.getvalue()
+
+
+def packed(source: Path, build: Path, prefix: str = "") -> bytes:
+    """A zip of `source` with byte code. `build` keeps it until the source or Python changes."""
+    path = build / f"{source.name}-{_content_key(source)}.zip"
+    return _kept(path, lambda: zipped(compiled(source, build / source.name), prefix))
+
+
+def packed_vendor(layer: Path, build: Path) -> bytes:
+    """A zip of the vendor layer for this machine, which `build` keeps; see `vendor_layer`."""
+    folder = vendor_layer(layer, build)
+    return _kept(folder.with_name(f"{folder.name}.zip"), lambda: zipped(folder, "python/"))
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The content of `path`, made if it does not exist; older versions of it are deleted."""
+    if not path.exists():
+        content = make()
+        for stale in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.zip"):
+            stale.unlink()
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    return path.read_bytes()
+
+
+def _content_key(folder: Path) -> str:
+    """A digest of the files in `folder` and of what they are packed by."""
+    digest = hashlib.sha256(f"{sys.version}\n{Path(__file__).read_text()}".encode())
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" not in path.parts and path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()}\n{len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()[:16]
 
 
 def copied(source: Path, target: Path) -> Path:
@@ -87,7 +123,7 @@ def vendor_layer(layer: Path, build: Path) -> Path:
     subprocess.run([sys.executable, str(layer / "trim.py"), str(unfinished)], check=True)
     _compile(unfinished)
     for stale in build.glob("vendor-*"):
-        if stale != unfinished:
+        if stale.is_dir() and stale != unfinished:
             shutil.rmtree(stale)
     unfinished.rename(done)
     return done

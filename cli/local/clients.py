@@ -1,5 +1,7 @@
 """boto3 clients for the emulator."""
 
+import threading
+from functools import cache
 from typing import Any
 
 import boto3
@@ -16,8 +18,13 @@ KEY = "test"
 _NO_PROFILE = {"profile": (None, None, None, None)}
 
 
+# A session reads and parses the services' descriptions once, but makes one client at a time.
+_one_at_a_time = threading.Lock()
+
+
+@cache
 def session() -> Any:
-    """A session of the emulator's root user, independent of the caller's AWS settings."""
+    """The session of the emulator's root user, independent of the caller's AWS settings."""
     return boto3.session.Session(
         aws_access_key_id=KEY,
         aws_secret_access_key=KEY,
@@ -28,15 +35,16 @@ def session() -> Any:
 
 def client(service: str, endpoint: str) -> Any:
     """A client of `service` on the emulator."""
-    return session().client(
-        service,
-        endpoint_url=endpoint,
-        config=Config(
-            signature_version="s3v4" if service == "s3" else None,
-            s3={"addressing_style": "path"},
-            retries={"mode": "standard", "total_max_attempts": 3},
-            connect_timeout=5,
-            read_timeout=60,
-            proxies={},
-        ),
-    )
+    with _one_at_a_time:
+        return session().client(
+            service,
+            endpoint_url=endpoint,
+            config=Config(
+                signature_version="s3v4" if service == "s3" else None,
+                s3={"addressing_style": "path"},
+                retries={"mode": "standard", "total_max_attempts": 3},
+                connect_timeout=5,
+                read_timeout=60,
+                proxies={},
+            ),
+        )

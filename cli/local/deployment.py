@@ -141,19 +141,18 @@ def _package(
     build: Path,
 ) -> None:
     """Upload code and definitions and refer to them in `template`, as `sam package` does."""
-    functions = artifacts.zipped(artifacts.compiled(root / "functions", build / "functions"))
+    functions = artifacts.packed(root / "functions", build)
     layers = {
-        "JobyardLayer": artifacts.compiled(
-            root / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"
-        ).parent,
-        "VendorLayer": artifacts.vendor_layer(root / "layers" / "vendor", build),
+        "JobyardLayer": artifacts.packed(
+            root / "layers" / "jobyard" / "jobyard", build, "python/jobyard/"
+        ),
+        "VendorLayer": artifacts.packed_vendor(root / "layers" / "vendor", build),
     }
     template["Globals"]["Function"]["CodeUri"] = _upload(s3, functions, "functions", "zip")
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::LayerVersion":
-            packed = artifacts.zipped(layers[name], "python/")
-            properties["ContentUri"] = _upload(s3, packed, name, "zip")
+            properties["ContentUri"] = _upload(s3, layers[name], name, "zip")
             resource.pop("Metadata")
         if resource["Type"] == "AWS::Serverless::StateMachine":
             definition = (root / properties["DefinitionUri"]).read_bytes()

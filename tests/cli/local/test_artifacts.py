@@ -43,6 +43,23 @@ def test_a_layer_has_up_to_date_byte_code_only(folder: Path, tmp_path: Path) -> 
     assert len(list(target.rglob("*.pyc"))) == 1
 
 
+def test_a_package_is_kept_until_its_source_changes(folder: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    build.mkdir()
+    first = artifacts.packed(folder, build, "python/")
+    (kept,) = build.glob("*.zip")
+    made = kept.stat().st_mtime_ns
+
+    again = artifacts.packed(folder, build, "python/")
+
+    assert (again, kept.stat().st_mtime_ns) == (first, made)
+    (folder / "inner" / "module.py").write_text("NAME = 'changed'\n")
+    changed = zipfile.ZipFile(io.BytesIO(artifacts.packed(folder, build, "python/")))
+    assert changed.read("python/inner/module.py") == b"NAME = 'changed'\n"
+    assert not kept.exists()
+    assert len([*build.glob("*.zip")]) == 1
+
+
 def test_the_vendor_layer_is_built_once(tmp_path: Path) -> None:
     first = artifacts.vendor_layer(ROOT / "layers" / "vendor", tmp_path)
     made = first.stat().st_mtime_ns
