@@ -7,6 +7,7 @@ that signed it, and the test compares the calls with the actions that AWS requir
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture(scope="session")
 def aws(platform: Emulator) -> Callable[[str], Any]:
     """A client of an AWS service, with every right."""
-    return lambda service: clients.client(service, platform.endpoint)
+    return cache(partial(clients.client, endpoint=platform.endpoint))
 
 
 @pytest.fixture(scope="session")

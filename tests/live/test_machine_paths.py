@@ -4,40 +4,47 @@ The scenarios run the same definitions in process. Here the engine is tested: it
 ends a Wait, and catches an error where the definition says.
 """
 
+import io
 import json
+import re
 import shutil
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.local import clients, deployment, emulator
-from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 
-# Returns the next answer in the work bucket, and records the event it got.
+# Returns the next answer of its file, and records the event it got.
 STUB = """
 import json
 import os
-import boto3
+from pathlib import Path
 
-S3 = boto3.client("s3")
-BUCKET = os.environ["JOBYARD_WORK_BUCKET"]
+FOLDER, NAME = Path(os.environ["STUBS"]), os.environ["STUB"]
 
 
 def handler(event, context):
-    key = "stubs/{name}.json"
-    answers = json.loads(S3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
-    event_key = f"events/{name}/{{context.aws_request_id}}.json"
-    S3.put_object(Bucket=BUCKET, Key=event_key, Body=json.dumps(event).encode())
-    answer = answers.pop(0) if len(answers) > 1 else answers[0]
-    S3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(answers).encode())
+    path = FOLDER / f"{NAME}.json"
+    answer, *others = json.loads(path.read_text())
+    if others:
+        path.write_text(json.dumps(others))
+    event_path = FOLDER / NAME / f"{context.aws_request_id}.json"
+    event_path.write_text(json.dumps(event))
     if answer == "raise":
         raise RuntimeError("as requested")
     return answer
 """
 HANDLERS = ("ingest.open", "execute.chunk", "execute.job", "report.settle", "report.report")
+BUCKET = "stubs"  # for the index
+ANYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+_LAMBDA = re.compile(r"arn:aws:lambda:[\w-]+:\d+:function:[\w-]+")
 NEXT: dict[str, Any] = {
     "origin_id": "b1",
     "run": "main",
@@ -56,56 +63,92 @@ CHUNKS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    home = tmp_path_factory.mktemp("engine")
-    yield emulator.start(home, emulator.free_port(), persist=False)
-    emulator.stop(home)
-
-
-@pytest.fixture(scope="module")
-def stubbed(engine: Emulator) -> Stack:
-    """The project's own stack, with other functions and short retries."""
-    root = engine.home / "root"
-    shutil.copytree(ROOT / "infra", root / "infra")
-    shutil.copytree(ROOT / "layers", root / "layers")
-    shutil.copyfile(ROOT / "template.yaml", root / "template.yaml")
-    for handler in HANDLERS:
-        folder, module = handler.split(".")
-        (root / "functions" / folder).mkdir(parents=True, exist_ok=True)
-        (root / "functions" / folder / "__init__.py").touch()
-        (root / "functions" / folder / f"{module}.py").write_text(STUB.format(name=handler))
-    for definition in (root / "infra" / "statemachines").glob("*.asl.json"):
-        definition.write_text(_impatient(definition.read_text()))
-    return deployment.deploy(
-        engine.endpoint,
-        deployment.parameters(engine.endpoint),
-        build=engine.home / "build",
-        root=root,
-    )
-
-
+Aws = Callable[[str], Any]
 Answers = dict[str, list[Any]]
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the answers and the events of each function."""
+    return tmp_path_factory.mktemp("stubs")
+
+
+@pytest.fixture(scope="module")
+def role(aws: Aws) -> str:
+    """A role with every right."""
+    trusted = {"Effect": "Allow", "Principal": {"Service": "*"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps(ANYTHING | {"Statement": [trusted]})
+    made = aws("iam").create_role(RoleName="stubs", AssumeRolePolicyDocument=policy)
+    aws("iam").put_role_policy(
+        RoleName="stubs", PolicyName="anything", PolicyDocument=json.dumps(ANYTHING)
+    )
+    return str(made["Role"]["Arn"])
+
+
+@pytest.fixture(scope="module")
+def functions(aws: Aws, role: str, stubs: Path) -> dict[str, str]:
+    """The ARN of the function that stands in for each handler."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as code:
+        code.writestr("stub.py", STUB)
+    return {
+        name: aws("lambda").create_function(
+            FunctionName=f"stub-{name.replace('.', '-')}",
+            Runtime="python3.13",
+            Role=role,
+            Handler="stub.handler",
+            Code={"ZipFile": packed.getvalue()},
+            Environment={"Variables": {"STUBS": str(stubs), "STUB": name}},
+            Timeout=60,
+        )["FunctionArn"]
+        for name in HANDLERS
+    }
+
+
+@pytest.fixture(scope="module")
+def stubbed(aws: Aws, stack: Stack, role: str, functions: dict[str, str]) -> dict[str, str]:
+    """The ARNs of the deployed machines' copies, with other functions and short retries."""
+    aws("s3").create_bucket(Bucket=BUCKET)
+    aws("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return {
+        kind: _copied(aws, arn, f"stub-{kind}", role, functions)
+        for kind, arn in (("batch", stack.batch_machine), ("job", stack.job_machine))
+    }
+
+
+def _copied(aws: Aws, arn: str, name: str, role: str, functions: dict[str, str]) -> str:
+    """The ARN of a copy of a machine, which starts executions of itself."""
+    definition: str = aws("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"]
+    for function in {*_LAMBDA.findall(definition)}:
+        deployed = aws("lambda").get_function_configuration(FunctionName=function)
+        handler = deployed["Handler"].rpartition(".")[0]
+        definition = definition.replace(function, functions[handler])
+    copy = arn.rpartition(":")[0] + f":{name}"
+    made = aws("stepfunctions").create_state_machine(
+        name=name, definition=_impatient(definition.replace(arn, copy)), roleArn=role
+    )
+    assert made["stateMachineArn"] == copy
+    return copy
 
 
 class Machine:
     """Runs a machine over functions with given answers, and returns how it ended."""
 
-    def __init__(self, engine: Emulator, stack: Stack) -> None:
-        self.stack = stack
-        self.s3 = clients.client("s3", engine.endpoint)
-        self.states = clients.client("stepfunctions", engine.endpoint)
+    def __init__(self, aws: Aws, machines: dict[str, str], stubs: Path) -> None:
+        self.s3, self.states = aws("s3"), aws("stepfunctions")
+        self.machines = machines
+        self.stubs = stubs
 
-    def run(self, arn: str, document: dict[str, Any], answers_of: Answers) -> dict[str, Any]:
+    def run(self, kind: str, document: dict[str, Any], answers_of: Answers) -> dict[str, Any]:
         """The execution after its end."""
-        for page in self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.stack.work_bucket, Prefix="events/"
-        ):
-            for found in page.get("Contents", []):
-                self.s3.delete_object(Bucket=self.stack.work_bucket, Key=found["Key"])
+        shutil.rmtree(self.stubs)
+        for name in HANDLERS:
+            (self.stubs / name).mkdir(parents=True)
         for name, answers in answers_of.items():
-            self._put(f"stubs/{name}.json", json.dumps(answers))
-        execution = self.states.start_execution(stateMachineArn=arn, input=json.dumps(document))
+            (self.stubs / f"{name}.json").write_text(json.dumps(answers))
+        execution = self.states.start_execution(
+            stateMachineArn=self.machines[kind], input=json.dumps(document)
+        )
         return self.end_of(execution["executionArn"])
 
     def end_of(self, execution: str) -> dict[str, Any]:
@@ -133,10 +176,7 @@ class Machine:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The events that a function got, in no order."""
-        listed = self.s3.list_objects_v2(Bucket=self.stack.work_bucket, Prefix=f"events/{name}/")
-        keys = [found["Key"] for found in listed.get("Contents", [])]
-        answers = [self.s3.get_object(Bucket=self.stack.work_bucket, Key=key) for key in keys]
-        return [json.loads(answer["Body"].read()) for answer in answers]
+        return [json.loads(path.read_text()) for path in (self.stubs / name).iterdir()]
 
     def index(self) -> dict[str, Any]:
         """An index of chunks, as the state names it.
@@ -144,21 +184,17 @@ class Machine:
         The emulator ignores the version, so no test can show that AWS reads this one.
         """
         lines = "".join(json.dumps(chunk) + "\n" for chunk in CHUNKS)
-        version = self._put("work/b1/index.jsonl", lines)
+        answer = self.s3.put_object(Bucket=BUCKET, Key="index.jsonl", Body=lines.encode())
         return {
-            "index_bucket": self.stack.work_bucket,
-            "index_key": "work/b1/index.jsonl",
-            "index_version": version,
+            "index_bucket": BUCKET,
+            "index_key": "index.jsonl",
+            "index_version": answer["VersionId"],
         }
-
-    def _put(self, key: str, text: str) -> str:
-        answer = self.s3.put_object(Bucket=self.stack.work_bucket, Key=key, Body=text.encode())
-        return str(answer["VersionId"])
 
 
 @pytest.fixture
-def machine(engine: Emulator, stubbed: Stack) -> Machine:
-    return Machine(engine, stubbed)
+def machine(aws: Aws, stubbed: dict[str, str], stubs: Path) -> Machine:
+    return Machine(aws, stubbed, stubs)
 
 
 def test_every_chunk_of_the_index_is_run_in_every_pass(
@@ -168,7 +204,7 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
 
     ended = machine.run(
-        machine.stack.batch_machine,
+        "batch",
         {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {
             "ingest.open": [first | {"next": "execute"}],
@@ -196,7 +232,7 @@ def test_a_chunk_that_fails_does_not_stop_the_others(machine: Machine) -> None:
     first = NEXT | machine.index()
 
     ended = machine.run(
-        machine.stack.batch_machine,
+        "batch",
         {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {
             "ingest.open": [first | {"next": "execute"}],
@@ -215,7 +251,7 @@ def test_a_manifest_that_cannot_be_opened_is_settled_with_the_reason(machine: Ma
     event = {"detail": {"bucket": {"name": "x"}, "object": {"key": "manifests/c/x", "size": 1}}}
 
     ended = machine.run(
-        machine.stack.batch_machine,
+        "batch",
         event,
         {"ingest.open": ["raise"], "report.settle": [NEXT]},
     )
@@ -228,7 +264,7 @@ def test_a_manifest_that_cannot_be_opened_is_settled_with_the_reason(machine: Ma
 
 def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> None:
     ended = machine.run(
-        machine.stack.batch_machine,
+        "batch",
         {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {"ingest.open": [NEXT | {"next": "settle"}], "report.settle": ["raise"]},
     )
@@ -244,7 +280,7 @@ def test_after_many_passes_a_new_execution_continues_once(machine: Machine) -> N
 
     def settle_once() -> dict[str, Any]:
         return machine.run(
-            machine.stack.batch_machine,
+            "batch",
             {"origin_id": "b1", "command": "settle", "run": "main", "pass": 500},
             {
                 "ingest.open": [NEXT | {"next": "settle"}, NEXT],
@@ -252,7 +288,7 @@ def test_after_many_passes_a_new_execution_continues_once(machine: Machine) -> N
             },
         )
 
-    executions = machine.stack.batch_machine.replace(":stateMachine:", ":execution:")
+    executions = machine.machines["batch"].replace(":stateMachine:", ":execution:")
 
     ended = settle_once()
     goes_on = machine.end_of(f"{executions}:{name}")
@@ -273,7 +309,7 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
 
     ended = machine.run(
-        machine.stack.job_machine,
+        "job",
         {"origin_id": "b1", "run": "r1", "pass": 1} | place,
         {
             "execute.job": [
