@@ -68,6 +68,16 @@ def test_deploying_again_replaces_nothing(
     assert _resources(aws) == before
 
 
+def test_workers_share_the_unpacked_layers(stack: Stack, platform: Emulator) -> None:
+    httpx.get(f"{stack.api_url}/api/docs", trust_env=False, timeout=60)
+
+    layers = [*(platform.home / "workers").glob("ministack-lambda-*/layer_?")]
+
+    assert layers
+    assert all(layer.is_symlink() for layer in layers)
+    assert len({layer.resolve() for layer in layers}) == 2
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_everyone_signs_in_and_has_their_role(role: str, token: Callable[[str], str]) -> None:
     claims = _claims(token(role))
