@@ -28,6 +28,8 @@ ROUTES = {
     "manifests": ("uploads",),
     "jobs": ("jobs",),
     "holds": ("holds",),
+    "collections": ("collections",),
+    "calendars": ("calendars",),
     "job-management": ("schedules",),
     "schedules": ("schedules",),
     "lifecycles": ("lifecycles",),
