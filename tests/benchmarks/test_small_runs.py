@@ -1,4 +1,7 @@
-"""Every benchmark runs with little input and returns its bounded figures. No times are checked."""
+"""Benchmarks run with little input and return their bounded figures. No times are checked.
+
+The quick ones run each time, a third of the others each day; with `--points all` all run.
+"""
 
 import importlib
 import json
@@ -34,6 +37,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "due": {"SCHEDULES": 3, "COST_SCHEDULES": 2},
     "report": {"SIZES": (250,), "SLICE_JOBS": 100},
 }
+# Which benchmarks run on which day: two that share a local stack, or two without one.
+BY_TURNS = (("cost", "throughput"), ("coldstart", "deposit"), ("small_deposits", "due"))
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
 
 
@@ -148,7 +153,24 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
     return module
 
 
-@pytest.mark.parametrize("small", NAMES, indirect=True)
+def names_of(turn: int) -> list[str]:
+    """The benchmarks that run at a turn."""
+    waiting = {name for group in BY_TURNS for name in group} - {*BY_TURNS[turn % len(BY_TURNS)]}
+    return [name for name in NAMES if name not in waiting]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the benchmarks to run."""
+    if "small" in metafunc.fixturenames:
+        option = metafunc.config.option
+        names = NAMES if option.points == "all" else names_of(option.turn)
+        metafunc.parametrize("small", names, indirect=True)
+
+
+def test_each_benchmark_runs_every_three_days() -> None:
+    assert {name for turn in range(3) for name in names_of(turn)} == {*NAMES}
+
+
 def test_a_benchmark_runs_and_gives_its_figures(small: ModuleType) -> None:
     figures = small.measure()
 
