@@ -22,6 +22,7 @@ _KINDS = {
     "holds": "hold",
     "activity": "activity",
     "rates": "rates",
+    "cost": "cost",
 }
 # The events of changes whose path does not name the event.
 _EVENTS = {

@@ -41,6 +41,7 @@ ROUTES = {
     "holds": ("holds",),
     "activity": ("activity",),
     "rates": ("rates",),
+    "cost": ("costs",),
     "lifecycles": ("lifecycles",),
     "me": ("me",),
     "openapi.json": ("docs",),

@@ -32,7 +32,6 @@ S3 = put_without_expect(
         "s3", config=S3_CLIENT_CONFIG.merge(Config(max_pool_connections=2 * CONCURRENT_JOBS))
     )
 )
-METER = Meter([S3])
 
 
 def now() -> datetime:
@@ -40,6 +39,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+METER = Meter([S3], now)
 HTTP = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 

@@ -19,7 +19,14 @@ from telemetry import emit_metrics
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
 S3 = session().create_client("s3", config=S3_CLIENT_CONFIG)
-METER = Meter([S3])
+
+
+def _now() -> datetime:
+    """The time, aware UTC."""
+    return datetime.now(UTC)
+
+
+METER = Meter([S3], _now)
 
 cold_start.end()
 
@@ -37,7 +44,7 @@ def _open_context(execution: str, context: LambdaContext) -> OpenContext:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    return OpenContext(SETTINGS, S3, lambda: datetime.now(UTC), execution, remaining)
+    return OpenContext(SETTINGS, S3, _now, execution, remaining)
 
 
 def _log(opened: Opened, execution: str) -> None:

@@ -232,7 +232,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Update)",
         ],
         "ReportsTable": ["dynamodb:Query"],
-        "UsageTable": ["dynamodb:Query"],
+        "UsageTable": ["dynamodb:BatchGetItem", "dynamodb:Query"],
         "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "HoldsTable": [
             "dynamodb:BatchGetItem",

@@ -34,6 +34,7 @@ from jobyard.services.queries import activity as activity_queries
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import collections as collection_queries
+from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import rates as rate_queries
@@ -280,6 +281,7 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ),
     ("activity", "view"): lambda who, admin: activity_queries.recent_activity(who, limit=1),
     ("rates", "view"): lambda who, admin: rate_queries.rate_history(RateRange.HOUR, who),
+    ("cost", "view"): lambda who, admin: cost_queries.month_cost(who),
     ("hold", "view"): lambda context, admin: hold_queries.hold(a_hold(), context),
 }
 

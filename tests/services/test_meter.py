@@ -1,6 +1,7 @@
 """The meter counts the calls of clients, and adds them to their batch."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,11 @@ from jobyard.store import tables, usage
 from jobyard.store.key_values import get_or_create_secret
 
 pytestmark = pytest.mark.emulator
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def now() -> datetime:
+    return NOON
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def s3(store_endpoint: str) -> Any:
 @pytest.fixture
 def meter(s3: Any) -> Meter:
     get_or_create_secret("warm", "the store's client is there")
-    return Meter([s3])
+    return Meter([s3], now)
 
 
 def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
@@ -40,7 +46,7 @@ def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
     used = usage.of_origin("b-metered")
     assert invocation.usage_error == ""
     assert (used.s3_writes, used.s3_reads, used.bytes_stored) == (2, 2, 5)
-    assert (used.transitions, used.invocations, used.write_units) == (3, 1, 1)
+    assert (used.transitions, used.invocations, used.write_units) == (3, 1, 2)
     assert used.ms > 0
     assert used.mb_ms == used.ms * 512
 
@@ -55,6 +61,18 @@ def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: A
     assert (used.invocations, used.s3_writes) == (3, 3)
 
 
+def test_what_origins_use_adds_up_for_the_month(s3: Any) -> None:
+    before = usage.of_month(NOON)
+    for at, origin_id in ((NOON, "b-may"), (NOON, "s-may"), (NOON + timedelta(days=1), "b-may")):
+        meter = Meter([s3], lambda at=at: at)  # type: ignore[misc]
+        with meter.invocation("open", 128) as invocation:
+            invocation.origin_id = origin_id
+            s3.put_object(Bucket="metered", Key="a", Body=b"1")
+
+    assert usage.of_month(NOON).s3_writes == before.s3_writes + 2
+    assert usage.of_month(NOON + timedelta(days=1)).invocations == 1
+
+
 def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
     with meter.invocation("open", 128) as invocation:
         invocation.origin_id = "b-written"
@@ -63,7 +81,7 @@ def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
         tables.KeyValueItem.get("small", consistent_read=True)
 
     used = usage.of_origin("b-written")
-    assert used.write_units == 1 + 2 + 1  # the two, and the bill's own
+    assert used.write_units == 1 + 2 + 2  # the two, and the bill's own
     assert used.read_units > 0
 
 
@@ -82,7 +100,7 @@ def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
 
 def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
     seconds = iter([10.0, 10.5, 20.0, 20.5])
-    meter = Meter([s3], clock=lambda: next(seconds), cpu=lambda: 0.25)
+    meter = Meter([s3], now, clock=lambda: next(seconds), cpu=lambda: 0.25)
     for batch_id in ("b-cold", "b-warm"):
         with meter.invocation("open", 100) as invocation:
             invocation.origin_id = batch_id
@@ -156,7 +174,7 @@ def test_the_usage_of_an_unknown_batch_is_nothing(store_endpoint: str) -> None:
 def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(store_endpoint: str) -> None:
     ses = clients.client("sesv2", store_endpoint)
     ses.create_email_identity(EmailIdentity="metered@example.org")
-    meter = Meter([ses])
+    meter = Meter([ses], now)
     content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}}
     with meter.invocation("report", 128) as invocation:
         invocation.origin_id = "b-mailed"

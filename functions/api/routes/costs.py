@@ -1,12 +1,12 @@
-"""The cost of a batch."""
+"""The cost of a batch, and of a month."""
 
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from api.context import current_request
 from api.problems import problem_responses
 from api.routes.parameters import BatchId
-from api.schemas.costs import BatchCost
-from jobyard.domain.errors import Gone, NotFound
+from api.schemas.costs import BatchCost, MonthCost
+from jobyard.domain.errors import Forbidden, Gone, NotFound
 from jobyard.services.queries import costs as cost_queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -23,3 +23,16 @@ def get_batch_cost(batch_id: BatchId) -> BatchCost:
     request = current_request(router)
     view = cost_queries.cost(batch_id, request.query_context())
     return BatchCost.of(view, request)
+
+
+@router.get(
+    "/api/cost",
+    operation_id="get_month_cost",
+    tags=["Rates"],
+    summary="Get what all batches and schedules used of AWS this month, and its price",
+    responses={200: {"description": "The cost up to now."}, **problem_responses(Forbidden)},
+)
+def get_month_cost() -> MonthCost:
+    request = current_request(router)
+    context = request.query_context()
+    return MonthCost.of(context.now, cost_queries.month_cost(context), request)

@@ -1,6 +1,6 @@
-"""The cost of a batch or a schedule."""
+"""The cost of a batch, of a schedule and of a month."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import Field
@@ -92,6 +92,21 @@ class ScheduleCost(CostReport):
             **_cost(cost),
             links=cost_links(schedule_id, request),
         )
+
+
+class MonthCost(CostReport):
+    """What all batches and schedules cost this month, as Jobyard measured it.
+
+    Not included are the scheduler, requests of people and programs, logs, and the storage of
+    records.
+    """
+
+    month: str = Field(description="The month in UTC.", examples=["2026-11"])
+
+    @classmethod
+    def of(cls, now: datetime, cost: domain.Cost, request: RequestContext) -> "MonthCost":
+        """The cost of the month of `now`."""
+        return cls(month=f"{now:%Y-%m}", **_cost(cost), links={"self": request.link("cost")})
 
 
 def _cost(cost: domain.Cost) -> dict[str, Any]:

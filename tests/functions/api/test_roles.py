@@ -103,6 +103,7 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
         ("POST", "/collections", {"name": "new"}, {"admin"}),
         ("GET", "/activity", None, READERS),
         ("GET", "/rates", None, READERS),
+        ("GET", "/cost", None, READERS),
         ("GET", "/holds", None, {*READERS, "depositor"}),
         ("GET", "/holds/everything", None, {*READERS, "depositor"}),
         ("PUT", "/holds/type:deposit", {**WHY, "replace": True}, OPERATORS),

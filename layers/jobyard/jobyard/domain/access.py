@@ -62,6 +62,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("collection", "deposit"): (OWNER, MEMBER, *_ADMINS),  # an admin could allow themselves
     ("activity", "view"): _READERS,  # of acts on schedules and calendars: who may see those
     ("rates", "view"): _READERS,
+    ("cost", "view"): _READERS,  # of a month; that of a batch or a schedule is a part of its view
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,

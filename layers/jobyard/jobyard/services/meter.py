@@ -1,5 +1,5 @@
 """The usage of an invocation: counted at the calls of AWS clients, and at the end added to its
-batch or schedule.
+batch or schedule, and to the month.
 
 Usage that belongs to no batch or schedule is not recorded: of the scheduler tick, the API, logs.
 """
@@ -7,10 +7,12 @@ Usage that belongs to no batch or schedule is not recorded: of the scheduler tic
 import math
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.cost import Usage
@@ -44,18 +46,20 @@ class Invocation:
 class Meter:
     """Counts the usage of its clients, in all threads of one invocation at a time.
 
-    `clock` and `cpu` return seconds: of wall time from any start, and of the process's CPU.
+    `now` returns the time. `clock` and `cpu` return seconds: of wall time from any start, and of
+    the process's CPU.
     """
 
     def __init__(
         self,
         clients: Iterable[Any],
+        now: Callable[[], datetime],
         clock: Callable[[], float] = time.perf_counter,
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._clock, self._cpu = clock, cpu
+        self._now, self._clock, self._cpu = now, clock, cpu
         self._is_first = True
         self._began = self._startup_s = 0.0
         for client in (tables.client(), *clients):
@@ -67,7 +71,7 @@ class Meter:
 
     @contextmanager
     def invocation(self, part: str, memory_mb: int) -> Iterator[Invocation]:
-        """Count the usage inside the block, and record it for the block's origin.
+        """Count the usage inside the block, and record it for the block's origin and the month.
 
         The first invocation of a process also counts the CPU time of its imports and connections.
         """
@@ -81,17 +85,19 @@ class Meter:
             yield invocation
         finally:
             if invocation.origin_id:
+                used = self.used(invocation)
+                shard = zlib.crc32(f"{invocation.origin_id} {part}".encode())
                 invocation.usage_error = usage.add(
-                    invocation.origin_id, part, self.used(invocation)
-                )
+                    invocation.origin_id, part, used
+                ) or usage.add_to_month(self._now(), shard, used)
 
     def used(self, invocation: Invocation) -> Usage:
-        """The usage of the invocation so far, with the write that records it."""
+        """The usage of the invocation so far, with the two writes that record it."""
         ms = math.ceil((self._clock() - self._began + self._startup_s) * 1000)
         with self._lock:
             counts = dict(self._counts)
         return Usage(
-            write_units=counts.get("write_units", 0) + 1,
+            write_units=counts.get("write_units", 0) + 2,
             read_units=counts.get("read_units", 0),
             transitions=invocation.transitions,
             invocations=1,

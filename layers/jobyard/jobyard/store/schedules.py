@@ -238,6 +238,17 @@ def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
         yield DueSchedule(item.schedule_id, item)
 
 
+def next_due(number: int) -> list[Schedule]:
+    """The `number` schedules that the clock must check next, soonest first, from the index."""
+    items = [
+        item
+        for shard in range(DUE_SHARDS)
+        for item in ScheduleItem.due.query(str(shard), limit=number)
+    ]
+    items.sort(key=lambda item: item.due_at)
+    return [*_readable(items[:number])]
+
+
 @dataclass(frozen=True)
 class SchedulePage:
     """Schedules by title. `after` is the cursor of the next page; "" if this is the last one."""

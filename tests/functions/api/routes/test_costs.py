@@ -4,7 +4,7 @@ import pytest
 
 from jobyard.domain.cost import PRICES, Usage
 from jobyard.store import usage
-from tests.functions.api.api_client import Api
+from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import a_batch
 
 
@@ -31,3 +31,13 @@ def test_a_batch_that_used_nothing_yet_costs_nothing(api: Api) -> None:
 
     assert bill["dollars"] == 0
     assert bill["dollars_per_job"] is None
+
+
+def test_a_month_costs_what_all_its_origins_used(api: Api) -> None:
+    for shard in (1, 2, 10):
+        usage.add_to_month(NOW, shard, Usage(write_units=1e6))
+
+    bill = api.get("/cost", role="viewer").json
+
+    assert bill["month"] == "2026-11"
+    assert bill["dollars"] == pytest.approx(3 * 0.625)

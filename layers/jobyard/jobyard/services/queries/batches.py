@@ -213,7 +213,7 @@ def list_batches(
         scanned += len(page.items)
         if len(found) >= limit or scanned >= MAX_SCANNED_BATCHES:
             break
-    views = _views(found[:limit], context)
+    views = batch_views(found[:limit], context)
     if len(found) > len(views):
         before = batches.page_key(views[-1].batch)
     return BatchList(views, {"before": before} if before else None)
@@ -245,14 +245,14 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
         month = month if before else month_before(month)
     has_more = bool(first) and month >= first
     following = {"month": month, "before": before} if has_more else None
-    views = _views(found, context)
+    views = batch_views(found, context)
     if len(found) > len(views):
         last = batches.page_key(views[-1].batch)
         following = {"month": last[:7], "before": last}
     return BatchList(views, following)
 
 
-def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
+def batch_views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
     """The first of `found` as a list shows them: at least one, and up to `MAX_COUNTED_CHUNKS`
     chunks in all.
 

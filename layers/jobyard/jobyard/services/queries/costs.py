@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cost import Cost, price_usage
 from jobyard.domain.schedules.schedule import Schedule
-from jobyard.services.access import visible_batch
+from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import schedule_or_tombstone
 from jobyard.store import usage
@@ -27,6 +27,16 @@ def cost(batch_id: str, context: QueryContext) -> CostView:
     """
     found = visible_batch(batch_id, context.actor, context.now)
     return CostView(found, price_usage(usage.of_origin(found.batch_id)))
+
+
+def month_cost(context: QueryContext) -> Cost:
+    """The cost of all batches and schedules together in this month, in UTC, so far.
+
+    Raises:
+        Forbidden: the actor may not see all costs.
+    """
+    authorize(context.actor, "cost", "view")
+    return price_usage(usage.of_month(context.now))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def schedule(schedule_id: str, context: QueryContext) -> ScheduleDetails:
 
 def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
     """The details of a schedule that the caller has read or written."""
-    view = _view(found, context)
+    view = schedule_view(found, context)
     runs: list[UpcomingRun] = []
     if view.next_run:
         runs = preview(found.rule, view.next_run, MAX_NEXT_RUNS, _calendar(found, context))
@@ -107,7 +107,8 @@ def _is_archived(found: Schedule, at: datetime) -> bool:
     return found.retained_from is not None and at < found.retained_from
 
 
-def _view(found: Schedule, context: QueryContext) -> ScheduleView:
+def schedule_view(found: Schedule, context: QueryContext) -> ScheduleView:
+    """A schedule as a list shows it."""
     calendar = _calendar(found, context)
     next_at = next_run(found, calendar, context.now)
     why, until = _why(found, calendar, next_at, context)
@@ -208,7 +209,7 @@ def list_schedules(
     while True:
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
         checked += len(page.items)
-        views = (_view(each, context) for each in page.items if _may_have(each, label))
+        views = (schedule_view(each, context) for each in page.items if _may_have(each, label))
         found += [view for view in views if label != ScheduleFilter.WAITING or view.next_run]
         after = page.after
         if not after or len(found) >= limit or checked >= _MAX_READ:
