@@ -66,9 +66,8 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
 
     assert {answer.status for answer in answers.values()} <= {200, 403, 404}
     statuses = {address: answer.status for address, answer in answers.items()}
-    of_schedules = [
-        each for each in addresses if each.startswith(("/schedules", "/job-management"))
-    ]
+    prefixes = ("/schedules", "/job-management", "/calendars")
+    of_schedules = [each for each in addresses if each.startswith(prefixes)]
     assert {statuses[each] for each in of_schedules} == {200 if role == "admin" else 403}
     if role in {"viewer", "operator", "admin"}:
         others = set(addresses) - set(of_schedules)
