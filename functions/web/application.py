@@ -24,6 +24,7 @@ APP = APIGatewayHttpResolver()
 # The modules of `web.routes` by the first segment of their paths.
 ROUTES = {
     "": ("home",),
+    "activity": ("home",),
     "batches": ("uploads", "batches", "jobs"),
     "manifests": ("uploads",),
     "jobs": ("jobs",),

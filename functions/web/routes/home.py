@@ -1,25 +1,162 @@
-"""The home page: is anything wrong, what is going on, what comes next."""
+"""The home page: is anything wrong, what is going on, what comes next; and what people did."""
+
+from datetime import timedelta
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
+from markupsafe import Markup
 
-from jobyard.services.queries import batches as batch_queries
+from jobyard.domain.activity import Act
+from jobyard.domain.rates import RATE_STEPS, RateRange
+from jobyard.services.queries.activity import recent_activity
+from jobyard.services.queries.overview import Overview, overview
+from jobyard.services.queries.rates import rate_history
+from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_PAUSE_S
-from web.request import current_request
+from web.renderer import local, words
+from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
 router = Router()  # type: ignore[no-untyped-call]
 
-_BATCHES_SHOWN = 10
+_OLD = timedelta(hours=24)  # a batch that has waited longer needs attention
+_PAGE_SIZE = 100
 
 
 @router.get("/")
 def show_home() -> Response[str]:
     """The home page."""
     request = current_request(router)
-    batches: tuple[batch_queries.BatchView, ...] = ()
-    if request.may("batch", "list"):
-        batches = batch_queries.list_batches(
-            request.query_context, state="", collection="", after={}, limit=_BATCHES_SHOWN
-        ).items
-    return page("home.html", request, {"batches": batches}, poll_s=LIST_PAUSE_S)
+    if not request.may("batch", "list"):
+        return page("home_without_role.html", request, {})
+    found = overview(request.query_context)
+    rate_range = request.query.get("range", RateRange.HOUR)
+    if rate_range not in {*RateRange}:
+        rate_range = RateRange.HOUR
+    values = {
+        "found": found,
+        "problems": _problems(found, request),
+        "counts": _counts(found),
+        "rate_range": rate_range,
+        "ranges": _ranges(rate_range),
+        "picture": _picture(RateRange(rate_range), request),
+        "acts": [_act_row(each) for each in found.activity or ()],
+        "may_retry": request.may("job", "requeue"),
+    }
+    return page("home.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+def _problems(found: Overview, request: PageRequest) -> list[dict[str, str]]:
+    """What is wrong, in words, each with the address where one sees more."""
+    problems = []
+    if found.failing:
+        number = sum(each.counts["failed"] for each in found.failing)
+        jobs, batches = _number(number, "failed job"), _number(len(found.failing), "batch")
+        problems.append({"words": f"{jobs} in {batches}", "address": "/batches?state=failed"})
+    oldest = found.oldest_waiting
+    if oldest and request.query_context.now - oldest.submitted_at > _OLD:
+        problems.append(
+            {
+                "words": f"{oldest.filename} has waited for more than a day",
+                "address": f"/batches/{oldest.batch_id}",
+            }
+        )
+    if found.undelivered:
+        problems.append(
+            {
+                "words": f"{_number(len(found.undelivered), 'report')} did not arrive yet",
+                "address": f"/batches/{found.undelivered[0].batch_id}/reports",
+            }
+        )
+    for schedule, run in found.schedules.last_runs if found.schedules else ():
+        reason = run.occurrence.skip_reason
+        if reason and reason.needs_attention:
+            problems.append(
+                {
+                    "words": f"{schedule.title}: {reason.description}",
+                    "address": f"/schedules/{schedule.schedule_id}/history",
+                }
+            )
+    return problems
+
+
+def _number(number: int, noun: str) -> str:
+    """A number with its noun: "1 batch", "2 batches"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith('ch') else 's'}"
+
+
+def _counts(found: Overview) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": words(state),
+            "count": each.number if each.is_exact else f"{each.number}+",
+            "address": f"/batches?state={state}",
+            "state": state,
+        }
+        for state, each in found.counts.items()
+    ]
+
+
+def _ranges(current: str) -> list[dict[str, Any]]:
+    labels = {RateRange.HOUR: "1 hour", RateRange.DAY: "24 hours", RateRange.WEEK: "7 days"}
+    return [
+        {"label": label, "address": f"/?range={each.value}", "is_current": each == current}
+        for each, label in labels.items()
+    ]
+
+
+def _picture(rate_range: RateRange, request: PageRequest) -> Markup | None:
+    """The jobs per minute; None for a reader who may not see rates."""
+    if not request.may("rates", "view"):
+        return None
+    minutes = RATE_STEPS[rate_range][0] / timedelta(minutes=1)
+    points = [
+        Rate(
+            each.at,
+            each.jobs.started / minutes,
+            (each.jobs.ended - each.jobs.failed) / minutes,
+            each.jobs.failed / minutes,
+        )
+        for each in rate_history(rate_range, request.query_context)
+    ]
+    return rates(points, lambda at: local(at, request.zone))
+
+
+_ADDRESSES = {
+    "batch": "/batches/{}",
+    "job": "/jobs/{}",
+    "schedule job": "/jobs/{}",
+    "schedule": "/schedules/{}",
+    "collection": "/collections/{}",
+    "calendar": "/calendars/{}",
+    "hold": "/holds",
+}
+
+
+def _act_row(act: Act) -> dict[str, Any]:
+    """An act as a list shows it, with the address of its subject."""
+    subject = act.subject
+    address = _ADDRESSES.get(subject.kind, "")
+    if subject.count > 1:
+        address = _ADDRESSES["batch"]
+    name = subject.title or subject.subject_id
+    return {"act": act, "address": address.format(subject.subject_id), "name": name}
+
+
+@router.get("/activity")
+def list_activity() -> Response[str]:
+    """What people did, newest first."""
+    request = current_request(router)
+    pages = request.pages("activity")
+    start = pages.start(request.query.get("cursor", ""), None)
+    found = recent_activity(
+        request.query_context, limit=_PAGE_SIZE, after=tuple(start) if start else None
+    )
+    values = {
+        "acts": [_act_row(each) for each in found.items],
+        **page_links(request, pages.next_cursor(found.after)),
+    }
+    return page("activity.html", request, values)

@@ -40,6 +40,8 @@ def addresses(browser: Browser) -> list[str]:
         f"{at}/history",
         *(f"/jobs/{job.address.job_id}" for job in jobs),
         "/holds",
+        "/?range=7d",
+        "/activity",
         "/collections",
         "/collections/maps",
         "/calendars",
