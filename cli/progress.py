@@ -14,7 +14,8 @@ from rich.text import Text
 from cli.client import ApiClient, Document
 from cli.terminal import STYLES, counts_text, duration, state, waiting_for
 from jobyard.domain.batches.batch import BATCH
-from jobyard.domain.jobs.job import OPEN_JOB_STATES, PROGRESS_ORDER
+from jobyard.domain.batches.progress import ended_jobs, progress_of
+from jobyard.domain.jobs.job import PROGRESS_ORDER
 from jobyard.domain.lifecycle import StateType
 from jobyard.domain.plurals import plural
 
@@ -25,8 +26,9 @@ RATE_WINDOW_S = 20.0
 LINE_EVERY_S = 10.0  # without a terminal, while the state stays the same
 
 SEGMENTS = tuple(state.value for state in PROGRESS_ORDER)  # of a progress bar
-ENDED = tuple(name for name in SEGMENTS if name not in OPEN_JOB_STATES)
 ACTIVE = ("running", "paused", "scheduled")
+# What a new count of unchanged jobs changes in a batch.
+_UNCOUNTED = {"counted_at": None, "rate": None, "seconds_left": None}
 
 
 def is_over(batch: Document) -> bool:
@@ -61,7 +63,7 @@ class WatchedBatch:
     def refresh(self, at: float) -> bool:
         """Fetch the batch. True if it has changed. `at` is seconds of a monotonic clock.
 
-        That its jobs were counted again is not a change.
+        That its jobs were counted again is not a change, nor is a new estimate.
         """
         fetched = self.api.get_if_changed(f"/batches/{self.batch_id}", self.etag)
         before = self.batch
@@ -70,7 +72,7 @@ class WatchedBatch:
         self.samples.append((at, self.ended))
         while at - self.samples[0][0] > RATE_WINDOW_S:
             self.samples.popleft()
-        return self.batch | {"counted_at": None} != before | {"counted_at": None}
+        return self.batch | _UNCOUNTED != before | _UNCOUNTED
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -81,7 +83,7 @@ class WatchedBatch:
     @property
     def ended(self) -> int:
         """Number of jobs that have ended."""
-        return sum(self.counts.get(name, 0) for name in ENDED)
+        return ended_jobs(self.counts)
 
     @property
     def total(self) -> int:
@@ -89,19 +91,12 @@ class WatchedBatch:
         return self.counts.get("total", 0)
 
     @property
-    def rate(self) -> float:
-        """Jobs that ended per second, over the last RATE_WINDOW_S."""
-        (first_at, first), (last_at, last) = self.samples[0], self.samples[-1]
-        return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
-
-    @property
     def pace(self) -> str:
-        """The rate and the time left, as text; "" if unknown."""
-        rate = self.rate
-        if rate <= 0 or is_over(self.batch) or self.ended >= self.total:
+        """The rate over the last RATE_WINDOW_S and the time left, as text; "" if unknown."""
+        progress = progress_of(list(self.samples), self.counts)
+        if progress.rate is None or progress.seconds_left is None or is_over(self.batch):
             return ""
-        left = duration((self.total - self.ended) / rate)
-        return f"{rate:.1f} jobs/s, about {left} left"
+        return f"{progress.rate:.1f} jobs/s, about {duration(progress.seconds_left)} left"
 
     @property
     def waiting(self) -> str:

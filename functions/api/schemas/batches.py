@@ -34,6 +34,7 @@ from api.schemas.fields import (
 from jobyard.domain.batches import batch as domain
 from jobyard.domain.batches import operation as domain_operation
 from jobyard.domain.batches import report as domain_report
+from jobyard.domain.batches import tally
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import DeliveryState, ReportKind
@@ -195,6 +196,12 @@ class BatchSummary(Schema):
         "when the batch changes its state, when an operation starts or ends, and when a person "
         "changes a job."
     )
+    rate: float | None = Field(
+        description="How many jobs ended per second of late; null while none runs, or if unknown."
+    )
+    seconds_left: float | None = Field(
+        description="How long the other jobs will take at this rate; null if unknown."
+    )
     failure_groups: list[FailureGroup] | None = Field(
         description="Its failed jobs by code, largest group first. Null in a list for a "
         "batch whose failed jobs can no longer change: lists do not count those."
@@ -216,10 +223,35 @@ class BatchSummary(Schema):
         return cls(**_summary(view, request))
 
 
+class StripSegment(Schema):
+    """Neighbouring columns of a strip that look the same."""
+
+    columns: int = Field(description="The number of columns.")
+    shares: dict[str, int] = Field(
+        description="What part of each column is in which state, in fifteenths, by state. The "
+        "states are in the order in which a column shows them."
+    )
+
+    @classmethod
+    def all_of(cls, strip: Iterable[tally.StripSegment]) -> "list[StripSegment]":
+        """The segments of a strip."""
+        return [
+            cls(columns=each.columns, shares={state.value: part for state, part in each.shares})
+            for each in strip
+        ]
+
+
 class Batch(BatchSummary):
     """A batch."""
 
     unavailable: Unavailable
+    strip: list[StripSegment] = Field(
+        description="All its jobs in the order of the manifest, in up to 500 columns."
+    )
+    manifest_sha256: str = Field(
+        description='The SHA-256 digest of its manifest, in hexadecimal; "" until it is opened, '
+        "and for batches from before digests were recorded."
+    )
     notify: list[str] = Field(description="Who gets its reports.")
     undeliverable: list[Undeliverable] = Field(description="Recipients who cannot be notified.")
     parameters: dict[str, JsonValue] = Field(description="The parameters of all its jobs.")
@@ -236,6 +268,8 @@ class Batch(BatchSummary):
         return cls(
             **_summary(view, request),
             unavailable=UnavailableEvent.all_of(view.unavailable),
+            strip=StripSegment.all_of(view.strip),
+            manifest_sha256=batch.manifest_sha256,
             notify=list(batch.notify),
             undeliverable=Undeliverable.all_of(batch.undeliverable),
             parameters=_without_secrets(batch.parameters),
@@ -530,6 +564,8 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
         "waiting_until": view.until,
         "counts": dict(view.counts),
         "counted_at": view.counted_at,
+        "rate": view.progress.rate,
+        "seconds_left": view.progress.seconds_left,
         "failure_groups": None if groups is None else [_failure_group(*each) for each in groups],
         "failure_message": batch.failure_message,
         "findings_count": batch.findings,

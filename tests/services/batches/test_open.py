@@ -1,6 +1,7 @@
 """The limits of manifests, and what is stored of one that is full of errors."""
 
 import csv
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -139,3 +140,14 @@ def test_a_manifest_with_an_error_leaves_no_rows(harness: Harness, payloads: Pay
     found = harness.s3.list_objects_v2(Bucket="work", Prefix=f"work/{batch_id}/")["Contents"]
     assert [each["Key"].rpartition("/")[2] for each in found] == ["findings.jsonl"]
     assert "Uploads" not in harness.s3.list_multipart_uploads(Bucket="work")
+
+
+def test_an_opened_batch_has_the_digest_of_its_manifest(
+    harness: Harness, payloads: Payloads
+) -> None:
+    text = single_files(payloads, {"digest.txt": b"1"})
+
+    batch_id = harness.drop(text)
+
+    digest = harness.batch(batch_id).batch.manifest_sha256
+    assert digest == hashlib.sha256(text.encode()).hexdigest()

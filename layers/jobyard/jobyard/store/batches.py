@@ -57,6 +57,7 @@ def _item(batch: Batch) -> BatchItem:
             "repaired_at": batch.repaired_at and to_ms(batch.repaired_at),
             "submitted_by": batch.submitter if batch.submitter_sub else "",
             "groups": sorted(batch.submitter_groups),
+            "sha256": batch.manifest_sha256,
             "history": history_document(batch.history),
         }
     )
@@ -106,6 +107,7 @@ def _batch(item: BatchItem) -> Batch:
         repaired_at=from_ms_or_none(body.get("repaired_at")),
         history=parse_history(body.get("history", [])),
         submitter_groups=frozenset(body.get("groups", ())),
+        manifest_sha256=body.get("sha256", ""),
     )
 
 

@@ -115,6 +115,7 @@ def _document(tally: Tally) -> dict[str, Any]:
         "batch": tally.batch_version,
         "operations": tally.operations_version,
         "stays": tally.is_final,
+        "samples": [list(each) for each in tally.samples],
     }
 
 
@@ -131,6 +132,7 @@ def _tally(found: Mapping[str, Any]) -> Tally:
         batch_version=found["batch"],
         operations_version=found["operations"],
         is_final=found["stays"],
+        samples=tuple((at, ended) for at, ended in found.get("samples", ())),
     )
 
 

@@ -365,6 +365,30 @@ def test_a_batch_whose_last_jobs_are_held_names_the_holder_too(api: Api) -> None
     assert job["waiting_reason"] == "everything is held by an-operator: the store moves"
 
 
+def test_a_batch_shows_its_strip_its_rate_and_the_digest_of_its_manifest(api: Api) -> None:
+    batch = a_batch(
+        "processing",
+        entries=4,
+        started_at=NOW - timedelta(seconds=10),
+        manifest_sha256="ab" * 32,
+    )
+    a_job(batch, 0, "succeeded")
+    a_job(batch, 1, "failed")
+    a_job(batch, 2, "running")
+
+    shown = api.get(f"/batches/{batch.batch_id}").json
+
+    assert shown["strip"] == [
+        {"columns": 1, "shares": {state: 15}}
+        for state in ("succeeded", "failed", "running", "scheduled")
+    ]
+    assert shown["manifest_sha256"] == "ab" * 32
+    assert shown["rate"] == pytest.approx(0.2, rel=0.01)
+    assert shown["seconds_left"] == pytest.approx(10, rel=0.01)
+    waiting = api.get(f"/batches/{a_batch('processing', entries=4).batch_id}").json
+    assert (waiting["rate"], waiting["seconds_left"]) == (None, None)
+
+
 def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> None:
     for batch_id in ("b" + "a" * 20, "b1", "holds", "b" * 64):
         for rest in ("", "/jobs", "/findings", "/reports", "/retries/r1"):

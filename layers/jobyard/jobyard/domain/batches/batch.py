@@ -172,7 +172,8 @@ class Batch:
     its manifest. `notify` are the recipients of its reports, `undeliverable` those who cannot get
     one, with the reason. `failure_message` says why it failed as a whole, "" if it did not.
     `reported_counts` are the counts of the last report, by job state. `repaired_at` is when one of
-    its jobs last changed after its end, as far as retention has recorded it.
+    its jobs last changed after its end, as far as retention has recorded it. `manifest_sha256` is
+    "" until it is opened, and in batches from before digests were stored.
     """
 
     batch_id: str
@@ -205,6 +206,7 @@ class Batch:
     history: tuple[HistoryEntry, ...] = ()
     submitter_sub: str = ""
     submitter_groups: frozenset[str] = frozenset()
+    manifest_sha256: str = ""
 
     def __post_init__(self) -> None:
         clean_fields(

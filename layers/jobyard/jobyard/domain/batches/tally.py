@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from jobyard.domain.batches.batch import BATCH, Batch
 from jobyard.domain.batches.chunks import ChunkRecord, sum_counts, unrecorded_state
+from jobyard.domain.batches.progress import Sample
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, PROGRESS_ORDER, JobState
 from jobyard.domain.lifecycle import StateType
 
@@ -41,7 +42,8 @@ class Tally:
 
     `counted_at` is when counting began, and `duration` how long it took. `batch_version` and
     `operations_version` are those that were read before: the tally has all changes up to them. A
-    tally that `is_final` stays right until one of them changes.
+    tally that `is_final` stays right until one of them changes. `samples` are the numbers of ended
+    jobs of this and the last tallies, with times in seconds since 1970.
     """
 
     counts: Mapping[str, int]
@@ -54,6 +56,7 @@ class Tally:
     duration: timedelta = timedelta()
     operations_version: int = 0
     is_final: bool = False
+    samples: tuple[Sample, ...] = ()
 
     def has_changes(self, batch_version: int, operations_version: int) -> bool:
         """Whether it counts all changes up to these versions."""

@@ -134,6 +134,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         chunk_size=context.settings.chunk_size,
         findings=manifest.findings,
         duplicate_of=earlier_batch,
+        manifest_sha256=manifest.sha256,
     )
     return _first_pass(batch, context)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, Progress, progress_of
 from jobyard.domain.batches.tally import StripSegment, Tally
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
@@ -33,7 +34,7 @@ class BatchView:
     first; None if they were not counted. `actions` are the events that the actor may send.
     `counted_at` is when the jobs were counted; None if the counts are exact. `strip` shows all jobs
     in the order of the manifest, `unavailable` are the events that the actor cannot send; both are
-    () in a list.
+    () in a list. `progress` is known while jobs run.
     """
 
     batch: Batch
@@ -46,6 +47,7 @@ class BatchView:
     counted_at: datetime | None = None
     strip: tuple[StripSegment, ...] = ()
     unavailable: tuple[UnavailableEvent, ...] = ()
+    progress: Progress = UNKNOWN_PROGRESS
 
 
 def batch(batch_id: str, context: QueryContext) -> BatchView:
@@ -73,7 +75,27 @@ def _tallied_view(found: Batch, tally: Tally, context: QueryContext) -> BatchVie
     view = _batch_view(found, tally.counts, context)
     may_change = has_stored_tally(found) and not tally.is_final
     counted_at = tally.counted_at if may_change else None
-    return replace(view, failure_groups=groups, why=why, until=until, counted_at=counted_at)
+    return replace(
+        view,
+        failure_groups=groups,
+        why=why,
+        until=until,
+        counted_at=counted_at,
+        progress=_progress(found, tally),
+    )
+
+
+def _progress(found: Batch, tally: Tally) -> Progress:
+    """The progress of a batch by its last tallies; by the time since its start if there are none.
+
+    While no job runs, it is unknown.
+    """
+    if found.state is not BatchState.PROCESSING or not tally.counts[JobState.RUNNING]:
+        return UNKNOWN_PROGRESS
+    samples = tally.samples
+    if len(samples) == 1 and found.started_at:
+        samples = ((found.started_at.timestamp(), 0), *samples)
+    return progress_of(samples, tally.counts)
 
 
 def _batch_view(found: Batch, counts: Mapping[str, int], context: QueryContext) -> BatchView:

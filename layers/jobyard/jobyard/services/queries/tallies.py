@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.progress import ended_jobs, with_sample
 from jobyard.domain.batches.tally import Tally, has_ended, tally_of
 from jobyard.services.context import QueryContext
 from jobyard.store import chunks, operations, tallies
@@ -82,12 +83,16 @@ class TallyReader:
     def _counted(self) -> Tally:
         began = self.context.clock()
         records = list(chunks.of_batch(self.batch.batch_id)) if self.batch.entries else []
-        tally = tally_of(self.batch, records, self.context.now)
+        now = self.context.now
+        tally = tally_of(self.batch, records, now)
+        earlier = self.stored.tally.samples if self.stored.tally else ()
+        latest = (round(now.timestamp(), 3), ended_jobs(tally.counts))
         return replace(
             tally,
             duration=timedelta(seconds=self.context.clock() - began),
             operations_version=self.running.version,
             is_final=not self.running.ids and has_ended(self.batch, tally.counts),
+            samples=with_sample(earlier, latest),
         )
 
 
