@@ -9,10 +9,9 @@ _ENTRIES = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),
     ("Job management", "/job-management", "calendar-clock", ("schedule", "view")),
-    ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),
     ("Holds", "/holds", "pause", ("hold", "view")),
-    ("System", "/system", "activity", ("hold", "place")),
+    ("Activity", "/activity", "activity", ("activity", "view")),
     ("Lifecycles", "/lifecycles/batch", "workflow", None),
 )
 

@@ -54,10 +54,16 @@ def render(template: str, request: PageRequest, values: Mapping[str, Any]) -> st
         "zone": str(zone),
         "instance": request.site.settings.instance,
         "local": lambda at: local(at, zone),
+        "api_call": lambda path: api_call(path, request.site.settings.url),
         "refusal": None,
         "typed": {},
     }
     return environment().get_template(template).render({**frame, **values})
+
+
+def api_call(path: str, url: str) -> str:
+    """A request of the API for `path`, as a command for a terminal."""
+    return f'curl -H "Authorization: Bearer $(jobyard token)" {url}/api/{path}'
 
 
 def words(name: str) -> str:

@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from markupsafe import Markup
 
 from jobyard.domain.activity import Act
+from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.rates import RATE_STEPS, RateRange
 from jobyard.services.queries.activity import recent_activity
 from jobyard.services.queries.overview import Overview, overview
@@ -20,6 +21,7 @@ from web.responses import page
 
 router = Router()  # type: ignore[no-untyped-call]
 
+_ORDER = [*BatchState]
 _OLD = timedelta(hours=24)  # a batch that has waited longer needs attention
 _PAGE_SIZE = 100
 
@@ -96,7 +98,7 @@ def _counts(found: Overview) -> list[dict[str, Any]]:
             "address": f"/batches?state={state}",
             "state": state,
         }
-        for state, each in found.counts.items()
+        for state, each in sorted(found.counts.items(), key=lambda item: _ORDER.index(item[0]))
     ]
 
 
