@@ -8,12 +8,12 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.cognitoidp.models import cognitoidp_backends
 
 from tests import tables
 from tests.functions.api.api_client import Api
 from tests.functions.web.browser import Browser
+from tests.moto_aws import moto_aws
 from tests.open_collections import make_collections
 from tests.people import sub_of
 
@@ -45,7 +45,7 @@ _MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}
 def deployed() -> Iterator[dict[str, Any]]:
     """A deployment on moto, and the store's binding to it."""
     theirs = tables.binding()
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+    with moto_aws(), pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         tables.create_deployment()

@@ -17,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from moto import mock_aws
 
 import tests.tables
 from jobyard.jobtypes.http_client import HttpClient, Timeouts
@@ -26,6 +25,7 @@ from jobyard.store import objects as recorded
 from jobyard.store import tables
 from tests.jobtypes.deposit.deposits import empty, forget_objects
 from tests.jobtypes.payload_server import PayloadServer
+from tests.moto_aws import moto_aws
 from tests.open_collections import an_open_collection
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def trusting(certificate: Path) -> Callable[[], ssl.SSLContext]:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[None]:
-    with mock_aws():
+    with moto_aws():
         yield
 
 
