@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from typing import Any
 
 import boto3
+from moto.stepfunctions.models import stepfunctions_backends
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import Chunk
@@ -27,7 +29,7 @@ from jobyard.services.batches import rows
 from jobyard.store import batches, jobs
 from tests.functions.api.api_client import NOW
 from tests.people import sub_of
-from tests.tables import REGION
+from tests.tables import ACCOUNT, REGION
 
 HOUR_AGO = NOW - timedelta(hours=1)
 _numbers = count(1)
@@ -90,24 +92,28 @@ def _line(number: int) -> bytes:
     return json.dumps(row).encode() + b"\n"
 
 
+@cache
+def _s3() -> Any:
+    return boto3.client("s3", region_name=REGION)
+
+
 def put_lines(batch: Batch, lines: Sequence[bytes]) -> None:
     """Store these rows as the batch's, with their index."""
-    s3 = boto3.client("s3", region_name=REGION)
     chunks, start, size = [], 0, batch.chunk_size
     for number in range(batch.chunk_count):
         end = start + sum(map(len, lines[number * size : (number + 1) * size]))
         chunks.append(Chunk(number, start, end))
         start = end
-    s3.put_object(Bucket="work", Key=rows.rows_key(batch.batch_id), Body=b"".join(lines))
+    _s3().put_object(Bucket="work", Key=rows.rows_key(batch.batch_id), Body=b"".join(lines))
     index = b"".join(chunk.index_line() for chunk in chunks)
-    s3.put_object(Bucket="work", Key=rows.index_key(batch.batch_id), Body=index)
+    _s3().put_object(Bucket="work", Key=rows.index_key(batch.batch_id), Body=index)
 
 
 def put_findings(batch: Batch, findings: Sequence[dict[str, Any]]) -> None:
     """Store findings about the batch's manifest."""
     body = b"".join(json.dumps(each).encode() + b"\n" for each in findings)
     key = rows.findings_key(batch.batch_id)
-    boto3.client("s3", region_name=REGION).put_object(Bucket="work", Key=key, Body=body)
+    _s3().put_object(Bucket="work", Key=key, Body=body)
 
 
 def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
@@ -141,11 +147,10 @@ def _signs(event: str) -> dict[str, Any]:
 
 
 def executions(machine: str) -> list[str]:
-    """The names of all executions of "batch" or "job" so far."""
-    machines = boto3.client("stepfunctions", region_name=REGION)
-    found = {
-        each["name"]: each["stateMachineArn"]
-        for each in machines.list_state_machines()["stateMachines"]
-    }
-    found_executions = machines.list_executions(stateMachineArn=found[machine])["executions"]
-    return [each["name"] for each in found_executions]
+    """The names of all executions of "batch" or "job" so far.
+
+    This goes to moto directly: a call would answer with the latest hundred only.
+    """
+    machines = stepfunctions_backends[ACCOUNT][REGION].state_machines
+    (found,) = [each for each in machines if each.name == machine]
+    return [each.name for each in found.executions]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -95,7 +94,7 @@ def wired(api: Api) -> Iterator[CallInterceptor]:
 
 def expire_idempotency_locks() -> None:
     """Let the locks of unfinished requests expire, as when their functions timed out."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = store.client()
     for item in dynamodb.scan(TableName=NAMES["requests"])["Items"]:
         if item.get("status", {}).get("S") == "INPROGRESS":
             past = {"in_progress_expiration": {"N": "1700000000000"}}
