@@ -33,6 +33,7 @@ from jobyard.jobtypes.sweep.table import PAGE_SIZE
 from jobyard.store import checkpoints, tables
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.faults.aws_semantics import Conflicting, Throttling
+from tests.in_process_emulator import ENDPOINT, InProcessEmulator
 
 pytestmark = pytest.mark.emulator
 
@@ -51,15 +52,12 @@ _jobs = count(1)
 
 
 @pytest.fixture(scope="module")
-def binding(emulator: str) -> dict[str, dict[str, Any]]:
+def binding(in_process_emulator: InProcessEmulator, credentials: None) -> dict[str, dict[str, Any]]:
     """The store bound to the emulator, with a table for checkpoints."""
     before = tests.tables.binding()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", clients.KEY)  # PynamoDB looks for them itself
-        patch.setenv("AWS_SECRET_ACCESS_KEY", clients.KEY)
-        names = {noun: f"sweeps-{noun}" for noun in tables.MODELS}
-        tables.bind(names, region=clients.REGION, host=emulator)
-        tables.CheckpointItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+    names = {noun: f"sweeps-{noun}" for noun in tables.MODELS}
+    tables.bind(names, region=clients.REGION, host=ENDPOINT)
+    tables.CheckpointItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
     mine = tests.tables.binding()
     tests.tables.rebind(before)
     return mine
@@ -131,12 +129,12 @@ class Members:
 
 
 @pytest.fixture
-def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Members]:
+def members(binding: dict[str, dict[str, Any]]) -> Iterator[Members]:
     """An empty table, and a step context with enough time."""
     with tests.tables.borrowed(binding):
         interceptor = CallInterceptor()
         interceptor.attach(tables.client())
-        raw = clients.client("dynamodb", emulator)
+        raw = clients.client("dynamodb", ENDPOINT)
         _make(raw, "S")
         context = TableContext(
             now=lambda: NOON,
