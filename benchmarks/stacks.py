@@ -59,7 +59,7 @@ def local_stack(*, iam: bool = False, call_log: Path | None = None) -> Iterator[
         try:
             stack = deployment.deploy(
                 started.endpoint,
-                deployment.parameters(started.endpoint, files_port),
+                deployment.parameters(started, files_port),
                 build=home / "build",
                 root=project,
             )

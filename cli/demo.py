@@ -21,7 +21,7 @@ from cli import batch_result, progress
 from cli.client import ApiClient, Document
 from cli.demo_runner import DemoOptions, DemoRunner, run_demo
 from cli.local import deployment, emulator, mail
-from cli.local.emulator import HOST, PORT, ROOT, EmulatorError
+from cli.local.emulator import HOST, PORT, ROOT, WEB_PORT, EmulatorError
 from cli.local.mail import Mail
 from jobyard.domain.plurals import plural
 
@@ -37,6 +37,12 @@ def demo(
         int | None,
         typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
     ] = None,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="JOBYARD_WEB_PORT", help=f"The port of the pages.  [default: {WEB_PORT}]"
+        ),
+    ] = None,
     files_port: Annotated[
         int, typer.Option(envvar="JOBYARD_FILES_PORT", help="Port that serves the example files.")
     ] = deployment.FILES_PORT,
@@ -45,7 +51,9 @@ def demo(
     options = DemoOptions(
         keep,
         port,
+        web_port,
         files_port,
+        users=("operator", "depositor"),
         commands=(
             ("jobyard local mail", "show these mails in full"),
             ("jobyard batches", "list the batches; then try jobyard batch, jobs, job"),

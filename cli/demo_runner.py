@@ -17,8 +17,8 @@ from rich.text import Text
 from cli import tables, terminal
 from cli.context import CliContext
 from cli.deployments import Deployment, local_deployment
-from cli.local import demo_stack, emulator
-from cli.local.emulator import HOME, PORT, Emulator
+from cli.local import demo_stack, demo_users, emulator
+from cli.local.emulator import HOME, PORT, WEB_PORT, Emulator
 from cli.main import app
 from jobyard.domain.errors import JobyardError
 
@@ -29,10 +29,25 @@ class DemoFailed(JobyardError):
     """A command of a demo failed, or succeeded when it should have been refused."""
 
 
+@dataclass(frozen=True)
+class DemoOptions:
+    """Options of a demo, and the next steps it prints: commands, and a document to read.
+
+    Each next step is a pair with its description. Without a port the stack keeps its own. `users`
+    are the demo users whose pages are worth a look.
+    """
+
+    keep: bool
+    port: int | None
+    web_port: int | None
+    files_port: int | None
+    users: Sequence[str]
+    commands: Sequence[tuple[str, str]]
+    page: tuple[str, str]
+
+
 @contextmanager
-def local_stack(
-    port: int | None, files_port: int | None, keeps_running: bool, console: Console
-) -> Iterator[Emulator]:
+def local_stack(demo: DemoOptions, keeps_running: bool, console: Console) -> Iterator[Emulator]:
     """The local stack, started if necessary, and stopped at the end unless it `keeps_running`."""
 
     def say(message: str) -> None:
@@ -43,9 +58,12 @@ def local_stack(
             running = emulator.running(HOME)
             if running is None:
                 say("starting the local stack")
-                running = emulator.start(HOME, port or PORT, say=say)
+                running = emulator.start(
+                    HOME, demo.port or PORT, demo.web_port or WEB_PORT, say=say
+                )
+            running = emulator.updated(running, demo.web_port or WEB_PORT, say)
             emulator.wait_until_ready(running, say)
-            demo_stack.deploy(running, files_port, say)
+            demo_stack.deploy(running, demo.files_port, say)
         yield running
     finally:
         if not keeps_running and emulator.stop(HOME):
@@ -55,21 +73,6 @@ def local_stack(
                 "[dim]The stack is stopped and keeps its data: "
                 "[/][bold]make local[/][dim] starts it again.[/]"
             )
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """Options of a demo, and the next steps it prints: commands, and a page to read.
-
-    Each next step is a pair with its description. Without `port` or `files_port` the stack keeps
-    its own.
-    """
-
-    keep: bool
-    port: int | None
-    files_port: int | None
-    commands: Sequence[tuple[str, str]]
-    page: tuple[str, str]
 
 
 def run_demo(
@@ -90,7 +93,7 @@ def run_demo(
         keeps_running = demo.keep or emulator.running(HOME) is not None
         with (
             setup as resource,
-            local_stack(demo.port, demo.files_port, keeps_running, console) as running,
+            local_stack(demo, keeps_running, console) as running,
         ):
             play(resource, running, console)
             restart = [("make local", "start the stack again, with all of this")]
@@ -102,9 +105,23 @@ def run_demo(
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
             took = time.monotonic() - began
             console.print(f"\n[dim]The demo took {terminal.duration(took)}.[/]")
+            _show_link(demo.users, running, keeps_running, console)
     except (JobyardError, ClientError, BotoCoreError, httpx.HTTPError, OSError) as error:
         terminal.print_error(str(error))
         raise typer.Exit(1) from error
+
+
+def _show_link(
+    users: Sequence[str], running: Emulator, keeps_running: bool, console: Console
+) -> None:
+    """Print where the pages are, and which user to sign in as."""
+    after = "" if keeps_running else " after [bold]make local[/]"
+    console.print(
+        f"\nSee it in a browser{after}: [bold]{running.web_url}/[/]\n"
+        f"Sign in as {' or '.join(f'[bold]{user}[/]' for user in users)}, "
+        f"password [bold]{demo_users.PASSWORD}[/].\n",
+        soft_wrap=True,
+    )
 
 
 class DemoRunner:

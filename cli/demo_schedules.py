@@ -15,7 +15,7 @@ from cli import tables
 from cli.client import ApiClient, Document
 from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
 from cli.local import clients, voters
-from cli.local.emulator import HOME, PORT, ROOT
+from cli.local.emulator import HOME, PORT, ROOT, WEB_PORT
 from jobyard.domain.schedules.schedule import ScheduleLabel
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
@@ -35,12 +35,20 @@ def demo(
         int | None,
         typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
     ] = None,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="JOBYARD_WEB_PORT", help=f"The port of the pages.  [default: {WEB_PORT}]"
+        ),
+    ] = None,
 ) -> None:
     """Schedule a sweep of 5,000 made-up voters, run it, and show it before and after."""
     options = DemoOptions(
         keep,
         port,
+        web_port,
         None,
+        users=("admin",),
         commands=(
             ("jobyard schedule history ID", "list what happened at each scheduled time"),
             ("jobyard schedule list --system", "list the schedules that Jobyard itself runs"),

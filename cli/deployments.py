@@ -76,7 +76,7 @@ def local_deployment(home: Path) -> Deployment:
         home / "session.json",
         lambda: _find_local_stack(endpoint),
         lambda _: _local_cognito(endpoint),
-        url_prefix=endpoint,
+        url_prefix=running.web_url,
         passwords={person.username: person.password for person in demo_users.DEMO_USERS},
         default_user=LOCAL_USER,
     )

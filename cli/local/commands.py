@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli import tables, terminal
 from cli.local import clients, demo_stack, demo_users, deployment, emulator, mail, stack
-from cli.local.emulator import HOME, PORT, Emulator
+from cli.local.emulator import HOME, PORT, WEB_PORT, Emulator
 from jobyard.domain.errors import JobyardError
 
 app = typer.Typer(help="Run the stack on this laptop.", no_args_is_help=True)
@@ -28,6 +28,15 @@ def up(
         int | None,
         typer.Option(
             help=f"Port on 127.0.0.1.  [default: {PORT}]", envvar="JOBYARD_PORT", min=1, max=65535
+        ),
+    ] = None,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Port on 127.0.0.1 for the pages and the API.  [default: {WEB_PORT}]",
+            envvar="JOBYARD_WEB_PORT",
+            min=1,
+            max=65535,
         ),
     ] = None,
     files_port: Annotated[
@@ -44,7 +53,7 @@ def up(
 ) -> None:
     """Start the emulator, deploy template.yaml to it, and create demo users and collections."""
     with _errors_as_text(), emulator.exclusive(HOME, _say):
-        running = _running_or_started(port, iam=iam)
+        running = _running_or_started(port, web_port, iam=iam)
         deployed = demo_stack.deploy(running, files_port, _say)
         _show(running, deployed)
 
@@ -135,14 +144,16 @@ def logs(
         console.print(f"{at} {name} {message}", markup=False, soft_wrap=True)
 
 
-def _running_or_started(port: int | None, *, iam: bool) -> Emulator:
+def _running_or_started(port: int | None, web_port: int | None, *, iam: bool) -> Emulator:
     running = emulator.running(HOME)
     if running is None:
         _say("starting the emulator")
-        return emulator.start(HOME, port or PORT, iam=iam, say=_say)
-    if (port or running.port, iam) != (running.port, running.iam):
+        return emulator.start(HOME, port or PORT, web_port or WEB_PORT, iam=iam, say=_say)
+    running = emulator.updated(running, web_port or WEB_PORT, _say)
+    wanted = (port or running.port, web_port or running.web_port, iam)
+    if wanted != (running.port, running.web_port, running.iam):
         raise emulator.EmulatorError(
-            f"the emulator is already running, on port {running.port} "
+            f"the emulator is already running, on ports {running.port} and {running.web_port} "
             f"{'with' if running.iam else 'without'} IAM: run `jobyard local down` first"
         )
     emulator.wait_until_ready(running, _say)
@@ -186,6 +197,7 @@ def _errors_as_text() -> Iterator[None]:
 def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
     return {
         "running": True,
+        "web_url": running.web_url,
         "endpoint": running.endpoint,
         "region": clients.REGION,
         "access_key_id": clients.KEY,
@@ -201,6 +213,7 @@ def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
 
 def _show(running: Emulator, deployed: stack.Stack) -> None:
     rows = {
+        "web": f"{running.web_url}/",
         "API": f"{deployed.api_url}/api/docs",
         "AWS endpoint": f"{running.endpoint}  (region {clients.REGION}, keys {clients.KEY})",
         "files": f"http://{emulator.HOST}:{deployment.files_port(running.endpoint)}/"

@@ -18,7 +18,7 @@ def deploy(running: Emulator, files_port: int | None, say: Callable[[str], None]
     files_port = files_port or deployment.files_port(running.endpoint)
     deployed = deployment.deploy(
         running.endpoint,
-        deployment.parameters(running.endpoint, files_port),
+        deployment.parameters(running, files_port),
         build=HOME / "build",
         say=say,
     )

@@ -14,12 +14,12 @@ from samtranslator.yaml_helper import yaml_parse
 
 from cli.local import artifacts, stack, voters
 from cli.local.clients import client, session
-from cli.local.emulator import HOST, ROOT
+from cli.local.emulator import HOST, ROOT, Emulator
+from cli.local.web_port import API_ID
 from jobyard.domain.errors import JobyardError
 
 STACK = "jobyard"
 ARTIFACTS = "jobyard-artifacts"
-API_ID = "jobyard"
 FILES_PORT = 4915  # where the demo serves payloads
 # Workers of each function below. Thousands of single jobs may start in a minute, and each worker
 # takes 50 MB.
@@ -36,10 +36,11 @@ class DeploymentError(JobyardError):
     """CloudFormation could not create or update the stack; the message is its reason."""
 
 
-def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
+def parameters(running: Emulator, files_port: int = FILES_PORT) -> dict[str, str]:
     """The parameters of the template that a laptop sets."""
     return {
-        "PublicUrl": api_url(endpoint),
+        "PublicUrl": running.web_url,
+        "SignInUrl": running.endpoint,
         "Instance": "local",
         # A worker is a process of about 50 MB, and the emulator is the bottleneck.
         "MaxConcurrency": "4",
@@ -64,11 +65,6 @@ def files_port(endpoint: str) -> int:
     values = {row["ParameterKey"]: row["ParameterValue"] for row in found.get("Parameters", ())}
     port = values.get("AllowedHosts", "").rpartition(":")[2]
     return int(port) if port.isdecimal() else FILES_PORT
-
-
-def api_url(endpoint: str) -> str:
-    """The URL of the API at the emulator. Not every system resolves names below localhost."""
-    return f"{endpoint}/_aws/execute-api/{API_ID}/$default"
 
 
 def deploy(

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".jobyard"  # all data of the local stack; `jobyard local reset` deletes it
 PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
 PORT = 4914
+WEB_PORT = 4916
 HOST = "127.0.0.1"
 LOG = "emulator.log"
 
@@ -44,16 +45,25 @@ class EmulatorError(JobyardError):
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running emulator. `home` has its state, its log and its workers' folders."""
+    """A running emulator. `home` has its state, its log and its workers' folders.
+
+    `port` serves every AWS service, `web_port` the pages and the API.
+    """
 
     home: Path
     port: int
+    web_port: int
     pid: int
     iam: bool  # whether it enforces IAM policies
 
     @property
     def endpoint(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def web_url(self) -> str:
+        """Where the pages are, and the API at /api."""
+        return f"http://{HOST}:{self.web_port}"
 
     @property
     def log(self) -> Path:
@@ -74,36 +84,43 @@ def exclusive(home: Path, say: Callable[[str], None] = silent) -> Iterator[None]
 def start(
     home: Path,
     port: int,
+    web_port: int = 0,
     *,
     iam: bool = False,
     persist: bool = True,
     say: Callable[[str], None] = silent,
 ) -> Emulator:
-    """Start an emulator and wait until it answers.
+    """Start an emulator and wait until it answers. Web port 0 is any that is free.
 
     Raises:
-        EmulatorError: the port is in use, the emulator is not installed, it exits at once, or its
+        EmulatorError: a port is in use, the emulator is not installed, it exits at once, or its
             saved state is damaged.
     """
     if not PYTHON.exists():
         raise EmulatorError("the emulator is not installed here: run `make local` once")
     with _locked(home / "start.lock"):
-        emulator = _started(home, port, iam=iam, persist=persist, say=say)
+        emulator = _started(home, port, web_port, iam=iam, persist=persist, say=say)
     wait_until_ready(emulator, say)
     return emulator
 
 
 def _started(
-    home: Path, port: int, *, iam: bool, persist: bool, say: Callable[[str], None]
+    home: Path, port: int, web_port: int, *, iam: bool, persist: bool, say: Callable[[str], None]
 ) -> Emulator:
-    """Start the process and wait until it has written its port to the lock file."""
+    """Start the process and wait until it has written its ports to the lock file."""
     if running(home) is not None:
         raise EmulatorError("the emulator is already running: run `jobyard local down` first")
-    owner = port_owner(port)
-    if owner is not None:
-        raise EmulatorError(
-            f"port {port} is used by {owner}: choose another with --port, or JOBYARD_PORT for make"
-        )
+    if port == web_port:
+        raise EmulatorError(f"the pages need a port of their own: choose another than {port}")
+    for number, option, variable in (
+        (port, "--port", "JOBYARD_PORT"),
+        (web_port, "--web-port", "JOBYARD_WEB_PORT"),
+    ):
+        if owner := port_owner(number):
+            raise EmulatorError(
+                f"port {number} is used by {owner}: choose another with {option}, or {variable} "
+                "for make"
+            )
     _clear(home)
     if persist and (repaired := _repaired(home)):
         say(repaired)
@@ -113,7 +130,7 @@ def _started(
     server = Path(__file__).with_name("emulator_server.py")
     log = (home / LOG).open("ab")
     process = subprocess.Popen(
-        [str(PYTHON), str(server), str(lock), str(port), environment["AUTH"]],
+        [str(PYTHON), str(server), str(lock), str(port), str(web_port), environment["AUTH"]],
         cwd=home,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -123,9 +140,29 @@ def _started(
     )
     log.close()
     _children[process.pid] = process
-    while process.poll() is None and running(home) is None:
+    while process.poll() is None:
+        if (emulator := running(home)) is not None:
+            return emulator
         time.sleep(0.02)
-    return Emulator(home=home, port=port, pid=process.pid, iam=iam)
+    raise EmulatorError(_exit_reason(home))
+
+
+def updated(running: Emulator, web_port: int, say: Callable[[str], None] = silent) -> Emulator:
+    """`running`, or its successor if an earlier version started it, without a port for pages.
+
+    Raises:
+        EmulatorError: it could not save its state, or the port is in use.
+    """
+    if running.web_port:
+        return running
+    say("restarting the emulator, which an earlier version of Jobyard started")
+    stop(running.home)
+    if error := save_error(running.home):
+        raise EmulatorError(
+            f"stopped, but its latest changes were not saved: {error}. Everything saved before "
+            "that is kept. Run `jobyard local up` again."
+        )
+    return start(running.home, running.port, web_port, iam=running.iam, say=say)
 
 
 def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) -> None:
@@ -139,10 +176,10 @@ def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) ->
     wait = _ActivityTimeout(emulator, START_TIMEOUT_S)
     while not is_ready(emulator):
         if not _is_alive(emulator.pid):
-            raise EmulatorError(_exit_reason(emulator))
+            raise EmulatorError(_exit_reason(emulator.home))
         if wait.is_over():
             _terminate(emulator)
-            raise EmulatorError(f"the emulator does not answer:\n{_log_tail(emulator.log)}")
+            raise EmulatorError(f"the emulator does not answer:\n{_log_tail(emulator.home)}")
         if not notified and time.monotonic() - began > NOTICE_AFTER_S:
             notified = True
             say("the emulator is loading its saved state")
@@ -160,7 +197,7 @@ def running(home: Path) -> Emulator | None:
     while lock.exists() and _is_locked(lock):
         note = _note(home)
         if note:
-            return Emulator(home=home, **{name: note[name] for name in ("port", "pid", "iam")})
+            return Emulator(home, note["port"], note.get("web_port", 0), note["pid"], note["iam"])
         if time.monotonic() > deadline:
             raise EmulatorError(f"a process holds {lock} but does not answer: stop that process")
         time.sleep(0.02)  # it has just started and has not written yet
@@ -361,18 +398,19 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _exit_reason(emulator: Emulator) -> str:
-    lines = _log_tail(emulator.log)
+def _exit_reason(home: Path) -> str:
+    lines = _log_tail(home)
     for line in reversed(lines.splitlines()):
         if line.startswith("cannot load"):
             return (
-                f"the emulator {line}. It is unchanged in {emulator.home}: restore a copy of "
+                f"the emulator {line}. It is unchanged in {home}: restore a copy of "
                 "yours, or delete everything with `jobyard local reset`."
             )
     return f"the emulator exited at once:\n{lines}"
 
 
-def _log_tail(log: Path) -> str:
+def _log_tail(home: Path) -> str:
+    log = home / LOG
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
         tail = file.read().decode(errors="replace")

@@ -1,5 +1,7 @@
 """The emulator's process: MiniStack, with a snapshot of its state every few seconds.
 
+It serves two ports: one for every AWS service, and one for the pages and the API (see `web_port`).
+
 MiniStack itself saves only on SIGTERM, over its previous state, and starts empty if it cannot read
 that, so a power failure would lose everything.
 
@@ -7,8 +9,9 @@ This file is run by its path with the interpreter of .venv-emulator, which has o
 imports only modules of the project that need nothing but the standard library.
 
 Its whole configuration is its environment (see `cli.local.emulator`). It locks the file named by
-its first argument while it runs, and writes its pid and port to it; a pid alone could be of another
-process. It touches the file while it loads, and while it saves at its end, to show activity.
+its first argument while it runs, and writes its pid and ports to it; a pid alone could be of
+another process. It touches the file while it loads, and while it saves at its end, to show
+activity.
 """
 
 import copy
@@ -17,6 +20,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -39,12 +43,13 @@ from ministack.core import (  # type: ignore[import-not-found]  # noqa: E402
     persistence,
 )
 
-from cli.local import snapshots  # noqa: E402
+from cli.local import snapshots, web_port  # noqa: E402
 
 # The state that services load. Cognito reads the environment instead, for its keys.
 persistence.STATE_DIR = str(STACK_HOME / snapshots.LAST)
 
 import ministack.app as ministack  # type: ignore[import-not-found]  # noqa: E402
+from hypercorn import config as hypercorn  # type: ignore[import-not-found]  # noqa: E402
 
 SAVE_EVERY_S = 5.0
 # Saving blocks the emulator's one thread, so it gets at most this share of the time. Only CPU time
@@ -55,6 +60,7 @@ READ_TRIES = 3  # attempts to read a service that changes while it is read
 EXCLUSIVE_S = 30.0  # how long other threads wait at most, in the last attempt
 
 MAILS = "sent_mails"  # MiniStack has them in memory only
+HOST = "127.0.0.1"
 
 LAYERS = STACK_HOME / "workers" / "layers"  # deleted with the workers' folders
 
@@ -236,23 +242,49 @@ def save_forever() -> None:
         pause_s = max(SAVE_EVERY_S, (time.thread_time() - began) / SAVE_SHARE)
 
 
+def serve_pages(listening: socket.socket) -> None:
+    """Let MiniStack's server accept the requests for pages too."""
+
+    class TwoPorts(hypercorn.Config):  # type: ignore[misc]
+        bind: list[str]
+
+        def create_sockets(self) -> Any:
+            self.bind = [*self.bind, f"fd://{listening.detach()}"]
+            return super().create_sockets()
+
+    ministack.app = web_port.WebPort(ministack.app, listening.getsockname()[1])
+    hypercorn.Config = TwoPorts
+
+
 def log(message: str) -> None:
     with suppress(OSError):  # the disk may be full
         print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def main() -> None:
-    port, iam = sys.argv[2:]
+    port, wanted_web_port, iam = sys.argv[2:]
     with LOCK.open("r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"another emulator is running in {STACK_HOME}")
 
+        try:
+            # Until the emulator has loaded its state, requests wait to be accepted.
+            pages = socket.create_server((HOST, int(wanted_web_port)))
+        except OSError as error:
+            sys.exit(f"cannot serve the pages on port {wanted_web_port}: {error}")
+        running = {
+            "pid": os.getpid(),
+            "port": int(port),
+            "web_port": pages.getsockname()[1],
+            "iam": iam == "true",
+        }
+
         def note(**more: Any) -> None:
             lock.seek(0)
             lock.truncate()
-            json.dump({"pid": os.getpid(), "port": int(port), "iam": iam == "true"} | more, lock)
+            json.dump(running | more, lock)
             lock.flush()
 
         def save_and_end(_: object) -> None:
@@ -267,6 +299,7 @@ def main() -> None:
             os._exit(0)
 
         note()
+        serve_pages(pages)
         del sys.argv[1:]
         if ministack.PERSIST_STATE:
             ministack._load_persisted_state = load_snapshot

@@ -60,11 +60,11 @@ class LoadStack:
         AWS never does. For Jobyard it is as hard: executions, workers and events die wherever they
         are.
         """
-        home, port = self.emulator.home, self.emulator.port
+        home, ports = self.emulator.home, (self.emulator.port, self.emulator.web_port)
         stopped = datetime.now(UTC)
         emulator.stop(home, save_s=600)
         self.ending = stopped, datetime.now(UTC)
-        self.emulator = emulator.start(home, port, persist=True)
+        self.emulator = emulator.start(home, *ports, persist=True)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
     """Deploy the project with the counting job type to an emulator that keeps its state."""
     started = emulator.start(home, emulator.free_port(), persist=True)
     try:
-        values = deployment.parameters(started.endpoint, emulator.free_port())
+        values = deployment.parameters(started, emulator.free_port())
         stack = deployment.deploy(
             started.endpoint,
             values | {"ChunkSize": str(chunk_size), "MaxConcurrency": "2"},

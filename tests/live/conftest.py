@@ -105,7 +105,7 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, projec
     """template.yaml, deployed, with the demo's people and collections."""
     deployed = deployment.deploy(
         platform.endpoint,
-        deployment.parameters(platform.endpoint, files_port),
+        deployment.parameters(platform, files_port),
         build=platform.home / "build",
         root=project,
     )

@@ -27,6 +27,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.port = emulator.free_port()
+        self.web_port = emulator.free_port()
         without = shutil.ignore_patterns("__pycache__")
         for folder in ("cli", "functions", "infra", "layers"):
             shutil.copytree(ROOT / folder, root / folder, ignore=without)
@@ -53,7 +54,7 @@ class Project:
         )
 
     def up(self) -> subprocess.CompletedProcess[str]:
-        return self.local("up", "--port", str(self.port))
+        return self.local("up", "--port", str(self.port), "--web-port", str(self.web_port))
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.local("status", "--json").stdout)
@@ -84,6 +85,8 @@ def test_two_simultaneous_starts_both_succeed(project: Project) -> None:
     for each in done:
         assert f"http://127.0.0.1:{project.port}" in each.stdout
         assert "depositor" in each.stdout
+        first = next(line for line in each.stdout.splitlines() if "127.0.0.1" in line)
+        assert first.split() == ["web", f"http://127.0.0.1:{project.web_port}/"]
 
 
 def test_status_has_all_that_programs_need(project: Project, running: dict[str, Any]) -> None:
@@ -92,6 +95,7 @@ def test_status_has_all_that_programs_need(project: Project, running: dict[str, 
     assert page.status_code == 200
     assert {person["role"] for person in running["people"]} >= {"depositor", "operator", "admin"}
     assert {"endpoint", "region", "intake_bucket", "batch_machine"} <= running.keys()
+    assert running["web_url"] == running["api_url"] == f"http://127.0.0.1:{project.web_port}"
 
 
 def test_up_again_changes_nothing(project: Project, running: dict[str, Any]) -> None:
@@ -114,6 +118,15 @@ def test_another_port_needs_another_start(project: Project, running: dict[str, A
 
     assert done.returncode == 1
     assert "is already running" in done.stderr
+
+
+def test_another_port_of_the_pages_needs_another_start(
+    project: Project, running: dict[str, Any]
+) -> None:
+    done = project.local("up", "--web-port", str(emulator.free_port()))
+
+    assert done.returncode == 1
+    assert f"on ports {project.port} and {project.web_port}" in done.stderr
 
 
 def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> None:

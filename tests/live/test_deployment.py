@@ -59,7 +59,7 @@ def test_deploying_again_replaces_nothing(
 
     again = deployment.deploy(
         platform.endpoint,
-        deployment.parameters(platform.endpoint, files_port),
+        deployment.parameters(platform, files_port),
         build=platform.home / "build",
         root=project,
     )

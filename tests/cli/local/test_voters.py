@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from cli.local import clients, deployment, voters
-from cli.local.emulator import ROOT
+from cli.local.emulator import ROOT, Emulator
 from jobyard.jobtypes.sweep.plan import Plan
 
 TODAY = date(2026, 11, 25)
@@ -56,4 +56,6 @@ def test_the_example_sweep_fits_the_example_table() -> None:
 
 
 def test_the_local_stack_allows_sweeps_of_the_example_table_only() -> None:
-    assert deployment.parameters("http://127.0.0.1:4566")["SweepTables"] == voters.TABLE
+    running = Emulator(ROOT, 4566, 4567, 1, iam=False)
+
+    assert deployment.parameters(running)["SweepTables"] == voters.TABLE
