@@ -12,6 +12,8 @@ from tests.infra.template_reader import Resources, of_type, written
 # The actions that AWS checks for a call, where they differ from the call's name. Sources: the
 # Service Authorization Reference; the developer guides on PartiQL and on multipart uploads.
 ACTIONS = {
+    "cognito-idp:GetTokensFromRefreshToken": [],  # the token itself is the permission
+    "cognito-idp:RevokeToken": [],
     "dynamodb:BatchExecuteStatement(INSERT)": ["dynamodb:PartiQLInsert"],
     "dynamodb:BatchExecuteStatement(UPDATE)": ["dynamodb:PartiQLUpdate"],
     "dynamodb:TransactWriteItems(Put)": ["dynamodb:PutItem"],
@@ -268,6 +270,65 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "BatchMachine": ["states:StartExecution"],
         "JobMachine": ["states:StartExecution"],
         "UserPool": ["cognito-idp:AdminGetUser"],
+    },
+    "WebRole": {
+        "BatchesTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(ConditionCheck)",
+        ],
+        "ChunksTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "JobsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "OperationsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:TransactWriteItems(Put)",
+            "dynamodb:TransactWriteItems(Update)",
+        ],
+        "ReportsTable": ["dynamodb:Query"],
+        "UsageTable": ["dynamodb:BatchGetItem", "dynamodb:Query"],
+        "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
+        "HoldsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+        ],
+        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
+        "SchedulesTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:Scan",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "OccurrencesTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "CalendarsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
+        "CollectionsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "CheckpointsTable": ["dynamodb:GetItem"],
+        "IntakeBucket": ["s3:PostObject"],
+        "WorkBucket": ["s3:GetObject"],
+        "BatchMachine": ["states:StartExecution"],
+        "JobMachine": ["states:StartExecution"],
+        "UserPool": ["cognito-idp:AdminGetUser"],
+        "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
     },
 }
 

@@ -55,7 +55,7 @@ def test_a_role_grants_what_its_functions_call_and_no_more(resources: Resources,
         thing: {action for call in calls for action in ACTIONS.get(call, [call])}
         for thing, calls in CALLS[role].items()
     }
-    needed = {thing: actions - BESIDES.keys() for thing, actions in needed.items()}
+    needed = {thing: actions - BESIDES.keys() for thing, actions in needed.items() if actions}
 
     assert allowed == needed
 
@@ -161,7 +161,7 @@ def test_a_function_writes_to_its_own_logs_only(resources: Resources) -> None:
         assert logs == own, role
 
 
-def test_workers_have_no_access_to_manifests_and_the_api_only_writes_them(
+def test_workers_have_no_access_to_manifests_and_api_and_pages_only_write_them(
     resources: Resources,
 ) -> None:
     prefixes = {
@@ -174,7 +174,30 @@ def test_workers_have_no_access_to_manifests_and_the_api_only_writes_them(
     }
 
     assert prefixes["ExecuteRole"] == set()
-    assert prefixes["ApiRole"] == {("s3:PutObject", "${IntakeBucket.Arn}/manifests/*")}
+    for role in ("ApiRole", "WebRole"):
+        assert prefixes[role] == {("s3:PutObject", "${IntakeBucket.Arn}/manifests/*")}
+
+
+def test_only_the_pages_have_access_to_sessions(resources: Resources) -> None:
+    having = {
+        role
+        for role in of_type(resources, "AWS::IAM::Role")
+        for _, resource in grants(resources, role)
+        if resource.startswith("${SessionsTable.Arn}")
+    }
+
+    assert having == {"WebRole"}
+
+
+def test_no_function_may_administer_users(resources: Resources) -> None:
+    granted = {
+        action
+        for role in of_type(resources, "AWS::IAM::Role")
+        for action, _ in grants(resources, role)
+        if action.startswith("cognito-idp:")
+    }
+
+    assert granted == {"cognito-idp:AdminGetUser"}
 
 
 def test_only_workers_write_to_the_archive_and_nobody_deletes_there(resources: Resources) -> None:

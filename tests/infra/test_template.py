@@ -28,6 +28,7 @@ FUNCTIONS = {
     "ExecutionFailureFunction": "schedule.execution_failure.handler",
     "DeliveryFunction": "report.delivery.handler",
     "ApiFunction": "api.handler.handler",
+    "WebFunction": "web.handler.handler",
 }
 
 # (hash, range, {index: (hash, range)}, expires)
@@ -258,17 +259,26 @@ def test_a_function_has_the_role_of_its_folder(resources: Resources) -> None:
         assert written(function["Properties"]["Role"]) == f"${{{folder.capitalize()}Role.Arn}}"
 
 
-def test_the_api_times_out_before_the_gateway(resources: Resources) -> None:
-    (integration,) = of_type(resources, "AWS::ApiGatewayV2::Integration").values()
-    gateway_ms = integration["Properties"]["TimeoutInMillis"]
+def test_api_and_pages_time_out_before_the_gateway(resources: Resources) -> None:
+    integrations = of_type(resources, "AWS::ApiGatewayV2::Integration").values()
 
-    assert gateway_ms <= 30_000  # AWS refuses more; no tool does
-    assert resources["ApiFunction"]["Properties"]["Timeout"] * 1000 < gateway_ms
-    assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
+    called = set()
+    for integration in integrations:
+        properties = integration["Properties"]
+        function = properties["IntegrationUri"]["Fn::GetAtt"][0]
+        called.add(function)
+        assert properties["TimeoutInMillis"] <= 30_000  # AWS refuses more; no tool does
+        timeout_s = resources[function]["Properties"]["Timeout"]
+        assert timeout_s * 1000 < properties["TimeoutInMillis"], function
+        assert properties["PayloadFormatVersion"] == "2.0", function
+    assert called == {"ApiFunction", "WebFunction"}
 
 
-def test_a_request_that_counts_a_batch_ends_before_its_claim(resources: Resources) -> None:
-    timeout = resources["ApiFunction"]["Properties"]["Timeout"]
+@pytest.mark.parametrize("function", ["ApiFunction", "WebFunction"])
+def test_a_request_that_counts_a_batch_ends_before_its_claim(
+    resources: Resources, function: str
+) -> None:
+    timeout = resources[function]["Properties"]["Timeout"]
 
     assert timeout < CLAIM_TIME.total_seconds()
 
@@ -311,7 +321,7 @@ def test_a_missed_minute_is_not_retried(resources: Resources) -> None:
 # ---- Events and invocations
 
 
-def test_rules_and_the_api_may_invoke_their_functions(resources: Resources) -> None:
+def test_rules_and_the_gateway_may_invoke_their_functions(resources: Resources) -> None:
     permitted = {
         (written(one["FunctionName"]), one["Principal"], written(one["SourceArn"]))
         for one in (
@@ -326,7 +336,10 @@ def test_rules_and_the_api_may_invoke_their_functions(resources: Resources) -> N
             if function.strip("${}") in FUNCTIONS:
                 invokers.add((function, "events.amazonaws.com", f"${{{name}.Arn}}"))
     api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"
-    invokers.add(("${ApiFunction}", "apigateway.amazonaws.com", api))
+    invokers |= {
+        (function, "apigateway.amazonaws.com", api)
+        for function in ("${ApiFunction}", "${WebFunction}")
+    }
 
     assert permitted == invokers
 
@@ -371,19 +384,40 @@ def test_a_failed_execution_raises_an_alarm_and_is_recovered(resources: Resource
     ]
 
 
-def test_only_the_api_documentation_is_public(resources: Resources) -> None:
+def test_the_api_needs_a_token_and_only_its_documentation_and_the_pages_do_not(
+    resources: Resources,
+) -> None:
+    api, web = "integrations/${ApiIntegration}", "integrations/${WebIntegration}"
     routes = {
-        route["Properties"]["RouteKey"]: route["Properties"]["AuthorizationType"]
-        for route in of_type(resources, "AWS::ApiGatewayV2::Route").values()
+        properties["RouteKey"]: (properties["AuthorizationType"], written(properties["Target"]))
+        for properties in (
+            route["Properties"] for route in of_type(resources, "AWS::ApiGatewayV2::Route").values()
+        )
     }
 
     assert routes == {
-        "ANY /api/{proxy+}": "JWT",
-        "$default": "JWT",
-        "GET /api/openapi.json": "NONE",
-        "GET /api/docs": "NONE",
-        "GET /api/docs/{name}": "NONE",
+        "ANY /api/{proxy+}": ("JWT", api),
+        "GET /api/openapi.json": ("NONE", api),
+        "GET /api/docs": ("NONE", api),
+        "GET /api/docs/{name}": ("NONE", api),
+        "$default": ("NONE", web),
     }
+
+
+def test_the_route_of_the_pages_keeps_its_logical_id(resources: Resources) -> None:
+    """An update creates what has a new id before it deletes what has none any more. Gateways have
+    one $default route, so the update of a stack from 0.1.0 would fail."""
+    assert resources["ApiOtherRoute"]["Properties"]["RouteKey"] == "$default"
+
+
+def test_pages_have_a_request_limit_of_their_own(resources: Resources) -> None:
+    stage = resources["ApiStage"]
+
+    limits = stage["Properties"]["RouteSettings"]["$default"]
+    assert limits.keys() == {"ThrottlingBurstLimit", "ThrottlingRateLimit"}
+    assert stage["Properties"]["DefaultRouteSettings"].keys() == limits.keys()
+    # AWS refuses settings of a route that does not exist yet.
+    assert stage["DependsOn"] == "ApiOtherRoute"
 
 
 # ---- Users
@@ -405,6 +439,52 @@ def test_the_sign_in_page_has_its_branding(resources: Resources) -> None:
     assert domain["Properties"]["ManagedLoginVersion"] == 2
     assert page["Properties"]["ClientId"] == {"Ref": "UserPoolClient"}
     assert resources["UserPool"]["Properties"]["UserPoolTier"] == "ESSENTIALS"
+
+
+def test_the_sign_in_page_may_return_to_the_pages_and_to_the_listed_urls(
+    resources: Resources,
+) -> None:
+    client = resources["UserPoolClient"]["Properties"]
+
+    for name, path in (("CallbackURLs", "/sign-in/return"), ("LogoutURLs", "/")):
+        delimiter, joined = client[name]["Fn::Split"]
+        text, values = joined["Fn::Sub"]
+        assert (delimiter, text) == (",", f"${{Url}}{path},${{Others}}")
+        assert written(values["Url"]) == "${PublicUrl} | ${Api.ApiEndpoint}"
+        assert values["Others"] == {"Fn::Join": [",", {"Ref": "SignInReturnUrls"}]}
+
+
+def test_pages_know_the_url_of_the_sign_in_page(resources: Resources) -> None:
+    variables = resources["WebFunction"]["Properties"]["Environment"]["Variables"]
+    own = "https://${UserPoolDomain}.auth.${AWS::Region}.amazoncognito.com"
+
+    assert written(variables["JOBYARD_SIGN_IN_URL"]) == f"${{SignInUrl}} | {own}"
+    assert variables["JOBYARD_USER_POOL_CLIENT"] == {"Ref": "UserPoolClient"}
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("", True),
+        ("https://jobs.example.org", True),
+        ("http://127.0.0.1:4916", True),
+        ("https://jobs.example.org/", False),
+        ("https://example.org/jobs", False),
+        ("jobs.example.org", False),
+    ],
+)
+def test_the_public_url_is_an_origin(template: dict[str, Any], url: str, allowed: bool) -> None:
+    """The sign-in page returns to a path below it, and a browser compares origins."""
+    pattern = template["Parameters"]["PublicUrl"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, url)) is allowed
+
+
+def test_pages_may_upload_manifests(resources: Resources) -> None:
+    (rule,) = resources["IntakeBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]
+    origins = written(rule["AllowedOrigins"]["Fn::Split"][1])
+
+    assert origins == "${Url},${Others} | ${PublicUrl} | ${Api.ApiEndpoint}"
 
 
 def test_access_tokens_expire_soon(resources: Resources) -> None:
@@ -585,6 +665,13 @@ def test_every_parameter_has_a_default(template: dict[str, Any]) -> None:
     without = [name for name, one in template["Parameters"].items() if "Default" not in one]
 
     assert without == []
+
+
+def test_the_outputs_name_the_pages(template: dict[str, Any]) -> None:
+    outputs = template["Outputs"]
+
+    assert written(outputs["WebUrl"]["Value"]) == "${PublicUrl} | ${Api.ApiEndpoint}"
+    assert outputs["ApiUrl"]["Value"] == outputs["WebUrl"]["Value"]
 
 
 def test_the_outputs_are_those_the_cli_reads(template: dict[str, Any]) -> None:

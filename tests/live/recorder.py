@@ -51,7 +51,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> Iterator[Cal
             on = params.get("stateMachineArn") or params["executionArn"]
             yield {"call": f"states:{operation}", "on": on}
         case "cognito-idp":
-            yield {"call": f"cognito-idp:{operation}", "on": params["UserPoolId"]}
+            on = params.get("UserPoolId") or params["ClientId"]
+            yield {"call": f"cognito-idp:{operation}", "on": on}
         case _:
             yield {"call": f"{service}:{operation}", "on": "*"}
 

@@ -15,6 +15,7 @@ from cli.local import deployment
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from jobyard.domain.access import ROLES
+from tests.live.reader import signed_in
 
 Aws = Callable[[str], Any]
 TIMEOUT_S = 60
@@ -106,6 +107,23 @@ def test_the_api_lets_nobody_in_with_a_token_they_changed(
     )
 
     assert answer.status_code == 401
+
+
+def test_the_root_is_a_page_for_those_who_are_signed_in(stack: Stack, platform: Emulator) -> None:
+    stranger = httpx.get(f"{stack.api_url}/", trust_env=False, timeout=60)
+    with signed_in(platform, "viewer") as reader:
+        page = reader.get(f"{stack.api_url}/")
+
+    assert (stranger.status_code, stranger.headers["Location"]) == (303, "/sign-in?to=/")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "viewer" in page.text
+
+
+def test_no_page_is_at_the_address_of_the_aws_services(platform: Emulator) -> None:
+    """Objects of S3 have that address too, so a page there would share its origin with them."""
+    answer = httpx.get(f"{platform.endpoint}/", trust_env=False, timeout=60)
+
+    assert "text/html" not in answer.headers.get("Content-Type", "")
 
 
 def test_a_failed_execution_is_sent_to_the_alarm_topic(

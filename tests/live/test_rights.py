@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from cli.local import deployment, voters
-from cli.local.emulator import ROOT
+from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from tests.harness import Payloads, serving, single_files
 from tests.infra.rights import CALLS, EXECUTION, MACHINE, grants_all, thing_of
 from tests.infra.template_reader import Resources, expanded_of
 from tests.live.api_user import ApiUser
+from tests.live.reader import hidden_fields, signed_in
 
 LARGE = bytes(9 * 2**20)  # more than one PutObject takes
 NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}
@@ -97,6 +98,15 @@ UNSEEN: dict[tuple[str, str, str], str] = {
     ("ScheduleRole", "JobsTable", "dynamodb:TransactWriteItems(Put)"): (
         "the run that makes way is one whose worker has not ended"
     ),
+    **{
+        ("WebRole", thing, call): "the scenario uses the API, whose role is the same there"
+        for thing, calls in CALLS["WebRole"].items()
+        for call in calls
+        if call in CALLS["ApiRole"].get(thing, ()) and thing != "RequestsTable"
+    },
+    ("WebRole", "UserPoolClient", "cognito-idp:GetTokensFromRefreshToken"): (
+        "a session that is older than a quarter of an hour"
+    ),
 }
 
 
@@ -134,6 +144,7 @@ def story(
     aws: Aws,
     physical: dict[str, str],
     stack: Stack,
+    platform: Emulator,
 ) -> None:
     """A scenario with as many different calls as possible: large files and containers, failures
     repaired in two ways, refusals and repeats, a hold that expires, and what only rules start."""
@@ -153,6 +164,7 @@ def story(
     for path in ("/api/batches", "/api/batches?collection=maps", "/api/holds", *of_batch):
         admin.get(path)
     _the_system_s_own(admin)
+    _pages(platform)
 
 
 def _large_files(admin: ApiUser, payloads: Payloads) -> None:
@@ -366,6 +378,16 @@ def _the_system_s_own(admin: ApiUser) -> None:
         while (job := admin.get(f"/api/jobs/{job_id}"))["state"] != "succeeded":
             assert not job["failure_code"], job["failure_message"]
             time.sleep(0.1)
+
+
+def _pages(platform: Emulator) -> None:
+    """Sign in to the pages, and out again."""
+    with signed_in(platform, "admin") as reader:
+        csrf = hidden_fields(reader.get("/").text)["csrf"]
+        left = reader.post(
+            "/sign-out", data={"csrf": csrf}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        assert left.headers["Location"].startswith(platform.endpoint), left.text
 
 
 def _invoke(aws: Aws, function: str, event: dict[str, Any]) -> dict[str, Any]:
