@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobyard.services.reports.mail import MAIL_TRIES
+from jobyard.services.reports.outbox_tick import run_outbox_tick
 from jobyard.store import reports
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness, Payloads, single_files
@@ -146,7 +147,7 @@ def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
         while report.delivery.state == "queued":
             tries += 1
             harness.advance(3600)
-            harness.tick()
+            run_outbox_tick(harness.report_context())
             (report,) = reports.of_batch(batch_id)
 
     assert tries == MAIL_TRIES
