@@ -53,6 +53,7 @@ BOUNDS = (
     Bound("manifest", "growth_mb", 40.0),
     Bound("coldstart", "worker_ratio", 0.6),
     Bound("coldstart", "api_ratio", 0.5),
+    Bound("coldstart", "web_ratio", 0.6),
     Bound("deposit", "ratio", 0.95, is_minimum=True),
     Bound("small_deposits", "cpu_ratio", 2.0),
     Bound("small_deposits", "deposits_per_s", 90.0, is_minimum=True),

@@ -59,6 +59,11 @@ _API_REQUESTS = {
     + "from api.handler import CONTEXT; CONTEXT.s3.meta; CONTEXT.machines.meta",
 }
 
+# What the pages load with the list of batches.
+_PAGE = "from web.application import load_routes; load_routes('/batches'); "
+_PAGE += "from web.renderer import environment; environment().get_template('batches.html')"
+_WEB_REQUESTS = {"web.handler, the batches": _PAGE}
+
 # What a function imports with its first job.
 _AFTER = dict.fromkeys(("execute.chunk", "execute.job"), "import jobyard.jobtypes.deposit.steps")
 
@@ -108,9 +113,10 @@ def measure() -> Figures:
             )
             for module in HANDLERS
         }
-        for request, more in _API_REQUESTS.items():
+        for request, more in (_API_REQUESTS | _WEB_REQUESTS).items():
+            module = request.partition(",")[0]
             programs[request] = _OURS.format(
-                path=path, environment=environment, module="api.handler", more=more
+                path=path, environment=environment, module=module, more=more
             )
         programs["whole"] = _WHOLE.format(path=site, environment=environment)
         times: dict[str, list[Start]] = {name: [] for name in programs}
@@ -121,7 +127,7 @@ def measure() -> Figures:
                 times[name].append(_start(name, program))
     whole = _median(times["whole"])
     functions = {}
-    for module in (*HANDLERS, *_API_REQUESTS):
+    for module in (*HANDLERS, *_API_REQUESTS, *_WEB_REQUESTS):
         start = _median(times[module])
         functions[module] = {
             "ms": start.ms,
@@ -134,9 +140,8 @@ def measure() -> Figures:
             f"CPU {start.cpu_ms:>6.0f} ms  {start.cpu_ms / whole.cpu_ms:.2f} x"
         )
     say(f"{'everything whole':<26} {whole.ms:>6.0f} ms           CPU {whole.cpu_ms:>6.0f} ms")
-    workers = [
-        each["ratio"] for name, each in functions.items() if not name.startswith(("api.", "web."))
-    ]
+    for_people = ("api.", "web.")
+    workers = [each["ratio"] for name, each in functions.items() if not name.startswith(for_people)]
     return {
         "functions": functions,
         "whole_ms": whole.ms,
@@ -145,6 +150,7 @@ def measure() -> Figures:
         "api_ratio": functions["api.handler"]["ratio"],
         "api_request_ratio": functions["api.handler, a batch"]["ratio"],
         "web_ratio": functions["web.handler"]["ratio"],
+        "web_request_ratio": functions["web.handler, the batches"]["ratio"],
         "runs": RUNS,
     }
 

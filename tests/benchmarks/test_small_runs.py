@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cost": {"JOBS": 20, "PLAIN_ITEMS": 2},
     "throughput": {"JOBS": 20, "WORKERS": 1, "RUNS": 1, "MILLION": 30, "SIZES": (20, 30)},
     "manifest": {"LINES": 300, "FEW": 100, "MANY": 2_000, "RUNS": 1},
-    "coldstart": {"RUNS": 1, "HANDLERS": ("report.report", "api.handler")},
+    "coldstart": {"RUNS": 1, "HANDLERS": ("report.report", "api.handler", "web.handler")},
     "deposit": {"FILE_MB": 1, "RUNS": 1},
     "small_deposits": {"DEPOSITS": 30, "FILES": 5, "RUNS": 1},
     "recurrence": {"TIMES": 50, "ROUNDS": 1, "YEARS": 1, "ZONES": ("Europe/Dublin",)},
