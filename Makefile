@@ -7,6 +7,9 @@ LINTERS := lint-format lint-code lint-types lint-imports lint-templates
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE # or each process compiles all modules and tests again
 
+# Containers often set it. Then each of pytest's workers compiles every module, at each run.
+unexport PYTHONDONTWRITEBYTECODE
+
 STACK ?= jobyard
 PARAMETERS ?=
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
