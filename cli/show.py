@@ -111,12 +111,23 @@ def jobs(
             help=f"Only in this state: {', '.join(JobState)}.",
         ),
     ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            parser=options.failure_code, metavar="CODE", help="Only failed jobs with this code."
+        ),
+    ] = None,
+    step: Annotated[str, typer.Option(help="Only jobs at this step.")] = "",
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only jobs with this text in their name.")
+    ] = "",
     limit: Limit = 100,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """List the jobs of a batch, in the order of its manifest."""
-    found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/jobs", limit, state=state)
+    wanted = {"state": state, "failure_code": code, "step": step, "name": name}
+    found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/jobs", limit, **wanted)
     rows: Rows = [
         (
             each["job_id"],

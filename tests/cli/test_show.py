@@ -284,3 +284,41 @@ def test_an_id_of_another_kind_is_answered_with_the_right_command(
     assert shown.exit_code == 2
     assert message in " ".join(shown.stderr.replace("│", "").split())
     assert api.requests == []
+
+
+def test_activity_names_who_did_what_and_why(run: Run, api: FakeApi) -> None:
+    act = {
+        "at": "2026-11-30T10:00:00Z",
+        "actor": "ann",
+        "actor_id": "s-1",
+        "event": "force_fail",
+        "kind": "job",
+        "subject_id": JOB,
+        "title": "",
+        "count": 1,
+        "reason": "it hangs",
+        "cause": "r1",
+        "links": {},
+    }
+    many = {**act, "event": "requeue", "subject_id": BATCH, "title": "m.csv", "count": 7}
+    api.answers("GET /activity", {"items": [act, many], "next_cursor": None})
+
+    shown = run("activity").stdout
+
+    assert "force-fail" in shown
+    assert f"job {JOB}" in shown
+    assert f"7 jobs of batch {BATCH} (m.csv)" in shown
+    assert "it hangs" in shown
+
+
+def test_jobs_are_asked_for_by_code_step_and_name(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /batches/{BATCH}/jobs", {"items": [job()], "next_cursor": None})
+
+    run("jobs", BATCH, "--code", "TIMEOUT", "--step", "downloading", "--name", "map")
+
+    query = api.requests[-1].url.params
+    assert (query["failure_code"], query["step"], query["name"]) == (
+        "TIMEOUT",
+        "downloading",
+        "map",
+    )

@@ -20,9 +20,11 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.services.jobs.commands import send_job_event, starts_work
 from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.jobs import JobMatch
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -40,6 +42,8 @@ JobId = Annotated[
     operation_id="list_jobs",
     tags=["Jobs"],
     summary="List a batch's jobs, in the order of the manifest",
+    description="With `step` or `name`, a page may be short, or empty, although a next page "
+    "follows: each request searches up to 30 chunks.",
     responses={
         200: {"description": "A page of jobs."},
         **problem_responses(BadRequest, NotFound, Gone),
@@ -48,14 +52,34 @@ JobId = Annotated[
 def list_jobs(
     batch_id: BatchId,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
+    failure_code: Annotated[
+        Failure | None, Query(description="Only failed jobs with this code.")
+    ] = None,
+    step: Annotated[
+        str, Query(description="Only jobs whose first unfinished step this is.", max_length=64)
+    ] = "",
+    name: Annotated[
+        str,
+        Query(
+            description="Only jobs with this text in the name of their file or object, in any "
+            "case.",
+            max_length=200,
+        ),
+    ] = "",
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> JobList:
     request = current_request(router)
-    pages = request.pages("jobs", batch_id, state or "")
+    matching = JobMatch(code=failure_code or "", step=step, name=name)
+    pages = request.pages("jobs", batch_id, state or "", matching.code, step, name)
     chunk, position = pages.start(cursor, (0, 0))
     page = job_queries.list_jobs(
-        batch_id, request.query_context(), state=state or "", after=(chunk, position), limit=limit
+        batch_id,
+        request.query_context(),
+        state=state or "",
+        after=(chunk, position),
+        limit=limit,
+        matching=matching,
     )
     return JobList.of(page, pages, request)
 

@@ -8,11 +8,16 @@ from typing import Any
 import boto3
 import pytest
 
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, StepRecord, StepStatus
 from jobyard.domain.lifecycle import Cause
+from jobyard.services.context import Actor, QueryContext
+from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.jobs import JobMatch
 from jobyard.store import jobs
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions, put_lines
+from tests.people import sub_of
 
 WHY = {"reason": "the server is back"}
 NOBODYS = "b" + "a" * 20
@@ -51,6 +56,101 @@ def test_jobs_are_found_by_state(api: Api, state: str, lines: list[int]) -> None
     items = all_pages(api, f"/batches/{batch.batch_id}/jobs", state=state, limit=1)
 
     assert [each["line"] for each in items] == lines
+
+
+def a_mixed_batch() -> Batch:
+    """Five jobs in three chunks: 0 and 3 failed, 1 and 4 succeeded, 2 has not started."""
+    batch = a_batch("processing", entries=5)
+    a_job(batch, 0, "failed")
+    a_job(batch, 1, "succeeded")
+    a_job(batch, 3, "failed", failure_code="TIMEOUT")
+    a_job(batch, 4, "succeeded")
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({"failure_code": "TIMEOUT"}, ["3"]),
+        ({"failure_code": "PAYLOAD_NOT_FOUND"}, ["0"]),
+        ({"failure_code": "TIMEOUT", "state": "succeeded"}, []),
+        ({"step": "downloading"}, ["0", "3"]),
+        ({"step": "estimating", "state": "scheduled"}, ["2"]),
+        ({"name": "4"}, ["4"]),
+        ({"name": "nowhere"}, []),
+        ({"name": "3", "state": "failed", "step": "downloading"}, ["3"]),
+    ],
+)
+def test_jobs_are_found_by_code_step_and_name(
+    api: Api, query: dict[str, str], names: list[str]
+) -> None:
+    batch = a_mixed_batch()
+
+    for limit in (1, 50):
+        found = all_pages(api, f"/batches/{batch.batch_id}/jobs", **query, limit=limit)
+        assert [each["name"] for each in found] == names
+
+
+def test_a_search_by_name_keeps_its_place_after_so_many_chunks(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_queries, "MAX_CHUNKS_SEARCHED", 1)
+    batch = a_mixed_batch()
+    path = f"/batches/{batch.batch_id}/jobs"
+
+    first = api.get(path, query={"name": "4"}).json
+
+    assert first["items"] == []
+    assert first["next_cursor"]
+    assert [each["name"] for each in all_pages(api, path, name="4")] == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("matching", "position", "around"),
+    [
+        (JobMatch(), 0, ("", 1)),
+        (JobMatch(), 2, (1, 3)),
+        (JobMatch(), 4, (3, "")),
+        (JobMatch(state="failed"), 0, ("", 3)),
+        (JobMatch(state="failed"), 2, (0, 3)),
+        (JobMatch(state="failed"), 4, (3, "")),
+        (JobMatch(code="TIMEOUT"), 0, ("", 3)),
+        (JobMatch(name="2"), 4, (2, "")),
+        (JobMatch(state="scheduled"), 3, (2, "")),
+    ],
+)
+def test_the_jobs_around_one_are_those_of_the_filtered_list(
+    api: Api, matching: JobMatch, position: int, around: tuple[int | str, int | str]
+) -> None:
+    batch = a_mixed_batch()
+
+    def id_of(number: int | str) -> str:
+        if isinstance(number, str):
+            return ""
+        return f"{batch.batch_id}.{number // 2}.{number % 2}"
+
+    found = job_queries.neighbours(id_of(position), query_context(api), matching)
+
+    assert (found.before, found.after) == tuple(map(id_of, around))
+    assert found.is_complete
+
+
+def test_the_jobs_around_one_are_searched_in_so_many_chunks(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_queries, "MAX_CHUNKS_SEARCHED", 1)
+    batch = a_mixed_batch()
+
+    found = job_queries.neighbours(f"{batch.batch_id}.2.0", query_context(api), JobMatch(name="0"))
+
+    assert (found.before, found.after, found.is_complete) == ("", "", False)
+
+
+def query_context(api: Api) -> QueryContext:
+    from api.handler import CONTEXT
+
+    admin = Actor(sub_of("admin"), "admin", frozenset({"admin"}))
+    return QueryContext(CONTEXT.settings, CONTEXT.s3, admin, api.tick())
 
 
 def test_a_page_of_long_lines_is_cut_before_lambda_cannot_answer_with_it(api: Api) -> None:

@@ -4,14 +4,16 @@ A batch's job is a row of the manifest with its record; without a record it is s
 schedule's job is an occurrence with its record.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.chunks import unrecorded_state
+from jobyard.domain.batches.chunks import ChunkRecord, unrecorded_state
 from jobyard.domain.cause_key import MAIN_RUN
+from jobyard.domain.errors import NotFound
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
     JOB,
@@ -31,6 +33,8 @@ from jobyard.services.jobs.attempt import NO_FAILURES
 from jobyard.services.jobs.origin import JobOrigin, is_open, why_closed
 from jobyard.services.origins import job_origin
 from jobyard.store import chunks, jobs
+
+MAX_CHUNKS_SEARCHED = 30  # that a page reads for a step, a name, or a job before or after another
 
 
 @dataclass(frozen=True)
@@ -136,32 +140,151 @@ class JobList:
     after: tuple[int, int] | None
 
 
+@dataclass(frozen=True)
+class JobMatch:
+    """Which jobs of a batch a list shows: those that have all that is given; "" is anything.
+
+    `code` is the failure code of a failed job, `step` the first unfinished step, and `name` a part
+    of the name of the file or object in the row, in any case.
+    """
+
+    state: str = ""
+    code: str = ""
+    step: str = ""
+    name: str = ""
+
+    @property
+    def is_any(self) -> bool:
+        """Whether all jobs match."""
+        return self == _ANY_JOB
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the counts of a chunk do not tell if a job in it may match."""
+        return bool(self.step or self.name)
+
+    def matches(self, view: JobView) -> bool:
+        """Whether a job matches."""
+        job = view.job
+        if self.state and job.state != self.state:
+            return False
+        if self.code and (job.state is not JobState.FAILED or job.failure_code != self.code):
+            return False
+        if self.step and view.step != self.step:
+            return False
+        return not self.name or self.name.casefold() in _names_in(view.row).casefold()
+
+
+_ANY_JOB = JobMatch()
+
+
+def _names_in(row: rows.Row) -> str:
+    """The names in a row by which a person looks for it."""
+    local = row.get("local", "")
+    texts = [local] if isinstance(local, str) else [*local]
+    return "\n".join([str(row.get("name", "")), str(row.get("primary", "")), *map(str, texts)])
+
+
 def list_jobs(
-    batch_id: str, context: QueryContext, *, state: str, after: tuple[int, int], limit: int
+    batch_id: str,
+    context: QueryContext,
+    *,
+    state: str,
+    after: tuple[int, int],
+    limit: int,
+    matching: JobMatch = _ANY_JOB,
 ) -> JobList:
-    """A page of a batch's jobs. With a `state`, only chunks with jobs in that state are read;
-    without one, only the shown records and one more.
+    """A page of a batch's jobs: those in `state` ("" for any) that are `matching`.
+
+    Without a filter, only the shown records and one more are read. With a state or a code, only
+    chunks with such jobs are. With a step or a name, up to `MAX_CHUNKS_SEARCHED` chunks are, so a
+    page may be short, or empty, although another follows.
 
     Raises:
         NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
-    wanted = JobState(JOB.state(state).name) if state else None
+    wanted = replace(matching, state=JOB.state(state).name if state else "")
     shown: list[JobView] = []
     chunk, position = after
-    for number in _chunks_with(found, wanted, chunk):
+    for read, number in enumerate(_chunks_with(found, wanted, chunk)):
         first = position if number == chunk else 0
         last = None
-        if wanted is None:
+        if wanted.is_any:
             if len(shown) == limit:
                 return JobList(tuple(shown), (number, first))
             last = first + limit - len(shown)
+        elif wanted.needs_rows and read == MAX_CHUNKS_SEARCHED:
+            return JobList(tuple(shown), (number, first))
         for view in _of_chunk(found, number, first, last, context):
-            if wanted is None or view.job.state is wanted:
+            if wanted.matches(view):
                 if len(shown) == limit:
                     return JobList(tuple(shown), position_in_batch(view.job))
                 shown.append(view)
     return JobList(tuple(shown), None)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The ids of the jobs before and after a job among those that match; "" for none.
+
+    There may be others further away if `is_complete` is False: only some chunks are searched.
+    """
+
+    before: str
+    after: str
+    is_complete: bool = True
+
+
+def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB) -> Neighbours:
+    """The jobs of the same batch before and after a job, among those that match.
+
+    Raises:
+        NotFound, Gone: there is no such job of a batch, or the actor may not see it.
+    """
+    address = JobAddress.parse(job_id)
+    if address is None or address.origin is not Origin.BATCH:
+        raise NotFound(f"{job_id!r} is not a job of a batch")
+    found = visible_batch(address.origin_id, context.actor, context.now)
+    here = (address.chunk, address.position)
+    later, is_last = _first_match(
+        found,
+        _chunks_with(found, matching, address.chunk),
+        lambda view: matching.matches(view) and position_in_batch(view.job) > here,
+        context,
+    )
+    back = range(address.chunk, max(-1, address.chunk - MAX_CHUNKS_SEARCHED), -1)
+    earlier, is_first = _first_match(
+        found,
+        (number for number in back if _may_match(found, matching, number)),
+        lambda view: matching.matches(view) and position_in_batch(view.job) < here,
+        context,
+        is_backwards=True,
+    )
+    is_first = is_first and len(back) == address.chunk + 1
+    is_complete = bool(later or is_last) and bool(earlier or is_first)
+    return Neighbours(earlier, later, is_complete)
+
+
+def _first_match(
+    found: Batch,
+    numbers: Iterable[int],
+    matches: Callable[[JobView], bool],
+    context: QueryContext,
+    *,
+    is_backwards: bool = False,
+) -> tuple[str, bool]:
+    """The id of the first job that matches in these chunks, or of the last one of the first chunk
+    with any. "" if none does, and whether all of the chunks were searched.
+    """
+    for read, number in enumerate(numbers):
+        if read == MAX_CHUNKS_SEARCHED:
+            return "", False
+        views = _of_chunk(found, number, 0, None, context)
+        for view in reversed([*views]) if is_backwards else views:
+            if matches(view):
+                return view.job.address.job_id, True
+    return "", True
 
 
 def position_in_batch(job: JobRecord) -> tuple[int, int]:
@@ -169,25 +292,48 @@ def position_in_batch(job: JobRecord) -> tuple[int, int]:
     return job.address.chunk, job.address.position
 
 
-def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[int]:
-    """The chunks from `first` on that may hold a job in state `wanted` (None: any)."""
-    if wanted is None:
+def _chunks_with(found: Batch, wanted: JobMatch, first: int) -> Iterator[int]:
+    """The chunks from `first` on that may hold a job that is wanted, by their counts."""
+    if not wanted.state and not wanted.code:
         yield from range(first, found.chunk_count)
         return
-    wants_unrecorded = wanted is unrecorded_state(found)
+    wants_unrecorded = _wants_unrecorded(found, wanted)
     records = chunks.of_batch(found.batch_id, first=first)
     record = next(records, None)
     for number in range(first, found.chunk_count):
         current = record if record and record.chunk == number else None
         if current:
             record = next(records, None)
-        is_unfinished = current is not None and not current.progress(MAIN_RUN).last_pass
-        unrecorded = found.job_count(number) - (current.recorded if current else 0)
-        counted = current.count(wanted) if current else 0
-        if counted or is_unfinished or (wants_unrecorded and unrecorded > 0):
+        if _counts_match(found, wanted, number, current):
             yield number
         elif current is None and record is None and not wants_unrecorded:
             return
+
+
+def _may_match(found: Batch, wanted: JobMatch, number: int) -> bool:
+    """Whether a chunk may hold a job that is wanted, by its counts, which are read."""
+    if not wanted.state and not wanted.code:
+        return True
+    record = chunks.get(found.batch_id, number)
+    return _counts_match(found, wanted, number, record if record.version else None)
+
+
+def _counts_match(found: Batch, wanted: JobMatch, number: int, current: ChunkRecord | None) -> bool:
+    """Whether a chunk may hold a job that is wanted. `current` are its counts, None before the
+    first job has started.
+    """
+    if current and not current.progress(MAIN_RUN).last_pass:
+        return True  # its counts may lag
+    unrecorded = found.job_count(number) - (current.recorded if current else 0)
+    if _wants_unrecorded(found, wanted) and unrecorded > 0:
+        return True
+    if current is None:
+        return False
+    return bool(current.failures.get(wanted.code) if wanted.code else current.count(wanted.state))
+
+
+def _wants_unrecorded(found: Batch, wanted: JobMatch) -> bool:
+    return wanted.state == unrecorded_state(found) and not wanted.code
 
 
 def _of_chunk(
