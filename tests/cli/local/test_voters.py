@@ -8,6 +8,7 @@ import pytest
 from cli.local import clients, deployment, voters
 from cli.local.emulator import ROOT, Emulator
 from jobyard.jobtypes.sweep.plan import Plan
+from tests.in_process_emulator import ENDPOINT, InProcessEmulator
 
 TODAY = date(2026, 11, 25)
 NOW = datetime(2026, 11, 26, 3, tzinfo=UTC)  # still the 25th in California
@@ -23,8 +24,10 @@ def test_voters_depend_only_on_the_day() -> None:
 
 
 @pytest.mark.emulator
-def test_the_table_can_be_reset_and_has_the_stated_number_due(emulator: str) -> None:
-    dynamodb = clients.client("dynamodb", emulator)
+def test_the_table_can_be_reset_and_has_the_stated_number_due(
+    in_process_emulator: InProcessEmulator,
+) -> None:
+    dynamodb = clients.client("dynamodb", ENDPOINT)
     voters.fill_table(dynamodb, NOW)
     dynamodb.update_item(
         TableName=voters.TABLE,
