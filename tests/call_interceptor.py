@@ -159,10 +159,11 @@ class CallInterceptor:
         return call.answer()
 
     def _before_send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
-        if getattr(self._silent, "on", False):
+        listeners = [each for each in self.listeners if _sees_tries(each)]
+        if not listeners or getattr(self._silent, "on", False):
             return None
         operation, parameters = event_name.rpartition(".")[2], json.loads(request.body)
-        for listener in self.listeners:
+        for listener in listeners:
             code = listener.before_send(operation, parameters)
             if code:
                 body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"})
@@ -200,6 +201,11 @@ class CallInterceptor:
         yield
         for listener in self.listeners:
             listener.after(call, 200, {})
+
+
+def _sees_tries(listener: Listener) -> bool:
+    """Whether it has a `before_send` of its own. Few do, and each body is parsed for them."""
+    return type(listener).before_send is not Listener.before_send
 
 
 class _Raw(BytesIO):
