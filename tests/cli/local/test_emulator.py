@@ -193,6 +193,32 @@ def test_a_stop_while_loading_loses_nothing(full: Path, beforehand: Path) -> Non
     _holds_all(emulator.start(full, emulator.free_port()))
 
 
+# It is late in writing its process and port to the file that it has locked.
+LATE = """
+import fcntl, time
+lock = fcntl.flock
+def lock_and_wait(*how):
+    lock(*how)
+    time.sleep(0.5)
+fcntl.flock = lock_and_wait
+"""
+
+
+def test_an_emulator_that_starts_is_not_taken_for_the_one_before(
+    home: Path, beforehand: Path
+) -> None:
+    home.mkdir()
+    (home / "emulator.lock").write_text('{"pid": 1, "port": 4914, "iam": false}')
+    beforehand.write_text(LATE)
+
+    with ThreadPoolExecutor(1) as apart:
+        started = apart.submit(emulator.start, home, emulator.free_port())
+        while (found := emulator.running(home)) is None:
+            time.sleep(0.01)
+
+    assert found == started.result()
+
+
 def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) -> None:
     at_once = threading.Barrier(2)
 
