@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from cli.local import clients, emulator
-from cli.local.emulator import ROOT
+from cli.local import clients, deployment, emulator, mail, stack
+from cli.local.emulator import ROOT, Emulator
+from cli.local.stack import Stack
 
 TIMEOUT_S = 60
 
@@ -53,8 +55,17 @@ class Project:
             check=False,
         )
 
+    @property
+    def home(self) -> Path:
+        return self.root / ".jobyard"
+
     def up(self) -> subprocess.CompletedProcess[str]:
         return self.local("up", "--port", str(self.port), "--web-port", str(self.web_port))
+
+    def stack(self) -> Stack:
+        """The running stack, without a process that shows it."""
+        endpoint = f"http://{emulator.HOST}:{self.port}"
+        return stack.read(clients.client("cloudformation", endpoint), deployment.STACK)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.local("status", "--json").stdout)
@@ -65,16 +76,18 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = Project(tmp_path_factory.mktemp("project"))
     yield made
-    emulator.stop(made.root / ".jobyard")
+    emulator.stop(made.home)
 
 
 @pytest.fixture
-def running(project: Project) -> dict[str, Any]:
-    """The output of `status` about the project's running stack."""
-    if emulator.running(project.root / ".jobyard") is None:
+def running(project: Project) -> Emulator:
+    """The emulator of the project's running stack."""
+    if emulator.running(project.home) is None:
         done = project.up()
         assert done.returncode == 0, done.stdout + done.stderr
-    return project.status()
+    found = emulator.running(project.home)
+    assert found
+    return found
 
 
 def test_two_simultaneous_starts_both_succeed(project: Project) -> None:
@@ -89,55 +102,54 @@ def test_two_simultaneous_starts_both_succeed(project: Project) -> None:
         assert first.split() == ["web", f"http://127.0.0.1:{project.web_port}/"]
 
 
-def test_status_has_all_that_programs_need(project: Project, running: dict[str, Any]) -> None:
-    page = httpx.get(f"{running['api_url']}/api/openapi.json", timeout=60, trust_env=False)
+def test_status_has_all_that_programs_need_and_up_again_changes_nothing(
+    project: Project, running: Emulator
+) -> None:
+    status = project.status()
+    page = httpx.get(f"{status['api_url']}/api/openapi.json", timeout=60, trust_env=False)
 
     assert page.status_code == 200
-    assert {person["role"] for person in running["people"]} >= {"depositor", "operator", "admin"}
-    assert {"endpoint", "region", "intake_bucket", "batch_machine"} <= running.keys()
-    assert running["web_url"] == running["api_url"] == f"http://127.0.0.1:{project.web_port}"
-
-
-def test_up_again_changes_nothing(project: Project, running: dict[str, Any]) -> None:
+    assert {person["role"] for person in status["people"]} >= {"depositor", "operator", "admin"}
+    assert {"endpoint", "region", "intake_bucket", "batch_machine"} <= status.keys()
+    assert status["web_url"] == status["api_url"] == f"http://127.0.0.1:{project.web_port}"
     assert project.up().returncode == 0
+    assert project.status() == status
 
-    assert project.status() == running
 
-
-def test_the_port_of_the_files_can_be_changed(project: Project, running: dict[str, Any]) -> None:
+def test_the_port_of_the_files_can_be_changed(project: Project, running: Emulator) -> None:
     chosen = emulator.free_port()
 
     assert project.local("up", "--files-port", str(chosen)).returncode == 0
 
-    assert project.status()["files_port"] == chosen
+    assert deployment.files_port(running.endpoint) == chosen
     assert f"http://127.0.0.1:{chosen}/" in project.local("status").stdout
 
 
-def test_another_port_needs_another_start(project: Project, running: dict[str, Any]) -> None:
+def test_another_port_needs_another_start(project: Project, running: Emulator) -> None:
     done = project.local("up", "--port", str(emulator.free_port()))
 
     assert done.returncode == 1
     assert "is already running" in done.stderr
 
 
-def test_another_port_of_the_pages_needs_another_start(
-    project: Project, running: dict[str, Any]
-) -> None:
+def test_another_port_of_the_pages_needs_another_start(project: Project, running: Emulator) -> None:
     done = project.local("up", "--web-port", str(emulator.free_port()))
 
     assert done.returncode == 1
     assert f"on ports {project.port} and {project.web_port}" in done.stderr
 
 
-def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> None:
-    s3 = clients.client("s3", running["endpoint"])
-    s3.put_object(
-        Bucket=running["intake_bucket"], Key="manifests/maps/broken.checkm", Body=b"#%nonsense\n"
+def test_mails_and_logs_are_shown(project: Project, running: Emulator) -> None:
+    files_port = deployment.files_port(running.endpoint)
+    clients.client("s3", running.endpoint).put_object(
+        Bucket=project.stack().intake_bucket,
+        Key="manifests/maps/broken.checkm",
+        Body=b"#%nonsense\n",
     )
     give_up = time.monotonic() + TIMEOUT_S
-    mails: list[dict[str, Any]] = []
-    while not mails and time.monotonic() < give_up:
-        mails = json.loads(project.local("mail", "--json").stdout)
+    while not mail.sent(running.endpoint) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    mails: list[dict[str, Any]] = json.loads(project.local("mail", "--json").stdout)
 
     assert ["FAIL" in one["subject"] for one in mails] == [True]
     assert "broken.checkm" in project.local("mail").stdout
@@ -148,43 +160,43 @@ def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> 
 
     project.local("down")
     assert project.up().returncode == 0
-    assert json.loads(project.local("mail", "--json").stdout) == mails
-    assert project.status()["files_port"] == running["files_port"]
+    kept = [asdict(one) for one in mail.sent(running.endpoint)]
+    assert json.loads(json.dumps(kept)) == mails
+    assert deployment.files_port(running.endpoint) == files_port
 
 
 def test_a_stack_restarts_with_its_state_after_its_emulator_was_killed(
-    project: Project, running: dict[str, Any]
+    project: Project, running: Emulator
 ) -> None:
-    home = project.root / ".jobyard"
-    while not list(home.glob("state/cloudformation.json")):
+    known = project.stack()
+    while not list(project.home.glob("state/cloudformation.json")):
         time.sleep(0.1)
-    os.killpg(running["pid"], signal.SIGKILL)
-    while emulator.running(home):
+    os.killpg(running.pid, signal.SIGKILL)
+    while emulator.running(project.home):
         time.sleep(0.05)
 
     assert project.up().returncode == 0
 
-    known = {"api_url", "intake_bucket", "user_pool", "batch_machine"}
-    assert {name: project.status()[name] for name in known} == {
-        name: running[name] for name in known
-    }
+    assert project.stack() == known
 
 
-def test_reset_throws_everything_away(project: Project, running: dict[str, Any]) -> None:
+def test_reset_throws_everything_away(project: Project, running: Emulator) -> None:
+    before = project.stack()
+
     assert project.local("reset").returncode == 0
 
     assert project.up().returncode == 0
-    assert project.status()["intake_bucket"] != running["intake_bucket"]
-    assert json.loads(project.local("mail", "--json").stdout) == []
+    assert project.stack().intake_bucket != before.intake_bucket
+    assert mail.sent(running.endpoint) == []
 
 
-def test_down_leaves_no_process_behind(project: Project, running: dict[str, Any]) -> None:
+def test_down_leaves_no_process_behind(project: Project, running: Emulator) -> None:
     done = project.local("down")
 
     assert (done.returncode, done.stdout.strip()) == (0, "stopped")
     assert emulator.port_owner(project.port) is None
     with pytest.raises(ProcessLookupError):
-        os.killpg(running["pid"], 0)
+        os.killpg(running.pid, 0)
 
 
 def test_what_does_not_run_says_how_to_start_it(project: Project) -> None:
