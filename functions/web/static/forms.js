@@ -50,6 +50,7 @@
       root.dataset.theme = box.value;
       try { localStorage.setItem("theme", box.value); } catch { /* the choice lasts for this page */ }
     }
+    if (box.id === "shortcuts") try { localStorage.setItem("shortcuts", box.checked ? "on" : "off"); } catch { /* as above */ }
     if (box.dataset.selectAll) for (const row of rows(box.dataset.selectAll)) row.checked = box.checked;
     if (box.dataset.allMatching !== undefined) for (const row of rows(box.form.id)) row.checked = box.checked;
     if (box.type === "checkbox") showSelection();
@@ -92,7 +93,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && event.target.id === "find") event.target.blur();
-    if (isTyping(event.target) || document.querySelector("[role=dialog]:popover-open")) return;
+    if (stored("shortcuts") === "off" || isTyping(event.target) || document.querySelector("[role=dialog]:popover-open")) return;
     const target = previous === "g" && all("[data-go]").find((each) => each.textContent === event.key);
     previous = event.key;
     if (target) { location.assign(target.dataset.go); return; }
@@ -102,6 +103,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     const choice = document.querySelector(`#themes [value="${root.dataset.theme}"]`);
     if (choice) choice.checked = true;
+    const shortcuts = document.getElementById("shortcuts");
+    if (shortcuts) shortcuts.checked = stored("shortcuts") !== "off";
     showSelection();
   });
 })();
