@@ -102,6 +102,7 @@ class BatchScenario:
 
     def _names(self, contents: Mapping[str, bytes], manifest: str) -> dict[str, str]:
         names = {self.batch_id: "BATCH", self.scenario_run.name: "RUN"}
+        names[self.scenario_run.runner.payloads.url] = "http://PAYLOADS"
         for number, (name, content) in enumerate(contents.items()):
             ark = mint(f"{self.batch_id}.{number // 2}.{number % 2}")
             names[ark.rpartition("/")[2]] = f"ARK-OF-{name}"

@@ -23,6 +23,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # Errors after which a client, the clock or an event source tries again.
 RETRIED_ERRORS = (FunctionDied, ClientError, BotoCoreError, PynamoDBException, StaleState)
 _runs = count(1)
+_baselines: dict[str, Mapping[str, Any]] = {}  # by scenario
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ class ScenarioRunner:
         self.harness.at = NOON
         self.harness.machines.invoke = invoke or injector.invoke
         return scenario_run.complete(self.scenarios[scenario](scenario_run))
+
+    def baseline(self, scenario: str) -> Mapping[str, Any]:
+        """How a scenario ends without faults; it runs once for all tests of this process."""
+        if scenario not in _baselines:
+            _baselines[scenario] = self.run(scenario=scenario).end
+        return _baselines[scenario]
 
     def send(self, call: Call) -> None:
         """Make a call that no listener sees."""

@@ -30,8 +30,7 @@ FUNCTIONS = {
 @pytest.fixture
 def baseline(runner: ScenarioRunner, scenario: str) -> dict[str, Any]:
     """How the scenario ends."""
-    runner.run(scenario=scenario)
-    return dict(runner.run(scenario=scenario).end)
+    return dict(runner.baseline(scenario))
 
 
 @pytest.mark.parametrize("answer", [0, 1], ids=["first", "second"])

@@ -37,8 +37,7 @@ EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
 def test_a_scenario_ends_the_same_under_any_fault_profile(
     name: str, scenario: str, runner: ScenarioRunner, store_endpoint: str
 ) -> None:
-    runner.run(scenario=scenario)
-    baseline = runner.run(scenario=scenario).end
+    baseline = runner.baseline(scenario)
     with FAULT_PROFILES[name](
         runner.harness, clients.client("dynamodb", store_endpoint)
     ) as profile:
