@@ -4,7 +4,7 @@ whole request is done then.
 One request is done, the other refused because somebody was first; nothing happens twice.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -90,6 +90,13 @@ def events_of_people(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
     for transition in lifecycle.transitions:
         if set(transition.senders) - {MACHINE}:
             yield str(transition.before), transition.event
+
+
+def is_its_turn(_name: str, parameters: Mapping[str, Any], turn: int) -> bool:
+    """Of two different events in both orders, one order in each turn."""
+    if "others" in parameters:
+        return (parameters["event"] < parameters["others"]) == bool(turn % 2)
+    return parameters.get("first") != ("batch", "job")[turn % 2]
 
 
 # Jobs

@@ -1,6 +1,6 @@
 """Runs tests/scenarios again under each fault profile; a part by turns, or all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -44,9 +44,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("profile", profiles, indirect=True)
 
 
-def is_its_turn(name: str, profile: str, turn: int) -> bool:
+def is_its_turn(name: str, parameters: Mapping[str, Any], turn: int) -> bool:
     """Whether it runs in this turn: a third of the scenarios, each under one profile."""
     number = [*SCENARIOS].index(name)
     return (number + turn) % 3 == 0 and (number // 3 + turn) % len(FAULT_PROFILES) == [
         *FAULT_PROFILES
-    ].index(profile)
+    ].index(parameters["profile"])
