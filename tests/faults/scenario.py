@@ -16,6 +16,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.services.context import CommandContext
 from jobyard.store import tables
 from tests.call_interceptor import Call, Listener
+from tests.faults.fault_plans import AT_ONCE
 from tests.faults.injection import Fault, FunctionDied, Injector, Point
 from tests.harness import Harness, Payloads
 
@@ -174,14 +175,14 @@ class ScenarioRun:
 
     def until_it_succeeds(self, work: Callable[[], Any]) -> None:
         """Call a function until it succeeds, as clients, the clock and event sources do."""
-        for _ in range(4):
+        for _ in range(AT_ONCE + 1):
             try:
                 with self.injector.watching():
                     self.trigger(work)
             except RETRIED_ERRORS:
                 continue
             return
-        raise AssertionError("four tries were not enough")
+        raise AssertionError(f"{AT_ONCE + 1} tries were not enough")
 
     def run_all(self) -> None:
         """Run every execution that was started."""

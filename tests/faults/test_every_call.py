@@ -40,7 +40,7 @@ def test_a_scenario_ends_the_same_whichever_call_fails_in_whichever_way(
         f"{time.monotonic() - began:.0f} s"
     )
     assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())
-    plans.expect_all(calls, everything=everything)
+    plans.expect_all()
 
 
 def differences(plan: FaultPlan, result: ScenarioResult, baseline: ScenarioResult) -> list[Any]:

@@ -32,7 +32,8 @@ from tests.harness import Harness
 JOB, NEXT = "a-retention.0.1", "a-retention.0.2"
 BATCH = batch_of("old")
 SCHEDULE = schedule_of("every morning")
-DAYS = {day: Verdict.SKIP if day % 5 == 0 else Verdict.RUN for day in range(52)}
+# A few in each of two months, whose calls are those of a month with all its days.
+DAYS = {day: Verdict.SKIP if day % 5 == 0 else Verdict.RUN for day in range(0, 52, 6)}
 TRIES = 12  # of one retention; each injected fault needs one
 
 
@@ -166,14 +167,14 @@ def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     expected = Done({"records": counts}, f"archived batches and occurrences: {1 + len(DAYS)}")
     assert baseline["outcome"] == repr(expected)
     assert (baseline["left"], baseline["work"], baseline["jobs"]) == ([], [], [])
-    plans.expect_all(calls, everything=everything)
+    plans.expect_all()
 
 
 def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
     empty_runner: ScenarioRunner, everything: bool, turn: int
 ) -> None:
     baseline, injector = archive(empty_runner, {})
-    points = injector.points if everything else injector.points[turn % 7 :: 7]
+    points = injector.points if everything else injector.points[turn % 12 :: 12]
     harness, wrong = empty_runner.harness, {}
 
     for point in points:
