@@ -5,7 +5,7 @@ import pytest
 from jobyard.domain.batches.progress import (
     MAX_SAMPLES,
     UNKNOWN_PROGRESS,
-    Progress,
+    BatchProgress,
     ended_jobs,
     progress_of,
     with_sample,
@@ -16,7 +16,7 @@ COUNTS = {"succeeded": 30, "failed": 10, "running": 5, "scheduled": 55, "total":
 
 def test_the_time_left_follows_from_the_jobs_left_and_the_rate() -> None:
     assert ended_jobs(COUNTS) == 40
-    assert progress_of([(0.0, 0), (10.0, 20), (20.0, 40)], COUNTS) == Progress(2.0, 30.0)
+    assert progress_of([(0.0, 0), (10.0, 20), (20.0, 40)], COUNTS) == BatchProgress(2.0, 30.0)
 
 
 @pytest.mark.parametrize(

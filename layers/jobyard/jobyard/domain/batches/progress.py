@@ -13,14 +13,14 @@ Sample = tuple[float, int]
 
 
 @dataclass(frozen=True)
-class Progress:
+class BatchProgress:
     """Jobs that end per second, and the seconds until all have; None if that is not known."""
 
     rate: float | None = None
     seconds_left: float | None = None
 
 
-UNKNOWN_PROGRESS = Progress()
+UNKNOWN_PROGRESS = BatchProgress()
 
 
 def ended_jobs(counts: Mapping[str, int]) -> int:
@@ -28,7 +28,7 @@ def ended_jobs(counts: Mapping[str, int]) -> int:
     return sum(counts.get(state, 0) for state in _ENDED)
 
 
-def progress_of(samples: Sequence[Sample], counts: Mapping[str, int]) -> Progress:
+def progress_of(samples: Sequence[Sample], counts: Mapping[str, int]) -> BatchProgress:
     """The progress by two or more samples, oldest first, and the counts of a batch now.
 
     It is unknown if no job ended between them, or if none is left.
@@ -40,7 +40,7 @@ def progress_of(samples: Sequence[Sample], counts: Mapping[str, int]) -> Progres
     if last_at <= first_at or last <= first:
         return UNKNOWN_PROGRESS
     rate = (last - first) / (last_at - first_at)
-    return Progress(rate, left / rate)
+    return BatchProgress(rate, left / rate)
 
 
 def with_sample(samples: Sequence[Sample], latest: Sample) -> tuple[Sample, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, Progress, progress_of
+from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, BatchProgress, progress_of
 from jobyard.domain.batches.tally import StripSegment, Tally
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
@@ -47,7 +47,7 @@ class BatchView:
     counted_at: datetime | None = None
     strip: tuple[StripSegment, ...] = ()
     unavailable: tuple[UnavailableEvent, ...] = ()
-    progress: Progress = UNKNOWN_PROGRESS
+    progress: BatchProgress = UNKNOWN_PROGRESS
 
 
 def batch(batch_id: str, context: QueryContext) -> BatchView:
@@ -85,7 +85,7 @@ def _tallied_view(found: Batch, tally: Tally, context: QueryContext) -> BatchVie
     )
 
 
-def _progress(found: Batch, tally: Tally) -> Progress:
+def _progress(found: Batch, tally: Tally) -> BatchProgress:
     """The progress of a batch by its last tallies; by the time since its start if there are none.
 
     While no job runs, it is unknown.
