@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
 .PHONY: help demo demo-schedules test check lint $(LINTERS) test-domain local down deploy docs machines dev \
-	emulator sam faults bench
+	emulator sam chromium faults browser bench
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE # or each process compiles all modules and tests again
 
@@ -40,7 +40,7 @@ local: dev emulator ## Start the stack on this laptop and leave it running
 down: dev ## Stop the local stack; its data is kept
 	@.venv/bin/jobyard local down
 
-test: lint emulator sam ## Run all linters and tests, live tests included
+test: lint emulator sam chromium ## Run all linters and tests, live tests included
 	$(call say,tests: the live ones in parallel with the others)
 	@$(COVERED)
 	$(call say,coverage with branches)
@@ -81,6 +81,9 @@ faults: dev emulator ## Inject every fault at every AWS call, and kill workers u
 	@$(PYTEST) tests/faults tests/services/test_recovery.py tests/domain/test_lifecycle_machines.py \
 		tests/functions/api/test_fuzz.py --points all --load full
 
+browser: dev chromium ## Open every page in a real browser, at every width and in both schemes
+	@$(PYTEST) tests/browser --points all
+
 bench: dev emulator ## Measure every figure of docs/performance.md against its peer; forty minutes
 	@.venv/bin/python -m benchmarks
 
@@ -97,5 +100,5 @@ deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND \
 		$(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
-dev emulator sam:
+dev emulator sam chromium:
 	@requirements/install $@

@@ -107,9 +107,8 @@ def end(session_id: str, site: Site) -> str:
     sessions.close_session(session_id)
     if refresh_token:
         site.cognito.revoke_token(Token=refresh_token, ClientId=site.settings.user_pool_client)
-    query = urlencode(
-        {"client_id": site.settings.user_pool_client, "logout_uri": f"{site.settings.url}/"}
-    )
+    back_to = f"{site.settings.url}/signed-out"
+    query = urlencode({"client_id": site.settings.user_pool_client, "logout_uri": back_to})
     return f"{site.settings.sign_in_url}/logout?{query}"
 
 

@@ -446,7 +446,7 @@ def test_the_sign_in_page_may_return_to_the_pages_and_to_the_listed_urls(
 ) -> None:
     client = resources["UserPoolClient"]["Properties"]
 
-    for name, path in (("CallbackURLs", "/sign-in/return"), ("LogoutURLs", "/")):
+    for name, path in (("CallbackURLs", "/sign-in/return"), ("LogoutURLs", "/signed-out")):
         delimiter, joined = client[name]["Fn::Split"]
         text, values = joined["Fn::Sub"]
         assert (delimiter, text) == (",", f"${{Url}}{path},${{Others}}")

@@ -44,7 +44,7 @@ def _new_page(request: PageRequest, refusal: JobyardError | None = None) -> Resp
         "collection": request.query.get("collection", ""),
         **refused(request, refusal),
     }
-    origin = submissions.upload_origin(request.command_context())
+    origin = submissions.upload_origin(request.query_context)
     return page("upload.html", request, values, status=status_of(refusal), upload_origin=origin)
 
 
@@ -95,7 +95,7 @@ def _submission(request: PageRequest) -> Submission:
 def upload_form(batch_id: str) -> Response[str]:
     """The form that sends the manifest of a batch to S3, which then returns to the batch."""
     request = current_request(router)
-    context = request.command_context()
+    context = request.query_context
     back = f"{request.site.settings.url}/batches/{batch_id}"
     form = submissions.upload_form(batch_id, back, context)
     values = {

@@ -94,13 +94,14 @@ class Browser:
 
     function: Any
     cookies: dict[str, str] = field(default_factory=dict)
+    secure: bool = True
 
     def sign_in(self, role: str, *, name: str = "", groups: tuple[str, ...] = ()) -> "Browser":
         """Sign in as a person with this role, without the sign-in page."""
         site = self.function.SITE
         actor = Actor(sub_of(name or role), name or role, frozenset({role, *groups}))
         until = site.now().replace(year=site.now().year + 1)
-        made = session_cookie(Session("session-1", actor, until), site.seal(), secure=True)
+        made = session_cookie(Session("session-1", actor, until), site.seal(), secure=self.secure)
         self.cookies[made.name] = made.value
         return self
 

@@ -17,7 +17,7 @@ from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services import activity
 from jobyard.services.access import authorize_deposit, visible_batch
-from jobyard.services.context import CommandContext
+from jobyard.services.context import CommandContext, QueryContext
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import batches
 
@@ -95,7 +95,7 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
     return batch, _upload_form(batch, context)
 
 
-def upload_form(batch_id: str, return_url: str, context: CommandContext) -> UploadForm:
+def upload_form(batch_id: str, return_url: str, context: QueryContext) -> UploadForm:
     """The form for the manifest of a batch that waits for it. After the upload the browser goes to
     `return_url`.
 
@@ -103,7 +103,7 @@ def upload_form(batch_id: str, return_url: str, context: CommandContext) -> Uplo
         NotFound, Gone: there is no such batch, or the time for the upload is over.
         Forbidden: somebody else submitted it. InvalidTransition: its manifest has arrived.
     """
-    batch = visible_batch(batch_id, context.actor, context.now())
+    batch = visible_batch(batch_id, context.actor, context.now)
     if not batch.is_submitted_by(context.actor.sub):
         raise Forbidden(f"only {batch.submitter} may upload the manifest of batch {batch_id}")
     if not batch.awaits_upload:
@@ -111,7 +111,7 @@ def upload_form(batch_id: str, return_url: str, context: CommandContext) -> Uplo
     return _upload_form(batch, context, {"success_action_redirect": return_url})
 
 
-def upload_origin(context: CommandContext) -> str:
+def upload_origin(context: QueryContext) -> str:
     """The origin of the addresses that manifests are uploaded to, for a page's policy."""
     post = context.s3.generate_presigned_post(context.settings.intake_bucket, INTAKE_PREFIX)
     parts = urlsplit(post["url"])
@@ -132,7 +132,9 @@ def _recipients(
 
 
 def _upload_form(
-    batch: Batch, context: CommandContext, fields: Mapping[str, str] = MappingProxyType({})
+    batch: Batch,
+    context: CommandContext | QueryContext,
+    fields: Mapping[str, str] = MappingProxyType({}),
 ) -> UploadForm:
     """The form to upload a batch's manifest with; `fields` are more of its fields."""
     post = context.s3.generate_presigned_post(

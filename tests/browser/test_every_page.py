@@ -1,0 +1,77 @@
+"""Every page in a real browser: accessible, small, without errors, at every width and in both
+schemes."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Open, violations
+from tests.browser.site_server import Site
+from tests.functions.api.batch_records import a_batch, a_job, put_findings
+from tests.functions.api.schedule_records import a_schedule
+
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
+MAX_BYTES = 200_000  # of a page with all its files, as they are sent
+
+
+@pytest.fixture
+def addresses(site: Site) -> list[str]:
+    """The addresses of pages with something on them."""
+    batch = a_batch("failed", entries=5, findings=2, last_report=1)
+    put_findings(
+        batch,
+        [
+            {"level": "error", "code": "NO_ROWS", "line": 3, "column": 2, "message": "no rows"},
+            {"level": "warning", "code": "BYTE_ORDER_MARK", "message": "a mark"},
+        ],
+    )
+    job = a_job(batch, 0, "failed")
+    schedule = a_schedule()
+    at, of_schedule = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
+    return [
+        "/",
+        "/batches",
+        "/batches/new",
+        at,
+        f"{at}/jobs?state=failed",
+        f"{at}/findings",
+        f"{at}/cost",
+        f"{at}/history",
+        f"/jobs/{job.address.job_id}",
+        "/holds",
+        "/collections/maps",
+        "/calendars/holidays",
+        "/job-management",
+        of_schedule,
+        f"{of_schedule}/edit",
+        f"{of_schedule}/year",
+        "/lifecycles/batch?state=failed",
+        "/nothing-here",
+    ]
+
+
+def test_every_page_is_accessible_small_and_fits(
+    open_page: Open, site: Site, addresses: list[str], turn: int, everything: bool
+) -> None:
+    looks = LOOKS if everything else [LOOKS[turn % len(LOOKS)]]
+    for scheme, width in looks:
+        page = open_page("admin", "/", width=width, color_scheme=scheme, bypass_csp=True)
+        sizes: list[int] = []
+        page.on("response", lambda each, sizes=sizes: sizes.append(_sent(each)))
+        for address in addresses:
+            sizes.clear()
+            page.goto(site.url + address)
+            _check(page, address, scheme, width)
+            assert sum(sizes) < MAX_BYTES, f"{address}: {sum(sizes)} bytes"
+
+
+def _check(page: Page, address: str, scheme: str, width: int) -> None:
+    where = f"{address} {scheme} {width}"
+    assert violations(page) == [], where
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width, f"{where}: {wide} pixels wide"
+
+
+def _sent(response: object) -> int:
+    """The bytes of a response, as they were sent."""
+    headers = response.headers  # type: ignore[attr-defined]
+    return int(headers.get("content-length", 0))

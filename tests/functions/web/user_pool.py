@@ -1,0 +1,53 @@
+"""A user pool, as signing in and renewing a session use it."""
+
+import base64
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from tests.functions.web.browser import Browser
+from tests.people import sub_of
+
+
+class NotAuthorized(Exception):
+    """The user pool revoked a refresh token."""
+
+
+class UserPool:
+    """The user pool, as sign-in and renewal use it. `groups` are the person's groups now."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.groups = ["operator"]
+        self.exchanged: list[dict[str, str]] = []
+        self.revoked: list[str] = []
+        self.exceptions = SimpleNamespace(NotAuthorizedException=NotAuthorized)
+
+    def exchange(self, form: dict[str, str]) -> dict[str, Any]:
+        """The tokens for the code "good"; {} for any other."""
+        self.exchanged.append(form)
+        if form["code"] != "good":
+            return {}
+        return {"access_token": self._access_token(), "refresh_token": "r" * 2200}
+
+    def get_tokens_from_refresh_token(self, **given: str) -> dict[str, Any]:
+        """New tokens, unless the refresh token was revoked."""
+        if given["RefreshToken"] in self.revoked:
+            raise NotAuthorized
+        return {"AuthenticationResult": {"AccessToken": self._access_token()}}
+
+    def revoke_token(self, **given: str) -> None:
+        """Revoke a refresh token."""
+        self.revoked.append(given["Token"])
+
+    def _access_token(self) -> str:
+        until = self.browser.function.SITE.now() + timedelta(minutes=15)
+        claims = {
+            "sub": sub_of("anna"),
+            "username": "anna",
+            "token_use": "access",
+            "cognito:groups": self.groups,
+            "exp": int(until.timestamp()),
+        }
+        return f"x.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()}.y"
