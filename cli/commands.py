@@ -246,6 +246,25 @@ def update_reporting(
         _show_state(batch_id, response, as_json=as_json)
 
 
+@app.command("resend-report")
+def resend_report(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the report.")],
+    reason: Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Send the mail of a report again, to all of its recipients."""
+    path = f"/batches/{batch_id}/reports/{number}/resend"
+    report = ctx.obj.api(stack).post(path, {"reason": reason})
+    if as_json:
+        terminal.print_json(report)
+        return
+    to = ", ".join(report["to"])
+    terminal.console().print(f"report {number} of {batch_id} waits to be sent to {to}")
+
+
 def _send_event(
     ctx: typer.Context, event: str, target: str, reason: str, *, stack: str, as_json: bool
 ) -> None:

@@ -56,6 +56,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
         return kind, "view"
     if event == "retries":
         return "job", "requeue"
+    if kind == "batch" and event.endswith("/resend"):
+        return "batch", "resend_report"
     if (kind, name) == ("schedule", "preview"):
         return "schedule", "preview"
     return kind, event or _EVENTS.get((method, kind), "")

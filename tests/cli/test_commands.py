@@ -298,3 +298,13 @@ def test_a_reason_that_is_not_utf8_is_sent_with_replacement_characters(
 
     assert result.exit_code == 0
     assert api.bodies("POST") == [{"reason": "no\ufffd"}]
+
+
+def test_a_report_is_sent_again_to_its_recipients(run: Run, api: FakeApi) -> None:
+    found = report()
+    api.answers(f"POST /batches/{BATCH}/reports/2/resend", found)
+
+    result = run("resend-report", BATCH, "2", *WHY)
+
+    assert f"report 2 of {BATCH} waits to be sent to {found['to'][0]}" in result.stdout
+    assert api.bodies("POST") == [{"reason": WHY[1]}]

@@ -55,7 +55,7 @@ def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
             run_all()
 
     harness.machines.run_all = run_all_and_wait  # type: ignore[method-assign]
-    tables = ("test-batches", "test-chunks", "test-reports", "test-schedules")
+    tables = ("test-batches", "test-chunks", "test-reports", "test-schedules", "test-timeline")
     indexed = {table: key_names()[table] for table in tables}
     with (
         Stale(raw, indexed, now=harness.now).copying() as copies,

@@ -233,7 +233,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
             "dynamodb:TransactWriteItems(Update)",
         ],
-        "ReportsTable": ["dynamodb:Query"],
+        "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "UsageTable": ["dynamodb:BatchGetItem", "dynamodb:Query"],
         "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "HoldsTable": [
@@ -295,7 +295,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
             "dynamodb:TransactWriteItems(Update)",
         ],
-        "ReportsTable": ["dynamodb:Query"],
+        "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "UsageTable": ["dynamodb:BatchGetItem", "dynamodb:Query"],
         "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "HoldsTable": [

@@ -161,7 +161,14 @@ def story(
     _clockwork(admin, aws, physical, stack)
     (found,) = admin.get("/api/batches?limit=1")["items"]
     of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
-    for path in ("/api/batches", "/api/batches?collection=maps", "/api/holds", *of_batch):
+    for path in (
+        "/api/batches",
+        "/api/batches?collection=maps",
+        "/api/holds",
+        "/api/rates",
+        "/api/cost",
+        *of_batch,
+    ):
         admin.get(path)
     _the_system_s_own(admin)
     _pages(platform)

@@ -39,12 +39,13 @@ from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import rates as rate_queries
 from jobyard.services.queries import schedules as schedule_queries
+from jobyard.services.reports import commands as report_commands
 from jobyard.services.schedules import commands as schedules
 from jobyard.store import calendars as stored_calendars
 from jobyard.store import collections as stored_collections
 from jobyard.store import holds as stored_holds
 from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
 from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
@@ -92,6 +93,12 @@ def another_persons_batch(state: str = "processing", *, opened: bool = True) -> 
     batch = a_batch(state, **whose, entries=5, last_report=1)
     a_job(batch, 0, "failed")
     a_job(batch, 2, "held")
+    return batch.batch_id
+
+
+def a_reported_batch() -> str:
+    batch = a_batch("failed", submitter="somebody else", submitter_sub=sub_of("somebody else"))
+    a_report(batch)
     return batch.batch_id
 
 
@@ -229,6 +236,10 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("collection", "deposit"): (
         submit,
         lambda admin: (Submission(closed_collection(), "a.checkm", "deposit", "", (), {}, ""),),
+    ),
+    ("batch", "resend_report"): (
+        report_commands.resend,
+        lambda admin: (a_reported_batch(), 1),
     ),
     ("hold", "place"): (holds.place_hold, lambda admin: (no_hold(), None)),
     ("hold", "lift"): (holds.lift_hold, lambda admin: (a_hold(),)),

@@ -32,9 +32,14 @@ from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import findings as finding_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
+from jobyard.services.reports import commands as report_commands
 
 router = Router()  # type: ignore[no-untyped-call]
 
+MAX_REPORT = 1_000_000
+ReportNumber = Annotated[
+    int, Path(description="The number of the report, from 1.", ge=1, le=MAX_REPORT)
+]
 _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
 
@@ -197,6 +202,62 @@ def list_reports(batch_id: BatchId) -> schemas.ReportList:
     context = current_request(router).query_context()
     found = report_queries.list_reports(batch_id, context)
     return schemas.ReportList(items=[schemas.Report.of(report, context) for report in found])
+
+
+@router.get(
+    "/api/batches/<batch_id>/reports/<seq>/changes",
+    operation_id="list_report_changes",
+    tags=["Batches"],
+    summary="List the jobs whose outcome changed between two reports",
+    description="Compared with the report before, or with another one. A page may be short "
+    "although a next page follows.",
+    responses={
+        200: {"description": "A page of changes, in the order of the manifest."},
+        **problem_responses(BadRequest, NotFound, Gone),
+    },
+)
+def list_report_changes(
+    batch_id: BatchId,
+    seq: ReportNumber,
+    since: Annotated[
+        int | None, Query(description="The number of the other report.", ge=1, le=MAX_REPORT)
+    ] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> schemas.ReportChangeList:
+    request = current_request(router)
+    since = seq - 1 if since is None else since
+    pages = request.pages("report changes", batch_id, str(seq), str(since))
+    page = report_queries.report_changes(
+        batch_id,
+        (since, seq),
+        request.query_context(),
+        after=pages.start(cursor, 0),
+        limit=limit,
+    )
+    return schemas.ReportChangeList.of(page.items, pages.next_cursor(page.after))
+
+
+@router.post(
+    "/api/batches/<batch_id>/reports/<seq>/resend",
+    operation_id="resend_report",
+    tags=["Batches"],
+    summary="Send a report's mail again",
+    description="To all of its recipients, within a minute.",
+    status_code=202,
+    responses={
+        202: {"description": "The mail waits to be sent."},
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+    },
+    middlewares=[idempotent],
+)
+def resend_report(
+    batch_id: BatchId, seq: ReportNumber, body: ReasonRequest
+) -> Response[schemas.Report]:
+    request = current_request(router)
+    report = report_commands.resend(batch_id, seq, request.command_context(body.reason))
+    document = schemas.Report.of(report, request.query_context())
+    return Response(202, "application/json", document)
 
 
 @router.get(

@@ -514,6 +514,30 @@ class Report(Schema):
         )
 
 
+class ReportChange(Schema):
+    """A job whose outcome changed between two reports."""
+
+    job_id: str = Field(description="The job's id.")
+    name: str = Field(description="The name of its file or object.")
+    before: str = Field(description="Its outcome in the other report.")
+    after: str = Field(description="Its outcome in this report.")
+
+
+class ReportChangeList(Schema):
+    """A page of changes, in the order of the manifest."""
+
+    items: list[ReportChange]
+    next_cursor: NextCursor
+
+    @classmethod
+    def of(
+        cls, found: Iterable[report_queries.ChangedOutcome], next_cursor: str | None
+    ) -> "ReportChangeList":
+        """A page, and the cursor of the next one."""
+        items = [ReportChange.model_validate(vars(each)) for each in found]
+        return cls(items=items, next_cursor=next_cursor)
+
+
 class ReportList(Schema):
     """All reports of a batch, oldest first."""
 

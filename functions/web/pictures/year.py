@@ -1,7 +1,7 @@
 """The year of a schedule: a calendar of its runs, what is skipped, and when clocks change."""
 
 import calendar
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,6 +9,10 @@ from markupsafe import Markup
 
 _CELL = 22  # pixels
 _HEAD = 34
+_LEGEND = Markup(
+    '<p class="legend"><span class="s-accent">runs</span><span class="s-held">skipped</span>'
+    '<span class="s-reporting">clocks change</span></p>'
+)
 _MONDAY_FIRST = calendar.Calendar(firstweekday=0)
 
 
@@ -28,7 +32,7 @@ class Day:
 def year(number: int, days: Mapping[date, Day], today: date | None = None) -> Markup:
     """A calendar with a picture for each month. Days without an entry are empty."""
     months = (_month(number, month, days, today) for month in range(1, 13))
-    return Markup('<div class="year">{}</div>').format(Markup("").join(months))
+    return Markup('<div class="year">{}</div>{}').format(Markup("").join(months), _LEGEND)
 
 
 def _month(number: int, month: int, days: Mapping[date, Day], today: date | None) -> Markup:
@@ -41,45 +45,51 @@ def _month(number: int, month: int, days: Mapping[date, Day], today: date | None
     ]
     shown = {at: day for at, day in days.items() if (at.year, at.month) == (number, month)}
     heads = Markup("").join(
-        Markup('<text x="{}" y="29" text-anchor="middle">{}</text>').format(
-            column * _CELL + _CELL // 2, letter
-        )
+        Markup('<text x="{}" y="29">{}</text>').format(column * _CELL + _CELL // 2, letter)
         for column, letter in enumerate("MTWTFSS")
     )
-    name = f"{calendar.month_name[month]} {number}"
+    name = calendar.month_name[month]
     return Markup(
         '<svg class="picture month" viewBox="0 0 {} {}" role="img"><title>{}</title>'
-        '<text class="strong" x="4" y="12">{}</text>{}{}</svg>'
+        '<text class="strong name" x="4" y="12">{}</text>{}{}</svg>'
     ).format(
         7 * _CELL,
         _HEAD + 6 * _CELL,
-        _month_text(name, shown),
-        calendar.month_name[month],
+        f"{name} {number}: {_month_text(shown)}",
+        name,
         heads,
         Markup("").join(cells),
     )
 
 
 def _cell(at: date, day: Day, place: tuple[int, int], *, is_today: bool) -> Markup:
+    """A day. Only one that is unlike others has a title of its own."""
     x, y = place[0] * _CELL, _HEAD + place[1] * _CELL
-    inner = Markup('<rect class="{}" x="{}" y="{}" width="20" height="20" rx="4"/>').format(
-        _class_of(day, is_today=is_today), x + 1, y + 1
-    )
+    parts = []
+    if kind := _class_of(day, is_today=is_today):
+        parts.append(Markup('<rect class="day{}" x="{}" y="{}"/>').format(kind, x + 1, y + 1))
     if day.skipped:
-        inner += Markup('<path class="skip-mark" d="M{} {}l12-12"/>').format(x + 5, y + 17)
+        parts.append(Markup('<path class="skip-mark" d="M{} {}l12-12"/>').format(x + 5, y + 17))
     if day.clock_change:
-        inner += Markup('<path class="change" d="M{} {}h7l-7 7z"/>').format(x + 1, y + 1)
-    inner += Markup('<text class="{}" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-        "on-fill" if day.runs else "", x + _CELL // 2, y + 15, at.day
+        parts.append(Markup('<path class="change" d="M{} {}h7l-7 7z"/>').format(x + 1, y + 1))
+    style = Markup(' class="on-fill"') if day.runs else Markup()
+    parts.append(
+        Markup('<text{} x="{}" y="{}">{}</text>').format(style, x + _CELL // 2, y + 15, at.day)
     )
-    words = _day_text(day)
-    title = Markup("<title>{}: {}</title>").format(at.isoformat(), words) if words else Markup()
-    return Markup("<g>{}{}</g>").format(title, inner)
+    cell = Markup("").join(parts)
+    if _is_plain(day):
+        return cell
+    return Markup("<g><title>{}: {}</title>{}</g>").format(at.isoformat(), _day_text(day), cell)
 
 
 def _class_of(day: Day, *, is_today: bool) -> str:
-    kind = "day s-accent" if day.runs else "day skipped" if day.skipped else "day"
+    kind = " s-accent" if day.runs else " skipped" if day.skipped else ""
     return f"{kind} today" if is_today else kind
+
+
+def _is_plain(day: Day) -> bool:
+    """Whether it has at most one run, and nothing else."""
+    return day.runs <= 1 and not day.skipped and not day.clock_change
 
 
 def _day_text(day: Day) -> str:
@@ -93,7 +103,22 @@ def _day_text(day: Day) -> str:
     return ", ".join(parts)
 
 
-def _month_text(name: str, days: Mapping[date, Day]) -> str:
-    """A month in words: runs by day, and what else happens."""
-    parts = [f"{at.day}: {_day_text(day)}" for at, day in sorted(days.items()) if _day_text(day)]
-    return f"{name}: {'; '.join(parts) or 'no runs'}"
+def _month_text(days: Mapping[date, Day]) -> str:
+    """The days of a month in words: those with one run, then the others."""
+    single = [at.day for at, day in sorted(days.items()) if day.runs and _is_plain(day)]
+    parts = [f"a run on {_ranges_text(single)}"] if single else []
+    parts += [
+        f"on {at.day} {_day_text(day)}" for at, day in sorted(days.items()) if not _is_plain(day)
+    ]
+    return "; ".join(parts) or "no runs"
+
+
+def _ranges_text(numbers: Sequence[int]) -> str:
+    """Ascending numbers with their runs shortened: "1 to 5, 8"."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][-1] == number - 1:
+            ranges[-1][1:] = [number]
+        else:
+            ranges.append([number])
+    return ", ".join(" to ".join(map(str, each)) for each in ranges)

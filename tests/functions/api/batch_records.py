@@ -13,6 +13,7 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import (
@@ -26,7 +27,7 @@ from jobyard.domain.jobs.job import (
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
-from jobyard.store import batches, jobs
+from jobyard.store import batches, jobs, reports
 from tests.functions.api.api_client import NOW
 from tests.people import sub_of
 from tests.tables import ACCOUNT, REGION
@@ -144,6 +145,28 @@ def _signs(event: str) -> dict[str, Any]:
             ),
         }
     return {"start_count": 1} if event == "start" else {}
+
+
+def a_report(batch: Batch, seq: int = 1, outcomes: str = "", **changes: Any) -> Report:
+    """A report about the batch, whose mail arrived. `outcomes` has a letter for each job."""
+    key = f"reports/{batch.batch_id}/{seq}/outcomes"
+    if outcomes:
+        s3 = boto3.client("s3", region_name=REGION)
+        s3.put_object(Bucket="work", Key=key, Body=outcomes.encode())
+    report = Report(
+        batch.batch_id,
+        seq,
+        ReportKind.FIRST if seq == 1 else ReportKind.UPDATE,
+        HOUR_AGO,
+        ("depositor@example.org",),
+        "FAIL",
+        "failed",
+        {"failed": 1},
+        0,
+        {"outcomes": key} if outcomes else {},
+        Delivery(DeliveryState.DELIVERED, HOUR_AGO, "m-1"),
+    )
+    return reports.put_new(replace(report, **changes))
 
 
 def executions(machine: str) -> list[str]:

@@ -11,7 +11,7 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
 from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
@@ -36,6 +36,8 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("POST", "/batches/{batch}/delete", WHY, "held", {"admin"}, 403),
     ("POST", "/batches/{batch}/delete", WHY, "failed", {"admin"}, 403),
     ("POST", "/batches/{batch}/update_reporting", WHY, "failed", {"admin"}, 403),
+    ("GET", "/batches/{batch}/reports/2/changes", None, "failed", READERS, 404),
+    ("POST", "/batches/{batch}/reports/2/resend", WHY, "failed", {"admin"}, 403),
     ("POST", "/batches/{batch}/retries", WHY, "failed", OPERATORS, 403),
     ("POST", "/batches/{batch}/retries", {"preview": True}, "failed", OPERATORS, 403),
     ("POST", "/jobs/{batch}.1.0/hold", WHY, "processing", OPERATORS, 403),
@@ -54,6 +56,8 @@ def prepared_batch(state: str, submitter: str = "somebody else") -> str:
         return a_batch(state, **whose).batch_id
     batch = a_batch(state, **whose, entries=3, last_report=1)
     a_job(batch, 0, "failed")
+    for seq in (1, 2):
+        a_report(batch, seq, "fww")
     if state == "processing":
         a_job(batch, 1, "held")
         wanted = Filter(JobState.FAILED)

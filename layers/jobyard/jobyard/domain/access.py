@@ -28,6 +28,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "cancel"): _OPERATORS,
     ("batch", "delete"): _ADMINS,
     ("batch", "update_reporting"): _ADMINS,
+    ("batch", "resend_report"): _ADMINS,
     # A job of a batch.
     ("job", "view"): (SUBMITTER, *_READERS),
     ("job", "hold"): _OPERATORS,
@@ -103,6 +104,7 @@ _VERBS = {
     "deny": "remove depositors from",
     "deposit": "deposit into",
     "force_fail": "force-fail",
+    "resend_report": "send again a report of",
     "run_now": "start a run of",
     "update_reporting": "update the reporting of",
 }

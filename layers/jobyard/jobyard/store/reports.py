@@ -8,7 +8,7 @@ from typing import Any
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
-from jobyard.store.documents import from_ms, sortable, to_ms
+from jobyard.store.documents import from_ms, from_ms_or_none, sortable, to_ms
 from jobyard.store.tables import ReportItem, save_if
 
 _FAILED = {DeliveryState.FAILED, DeliveryState.BOUNCED}
@@ -46,16 +46,25 @@ def _item(report: Report) -> ReportItem:
                 delivery.individually,
                 list(delivery.sent_to),
                 [[*vars(each).values()] for each in delivery.undeliverable],
+                *_request(delivery),
             ],
         },
     )
 
 
+def _request(delivery: Delivery) -> list[Any]:
+    """The request that had the mail sent again, as it is stored; nothing if none did."""
+    if not delivery.request or delivery.requested_at is None:
+        return []
+    return [delivery.request, to_ms(delivery.requested_at)]
+
+
 def _report(item: ReportItem) -> Report:
     body: dict[str, Any] = item.body
     state, at, message_id, error, tries, *recipients = body["delivery"]
-    # Older reports have no recipients.
-    individually, sent_to, undeliverable = recipients or (False, (), ())
+    # Older reports have no recipients; most were not sent again.
+    individually, sent_to, undeliverable, *request = recipients or (False, (), ())
+    requested_by, requested_at = request or ("", None)
     return Report(
         batch_id=item.batch_id,
         seq=int(item.seq),
@@ -76,6 +85,8 @@ def _report(item: ReportItem) -> Report:
             individually,
             tuple(sent_to),
             tuple(UndeliverableRecipient(*each) for each in undeliverable),
+            requested_by,
+            from_ms_or_none(requested_at),
         ),
         version=int(item.version),
     )

@@ -8,7 +8,7 @@ import pytest
 from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
-from tests.functions.api.batch_records import a_batch, a_job
+from tests.functions.api.batch_records import a_batch, a_job, a_report
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.api.test_idempotency import forget_answers
 
@@ -26,6 +26,13 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
         ("batch", "submit"),
     ),
     ("send_batch_event", "POST", "/batches/{held}/release", WHY, ("batch", "release")),
+    (
+        "resend_report",
+        "POST",
+        "/batches/{failed}/reports/1/resend",
+        WHY,
+        ("batch", "resend_report"),
+    ),
     ("retry_jobs", "POST", "/batches/{failed}/retries", WHY, ("job", "requeue")),
     ("send_job_event", "POST", "/jobs/{job}/requeue", WHY, ("job", "requeue")),
     ("create_schedule", "POST", "/schedules", wanted(), ("schedule", "create")),
@@ -69,6 +76,7 @@ def things(api: Api) -> dict[str, str]:
     job = a_job(failed, 0, "failed").address.job_id
     other = a_batch("failed", entries=1)
     a_job(other, 0, "failed")
+    a_report(other)
     suspended = a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
     api.request("PUT", "/calendars/old", body=CALENDAR)

@@ -11,11 +11,19 @@ import pytest
 from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
+from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.tallies import MAX_UNSTORED_CHUNKS
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import holds, reports
 from tests.functions.api.api_client import NOW, Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions, put_findings
+from tests.functions.api.batch_records import (
+    HOUR_AGO,
+    a_batch,
+    a_job,
+    a_report,
+    executions,
+    put_findings,
+)
 
 SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
 WHY = {"reason": "the server is back"}
@@ -546,3 +554,71 @@ def test_a_batch_without_findings_has_none_to_show(api: Api) -> None:
     batch = a_batch("completed")
 
     assert api.get(f"/batches/{batch.batch_id}/findings").json == {"items": [], "next_cursor": None}
+
+
+def test_the_jobs_whose_outcome_changed_between_two_reports_are_listed(api: Api) -> None:
+    batch = a_batch("failed", entries=5, last_report=3)
+    for seq, outcomes in ((1, "ssfff"), (2, "sssff"), (3, "ssscf")):
+        a_report(batch, seq, outcomes)
+    path = f"/batches/{batch.batch_id}/reports/3/changes"
+
+    def changes(**query: int) -> list[tuple[str, str, str]]:
+        found, cursor = [], ""
+        while cursor is not None:
+            page = api.get(path, query={**query, "limit": 1, "cursor": cursor}).json
+            found += page["items"]
+            cursor = page["next_cursor"]
+        return [(each["name"], each["before"], each["after"]) for each in found]
+
+    assert changes() == [("3", "failed", "cancelled")]
+    assert changes(since=1) == [("2", "failed", "succeeded"), ("3", "failed", "cancelled")]
+    assert changes(since=3) == []
+    first = f"/batches/{batch.batch_id}/reports/1/changes"
+    assert api.get(first).status == 404  # there is no report 0
+
+
+def test_a_page_of_changes_reads_so_many_outcomes(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_queries, "_LETTERS_READ", 2)
+    batch = a_batch("failed", entries=5)
+    a_report(batch, 1, "sssss")
+    a_report(batch, 2, "ssssf")
+
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = api.get(
+            f"/batches/{batch.batch_id}/reports/2/changes", query={"cursor": cursor}
+        ).json
+        pages.append([each["job_id"] for each in page["items"]])
+        cursor = page["next_cursor"]
+
+    assert pages == [[], [], [f"{batch.batch_id}.2.0"]]
+
+
+def test_a_report_is_sent_again_by_an_admin_with_a_reason(api: Api) -> None:
+    batch = a_batch("failed", entries=1)
+    a_report(batch)
+    path = f"/batches/{batch.batch_id}/reports/1/resend"
+
+    assert api.post(path, WHY, role="operator").status == 403
+    assert api.post(path, {}).status == 422
+    answer = api.post(path, WHY)
+
+    assert answer.status == 202
+    assert answer.json["delivery"]["state"] == "queued"
+    assert [each.batch_id for each in reports.undelivered()] == [batch.batch_id]
+    again = api.post(path, WHY)
+    assert (again.status, again.kind) == (409, "invalid-transition")
+    assert "waits to be sent already" in again.json["detail"]
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_only_a_mail_that_was_sent_or_lost_is_sent_again(api: Api, state: DeliveryState) -> None:
+    batch = a_batch("failed", entries=1)
+    a_report(batch, delivery=Delivery(state, HOUR_AGO, "m-1"))
+
+    answer = api.post(f"/batches/{batch.batch_id}/reports/1/resend", WHY)
+
+    sent_or_lost = {"sent", "delivered", "bounced", "failed"}
+    assert answer.status == (202 if state in sent_or_lost else 409)

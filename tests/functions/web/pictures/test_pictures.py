@@ -53,7 +53,7 @@ PICTURES: dict[str, Callable[[], Markup]] = {
 def test_a_picture_is_well_formed_and_escapes_what_it_shows(name: str) -> None:
     picture = PICTURES[name]()
 
-    ElementTree.fromstring(picture)
+    ElementTree.fromstring(f"<div>{picture}</div>")
     assert 'role="img"' in picture
     assert title(picture)
     assert "<script" not in picture
@@ -140,15 +140,23 @@ def test_one_rate_is_no_picture() -> None:
     assert sparkline([1], "jobs") == ""
 
 
+def test_a_year_of_daily_runs_has_at_most_50_kilobytes() -> None:
+    days = {date(2027, 1, 1) + timedelta(days=n): Day(runs=1) for n in range(365)}
+
+    assert len(year(2027, days).encode()) <= 50_000
+
+
 def test_a_year_marks_runs_skipped_days_and_clock_changes() -> None:
     days = {
         date(2027, 3, 14): Day(runs=2, clock_change="clocks go forward"),
         date(2027, 3, 15): Day(skipped=1, reason="calendar"),
+        **{date(2027, 3, day): Day(runs=1) for day in (1, 2, 3, 8)},
     }
 
     picture = year(2027, days, today=date(2027, 3, 1))
 
-    assert "March 2027: 14: 2 runs, clocks go forward; 15: 1 skipped (calendar)" in picture
+    words = "a run on 1 to 3, 8; on 14 2 runs, clocks go forward; on 15 1 skipped (calendar)"
+    assert f"March 2027: {words}</title>" in picture
     assert "April 2027: no runs" in picture
     assert picture.count('class="change"') == picture.count('class="skip-mark"') == 1
     assert picture.count("today") == 1

@@ -37,6 +37,7 @@ class Delivery:
 
     With `individually` the mail to all was refused, so each recipient gets a separate one.
     `sent_to` are the recipients who got it, `undeliverable` those who cannot, with the reasons.
+    `request` is the request that had it sent again, at `requested_at`; "" and None if none did.
     """
 
     state: DeliveryState
@@ -47,6 +48,8 @@ class Delivery:
     individually: bool = False
     sent_to: tuple[str, ...] = ()
     undeliverable: tuple[UndeliverableRecipient, ...] = ()
+    request: str = ""
+    requested_at: datetime | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, error=MESSAGE_BYTES)

@@ -1,12 +1,20 @@
 """A batch's reports, and links to their files."""
 
-from jobyard.domain.batches.report import Report
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.report import OUTCOME_LABELS, Report
+from jobyard.domain.errors import NotFound
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import visible_batch
+from jobyard.services.batches import rows
 from jobyard.services.context import QueryContext
 from jobyard.store import reports
 
 LINKED_FILES = ("jobs.csv", "failures.csv", "report.json", "report.html")
 _LINK_EXPIRES_S = 900
+_LETTERS_READ = 1_000_000  # outcomes, a byte each, that a page of changes reads of each report
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
 
@@ -36,3 +44,91 @@ def link_to(report: Report, name: str, context: QueryContext) -> str:
         },
         ExpiresIn=_LINK_EXPIRES_S,
     )
+
+
+@dataclass(frozen=True)
+class ChangedOutcome:
+    """A job whose outcome in one report is another than in the report that it is compared with."""
+
+    job_id: str
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ReportChanges:
+    """A page of changed outcomes, in the order of the manifest, and the number of the job where the
+    next page begins; None after the last.
+    """
+
+    items: tuple[ChangedOutcome, ...]
+    after: int | None
+
+
+def report_changes(
+    batch_id: str, numbers: tuple[int, int], context: QueryContext, *, after: int, limit: int
+) -> ReportChanges:
+    """The jobs whose outcome changed between two reports of a batch, given by their numbers.
+
+    A page reads up to `_LETTERS_READ` outcomes of each report, so it may be short although another
+    follows.
+
+    Raises:
+        NotFound, Gone: there is no such batch or report, or the actor may not see it. NotFound also
+            if a report lists no jobs.
+    """
+    batch = visible_batch(batch_id, context.actor, context.now)
+    keys = [_outcomes_key(reports.get(batch_id, seq)) for seq in numbers]
+    end = min(batch.entries, after + _LETTERS_READ)
+    if after >= end:
+        return ReportChanges((), None)
+    earlier, later = (_letters(key, after, end, context) for key in keys)
+    changed = [
+        (position, before, now)
+        for position, (before, now) in enumerate(zip(earlier, later, strict=True), start=after)
+        if before != now
+    ]
+    shown = changed[:limit]
+    items = _changed_outcomes(batch, shown, context)
+    if len(changed) > limit:
+        return ReportChanges(items, changed[limit][0])
+    return ReportChanges(items, end if end < batch.entries else None)
+
+
+def _outcomes_key(report: Report) -> str:
+    """The key of the outcomes of all jobs in a report.
+
+    Raises:
+        NotFound: it lists no jobs.
+    """
+    key = report.files.get("outcomes")
+    if key is None:
+        raise NotFound(f"report {report.seq} of batch {report.batch_id} lists no jobs")
+    return key
+
+
+def _letters(key: str, start: int, end: int, context: QueryContext) -> str:
+    """The outcomes of the jobs from `start` to `end`, exclusive, a letter each."""
+    response = context.s3.get_object(
+        Bucket=context.settings.work_bucket, Key=key, Range=f"bytes={start}-{end - 1}"
+    )
+    letters: str = response["Body"].read().decode()
+    return letters
+
+
+def _changed_outcomes(
+    batch: Batch, changed: Sequence[tuple[int, str, str]], context: QueryContext
+) -> tuple[ChangedOutcome, ...]:
+    """The changed jobs with their names. The rows of each chunk are read once."""
+    names: dict[int, list[rows.Row]] = {}
+    found = []
+    for position, before, after in changed:
+        number, index = divmod(position, batch.chunk_size)
+        if number not in names:
+            chunk = rows.chunk_of(context.s3, context.settings, batch, number)
+            names[number] = rows.rows_of(context.s3, context.settings, batch.batch_id, chunk)
+        job_id = JobAddress(batch.batch_id, number, index).job_id
+        name = str(names[number][index].get("name", ""))
+        found.append(ChangedOutcome(job_id, name, OUTCOME_LABELS[before], OUTCOME_LABELS[after]))
+    return tuple(found)

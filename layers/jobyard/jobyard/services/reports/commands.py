@@ -1,0 +1,58 @@
+"""What people do to reports: have one sent again."""
+
+from jobyard.domain.activity import Subject
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report
+from jobyard.domain.errors import InvalidTransition
+from jobyard.services import activity
+from jobyard.services.access import authorize, visible_batch
+from jobyard.services.context import CommandContext, require_reason
+from jobyard.store import reports
+
+# A mail that waits is sent anyway. Who marked one as spam gets no other.
+RESENDABLE = frozenset(
+    {DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.BOUNCED, DeliveryState.FAILED}
+)
+
+
+def resend_refusal(report: Report) -> str:
+    """Why the mail of a report cannot be sent again now; "" if it can."""
+    state = report.delivery.state
+    if state in RESENDABLE:
+        return ""
+    if state is DeliveryState.SUPPRESSED:
+        return "it has no recipients"
+    if state is DeliveryState.COMPLAINED:
+        return "a recipient marked its mail as spam"
+    return "its mail waits to be sent already"
+
+
+def resend(batch_id: str, seq: int, context: CommandContext) -> Report:
+    """Put the mail of a report into the outbox again, for all of its recipients. It is sent within
+    a minute.
+
+    Raises:
+        NotFound, Gone: there is no such batch or report, or the actor may not see it.
+        Forbidden: the actor may not send it again. BadRequest: no reason is given.
+        InvalidTransition: its mail waits already, has no recipients, or was marked as spam.
+        StaleState: its delivery changed at the same time.
+    """
+    batch = visible_batch(batch_id, context.actor, context.now())
+    authorize(context.actor, "batch", "resend_report")
+    report = reports.get(batch_id, seq)
+    if report.delivery.request != context.run:
+        require_reason(context, "resend")
+        if refusal := resend_refusal(report):
+            raise InvalidTransition(
+                f"report {seq} of batch {batch_id} is not sent again: {refusal}"
+            )
+        now = context.now()
+        queued = Delivery(DeliveryState.QUEUED, now, request=context.run, requested_at=now)
+        report = reports.put_delivery(report, queued)
+    requested_at = report.delivery.requested_at or context.now()
+    activity.record(
+        context,
+        "resend_report",
+        Subject("batch", batch_id, f"{batch.filename}, report {seq}"),
+        requested_at,
+    )
+    return report
