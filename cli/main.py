@@ -19,6 +19,7 @@ LAZY_GROUPS = {
     "local": ("cli.local.commands", "Run the stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
     "collection": ("cli.collection", "Manage collections and who may deposit in them."),
+    "object": ("cli.objects", "Show stored objects and download their files."),
     "schedule": ("cli.schedules", "Manage recurring jobs."),
     "calendar": ("cli.calendars", "Manage the calendars that schedules follow."),
 }

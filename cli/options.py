@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from cli import terminal
+from jobyard.domain.arks import EXAMPLE_ARK, normal_ark
 from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.hold import check_scope
 from jobyard.domain.ids import NAME_PATTERN, is_batch_id, is_origin_id, is_schedule_id
@@ -157,6 +158,14 @@ def collection_name(text: str) -> str:
             "beginning with a letter or digit"
         )
     return text
+
+
+def ark(text: str) -> str:
+    """An ark in any spelling, in its normal form."""
+    normal = normal_ark(text)
+    if not normal:
+        raise typer.BadParameter(f"{text!r} is not an ark, such as {EXAMPLE_ARK}")
+    return normal
 
 
 def batch_or_job(text: str) -> str:

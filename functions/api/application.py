@@ -42,6 +42,7 @@ ROUTES = {
     "activity": ("activity",),
     "rates": ("rates",),
     "cost": ("costs",),
+    "objects": ("objects",),
     "lifecycles": ("lifecycles",),
     "me": ("me",),
     "openapi.json": ("docs",),

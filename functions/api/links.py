@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from api.context import RequestContext
 from jobyard.domain.activity import Subject
+from jobyard.domain.arks import object_id_of
 from jobyard.domain.ids import origin_of
 
 Links = dict[str, str]
@@ -68,3 +69,8 @@ def subject_links(subject: Subject, request: RequestContext) -> Links:
             "hold": "holds",
         }[subject.kind]
     return {"subject": request.link(f"{path}/{quote(found, safe='')}")}
+
+
+def object_links(ark: str, request: RequestContext) -> Links:
+    """The link of an object."""
+    return {"self": request.link(f"objects/{quote(object_id_of(ark), safe='')}")}

@@ -69,6 +69,10 @@ _TAGS = (
         description="A calendar excludes times at which schedules would run.",
     ),
     Tag(name="Activity", description="Activity is what people did, for 90 days."),
+    Tag(
+        name="Objects",
+        description="An object has versions of files. Those who may see its collection see it.",
+    ),
     Tag(name="Rates", description="Rates are what workers did over time, and what it cost."),
     Tag(name="Job types", description="A job type defines what its jobs do, step by step."),
     Tag(

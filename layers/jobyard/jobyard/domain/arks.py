@@ -44,6 +44,19 @@ def normal_ark(text: str) -> str:
     return ark if name and len(ark) <= ARK_LENGTH else ""
 
 
+def object_id_of(ark: str) -> str:
+    """The id of an object in paths and keys, `ark-NAAN-name`: it is unique, because an ark in its
+    normal form has no hyphen.
+    """
+    return ark.replace(":/", "-").replace("/", "-")
+
+
+def ark_of_object_id(object_id: str) -> str:
+    """The ark of the object with this id, in its normal form; "" if it is no such id."""
+    label, *parts = object_id.split("-")
+    return normal_ark(f"{label}:/{'/'.join(parts)}")
+
+
 def naan_of(ark: str) -> str:
     """The NAAN of an ark in any spelling; "" if `ark` is not an ark."""
     found = re.match(r"ark:/?([^/]+)/", ark, re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Stores the versions of objects, and which object a local identifier belongs to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobyard.domain.errors import StaleState
@@ -76,6 +76,32 @@ def latest(ark: str) -> ObjectVersion | None:
     """The highest version of the object; None if it has none."""
     found = ObjectItem.query(ark, scan_index_forward=False, limit=1, consistent_read=True)
     return next((_version(item) for item in found), None)
+
+
+def find(ark: str, number: int) -> ObjectVersion | None:
+    """A version of the object; None if there is none with this number."""
+    try:
+        return _version(ObjectItem.get(ark, number, consistent_read=True))
+    except ObjectItem.DoesNotExist:
+        return None
+
+
+def versions(ark: str, *, before: int | None, limit: int) -> Iterator[ObjectVersion]:
+    """Up to `limit` versions of the object, newest first: those before a number (None: all)."""
+    condition = ObjectItem.number < before if before is not None else None
+    for item in ObjectItem.query(
+        ark,
+        range_key_condition=condition,
+        scan_index_forward=False,
+        limit=limit,
+        consistent_read=True,
+    ):
+        yield _version(item)
+
+
+def ark_of(collection: str, local_id: str) -> str:
+    """The ark of the object to which a local identifier of a collection belongs; "" if to none."""
+    return _owner(f"{collection}#{local_id}")
 
 
 def record(version: ObjectVersion) -> None:

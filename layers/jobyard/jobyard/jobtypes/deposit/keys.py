@@ -1,5 +1,7 @@
 """The S3 keys of a deposit. Archive keys never change; staged files are removed at the end."""
 
+from jobyard.domain.arks import object_id_of
+
 
 def content_key(sha256: str) -> str:
     """The archive key of a file, by its digest: equal bytes are stored once."""
@@ -8,7 +10,7 @@ def content_key(sha256: str) -> str:
 
 def version_key(ark: str, version: int) -> str:
     """The archive key of a version's manifest. It is unique: a normal ark has no hyphen."""
-    return f"objects/{ark.replace(':/', '-').replace('/', '-')}/v{version}.json"
+    return f"objects/{object_id_of(ark)}/v{version}.json"
 
 
 def staging(job_id: str, name: str = "") -> str:
