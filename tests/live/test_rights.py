@@ -270,7 +270,6 @@ def _holds_that_end(admin: ApiUser, payloads: Payloads, aws: Aws, physical: dict
     for each in (batch_id, job_of):
         while admin.get(f"/api/batches/{each}")["state"] != "completed":
             _invoke(aws, physical["SchedulerTickFunction"], {})
-            time.sleep(0.3)
 
 
 def _hold(admin: ApiUser, scope: str) -> None:
@@ -369,7 +368,6 @@ def _await_clock(admin: ApiUser, path: str, aws: Aws, physical: dict[str, str]) 
         "schedule"
     ]:
         _invoke(aws, physical["SchedulerTickFunction"], {})
-        time.sleep(0.3)
 
 
 def _await_rest(admin: ApiUser, path: str) -> None:
