@@ -5,8 +5,11 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
+from jobyard.domain.access import refusal as access_refusal
+from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import Filter
+from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
@@ -18,7 +21,10 @@ from jobyard.services.queries import findings as finding_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.batches import BatchView
+from jobyard.services.reports import commands as report_commands
+from jobyard.services.reports.commands import resend_refusal
 from web.batch_frame import failure_groups, finding_rows, frame, state_counters
+from web.event_buttons import EventButton
 from web.forms import status_of, submitted
 from web.pictures.strip import strip
 from web.poll_interval import LIST_PAUSE_S, pause_s
@@ -29,6 +35,7 @@ from web.responses import page, see_other
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 50
+_NUMBER_LENGTH = 6  # digits of the number of a report
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
 _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
@@ -117,12 +124,91 @@ def list_findings(batch_id: str) -> Response[str]:
 @router.get("/batches/<batch_id>/reports")
 def list_reports(batch_id: str) -> Response[str]:
     """The reports of a batch, with their delivery and links to their files."""
-    request = current_request(router)
+    return _reports_page(current_request(router), batch_id)
+
+
+def _reports_page(
+    request: PageRequest, batch_id: str, refusal: JobyardError | None = None
+) -> Response[str]:
     context = request.query_context
     view = batch_queries.batch(batch_id, context)
     reports = report_queries.list_reports(batch_id, context)
-    values = frame(view, "reports", request) | {"reports": reports[::-1]}
-    return page("batch_reports.html", request, values, poll_s=_pause_s(view, request))
+    rows = [_report_row(each, request) for each in reversed(reports)]
+    values = frame(view, "reports", request, refusal) | {"reports": rows}
+    return page(
+        "batch_reports.html",
+        request,
+        values,
+        status=status_of(refusal),
+        poll_s=_pause_s(view, request),
+    )
+
+
+def _report_row(report: Report, request: PageRequest) -> dict[str, Any]:
+    """A report as the list shows it, with the button that sends it again."""
+    address = f"/batches/{report.batch_id}/reports/{report.seq}/resend"
+    why_not = resend_refusal(report)
+    if not request.may("batch", "resend_report"):
+        who = roles_for("batch", "resend_report")
+        why_not = access_refusal("batch", "resend_report", who)
+    button = EventButton(
+        name=f"resend-{report.seq}",
+        address=address,
+        label="Send again",
+        icon="send",
+        consequence=f"Its mail goes to {', '.join(report.to)} within a minute.",
+        is_open=not why_not,
+        why_not=why_not,
+        is_dangerous=False,
+        is_refused=request.method == "POST" and request.path == address,
+        reason="required",
+    )
+    return {"report": report, "resend": button}
+
+
+@router.post("/batches/<batch_id>/reports/<seq>/resend")
+def resend_report(batch_id: str, seq: str) -> Response[str]:
+    """Send the mail of a report again."""
+    request = current_request(router)
+
+    def act() -> str:
+        report_commands.resend(batch_id, _report_number(seq), request.command_context())
+        return f"/batches/{batch_id}/reports"
+
+    return submitted(act, lambda refusal: _reports_page(request, batch_id, refusal))
+
+
+def _report_number(text: str) -> int:
+    """The number of a report.
+
+    Raises:
+        NotFound: it is no number that a report may have.
+    """
+    if not text.isascii() or not text.isdecimal() or not 0 < len(text) <= _NUMBER_LENGTH:
+        raise NotFound(f"there is no report {text}")
+    return int(text)
+
+
+@router.get("/batches/<batch_id>/reports/<seq>/changes")
+def list_changes(batch_id: str, seq: str) -> Response[str]:
+    """The jobs whose outcome changed since the report before."""
+    request = current_request(router)
+    number = _report_number(seq)
+    view = batch_queries.batch(batch_id, request.query_context)
+    pages = request.pages("report changes", batch_id, seq)
+    found = report_queries.report_changes(
+        batch_id,
+        (number - 1, number),
+        request.query_context,
+        after=pages.start(request.query.get("cursor", ""), 0),
+        limit=_PAGE_SIZE,
+    )
+    values = frame(view, "", request) | {
+        "number": number,
+        "changes": found.items,
+        **page_links(request, pages.next_cursor(found.after)),
+    }
+    return page("report_changes.html", request, values)
 
 
 @router.get("/batches/<batch_id>/reports/<seq>/<name>")

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -9,12 +10,15 @@ from markupsafe import Markup
 
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.ids import Origin
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import jobs as job_queries
-from jobyard.services.queries.jobs import JobView
+from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.job_types import steps_of
+from jobyard.services.queries.jobs import JobMatch, JobView
 from web.batch_frame import frame, state_counters
 from web.event_buttons import event_buttons
 from web.forms import refused, status_of, submitted
@@ -28,6 +32,7 @@ from web.responses import page
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 100
+_FILTER_LENGTH = 200  # characters of a field
 _RESULT_LENGTH = 2_000  # characters of a result that are shown
 
 
@@ -35,30 +40,54 @@ _RESULT_LENGTH = 2_000  # characters of a result that are shown
 def list_jobs(batch_id: str) -> Response[str]:
     """A batch's jobs, in the order of its manifest."""
     request = current_request(router)
-    state = request.query.get("state", "")
-    if state not in {*JobState}:
-        state = ""
+    wanted = _match_of(request)
     view = batch_queries.batch(batch_id, request.query_context)
-    pages = request.pages("jobs", batch_id, state)
+    pages = request.pages("jobs", batch_id, *vars(wanted).values())
     start: tuple[int, int] = (0, 0)
     if at := request.query.get("from", ""):
         start = _position(at, view.batch.chunk_size)
     found = job_queries.list_jobs(
         batch_id,
         request.query_context,
-        state=state,
+        state=wanted.state,
         after=tuple(pages.start(request.query.get("cursor", ""), start)),
         limit=_PAGE_SIZE,
+        matching=wanted,
     )
     values = frame(view, "jobs", request) | {
         "jobs": [_row(each) for each in found.items],
+        "wanted": wanted,
+        "filter": urlencode(_filter(wanted)),
+        "codes": [(code, code) for code in _codes(view, wanted)],
+        "steps": [(name, words(name)) for name in steps_of(view.batch.job_type)],
         "counts": state_counters(view),
         "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
-        "state": state,
-        "can_select": state == JobState.FAILED and request.may("job", "requeue"),
+        "can_select": wanted.state == JobState.FAILED and request.may("job", "requeue"),
         **page_links(request, pages.next_cursor(found.after)),
     }
     return page("batch_jobs.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+def _match_of(request: PageRequest) -> JobMatch:
+    """The filter in a page's address. Names that do not exist count as none."""
+    query = request.query
+    state, code = query.get("state", ""), query.get("code", "")
+    return JobMatch(
+        state=state if state in {*JobState} else "",
+        code=code if code in {*Failure} else "",
+        step=query.get("step", "")[:_FILTER_LENGTH],
+        name=query.get("name", "")[:_FILTER_LENGTH],
+    )
+
+
+def _codes(view: BatchView, wanted: JobMatch) -> list[str]:
+    """The failure codes of a batch's jobs, and the one that is asked for."""
+    return sorted({code for code, *_ in view.failure_groups or ()} | ({wanted.code} - {""}))
+
+
+def _filter(wanted: JobMatch) -> dict[str, str]:
+    """The fields of a filter that are not empty."""
+    return {name: value for name, value in vars(wanted).items() if value}
 
 
 def _row(view: JobView) -> dict[str, Any]:
@@ -101,6 +130,7 @@ def _job_page(
         "view": view,
         "name": name_of(view),
         "crumbs_of_job": _crumbs(view),
+        **_neighbours(view, request),
         "ladder": ladder(view.all_steps, job.steps, _resume_point(view)),
         "timeline": _timeline(view, request),
         "details": _details(view),
@@ -108,6 +138,20 @@ def _job_page(
         **refused(request, refusal),
     }
     return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)
+
+
+def _neighbours(view: JobView, request: PageRequest) -> dict[str, str]:
+    """The addresses of the jobs before and after in the reader's filter; "" for none."""
+    if view.job.address.origin is not Origin.BATCH:
+        return {"before": "", "after": ""}
+    wanted = _match_of(request)
+    query = urlencode(_filter(wanted))
+    found = job_queries.neighbours(view.job.address.job_id, request.query_context, wanted)
+    ending = f"?{query}" if query else ""
+    return {
+        "before": f"/jobs/{found.before}{ending}" if found.before else "",
+        "after": f"/jobs/{found.after}{ending}" if found.after else "",
+    }
 
 
 def _crumbs(view: JobView) -> list[dict[str, str]]:

@@ -4,8 +4,8 @@ import pytest
 
 from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
-from jobyard.store import batches, jobs
-from tests.functions.api.batch_records import a_batch, a_job, executions
+from jobyard.store import batches, jobs, reports
+from tests.functions.api.batch_records import a_batch, a_job, a_report, executions
 from tests.functions.web.browser import Browser, Page
 
 
@@ -206,3 +206,71 @@ def test_a_hold_ends_at_the_time_on_the_readers_clock(browser: Browser) -> None:
     assert "2026-12-24 18:00:00 PST" in browser.get("/holds").text
     browser.cookies["zone"] = "Europe%2FBerlin"
     assert "2026-12-25 03:00:00 CET" in browser.get("/holds").text
+
+
+def test_a_report_is_sent_again_with_a_reason(browser: Browser) -> None:
+    batch = a_batch("failed", entries=2)
+    a_report(batch, 1)
+    at = f"/batches/{batch.batch_id}/reports"
+    browser.sign_in("admin")
+
+    answer = _send(browser, at, f"{at}/1/resend", reason="they lost it")
+
+    assert (answer.status, answer.location) == (303, at)
+    assert reports.get(batch.batch_id, 1).delivery.state == "queued"
+    again = browser.submit(browser.get(at), "/sign-out")
+    assert again.status == 303
+
+
+def test_an_operator_sees_who_may_send_a_report_again(browser: Browser) -> None:
+    batch = a_batch("failed", entries=2)
+    a_report(batch, 1)
+    at = f"/batches/{batch.batch_id}/reports"
+    browser.sign_in("operator")
+    page = browser.get(at)
+
+    forged = browser.post(f"{at}/1/resend", page.forms["/sign-out"] | {"reason": "x"})
+
+    assert "only an admin may send again a report of a batch" in page.text
+    assert forged.status == 403
+
+
+def test_what_changed_between_two_reports_is_listed(browser: Browser) -> None:
+    batch = a_batch("failed", entries=3)
+    a_report(batch, 1, outcomes="sff")
+    a_report(batch, 2, outcomes="ssf")
+    browser.sign_in("viewer")
+
+    page = browser.get(f"/batches/{batch.batch_id}/reports/2/changes")
+
+    assert page.status == 200
+    assert "Report 2, compared with report 1" in page.text
+    assert page.html.count("<tr id=") == 1
+
+
+def test_the_jobs_before_and_after_are_those_of_the_filter(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    for number, state in enumerate(("failed", "succeeded", "failed", "held", "failed")):
+        a_job(batch, number, state)
+    browser.sign_in("viewer")
+
+    page = browser.get(f"/jobs/{batch.batch_id}.1.0?state=failed")
+
+    assert f'rel="prev" href="/jobs/{batch.batch_id}.0.0?state=failed"' in page.html
+    assert f'rel="next" href="/jobs/{batch.batch_id}.2.0?state=failed"' in page.html
+
+
+def test_jobs_are_filtered_by_code_step_and_name(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    a_job(batch, 0, "failed")
+    a_job(batch, 1, "failed", failure_code="TIMEOUT")
+    at = f"/batches/{batch.batch_id}/jobs"
+    browser.sign_in("viewer")
+
+    def shown(query: str) -> int:
+        return browser.get(f"{at}?{query}").html.count("<tr id=")
+
+    assert shown("code=TIMEOUT") == 1
+    assert shown("step=downloading") == 2
+    assert shown("name=4") == 1
+    assert shown("code=NO_SUCH_CODE") == 5
