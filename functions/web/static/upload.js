@@ -61,12 +61,6 @@
       const page = new DOMParser().parseFromString(text, "text/html");
       const found = page.getElementById("checked") || page.body;
       result.replaceChildren(...found.childNodes);
-      if (read < file.size) {
-        const note = document.createElement("p");
-        note.className = "hint";
-        note.textContent = `The first ${megabytes(read)} of ${megabytes(file.size)} were checked. The rest is checked after you send it.`;
-        result.append(note);
-      }
       const errors = Number(found.dataset.errors || 0);
       if (errors) send.textContent = "Send it anyway";
       result.scrollIntoView({ block: "nearest" });
