@@ -304,6 +304,24 @@ def reports(
 
 
 @app.command()
+def find(
+    ctx: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="An id, an ark or a name.")],
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Find batches, jobs, schedules, objects and collections."""
+    found = ctx.obj.api(stack).get("/find", q=text)
+    rows: Rows = [
+        (each["kind"], each["found_id"], each["title"], each["why"]) for each in found["items"]
+    ]
+    show_list(found, ("!kind", "!id", "name", "matches"), rows, "match", as_json=as_json)
+    if not as_json:
+        for each in found["not_searched"]:
+            terminal.console().print(f"not searched: {each}", style="dim", markup=False)
+
+
+@app.command()
 def activity(
     ctx: typer.Context, limit: Limit = 20, stack: StackName = "", as_json: Json = False
 ) -> None:

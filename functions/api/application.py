@@ -43,6 +43,7 @@ ROUTES = {
     "rates": ("rates",),
     "cost": ("costs",),
     "objects": ("objects",),
+    "find": ("search",),
     "lifecycles": ("lifecycles",),
     "me": ("me",),
     "openapi.json": ("docs",),

@@ -74,3 +74,12 @@ def subject_links(subject: Subject, request: RequestContext) -> Links:
 def object_links(ark: str, request: RequestContext) -> Links:
     """The link of an object."""
     return {"self": request.link(f"objects/{quote(object_id_of(ark), safe='')}")}
+
+
+def match_links(kind: str, found_id: str, request: RequestContext) -> Links:
+    """The link of what a search found."""
+    if kind == "object":
+        return object_links(found_id, request)
+    paths = {"batch": "batches", "job": "jobs", "schedule": "schedules"}
+    path = paths.get(kind, "collections")
+    return {"self": request.link(f"{path}/{quote(found_id, safe='')}")}

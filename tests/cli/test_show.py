@@ -322,3 +322,15 @@ def test_jobs_are_asked_for_by_code_step_and_name(run: Run, api: FakeApi) -> Non
         "downloading",
         "map",
     )
+
+
+def test_a_search_says_what_it_found_and_what_it_did_not_search(run: Run, api: FakeApi) -> None:
+    match = {"kind": "batch", "found_id": BATCH, "title": "m.csv", "why": "its id", "links": {}}
+    found = {"items": [match], "batches_since": None, "not_searched": ["jobs by file name"]}
+    api.answers("GET /find", found)
+
+    shown = run("find", "m.csv").stdout
+
+    assert BATCH in shown
+    assert "not searched: jobs by file name" in shown
+    assert api.requests[-1].url.params["q"] == "m.csv"

@@ -73,6 +73,7 @@ _TAGS = (
         name="Objects",
         description="An object has versions of files. Those who may see its collection see it.",
     ),
+    Tag(name="Search", description="Find things by id, ark, local identifier or name."),
     Tag(name="Rates", description="Rates are what workers did over time, and what it cost."),
     Tag(name="Job types", description="A job type defines what its jobs do, step by step."),
     Tag(

@@ -57,7 +57,7 @@ def a_schedule(
         schedule_id=schedule_id_of(str(next(_numbers)).encode()),
         state=ScheduleState.ACTIVE,
         version=1,
-        title="a sweep",
+        title=changes.pop("title", "a sweep"),
         job_type="sweep",
         rule=read,
         policy=changes.pop("policy", Policy()),

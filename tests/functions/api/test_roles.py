@@ -246,8 +246,8 @@ def test_every_route_is_in_a_table_here() -> None:
         for operation in operations_of_path.values()
         if operation.get("security") != []
     }
-    # Their parameters are in the query: tried by routes/test_objects.py.
-    assert named | {"find_object", "get_download_link"} == needing
+    # Their parameters are in the query: tried by the tests of these routes.
+    assert named | {"find", "find_object", "get_download_link"} == needing
 
 
 def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) -> None:

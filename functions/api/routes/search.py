@@ -1,0 +1,38 @@
+"""Search."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from api.context import current_request
+from api.problems import problem_responses
+from api.schemas.search import SearchResult
+from jobyard.domain.errors import BadRequest
+from jobyard.services.queries import search as search_queries
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.get(
+    "/api/find",
+    operation_id="find",
+    tags=["Search"],
+    summary="Find things by id, ark, local identifier or name",
+    description="An id or an ark finds one thing. Other text is compared with the names of "
+    "collections, the titles of schedules, and the file names and submitters of the newest 200 "
+    "batches; `maps box-1` finds the object of collection `maps` with local identifier `box-1`.",
+    responses={200: {"description": "What you may see."}, **problem_responses(BadRequest)},
+)
+def find(
+    q: Annotated[
+        str,
+        Query(
+            description="What to search for.",
+            min_length=1,
+            max_length=search_queries.MAX_TEXT_LENGTH,
+        ),
+    ],
+) -> SearchResult:
+    request = current_request(router)
+    return SearchResult.of(search_queries.find(q, request.query_context()), request)

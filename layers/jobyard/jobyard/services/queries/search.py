@@ -1,0 +1,172 @@
+"""Search: recognizes ids, arks, local identifiers and names, and searches recent batches.
+
+Everything but the recent batches and the titles of schedules is one read by its key. There is no
+index of words, so the result says what was not searched.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobyard.domain.access import is_allowed
+from jobyard.domain.arks import normal_ark
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, NotFound
+from jobyard.domain.ids import NAME_PATTERN, Origin, is_batch_id, is_schedule_id
+from jobyard.domain.jobs.job import JobAddress
+from jobyard.services.access import may_see, visible_batch
+from jobyard.services.context import QueryContext
+from jobyard.services.origins import job_origin
+from jobyard.services.queries.objects import object_with_local_id, stored_object
+from jobyard.services.schedules.access import schedule_or_tombstone
+from jobyard.store import batches, collections, schedules
+from jobyard.store.documents import month_before
+
+MAX_TEXT_LENGTH = 300
+BATCHES_SEARCHED = 200  # the newest, by file name and submitter
+_MONTHS_SEARCHED = 3
+_SCHEDULES_SEARCHED = 100  # by title
+_SHOWN_OF_A_KIND = 10
+# Between a collection and a local identifier of it.
+_SEPARATORS = re.compile(r"[\s#:/]+")
+
+
+@dataclass(frozen=True)
+class Match:
+    """A thing that was found: its kind, its id (or name), and what people call it.
+
+    `why` says what of it matched.
+    """
+
+    kind: str
+    found_id: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What was found, ids first, and what was not searched. `batches_since` is when the oldest of
+    the searched batches was submitted; None if all were searched, or none.
+    """
+
+    matches: tuple[Match, ...]
+    batches_since: datetime | None
+    not_searched: tuple[str, ...]
+
+
+def find(text: str, context: QueryContext) -> SearchResult:
+    """What the actor may see and `text` may mean.
+
+    Raises:
+        BadRequest: the text is empty or too long.
+    """
+    wanted = text.strip()
+    if not wanted or len(wanted) > MAX_TEXT_LENGTH:
+        raise BadRequest(f"search for 1 to {MAX_TEXT_LENGTH} characters")
+    exact = [*_by_id(wanted, context)]
+    if exact:
+        return SearchResult(tuple(exact), None, ())
+    recent, is_complete = _recent_batches(context)
+    found = [
+        *_collections(wanted, context),
+        *_by_local_id(wanted, context),
+        *_schedules(wanted, context),
+        *_batches(wanted, recent),
+    ]
+    since = None if is_complete or not recent else recent[-1].submitted_at
+    return SearchResult(tuple(found), since, tuple(_not_searched(since)))
+
+
+def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
+    """The one thing whose id or ark the text is. What is gone is found too, and says so."""
+    actor, now = context.actor, context.now
+    address = JobAddress.parse(text)
+    with suppress(NotFound, Forbidden):
+        try:
+            if is_batch_id(text):
+                batch = visible_batch(text, actor, now)
+                yield Match("batch", text, batch.filename, "its id")
+            elif is_schedule_id(text):
+                schedule = schedule_or_tombstone(text, actor)
+                yield Match("schedule", text, schedule.title, "its id")
+            elif address and address.origin in Origin:
+                job_origin(text, actor, now)
+                yield Match("job", text, "", "its id")
+            elif ark := normal_ark(text):
+                found = stored_object(ark, context, limit=1)
+                yield Match("object", ark, found.collection, "its ark")
+        except Gone as gone:
+            yield Match("job" if address else "batch", text, "", str(gone))
+
+
+def _by_local_id(text: str, context: QueryContext) -> Iterator[Match]:
+    """The object with a local identifier, if the text is "COLLECTION IDENTIFIER"."""
+    parts = _SEPARATORS.split(text, maxsplit=1)
+    if len(parts) == 2 and re.fullmatch(NAME_PATTERN, parts[0]) and parts[1]:
+        with suppress(NotFound):
+            found = object_with_local_id(parts[0], parts[1], context)
+            yield Match("object", found.ark, found.collection, f"local identifier {parts[1]}")
+
+
+def _collections(text: str, context: QueryContext) -> Iterator[Match]:
+    """The collection of this name, and those whose names begin with it."""
+    exact = collections.find(text)
+    if exact and may_see(exact, context.actor):
+        yield Match("collection", exact.name, "", "its name")
+    for each in collections.by_name(after=text, limit=_SHOWN_OF_A_KIND):
+        if each.name.startswith(text) and may_see(each, context.actor):
+            yield Match("collection", each.name, "", "its name begins so")
+
+
+def _schedules(text: str, context: QueryContext) -> Iterator[Match]:
+    if not is_allowed("schedule", "view", context.actor.roles):
+        return
+    folded = text.casefold()
+    page = schedules.by_title(system=False, limit=_SCHEDULES_SEARCHED)
+    matching = [each for each in page.items if folded in each.title.casefold()]
+    for each in matching[:_SHOWN_OF_A_KIND]:
+        yield Match("schedule", each.schedule_id, each.title, "its title")
+
+
+def _recent_batches(context: QueryContext) -> tuple[list[Batch], bool]:
+    """The newest batches that the actor may see, newest first, and whether these are all."""
+    actor = context.actor
+    if not is_allowed("batch", "list", actor.roles):
+        return [], True
+    if not is_allowed("batch", "view", actor.roles):
+        page = batches.of_submitter(actor.sub, limit=BATCHES_SEARCHED)
+        return [each for each in page.items if each.is_submitted_by(actor.sub)], not page.after
+    found: list[Batch] = []
+    month, first = context.now.strftime("%Y-%m"), batches.first_month()
+    for _ in range(_MONTHS_SEARCHED):
+        if not first or month < first:
+            return found, True
+        page = batches.of_month(month, limit=BATCHES_SEARCHED - len(found))
+        found += page.items
+        if page.after or len(found) == BATCHES_SEARCHED:
+            return found, False
+        month = month_before(month)
+    return found, not first or month < first
+
+
+def _batches(text: str, recent: list[Batch]) -> Iterator[Match]:
+    """The recent batches whose file name has the text, and those of a submitter of this name."""
+    folded = text.casefold()
+    fields: tuple[tuple[str, Callable[[Batch], str]], ...] = (
+        ("its file name", lambda each: each.filename),
+        ("its submitter", lambda each: each.submitter),
+    )
+    for why, value_of in fields:
+        matching = [each for each in recent if folded in value_of(each).casefold()]
+        for each in matching[:_SHOWN_OF_A_KIND]:
+            yield Match("batch", each.batch_id, each.filename, why)
+
+
+def _not_searched(since: datetime | None) -> Iterator[str]:
+    if since is not None:
+        yield f"batches submitted before {since:%Y-%m-%d %H:%M} UTC, by file name and submitter"
+    yield "jobs by file name: search in their batch"
+    yield "local identifiers without their collection: write COLLECTION IDENTIFIER"
