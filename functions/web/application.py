@@ -28,6 +28,8 @@ ROUTES = {
     "batches": ("uploads", "batches", "jobs"),
     "manifests": ("uploads",),
     "jobs": ("jobs",),
+    "find": ("search",),
+    "objects": ("objects",),
     "holds": ("holds",),
     "collections": ("collections",),
     "calendars": ("calendars",),

@@ -9,6 +9,7 @@ _ENTRIES = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),
     ("Job management", "/job-management", "calendar-clock", ("schedule", "view")),
+    ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),
     ("Holds", "/holds", "pause", ("hold", "view")),
     ("Activity", "/activity", "activity", ("activity", "view")),

@@ -39,6 +39,8 @@ def addresses(site: Site) -> list[str]:
         f"/jobs/{job.address.job_id}",
         "/holds",
         "/collections/maps",
+        "/objects",
+        "/find?q=may",
         "/calendars/holidays",
         "/job-management",
         of_schedule,

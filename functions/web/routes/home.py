@@ -13,6 +13,7 @@ from jobyard.domain.rates import RATE_STEPS, RateRange
 from jobyard.services.queries.activity import recent_activity
 from jobyard.services.queries.overview import Overview, overview
 from jobyard.services.queries.rates import rate_history
+from web.address import address_of
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_PAUSE_S
 from web.renderer import local, words
@@ -127,25 +128,12 @@ def _picture(rate_range: RateRange, request: PageRequest) -> Markup | None:
     return rates(points, lambda at: local(at, request.zone))
 
 
-_ADDRESSES = {
-    "batch": "/batches/{}",
-    "job": "/jobs/{}",
-    "schedule job": "/jobs/{}",
-    "schedule": "/schedules/{}",
-    "collection": "/collections/{}",
-    "calendar": "/calendars/{}",
-    "hold": "/holds",
-}
-
-
 def _act_row(act: Act) -> dict[str, Any]:
     """An act as a list shows it, with the address of its subject."""
     subject = act.subject
-    address = _ADDRESSES.get(subject.kind, "")
-    if subject.count > 1:
-        address = _ADDRESSES["batch"]
-    name = subject.title or subject.subject_id
-    return {"act": act, "address": address.format(subject.subject_id), "name": name}
+    kind = "batch" if subject.count > 1 else subject.kind  # jobs of the batch with this id
+    address = address_of(kind, subject.subject_id)
+    return {"act": act, "address": address, "name": subject.title or subject.subject_id}
 
 
 @router.get("/activity")

@@ -42,6 +42,8 @@ def addresses(browser: Browser) -> list[str]:
         "/holds",
         "/?range=7d",
         "/activity",
+        "/objects",
+        "/find?q=may",
         "/collections",
         "/collections/maps",
         "/calendars",
