@@ -161,17 +161,15 @@ def story(
     _clockwork(admin, aws, physical, stack)
     (found,) = admin.get("/api/batches?limit=1")["items"]
     of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
-    for path in (
-        "/api/batches",
-        "/api/batches?collection=maps",
-        "/api/holds",
-        "/api/rates",
-        "/api/cost",
-        *of_batch,
-    ):
+    about_all = [f"/api/{part}" for part in ("batches", "holds", "activity", "rates", "cost")]
+    for path in (*about_all, "/api/batches?collection=maps", *of_batch):
         admin.get(path)
+    found = admin.get("/api/objects?collection=maps&local_id=box:1")
+    version = f"/api/objects/{found['object_id']}/versions/1"
+    for path in (f"/api/objects/{found['object_id']}", version, f"{version}/download?name=a.txt"):
+        admin.get(path)
+    _pages(admin, platform)
     _the_system_s_own(admin)
-    _pages(platform)
 
 
 def _large_files(admin: ApiUser, payloads: Payloads) -> None:
@@ -235,6 +233,7 @@ def _repairs(admin: ApiUser, payloads: Payloads) -> None:
     admin.await_state(f"/api/jobs/{batch_id}.0.1", "succeeded")
     admin.post(f"{path}/update_reporting", reason="repaired")
     admin.await_state(path, "completed")
+    admin.post(f"{path}/reports/1/resend", reason="it was lost")
 
 
 def _repeats(admin: ApiUser) -> None:
@@ -387,14 +386,35 @@ def _the_system_s_own(admin: ApiUser) -> None:
             time.sleep(0.1)
 
 
-def _pages(platform: Emulator) -> None:
-    """Sign in to the pages, and out again."""
+def _pages(admin: ApiUser, platform: Emulator) -> None:
+    """Look at every kind of page, place a hold and lift it, upload a manifest, and sign out."""
+    batch = f"/batches/{admin.get('/api/batches?state=completed')['items'][0]['batch_id']}"
+    schedule = f"/schedules/{admin.get('/api/schedules?system=true')['items'][0]['schedule_id']}"
+    pages = [
+        *("/", "/activity", "/batches", "/batches?state=failed", "/batches/new", "/holds"),
+        *("/collections", "/collections/maps", "/calendars", "/lifecycles/batch"),
+        *("/job-management", "/schedules/new", f"/jobs/{batch.rpartition('/')[2]}.0.0", batch),
+        *(f"{batch}/{part}" for part in ("jobs", "findings", "reports", "cost", "history")),
+        *(schedule, *(f"{schedule}/{part}" for part in ("history", "year", "cost"))),
+    ]
     with signed_in(platform, "admin") as reader:
-        csrf = hidden_fields(reader.get("/").text)["csrf"]
-        left = reader.post(
-            "/sign-out", data={"csrf": csrf}, headers={"Sec-Fetch-Site": "same-origin"}
-        )
-        assert left.headers["Location"].startswith(platform.endpoint), left.text
+        for path in pages:
+            page = reader.get(path)
+            assert page.status_code == 200, f"{path}: {page.text}"
+        csrf = hidden_fields(page.text)["csrf"]
+
+        def send(path: str, **fields: str) -> str:
+            key = str(time.monotonic_ns())
+            form = {"csrf": csrf, "key": key, "reason": "to see it"} | fields
+            done = reader.post(path, data=form, headers={"Sec-Fetch-Site": "same-origin"})
+            assert done.status_code == 303, f"{path}: {done.text}"
+            return done.headers["Location"]
+
+        send("/holds", kind="collection", name="rights")
+        send("/holds/collection:rights/lift")
+        upload = send("/batches/new", collection="maps", file="page.csv")
+        assert reader.get(upload).status_code == 200
+        assert send("/sign-out").startswith(platform.endpoint)
 
 
 def _invoke(aws: Aws, function: str, event: dict[str, Any]) -> dict[str, Any]:
