@@ -103,7 +103,7 @@ def show_list(
 def show(
     ctx: typer.Context, schedule_id: ScheduleId, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """Show a schedule, its last and next ten runs and its history."""
+    """Show a schedule, its last run, its next twenty and its history."""
     api = ctx.obj.api(stack)
     found = api.get(f"/schedules/{schedule_id}")
     if as_json:

@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
+from api.links import schedule_links
 from api.problems import problem_responses
 from api.routes.parameters import Cursor, Limit
 from api.routes.responses import LOCATION, accepted, created
@@ -29,6 +30,7 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.schedules.schedule import Schedule, ScheduleFilter
+from jobyard.domain.schedules.year import FIRST_YEAR, LAST_YEAR
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import schedules as schedule_queries
 
@@ -156,6 +158,64 @@ def edit_schedule(
     context = request.command_context(changes.reason)
     edited = commands.edit(schedule_id, changes.edit(context.now()), context)
     return schemas.ScheduleEdit.of(edited, _schema(edited.schedule, request))
+
+
+@router.post(
+    "/api/schedules/<schedule_id>/preview",
+    operation_id="preview_edit",
+    tags=["Schedules"],
+    summary="Preview which runs a change of a schedule adds and removes",
+    description="Nothing is changed.",
+    responses={
+        200: {"description": "The runs, in order."},
+        **problem_responses(BadRequest, InvalidRule, Forbidden, NotFound, Gone),
+    },
+    middlewares=[idempotent],
+)
+def preview_edit(schedule_id: ScheduleId, body: schemas.EditPreviewRequest) -> schemas.EditPreview:
+    context = current_request(router).query_context()
+    rule = body.rule.recurrence(context.now) if body.rule else None
+    found = schedule_queries.edit_difference(schedule_id, rule, body.calendar, context)
+    return schemas.EditPreview.of(found)
+
+
+@router.get(
+    "/api/schedules/<schedule_id>/year",
+    operation_id="get_schedule_year",
+    tags=["Schedules"],
+    summary="Get the days of a year on which a schedule is due",
+    responses={
+        200: {"description": "The days, in order."},
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
+    },
+)
+def get_schedule_year(
+    schedule_id: ScheduleId,
+    year: Annotated[
+        int | None,
+        Query(description="This year if left out.", ge=FIRST_YEAR, le=LAST_YEAR),
+    ] = None,
+) -> schemas.ScheduleYear:
+    request = current_request(router)
+    context = request.query_context()
+    found = schedule_queries.schedule_year(schedule_id, year or context.now.year, context)
+    return schemas.ScheduleYear.of(found, request)
+
+
+@router.get(
+    "/api/schedules/<schedule_id>/lateness",
+    operation_id="get_schedule_lateness",
+    tags=["Schedules"],
+    summary="Get how late the jobs of a schedule's newest runs started",
+    responses={
+        200: {"description": "The delays of up to 50 runs."},
+        **problem_responses(Forbidden, NotFound),
+    },
+)
+def get_schedule_lateness(schedule_id: ScheduleId) -> schemas.ScheduleLateness:
+    request = current_request(router)
+    found = schedule_queries.lateness(schedule_id, request.query_context())
+    return schemas.ScheduleLateness(**vars(found), links=schedule_links(schedule_id, request))
 
 
 @router.post(

@@ -1,6 +1,7 @@
 """Schedules and their occurrences."""
 
 from collections.abc import Iterable
+from datetime import date as Date
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -39,6 +40,7 @@ from jobyard.domain.schedules.schedule import (
     ScheduleState,
 )
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
+from jobyard.domain.schedules.year import RuleDifference
 from jobyard.services.queries import schedules as schedule_queries
 
 if TYPE_CHECKING:
@@ -425,7 +427,7 @@ class Schedule(ScheduleSummary):
     parameters: dict[str, JsonValue] = Field(description="The parameters of its jobs.")
     owner: str = Field(description="Who created it.")
     created_at: datetime = Field(description="When it was created.")
-    next_runs: list[NextRun] = Field(description="The next ten runs, or fewer if the rule ends.")
+    next_runs: list[NextRun] = Field(description="The next twenty runs, or fewer if the rule ends.")
     latest_occurrence: Occurrence | None = Field(
         description="The occurrence that ended last; null if none has, or if it is archived."
     )
@@ -494,6 +496,72 @@ class ScheduleEdit(Schema):
             next_runs_before=NextRun.all_of(upcoming_run(before, at) for at in edited.runs_before),
             next_runs_after=NextRun.all_of(upcoming_run(after, at) for at in edited.runs_after),
         )
+
+
+class EditPreviewRequest(Schema, extra="forbid"):
+    """A change of a schedule to preview. What is left out does not change."""
+
+    rule: Rule | None = Field(default=None, description="The new rule: the whole rule.")
+    calendar: Annotated[str, Field(pattern=f"^$|{_CALENDAR}")] | None = Field(
+        default=None, description='The name of the new calendar; "" for none.'
+    )
+
+
+class EditPreview(Schema):
+    """What a change would do to the next 100 runs."""
+
+    next_runs: list[NextRun] = Field(description="The next runs after the change.")
+    added: list[NextRun] = Field(description="Those that the change adds.")
+    removed: list[NextRun] = Field(description="Those that the change removes.")
+
+    @classmethod
+    def of(cls, found: RuleDifference) -> "EditPreview":
+        """The difference between two rules."""
+        return cls(
+            next_runs=NextRun.all_of(found.next_runs),
+            added=NextRun.all_of(found.added),
+            removed=NextRun.all_of(found.removed),
+        )
+
+
+class YearDay(Schema):
+    """A day on which a schedule is due."""
+
+    date: Date = Field(description="The day in the rule's zone.")
+    runs: int = Field(description="The number of its runs.")
+    skipped: int = Field(description="The number of times that the calendar excludes.")
+    reason: str = Field(description='Why the calendar excludes them; "" if it does not.')
+    note: str = Field(description='On a day on which clocks change, what that means; "" otherwise.')
+
+
+class ScheduleYear(Schema):
+    """The days of a year on which a schedule is due."""
+
+    year: int = Field(description="The year.")
+    zone: str = Field(description="The rule's time zone.")
+    days: list[YearDay] = Field(description="The days on which it is due, in order.")
+    is_complete: bool = Field(description="Whether all times of the year are counted.")
+    links: Links
+
+    @classmethod
+    def of(cls, found: schedule_queries.ScheduleYear, request: RequestContext) -> "ScheduleYear":
+        """A year of a schedule."""
+        return cls(
+            year=found.year,
+            zone=found.schedule.rule.zone,
+            days=[YearDay(date=day, **vars(each)) for day, each in found.days.items()],
+            is_complete=found.is_complete,
+            links=schedule_links(found.schedule.schedule_id, request),
+        )
+
+
+class ScheduleLateness(Schema):
+    """How late the jobs of a schedule's newest runs started, without manual runs."""
+
+    runs: int = Field(description="The number of runs.")
+    median_s: float | None = Field(description="Their median, in seconds.")
+    longest_s: float | None = Field(description="The longest, in seconds.")
+    links: Links
 
 
 class SuspendRequest(Schema, extra="forbid"):

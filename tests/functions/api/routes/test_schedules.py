@@ -74,7 +74,7 @@ def test_a_schedule_is_made_and_says_when_it_runs_next(api: Api) -> None:
     assert (shown["overlap"], shown["calendar"]) == ("forbid", "")
     assert shown["parameters"] == sweep()
     assert shown["owner"] == "admin"
-    expected = preview(recurrence_of(DAILY), NOW, 10)
+    expected = preview(recurrence_of(DAILY), NOW, 20)
     assert shown["next_runs"] == [each.document() for each in expected]
     assert shown["next_run_at"] == shown["next_runs"][0]["utc"]
     assert (shown["latest_run"], shown["latest_occurrence"], shown["running_job_ids"]) == (
@@ -954,3 +954,41 @@ def test_everyone_sees_which_job_types_there_are(api: Api) -> None:
     assert set(items["sweep"]["parameters"]) >= set(sweep())
     assert items["sweep"]["labels"]["running"] == "In Progress"
     assert all(each["title"] and each["steps"] for each in items.values())
+
+
+def test_a_year_of_a_schedule_is_shown_day_by_day(api: Api) -> None:
+    schedule = a_schedule()  # daily, from 25 November 2026
+
+    shown = api.get(path(schedule, "/year")).json
+
+    assert (shown["year"], shown["zone"], shown["is_complete"]) == (2026, "UTC", True)
+    assert [each["date"] for each in shown["days"]][:2] == ["2026-11-25", "2026-11-26"]
+    assert {each["runs"] for each in shown["days"]} == {1}
+    assert len(api.get(path(schedule, "/year"), query={"year": 2028}).json["days"]) == 366
+    assert api.get(path(schedule, "/year"), query={"year": 1999}).status == 422
+
+
+def test_an_edit_is_previewed_and_changes_nothing(api: Api) -> None:
+    schedule = a_schedule()
+    body = {"exclude": ["2026-12-25"], **WHY}
+    api.request("PUT", "/calendars/closed", body=body)
+
+    later = api.post(path(schedule, "/preview"), {"rule": {**DAILY, "at": "10:00"}}).json
+    closed = api.post(path(schedule, "/preview"), {"calendar": "closed"}).json
+    same = api.post(path(schedule, "/preview"), {}).json
+
+    assert later["added"][0]["utc"] == "2026-11-25T10:00:00Z"
+    assert later["removed"][0]["utc"] == "2026-11-25T09:00:00Z"
+    assert [each["utc"] for each in closed["removed"]] == ["2026-12-25T09:00:00Z"]
+    assert (closed["added"], same["added"], same["removed"]) == ([], [], [])
+    assert api.post(path(schedule, "/preview"), {"calendar": "nowhere"}).status == 400
+    assert api.get(path(schedule)).json["history"] == []
+
+
+def test_the_lateness_of_runs_leaves_out_manual_ones(api: Api) -> None:
+    schedule = a_schedule()
+    api.post(path(schedule, "/run_now"), WHY)
+
+    shown = api.get(path(schedule, "/lateness")).json
+
+    assert (shown["runs"], shown["median_s"], shown["longest_s"]) == (0, None, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.hold import Hold, active_hold, scopes_of
@@ -10,7 +10,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, UpcomingRun, preview
-from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, Trigger, Verdict
 from jobyard.domain.schedules.planning import next_run, run_now_refusal
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.schedule import (
@@ -21,12 +21,24 @@ from jobyard.domain.schedules.schedule import (
     ScheduleState,
 )
 from jobyard.domain.schedules.wall_clock import zone_named
+from jobyard.domain.schedules.year import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    Lateness,
+    RuleDifference,
+    YearDay,
+    days_of_year,
+    lateness_of,
+    rule_difference,
+)
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
-MAX_NEXT_RUNS = 10  # in the details of a schedule
+MAX_NEXT_RUNS = 20  # in the details of a schedule
+COMPARED_RUNS = 100  # of an edit, before and after
+_LATENESS_OF = 50  # occurrences, the newest
 _MAX_READ = 500  # schedules that one page of a filtered list reads
 
 
@@ -313,3 +325,74 @@ def list_times(
     if calendar and stored is None:
         raise BadRequest(f"there is no calendar {calendar!r}")
     return preview(rule, start, count, stored.calendar if stored else None)
+
+
+@dataclass(frozen=True)
+class ScheduleYear:
+    """The days of a year on which a schedule is due, in its zone. If not `is_complete`, only the
+    first `MAX_YEAR_TIMES` times of the year are counted.
+    """
+
+    schedule: Schedule
+    year: int
+    days: Mapping[date, YearDay]
+    is_complete: bool
+
+
+def schedule_year(schedule_id: str, year: int, context: QueryContext) -> ScheduleYear:
+    """A year of a schedule's rule and calendar, day by day.
+
+    Raises:
+        Forbidden: the actor may not see schedules. NotFound: there is no such schedule. Gone: it
+            was deleted. BadRequest: the year is too early or too late.
+    """
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise BadRequest(f"year is from {FIRST_YEAR} to {LAST_YEAR}")
+    found = active_schedule(schedule_id, context.actor)
+    days, is_complete = days_of_year(found.rule, _calendar(found, context), year)
+    return ScheduleYear(found, year, days, is_complete)
+
+
+def edit_difference(
+    schedule_id: str,
+    rule: Recurrence | None,
+    calendar: str | None,
+    context: QueryContext,
+    *,
+    count: int = COMPARED_RUNS,
+) -> RuleDifference:
+    """What an edit of a schedule's rule or calendar would do to its next `count` runs; None leaves
+    it as it is. Nothing is changed.
+
+    Raises:
+        Forbidden, NotFound, Gone: as for `schedule`. BadRequest: there is no such calendar.
+    """
+    found = active_schedule(schedule_id, context.actor, "preview")
+    old_calendar = _calendar(found, context)
+    new_calendar = old_calendar
+    if calendar is not None:
+        stored = calendars.find(calendar) if calendar else None
+        if calendar and stored is None:
+            raise BadRequest(f"there is no calendar {calendar!r}")
+        new_calendar = stored.calendar if stored else None
+    return rule_difference(
+        (found.rule, old_calendar), (rule or found.rule, new_calendar), context.now, count
+    )
+
+
+def lateness(schedule_id: str, context: QueryContext) -> Lateness:
+    """How late the jobs of a schedule's newest runs started.
+
+    Raises:
+        Forbidden: the actor may not see schedules. NotFound: there is no such schedule.
+    """
+    found = schedule_or_tombstone(schedule_id, context.actor)
+    newest = occurrences.newest(found.schedule_id, limit=_LATENESS_OF)
+    delays = [
+        delay.total_seconds()
+        for each in newest
+        if each.trigger is not Trigger.MANUAL
+        and each.outcome
+        and (delay := each.start_delay(each.outcome.started_at)) is not None
+    ]
+    return lateness_of(delays)
