@@ -274,68 +274,12 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "JobMachine": ["states:StartExecution"],
         "UserPool": ["cognito-idp:AdminGetUser"],
     },
-    "WebRole": {
-        "BatchesTable": [
-            "dynamodb:BatchGetItem",
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            "dynamodb:Query",
-            "dynamodb:TransactWriteItems(ConditionCheck)",
-        ],
-        "ChunksTable": [
-            "dynamodb:GetItem",
-            "dynamodb:Query",
-            "dynamodb:TransactWriteItems(Put)",
-        ],
-        "JobsTable": [
-            "dynamodb:GetItem",
-            "dynamodb:Query",
-            "dynamodb:TransactWriteItems(Put)",
-        ],
-        "OperationsTable": [
-            "dynamodb:BatchGetItem",
-            "dynamodb:GetItem",
-            "dynamodb:TransactWriteItems(Put)",
-            "dynamodb:TransactWriteItems(Update)",
-        ],
-        "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "UsageTable": ["dynamodb:BatchGetItem", "dynamodb:Query"],
-        "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
-        "HoldsTable": [
-            "dynamodb:BatchGetItem",
-            "dynamodb:DeleteItem",
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            "dynamodb:Scan",
-        ],
-        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
-        "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
-        "SchedulesTable": [
-            "dynamodb:BatchGetItem",
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            "dynamodb:Query",
-            "dynamodb:Scan",
-            "dynamodb:TransactWriteItems(Put)",
-        ],
-        "OccurrencesTable": [
-            "dynamodb:GetItem",
-            "dynamodb:Query",
-            "dynamodb:TransactWriteItems(Put)",
-        ],
-        "CalendarsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
-        "CollectionsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "CheckpointsTable": ["dynamodb:GetItem"],
-        "IntakeBucket": ["s3:PostObject"],
-        "ObjectsTable": ["dynamodb:GetItem", "dynamodb:Query"],
-        "IdentifiersTable": ["dynamodb:GetItem"],
-        "ArchiveBucket": ["s3:GetObject"],
-        "WorkBucket": ["s3:GetObject"],
-        "BatchMachine": ["states:StartExecution"],
-        "JobMachine": ["states:StartExecution"],
-        "UserPool": ["cognito-idp:AdminGetUser"],
-        "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
-    },
+}
+# Pages show what the API returns, and send the same events.
+CALLS["WebRole"] = CALLS["ApiRole"] | {
+    "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+    "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
+    "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
 }
 
 # Actions that are granted although our code makes no such call, each with its reason.
