@@ -42,7 +42,7 @@ _loaded: set[str] = set()
 
 def load_routes(path: str) -> None:
     """Load the routes of `path`, if there are any."""
-    for module in ROUTES.get(path.split("/")[1], ()):
+    for module in ROUTES.get(path.removeprefix("/").split("/")[0], ()):
         if module not in _loaded:
             APP.include_router(import_module(f"web.routes.{module}").router)
             _loaded.add(module)
@@ -82,13 +82,21 @@ def _unrouted(_: NotFoundError) -> Response[str]:
     return _refused(NotFound("there is no such page"))
 
 
-def _failed(error: Exception) -> Response[str]:
-    request: PageRequest = APP.context["request"]
+def failure_page(error: Exception, request: PageRequest) -> Response[str]:
+    """The page for any error. What is no refusal is logged."""
+    if isinstance(error, JobyardError):
+        return error_page(error, request)
     if is_transient(error):
         request.site.log_unavailable(error)
-        return _refused(Unavailable("AWS does not answer now; load the page again in a moment"))
+        refusal = Unavailable("AWS does not answer now; load the page again in a moment")
+        return error_page(refusal, request)
     request.site.log_internal_error(error)
-    return _refused(InternalError(f"this is our mistake; it is logged as {request.request_id}"))
+    mistake = InternalError(f"this is our mistake; it is logged as {request.request_id}")
+    return error_page(mistake, request)
+
+
+def _failed(error: Exception) -> Response[str]:
+    return failure_page(error, APP.context["request"])
 
 
 APP.exception_handler(JobyardError)(_refused)

@@ -9,7 +9,10 @@ _HEADER = "x-csrf-token"  # for what a script sends, which is not a form
 
 def token(request: PageRequest) -> str:
     """The token in a person's forms. It depends on the person, not on the session, so someone who
-    signs in again in the middle of a form loses nothing."""
+    signs in again in the middle of a form loses nothing. "" for someone who is not signed in: their
+    pages have no forms of ours, and are shown when the keys cannot be read."""
+    if not request.actor.sub:
+        return ""
     return request.site.seal().mark(request.actor.sub, _PURPOSE)
 
 

@@ -11,10 +11,10 @@ from aws_lambda_powertools.shared.cookies import Cookie
 
 from gateway.errors import Unauthenticated
 from gateway.headers import LambdaResponse
-from jobyard.domain.errors import Forbidden, NotFound
+from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services.context import Actor
 from web import assets, csrf, sign_in
-from web.application import error_page, respond
+from web.application import error_page, failure_page, respond
 from web.request import PageRequest, cookies_of
 from web.responses import HTML, file, page, see_other
 from web.session_cookie import (
@@ -28,6 +28,7 @@ from web.session_cookie import (
 from web.site import Site
 
 _NOBODY = Actor("", "", frozenset())
+_SIGN_OUT_PATH = "/sign-out"
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,22 @@ class Answer:
 
 
 def answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
-    """The answer to a request."""
+    """The answer to a request, whatever happens."""
     event = _as_get(event)
+    try:
+        return _answer(event, context, site)
+    except Exception as error:
+        return Answer(_built(event, failure_page(error, _request(event, site, None))), None)
+
+
+def _answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
     public = _public_response(event, site)
     if public is not None:
         return Answer(_built(event, public), None)
     session = session_of(cookies_of(event), site.seal(), secure=site.is_secure)
     current = session
-    if session and session.until <= site.now():
+    # Signing out works when the user pool does not answer, and must not set a new cookie.
+    if session and session.until <= site.now() and event["rawPath"] != _SIGN_OUT_PATH:
         current = sign_in.renewed(session, site)
     if current is None:
         return Answer(_built(event, _sign_in_first(event, session, site)), None)
@@ -76,9 +85,9 @@ def _private_response(request: PageRequest, context: Any) -> LambdaResponse:
     if request.method == "POST":
         try:
             csrf.check(request)
-        except Forbidden as refusal:
+        except JobyardError as refusal:
             return _built(request.event, error_page(refusal, request))
-        if request.path == "/sign-out":
+        if request.path == _SIGN_OUT_PATH:
             return _built(request.event, _sign_out(request))
     return respond(request, context)
 

@@ -21,6 +21,7 @@ from botocore.config import Config
 
 from gateway.accounts import account_of
 from gateway.clients import LazyClient
+from gateway.errors import Unavailable
 from gateway.headers import LambdaResponse
 from jobyard.domain import metrics
 from jobyard.services import cursors, sessions
@@ -39,6 +40,7 @@ SETTINGS = wire(os.environ)
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
 )
+_NO_SIGN_IN = "the sign-in page does not answer now; sign in again in a moment"
 _HTTP = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=8), retries=False)
 
 
@@ -56,11 +58,21 @@ _COGNITO = _lazy_client("cognito-idp")
 
 
 def _exchange_code(form: dict[str, str]) -> dict[str, Any]:
-    """The tokens for a code; {} if the sign-in page refuses it."""
-    response = _HTTP.request(
-        "POST", f"{SETTINGS.sign_in_url}/oauth2/token", fields=form, encode_multipart=False
-    )
-    tokens: dict[str, Any] = json.loads(response.data) if response.status == 200 else {}
+    """The tokens for a code; {} if the sign-in page refuses it.
+
+    Raises:
+        Unavailable: it does not answer, or answers something else.
+    """
+    address = f"{SETTINGS.sign_in_url}/oauth2/token"
+    try:
+        response = _HTTP.request("POST", address, fields=form, encode_multipart=False)
+        if 400 <= response.status < 500:
+            return {}
+        tokens = json.loads(response.data)
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise Unavailable(_NO_SIGN_IN) from error
+    if response.status != 200 or not isinstance(tokens, dict):
+        raise Unavailable(_NO_SIGN_IN)
     return tokens
 
 

@@ -5,7 +5,7 @@ Strict: the sign-in page is another site, and the browser has to send the cookie
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 
@@ -13,6 +13,7 @@ from jobyard.services.context import Actor
 from jobyard.services.sessions import SESSION_TIME
 from web.seal import Seal
 
+ROLES_TIME = timedelta(minutes=15)  # until a person's roles are asked for again, at most
 _PURPOSE = "session"
 _GROUPS_SHOWN = 100  # a person may be in more groups; the first by name are kept
 

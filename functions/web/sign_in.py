@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from gateway.accounts import groups_of
 from gateway.errors import Unauthenticated
 from jobyard.services import sessions
 from jobyard.services.context import Actor
-from web.session_cookie import Session
+from web.session_cookie import ROLES_TIME, Session
 from web.site import Site
 
 STATE_TIME_S = 600  # to sign in, from leaving our page to the return
@@ -78,7 +80,7 @@ def returned(query: Mapping[str, str], secret: str, site: Site) -> tuple[Session
     )
     if "access_token" not in tokens or "refresh_token" not in tokens:
         raise Unauthenticated("the sign-in page refused the code; sign in again")
-    session = _session(site.new_id(), tokens["access_token"])
+    session = _session(site.new_id(), tokens["access_token"], site)
     sessions.open_session(session.session_id, tokens["refresh_token"], site.now())
     return session, local_path(state["to"])
 
@@ -95,10 +97,14 @@ def renewed(session: Session, site: Site) -> Session | None:
         response = site.cognito.get_tokens_from_refresh_token(
             RefreshToken=refresh_token, ClientId=site.settings.user_pool_client
         )
-    except site.cognito.exceptions.NotAuthorizedException:
+    except (
+        site.cognito.exceptions.NotAuthorizedException,
+        site.cognito.exceptions.UserNotFoundException,
+    ):
         sessions.close_session(session.session_id)
         return None
-    return _session(session.session_id, response["AuthenticationResult"]["AccessToken"])
+    token = response.get("AuthenticationResult", {}).get("AccessToken", "")
+    return _session(session.session_id, token, site)
 
 
 def end(session_id: str, site: Site) -> str:
@@ -106,7 +112,10 @@ def end(session_id: str, site: Site) -> str:
     refresh_token = sessions.refresh_token(session_id, site.now())
     sessions.close_session(session_id)
     if refresh_token:
-        site.cognito.revoke_token(Token=refresh_token, ClientId=site.settings.user_pool_client)
+        try:
+            site.cognito.revoke_token(Token=refresh_token, ClientId=site.settings.user_pool_client)
+        except (ClientError, BotoCoreError) as error:  # nobody has the token any more
+            site.log_unavailable(error)
     back_to = f"{site.settings.url}/signed-out"
     query = urlencode({"client_id": site.settings.user_pool_client, "logout_uri": back_to})
     return f"{site.settings.sign_in_url}/logout?{query}"
@@ -118,22 +127,31 @@ def local_path(path: str) -> str:
     return path if is_local else "/"
 
 
-def _session(session_id: str, access_token: str) -> Session:
-    claims = _claims(access_token)
-    actor = Actor(
-        str(claims["sub"]).lower(), claims["username"], groups_of(claims.get("cognito:groups", []))
-    )
-    return Session(session_id, actor, datetime.fromtimestamp(claims["exp"], UTC))
+def _session(session_id: str, access_token: str, site: Site) -> Session:
+    """The session of a token that came straight from the user pool.
+
+    Raises:
+        Unauthenticated: it is not an access token of a person.
+    """
+    try:
+        claims = _claims(access_token)
+        sub, name = str(claims["sub"]).lower(), str(claims["username"])
+        groups = groups_of(claims.get("cognito:groups", []))
+        until = datetime.fromtimestamp(claims["exp"], UTC)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        site.log_internal_error(error)
+        raise Unauthenticated("the sign-in page returned no valid token; sign in again") from error
+    if not sub or claims.get("token_use") != "access":
+        raise Unauthenticated("the sign-in page returned another kind of token; sign in again")
+    actor = Actor(sub, name, frozenset(map(str, groups)))
+    return Session(session_id, actor, min(until, site.now() + ROLES_TIME))
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """The claims of a token that came straight from the user pool."""
     payload = token.split(".")[1]
     claims: dict[str, Any] = json.loads(
         base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
     )
-    if claims.get("token_use") != "access":
-        raise Unauthenticated("the sign-in page returned another kind of token")
     return claims
 
 

@@ -2,13 +2,23 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import urllib3
+from botocore.exceptions import EndpointConnectionError
 
 from jobyard.services import sessions
 from tests.functions.web.browser import URL, Browser
-from tests.functions.web.user_pool import UserPool
+from tests.functions.web.user_pool import (
+    InternalError,
+    NotAuthorized,
+    UserNotFound,
+    UserPool,
+    token_of,
+)
 
 
 @pytest.fixture
@@ -153,6 +163,157 @@ def test_a_revoked_session_has_to_sign_in_again(
     answer = browser.get("/")
 
     assert (answer.status, answer.location) == (303, "/sign-in?to=/")
+
+
+def test_signing_out_after_a_long_pause_signs_out_too(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sign_in(browser)
+    page = browser.get("/")
+    _later(browser, monkeypatch, minutes=16)
+
+    answer = browser.submit(page, "/sign-out")
+
+    assert [each.partition(";")[0] for each in answer.cookies] == ["__Host-session="]
+    assert browser.get("/").status == 303
+
+
+def test_signing_out_works_while_the_user_pool_does_not_answer(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sign_in(browser)
+    page = browser.get("/")
+    _later(browser, monkeypatch, minutes=16)
+    user_pool.failure = InternalError
+
+    answer = browser.submit(page, "/sign-out")
+
+    assert (answer.status, urlsplit(answer.location).path) == (303, "/logout")
+    assert browser.get("/").status == 303
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_poll": "1"}])
+def test_a_user_pool_that_does_not_answer_keeps_the_session(
+    browser: Browser,
+    user_pool: UserPool,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+) -> None:
+    _sign_in(browser)
+    _later(browser, monkeypatch, minutes=16)
+    user_pool.failure = InternalError
+
+    answer = browser.get("/", **headers)
+    user_pool.failure = None
+
+    assert (answer.status, answer.cookies) == (503, ())
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert browser.get("/").status == 200
+
+
+@pytest.mark.parametrize("failure", [NotAuthorized, UserNotFound])
+def test_the_session_of_a_person_who_was_removed_ends(
+    browser: Browser,
+    user_pool: UserPool,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[Exception],
+) -> None:
+    _sign_in(browser)
+    _later(browser, monkeypatch, minutes=16)
+    user_pool.failure = failure
+
+    assert browser.get("/").location == "/sign-in?to=/"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "no token",
+        token_of({}),
+        token_of([]),
+        token_of("text"),
+        token_of({"sub": "x", "username": "x", "token_use": "id", "exp": 1}),
+        token_of({"sub": "", "username": "x", "token_use": "access", "exp": 1}),
+        token_of({"sub": "x", "username": "x", "token_use": "access", "exp": 10**20}),
+        token_of({"sub": "x", "username": "x", "token_use": "access", "exp": "soon"}),
+        token_of(
+            {"sub": "x", "username": "x", "token_use": "access", "exp": 1, "cognito:groups": None}
+        ),
+        "x.é.y",
+        "x.////.y",
+    ],
+)
+def test_a_user_pool_that_answers_nonsense_signs_nobody_in(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    _sign_in(browser)
+    _later(browser, monkeypatch, minutes=16)
+    user_pool.token = token
+
+    renewed = browser.get("/")
+    browser.cookies.pop("__Host-session")
+    state = _state(browser)
+    returned = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    assert (renewed.status, returned.status) == (401, 401)
+    assert browser.get("/").status == 303
+
+
+def test_roles_count_for_at_most_fifteen_minutes(
+    browser: Browser, user_pool: UserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_pool.minutes = 24 * 60
+    _sign_in(browser)
+    user_pool.groups = []
+    _later(browser, monkeypatch, minutes=16)
+
+    browser.get("/")
+
+    session_cookie = browser.cookies["__Host-session"]
+    assert browser.function.SITE.seal().opened(session_cookie, "session")["g"] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, b"<html>", 503),
+        (200, b"[]", 503),
+        (200, b"{}", 401),
+        (302, b"{}", 503),
+        (500, b"{}", 503),
+        (400, b"<html>", 401),
+        (0, b"", 503),  # no connection
+    ],
+)
+def test_a_sign_in_page_that_fails_gets_a_page_that_says_so(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, expected: int
+) -> None:
+    def request(*_: Any, **__: Any) -> SimpleNamespace:
+        if not status:
+            raise urllib3.exceptions.ProtocolError("no connection")
+        return SimpleNamespace(status=status, data=body)
+
+    monkeypatch.setattr(browser.function, "_HTTP", SimpleNamespace(request=request))
+    state = _state(browser)
+
+    answer = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    assert answer.status == expected
+    assert "sign in again" in answer.text
+
+
+def test_a_page_says_so_when_the_keys_cannot_be_read(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://dynamodb.example.org")
+
+    browser.sign_in("viewer")
+    monkeypatch.setattr(browser.function, "SITE", replace(browser.function.SITE, seal_of=fail))
+
+    assert browser.get("/").status == 503
+    assert browser.get("/sign-in").status == 503
 
 
 def test_signing_out_ends_the_session_here_and_at_the_user_pool(
