@@ -1,7 +1,7 @@
 """The check of a manifest before it is sent: of its first megabytes, in one request."""
 
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,15 +33,20 @@ class CheckedManifest:
 
 
 def check(
-    compressed: bytes, filename: str, *, is_cut: bool, allowed_hosts: Collection[str]
+    compressed: bytes,
+    filename: str,
+    *,
+    is_cut: bool,
+    allowed_hosts: Collection[str],
+    is_late: Callable[[], bool] = lambda: False,
 ) -> CheckedManifest:
     """Check a manifest, or its beginning if it `is_cut`: then its last line may be half a line and
-    is left out.
+    is left out. It is cut where `is_late` is true: a short file may be many millions of rows.
 
     Raises:
         BadRequest: the content is not gzip.
     """
-    content = _Content(compressed, is_cut=is_cut)
+    content = _Content(compressed, is_late, is_cut=is_cut)
     kept = BoundedFindings(MAX_SHOWN_FINDINGS)
     reading = ManifestReader(content.blocks(), filename=filename, allowed_hosts=allowed_hosts)
     found = []
@@ -65,9 +70,10 @@ def check(
 class _Content:
     """The decompressed content, up to `MAX_CHECKED_BYTES`; `size` counts what was read."""
 
-    def __init__(self, compressed: bytes, *, is_cut: bool) -> None:
+    def __init__(self, compressed: bytes, is_late: Callable[[], bool], *, is_cut: bool) -> None:
         self.size = 0
         self.is_cut = is_cut
+        self._is_late = is_late
         self._compressed = compressed
 
     def blocks(self) -> Iterator[bytes]:
@@ -93,8 +99,8 @@ class _Content:
                 raise BadRequest(message) from error
             data = reader.unconsumed_tail
             self.size += len(block)
-            if self.size >= MAX_CHECKED_BYTES and data:
-                self.is_cut = True
+            is_enough = bool(data) and (self.size >= MAX_CHECKED_BYTES or self._is_late())
+            self.is_cut = self.is_cut or is_enough
             yield block
-            if self.is_cut and self.size >= MAX_CHECKED_BYTES:
+            if is_enough:
                 return

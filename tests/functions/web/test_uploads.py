@@ -61,6 +61,15 @@ def test_errors_are_at_line_and_column(browser: Browser) -> None:
     assert "column 1" in answer.text
 
 
+def test_a_manifest_of_many_millions_of_rows_is_cut_when_its_time_is_over() -> None:
+    rows = gzip.compress(b"url,size\n" + b'"\n' * 500_000)
+    asked = iter([False, True])
+
+    checked = check(rows, "a.csv", is_cut=False, allowed_hosts=(), is_late=lambda: next(asked))
+
+    assert (checked.checked, checked.is_whole) == (2 * 64 * 1024, False)
+
+
 def test_of_a_cut_manifest_the_half_line_at_its_end_is_not_checked(browser: Browser) -> None:
     browser.sign_in("depositor")
     cut = GOOD.replace(b"#%eof\n", b"https://fi")
