@@ -148,12 +148,12 @@ def _sign_in_first(event: Mapping[str, Any], ended: Session | None, site: Site) 
     """What someone who is not signed in gets instead of a page."""
     request = _request(event, site, None)
     cookies: list[Cookie] = [ended_cookie(secure=site.is_secure)] if ended else []
-    if request.method == "GET" and "x-poll" not in request.event["headers"]:
+    if request.method == "GET" and not request.is_poll:
         return see_other(f"/sign-in?to={quote(request.address)}", cookies)
     if request.method == "GET":
         return Response(401, HTML, "", {"X-Next-Poll": "0"}, cookies)
     fields = [(name, value) for name, given in request.form.items() for value in given]
-    values = {"fields": fields, "address": request.path}
+    values = {"fields": fields, "address": sign_in.local_path(request.path)}
     return page("session_ended.html", request, values, status=401)
 
 

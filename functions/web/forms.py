@@ -57,6 +57,7 @@ def local_time(request: PageRequest, name: str) -> datetime | None:
         return None
     try:
         wall = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValidationFailed([(name, "is a date with a time: 2026-12-24T18:00")]) from None
-    return wall.astimezone(UTC) if wall.tzinfo else first_instant(wall, request.zone)
+        return wall.astimezone(UTC) if wall.tzinfo else first_instant(wall, request.zone)
+    except (OverflowError, ValueError):
+        message = "is a date with a time, in the years 1 to 9999: 2026-12-24T18:00"
+        raise ValidationFailed([(name, message)]) from None

@@ -1,6 +1,7 @@
 """A request for a page: who sends it, its parameters, its form, and contexts for services."""
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,16 +11,21 @@ from zoneinfo import ZoneInfo
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
+from gateway.errors import PayloadTooLarge, ValidationFailed
 from gateway.pages import Pages
 from jobyard.domain.access import is_allowed
-from jobyard.domain.errors import InvalidRule
+from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.schedules.wall_clock import zone_named
+from jobyard.domain.text import REASON_BYTES, clean
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from web.site import Site
 
 _UTC = ZoneInfo("UTC")
-_FIELDS = 100  # of a form; more are ignored
+_PARAMETERS = 100  # of an address; more are ignored
+_FIELDS = 1100  # of a form: up to 1,000 jobs are selected
+_FORM_BYTES = 512 * 1024
 _KEY_LENGTH = 64
+_GUARDS = frozenset({"csrf", "key"})  # fields that every form has
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class PageRequest:
     def method(self) -> str:
         """GET or POST."""
         return str(self.event["requestContext"]["http"]["method"])
+
+    @property
+    def is_poll(self) -> bool:
+        """Whether an open page asks for what has changed."""
+        return "x-poll" in self.event["headers"]
 
     @property
     def path(self) -> str:
@@ -56,22 +67,57 @@ class PageRequest:
     def query(self) -> dict[str, str]:
         """The parameters of the address, the last of each name."""
         pairs = parse_qsl(self.event.get("rawQueryString", ""), keep_blank_values=True)
-        return dict(pairs[:_FIELDS])
+        return dict(pairs[:_PARAMETERS])
+
+    @cached_property
+    def body(self) -> bytes:
+        """The body.
+
+        Raises:
+            BadRequest: it is not as the gateway sends it.
+        """
+        body = self.event.get("body") or ""
+        if not self.event.get("isBase64Encoded"):
+            return str(body).encode(errors="replace")
+        try:
+            return base64.b64decode(body)
+        except ValueError as error:
+            raise BadRequest("the form did not arrive in one piece; send it again") from error
 
     @cached_property
     def form(self) -> dict[str, list[str]]:
-        """The fields of the posted form."""
-        body = self.event.get("body") or ""
-        if self.event.get("isBase64Encoded"):
-            body = base64.b64decode(body).decode(errors="replace")
+        """The fields of the posted form.
+
+        Raises:
+            PayloadTooLarge: it has more than any form of ours. To ignore the rest would act on
+                something else than what was sent.
+        """
+        if len(self.body) > _FORM_BYTES:
+            raise PayloadTooLarge(f"a form has up to {_FORM_BYTES // 1024} kB")
+        text = self.body.decode(errors="replace")
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS)
+        except ValueError as error:
+            raise PayloadTooLarge(f"a form has up to {_FIELDS} fields") from error
         fields: dict[str, list[str]] = {}
-        for name, value in parse_qsl(body, keep_blank_values=True)[:_FIELDS]:
+        for name, value in pairs:
             fields.setdefault(name, []).append(value)
         return fields
 
     def field(self, name: str) -> str:
         """A field of the form, without space around it; "" if it is missing."""
         return self.form.get(name, [""])[-1].strip()
+
+    def text(self, name: str, limit: int) -> str:
+        """A field as one line of text; "" if it is missing.
+
+        Raises:
+            ValidationFailed: it has more than `limit` bytes. Services would cut it.
+        """
+        text = " ".join(self.field(name).split())
+        if len(text.encode(errors="replace")) > limit:
+            raise ValidationFailed([(name, f"has up to {limit} bytes")])
+        return clean(text, limit)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -83,9 +129,15 @@ class PageRequest:
 
     @property
     def key(self) -> str:
-        """A key that a repeat of the form shares, so that a double click is harmless."""
+        """A key that a repeat of the form shares, so that a double click is harmless.
+
+        A page that the browser kept, and shows when one goes back, has the key of the form that was
+        sent from it. So what the form says is a part of the key.
+        """
         key = self.field("key")[:_KEY_LENGTH] or self.request_id
-        return "\n".join((self.actor.sub, f"{self.method} {self.path}", key))
+        said = sorted((name, each) for name, each in self.form.items() if name not in _GUARDS)
+        digest = hashlib.sha256(repr(said).encode(errors="backslashreplace")).hexdigest()
+        return "\n".join((self.actor.sub, f"{self.method} {self.path}", key, digest))
 
     @cached_property
     def query_context(self) -> QueryContext:
@@ -93,7 +145,11 @@ class PageRequest:
         return QueryContext(self.site.settings, self.site.s3, self.actor, self.site.now())
 
     def command_context(self) -> CommandContext:
-        """The context of a change, with the form's reason."""
+        """The context of a change, with the form's reason.
+
+        Raises:
+            ValidationFailed: the reason is too long.
+        """
         site = self.site
         return CommandContext(
             site.settings,
@@ -102,7 +158,7 @@ class PageRequest:
             site.now,
             self.actor,
             self.key,
-            self.field("reason"),
+            self.text("reason", REASON_BYTES),
             on_skipped=site.log_skipped,
             account_of=site.account_of,
         )

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.shared.cookies import Cookie
@@ -23,6 +24,7 @@ from web.site import Site
 
 COMPRESSION_THRESHOLD = 1024  # bytes
 HTML = "text/html; charset=utf-8"
+_OF_ADDRESSES = "%/:?#[]@!$&'()*+,;=~"  # what stays as it is in an address (RFC 3986)
 
 
 def content_security_policy(sign_in_url: str, upload_origin: str = "") -> str:
@@ -54,7 +56,9 @@ def page(
     poll_s: int = 0,
     upload_origin: str = "",
 ) -> Response[str]:
-    """A page; 304 if the reader has it already, which is known before it is rendered.
+    """A page; 304 to a poll if the reader has it already, which is known before it is rendered.
+
+    A browser that opens the page gets it again: its forms need new keys.
 
     `values` are what the template shows. `poll_s` says in how many seconds the page asks again for
     what has changed; 0 is never.
@@ -65,7 +69,8 @@ def page(
         headers["Content-Security-Policy"] = policy
     if status == HTTPStatus.OK and request.method == "GET":
         headers["ETag"] = _etag(template, request, values)
-        if matches_etag(request.event["headers"].get("if-none-match", ""), headers["ETag"]):
+        known = request.event["headers"].get("if-none-match", "") if request.is_poll else ""
+        if matches_etag(known, headers["ETag"]):
             return Response(304, body="", headers=headers)
     body = render(template, request, {**values, "poll_s": poll_s})
     return Response(status, HTML, body, headers)
@@ -80,7 +85,7 @@ def _etag(template: str, request: PageRequest, values: Mapping[str, Any]) -> str
 
 def see_other(address: str, cookies: Sequence[Cookie] = ()) -> Response[str]:
     """A redirect after a form was accepted: the browser gets `address`."""
-    headers = {"Location": address, "Cache-Control": "no-store"}
+    headers = {"Location": quote(address, safe=_OF_ADDRESSES), "Cache-Control": "no-store"}
     return Response(303, "text/plain", "", headers, list(cookies))
 
 

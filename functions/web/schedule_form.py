@@ -21,7 +21,8 @@ from web.request import PageRequest
 # The fields of a rule that are one line of text each, and those that only one kind has.
 _RULE_FIELDS = ("at", "zone", "anchor", "end")
 _WHOLE_NUMBERS = ("every", "count")
-_TITLE_LETTERS = 200
+_TITLE_LETTERS = 100
+_TITLE_BYTES = 200
 
 
 def empty_fields(now: datetime) -> dict[str, Any]:
@@ -131,12 +132,16 @@ def parameters_of(fields: Mapping[str, Any]) -> dict[str, Any]:
         ValidationFailed: they are not a JSON object.
     """
     try:
-        parameters = json.loads(fields["parameters"] or "{}")
-    except ValueError as error:
+        parameters = json.loads(fields["parameters"] or "{}", parse_constant=_no_constant)
+    except (RecursionError, ValueError) as error:
         raise ValidationFailed([("parameters", f"is not JSON: {error}")]) from error
     if not isinstance(parameters, dict):
         raise ValidationFailed([("parameters", 'is a JSON object, such as {"table": "voters"}')])
     return parameters
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def title_of(fields: Mapping[str, Any]) -> str:
@@ -145,9 +150,10 @@ def title_of(fields: Mapping[str, Any]) -> str:
     Raises:
         ValidationFailed: it is empty or too long.
     """
-    title = str(fields["title"])
-    if not 0 < len(title) <= _TITLE_LETTERS:
-        raise ValidationFailed([("title", f"has 1 to {_TITLE_LETTERS} letters")])
+    title = " ".join(str(fields["title"]).split())
+    if not 0 < len(title) <= _TITLE_LETTERS or len(title.encode(errors="replace")) > _TITLE_BYTES:
+        message = f"has 1 to {_TITLE_LETTERS} letters, in up to {_TITLE_BYTES} bytes"
+        raise ValidationFailed([("title", message)])
     return title
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
+from gateway.errors import ValidationFailed
 from jobyard.domain.access import refusal as access_refusal
 from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import BATCH, BatchState
@@ -279,11 +280,17 @@ def post_operation(batch_id: str) -> Response[str]:
 
 
 def _filter_of(request: PageRequest) -> Filter:
-    """The failed jobs that a form names. A code that does not exist matches no job."""
-    codes = frozenset(request.form.get("code", ())) & {*Failure} if request.field("code") else ()
-    return Filter(
-        JobState.FAILED, frozenset(codes), frozenset(filter(None, request.form.get("job_id", ())))
+    """The failed jobs that a form names.
+
+    Raises:
+        ValidationFailed: a code does not exist. Without it, the filter would match all.
+    """
+    codes, job_ids = (
+        frozenset(filter(None, request.form.get(name, ()))) for name in ("code", "job_id")
     )
+    if codes - {*Failure}:
+        raise ValidationFailed([("code", f"is one of {', '.join(Failure)}")])
+    return Filter(JobState.FAILED, codes, job_ids)
 
 
 def _preview(

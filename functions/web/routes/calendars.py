@@ -104,7 +104,7 @@ def put_calendar(name: str) -> Response[str]:
 def _seen(request: PageRequest) -> int:
     """The version that the reader has seen; 0 for a new calendar."""
     seen = request.field("seen")
-    return int(seen) if seen.isdecimal() and seen.isascii() else 0
+    return int(seen) if seen.isdecimal() and seen.isascii() and len(seen) < 10 else 0
 
 
 @router.post("/calendars/<name>/delete")

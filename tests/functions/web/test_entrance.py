@@ -112,6 +112,25 @@ def test_a_refused_sign_in_says_so(browser: Browser, user_pool: UserPool, query:
     assert "sign in again" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("to", "location"),
+    [
+        ("/a%2520b?c=d%2526e", "/a%20b?c=d%26e"),
+        ("/%25C3%25A9", "/%C3%A9"),
+        ("/%C3%A9%20b", "/%C3%A9%20b"),
+        ("/x%0D%0ASet-Cookie:%20a=b", "/"),
+        ("/x%00", "/"),
+        ("/x%E2%80%A8y", "/"),
+    ],
+)
+def test_a_redirect_is_one_line_of_ascii(
+    browser: Browser, user_pool: UserPool, to: str, location: str
+) -> None:
+    state = _state(browser, to)
+
+    assert browser.get(f"/sign-in/return?code=good&state={state}").location == location
+
+
 @pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "x"])
 def test_signing_in_never_leads_to_another_site(
     browser: Browser, user_pool: UserPool, to: str
@@ -411,9 +430,19 @@ def test_a_page_that_has_not_changed_is_not_sent_again(browser: Browser) -> None
     browser.sign_in("viewer")
     tag = browser.get("/").headers["etag"]
 
-    again = browser.get("/", if_none_match=tag)
+    again = browser.get("/", if_none_match=tag, x_poll="1")
 
     assert (again.status, again.html) == (304, "")
+
+
+def test_a_page_that_is_opened_again_has_new_keys_in_its_forms(browser: Browser) -> None:
+    browser.sign_in("operator")
+    page = browser.get("/holds")
+
+    again = browser.get("/holds", if_none_match=page.headers["etag"])
+
+    assert again.status == 200
+    assert page.forms["/holds"]["key"] != again.forms["/holds"]["key"]
 
 
 def test_an_unknown_address_says_so(browser: Browser) -> None:

@@ -70,7 +70,7 @@ def test_a_new_schedule_is_created_and_shown_in_the_words_of_votecal(browser: Br
         ({"parameters": "[]"}, "is a JSON object"),
         ({"limit": "many"}, "is a whole number from 1 to 1000"),
         ({"overlap": "maybe"}, "is one of"),
-        ({"title": ""}, "has 1 to 200 letters"),
+        ({"title": ""}, "has 1 to 100 letters"),
         ({"job_type": "deposit"}, "schedules cannot run job type"),
         ({"calendar": "no-such"}, "there is no calendar"),
         ({"anchor": "2020-01-01", "count": "1"}, "no future run"),
