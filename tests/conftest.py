@@ -148,9 +148,7 @@ def aws_clients(
     ses.create_configuration_set(ConfigurationSetName="jobyard")
     interceptor.attach(s3)
     interceptor.attach(ses)
-    return Clients(
-        s3, ses, interceptor, Meter([s3, ses], lambda: datetime.now(UTC)), in_process_emulator.mails
-    )
+    return Clients(s3, ses, interceptor, Meter([s3, ses]), in_process_emulator.mails)
 
 
 @pytest.fixture

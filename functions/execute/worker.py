@@ -39,7 +39,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-METER = Meter([S3], now)
+METER = Meter([S3])
 HTTP = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 

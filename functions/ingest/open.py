@@ -26,7 +26,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-METER = Meter([S3], _now)
+METER = Meter([S3])
 
 cold_start.end()
 

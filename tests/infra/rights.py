@@ -44,6 +44,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "CollectionsTable": ["dynamodb:GetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
+        "TimelineTable": ["dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "IntakeBucket": [
             "s3:GetObject(VersionId)",
@@ -234,7 +235,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Update)",
         ],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "UsageTable": ["dynamodb:BatchGetItem", "dynamodb:Query"],
+        "UsageTable": ["dynamodb:Query"],
         "TimelineTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "HoldsTable": [
             "dynamodb:BatchGetItem",

@@ -9,16 +9,14 @@ from botocore.awsrequest import AWSResponse
 
 from cli.local import clients
 from jobyard.domain.cost import Usage
+from jobyard.domain.rates import JobTotals
 from jobyard.services.meter import Meter, units_of
-from jobyard.store import tables, usage
+from jobyard.services.rates import sample_rates
+from jobyard.store import rates, tables, usage
 from jobyard.store.key_values import get_or_create_secret
 
 pytestmark = pytest.mark.emulator
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
-
-
-def now() -> datetime:
-    return NOON
 
 
 @pytest.fixture
@@ -31,7 +29,7 @@ def s3(store_endpoint: str) -> Any:
 @pytest.fixture
 def meter(s3: Any) -> Meter:
     get_or_create_secret("warm", "the store's client is there")
-    return Meter([s3], now)
+    return Meter([s3])
 
 
 def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
@@ -61,16 +59,28 @@ def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: A
     assert (used.invocations, used.s3_writes) == (3, 3)
 
 
-def test_what_origins_use_adds_up_for_the_month(s3: Any) -> None:
-    before = usage.of_month(NOON)
-    for at, origin_id in ((NOON, "b-may"), (NOON, "s-may"), (NOON + timedelta(days=1), "b-may")):
-        meter = Meter([s3], lambda at=at: at)  # type: ignore[misc]
-        with meter.invocation("open", 128) as invocation:
-            invocation.origin_id = origin_id
-            s3.put_object(Bucket="metered", Key="a", Body=b"1")
+def test_what_origins_use_adds_up_for_the_deployment_and_its_months(meter: Meter, s3: Any) -> None:
+    def put(origin_id: str, times: int) -> None:
+        for _ in range(times):
+            with meter.invocation("open", 128) as invocation:
+                invocation.origin_id = origin_id
+                invocation.jobs = lambda: JobTotals(started=2, ended=1)
+                s3.put_object(Bucket="metered", Key="a", Body=b"1")
 
-    assert usage.of_month(NOON).s3_writes == before.s3_writes + 2
-    assert usage.of_month(NOON + timedelta(days=1)).invocations == 1
+    before = rates.totals().now
+    sample_rates(1, NOON - timedelta(days=1))
+    put("b-may", 2)
+    put("s-may", 1)
+    sample_rates(2, NOON)
+    december = NOON + timedelta(days=1)
+    put("b-may", 1)
+    sample_rates(3, december)
+
+    now = rates.totals().now
+    assert now.jobs.since(before.jobs) == JobTotals(started=8, ended=4)
+    assert now.usage.s3_writes == before.usage.s3_writes + 4
+    assert rates.usage_of_month(december).s3_writes == 1
+    assert rates.usage_of_month(december + timedelta(days=40)) == Usage()
 
 
 def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
@@ -100,7 +110,7 @@ def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
 
 def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
     seconds = iter([10.0, 10.5, 20.0, 20.5])
-    meter = Meter([s3], now, clock=lambda: next(seconds), cpu=lambda: 0.25)
+    meter = Meter([s3], clock=lambda: next(seconds), cpu=lambda: 0.25)
     for batch_id in ("b-cold", "b-warm"):
         with meter.invocation("open", 100) as invocation:
             invocation.origin_id = batch_id
@@ -174,7 +184,7 @@ def test_the_usage_of_an_unknown_batch_is_nothing(store_endpoint: str) -> None:
 def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(store_endpoint: str) -> None:
     ses = clients.client("sesv2", store_endpoint)
     ses.create_email_identity(EmailIdentity="metered@example.org")
-    meter = Meter([ses], now)
+    meter = Meter([ses])
     content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}}
     with meter.invocation("report", 128) as invocation:
         invocation.origin_id = "b-mailed"

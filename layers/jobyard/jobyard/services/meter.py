@@ -1,5 +1,5 @@
 """The usage of an invocation: counted at the calls of AWS clients, and at the end added to its
-batch or schedule, and to the month.
+batch or schedule, and to the totals of the deployment.
 
 Usage that belongs to no batch or schedule is not recorded: of the scheduler tick, the API, logs.
 """
@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from jobyard.domain.cost import Usage
-from jobyard.store import tables, usage
+from jobyard.domain.rates import JobTotals
+from jobyard.store import rates, tables, usage
 
 USAGE_SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all write one
 _READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
@@ -40,26 +40,25 @@ class Invocation:
     origin_id: str = ""
     transitions: int = 0
     events: int = 0
+    jobs: Callable[[], JobTotals] = JobTotals  # returns those that are not in the totals yet
     usage_error: str = ""  # why the usage could not be recorded; "" if it was
 
 
 class Meter:
     """Counts the usage of its clients, in all threads of one invocation at a time.
 
-    `now` returns the time. `clock` and `cpu` return seconds: of wall time from any start, and of
-    the process's CPU.
+    `clock` and `cpu` return seconds: of wall time from any start, and of the process's CPU.
     """
 
     def __init__(
         self,
         clients: Iterable[Any],
-        now: Callable[[], datetime],
         clock: Callable[[], float] = time.perf_counter,
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._now, self._clock, self._cpu = now, clock, cpu
+        self._clock, self._cpu = clock, cpu
         self._is_first = True
         self._began = self._startup_s = 0.0
         for client in (tables.client(), *clients):
@@ -71,7 +70,7 @@ class Meter:
 
     @contextmanager
     def invocation(self, part: str, memory_mb: int) -> Iterator[Invocation]:
-        """Count the usage inside the block, and record it for the block's origin and the month.
+        """Count the usage inside the block, and record it for the block's origin and in the totals.
 
         The first invocation of a process also counts the CPU time of its imports and connections.
         """
@@ -87,9 +86,9 @@ class Meter:
             if invocation.origin_id:
                 used = self.used(invocation)
                 shard = zlib.crc32(f"{invocation.origin_id} {part}".encode())
-                invocation.usage_error = usage.add(
-                    invocation.origin_id, part, used
-                ) or usage.add_to_month(self._now(), shard, used)
+                invocation.usage_error = usage.add(invocation.origin_id, part, used) or rates.add(
+                    shard, invocation.jobs(), used
+                )
 
     def used(self, invocation: Invocation) -> Usage:
         """The usage of the invocation so far, with the two writes that record it."""

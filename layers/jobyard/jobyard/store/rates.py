@@ -1,47 +1,63 @@
-"""Stores the totals of jobs, to which workers add, and samples of them, in the timeline.
+"""Stores the totals of a deployment, to which its functions add, and samples of them.
 
-The totals are a few items of one series, so that one query reads them. Samples are of a series for
-each step of a graph; DynamoDB removes them after `SAMPLES_KEPT`.
+The totals, of jobs and of usage, are a few items of one series of the timeline, so that one query
+reads them. Samples are of a series for each step of a graph, and of one for each month; DynamoDB
+removes those of graphs after `SAMPLES_KEPT`.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from pynamodb.exceptions import UpdateError
 
+from jobyard.domain.cost import KINDS, Usage
 from jobyard.domain.rates import RATE_STEPS, SAMPLES_KEPT, JobTotals, RateRange, Sample, step_start
 from jobyard.store.documents import sortable
 from jobyard.store.tables import TimelineItem
 
-TOTALS_SHARDS = 8  # items that workers add to, so that they do not all write one
-_TOTALS = "job totals"
+TOTALS_SHARDS = 8  # items that functions add to, so that they do not all write one
+_TOTALS = "totals"
 _SEEN = "seen"
+_MONTHS = "months"
+_JOBS = tuple(vars(JobTotals()))
+_NO_USAGE = Usage()
+_NO_JOBS = JobTotals()
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What workers have done and what functions have used since the deployment was made."""
+
+    jobs: JobTotals = _NO_JOBS
+    usage: Usage = _NO_USAGE
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(self.jobs + other.jobs, self.usage + other.usage)
 
 
 @dataclass(frozen=True)
 class SampledTotals:
     """The totals now, and the totals and the open batches of the last sample."""
 
-    now: JobTotals
-    seen: JobTotals
-    seen_open_batches: int
+    now: Totals
+    seen: Totals
+    seen_open_batches: int = 0
+    seen_month: str = ""
 
 
-def add(shard: int, more: JobTotals) -> str:
+def add(shard: int, jobs: JobTotals, usage: Usage = _NO_USAGE) -> str:
     """Add to the totals, in one of their items.
 
     Returns the error if it could not be written, else "". It does not raise, because an incomplete
     graph is no reason to fail a job.
     """
-    item = TimelineItem(_TOTALS, f"shard {shard % TOTALS_SHARDS}")
+    more = vars(jobs) | {name: getattr(usage, name) for name in KINDS}
+    actions = [getattr(TimelineItem, name).add(number) for name, number in more.items() if number]
+    if not actions:
+        return ""
     try:
-        item.update(
-            actions=[
-                TimelineItem.started.add(more.started),
-                TimelineItem.ended.add(more.ended),
-                TimelineItem.failed.add(more.failed),
-            ]
-        )
+        TimelineItem(_TOTALS, f"shard {shard % TOTALS_SHARDS}").update(actions=actions)
     except UpdateError as error:
         return str(error)
     return ""
@@ -49,27 +65,29 @@ def add(shard: int, more: JobTotals) -> str:
 
 def totals() -> SampledTotals:
     """The totals. A moment's additions may be missing."""
-    now = seen = JobTotals()
-    open_batches = 0
+    now = seen = Totals()
+    open_batches, month = 0, ""
     for item in TimelineItem.query(_TOTALS):
         if item.at == _SEEN:
-            *numbers, open_batches = item.body
-            seen = JobTotals(*numbers)
+            seen, open_batches = _parsed(item.body), item.body["open"]
+            month = item.body["month"]
         else:
-            now += JobTotals(int(item.started), int(item.ended), int(item.failed))
-    return SampledTotals(now, seen, open_batches)
+            jobs = JobTotals(*(int(getattr(item, name) or 0) for name in _JOBS))
+            now += Totals(jobs, Usage(**{name: getattr(item, name) or 0 for name in KINDS}))
+    return SampledTotals(now, seen, open_batches, month)
 
 
 def put_sample(found: SampledTotals, open_batches: int, at: datetime) -> None:
-    """Store the totals as the sample of the steps of all graphs that contain `at`.
+    """Store the totals as the sample of the steps of all graphs that contain `at`, and note those
+    before as the ones at the start of the month, if it has none.
 
     The first sample of a step stores the totals before it, and later ones keep these. A repeat
     changes nothing.
     """
-    body = [*vars(found.now).values(), open_batches]
+    body = [*vars(found.now.jobs).values(), open_batches]
+    before = [*vars(found.seen.jobs).values()]
     for rate_range, (step, _) in RATE_STEPS.items():
         began = step_start(at, step)
-        before = [*vars(found.seen).values()]
         TimelineItem(_series(rate_range), sortable(began)).update(
             actions=[
                 TimelineItem.body.set(body),
@@ -77,7 +95,25 @@ def put_sample(found: SampledTotals, open_batches: int, at: datetime) -> None:
                 TimelineItem.expires.set(int((began + SAMPLES_KEPT).timestamp())),
             ]
         )
-    TimelineItem(_TOTALS, _SEEN).update(actions=[TimelineItem.body.set(body)])
+    month = _month(at)
+    if found.seen_month != month:
+        start = _document(found.seen)
+        TimelineItem(_MONTHS, month).update(
+            actions=[TimelineItem.body.set(TimelineItem.body | start)]
+        )
+    seen = _document(found.now) | {"open": open_batches, "month": month}
+    TimelineItem(_TOTALS, _SEEN).update(actions=[TimelineItem.body.set(seen)])
+
+
+def usage_of_month(at: datetime) -> Usage:
+    """What all functions have used in the month of `at`, up to now; nothing before its first
+    sample.
+    """
+    start = next(iter(TimelineItem.query(_MONTHS, TimelineItem.at == _month(at))), None)
+    if start is None:
+        return _NO_USAGE
+    now, then = totals().now.usage, _parsed(start.body).usage
+    return Usage(**{name: max(0, getattr(now, name) - getattr(then, name)) for name in KINDS})
 
 
 def samples(rate_range: RateRange, since: datetime) -> list[Sample]:
@@ -98,3 +134,15 @@ def samples(rate_range: RateRange, since: datetime) -> list[Sample]:
 
 def _series(rate_range: RateRange) -> str:
     return f"rates {rate_range}"
+
+
+def _month(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m")
+
+
+def _document(found: Totals) -> dict[str, Any]:
+    return {"jobs": [*vars(found.jobs).values()], "usage": vars(found.usage)}
+
+
+def _parsed(body: dict[str, Any]) -> Totals:
+    return Totals(JobTotals(*body["jobs"]), Usage(**body["usage"]))

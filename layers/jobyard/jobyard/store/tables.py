@@ -335,7 +335,7 @@ class UsageItem(Model):
 class TimelineItem(Model):
     """What happened when, in series by time: an act of a person, or a sample of the totals of jobs.
 
-    The totals themselves are a series too; workers add to `started`, `ended` and `failed`.
+    The totals themselves are a series too: invocations add jobs and usage to its items.
     """
 
     class Meta:
@@ -349,6 +349,17 @@ class TimelineItem(Model):
     started = NumberAttribute(null=True)
     ended = NumberAttribute(null=True)
     failed = NumberAttribute(null=True)
+    write_units = NumberAttribute(null=True)
+    read_units = NumberAttribute(null=True)
+    transitions = NumberAttribute(null=True)
+    invocations = NumberAttribute(null=True)
+    ms = NumberAttribute(null=True)
+    mb_ms = NumberAttribute(null=True)
+    s3_writes = NumberAttribute(null=True)
+    s3_reads = NumberAttribute(null=True)
+    bytes_stored = NumberAttribute(null=True)
+    mails = NumberAttribute(null=True)
+    events = NumberAttribute(null=True)
 
 
 class KeyValueItem(Model):

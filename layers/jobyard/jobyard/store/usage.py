@@ -1,18 +1,14 @@
-"""Stores the usage of batches, schedules and months: a few items, to which each invocation adds.
+"""Stores the usage of batches and schedules: a few items, to which each invocation adds.
 
 Numbers are added without a condition, because a repeated invocation also uses AWS twice.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from pynamodb.exceptions import UpdateError
 
 from jobyard.domain.cost import KINDS, Usage, total
 from jobyard.store.tables import UsageItem
-
-MONTH_SHARDS = 8  # items of a month, so that the workers of a large batch do not all write one
-_ALL = "all"  # the part of a month's usage
 
 
 def add(origin_id: str, part: str, usage: Usage) -> str:
@@ -28,21 +24,6 @@ def add(origin_id: str, part: str, usage: Usage) -> str:
     except UpdateError as error:
         return str(error)
     return ""
-
-
-def add_to_month(at: datetime, shard: int, usage: Usage) -> str:
-    """Add `usage` to that of the month of `at`, in one of its items. Returns as `add` does."""
-    return add(_month_key(at, shard % MONTH_SHARDS), _ALL, usage)
-
-
-def of_month(at: datetime) -> Usage:
-    """What all parts have used in the month of `at` so far."""
-    keys = [(_month_key(at, shard), _ALL) for shard in range(MONTH_SHARDS)]
-    return total(_usage(item) for item in UsageItem.batch_get(keys))
-
-
-def _month_key(at: datetime, shard: int) -> str:
-    return f"month {at.astimezone(UTC):%Y-%m} {shard}"
 
 
 def of_origin(origin_id: str) -> Usage:

@@ -1,9 +1,13 @@
 """The cost of a batch, through the API."""
 
+from datetime import timedelta
+
 import pytest
 
 from jobyard.domain.cost import PRICES, Usage
-from jobyard.store import usage
+from jobyard.domain.rates import JobTotals
+from jobyard.services.rates import sample_rates
+from jobyard.store import rates, usage
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import a_batch
 
@@ -34,8 +38,11 @@ def test_a_batch_that_used_nothing_yet_costs_nothing(api: Api) -> None:
 
 
 def test_a_month_costs_what_all_its_origins_used(api: Api) -> None:
+    rates.add(0, JobTotals(), Usage(write_units=5e6))
+    sample_rates(0, NOW - timedelta(days=30))
     for shard in (1, 2, 10):
-        usage.add_to_month(NOW, shard, Usage(write_units=1e6))
+        rates.add(shard, JobTotals(), Usage(write_units=1e6))
+    sample_rates(0, NOW)
 
     bill = api.get("/cost", role="viewer").json
 

@@ -1,4 +1,4 @@
-"""Counts the jobs that a worker starts and ends, and adds them to the deployment's totals."""
+"""Counts the jobs that a worker starts and ends, for the totals of the deployment."""
 
 from datetime import datetime, timedelta
 
@@ -10,11 +10,14 @@ SAVED_EVERY = timedelta(seconds=20)  # a long pass shows in the minutes in which
 
 
 class JobCounter:
-    """The starts and ends of one worker that are not added to the totals yet."""
+    """The starts and ends of one worker that are not added to the totals yet.
 
-    def __init__(self, now: datetime) -> None:
+    The meter adds the last of them at the end of the invocation, in its own write.
+    """
+
+    def __init__(self) -> None:
         self._counted = JobTotals()
-        self._saved_at = now
+        self._saved_at: datetime | None = None
         self._shard = 0
 
     def count_start(self, job: JobRecord) -> None:
@@ -27,12 +30,16 @@ class JobCounter:
         self._counted += JobTotals(ended=1, failed=int(job.state is JobState.FAILED))
 
     def save_if_due(self, now: datetime) -> None:
-        """Add what was counted to the totals, at most every `SAVED_EVERY`."""
+        """Add what was counted to the totals, at most every `SAVED_EVERY`. If that fails, it is
+        added with the next.
+        """
+        self._saved_at = self._saved_at or now
         if now >= self._saved_at + SAVED_EVERY:
             self._saved_at = now
-            self.save()
+            if not rates.add(self._shard, self._counted):
+                self._counted = JobTotals()
 
-    def save(self) -> None:
-        """Add what was counted to the totals. If that fails, it is counted with the next."""
-        if self._counted != JobTotals() and not rates.add(self._shard, self._counted):
-            self._counted = JobTotals()
+    def take(self) -> JobTotals:
+        """What is not added yet; the caller adds it."""
+        counted, self._counted = self._counted, JobTotals()
+        return counted

@@ -26,7 +26,6 @@ from jobyard.services.jobs.attempt import (
     show_running,
     unexpected_failure,
 )
-from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.jobs.source import Change, DueJob, JobSource
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.jobs.write_group import WriteGroup
@@ -85,7 +84,7 @@ class _Runner:
         self.ended: list[_AttemptEnd] = []
         self.writes = WriteGroup()
         self.refreshed_at = worker.now()
-        self.counter = JobCounter(self.refreshed_at)
+        self.counter = worker.job_counter
 
     def run(self) -> None:
         """Start the due jobs, keep up to `CONCURRENT_JOBS` running, and write their ends."""
@@ -101,7 +100,6 @@ class _Runner:
                 elif self._must_stop():
                     break
         self.source.finish(self.todo)
-        self.counter.save()
 
     def _may_start(self) -> bool:
         """Whether to start jobs now: when half of the places are free, so that one call writes

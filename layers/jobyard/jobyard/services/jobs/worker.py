@@ -1,7 +1,7 @@
 """A worker, and the step contexts that it builds: one function for each class of context."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +16,7 @@ from jobyard.jobtypes.step_context import (
     StorageContext,
     TableContext,
 )
+from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, objects, tables
 
@@ -33,6 +34,7 @@ class Worker:
     """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
     `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
+    `job_counter` counts what this worker starts and ends.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class Worker:
     now: Callable[[], datetime]
     remaining: Callable[[], float]
     maintenance: Callable[[], MaintenanceTasks]
+    job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
 
     def step_context(
         self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None

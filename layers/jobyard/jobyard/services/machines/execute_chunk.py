@@ -26,5 +26,6 @@ def run_execute_chunk(
     part = f"chunk-{request.chunk.number % USAGE_SHARDS}"
     with meter.invocation(part, memory_mb) as invocation:
         invocation.origin_id, invocation.transitions = request.origin_id, CHUNK_TRANSITIONS
+        invocation.jobs = worker.job_counter.take
         finished = run_chunk(request.origin_id, request.chunk, request.run, worker)
     return ChunkRun(finished, invocation.usage_error)

@@ -39,6 +39,7 @@ def run_execute_job(
     """Run the job of an execution, which a release, a requeue, a recovery or a schedule started."""
     with meter.invocation("job", memory_mb) as invocation:
         invocation.origin_id, invocation.transitions = request.origin_id, 2
+        invocation.jobs = worker.job_counter.take
         job_run = run_job(request, worker)
         invocation.transitions = job_run.transitions
     return replace(job_run, usage_error=invocation.usage_error)

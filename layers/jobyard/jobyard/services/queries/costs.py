@@ -8,7 +8,7 @@ from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import schedule_or_tombstone
-from jobyard.store import usage
+from jobyard.store import rates, usage
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def month_cost(context: QueryContext) -> Cost:
         Forbidden: the actor may not see all costs.
     """
     authorize(context.actor, "cost", "view")
-    return price_usage(usage.of_month(context.now))
+    return price_usage(rates.usage_of_month(context.now))
 
 
 @dataclass(frozen=True)
