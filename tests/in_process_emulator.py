@@ -94,8 +94,9 @@ class InProcessEmulator:
             body = body.read()
         elif isinstance(body, str):
             body = body.encode()
-        if "X-Amz-Target" in request.headers:
-            answered = self._dynamodb_request(request.headers["X-Amz-Target"], bytes(body))
+        target = _text(request.headers.get("X-Amz-Target", ""))
+        if target.startswith("DynamoDB_"):
+            answered = self._dynamodb_request(target, bytes(body))
         else:
             answered = self.request(request.method, request.url, request.headers, bytes(body))
         status, headers, content = answered
