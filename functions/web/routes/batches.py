@@ -11,7 +11,7 @@ from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.batches.report import Report
-from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.domain.errors import BadRequest, JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
@@ -270,6 +270,9 @@ def post_operation(batch_id: str) -> Response[str]:
     request = current_request(router)
     wanted = _filter_of(request)
     if not request.field("confirmed"):
+        if request.field("selection") and not (wanted.job_ids or request.field("all_matching")):
+            nothing = BadRequest("select the jobs to retry, or all that match")
+            return _batch_page(request, batch_id, nothing)
         return _preview(request, batch_id, wanted)
 
     def act() -> str:
@@ -290,7 +293,7 @@ def _filter_of(request: PageRequest) -> Filter:
     )
     if codes - {*Failure}:
         raise ValidationFailed([("code", f"is one of {', '.join(Failure)}")])
-    return Filter(JobState.FAILED, codes, job_ids)
+    return Filter(JobState.FAILED, codes, frozenset() if request.field("all_matching") else job_ids)
 
 
 def _preview(

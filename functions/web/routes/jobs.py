@@ -62,6 +62,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         "steps": [(name, words(name)) for name in steps_of(view.batch.job_type)],
         "counts": state_counters(view),
         "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
+        "matching": _retry_count(view, wanted),
         "can_select": wanted.state == JobState.FAILED and request.may("job", "requeue"),
         **page_links(request, pages.next_cursor(found.after)),
     }
@@ -83,6 +84,15 @@ def _match_of(request: PageRequest) -> JobMatch:
 def _codes(view: BatchView, wanted: JobMatch) -> list[str]:
     """The failure codes of a batch's jobs, and the one that is asked for."""
     return sorted({code for code, *_ in view.failure_groups or ()} | ({wanted.code} - {""}))
+
+
+def _retry_count(view: BatchView, wanted: JobMatch) -> int:
+    """How many failed jobs a retry of all that match takes; 0 if a retry has no such filter."""
+    if wanted.step or wanted.name:
+        return 0
+    if wanted.code:
+        return sum(count for code, _, count, _ in view.failure_groups or () if code == wanted.code)
+    return view.counts["failed"]
 
 
 def _filter(wanted: JobMatch) -> dict[str, str]:

@@ -274,3 +274,35 @@ def test_jobs_are_filtered_by_code_step_and_name(browser: Browser) -> None:
     assert shown("step=downloading") == 2
     assert shown("name=4") == 1
     assert shown("code=NO_SUCH_CODE") == 5
+
+
+def _of_bulk(browser: Browser, at: str, **fields: object) -> Page:
+    form = browser.get(f"{at}/jobs?state=failed").forms[f"{at}/operations"]
+    given = {name: value for name, value in form.items() if name not in {"job_id", "all_matching"}}
+    return browser.post(f"{at}/operations", given | fields)
+
+
+def test_all_that_match_are_all_even_those_on_other_pages(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    for number in range(4):
+        a_job(batch, number, "failed")
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+
+    chosen = _of_bulk(browser, at, job_id=[f"{batch.batch_id}.0.0"])
+    matching = _of_bulk(browser, at, job_id=[f"{batch.batch_id}.0.0"], all_matching="1")
+
+    assert "Retry 1 job?" in chosen.text
+    assert "Retry 4 jobs?" in matching.text
+
+
+def test_a_retry_of_nothing_selected_retries_nothing(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    a_job(batch, 0, "failed")
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+
+    answer = _of_bulk(browser, at)
+
+    assert answer.status == 422
+    assert "select the jobs to retry" in answer.alert
