@@ -14,6 +14,7 @@ from jobyard.services.queries import overview as overview_queries
 from jobyard.services.queries.overview import Overview, StateCount, overview
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.store import tables
+from tests.call_interceptor import Call, Listener
 from tests.harness import Harness, Payloads, single_files
 from tests.people import sub_of
 
@@ -161,3 +162,31 @@ def test_readers_see_the_months_cost_the_activity_and_the_lost_reports(
     assert shown.activity[0].subject.subject_id == batch_id
     assert shown.undelivered == ()
     assert shown.schedules is None
+
+
+class Reads(Listener):
+    """The number of calls to DynamoDB."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def prepare(self, call: Call) -> None:
+        self.number += call.service == "dynamodb"
+
+
+def test_an_overview_reads_no_more_with_a_longer_history(
+    harness: Harness, payloads: Payloads
+) -> None:
+    def reads() -> int:
+        counted = Reads()
+        with harness.interceptor.listening(counted):
+            overview(harness.query_context())
+        return counted.number
+
+    opened(harness, payloads)
+    before = reads()
+    for _ in range(3):
+        text = single_files(payloads, {f"overview-{next(_numbers)}.txt": b"1"})
+        harness.drop(text, collection="maps")
+
+    assert reads() == before <= 30
