@@ -174,6 +174,7 @@ class Harness:
             user_pool_client="pages",
             sign_in_url="https://sign-in.example.org",
             requests_table="test-requests",
+            dead_letters="",
         )
         self.http = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
         functions = {

@@ -53,8 +53,10 @@ def deployed() -> Iterator[dict[str, Any]]:
         for noun in ("batch", "job"):
             role = "arn:aws:iam::123456789012:role/machine"
             made = machines.create_state_machine(name=noun, definition=_MACHINE, roleArn=role)
-            patch.setenv(f"JOBYARD_{noun.upper()}_MACHINE", made["stateMachineArn"])
+            patch.setenv("JOBYARD_MACHINES", made["stateMachineArn"].removesuffix(noun))
         patch.setenv("JOBYARD_USER_POOL", _people())
+        letters = boto3.client("sqs").create_queue(QueueName="letters")
+        patch.setenv("JOBYARD_DEAD_LETTERS", letters["QueueUrl"])
         from api import handler as function  # reads the environment
         from web import handler as pages
 

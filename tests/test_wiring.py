@@ -16,8 +16,7 @@ ENVIRONMENT = {
     "JOBYARD_INTAKE_BUCKET": "intake",
     "JOBYARD_WORK_BUCKET": "work",
     "JOBYARD_ARCHIVE_BUCKET": "archive",
-    "JOBYARD_BATCH_MACHINE": "batch",
-    "JOBYARD_JOB_MACHINE": "job",
+    "JOBYARD_MACHINES": "stack-",
     "JOBYARD_CHUNK_SIZE": "100",
     "JOBYARD_MAX_CONCURRENCY": "40",
     "JOBYARD_MAIL_FROM": "jobyard@example.org",
@@ -25,6 +24,7 @@ ENVIRONMENT = {
     "JOBYARD_MAIL_BCC": "",
     "JOBYARD_MAIL_CONFIGURATION_SET": "set",
     "JOBYARD_INSTANCE": "",
+    "JOBYARD_DEAD_LETTERS": "https://sqs.us-east-1.amazonaws.com/0/letters",
     "JOBYARD_STAGE_URL": "https://example.org/",
     "JOBYARD_ALLOWED_HOSTS": "127.0.0.1:4915, files.example.org:8080",
     "JOBYARD_S3_SOURCES": "theirs/outgoing",
@@ -44,12 +44,13 @@ def _unbound(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(model, "_connection", model._connection)
 
 
-def test_lists_are_split_and_urls_have_no_slash_at_the_end() -> None:
+def test_settings_are_read_and_lists_are_split() -> None:
     settings = wire(ENVIRONMENT)
 
     assert settings.allowed_hosts == {"127.0.0.1:4915", "files.example.org:8080"}
     assert settings.s3_sources == ("theirs/outgoing",)
     assert settings.sweep_tables == ("voters", "of-others")
+    assert (settings.batch_machine, settings.stack) == ("stack-batch", "stack")
     assert settings.url == "https://example.org"
     assert settings.sign_in_url == "https://sign-in.example.org"
 

@@ -37,12 +37,12 @@ def environment(store_endpoint: str) -> dict[str, str]:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     ses.create_email_identity(EmailIdentity="fn@example.org")
     machines = clients.client("stepfunctions", store_endpoint)
-    batch_machine, job_machine = (
+    made = [
         machines.create_state_machine(
             name=f"fn-{name}", definition=json.dumps(BROKEN), roleArn="arn:aws:iam::0:role/fn"
         )["stateMachineArn"]
         for name in ("batch", "job")
-    )
+    ]
     return {
         "AWS_REGION": clients.REGION,
         "AWS_DEFAULT_REGION": clients.REGION,
@@ -50,8 +50,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_INTAKE_BUCKET": BUCKETS[0],
         "JOBYARD_WORK_BUCKET": BUCKETS[1],
         "JOBYARD_ARCHIVE_BUCKET": BUCKETS[2],
-        "JOBYARD_BATCH_MACHINE": batch_machine,
-        "JOBYARD_JOB_MACHINE": job_machine,
+        "JOBYARD_MACHINES": made[0].removesuffix("batch"),
         "JOBYARD_CHUNK_SIZE": "100",
         "JOBYARD_MAX_CONCURRENCY": "4",
         "JOBYARD_MAIL_FROM": "fn@example.org",
@@ -59,6 +58,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_MAIL_BCC": "",
         "JOBYARD_MAIL_CONFIGURATION_SET": "fn",
         "JOBYARD_INSTANCE": "fn",
+        "JOBYARD_DEAD_LETTERS": "https://sqs.us-east-1.amazonaws.com/0/letters",
         "JOBYARD_STAGE_URL": "http://fn.example.org/",
         "JOBYARD_ALLOWED_HOSTS": "",
         "JOBYARD_S3_SOURCES": "",

@@ -285,7 +285,7 @@ def test_a_request_that_counts_a_batch_ends_before_its_claim(
 
 def test_the_environment_has_what_wire_reads(resources: Resources) -> None:
     source = Path(ROOT, "layers/jobyard/jobyard/wiring.py").read_text()
-    read = set(re.findall(r'env\["(JOBYARD_\w+)"\]', source))
+    read = set(re.findall(r'env\[["\'](JOBYARD_\w+)["\']\]', source))
     read |= {f"JOBYARD_{name.removesuffix('Table').upper()}_TABLE" for name in TABLES}
 
     for name, function in of_type(resources, "AWS::Lambda::Function").items():

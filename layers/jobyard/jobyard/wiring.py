@@ -51,8 +51,8 @@ def wire(env: Mapping[str, str]) -> Settings:
         intake_bucket=env["JOBYARD_INTAKE_BUCKET"],
         work_bucket=env["JOBYARD_WORK_BUCKET"],
         archive_bucket=env["JOBYARD_ARCHIVE_BUCKET"],
-        batch_machine=env["JOBYARD_BATCH_MACHINE"],
-        job_machine=env["JOBYARD_JOB_MACHINE"],
+        batch_machine=f"{env['JOBYARD_MACHINES']}batch",
+        job_machine=f"{env['JOBYARD_MACHINES']}job",
         chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
         max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
         mail_from=env["JOBYARD_MAIL_FROM"],
@@ -68,6 +68,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         user_pool_client=env["JOBYARD_USER_POOL_CLIENT"],
         sign_in_url=env["JOBYARD_SIGN_IN_URL"].rstrip("/"),
         requests_table=env["JOBYARD_REQUESTS_TABLE"],
+        dead_letters=env["JOBYARD_DEAD_LETTERS"],
     )
 
 

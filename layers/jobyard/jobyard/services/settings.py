@@ -16,8 +16,9 @@ class Settings:
     `chunk_size` is in jobs, `max_concurrency` in chunks. Mail subjects have the name `instance`, ""
     in production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
     `host:port`, and from S3 only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change
-    `sweep_tables` only. `requests_table` has the idempotency records of the API. `url` is the
-    public URL of pages and API, `sign_in_url` that of the user pool's sign-in page.
+    `sweep_tables` only. `requests_table` has the idempotency records of the API, the queue at the
+    URL `dead_letters` the events that could not be delivered. `url` is the public URL of pages and
+    API, `sign_in_url` that of the user pool's sign-in page.
     """
 
     intake_bucket: str
@@ -40,3 +41,9 @@ class Settings:
     user_pool_client: str
     sign_in_url: str
     requests_table: str
+    dead_letters: str
+
+    @property
+    def stack(self) -> str:
+        """The stack's name, with which the names of its machines and alarms begin."""
+        return self.batch_machine.rpartition(":")[2].removesuffix("-batch")
