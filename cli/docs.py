@@ -1,7 +1,7 @@
-"""Generates the lifecycles and the access table of pages in docs/: `python -m cli.docs`.
+"""Generates lifecycles and the tables of access and alarms in docs/: `python -m cli.docs`.
 
-The prose is written by hand. The text between `<!-- lifecycle NAME -->` or `<!-- access table -->`
-and `<!-- end -->` is generated; a test fails when it is out of date.
+The prose is written by hand. The text between `<!-- lifecycle NAME -->`, `<!-- access table -->` or
+`<!-- alarm table -->` and `<!-- end -->` is generated; a test fails when it is out of date.
 """
 
 import re
@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobyard.domain.access import ACCESS
+from jobyard.domain.alarms import RUNBOOKS, Runbook
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import lifecycle_named
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = (_DOCS / "job-lifecycles.md", _DOCS / "operating.md")
 
-_MARKER = re.compile(r"(<!-- (lifecycle|access) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_MARKER = re.compile(r"(<!-- (lifecycle|access|alarm) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
 def fill(text: str) -> str:
@@ -29,7 +30,8 @@ def fill(text: str) -> str:
 
 def _filled(marked: re.Match[str]) -> str:
     begin, kind, name, end = marked.groups()
-    return begin + (access_table() if kind == "access" else section(lifecycle_named(name))) + end
+    tables = {"access": access_table, "alarm": alarm_table}
+    return begin + (tables[kind]() if kind in tables else section(lifecycle_named(name))) + end
 
 
 def access_table() -> str:
@@ -41,6 +43,25 @@ def access_table() -> str:
         ("what", "event", "for"),
         [(kind, ", ".join(events), ", ".join(roles)) for (kind, roles), events in rows.items()],
     )
+
+
+def alarm_table() -> str:
+    """The runbooks in Markdown: a row for the alarms that mean the same."""
+    return _table(
+        ("alarm", "means", "what to do"),
+        [
+            (", ".join(each.alarms), each.means.format("a function"), _advice(each))
+            for each in RUNBOOKS
+        ],
+    )
+
+
+def _advice(runbook: Runbook) -> str:
+    """What to do, with a link to the chapter that says more."""
+    if not runbook.chapter:
+        return runbook.advice
+    anchor = runbook.chapter.casefold().replace(" ", "-")
+    return f"{runbook.advice}: see [{runbook.chapter}](#{anchor})"
 
 
 def section(lifecycle: Lifecycle) -> str:

@@ -64,6 +64,10 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("activity", "view"): _READERS,  # of acts on schedules and calendars: who may see those
     ("rates", "view"): _READERS,
     ("cost", "view"): _READERS,  # of a month; that of a batch or a schedule is a part of its view
+    ("alarm", "view"): _OPERATORS,
+    ("dead letter", "view"): _OPERATORS,
+    ("dead letter", "redrive"): _ADMINS,
+    ("dead letter", "discard"): _ADMINS,
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,
