@@ -8,7 +8,7 @@ import pytest
 from moto import backend_index, mock_aws
 from moto.core.base_backend import BaseBackend
 
-USED = {"cognito-idp", "dynamodb", "s3", "stepfunctions"}
+USED = {"cloudwatch", "cognito-idp", "dynamodb", "s3", "sqs", "stepfunctions"}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ _PATHS = {
     "collection": "/collections/{}",
     "calendar": "/calendars/{}",
     "hold": "/holds#{}",
+    "dead letter": "/system",
 }
 
 

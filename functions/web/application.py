@@ -36,6 +36,7 @@ ROUTES = {
     "job-management": ("schedules",),
     "schedules": ("schedules",),
     "lifecycles": ("lifecycles",),
+    "system": ("system",),
 }
 _loaded: set[str] = set()
 

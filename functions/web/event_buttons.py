@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jobyard.domain.access import refusal as access_refusal
+from jobyard.domain.access import roles_for
+from jobyard.domain.batches.report import Report
 from jobyard.domain.lifecycle import UnavailableEvent
+from jobyard.services.reports.commands import resend_refusal
 from web.request import PageRequest
 
 # The label, the icon, and what happens, by kind and event. An event may be dangerous: it cannot be
@@ -104,4 +108,25 @@ def _button(kind: str, address: str, event: str, why_not: str, request: PageRequ
         is_refused=request.method == "POST" and request.path == target,
         reason="required",
         asks_until=(kind, event) == ("schedule", "suspend"),
+    )
+
+
+def resend_button(report: Report, request: PageRequest) -> EventButton:
+    """The button that sends the mail of a report again."""
+    address = f"/batches/{report.batch_id}/reports/{report.seq}/resend"
+    why_not = resend_refusal(report)
+    if not request.may("batch", "resend_report"):
+        who = roles_for("batch", "resend_report")
+        why_not = access_refusal("batch", "resend_report", who)
+    return EventButton(
+        name=f"resend-{report.seq}",
+        address=address,
+        label="Send again",
+        icon="send",
+        consequence=f"Its mail goes to {', '.join(report.to)} within a minute.",
+        is_open=not why_not,
+        why_not=why_not,
+        is_dangerous=False,
+        is_refused=request.method == "POST" and request.path == address,
+        reason="required",
     )

@@ -102,6 +102,8 @@ SITE = Site(
     s3=_lazy_client("s3", _CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
     machines=_lazy_client("stepfunctions"),
     cognito=_COGNITO,
+    cloudwatch=_lazy_client("cloudwatch"),
+    sqs=_lazy_client("sqs"),
     exchange_code=_exchange_code,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,

@@ -12,6 +12,7 @@ _ENTRIES = (
     ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),
     ("Holds", "/holds", "pause", ("hold", "view")),
+    ("System", "/system", "monitor", ("alarm", "view")),
     ("Activity", "/activity", "activity", ("activity", "view")),
     ("Lifecycles", "/lifecycles/batch", "workflow", None),
 )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Site:
     """The deployment, as its pages need it.
 
-    `cognito` is a client of the user pool. `exchange_code` sends a form to the token endpoint of
+    `cognito` is a client of the user pool, `cloudwatch` and `sqs` are those of the alarms and of
+    the dead letters. `exchange_code` sends a form to the token endpoint of
     the sign-in page and returns its JSON. `seal_of` returns the seal of the month of a time,
     `cursor_key` the key that signs cursors. The `log_…` functions log unexpected errors, transient
     errors of AWS, and occurrences that a request skipped.
@@ -30,6 +31,8 @@ class Site:
     s3: "S3Client"
     machines: "SFNClient"
     cognito: Any
+    cloudwatch: Any
+    sqs: Any
     exchange_code: Callable[[dict[str, str]], dict[str, Any]]
     account_of: Callable[[str], Account | None]
     cursor_key: Callable[[], bytes]

@@ -281,6 +281,8 @@ CALLS["WebRole"] = CALLS["ApiRole"] | {
     "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
     "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
     "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
+    "DeadLetters": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+    "*": ["cloudwatch:DescribeAlarms"],
 }
 
 # Actions that are granted although our code makes no such call, each with its reason.

@@ -64,10 +64,12 @@ def test_a_function_imports_from_its_layers_alone_and_without_the_x_ray_sdk(
 # A call to each service with its parameters: botocore reads the service's data for all of it. No
 # request is sent.
 CALLS = {
+    "cloudwatch": ("describe_alarms", {"AlarmNamePrefix": "jobyard-Monitoring-"}),
     "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
     "dynamodb": ("list_tables", {}),
     "s3": ("head_bucket", {"Bucket": "somebodys"}),
     "sesv2": ("get_account", {}),
+    "sqs": ("get_queue_attributes", {"QueueUrl": "https://sqs.example.org/0/letters"}),
     "stepfunctions": ("list_state_machines", {}),
 }
 CALLING = """

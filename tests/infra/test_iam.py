@@ -28,6 +28,7 @@ from tests.infra.template_reader import Resources, of_type, written
 
 # Actions that may be granted on all resources, each with its reason.
 UNBOUNDED = {
+    "cloudwatch:DescribeAlarms": "a list of alarms is checked for all of them",
     "dynamodb:BatchExecuteStatement": "AWS has no such action; the emulator checks it for *",
     "logs:CreateLogDelivery": "log deliveries have no ARN",
     "logs:DeleteLogDelivery": "log deliveries have no ARN",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from jobyard import services
@@ -23,7 +24,7 @@ from jobyard.domain.rates import RateRange
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
-from jobyard.services import calendars, collections, holds
+from jobyard.services import calendars, collections, dead_letters, holds
 from jobyard.services.access import authorize
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
@@ -39,6 +40,7 @@ from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import rates as rate_queries
 from jobyard.services.queries import schedules as schedule_queries
+from jobyard.services.queries import system as system_queries
 from jobyard.services.reports import commands as report_commands
 from jobyard.services.schedules import commands as schedules
 from jobyard.store import calendars as stored_calendars
@@ -46,6 +48,7 @@ from jobyard.store import collections as stored_collections
 from jobyard.store import holds as stored_holds
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
+from tests.functions.api.dead_letter_messages import manifest_event, put_letter
 from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
@@ -241,6 +244,14 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         report_commands.resend,
         lambda admin: (a_reported_batch(), 1),
     ),
+    ("dead letter", "redrive"): (
+        dead_letters.redrive,
+        lambda admin: (put_letter(admin.settings, manifest_event()), boto3.client("sqs")),
+    ),
+    ("dead letter", "discard"): (
+        dead_letters.discard,
+        lambda admin: (put_letter(admin.settings, manifest_event()), boto3.client("sqs")),
+    ),
     ("hold", "place"): (holds.place_hold, lambda admin: (no_hold(), None)),
     ("hold", "lift"): (holds.lift_hold, lambda admin: (a_hold(),)),
 }
@@ -293,6 +304,12 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ("activity", "view"): lambda who, admin: activity_queries.recent_activity(who, limit=1),
     ("rates", "view"): lambda who, admin: rate_queries.rate_history(RateRange.HOUR, who),
     ("cost", "view"): lambda who, admin: cost_queries.month_cost(who),
+    ("alarm", "view"): lambda context, admin: system_queries.list_alarms(
+        boto3.client("cloudwatch"), context
+    ),
+    ("dead letter", "view"): lambda context, admin: dead_letters.list_dead_letters(
+        boto3.client("sqs"), context
+    ),
     ("hold", "view"): lambda context, admin: hold_queries.hold(a_hold(), context),
 }
 

@@ -6,8 +6,6 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
-from jobyard.domain.access import refusal as access_refusal
-from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.batches.report import Report
@@ -23,9 +21,8 @@ from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.reports import commands as report_commands
-from jobyard.services.reports.commands import resend_refusal
 from web.batch_frame import failure_groups, finding_rows, frame, state_counters
-from web.event_buttons import EventButton
+from web.event_buttons import resend_button
 from web.forms import status_of, submitted
 from web.pictures.strip import strip
 from web.poll_interval import LIST_PAUSE_S, pause_s
@@ -147,24 +144,7 @@ def _reports_page(
 
 def _report_row(report: Report, request: PageRequest) -> dict[str, Any]:
     """A report as the list shows it, with the button that sends it again."""
-    address = f"/batches/{report.batch_id}/reports/{report.seq}/resend"
-    why_not = resend_refusal(report)
-    if not request.may("batch", "resend_report"):
-        who = roles_for("batch", "resend_report")
-        why_not = access_refusal("batch", "resend_report", who)
-    button = EventButton(
-        name=f"resend-{report.seq}",
-        address=address,
-        label="Send again",
-        icon="send",
-        consequence=f"Its mail goes to {', '.join(report.to)} within a minute.",
-        is_open=not why_not,
-        why_not=why_not,
-        is_dangerous=False,
-        is_refused=request.method == "POST" and request.path == address,
-        reason="required",
-    )
-    return {"report": report, "resend": button}
+    return {"report": report, "resend": resend_button(report, request)}
 
 
 @router.post("/batches/<batch_id>/reports/<seq>/resend")

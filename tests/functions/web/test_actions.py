@@ -278,7 +278,8 @@ def test_jobs_are_filtered_by_code_step_and_name(browser: Browser) -> None:
 
 def _of_bulk(browser: Browser, at: str, **fields: object) -> Page:
     form = browser.get(f"{at}/jobs?state=failed").forms[f"{at}/operations"]
-    return browser.post(f"{at}/operations", form | fields)
+    given = {name: value for name, value in form.items() if name not in {"job_id", "all_matching"}}
+    return browser.post(f"{at}/operations", given | fields)
 
 
 def test_all_that_match_are_all_even_those_on_other_pages(browser: Browser) -> None:

@@ -57,6 +57,7 @@ def addresses(browser: Browser) -> list[str]:
         f"/schedules/{schedule.schedule_id}/year",
         f"/schedules/{schedule.schedule_id}/year?year=2027",
         f"/schedules/{schedule.schedule_id}/cost",
+        "/system",
         "/lifecycles/batch",
         "/lifecycles/job?state=failed",
     ]
@@ -73,6 +74,7 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     prefixes = ("/schedules", "/job-management", "/calendars")
     of_schedules = [each for each in addresses if each.startswith(prefixes)]
     assert {statuses[each] for each in of_schedules} == {200 if role == "admin" else 403}
+    assert statuses["/system"] == (200 if role in {"operator", "admin"} else 403)
     if role in {"viewer", "operator", "admin"}:
-        others = set(addresses) - set(of_schedules)
+        others = set(addresses) - {"/system", *of_schedules}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)

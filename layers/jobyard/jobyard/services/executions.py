@@ -1,6 +1,7 @@
 """Executions of the state machines. An execution starts once per name, however often requested."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +64,13 @@ class Executions:
         }
         self._start(self.settings.job_machine, job_execution(address, run, recoveries), document)
 
+    def start_manifest(self, letter_id: str, event: Mapping[str, Any]) -> None:
+        """Start the execution for a new manifest, from the event about it, as its rule would.
+
+        `letter_id` is unique to the event.
+        """
+        self._start(self.settings.batch_machine, f"redrive-{letter_id}", event)
+
     def status(self, machine: str, name: str) -> ExecutionStatus | None:
         """The status of the execution with that name; None if Step Functions has none."""
         arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
@@ -72,7 +80,7 @@ class Executions:
             return None
         return ExecutionStatus(found["status"], found.get("stopDate", found["startDate"]))
 
-    def _start(self, machine: str, name: str, document: dict[str, Any]) -> None:
+    def _start(self, machine: str, name: str, document: Mapping[str, Any]) -> None:
         with suppress(self.machines.exceptions.ExecutionAlreadyExists):
             self.machines.start_execution(
                 stateMachineArn=machine, name=name, input=json.dumps(document)

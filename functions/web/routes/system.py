@@ -1,0 +1,131 @@
+"""The system: alarms, dead letters, lost mails, quotas, retention, version; and what repairs it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jobyard.domain.access import refusal as access_refusal
+from jobyard.domain.access import roles_for
+from jobyard.domain.batches.report import Report
+from jobyard.domain.dead_letter import ADVICE, DeadLetter
+from jobyard.domain.errors import JobyardError
+from jobyard.services import dead_letters
+from jobyard.services.dead_letters import list_dead_letters
+from jobyard.services.queries.system import list_alarms, system_state
+from web.event_buttons import EventButton, resend_button
+from web.forms import refused, status_of, submitted
+from web.request import PageRequest, current_request
+from web.responses import page
+
+router = Router()  # type: ignore[no-untyped-call]
+
+_PAUSE_S = 30  # each request asks CloudWatch and SQS
+_T = TypeVar("_T")
+
+
+@router.get("/system")
+def show_system() -> Response[str]:
+    """The state of the system."""
+    return _system_page(current_request(router))
+
+
+def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
+    context, site = request.query_context, request.site
+    state = system_state(context)
+    letters = _answer(lambda: list_dead_letters(site.sqs, context), request)
+    values = {
+        "state": state,
+        "alarms": _answer(lambda: list_alarms(site.cloudwatch, context), request),
+        "letters": letters,
+        "rows": [_letter_row(each, request) for each in letters.shown] if letters else [],
+        "lost": [_lost_row(each, request) for each in state.lost],
+        **refused(request, refusal),
+    }
+    return page("system.html", request, values, status=status_of(refusal), poll_s=_PAUSE_S)
+
+
+def _answer(ask: Callable[[], _T], request: PageRequest) -> _T | None:
+    """What a service of AWS answers; None if it does not, so that the other parts are shown."""
+    try:
+        return ask()
+    except (BotoCoreError, ClientError) as error:
+        request.site.log_unavailable(error)
+        return None
+
+
+def _lost_row(report: Report, request: PageRequest) -> dict[str, Any]:
+    """A report whose mail was lost, with the button that sends it again."""
+    button = resend_button(report, request)
+    return {"report": report, "resend": replace(button, name=f"{button.name}-{report.batch_id}")}
+
+
+def _letter_row(letter: DeadLetter, request: PageRequest) -> dict[str, Any]:
+    """A dead letter with its buttons."""
+    no_redrive = letter.redrive_refusal(request.site.settings.intake_bucket)
+    redrive = _button(
+        letter,
+        "redrive",
+        "Redrive",
+        "rotate-cw",
+        "Its batch starts, as it would have with the event.",
+        no_redrive,
+        request,
+    )
+    discard = _button(
+        letter, "discard", "Discard", "trash-2", "The event is deleted for good.", "", request
+    )
+    return {"letter": letter, "advice": ADVICE[letter.kind], "buttons": [redrive, discard]}
+
+
+def _button(
+    letter: DeadLetter,
+    event: str,
+    label: str,
+    icon: str,
+    consequence: str,
+    why_not: str,
+    request: PageRequest,
+) -> EventButton:
+    address = f"/system/dead-letters/{letter.letter_id}/{event}"
+    if not request.may("dead letter", event):
+        why_not = access_refusal("dead letter", event, roles_for("dead letter", event))
+    return EventButton(
+        name=f"{event}-{letter.letter_id}",
+        address=address,
+        label=label,
+        icon=icon,
+        consequence=consequence,
+        is_open=not why_not,
+        why_not=why_not,
+        is_dangerous=event == "discard",
+        is_refused=request.method == "POST" and request.path == address,
+        reason="required",
+    )
+
+
+@router.post("/system/dead-letters/<letter_id>/redrive")
+def redrive_letter(letter_id: str) -> Response[str]:
+    """Start the batch of a manifest whose event could not be delivered."""
+    request = current_request(router)
+
+    def act() -> str:
+        dead_letters.redrive(letter_id, request.site.sqs, request.command_context())
+        return "/system"
+
+    return submitted(act, lambda refusal: _system_page(request, refusal))
+
+
+@router.post("/system/dead-letters/<letter_id>/discard")
+def discard_letter(letter_id: str) -> Response[str]:
+    """Delete an event that could not be delivered."""
+    request = current_request(router)
+
+    def act() -> str:
+        dead_letters.discard(letter_id, request.site.sqs, request.command_context())
+        return "/system"
+
+    return submitted(act, lambda refusal: _system_page(request, refusal))

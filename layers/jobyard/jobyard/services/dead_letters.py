@@ -1,0 +1,122 @@
+"""Dead letters: events that could not be delivered. Shown, redriven or discarded.
+
+A look leaves them visible to everybody. A command takes the queue's next messages away for a moment
+until it finds its own, so that nobody else handles that one meanwhile.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobyard.domain.activity import Subject
+from jobyard.domain.dead_letter import DeadLetter, dead_letter
+from jobyard.domain.errors import InvalidTransition, StaleState
+from jobyard.services import activity
+from jobyard.services.access import authorize
+from jobyard.services.context import CommandContext, QueryContext, require_reason
+
+_SHOWN = 10  # what SQS gives at once
+_TAKEN_S = 15  # how long a command keeps messages from others
+_RECEIVES = 20  # of a command, until it has found its letter
+_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """The number of dead letters, roughly, and some of them, oldest first."""
+
+    number: int
+    shown: tuple[DeadLetter, ...]
+
+
+def list_dead_letters(sqs: Any, context: QueryContext) -> DeadLetters:
+    """The dead letters. `sqs` is a client of SQS.
+
+    Raises:
+        Forbidden: the actor may not see them.
+    """
+    authorize(context.actor, "dead letter", "view")
+    queue = context.settings.dead_letters
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=_COUNTS)["Attributes"]
+    number = sum(int(found[name]) for name in _COUNTS)
+    letters = {each.letter_id: each for each, _ in _receive(sqs, queue, 0)} if number else {}
+    oldest_first = sorted(letters.values(), key=lambda each: (each.sent_at, each.letter_id))
+    return DeadLetters(max(number, len(letters)), tuple(oldest_first))
+
+
+def redrive(letter_id: str, sqs: Any, context: CommandContext) -> None:
+    """Start the batch of a manifest whose event could not be delivered, then delete its letter.
+
+    The execution has the letter's id in its name, so it starts once, however often this is
+    repeated. A second batch cannot follow: the machine continues the one that the manifest has.
+
+    Raises:
+        Forbidden: the actor may not. BadRequest: no reason is given.
+        InvalidTransition: it is not the event of a manifest.
+        StaleState: the letter is not in the queue now.
+    """
+    authorize(context.actor, "dead letter", "redrive")
+    require_reason(context, "redrive")
+    letter, receipt = _take(letter_id, sqs, context)
+    if refusal := letter.redrive_refusal(context.settings.intake_bucket):
+        raise InvalidTransition(f"the event is not redriven: {refusal}")
+    context.executions.start_manifest(letter.letter_id, letter.event)
+    _finish("redrive", letter, receipt, sqs, context)
+
+
+def discard(letter_id: str, sqs: Any, context: CommandContext) -> None:
+    """Delete a letter.
+
+    Raises:
+        Forbidden: the actor may not. BadRequest: no reason is given.
+        StaleState: the letter is not in the queue now.
+    """
+    authorize(context.actor, "dead letter", "discard")
+    require_reason(context, "discard")
+    letter, receipt = _take(letter_id, sqs, context)
+    _finish("discard", letter, receipt, sqs, context)
+
+
+def _finish(
+    event: str, letter: DeadLetter, receipt: str, sqs: Any, context: CommandContext
+) -> None:
+    """Record what the actor did, then delete the letter: after a crash it is recorded twice rather
+    than not at all.
+    """
+    once = replace(context, key=f"{event} {letter.letter_id}")
+    subject = Subject("dead letter", letter.letter_id, letter.summary)
+    activity.record(once, event, subject, context.now())
+    sqs.delete_message(QueueUrl=context.settings.dead_letters, ReceiptHandle=receipt)
+
+
+def _take(letter_id: str, sqs: Any, context: CommandContext) -> tuple[DeadLetter, str]:
+    """A letter with its receipt. Nobody else gets it for a moment.
+
+    Raises:
+        StaleState: it is not in the queue now.
+    """
+    for _ in range(_RECEIVES):
+        found = _receive(sqs, context.settings.dead_letters, _TAKEN_S)
+        for letter, receipt in found:
+            if letter.letter_id == letter_id:
+                return letter, receipt
+        if not found:
+            break
+    raise StaleState(
+        "the event is not in the queue now: someone else has redriven or discarded it, or is doing "
+        "so; load the page again in a moment"
+    )
+
+
+def _receive(sqs: Any, queue: str, hidden_s: int) -> list[tuple[DeadLetter, str]]:
+    """Some letters with their receipts. Others do not see them for `hidden_s` seconds."""
+    found = sqs.receive_message(
+        QueueUrl=queue,
+        MaxNumberOfMessages=_SHOWN,
+        VisibilityTimeout=hidden_s,
+        WaitTimeSeconds=1,  # asks all servers of SQS, not a few
+        MessageSystemAttributeNames=["SentTimestamp"],
+        MessageAttributeNames=["All"],
+    )
+    messages: list[Mapping[str, Any]] = found.get("Messages", [])
+    return [(dead_letter(each), each["ReceiptHandle"]) for each in messages]

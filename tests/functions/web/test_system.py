@@ -1,0 +1,295 @@
+"""The page of the system: alarms, dead letters with what one does about them, lost mails."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from jobyard import VERSION
+from jobyard.domain.batches.report import Delivery, DeliveryState
+from jobyard.services.settings import Settings
+from tests.functions.api.batch_records import a_batch, a_report
+from tests.functions.api.dead_letter_messages import (
+    execution_event,
+    failed_invocation,
+    mail_event,
+    manifest_event,
+    put_letter,
+)
+from tests.functions.web.browser import Browser
+
+NAME = "Monitoring-1ABC"
+
+
+_queues = count(1)
+
+
+@pytest.fixture
+def settings(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """The settings of a deployment without alarms and dead letters."""
+    site = browser.function.SITE
+    queue = boto3.client("sqs").create_queue(QueueName=f"letters-{next(_queues)}")
+    settings = replace(site.settings, dead_letters=queue["QueueUrl"])
+    monkeypatch.setattr(browser.function, "SITE", replace(site, settings=settings))
+    yield settings
+    cloudwatch = boto3.client("cloudwatch")
+    found = cloudwatch.describe_alarms()["MetricAlarms"]
+    cloudwatch.delete_alarms(AlarmNames=[each["AlarmName"] for each in found])
+
+
+def _put_alarm(name: str, state: str) -> None:
+    cloudwatch = boto3.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        AlarmDescription="Many jobs failed within five minutes",
+        MetricName="JobsFailedTotal",
+        Namespace="Jobyard",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=1,
+        Statistic="Sum",
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="because")
+
+
+def _executions(settings: Settings, letter: str) -> list[str]:
+    """The executions that were started for a letter."""
+    machines = boto3.client("stepfunctions")
+    found = machines.list_executions(stateMachineArn=settings.batch_machine)["executions"]
+    return [each["name"] for each in found if letter in each["name"]]
+
+
+def _letters(settings: Settings) -> int:
+    attribute = "ApproximateNumberOfMessages"
+    found = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=settings.dead_letters, AttributeNames=[attribute]
+    )
+    return int(found["Attributes"][attribute])
+
+
+def test_an_active_alarm_says_what_it_means_and_what_to_do(
+    browser: Browser, settings: Settings
+) -> None:
+    _put_alarm(f"{settings.stack}-{NAME}-FailedJobsAlarm-2DEF", "ALARM")
+    _put_alarm(f"{settings.stack}-{NAME}-OldestBatchAlarm-2DEF", "OK")
+    _put_alarm("another-stack-Monitoring-1ABC-RunsAlarm-2DEF", "ALARM")
+    browser.sign_in("operator")
+
+    page = browser.get("/system")
+
+    assert "In alarm" in page.text
+    assert "Many jobs failed within five minutes" in page.text
+    assert "then look at the failure codes of the newest" in page.text
+    assert "1 other alarm " in page.text
+    assert "More: “A batch that is stuck” in docs/operating.md" in page.text
+    assert "RunsAlarm" not in page.text.replace("OpenMapRunsAlarm", "")
+
+
+def test_it_shows_version_stack_retention_and_open_batches(
+    browser: Browser, settings: Settings
+) -> None:
+    a_batch("processing", entries=2)
+    browser.sign_in("operator")
+
+    page = browser.get("/system")
+
+    assert f"Version {VERSION}" in page.text
+    assert f"Stack {settings.stack}" in page.text
+    assert "1 processing" in page.text
+    assert "90 days archived" in page.text
+    assert "System jobs" not in page.text  # only admins see schedules
+    assert "System jobs" in browser.sign_in("admin").get("/system").text
+
+
+def test_each_kind_of_dead_letter_says_what_it_is_and_what_to_do(
+    browser: Browser, settings: Settings
+) -> None:
+    put_letter(settings, manifest_event())
+    put_letter(settings, failed_invocation(mail_event()))
+    put_letter(settings, execution_event())
+    put_letter(settings, "not <b>an</b> event")
+    browser.sign_in("operator")
+
+    page = browser.get("/system")
+
+    assert "s3://intake/manifests/maps/may.checkm" in page.text
+    assert "Email Bounced: mail 0100-mail" in page.text
+    assert "RetriesExhausted: the table does not answer" in page.text
+    assert "TIMED_OUT: b1-main" in page.text
+    assert "not <b>an</b> event" in page.text
+    assert "4 of about 4 shown" in page.text
+    assert "only an admin may redrive a dead letter" in page.text
+    assert not [action for action in page.forms if "dead-letters" in action]
+    assert _letters(settings) == 4  # a look leaves them where they are
+
+
+def test_a_manifests_event_is_redriven_once_and_its_letter_deleted(
+    browser: Browser, settings: Settings
+) -> None:
+    letter = put_letter(settings, manifest_event())
+    at = f"/system/dead-letters/{letter}/redrive"
+    browser.sign_in("admin")
+    page = browser.get("/system")
+
+    answers = [browser.submit(page, at, reason="the role is back") for _ in range(2)]
+
+    assert (answers[0].status, answers[0].location) == (303, "/system")
+    assert answers[1].status == 409
+    assert "not in the queue now" in answers[1].alert
+    assert _executions(settings, letter) == [f"redrive-{letter}"]
+    assert _letters(settings) == 0
+    activity = browser.get("/activity")
+    assert "redrive" in activity.text
+    assert "the role is back" in activity.text
+
+
+def test_a_letter_that_comes_back_starts_no_second_execution(
+    browser: Browser, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash between the start and the deletion."""
+    letter = put_letter(settings, manifest_event())
+    at = f"/system/dead-letters/{letter}/redrive"
+    browser.sign_in("admin")
+    page = browser.get("/system")
+    sqs = _Crashing(boto3.client("sqs"), settings)
+    site = browser.function.SITE
+    monkeypatch.setattr(browser.function, "SITE", replace(site, sqs=sqs))
+
+    assert browser.submit(page, at, reason="again").status == 503
+    assert browser.submit(page, at, reason="again").status == 303
+
+    assert _executions(settings, letter) == [f"redrive-{letter}"]
+    assert _letters(settings) == 0
+
+
+class _Crashing:
+    """A client of SQS whose first deletion fails, after which the message is visible again."""
+
+    def __init__(self, client: Any, settings: Settings) -> None:
+        self._client, self._queue, self._is_new = client, settings.dead_letters, True
+
+    def delete_message(self, **given: Any) -> None:
+        if self._is_new:
+            self._is_new = False
+            self._client.change_message_visibility(**given, VisibilityTimeout=0)
+            raise EndpointConnectionError(endpoint_url=self._queue)
+        self._client.delete_message(**given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (mail_event(), "only the event of a new manifest"),
+        (manifest_event(bucket="theirs"), "no manifest of this deployment"),
+        (manifest_event(key="elsewhere/a"), "no manifest of this deployment"),
+    ],
+)
+def test_what_is_no_manifest_of_ours_cannot_be_redriven_but_discarded(
+    browser: Browser, settings: Settings, document: Any, words: str
+) -> None:
+    letter = put_letter(settings, document)
+    at = f"/system/dead-letters/{letter}"
+    browser.sign_in("admin")
+    page = browser.get("/system")
+
+    assert words in page.text
+    assert f"{at}/redrive" not in page.forms
+    assert browser.submit(page, f"{at}/discard", reason="not needed").location == "/system"
+    assert _letters(settings) == 0
+    assert "discard" in browser.get("/activity").text
+
+
+def test_a_forged_redrive_of_a_mail_is_refused_and_the_letter_stays(
+    browser: Browser, settings: Settings
+) -> None:
+    letter = put_letter(settings, mail_event())
+    browser.sign_in("admin")
+    fields = browser.get("/system").forms["/sign-out"] | {"reason": "x"}
+
+    answer = browser.post(f"/system/dead-letters/{letter}/redrive", fields)
+
+    assert answer.status == 409
+    assert "only the event of a new manifest" in answer.alert
+    visible_or_not = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=settings.dead_letters, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+    )
+    assert visible_or_not["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+
+
+def test_a_forged_form_of_an_operator_is_refused(browser: Browser, settings: Settings) -> None:
+    letter = put_letter(settings, manifest_event())
+    browser.sign_in("operator")
+    fields = browser.get("/system").forms["/sign-out"] | {"reason": "mine"}
+
+    for event in ("redrive", "discard"):
+        assert browser.post(f"/system/dead-letters/{letter}/{event}", fields).status == 403
+    assert _letters(settings) == 1
+
+
+def test_a_redrive_without_a_reason_is_asked_for_one(browser: Browser, settings: Settings) -> None:
+    letter = put_letter(settings, manifest_event())
+    browser.sign_in("admin")
+
+    answer = browser.submit(browser.get("/system"), f"/system/dead-letters/{letter}/redrive")
+
+    assert answer.status == 422
+    assert "needs a reason" in answer.alert
+    assert _letters(settings) == 1
+
+
+class _Silent:
+    """A client that does not answer."""
+
+    def describe_alarms(self, **_: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://monitoring.example.org")
+
+    def get_queue_attributes(self, **_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetQueueAttributes")
+
+
+def test_it_is_shown_when_cloudwatch_and_sqs_do_not_answer(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = browser.function.SITE
+    silent = replace(site, cloudwatch=_Silent(), sqs=_Silent())
+    monkeypatch.setattr(browser.function, "SITE", silent)
+    browser.sign_in("operator")
+
+    page = browser.get("/system")
+
+    assert page.status == 200
+    assert "CloudWatch does not answer now" in page.text
+    assert "SQS does not answer now" in page.text
+    assert f"Version {VERSION}" in page.text
+
+
+def test_a_lost_mail_is_sent_again_from_here(browser: Browser, settings: Settings) -> None:
+    batch = a_batch("failed", entries=1)
+    now = browser.function.SITE.now()
+    lost = Delivery(DeliveryState.BOUNCED, now, error="no such mailbox")
+    report = a_report(batch, subject="may.checkm failed", created_at=now, delivery=lost)
+    at = f"/batches/{batch.batch_id}/reports/{report.seq}/resend"
+    browser.sign_in("admin")
+
+    page = browser.get("/system")
+
+    assert "may.checkm failed" in page.text
+    assert "no such mailbox" in page.text
+    assert browser.submit(page, at, reason="a typing error").status == 303
+    assert "no such mailbox" not in browser.get("/system").text
+
+
+@pytest.mark.parametrize("role", ["viewer", "depositor", "planner"])
+def test_others_get_no_page_and_no_link_to_it(browser: Browser, role: str) -> None:
+    browser.sign_in(role)
+
+    assert browser.get("/system").status == 403
+    assert 'href="/system"' not in browser.get("/").html
