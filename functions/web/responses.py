@@ -72,7 +72,7 @@ def page(
         known = request.event["headers"].get("if-none-match", "") if request.is_poll else ""
         if matches_etag(known, headers["ETag"]):
             return Response(304, body="", headers=headers)
-    body = render(template, request, {**values, "poll_s": poll_s})
+    body = render(template, request, {**values, "poll_s": poll_s, "etag": headers.get("ETag", "")})
     return Response(status, HTML, body, headers)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,24 @@ from tests.functions.web.user_pool import UserPool
 
 @dataclass
 class Site:
-    """A running server. `requests` are (method, path) of all requests that were no files."""
+    """A running server. `requests` are (method, path) of all requests that were no files,
+    `most_in_flight` how many of a path were at most being answered at once.
+    """
 
     url: str
     browser: Browser
     requests: list[tuple[str, str]] = field(default_factory=list)
-    csp_reports: list[str] = field(default_factory=list)
+    in_flight: Counter[str] = field(default_factory=Counter)
+    most_in_flight: Counter[str] = field(default_factory=Counter)
+
+    def begin(self, path: str) -> None:
+        """Count a request that has arrived."""
+        self.in_flight[path] += 1
+        self.most_in_flight[path] = max(self.most_in_flight[path], self.in_flight[path])
+
+    def end(self, path: str) -> None:
+        """Count a request that is answered."""
+        self.in_flight[path] -= 1
 
     def cookies(self, role: str) -> list[dict[str, Any]]:
         """The cookies of a person with this role, for a browser's context."""
@@ -67,8 +80,10 @@ def serving(browser: Browser) -> Iterator[Site]:
                 "body": base64.b64encode(body).decode(),
                 "isBase64Encoded": True,
             }
+            site.begin(self.path)
             with lock:
                 given = browser.function.handler(event, Lambda())
+            site.end(self.path)
             sent = given.get("body") or ""
             raw = base64.b64decode(sent) if given.get("isBase64Encoded") else sent.encode()
             self.send_response(given["statusCode"])

@@ -4,6 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
+from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import a_batch, a_job
 
 
@@ -70,3 +71,56 @@ def test_a_page_without_news_is_not_sent_again(open_page: Open, site: Site) -> N
 
     assert 304 in statuses
     assert set(statuses) <= {200, 304}
+
+
+HIDE = """hidden => {
+  Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_shown(
+    open_page: Open, site: Site
+) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    page = open_page("viewer", at)
+    page.evaluate(HIDE, True)
+    page.wait_for_timeout(500)  # what is under way ends
+    before = _polls(site, at)
+
+    page.wait_for_timeout(5000)
+    while_hidden = _polls(site, at) - before
+    page.evaluate(HIDE, False)
+    _await_polls(page, site, at, before + 1)
+
+    assert while_hidden == 0
+
+
+def test_at_most_one_request_is_in_flight(open_page: Open, site: Site) -> None:
+    batch = a_batch("processing", entries=2)
+    at = f"/batches/{batch.batch_id}"
+    page = open_page("viewer", at)
+    for _ in range(5):  # as a person does who goes to and fro between tabs
+        page.evaluate(HIDE, True)
+        page.evaluate(HIDE, False)
+    _await_polls(page, site, at, 4)
+
+    assert site.most_in_flight[at] == 1
+
+
+def test_pages_of_a_list_neither_repeat_nor_skip_while_more_arrive(
+    open_page: Open, site: Site
+) -> None:
+    for number in range(60):
+        a_batch("completed", filename=f"old-{number:03}.checkm")
+    page = open_page("viewer", "/batches")
+    first = page.get_by_role("link", name="old-").all_text_contents()
+    for number in range(20):
+        a_batch("completed", filename=f"new-{number:03}.checkm", submitted_at=NOW)
+
+    page.get_by_role("link", name="Next page").click()
+    expect(page.get_by_role("link", name="First page")).to_be_visible()
+    second = page.get_by_role("link", name="old-").all_text_contents()
+
+    assert len({*first, *second}) == len(first) + len(second) == 60

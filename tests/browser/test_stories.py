@@ -1,5 +1,6 @@
 """What people do with the pages, in a real browser, with a script and without."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from jobyard.store import batches
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
 from tests.functions.api.batch_records import a_batch, a_job
+from tests.functions.api.schedule_records import sweep
 from tests.tables import REGION, ROOT
 
 EXAMPLE = (ROOT / "examples" / "deposit" / "objects.checkm").read_text()
@@ -132,3 +134,53 @@ def test_the_keyboard_finds_and_goes(open_page: Open, site: Site) -> None:
     page.keyboard.press("h")
 
     expect(page).to_have_url(f"{site.url}/")
+
+
+def test_an_administrator_schedules_over_a_clock_change_runs_and_suspends(
+    open_page: Open, site: Site
+) -> None:
+    page = open_page("admin", "/job-management", timezone_id="Asia/Tokyo")
+    page.get_by_role("link", name="New job").first.click()
+    page.get_by_label("Title").fill("Nightly sweep")
+    page.get_by_label("At", exact=True).fill("02:30")
+    page.get_by_label("Time zone").fill("America/Los_Angeles")
+    page.get_by_text("Start, end and clock changes").click()
+    page.get_by_label("First day").fill("2027-03-12")
+    page.get_by_label("Parameters").fill(json.dumps(sweep()))
+
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_text("Sun 2027-03-14 03:00 PDT")).to_be_visible()
+    expect(page.get_by_text("Clocks go forward").first).to_be_visible()
+    page.get_by_role("button", name="Create").click()
+
+    expect(page.get_by_role("heading", name="Job Details", exact=True)).to_be_visible()
+    expect(page.get_by_text("2027-03-12 19:30:00 JST").first).to_be_visible()
+    page.get_by_role("button", name="Suspend").click()
+    suspension = page.get_by_role("dialog", name="Suspend")
+    suspension.get_by_label("Reason").fill("the table moves")
+    suspension.get_by_role("button", name="Suspend").click()
+    expect(page.get_by_text("suspended by admin: the table moves").first).to_be_visible()
+    page.get_by_role("button", name="Run now").click()
+    run = page.get_by_role("dialog", name="Run now")
+    run.get_by_label("Reason").fill("before it moves")
+    run.get_by_role("button", name="Run now").click()
+    expect(page.get_by_text("before it moves").first).to_be_visible()
+
+
+def test_a_session_that_ends_in_the_middle_of_a_form_loses_nothing(
+    open_page: Open, site: Site
+) -> None:
+    batch = a_batch("processing", entries=2)
+    page = open_page("operator", f"/batches/{batch.batch_id}")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_label("Reason").fill("typed before it ended")
+    page.context.clear_cookies()
+
+    page.get_by_role("dialog", name="Cancel").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="Your session has ended")).to_be_visible()
+    page.context.add_cookies(site.cookies("operator"))  # type: ignore[arg-type]
+    page.get_by_role("button", name="Send again").click()
+
+    expect(page.get_by_text("Cancelling").first).to_be_visible()
+    moved = batches.get(batch.batch_id, site.browser.function.SITE.now())
+    assert moved.history[-1].reason == "typed before it ended"

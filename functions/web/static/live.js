@@ -9,7 +9,7 @@
   if (!main || !live) return;
   const LONGEST = 60;
   let pause = Number(main.dataset.poll) || 0;
-  let etag = "";
+  let etag = main.dataset.etag || "";
   let updated = Date.now();
   let failures = 0;
   let isPaused = false;
