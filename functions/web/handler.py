@@ -11,7 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -40,6 +40,7 @@ SETTINGS = wire(os.environ)
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
 )
+_KEYS_TIME_S = 600
 _NO_SIGN_IN = "the sign-in page does not answer now; sign in again in a moment"
 _HTTP = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=8), retries=False)
 
@@ -81,9 +82,17 @@ def _cursor_key() -> bytes:
     return cursors.key(secrets.token_urlsafe(32))
 
 
-@cache
-def _seal_of(month: datetime) -> Seal:
+@lru_cache(maxsize=2)
+def _seal_of(month: datetime, _period: int) -> Seal:
     return Seal(sessions.sealing_keys(month, secrets.token_urlsafe(32)))
+
+
+def _seal_at(now: datetime) -> Seal:
+    """The seal of a month. Its keys are read again every ten minutes, so all instances of the
+    function agree soon after somebody deletes a key to sign everybody out.
+    """
+    month = datetime(now.year, now.month, 1, tzinfo=UTC)
+    return _seal_of(month, int(now.timestamp()) // _KEYS_TIME_S)
 
 
 def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
@@ -107,7 +116,7 @@ SITE = Site(
     exchange_code=_exchange_code,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,
-    seal_of=lambda now: _seal_of(datetime(now.year, now.month, 1, tzinfo=UTC)),
+    seal_of=_seal_at,
     new_id=lambda: secrets.token_urlsafe(18),
     now=_now,
     log_internal_error=lambda error: LOGGER.error("internal error", exc_info=error),

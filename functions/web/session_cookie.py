@@ -15,7 +15,8 @@ from web.seal import Seal
 
 ROLES_TIME = timedelta(minutes=15)  # until a person's roles are asked for again, at most
 _PURPOSE = "session"
-_GROUPS_SHOWN = 100  # a person may be in more groups; the first by name are kept
+_GROUPS_SHOWN = 100  # a person may be in more groups; their roles and the first by name are kept
+_VALUE_BYTES = 3800  # browsers drop cookies of more than 4,096 bytes with name and attributes
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,18 @@ def cookie(name: str, value: str, max_age: int, *, secure: bool) -> Cookie:
 def session_cookie(session: Session, seal: Seal, *, secure: bool) -> Cookie:
     """The cookie of a session."""
     actor = session.actor
-    value = {
-        "i": session.session_id,
-        "s": actor.sub,
-        "n": actor.name,
-        "g": sorted(actor.groups)[:_GROUPS_SHOWN],
-        "u": int(session.until.timestamp()),
-    }
-    return cookie(
-        _PURPOSE, seal.sealed(value, _PURPOSE), int(SESSION_TIME.total_seconds()), secure=secure
-    )
+    groups = [*sorted(actor.roles), *sorted(actor.groups - actor.roles)][:_GROUPS_SHOWN]
+    text = _sealed(session, groups, seal)
+    while len(text) > _VALUE_BYTES and len(groups) > len(actor.roles):
+        groups.pop()
+        text = _sealed(session, groups, seal)
+    return cookie(_PURPOSE, text, int(SESSION_TIME.total_seconds()), secure=secure)
+
+
+def _sealed(session: Session, groups: list[str], seal: Seal) -> str:
+    actor, until = session.actor, int(session.until.timestamp())
+    value = {"i": session.session_id, "s": actor.sub, "n": actor.name, "g": groups, "u": until}
+    return seal.sealed(value, _PURPOSE)
 
 
 def ended_cookie(*, secure: bool) -> Cookie:

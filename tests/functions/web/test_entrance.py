@@ -1,5 +1,6 @@
 """Who gets a page, and who is sent to sign in first."""
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import urllib3
 from botocore.exceptions import EndpointConnectionError
 
 from jobyard.services import sessions
+from jobyard.store.tables import KeyValueItem
 from tests.functions.web.browser import URL, Browser
 from tests.functions.web.user_pool import (
     InternalError,
@@ -153,6 +155,20 @@ def test_the_cookie_is_small_and_out_of_reach_of_scripts_and_other_sites(
     assert {"Path=/", "HttpOnly", "Secure", "SameSite=Lax"} <= set(cookie.split("; "))
     assert len(cookie) < 4096
     assert "rrrr" not in cookie  # the refresh token stays on the server
+
+
+def test_a_person_of_many_groups_with_long_names_signs_in_with_their_roles(
+    browser: Browser, user_pool: UserPool
+) -> None:
+    names = (hashlib.sha512(bytes([number])).hexdigest() for number in range(99))
+    user_pool.groups = [*names, "viewer"]
+    state = _state(browser)
+
+    returned = browser.get(f"/sign-in/return?code=good&state={state}")
+
+    (cookie,) = returned.cookies
+    assert len(cookie) < 4096
+    assert browser.get("/holds").status == 200
 
 
 def test_a_session_renews_itself_with_the_roles_that_the_person_has_now(
@@ -413,6 +429,43 @@ def test_last_months_key_is_still_valid(browser: Browser, monkeypatch: pytest.Mo
 
     assert browser.function.SITE.now().month == 12
     assert browser.get("/").status == 200
+
+
+def test_everybody_is_signed_out_soon_after_the_keys_are_deleted(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("viewer")
+    KeyValueItem(id=f"secret#pages-{browser.function.SITE.now():%Y-%m}").delete()
+    _later(browser, monkeypatch, minutes=11)
+
+    signed_out = browser.get("/")
+    browser.sign_in("viewer")
+
+    assert signed_out.status == 303
+    assert browser.get("/").status == 200
+
+
+@pytest.mark.parametrize("purpose", ["sign-in", "form", "", "sessionsigner"])
+def test_what_is_sealed_for_another_purpose_signs_nobody_in(browser: Browser, purpose: str) -> None:
+    seal = browser.function.SITE.seal()
+    value = seal.opened(browser.sign_in("admin").cookies["__Host-session"], "session")
+
+    for text in (seal.sealed(value, purpose), seal.mark("x", purpose), "x." + seal.mark("x", "")):
+        browser.cookies = {"__Host-session": text}
+        assert browser.get("/").status == 303
+
+
+def test_a_session_is_not_a_state_of_the_sign_in(browser: Browser, user_pool: UserPool) -> None:
+    _state(browser)
+    session = browser.sign_in("admin").cookies["__Host-session"]
+
+    assert browser.get(f"/sign-in/return?code=good&state={session}").status == 401
+
+
+def test_a_cookie_without_the_prefix_is_not_read(browser: Browser) -> None:
+    browser.cookies = {"session": browser.sign_in("admin").cookies["__Host-session"]}
+
+    assert browser.get("/").status == 303
 
 
 def test_every_page_has_the_headers_that_keep_it_from_harm(browser: Browser) -> None:

@@ -34,5 +34,6 @@ def sealing_keys(now: datetime, candidate: str) -> tuple[str, ...]:
     """
     last_month = now.replace(day=1) - timedelta(days=1)
     previous = key_values.find_secret(f"pages-{last_month:%Y-%m}")
-    current = key_values.get_or_create_secret(f"pages-{now:%Y-%m}", candidate)
+    name = f"pages-{now:%Y-%m}"
+    current = key_values.find_secret(name) or key_values.get_or_create_secret(name, candidate)
     return (previous, current) if previous else (current,)
