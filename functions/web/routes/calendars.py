@@ -5,6 +5,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services import calendars
+from jobyard.services.access import authorize
 from jobyard.services.queries import calendars as calendar_queries
 from web.calendar_form import calendar_from, lines_of
 from web.event_buttons import EventButton
@@ -71,6 +72,7 @@ def _calendar_page(
 def new_calendar() -> Response[str]:
     """Go to the form of a new calendar."""
     request = current_request(router)
+    authorize(request.actor, "calendar", "put")
     return submitted(
         lambda: f"/calendars/{calendar_from(request.field('name'), _EMPTY).name}",
         lambda refusal: page(

@@ -1,0 +1,221 @@
+"""Who may do what on the pages: what the tables of the API say, also with a forged form."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobyard.domain.access import ROLES
+from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.jobs.job import JOB
+from jobyard.domain.schedules.schedule import SCHEDULE
+from jobyard.store import collections
+from tests.functions.api.batch_records import a_batch
+from tests.functions.api.object_records import a_version
+from tests.functions.api.schedule_records import a_schedule
+from tests.functions.api.test_roles import FOREIGN, READERS, prepared_batch
+from tests.functions.web.browser import Browser, Page
+from tests.open_collections import an_open_collection
+from tests.people import sub_of
+from tests.tables import contents
+
+_EVERYONE = {*ROLES, ""}
+# Requests of the API that have another address on the pages.
+_ADDRESSES = {"retries": "operations", "retries/r1": "operations/r1"}
+
+
+def _ask(browser: Browser, role: str, method: str, address: str, **fields: Any) -> Page:
+    """The answer to a request of someone with a role; a form has their own token."""
+    browser.sign_in(role, name=role or "none")
+    if method == "GET":
+        return browser.get(address)
+    csrf = browser.function.SITE.seal().mark(sub_of(role or "none"), "form")
+    return browser.post(address, {"csrf": csrf, **fields})
+
+
+def _records() -> dict[str, Any]:
+    """What is stored of things, without the secrets that the first request makes."""
+    return {
+        table: {key: item for key, item in items.items() if item}
+        for table, items in contents().items()
+        if table != "jobyard-requests"
+    }
+
+
+def _on_pages(path: str, body: Any) -> tuple[str, dict[str, str]]:
+    """The address and the form of a request to the API."""
+    start, _, end = path.partition("{batch}/")
+    confirmed = {} if body == {"preview": True} else {"confirmed": "yes"}
+    return f"{start}{{batch}}/{_ADDRESSES.get(end, end)}" if end else path, confirmed
+
+
+@pytest.mark.parametrize(("method", "path", "body", "state", "allowed", "otherwise"), FOREIGN)
+def test_a_role_may_do_with_others_batches_what_the_table_of_the_api_says(
+    browser: Browser,
+    method: str,
+    path: str,
+    body: Any,
+    state: str,
+    allowed: set[str],
+    otherwise: int,
+) -> None:
+    address, confirmed = _on_pages(path, body)
+    fields = {"reason": "because", **confirmed}
+    target = address.format(batch=prepared_batch(state))
+    before = _records()
+
+    refused = {
+        role: _ask(browser, role, method, target, **fields).status for role in _EVERYONE - allowed
+    }
+    unchanged = _records()
+    taken = {
+        role: _ask(
+            browser, role, method, address.format(batch=prepared_batch(state)), **fields
+        ).status
+        for role in allowed
+    }
+
+    assert refused == {role: otherwise if role in READERS else 404 for role in _EVERYONE - allowed}
+    assert unchanged == before
+    assert set(taken.values()) <= {200, 303}
+
+
+_EVENTS = [
+    *(f"/batches/{{batch}}/{event}" for event in (*BATCH.people_events(), "explode")),
+    *(f"/jobs/{{batch}}.0.0/{event}" for event in (*JOB.people_events(), "explode")),
+    "/batches/{batch}/operations",
+    "/batches/{batch}/reports/1/resend",
+    *(f"/schedules/{{schedule}}/{event}" for event in SCHEDULE.people_events()),
+    "/schedules/new",
+    "/calendars",
+    "/calendars/holidays",
+    "/calendars/holidays/delete",
+    "/collections/closed/allow",
+    "/collections/closed/deny",
+]
+
+
+@pytest.mark.parametrize("role", ["", "depositor"])
+@pytest.mark.parametrize("address", _EVENTS)
+def test_what_one_may_not_see_answers_as_if_it_did_not_exist(
+    browser: Browser, role: str, address: str
+) -> None:
+    collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
+    there = {"batch": prepared_batch("failed"), "schedule": a_schedule().schedule_id}
+    missing = {"batch": "b" + "a" * 20, "schedule": "s" + "a" * 20}
+    before = _records()
+
+    answers = [
+        _ask(browser, role, "POST", address.format(**each), reason="x", confirmed="yes")
+        for each in (there, missing)
+    ]
+
+    assert _records() == before
+    assert {each.status for each in answers} <= {403, 404}
+    assert len({each.status for each in answers}) == 1
+    shown = [
+        each.text.replace(there["batch"], "").replace(missing["batch"], "") for each in answers
+    ]
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("role", ["depositor", "operator"])
+@pytest.mark.parametrize(
+    ("address", "fields"),
+    [
+        ("/schedules/new", {"parameters": "{", "action": "save"}),
+        ("/schedules/new", {"zone": "Mars", "action": "preview"}),
+        ("/schedules/{schedule}/edit", {"zone": "Mars"}),
+        ("/schedules/{schedule}/suspend", {"until": "x"}),
+        ("/calendars", {"name": "UPPER"}),
+        ("/calendars", {"name": "lower"}),
+        ("/calendars/x", {"exclude": "x"}),
+    ],
+)
+def test_without_the_admin_role_the_errors_of_a_schedule_are_not_shown_on_a_page(
+    browser: Browser, role: str, address: str, fields: dict[str, str]
+) -> None:
+    target = address.format(schedule=a_schedule().schedule_id)
+
+    assert _ask(browser, role, "POST", target, **fields).status == 403
+
+
+@pytest.mark.parametrize("path", ["", "?version=1", "/download?version=1&name=a"])
+def test_an_object_of_a_closed_collection_does_not_exist_for_depositors(
+    browser: Browser, path: str
+) -> None:
+    collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
+    a_version("ark:/13030/closed", collection="closed")
+
+    answer = _ask(browser, "depositor", "GET", f"/objects/ark-13030-closed{path}")
+    found = _ask(browser, "depositor", "GET", "/find?q=ark:/13030/closed")
+
+    assert answer.status == 404
+    assert "/objects/ark-13030-closed" not in found.html
+
+
+def test_the_etag_of_a_page_is_of_no_use_to_another_person(browser: Browser) -> None:
+    at = f"/batches/{a_batch('processing', entries=2).batch_id}"
+    tag = _ask(browser, "operator", "GET", at).headers["etag"]
+    browser.sign_in("viewer")
+
+    assert browser.get(at, if_none_match=tag, x_poll="1").status == 200
+    assert browser.get("/holds", if_none_match="*").status == 200
+
+
+@pytest.mark.parametrize("address", ["/batches", "/collections", "/find?q=may"])
+def test_a_depositor_finds_only_what_they_may_see(browser: Browser, address: str) -> None:
+    collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
+    batch_id = prepared_batch("processing")
+
+    listed = _ask(browser, "depositor", "GET", address)
+
+    assert listed.status == 200
+    assert batch_id not in listed.html
+    assert "closed" not in listed.text
+
+
+def test_a_cursor_shows_another_person_no_more_than_they_may_see(browser: Browser) -> None:
+    others = [a_batch("held", submitter_sub=sub_of("x")).batch_id for _ in range(51)]
+    page = _ask(browser, "viewer", "GET", "/batches")
+    following = page.html.partition('href="/batches?cursor=')[2].partition('"')[0]
+
+    listed = _ask(browser, "depositor", "GET", f"/batches?cursor={following}")
+
+    assert following
+    assert listed.status == 200
+    assert not any(each in listed.html for each in others)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_other_methods_change_nothing(browser: Browser, method: str) -> None:
+    at = f"/batches/{prepared_batch('processing')}"
+    browser.sign_in("admin")
+    before = _records()
+
+    answers = [browser.send(method, each) for each in ("/", at, f"{at}/cancel", "/sign-out", "/x")]
+
+    assert _records() == before
+    assert {each.status for each in answers} <= {404, 405}
+
+
+def test_a_head_request_gets_the_headers_of_the_page_only(browser: Browser) -> None:
+    browser.sign_in("viewer")
+
+    answer = browser.send("HEAD", "/holds")
+
+    assert (answer.status, answer.html) == (200, "")
+    assert answer.headers["etag"]
+
+
+@pytest.mark.parametrize("address", ["/sign-out", "/batches/{batch}/cancel"])
+def test_a_get_changes_nothing_even_with_a_valid_token(browser: Browser, address: str) -> None:
+    browser.sign_in("admin")
+    csrf = browser.get("/").forms["/sign-out"]["csrf"]
+    target = address.format(batch=prepared_batch("processing"))
+    before = _records()
+
+    answer = browser.get(f"{target}?csrf={csrf}&reason=x", sec_fetch_site="same-origin")
+
+    assert answer.status in {404, 405}
+    assert _records() == before
