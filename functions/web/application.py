@@ -43,7 +43,7 @@ _loaded: set[str] = set()
 
 def load_routes(path: str) -> None:
     """Load the routes of `path`, if there are any."""
-    for module in ROUTES.get(path.removeprefix("/").split("/")[0], ()):
+    for module in ROUTES.get("".join(path.split("/")[1:2]), ()):
         if module not in _loaded:
             APP.include_router(import_module(f"web.routes.{module}").router)
             _loaded.add(module)

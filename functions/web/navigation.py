@@ -38,5 +38,4 @@ def entries(request: PageRequest) -> list[Entry]:
 
 
 def _is_below(path: str, address: str) -> bool:
-    first = address.split("/")[1]
-    return path.split("/")[1] == first
+    return path.split("/")[1:2] == address.split("/")[1:2]

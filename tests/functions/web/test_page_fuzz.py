@@ -1,0 +1,167 @@
+"""Any address, query, form and cookie gets a page, with the security headers, and shows a depositor
+nothing of others."""
+
+import base64
+import gzip
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.jobs.job import JOB
+from jobyard.domain.schedules.schedule import SCHEDULE
+from jobyard.services.context import Actor
+from tests.functions.api.api_client import Lambda
+from tests.functions.api.object_records import a_version
+from tests.functions.api.schedule_records import a_schedule
+from tests.functions.api.test_roles import prepared_batch
+from tests.functions.web.browser import URL, Browser
+from tests.people import sub_of
+from web.session_cookie import Session, session_cookie
+
+_MARK = "<svg/onload=\"'>"  # never in a page as it is
+_SUBMITTER = "somebody-of-others"  # in each record that a depositor may not see
+_EVENTS = [*BATCH.people_events(), *JOB.people_events(), *SCHEDULE.people_events()]
+_PATHS = [
+    *("/", "/activity", "/find", "/objects", "/sign-in", "/sign-in/return", "/signed-out"),
+    *("/sign-out", "/static/{any}", "/static/{any}/app.css", "/batches", "/batches/new"),
+    *("/batches/{batch}", "/batches/{batch}/jobs", "/batches/{batch}/findings"),
+    *("/batches/{batch}/reports", "/batches/{batch}/reports/{any}/{any}", "/batches/{batch}/cost"),
+    *("/batches/{batch}/reports/2/changes", "/batches/{batch}/reports/2/resend"),
+    *("/batches/{batch}/history", "/batches/{batch}/operations", "/batches/{batch}/upload"),
+    *("/batches/{batch}/operations/{any}", "/batches/{batch}/{event}", "/jobs/{job}"),
+    *("/jobs/{job}/{event}", "/manifests/check", "/holds", "/holds/{any}/lift", "/collections"),
+    *("/collections/{any}", "/collections/maps/allow", "/collections/{any}/deny", "/calendars"),
+    *("/calendars/{any}", "/calendars/{any}/delete", "/job-management", "/schedules/new"),
+    *("/schedules/{schedule}", "/schedules/{schedule}/year", "/schedules/{schedule}/history"),
+    *("/schedules/{schedule}/cost", "/schedules/{schedule}/edit", "/schedules/{schedule}/{event}"),
+    *("/lifecycles/{any}", "/objects/{object}", "/objects/{object}/download", "/{any}", "{any}"),
+]
+_PARAMETERS = [
+    *("state", "code", "step", "name", "collection", "cursor", "from", "range", "year", "status"),
+    *("system", "q", "ark", "local", "version", "filename", "bytes", "size", "to", "error"),
+]
+_FIELDS = [
+    *("reason", "key", "seen", "until", "kind", "name", "replace", "code", "job_id", "confirmed"),
+    *("people", "groups", "title", "exclude", "include", "job_type", "every", "weekdays", "day"),
+    *("at", "zone", "anchor", "end", "count", "gap", "repeated", "missed", "limit", "max_age_h"),
+    *("overlap", "calendar", "parameters", "action", "collection", "file", "notify", "profile"),
+    "note",
+]
+_VALUES = st.one_of(
+    st.sampled_from(
+        [
+            *("", "0", "1", "-1", "9" * 400, "\u0662", "NaN", "null", "[]", "{}", "yes", "save"),
+            *("2026-12-01", "9999-12-31T23:59", "0001-01-01T00:00", "24:00", "failed", "once"),
+            *("weekly", "sweep", "deposit", "maps", "everything", "collection", "UTC", "holidays"),
+            *("a.csv", "a@example.org", "mon", "shift", "latest", "forbid", "5000:", "x" * 3000),
+            *("\x00", "a\r\nb: c", "\u202e", "//evil.example", "javascript:alert(1)", "%0d%0a"),
+            *(_MARK, "../..", "{{ 7 * 7 }}", "{0.__class__}", "${filename}", "\U0001f600"),
+        ]
+    ),
+    st.text(max_size=20),
+)
+_PAIRS = st.lists(st.tuples(st.sampled_from(_FIELDS), _VALUES), max_size=8)
+
+
+@st.composite
+def _addresses(draw: st.DrawFn, names: Mapping[str, str]) -> str:
+    """A path as the gateway passes it on: decoded."""
+    path = draw(st.sampled_from(_PATHS))
+    while "{any}" in path:
+        path = path.replace("{any}", draw(_VALUES), 1)
+    for name, known in {**names, "event": draw(st.sampled_from(_EVENTS))}.items():
+        given_ = draw(_VALUES) if draw(st.integers(0, 9)) == 0 else known
+        path = path.replace(f"{{{name}}}", given_)
+    return path
+
+
+@st.composite
+def _requests(draw: st.DrawFn, names: Mapping[str, str], csrf: str) -> dict[str, Any]:
+    """An event of the gateway."""
+    query = draw(st.lists(st.tuples(st.sampled_from(_PARAMETERS), _VALUES), max_size=4))
+    fields = draw(_PAIRS)
+    if draw(st.integers(0, 9)):
+        fields.append(("csrf", csrf))
+    body = draw(st.one_of(st.just(urlencode(fields).encode()), st.binary(max_size=40)))
+    is_base64 = draw(st.booleans())
+    headers = {
+        "sec-fetch-site": draw(st.sampled_from(["same-origin"] * 9 + ["cross-site"])),
+        "accept-encoding": draw(st.sampled_from(["", "gzip", "gzip;q=0", "*", ";;,q="])),
+        "if-none-match": draw(st.sampled_from(["", "*", 'W/"x"', ",,"])),
+    }
+    if draw(st.integers(0, 3)) == 0:
+        headers["x-poll"] = "1"
+    method = draw(st.sampled_from(["GET", "GET", "POST", "POST", "POST", "HEAD", "PUT"]))
+    raw = draw(st.sampled_from([urlencode(query), "%ff=%00&&=&%", "cursor=%E2%82"]))
+    return {
+        "version": "2.0",
+        "rawPath": draw(_addresses(names)),
+        "rawQueryString": raw,
+        "cookies": [f"zone={quote(draw(_VALUES))}", draw(_VALUES)],
+        "headers": headers,
+        "requestContext": {"requestId": "r", "stage": "$default", "http": {"method": method}},
+        "body": base64.b64encode(body).decode() if is_base64 else body.decode(errors="replace"),
+        "isBase64Encoded": is_base64,
+    }
+
+
+@pytest.fixture
+def names(browser: Browser) -> dict[str, str]:
+    """The ids of things that somebody else made."""
+    batch_id = prepared_batch("processing", submitter=_SUBMITTER)
+    a_version("ark:/13030/closed", collection="closed")
+    return {
+        "batch": batch_id,
+        "job": f"{batch_id}.0.0",
+        "schedule": a_schedule(title=f"of {_SUBMITTER}").schedule_id,
+        "object": "ark-13030-closed",
+    }
+
+
+@pytest.mark.parametrize("role", ["depositor", "operator", "admin", None])
+def test_any_request_gets_a_page_with_the_security_headers(
+    browser: Browser, names: Mapping[str, str], role: str | None
+) -> None:
+    site = browser.function.SITE
+    csrf = site.seal().mark(sub_of("me"), "form")
+    actor = Actor(sub_of("me"), "me", frozenset({role or ""}))
+    until = site.now().replace(year=site.now().year + 1)
+    session = session_cookie(Session("s", actor, until), site.seal(), secure=True)
+    signed_in = [f"{session.name}={session.value}"] if role else []
+
+    @settings(max_examples=50, derandomize=True, database=None)
+    @given(event=_requests(names, csrf))
+    def ask(event: dict[str, Any]) -> None:
+        sent = {**event, "cookies": [*signed_in, *event["cookies"]]}
+        answer = browser.function.handler(sent, Lambda())
+        _check(event, answer, sees_others=role in {"operator", "admin"})
+
+    ask()
+
+
+def _check(event: Mapping[str, Any], answer: Mapping[str, Any], *, sees_others: bool) -> None:
+    status, headers = answer["statusCode"], answer["headers"]
+    assert status < 500
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "script-src 'self';" in headers["Content-Security-Policy"]
+    assert all(f"{name}{value}".isprintable() for name, value in headers.items())
+    is_static = event["rawPath"].startswith("/static/")
+    assert is_static or "public" not in headers["Cache-Control"]
+    if location := headers.get("Location"):
+        assert location.isascii()
+        assert not location.startswith(("//", "/\\"))
+        assert urlsplit(location).netloc in {
+            *("", urlsplit(URL).netloc, "sign-in.example.org"),
+            *("work.s3.amazonaws.com", "archive.s3.amazonaws.com"),
+        }
+    body = answer.get("body") or ""
+    if answer.get("isBase64Encoded"):
+        raw = base64.b64decode(body)
+        body = (gzip.decompress(raw) if headers.get("Content-Encoding") else raw).decode()
+    assert _MARK not in body
+    assert sees_others or _SUBMITTER not in body
