@@ -419,6 +419,7 @@ def test_of_two_who_place_a_hold_none_replaces_an_unseen_one(harness: Harness) -
     assert faults == [
         (["other", "one"], [], "one"),
         (["other"], ["one"], "other"),
+        (["other", "one"], [], "other"),  # before the first person's act is recorded
         (["one"], [], "one"),
     ]
 

@@ -111,7 +111,7 @@ def get_object_version(
 def get_download_link(
     object_id: ObjectId,
     number: Number,
-    name: Annotated[str, Query(description="The file's name.", min_length=1, max_length=2000)],
+    name: Annotated[str, Query(description="The file's name.", max_length=2000)] = "",
 ) -> schemas.DownloadLink:
     request = current_request(router)
     url = object_queries.download_link(_ark(object_id), number, name, request.query_context())

@@ -28,11 +28,10 @@ def find(
     q: Annotated[
         str,
         Query(
-            description="What to search for.",
-            min_length=1,
+            description="What to search for; it must not be empty.",
             max_length=search_queries.MAX_TEXT_LENGTH,
         ),
-    ],
+    ] = "",
 ) -> SearchResult:
     request = current_request(router)
     return SearchResult.of(search_queries.find(q, request.query_context()), request)

@@ -29,6 +29,8 @@ def filled(path: str) -> str:
         "{job_id}": "b" + "a" * 20 + ".0.0",
         "{operation_id}": "r1",
         "{scope}": "everything",
+        "{seq}": "1",
+        "{number}": "1",
     }.items():
         path = path.replace(name, value)
     while "{" in path:
