@@ -53,6 +53,10 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> Iterator[Cal
         case "cognito-idp":
             on = params.get("UserPoolId") or params["ClientId"]
             yield {"call": f"cognito-idp:{operation}", "on": on}
+        case "sqs":
+            yield {"call": f"sqs:{operation}", "on": params["QueueUrl"].rpartition("/")[2]}
+        case "monitoring":
+            yield {"call": f"cloudwatch:{operation}", "on": "*"}
         case _:
             yield {"call": f"{service}:{operation}", "on": "*"}
 

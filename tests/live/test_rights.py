@@ -168,7 +168,7 @@ def story(
     version = f"/api/objects/{found['object_id']}/versions/1"
     for path in (f"/api/objects/{found['object_id']}", version, f"{version}/download?name=a.txt"):
         admin.get(path)
-    _pages(admin, platform)
+    _pages(admin, platform, _lost_event(aws, physical))
     _the_system_s_own(admin)
 
 
@@ -386,12 +386,36 @@ def _the_system_s_own(admin: ApiUser) -> None:
             time.sleep(0.1)
 
 
-def _pages(admin: ApiUser, platform: Emulator) -> None:
-    """Look at every kind of page, place a hold and lift it, upload a manifest, and sign out."""
+def _lost_event(aws: Aws, physical: dict[str, str]) -> str:
+    """Put the event about the newest manifest into the dead-letter queue. Returns its letter's id.
+
+    Its batch has begun long ago, and a redrive changes nothing.
+    """
+    bucket = physical["IntakeBucket"]
+    found = aws("s3").list_object_versions(Bucket=bucket, Prefix="manifests/maps/")["Versions"]
+    newest = max(found, key=lambda each: each["LastModified"])
+    place = {"key": newest["Key"], "size": newest["Size"], "version-id": newest["VersionId"]}
+    event = {"source": "aws.s3", "detail": {"bucket": {"name": bucket}, "object": place}}
+    sent = aws("sqs").send_message(QueueUrl=physical["DeadLetters"], MessageBody=json.dumps(event))
+    return str(sent["MessageId"])
+
+
+def _pages(admin: ApiUser, platform: Emulator, letter: str) -> None:
+    """Look at every kind of page, place a hold and lift it, upload a manifest, redrive a dead
+    letter, and sign out.
+    """
     batch = f"/batches/{admin.get('/api/batches?state=completed')['items'][0]['batch_id']}"
     schedule = f"/schedules/{admin.get('/api/schedules?system=true')['items'][0]['schedule_id']}"
     pages = [
-        *("/", "/activity", "/batches", "/batches?state=failed", "/batches/new", "/holds"),
+        *(
+            "/",
+            "/activity",
+            "/batches",
+            "/batches?state=failed",
+            "/batches/new",
+            "/holds",
+            "/system",
+        ),
         *("/collections", "/collections/maps", "/calendars", "/lifecycles/batch"),
         *("/job-management", "/schedules/new", f"/jobs/{batch.rpartition('/')[2]}.0.0", batch),
         *(f"{batch}/{part}" for part in ("jobs", "findings", "reports", "cost", "history")),
@@ -414,6 +438,9 @@ def _pages(admin: ApiUser, platform: Emulator) -> None:
         send("/holds/collection:rights/lift")
         upload = send("/batches/new", collection="maps", file="page.csv")
         assert reader.get(upload).status_code == 200
+        assert letter in reader.get("/system").text
+        send(f"/system/dead-letters/{letter}/redrive")
+        assert letter not in reader.get("/system").text
         assert send("/sign-out").startswith(platform.endpoint)
 
 
@@ -433,7 +460,7 @@ def recorded(story: None, notes: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def calls(recorded: list[dict[str, str]], physical: dict[str, str]) -> set[Call]:
     """The recorded calls, each kind once."""
-    logical = {name: one for one, name in physical.items()}
+    logical = {name.rpartition("/")[2]: one for one, name in physical.items()}
     return {
         Call(f"{one['folder'].capitalize()}Role", one["call"], _written(one["on"], logical))
         for one in recorded
