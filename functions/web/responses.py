@@ -101,6 +101,7 @@ def finish(event: Mapping[str, Any], response: LambdaResponse, site: Site) -> La
         "Cache-Control": "no-store",
         "Content-Security-Policy": content_security_policy(site.settings.sign_in_url),
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
         "Vary": "Cookie, Accept-Encoding",
         **response["headers"],

@@ -1,8 +1,12 @@
 """Collections: who owns them, who may deposit, and what is held."""
 
+import re
+
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
+from gateway.errors import ValidationFailed
+from jobyard.domain.collection import GROUP_PATTERN
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services import collections
 from jobyard.services.queries import collections as collection_queries
@@ -13,6 +17,9 @@ from web.responses import page
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 100
+_DEPOSITORS = ("people", "groups")
+_MAX_PEOPLE = 20  # of one form
+_NAME_LENGTH = 128  # Cognito's longest
 
 
 @router.get("/collections")
@@ -47,9 +54,9 @@ def _collection_page(
 def post_event(name: str, event: str) -> Response[str]:
     """Allow people and groups to deposit, or remove that right."""
     request = current_request(router)
-    people, groups = (request.field(each).replace(",", " ").split() for each in _DEPOSITORS)
 
     def act() -> str:
+        people, groups = _depositors(request)
         if event == "allow":
             collections.allow(name, people, groups, request.command_context())
         elif event == "deny":
@@ -61,4 +68,20 @@ def post_event(name: str, event: str) -> Response[str]:
     return submitted(act, lambda refusal: _collection_page(request, name, refusal))
 
 
-_DEPOSITORS = ("people", "groups")
+def _depositors(request: PageRequest) -> tuple[list[str], list[str]]:
+    """The people and the groups that a form names.
+
+    Raises:
+        ValidationFailed: too many people, each of which is looked up, or a text is no name.
+    """
+    people, groups = (request.field(each).replace(",", " ").split() for each in _DEPOSITORS)
+    errors = []
+    if len(people) > _MAX_PEOPLE or any(len(each) > _NAME_LENGTH for each in people):
+        errors.append(
+            ("people", f"are up to {_MAX_PEOPLE} names of up to {_NAME_LENGTH} characters")
+        )
+    if not all(re.fullmatch(GROUP_PATTERN, each) for each in groups):
+        errors.append(("groups", "have 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"))
+    if errors:
+        raise ValidationFailed(errors)
+    return people, groups

@@ -215,6 +215,27 @@ def test_a_reason_is_refused_rather_than_cut(browser: Browser) -> None:
     assert moved.history[-1].reason == "two lines\ufffd"
 
 
+@pytest.mark.parametrize("event", ["allow", "deny"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"groups": "<b>"},
+        {"groups": "x" * 129},
+        {"people": "depositor " * 21},
+        {"people": "x" * 129},
+    ],
+    ids=["markup", "long group", "many", "long name"],
+)
+def test_names_that_no_user_pool_has_get_no_right(
+    browser: Browser, event: str, fields: dict[str, str]
+) -> None:
+    browser.sign_in("admin")
+
+    answer = browser.post(f"/collections/maps/{event}", _guards(browser) | fields)
+
+    assert answer.status == 422
+
+
 def test_a_form_of_an_ended_session_is_sent_to_our_own_address_only(browser: Browser) -> None:
     handle = browser.function.handler
 
