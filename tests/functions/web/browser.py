@@ -37,7 +37,8 @@ class _Reader(HTMLParser):
             self._alert_depth = 1
         if tag == "form":
             self.forms.append({"action": given.get("action", ""), "fields": {}})
-        if tag in {"input", "button"} and self.forms and given.get("name"):
+        is_sent = given.get("type") not in {"checkbox", "radio"} or "checked" in given
+        if tag in {"input", "button"} and self.forms and given.get("name") and is_sent:
             self.forms[-1]["fields"][given["name"]] = given.get("value", "")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
