@@ -4,10 +4,14 @@ schemes."""
 import pytest
 from playwright.sync_api import Page
 
+from jobyard.domain.alarms import RUNBOOKS
+from jobyard.domain.batches.report import Delivery, DeliveryState
 from tests.browser.conftest import Open, violations
 from tests.browser.site_server import Site
-from tests.functions.api.batch_records import a_batch, a_job, put_findings
+from tests.functions.api.batch_records import a_batch, a_job, a_report, put_findings
+from tests.functions.api.dead_letter_messages import mail_event, manifest_event, put_letter
 from tests.functions.api.schedule_records import a_schedule
+from tests.functions.web.alarms import put_alarm
 
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
 MAX_BYTES = 200_000  # of a page with all its files, as they are sent
@@ -26,6 +30,7 @@ def addresses(site: Site) -> list[str]:
     )
     job = a_job(batch, 0, "failed")
     schedule = a_schedule()
+    put_system(site)
     at, of_schedule = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
     return [
         "/",
@@ -43,12 +48,26 @@ def addresses(site: Site) -> list[str]:
         "/find?q=may",
         "/calendars/holidays",
         "/job-management",
+        "/system",
         of_schedule,
         f"{of_schedule}/edit",
         f"{of_schedule}/year",
         "/lifecycles/batch?state=failed",
         "/nothing-here",
     ]
+
+
+def put_system(site: Site) -> None:
+    """Alarms of which one is active, two dead letters, and a mail that bounced."""
+    settings, now = site.browser.function.SITE.settings, site.browser.function.SITE.now()
+    for runbook in RUNBOOKS:
+        for name in runbook.alarms:
+            state = "ALARM" if name == "DeadLettersAlarm" else "OK"
+            put_alarm(f"{settings.stack}-Monitoring-1ABC-{name}-2DEF", state)
+    put_letter(settings, manifest_event(), ERROR_MESSAGE="the role may not start an execution")
+    put_letter(settings, mail_event())
+    lost = Delivery(DeliveryState.BOUNCED, now, error="no such mailbox")
+    a_report(a_batch("failed", entries=1), subject="FAIL may.checkm", created_at=now, delivery=lost)
 
 
 def test_every_page_is_accessible_small_and_fits(

@@ -10,10 +10,13 @@ from markupsafe import Markup
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.rates import RATE_STEPS, RateRange
+from jobyard.services.dead_letters import count_dead_letters
 from jobyard.services.queries.activity import recent_activity
 from jobyard.services.queries.overview import Overview, overview
 from jobyard.services.queries.rates import rate_history
+from jobyard.services.queries.system import list_alarms
 from web.address import address_of
+from web.aws_answers import answer_or_none
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_PAUSE_S
 from web.renderer import local, words
@@ -39,7 +42,7 @@ def show_home() -> Response[str]:
         rate_range = RateRange.HOUR
     values = {
         "found": found,
-        "problems": _problems(found, request),
+        "problems": [*_system_problems(request), *_problems(found, request)],
         "counts": _counts(found),
         "rate_range": rate_range,
         "ranges": _ranges(rate_range),
@@ -48,6 +51,23 @@ def show_home() -> Response[str]:
         "may_retry": request.may("job", "requeue"),
     }
     return page("home.html", request, values, poll_s=LIST_PAUSE_S)
+
+
+def _system_problems(request: PageRequest) -> list[dict[str, str]]:
+    """What is wrong with the system itself, for those who may see it."""
+    if not request.may("alarm", "view"):
+        return []
+    context, site = request.query_context, request.site
+    alarms = answer_or_none(lambda: list_alarms(site.cloudwatch, context), request)
+    letters = answer_or_none(lambda: count_dead_letters(site.sqs, context), request)
+    problems = [each.description for each in alarms or () if each.is_active]
+    if letters:
+        problems.append(f"{_number(letters, 'event')} could not be delivered")
+    if alarms is None:
+        problems.append("CloudWatch does not answer now, so the alarms are not known")
+    if letters is None:
+        problems.append("SQS does not answer now, so the dead letters are not known")
+    return [{"words": each, "address": "/system"} for each in problems]
 
 
 def _problems(found: Overview, request: PageRequest) -> list[dict[str, str]]:

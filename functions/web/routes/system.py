@@ -1,12 +1,10 @@
 """The system: alarms, dead letters, lost mails, quotas, retention, version; and what repairs it."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from botocore.exceptions import BotoCoreError, ClientError
 
 from jobyard.domain.access import refusal as access_refusal
 from jobyard.domain.access import roles_for
@@ -16,6 +14,7 @@ from jobyard.domain.errors import JobyardError
 from jobyard.services import dead_letters
 from jobyard.services.dead_letters import list_dead_letters
 from jobyard.services.queries.system import list_alarms, system_state
+from web.aws_answers import answer_or_none
 from web.event_buttons import EventButton, resend_button
 from web.forms import refused, status_of, submitted
 from web.request import PageRequest, current_request
@@ -24,7 +23,6 @@ from web.responses import page
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAUSE_S = 30  # each request asks CloudWatch and SQS
-_T = TypeVar("_T")
 
 
 @router.get("/system")
@@ -36,25 +34,16 @@ def show_system() -> Response[str]:
 def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
     context, site = request.query_context, request.site
     state = system_state(context)
-    letters = _answer(lambda: list_dead_letters(site.sqs, context), request)
+    letters = answer_or_none(lambda: list_dead_letters(site.sqs, context), request)
     values = {
         "state": state,
-        "alarms": _answer(lambda: list_alarms(site.cloudwatch, context), request),
+        "alarms": answer_or_none(lambda: list_alarms(site.cloudwatch, context), request),
         "letters": letters,
         "rows": [_letter_row(each, request) for each in letters.shown] if letters else [],
         "lost": [_lost_row(each, request) for each in state.lost],
         **refused(request, refusal),
     }
     return page("system.html", request, values, status=status_of(refusal), poll_s=_PAUSE_S)
-
-
-def _answer(ask: Callable[[], _T], request: PageRequest) -> _T | None:
-    """What a service of AWS answers; None if it does not, so that the other parts are shown."""
-    try:
-        return ask()
-    except (BotoCoreError, ClientError) as error:
-        request.site.log_unavailable(error)
-        return None
 
 
 def _lost_row(report: Report, request: PageRequest) -> dict[str, Any]:

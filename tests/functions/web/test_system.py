@@ -20,6 +20,7 @@ from tests.functions.api.dead_letter_messages import (
     manifest_event,
     put_letter,
 )
+from tests.functions.web.alarms import delete_alarms, put_alarm
 from tests.functions.web.browser import Browser
 
 NAME = "Monitoring-1ABC"
@@ -35,26 +36,9 @@ def settings(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sett
     queue = boto3.client("sqs").create_queue(QueueName=f"letters-{next(_queues)}")
     settings = replace(site.settings, dead_letters=queue["QueueUrl"])
     monkeypatch.setattr(browser.function, "SITE", replace(site, settings=settings))
+    delete_alarms()
     yield settings
-    cloudwatch = boto3.client("cloudwatch")
-    found = cloudwatch.describe_alarms()["MetricAlarms"]
-    cloudwatch.delete_alarms(AlarmNames=[each["AlarmName"] for each in found])
-
-
-def _put_alarm(name: str, state: str) -> None:
-    cloudwatch = boto3.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        AlarmDescription="Many jobs failed within five minutes",
-        MetricName="JobsFailedTotal",
-        Namespace="Jobyard",
-        Period=300,
-        EvaluationPeriods=1,
-        Threshold=1,
-        Statistic="Sum",
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-    )
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="because")
+    delete_alarms()
 
 
 def _executions(settings: Settings, letter: str) -> list[str]:
@@ -75,9 +59,9 @@ def _letters(settings: Settings) -> int:
 def test_an_active_alarm_says_what_it_means_and_what_to_do(
     browser: Browser, settings: Settings
 ) -> None:
-    _put_alarm(f"{settings.stack}-{NAME}-FailedJobsAlarm-2DEF", "ALARM")
-    _put_alarm(f"{settings.stack}-{NAME}-OldestBatchAlarm-2DEF", "OK")
-    _put_alarm("another-stack-Monitoring-1ABC-RunsAlarm-2DEF", "ALARM")
+    put_alarm(f"{settings.stack}-{NAME}-FailedJobsAlarm-2DEF", "ALARM")
+    put_alarm(f"{settings.stack}-{NAME}-OldestBatchAlarm-2DEF", "OK")
+    put_alarm("another-stack-Monitoring-1ABC-RunsAlarm-2DEF", "ALARM")
     browser.sign_in("operator")
 
     page = browser.get("/system")
@@ -245,6 +229,19 @@ def test_a_redrive_without_a_reason_is_asked_for_one(browser: Browser, settings:
     assert _letters(settings) == 1
 
 
+def test_home_names_active_alarms_and_lost_events_to_operators(
+    browser: Browser, settings: Settings
+) -> None:
+    put_alarm(f"{settings.stack}-{NAME}-FailedJobsAlarm-2DEF", "ALARM")
+    put_letter(settings, mail_event())
+
+    home = browser.sign_in("operator").get("/")
+
+    assert "Many jobs failed within five minutes" in home.text
+    assert "1 event could not be delivered" in home.text
+    assert "Many jobs failed" not in browser.sign_in("viewer").get("/").text
+
+
 class _Silent:
     """A client that does not answer."""
 
@@ -269,6 +266,9 @@ def test_it_is_shown_when_cloudwatch_and_sqs_do_not_answer(
     assert "CloudWatch does not answer now" in page.text
     assert "SQS does not answer now" in page.text
     assert f"Version {VERSION}" in page.text
+    home = browser.get("/")
+    assert "so the alarms are not known" in home.text
+    assert "so the dead letters are not known" in home.text
 
 
 def test_a_lost_mail_is_sent_again_from_here(browser: Browser, settings: Settings) -> None:

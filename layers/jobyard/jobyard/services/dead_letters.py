@@ -35,13 +35,23 @@ def list_dead_letters(sqs: Any, context: QueryContext) -> DeadLetters:
     Raises:
         Forbidden: the actor may not see them.
     """
-    authorize(context.actor, "dead letter", "view")
+    number = count_dead_letters(sqs, context)
     queue = context.settings.dead_letters
-    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=_COUNTS)["Attributes"]
-    number = sum(int(found[name]) for name in _COUNTS)
     letters = {each.letter_id: each for each, _ in _receive(sqs, queue, 0)} if number else {}
     oldest_first = sorted(letters.values(), key=lambda each: (each.sent_at, each.letter_id))
     return DeadLetters(max(number, len(letters)), tuple(oldest_first))
+
+
+def count_dead_letters(sqs: Any, context: QueryContext) -> int:
+    """The number of dead letters, roughly.
+
+    Raises:
+        Forbidden: the actor may not see them.
+    """
+    authorize(context.actor, "dead letter", "view")
+    queue = context.settings.dead_letters
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=_COUNTS)["Attributes"]
+    return sum(int(found[name]) for name in _COUNTS)
 
 
 def redrive(letter_id: str, sqs: Any, context: CommandContext) -> None:

@@ -51,7 +51,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long something is kept, and what happens then."""
+    """How long something is kept, and what happens then. Jobs count from the end of their batch."""
 
     what: str
     kept: timedelta
@@ -136,7 +136,7 @@ def _retention() -> tuple[Retention, ...]:
     """What is kept for how long; the rest is kept for good."""
     of_types = [
         Retention(
-            f"jobs of type {each.name}, after their batch or their run has ended",
+            f"{each.name} jobs",
             timedelta(days=each.retention_days),
             "archived",
         )
