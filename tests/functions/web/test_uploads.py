@@ -80,7 +80,11 @@ def test_of_a_cut_manifest_the_half_line_at_its_end_is_not_checked(browser: Brow
     assert "The rest is checked after you send it" in answer.text
 
 
-@pytest.mark.parametrize("body", [b"", b"not gzip", gzip.compress(GOOD)[:40], b"\x1f\x8b\x08\x00"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"not gzip", gzip.compress(GOOD)[:40], b"\x1f\x8b\x08\x00"],
+    ids=["empty", "text", "cut", "header"],
+)
 def test_what_is_not_gzip_or_breaks_off_is_no_failure_of_ours(
     browser: Browser, body: bytes
 ) -> None:
