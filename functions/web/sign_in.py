@@ -8,6 +8,7 @@ on the server.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from web.site import Site
 STATE_TIME_S = 600  # to sign in, from leaving our page to the return
 RETURN_PATH = "/sign-in/return"
 _PURPOSE = "sign-in"
+_SECRET = re.compile(r"[A-Za-z0-9_-]{24}")  # as `Site.new_id` makes them
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Departure:
 def departure(back_to: str, secret: str, site: Site) -> Departure:
     """The sign-in page's address. The browser returns to the path `back_to`.
 
-    `secret` is the one that the browser has already, from another tab; "" if it has none.
+    `secret` is the one that the browser has already, from another tab; "" if it has none. One that
+    we did not make is replaced: who chose it could return with a code.
     """
-    secret = secret or site.new_id()
+    secret = secret if _SECRET.fullmatch(secret) else site.new_id()
     nonce = site.new_id()
     state = {"to": back_to, "n": nonce, "at": int(site.now().timestamp())}
     query = urlencode(

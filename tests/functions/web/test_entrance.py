@@ -83,6 +83,18 @@ def test_two_tabs_can_sign_in_at_once(browser: Browser, user_pool: UserPool) -> 
     assert browser.get(f"/sign-in/return?code=good&state={second}").location == "/b"
 
 
+@pytest.mark.parametrize(
+    "secret", ["short", "x" * 25, "x; Domain=example.org", "x\r\nSet-Cookie: a=b"]
+)
+def test_a_secret_that_is_not_ours_is_replaced(browser: Browser, secret: str) -> None:
+    browser.cookies["__Host-sign-in"] = secret
+
+    (cookie,) = browser.get("/sign-in").cookies
+
+    assert secret not in cookie
+    assert cookie.isprintable()
+
+
 def test_a_code_of_another_browser_signs_nobody_in(browser: Browser, user_pool: UserPool) -> None:
     state = _state(browser)
     browser.cookies.clear()

@@ -39,6 +39,7 @@ _PATHS = [
     *("/calendars/{any}", "/calendars/{any}/delete", "/job-management", "/schedules/new"),
     *("/schedules/{schedule}", "/schedules/{schedule}/year", "/schedules/{schedule}/history"),
     *("/schedules/{schedule}/cost", "/schedules/{schedule}/edit", "/schedules/{schedule}/{event}"),
+    *("/system", "/system/dead-letters/{any}/redrive", "/system/dead-letters/{any}/discard"),
     *("/lifecycles/{any}", "/objects/{object}", "/objects/{object}/download", "/{any}", "{any}"),
 ]
 _PARAMETERS = [
