@@ -2,10 +2,11 @@
 
 import calendar
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from markupsafe import Markup
+
+from jobyard.domain.schedules.year import YearDay
 
 _CELL = 22  # pixels
 _HEAD = 34
@@ -16,29 +17,16 @@ _LEGEND = Markup(
 _MONDAY_FIRST = calendar.Calendar(firstweekday=0)
 
 
-@dataclass(frozen=True)
-class Day:
-    """What happens on a day: how many runs, how many skipped, and why; "" for no reason.
-
-    `clock_change` says how the clocks change, "" if they do not.
-    """
-
-    runs: int = 0
-    skipped: int = 0
-    reason: str = ""
-    clock_change: str = ""
-
-
-def year(number: int, days: Mapping[date, Day], today: date | None = None) -> Markup:
+def year(number: int, days: Mapping[date, YearDay], today: date | None = None) -> Markup:
     """A calendar with a picture for each month. Days without an entry are empty."""
     months = (_month(number, month, days, today) for month in range(1, 13))
     return Markup('<div class="year">{}</div>{}').format(Markup("").join(months), _LEGEND)
 
 
-def _month(number: int, month: int, days: Mapping[date, Day], today: date | None) -> Markup:
+def _month(number: int, month: int, days: Mapping[date, YearDay], today: date | None) -> Markup:
     weeks = _MONDAY_FIRST.monthdatescalendar(number, month)
     cells = [
-        _cell(at, days.get(at, Day()), (column, row), is_today=at == today)
+        _cell(at, days.get(at, YearDay()), (column, row), is_today=at == today)
         for row, week in enumerate(weeks)
         for column, at in enumerate(week)
         if at.month == month
@@ -62,7 +50,7 @@ def _month(number: int, month: int, days: Mapping[date, Day], today: date | None
     )
 
 
-def _cell(at: date, day: Day, place: tuple[int, int], *, is_today: bool) -> Markup:
+def _cell(at: date, day: YearDay, place: tuple[int, int], *, is_today: bool) -> Markup:
     """A day. Only one that is unlike others has a title of its own."""
     x, y = place[0] * _CELL, _HEAD + place[1] * _CELL
     parts = []
@@ -70,7 +58,7 @@ def _cell(at: date, day: Day, place: tuple[int, int], *, is_today: bool) -> Mark
         parts.append(Markup('<rect class="day{}" x="{}" y="{}"/>').format(kind, x + 1, y + 1))
     if day.skipped:
         parts.append(Markup('<path class="skip-mark" d="M{} {}l12-12"/>').format(x + 5, y + 17))
-    if day.clock_change:
+    if day.note:
         parts.append(Markup('<path class="change" d="M{} {}h7l-7 7z"/>').format(x + 1, y + 1))
     style = Markup(' class="on-fill"') if day.runs else Markup()
     parts.append(
@@ -82,28 +70,28 @@ def _cell(at: date, day: Day, place: tuple[int, int], *, is_today: bool) -> Mark
     return Markup("<g><title>{}: {}</title>{}</g>").format(at.isoformat(), _day_text(day), cell)
 
 
-def _class_of(day: Day, *, is_today: bool) -> str:
+def _class_of(day: YearDay, *, is_today: bool) -> str:
     kind = " s-accent" if day.runs else " skipped" if day.skipped else ""
     return f"{kind} today" if is_today else kind
 
 
-def _is_plain(day: Day) -> bool:
+def _is_plain(day: YearDay) -> bool:
     """Whether it has at most one run, and nothing else."""
-    return day.runs <= 1 and not day.skipped and not day.clock_change
+    return day.runs <= 1 and not day.skipped and not day.note
 
 
-def _day_text(day: Day) -> str:
+def _day_text(day: YearDay) -> str:
     parts = []
     if day.runs:
         parts.append("1 run" if day.runs == 1 else f"{day.runs} runs")
     if day.skipped:
         parts.append(f"{day.skipped} skipped" + (f" ({day.reason})" if day.reason else ""))
-    if day.clock_change:
-        parts.append(day.clock_change)
+    if day.note:
+        parts.append(day.note)
     return ", ".join(parts)
 
 
-def _month_text(days: Mapping[date, Day]) -> str:
+def _month_text(days: Mapping[date, YearDay]) -> str:
     """The days of a month in words: those with one run, then the others."""
     single = [at.day for at, day in sorted(days.items()) if day.runs and _is_plain(day)]
     parts = [f"a run on {_ranges_text(single)}"] if single else []

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,8 +9,9 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.domain.ids import Origin
-from jobyard.domain.schedules.schedule import Schedule, ScheduleFilter
+from jobyard.domain.schedules.schedule import ScheduleFilter
 from jobyard.domain.schedules.wall_clock import WEEKDAYS, zone_named
+from jobyard.domain.schedules.year import FIRST_YEAR, LAST_YEAR
 from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import schedules as schedule_queries
@@ -22,7 +22,7 @@ from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from web import schedule_form as form
 from web.event_buttons import event_buttons
 from web.forms import local_time, refused, status_of, submitted
-from web.pictures.year import Day, year
+from web.pictures.year import year
 from web.poll_interval import LIST_PAUSE_S
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
@@ -31,8 +31,6 @@ router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 50
 _PREVIEWED = 20
-_YEAR_TIMES = 9_000  # of a rule that runs each hour, in a year
-_YEARS = range(2000, 2100)
 
 
 @router.get("/job-management")
@@ -160,8 +158,9 @@ def show_year(schedule_id: str) -> Response[str]:
     today = request.query_context.now.astimezone(zone).date()
     wanted = request.query.get("year", "")
     number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) == 4 else 0
-    number = number if number in _YEARS else today.year
-    days = _days_of(details.view.schedule, number, request)
+    number = number if FIRST_YEAR <= number <= LAST_YEAR else today.year
+    found = schedule_queries.schedule_year(schedule_id, number, request.query_context)
+    days = found.days
     values = _frame(details, "year", request) | {
         "picture": year(number, days, today),
         "number": number,
@@ -169,32 +168,6 @@ def show_year(schedule_id: str) -> Response[str]:
         "skipped": sum(each.skipped for each in days.values()),
     }
     return page("schedule_year.html", request, values)
-
-
-def _days_of(schedule: Schedule, number: int, request: PageRequest) -> dict[date, Day]:
-    """The days of a year on which the rule is due or clocks change."""
-    zone = zone_named(schedule.rule.zone)
-    start = datetime(number, 1, 1, tzinfo=zone).astimezone(UTC)
-    end = datetime(number + 1, 1, 1, tzinfo=zone).astimezone(UTC)
-    calendar = None
-    if schedule.policy.calendar:
-        calendar = calendar_queries.calendar(
-            schedule.policy.calendar, request.query_context
-        ).calendar
-    days: dict[date, Day] = {}
-    for count, at in enumerate(schedule.rule.occurrences_from(start)):
-        if at >= end or count == _YEAR_TIMES:
-            break
-        day = at.astimezone(zone).date()
-        before = days.get(day, Day())
-        refusal = calendar.refusal(at, schedule.rule.zone) if calendar else ""
-        days[day] = Day(
-            runs=before.runs + (not refusal),
-            skipped=before.skipped + bool(refusal),
-            reason=refusal or before.reason,
-            clock_change=schedule.rule.note(at) or before.clock_change,
-        )
-    return days
 
 
 @router.get("/schedules/<schedule_id>/cost")
@@ -273,23 +246,18 @@ def _form_page(
         runs = schedule_queries.list_times(rule, context.now, _PREVIEWED, known, context)
         values |= {"runs": runs, "rule_text": rule.description()}
         if details:
-            values |= _difference(details.view.schedule, runs, request)
+            schedule_id = details.view.schedule.schedule_id
+            found = schedule_queries.edit_difference(
+                schedule_id, rule, known, context, count=_PREVIEWED
+            )
+            values |= {
+                "removed": found.removed,
+                "added": frozenset(each.utc for each in found.added),
+            }
     except JobyardError as error:
         refusal = refusal or error
     values |= {"errors": form.errors_of(refusal), "refusal": refusal and str(refusal)}
     return page("schedule_form.html", request, values, status=status_of(refusal))
-
-
-def _difference(before: Schedule, runs: list[Any], request: PageRequest) -> dict[str, Any]:
-    """Which of the next runs an edit adds, and which it removes."""
-    context = request.query_context
-    old = schedule_queries.list_times(
-        before.rule, context.now, _PREVIEWED, before.policy.calendar, context
-    )
-    new_times, old_times = {each.utc for each in runs}, {each.utc for each in old}
-    last = max(new_times, default=context.now + timedelta(days=366))
-    removed = [each for each in old if each.utc not in new_times and each.utc <= last]
-    return {"removed": removed, "added": frozenset(new_times - old_times)}
 
 
 @router.post("/schedules/<schedule_id>/<event>")

@@ -9,12 +9,13 @@ import pytest
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt, StepRecord, StepStatus
+from jobyard.domain.schedules.year import YearDay
 from web.pictures.bar import bar
 from web.pictures.ladder import ladder
 from web.pictures.rates import Rate, rates, sparkline
 from web.pictures.texts import length_text
 from web.pictures.timeline import MAX_ROWS, timeline
-from web.pictures.year import Day, year
+from web.pictures.year import year
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -45,7 +46,7 @@ PICTURES: dict[str, Callable[[], Markup]] = {
     "timeline": lambda: timeline((FAILED, RUNNING), NOON, NOON + 200 * SECOND, local),
     "rates": lambda: rates([Rate(NOON + n * SECOND, n, 2, 0) for n in range(9)], local, [NOON]),
     "sparkline": lambda: sparkline([1, 2, 5], HOSTILE),
-    "year": lambda: year(2027, {date(2027, 3, 14): Day(1, 1, HOSTILE, "clocks go forward")}),
+    "year": lambda: year(2027, {date(2027, 3, 14): YearDay(1, 1, HOSTILE, "clocks go forward")}),
 }
 
 
@@ -141,16 +142,16 @@ def test_one_rate_is_no_picture() -> None:
 
 
 def test_a_year_of_daily_runs_has_at_most_50_kilobytes() -> None:
-    days = {date(2027, 1, 1) + timedelta(days=n): Day(runs=1) for n in range(365)}
+    days = {date(2027, 1, 1) + timedelta(days=n): YearDay(runs=1) for n in range(365)}
 
     assert len(year(2027, days).encode()) <= 50_000
 
 
 def test_a_year_marks_runs_skipped_days_and_clock_changes() -> None:
     days = {
-        date(2027, 3, 14): Day(runs=2, clock_change="clocks go forward"),
-        date(2027, 3, 15): Day(skipped=1, reason="calendar"),
-        **{date(2027, 3, day): Day(runs=1) for day in (1, 2, 3, 8)},
+        date(2027, 3, 14): YearDay(runs=2, note="clocks go forward"),
+        date(2027, 3, 15): YearDay(skipped=1, reason="calendar"),
+        **{date(2027, 3, day): YearDay(runs=1) for day in (1, 2, 3, 8)},
     }
 
     picture = year(2027, days, today=date(2027, 3, 1))
