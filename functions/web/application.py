@@ -85,6 +85,8 @@ def _unrouted(_: NotFoundError) -> Response[str]:
 
 def failure_page(error: Exception, request: PageRequest) -> Response[str]:
     """The page for any error. What is no refusal is logged."""
+    if isinstance(error, Unavailable):
+        request.site.log_unavailable(error)
     if isinstance(error, JobyardError):
         return error_page(error, request)
     if is_transient(error):

@@ -341,12 +341,15 @@ def test_a_sign_in_page_that_fails_gets_a_page_that_says_so(
             raise urllib3.exceptions.ProtocolError("no connection")
         return SimpleNamespace(status=status, data=body)
 
+    logged: list[Exception] = []
+    site = replace(browser.function.SITE, log_unavailable=logged.append)
+    monkeypatch.setattr(browser.function, "SITE", site)
     monkeypatch.setattr(browser.function, "_HTTP", SimpleNamespace(request=request))
     state = _state(browser)
 
     answer = browser.get(f"/sign-in/return?code=good&state={state}")
 
-    assert answer.status == expected
+    assert (answer.status, len(logged)) == (expected, expected == 503)
     assert "sign in again" in answer.text
 
 
