@@ -1,5 +1,6 @@
 """The home page: is anything wrong, what is going on, what comes next; and what people did."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -92,16 +93,25 @@ def _problems(found: Overview, request: PageRequest) -> list[dict[str, str]]:
                 "address": f"/batches/{found.undelivered[0].batch_id}/reports",
             }
         )
+    return problems + _skipped_runs(found)
+
+
+def _skipped_runs(found: Overview) -> list[dict[str, str]]:
+    """The schedules whose latest runs were skipped although nobody wanted that, each once."""
+    runs: Counter[tuple[str, str, str]] = Counter()
     for schedule, run in found.schedules.last_runs if found.schedules else ():
         reason = run.occurrence.skip_reason
         if reason and reason.needs_attention:
-            problems.append(
-                {
-                    "words": f"{schedule.title}: {reason.description}",
-                    "address": f"/schedules/{schedule.schedule_id}/history",
-                }
-            )
-    return problems
+            runs[schedule.schedule_id, schedule.title, reason.description] += 1
+    return [
+        {
+            "words": f"{title}: {_number(number, 'run')}, {description.lower()}"
+            if number > 1
+            else f"{title}: {description}",
+            "address": f"/schedules/{schedule_id}/history",
+        }
+        for (schedule_id, title, description), number in runs.items()
+    ]
 
 
 def _number(number: int, noun: str) -> str:

@@ -182,7 +182,7 @@ def _open_jobs(counts: Mapping[str, int]) -> str:
         ("held", "held"),
         ("paused", "paused"),
     )
-    parts = [f"{counts[state]} {text}" for state, text in descriptions if counts[state]]
+    parts = [f"{counts[state]:,} {text}" for state, text in descriptions if counts[state]]
     return f"waits for its jobs: {', '.join(parts)}" if parts else ""
 
 
