@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
 .PHONY: help demo demo-schedules test check lint $(LINTERS) test-domain local down deploy docs machines dev \
-	emulator sam chromium faults browser bench
+	emulator sam chromium faults browser screenshots bench
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE # or each process compiles all modules and tests again
 
@@ -12,6 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 STACK ?= jobyard
 PARAMETERS ?=
+TO ?= screenshots
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
 WORKERS := --numprocesses auto --maxprocesses 5
@@ -83,6 +84,9 @@ faults: dev emulator ## Inject every fault at every AWS call, and kill workers u
 
 browser: dev chromium ## Open every page in a real browser, at every width and in both schemes
 	@$(PYTEST) tests/browser --points all
+
+screenshots: dev chromium ## Write a picture of every page of a full deployment to the folder TO
+	@.venv/bin/python -m tests.browser.screenshots $(TO)
 
 bench: dev emulator ## Measure every figure of docs/performance.md against its peer; forty minutes
 	@.venv/bin/python -m benchmarks

@@ -56,12 +56,14 @@ class _Reader(HTMLParser):
 
 @dataclass(frozen=True)
 class Page:
-    """A response as a browser sees it; `headers` have lower-case names."""
+    """A response as a browser sees it; `headers` have lower-case names. `sent_bytes` is the size of
+    its body as it was sent."""
 
     status: int
     headers: Mapping[str, str]
     html: str
     cookies: tuple[str, ...]
+    sent_bytes: int = 0
 
     @property
     def location(self) -> str:
@@ -154,8 +156,10 @@ class Browser:
             event["headers"]["content-type"] = "application/x-www-form-urlencoded"
         given = self.function.handler(event, Lambda())
         body = given.get("body") or ""
+        sent_bytes = len(body)
         if given.get("isBase64Encoded"):
             raw = base64.b64decode(body)
+            sent_bytes = len(raw)
             is_gzip = given["headers"].get("Content-Encoding") == "gzip"
             body = (gzip.decompress(raw) if is_gzip else raw).decode(errors="replace")
         cookies = tuple(given.get("cookies", ()))
@@ -163,4 +167,4 @@ class Browser:
             name, _, rest = each.partition("=")
             self.cookies[name] = rest.partition(";")[0]
         lower = {name.lower(): text for name, text in given["headers"].items()}
-        return Page(given["statusCode"], lower, body, cookies)
+        return Page(given["statusCode"], lower, body, cookies, sent_bytes)

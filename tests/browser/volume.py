@@ -1,0 +1,318 @@
+"""A deployment with a lot in it, written directly: a batch of 100,000 jobs, 60 batches in all
+states, every failure code, 500 schedules, 200 acts, a day of rates, names of every script."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import cycle, islice
+
+from jobyard.domain.activity import Act, Subject
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import ChunkRecord
+from jobyard.domain.batches.report import Delivery, DeliveryState
+from jobyard.domain.cost import Usage
+from jobyard.domain.hold import Hold
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, StepRecord, StepStatus
+from jobyard.domain.rates import JobTotals
+from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
+from jobyard.domain.schedules.schedule import Schedule
+from jobyard.store import activity, calendars, chunks, holds, jobs, rates
+from jobyard.store.tables import ChunkItem
+from tests.functions.api.api_client import NOW
+from tests.functions.api.batch_records import (
+    HOUR_AGO,
+    a_batch,
+    a_job,
+    a_report,
+    put_findings,
+)
+from tests.functions.api.object_records import a_version
+from tests.functions.api.schedule_records import a_schedule, minute, work
+from tests.people import sub_of
+from web.address import address_of
+
+CHUNK_SIZE = 100
+_DAY = timedelta(days=1)
+_TITLES = ("Expired Confidential Voter Status Sweep", "有権者名簿", "تحديث سجل الناخبين")
+NAMES = (
+    "may.checkm",
+    "北海道の古地図と航海日誌-二〇二六年五月.checkm",
+    "خرائط البحر الأحمر والمحيط الهندي.checkm",
+    "מפות ירושלים מהמאה התשע עשרה.checkm",
+    "a-manifest-whose-name-is-so-long-that-no-column-has-room-for-it-2026-05-31-second-try.checkm",
+    "Übersichtskarten der Flurbereinigung, Blatt 12 bis 480 (Nachtrag).checkm",
+)
+_LONG = (
+    "GET https://files.example.org/collections/maps/2026/05/sheets/0048/masters/tiff/"
+    "sheet-0048-verso-600dpi-uncompressed.tif?version=4&signature=9f86d081884c7d659a2feaa0c55ad015 "
+    "ended after 1,048,576 of 734,003,200 bytes: the server closed the connection, and the next "
+    "request with Range: bytes=1048576- was answered with 200 and the whole file from its start."
+)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What was stored: the large batch, one with failures, a quiet one, a job, a schedule."""
+
+    large: Batch
+    failed: Batch
+    quiet: Batch
+    refused: Batch
+    job: JobRecord
+    schedule: Schedule
+    ark: str
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """The address of each page, by a name for a file."""
+        large, failed = (f"/batches/{each.batch_id}" for each in (self.large, self.failed))
+        schedule = f"/schedules/{self.schedule.schedule_id}"
+        return {
+            "home": "/?range=24h",
+            "activity": "/activity",
+            "batches": "/batches",
+            "batches-none": "/batches?state=cancelling&collection=nowhere",
+            "upload": "/batches/new",
+            "batch": large,
+            "batch-quiet": f"/batches/{self.quiet.batch_id}",
+            "batch-refused": f"/batches/{self.refused.batch_id}",
+            "jobs": f"{large}/jobs",
+            "jobs-failed": f"{large}/jobs?state=failed",
+            "findings": f"{failed}/findings",
+            "reports": f"{failed}/reports",
+            "cost": f"{large}/cost",
+            "history": f"{failed}/history",
+            "job": f"/jobs/{self.job.address.job_id}",
+            "objects": "/objects",
+            "object": address_of("object", self.ark),
+            "system": "/system",
+            "holds": "/holds",
+            "collections": "/collections",
+            "collection": "/collections/maps",
+            "calendars": "/calendars",
+            "calendar": "/calendars/holidays",
+            "job-management": "/job-management",
+            "schedule": schedule,
+            "schedule-new": "/schedules/new",
+            "schedule-edit": f"{schedule}/edit",
+            "schedule-history": f"{schedule}/history",
+            "schedule-year": f"{schedule}/year",
+            "schedule-cost": f"{schedule}/cost",
+            "lifecycle": "/lifecycles/batch?state=failed",
+            "missing": "/nothing-here",
+        }
+
+
+def store_volume(*, entries: int = 100_000, schedules: int = 500) -> Volume:
+    """Store all of it in the empty tables."""
+    large, job = _large_batch(entries)
+    failed = _failed_batch()
+    quiet = a_batch(
+        "completed",
+        entries=40,
+        last_report=1,
+        filename=NAMES[5],
+        started_at=HOUR_AGO,
+        ended_at=NOW - timedelta(minutes=12),
+    )
+    for number in range(40):
+        a_job(quiet, number, "succeeded")
+    refused = a_batch(
+        "failed", findings=2, failure_message="The manifest has 2 errors. No job was created."
+    )
+    put_findings(refused, _FINDINGS[:2])
+    for number, (state, name) in enumerate(islice(_states_and_names(), 56)):
+        at = HOUR_AGO - timedelta(hours=3 * number)
+        batch = a_batch(state, filename=name, submitted_at=at, entries=4 + number % 5)
+        if state not in {"pending", "held", "deleted"}:
+            a_job(batch, 0, "failed" if state == "failed" else "succeeded")
+            a_job(batch, 1, "succeeded")
+    schedule = _schedules(schedules)
+    _acts(large)
+    _rates()
+    holds.put(Hold("collection:books", "operator", _LONG, HOUR_AGO, NOW + _DAY, sub_of("operator")))
+    holds.put(Hold("type:sweep", "admin", "the table moves to another region", HOUR_AGO))
+    for version in (1, 2, 3):
+        a_version("ark:/99999/fk4map", version, files=12, batch_id=large.batch_id)
+    return Volume(large, failed, quiet, refused, job, schedule, "ark:/99999/fk4map")
+
+
+def _states_and_names() -> "zip[tuple[str, str]]":
+    states = [each.value for each in BatchState if each is not BatchState.DELETED]
+    return zip(cycle(states), cycle(NAMES), strict=False)
+
+
+def _large_batch(entries: int) -> tuple[Batch, JobRecord]:
+    batch = a_batch(
+        "processing",
+        entries=entries,
+        chunk_size=CHUNK_SIZE,
+        files_count=entries,
+        findings=len(_FINDINGS),
+        filename=NAMES[0],
+        note="Second delivery of the spring survey; the first had no digests.",
+        started_at=HOUR_AGO + timedelta(minutes=2),
+    )
+    put_findings(batch, _FINDINGS)
+    codes = cycle(Failure)
+    for number in range(12):
+        code = next(codes).value
+        a_job(batch, number, "failed", failure_code=code, failure_message=_LONG)
+    for number in range(12, 60):
+        a_job(batch, number, "succeeded")
+    job = a_job(
+        batch,
+        60,
+        "failed",
+        failure_code=Failure.PAYLOAD_TRUNCATED.value,
+        failure_message=_LONG,
+        attempts=_attempts(),
+        steps=_STEPS,
+    )
+    for number in range(61, 70):
+        a_job(batch, number, "running")
+    for number in range(CHUNK_SIZE, 2 * CHUNK_SIZE):  # as many as a page lists
+        a_job(batch, number, "failed")
+    records = [_counted(batch, number) for number in (0, 1)]
+    records += [_chunk(batch, number) for number in range(2, batch.chunk_count * 4 // 5)]
+    with ChunkItem.batch_write() as writing:
+        for record in records:
+            writing.save(chunks.item_of(record))
+    return batch, job
+
+
+def _counted(batch: Batch, number: int) -> ChunkRecord:
+    """A chunk with the counts of the jobs that are stored."""
+    empty = ChunkRecord(batch.batch_id, number, version=9)
+    return empty.with_counts_of(jobs.of_chunk(batch.batch_id, number))
+
+
+def _chunk(batch: Batch, number: int) -> ChunkRecord:
+    """A chunk, by its place in the batch: done, failing, held, cancelled, running."""
+    place = number * 100 // batch.chunk_count
+    counts = {JobState.SUCCEEDED: CHUNK_SIZE}
+    failures: dict[str, int] = {}
+    if 20 <= place < 28:
+        counts = {JobState.SUCCEEDED: 40, JobState.FAILED: 60}
+        failures = dict.fromkeys(islice(Failure, number % len(Failure), None), 1)
+        failures[Failure.PAYLOAD_NOT_FOUND] = (
+            60 - sum(failures.values()) + failures.get(Failure.PAYLOAD_NOT_FOUND, 0)
+        )
+    elif 45 <= place < 49:
+        counts = {JobState.HELD: CHUNK_SIZE}
+    elif 55 <= place < 57:
+        counts = {JobState.CANCELLED: CHUNK_SIZE}
+    elif number % 37 == 0:
+        counts = {JobState.SUCCEEDED: CHUNK_SIZE - 1, JobState.FAILED: 1}
+        failures = {Failure.DIGEST_MISMATCH: 1}
+    elif place >= 70:
+        counts = {JobState.SUCCEEDED: 30, JobState.RUNNING: 50}
+    return ChunkRecord(
+        batch.batch_id,
+        number,
+        version=1,
+        counts={state.value: count for state, count in counts.items()},
+        failures={str(code): count for code, count in failures.items()},
+        not_retryable={Failure.UNWRITABLE.value: 1} if Failure.UNWRITABLE in failures else {},
+    )
+
+
+def _attempts() -> tuple[Attempt, ...]:
+    codes = (Failure.PAYLOAD_BUSY, Failure.PAYLOAD_TIMEOUT, Failure.PAYLOAD_TRUNCATED)
+    return tuple(
+        Attempt(
+            HOUR_AGO + timedelta(minutes=4 * number),
+            HOUR_AGO + timedelta(minutes=4 * number + 1 + number % 3),
+            "downloading",
+            codes[number % 3].value,
+            _LONG if number % 2 else "503 from files.example.org, Retry-After: 120",
+        )
+        for number in range(8)
+    )
+
+
+_STEPS = (
+    StepRecord("estimating", StepStatus.COMPLETED, HOUR_AGO, HOUR_AGO + timedelta(seconds=2)),
+    StepRecord("provisioning", StepStatus.SKIPPED, HOUR_AGO, HOUR_AGO),
+    StepRecord("downloading", StepStatus.FAILED, HOUR_AGO, HOUR_AGO + timedelta(minutes=31)),
+)
+_FINDINGS: Sequence[dict[str, object]] = [
+    {
+        "level": "error" if number < 8 else "warning",
+        "code": ("NO_ROWS", "BAD_URL", "DUPLICATE_ROW", "BYTE_ORDER_MARK")[number % 4],
+        "line": 3 + number * 41,
+        "column": 2 + number,
+        "message": _LONG if number % 5 == 1 else "the size is not a whole number: 12,5 MB",
+    }
+    for number in range(24)
+]
+
+
+def _failed_batch() -> Batch:
+    batch = a_batch(
+        "failed",
+        entries=len(Failure),
+        findings=len(_FINDINGS),
+        last_report=len(DeliveryState),
+        filename=NAMES[4],
+        started_at=HOUR_AGO,
+        ended_at=NOW - timedelta(minutes=20),
+    )
+    put_findings(batch, _FINDINGS)
+    for number, code in enumerate(Failure):
+        a_job(batch, number, "failed", failure_code=code.value, failure_message=code.description)
+    for seq, state in enumerate(DeliveryState, 1):
+        error = _LONG if state in {DeliveryState.BOUNCED, DeliveryState.FAILED} else ""
+        delivery = Delivery(state, HOUR_AGO + timedelta(minutes=seq), f"m-{seq}", error)
+        a_report(batch, seq, delivery=delivery, changed_count=seq, subject=f"FAIL {NAMES[4]}")
+    return batch
+
+
+def _schedules(number: int) -> Schedule:
+    for each in range(number - 1):
+        zone = ("UTC", "Europe/Berlin", "America/Los_Angeles")[each % 3]
+        at = f"{each % 24:02}:{each * 7 % 60:02}"
+        rule = {"kind": "daily", "at": at, "zone": zone, "anchor": "2026-11-25"}
+        a_schedule(rule, title=f"{_TITLES[each % 3]} {each + 1}")
+    calendar = calendar_of({"name": "holidays", "title": "Holidays", "exclude": ["2026-12-25"]})
+    changes = (CalendarChange("put", HOUR_AGO, "admin", "the year's holidays", "r1"),)
+    calendars.put(StoredCalendar(calendar, 1, changes))
+    rule = {"kind": "daily", "at": "09:00", "zone": "America/Los_Angeles", "anchor": "2026-11-01"}
+    schedule = a_schedule(rule, title="A nightly sweep of voters", since=NOW - 12 * _DAY)
+    for days in range(11, 0, -1):
+        now = NOW.replace(hour=17, minute=0, second=20) - days * _DAY
+        scheduled_for = now.replace(second=0, microsecond=0)
+        minute(schedule, now)
+        if days != 5:
+            state = "failed" if days in {2, 7} else "succeeded"
+            work(schedule.job_address(scheduled_for), state, now, timedelta(minutes=days))
+    return schedule
+
+
+def _acts(batch: Batch) -> None:
+    events = ("requeue", "hold", "release", "cancel", "run_now")
+    reasons = ("the server is back", "", _LONG, "問い合わせのため", "wrong manifest")
+    for number in range(200):
+        at, event = NOW - timedelta(minutes=13 * number), events[number % 5]
+        subject = Subject("batch", batch.batch_id, NAMES[number % len(NAMES)])
+        if event == "requeue":
+            subject = Subject("job", batch.batch_id, NAMES[0], 1 + number * 9)
+        reason, cause = reasons[number % 5], f"act-{number}"
+        activity.put(Act(at, "operator", sub_of("operator"), event, subject, reason, cause))
+
+
+def _rates() -> None:
+    for at, more in _moments():
+        rates.add(0, more, Usage(write_units=3.0 * more.ended, transitions=more.ended // 20))
+        rates.put_sample(rates.totals(), 3, at)
+
+
+def _moments() -> "list[tuple[datetime, JobTotals]]":
+    """A busy day: when it was sampled, with what happened since the sample before."""
+    found = []
+    for number in range(120):
+        at = NOW - timedelta(minutes=12 * (119 - number))
+        busy = abs((number % 60) - 30) * 40
+        found.append((at, JobTotals(busy + 60, busy + 40, busy // 9 if 70 < number < 84 else 2)))
+    return found
