@@ -76,8 +76,8 @@ def _batch_page(
     view = batch_queries.batch(batch_id, request.query_context)
     findings: list[dict[str, Any]] = []
     if view.batch.findings:
-        findings, _ = finding_queries.list_findings(
-            batch_id, request.query_context, after=0, limit=_FINDINGS_SHOWN
+        findings, _ = finding_queries.findings_of(
+            view.batch, request.query_context, after=0, limit=_FINDINGS_SHOWN
         )
     values = frame(view, "overview", request, refusal) | {
         "findings": finding_rows(findings),

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
@@ -21,11 +22,18 @@ def list_findings(
         NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
-    if not found.findings:
+    return findings_of(found, context, after=after, limit=limit)
+
+
+def findings_of(
+    batch: Batch, context: QueryContext, *, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """The same for a batch that was read already, and that the actor may see."""
+    if not batch.findings:
         return [], None
     response = context.s3.get_object(
         Bucket=context.settings.work_bucket,
-        Key=rows.findings_key(batch_id),
+        Key=rows.findings_key(batch.batch_id),
         Range=f"bytes={after}-",
     )
     shown: list[dict[str, Any]] = []
