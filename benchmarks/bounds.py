@@ -14,6 +14,7 @@ NAMES = (
     "recurrence",
     "due",
     "report",
+    "pages",
 )
 
 
@@ -62,6 +63,8 @@ BOUNDS = (
     Bound("report", "call_on_lambda_s", 450.0),
     Bound("report", "peak_mb", 256.0),
     Bound("report", "disk_mb", 512.0),
+    Bound("pages", "largest_bytes", 60_000),
+    Bound("pages", "batch_poll_reads", 3),
 )
 
 

@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "recurrence": {"TIMES": 50, "ROUNDS": 1, "YEARS": 1, "ZONES": ("Europe/Dublin",)},
     "due": {"SCHEDULES": 3, "COST_SCHEDULES": 2},
     "report": {"SIZES": (250,), "SLICE_JOBS": 100},
+    "pages": {"ENTRIES": 3_000, "SCHEDULES": 5, "RUNS": 1},
 }
 # Which benchmarks run on which day: two that share a local stack, or two without one.
 BY_TURNS = (("cost", "throughput"), ("coldstart", "deposit"), ("small_deposits", "due"))
