@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import cycle, islice
+from math import sin
 
 from jobyard.domain.activity import Act, Subject
 from jobyard.domain.batches.batch import Batch, BatchState
@@ -37,9 +38,9 @@ _DAY = timedelta(days=1)
 _TITLES = ("Expired Confidential Voter Status Sweep", "有権者名簿", "تحديث سجل الناخبين")
 NAMES = (
     "may.checkm",
-    "北海道の古地図と航海日誌-二〇二六年五月.checkm",
     "خرائط البحر الأحمر والمحيط الهندي.checkm",
     "מפות ירושלים מהמאה התשע עשרה.checkm",
+    "北海道の古地図と航海日誌-二〇二六年五月.checkm",
     "a-manifest-whose-name-is-so-long-that-no-column-has-room-for-it-2026-05-31-second-try.checkm",
     "Übersichtskarten der Flurbereinigung, Blatt 12 bis 480 (Nachtrag).checkm",
 )
@@ -132,7 +133,7 @@ def store_volume(*, entries: int = 100_000, schedules: int = 500) -> Volume:
     _acts(large)
     _rates()
     holds.put(Hold("collection:books", "operator", _LONG, HOUR_AGO, NOW + _DAY, sub_of("operator")))
-    holds.put(Hold("type:sweep", "admin", "the table moves to another region", HOUR_AGO))
+    holds.put(Hold("type:edit", "admin", "the table moves to another region", HOUR_AGO))
     for version in (1, 2, 3):
         a_version("ark:/99999/fk4map", version, files=12, batch_id=large.batch_id)
     return Volume(large, failed, quiet, refused, job, schedule, "ark:/99999/fk4map")
@@ -313,6 +314,6 @@ def _moments() -> "list[tuple[datetime, JobTotals]]":
     found = []
     for number in range(120):
         at = NOW - timedelta(minutes=12 * (119 - number))
-        busy = abs((number % 60) - 30) * 40
+        busy = round(700 + 500 * sin(number / 9) + 120 * sin(number * 1.7))
         found.append((at, JobTotals(busy + 60, busy + 40, busy // 9 if 70 < number < 84 else 2)))
     return found
