@@ -8,7 +8,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -146,6 +146,9 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
     if name == "due":
         stack = request.getfixturevalue("shared")
         monkeypatch.setattr(module, "local_stack", stack.with_a_quick_clock)
+    if name == "pages":  # a second deployment on moto in one process would end the first
+        one = request.getfixturevalue("deployment")
+        monkeypatch.setattr(module, "deployed", lambda: nullcontext(one))
     if not (_HAS_PEERS and shutil.which("redis-server")):
         monkeypatch.setattr(throughput, "peer", nobody)
     if not _HAS_PEERS:
