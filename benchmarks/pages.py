@@ -41,8 +41,8 @@ def measure() -> Figures:
         deployed() as deployment,
         pytest.MonkeyPatch.context() as patch,
         empty_site(deployment, patch) as browser,
+        _quiet(browser.function.LOGGER),
     ):
-        browser.function.LOGGER.setLevel(logging.ERROR)
         browser.sign_in("admin")
         volume = store_volume(entries=ENTRIES, schedules=SCHEDULES)
         pages = {
@@ -64,6 +64,17 @@ def measure() -> Figures:
         "batch_reads": batch["reads"],
         "batch_poll_reads": poll_reads,
     }
+
+
+@contextmanager
+def _quiet(logger: Any) -> Iterator[None]:
+    """Log errors only. All functions of a process share the logger."""
+    before = logger.log_level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _measure_page(browser: Browser, address: str) -> dict[str, Any]:
