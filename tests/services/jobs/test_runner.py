@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, new_job
-from jobyard.domain.jobs.job_type import JobType, Snooze, StepInput, StepResult
+from jobyard.domain.jobs.job_type import Continue, Done, JobType, Snooze, StepInput, StepResult
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.attempt import WAITED
 from jobyard.services.jobs.runner import run_jobs
@@ -49,6 +49,12 @@ class OneJob:
         self, job: JobRecord, worker_remaining: Callable[[], float]
     ) -> Callable[[], float]:
         return worker_remaining
+
+    def free_slots(self, active_count: int) -> int:
+        return 1
+
+    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+        return None
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         return Failure.WORKER_LOST
@@ -101,3 +107,57 @@ def test_on_failure_is_called_whenever_the_job_fails(left_tenths: int) -> None:
     last = source.written[-1]
     assert last.state in {JobState.FAILED, JobState.SCHEDULED}
     assert (last.state is JobState.FAILED) == bool(failures) == bool(last.data)
+
+
+def test_no_more_jobs_start_than_the_source_has_slots() -> None:
+    """The source gives one every five seconds."""
+    worker = worker_from(NOON)
+    paused: list[float] = []
+    started_at: list[datetime] = []
+
+    class PacedJobs(OneJob):
+        def due(self) -> Sequence[DueJob]:
+            return [DueJob(new_job(JobAddress("b", 0, number), NOON)) for number in range(5)]
+
+        def free_slots(self, active_count: int) -> int:
+            earned = (worker.now() - NOON) // timedelta(seconds=5)
+            return earned - len(started_at)
+
+        def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+            started_at.extend(after.at for before, after in changes if before is None)
+            return [replace(after, version=1) for _, after in changes]
+
+    steps = (("noting", lambda _step_input, _context: Done()),)
+    job_type = JobType("note", "Note", steps, StepContext)
+    job = new_job(JobAddress("b", 0, 0), NOON)
+    finished = run_jobs(PacedJobs(job, job_type), replace(worker, pause=paused.append))
+
+    assert len(finished) == len(started_at) == 5
+    for number, at in enumerate(started_at, start=1):
+        assert at >= NOON + number * timedelta(seconds=5)
+    assert paused
+
+
+def test_an_attempt_waits_before_a_step_that_its_source_does_not_let_begin() -> None:
+    ran: list[str] = []
+
+    def step(name: str) -> tuple[str, Any]:
+        return name, lambda _step_input, _context: ran.append(name) or Done()
+
+    class ClosedBeforeUpload(OneJob):
+        def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+            return Continue(90.0, "the window is closed") if step == "upload" else None
+
+    steps = tuple(step(name) for name in ("reach", "upload", "verify"))
+    job_type = JobType("update", "Update", steps, StepContext)
+    job = replace(new_job(JobAddress("b", 0, 0), NOON), version=1)
+    source = ClosedBeforeUpload(job, job_type)
+    run_jobs(source, worker_from(NOON))
+
+    last = source.written[-1]
+    assert ran == ["reach"]
+    assert last.state is JobState.SCHEDULED
+    assert last.next_at is not None
+    assert last.next_at - last.at == timedelta(seconds=90)
+    assert last.attempts[-1].failure_message == "the window is closed"
+    assert [step.name for step in last.steps] == ["reach"]

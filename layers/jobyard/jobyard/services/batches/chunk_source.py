@@ -23,7 +23,7 @@ from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
-from jobyard.services.jobs.runner import FinishedJob, run_jobs
+from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -148,6 +148,13 @@ class ChunkSource:
     ) -> Callable[[], float]:
         """The worker's own time: a step of a batch's job is not interrupted by a cancel."""
         return worker_remaining
+
+    def free_slots(self, active_count: int) -> int:
+        """No limit besides the runner's own."""
+        return CONCURRENT_JOBS
+
+    def wait_before(self, job: JobRecord, step: str) -> None:
+        """Returns None: an attempt runs all of its steps."""
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """Always `WORKER_LOST`."""

@@ -50,13 +50,22 @@ _ASKED_WAIT_GROWTH = 0.75  # of the time waited so far; so a day takes some twen
 ORPHAN_LIMIT = 2  # how many workers a running job may lose; with the next one it fails
 
 
+def _never_wait(_job: JobRecord, _step: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class AttemptInput(Generic[Context]):
-    """What an attempt runs: the steps of a job type, with their input and context."""
+    """What an attempt runs: the steps of a job type, with their input and context.
+
+    `wait_before` is asked before each step; the attempt ends with what it returns, unless that is
+    None.
+    """
 
     job_type: JobType[Context]
     step_input: StepInput
     context: Context
+    wait_before: Callable[[JobRecord, str], Snooze | Continue | None] = _never_wait
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,8 @@ def run_steps(
         record = progress.record
         if any(done.name == name and done.status in FINISHED_STEPS for done in record.steps):
             continue
+        if wait := attempt.wait_before(record, name):
+            return AttemptResult(record, wait, name)
         began = now()
         progress.begin(name, began)
         outcome = step(replace(attempt.step_input, data=record.data), attempt.context)

@@ -35,6 +35,7 @@ CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
 _GATHER_S = 0.02  # how long an ended job waits for others to end, to write them in one call
 _POLL_S = 0.1  # how long a worker waits for a job to end before it looks at the others
+_PAUSE_S = 0.5  # how long an idle worker waits for a free slot of its source
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,9 @@ class _Runner:
                     self._refresh()
                 elif self._must_stop():
                     break
+                elif self.todo and not self._free_slots():
+                    self.worker.pause(_PAUSE_S)
+                    self._refresh()
         self.source.finish(self.todo)
 
     def _may_start(self) -> bool:
@@ -107,7 +111,14 @@ class _Runner:
         """
         if len(self.active) > CONCURRENT_JOBS // 2:
             return False
-        return not any(each.runs_alone for each in self.active.values()) and not self._must_stop()
+        if any(each.runs_alone for each in self.active.values()) or self._must_stop():
+            return False
+        return self._free_slots() > 0
+
+    def _free_slots(self) -> int:
+        active_count = len(self.active)
+        slots = min(CONCURRENT_JOBS - active_count, self.source.free_slots(active_count))
+        return max(slots, 0)
 
     def _must_stop(self) -> bool:
         """Whether no more jobs may start, for lack of time or because the source is stopped."""
@@ -130,7 +141,8 @@ class _Runner:
         lock_keys = {each.lock_key for each in self.active.values()}
         starts: list[tuple[DueJob, str]] = []  # each with its lock key
         later: list[DueJob] = []
-        while self.todo and len(self.active) + len(starts) < CONCURRENT_JOBS:
+        free_slots = self._free_slots()
+        while self.todo and len(starts) < free_slots:
             due = self.todo.popleft()
             lock_key = self.source.lock_key(due.job)
             if due.is_orphaned and (self.active or starts):
@@ -168,7 +180,7 @@ class _Runner:
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
         context = replace(context, remaining=self.source.remaining_for(job, context.remaining))
-        attempt = AttemptInput(job_type, step_input, context)
+        attempt = AttemptInput(job_type, step_input, context, self.source.wait_before)
         try:
             result = run_steps(attempt, progress, self.worker.now, self.writes)
         except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord
-from jobyard.domain.jobs.job_type import JobType, StepInput
+from jobyard.domain.jobs.job_type import Continue, JobType, Snooze, StepInput
 from jobyard.services.runs import ExecutionRun, NextStep
 
 Change = tuple[JobRecord | None, JobRecord]  # the stored record (None: none yet), its successor
@@ -52,6 +52,17 @@ class JobSource(Protocol):
         self, job: JobRecord, worker_remaining: Callable[[], float]
     ) -> Callable[[], float]:
         """A function that returns the seconds a step of a job has left, given the worker's own."""
+
+    def free_slots(self, active_count: int) -> int:
+        """How many more jobs may start now, while `active_count` run. The runner has a limit of its
+        own, `CONCURRENT_JOBS`.
+        """
+
+    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+        """Why the attempt ends before this step and waits; None if the step may begin.
+
+        The threads of steps call it too.
+        """
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """The failure code of a job that has lost too many workers."""

@@ -1,5 +1,6 @@
 """A worker, and the step contexts that it builds: one function for each class of context."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,7 +35,7 @@ class Worker:
     """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
     `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
-    `job_counter` counts what this worker starts and ends.
+    `job_counter` counts what this worker starts and ends. `pause` waits for that many seconds.
     """
 
     settings: Settings
@@ -44,6 +45,7 @@ class Worker:
     remaining: Callable[[], float]
     maintenance: Callable[[], MaintenanceTasks]
     job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
+    pause: Callable[[float], None] = time.sleep
 
     def step_context(
         self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None

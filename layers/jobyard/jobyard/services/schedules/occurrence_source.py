@@ -12,6 +12,7 @@ from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.jobtypes import job_type_of
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -93,6 +94,13 @@ class OccurrenceSource:
             return worker_remaining() if is_ours else 0.0
 
         return remaining
+
+    def free_slots(self, active_count: int) -> int:
+        """No limit besides the runner's own."""
+        return CONCURRENT_JOBS
+
+    def wait_before(self, job: JobRecord, step: str) -> None:
+        """Returns None: an attempt runs all of its steps."""
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """Why the orphaned job fails; see `schedules.jobs`."""
