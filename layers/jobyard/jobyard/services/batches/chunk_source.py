@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.chunks import Chunk, ChunkRecord, RunProgress
+from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.collection import Collection
@@ -23,11 +23,12 @@ from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
+from jobyard.services.jobs.chunk_jobs import ChunkJobs
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.store import batches, chunks, collections, holds, jobs, operations
+from jobyard.store import batches, collections, holds, jobs, operations
 
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 
@@ -60,8 +61,7 @@ def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "Chunk
 class ChunkSource:
     """The due jobs of a chunk. `read` creates it for the whole chunk or for one position.
 
-    `rows` are all rows of the chunk, `records` the jobs that have a record, by position, and
-    `saved` are the counts as stored.
+    `rows` are all rows of the chunk, `jobs` those that have a record, with their counts.
     """
 
     batch: Batch
@@ -70,10 +70,8 @@ class ChunkSource:
     worker: Worker
     job_type: JobType[Any]
     rows: list[rows.Row]
-    saved: ChunkRecord
-    records: dict[int, JobRecord]
+    jobs: ChunkJobs
     positions: Sequence[int]
-    has_conflict: bool = False  # someone else wrote a job, so `records` is out of date
     hold: Hold | None = None
     found_collection: Collection | None = None
     is_cancelling: bool = False
@@ -97,8 +95,7 @@ class ChunkSource:
             worker=worker,
             job_type=job_type_of(batch.job_type),
             rows=found,
-            saved=_saved_counts(batch, chunk),
-            records=_records(batch, chunk),
+            jobs=ChunkJobs.read(batch.batch_id, chunk.number, batch.collection),
             positions=range(len(found)) if position is None else [position],
         )
 
@@ -111,7 +108,7 @@ class ChunkSource:
         return [due for position in self.positions if (due := self._due(position, now))]
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
-        job = self.records.get(position)
+        job = self.jobs.records.get(position)
         if job is None:
             address = JobAddress(self.batch.batch_id, self.chunk.number, position)
             return DueJob(new_job(address, now)) if self.run.name == MAIN_RUN else None
@@ -162,22 +159,16 @@ class ChunkSource:
 
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
         """Write changes to jobs; the next save counts them."""
-        written = jobs.write_many(changes)
-        for stored in written:
-            if stored is None:
-                self.has_conflict = True
-            else:
-                self.records[stored.address.position] = stored
-        return written
+        return self.jobs.write(changes)
 
     def note_conflict(self) -> None:
         """Read and count the jobs again at the next save."""
-        self.has_conflict = True
+        self.jobs.has_conflict = True
 
     def refresh(self) -> None:
         """Look for a hold and a cancel, and save the counts."""
         self._read_stops(batches.get(self.batch.batch_id, self.worker.now()).state)
-        self._save()
+        self.jobs.save(self.run)
 
     def _read_stops(self, state: BatchState) -> None:
         """Read the hold, a cancel from `state`, and the collection, which steps check before they
@@ -198,7 +189,7 @@ class ChunkSource:
         not_started = list(not_started)
         if self.is_stopped:
             self._stop(not_started)
-        self._save(ends_pass=self.is_stopped or not not_started)
+        self.jobs.save(self.run, ends_pass=self.is_stopped or not not_started)
         if self.hold and not_started:
             self._lift_again(self.hold)
 
@@ -207,7 +198,7 @@ class ChunkSource:
         (position,) = self.positions
         address = JobAddress(self.batch.batch_id, self.chunk.number, position)
         settle = NextStep(self.batch.batch_id, "settle", run=self.run, address=address)
-        job = self.records.get(position)
+        job = self.jobs.records.get(position)
         if job and job.state is JobState.SCHEDULED and self.run.owns(job.cause) and job.next_at:
             return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
         return settle
@@ -223,7 +214,9 @@ class ChunkSource:
         if self.is_cancelling:
             events = dict.fromkeys((JobState.SCHEDULED, JobState.HELD, JobState.RUNNING), "cancel")
             orphaned = [due.job for due in not_started if due.is_orphaned]
-            waiting = [job for job in self.records.values() if job.state is not JobState.RUNNING]
+            waiting = [
+                job for job in self.jobs.records.values() if job.state is not JobState.RUNNING
+            ]
             stopped = [job for job in (*waiting, *orphaned) if job.state in events]
             reason = "its batch was cancelled or deleted"
         else:
@@ -257,11 +250,11 @@ class ChunkSource:
         look ended in between.
         """
         # The event is applied once, although a job that failed again matches in a later pass.
-        earlier = [job for job in self.records.values() if _has_event(job, operation)]
+        earlier = [job for job in self.jobs.records.values() if _has_event(job, operation)]
         outcomes = [JobOutcome(job.address.job_id, ACCEPTED) for job in earlier]
         matching = [
             job
-            for job in self.records.values()
+            for job in self.jobs.records.values()
             if not _has_event(job, operation) and operation.filter.matches(job)
         ]
         changes: list[tuple[JobRecord, JobRecord]] = []
@@ -271,7 +264,7 @@ class ChunkSource:
                 changes.append((job, self._with_event(job, operation)))
             except InvalidTransition as refusal:
                 refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
-        self._save(planned=[after for _, after in changes])
+        self.jobs.save(self.run, planned=[after for _, after in changes])
         for (before, _), stored in zip(changes, self.write(changes), strict=True):
             # A concurrent worker of the same pass may have written it.
             if stored or _has_event(jobs.find(before.address), operation):
@@ -291,46 +284,6 @@ class ChunkSource:
         earlier = rows.outcomes_of(s3, settings, operation, self.chunk.number)
         latest = {each.job_id: each for each in (*earlier, *outcomes)}
         rows.put_outcomes(s3, settings, operation, self.chunk.number, latest.values())
-
-    # Counts
-
-    def _save(self, *, ends_pass: bool = False, planned: Iterable[JobRecord] = ()) -> None:
-        """Save the chunk's counts. If someone else changed a job meanwhile, count again.
-
-        `planned` are jobs to count as they will be written; `ends_pass` marks the pass as done.
-        """
-        while True:
-            if self.has_conflict:
-                self.has_conflict = False
-                self.saved = _saved_counts(self.batch, self.chunk)
-                self.records = _records(self.batch, self.chunk)
-            known = self.records | {job.address.position: job for job in planned}
-            retries = [
-                job.next_at
-                for job in known.values()
-                if job.state is JobState.SCHEDULED and job.next_at and self.run.owns(job.cause)
-            ]
-            before = self.saved.progress(self.run.name)
-            number = max(before.last_pass, self.run.number)  # a late worker is in an earlier pass
-            progress = RunProgress(number, min(retries, default=None)) if ends_pass else before
-            new = self.saved.with_progress(self.run.name, progress).with_counts_of(known.values())
-            if new == self.saved:
-                return
-            try:
-                self.saved = chunks.put(new)
-            except StaleState:
-                self.has_conflict = True
-            else:
-                return
-
-
-def _saved_counts(batch: Batch, chunk: Chunk) -> ChunkRecord:
-    return replace(chunks.get(batch.batch_id, chunk.number), collection=batch.collection)
-
-
-def _records(batch: Batch, chunk: Chunk) -> dict[int, JobRecord]:
-    """The jobs of the chunk that have a record, by position."""
-    return {job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.number)}
 
 
 def _has_event(job: JobRecord | None, operation: Operation) -> bool:

@@ -1,0 +1,85 @@
+"""The jobs of a chunk and their counts, as one worker reads and writes them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
+from jobyard.domain.errors import StaleState
+from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.services.jobs.source import Change
+from jobyard.services.runs import ExecutionRun
+from jobyard.store import chunks, jobs
+
+
+@dataclass
+class ChunkJobs:
+    """The jobs of a chunk that have a record, by position, and the counts as `saved`.
+
+    `collection` is that of its batch, "" if it has none. `has_conflict`: someone else wrote a job,
+    so `records` is out of date.
+    """
+
+    origin_id: str
+    number: int
+    collection: str
+    saved: ChunkRecord
+    records: dict[int, JobRecord]
+    has_conflict: bool = False
+
+    @classmethod
+    def read(cls, origin_id: str, number: int, collection: str = "") -> "ChunkJobs":
+        """Read the counts, then the jobs."""
+        saved = _saved_counts(origin_id, number, collection)
+        return cls(origin_id, number, collection, saved, _records(origin_id, number))
+
+    def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+        """Write changes to jobs; the next `save` counts them. Returns for each the stored record,
+        None if someone else was first.
+        """
+        written = jobs.write_many(changes)
+        for stored in written:
+            if stored is None:
+                self.has_conflict = True
+            else:
+                self.records[stored.address.position] = stored
+        return written
+
+    def save(
+        self, run: ExecutionRun, *, ends_pass: bool = False, planned: Iterable[JobRecord] = ()
+    ) -> None:
+        """Save the counts. If someone else changed a job meanwhile, count again.
+
+        `planned` are jobs to count as they will be written; `ends_pass` marks the pass of `run` as
+        done.
+        """
+        while True:
+            if self.has_conflict:
+                self.has_conflict = False
+                self.saved = _saved_counts(self.origin_id, self.number, self.collection)
+                self.records = _records(self.origin_id, self.number)
+            known = self.records | {job.address.position: job for job in planned}
+            retries = [
+                job.next_at
+                for job in known.values()
+                if job.state is JobState.SCHEDULED and job.next_at and run.owns(job.cause)
+            ]
+            before = self.saved.progress(run.name)
+            number = max(before.last_pass, run.number)  # a late worker is in an earlier pass
+            progress = RunProgress(number, min(retries, default=None)) if ends_pass else before
+            new = self.saved.with_progress(run.name, progress).with_counts_of(known.values())
+            if new == self.saved:
+                return
+            try:
+                self.saved = chunks.put(new)
+            except StaleState:
+                self.has_conflict = True
+            else:
+                return
+
+
+def _saved_counts(origin_id: str, number: int, collection: str) -> ChunkRecord:
+    return replace(chunks.get(origin_id, number), collection=collection)
+
+
+def _records(origin_id: str, number: int) -> dict[int, JobRecord]:
+    return {job.address.position: job for job in jobs.of_chunk(origin_id, number)}
