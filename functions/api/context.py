@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.auth import actor_of, claims_of
 from gateway.errors import ValidationFailed
-from gateway.pages import Pages
+from gateway.pagination import Pagination
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.settings import Settings
 
@@ -85,9 +85,9 @@ class RequestContext:
         """The URL of `path` below `/api`."""
         return f"{self.app.settings.url}/api/{path}"
 
-    def pages(self, *kind: str) -> Pages:
-        """The pages of a list. `kind` names the list and its filters."""
-        return Pages("\n".join(kind), self.app.cursor_key)
+    def pagination(self, *kind: str) -> Pagination:
+        """The pagination of a list. `kind` names the list and its filters."""
+        return Pagination("\n".join(kind), self.app.cursor_key)
 
 
 def current_request(router: BaseRouter) -> RequestContext:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from gateway.errors import PayloadTooLarge, ValidationFailed
-from gateway.pages import Pages
+from gateway.pagination import Pagination
 from jobyard.domain.access import is_allowed
 from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.schedules.wall_clock import zone_named
@@ -167,9 +167,9 @@ class PageRequest:
         """Whether the person's roles allow an entry of the access table."""
         return is_allowed(kind, event, self.actor.roles)
 
-    def pages(self, *kind: str) -> Pages:
-        """The pages of a list. `kind` names the list and its filters."""
-        return Pages("\n".join(("page", *kind)), self.site.cursor_key)
+    def pagination(self, *kind: str) -> Pagination:
+        """The pagination of a list. `kind` names the list and its filters."""
+        return Pagination("\n".join(("page", *kind)), self.site.cursor_key)
 
 
 def page_links(request: PageRequest, cursor: str | None) -> dict[str, str]:

@@ -26,9 +26,9 @@ router = Router()  # type: ignore[no-untyped-call]
 )
 def list_activity(cursor: Cursor = "", limit: Limit = 50) -> ActivityList:
     request = current_request(router)
-    pages = request.pages("activity")
-    start = pages.start(cursor, None)
+    pagination = request.pagination("activity")
+    start = pagination.start(cursor, None)
     page = activity_queries.recent_activity(
         request.query_context(), limit=limit, after=tuple(start) if start else None
     )
-    return ActivityList.of(page.items, pages.next_cursor(page.after), request)
+    return ActivityList.of(page.items, pagination.next_cursor(page.after), request)

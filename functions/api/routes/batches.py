@@ -97,15 +97,15 @@ def list_batches(
     limit: Limit = 50,
 ) -> schemas.BatchList:
     request = current_request(router)
-    pages = request.pages("batches", state or "", collection)
+    pagination = request.pagination("batches", state or "", collection)
     page = batch_queries.list_batches(
         request.query_context(),
         state=state or "",
         collection=collection,
-        after=pages.start(cursor, {}),
+        after=pagination.start(cursor, {}),
         limit=limit,
     )
-    return schemas.BatchList.of(page.items, pages.next_cursor(page.after), request)
+    return schemas.BatchList.of(page.items, pagination.next_cursor(page.after), request)
 
 
 @router.get(
@@ -180,15 +180,15 @@ def get_retry(
     cursor: Cursor = "",
 ) -> schemas.Operation:
     request = current_request(router)
-    pages = request.pages("outcomes", batch_id, operation_id)
+    pagination = request.pagination("outcomes", batch_id, operation_id)
     view = operation_queries.operation(
         batch_id,
         operation_id,
         request.query_context(),
-        after=pages.start(cursor, 0),
+        after=pagination.start(cursor, 0),
         limit=_CHUNKS_PER_PAGE,
     )
-    return schemas.Operation.of(view, pages.next_cursor(view.after), request)
+    return schemas.Operation.of(view, pagination.next_cursor(view.after), request)
 
 
 @router.get(
@@ -227,15 +227,15 @@ def list_report_changes(
 ) -> schemas.ReportChangeList:
     request = current_request(router)
     since = seq - 1 if since is None else since
-    pages = request.pages("report changes", batch_id, str(seq), str(since))
+    pagination = request.pagination("report changes", batch_id, str(seq), str(since))
     page = report_queries.report_changes(
         batch_id,
         (since, seq),
         request.query_context(),
-        after=pages.start(cursor, 0),
+        after=pagination.start(cursor, 0),
         limit=limit,
     )
-    return schemas.ReportChangeList.of(page.items, pages.next_cursor(page.after))
+    return schemas.ReportChangeList.of(page.items, pagination.next_cursor(page.after))
 
 
 @router.post(
@@ -272,11 +272,11 @@ def resend_report(
 )
 def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> schemas.FindingList:
     request = current_request(router)
-    pages = request.pages("findings", batch_id)
+    pagination = request.pagination("findings", batch_id)
     found, following = finding_queries.list_findings(
-        batch_id, request.query_context(), after=pages.start(cursor, 0), limit=limit
+        batch_id, request.query_context(), after=pagination.start(cursor, 0), limit=limit
     )
-    return schemas.FindingList.of(found, pages.next_cursor(following))
+    return schemas.FindingList.of(found, pagination.next_cursor(following))
 
 
 @router.post(

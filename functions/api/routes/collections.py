@@ -38,11 +38,11 @@ def _schema(collection: Collection, request: RequestContext) -> schemas.Collecti
 )
 def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.CollectionList:
     request = current_request(router)
-    pages = request.pages("collections")
+    pagination = request.pagination("collections")
     found, following = collection_queries.list_collections(
-        request.query_context(), after=pages.start(cursor, ""), limit=limit
+        request.query_context(), after=pagination.start(cursor, ""), limit=limit
     )
-    return schemas.CollectionList.of(found, pages.next_cursor(following), request)
+    return schemas.CollectionList.of(found, pagination.next_cursor(following), request)
 
 
 @router.post(

@@ -71,8 +71,8 @@ def list_jobs(
 ) -> JobList:
     request = current_request(router)
     matching = JobMatch(code=failure_code or "", step=step, name=name)
-    pages = request.pages("jobs", batch_id, state or "", matching.code, step, name)
-    chunk, position = pages.start(cursor, (0, 0))
+    pagination = request.pagination("jobs", batch_id, state or "", matching.code, step, name)
+    chunk, position = pagination.start(cursor, (0, 0))
     page = job_queries.list_jobs(
         batch_id,
         request.query_context(),
@@ -81,7 +81,7 @@ def list_jobs(
         limit=limit,
         matching=matching,
     )
-    return JobList.of(page, pages, request)
+    return JobList.of(page, pagination, request)
 
 
 @router.get(

@@ -61,8 +61,8 @@ def find_object(
         view = object_queries.object_with_local_id(collection, local_id, context)
     else:
         raise BadRequest("give either ark, or collection and local_id")
-    pages = request.pages("versions", view.ark)
-    return schemas.StoredObject.of(view, pages.next_cursor(view.after), request)
+    pagination = request.pagination("versions", view.ark)
+    return schemas.StoredObject.of(view, pagination.next_cursor(view.after), request)
 
 
 @router.get(
@@ -75,11 +75,11 @@ def find_object(
 def get_object(object_id: ObjectId, cursor: Cursor = "", limit: Limit = 50) -> schemas.StoredObject:
     request = current_request(router)
     ark = _ark(object_id)
-    pages = request.pages("versions", ark)
+    pagination = request.pagination("versions", ark)
     view = object_queries.stored_object(
-        ark, request.query_context(), before=pages.start(cursor, None), limit=limit
+        ark, request.query_context(), before=pagination.start(cursor, None), limit=limit
     )
-    return schemas.StoredObject.of(view, pages.next_cursor(view.after), request)
+    return schemas.StoredObject.of(view, pagination.next_cursor(view.after), request)
 
 
 @router.get(
@@ -94,11 +94,13 @@ def get_object_version(
 ) -> schemas.ObjectVersionDetails:
     request = current_request(router)
     ark = _ark(object_id)
-    pages = request.pages("files", ark, str(number))
+    pagination = request.pagination("files", ark, str(number))
     view = object_queries.object_version(
-        ark, number, request.query_context(), after=pages.start(cursor, 0), limit=limit
+        ark, number, request.query_context(), after=pagination.start(cursor, 0), limit=limit
     )
-    return schemas.ObjectVersionDetails.of_details(view, pages.next_cursor(view.after), request)
+    return schemas.ObjectVersionDetails.of_details(
+        view, pagination.next_cursor(view.after), request
+    )
 
 
 @router.get(

@@ -109,15 +109,15 @@ def list_schedules(
     limit: Limit = 50,
 ) -> schemas.ScheduleList:
     request = current_request(router)
-    pages = request.pages("schedules", str(system), label or "")
+    pagination = request.pagination("schedules", str(system), label or "")
     page = schedule_queries.list_schedules(
         request.query_context(),
         system=system,
         label=label or "",
-        after=pages.start(cursor, ""),
+        after=pagination.start(cursor, ""),
         limit=limit,
     )
-    return schemas.ScheduleList.of(page.items, pages.next_cursor(page.after), request)
+    return schemas.ScheduleList.of(page.items, pagination.next_cursor(page.after), request)
 
 
 @router.get(
@@ -323,11 +323,11 @@ def list_occurrences(
     schedule_id: ScheduleId, cursor: Cursor = "", limit: Limit = 50
 ) -> schemas.OccurrenceList:
     request = current_request(router)
-    pages = request.pages("occurrences", schedule_id)
+    pagination = request.pagination("occurrences", schedule_id)
     page = schedule_queries.list_occurrences(
-        schedule_id, request.query_context(), after=pages.start(cursor, ""), limit=limit
+        schedule_id, request.query_context(), after=pagination.start(cursor, ""), limit=limit
     )
-    return schemas.OccurrenceList.of(page.items, pages.next_cursor(page.after), request)
+    return schemas.OccurrenceList.of(page.items, pagination.next_cursor(page.after), request)
 
 
 @router.get(

@@ -17,7 +17,7 @@ from api.schemas.fields import (
     Unavailable,
     UnavailableEvent,
 )
-from gateway.pages import Pages
+from gateway.pagination import Pagination
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs import job as domain
 from jobyard.domain.jobs.job import JOB, JobState, StepStatus
@@ -171,7 +171,9 @@ class JobList(Schema):
     next_cursor: NextCursor
 
     @classmethod
-    def of(cls, page: job_queries.JobList, pages: Pages, request: RequestContext) -> "JobList":
+    def of(
+        cls, page: job_queries.JobList, pagination: Pagination, request: RequestContext
+    ) -> "JobList":
         """A page of jobs, shortened so that Lambda can return it."""
         items: list[JobSummary] = []
         size = 0
@@ -180,9 +182,9 @@ class JobList(Schema):
             size += len(item.model_dump_json().encode())
             if items and size > _MAX_PAGE_BYTES:
                 start = job_queries.position_in_batch(view.job)
-                return cls(items=items, next_cursor=pages.next_cursor(start))
+                return cls(items=items, next_cursor=pagination.next_cursor(start))
             items.append(item)
-        return cls(items=items, next_cursor=pages.next_cursor(page.after))
+        return cls(items=items, next_cursor=pagination.next_cursor(page.after))
 
 
 class JobStatus(Schema):

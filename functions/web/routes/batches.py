@@ -45,18 +45,18 @@ def list_batches() -> Response[str]:
     state, collection = request.query.get("state", ""), request.query.get("collection", "")
     if state not in {*BatchState}:
         state = ""
-    pages = request.pages("batches", state, collection)
+    pagination = request.pagination("batches", state, collection)
     found = batch_queries.list_batches(
         request.query_context,
         state=state,
         collection=collection,
-        after=pages.start(request.query.get("cursor", ""), {}),
+        after=pagination.start(request.query.get("cursor", ""), {}),
         limit=_PAGE_SIZE,
     )
     filters = {"state": state, "collection": collection}
     values = {
         "batches": found.items,
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
         "options": [(each.name, words(each.name).capitalize()) for each in BATCH.states],
         "may_submit": request.may("batch", "submit"),
         **filters,
@@ -105,16 +105,16 @@ def list_findings(batch_id: str) -> Response[str]:
     """The findings in a batch's manifest, by line and column."""
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
-    pages = request.pages("findings", batch_id)
+    pagination = request.pagination("findings", batch_id)
     found, following = finding_queries.list_findings(
         batch_id,
         request.query_context,
-        after=pages.start(request.query.get("cursor", ""), 0),
+        after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_PAGE_SIZE,
     )
     values = frame(view, "findings", request) | {
         "findings": finding_rows(found),
-        **page_links(request, pages.next_cursor(following)),
+        **page_links(request, pagination.next_cursor(following)),
     }
     return page("batch_findings.html", request, values)
 
@@ -176,18 +176,18 @@ def list_changes(batch_id: str, seq: str) -> Response[str]:
     request = current_request(router)
     number = _report_number(seq)
     view = batch_queries.batch(batch_id, request.query_context)
-    pages = request.pages("report changes", batch_id, seq)
+    pagination = request.pagination("report changes", batch_id, seq)
     found = report_queries.report_changes(
         batch_id,
         (number - 1, number),
         request.query_context,
-        after=pages.start(request.query.get("cursor", ""), 0),
+        after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_PAGE_SIZE,
     )
     values = frame(view, "", request) | {
         "number": number,
         "changes": found.items,
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("report_changes.html", request, values)
 
@@ -225,17 +225,17 @@ def show_operation(batch_id: str, operation_id: str) -> Response[str]:
     """An operation on many jobs, with the outcome of each."""
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
-    pages = request.pages("outcomes", batch_id, operation_id)
+    pagination = request.pagination("outcomes", batch_id, operation_id)
     found = operation_queries.operation(
         batch_id,
         operation_id,
         request.query_context,
-        after=pages.start(request.query.get("cursor", ""), 0),
+        after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_CHUNKS_PER_PAGE,
     )
     values = frame(view, "", request) | {
         "found": found,
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
     }
     is_running = found.operation.ended_at is None
     return page("operation.html", request, values, poll_s=2 if is_running else 0)

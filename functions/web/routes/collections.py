@@ -26,13 +26,13 @@ _NAME_LENGTH = 128  # Cognito's longest
 def list_collections() -> Response[str]:
     """The collections that the reader may see, by name."""
     request = current_request(router)
-    pages = request.pages("collections")
+    pagination = request.pagination("collections")
     found, following = collection_queries.list_collections(
         request.query_context,
-        after=pages.start(request.query.get("cursor", ""), ""),
+        after=pagination.start(request.query.get("cursor", ""), ""),
         limit=_PAGE_SIZE,
     )
-    values = {"collections": found, **page_links(request, pages.next_cursor(following))}
+    values = {"collections": found, **page_links(request, pagination.next_cursor(following))}
     return page("collections.html", request, values)
 
 

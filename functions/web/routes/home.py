@@ -170,13 +170,13 @@ def _act_row(act: Act) -> dict[str, Any]:
 def list_activity() -> Response[str]:
     """What people did, newest first."""
     request = current_request(router)
-    pages = request.pages("activity")
-    start = pages.start(request.query.get("cursor", ""), None)
+    pagination = request.pagination("activity")
+    start = pagination.start(request.query.get("cursor", ""), None)
     found = recent_activity(
         request.query_context, limit=_PAGE_SIZE, after=tuple(start) if start else None
     )
     values = {
         "acts": [_act_row(each) for each in found.items],
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("activity.html", request, values)

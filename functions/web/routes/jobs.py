@@ -42,7 +42,7 @@ def list_jobs(batch_id: str) -> Response[str]:
     request = current_request(router)
     wanted = _match_of(request)
     view = batch_queries.batch(batch_id, request.query_context)
-    pages = request.pages("jobs", batch_id, *vars(wanted).values())
+    pagination = request.pagination("jobs", batch_id, *vars(wanted).values())
     start: tuple[int, int] = (0, 0)
     if at := request.query.get("from", ""):
         start = _position(at, view.batch.chunk_size)
@@ -50,7 +50,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         batch_id,
         request.query_context,
         state=wanted.state,
-        after=tuple(pages.start(request.query.get("cursor", ""), start)),
+        after=tuple(pagination.start(request.query.get("cursor", ""), start)),
         limit=_PAGE_SIZE,
         matching=wanted,
     )
@@ -64,7 +64,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
         "matching": _retry_count(view, wanted),
         "can_select": wanted.state == JobState.FAILED and request.may("job", "requeue"),
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("batch_jobs.html", request, values, poll_s=LIST_PAUSE_S)
 

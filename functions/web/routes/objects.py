@@ -41,19 +41,19 @@ def show_object(object_id: str) -> Response[str]:
     ark = ark_of_object_id(object_id)
     view = object_queries.stored_object(ark, context, limit=_VERSIONS_SHOWN)
     number = _number(query["version"]) if query.get("version") else view.versions[0].version
-    pages = request.pages("object files", view.ark, str(number))
+    pagination = request.pagination("object files", view.ark, str(number))
     version = object_queries.object_version(
         view.ark,
         number,
         context,
-        after=pages.start(query.get("cursor", ""), 0),
+        after=pagination.start(query.get("cursor", ""), 0),
         limit=_FILES_SHOWN,
     )
     values = {
         "view": view,
         "shown": version,
         "address": address_of("object", view.ark),
-        **page_links(request, pages.next_cursor(version.after)),
+        **page_links(request, pagination.next_cursor(version.after)),
     }
     return page("object.html", request, values)
 

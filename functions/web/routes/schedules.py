@@ -41,12 +41,12 @@ def list_schedules() -> Response[str]:
     if label not in {*ScheduleFilter}:
         label = ""
     is_system = request.query.get("system", "") == "yes"
-    pages = request.pages("schedules", str(is_system), label)
+    pagination = request.pagination("schedules", str(is_system), label)
     found = schedule_queries.list_schedules(
         request.query_context,
         system=is_system,
         label=label,
-        after=pages.start(request.query.get("cursor", ""), ""),
+        after=pagination.start(request.query.get("cursor", ""), ""),
         limit=_PAGE_SIZE,
     )
     values = {
@@ -54,7 +54,7 @@ def list_schedules() -> Response[str]:
         "label": label,
         "is_system": is_system,
         "options": [(each.value, each.value.capitalize()) for each in ScheduleFilter],
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("job_management.html", request, values, poll_s=LIST_PAUSE_S)
 
@@ -135,16 +135,16 @@ def show_history(schedule_id: str) -> Response[str]:
     """The runs of a schedule, newest first, the skipped ones among them with the reason."""
     request = current_request(router)
     details = schedule_queries.schedule(schedule_id, request.query_context)
-    pages = request.pages("occurrences", schedule_id)
+    pagination = request.pagination("occurrences", schedule_id)
     found = schedule_queries.list_occurrences(
         schedule_id,
         request.query_context,
-        after=pages.start(request.query.get("cursor", ""), ""),
+        after=pagination.start(request.query.get("cursor", ""), ""),
         limit=_PAGE_SIZE,
     )
     values = _frame(details, "history", request) | {
         "occurrences": found.items,
-        **page_links(request, pages.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("schedule_history.html", request, values, poll_s=LIST_PAUSE_S)
 

@@ -1,4 +1,4 @@
-"""The pages of lists."""
+"""Pagination: signed cursors that name a place in a list."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from jobyard.services import cursors
 
 
 @dataclass(frozen=True)
-class Pages:
-    """The pages of a list. A cursor is valid for one list with its filters."""
+class Pagination:
+    """The pagination of one list. A cursor is valid for this list with its filters only."""
 
     kind: str
     cursor_key: Callable[[], bytes]
