@@ -103,7 +103,7 @@ def empty_site(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> I
     """A browser at the pages of an empty deployment. The clock is the one of the API's tests."""
     function = deployment["pages"]
     clock = Api(function.handler)
-    function._seal_of.cache_clear()  # the keys are in the tables
+    function._signer_of.cache_clear()  # the keys are in the tables
     monkeypatch.setattr(function, "SITE", replace(function.SITE, now=clock.tick))
     with tables.borrowed(deployment["binding"]):
         make_collections()

@@ -13,7 +13,7 @@ def token(request: PageRequest) -> str:
     pages have no forms of ours, and are shown when the keys cannot be read."""
     if not request.actor.sub:
         return ""
-    return request.site.seal().mark(request.actor.sub, _PURPOSE)
+    return request.site.signer().signature(request.actor.sub, _PURPOSE)
 
 
 def check(request: PageRequest) -> None:
@@ -29,5 +29,5 @@ def check(request: PageRequest) -> None:
     if not is_ours:
         raise Forbidden("this form was not sent by one of our pages; open the page and try again")
     given = headers.get(_HEADER, "") or request.field("csrf")
-    if not request.site.seal().is_mark(given, request.actor.sub, _PURPOSE):
+    if not request.site.signer().verify(given, request.actor.sub, _PURPOSE):
         raise Forbidden("this form is of another person or too old; load the page again")

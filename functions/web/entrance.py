@@ -52,7 +52,7 @@ def _answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
     public = _public_response(event, site)
     if public is not None:
         return Answer(_built(event, public), None)
-    session = session_of(cookies_of(event), site.seal(), secure=site.is_secure)
+    session = session_of(cookies_of(event), site.signer(), secure=site.is_secure)
     current = session
     # Signing out works when the user pool does not answer, and must not set a new cookie.
     if session and session.until <= site.now() and event["rawPath"] != _SIGN_OUT_PATH:
@@ -61,7 +61,7 @@ def _answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
         return Answer(_built(event, _sign_in_first(event, session, site)), None)
     response = _private_response(_request(event, site, current), context)
     if current is not session:
-        renewed = session_cookie(current, site.seal(), secure=site.is_secure)
+        renewed = session_cookie(current, site.signer(), secure=site.is_secure)
         response.setdefault("cookies", []).append(str(renewed))
     return Answer(response, current.actor)
 
@@ -141,7 +141,7 @@ def _return(event: Mapping[str, Any], site: Site) -> Response[str]:
         session, to = sign_in.returned(request.query, secret, site)
     except Unauthenticated as refusal:
         return error_page(refusal, request)
-    return see_other(to, [session_cookie(session, site.seal(), secure=site.is_secure)])
+    return see_other(to, [session_cookie(session, site.signer(), secure=site.is_secure)])
 
 
 def _sign_in_first(event: Mapping[str, Any], ended: Session | None, site: Site) -> Response[str]:

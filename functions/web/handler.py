@@ -28,7 +28,7 @@ from jobyard.services import cursors, sessions
 from jobyard.wiring import session, wire
 from web.entrance import answer
 from web.responses import finish
-from web.seal import Seal
+from web.signer import Signer
 from web.site import Site
 
 if TYPE_CHECKING:
@@ -83,16 +83,16 @@ def _cursor_key() -> bytes:
 
 
 @lru_cache(maxsize=2)
-def _seal_of(month: datetime, _period: int) -> Seal:
-    return Seal(sessions.sealing_keys(month, secrets.token_urlsafe(32)))
+def _signer_of(month: datetime, _period: int) -> Signer:
+    return Signer(sessions.signing_keys(month, secrets.token_urlsafe(32)))
 
 
-def _seal_at(now: datetime) -> Seal:
-    """The seal of a month. Its keys are read again every ten minutes, so all instances of the
+def _signer_at(now: datetime) -> Signer:
+    """The signer of a month. Its keys are read again every ten minutes, so all instances of the
     function agree soon after somebody deletes a key to sign everybody out.
     """
     month = datetime(now.year, now.month, 1, tzinfo=UTC)
-    return _seal_of(month, int(now.timestamp()) // _KEYS_TIME_S)
+    return _signer_of(month, int(now.timestamp()) // _KEYS_TIME_S)
 
 
 def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
@@ -116,7 +116,7 @@ SITE = Site(
     exchange_code=_exchange_code,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,
-    seal_of=_seal_at,
+    signer_of=_signer_at,
     new_id=lambda: secrets.token_urlsafe(18),
     now=_now,
     log_internal_error=lambda error: LOGGER.error("internal error", exc_info=error),

@@ -1,4 +1,4 @@
-"""The session cookie: who is signed in, sealed, until the access token would expire.
+"""The session cookie: who is signed in, with our signature, until the roles are asked for again.
 
 It has no token, so it stays far below the 4,096 bytes that browsers keep. SameSite is Lax, not
 Strict: the sign-in page is another site, and the browser has to send the cookie when it returns.
@@ -11,7 +11,7 @@ from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 
 from jobyard.services.context import Actor
 from jobyard.services.sessions import SESSION_TIME
-from web.seal import Seal
+from web.signer import Signer
 
 ROLES_TIME = timedelta(minutes=15)  # until a person's roles are asked for again, at most
 _PURPOSE = "session"
@@ -46,21 +46,21 @@ def cookie(name: str, value: str, max_age: int, *, secure: bool) -> Cookie:
     )
 
 
-def session_cookie(session: Session, seal: Seal, *, secure: bool) -> Cookie:
+def session_cookie(session: Session, signer: Signer, *, secure: bool) -> Cookie:
     """The cookie of a session."""
     actor = session.actor
     groups = [*sorted(actor.roles), *sorted(actor.groups - actor.roles)][:_GROUPS_SHOWN]
-    text = _sealed(session, groups, seal)
+    text = _signed(session, groups, signer)
     while len(text) > _VALUE_BYTES and len(groups) > len(actor.roles):
         groups.pop()
-        text = _sealed(session, groups, seal)
+        text = _signed(session, groups, signer)
     return cookie(_PURPOSE, text, int(SESSION_TIME.total_seconds()), secure=secure)
 
 
-def _sealed(session: Session, groups: list[str], seal: Seal) -> str:
+def _signed(session: Session, groups: list[str], signer: Signer) -> str:
     actor, until = session.actor, int(session.until.timestamp())
     value = {"i": session.session_id, "s": actor.sub, "n": actor.name, "g": groups, "u": until}
-    return seal.sealed(value, _PURPOSE)
+    return signer.dumps(value, _PURPOSE)
 
 
 def ended_cookie(*, secure: bool) -> Cookie:
@@ -68,9 +68,9 @@ def ended_cookie(*, secure: bool) -> Cookie:
     return cookie(_PURPOSE, "", 0, secure=secure)
 
 
-def session_of(cookies: dict[str, str], seal: Seal, *, secure: bool) -> Session | None:
+def session_of(cookies: dict[str, str], signer: Signer, *, secure: bool) -> Session | None:
     """The session in a request's cookies; None without a valid one. It may be over."""
-    value = seal.opened(cookies.get(cookie_name(_PURPOSE, secure=secure), ""), _PURPOSE)
+    value = signer.loads(cookies.get(cookie_name(_PURPOSE, secure=secure), ""), _PURPOSE)
     if value is None:
         return None
     actor = Actor(value["s"], value["n"], frozenset(value["g"]))

@@ -53,7 +53,7 @@ def departure(back_to: str, secret: str, site: Site) -> Departure:
             "client_id": site.settings.user_pool_client,
             "redirect_uri": site.settings.url + RETURN_PATH,
             "scope": "openid",
-            "state": site.seal().sealed(state, _PURPOSE),
+            "state": site.signer().dumps(state, _PURPOSE),
             "code_challenge_method": "S256",
             "code_challenge": _challenge(_verifier(secret, nonce)),
         }
@@ -67,7 +67,7 @@ def returned(query: Mapping[str, str], secret: str, site: Site) -> tuple[Session
     Raises:
         Unauthenticated: the code was not issued for this browser, or the sign-in page refuses it.
     """
-    state = site.seal().opened(query.get("state", ""), _PURPOSE)
+    state = site.signer().loads(query.get("state", ""), _PURPOSE)
     if state is None or not secret or not query.get("code"):
         raise Unauthenticated("that sign-in was started in another browser; sign in again")
     if site.now().timestamp() - state["at"] > STATE_TIME_S:

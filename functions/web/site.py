@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobyard.services.context import Account
 from jobyard.services.settings import Settings
-from web.seal import Seal
+from web.signer import Signer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,7 +22,7 @@ class Site:
 
     `cognito` is a client of the user pool, `cloudwatch` and `sqs` are those of the alarms and of
     the dead letters. `exchange_code` sends a form to the token endpoint of
-    the sign-in page and returns its JSON. `seal_of` returns the seal of the month of a time,
+    the sign-in page and returns its JSON. `signer_of` returns the signer of the month of a time,
     `cursor_key` the key that signs cursors. The `log_…` functions log unexpected errors, transient
     errors of AWS, and occurrences that a request skipped.
     """
@@ -36,16 +36,16 @@ class Site:
     exchange_code: Callable[[dict[str, str]], dict[str, Any]]
     account_of: Callable[[str], Account | None]
     cursor_key: Callable[[], bytes]
-    seal_of: Callable[[datetime], Seal]
+    signer_of: Callable[[datetime], Signer]
     new_id: Callable[[], str]
     now: Callable[[], datetime]
     log_internal_error: Callable[[Exception], None]
     log_unavailable: Callable[[Exception], None]
     log_skipped: Callable[[Sequence["Occurrence"]], None]
 
-    def seal(self) -> Seal:
-        """The seal of this month."""
-        return self.seal_of(self.now())
+    def signer(self) -> Signer:
+        """The signer of this month."""
+        return self.signer_of(self.now())
 
     @property
     def is_secure(self) -> bool:

@@ -104,7 +104,7 @@ class Browser:
         site = self.function.SITE
         actor = Actor(sub_of(name or role), name or role, frozenset({role, *groups}))
         until = site.now().replace(year=site.now().year + 1)
-        made = session_cookie(Session("session-1", actor, until), site.seal(), secure=self.secure)
+        made = session_cookie(Session("session-1", actor, until), site.signer(), secure=self.secure)
         self.cookies[made.name] = made.value
         return self
 

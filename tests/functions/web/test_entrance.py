@@ -318,7 +318,7 @@ def test_roles_count_for_at_most_fifteen_minutes(
     browser.get("/")
 
     session_cookie = browser.cookies["__Host-session"]
-    assert browser.function.SITE.seal().opened(session_cookie, "session")["g"] == []
+    assert browser.function.SITE.signer().loads(session_cookie, "session")["g"] == []
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_page_says_so_when_the_keys_cannot_be_read(
         raise EndpointConnectionError(endpoint_url="https://dynamodb.example.org")
 
     browser.sign_in("viewer")
-    monkeypatch.setattr(browser.function, "SITE", replace(browser.function.SITE, seal_of=fail))
+    monkeypatch.setattr(browser.function, "SITE", replace(browser.function.SITE, signer_of=fail))
 
     assert browser.get("/").status == 503
     assert browser.get("/sign-in").status == 503
@@ -378,7 +378,7 @@ def test_signing_out_ends_the_session_here_and_at_the_user_pool(
     assert urlsplit(answer.location).path == "/logout"
     assert user_pool.revoked == ["r" * 2200]
     browser.cookies = cookies  # as a copy of the cookie would be used
-    session_id = browser.function.SITE.seal().opened(cookies["__Host-session"], "session")["i"]
+    session_id = browser.function.SITE.signer().loads(cookies["__Host-session"], "session")["i"]
     assert sessions.refresh_token(session_id, browser.function.SITE.now()) == ""
 
 
@@ -461,11 +461,15 @@ def test_everybody_is_signed_out_soon_after_the_keys_are_deleted(
 
 
 @pytest.mark.parametrize("purpose", ["sign-in", "form", "", "sessionsigner"])
-def test_what_is_sealed_for_another_purpose_signs_nobody_in(browser: Browser, purpose: str) -> None:
-    seal = browser.function.SITE.seal()
-    value = seal.opened(browser.sign_in("admin").cookies["__Host-session"], "session")
+def test_what_is_signed_for_another_purpose_signs_nobody_in(browser: Browser, purpose: str) -> None:
+    signer = browser.function.SITE.signer()
+    value = signer.loads(browser.sign_in("admin").cookies["__Host-session"], "session")
 
-    for text in (seal.sealed(value, purpose), seal.mark("x", purpose), "x." + seal.mark("x", "")):
+    for text in (
+        signer.dumps(value, purpose),
+        signer.signature("x", purpose),
+        "x." + signer.signature("x", ""),
+    ):
         browser.cookies = {"__Host-session": text}
         assert browser.get("/").status == 303
 

@@ -129,10 +129,10 @@ def test_any_request_gets_a_page_with_the_security_headers(
     browser: Browser, names: Mapping[str, str], role: str | None
 ) -> None:
     site = browser.function.SITE
-    csrf = site.seal().mark(sub_of("me"), "form")
+    csrf = site.signer().signature(sub_of("me"), "form")
     actor = Actor(sub_of("me"), "me", frozenset({role or ""}))
     until = site.now().replace(year=site.now().year + 1)
-    session = session_cookie(Session("s", actor, until), site.seal(), secure=True)
+    session = session_cookie(Session("s", actor, until), site.signer(), secure=True)
     signed_in = [f"{session.name}={session.value}"] if role else []
 
     @settings(max_examples=50, derandomize=True, database=None)

@@ -29,7 +29,7 @@ def _ask(browser: Browser, role: str, method: str, address: str, **fields: Any) 
     browser.sign_in(role, name=role or "none")
     if method == "GET":
         return browser.get(address)
-    csrf = browser.function.SITE.seal().mark(sub_of(role or "none"), "form")
+    csrf = browser.function.SITE.signer().signature(sub_of(role or "none"), "form")
     return browser.post(address, {"csrf": csrf, **fields})
 
 

@@ -1,4 +1,4 @@
-"""Sessions of people who are signed in to the pages, and the keys that seal their cookies.
+"""Sessions of people who are signed in to the pages, and the keys that signer their cookies.
 
 The browser has no token. Its cookie names a session, and the session's refresh token stays here.
 """
@@ -25,8 +25,8 @@ def close_session(session_id: str) -> None:
     sessions.delete(session_id)
 
 
-def sealing_keys(now: datetime, candidate: str) -> tuple[str, ...]:
-    """The keys that seal cookies and forms, oldest first: last month's, if it was used, and this
+def signing_keys(now: datetime, candidate: str) -> tuple[str, ...]:
+    """The keys that signer cookies and forms, oldest first: last month's, if it was used, and this
     month's.
 
     Each month has a key of its own, so a change of keys signs nobody out. `candidate` is a random

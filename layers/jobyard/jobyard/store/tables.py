@@ -375,7 +375,7 @@ class KeyValueItem(Model):
 
 
 class SessionItem(Model):
-    """A session of the web pages, until it `expires`. Its content is sealed."""
+    """A session of the web pages, until it `expires`. `content` is its refresh token."""
 
     class Meta:
         table_name: str | None = None
