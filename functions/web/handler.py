@@ -26,7 +26,7 @@ from gateway.headers import LambdaResponse
 from jobyard.domain import metrics
 from jobyard.services import cursors, sessions
 from jobyard.wiring import session, wire
-from web.entrance import answer
+from web.dispatcher import dispatch
 from web.responses import finish
 from web.signer import Signer
 from web.site import Site
@@ -129,15 +129,15 @@ cold_start.end()
 
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     """Handle a request, and log it in one line."""
-    answered = answer(event, context, SITE)
-    response = finish(event, answered.response, SITE)
+    dispatched = dispatch(event, context, SITE)
+    response = finish(event, dispatched.response, SITE)
     LOGGER.info(
         "answered",
         request_id=event["requestContext"]["requestId"],
         method=event["requestContext"]["http"]["method"],
         path=event["rawPath"],
         status=response["statusCode"],
-        actor=answered.actor.name if answered.actor else "",
-        sub=answered.actor.sub if answered.actor else "",
+        actor=dispatched.actor.name if dispatched.actor else "",
+        sub=dispatched.actor.sub if dispatched.actor else "",
     )
     return response

@@ -31,15 +31,15 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{24}")  # as `Site.new_id` makes them
 
 
 @dataclass(frozen=True)
-class Departure:
-    """Where to send a browser to sign in, and the secret it keeps in a cookie until it returns."""
+class AuthorizationRequest:
+    """The URL of an OAuth authorization request, and the secret that the browser keeps for it."""
 
     url: str
     secret: str
 
 
-def departure(back_to: str, secret: str, site: Site) -> Departure:
-    """The sign-in page's address. The browser returns to the path `back_to`.
+def authorization_request(back_to: str, secret: str, site: Site) -> AuthorizationRequest:
+    """The request that sends a browser to the sign-in page. It returns to the path `back_to`.
 
     `secret` is the one that the browser has already, from another tab; "" if it has none. One that
     we did not make is replaced: who chose it could return with a code.
@@ -58,11 +58,11 @@ def departure(back_to: str, secret: str, site: Site) -> Departure:
             "code_challenge": _challenge(_verifier(secret, nonce)),
         }
     )
-    return Departure(f"{site.settings.sign_in_url}/oauth2/authorize?{query}", secret)
+    return AuthorizationRequest(f"{site.settings.sign_in_url}/oauth2/authorize?{query}", secret)
 
 
-def returned(query: Mapping[str, str], secret: str, site: Site) -> tuple[Session, str]:
-    """The new session of a browser that returns with a code, and the path it wanted to see.
+def complete(query: Mapping[str, str], secret: str, site: Site) -> tuple[Session, str]:
+    """Exchange the code of a browser that returns. Its new session, and the path it wanted to see.
 
     Raises:
         Unauthenticated: the code was not issued for this browser, or the sign-in page refuses it.
@@ -88,8 +88,8 @@ def returned(query: Mapping[str, str], secret: str, site: Site) -> tuple[Session
     return session, local_path(state["to"])
 
 
-def renewed(session: Session, site: Site) -> Session | None:
-    """The session with a person's present roles; None if it has ended or was revoked.
+def renew(session: Session, site: Site) -> Session | None:
+    """Renew a session with the person's present roles; None if it has ended or was revoked.
 
     Refresh tokens are not rotated, so two requests that renew at once both succeed.
     """
@@ -110,7 +110,7 @@ def renewed(session: Session, site: Site) -> Session | None:
     return _session(session.session_id, token, site)
 
 
-def end(session_id: str, site: Site) -> str:
+def end_session(session_id: str, site: Site) -> str:
     """End a session, and return the address at the sign-in page that signs out there too."""
     refresh_token = sessions.refresh_token(session_id, site.now())
     sessions.close_session(session_id)

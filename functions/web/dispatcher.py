@@ -1,4 +1,4 @@
-"""What comes before any page: static files, signing in and out, and who is signed in."""
+"""Dispatches requests: files and signing in for everybody, pages for those who are signed in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,38 +32,40 @@ _SIGN_OUT_PATH = "/sign-out"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response, and who got it; None for someone who is not signed in."""
+class Dispatched:
+    """A response and the actor who got it; None for someone who is not signed in."""
 
     response: LambdaResponse
     actor: Actor | None
 
 
-def answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
-    """The answer to a request, whatever happens."""
+def dispatch(event: dict[str, Any], context: Any, site: Site) -> Dispatched:
+    """The response to a request; an error is a page too."""
     event = _as_get(event)
     try:
-        return _answer(event, context, site)
+        return _dispatch(event, context, site)
     except Exception as error:
-        return Answer(_built(event, failure_page(error, _request(event, site, None))), None)
+        return Dispatched(
+            _lambda_response(event, failure_page(error, _request(event, site, None))), None
+        )
 
 
-def _answer(event: dict[str, Any], context: Any, site: Site) -> Answer:
+def _dispatch(event: dict[str, Any], context: Any, site: Site) -> Dispatched:
     public = _public_response(event, site)
     if public is not None:
-        return Answer(_built(event, public), None)
+        return Dispatched(_lambda_response(event, public), None)
     session = session_of(cookies_of(event), site.signer(), secure=site.is_secure)
     current = session
     # Signing out works when the user pool does not answer, and must not set a new cookie.
     if session and session.until <= site.now() and event["rawPath"] != _SIGN_OUT_PATH:
-        current = sign_in.renewed(session, site)
+        current = sign_in.renew(session, site)
     if current is None:
-        return Answer(_built(event, _sign_in_first(event, session, site)), None)
+        return Dispatched(_lambda_response(event, _sign_in_required(event, session, site)), None)
     response = _private_response(_request(event, site, current), context)
     if current is not session:
         renewed = session_cookie(current, site.signer(), secure=site.is_secure)
         response.setdefault("cookies", []).append(str(renewed))
-    return Answer(response, current.actor)
+    return Dispatched(response, current.actor)
 
 
 def _public_response(event: Mapping[str, Any], site: Site) -> Response[Any] | None:
@@ -72,9 +74,9 @@ def _public_response(event: Mapping[str, Any], site: Site) -> Response[Any] | No
     if path.startswith("/static/"):
         return _static(event, site)
     if path == "/sign-in":
-        return _depart(event, site)
+        return _start_sign_in(event, site)
     if path == sign_in.RETURN_PATH:
-        return _return(event, site)
+        return _complete_sign_in(event, site)
     if path == "/signed-out":
         return page("signed_out.html", _request(event, site, None), {})
     return None
@@ -86,9 +88,9 @@ def _private_response(request: PageRequest, context: Any) -> LambdaResponse:
         try:
             csrf.check(request)
         except JobyardError as refusal:
-            return _built(request.event, error_page(refusal, request))
+            return _lambda_response(request.event, error_page(refusal, request))
         if request.path == _SIGN_OUT_PATH:
-            return _built(request.event, _sign_out(request))
+            return _lambda_response(request.event, _sign_out(request))
     return respond(request, context)
 
 
@@ -109,7 +111,7 @@ def _request(event: Mapping[str, Any], site: Site, session: Session | None) -> P
     return PageRequest(site, event, session.actor, session.session_id)
 
 
-def _built(event: Mapping[str, Any], response: Response[Any]) -> LambdaResponse:
+def _lambda_response(event: Mapping[str, Any], response: Response[Any]) -> LambdaResponse:
     """A response as Lambda returns it."""
     from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
@@ -126,25 +128,27 @@ def _static(event: Mapping[str, Any], site: Site) -> Response[Any]:
     return file(found, immutable=digest == found.digest)
 
 
-def _depart(event: Mapping[str, Any], site: Site) -> Response[str]:
+def _start_sign_in(event: Mapping[str, Any], site: Site) -> Response[str]:
     request = _request(event, site, None)
     secret = cookies_of(event).get(cookie_name("sign-in", secure=site.is_secure), "")
-    leaving = sign_in.departure(sign_in.local_path(request.query.get("to", "/")), secret, site)
-    kept = cookie("sign-in", leaving.secret, sign_in.STATE_TIME_S, secure=site.is_secure)
-    return see_other(leaving.url, [kept])
+    authorization = sign_in.authorization_request(
+        sign_in.local_path(request.query.get("to", "/")), secret, site
+    )
+    kept = cookie("sign-in", authorization.secret, sign_in.STATE_TIME_S, secure=site.is_secure)
+    return see_other(authorization.url, [kept])
 
 
-def _return(event: Mapping[str, Any], site: Site) -> Response[str]:
+def _complete_sign_in(event: Mapping[str, Any], site: Site) -> Response[str]:
     request = _request(event, site, None)
     secret = cookies_of(event).get(cookie_name("sign-in", secure=site.is_secure), "")
     try:
-        session, to = sign_in.returned(request.query, secret, site)
+        session, to = sign_in.complete(request.query, secret, site)
     except Unauthenticated as refusal:
         return error_page(refusal, request)
     return see_other(to, [session_cookie(session, site.signer(), secure=site.is_secure)])
 
 
-def _sign_in_first(event: Mapping[str, Any], ended: Session | None, site: Site) -> Response[str]:
+def _sign_in_required(event: Mapping[str, Any], ended: Session | None, site: Site) -> Response[str]:
     """What someone who is not signed in gets instead of a page."""
     request = _request(event, site, None)
     cookies: list[Cookie] = [ended_cookie(secure=site.is_secure)] if ended else []
@@ -158,5 +162,5 @@ def _sign_in_first(event: Mapping[str, Any], ended: Session | None, site: Site) 
 
 
 def _sign_out(request: PageRequest) -> Response[str]:
-    there = sign_in.end(request.session_id, request.site)
+    there = sign_in.end_session(request.session_id, request.site)
     return see_other(there, [ended_cookie(secure=request.site.is_secure)])
