@@ -25,7 +25,7 @@ from web.batch_frame import failure_groups, finding_rows, frame, state_counters
 from web.event_buttons import resend_button
 from web.forms import status_of, submitted
 from web.pictures.strip import strip
-from web.poll_interval import LIST_PAUSE_S, pause_s
+from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.renderer import words
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other
@@ -61,7 +61,7 @@ def list_batches() -> Response[str]:
         "may_submit": request.may("batch", "submit"),
         **filters,
     }
-    return page("batches.html", request, values, poll_s=LIST_PAUSE_S)
+    return page("batches.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/batches/<batch_id>")
@@ -86,18 +86,22 @@ def _batch_page(
         "picture": strip(view.strip, view.batch.entries, f"/batches/{batch_id}/jobs?from="),
     }
     return page(
-        "batch.html", request, values, status=status_of(refusal), poll_s=_pause_s(view, request)
+        "batch.html",
+        request,
+        values,
+        status=status_of(refusal),
+        poll_s=_poll_interval_s(view, request),
     )
 
 
-def _pause_s(view: BatchView, request: PageRequest) -> int:
+def _poll_interval_s(view: BatchView, request: PageRequest) -> int:
     """When to ask again; 0 for a batch that has ended and whose jobs can no longer change."""
     if BATCH.state(view.batch.state).type is StateType.TERMINAL:
         return 0
     last = view.batch.history[-1].at if view.batch.history else view.batch.submitted_at
     if view.batch.is_executing:
-        return pause_s(request.query_context.now, request.query_context.now)
-    return pause_s(last, request.query_context.now)
+        return poll_interval_s(request.query_context.now, request.query_context.now)
+    return poll_interval_s(last, request.query_context.now)
 
 
 @router.get("/batches/<batch_id>/findings")
@@ -138,7 +142,7 @@ def _reports_page(
         request,
         values,
         status=status_of(refusal),
-        poll_s=_pause_s(view, request),
+        poll_s=_poll_interval_s(view, request),
     )
 
 
@@ -217,7 +221,7 @@ def show_history(batch_id: str) -> Response[str]:
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
     values = frame(view, "history", request)
-    return page("batch_history.html", request, values, poll_s=_pause_s(view, request))
+    return page("batch_history.html", request, values, poll_s=_poll_interval_s(view, request))
 
 
 @router.get("/batches/<batch_id>/operations/<operation_id>")

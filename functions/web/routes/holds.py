@@ -15,7 +15,7 @@ from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries.job_types import list_job_types
 from web.event_buttons import EventButton
 from web.forms import local_time, refused, status_of, submitted
-from web.poll_interval import LIST_PAUSE_S
+from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request
 from web.responses import page
 
@@ -42,7 +42,7 @@ def _holds_page(request: PageRequest, refusal: JobyardError | None = None) -> Re
         "may_place": request.may("hold", "place"),
         **refused(request, refusal),
     }
-    return page("holds.html", request, values, status=status_of(refusal), poll_s=LIST_PAUSE_S)
+    return page("holds.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
 
 
 def _row(hold: Hold, request: PageRequest) -> dict[str, object]:

@@ -19,7 +19,7 @@ from jobyard.services.queries.system import list_alarms
 from web.address import address_of
 from web.aws_answers import answer_or_none
 from web.pictures.rates import Rate, rates
-from web.poll_interval import LIST_PAUSE_S
+from web.poll_interval import LIST_POLL_S
 from web.renderer import local, words
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
@@ -51,7 +51,7 @@ def show_home() -> Response[str]:
         "acts": [_act_row(each) for each in found.activity or ()],
         "may_retry": request.may("job", "requeue"),
     }
-    return page("home.html", request, values, poll_s=LIST_PAUSE_S)
+    return page("home.html", request, values, poll_s=LIST_POLL_S)
 
 
 def _system_problems(request: PageRequest) -> list[dict[str, str]]:

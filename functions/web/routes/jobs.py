@@ -24,7 +24,7 @@ from web.event_buttons import event_buttons
 from web.forms import refused, status_of, submitted
 from web.pictures.ladder import ladder
 from web.pictures.timeline import timeline
-from web.poll_interval import LIST_PAUSE_S, pause_s
+from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.renderer import local, size, words
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
@@ -66,7 +66,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         "can_select": wanted.state == JobState.FAILED and request.may("job", "requeue"),
         **page_links(request, pagination.next_cursor(found.after)),
     }
-    return page("batch_jobs.html", request, values, poll_s=LIST_PAUSE_S)
+    return page("batch_jobs.html", request, values, poll_s=LIST_POLL_S)
 
 
 def _match_of(request: PageRequest) -> JobMatch:
@@ -134,7 +134,7 @@ def _job_page(
     poll_s = 0
     if not JOB.is_final(job.state):
         last = job.history[-1].at if job.history else request.query_context.now
-        poll_s = pause_s(last, request.query_context.now)
+        poll_s = poll_interval_s(last, request.query_context.now)
     address = f"/jobs/{job_id}"
     values = {
         "view": view,

@@ -23,7 +23,7 @@ from web import schedule_form as form
 from web.event_buttons import event_buttons
 from web.forms import local_time, refused, status_of, submitted
 from web.pictures.year import year
-from web.poll_interval import LIST_PAUSE_S
+from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
@@ -56,7 +56,7 @@ def list_schedules() -> Response[str]:
         "options": [(each.value, each.value.capitalize()) for each in ScheduleFilter],
         **page_links(request, pagination.next_cursor(found.after)),
     }
-    return page("job_management.html", request, values, poll_s=LIST_PAUSE_S)
+    return page("job_management.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/schedules/new")
@@ -127,7 +127,7 @@ def _schedule_page(
     values = _frame(details, "details", request, refusal) | {
         "parameters": json.dumps(parameters, indent=2, ensure_ascii=False)
     }
-    return page("schedule.html", request, values, status=status_of(refusal), poll_s=LIST_PAUSE_S)
+    return page("schedule.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
 
 
 @router.get("/schedules/<schedule_id>/history")
@@ -146,7 +146,7 @@ def show_history(schedule_id: str) -> Response[str]:
         "occurrences": found.items,
         **page_links(request, pagination.next_cursor(found.after)),
     }
-    return page("schedule_history.html", request, values, poll_s=LIST_PAUSE_S)
+    return page("schedule_history.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/schedules/<schedule_id>/year")

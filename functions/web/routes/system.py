@@ -22,7 +22,7 @@ from web.responses import page
 
 router = Router()  # type: ignore[no-untyped-call]
 
-_PAUSE_S = 30  # each request asks CloudWatch and SQS
+_POLL_S = 30  # each request asks CloudWatch and SQS
 
 
 @router.get("/system")
@@ -43,7 +43,7 @@ def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> R
         "lost": [_lost_row(each, request) for each in state.lost],
         **refused(request, refusal),
     }
-    return page("system.html", request, values, status=status_of(refusal), poll_s=_PAUSE_S)
+    return page("system.html", request, values, status=status_of(refusal), poll_s=_POLL_S)
 
 
 def _lost_row(report: Report, request: PageRequest) -> dict[str, Any]:
