@@ -7,7 +7,7 @@ from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.job import PROGRESS_ORDER
 from jobyard.services.queries.batches import BatchView
 from web.event_buttons import event_buttons
-from web.forms import refused
+from web.forms import refusal_values
 from web.request import PageRequest
 
 
@@ -20,7 +20,7 @@ def frame(
         "view": view,
         "tabs_of_batch": _tabs(view, tab, address),
         "buttons": event_buttons("batch", address, view.actions, view.unavailable, request),
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
 
 

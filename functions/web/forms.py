@@ -15,7 +15,7 @@ from web.responses import see_other
 _SHOWN_ON_PAGE = frozenset({400, 403, 409, 422})
 
 
-def submitted(
+def handle_form(
     act: Callable[[], str], show: Callable[[JobyardError], Response[str]]
 ) -> Response[str]:
     """Act on a form, and redirect to the address that `act` returns.
@@ -30,7 +30,7 @@ def submitted(
         raise
 
 
-def refused(request: PageRequest, refusal: JobyardError | None) -> dict[str, object]:
+def refusal_values(request: PageRequest, refusal: JobyardError | None) -> dict[str, object]:
     """What a page shows of a refused form: the refusal, and what the person had typed."""
     if refusal is None:
         return {}

@@ -23,7 +23,7 @@ from jobyard.services.queries.batches import BatchView
 from jobyard.services.reports import commands as report_commands
 from web.batch_frame import failure_groups, finding_rows, frame, state_counters
 from web.event_buttons import resend_button
-from web.forms import status_of, submitted
+from web.forms import handle_form, status_of
 from web.pictures.strip import strip
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.renderer import words
@@ -160,7 +160,7 @@ def resend_report(batch_id: str, seq: str) -> Response[str]:
         report_commands.resend(batch_id, _report_number(seq), request.command_context())
         return f"/batches/{batch_id}/reports"
 
-    return submitted(act, lambda refusal: _reports_page(request, batch_id, refusal))
+    return handle_form(act, lambda refusal: _reports_page(request, batch_id, refusal))
 
 
 def _report_number(text: str) -> int:
@@ -263,7 +263,7 @@ def post_operation(batch_id: str) -> Response[str]:
         started = operations.requeue_jobs(batch_id, wanted, request.command_context())
         return f"/batches/{batch_id}/operations/{started.operation_id}"
 
-    return submitted(act, lambda refusal: _preview(request, batch_id, wanted, refusal))
+    return handle_form(act, lambda refusal: _preview(request, batch_id, wanted, refusal))
 
 
 def _filter_of(request: PageRequest) -> Filter:
@@ -307,4 +307,4 @@ def post_event(batch_id: str, event: str) -> Response[str]:
         commands.send_batch_event(batch_id, event, request.command_context())
         return f"/batches/{batch_id}"
 
-    return submitted(act, lambda refusal: _batch_page(request, batch_id, refusal))
+    return handle_form(act, lambda refusal: _batch_page(request, batch_id, refusal))

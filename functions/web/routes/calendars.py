@@ -9,7 +9,7 @@ from jobyard.services.access import authorize
 from jobyard.services.queries import calendars as calendar_queries
 from web.calendar_form import calendar_from, lines_of
 from web.event_buttons import EventButton
-from web.forms import refused, status_of, submitted
+from web.forms import handle_form, refusal_values, status_of
 from web.request import PageRequest, current_request
 from web.responses import page
 from web.schedule_form import errors_of
@@ -63,7 +63,7 @@ def _calendar_page(
             is_refused=request.method == "POST" and request.path == address,
             reason="required",
         ),
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
     return page("calendar.html", request, values, status=status_of(refusal))
 
@@ -73,14 +73,14 @@ def new_calendar() -> Response[str]:
     """Go to the form of a new calendar."""
     request = current_request(router)
     authorize(request.actor, "calendar", "put")
-    return submitted(
+    return handle_form(
         lambda: f"/calendars/{calendar_from(request.field('name'), _EMPTY).name}",
         lambda refusal: page(
             "calendars.html",
             request,
             {
                 "calendars": calendar_queries.list_calendars(request.query_context),
-                **refused(request, refusal),
+                **refusal_values(request, refusal),
             },
             status=status_of(refusal),
         ),
@@ -100,7 +100,7 @@ def put_calendar(name: str) -> Response[str]:
         calendars.put(calendar_from(name, fields), _seen(request), request.command_context())
         return f"/calendars/{name}"
 
-    return submitted(act, lambda refusal: _calendar_page(request, name, refusal))
+    return handle_form(act, lambda refusal: _calendar_page(request, name, refusal))
 
 
 def _seen(request: PageRequest) -> int:
@@ -118,4 +118,4 @@ def delete_calendar(name: str) -> Response[str]:
         calendars.delete(name, None, request.command_context())
         return "/calendars"
 
-    return submitted(act, lambda refusal: _calendar_page(request, name, refusal))
+    return handle_form(act, lambda refusal: _calendar_page(request, name, refusal))

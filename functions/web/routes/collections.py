@@ -10,7 +10,7 @@ from jobyard.domain.collection import GROUP_PATTERN
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services import collections
 from jobyard.services.queries import collections as collection_queries
-from web.forms import refused, status_of, submitted
+from web.forms import handle_form, refusal_values, status_of
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
@@ -46,7 +46,7 @@ def _collection_page(
     request: PageRequest, name: str, refusal: JobyardError | None = None
 ) -> Response[str]:
     view = collection_queries.collection(name, request.query_context)
-    values = {"view": view, **refused(request, refusal)}
+    values = {"view": view, **refusal_values(request, refusal)}
     return page("collection.html", request, values, status=status_of(refusal))
 
 
@@ -65,7 +65,7 @@ def post_event(name: str, event: str) -> Response[str]:
             raise NotFound(f"a collection has no event {event!r}")
         return f"/collections/{name}"
 
-    return submitted(act, lambda refusal: _collection_page(request, name, refusal))
+    return handle_form(act, lambda refusal: _collection_page(request, name, refusal))
 
 
 def _depositors(request: PageRequest) -> tuple[list[str], list[str]]:

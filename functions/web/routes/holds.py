@@ -14,7 +14,7 @@ from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries.job_types import list_job_types
 from web.event_buttons import EventButton
-from web.forms import local_time, refused, status_of, submitted
+from web.forms import handle_form, local_time, refusal_values, status_of
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request
 from web.responses import page
@@ -40,7 +40,7 @@ def _holds_page(request: PageRequest, refusal: JobyardError | None = None) -> Re
         "collections": [each.collection.name for each in collections],
         "job_types": [each.name for each in list_job_types()],
         "may_place": request.may("hold", "place"),
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
     return page("holds.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
 
@@ -80,7 +80,7 @@ def place_hold() -> Response[str]:
         )
         return "/holds"
 
-    return submitted(act, lambda refusal: _holds_page(request, refusal))
+    return handle_form(act, lambda refusal: _holds_page(request, refusal))
 
 
 @router.post("/holds/<scope>/lift")
@@ -92,4 +92,4 @@ def lift_hold(scope: str) -> Response[str]:
         holds.lift_hold(unquote(scope), request.command_context())
         return "/holds"
 
-    return submitted(act, lambda refusal: _holds_page(request, refusal))
+    return handle_form(act, lambda refusal: _holds_page(request, refusal))

@@ -21,7 +21,7 @@ from jobyard.services.queries.job_types import steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.batch_frame import frame, state_counters
 from web.event_buttons import event_buttons
-from web.forms import refused, status_of, submitted
+from web.forms import handle_form, refusal_values, status_of
 from web.pictures.ladder import ladder
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
@@ -145,7 +145,7 @@ def _job_page(
         "timeline": _timeline(view, request),
         "details": _details(view),
         "buttons": event_buttons("job", address, view.actions, view.unavailable, request),
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
     return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)
 
@@ -234,4 +234,4 @@ def post_event(job_id: str, event: str) -> Response[str]:
         send_job_event(job_id, event, request.command_context())
         return f"/jobs/{job_id}"
 
-    return submitted(act, lambda refusal: _job_page(request, job_id, refusal))
+    return handle_form(act, lambda refusal: _job_page(request, job_id, refusal))

@@ -21,7 +21,7 @@ from jobyard.services.schedules import commands
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from web import schedule_form as form
 from web.event_buttons import event_buttons
-from web.forms import local_time, refused, status_of, submitted
+from web.forms import handle_form, local_time, refusal_values, status_of
 from web.pictures.year import year
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request, page_links
@@ -85,7 +85,7 @@ def create_schedule() -> Response[str]:
         )
         return f"/schedules/{commands.create(spec, context).schedule_id}"
 
-    return submitted(act, lambda refusal: _form_page(request, None, fields, refusal))
+    return handle_form(act, lambda refusal: _form_page(request, None, fields, refusal))
 
 
 @router.get("/schedules/<schedule_id>")
@@ -115,7 +115,7 @@ def _frame(
         "tabs_of_schedule": tabs,
         "may_edit": "edit" in view.actions,
         "buttons": event_buttons("schedule", address, view.actions, view.unavailable, request),
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
 
 
@@ -211,7 +211,7 @@ def edit_schedule(schedule_id: str) -> Response[str]:
         commands.edit(schedule_id, changes, context)
         return f"/schedules/{schedule_id}"
 
-    return submitted(act, lambda refusal: _form_page(request, details, fields, refusal))
+    return handle_form(act, lambda refusal: _form_page(request, details, fields, refusal))
 
 
 def _form_page(
@@ -282,4 +282,4 @@ def post_event(schedule_id: str, event: str) -> Response[str]:
             raise NotFound(f"a schedule has no event {event!r}")
         return address
 
-    return submitted(act, lambda refusal: _schedule_page(request, schedule_id, refusal))
+    return handle_form(act, lambda refusal: _schedule_page(request, schedule_id, refusal))

@@ -16,7 +16,7 @@ from jobyard.services.dead_letters import list_dead_letters
 from jobyard.services.queries.system import list_alarms, system_state
 from web.aws_answers import answer_or_none
 from web.event_buttons import EventButton, resend_button
-from web.forms import refused, status_of, submitted
+from web.forms import handle_form, refusal_values, status_of
 from web.request import PageRequest, current_request
 from web.responses import page
 
@@ -41,7 +41,7 @@ def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> R
         "letters": letters,
         "rows": [_letter_row(each, request) for each in letters.shown] if letters else [],
         "lost": [_lost_row(each, request) for each in state.lost],
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
     return page("system.html", request, values, status=status_of(refusal), poll_s=_POLL_S)
 
@@ -105,7 +105,7 @@ def redrive_letter(letter_id: str) -> Response[str]:
         dead_letters.redrive(letter_id, request.site.sqs, request.command_context())
         return "/system"
 
-    return submitted(act, lambda refusal: _system_page(request, refusal))
+    return handle_form(act, lambda refusal: _system_page(request, refusal))
 
 
 @router.post("/system/dead-letters/<letter_id>/discard")
@@ -117,4 +117,4 @@ def discard_letter(letter_id: str) -> Response[str]:
         dead_letters.discard(letter_id, request.site.sqs, request.command_context())
         return "/system"
 
-    return submitted(act, lambda refusal: _system_page(request, refusal))
+    return handle_form(act, lambda refusal: _system_page(request, refusal))

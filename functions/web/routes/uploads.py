@@ -14,7 +14,7 @@ from jobyard.services.batches import submissions
 from jobyard.services.batches.submissions import Submission
 from jobyard.services.queries import collections as collection_queries
 from web.batch_frame import finding_rows
-from web.forms import refused, status_of, submitted
+from web.forms import handle_form, refusal_values, status_of
 from web.manifest_check import check
 from web.request import PageRequest, current_request
 from web.responses import page
@@ -42,7 +42,7 @@ def _new_page(request: PageRequest, refusal: JobyardError | None = None) -> Resp
         "options": [(each.collection.name,) * 2 for each in found if each.may_deposit],
         "profiles": [(name, name) for name in PROFILES],
         "collection": request.query.get("collection", ""),
-        **refused(request, refusal),
+        **refusal_values(request, refusal),
     }
     origin = submissions.upload_origin(request.query_context)
     return page("upload.html", request, values, status=status_of(refusal), upload_origin=origin)
@@ -57,7 +57,7 @@ def submit_batch() -> Response[str]:
         batch, _ = submissions.submit(_submission(request), request.command_context())
         return f"/batches/{batch.batch_id}/upload"
 
-    return submitted(act, lambda refusal: _new_page(request, refusal))
+    return handle_form(act, lambda refusal: _new_page(request, refusal))
 
 
 def _submission(request: PageRequest) -> Submission:
