@@ -68,9 +68,9 @@ class EventButton:
     address: str
     label: str
     icon: str
-    consequence: str
-    is_open: bool
-    why_not: str
+    effect: str
+    is_available: bool
+    unavailable_reason: str
     is_dangerous: bool
     is_refused: bool
     reason: str
@@ -93,17 +93,19 @@ def event_buttons(
     ]
 
 
-def _button(kind: str, address: str, event: str, why_not: str, request: PageRequest) -> EventButton:
-    label, icon, consequence = _TEXTS[kind, event]
+def _button(
+    kind: str, address: str, event: str, unavailable_reason: str, request: PageRequest
+) -> EventButton:
+    label, icon, effect = _TEXTS[kind, event]
     target = f"{address}/{event}"
     return EventButton(
         name=event,
         address=target,
         label=label,
         icon=icon,
-        consequence=consequence,
-        is_open=not why_not,
-        why_not=why_not,
+        effect=effect,
+        is_available=not unavailable_reason,
+        unavailable_reason=unavailable_reason,
         is_dangerous=event in _DANGEROUS,
         is_refused=request.method == "POST" and request.path == target,
         reason="required",
@@ -114,18 +116,18 @@ def _button(kind: str, address: str, event: str, why_not: str, request: PageRequ
 def resend_button(report: Report, request: PageRequest) -> EventButton:
     """The button that sends the mail of a report again."""
     address = f"/batches/{report.batch_id}/reports/{report.seq}/resend"
-    why_not = resend_refusal(report)
+    unavailable_reason = resend_refusal(report)
     if not request.may("batch", "resend_report"):
         who = roles_for("batch", "resend_report")
-        why_not = access_refusal("batch", "resend_report", who)
+        unavailable_reason = access_refusal("batch", "resend_report", who)
     return EventButton(
         name=f"resend-{report.seq}",
         address=address,
         label="Send again",
         icon="send",
-        consequence=f"Its mail goes to {', '.join(report.to)} within a minute.",
-        is_open=not why_not,
-        why_not=why_not,
+        effect=f"Its mail goes to {', '.join(report.to)} within a minute.",
+        is_available=not unavailable_reason,
+        unavailable_reason=unavailable_reason,
         is_dangerous=False,
         is_refused=request.method == "POST" and request.path == address,
         reason="required",

@@ -56,9 +56,11 @@ def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
         address=address,
         label="Lift",
         icon="play",
-        consequence="What it held starts again. The first batches are released at once.",
-        is_open=may_lift,
-        why_not="" if may_lift else refusal_text("hold", "lift", roles_for("hold", "lift")),
+        effect="What it held starts again. The first batches are released at once.",
+        is_available=may_lift,
+        unavailable_reason=""
+        if may_lift
+        else refusal_text("hold", "lift", roles_for("hold", "lift")),
         is_dangerous=False,
         is_refused=request.method == "POST" and request.path == address,
         reason="optional",

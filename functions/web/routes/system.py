@@ -75,21 +75,21 @@ def _button(
     event: str,
     label: str,
     icon: str,
-    consequence: str,
-    why_not: str,
+    effect: str,
+    unavailable_reason: str,
     request: PageRequest,
 ) -> EventButton:
     address = f"/system/dead-letters/{letter.letter_id}/{event}"
     if not request.may("dead letter", event):
-        why_not = access_refusal("dead letter", event, roles_for("dead letter", event))
+        unavailable_reason = access_refusal("dead letter", event, roles_for("dead letter", event))
     return EventButton(
         name=f"{event}-{letter.letter_id}",
         address=address,
         label=label,
         icon=icon,
-        consequence=consequence,
-        is_open=not why_not,
-        why_not=why_not,
+        effect=effect,
+        is_available=not unavailable_reason,
+        unavailable_reason=unavailable_reason,
         is_dangerous=event == "discard",
         is_refused=request.method == "POST" and request.path == address,
         reason="required",
