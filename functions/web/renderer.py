@@ -44,7 +44,7 @@ def environment() -> Environment:
 def render(template: str, request: PageRequest, values: Mapping[str, Any]) -> str:
     """A page as HTML."""
     zone = request.zone
-    frame = {
+    shared = {
         "request": request,
         "actor": request.actor,
         "navigation": entries(request),
@@ -58,7 +58,7 @@ def render(template: str, request: PageRequest, values: Mapping[str, Any]) -> st
         "refusal": None,
         "typed": {},
     }
-    return environment().get_template(template).render({**frame, **values})
+    return environment().get_template(template).render({**shared, **values})
 
 
 def api_call(path: str, url: str) -> str:

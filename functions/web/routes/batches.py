@@ -21,7 +21,7 @@ from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.reports import commands as report_commands
-from web.batch_frame import failure_groups, finding_rows, frame, state_counters
+from web.batch_page import batch_values, failure_groups, finding_rows, state_counters
 from web.event_buttons import resend_button
 from web.forms import handle_form, status_of
 from web.pictures.strip import strip
@@ -79,7 +79,7 @@ def _batch_page(
         findings, _ = finding_queries.findings_of(
             view.batch, request.query_context, after=0, limit=_FINDINGS_SHOWN
         )
-    values = frame(view, "overview", request, refusal) | {
+    values = batch_values(view, "overview", request, refusal) | {
         "findings": finding_rows(findings),
         "counts": state_counters(view),
         "groups": failure_groups(view, request),
@@ -116,7 +116,7 @@ def list_findings(batch_id: str) -> Response[str]:
         after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_PAGE_SIZE,
     )
-    values = frame(view, "findings", request) | {
+    values = batch_values(view, "findings", request) | {
         "findings": finding_rows(found),
         **page_links(request, pagination.next_cursor(following)),
     }
@@ -136,7 +136,7 @@ def _reports_page(
     view = batch_queries.batch(batch_id, context)
     reports = report_queries.list_reports(batch_id, context)
     rows = [_report_row(each, request) for each in reversed(reports)]
-    values = frame(view, "reports", request, refusal) | {"reports": rows}
+    values = batch_values(view, "reports", request, refusal) | {"reports": rows}
     return page(
         "batch_reports.html",
         request,
@@ -188,7 +188,7 @@ def list_changes(batch_id: str, seq: str) -> Response[str]:
         after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_PAGE_SIZE,
     )
-    values = frame(view, "", request) | {
+    values = batch_values(view, "", request) | {
         "number": number,
         "changes": found.items,
         **page_links(request, pagination.next_cursor(found.after)),
@@ -212,7 +212,7 @@ def show_cost(batch_id: str) -> Response[str]:
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
     cost = cost_queries.cost(batch_id, request.query_context).cost
-    return page("batch_cost.html", request, frame(view, "cost", request) | {"cost": cost})
+    return page("batch_cost.html", request, batch_values(view, "cost", request) | {"cost": cost})
 
 
 @router.get("/batches/<batch_id>/history")
@@ -220,7 +220,7 @@ def show_history(batch_id: str) -> Response[str]:
     """Who did what to a batch, newest first."""
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
-    values = frame(view, "history", request)
+    values = batch_values(view, "history", request)
     return page("batch_history.html", request, values, poll_s=_poll_interval_s(view, request))
 
 
@@ -237,7 +237,7 @@ def show_operation(batch_id: str, operation_id: str) -> Response[str]:
         after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_CHUNKS_PER_PAGE,
     )
-    values = frame(view, "", request) | {
+    values = batch_values(view, "", request) | {
         "found": found,
         **page_links(request, pagination.next_cursor(found.after)),
     }
@@ -284,7 +284,7 @@ def _preview(
     request: PageRequest, batch_id: str, wanted: Filter, refusal: JobyardError | None = None
 ) -> Response[str]:
     view = batch_queries.batch(batch_id, request.query_context)
-    values = frame(view, "", request, refusal) | {
+    values = batch_values(view, "", request, refusal) | {
         "codes": sorted(wanted.codes),
         "job_ids": sorted(wanted.job_ids),
     }

@@ -19,7 +19,7 @@ from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_types import steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
-from web.batch_frame import frame, state_counters
+from web.batch_page import batch_values, state_counters
 from web.event_buttons import event_buttons
 from web.forms import handle_form, refusal_values, status_of
 from web.pictures.ladder import ladder
@@ -54,7 +54,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         limit=_PAGE_SIZE,
         matching=wanted,
     )
-    values = frame(view, "jobs", request) | {
+    values = batch_values(view, "jobs", request) | {
         "jobs": [_row(each) for each in found.items],
         "wanted": wanted,
         "filter": urlencode(_filter(wanted)),

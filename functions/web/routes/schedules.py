@@ -94,7 +94,7 @@ def show_schedule(schedule_id: str) -> Response[str]:
     return _schedule_page(current_request(router), schedule_id)
 
 
-def _frame(
+def _schedule_values(
     details: ScheduleDetails,
     tab: str,
     request: PageRequest,
@@ -124,7 +124,7 @@ def _schedule_page(
 ) -> Response[str]:
     details = schedule_queries.schedule(schedule_id, request.query_context)
     parameters = dict(details.view.schedule.parameters)
-    values = _frame(details, "details", request, refusal) | {
+    values = _schedule_values(details, "details", request, refusal) | {
         "parameters": json.dumps(parameters, indent=2, ensure_ascii=False)
     }
     return page("schedule.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
@@ -142,7 +142,7 @@ def show_history(schedule_id: str) -> Response[str]:
         after=pagination.start(request.query.get("cursor", ""), ""),
         limit=_PAGE_SIZE,
     )
-    values = _frame(details, "history", request) | {
+    values = _schedule_values(details, "history", request) | {
         "occurrences": found.items,
         **page_links(request, pagination.next_cursor(found.after)),
     }
@@ -161,7 +161,7 @@ def show_year(schedule_id: str) -> Response[str]:
     number = number if FIRST_YEAR <= number <= LAST_YEAR else today.year
     found = schedule_queries.schedule_year(schedule_id, number, request.query_context)
     days = found.days
-    values = _frame(details, "year", request) | {
+    values = _schedule_values(details, "year", request) | {
         "picture": year(number, days, today),
         "number": number,
         "runs": sum(each.runs for each in days.values()),
@@ -176,7 +176,9 @@ def show_cost(schedule_id: str) -> Response[str]:
     request = current_request(router)
     details = schedule_queries.schedule(schedule_id, request.query_context)
     cost = cost_queries.schedule_cost(schedule_id, request.query_context).cost
-    return page("schedule_cost.html", request, _frame(details, "cost", request) | {"cost": cost})
+    return page(
+        "schedule_cost.html", request, _schedule_values(details, "cost", request) | {"cost": cost}
+    )
 
 
 @router.get("/schedules/<schedule_id>/edit")

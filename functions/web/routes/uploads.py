@@ -13,7 +13,7 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import submissions
 from jobyard.services.batches.submissions import Submission
 from jobyard.services.queries import collections as collection_queries
-from web.batch_frame import finding_rows
+from web.batch_page import finding_rows
 from web.forms import handle_form, refusal_values, status_of
 from web.manifest_check import check
 from web.request import PageRequest, current_request

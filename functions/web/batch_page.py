@@ -11,7 +11,7 @@ from web.forms import refusal_values
 from web.request import PageRequest
 
 
-def frame(
+def batch_values(
     view: BatchView, tab: str, request: PageRequest, refusal: JobyardError | None = None
 ) -> dict[str, Any]:
     """The values that every page of the batch shows. `tab` is the part that it is, "" for none."""
