@@ -20,6 +20,7 @@ from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.executions import batch_execution, job_execution
 from jobyard.services.machines.execute_chunk import CHUNK_TRANSITIONS
 from jobyard.services.machines.execute_job import JobRun
+from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.runs import ExecutionRun, NextAction, NextStep
 from tests.infra.asl import Functions, events_in_a_pass, faults
 from tests.infra.template_reader import Resources, of_type
@@ -204,11 +205,26 @@ def test_a_failed_child_does_not_fail_the_map(batch: dict[str, Any]) -> None:
     assert batch["States"]["Execute"]["ToleratedFailurePercentage"] == 100
 
 
-def test_a_map_reads_the_fields_of_the_chunk_index(batch: dict[str, Any]) -> None:
-    selected = batch["States"]["Execute"]["ItemSelector"]
-    read = {path.removeprefix("$$.Map.Item.Value.") for path in selected.values() if "$$" in path}
+@pytest.mark.parametrize("chunk", [Chunk(7, 0, 1), Chunk(7, 0, 1, grant=25)])
+def test_a_child_of_the_map_gets_its_line_of_the_index(batch: dict[str, Any], chunk: Chunk) -> None:
+    document = _selected(batch, {"origin_id": "b1", "run": "main", "pass": 2}, chunk)
 
-    assert read == json.loads(Chunk(0, 0, 1).index_line()).keys()
+    assert ChunkInput.of(document) == ChunkInput("b1", ExecutionRun("main", 2), chunk)
+
+
+def _selected(batch: dict[str, Any], state: dict[str, Any], chunk: Chunk) -> dict[str, Any]:
+    """What the Map selects from the state and the line of a chunk, for a child."""
+    line = json.loads(chunk.index_line())
+    return {
+        name.removesuffix(".$"): line if path == "$$.Map.Item.Value" else state[path[2:]]
+        for name, path in batch["States"]["Execute"]["ItemSelector"].items()
+    }
+
+
+def test_a_child_of_an_execution_before_0_2_has_the_fields_of_its_line() -> None:
+    document = {"origin_id": "b1", "run": "main", "pass": 2, "chunk": 7, "start": 0, "end": 1}
+
+    assert ChunkInput.of(document).chunk == Chunk(7, 0, 1)
 
 
 def test_the_passes_of_an_execution_fit_into_its_history(batch: dict[str, Any]) -> None:
@@ -226,12 +242,8 @@ def test_one_more_state_in_the_loop_is_counted(batch: dict[str, Any]) -> None:
 def test_two_passes_over_a_chunk_have_different_causes(batch: dict[str, Any]) -> None:
     def cause(number: int) -> str:
         state = NextStep("b", "execute", ExecutionRun("main", number)).document()
-        chosen = {
-            name.removesuffix(".$"): state.get(path.removeprefix("$."), 0)
-            for name, path in batch["States"]["Execute"]["ItemSelector"].items()
-        }
-        address = JobAddress(chosen["origin_id"], chosen["chunk"], 0)
-        return ExecutionRun(chosen["run"], chosen["pass"]).cause(address, attempt=1)
+        request = ChunkInput.of(_selected(batch, state, Chunk(7, 0, 1)))
+        return request.run.cause(JobAddress(request.origin_id, request.chunk.number, 0), attempt=1)
 
     assert cause(1) != cause(2)
 
@@ -284,7 +296,7 @@ def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]
 # Each next step that a task can return; its function bills the transitions that follow.
 NEXT_STEPS: list[tuple[str, str, NextAction]] = [
     *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
-    *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "end")),
+    *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "rest", "end")),
     *(("JobMachine", "Settle", where) for where in ("report", "end")),
     *(("BatchMachine", "Report", where) for where in ("report", "end")),
     *(("JobMachine", "Report", where) for where in ("report", "end")),

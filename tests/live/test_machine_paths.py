@@ -223,8 +223,9 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
         *("Execute", "Settle", "Settled", "Report", "Reported", "Done"),
     ]
     run: dict[str, Any] = {"origin_id": "b1", "run": "main"}
-    assert sorted(machine.events("execute.chunk"), key=lambda one: (one["pass"], one["chunk"])) == [
-        run | {"pass": number} | chunk for number in (1, 2) for chunk in CHUNKS
+    events = machine.events("execute.chunk")
+    assert sorted(events, key=lambda one: (one["pass"], one["line"]["chunk"])) == [
+        run | {"pass": number, "line": chunk} for number in (1, 2) for chunk in CHUNKS
     ]
 
 
@@ -243,7 +244,7 @@ def test_a_chunk_that_fails_does_not_stop_the_others(machine: Machine) -> None:
 
     assert ended["status"] == "SUCCEEDED", ended
     assert machine.path(ended)[-3:] == ["Settle", "Settled", "Done"]
-    tried = {one["chunk"] for one in machine.events("execute.chunk")}
+    tried = {one["line"]["chunk"] for one in machine.events("execute.chunk")}
     assert tried == {chunk["chunk"] for chunk in CHUNKS}
 
 
@@ -274,9 +275,13 @@ def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> N
     assert "as requested" in ended["cause"]
 
 
-def test_after_many_passes_a_new_execution_continues_once(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("where", "states"), [("fresh", ["Continue", "Done"]), ("rest", ["Rest", "Continue", "Done"])]
+)
+def test_a_new_execution_continues_once(machine: Machine, where: str, states: list[str]) -> None:
     name = f"b1-main-p{time.time_ns()}"
-    fresh = NEXT | {"next": "fresh", "pass": 501, "execution_name": name}
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+    fresh = NEXT | {"next": where, "pass": 501, "execution_name": name, "until": soon}
 
     def settle_once() -> dict[str, Any]:
         return machine.run(
@@ -294,7 +299,7 @@ def test_after_many_passes_a_new_execution_continues_once(machine: Machine) -> N
     goes_on = machine.end_of(f"{executions}:{name}")
     again = settle_once()  # as when the answer to the start was lost
 
-    assert [machine.path(one)[-2:] for one in (ended, again)] == [["Continue", "Done"]] * 2
+    assert [machine.path(one)[4:] for one in (ended, again)] == [states] * 2
     assert [one["status"] for one in (ended, again)] == ["SUCCEEDED"] * 2
     assert json.loads(goes_on["input"]) == {
         "origin_id": "b1",

@@ -16,8 +16,8 @@ from jobyard.domain.jobs.job import JobAddress
 RECOVERY_PASSES = 1_000_000
 
 # What the machine's Choice decides by. "again" is another pass after a Wait; "fresh" is the same by
-# a new execution.
-NextAction = Literal["execute", "settle", "report", "again", "fresh", "end"]
+# a new execution; after "rest", a new execution settles the campaign when the Wait is over.
+NextAction = Literal["execute", "settle", "report", "again", "fresh", "rest", "end"]
 
 _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "execute": 1,  # the Map
@@ -25,6 +25,7 @@ _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "report": 0,
     "again": 2,  # Wait, the Map
     "fresh": 2,  # Continue, Done
+    "rest": 3,  # Rest, Continue, Done
     "end": 1,  # Done
 }
 

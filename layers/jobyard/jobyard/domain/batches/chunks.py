@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
+_GRANT_LINE = '{"chunk":%10d,"start":%15d,"end":%15d,"grant":%4d}\n'
 INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
 # Step Functions joins the results of a Map even if they are dropped. At three bytes for each child,
 # more chunks would exceed its limit of 256 KiB.
@@ -23,21 +25,31 @@ MAX_RUNS_KEPT = 100  # finished runs whose progress a chunk keeps
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk's number (from 0) and the byte range of its rows; `end` is exclusive."""
+    """A chunk's number (from 0) and the byte range of its rows; `end` is exclusive.
+
+    `grant` is how many jobs a pass may start in it, None if there is no limit.
+    """
 
     number: int
     start: int
     end: int
+    grant: int | None = None
 
     def index_line(self) -> bytes:
-        """The chunk as an index line: JSON, padded to `INDEX_LINE_BYTES` bytes."""
-        return (_LINE % (self.number, self.start, self.end)).encode()
+        """The chunk as an index line: JSON. Without a grant it has `INDEX_LINE_BYTES` bytes."""
+        if self.grant is None:
+            return (_LINE % (self.number, self.start, self.end)).encode()
+        return (_GRANT_LINE % (self.number, self.start, self.end, self.grant)).encode()
 
     @classmethod
     def from_index_line(cls, line: bytes) -> "Chunk":
         """The chunk in an index line."""
-        fields = json.loads(line)
-        return cls(fields["chunk"], fields["start"], fields["end"])
+        return cls.from_index_fields(json.loads(line))
+
+    @classmethod
+    def from_index_fields(cls, fields: Mapping[str, Any]) -> "Chunk":
+        """The chunk in the fields of an index line."""
+        return cls(fields["chunk"], fields["start"], fields["end"], fields.get("grant"))
 
 
 @dataclass(frozen=True)

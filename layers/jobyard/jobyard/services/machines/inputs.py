@@ -68,7 +68,8 @@ class ChunkInput:
     def of(cls, document: Mapping[str, Any]) -> "ChunkInput":
         """The input in the Map's document for one child."""
         run = ExecutionRun(document["run"], document["pass"])
-        chunk = Chunk(document["chunk"], document["start"], document["end"])
+        # An execution that began before version 0.2.0 has the fields of the line in the document.
+        chunk = Chunk.from_index_fields(document.get("line", document))
         return cls(document["origin_id"], run, chunk)
 
 
