@@ -22,7 +22,7 @@ from jobyard.services.queries.jobs import JobMatch, JobView
 from web.batch_page import batch_values, state_counters
 from web.event_buttons import event_buttons
 from web.forms import handle_form, refusal_values, status_of
-from web.pictures.ladder import ladder
+from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.renderer import local, size, words
@@ -141,7 +141,7 @@ def _job_page(
         "name": name_of(view),
         "crumbs_of_job": _crumbs(view),
         **_neighbours(view, request),
-        "ladder": ladder(view.all_steps, job.steps, _resume_point(view)),
+        "step_diagram": step_diagram(view.all_steps, job.steps, _resume_point(view)),
         "timeline": _timeline(view, request),
         "details": _details(view),
         "buttons": event_buttons("job", address, view.actions, view.unavailable, request),

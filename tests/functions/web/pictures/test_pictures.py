@@ -1,4 +1,4 @@
-"""Bars, ladders, timelines, rates and calendars: each says in its title what it shows."""
+"""Bars, steps, timelines, rates and calendars: each says in its title what it shows."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,8 +11,8 @@ from markupsafe import Markup
 from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt, StepRecord, StepStatus
 from jobyard.domain.schedules.year import YearDay
 from web.pictures.bar import bar
-from web.pictures.ladder import ladder
 from web.pictures.rates import Rate, rates, sparkline
+from web.pictures.steps import step_diagram
 from web.pictures.texts import length_text
 from web.pictures.timeline import MAX_ROWS, timeline
 from web.pictures.year import year
@@ -42,7 +42,7 @@ def title(picture: Markup) -> str:
 PICTURES: dict[str, Callable[[], Markup]] = {
     "bar": lambda: bar({"succeeded": 3, "failed": 1}),
     "empty bar": lambda: bar({}),
-    "ladder": lambda: ladder(("fetch", "verify", HOSTILE), STEPS, "verify"),
+    "steps": lambda: step_diagram(("fetch", "verify", HOSTILE), STEPS, "verify"),
     "timeline": lambda: timeline((FAILED, RUNNING), NOON, NOON + 200 * SECOND, local),
     "rates": lambda: rates([Rate(NOON + n * SECOND, n, 2, 0) for n in range(9)], local, [NOON]),
     "sparkline": lambda: sparkline([1, 2, 5], HOSTILE),
@@ -85,8 +85,8 @@ def test_few_jobs_are_seen_in_a_bar_and_its_parts_add_up() -> None:
     assert sum(widths) == pytest.approx(100)
 
 
-def test_a_ladder_has_every_step_with_its_status_and_the_resume_point() -> None:
-    picture = ladder(("fetch", "verify", "store"), STEPS, "verify")
+def test_the_steps_are_shown_each_with_its_status_and_the_resume_point() -> None:
+    picture = step_diagram(("fetch", "verify", "store"), STEPS, "verify")
 
     assert title(picture) == (
         "Steps: fetch completed · 1 min 3 s; verify failed · 4 s, a retry starts here; "

@@ -1,4 +1,4 @@
-"""The ladder of a job: its steps in order, how each ended, and where a retry starts."""
+"""The steps of a job in order, how each ended, and where a retry starts."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ _SIGNS = {
 _CLASSES = {StepStatus.SKIPPED: "s-cancelled"}
 
 
-def ladder(names: Sequence[str], steps: Sequence[StepRecord], resume: str = "") -> Markup:
+def step_diagram(names: Sequence[str], steps: Sequence[StepRecord], resume: str = "") -> Markup:
     """The steps of a job type by `names`, with the records of those that began.
 
     `resume` is the step that a retry starts with, "" if there is none.
@@ -39,18 +39,18 @@ def ladder(names: Sequence[str], steps: Sequence[StepRecord], resume: str = "") 
         note = " ".join(filter(None, (note, record.message if record else "")))
         below = _ROW + (_NOTE if note else 0)
         if number < len(names) - 1:
-            rows.append(_rail(status, y, below))
-        rows.append(_rung(name, status, _status_text(record), note, y))
+            rows.append(_line(status, y, below))
+        rows.append(_step(name, status, _status_text(record), note, y))
         spoken.append(
             f"{name} {_status_text(record)}" + (", a retry starts here" * (name == resume))
         )
         y += below
     return Markup(
-        '<svg class="picture ladder" height="{}" role="img"><title>Steps: {}</title>{}</svg>'
+        '<svg class="picture steps" height="{}" role="img"><title>Steps: {}</title>{}</svg>'
     ).format(y - _ROW // 2, "; ".join(spoken), Markup("").join(rows))
 
 
-def _rail(status: StepStatus, y: int, length: int) -> Markup:
+def _line(status: StepStatus, y: int, length: int) -> Markup:
     """The line from a step to the next one."""
     done = status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
     return Markup('<path class="rail{}" d="M{} {}v{}"/>').format(
@@ -58,8 +58,8 @@ def _rail(status: StepStatus, y: int, length: int) -> Markup:
     )
 
 
-def _rung(name: str, status: StepStatus, words: str, note: str, y: int) -> Markup:
-    rung = Markup(
+def _step(name: str, status: StepStatus, words: str, note: str, y: int) -> Markup:
+    step = Markup(
         '<circle class="{}" cx="{}" cy="{}" r="{}"/>'
         '<path class="sign" transform="translate({} {})" d="{}"/>'
         '<text class="strong" x="30" y="{}">{}</text>'
@@ -72,8 +72,8 @@ def _rung(name: str, status: StepStatus, words: str, note: str, y: int) -> Marku
         *(y + 4, words),
     )
     if note:
-        rung += Markup('<text x="30" y="{}">{}</text>').format(y + 4 + _NOTE, cut(note, _MAX_NOTE))
-    return rung
+        step += Markup('<text x="30" y="{}">{}</text>').format(y + 4 + _NOTE, cut(note, _MAX_NOTE))
+    return step
 
 
 def _status_text(record: StepRecord | None) -> str:
