@@ -29,7 +29,7 @@ def asset(name: str) -> Asset | None:
     return Asset(content, media_type, hashlib.sha256(content).hexdigest()[:12])
 
 
-def address_of(name: str) -> str:
+def static_address(name: str) -> str:
     """The address of a static file.
 
     Raises:

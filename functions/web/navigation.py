@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from web.request import PageRequest
 
-# (label, address, icon, entry of the access table)
-_ENTRIES = (
+# (label, address, icon, event of the access table: (kind, event), None for everybody)
+_LINKS = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),
     ("Job management", "/job-management", "calendar-clock", ("schedule", "view")),
@@ -19,7 +19,7 @@ _ENTRIES = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class NavigationLink:
     """A link of the navigation. `is_current` if the page is below it."""
 
     label: str
@@ -28,12 +28,12 @@ class Entry:
     is_current: bool
 
 
-def entries(request: PageRequest) -> list[Entry]:
+def navigation_links(request: PageRequest) -> list[NavigationLink]:
     """The links that the person may follow, in order."""
     return [
-        Entry(label, address, icon, _is_below(request.path, address))
-        for label, address, icon, entry in _ENTRIES
-        if entry is None or request.may(*entry)
+        NavigationLink(label, address, icon, _is_below(request.path, address))
+        for label, address, icon, event in _LINKS
+        if event is None or request.may(*event)
     ]
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jobyard.domain.plurals import plural
 from web import assets, csrf
-from web.navigation import entries
+from web.navigation import navigation_links
 from web.pictures.bar import bar
 from web.request import PageRequest
 
@@ -29,7 +29,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    made.globals |= {"static": assets.address_of, "bar": bar}
+    made.globals |= {"static": assets.static_address, "bar": bar}
     made.filters |= {
         "words": words,
         "iso": iso,
@@ -47,7 +47,7 @@ def render(template: str, request: PageRequest, values: Mapping[str, Any]) -> st
     shared = {
         "request": request,
         "actor": request.actor,
-        "navigation": entries(request),
+        "navigation": navigation_links(request),
         "csrf": csrf.token(request),
         "new_key": request.site.new_id,
         "now": request.site.now(),

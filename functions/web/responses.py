@@ -79,7 +79,7 @@ def page(
 def _etag(template: str, request: PageRequest, values: Mapping[str, Any]) -> str:
     """The ETag of a page by its values. Dataclasses and collections show all of theirs."""
     reader = (request.actor, request.address, str(request.zone))
-    shown = repr((template, reader, assets.address_of("app.css"), sorted(values.items())))
+    shown = repr((template, reader, assets.static_address("app.css"), sorted(values.items())))
     return f'W/"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from web import assets
-from web.navigation import _ENTRIES
+from web.navigation import _LINKS
 from web.renderer import environment
 
 TEMPLATES = Path(assets.__file__).with_name("templates")
@@ -29,7 +29,7 @@ def test_a_template_names_only_icons_and_files_that_exist(name: str) -> None:
 def test_the_navigation_names_only_icons_that_exist() -> None:
     icons = set(re.findall(r'<symbol id="([^"]+)"', ICONS.read_text()))
 
-    assert {icon for _, _, icon, _ in _ENTRIES} - icons == set()
+    assert {icon for _, _, icon, _ in _LINKS} - icons == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
