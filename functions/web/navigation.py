@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from web.request import PageRequest
 
-# (label, address, icon, event of the access table: (kind, event), None for everybody)
+# (label, address, icon, (kind, event) of the access table; None for everybody)
 _LINKS = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),

@@ -17,7 +17,7 @@ from jobyard.services.queries.overview import Overview, overview
 from jobyard.services.queries.rates import rate_history
 from jobyard.services.queries.system import list_alarms
 from web.address import address_of
-from web.aws_answers import answer_or_none
+from web.optional_calls import result_or_none
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
 from web.renderer import local, words
@@ -59,8 +59,8 @@ def _system_problems(request: PageRequest) -> list[dict[str, str]]:
     if not request.may("alarm", "view"):
         return []
     context, site = request.query_context, request.site
-    alarms = answer_or_none(lambda: list_alarms(site.cloudwatch, context), request)
-    letters = answer_or_none(lambda: count_dead_letters(site.sqs, context), request)
+    alarms = result_or_none(lambda: list_alarms(site.cloudwatch, context), request)
+    letters = result_or_none(lambda: count_dead_letters(site.sqs, context), request)
     problems = [each.description for each in alarms or () if each.is_active]
     if letters:
         problems.append(f"{_number(letters, 'event')} could not be delivered")

@@ -14,9 +14,9 @@ from jobyard.domain.errors import JobyardError
 from jobyard.services import dead_letters
 from jobyard.services.dead_letters import list_dead_letters
 from jobyard.services.queries.system import list_alarms, system_state
-from web.aws_answers import answer_or_none
 from web.event_buttons import EventButton, resend_button
 from web.forms import handle_form, refusal_values, status_of
+from web.optional_calls import result_or_none
 from web.request import PageRequest, current_request
 from web.responses import page
 
@@ -34,10 +34,10 @@ def show_system() -> Response[str]:
 def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
     context, site = request.query_context, request.site
     state = system_state(context)
-    letters = answer_or_none(lambda: list_dead_letters(site.sqs, context), request)
+    letters = result_or_none(lambda: list_dead_letters(site.sqs, context), request)
     values = {
         "state": state,
-        "alarms": answer_or_none(lambda: list_alarms(site.cloudwatch, context), request),
+        "alarms": result_or_none(lambda: list_alarms(site.cloudwatch, context), request),
         "letters": letters,
         "rows": [_letter_row(each, request) for each in letters.shown] if letters else [],
         "lost": [_lost_row(each, request) for each in state.lost],

@@ -1,4 +1,4 @@
-"""Answers of AWS that a page can do without."""
+"""Calls of AWS whose result a page can do without."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,10 +10,10 @@ from web.request import PageRequest
 _T = TypeVar("_T")
 
 
-def answer_or_none(ask: Callable[[], _T], request: PageRequest) -> _T | None:
-    """What a service of AWS answers; None if it does not, so that the page shows the rest."""
+def result_or_none(call: Callable[[], _T], request: PageRequest) -> _T | None:
+    """The result of a call; None if AWS refuses it or does not answer. The error is logged."""
     try:
-        return ask()
+        return call()
     except (BotoCoreError, ClientError) as error:
         request.site.log_unavailable(error)
         return None
