@@ -23,10 +23,10 @@ from jobyard.services.queries.batches import BatchView
 from jobyard.services.reports import commands as report_commands
 from web.batch_page import batch_values, failure_groups, finding_rows, state_counters
 from web.event_buttons import resend_button
+from web.filters import words
 from web.forms import handle_form, status_of
 from web.pictures.strip import strip
 from web.poll_interval import LIST_POLL_S, poll_interval_s
-from web.renderer import words
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other
 

@@ -17,10 +17,10 @@ from jobyard.services.queries.overview import Overview, overview
 from jobyard.services.queries.rates import rate_history
 from jobyard.services.queries.system import list_alarms
 from web.address import address_of
+from web.filters import local, words
 from web.optional_calls import result_or_none
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
-from web.renderer import local, words
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 

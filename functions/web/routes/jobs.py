@@ -21,11 +21,11 @@ from jobyard.services.queries.job_types import steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.batch_page import batch_values, state_counters
 from web.event_buttons import event_buttons
+from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
-from web.renderer import local, size, words
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 

@@ -1,0 +1,46 @@
+"""Filters of the templates: names, times, sizes and durations as text. Pictures use them too."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def words(name: str) -> str:
+    """A state, event or code in words: `force_fail` is "force fail"."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def iso(at: datetime) -> str:
+    """A time as a <time> element's datetime has it: UTC, to the second."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def local(at: datetime, zone: Any) -> str:
+    """A time in the reader's zone, with the zone's name: "2026-11-30 09:05:12 CET"."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def size(number: float) -> str:
+    """A number of bytes: "1.4 MB"."""
+    for unit in _SIZE_UNITS[:-1]:
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} {_SIZE_UNITS[-1]}"
+
+
+def duration(length: timedelta | float) -> str:
+    """A length of time, at most two units: "3 min 20 s", "2 d 4 h". Numbers are seconds."""
+    seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    parts: list[str] = []
+    left = int(seconds)
+    for unit, of in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, of)
+        if number or parts:
+            parts.append(f"{number} {unit}" if number else "")
+        if len(parts) == 2:
+            break
+    return " ".join(filter(None, parts))
