@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, State, StateType
-from web.pictures.texts import state_text
+from web.filters import words
 
 _BOX = 164  # pixels: the width of a state
 _SLOT = 21  # the height of a rail in its row
@@ -42,7 +42,7 @@ class Rail:
     @property
     def label(self) -> str:
         """The events in words."""
-        return ", ".join(state_text(name) for name, _ in self.events)
+        return ", ".join(words(name) for name, _ in self.events)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def layout_of(lifecycle: Lifecycle) -> Layout:
             starts[state.name, after] = top + 18 + number * _SLOT
         top += height + _GAP
     lanes = _lanes(rows, starts)
-    labels = [", ".join(state_text(name) for name, _ in each) for each in events.values()]
+    labels = [", ".join(words(name) for name, _ in each) for each in events.values()]
     left = _BOX + 20 + round(max(map(len, labels)) * _LETTER)
     rails = tuple(
         Rail(before, after, each, starts[before, after], lanes[after])
@@ -159,7 +159,7 @@ def _rail(rail: Rail, layout: Layout, *, is_open: bool) -> Markup:
         '<path class="{} head" d="M{} {}l7-4v8z"/></g>'
     ).format(
         rail.label,
-        *(state_text(rail.before), state_text(rail.after)),
+        *(words(rail.before), words(rail.after)),
         *(kind, path, kind, _BOX + 1, end),
     )
 
@@ -167,7 +167,7 @@ def _rail(rail: Rail, layout: Layout, *, is_open: bool) -> Markup:
 def _label(rail: Rail, *, is_open: bool) -> Markup:
     parts = [
         Markup('<tspan class="{}">{}</tspan>').format(
-            "person" if by_person else "machine", state_text(name)
+            "person" if by_person else "machine", words(name)
         )
         for name, by_person in rail.events
     ]
@@ -177,9 +177,9 @@ def _label(rail: Rail, *, is_open: bool) -> Markup:
 
 
 def _box(state: State, row: Row, lifecycle: Lifecycle, *, is_current: bool) -> Markup:
-    words = "begins here" if state.name == lifecycle.initial else _TYPES[state.type]
+    note = "begins here" if state.name == lifecycle.initial else _TYPES[state.type]
     if is_current:
-        words = "now"
+        note = "now"
     return Markup(
         '<g><title>{}</title><rect class="box{}" x="1" y="{}" width="{}" height="{}" rx="6"/>'
         '<circle class="s-{}" cx="15" cy="{}" r="4.5"/>'
@@ -189,8 +189,8 @@ def _box(state: State, row: Row, lifecycle: Lifecycle, *, is_current: bool) -> M
         " now" if is_current else "",
         *(row.top + 1, _BOX - 2, row.height),
         *(state.name, row.top + 16),
-        *(row.top + 20, state_text(state.name).capitalize()),
-        *(row.top + 36, words),
+        *(row.top + 20, words(state.name).capitalize()),
+        *(row.top + 36, note),
     )
 
 
@@ -198,7 +198,7 @@ def _summary(lifecycle: Lifecycle, current: str) -> str:
     """The lifecycle in words, one statement for each state."""
     parts = [f"Lifecycle of a {lifecycle.name}"]
     if current:
-        parts.append(f"It is {state_text(current)} now")
+        parts.append(f"It is {words(current)} now")
     parts += _descriptions(lifecycle)
     return ". ".join(parts) + "."
 
@@ -206,9 +206,9 @@ def _summary(lifecycle: Lifecycle, current: str) -> str:
 def _descriptions(lifecycle: Lifecycle) -> Iterator[str]:
     for state in lifecycle.states:
         ways = [
-            f"{state_text(each.event)} to {state_text(each.after)}"
+            f"{words(each.event)} to {words(each.after)}"
             for each in lifecycle.transitions
             if each.before == state.name
         ]
-        name = state_text(state.name).capitalize()
+        name = words(state.name).capitalize()
         yield f"{name}: {', '.join(ways)}" if ways else f"{name} is an end"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import StepRecord, StepStatus
-from web.pictures.texts import cut, length_text
+from web.filters import duration
+from web.pictures.texts import cut
 
 _ROW = 38  # pixels
 _NOTE = 18  # of a second line
@@ -81,4 +82,4 @@ def _status_text(record: StepRecord | None) -> str:
         return "pending"
     if record.ended_at is None:
         return record.status.value
-    return f"{record.status.value} · {length_text(record.ended_at - record.started_at)}"
+    return f"{record.status.value} · {duration(record.ended_at - record.started_at)}"

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from jobyard.domain.batches.tally import COLUMN_SHARES, StripSegment
 from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState
-from web.pictures.texts import state_text
+from web.filters import words
 
 Shares = tuple[tuple[JobState, int], ...]
 
@@ -81,11 +81,11 @@ def _links(
     column = 0
     for columns, states in joined:
         first, end = column * jobs // width, (column + columns) * jobs // width
-        words = ", ".join(state_text(state) for state in PROGRESS_ORDER if state in states)
+        names = ", ".join(words(state) for state in PROGRESS_ORDER if state in states)
         where = f"Job {end:,}" if end - first == 1 else f"Jobs {first + 1:,}–{end:,}"  # noqa: RUF001
         yield Markup(
             '<a href="{}{}"{}><title>{}: {}</title><path class="hit" d="M{} 0h{}v15h-{}z"/></a>'
-        ).format(address, first + 1, stop, where, words, column, columns, columns)
+        ).format(address, first + 1, stop, where, names, column, columns, columns)
         column += columns
 
 
@@ -118,5 +118,5 @@ def _summary(segments: Sequence[StripSegment], jobs: int, width: int) -> str:
         )
         if share:
             percent = round(100 * share / total)
-            parts.append(f"{percent or 'under 1'} % {state_text(state)}")
+            parts.append(f"{percent or 'under 1'} % {words(state)}")
     return f"All {jobs:,} jobs in the order of the manifest: about {', '.join(parts)}"

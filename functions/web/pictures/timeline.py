@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt
-from web.pictures.texts import cut, length_text
+from web.filters import duration
+from web.pictures.texts import cut
 
 MAX_ROWS = 12  # the first and the last of more attempts
 _ROW = 34  # pixels
@@ -46,8 +47,7 @@ def timeline(
         '<text x="100%" y="{}" text-anchor="end">{}</text></svg>'
     ).format(
         y + 22,
-        f"{len(attempts)} attempts: worked {length_text(worked)}, "
-        f"waited {length_text(length - worked)}",
+        f"{len(attempts)} attempts: worked {duration(worked)}, waited {duration(length - worked)}",
         Markup("").join(parts),
         *(y + 2, y + 2, y + 18, local(since), y + 18, local(until)),
     )
@@ -81,8 +81,8 @@ def _row(
         '<rect class="s-{}" x="{:.2f}%" y="{}" width="{:.2f}%" height="{}" rx="2"/>'
     ).format(
         *(y + _TEXT, name, cut(outcome, 26)),
-        *(y + _TEXT, length_text(attempt.started_at - before)),
-        length_text(end - attempt.started_at),
+        *(y + _TEXT, duration(attempt.started_at - before)),
+        duration(end - attempt.started_at),
         *(percent(before), y + _TEXT + 9, max(left - percent(before), 0)),
         _state_of(attempt),
         *(left, y + _TEXT + 6, width, _BAR),

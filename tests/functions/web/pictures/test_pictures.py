@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt, StepRecord, StepStatus
 from jobyard.domain.schedules.year import YearDay
+from web.filters import duration
 from web.pictures.bar import bar
 from web.pictures.rates import Rate, rates, sparkline
 from web.pictures.steps import step_diagram
-from web.pictures.texts import length_text
 from web.pictures.timeline import MAX_ROWS, timeline
 from web.pictures.year import year
 
@@ -66,7 +66,7 @@ def test_a_picture_is_well_formed_and_escapes_what_it_shows(name: str) -> None:
     [(0.25, "250 ms"), (-1, "0 ms"), (59, "59 s"), (60, "1 min"), (7500, "2 h 5 min")],
 )
 def test_a_length_has_at_most_two_units(seconds: float, words: str) -> None:
-    assert length_text(timedelta(seconds=seconds)) == words
+    assert duration(timedelta(seconds=seconds)) == words
 
 
 def test_a_bar_shows_counts_in_order_and_leaves_out_zeros_and_the_total() -> None:
