@@ -1,4 +1,4 @@
-"""Filters of the templates: names, times, sizes and durations as text. Pictures use them too."""
+"""Filters of templates, which pictures use too: names, times, sizes and durations as text."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,3 +44,8 @@ def duration(length: timedelta | float) -> str:
         if len(parts) == 2:
             break
     return " ".join(filter(None, parts))
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters of a text, with an ellipsis where it was cut."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

@@ -1,18 +1,19 @@
 """The bar of counts: how much of a whole is in each state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
-from web.pictures.texts import counts_text, in_progress_order
+from jobyard.domain.jobs.job import PROGRESS_ORDER
+from web.filters import words
 
-_LEAST = 1.0  # percent: a state with few jobs is still seen
+_MIN_WIDTH = 1.0  # percent: a state with few jobs is still seen
 
 
 def bar(counts: Mapping[str, int], *, height: int = 8) -> Markup:
     """A bar of jobs by state, as wide as its place; grey without any jobs."""
-    shown = in_progress_order(counts)
-    title = counts_text(shown) or "no jobs"
+    shown = _in_progress_order(counts)
+    title = _counts_text(shown) or "no jobs"
     parts, left = [], 0.0
     for (state, _), width in zip(shown, _widths([count for _, count in shown]), strict=True):
         parts.append(
@@ -27,10 +28,22 @@ def bar(counts: Mapping[str, int], *, height: int = 8) -> Markup:
     ).format(height, title, height, Markup("").join(parts))
 
 
+def _counts_text(counts: Iterable[tuple[str, int]]) -> str:
+    """Counts by state: "84,213 succeeded, 12 failed"."""
+    return ", ".join(f"{count:,} {words(state)}" for state, count in counts)
+
+
+def _in_progress_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The counts of job states above zero, in `PROGRESS_ORDER`; others, such as the total, are
+    left out.
+    """
+    return [(state.value, counts[state]) for state in PROGRESS_ORDER if counts.get(state, 0) > 0]
+
+
 def _widths(counts: list[int]) -> list[float]:
-    """Widths in percent, none under `_LEAST`; together 100."""
+    """Widths in percent, none under `_MIN_WIDTH`; together 100."""
     total = sum(counts)
-    widths = [max(100 * count / total, _LEAST) for count in counts]
+    widths = [max(100 * count / total, _MIN_WIDTH) for count in counts]
     excess = sum(widths) - 100
     if widths:
         widths[widths.index(max(widths))] -= excess

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import StepRecord, StepStatus
-from web.filters import duration
-from web.pictures.texts import cut
+from web.filters import cut, duration
 
 _ROW = 38  # pixels
 _NOTE = 18  # of a second line

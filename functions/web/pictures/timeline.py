@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt
-from web.filters import duration
-from web.pictures.texts import cut
+from web.filters import cut, duration
 
 MAX_ROWS = 12  # the first and the last of more attempts
 _ROW = 34  # pixels
