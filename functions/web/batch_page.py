@@ -19,7 +19,7 @@ def batch_values(
     return {
         "view": view,
         "tabs_of_batch": _tabs(view, tab, address),
-        "buttons": event_buttons("batch", address, view.actions, view.unavailable, request),
+        "buttons": event_buttons("batch", address, view.actions, view.unavailable),
         **refusal_values(request, refusal),
     }
 

@@ -10,8 +10,7 @@ from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.services.reports.commands import resend_refusal
 from web.request import PageRequest
 
-# The label, the icon, and what happens, by kind and event. An event may be dangerous: it cannot be
-# taken back.
+# The label, the icon, and the effect of an event, by kind and event.
 _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("batch", "release"): ("Release", "play", "Its manifest is opened and its jobs start."),
     ("batch", "cancel"): (
@@ -53,15 +52,16 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ),
     ("schedule", "delete"): ("Delete", "trash-2", "It runs no more. Its history stays."),
 }
-_DANGEROUS = frozenset({"cancel", "delete", "force_fail"})
+_DANGEROUS = frozenset({"cancel", "delete", "force_fail"})  # they cannot be undone
 
 
 @dataclass(frozen=True)
 class EventButton:
-    """A button that sends an event, or says why it cannot be sent.
+    """A button that opens the form of an event, or says why it cannot be sent.
 
-    `address` takes the POST. `is_refused` if it has just been refused: then its form stays open.
-    With `asks_until` the form has a field for when it ends by itself.
+    `name` is unique on its page. The form is posted to `address`. `effect` is what the event does,
+    in a sentence. `unavailable_reason` is "" if the event can be sent. With `asks_until` the form
+    has a field for the time when the effect ends.
     """
 
     name: str
@@ -69,11 +69,9 @@ class EventButton:
     label: str
     icon: str
     effect: str
-    is_available: bool
-    unavailable_reason: str
-    is_dangerous: bool
-    is_refused: bool
-    reason: str
+    unavailable_reason: str = ""
+    is_dangerous: bool = False
+    is_reason_required: bool = True
     asks_until: bool = False
 
 
@@ -82,53 +80,44 @@ def event_buttons(
     address: str,
     actions: Iterable[str],
     unavailable: Iterable[UnavailableEvent],
-    request: PageRequest,
 ) -> list[EventButton]:
     """The buttons of a thing of `kind` at `address`: those that work, then the others."""
     reasons = {each.event: each.reason for each in unavailable}
     return [
-        _button(kind, address, event, reasons.get(event, ""), request)
+        _button(kind, address, event, reasons.get(event, ""))
         for event in (*actions, *reasons)
         if (kind, event) in _TEXTS
     ]
 
 
-def _button(
-    kind: str, address: str, event: str, unavailable_reason: str, request: PageRequest
-) -> EventButton:
+def _button(kind: str, address: str, event: str, unavailable_reason: str) -> EventButton:
     label, icon, effect = _TEXTS[kind, event]
-    target = f"{address}/{event}"
     return EventButton(
         name=event,
-        address=target,
+        address=f"{address}/{event}",
         label=label,
         icon=icon,
         effect=effect,
-        is_available=not unavailable_reason,
         unavailable_reason=unavailable_reason,
         is_dangerous=event in _DANGEROUS,
-        is_refused=request.method == "POST" and request.path == target,
-        reason="required",
         asks_until=(kind, event) == ("schedule", "suspend"),
     )
 
 
 def resend_button(report: Report, request: PageRequest) -> EventButton:
     """The button that sends the mail of a report again."""
-    address = f"/batches/{report.batch_id}/reports/{report.seq}/resend"
-    unavailable_reason = resend_refusal(report)
-    if not request.may("batch", "resend_report"):
-        who = roles_for("batch", "resend_report")
-        unavailable_reason = access_refusal("batch", "resend_report", who)
     return EventButton(
         name=f"resend-{report.seq}",
-        address=address,
+        address=f"/batches/{report.batch_id}/reports/{report.seq}/resend",
         label="Send again",
         icon="send",
         effect=f"Its mail goes to {', '.join(report.to)} within a minute.",
-        is_available=not unavailable_reason,
-        unavailable_reason=unavailable_reason,
-        is_dangerous=False,
-        is_refused=request.method == "POST" and request.path == address,
-        reason="required",
+        unavailable_reason=role_reason("batch", "resend_report", request) or resend_refusal(report),
     )
+
+
+def role_reason(kind: str, event: str, request: PageRequest) -> str:
+    """Why the person's roles do not allow an event; "" if they do."""
+    if request.may(kind, event):
+        return ""
+    return access_refusal(kind, event, roles_for(kind, event))

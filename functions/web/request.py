@@ -163,6 +163,10 @@ class PageRequest:
             account_of=site.account_of,
         )
 
+    def is_post_to(self, address: str) -> bool:
+        """Whether this is a form that was sent to the path `address`."""
+        return self.method == "POST" and unquote(self.path) == unquote(address)
+
     def may(self, kind: str, event: str) -> bool:
         """Whether the person's roles allow an entry of the access table."""
         return is_allowed(kind, event, self.actor.roles)

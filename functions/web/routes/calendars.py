@@ -45,7 +45,6 @@ def _calendar_page(
         pass  # a new one
     if refusal is not None:
         fields |= {each: request.field(each) for each in _FIELDS}
-    address = f"/calendars/{name}/delete"
     values = {
         "name": name,
         "stored": stored,
@@ -53,15 +52,11 @@ def _calendar_page(
         "errors": errors_of(refusal),
         "deletion": EventButton(
             name="delete",
-            address=address,
+            address=f"/calendars/{name}/delete",
             label="Delete",
             icon="trash-2",
             effect="No schedule can use it any more. Its history stays.",
-            is_available=True,
-            unavailable_reason="",
             is_dangerous=True,
-            is_refused=request.method == "POST" and request.path == address,
-            reason="required",
         ),
         **refusal_values(request, refusal),
     }

@@ -5,15 +5,13 @@ from urllib.parse import quote, unquote
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from jobyard.domain.access import refusal as refusal_text
-from jobyard.domain.access import roles_for
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.hold import EVERYTHING, Hold
 from jobyard.services import holds
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries.job_types import list_job_types
-from web.event_buttons import EventButton
+from web.event_buttons import EventButton, role_reason
 from web.forms import handle_form, local_time, refusal_values, status_of
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request
@@ -49,21 +47,14 @@ def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
     """A hold as the list shows it, with the button that lifts it."""
     kind, _, name = hold.scope.partition(":")
     label = {"collection": f"Collection {name}", "type": f"Job type {name}"}.get(kind, "Everything")
-    may_lift = request.may("hold", "lift")
-    address = f"/holds/{quote(hold.scope)}/lift"
     button = EventButton(
         name=f"lift-{hold.scope.replace(':', '-')}",
-        address=address,
+        address=f"/holds/{quote(hold.scope)}/lift",
         label="Lift",
         icon="play",
         effect="What it held starts again. The first batches are released at once.",
-        is_available=may_lift,
-        unavailable_reason=""
-        if may_lift
-        else refusal_text("hold", "lift", roles_for("hold", "lift")),
-        is_dangerous=False,
-        is_refused=request.method == "POST" and request.path == address,
-        reason="optional",
+        unavailable_reason=role_reason("hold", "lift", request),
+        is_reason_required=False,
     )
     return {"hold": hold, "label": label, "lift": button}
 

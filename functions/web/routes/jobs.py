@@ -144,7 +144,7 @@ def _job_page(
         "step_diagram": step_diagram(view.all_steps, job.steps, _resume_point(view)),
         "timeline": _timeline(view, request),
         "details": _details(view),
-        "buttons": event_buttons("job", address, view.actions, view.unavailable, request),
+        "buttons": event_buttons("job", address, view.actions, view.unavailable),
         **refusal_values(request, refusal),
     }
     return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)

@@ -114,7 +114,7 @@ def _schedule_values(
         "address": address,
         "tabs_of_schedule": tabs,
         "may_edit": "edit" in view.actions,
-        "buttons": event_buttons("schedule", address, view.actions, view.unavailable, request),
+        "buttons": event_buttons("schedule", address, view.actions, view.unavailable),
         **refusal_values(request, refusal),
     }
 

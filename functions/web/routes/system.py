@@ -6,15 +6,13 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from jobyard.domain.access import refusal as access_refusal
-from jobyard.domain.access import roles_for
 from jobyard.domain.batches.report import Report
 from jobyard.domain.dead_letter import ADVICE, DeadLetter
 from jobyard.domain.errors import JobyardError
 from jobyard.services import dead_letters
 from jobyard.services.dead_letters import list_dead_letters
 from jobyard.services.queries.system import list_alarms, system_state
-from web.event_buttons import EventButton, resend_button
+from web.event_buttons import EventButton, resend_button, role_reason
 from web.forms import handle_form, refusal_values, status_of
 from web.optional_calls import result_or_none
 from web.request import PageRequest, current_request
@@ -79,20 +77,14 @@ def _button(
     unavailable_reason: str,
     request: PageRequest,
 ) -> EventButton:
-    address = f"/system/dead-letters/{letter.letter_id}/{event}"
-    if not request.may("dead letter", event):
-        unavailable_reason = access_refusal("dead letter", event, roles_for("dead letter", event))
     return EventButton(
         name=f"{event}-{letter.letter_id}",
-        address=address,
+        address=f"/system/dead-letters/{letter.letter_id}/{event}",
         label=label,
         icon=icon,
         effect=effect,
-        is_available=not unavailable_reason,
-        unavailable_reason=unavailable_reason,
+        unavailable_reason=role_reason("dead letter", event, request) or unavailable_reason,
         is_dangerous=event == "discard",
-        is_refused=request.method == "POST" and request.path == address,
-        reason="required",
     )
 
 

@@ -169,6 +169,20 @@ def test_a_hold_is_placed_and_lifted(browser: Browser) -> None:
     assert (lifted.location, _holds(browser)) == ("/holds", [])
 
 
+def test_a_refused_lift_keeps_what_was_typed_at_the_decoded_path(browser: Browser) -> None:
+    """The gateway passes a path on decoded, and the page's address is encoded."""
+    browser.sign_in("operator")
+    _send(browser, "/holds", "/holds", kind="collection", name="maps", reason="the store is full")
+    fields = browser.get("/holds").forms["/holds/collection%3Amaps/lift"]
+
+    refused = browser.post("/holds/collection:maps/lift", fields | {"reason": "long " * 120})
+
+    assert refused.status == 422
+    sheet = refused.html.partition('<div class="sheet" id="event-lift-collection-maps">')[2]
+    assert "long long" in sheet.partition("</form>")[0]
+    assert _holds(browser) == ["collection:maps"]
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
