@@ -26,7 +26,7 @@ RATE_WINDOW_S = 20.0
 LINE_EVERY_S = 10.0  # without a terminal, while the state stays the same
 
 SEGMENTS = tuple(state.value for state in PROGRESS_ORDER)  # of a progress bar
-ACTIVE = ("running", "paused", "scheduled")
+ACTIVE = ("running", "paused", "scheduled", "stopping")
 # What a new count of unchanged jobs changes in a batch.
 _UNCOUNTED = {"counted_at": None, "rate": None, "seconds_left": None}
 

@@ -37,6 +37,7 @@ STYLES = {  # by state or label, in lower case with underscores
     "reporting": "cyan",
     "update_reporting": "cyan",
     "cancelling": "magenta",
+    "stopping": "magenta",
     "cancelled": "magenta",
     "replaced": "magenta",
     "deleted": "magenta",

@@ -78,8 +78,8 @@ def token(name: str, role: str, expires: int = 4_000_000_000) -> str:
 def batch(state: str = "processing", **changes: Any) -> dict[str, Any]:
     """A batch as the API shows it; `changes` may be counts, or other fields."""
     states = (
-        *("scheduled", "held", "running", "paused", "succeeded", "partially_succeeded"),
-        *("failed", "cancelled", "replaced", "deleted"),
+        *("scheduled", "held", "running", "paused", "stopping", "succeeded"),
+        *("partially_succeeded", "failed", "cancelled", "replaced", "deleted"),
     )
     counts = {name: changes.pop(name, 0) for name in states}
     counts["total"] = sum(counts.values())

@@ -41,13 +41,19 @@ BATCH = {
 }
 JOB = {
     "scheduled": "start > running by m, hold > held by moa, force_fail > failed by oa, "
-    "give_up > failed by m, cancel > cancelled by moa, replace > replaced by m",
-    "held": "release > scheduled by oa, cancel > cancelled by moa, delete > deleted by oa",
+    "give_up > failed by m, cancel > cancelled by moa, replace > replaced by m, "
+    "stop > stopping by m",
+    "held": "release > scheduled by oa, cancel > cancelled by moa, delete > deleted by oa, "
+    "give_up > failed by m, replace > replaced by m, stop > stopping by m",
     "running": "succeed > succeeded by m, succeed_partially > partially_succeeded by m, "
     "fail > failed by m, reschedule > scheduled by m, restart > running by m, pause > paused by m, "
-    "force_fail > failed by oa, cancel > cancelled by moa, replace > replaced by m",
-    "paused": "resume > running by m, fail > failed by m, cancel > cancelled by moa, "
-    "replace > replaced by m",
+    "force_fail > failed by oa, cancel > cancelled by moa, replace > replaced by m, "
+    "stop > stopping by m",
+    "paused": "resume > running by m, succeed > succeeded by m, "
+    "succeed_partially > partially_succeeded by m, fail > failed by m, "
+    "cancel > cancelled by moa, replace > replaced by m, stop > stopping by m",
+    "stopping": "succeed > succeeded by m, succeed_partially > partially_succeeded by m, "
+    "fail > failed by m, cancel > cancelled by m, replace > replaced by m",
     "failed": "requeue > scheduled by oa, delete > deleted by oa",
     "succeeded": "",
     "partially_succeeded": "",
@@ -56,10 +62,12 @@ JOB = {
     "deleted": "",
 }
 TASK = {
-    "scheduled": "start > running by m, cancel > cancelled by m, fail > failed by m",
+    "scheduled": "start > running by m, cancel > cancelled by m, fail > failed by m, "
+    "give_up > failed by m",
     "running": "succeed > succeeded by m, fail > failed by m, reschedule > rescheduled by m, "
     "restart > running by m, cancel > cancelled by m",
-    "rescheduled": "start > running by m, fail > failed by m, cancel > cancelled by m",
+    "rescheduled": "start > running by m, fail > failed by m, cancel > cancelled by m, "
+    "give_up > failed by m",
     "failed": "requeue > rescheduled by m, cancel > cancelled by m",
     "succeeded": "",
     "cancelled": "",

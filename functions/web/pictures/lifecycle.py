@@ -15,7 +15,7 @@ from web.filters import words
 _BOX = 164  # pixels: the width of a state
 _SLOT = 21  # the height of a rail in its row
 _GAP = 10  # between rows
-_LANE = 11
+_LANE = 10
 _CURVE = 6
 _LETTER = 6.4  # the average width of a letter
 _TYPES = {

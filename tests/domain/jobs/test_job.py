@@ -10,6 +10,7 @@ def test_the_job_states_are_the_canonical_set() -> None:
         "held",
         "running",
         "paused",
+        "stopping",
         "succeeded",
         "partially_succeeded",
         "failed",

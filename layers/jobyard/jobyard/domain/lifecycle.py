@@ -256,7 +256,11 @@ class Lifecycle:
             senders = roles_for(kind or self.name, event)
             if not senders:
                 continue
-            states = [each.before for each in self.transitions if each.event == event]
+            states = [
+                each.before
+                for each in self.transitions
+                if each.event == event and set(each.senders) - {MACHINE}
+            ]
             if set(senders).isdisjoint(roles):
                 found.append(UnavailableEvent(event, refusal(kind or self.name, event, senders)))
             elif state not in states:

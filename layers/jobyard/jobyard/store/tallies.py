@@ -25,6 +25,7 @@ _LETTERS = {
     JobState.HELD: "h",
     JobState.RUNNING: "r",
     JobState.PAUSED: "p",
+    JobState.STOPPING: "o",
     JobState.SUCCEEDED: "s",
     JobState.PARTIALLY_SUCCEEDED: "a",
     JobState.FAILED: "f",

@@ -89,6 +89,7 @@ OUTCOME_LETTERS: Mapping[JobState, str] = {
     JobState.HELD: "w",
     JobState.RUNNING: "w",
     JobState.PAUSED: "w",
+    JobState.STOPPING: "w",
     JobState.SUCCEEDED: "s",
     JobState.PARTIALLY_SUCCEEDED: "p",
     JobState.FAILED: "f",

@@ -46,6 +46,11 @@ class Failure(StrEnum):
     TABLE_NOT_ALLOWED = "TABLE_NOT_ALLOWED", "The table is not one that sweeps may change."
     TABLE_BUSY = "TABLE_BUSY", "The table accepts no more requests at the moment."
     RECORDS_FAILED = "RECORDS_FAILED", "Some of the records could not be changed."
+    DEVICE_OFFLINE = "DEVICE_OFFLINE", "The device cannot be reached."
+    DEVICE_BUSY = "DEVICE_BUSY", "The device asks for a later request (429 or 503)."
+    INCOMPATIBLE = "INCOMPATIBLE", "The update is not for this device."
+    VERIFY_FAILED = "VERIFY_FAILED", "The device does not show the change after the update."
+    EXPIRED = "EXPIRED", "The time of the campaign ended before the task succeeded."
     TIMEOUT = "TIMEOUT", "The job did not end within its time limit."
     WORKER_LOST = "WORKER_LOST", "The worker ended during the job, several times."
     NO_WORKER = "NO_WORKER", "No worker could start the job."
@@ -80,6 +85,9 @@ RETRYABLE = frozenset(
         Failure.PAYLOAD_TRUNCATED,
         Failure.CALLBACK_FAILED,
         Failure.TABLE_BUSY,
+        Failure.DEVICE_OFFLINE,
+        Failure.DEVICE_BUSY,
+        Failure.VERIFY_FAILED,
         Failure.TIMEOUT,
         Failure.STEP_ERROR,
     }

@@ -48,6 +48,7 @@ class JobState(StrEnum):
     HELD = "held"
     RUNNING = "running"
     PAUSED = "paused"
+    STOPPING = "stopping"
     SUCCEEDED = "succeeded"
     PARTIALLY_SUCCEEDED = "partially_succeeded"
     FAILED = "failed"
@@ -65,7 +66,7 @@ def _labels(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
 
 _by = partial(event_senders, "job")
 
-# Nothing sends pause, resume or succeed_partially yet: decisions/0010.
+# A campaign is a job too: pause, resume, stop and succeed_partially are for campaigns.
 JOB = Lifecycle(
     name="job",
     initial=_S.SCHEDULED,
@@ -93,6 +94,13 @@ JOB = Lifecycle(
             StateType.WAITING,
             "Its window closed before it ended. It continues when the window opens.",
             _labels("Paused", "In Progress", "Paused"),
+        ),
+        State(
+            _S.STOPPING,
+            StateType.TRANSIENT,
+            "It was cancelled or replaced, has expired, or too much of it failed. What runs ends, "
+            "nothing else starts; the machine ends it.",
+            _labels("Cancelling", "In Progress", "Cancelling"),
         ),
         State(
             _S.SUCCEEDED,
@@ -139,9 +147,13 @@ JOB = Lifecycle(
         Transition(_S.SCHEDULED, "give_up", _S.FAILED, (MACHINE,)),
         Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.SCHEDULED, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.SCHEDULED, "stop", _S.STOPPING, (MACHINE,)),
         Transition(_S.HELD, "release", _S.SCHEDULED, _by("release")),
         Transition(_S.HELD, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.HELD, "delete", _S.DELETED, _by("delete")),
+        Transition(_S.HELD, "give_up", _S.FAILED, (MACHINE,)),
+        Transition(_S.HELD, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.HELD, "stop", _S.STOPPING, (MACHINE,)),
         Transition(_S.RUNNING, "succeed", _S.SUCCEEDED, (MACHINE,)),
         Transition(_S.RUNNING, "succeed_partially", _S.PARTIALLY_SUCCEEDED, (MACHINE,)),
         Transition(_S.RUNNING, "fail", _S.FAILED, (MACHINE,)),
@@ -151,10 +163,19 @@ JOB = Lifecycle(
         Transition(_S.RUNNING, "force_fail", _S.FAILED, _by("force_fail")),
         Transition(_S.RUNNING, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.RUNNING, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.RUNNING, "stop", _S.STOPPING, (MACHINE,)),
         Transition(_S.PAUSED, "resume", _S.RUNNING, (MACHINE,)),
+        Transition(_S.PAUSED, "succeed", _S.SUCCEEDED, (MACHINE,)),
+        Transition(_S.PAUSED, "succeed_partially", _S.PARTIALLY_SUCCEEDED, (MACHINE,)),
         Transition(_S.PAUSED, "fail", _S.FAILED, (MACHINE,)),
         Transition(_S.PAUSED, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.PAUSED, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.PAUSED, "stop", _S.STOPPING, (MACHINE,)),
+        Transition(_S.STOPPING, "succeed", _S.SUCCEEDED, (MACHINE,)),
+        Transition(_S.STOPPING, "succeed_partially", _S.PARTIALLY_SUCCEEDED, (MACHINE,)),
+        Transition(_S.STOPPING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.STOPPING, "cancel", _S.CANCELLED, (MACHINE,)),
+        Transition(_S.STOPPING, "replace", _S.REPLACED, (MACHINE,)),
         Transition(_S.FAILED, "requeue", _S.SCHEDULED, _by("requeue")),
         Transition(_S.FAILED, "delete", _S.DELETED, _by("delete")),
     ),
@@ -166,7 +187,7 @@ def labels_for(audience: str) -> Mapping[str, str]:
     return {state.name: state.labels[audience] for state in JOB.states}
 
 
-OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
+OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED, _S.STOPPING})
 # How bars and strips show the states, from left to right: what has ended first.
 PROGRESS_ORDER = (
     _S.SUCCEEDED,
@@ -175,6 +196,7 @@ PROGRESS_ORDER = (
     _S.CANCELLED,
     _S.REPLACED,
     _S.DELETED,
+    _S.STOPPING,
     _S.RUNNING,
     _S.PAUSED,
     _S.HELD,

@@ -73,6 +73,7 @@ TASK = Lifecycle(
         Transition(_S.SCHEDULED, "start", _S.RUNNING, (MACHINE,)),
         Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, (MACHINE,)),
         Transition(_S.SCHEDULED, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.SCHEDULED, "give_up", _S.FAILED, (MACHINE,)),
         Transition(_S.RUNNING, "succeed", _S.SUCCEEDED, (MACHINE,)),
         Transition(_S.RUNNING, "fail", _S.FAILED, (MACHINE,)),
         Transition(_S.RUNNING, "reschedule", _S.RESCHEDULED, (MACHINE,)),
@@ -80,6 +81,7 @@ TASK = Lifecycle(
         Transition(_S.RUNNING, "cancel", _S.CANCELLED, (MACHINE,)),
         Transition(_S.RESCHEDULED, "start", _S.RUNNING, (MACHINE,)),
         Transition(_S.RESCHEDULED, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.RESCHEDULED, "give_up", _S.FAILED, (MACHINE,)),
         Transition(_S.RESCHEDULED, "cancel", _S.CANCELLED, (MACHINE,)),
         Transition(_S.FAILED, "requeue", _S.RESCHEDULED, (MACHINE,)),
         Transition(_S.FAILED, "cancel", _S.CANCELLED, (MACHINE,)),
@@ -89,6 +91,7 @@ TASK = Lifecycle(
 _STATE_BY_JOB_STATE = {
     JobState.RUNNING: _S.RUNNING,
     JobState.PAUSED: _S.RESCHEDULED,
+    JobState.STOPPING: _S.RUNNING,
     JobState.SUCCEEDED: _S.SUCCEEDED,
     JobState.FAILED: _S.FAILED,
     JobState.CANCELLED: _S.CANCELLED,

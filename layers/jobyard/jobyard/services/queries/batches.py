@@ -171,7 +171,7 @@ def _why_failed(found: Batch, tally: Tally) -> str:
 
 def _has_unheld_jobs(counts: Mapping[str, int]) -> bool:
     """Whether any open job is not held."""
-    return any(counts[state] for state in ("running", "scheduled", "paused"))
+    return any(counts[state] for state in ("running", "scheduled", "paused", "stopping"))
 
 
 def _open_jobs(counts: Mapping[str, int]) -> str:
@@ -181,6 +181,7 @@ def _open_jobs(counts: Mapping[str, int]) -> str:
         ("scheduled", "waiting for their turn or a retry"),
         ("held", "held"),
         ("paused", "paused"),
+        ("stopping", "stopping"),
     )
     parts = [f"{counts[state]:,} {text}" for state, text in descriptions if counts[state]]
     return f"waits for its jobs: {', '.join(parts)}" if parts else ""
