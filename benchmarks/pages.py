@@ -63,6 +63,7 @@ def measure() -> Figures:
         "batch_ms": batch["ms"],
         "batch_reads": batch["reads"],
         "batch_poll_reads": poll_reads,
+        "failed_jobs_reads": pages["jobs-failed"]["reads"],
     }
 
 

@@ -128,13 +128,15 @@ def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
 
 @contextmanager
 def items_read() -> Iterator[Counter[str]]:
-    """The number of items read from tables in the block, by operation."""
+    """The number of items read from tables in the block, by operation. Those that a filter of a
+    query leaves out count too, because they are read and paid.
+    """
     found: Counter[str] = Counter()
 
     def count_items(parsed: dict[str, Any], model: Any, **_: Any) -> None:
         by_table = parsed.get("Responses", {}).values() if model.name == "BatchGetItem" else ()
-        items = [*parsed.get("Items", ()), *(each for items in by_table for each in items)]
-        found[model.name] += len(items) + ("Item" in parsed)
+        found[model.name] += parsed.get("ScannedCount", 0) + sum(map(len, by_table))
+        found[model.name] += "Item" in parsed
 
     events = tables.client().meta.events
     events.register("after-call.dynamodb", count_items)

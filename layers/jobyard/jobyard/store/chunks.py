@@ -77,12 +77,28 @@ def put(record: ChunkRecord) -> ChunkRecord:
     return new
 
 
-def of_batch(batch_id: str, *, first: int = 0, last: int | None = None) -> Iterator[ChunkRecord]:
-    """The counts of a batch's chunks from `first` to `last`, both included, in order."""
+def of_batch(
+    batch_id: str,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    page_size: int | None = None,
+    is_backwards: bool = False,
+) -> Iterator[ChunkRecord]:
+    """The counts of a batch's chunks from `first` to `last`, both included, in order.
+
+    With a `page_size`, so many are read at once, as the iteration needs them.
+    """
     condition: Condition | None = ChunkItem.chunk >= first if first else None
     if last is not None:
         condition = ChunkItem.chunk.between(first, last)
-    for item in ChunkItem.query(batch_id, range_key_condition=condition, consistent_read=True):
+    for item in ChunkItem.query(
+        batch_id,
+        range_key_condition=condition,
+        consistent_read=True,
+        page_size=page_size,
+        scan_index_forward=not is_backwards,
+    ):
         yield _record(item)
 
 

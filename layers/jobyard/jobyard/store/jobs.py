@@ -58,14 +58,19 @@ def find(address: JobAddress) -> JobRecord | None:
 
 
 def of_chunk(
-    origin_id: str, chunk: int, *, first: int = 0, last: int | None = None
+    origin_id: str, chunk: int, *, first: int = 0, last: int | None = None, state: str = ""
 ) -> Iterator[JobRecord]:
-    """The records of a chunk's jobs from position `first` to `last`, both included, in order."""
+    """The records of a chunk's jobs from position `first` to `last`, both included, in order; of
+    those in `state`, "" for any.
+    """
     condition: Condition | None = JobItem.position >= first if first else None
     if last is not None:
         condition = JobItem.position.between(first, last)
     for item in JobItem.query(
-        f"{origin_id}#{chunk}", range_key_condition=condition, consistent_read=True
+        f"{origin_id}#{chunk}",
+        range_key_condition=condition,
+        filter_condition=JobItem.state == state if state else None,
+        consistent_read=True,
     ):
         yield _of_item(item)
 

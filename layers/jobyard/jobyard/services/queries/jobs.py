@@ -5,13 +5,11 @@ schedule's job is an occurrence with its record.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.chunks import ChunkRecord, unrecorded_state
-from jobyard.domain.cause_key import MAIN_RUN
+from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.errors import NotFound
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import (
@@ -32,9 +30,11 @@ from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
 from jobyard.services.jobs.origin import JobOrigin, is_open, why_closed
 from jobyard.services.origins import job_origin
-from jobyard.store import chunks, jobs
+from jobyard.services.queries.chunk_search import ChunkSearch, search_chunks
+from jobyard.store import jobs
 
 MAX_CHUNKS_SEARCHED = 30  # that a page reads for a step, a name, or a job before or after another
+_INDEX_LINES = 50  # lines of the chunks' index that are read at once
 
 
 @dataclass(frozen=True)
@@ -197,17 +197,19 @@ def list_jobs(
     """A page of a batch's jobs: those in `state` ("" for any) that are `matching`.
 
     Without a filter, only the shown records and one more are read. With a state or a code, only
-    chunks with such jobs are. With a step or a name, up to `MAX_CHUNKS_SEARCHED` chunks are, so a
-    page may be short, or empty, although another follows.
+    chunks with such jobs are, and some counts. With a step or a name, up to `MAX_CHUNKS_SEARCHED`
+    chunks are, so a page may be short, or empty, although another follows.
 
     Raises:
         NotFound, Gone: there is no such batch, or the actor may not see it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     wanted = replace(matching, state=JOB.state(state).name if state else "")
+    search = search_chunks(found, wanted.state, wanted.code, context)
+    reader = _JobReader(search, context)
     shown: list[JobView] = []
     chunk, position = after
-    for read, number in enumerate(_chunks_with(found, wanted, chunk)):
+    for read, number in enumerate(search.forwards(chunk)):
         first = position if number == chunk else 0
         last = None
         if wanted.is_any:
@@ -216,7 +218,7 @@ def list_jobs(
             last = first + limit - len(shown)
         elif wanted.needs_rows and read == MAX_CHUNKS_SEARCHED:
             return JobList(tuple(shown), (number, first))
-        for view in _of_chunk(found, number, first, last, context):
+        for view in reader.of_chunk(number, first, last):
             if wanted.matches(view):
                 if len(shown) == limit:
                     return JobList(tuple(shown), position_in_batch(view.job))
@@ -247,44 +249,18 @@ def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB
         raise NotFound(f"{job_id!r} is not a job of a batch")
     found = visible_batch(address.origin_id, context.actor, context.now)
     here = (address.chunk, address.position)
-    later, is_last = _first_match(
-        found,
-        _chunks_with(found, matching, address.chunk),
+    search = search_chunks(found, matching.state, matching.code, context)
+    reader = _JobReader(search, context)
+    later, is_last = reader.first_match(
+        search.forwards(address.chunk),
         lambda view: matching.matches(view) and position_in_batch(view.job) > here,
-        context,
     )
-    back = range(address.chunk, max(-1, address.chunk - MAX_CHUNKS_SEARCHED), -1)
-    earlier, is_first = _first_match(
-        found,
-        (number for number in back if _may_match(found, matching, number)),
+    earlier, is_first = reader.first_match(
+        search.backwards(address.chunk),
         lambda view: matching.matches(view) and position_in_batch(view.job) < here,
-        context,
         is_backwards=True,
     )
-    is_first = is_first and len(back) == address.chunk + 1
-    is_complete = bool(later or is_last) and bool(earlier or is_first)
-    return Neighbours(earlier, later, is_complete)
-
-
-def _first_match(
-    found: Batch,
-    numbers: Iterable[int],
-    matches: Callable[[JobView], bool],
-    context: QueryContext,
-    *,
-    is_backwards: bool = False,
-) -> tuple[str, bool]:
-    """The id of the first job that matches in these chunks, or of the last one of the first chunk
-    with any. "" if none does, and whether all of the chunks were searched.
-    """
-    for read, number in enumerate(numbers):
-        if read == MAX_CHUNKS_SEARCHED:
-            return "", False
-        views = _of_chunk(found, number, 0, None, context)
-        for view in reversed([*views]) if is_backwards else views:
-            if matches(view):
-                return view.job.address.job_id, True
-    return "", True
+    return Neighbours(earlier, later, is_first and is_last)
 
 
 def position_in_batch(job: JobRecord) -> tuple[int, int]:
@@ -292,62 +268,59 @@ def position_in_batch(job: JobRecord) -> tuple[int, int]:
     return job.address.chunk, job.address.position
 
 
-def _chunks_with(found: Batch, wanted: JobMatch, first: int) -> Iterator[int]:
-    """The chunks from `first` on that may hold a job that is wanted, by their counts."""
-    if not wanted.state and not wanted.code:
-        yield from range(first, found.chunk_count)
-        return
-    wants_unrecorded = _wants_unrecorded(found, wanted)
-    records = chunks.of_batch(found.batch_id, first=first)
-    record = next(records, None)
-    for number in range(first, found.chunk_count):
-        current = record if record and record.chunk == number else None
-        if current:
-            record = next(records, None)
-        if _counts_match(found, wanted, number, current):
-            yield number
-        elif current is None and record is None and not wants_unrecorded:
-            return
+@dataclass(frozen=True)
+class _JobReader:
+    """Reads the jobs of chunks that a search finds. `index` are lines of the index read so far."""
 
+    search: ChunkSearch
+    context: QueryContext
+    index: dict[int, Chunk] = field(default_factory=dict)
 
-def _may_match(found: Batch, wanted: JobMatch, number: int) -> bool:
-    """Whether a chunk may hold a job that is wanted, by its counts, which are read."""
-    if not wanted.state and not wanted.code:
-        return True
-    record = chunks.get(found.batch_id, number)
-    return _counts_match(found, wanted, number, record if record.version else None)
+    def of_chunk(self, number: int, first: int = 0, last: int | None = None) -> Iterator[JobView]:
+        """The jobs of a chunk from position `first` to `last` inclusive, or to its end: those in
+        the state that is searched for, if they have a record.
+        """
+        batch, state = self.search.batch, self.search.state
+        is_sparse = not self.search.includes_unrecorded
+        lines = self._rows(number)
+        end = len(lines) if last is None else min(len(lines), last + 1)
+        records = jobs.of_chunk(
+            batch.batch_id, number, first=first, last=last, state=state if is_sparse else ""
+        )
+        record = next(records, None)
+        for position in range(first, end):
+            current = record if record and record.address.position == position else None
+            if current:
+                record = next(records, None)
+            if current or not is_sparse:
+                address = JobAddress(batch.batch_id, number, position)
+                yield _job_view(BatchOrigin(batch, address), lines[position], current, self.context)
 
+    def _rows(self, number: int) -> list[rows.Row]:
+        batch, s3, settings = self.search.batch, self.context.s3, self.context.settings
+        if number not in self.index:
+            first = number // _INDEX_LINES * _INDEX_LINES
+            last = min(first + _INDEX_LINES, batch.chunk_count) - 1
+            found = rows.chunks_between(s3, settings, batch, first, last)
+            self.index.update((each.number, each) for each in found)
+        return rows.rows_of(s3, settings, batch.batch_id, self.index[number])
 
-def _counts_match(found: Batch, wanted: JobMatch, number: int, current: ChunkRecord | None) -> bool:
-    """Whether a chunk may hold a job that is wanted. `current` are its counts, None before the
-    first job has started.
-    """
-    if current and not current.progress(MAIN_RUN).last_pass:
-        return True  # its counts may lag
-    unrecorded = found.job_count(number) - (current.recorded if current else 0)
-    if _wants_unrecorded(found, wanted) and unrecorded > 0:
-        return True
-    if current is None:
-        return False
-    return bool(current.failures.get(wanted.code) if wanted.code else current.count(wanted.state))
-
-
-def _wants_unrecorded(found: Batch, wanted: JobMatch) -> bool:
-    return wanted.state == unrecorded_state(found) and not wanted.code
-
-
-def _of_chunk(
-    found: Batch, number: int, first: int, last: int | None, context: QueryContext
-) -> Iterator[JobView]:
-    """The jobs of a chunk from position `first` to `last` inclusive, or to its end."""
-    chunk = rows.chunk_of(context.s3, context.settings, found, number)
-    lines = rows.rows_of(context.s3, context.settings, found.batch_id, chunk)
-    end = len(lines) if last is None else min(len(lines), last + 1)
-    records = jobs.of_chunk(found.batch_id, number, first=first, last=last)
-    record = next(records, None)
-    for position in range(first, end):
-        current = record if record and record.address.position == position else None
-        if current:
-            record = next(records, None)
-        address = JobAddress(found.batch_id, number, position)
-        yield _job_view(BatchOrigin(found, address), lines[position], current, context)
+    def first_match(
+        self,
+        numbers: Iterable[int],
+        matches: Callable[[JobView], bool],
+        *,
+        is_backwards: bool = False,
+    ) -> tuple[str, bool]:
+        """The id of the first job that matches in these chunks, or of the last one of the first
+        chunk with any; "" if none does. The second value is whether one was found, or there is
+        none: only up to `MAX_CHUNKS_SEARCHED` chunks are read.
+        """
+        for read, number in enumerate(numbers):
+            if read == MAX_CHUNKS_SEARCHED:
+                return "", False
+            views = self.of_chunk(number)
+            for view in reversed([*views]) if is_backwards else views:
+                if matches(view):
+                    return view.job.address.job_id, True
+        return "", True

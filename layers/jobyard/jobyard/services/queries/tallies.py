@@ -48,6 +48,10 @@ class TallyReader:
             return self.stored.tally
         return self._previous() if self._is_claimed else None
 
+    def complete(self) -> Tally | None:
+        """The stored tally if it has all changes of the batch and by people, however old it is."""
+        return self.stored.tally if self._is_complete else None
+
     def count(self) -> Tally:
         """Count the jobs, and store the tally if this reader is the one who may.
 
