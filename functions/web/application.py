@@ -1,8 +1,9 @@
-"""The routes of the pages, and how each error becomes a page.
+"""The routes of the pages, and the pages of errors.
 
-As in the API, routes are loaded by the first request that needs them.
+As in the API, the module of a route is loaded by the first request that needs it.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +13,8 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from gateway.errors import (
     InternalError,
     MethodNotAllowed,
+    PayloadTooLarge,
+    Unauthenticated,
     Unavailable,
     is_transient,
     problem_type,
@@ -38,6 +41,13 @@ ROUTES = {
     "lifecycles": ("lifecycles",),
     "system": ("system",),
 }
+# Titles for people, where those of the API speak of tokens and bodies.
+_TITLES: Mapping[type[JobyardError], str] = {
+    Unauthenticated: "You are not signed in",
+    PayloadTooLarge: "The form is too large",
+    InternalError: "Something went wrong",
+    Unavailable: "A service does not answer now",
+}
 _loaded: set[str] = set()
 
 
@@ -56,13 +66,13 @@ def respond(request: PageRequest, context: Any) -> dict[str, Any]:
     return APP.resolve(dict(request.event), context)
 
 
-def error_page(error: JobyardError, request: PageRequest) -> Response[str]:
-    """The page that says why there is no other."""
+def refusal_page(error: JobyardError, request: PageRequest) -> Response[str]:
+    """The page that shows a refusal, with its status."""
     kind = problem_type(type(error))
     response = page(
         "error.html",
         request,
-        {"title": kind.title, "message": str(error), "status": kind.status},
+        {"title": _TITLES.get(type(error), kind.title), "message": str(error)},
         status=kind.status,
     )
     response.headers.update(kind.headers)
@@ -70,38 +80,38 @@ def error_page(error: JobyardError, request: PageRequest) -> Response[str]:
 
 
 def _refused(error: JobyardError) -> Response[str]:
-    return error_page(error, APP.context["request"])
+    return refusal_page(error, APP.context["request"])
 
 
-def _unrouted(_: NotFoundError) -> Response[str]:
+def _no_route(_: NotFoundError) -> Response[str]:
     # The routes that the resolver has just tried. Powertools has no public list of them.
     routes = APP._static_routes + APP._dynamic_routes
     path = APP.current_event.path
     allowed = sorted({route.method for route in routes if route.rule.match(path)})
     if allowed:
-        return _refused(MethodNotAllowed(f"this address takes {' and '.join(allowed)}", allowed))
+        return _refused(MethodNotAllowed(f"this address accepts {' and '.join(allowed)}", allowed))
     return _refused(NotFound("there is no such page"))
 
 
-def failure_page(error: Exception, request: PageRequest) -> Response[str]:
-    """The page for any error. What is no refusal is logged."""
+def error_page(error: Exception, request: PageRequest) -> Response[str]:
+    """The page for any error. It is logged if it is not a refusal, or if AWS does not answer."""
     if isinstance(error, Unavailable):
         request.site.log_unavailable(error)
     if isinstance(error, JobyardError):
-        return error_page(error, request)
+        return refusal_page(error, request)
     if is_transient(error):
         request.site.log_unavailable(error)
         refusal = Unavailable("AWS does not answer now; load the page again in a moment")
-        return error_page(refusal, request)
+        return refusal_page(refusal, request)
     request.site.log_internal_error(error)
-    mistake = InternalError(f"this is our mistake; it is logged as {request.request_id}")
-    return error_page(mistake, request)
+    message = f"try again; if it fails again, report the request {request.request_id}"
+    return refusal_page(InternalError(message), request)
 
 
 def _failed(error: Exception) -> Response[str]:
-    return failure_page(error, APP.context["request"])
+    return error_page(error, APP.context["request"])
 
 
 APP.exception_handler(JobyardError)(_refused)
-APP.exception_handler(NotFoundError)(_unrouted)
+APP.exception_handler(NotFoundError)(_no_route)
 APP.exception_handler(Exception)(_failed)

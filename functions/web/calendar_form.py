@@ -11,7 +11,7 @@ _RANGE = re.compile(r"(\S+)(?:\s+to\s+(\S+))?")
 _WINDOW = re.compile(r"((?:[A-Za-z]{3}[\s,]+)*)(?:(\d\d:\d\d)\s*(?:to|-)\s*(\d\d:\d\d))?")
 
 
-def lines_of(calendar: Calendar) -> dict[str, str]:
+def fields_of(calendar: Calendar) -> dict[str, str]:
     """The fields of a stored calendar."""
     return {
         "title": calendar.title,
@@ -59,6 +59,7 @@ def _excluded(line: str) -> str | dict[str, str]:
 
 
 def _window(line: str) -> dict[str, Any]:
+    # The pattern wants a separator after each weekday, the last one too.
     found = _WINDOW.fullmatch(f"{line} " if line[-1:].isalpha() else line)
     days = found.group(1).lower().replace(",", " ").split() if found else []
     if found is None or not set(days) <= set(WEEKDAYS):

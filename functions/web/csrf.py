@@ -4,13 +4,15 @@ from jobyard.domain.errors import Forbidden
 from web.request import PageRequest
 
 _PURPOSE = "form"
-_HEADER = "x-csrf-token"  # for what a script sends, which is not a form
+_HEADER = "x-csrf-token"  # of a request by a script, which sends no form
 
 
 def token(request: PageRequest) -> str:
-    """The token in a person's forms. It depends on the person, not on the session, so someone who
-    signs in again in the middle of a form loses nothing. "" for someone who is not signed in: their
-    pages have no forms of ours, and are shown when the keys cannot be read."""
+    """The token in the forms of a person; "" for someone who is not signed in.
+
+    It depends on the person, not on the session: someone who signs in again in the middle of a form
+    can still send it. Pages without a person have no forms of ours, and need no key.
+    """
     if not request.actor.sub:
         return ""
     return request.site.signer().signature(request.actor.sub, _PURPOSE)
@@ -30,4 +32,4 @@ def check(request: PageRequest) -> None:
         raise Forbidden("this form was not sent by one of our pages; open the page and try again")
     given = headers.get(_HEADER, "") or request.field("csrf")
     if not request.site.signer().verify(given, request.actor.sub, _PURPOSE):
-        raise Forbidden("this form is of another person or too old; load the page again")
+        raise Forbidden("this form belongs to another person or is too old; load the page again")

@@ -14,7 +14,7 @@ from gateway.headers import LambdaResponse
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services.context import Actor
 from web import assets, csrf, sign_in
-from web.application import error_page, failure_page, respond
+from web.application import error_page, refusal_page, respond
 from web.request import PageRequest, cookies_of
 from web.responses import HTML, file, page, see_other
 from web.session_cookie import (
@@ -46,7 +46,7 @@ def dispatch(event: dict[str, Any], context: Any, site: Site) -> Dispatched:
         return _dispatch(event, context, site)
     except Exception as error:
         return Dispatched(
-            _lambda_response(event, failure_page(error, _request(event, site, None))), None
+            _lambda_response(event, error_page(error, _request(event, site, None))), None
         )
 
 
@@ -88,7 +88,7 @@ def _private_response(request: PageRequest, context: Any) -> LambdaResponse:
         try:
             csrf.check(request)
         except JobyardError as refusal:
-            return _lambda_response(request.event, error_page(refusal, request))
+            return _lambda_response(request.event, refusal_page(refusal, request))
         if request.path == _SIGN_OUT_PATH:
             return _lambda_response(request.event, _sign_out(request))
     return respond(request, context)
@@ -124,7 +124,7 @@ def _static(event: Mapping[str, Any], site: Site) -> Response[Any]:
     digest, _, name = event["rawPath"].removeprefix("/static/").partition("/")
     found = assets.asset(name)
     if found is None:
-        return error_page(NotFound("there is no such file"), _request(event, site, None))
+        return refusal_page(NotFound("there is no such file"), _request(event, site, None))
     return file(found, immutable=digest == found.digest)
 
 
@@ -144,7 +144,7 @@ def _complete_sign_in(event: Mapping[str, Any], site: Site) -> Response[str]:
     try:
         session, to = sign_in.complete(request.query, secret, site)
     except Unauthenticated as refusal:
-        return error_page(refusal, request)
+        return refusal_page(refusal, request)
     return see_other(to, [session_cookie(session, site.signer(), secure=site.is_secure)])
 
 

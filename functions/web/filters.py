@@ -11,6 +11,12 @@ def words(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
 
 
+def sentence(message: str) -> str:
+    """A message as a sentence: it begins with a capital and ends with a full stop."""
+    text = message[:1].upper() + message[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def iso(at: datetime) -> str:
     """A time as a <time> element's datetime has it: UTC, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,16 +11,16 @@ from jobyard.domain.schedules.wall_clock import first_instant
 from web.request import PageRequest
 from web.responses import see_other
 
-# Statuses of refusals that the page itself shows, next to what the person typed.
+# HTTP statuses of refusals that the page of the form shows; others get an error page.
 _SHOWN_ON_PAGE = frozenset({400, 403, 409, 422})
 
 
 def handle_form(
     act: Callable[[], str], show: Callable[[JobyardError], Response[str]]
 ) -> Response[str]:
-    """Act on a form, and redirect to the address that `act` returns.
+    """Handle a form: `act`, then redirect to the address that it returns.
 
-    If it is refused, `show` returns the page as it is now, with the refusal.
+    If `act` raises a refusal, `show` makes the response: the page as it is now, with the refusal.
     """
     try:
         return see_other(act())
@@ -31,15 +31,22 @@ def handle_form(
 
 
 def refusal_values(request: PageRequest, refusal: JobyardError | None) -> dict[str, object]:
-    """What a page shows of a refused form: the refusal, and what the person had typed."""
+    """The values of a page that shows a refused form: the refusal, and what the person typed."""
     if refusal is None:
         return {}
     typed = {name: values[-1] for name, values in request.form.items()}
-    return {"refusal": str(refusal), "typed": typed}
+    return {"refusal": refusal_text(refusal), "typed": typed}
+
+
+def refusal_text(refusal: JobyardError) -> str:
+    """A refusal in words. The messages of fields are sentences on the pages, and need no name."""
+    if isinstance(refusal, ValidationFailed):
+        return " ".join(text for _, text in refusal.errors)
+    return str(refusal)
 
 
 def status_of(refusal: JobyardError | None) -> int:
-    """The status of a page that shows a refusal; 200 without one."""
+    """The HTTP status of a page that shows a refusal; 200 without one."""
     if refusal is None:
         return 200
     status = problem_type(type(refusal)).status
@@ -47,7 +54,7 @@ def status_of(refusal: JobyardError | None) -> int:
 
 
 def local_time(request: PageRequest, name: str) -> datetime | None:
-    """A time that the reader typed on their own clock; None if the field is empty.
+    """The time in a field, which was typed in the reader's zone; None if the field is empty.
 
     Raises:
         ValidationFailed: it is not a date with a time.
@@ -59,5 +66,5 @@ def local_time(request: PageRequest, name: str) -> datetime | None:
         wall = datetime.fromisoformat(text)
         return wall.astimezone(UTC) if wall.tzinfo else first_instant(wall, request.zone)
     except (OverflowError, ValueError):
-        message = "is a date with a time, in the years 1 to 9999: 2026-12-24T18:00"
+        message = "Give a date with a time, such as 2026-12-24 18:00, or leave the field empty."
         raise ValidationFailed([(name, message)]) from None

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jobyard.domain.plurals import plural
 from web import assets, csrf
-from web.filters import duration, iso, local, size, words
+from web.filters import duration, iso, local, sentence, size, words
 from web.navigation import navigation_links
 from web.pictures.bar import bar
 from web.request import PageRequest
@@ -32,6 +32,7 @@ def environment() -> Environment:
     made.globals |= {"static": assets.static_address, "bar": bar}
     made.filters |= {
         "words": words,
+        "sentence": sentence,
         "iso": iso,
         "number": "{:,}".format,
         "size": size,

@@ -25,7 +25,7 @@ _PARAMETERS = 100  # of an address; more are ignored
 _FIELDS = 1100  # of a form: up to 1,000 jobs are selected
 _FORM_BYTES = 512 * 1024
 _KEY_LENGTH = 64
-_GUARDS = frozenset({"csrf", "key"})  # fields that every form has
+_HIDDEN_FIELDS = frozenset({"csrf", "key"})  # of every form
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PageRequest:
 
     @property
     def is_poll(self) -> bool:
-        """Whether an open page asks for what has changed."""
+        """Whether an open page polls for what has changed."""
         return "x-poll" in self.event["headers"]
 
     @property
@@ -82,23 +82,25 @@ class PageRequest:
         try:
             return base64.b64decode(body)
         except ValueError as error:
-            raise BadRequest("the form did not arrive in one piece; send it again") from error
+            raise BadRequest("the form did not arrive complete; send it again") from error
 
     @cached_property
     def form(self) -> dict[str, list[str]]:
         """The fields of the posted form.
 
         Raises:
-            PayloadTooLarge: it has more than any form of ours. To ignore the rest would act on
-                something else than what was sent.
+            PayloadTooLarge: it has more than any form of ours. Without the rest, the request would
+                be another one than was sent.
         """
         if len(self.body) > _FORM_BYTES:
-            raise PayloadTooLarge(f"a form has up to {_FORM_BYTES // 1024} kB")
+            raise PayloadTooLarge(f"the form is larger than {_FORM_BYTES // 1024} kB; shorten it")
         text = self.body.decode(errors="replace")
         try:
             pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS)
         except ValueError as error:
-            raise PayloadTooLarge(f"a form has up to {_FIELDS} fields") from error
+            raise PayloadTooLarge(
+                f"the form has more than {_FIELDS} fields; select fewer"
+            ) from error
         fields: dict[str, list[str]] = {}
         for name, value in pairs:
             fields.setdefault(name, []).append(value)
@@ -116,7 +118,9 @@ class PageRequest:
         """
         text = " ".join(self.field(name).split())
         if len(text.encode(errors="replace")) > limit:
-            raise ValidationFailed([(name, f"has up to {limit} bytes")])
+            raise ValidationFailed(
+                [(name, f"The {name} may have up to {limit} bytes; shorten it.")]
+            )
         return clean(text, limit)
 
     @cached_property
@@ -129,14 +133,16 @@ class PageRequest:
 
     @property
     def key(self) -> str:
-        """A key that a repeat of the form shares, so that a double click is harmless.
+        """The idempotency key of a form: the same for a repeat, so that a double click is harmless.
 
-        A page that the browser kept, and shows when one goes back, has the key of the form that was
-        sent from it. So what the form says is a part of the key.
+        It contains a digest of the fields. When a person goes back, the browser shows the old page
+        with its old key, and a form with other fields is another request.
         """
         key = self.field("key")[:_KEY_LENGTH] or self.request_id
-        said = sorted((name, each) for name, each in self.form.items() if name not in _GUARDS)
-        digest = hashlib.sha256(repr(said).encode(errors="backslashreplace")).hexdigest()
+        fields = sorted(
+            (name, each) for name, each in self.form.items() if name not in _HIDDEN_FIELDS
+        )
+        digest = hashlib.sha256(repr(fields).encode(errors="backslashreplace")).hexdigest()
         return "\n".join((self.actor.sub, f"{self.method} {self.path}", key, digest))
 
     @cached_property
@@ -177,9 +183,9 @@ class PageRequest:
 
 
 def page_links(request: PageRequest, cursor: str | None) -> dict[str, str]:
-    """The addresses of the next and of the first page of a list; "" where there is no such page.
+    """The addresses of the next and of the first page of a list, with the filters of the request.
 
-    They keep the filters of the request.
+    The next is "" on the last page, the first "" on the first.
     """
     kept = {name: value for name, value in request.query.items() if name != "cursor" and value}
     first = f"{request.path}?{urlencode(kept)}" if kept else request.path
@@ -193,8 +199,8 @@ def page_links(request: PageRequest, cursor: str | None) -> dict[str, str]:
 def cookies_of(event: Mapping[str, Any]) -> dict[str, str]:
     """The cookies of a request, by name; the first of each name.
 
-    AWS has them in a list, the emulator in the header. http.cookies stops at the first cookie that
-    it does not understand, and on a laptop other programs' cookies are sent too.
+    AWS passes them in a list, the emulator in the header. `http.cookies` is not used: it stops at
+    the first cookie that it cannot parse, and on localhost other programs' cookies are sent too.
     """
     given = event.get("cookies") or event["headers"].get("cookie", "").split(";")
     found: dict[str, str] = {}

@@ -16,11 +16,12 @@ from jobyard.domain.schedules.schedule import (
     Policy,
     Schedule,
 )
+from web.filters import sentence
 from web.request import PageRequest
 
-# The fields of a rule that are one line of text each, and those that only one kind has.
-_RULE_FIELDS = ("at", "zone", "anchor", "end")
-_WHOLE_NUMBERS = ("every", "count")
+# Fields of a rule: texts, and whole numbers.
+_TEXT_FIELDS = ("at", "zone", "anchor", "end")
+_NUMBER_FIELDS = ("every", "count")
 _TITLE_LETTERS = 100
 _TITLE_BYTES = 200
 
@@ -57,7 +58,7 @@ def fields_of(schedule: Schedule) -> dict[str, Any]:
     gap, repeated = rule["dst"]
     return {
         **empty_fields(schedule.created_at),
-        **{name: str(rule.get(name, "")) for name in (*_RULE_FIELDS, *_WHOLE_NUMBERS, "day")},
+        **{name: str(rule.get(name, "")) for name in (*_TEXT_FIELDS, *_NUMBER_FIELDS, "day")},
         "title": schedule.title,
         "job_type": schedule.job_type,
         "kind": rule["kind"],
@@ -74,7 +75,7 @@ def fields_of(schedule: Schedule) -> dict[str, Any]:
 
 
 def typed_fields(request: PageRequest, before: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields as they were typed; those that the form does not have are as `before`."""
+    """The fields as they were typed; those that the request lacks are as `before`."""
     typed = {name: request.field(name) for name in before if name in request.form}
     return {**before, **typed, "weekdays": request.form.get("weekdays", [])}
 
@@ -85,9 +86,9 @@ def rule_of(fields: Mapping[str, Any], now: datetime) -> Recurrence:
     Raises:
         InvalidRule: they do not describe one.
     """
-    document: dict[str, Any] = {name: fields[name] for name in _RULE_FIELDS if fields[name]}
+    document: dict[str, Any] = {name: fields[name] for name in _TEXT_FIELDS if fields[name]}
     document["kind"] = fields["kind"]
-    for name in _WHOLE_NUMBERS:
+    for name in _NUMBER_FIELDS:
         if fields[name] and not (name == "every" and fields["kind"] == Kind.ONCE):
             document[name] = _number(fields[name])
     if fields["kind"] == Kind.WEEKLY and fields["weekdays"]:
@@ -99,12 +100,12 @@ def rule_of(fields: Mapping[str, Any], now: datetime) -> Recurrence:
 
 
 def _number(text: str) -> int | str:
-    """A whole number; other text as it is, which the parser of rules refuses."""
+    """The whole number in a text, or the text, which the parser of rules will refuse."""
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else text
 
 
 def policy_of(fields: Mapping[str, Any]) -> Policy:
-    """What the schedule does about missed times, overlapping runs and excluded times.
+    """The policy: what happens to missed runs, overlapping runs and excluded times.
 
     Raises:
         ValidationFailed: a field is not valid.
@@ -112,13 +113,13 @@ def policy_of(fields: Mapping[str, Any]) -> Policy:
     limit, max_age_h = _number(fields["limit"]), _number(fields["max_age_h"])
     errors = []
     if fields["missed"] not in {*MissedPolicy}:
-        errors.append(("missed", f"is one of {', '.join(MissedPolicy)}"))
+        errors.append(("missed", f"Choose one for missed runs: {', '.join(MissedPolicy)}."))
     if fields["overlap"] not in {*OverlapPolicy}:
-        errors.append(("overlap", f"is one of {', '.join(OverlapPolicy)}"))
+        errors.append(("overlap", f"Choose one for overlaps: {', '.join(OverlapPolicy)}."))
     if not isinstance(limit, int) or not 1 <= limit <= 1000:
-        errors.append(("limit", "is a whole number from 1 to 1000"))
+        errors.append(("limit", "Give a whole number from 1 to 1000 for missed runs."))
     if not isinstance(max_age_h, int) or not 1 <= max_age_h <= 8784:
-        errors.append(("max_age_h", "is a whole number of hours from 1 to 8784"))
+        errors.append(("max_age_h", "Give a whole number of hours from 1 to 8784 for missed runs."))
     if errors:
         raise ValidationFailed(errors)
     catch_up = CatchUp(MissedPolicy(fields["missed"]), int(limit), int(max_age_h))
@@ -134,14 +135,16 @@ def parameters_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     try:
         parameters = json.loads(fields["parameters"] or "{}", parse_constant=_no_constant)
     except (RecursionError, ValueError) as error:
-        raise ValidationFailed([("parameters", f"is not JSON: {error}")]) from error
+        raise ValidationFailed(
+            [("parameters", f"The parameters are not JSON: {error}.")]
+        ) from error
     if not isinstance(parameters, dict):
-        raise ValidationFailed([("parameters", 'is a JSON object, such as {"table": "voters"}')])
+        raise ValidationFailed([("parameters", 'Give a JSON object, such as {"table": "voters"}.')])
     return parameters
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def title_of(fields: Mapping[str, Any]) -> str:
@@ -152,13 +155,13 @@ def title_of(fields: Mapping[str, Any]) -> str:
     """
     title = " ".join(str(fields["title"]).split())
     if not 0 < len(title) <= _TITLE_LETTERS or len(title.encode(errors="replace")) > _TITLE_BYTES:
-        message = f"has 1 to {_TITLE_LETTERS} letters, in up to {_TITLE_BYTES} bytes"
+        message = f"Give a title of 1 to {_TITLE_LETTERS} letters, in up to {_TITLE_BYTES} bytes."
         raise ValidationFailed([("title", message)])
     return title
 
 
 def errors_of(refusal: Exception | None) -> dict[str, str]:
-    """What is wrong with which field, by the field's name."""
+    """What is wrong with each field, by its name; {} if no field is named."""
     if isinstance(refusal, InvalidRule):
-        return {refusal.where: f"must be {refusal.allowed}"}
+        return {refusal.where: sentence(refusal.allowed)}
     return dict(refusal.errors) if isinstance(refusal, ValidationFailed) else {}

@@ -249,7 +249,8 @@ def show_operation(batch_id: str, operation_id: str) -> Response[str]:
 def post_operation(batch_id: str) -> Response[str]:
     """Requeue failed jobs: those selected, those with a failure code, or all.
 
-    Without a reason it shows a preview: how many jobs match, and the form that asks for a reason.
+    Unless the form is confirmed, it shows a preview: how many jobs match, and the form that
+    confirms it with a reason.
     """
     request = current_request(router)
     wanted = _filter_of(request)
@@ -270,13 +271,13 @@ def _filter_of(request: PageRequest) -> Filter:
     """The failed jobs that a form names.
 
     Raises:
-        ValidationFailed: a code does not exist. Without it, the filter would match all.
+        ValidationFailed: a code does not exist. To ignore it would select all failed jobs.
     """
     codes, job_ids = (
         frozenset(filter(None, request.form.get(name, ()))) for name in ("code", "job_id")
     )
     if codes - {*Failure}:
-        raise ValidationFailed([("code", f"is one of {', '.join(Failure)}")])
+        raise ValidationFailed([("code", f"Choose failure codes: {', '.join(Failure)}.")])
     return Filter(JobState.FAILED, codes, frozenset() if request.field("all_matching") else job_ids)
 
 

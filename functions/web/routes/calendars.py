@@ -7,7 +7,7 @@ from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services import calendars
 from jobyard.services.access import authorize
 from jobyard.services.queries import calendars as calendar_queries
-from web.calendar_form import calendar_from, lines_of
+from web.calendar_form import calendar_from, fields_of
 from web.event_buttons import EventButton
 from web.forms import handle_form, refusal_values, status_of
 from web.request import PageRequest, current_request
@@ -40,7 +40,7 @@ def _calendar_page(
     fields = dict.fromkeys(_FIELDS, "")
     try:
         stored = calendar_queries.calendar(name, request.query_context)
-        fields = lines_of(stored.calendar)
+        fields = fields_of(stored.calendar)
     except NotFound:
         pass  # a new one
     if refusal is not None:

@@ -1,4 +1,4 @@
-"""Collections: who owns them, who may deposit, and what is held."""
+"""Collections: their owners, who may deposit, and their holds."""
 
 import re
 
@@ -72,16 +72,21 @@ def _depositors(request: PageRequest) -> tuple[list[str], list[str]]:
     """The people and the groups that a form names.
 
     Raises:
-        ValidationFailed: too many people, each of which is looked up, or a text is no name.
+        ValidationFailed: there are too many people (each is looked up), or a name is not valid.
     """
     people, groups = (request.field(each).replace(",", " ").split() for each in _DEPOSITORS)
     errors = []
     if len(people) > _MAX_PEOPLE or any(len(each) > _NAME_LENGTH for each in people):
         errors.append(
-            ("people", f"are up to {_MAX_PEOPLE} names of up to {_NAME_LENGTH} characters")
+            (
+                "people",
+                f"Name up to {_MAX_PEOPLE} people, with up to {_NAME_LENGTH} characters each.",
+            )
         )
     if not all(re.fullmatch(GROUP_PATTERN, each) for each in groups):
-        errors.append(("groups", "have 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"))
+        errors.append(
+            ("groups", "A group has 1 to 128 letters, digits, '_', '.', '@', '+' and '-'.")
+        )
     if errors:
         raise ValidationFailed(errors)
     return people, groups

@@ -73,12 +73,12 @@ def _submission(request: PageRequest) -> Submission:
     # S3 would replace "${filename}" by the name of the uploaded file.
     is_bad = filename in {"", ".."} or "${" in filename or not filename.isprintable()
     if is_bad or len(filename.encode()) > _NAME_BYTES:
-        message = f"choose a manifest whose name has up to {_NAME_BYTES} bytes and no ${{"
+        message = f"Choose a manifest whose name has up to {_NAME_BYTES} bytes and no ${{."
         errors.append(("file", message))
     if request.field("profile") not in {"", *PROFILES}:
-        errors.append(("profile", f"is one of {', '.join(PROFILES)}"))
+        errors.append(("profile", f"Choose a profile: {', '.join(PROFILES)}."))
     if found and found.invalid:
-        errors += [("notify", each.description) for each in found.invalid]
+        errors += [("notify", f"Report to {each.description}.") for each in found.invalid]
     if errors:
         raise ValidationFailed(errors)
     return Submission(
@@ -94,7 +94,7 @@ def _submission(request: PageRequest) -> Submission:
 
 @router.get("/batches/<batch_id>/upload")
 def upload_form(batch_id: str) -> Response[str]:
-    """The form that sends the manifest of a batch to S3, which then returns to the batch."""
+    """The form that sends the manifest of a batch to S3, which redirects to the batch."""
     request = current_request(router)
     context = request.query_context
     back = f"{request.site.settings.url}/batches/{batch_id}"
@@ -110,7 +110,7 @@ def upload_form(batch_id: str) -> Response[str]:
 
 @router.post("/manifests/check")
 def check_manifest() -> Response[str]:
-    """What is wrong with a manifest, of which a script sends the beginning, compressed."""
+    """What is wrong with a manifest. A script sends its beginning, compressed with gzip."""
     request = current_request(router)
     authorize(request.actor, "batch", "submit")
     is_cut = request.query.get("bytes") != request.query.get("size")

@@ -51,7 +51,7 @@ def test_a_refused_event_shows_the_page_as_it_is_now_with_the_words_and_what_was
     answer = browser.submit(stale, f"{at}/cancel", reason="typed <later>")
 
     assert answer.status == 409
-    assert "batch is cancelling: cannot cancel" in answer.alert
+    assert "Batch is cancelling: cannot cancel" in answer.alert
     assert "Cancelling" in answer.text
 
 
@@ -319,4 +319,4 @@ def test_a_retry_of_nothing_selected_retries_nothing(browser: Browser) -> None:
     answer = _of_bulk(browser, at)
 
     assert answer.status == 422
-    assert "select the jobs to retry" in answer.alert
+    assert "Select the jobs to retry" in answer.alert

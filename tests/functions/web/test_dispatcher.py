@@ -123,7 +123,9 @@ def test_a_refused_sign_in_says_so(browser: Browser, user_pool: UserPool, query:
     answer = browser.get(f"/sign-in/return?{query}&state={state}")
 
     assert answer.status == 401
+    assert "You are not signed in" in answer.text
     assert "sign in again" in answer.text
+    assert "token" not in answer.text
 
 
 @pytest.mark.parametrize(

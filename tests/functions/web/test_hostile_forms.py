@@ -197,7 +197,7 @@ def test_parameters_that_are_not_json_are_refused(browser: Browser, parameters: 
     )
 
     assert answer.status == 422
-    assert "is not JSON" in answer.alert
+    assert "are not JSON" in answer.alert
 
 
 def test_a_reason_is_refused_rather_than_cut(browser: Browser) -> None:
@@ -210,7 +210,7 @@ def test_a_reason_is_refused_rather_than_cut(browser: Browser) -> None:
     shown = browser.submit(page, f"{at}/cancel", reason="  two\r\nlines\x00 ")
 
     assert (too_long.status, shown.status) == (422, 303)
-    assert "has up to 500 bytes" in too_long.alert
+    assert "may have up to 500 bytes" in too_long.alert
     moved = batches.get(batch.batch_id, browser.function.SITE.now())
     assert moved.history[-1].reason == "two lines\ufffd"
 

@@ -66,13 +66,13 @@ def test_a_new_schedule_is_created_and_shown_in_the_words_of_votecal(browser: Br
         ({"every": "0"}, "a whole number from 1 to 366"),
         ({"zone": "Mars/Base"}, "not 'Mars/Base'"),
         ({"at": ""}, "missing"),
-        ({"parameters": "{"}, "is not JSON"),
-        ({"parameters": "[]"}, "is a JSON object"),
-        ({"limit": "many"}, "is a whole number from 1 to 1000"),
-        ({"overlap": "maybe"}, "is one of"),
-        ({"title": ""}, "has 1 to 100 letters"),
-        ({"job_type": "deposit"}, "schedules cannot run job type"),
-        ({"calendar": "no-such"}, "there is no calendar"),
+        ({"parameters": "{"}, "are not JSON"),
+        ({"parameters": "[]"}, "Give a JSON object"),
+        ({"limit": "many"}, "a whole number from 1 to 1000"),
+        ({"overlap": "maybe"}, "Choose one for overlaps"),
+        ({"title": ""}, "a title of 1 to 100 letters"),
+        ({"job_type": "deposit"}, "cannot run job type"),
+        ({"calendar": "no-such"}, "There is no calendar"),
         ({"anchor": "2020-01-01", "count": "1"}, "no future run"),
     ],
 )
@@ -85,6 +85,7 @@ def test_a_schedule_that_cannot_be_created_says_why_and_keeps_what_was_typed(
 
     assert answer.status == 422
     assert words in answer.alert
+    assert "must be missing" not in answer.html
     assert 'value="2027-03-12"' in answer.html or "anchor" in fields
 
 

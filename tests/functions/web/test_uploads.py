@@ -138,10 +138,10 @@ def test_a_submission_leads_to_the_form_that_sends_the_file_to_s3(browser: Brows
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"file": ""}, "choose a manifest"),
+        ({"file": ""}, "Choose a manifest"),
         ({"notify": "nobody"}, "nobody"),
-        ({"profile": "no-such"}, "is one of"),
-        ({"collection": "no-such"}, "there is no collection"),
+        ({"profile": "no-such"}, "Choose a profile"),
+        ({"collection": "no-such"}, "There is no collection"),
     ],
 )
 def test_a_submission_that_is_refused_says_why(
