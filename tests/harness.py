@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError
 
 from cli.local.mail import Mail
 from jobyard.domain.batches.batch import ManifestSource
+from jobyard.domain.batches.mail_event import MailEvent
 from jobyard.domain.errors import NotFound
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.commands import send_batch_event
@@ -37,7 +38,7 @@ from jobyard.services.meter import Meter
 from jobyard.services.queries.batches import BatchView, batch
 from jobyard.services.reports.context import SLICE_JOBS, ReportContext
 from jobyard.services.reports.mail import deliver_waiting
-from jobyard.services.reports.mail_events import MailEvent, record_mail_event
+from jobyard.services.reports.mail_events import record_mail_event
 from jobyard.services.reports.outbox_tick import run_outbox_tick
 from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
 from jobyard.services.schedules.clock import ClockResult

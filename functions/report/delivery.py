@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from jobyard.domain.batches.mail_event import MailEvent
 from jobyard.domain.batches.report import Report
-from jobyard.services.reports.mail_events import MailEvent, record_mail_event
+from jobyard.services.reports.mail_events import record_mail_event
 from report.clients import LOGGER, now
 
 

@@ -281,7 +281,12 @@ CALLS["WebRole"] = CALLS["ApiRole"] | {
     "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
     "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
     "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
-    "DeadLetters": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+    "DeadLetters": [
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+    ],
     "*": ["cloudwatch:DescribeAlarms"],
 }
 

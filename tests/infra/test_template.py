@@ -13,6 +13,7 @@ from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
+from jobyard.domain.dead_letter import LETTER_KINDS
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.queries.tallies import CLAIM_TIME
 from tests.infra.template_reader import Resources, of_type, written
@@ -352,6 +353,8 @@ def test_undeliverable_events_go_to_the_dead_letter_queue(resources: Resources) 
                 continue  # the next minute does the same work
             assert written(target["DeadLetterConfig"]["Arn"]) == "${DeadLetters.Arn}", name
             assert f'["{name}", "Arn"]' in allowed
+            # The page of the system knows what to do about it.
+            assert {*rule["Properties"]["EventPattern"]["source"]} <= {*LETTER_KINDS}, name
 
 
 def test_a_new_manifest_starts_the_batch_machine(resources: Resources) -> None:

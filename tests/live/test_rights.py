@@ -168,7 +168,7 @@ def story(
     version = f"/api/objects/{found['object_id']}/versions/1"
     for path in (f"/api/objects/{found['object_id']}", version, f"{version}/download?name=a.txt"):
         admin.get(path)
-    _pages(admin, platform, _lost_event(aws, physical))
+    _pages(admin, platform, _lost_events(admin, aws, physical))
     _the_system_s_own(admin)
 
 
@@ -386,23 +386,39 @@ def _the_system_s_own(admin: ApiUser) -> None:
             time.sleep(0.1)
 
 
-def _lost_event(aws: Aws, physical: dict[str, str]) -> str:
-    """Put the event about the newest manifest into the dead-letter queue. Returns its letter's id.
+def _lost_events(admin: ApiUser, aws: Aws, physical: dict[str, str]) -> list[str]:
+    """Put the events about the newest manifest and the mail of a report into the dead-letter queue.
+    Returns the ids of the letters.
 
-    Its batch has begun long ago, and a redrive changes nothing.
+    The batch has begun long ago and the mail has arrived, so that a redrive changes nothing.
     """
     bucket = physical["IntakeBucket"]
     found = aws("s3").list_object_versions(Bucket=bucket, Prefix="manifests/maps/")["Versions"]
     newest = max(found, key=lambda each: each["LastModified"])
     place = {"key": newest["Key"], "size": newest["Size"], "version-id": newest["VersionId"]}
-    event = {"source": "aws.s3", "detail": {"bucket": {"name": bucket}, "object": place}}
-    sent = aws("sqs").send_message(QueueUrl=physical["DeadLetters"], MessageBody=json.dumps(event))
-    return str(sent["MessageId"])
+    batch_id = admin.get("/api/batches?state=completed")["items"][0]["batch_id"]
+    mail = {"messageId": "m-1", "tags": {"batch_id": [batch_id], "seq": ["1"]}}
+    events = (
+        {"source": "aws.s3", "detail": {"bucket": {"name": bucket}, "object": place}},
+        {
+            "source": "aws.ses",
+            "detail-type": "Email Sent",
+            "detail": {"eventType": "Send", "mail": mail},
+        },
+    )
+    return [
+        str(
+            aws("sqs").send_message(
+                QueueUrl=physical["DeadLetters"], MessageBody=json.dumps(event)
+            )["MessageId"]
+        )
+        for event in events
+    ]
 
 
-def _pages(admin: ApiUser, platform: Emulator, letter: str) -> None:
-    """Look at every kind of page, place a hold and lift it, upload a manifest, redrive a dead
-    letter, and sign out.
+def _pages(admin: ApiUser, platform: Emulator, letters: list[str]) -> None:
+    """Look at every kind of page, place a hold and lift it, upload a manifest, redrive the dead
+    letters, and sign out.
     """
     batch = f"/batches/{admin.get('/api/batches?state=completed')['items'][0]['batch_id']}"
     schedule = f"/schedules/{admin.get('/api/schedules?system=true')['items'][0]['schedule_id']}"
@@ -438,9 +454,10 @@ def _pages(admin: ApiUser, platform: Emulator, letter: str) -> None:
         send("/holds/collection:rights/lift")
         upload = send("/batches/new", collection="maps", file="page.csv")
         assert reader.get(upload).status_code == 200
-        assert letter in reader.get("/system").text
-        send(f"/system/dead-letters/{letter}/redrive")
-        assert letter not in reader.get("/system").text
+        for letter in letters:
+            assert letter in reader.get("/system").text
+            send(f"/system/dead-letters/{letter}/redrive")
+            assert letter not in reader.get("/system").text
         assert send("/sign-out").startswith(platform.endpoint)
 
 

@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.batches.report import Report
-from jobyard.domain.dead_letter import ADVICE, DeadLetter
+from jobyard.domain.dead_letter import DeadLetter, LetterKind
 from jobyard.domain.errors import JobyardError
 from jobyard.services import dead_letters
 from jobyard.services.dead_letters import list_dead_letters
@@ -58,14 +58,16 @@ def _letter_row(letter: DeadLetter, request: PageRequest) -> dict[str, Any]:
         "redrive",
         "Redrive",
         "rotate-cw",
-        "Its batch starts, as it would have with the event.",
+        "Its batch starts, as it would have with the event."
+        if letter.kind is LetterKind.MANIFEST
+        else "The delivery is recorded in the report, as it would have been with the event.",
         no_redrive,
         request,
     )
     discard = _button(
         letter, "discard", "Discard", "trash-2", "The event is deleted for good.", "", request
     )
-    return {"letter": letter, "advice": ADVICE[letter.kind], "buttons": [redrive, discard]}
+    return {"letter": letter, "buttons": [redrive, discard]}
 
 
 def _button(
@@ -90,7 +92,7 @@ def _button(
 
 @router.post("/system/dead-letters/<letter_id>/redrive")
 def redrive_letter(letter_id: str) -> Response[str]:
-    """Start the batch of a manifest whose event could not be delivered."""
+    """Do what an event that could not be delivered should have caused."""
     request = current_request(router)
 
     def act() -> str:

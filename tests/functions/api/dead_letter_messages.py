@@ -21,12 +21,18 @@ def manifest_event(bucket: str = "intake", key: str = "manifests/maps/may.checkm
     }
 
 
-def mail_event() -> Any:
-    """SES's event about a bounce."""
+def mail_event(batch_id: str = "b1", seq: int = 1) -> Any:
+    """SES's event about the bounce of a report's mail; of another mail without a batch."""
+    tags = {"batch_id": [batch_id], "seq": [str(seq)]} if batch_id else {}
+    bounced = {"emailAddress": "a@example.org", "diagnosticCode": "550 no such mailbox"}
     return {
         "source": "aws.ses",
         "detail-type": "Email Bounced",
-        "detail": {"mail": {"messageId": "0100-mail"}},
+        "detail": {
+            "eventType": "Bounce",
+            "mail": {"messageId": "0100-mail", "tags": tags},
+            "bounce": {"bouncedRecipients": [bounced]},
+        },
     }
 
 

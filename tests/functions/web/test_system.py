@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from jobyard import VERSION
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.services.settings import Settings
+from jobyard.store import reports
 from tests.functions.api.batch_records import a_batch, a_report
 from tests.functions.api.dead_letter_messages import (
     execution_event,
@@ -102,7 +103,7 @@ def test_each_kind_of_dead_letter_says_what_it_is_and_what_to_do(
     page = browser.get("/system")
 
     assert "s3://intake/manifests/maps/may.checkm" in page.text
-    assert "Email Bounced: mail 0100-mail" in page.text
+    assert "Email Bounced: mail 0100-mail, report 1 of b1" in page.text
     assert "RetriesExhausted: the table does not answer" in page.text
     assert "TIMED_OUT: b1-main" in page.text
     assert "not <b>an</b> event" in page.text
@@ -171,12 +172,14 @@ class _Crashing:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (mail_event(), "only the event of a new manifest"),
+        (mail_event(batch_id=""), "its mail is none of a report"),
+        (execution_event(), "a redrive is not needed"),
+        ("not an event", "does not know this event"),
         (manifest_event(bucket="theirs"), "no manifest of this deployment"),
         (manifest_event(key="elsewhere/a"), "no manifest of this deployment"),
     ],
 )
-def test_what_is_no_manifest_of_ours_cannot_be_redriven_but_discarded(
+def test_what_needs_no_redrive_or_is_not_ours_cannot_be_redriven_but_discarded(
     browser: Browser, settings: Settings, document: Any, words: str
 ) -> None:
     letter = put_letter(settings, document)
@@ -191,21 +194,93 @@ def test_what_is_no_manifest_of_ours_cannot_be_redriven_but_discarded(
     assert "discard" in browser.get("/activity").text
 
 
-def test_a_forged_redrive_of_a_mail_is_refused_and_the_letter_stays(
+@pytest.mark.parametrize("wrapped", [False, True], ids=["undelivered", "failed invocation"])
+def test_a_mails_event_is_recorded_in_its_report_and_its_letter_deleted(
+    browser: Browser, settings: Settings, wrapped: bool
+) -> None:
+    batch = a_batch("failed", entries=1)
+    a_report(batch)
+    event = mail_event(batch.batch_id)
+    letter = put_letter(settings, failed_invocation(event) if wrapped else event)
+    browser.sign_in("admin")
+
+    answer = browser.submit(
+        browser.get("/system"), f"/system/dead-letters/{letter}/redrive", reason="it is back"
+    )
+
+    assert (answer.status, answer.location) == (303, "/system")
+    delivery = reports.get(batch.batch_id, 1).delivery
+    assert delivery.state is DeliveryState.BOUNCED
+    assert [each.address for each in delivery.undeliverable] == ["a@example.org"]
+    assert _letters(settings) == 0
+    assert "it is back" in browser.get("/activity").text
+
+
+def test_a_mails_event_changes_nothing_when_a_later_one_was_recorded(
     browser: Browser, settings: Settings
 ) -> None:
-    letter = put_letter(settings, mail_event())
+    batch = a_batch("failed", entries=1)
+    complained = Delivery(DeliveryState.COMPLAINED, browser.function.SITE.now())
+    a_report(batch, delivery=complained)
+    letters = [put_letter(settings, mail_event(batch.batch_id)) for _ in range(2)]
+    browser.sign_in("admin")
+
+    for letter in letters:
+        at = f"/system/dead-letters/{letter}/redrive"
+        assert browser.submit(browser.get("/system"), at, reason="again").status == 303
+
+    assert reports.get(batch.batch_id, 1).delivery.state is DeliveryState.COMPLAINED
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (execution_event(), "a redrive is not needed"),
+        (mail_event("bgone"), "its report does not exist any more"),
+    ],
+    ids=["execution", "mail of no report"],
+)
+def test_a_redrive_that_cannot_work_is_refused_and_the_letter_stays(
+    browser: Browser, settings: Settings, document: Any, words: str
+) -> None:
+    letter = put_letter(settings, document)
     browser.sign_in("admin")
     fields = browser.get("/system").forms["/sign-out"] | {"reason": "x"}
 
     answer = browser.post(f"/system/dead-letters/{letter}/redrive", fields)
 
     assert answer.status == 409
-    assert "only the event of a new manifest" in answer.alert
+    assert words in answer.alert
     visible_or_not = boto3.client("sqs").get_queue_attributes(
         QueueUrl=settings.dead_letters, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
     )
     assert visible_or_not["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+
+
+def test_a_notification_that_was_lost_says_that_it_was_one(
+    browser: Browser, settings: Settings
+) -> None:
+    topic = "arn:aws:sns:us-east-1:123456789012:jobyard-alarms"
+    put_letter(settings, execution_event(), TARGET_ARN=topic)
+
+    page = browser.sign_in("admin").get("/system")
+
+    assert "it would have notified people that an execution failed" in page.text
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [{}, {"mail": {"messageId": "m", "tags": {"batch_id": "", "seq": []}}}, {"mail": "m"}],
+    ids=["nothing", "empty tags", "text"],
+)
+def test_a_mails_event_in_another_form_is_an_unknown_one(
+    browser: Browser, settings: Settings, detail: Any
+) -> None:
+    put_letter(settings, mail_event() | {"detail": detail})
+
+    page = browser.sign_in("admin").get("/system")
+
+    assert "Jobyard does not know this event." in page.text
 
 
 def test_a_forged_form_of_an_operator_is_refused(browser: Browser, settings: Settings) -> None:

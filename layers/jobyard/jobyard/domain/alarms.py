@@ -50,7 +50,8 @@ RUNBOOKS = (
         ("DeadLettersAlarm",),
         "an event could not be delivered. It is in the dead-letter queue",
         "open the page System, `/system`. For a new manifest: redrive it, and its batch starts. "
-        "For a mail event or a failed execution: discard it, the work does not need it",
+        "For a mail event: redrive it, and the delivery is recorded. For a failed execution: "
+        "discard it, Jobyard recovers the work by itself",
     ),
     Runbook(
         ("BatchExecutionsFailedAlarm", "JobExecutionsFailedAlarm"),

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.batches.batch import INTAKE_PREFIX
+from jobyard.domain.batches.mail_event import MailEvent
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
 _SHOWN = 200  # characters of a letter that is no event we know
@@ -28,17 +29,20 @@ class LetterKind(StrEnum):
     OTHER = "other event"
 
 
-ADVICE: Mapping[LetterKind, str] = {
+_ADVICE: Mapping[LetterKind, str] = {
     LetterKind.MANIFEST: "Redrive it: its batch has not started.",
-    LetterKind.MAIL: (
-        "Discard it: the delivery of a report may stay at sent, and nothing else depends on it."
-    ),
+    LetterKind.MAIL: "Redrive it: the delivery of its report is not recorded yet.",
     LetterKind.EXECUTION: (
-        "Discard it: Jobyard finds unfinished work by itself within a minute, and recovers it."
+        "Discard it, no redrive is needed: Jobyard finds unfinished work by itself, mostly within "
+        "a minute, all of it within an hour."
     ),
     LetterKind.OTHER: "Jobyard does not know this event. Find out what sends it, then discard it.",
 }
-_KINDS = {
+_UNREPORTED = (
+    "Discard it once you know: it would have notified people that an execution failed. Jobyard "
+    "recovers the work by itself."
+)
+LETTER_KINDS: Mapping[str, LetterKind] = {  # by the source of the event
     "aws.s3": LetterKind.MANIFEST,
     "aws.ses": LetterKind.MAIL,
     "aws.states": LetterKind.EXECUTION,
@@ -64,15 +68,31 @@ class DeadLetter:
     def __post_init__(self) -> None:
         clean_fields(self, summary=MESSAGE_BYTES, error=MESSAGE_BYTES)
 
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        if self.kind is LetterKind.EXECUTION and ":sns:" in self.target:
+            return _UNREPORTED
+        return _ADVICE[self.kind]
+
+    @property
+    def mail_event(self) -> MailEvent | None:
+        """Its event about the mail of a report; None if it has none."""
+        return MailEvent.of(self.event["detail"]) if self.kind is LetterKind.MAIL else None
+
     def redrive_refusal(self, intake_bucket: str) -> str:
-        """Why its event cannot be handed to the batch machine again; "" if it can."""
-        if self.kind is not LetterKind.MANIFEST:
-            return "only the event of a new manifest can be redriven; discard this one"
-        place = self.event["detail"]
-        is_ours = place["bucket"]["name"] == intake_bucket
-        if not is_ours or not place["object"]["key"].startswith(INTAKE_PREFIX):
+        """Why it cannot be redriven; "" if it can."""
+        if self.kind is LetterKind.MANIFEST:
+            place = self.event["detail"]
+            is_ours = place["bucket"]["name"] == intake_bucket
+            if is_ours and place["object"]["key"].startswith(INTAKE_PREFIX):
+                return ""
             return "its object is no manifest of this deployment"
-        return ""
+        if self.kind is LetterKind.MAIL:
+            return "" if self.mail_event else "its mail is none of a report"
+        if self.kind is LetterKind.EXECUTION:
+            return "a redrive is not needed: Jobyard recovers the work of failed executions"
+        return "Jobyard does not know this event"
 
 
 def dead_letter(message: Mapping[str, Any]) -> DeadLetter:
@@ -92,10 +112,10 @@ def dead_letter(message: Mapping[str, Any]) -> DeadLetter:
         target = str(origin.get("functionArn", ""))
         cause = answer.get("errorMessage", "") if isinstance(answer, dict) else ""
         error = ": ".join(filter(None, (str(origin.get("condition", "")), str(cause))))
-    kind = _KINDS.get(str(event.get("source")), LetterKind.OTHER)
+    kind = LETTER_KINDS.get(str(event.get("source")), LetterKind.OTHER)
     try:
         summary = _summary(kind, event)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         kind, summary = LetterKind.OTHER, ""
     sent_ms = int(message["Attributes"]["SentTimestamp"])
     return DeadLetter(
@@ -122,7 +142,7 @@ def _summary(kind: LetterKind, event: Mapping[str, Any]) -> str:
     """What an event says, in a line; "" for one that we do not know.
 
     Raises:
-        KeyError, TypeError, AttributeError: it is not of this kind.
+        KeyError, IndexError, TypeError, ValueError, AttributeError: it is not of this kind.
     """
     if kind is LetterKind.OTHER:
         return ""
@@ -133,5 +153,7 @@ def _summary(kind: LetterKind, event: Mapping[str, Any]) -> str:
             raise TypeError("a size is a number")
         return "/".join(("s3:/", detail["bucket"]["name"], found["key"]))
     if kind is LetterKind.MAIL:
-        return f"{event['detail-type']}: mail {detail['mail']['messageId']}"
+        mail = MailEvent.of(detail)
+        about = f"report {mail.seq} of {mail.batch_id}" if mail else "no report"
+        return f"{event['detail-type']}: mail {detail['mail']['messageId']}, {about}"
     return f"{detail['status']}: {detail['executionArn'].rpartition(':')[2]}"

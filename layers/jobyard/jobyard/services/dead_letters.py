@@ -1,7 +1,7 @@
 """Dead letters: events that could not be delivered. Shown, redriven or discarded.
 
-A look leaves them visible to everybody. A command takes the queue's next messages away for a moment
-until it finds its own, so that nobody else handles that one meanwhile.
+A look leaves them visible to everybody. A command takes the queue's next messages away until it
+finds its own, so that nobody else handles that one meanwhile, and gives the others back at once.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, QueryContext, require_reason
+from jobyard.services.reports.mail_events import record_mail_event
 
 _SHOWN = 10  # what SQS gives at once
 _TAKEN_S = 15  # how long a command keeps messages from others
@@ -55,22 +56,27 @@ def count_dead_letters(sqs: Any, context: QueryContext) -> int:
 
 
 def redrive(letter_id: str, sqs: Any, context: CommandContext) -> None:
-    """Start the batch of a manifest whose event could not be delivered, then delete its letter.
+    """Do what the event of a letter should have caused, then delete the letter.
 
-    The execution has the letter's id in its name, so it starts once, however often this is
-    repeated. A second batch cannot follow: the machine continues the one that the manifest has.
+    The batch of a new manifest starts: the execution has the letter's id in its name, so it starts
+    once, however often this is repeated. A second batch cannot follow: the machine continues the
+    one that the manifest has. A mail event is recorded in its report, where an older event changes
+    nothing.
 
     Raises:
         Forbidden: the actor may not. BadRequest: no reason is given.
-        InvalidTransition: it is not the event of a manifest.
-        StaleState: the letter is not in the queue now.
+        InvalidTransition: it cannot be redriven, or its report does not exist any more.
+        StaleState: the letter is not in the queue now, or someone else wrote its report meanwhile.
     """
     authorize(context.actor, "dead letter", "redrive")
     require_reason(context, "redrive")
     letter, receipt = _take(letter_id, sqs, context)
     if refusal := letter.redrive_refusal(context.settings.intake_bucket):
         raise InvalidTransition(f"the event is not redriven: {refusal}")
-    context.executions.start_manifest(letter.letter_id, letter.event)
+    if letter.mail_event is None:
+        context.executions.start_manifest(letter.letter_id, letter.event)
+    elif record_mail_event(letter.mail_event, context.now()) is None:
+        raise InvalidTransition("the event is not redriven: its report does not exist any more")
     _finish("redrive", letter, receipt, sqs, context)
 
 
@@ -105,13 +111,19 @@ def _take(letter_id: str, sqs: Any, context: CommandContext) -> tuple[DeadLetter
     Raises:
         StaleState: it is not in the queue now.
     """
+    queue = context.settings.dead_letters
+    taken: list[tuple[DeadLetter, str]] = []
+    others: list[str] = []
     for _ in range(_RECEIVES):
-        found = _receive(sqs, context.settings.dead_letters, _TAKEN_S)
-        for letter, receipt in found:
-            if letter.letter_id == letter_id:
-                return letter, receipt
-        if not found:
+        found = _receive(sqs, queue, _TAKEN_S)
+        taken += [each for each in found if each[0].letter_id == letter_id]
+        others += [receipt for letter, receipt in found if letter.letter_id != letter_id]
+        if taken or not found:
             break
+    for receipt in others:
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=0)
+    if taken:
+        return taken[0]
     raise StaleState(
         "the event is not in the queue now: someone else has redriven or discarded it, or is doing "
         "so; load the page again in a moment"
