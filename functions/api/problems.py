@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel, Field
 
 from gateway.errors import PROBLEMS, MethodNotAllowed, ValidationFailed, problem_type
-from jobyard.domain.errors import InvalidParameters, InvalidRule, JobyardError
+from jobyard.domain.errors import InvalidCampaign, InvalidParameters, InvalidRule, JobyardError
 from jobyard.domain.text import clean
 
 CONTENT_TYPE = "application/problem+json"
@@ -39,8 +39,8 @@ class Problem(BaseModel):
     request_id: str = Field(description="The id of the request in the logs.")
     errors: list[FieldError] | None = Field(
         default=None,
-        description="Each invalid field. With status 422, and with `invalid-rule` and "
-        "`invalid-parameters`.",
+        description="Each invalid field. With status 422, and with `invalid-rule`, "
+        "`invalid-campaign` and `invalid-parameters`.",
     )
 
 
@@ -72,6 +72,8 @@ def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) ->
 def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
     if isinstance(error, InvalidRule):
         return [(error.where, error.allowed)]
+    if isinstance(error, InvalidCampaign):
+        return [(f"body.{each.where}", each.allowed) for each in error.problems]
     if isinstance(error, InvalidParameters):
         place = f"body.parameters.{error.field}" if error.field else "body.parameters"
         return [(place, error.problem)]

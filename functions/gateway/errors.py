@@ -10,6 +10,7 @@ from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
     Gone,
+    InvalidCampaign,
     InvalidParameters,
     InvalidRule,
     InvalidTransition,
@@ -82,6 +83,7 @@ class ProblemType:
 PROBLEMS: Mapping[type[JobyardError], ProblemType] = {
     BadRequest: ProblemType(400, "bad-request", "The request cannot be carried out as it stands"),
     InvalidRule: ProblemType(400, "invalid-rule", "The recurrence rule or calendar is not valid"),
+    InvalidCampaign: ProblemType(400, "invalid-campaign", "The campaign is not valid"),
     InvalidParameters: ProblemType(
         400, "invalid-parameters", "The job type does not accept these parameters"
     ),

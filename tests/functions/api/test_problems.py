@@ -15,7 +15,13 @@ from gateway.errors import (
     ValidationFailed,
 )
 from jobyard.domain import errors
-from jobyard.domain.errors import InvalidLifecycle, InvalidParameters, InvalidRule, JobyardError
+from jobyard.domain.errors import (
+    InvalidCampaign,
+    InvalidLifecycle,
+    InvalidParameters,
+    InvalidRule,
+    JobyardError,
+)
 from tests.functions.api.api_client import event
 
 URL = "https://jobyard.example.org"
@@ -25,7 +31,7 @@ REFUSALS = [
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, JobyardError)
 ]
-_OF_FIELDS = {ValidationFailed, InvalidRule, InvalidParameters}
+_OF_FIELDS = {ValidationFailed, InvalidRule, InvalidCampaign, InvalidParameters}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PROBLEMS if kind not in _OF_FIELDS])
@@ -41,6 +47,7 @@ def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None
     [
         (ValidationFailed([("body.title", "text")]), 422, "body.title"),
         (InvalidRule("body.rule.every", "text"), 400, "body.rule.every"),
+        (InvalidCampaign([InvalidRule("window", "text")]), 400, "body.window"),
         (InvalidParameters("table", "text"), 400, "body.parameters.table"),
         (InvalidParameters("", "text"), 400, "body.parameters"),
     ],

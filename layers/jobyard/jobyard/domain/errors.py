@@ -1,5 +1,7 @@
 """The errors of the domain, all under `JobyardError`. The API maps each to an HTTP problem."""
 
+from collections.abc import Sequence
+
 
 class JobyardError(Exception):
     """A request was refused. The message says what the caller can do."""
@@ -51,6 +53,14 @@ class InvalidRule(JobyardError):
         super().__init__(f"{where}: {allowed}")
         self.where = where
         self.allowed = allowed
+
+
+class InvalidCampaign(JobyardError):
+    """A campaign is not valid. `problems` are what is wrong, a field each; at least one."""
+
+    def __init__(self, problems: Sequence[InvalidRule]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 class InvalidParameters(JobyardError):

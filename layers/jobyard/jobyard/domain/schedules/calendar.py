@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import cached_property
@@ -30,7 +30,9 @@ MAX_NAMED_WINDOWS = 3  # windows that a refusal lists
 MAX_REASON_BYTES = 2000  # of the reasons of its changes together, if there are several
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
-_DAY_S = 86_400
+DAY_S = 86_400
+DaySpan = tuple[int, int]  # start and end in seconds of a day, or of days; the end is exclusive
+WHOLE_DAY: DaySpan = (0, DAY_S)
 _FIELDS = ("name", "title", "exclude", "include")
 
 
@@ -65,12 +67,12 @@ class Window:
     start: time
     end: time
 
-    def spans(self, weekday: int) -> Iterator["_Span"]:
+    def spans(self, weekday: int) -> Iterator[DaySpan]:
         """When it is open on a weekday, in seconds of the day."""
         start, end = _second(self.start), _second(self.end)
         past_midnight = start >= end
         if weekday in self.weekdays:
-            yield start, _DAY_S if past_midnight else end
+            yield start, DAY_S if past_midnight else end
         if past_midnight and (weekday - 1) % 7 in self.weekdays:
             yield 0, end
 
@@ -109,6 +111,14 @@ class Calendar:
         if _contains(self._excluded_days, wall.toordinal()):
             return False
         return not self.include or _contains(self._open_seconds[wall.weekday()], _second(wall))
+
+    def spans_on(self, day: int) -> Sequence[DaySpan]:
+        """When runs may start on a date, in seconds of the day, ascending. `day` is its ordinal."""
+        if _contains(self._excluded_days, day):
+            return ()
+        if not self.include:
+            return (WHOLE_DAY,)
+        return list(zip(*self._open_seconds[(day - 1) % 7], strict=True))
 
     def refusal(self, instant: datetime, zone: str) -> str:
         """Why no run may start at `instant`, by the local time in `zone`; "" if one may."""
@@ -193,11 +203,10 @@ class StoredCalendar:
         return StoredCalendar(calendar, self.version + 1, changes)
 
 
-_Span = tuple[int, int]  # start and end; the end is exclusive
 _Spans = tuple[list[int], list[int]]  # the starts and the ends of disjoint spans, ascending
 
 
-def _merged(spans: Iterable[_Span]) -> _Spans:
+def _merged(spans: Iterable[DaySpan]) -> _Spans:
     starts: list[int] = []
     ends: list[int] = []
     for start, end in sorted(spans):
@@ -239,7 +248,10 @@ def calendar_of(document: object) -> Calendar:
         name,
         title,
         tuple(map(_excluded, _list("exclude", given.get("exclude", []), MAX_EXCLUDED))),
-        tuple(map(_window, _list("include", given.get("include", []), MAX_WINDOWS))),
+        tuple(
+            window_of("include", each)
+            for each in _list("include", given.get("include", []), MAX_WINDOWS)
+        ),
     )
 
 
@@ -254,18 +266,23 @@ def _excluded(value: object) -> Excluded:
     return Excluded(first, last)
 
 
-def _window(value: object) -> Window:
-    given = _fields("include", value, ("weekdays", "from", "to"))
-    weekdays = weekdays_of("include.weekdays", given.get("weekdays", list(WEEKDAYS)))
+def window_of(where: str, value: object) -> Window:
+    """Parse a window from a JSON document. `where` is the field that has it.
+
+    Raises:
+        InvalidRule: the document is not a valid window.
+    """
+    given = _fields(where, value, ("weekdays", "from", "to"))
+    weekdays = weekdays_of(f"{where}.weekdays", given.get("weekdays", list(WEEKDAYS)))
     if not weekdays:
         raise InvalidRule(
-            "include.weekdays", f"a list of {', '.join(WEEKDAYS)}; every day if missing"
+            f"{where}.weekdays", f"a list of {', '.join(WEEKDAYS)}; every day if missing"
         )
-    start = time_of("include.from", given.get("from", "00:00"))
+    start = time_of(f"{where}.from", given.get("from", "00:00"))
     to = given.get("to", "24:00")
-    end = _MIDNIGHT if to == "24:00" else time_of("include.to", to)
+    end = _MIDNIGHT if to == "24:00" else time_of(f"{where}.to", to)
     if start == end != _MIDNIGHT:
-        raise InvalidRule("include.to", "a time other than from; leave out both for the whole day")
+        raise InvalidRule(f"{where}.to", "a time other than from; leave out both for the whole day")
     return Window(weekdays, start, end)
 
 

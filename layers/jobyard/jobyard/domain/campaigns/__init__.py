@@ -1,0 +1,1 @@
+"""Campaigns: jobs with many tasks, on targets, inside windows."""
