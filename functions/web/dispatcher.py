@@ -79,6 +79,8 @@ def _public_response(event: Mapping[str, Any], site: Site) -> Response[Any] | No
         return _complete_sign_in(event, site)
     if path == "/signed-out":
         return page("signed_out.html", _request(event, site, None), {})
+    if path == "/signed-in":
+        return page("signed_in.html", _request(event, site, None), {})
     return None
 
 

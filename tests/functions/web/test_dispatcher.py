@@ -436,7 +436,9 @@ def test_a_form_survives_a_new_sign_in_in_between(
 
     assert ended.status == 401
     assert ended.forms["/sign-out"]["reason"] == "typed <words>"
-    _sign_in(browser)
+    assert 'href="/sign-in?to=/signed-in"' in ended.html
+    _sign_in(browser, "/signed-in")
+    assert "Close this tab" in browser.get("/signed-in").text
     assert browser.submit(ended, "/sign-out").status == 303
 
 
