@@ -91,6 +91,7 @@ STORED_KEYS = ('"untold"',)  # the undeliverable recipients of a batch
 PLACES = {
     "layers": sorted((ROOT / "layers/jobyard/jobyard").rglob("*.py")),
     "functions": sorted((ROOT / "functions").rglob("*.py")),
+    "templates": sorted((ROOT / "functions/web/templates").rglob("*.html")),
     "cli": sorted((ROOT / "cli").rglob("*.py")),
     "infra": [
         ROOT / "template.yaml",

@@ -139,6 +139,7 @@ BATCH = Lifecycle(
 )
 
 _FIELD_BYTES = 128  # of a field that a dropped manifest may set to any text
+S3_SUBMITTER = "s3"  # the submitter of a dropped manifest
 INTAKE_PREFIX = "manifests/"  # of the keys of manifests in the intake bucket
 _RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
 
@@ -271,6 +272,11 @@ class Batch:
     def depositor(self) -> Depositor:
         """Whose right to deposit counts for its jobs."""
         return Depositor(self.submitter_sub, self.submitter_groups)
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether its manifest was dropped in the bucket, by a program that did not sign in."""
+        return self.submitter == S3_SUBMITTER and not self.submitter_sub
 
     def is_submitted_by(self, sub: str) -> bool:
         """Whether the person with this id submitted it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.batch import (
     INTAKE_PREFIX,
+    S3_SUBMITTER,
     UPLOAD_GRACE,
     Batch,
     BatchState,
@@ -116,7 +117,7 @@ def _put_dropped(source: ManifestSource, context: OpenContext) -> Batch:
         state=BatchState.PENDING,
         version=0,
         collection=collection,
-        submitter="s3",
+        submitter=S3_SUBMITTER,
         job_type=metadata.get("job-type") or "deposit",
         filename=source.key.rsplit("/", 1)[-1],
         submitted_at=now,
