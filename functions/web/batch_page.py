@@ -1,4 +1,4 @@
-"""What all pages of one batch share: its parts, its counters, its buttons."""
+"""What the pages of one batch show: tabs, counters, failure groups, findings, buttons."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from web.request import PageRequest
 def batch_values(
     view: BatchView, tab: str, request: PageRequest, refusal: JobyardError | None = None
 ) -> dict[str, Any]:
-    """The values that every page of the batch shows. `tab` is the part that it is, "" for none."""
+    """The values of batch_layout.html. `tab` is the current one in lower case, "" for none."""
     address = f"/batches/{view.batch.batch_id}"
     return {
         "view": view,
@@ -46,8 +46,8 @@ def _tabs(view: BatchView, current: str, address: str) -> list[dict[str, Any]]:
 
 
 def state_counters(view: BatchView) -> list[dict[str, Any]]:
-    """The counts of a batch's jobs by state, each a link to these jobs; states without jobs are
-    left out.
+    """The counts of a batch's jobs by state, each with a link to these jobs. States without jobs
+    are left out.
     """
     address = f"/batches/{view.batch.batch_id}/jobs"
     return [
@@ -63,9 +63,9 @@ def state_counters(view: BatchView) -> list[dict[str, Any]]:
 
 
 def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]]:
-    """The failed jobs by code, each group with a link to its jobs and a retry of exactly these."""
+    """The failed jobs by code, each with a link to these jobs and a requeue of exactly these."""
     batch_id = view.batch.batch_id
-    may_retry = is_allowed("job", "requeue", request.actor.roles)
+    may_requeue = is_allowed("job", "requeue", request.actor.roles)
     return [
         {
             "code": code,
@@ -73,7 +73,7 @@ def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]
             "count": count,
             "not_retryable": not_retryable,
             "address": f"/batches/{batch_id}/jobs?state=failed&code={code}",
-            "retry_address": f"/batches/{batch_id}/operations" if may_retry else "",
+            "requeue_address": f"/batches/{batch_id}/operations" if may_requeue else "",
         }
         for code, description, count, not_retryable in view.failure_groups or ()
     ]

@@ -42,15 +42,15 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
         "rotate-cw",
         "It starts again after its last successful step.",
     ),
-    ("job", "delete"): ("Delete", "trash-2", "It counts as removed. Its history stays."),
+    ("job", "delete"): ("Delete", "trash-2", "It is counted as deleted. Its history stays."),
     ("schedule", "suspend"): ("Suspend", "pause", "No run starts until it is resumed."),
     ("schedule", "resume"): ("Resume", "play", "Runs start again at their next time."),
     ("schedule", "run_now"): (
         "Run now",
         "play",
-        "A job starts at once; the next run stays.",
+        "A job starts at once. The next scheduled run stays as it is.",
     ),
-    ("schedule", "delete"): ("Delete", "trash-2", "It runs no more. Its history stays."),
+    ("schedule", "delete"): ("Delete", "trash-2", "No run starts any more. Its history stays."),
 }
 _DANGEROUS = frozenset({"cancel", "delete", "force_fail"})  # they cannot be undone
 

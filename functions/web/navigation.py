@@ -8,7 +8,7 @@ from web.request import PageRequest
 _LINKS = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),
-    ("Job management", "/job-management", "calendar-clock", ("schedule", "view")),
+    ("Job Management", "/job-management", "calendar-clock", ("schedule", "view")),
     ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),
     ("Holds", "/holds", "pause", ("hold", "view")),

@@ -54,7 +54,7 @@ def test_a_depositor_corrects_a_manifest_and_sends_it(
     expect(page.get_by_role("heading", name="good.checkm")).to_be_visible()
 
 
-def test_an_operator_sees_why_and_retries_exactly_these(open_page: Open, site: Site) -> None:
+def test_an_operator_sees_why_and_requeues_exactly_these(open_page: Open, site: Site) -> None:
     batch = a_batch("failed", entries=5)
     for number in (0, 1):
         a_job(batch, number, "failed")
@@ -63,10 +63,10 @@ def test_an_operator_sees_why_and_retries_exactly_these(open_page: Open, site: S
 
     page.get_by_role("link", name="may.checkm").click()
     group = page.get_by_role("listitem").filter(has_text="PAYLOAD_NOT_FOUND")
-    group.get_by_role("button", name="Retry these").click()
-    expect(page.get_by_role("heading", name="Retry 2 jobs?")).to_be_visible()
+    group.get_by_role("button", name="Requeue these").click()
+    expect(page.get_by_role("heading", name="Requeue 2 jobs?")).to_be_visible()
     page.get_by_label("Reason").fill("the server is back")
-    page.get_by_role("button", name="Retry 2 jobs").click()
+    page.get_by_role("button", name="Requeue 2 jobs").click()
 
     page.wait_for_url(re.compile("/operations/"))
     expect(page.get_by_text("the server is back")).to_be_visible()

@@ -211,4 +211,4 @@ def _descriptions(lifecycle: Lifecycle) -> Iterator[str]:
             if each.before == state.name
         ]
         name = words(state.name).capitalize()
-        yield f"{name}: {', '.join(ways)}" if ways else f"{name} is an end"
+        yield f"{name}: {', '.join(ways)}" if ways else f"{name} is final"

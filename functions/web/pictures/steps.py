@@ -1,4 +1,4 @@
-"""The steps of a job in order, how each ended, and where a retry starts."""
+"""The steps of a job in order, how each ended, and where a requeue starts."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,12 @@ from markupsafe import Markup
 from jobyard.domain.jobs.job import StepRecord, StepStatus
 from web.filters import cut, duration
 
-_ROW = 38  # pixels
-_NOTE = 18  # of a second line
+# Pixels.
+_ROW_HEIGHT = 38
+_NOTE_HEIGHT = 18  # more, for a row with a note
 _RADIUS = 8
 _CENTRE = 10
+# Characters.
 _MAX_NAME = 28
 _MAX_NOTE = 60
 # Signs in the circles, so that a status is not known by its colour alone.
@@ -27,27 +29,27 @@ _CLASSES = {StepStatus.SKIPPED: "s-cancelled"}
 def step_diagram(names: Sequence[str], steps: Sequence[StepRecord], resume: str = "") -> Markup:
     """The steps of a job type by `names`, with the records of those that began.
 
-    `resume` is the step that a retry starts with, "" if there is none.
+    `resume` is the step that a requeue starts with, "" if there is none.
     """
     records = {step.name: step for step in steps}
-    rows, y = [], _ROW // 2
-    spoken = []
+    rows, y = [], _ROW_HEIGHT // 2
+    title = []
     for number, name in enumerate(names):
         record = records.get(name)
         status = record.status if record else StepStatus.PENDING
-        note = "A retry starts here." if name == resume else ""
-        note = " ".join(filter(None, (note, record.message if record else "")))
-        below = _ROW + (_NOTE if note else 0)
+        is_resumed = name == resume
+        notes = ("A requeue starts here." if is_resumed else "", record.message if record else "")
+        note = " ".join(filter(None, notes))
+        below = _ROW_HEIGHT + (_NOTE_HEIGHT if note else 0)
         if number < len(names) - 1:
             rows.append(_line(status, y, below))
         rows.append(_step(name, status, _status_text(record), note, y))
-        spoken.append(
-            f"{name} {_status_text(record)}" + (", a retry starts here" * (name == resume))
-        )
+        ending = ", a requeue starts here" if is_resumed else ""
+        title.append(f"{name} {_status_text(record)}{ending}")
         y += below
     return Markup(
         '<svg class="picture steps" height="{}" role="img"><title>Steps: {}</title>{}</svg>'
-    ).format(y - _ROW // 2, "; ".join(spoken), Markup("").join(rows))
+    ).format(y - _ROW_HEIGHT // 2, "; ".join(title), Markup("").join(rows))
 
 
 def _line(status: StepStatus, y: int, length: int) -> Markup:
@@ -72,7 +74,9 @@ def _step(name: str, status: StepStatus, words: str, note: str, y: int) -> Marku
         *(y + 4, words),
     )
     if note:
-        step += Markup('<text x="30" y="{}">{}</text>').format(y + 4 + _NOTE, cut(note, _MAX_NOTE))
+        step += Markup('<text x="30" y="{}">{}</text>').format(
+            y + 4 + _NOTE_HEIGHT, cut(note, _MAX_NOTE)
+        )
     return step
 
 

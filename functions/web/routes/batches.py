@@ -256,7 +256,7 @@ def post_operation(batch_id: str) -> Response[str]:
     wanted = _filter_of(request)
     if not request.field("confirmed"):
         if request.field("selection") and not (wanted.job_ids or request.field("all_matching")):
-            nothing = BadRequest("select the jobs to retry, or all that match")
+            nothing = BadRequest("select the jobs to requeue, or all that match")
             return _batch_page(request, batch_id, nothing)
         return _preview(request, batch_id, wanted)
 

@@ -90,7 +90,7 @@ def test_an_event_that_does_not_exist_is_not_found(browser: Browser) -> None:
     assert browser.post(f"{at}/explode", fields | {"reason": "x"}).status == 404
 
 
-def test_retry_these_previews_exactly_the_failed_jobs_of_a_group(browser: Browser) -> None:
+def test_requeue_these_previews_exactly_the_failed_jobs_of_a_group(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     for number in (0, 1):
         a_job(batch, number, "failed")
@@ -101,10 +101,10 @@ def test_retry_these_previews_exactly_the_failed_jobs_of_a_group(browser: Browse
     preview = _send(browser, at, f"{at}/operations", code="PAYLOAD_NOT_FOUND")
 
     assert preview.status == 200
-    assert "Retry 2 jobs?" in preview.text
+    assert "Requeue 2 jobs?" in preview.text
 
 
-def test_a_confirmed_retry_leads_to_its_operation(browser: Browser) -> None:
+def test_a_confirmed_requeue_leads_to_its_operation(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     failed = [a_job(batch, number, "failed") for number in (0, 1)]
     at = f"/batches/{batch.batch_id}"
@@ -121,7 +121,7 @@ def test_a_confirmed_retry_leads_to_its_operation(browser: Browser) -> None:
     assert "Requeue of 1 job" in shown.text
 
 
-def test_a_retry_of_nothing_says_so_on_the_batch(browser: Browser) -> None:
+def test_a_requeue_of_nothing_says_so_on_the_batch(browser: Browser) -> None:
     batch = a_batch("completed", entries=5)
     at = f"/batches/{batch.batch_id}"
     browser.sign_in("operator")
@@ -290,6 +290,14 @@ def test_jobs_are_filtered_by_code_step_and_name(browser: Browser) -> None:
     assert shown("code=NO_SUCH_CODE") == 5
 
 
+def test_a_dropped_manifest_has_no_submitter(browser: Browser) -> None:
+    batch = a_batch("completed", submitter="s3", submitter_sub="")
+    browser.sign_in("viewer")
+
+    for address in ("/batches", f"/batches/{batch.batch_id}"):
+        assert "dropped in the intake bucket" in browser.get(address).text
+
+
 def _of_bulk(browser: Browser, at: str, **fields: object) -> Page:
     form = browser.get(f"{at}/jobs?state=failed").forms[f"{at}/operations"]
     given = {name: value for name, value in form.items() if name not in {"job_id", "all_matching"}}
@@ -306,11 +314,11 @@ def test_all_that_match_are_all_even_those_on_other_pages(browser: Browser) -> N
     chosen = _of_bulk(browser, at, job_id=[f"{batch.batch_id}.0.0"])
     matching = _of_bulk(browser, at, job_id=[f"{batch.batch_id}.0.0"], all_matching="1")
 
-    assert "Retry 1 job?" in chosen.text
-    assert "Retry 4 jobs?" in matching.text
+    assert "Requeue 1 job?" in chosen.text
+    assert "Requeue 4 jobs?" in matching.text
 
 
-def test_a_retry_of_nothing_selected_retries_nothing(browser: Browser) -> None:
+def test_a_requeue_of_nothing_selected_requeues_nothing(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     a_job(batch, 0, "failed")
     at = f"/batches/{batch.batch_id}"
@@ -319,4 +327,4 @@ def test_a_retry_of_nothing_selected_retries_nothing(browser: Browser) -> None:
     answer = _of_bulk(browser, at)
 
     assert answer.status == 422
-    assert "Select the jobs to retry" in answer.alert
+    assert "Select the jobs to requeue" in answer.alert

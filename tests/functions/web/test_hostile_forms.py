@@ -89,7 +89,7 @@ def test_no_field_of_a_long_selection_is_dropped(browser: Browser) -> None:
         f"/batches/{batch.batch_id}/operations", _guards(browser) | {"job_id": chosen}
     )
 
-    assert "The 1,000 selected." in preview.text
+    assert "The 1,000 selected jobs." in preview.text
 
 
 @pytest.mark.parametrize("codes", [["NO_SUCH_CODE"], ["NO_SUCH_CODE", ""], ["TIMEOUT", "X"]])

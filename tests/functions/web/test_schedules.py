@@ -98,7 +98,7 @@ def test_an_edit_shows_the_difference_before_it_is_saved(browser: Browser) -> No
     preview = browser.post(at, form)
 
     assert "19 of these runs are new" in preview.text  # the last is later than all that are known
-    assert "falls away" in preview.text
+    assert "are removed" in preview.text
     assert schedules.get(schedule.schedule_id).rule == schedule.rule
 
 
@@ -168,7 +168,7 @@ def test_only_administrators_see_or_change_schedules(browser: Browser, role: str
     fields = browser.get("/").forms["/sign-out"] | {"reason": "x"}
 
     assert browser.get("/job-management").status == 403
-    assert "Job management" not in browser.get("/").text
+    assert "Job Management" not in browser.get("/").text
     for event in ("suspend", "run_now", "delete"):
         assert browser.post(f"{at}/{event}", fields).status == 403
     assert schedules.get(schedule.schedule_id) == schedule

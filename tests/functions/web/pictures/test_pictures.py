@@ -89,10 +89,10 @@ def test_the_steps_are_shown_each_with_its_status_and_the_resume_point() -> None
     picture = step_diagram(("fetch", "verify", "store"), STEPS, "verify")
 
     assert title(picture) == (
-        "Steps: fetch completed · 1 min 3 s; verify failed · 4 s, a retry starts here; "
+        "Steps: fetch completed · 1 min 3 s; verify failed · 4 s, a requeue starts here; "
         "store pending"
     )
-    assert "A retry starts here." in picture
+    assert "A requeue starts here." in picture
 
 
 def test_a_timeline_tells_waiting_from_working() -> None:
