@@ -5,7 +5,6 @@ Neither needs a stack: they apply the rules of the domain, as ingest does.
 
 import errno
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import typer
@@ -28,11 +26,18 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cli.terminal import STYLES, SafeConsole, is_utf8, print_error, printable_path
+from cli.findings import (
+    EXIT_ERRORS,
+    EXIT_UNREADABLE,
+    blocks,
+    opened,
+    print_document,
+    print_listing,
+)
+from cli.terminal import SafeConsole, is_utf8, print_error, printable_path
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests import url_checks, writer
 from jobyard.domain.manifests.entry import Entry
-from jobyard.domain.manifests.findings import MAX_FINDINGS, BoundedFindings, Finding
 from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
@@ -40,11 +45,7 @@ from jobyard.domain.redaction import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
-SHOWN_FINDINGS = 1_000  # findings of each level that a listing shows
 SHOWN_NAMES = 10  # invalid file names that an error shows
-EXIT_ERRORS, EXIT_UNREADABLE = 1, 2
-
-_BLOCK = 1_048_576
 _HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
     "md5": lambda: hashlib.md5(usedforsecurity=False),
     "sha-256": hashlib.sha256,
@@ -84,100 +85,31 @@ def check(
 
     Exits with 0 if it can be submitted, 1 if it has errors, 2 if it cannot be read.
     """
-    try:
-        with _open(file) as stream:
-            reading = ManifestReader(
-                _blocks(stream), filename=printable_path(file), profile=profile
-            )
-            if as_json:
-                _print_document(reading)
-            else:
-                _print_listing(reading, printable_path(file))
-    except BrokenPipeError:
-        raise  # the reader closed the pipe
-    except OSError as error:
-        print_error(f"{printable_path(file)} cannot be read: {error.strerror or error}")
-        raise typer.Exit(EXIT_UNREADABLE) from error
+    with opened(file) as stream:
+        name = printable_path(file)
+        reading = ManifestReader(blocks(stream), filename=name, profile=profile)
+        if as_json:
+            print_document(reading, lambda: _head_of(reading))
+        else:
+            print_listing(reading, name, lambda: _verdict_of(reading))
     if reading.worst_level == "error":
         raise typer.Exit(EXIT_ERRORS)
 
 
-@contextmanager
-def _open(file: str) -> Iterator[IO[bytes]]:
-    if file == "-":
-        yield sys.stdin.buffer
-    else:
-        with Path(file).open("rb") as stream:
-            yield stream
+def _head_of(reading: ManifestReader) -> dict[str, Any]:
+    return {
+        "profile": reading.profile,
+        "entries": reading.job_count,
+        "files": reading.row_count,
+    }
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read(_BLOCK):
-        yield block
-
-
-def _print_document(reading: ManifestReader) -> None:
-    """Print JSON. Findings are spooled to disk, because the verdict comes first in the document.
-
-    Their number is limited as in a batch.
-    """
-    with TemporaryFile() as spool:
-        for finding in _kept_findings(reading):
-            spool.write(b", " if spool.tell() else b"")
-            spool.write(json.dumps(finding.document()).encode("ascii"))
-        head = {
-            "verdict": reading.worst_level,
-            "profile": reading.profile,
-            "entries": reading.job_count,
-            "files": reading.row_count,
-        }
-        typer.echo(json.dumps(head)[:-1] + ', "findings": [', nl=False)
-        spool.seek(0)
-        for block in _blocks(spool):
-            typer.echo(block.decode("ascii"), nl=False)
-        typer.echo("]}")
-
-
-def _kept_findings(reading: ManifestReader) -> Iterator[Finding]:
-    kept = BoundedFindings()
-    for _, findings in reading:
-        yield from kept.take(findings)
-    yield from kept.rest()
-
-
-def _print_listing(reading: ManifestReader, file: str) -> None:
-    """Print a line for each finding, then the verdict."""
-    console = SafeConsole(highlight=False, soft_wrap=True)
-    kept = BoundedFindings(SHOWN_FINDINGS)
-    for _, findings in reading:
-        for finding in kept.take(findings):
-            console.print(_line_of(finding, file))
-    more = sum(kept.more.values())
-    if more:
-        highest = max(kept.more.values()) + SHOWN_FINDINGS
-        which = (
-            "all of them" if highest <= MAX_FINDINGS else f"up to {MAX_FINDINGS:,} of each level"
-        )
-        console.print(f"… and {more} more: --json lists {which}")
-    console.print(_summary(reading, file))
-
-
-def _line_of(finding: Finding, file: str) -> Text:
-    location = ":".join((file, *(str(each) for each in (finding.line, finding.column) if each)))
-    level = (finding.level, STYLES.get(finding.level, "dim"))
-    return Text.assemble(location, " ", level, f" {finding.message} ({finding.code})")
-
-
-def _summary(reading: ManifestReader, file: str) -> Text:
-    levels = (("error", reading.errors), ("warning", reading.warnings))
-    counts = [plural(count, level) for level, count in levels if count]
+def _verdict_of(reading: ManifestReader) -> Text:
     if reading.worst_level == "error":
-        verdict = Text("no objects will be created", style="bold red")
-    else:
-        noun = "file" if reading.is_one_object else "row"
-        created = f"{plural(reading.job_count, 'object')} of {plural(reading.row_count, noun)}"
-        verdict = Text(f"{created} will be created ({reading.profile})", style="green")
-    return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'no errors or warnings'}")
+        return Text("no objects will be created", style="bold red")
+    noun = "file" if reading.is_one_object else "row"
+    created = f"{plural(reading.job_count, 'object')} of {plural(reading.row_count, noun)}"
+    return Text(f"{created} will be created ({reading.profile})", style="green")
 
 
 @app.command()
@@ -312,7 +244,7 @@ def _hashed_entries(
     for name, _ in files:
         digest, size = _HASHES[request.algorithm](), 0
         with (request.folder / name).open("rb") as stream:
-            for block in _blocks(stream):
+            for block in blocks(stream):
                 digest.update(block)
                 size += len(block)
                 advance(len(block))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.manifest import SHOWN_FINDINGS, Algorithm, ProfileName, app
+from cli.findings import SHOWN_FINDINGS
+from cli.manifest import Algorithm, ProfileName, app
 from jobyard.domain.manifests.findings import MAX_FINDINGS
 from jobyard.domain.manifests.profiles import PROFILES
 from jobyard.domain.manifests.validation import HEX_LENGTHS

@@ -181,7 +181,7 @@ class CsvReader:
         if separator != ",":
             self._rows = UnreadRows(CsvLayout.blanks)
             name = SEPARATORS.get(separator, quoted(separator))
-            yield [], [_separated(number, len("sep=") + 1, name)]
+            yield [], [separated_by(number, len("sep=") + 1, name)]
         if lines:
             yield from self.read(Span(number + 1, "".join(f"{line}\n" for line in lines)))
 
@@ -252,12 +252,13 @@ def _no_url(header: str, number: int, findings: list[Finding]) -> list[Finding]:
     """
     for separator, name in SEPARATORS.items():
         if separator in header and has_url_heading(header, separator):
-            return [_separated(number, header.index(separator) + 1, name)]
+            return [separated_by(number, header.index(separator) + 1, name)]
     message = f"the first line must name the columns, fileUrl among them: {','.join(Column)}"
     return findings or [Check.FIELD_MISSING.at(number, 1, message)]
 
 
-def _separated(number: int, column: int, name: str) -> Finding:
+def separated_by(number: int, column: int, name: str) -> Finding:
+    """The finding that another separator, called `name`, is between the columns."""
     message = (
         f"the columns are separated by {name} instead of commas: save the file as CSV with commas "
         '(in Excel "CSV UTF-8 (Comma delimited)"), and put values that contain a comma in quotes'

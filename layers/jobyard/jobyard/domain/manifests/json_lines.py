@@ -92,20 +92,12 @@ class JsonLinesLayout:
         """The row on `line`; None if the line is blank."""
         if not line.strip():
             return None
-        try:
-            values = _decode(line)
-        except _RepeatedKey as error:
-            message = f"the key {quoted(str(error))} is repeated"
-            return _broken(number, Check.FIELD_REPEATED.at(number, 0, message))
-        except JSONDecodeError as error:
-            message = f"not a JSON object: {error.msg}"
-            return _broken(number, Check.JSON_BAD.at(number, error.pos + 1, message))
-        except (ValueError, RecursionError) as error:
-            return _broken(number, Check.JSON_BAD.at(number, 0, f"not a JSON object: {error}"))
-        if not isinstance(values, dict):
-            message = "not a JSON object: each line must be one object, {…}"
-            return _broken(number, Check.JSON_BAD.at(number, 1, message))
-        return self._row(line, number, values)
+        values = object_on(line, number)
+        return (
+            _broken(number, values)
+            if isinstance(values, Finding)
+            else self._row(line, number, values)
+        )
 
     def notes(self) -> list[Finding]:
         """Nothing: all findings belong to a row."""
@@ -119,25 +111,25 @@ class JsonLinesLayout:
         for key, value in values.items():
             column = column_of(key, aliases=True)
             if key == PARAMETERS_KEY:
-                row.parameters, found = _parameters(value, number, _place(line, key))
+                row.parameters, found = _parameters(value, number, place_of(line, key))
                 row.findings += found
             elif column is None or not allows_column(self._profile, column):
                 unknown.append(key)
             elif column in cells:
                 again.append(key)
             elif column is Column.LOCAL and isinstance(value, list):
-                cells[column] = Cell("", _place(line, key))
+                cells[column] = Cell("", place_of(line, key))
                 row.local, found = _local_ids(value, number, cells[column].column)
                 row.findings += found
             else:
-                text, found = _text(column, value, number, _place(line, key))
-                cells[column] = Cell(text, _place(line, key))
+                text, found = _text(column, value, number, place_of(line, key))
+                cells[column] = Cell(text, place_of(line, key))
                 row.findings += found
                 row.local = local_ids_in(text) if column is Column.LOCAL else row.local
         row.findings += self._unknown_keys(line, number, unknown)
         if again:
             message = f"{quoted_all(again)}: this line has the same column under another key"
-            place = _place(line, again[0])
+            place = place_of(line, again[0])
             row.findings.append(Check.FIELD_REPEATED.at(number, place, message))
         row.cells = cells
         # A value of the wrong type, or under a misspelled key, would only cause more findings.
@@ -157,10 +149,27 @@ class JsonLinesLayout:
         of = f" of {self._profile.name}" if self._profile.name else ""
         message = f"not a key{of}, here and on any other line: {quoted_all(new)}; the keys are "
         message += ", ".join((*columns, PARAMETERS_KEY))
-        return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), message)]
+        return [Check.FIELD_UNKNOWN.at(number, place_of(line, new[0]), message)]
 
 
-def _place(line: str, key: str) -> int:
+def object_on(line: str, number: int) -> Mapping[str, Any] | Finding:
+    """The object on a line, or the finding that says why there is none."""
+    try:
+        values = _decode(line)
+    except _RepeatedKey as error:
+        message = f"the key {quoted(str(error))} is repeated"
+        return Check.FIELD_REPEATED.at(number, 0, message)
+    except JSONDecodeError as error:
+        return Check.JSON_BAD.at(number, error.pos + 1, f"not a JSON object: {error.msg}")
+    except (ValueError, RecursionError) as error:
+        return Check.JSON_BAD.at(number, 0, f"not a JSON object: {error}")
+    if not isinstance(values, dict):
+        message = "not a JSON object: each line must be one object, {…}"
+        return Check.JSON_BAD.at(number, 1, message)
+    return values
+
+
+def place_of(line: str, key: str) -> int:
     """The first character of `key`, from 1; 0 if it is written with escapes."""
     return line.find(json.dumps(key, ensure_ascii=False)) + 1
 
@@ -178,7 +187,7 @@ def _text(column: Column, value: Any, number: int, place: int) -> tuple[str, lis
         return str(value), []
     allowed = {Column.SIZE: "a whole number", Column.LOCAL: "a string or a list of strings"}
     kind = allowed.get(column, "a string")
-    message = f"{column.value} must be {kind}, not {_shown_value(value)}"
+    message = f"{column.value} must be {kind}, not {shown_value(value)}"
     return "", [Check.VALUE_TYPE.at(number, place, message)]
 
 
@@ -195,7 +204,7 @@ def _parameters(value: Any, number: int, place: int) -> tuple[Mapping[str, Any],
     if value is None:
         return NO_PARAMETERS, []
     if not isinstance(value, dict):
-        message = f"{PARAMETERS_KEY} must be an object, not {_shown_value(value)}"
+        message = f"{PARAMETERS_KEY} must be an object, not {shown_value(value)}"
         return NO_PARAMETERS, [Check.PARAMETERS_BAD.at(number, place, message)]
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -222,7 +231,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return any(isinstance(each, dict | list) for each in current)
 
 
-def _shown_value(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A JSON value as a message shows it."""
     if isinstance(value, dict):
         return "an object"
     return "a list" if isinstance(value, list) else quoted(json.dumps(value))

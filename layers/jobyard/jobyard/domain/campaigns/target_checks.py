@@ -1,0 +1,50 @@
+"""The closed list of checks of targets, next to those of lines, CSV and JSON in manifests."""
+
+from enum import StrEnum
+
+from jobyard.domain.manifests.findings import Finding
+
+
+class TargetCheck(StrEnum):
+    """A check of targets, by the code of its findings. After an error no campaign is created."""
+
+    level: str
+    description: str
+
+    TARGET_ID_MISSING = "TARGET_ID_MISSING", "error", "A target has no id."
+    TARGET_ID_BAD = (
+        "TARGET_ID_BAD",
+        "error",
+        "An id is longer than 128 characters, or has others than letters, digits and `:._-`.",
+    )
+    ADDRESS_BAD = "ADDRESS_BAD", "error", "An address is neither a host, nor a URL of HTTP."
+    ZONE_UNKNOWN = "ZONE_UNKNOWN", "error", "There is no time zone of that name."
+    SECRET_BAD = "SECRET_BAD", "error", "The name of a secret is not one that AWS allows."
+    TARGET_REPEATED = (
+        "TARGET_REPEATED",
+        "warning",
+        "A target is listed again with the same fields: it has one task.",
+    )
+    TARGET_DIFFERS = "TARGET_DIFFERS", "error", "A target is listed again with other fields."
+    ADDRESS_REPEATED = "ADDRESS_REPEATED", "warning", "Two targets have the same address."
+    NO_TARGETS = "NO_TARGETS", "error", "There is no target, so there is nothing to do."
+    TOO_MANY_TARGETS = "TOO_MANY_TARGETS", "error", "There are more targets than allowed."
+
+    def __new__(cls, code: str, level: str, description: str) -> "TargetCheck":
+        """A member with its fields."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.level = level
+        member.description = description
+        return member
+
+    def at(self, line: int, column: int, message: str) -> Finding:
+        """A finding of this check; `message` says what is wrong and what is allowed."""
+        return Finding(self.level, self.value, line, column, message)
+
+
+def target_table() -> str:
+    """The checks as a Markdown table, as in docs/campaigns.md."""
+    lines = ["| code | level | found when |", "|---|---|---|"]
+    lines += [f"| {each.value} | {each.level} | {each.description} |" for each in TargetCheck]
+    return "\n".join(lines) + "\n"
