@@ -18,6 +18,8 @@ from tests.call_interceptor import CallInterceptor
 
 DEFINITIONS = Path(__file__).parents[1] / "infra" / "statemachines"
 Function = Callable[[dict[str, Any]], dict[str, Any]]
+# Errors of a test or of our code that no Retry or Map may hide, as Lambda would.
+BUGS = (AssertionError, AttributeError, LookupError, NameError, TypeError)
 MAX_OUTPUT_BYTES = 10_000  # of a task, whatever the batch; Step Functions allows 256 KiB
 
 
@@ -156,7 +158,7 @@ class Machines:
         while True:
             try:
                 output = self._run_once(state, data, context)
-            except AssertionError:
+            except BUGS:
                 raise
             except Exception as error:  # as Lambda reports any error of a function
                 name = getattr(error, "error_name", type(error).__name__)
@@ -204,7 +206,7 @@ class Machines:
             item = _resolved(state["ItemSelector"], data, child_context)
             try:
                 self._run_states(state["ItemProcessor"], item, child_context)
-            except AssertionError:
+            except BUGS:
                 raise
             except Exception:  # a tolerated failure of a child
                 continue

@@ -176,7 +176,7 @@ class BatchScenario:
         request = self.harness.context(key="hold in a scenario")
 
         def invoke(name: str, function: Callable[..., Any], event: Any) -> Any:
-            if name == "ExecuteChunkFunction" and event["chunk"] == 1:
+            if name == "ExecuteChunkFunction" and event["line"]["chunk"] == 1:
                 machines.invoke = invoke_once
                 self.scenario_run.until_it_succeeds(
                     lambda: hold_commands.place_hold(

@@ -28,6 +28,10 @@ THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 NINE = datetime(2026, 11, 25, 9, 0, 1, tzinfo=UTC)
 
 
+class OldDocument(Exception):
+    """A function was invoked with a document of the old definitions."""
+
+
 def update_before(harness: Harness, first: str, old_name: str = "batch_id") -> None:
     """Update the stack just before the function `first` is invoked: from then on the functions get
     documents of the old definitions."""
@@ -43,7 +47,12 @@ def update_before(harness: Harness, first: str, old_name: str = "batch_id") -> N
 
     def invoke(name: str, function: Function, document: dict[str, Any]) -> dict[str, Any]:
         invoked.append(name)
-        return function(old_document(document) if first in invoked else document)
+        if first not in invoked:
+            return function(document)
+        try:
+            return function(old_document(document))
+        except KeyError as error:
+            raise OldDocument(name) from error
 
     harness.machines.invoke = invoke
 

@@ -142,7 +142,7 @@ def test_a_cancelled_batch_is_reported_in_slices_too(harness: Harness, manifest:
     harness.slice_jobs = 2
 
     def cancelled_first(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:
-        if name == "ExecuteChunkFunction" and event["chunk"] == 0:
+        if name == "ExecuteChunkFunction" and event["line"]["chunk"] == 0:
             send_batch_event(event["origin_id"], "cancel", harness.context())
         answer: dict[str, Any] = function(event)
         return answer
