@@ -19,6 +19,7 @@ from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_types import steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
+from web.address import address_of
 from web.batch_page import batch_values, state_counters
 from web.event_buttons import event_buttons
 from web.filters import local, size, words
@@ -203,7 +204,7 @@ def _details(view: JobView) -> list[tuple[str, object]]:
         ("Line", row.get("line", "")),
         ("Size", size(row["size"]) if "size" in row else ""),
         ("Digest", f"{row['algorithm']} {row['digest']}" if "digest" in row else ""),
-        ("Ark", row.get("primary", "")),
+        ("Ark", _ark(view)),
         ("Local ids", ", ".join(row.get("local", ()))),
         ("Title", row.get("title", "")),
         ("Creator", row.get("creator", "")),
@@ -216,7 +217,15 @@ def _details(view: JobView) -> list[tuple[str, object]]:
         counts = (f"{name} {count}" for name, count in view.records.items() if count is not None)
         found.append(("Records", ", ".join(counts)))
     results = ((words(name).capitalize(), _shown(each)) for name, each in view.job.data.items())
-    return found + [(name, shown) for name, shown in results if name != "Records"]
+    return found + [(name, shown) for name, shown in results if name not in {"Ark", "Records"}]
+
+
+def _ark(view: JobView) -> str:
+    """The ark of a job's object, which is a link once the job has deposited it; "" without one."""
+    ark = str(view.job.data.get("ark") or view.row.get("primary", ""))
+    if view.job.state is not JobState.SUCCEEDED or not ark:
+        return ark
+    return Markup('<a href="{}">{}</a>').format(address_of("object", ark), ark)
 
 
 def _shown(value: object) -> str:

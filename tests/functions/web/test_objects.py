@@ -7,7 +7,7 @@ import pytest
 
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.store import objects
-from tests.functions.api.batch_records import a_batch
+from tests.functions.api.batch_records import a_batch, a_job
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
@@ -32,6 +32,18 @@ def test_an_object_is_found_by_its_ark_and_by_its_local_identifier(browser: Brow
     assert page.status == 200
     for text in (ARK, "maps", "Version 1", "Files"):
         assert text in page.text
+
+
+def test_the_page_of_a_job_leads_to_the_object_that_it_deposited(browser: Browser) -> None:
+    batch = a_batch("processing", entries=2)
+    done = a_job(batch, 0, "succeeded", data={"ark": ARK})
+    undone = a_job(batch, 1, "failed", data={"ark": ARK})
+    browser.sign_in("viewer")
+
+    pages = [browser.get(f"/jobs/{each.address.job_id}").html for each in (done, undone)]
+
+    assert [f'href="{AT}"' in page for page in pages] == [True, False]
+    assert [page.count(f"{ARK}<") for page in pages] == [1, 1]
 
 
 def test_a_file_is_downloaded_by_a_link_of_s3(browser: Browser) -> None:
