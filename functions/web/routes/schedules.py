@@ -23,7 +23,7 @@ from web import schedule_form as form
 from web.event_buttons import event_buttons
 from web.forms import handle_form, local_time, refusal_values, status_of
 from web.pictures.year import year
-from web.poll_interval import LIST_POLL_S
+from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
@@ -127,7 +127,15 @@ def _schedule_page(
     values = _schedule_values(details, "details", request, refusal) | {
         "parameters": json.dumps(parameters, indent=2, ensure_ascii=False)
     }
-    return page("schedule.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
+    poll_s = _poll_interval_s(details, request)
+    return page("schedule.html", request, values, status=status_of(refusal), poll_s=poll_s)
+
+
+def _poll_interval_s(details: ScheduleDetails, request: PageRequest) -> int:
+    """Seconds until the next poll of a schedule's pages: few while a run is young."""
+    starts = [run.started_at for run in details.view.schedule.active]
+    now = request.query_context.now
+    return min(LIST_POLL_S, poll_interval_s(max(starts), now)) if starts else LIST_POLL_S
 
 
 @router.get("/schedules/<schedule_id>/history")
@@ -146,7 +154,8 @@ def show_history(schedule_id: str) -> Response[str]:
         "occurrences": found.items,
         **page_links(request, pagination.next_cursor(found.after)),
     }
-    return page("schedule_history.html", request, values, poll_s=LIST_POLL_S)
+    poll_s = _poll_interval_s(details, request)
+    return page("schedule_history.html", request, values, poll_s=poll_s)
 
 
 @router.get("/schedules/<schedule_id>/year")

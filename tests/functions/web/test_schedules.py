@@ -150,6 +150,19 @@ def test_a_schedule_is_suspended_resumed_run_and_deleted(browser: Browser) -> No
     assert "is active" in refused.alert or "running" in refused.alert
 
 
+def test_the_pages_of_a_schedule_ask_sooner_while_it_runs(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}"
+    browser.sign_in("admin")
+    pages = (at, f"{at}/history")
+
+    idle = [browser.get(each).headers["x-next-poll"] for each in pages]
+    browser.submit(browser.get(at), f"{at}/run_now", reason="to see")
+    running = [browser.get(each).headers["x-next-poll"] for each in pages]
+
+    assert (idle, running) == (["10", "10"], ["2", "2"])
+
+
 def test_an_event_that_does_not_exist_changes_nothing(browser: Browser) -> None:
     schedule = a_schedule()
     at = f"/schedules/{schedule.schedule_id}"
