@@ -423,6 +423,34 @@ def test_pages_have_a_request_limit_of_their_own(resources: Resources) -> None:
     assert stage["DependsOn"] == "ApiOtherRoute"
 
 
+# Variables of the access log that nobody can put a quote or a new line into: ids, numbers and words
+# of AWS, the template's routes, and a claim of a token whose signature was checked.
+# source: API Gateway developer guide, "Customize HTTP API access logs"
+_CLOSED_VARIABLES = {
+    "authorizer.claims.sub",
+    "error.responseType",
+    "httpMethod",
+    "identity.sourceIp",
+    "integrationStatus",
+    "requestId",
+    "requestTime",
+    "responseLatency",
+    "responseLength",
+    "routeKey",
+    "status",
+}
+
+
+def test_no_request_can_forge_a_line_of_the_access_log(resources: Resources) -> None:
+    """AWS does not say whether it escapes quotes in a value, so no value may have one."""
+    line = resources["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]
+
+    assert "\n" not in line
+    values = json.loads(line).values()
+    assert {*values} <= {f"$context.{name}" for name in _CLOSED_VARIABLES}
+    assert "$context.requestId" in values  # AWS requires it, and the functions log it too
+
+
 # ---- Users
 
 
