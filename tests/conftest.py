@@ -23,6 +23,8 @@ from tests.tables import create_tables
 from tests.worker_scheduling import ByFile, in_order
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser as Chromium
+
     from tests.functions.api.api_client import Api
     from tests.functions.web.browser import Browser
 
@@ -168,6 +170,15 @@ def harness(
     """A deployment at noon, with empty tables and buckets."""
     in_process_emulator.clear()
     return Harness(aws_clients, payloads)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Chromium]":
+    """Debian's chromium."""
+    from tests.browser.tabs import running_chromium  # brings playwright, which few tests need
+
+    with running_chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

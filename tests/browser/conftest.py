@@ -1,30 +1,19 @@
 """A real browser at the pages of a deployment on moto."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.browser.site_server import Site, serving
+from tests.browser.tabs import Tabs
 from tests.functions.web.browser import Browser
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Chromium]:
-    """Debian's chromium."""
-    path = shutil.which("chromium")
-    assert path, "chromium is not installed: make chromium installs it"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -40,26 +29,17 @@ def open_page(site: Site, chromium: Chromium) -> Iterator[Open]:
 
     `how` are the options of a browser context: width, color_scheme, java_script_enabled …
     """
-    contexts: list[BrowserContext] = []
-    errors: list[str] = []
+    tabs = Tabs(chromium)
 
-    def open_as(role: str, address: str, *, width: int = 1280, **how: Any) -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": 900}, **how)
-        contexts.append(context)
-        context.add_cookies(site.cookies(role))  # type: ignore[arg-type]
-        page = context.new_page()
-        page.on(
-            "console",
-            lambda message: errors.append(message.text) if message.type == "error" else None,
-        )
-        page.on("pageerror", lambda error: errors.append(str(error)))
+    def open_as(role: str, address: str, **how: Any) -> Page:
+        page = tabs.open(**how)
+        page.context.add_cookies(site.cookies(role))  # type: ignore[arg-type]
         page.goto(site.url + address)
         return page
 
     yield open_as
-    for context in contexts:
-        context.close()
-    assert [each for each in errors if "status of 4" not in each] == []
+    tabs.close()
+    assert tabs.errors == []
 
 
 def violations(page: Page) -> list[str]:

@@ -3,14 +3,13 @@
 Usage: python -m tests.browser.screenshots FOLDER [NAME ...]
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.browser.site_server import serving
+from tests.browser.tabs import running_chromium
 from tests.browser.volume import store_volume
 from tests.functions.api.api_client import NOW
 from tests.moto_deployment import deployed, empty_site
@@ -29,10 +28,7 @@ def take(folder: Path, names: list[str]) -> int:
         empty_site(deployment, patch) as browser,
     ):
         addresses = store_volume().addresses
-        with serving(browser) as site, sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-            )
+        with serving(browser) as site, running_chromium() as chromium:
             for scheme in SCHEMES:
                 for width in WIDTHS:
                     context = chromium.new_context(
@@ -49,7 +45,6 @@ def take(folder: Path, names: list[str]) -> int:
                         page.screenshot(path=path, full_page=True)
                         taken += 1
                     context.close()
-            chromium.close()
     return taken
 
 

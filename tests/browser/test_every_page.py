@@ -8,13 +8,13 @@ from jobyard.domain.alarms import RUNBOOKS
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from tests.browser.conftest import Open, violations
 from tests.browser.site_server import Site
+from tests.browser.tabs import MAX_BYTES
 from tests.functions.api.batch_records import a_batch, a_job, a_report, put_findings
 from tests.functions.api.dead_letter_messages import mail_event, manifest_event, put_letter
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
 
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
-MAX_BYTES = 200_000  # of a page with all its files, as they are sent
 
 
 @pytest.fixture
