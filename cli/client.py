@@ -127,6 +127,17 @@ class ApiClient:
             if not cursor or (limit is not None and len(items) >= limit):
                 return {**page, "items": items, "next_cursor": cursor}
 
+    def parts(self, path: str, **query: Any) -> Iterator[str]:
+        """GET a text, part by part: each names the next one in its header `Link`."""
+        cursor: str | None = None
+        while True:
+            response = self._request("GET", path, query={**query, "cursor": cursor})
+            yield response.text
+            following = response.links.get("next")
+            if following is None:
+                return
+            cursor = httpx.URL(following["url"]).params["cursor"]
+
     def post(self, path: str, body: Document) -> Document:
         """POST a document."""
         return _document(self._request("POST", path, body=body))

@@ -122,11 +122,20 @@ def jobs(
         str, typer.Option(metavar="TEXT", help="Only jobs with this text in their name.")
     ] = "",
     limit: Limit = 100,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print all of these jobs as CSV, whatever the limit.")
+    ] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """List the jobs of a batch, in the order of its manifest."""
+    if as_csv and as_json:
+        raise typer.BadParameter("choose one of --csv and --json", param_hint="--csv")
     wanted = {"state": state, "failure_code": code, "step": step, "name": name}
+    if as_csv:
+        for part in ctx.obj.api(stack).parts(f"/batches/{batch_id}/jobs.csv", **wanted):
+            terminal.print_text(part)
+        return
     found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/jobs", limit, **wanted)
     rows: Rows = [
         (

@@ -154,6 +154,11 @@ def print_json(document: Document | list[Document]) -> None:
     typer.echo("\n".join(map(_escaped, lines)))
 
 
+def print_text(text: str) -> None:
+    """Print a text as it is; on a terminal without control characters."""
+    typer.echo(_cleaned(text.replace("\r\n", "\n")) if sys.stdout.isatty() else text, nl=False)
+
+
 def _escaped(line: str) -> str:
     if is_clean(line):
         return line

@@ -69,6 +69,11 @@ class PageRequest:
         pairs = parse_qsl(self.event.get("rawQueryString", ""), keep_blank_values=True)
         return dict(pairs[:_PARAMETERS])
 
+    def query_values(self, name: str) -> list[str]:
+        """All values of a parameter of the address."""
+        pairs = parse_qsl(self.event.get("rawQueryString", ""), keep_blank_values=True)
+        return [value for each, value in pairs[:_PARAMETERS] if each == name]
+
     @cached_property
     def body(self) -> bytes:
         """The body.
@@ -182,12 +187,14 @@ class PageRequest:
         return Pagination("\n".join(("page", *kind)), self.site.cursor_key)
 
 
-def page_links(request: PageRequest, cursor: str | None) -> dict[str, str]:
+def page_links(request: PageRequest, cursor: str | None, **joined: str) -> dict[str, str]:
     """The addresses of the next and of the first page of a list, with the filters of the request.
 
-    The next is "" on the last page, the first "" on the first.
+    The next is "" on the last page, the first "" on the first. `joined` are parameters of more
+    than one value as one.
     """
-    kept = {name: value for name, value in request.query.items() if name != "cursor" and value}
+    query = request.query | joined
+    kept = {name: value for name, value in query.items() if name != "cursor" and value}
     first = f"{request.path}?{urlencode(kept)}" if kept else request.path
     following = f"{request.path}?{urlencode(kept | {'cursor': cursor})}" if cursor else ""
     return {

@@ -7,7 +7,19 @@ from typer.models import CommandInfo
 
 from cli import commands, schedules, terminal
 from jobyard.domain.lifecycles import lifecycle_named
-from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
+from tests.cli.fake_api import (
+    BATCH,
+    JOB,
+    NOW,
+    URL,
+    FakeApi,
+    Run,
+    batch,
+    job,
+    pages,
+    problem,
+    report,
+)
 
 SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
 
@@ -272,6 +284,7 @@ def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[Com
         (("jobs", "s" + "a" * 20), f"jobyard schedule show s{'a' * 20}"),
         (("batch", "nope"), "is not a batch id"),
         (("cost", "nope"), "is neither a batch id nor a schedule id"),
+        (("jobs", BATCH, "--csv", "--json"), "choose one of --csv and --json"),
         (("jobs", BATCH, "--limit", "x"), "'x' is not a whole number of at least 1"),
         (("batches", "--state", "open"), "not one of pending, held"),
     ],
@@ -309,6 +322,23 @@ def test_activity_names_who_did_what_and_why(run: Run, api: FakeApi) -> None:
     assert f"job {JOB}" in shown
     assert f"7 jobs of batch {BATCH} (m.csv)" in shown
     assert "it hangs" in shown
+
+
+def test_jobs_are_printed_as_csv_part_by_part(run: Run, api: FakeApi) -> None:
+    link = {"Link": f'<{URL}/api/batches/{BATCH}/jobs.csv?state=failed&cursor=c2>; rel="next"'}
+    api.answers(
+        f"GET /batches/{BATCH}/jobs.csv",
+        httpx.Response(200, text="job_id,name\r\n1,'=1+1\r\n", headers=link),
+        httpx.Response(200, text='2,"a, b"\r\n'),
+    )
+
+    shown = run("jobs", BATCH, "--state", "failed", "--csv", "--limit", "1")
+
+    assert shown.stdout_bytes == b'job_id,name\r\n1,\'=1+1\r\n2,"a, b"\r\n'
+    assert api.calls() == [
+        f"GET /batches/{BATCH}/jobs.csv?state=failed",
+        f"GET /batches/{BATCH}/jobs.csv?state=failed&cursor=c2",
+    ]
 
 
 def test_jobs_are_asked_for_by_code_step_and_name(run: Run, api: FakeApi) -> None:

@@ -1,6 +1,7 @@
 """Jobs: list and show them, and send events."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -10,6 +11,7 @@ from api.context import current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
 from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
+from api.routes.responses import LINK_TO_NEXT
 from api.schemas.fields import ReasonRequest
 from api.schemas.jobs import Job, JobList, JobStatus
 from jobyard.domain.errors import (
@@ -23,6 +25,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.services.jobs.commands import send_job_event, starts_work
+from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.jobs import JobMatch
 
@@ -33,6 +36,18 @@ JobId = Annotated[
     Path(
         description="The job's id: batch_id.chunk.position, or schedule_id.0.milliseconds.",
         max_length=64,
+    ),
+]
+StateFilter = Annotated[JobState | None, Query(description="Only jobs in this state.")]
+CodeFilter = Annotated[Failure | None, Query(description="Only failed jobs with this code.")]
+StepFilter = Annotated[
+    str, Query(description="Only jobs whose first unfinished step this is.", max_length=64)
+]
+NameFilter = Annotated[
+    str,
+    Query(
+        description="Only jobs with this text in the name of their file or object, in any case.",
+        max_length=200,
     ),
 ]
 
@@ -51,21 +66,10 @@ JobId = Annotated[
 )
 def list_jobs(
     batch_id: BatchId,
-    state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
-    failure_code: Annotated[
-        Failure | None, Query(description="Only failed jobs with this code.")
-    ] = None,
-    step: Annotated[
-        str, Query(description="Only jobs whose first unfinished step this is.", max_length=64)
-    ] = "",
-    name: Annotated[
-        str,
-        Query(
-            description="Only jobs with this text in the name of their file or object, in any "
-            "case.",
-            max_length=200,
-        ),
-    ] = "",
+    state: StateFilter = None,
+    failure_code: CodeFilter = None,
+    step: StepFilter = "",
+    name: NameFilter = "",
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> JobList:
@@ -82,6 +86,55 @@ def list_jobs(
         matching=matching,
     )
     return JobList.of(page, pagination, request)
+
+
+@router.get(
+    "/api/batches/<batch_id>/jobs.csv",
+    operation_id="list_jobs_as_csv",
+    tags=["Jobs"],
+    summary="List a batch's jobs as CSV, in the order of the manifest",
+    description="With the columns of a report's `jobs.csv`. A long list comes in parts of about "
+    "5,000 jobs: while there is a next part, the response has its URL in the header `Link`, as "
+    '`rel="next"`. Only the first part names the columns, so the parts make one file. A part may '
+    "have no row although a next one follows. A cell that a spreadsheet would take for a formula "
+    "begins with an apostrophe.",
+    responses={
+        200: {
+            "description": "A part of the jobs.",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+            "headers": LINK_TO_NEXT,
+        },
+        **problem_responses(BadRequest, NotFound, Gone),
+    },
+)
+def list_jobs_as_csv(
+    batch_id: BatchId,
+    state: StateFilter = None,
+    failure_code: CodeFilter = None,
+    step: StepFilter = "",
+    name: NameFilter = "",
+    cursor: Cursor = "",
+) -> Response[str]:
+    request = current_request(router)
+    matching = JobMatch(state or "", failure_code or "", step, name)
+    pagination = request.pagination("jobs", batch_id, *vars(matching).values())
+    chunk, position = pagination.start(cursor, (0, 0))
+    part = job_csv.jobs_csv(
+        batch_id,
+        request.query_context(),
+        matching=matching,
+        after=(chunk, position),
+        has_header=not cursor,
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{batch_id}-jobs.csv"'}
+    if following := pagination.next_cursor(part.after):
+        given = {"state": state, "failure_code": failure_code, "step": step, "name": name}
+        query = urlencode(
+            {key: each for key, each in given.items() if each} | {"cursor": following}
+        )
+        url = request.link(f"batches/{batch_id}/jobs.csv?{query}")
+        headers["Link"] = f'<{url}>; rel="next"'
+    return Response(200, "text/csv; charset=utf-8", part.text, headers)
 
 
 @router.get(

@@ -11,6 +11,13 @@ LOCATION: dict[str, OpenAPIResponseHeader] = {
     "Location": {"description": "The URL of the result.", "schema": {"type": "string"}}
 }
 
+LINK_TO_NEXT: dict[str, OpenAPIResponseHeader] = {
+    "Link": {
+        "description": 'The URL of the next part, as `<URL>; rel="next"`; missing after the last.',
+        "schema": {"type": "string"},
+    }
+}
+
 
 class _Linked(Protocol):
     links: Links

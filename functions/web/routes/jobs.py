@@ -15,6 +15,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_types import steps_of
@@ -24,6 +25,7 @@ from web.batch_page import batch_values, state_counters
 from web.event_buttons import event_buttons
 from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
+from web.job_columns import CHOICES, chosen_columns, columns_value, table_columns
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
@@ -55,19 +57,46 @@ def list_jobs(batch_id: str) -> Response[str]:
         limit=_PAGE_SIZE,
         matching=wanted,
     )
+    columns = chosen_columns(request.query_values("columns"))
     values = batch_values(view, "jobs", request) | {
         "jobs": [_row(each) for each in found.items],
         "wanted": wanted,
         "filter": urlencode(_filter(wanted)),
+        "filters_set": _filter(wanted),
+        "columns": table_columns(columns),
+        "columns_value": columns_value(columns),
+        "column_choices": [(name, label, name in columns) for name, label in CHOICES.items()],
         "codes": [(code, code) for code in _codes(view, wanted)],
         "steps": [(name, words(name)) for name in steps_of(view.batch.job_type)],
-        "counts": state_counters(view),
+        "counts": _counters(view, columns_value(columns)),
         "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
+        "rows_of_csv": job_csv.MAX_ROWS,
         "matching": _retry_count(view, wanted),
         "can_select": wanted.state == JobState.FAILED and request.may("job", "requeue"),
-        **page_links(request, pagination.next_cursor(found.after)),
+        **page_links(request, pagination.next_cursor(found.after), columns=columns_value(columns)),
     }
     return page("batch_jobs.html", request, values, poll_s=LIST_POLL_S)
+
+
+@router.get("/batches/<batch_id>/jobs.csv")
+def download_jobs(batch_id: str) -> Response[str]:
+    """A batch's jobs as CSV: those that match, in parts, the last line of which says where the next
+    one is.
+    """
+    request = current_request(router)
+    wanted = _match_of(request)
+    pagination = request.pagination("jobs", batch_id, *vars(wanted).values())
+    start: tuple[int, int] = tuple(pagination.start(request.query.get("cursor", ""), (0, 0)))
+    part = job_csv.jobs_csv(batch_id, request.query_context, matching=wanted, after=start)
+    text, name = part.text, f"{batch_id}-jobs"
+    if following := pagination.next_cursor(part.after):
+        query = urlencode(_filter(wanted) | {"cursor": following})
+        address = f"{request.site.settings.url}{request.path}?{query}"
+        text += f"There may be more jobs. The next part: {address}\r\n"
+    if start != (0, 0):
+        name += f"-from-{start[0]}.{start[1]}"
+    disposition = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(200, "text/csv; charset=utf-8", text, disposition)
 
 
 def _match_of(request: PageRequest) -> JobMatch:
@@ -101,9 +130,25 @@ def _filter(wanted: JobMatch) -> dict[str, str]:
     return {name: value for name, value in vars(wanted).items() if value}
 
 
+def _counters(view: BatchView, columns: str) -> list[dict[str, Any]]:
+    """The counts of the jobs by state, with links that keep the chosen columns."""
+    kept = f"&columns={columns}" if columns else ""
+    return [each | {"address": each["address"] + kept} for each in state_counters(view)]
+
+
 def _row(view: JobView) -> dict[str, Any]:
-    """A job as the list shows it."""
-    return {"view": view, "job": view.job, "name": name_of(view), "job_id": view.job.address.job_id}
+    """A job as the list shows it. `took` is how long its last attempt took, None if it has not
+    ended.
+    """
+    last = view.job.attempts[-1] if view.job.attempts else None
+    return {
+        "view": view,
+        "job": view.job,
+        "name": name_of(view),
+        "job_id": view.job.address.job_id,
+        "took": last.ended_at - last.started_at if last and last.ended_at else None,
+        "url": text_without_secrets(str(view.row.get("url", ""))),
+    }
 
 
 def name_of(view: JobView) -> str:

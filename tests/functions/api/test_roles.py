@@ -27,6 +27,7 @@ OPERATORS = {"operator", "admin"}
 FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("GET", "/batches/{batch}", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/jobs", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/jobs.csv", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/findings", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/cost", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/reports", None, "processing", READERS, 404),

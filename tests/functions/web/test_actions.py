@@ -1,5 +1,7 @@
 """What people do on the pages: events, retries, holds; and how a refusal is shown."""
 
+import re
+
 import pytest
 
 from jobyard.services.context import Actor, QueryContext
@@ -296,6 +298,30 @@ def test_a_dropped_manifest_has_no_submitter(browser: Browser) -> None:
 
     for address in ("/batches", f"/batches/{batch.batch_id}"):
         assert "dropped in the intake bucket" in browser.get(address).text
+
+
+def test_the_columns_of_a_list_of_jobs_stay_in_its_addresses(browser: Browser) -> None:
+    batch = a_batch("failed", entries=150, chunk_size=50)
+    a_job(batch, 0, "failed")
+    at = f"/batches/{batch.batch_id}/jobs"
+    browser.sign_in("viewer")
+
+    usual = browser.get(at)
+    chosen = browser.get(f"{at}?columns=id&columns=attempts&columns=nonsense")
+
+    assert "What happened" in _headings(usual)
+    assert "columns=" not in usual.html.replace('name="columns"', "")
+    assert _headings(chosen) == ["File or object", "Attempts", "Job id"]
+    assert f'href="{at}?columns=attempts.id&amp;cursor=' in chosen.html
+    assert f'href="{at}?state=failed&amp;columns=attempts.id"' in chosen.html
+    assert '<input type="hidden" name="columns" value="attempts.id">' in chosen.html
+    again = browser.get(f"{at}?columns=attempts.id&state=failed")
+    assert _headings(again) == _headings(chosen)
+    assert '<input type="hidden" name="state" value="failed">' in again.html
+
+
+def _headings(page: Page) -> list[str]:
+    return re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page.html)
 
 
 def _of_bulk(browser: Browser, at: str, **fields: object) -> Page:

@@ -206,7 +206,7 @@ def list_jobs(
     found = visible_batch(batch_id, context.actor, context.now)
     wanted = replace(matching, state=JOB.state(state).name if state else "")
     search = search_chunks(found, wanted.state, wanted.code, context)
-    reader = _JobReader(search, context)
+    reader = JobReader(search, context)
     shown: list[JobView] = []
     chunk, position = after
     for read, number in enumerate(search.forwards(chunk)):
@@ -250,7 +250,7 @@ def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB
     found = visible_batch(address.origin_id, context.actor, context.now)
     here = (address.chunk, address.position)
     search = search_chunks(found, matching.state, matching.code, context)
-    reader = _JobReader(search, context)
+    reader = JobReader(search, context)
     later, is_last = reader.first_match(
         search.forwards(address.chunk),
         lambda view: matching.matches(view) and position_in_batch(view.job) > here,
@@ -269,7 +269,7 @@ def position_in_batch(job: JobRecord) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class _JobReader:
+class JobReader:
     """Reads the jobs of chunks that a search finds. `index` are lines of the index read so far."""
 
     search: ChunkSearch

@@ -14,31 +14,13 @@ from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, R
 from jobyard.domain.jobs.failures import failure_description
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.manifests.findings import without_zeros
-from jobyard.domain.redaction import without_secrets
-from jobyard.domain.text import safe_cell
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
+from jobyard.services.batches.job_csv import COLUMNS, cells_of, safe_cells
 from jobyard.services.batches.uploads import MultipartUpload, WrittenObject
 from jobyard.services.reports.context import ReportContext
 from jobyard.store import jobs, reports
 
-COLUMNS = (
-    "job_id",
-    "line",
-    "name",
-    "url",
-    "state",
-    "label",
-    "step",
-    "failure_code",
-    "failure_message",
-    "attempt_count",
-    "requeue_count",
-    "ended_at",
-    "result",
-    "local_id",
-    "callback",
-)
 _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 _CONTENT_TYPES = {
     "report.html": "text/html; charset=utf-8",
@@ -183,6 +165,7 @@ def write_jobs(
     report.
     """
     summary = Summary()
+    label = job_type_of(batch.job_type).label
     reported = _reported_outcomes(batch, chunks, context) if update else iter(())
     if not chunks.start:
         files.all.writerow(COLUMNS)
@@ -193,8 +176,8 @@ def write_jobs(
         files.outcomes.write(letter.encode())
         outcome = "waiting" if letter == "w" else job.state.value
         summary.counts[outcome] = summary.counts.get(outcome, 0) + 1
-        cells = _cells(batch, row, job)
-        safe = [safe_cell(cell) for cell in cells]
+        cells = cells_of(row, job, label(job.state.value))
+        safe = safe_cells(cells)
         files.all.writerow(safe)
         typed = dict(zip(COLUMNS, cells, strict=True)) | {
             "line": row.get("line"),
@@ -251,28 +234,6 @@ def _jobs_of(
             if job is None:
                 job = unrecorded_job(batch, JobAddress(batch.batch_id, chunk.number, position))
             yield row, job
-
-
-def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
-    last = job.attempts[-1] if job.attempts else None
-    ended = last.ended_at.isoformat() if last and last.ended_at else ""
-    return (
-        job.address.job_id,
-        str(row.get("line", "")),
-        str(row.get("name", "")),
-        without_secrets(str(row.get("url", ""))),
-        job.state.value,
-        job_type_of(batch.job_type).label(job.state.value),
-        last.step if last else "",
-        job.failure_code if job.state is JobState.FAILED else "",
-        job.failure_message if job.state is JobState.FAILED else "",
-        str(job.attempt_count),
-        str(job.requeue_count),
-        ended,
-        json.dumps(dict(job.data), sort_keys=True) if job.data else "",
-        ";".join(row.get("local", ())),
-        str(job.data.get("callback", "")),
-    )
 
 
 def findings_of(batch: Batch, context: ReportContext) -> Iterator[dict[str, Any]]:
