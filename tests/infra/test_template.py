@@ -14,8 +14,8 @@ from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
 from jobyard.domain.dead_letter import LETTER_KINDS
+from jobyard.domain.freshness import CLAIM_TIME
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
-from jobyard.services.queries.tallies import CLAIM_TIME
 from tests.infra.template_reader import Resources, of_type, written
 
 FUNCTIONS = {

@@ -14,13 +14,13 @@ from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.batches.tally import (
     COLUMN_SHARES,
     COLUMN_STATES,
-    MIN_AGE,
     STRIP_COLUMNS,
     StripSegment,
     Tally,
     has_ended,
     tally_of,
 )
+from jobyard.domain.freshness import MAX_CLOCK_SKEW, MIN_AGE
 from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState
 from jobyard.domain.lifecycle import Cause
 
@@ -180,6 +180,15 @@ def test_what_took_long_to_count_is_shown_longer(duration: float, max_age: timed
     assert not found.is_fresh(NOON + max_age)
     assert found.is_recent(NOON + 2 * max_age - moment)
     assert not found.is_recent(NOON + 2 * max_age)
+
+
+def test_a_tally_of_a_clock_that_is_ahead_is_not_shown() -> None:
+    found = tally(batch(10), {})
+    ahead = NOON - MAX_CLOCK_SKEW - timedelta(microseconds=1)
+
+    assert found.is_fresh(NOON - MAX_CLOCK_SKEW)
+    assert not found.is_fresh(ahead)
+    assert not found.is_recent(ahead)
 
 
 def test_a_final_tally_stays_as_long_as_there_are_no_changes() -> None:

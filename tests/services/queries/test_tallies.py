@@ -14,7 +14,7 @@ import pytest
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.batches.operation import Filter
-from jobyard.domain.batches.tally import MIN_AGE
+from jobyard.domain.freshness import CLAIM_TIME, MIN_AGE
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
@@ -23,7 +23,7 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import tallies as tally_queries
 from jobyard.services.queries.batches import BatchView
-from jobyard.services.queries.tallies import CLAIM_TIME, MAX_UNSTORED_CHUNKS
+from jobyard.services.queries.tallies import MAX_UNSTORED_CHUNKS
 from jobyard.store import batches, chunks, tables, tallies
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness, Payloads, single_files

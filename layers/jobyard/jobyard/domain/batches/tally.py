@@ -1,12 +1,13 @@
 """The tally of a batch: what its chunks' counts add up to, in one small item, and its strip.
 
-Source of the strip's width and of the ages: the design of the pages, "Counting is the bottleneck".
+Source of the strip's width: the design of the pages, "Counting is the bottleneck".
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobyard.domain import freshness
 from jobyard.domain.batches.batch import BATCH, Batch
 from jobyard.domain.batches.chunks import ChunkRecord, sum_counts, unrecorded_state
 from jobyard.domain.batches.progress import Sample
@@ -16,8 +17,6 @@ from jobyard.domain.lifecycle import StateType
 STRIP_COLUMNS = 500  # a batch with fewer jobs has a column for each
 COLUMN_SHARES = 15  # what the shares of a column add up to
 COLUMN_STATES = 4  # states that a column shows, which bounds the size of the strip
-MIN_AGE = timedelta(seconds=2)  # jobs are not counted again before
-AGE_PER_DURATION = 10  # nor before this many times as long as counting them took
 _ENDED = frozenset({StateType.TERMINAL, StateType.INTERACTION})
 
 
@@ -65,15 +64,15 @@ class Tally:
     @property
     def max_age(self) -> timedelta:
         """How long it is shown before the jobs are counted again."""
-        return max(MIN_AGE, AGE_PER_DURATION * self.duration)
+        return freshness.max_age(self.duration)
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether it need not be counted again."""
-        return self.is_final or now < self.counted_at + self.max_age
+        return self.is_final or freshness.is_younger(self.counted_at, self.max_age, now)
 
     def is_recent(self, now: datetime) -> bool:
         """Whether it may still be shown while someone else counts the jobs again."""
-        return self.is_final or now < self.counted_at + 2 * self.max_age
+        return self.is_final or freshness.is_younger(self.counted_at, 2 * self.max_age, now)
 
 
 def tally_of(batch: Batch, records: Sequence[ChunkRecord], at: datetime) -> Tally:

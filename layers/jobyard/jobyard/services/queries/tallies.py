@@ -12,6 +12,7 @@ from datetime import timedelta
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.progress import ended_jobs, with_sample
 from jobyard.domain.batches.tally import Tally, has_ended, tally_of
+from jobyard.domain.freshness import CLAIM_TIME, is_claimed
 from jobyard.services.context import QueryContext
 from jobyard.store import chunks, operations, tallies
 from jobyard.store.operations import RunningOperations
@@ -20,7 +21,6 @@ from jobyard.store.tallies import StoredTally
 # The counts of as many chunks, some 200 bytes each, cost one read unit, as a tally does. So a
 # smaller batch has no stored tally, and its counts are always exact.
 MAX_UNSTORED_CHUNKS = 20
-CLAIM_TIME = timedelta(seconds=30)  # longer than a request of the API may take
 _NO_OPERATIONS = RunningOperations()
 _NO_TALLY = StoredTally()
 
@@ -76,8 +76,7 @@ class TallyReader:
     @property
     def _is_claimed(self) -> bool:
         """Whether another reader is counting."""
-        until = self.stored.claimed_until
-        return until is not None and until > self.context.now
+        return is_claimed(self.stored.claimed_until, self.context.now)
 
     def _previous(self) -> Tally | None:
         """The stored tally, if it may be shown while another reader is counting."""
