@@ -363,14 +363,15 @@ class TimelineItem(Model):
 
 
 class KeyValueItem(Model):
-    """A small value under a key, until `expires` if it has one. The idempotency records are in the
-    same table."""
+    """A value under a key, until `expires` if it has one. Only what is computed for readers has a
+    version. The idempotency records are in the same table."""
 
     class Meta:
         table_name: str | None = None
 
     id = UnicodeAttribute(hash_key=True)
     content = UnicodeAttribute()
+    version = NumberAttribute(null=True)
     expires = NumberAttribute(null=True)
 
 
