@@ -40,6 +40,10 @@ SETTINGS = wire(os.environ)
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
 )
+# The home page can do without these, and must not wait for them long.
+_MONITORING_CONFIG = _CLIENT_CONFIG.merge(
+    Config(retries={"mode": "standard", "max_attempts": 2}, read_timeout=3)
+)
 _KEYS_TIME_S = 600
 _NO_SIGN_IN = "the sign-in page does not answer now; sign in again in a moment"
 _HTTP = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=8), retries=False)
@@ -111,8 +115,8 @@ SITE = Site(
     s3=_lazy_client("s3", _CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
     machines=_lazy_client("stepfunctions"),
     cognito=_COGNITO,
-    cloudwatch=_lazy_client("cloudwatch"),
-    sqs=_lazy_client("sqs"),
+    cloudwatch=_lazy_client("cloudwatch", _MONITORING_CONFIG),
+    sqs=_lazy_client("sqs", _MONITORING_CONFIG),
     exchange_code=_exchange_code,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobyard.services.context import Account
 from jobyard.services.settings import Settings
+from jobyard.services.system_clients import SystemClients
 from web.signer import Signer
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Site:
     log_internal_error: Callable[[Exception], None]
     log_unavailable: Callable[[Exception], None]
     log_skipped: Callable[[Sequence["Occurrence"]], None]
+
+    @property
+    def system_clients(self) -> SystemClients:
+        """What the overview asks about the system itself."""
+        return SystemClients(self.cloudwatch, self.sqs, self.log_unavailable)
 
     def signer(self) -> Signer:
         """The signer of this month."""

@@ -295,7 +295,7 @@ def _acts(batch: Batch) -> None:
     events = ("requeue", "hold", "release", "cancel", "run_now")
     reasons = ("the server is back", "", _LONG, "問い合わせのため", "wrong manifest")
     for number in range(200):
-        at, event = NOW - timedelta(minutes=13 * number), events[number % 5]
+        at, event = NOW - timedelta(minutes=13 * number + 2), events[number % 5]
         subject = Subject("batch", batch.batch_id, NAMES[number % len(NAMES)])
         if event == "requeue":
             subject = Subject("job", batch.batch_id, NAMES[0], 1 + number * 9)

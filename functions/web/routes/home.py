@@ -1,7 +1,7 @@
 """The home page: is anything wrong, what is going on, what comes next; and what people did."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,15 +10,14 @@ from markupsafe import Markup
 
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.cost import price_usage
+from jobyard.domain.overview import Overview, SystemHealth
 from jobyard.domain.rates import RATE_STEPS, RateRange
-from jobyard.services.dead_letters import count_dead_letters
 from jobyard.services.queries.activity import recent_activity
-from jobyard.services.queries.overview import Overview, overview
-from jobyard.services.queries.rates import rate_history
-from jobyard.services.queries.system import list_alarms
+from jobyard.services.queries.overview import overview
+from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
 from web.filters import local, words
-from web.optional_calls import result_or_none
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request, page_links
@@ -37,13 +36,14 @@ def show_home() -> Response[str]:
     request = current_request(router)
     if not request.may("batch", "list"):
         return page("home_without_role.html", request, {})
-    found = overview(request.query_context)
+    found = overview(request.query_context, request.site.system_clients)
     rate_range = request.query.get("range", RateRange.HOUR)
     if rate_range not in {*RateRange}:
         rate_range = RateRange.HOUR
     values = {
         "found": found,
-        "problems": [*_system_problems(request), *_problems(found, request)],
+        "problems": _problems(found, request.query_context.now),
+        "cost": price_usage(found.usage) if found.usage else None,
         "counts": _counts(found),
         "rate_range": rate_range,
         "ranges": _ranges(rate_range),
@@ -54,43 +54,40 @@ def show_home() -> Response[str]:
     return page("home.html", request, values, poll_s=LIST_POLL_S)
 
 
-def _system_problems(request: PageRequest) -> list[dict[str, str]]:
-    """What is wrong with the system itself, for those who may see it."""
-    if not request.may("alarm", "view"):
-        return []
-    context, site = request.query_context, request.site
-    alarms = result_or_none(lambda: list_alarms(site.cloudwatch, context), request)
-    letters = result_or_none(lambda: count_dead_letters(site.sqs, context), request)
-    problems = [each.description for each in alarms or () if each.is_active]
-    if letters:
-        problems.append(f"{_number(letters, 'event')} could not be delivered")
-    if alarms is None:
+def _system_problems(system: SystemHealth) -> list[dict[str, str]]:
+    """What is wrong with the system itself."""
+    problems = [*(system.alarms or ())]
+    if system.dead_letters:
+        problems.append(f"{_number(system.dead_letters, 'event')} could not be delivered")
+    if system.alarms is None:
         problems.append("CloudWatch does not answer now, so the alarms are not known")
-    if letters is None:
+    if system.dead_letters is None:
         problems.append("SQS does not answer now, so the dead letters are not known")
     return [{"words": each, "address": "/system"} for each in problems]
 
 
-def _problems(found: Overview, request: PageRequest) -> list[dict[str, str]]:
+def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
     """What is wrong, in words, each with the address where one sees more."""
-    problems = []
-    if found.failing:
-        number = sum(each.counts["failed"] for each in found.failing)
-        jobs, batches = _number(number, "failed job"), _number(len(found.failing), "batch")
+    problems = _system_problems(found.system) if found.system else []
+    if found.failed_jobs:
+        jobs = _number(found.failed_jobs, "failed job")
+        batches = _number(found.failing_batches, "batch")
         problems.append({"words": f"{jobs} in {batches}", "address": "/batches?state=failed"})
     oldest = found.oldest_waiting
-    if oldest and request.query_context.now - oldest.submitted_at > _OLD:
+    if oldest and now - oldest.submitted_at > _OLD:
         problems.append(
             {
                 "words": f"{oldest.filename} has waited for more than a day",
                 "address": f"/batches/{oldest.batch_id}",
             }
         )
-    if found.undelivered:
+    reports = found.undelivered
+    if reports and reports.number:
+        number = _number(reports.number, "report", is_exact=reports.is_exact)
         problems.append(
             {
-                "words": f"{_number(len(found.undelivered), 'report')} did not arrive yet",
-                "address": f"/batches/{found.undelivered[0].batch_id}/reports",
+                "words": f"{number} did not arrive yet",
+                "address": f"/batches/{reports.batch_id}/reports",
             }
         )
     return problems + _skipped_runs(found)
@@ -99,10 +96,9 @@ def _problems(found: Overview, request: PageRequest) -> list[dict[str, str]]:
 def _skipped_runs(found: Overview) -> list[dict[str, str]]:
     """The schedules whose latest runs were skipped although nobody wanted that, each once."""
     runs: Counter[tuple[str, str, str]] = Counter()
-    for schedule, run in found.schedules.last_runs if found.schedules else ():
-        reason = run.occurrence.skip_reason
-        if reason and reason.needs_attention:
-            runs[schedule.schedule_id, schedule.title, reason.description] += 1
+    for run in found.schedules.last_runs if found.schedules else ():
+        if run.skip_reason and run.skip_reason.needs_attention:
+            runs[run.schedule_id, run.title, run.skip_reason.description] += 1
     return [
         {
             "words": f"{title}: {_number(number, 'run')}, {description.lower()}"
@@ -114,11 +110,12 @@ def _skipped_runs(found: Overview) -> list[dict[str, str]]:
     ]
 
 
-def _number(number: int, noun: str) -> str:
-    """A number with its noun: "1 batch", "2 batches"."""
-    if number == 1:
+def _number(number: int, noun: str, *, is_exact: bool = True) -> str:
+    """A number with its noun: "1 batch", "2 batches", "20+ reports"."""
+    if number == 1 and is_exact:
         return f"1 {noun}"
-    return f"{number:,} {noun}{'es' if noun.endswith('ch') else 's'}"
+    more = "" if is_exact else "+"
+    return f"{number:,}{more} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def _counts(found: Overview) -> list[dict[str, Any]]:
@@ -153,7 +150,7 @@ def _picture(rate_range: RateRange, request: PageRequest) -> Markup | None:
             (each.jobs.ended - each.jobs.failed) / minutes,
             each.jobs.failed / minutes,
         )
-        for each in rate_history(rate_range, request.query_context)
+        for each in shared_rate_history(rate_range, request.query_context)
     ]
     return rates(points, lambda at: local(at, request.zone))
 

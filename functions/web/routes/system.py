@@ -14,7 +14,6 @@ from jobyard.services.dead_letters import list_dead_letters
 from jobyard.services.queries.system import list_alarms, system_state
 from web.event_buttons import EventButton, resend_button, role_reason
 from web.forms import handle_form, refusal_values, status_of
-from web.optional_calls import result_or_none
 from web.request import PageRequest, current_request
 from web.responses import page
 
@@ -32,10 +31,11 @@ def show_system() -> Response[str]:
 def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
     context, site = request.query_context, request.site
     state = system_state(context)
-    letters = result_or_none(lambda: list_dead_letters(site.sqs, context), request)
+    answer = site.system_clients.result_or_none
+    letters = answer(lambda: list_dead_letters(site.sqs, context))
     values = {
         "state": state,
-        "alarms": result_or_none(lambda: list_alarms(site.cloudwatch, context), request),
+        "alarms": answer(lambda: list_alarms(site.cloudwatch, context)),
         "letters": letters,
         "rows": [_letter_row(each, request) for each in letters.shown] if letters else [],
         "lost": [_lost_row(each, request) for each in state.lost],

@@ -1,21 +1,29 @@
 """The overview shows what is open, what fails and what is next, within its bounds."""
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
+from jobyard.domain.activity import Act, Subject
 from jobyard.domain.errors import Forbidden
+from jobyard.domain.freshness import CLAIM_TIME
+from jobyard.domain.overview import Overview, StateCount, SystemHealth, UndeliveredReports
 from jobyard.services import holds
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor
 from jobyard.services.queries import overview as overview_queries
-from jobyard.services.queries.overview import Overview, StateCount, overview
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.store import tables
-from tests.call_interceptor import Call, Listener
-from tests.harness import Harness, Payloads, single_files
+from jobyard.services.system_clients import SystemClients
+from jobyard.store import activity, tables
+from tests.call_interceptor import Answer, Call, Listener
+from tests.harness import ADMIN, Harness, Payloads, single_files
 from tests.people import sub_of
 
 _numbers = count(1)
@@ -27,6 +35,35 @@ def _alone(harness: Harness) -> None:
     for model in (tables.BatchItem, tables.ScheduleItem, tables.ReportItem):
         for item in model.scan():
             item.delete()
+    for item in tables.KeyValueItem.scan(tables.KeyValueItem.id.startswith("snapshot#")):
+        item.delete()
+
+
+class Monitoring:
+    """CloudWatch and SQS, which count how often they are called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def describe_alarms(self, **_: Any) -> dict[str, Any]:
+        self.calls += 1
+        return {"MetricAlarms": []}
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        self.calls += 1
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return {"Attributes": dict.fromkeys(names, "1")}
+
+
+def look(harness: Harness, person: Actor = ADMIN, monitoring: Monitoring | None = None) -> Overview:
+    """The overview that a person sees now."""
+    clients = monitoring or Monitoring()
+    context = harness.query_context(person)
+    return overview_queries.overview(context, SystemClients(clients, clients, _raise))
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def failed(harness: Harness, payloads: Payloads, number: int = 2) -> str:
@@ -46,7 +83,7 @@ def opened(harness: Harness, payloads: Payloads) -> str:
 
 
 def ids(shown: Overview) -> list[str]:
-    return [view.batch.batch_id for view in shown.open_batches]
+    return [each.batch_id for each in shown.open_batches]
 
 
 def test_open_batches_of_all_states_are_shown_newest_first(
@@ -58,7 +95,7 @@ def test_open_batches_of_all_states_are_shown_newest_first(
         harness.advance(1)
     send_batch_event(made[1], "cancel", harness.context())
 
-    shown = overview(harness.query_context())
+    shown = look(harness)
 
     assert ids(shown) == made[::-1]
     assert shown.counts["processing"] == StateCount(2, is_exact=True)
@@ -74,7 +111,7 @@ def test_no_more_is_read_than_shown_and_the_number_says_so(
         opened(harness, payloads)
         harness.advance(1)
 
-    shown = overview(harness.query_context())
+    shown = look(harness)
 
     assert len(shown.open_batches) == 2
     assert shown.counts["processing"] == StateCount(2, is_exact=False)
@@ -85,17 +122,14 @@ def test_failures_of_a_day_are_grouped_across_batches(harness: Harness, payloads
     harness.advance(timedelta(hours=20).total_seconds())
     second = failed(harness, payloads, 1)
 
-    shown = overview(harness.query_context())
+    shown = look(harness)
 
-    assert [view.batch.batch_id for view in shown.failing] == [second, first]
+    assert (shown.failed_jobs, shown.failing_batches) == (4, 2)
     (group,) = shown.failures
     assert (group.code, group.count, group.batch_count) == ("PAYLOAD_NOT_FOUND", 4, 2)
-    assert [(batch.batch_id, number) for batch, number in group.batches] == [
-        (first, 3),
-        (second, 1),
-    ]
+    assert [(each.batch_id, each.jobs) for each in group.batches] == [(first, 3), (second, 1)]
     harness.advance(timedelta(hours=5).total_seconds())
-    assert [group.count for group in overview(harness.query_context()).failures] == [1]
+    assert [group.count for group in look(harness).failures] == [1]
 
 
 def test_the_oldest_waiting_batch_is_shown(harness: Harness, payloads: Payloads) -> None:
@@ -104,7 +138,7 @@ def test_the_oldest_waiting_batch_is_shown(harness: Harness, payloads: Payloads)
     harness.advance(60)
     opened(harness, payloads)
 
-    waiting = overview(harness.query_context()).oldest_waiting
+    waiting = look(harness).oldest_waiting
 
     assert waiting is not None
     assert waiting.batch_id == oldest
@@ -123,13 +157,13 @@ def test_next_and_last_runs_of_schedules_are_shown_with_the_skipped_ones(
     harness.advance(3600)
     harness.tick()
 
-    found = overview(harness.query_context()).schedules
+    found = look(harness).schedules
 
     assert found is not None
-    runs = [view.next_run for view in found.next_runs if view.next_run]
+    runs = [run.at for run in found.next_runs]
     assert runs == sorted(runs)
     assert runs
-    newest = [run for schedule, run in found.last_runs if schedule.schedule_id == reconcile]
+    newest = [run for run in found.last_runs if run.schedule_id == reconcile]
     assert newest[0].label == "Skipped"
     assert "suspended" in newest[0].why
     assert "Completed" in {run.label for run in newest}
@@ -139,13 +173,14 @@ def test_a_depositor_sees_their_own_batches_only(harness: Harness, payloads: Pay
     opened(harness, payloads)
     stranger = Actor(sub_of("stranger"), "stranger", frozenset({"depositor"}))
 
-    shown = overview(replace(harness.query_context(), actor=stranger))
+    shown = look(harness, stranger)
 
-    assert (shown.open_batches, shown.failing, shown.oldest_waiting) == ((), (), None)
-    assert (shown.schedules, shown.undelivered, shown.cost, shown.activity) == (None,) * 4
+    assert (shown.open_batches, shown.failing_batches, shown.oldest_waiting) == ((), 0, None)
+    assert (shown.schedules, shown.undelivered, shown.usage, shown.activity) == (None,) * 4
+    assert shown.system is None
     nobody = Actor(sub_of("nobody"), "nobody", frozenset())
     with pytest.raises(Forbidden):
-        overview(replace(harness.query_context(), actor=nobody))
+        look(harness, nobody)
 
 
 def test_readers_see_the_months_cost_the_activity_and_the_lost_reports(
@@ -155,38 +190,225 @@ def test_readers_see_the_months_cost_the_activity_and_the_lost_reports(
     send_batch_event(batch_id, "cancel", harness.context(reason="not now"))
     viewer = Actor(sub_of("vera"), "vera", frozenset({"viewer"}))
 
-    shown = overview(replace(harness.query_context(), actor=viewer))
+    shown = look(harness, viewer)
 
-    assert shown.cost is not None
+    assert shown.usage is not None
     assert shown.activity is not None
     assert shown.activity[0].subject.subject_id == batch_id
-    assert shown.undelivered == ()
-    assert shown.schedules is None
+    assert shown.undelivered == UndeliveredReports()
+    assert (shown.schedules, shown.system) == (None, None)
 
 
+@dataclass
 class Reads(Listener):
-    """The number of calls to DynamoDB."""
+    """The calls of DynamoDB by operation, and the items that they read."""
 
-    def __init__(self) -> None:
-        self.number = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    items: int = 0
 
-    def prepare(self, call: Call) -> None:
-        self.number += call.service == "dynamodb"
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        self.calls[call.operation] += 1
+        self.items += len(parsed.get("Items", ())) + ("Item" in parsed)
 
 
-def test_an_overview_reads_no_more_with_a_longer_history(
+@contextmanager
+def reads(harness: Harness) -> Iterator[Reads]:
+    """What is read in the block."""
+    found = Reads()
+    with harness.interceptor.listening(found):
+        yield found
+
+
+@dataclass
+class AtBatches(Listener):
+    """Does something right before the first read of batches."""
+
+    do: Callable[[], object]
+    is_done: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        is_computing = call.operation == "Query" and "batches" in call.parameters["TableName"]
+        if is_computing and not self.is_done:
+            self.is_done = True
+            self.do()
+        return None
+
+
+class Died(Exception):
+    """The reader's process is gone."""
+
+
+def die() -> None:
+    raise Died
+
+
+VIEWER = Actor(sub_of("vera"), "vera", frozenset({"viewer"}))
+
+
+def test_computing_it_reads_no_more_with_a_longer_history(
     harness: Harness, payloads: Payloads
 ) -> None:
-    def reads() -> int:
-        counted = Reads()
-        with harness.interceptor.listening(counted):
-            overview(harness.query_context())
-        return counted.number
-
     opened(harness, payloads)
-    before = reads()
+    look(harness)
+    harness.advance(3600)
+    with reads(harness) as before:
+        look(harness)
     for _ in range(3):
         text = single_files(payloads, {f"overview-{next(_numbers)}.txt": b"1"})
         harness.drop(text, collection="maps")
+    harness.advance(3600)
 
-    assert reads() == before <= 30
+    with reads(harness) as after:
+        look(harness)
+
+    assert after.calls.total() == before.calls.total() <= 30
+
+
+def test_a_fresh_one_reads_one_item_and_calls_neither_cloudwatch_nor_sqs(
+    harness: Harness, payloads: Payloads
+) -> None:
+    opened(harness, payloads)
+    monitoring = Monitoring()
+    first = look(harness, ADMIN, monitoring)
+    assert (first.system, monitoring.calls) == (SystemHealth((), 2), 2)
+
+    with reads(harness) as found:
+        again = look(harness, ADMIN, monitoring)
+        as_viewer = look(harness, VIEWER, monitoring)
+
+    assert again == first
+    assert (as_viewer.open_batches, as_viewer.system) == (first.open_batches, None)
+    assert (found.items, found.calls["PutItem"]) == (2, 0)
+    assert monitoring.calls == 2
+
+
+def test_what_a_viewer_computed_shows_an_admin_everything_and_the_viewer_no_schedule(
+    harness: Harness,
+) -> None:
+    schedule_commands.make_system_schedules(harness.now())
+    reconcile = schedule_commands.system_schedule_id("reconcile")
+    schedule_commands.suspend(reconcile, None, harness.context(reason="a secret rest"))
+    harness.advance(60)
+
+    seen_first = look(harness, VIEWER)
+    seen_by_admin = look(harness)
+    harness.advance(60)
+    seen_by_viewer_again = (look(harness), look(harness, VIEWER))[1]
+
+    assert seen_by_admin.schedules
+    assert seen_by_admin.schedules.next_runs
+    assert seen_by_admin.activity
+    assert seen_by_admin.activity[0].reason == "a secret rest"
+    for seen in (seen_first, seen_by_viewer_again):
+        assert (seen.schedules, seen.system) == (None, None)
+        assert "a secret rest" not in repr(seen)
+        assert reconcile not in repr(seen)
+
+
+def test_each_role_sees_ten_acts_although_others_are_newer(harness: Harness) -> None:
+    for number in range(30):
+        kind = "hold" if number < 12 else "schedule"
+        subject = Subject(kind, f"{kind}-{number}")
+        activity.put(
+            Act(harness.now(), "ann", sub_of("ann"), "x", subject, "", f"c{next(_numbers)}")
+        )
+        harness.advance(1)
+
+    kinds = [
+        [act.subject.kind for act in look(harness, person).activity or ()]
+        for person in (ADMIN, VIEWER)
+    ]
+
+    assert kinds == [["schedule"] * 10, ["hold"] * 10]
+
+
+def test_depositors_share_nothing_with_each_other(harness: Harness, payloads: Payloads) -> None:
+    batch_id = harness.drop(
+        single_files(payloads, {f"overview-{next(_numbers)}.txt": b"1"}), collection="maps"
+    )
+    stranger = Actor(sub_of("stranger"), "stranger", frozenset({"depositor"}))
+    look(harness)
+
+    with reads(harness) as found:
+        look(harness, stranger)
+        look(harness, stranger)
+
+    assert found.calls["PutItem"] == 2  # a claim, and the stranger's own
+    assert batch_id not in repr(look(harness, stranger))
+
+
+def test_a_persons_change_is_seen_at_once(harness: Harness, payloads: Payloads) -> None:
+    batch_id = opened(harness, payloads)
+    harness.advance(60)
+    assert look(harness).counts["cancelling"].number == 0
+    send_batch_event(batch_id, "cancel", harness.context(reason="no"))
+
+    assert look(harness).counts["cancelling"].number == 1
+    assert look(harness, VIEWER).counts["cancelling"].number == 1
+
+
+def test_a_change_is_seen_at_once_while_another_reader_computes(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = opened(harness, payloads)
+    harness.advance(60)
+    others: list[Overview] = []
+
+    def change() -> None:
+        send_batch_event(batch_id, "cancel", harness.context(reason="no"))
+        others.append(look(harness))
+
+    with harness.interceptor.listening(AtBatches(change)):
+        look(harness)
+
+    assert others[0].counts["cancelling"].number == 1
+    assert look(harness).counts["cancelling"].number == 1
+
+
+def test_two_who_look_at_once_compute_it_once(harness: Harness, payloads: Payloads) -> None:
+    opened(harness, payloads)
+    first = look(harness)
+    harness.advance(30)
+    others: list[Overview] = []
+
+    with (
+        reads(harness) as found,
+        harness.interceptor.listening(AtBatches(lambda: others.append(look(harness)))),
+    ):
+        mine = look(harness)
+
+    assert others == [first]
+    assert mine.taken_at == harness.now()
+    assert found.calls["Query"] <= 30
+
+
+def test_a_reader_who_dies_halfway_keeps_nobody_from_the_overview(
+    harness: Harness, payloads: Payloads
+) -> None:
+    opened(harness, payloads)
+    first = look(harness)
+    harness.advance(30)
+    with harness.interceptor.listening(AtBatches(die)), suppress(Died):
+        look(harness)
+    opened(harness, payloads)
+
+    assert look(harness) == first  # it may still be shown
+    harness.advance(CLAIM_TIME.total_seconds())
+    assert len(look(harness).open_batches) == 2
+    with reads(harness) as found:
+        look(harness, VIEWER)
+    assert found.items == 1
+
+
+def test_it_says_which_service_does_not_answer(harness: Harness) -> None:
+    class Silent(Monitoring):
+        def describe_alarms(self, **_: Any) -> dict[str, Any]:
+            raise EndpointConnectionError(endpoint_url="https://monitoring.example.org")
+
+    errors: list[Exception] = []
+    clients = SystemClients(Silent(), Monitoring(), errors.append)
+
+    found = overview_queries.overview(harness.query_context(), clients)
+
+    assert found.system == SystemHealth(None, 2)
+    assert len(errors) == 1

@@ -15,6 +15,7 @@ from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, QueryContext, require_reason
 from jobyard.services.reports.mail_events import record_mail_event
+from jobyard.services.settings import Settings
 
 _SHOWN = 10  # what SQS gives at once
 _TAKEN_S = 15  # how long a command keeps messages from others
@@ -36,23 +37,18 @@ def list_dead_letters(sqs: Any, context: QueryContext) -> DeadLetters:
     Raises:
         Forbidden: the actor may not see them.
     """
-    number = count_dead_letters(sqs, context)
+    authorize(context.actor, "dead letter", "view")
     queue = context.settings.dead_letters
+    number = dead_letter_count(sqs, context.settings)
     letters = {each.letter_id: each for each, _ in _receive(sqs, queue, 0)} if number else {}
     oldest_first = sorted(letters.values(), key=lambda each: (each.sent_at, each.letter_id))
     return DeadLetters(max(number, len(letters)), tuple(oldest_first))
 
 
-def count_dead_letters(sqs: Any, context: QueryContext) -> int:
-    """The number of dead letters, roughly.
-
-    Raises:
-        Forbidden: the actor may not see them.
-    """
-    authorize(context.actor, "dead letter", "view")
-    queue = context.settings.dead_letters
-    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=_COUNTS)["Attributes"]
-    return sum(int(found[name]) for name in _COUNTS)
+def dead_letter_count(sqs: Any, settings: Settings) -> int:
+    """The number of dead letters, roughly, for what is computed for all readers."""
+    found = sqs.get_queue_attributes(QueueUrl=settings.dead_letters, AttributeNames=_COUNTS)
+    return sum(int(found["Attributes"][name]) for name in _COUNTS)
 
 
 def redrive(letter_id: str, sqs: Any, context: CommandContext) -> None:

@@ -56,6 +56,13 @@ def newest_first(now: datetime, position: tuple[str, str] | None, page: int) -> 
         month, before = month_before(month), ""
 
 
+def is_any_after(at: datetime, now: datetime) -> bool:
+    """Whether anybody acted after `at`, in the month of `now`. It reads one act at most."""
+    later = TimelineItem.at > f"{sortable(at)}~"  # the tilde sorts after the acts of `at` itself
+    found = TimelineItem.query(_series(sortable(now)[:7]), later, limit=1)
+    return next(iter(found), None) is not None
+
+
 def _series(month: str) -> str:
     return f"acts {month}"
 

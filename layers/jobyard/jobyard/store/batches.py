@@ -249,13 +249,19 @@ def first_month() -> str:
         return ""
 
 
-def in_state(state: BatchState, after: str = "", *, uploaded: bool = False) -> Iterator[Batch]:
+def in_state(
+    state: BatchState, after: str = "", *, uploaded: bool = False, page: int | None = None
+) -> Iterator[Batch]:
     """Every batch in `state` after the cursor `after`, oldest first, from the index: a batch may be
-    outdated or missing. `uploaded` leaves out batches that wait for their manifest."""
+    outdated or missing. `uploaded` leaves out batches that wait for their manifest. Up to `page`
+    batches are read at a time; None is as many as fit."""
     condition = BatchItem.submitted > after if after else None
     is_uploaded = BatchItem.expires.does_not_exist() if uploaded else None
     for item in BatchItem.by_state.query(
-        state.value, range_key_condition=condition, filter_condition=is_uploaded
+        state.value,
+        range_key_condition=condition,
+        filter_condition=is_uploaded,
+        page_size=page,
     ):
         yield _batch(item)
 

@@ -138,15 +138,20 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
     return new
 
 
-def undelivered() -> Iterator[Report]:
-    """Reports that the mail service has not accepted yet, oldest first, from the index."""
-    for item in ReportItem.by_delivery.query("yes"):
+def undelivered(limit: int | None = None) -> Iterator[Report]:
+    """Reports that the mail service has not accepted yet, oldest first, from the index; up to
+    `limit` of them.
+    """
+    for item in ReportItem.by_delivery.query("yes", limit=limit):
         yield _report(item)
 
 
-def failed_since(since: datetime) -> Iterator[Report]:
-    """Reports whose mail was refused or bounced after `since`, oldest first, from the index."""
-    for item in ReportItem.by_delivery.query("lost", ReportItem.queued_at > sortable(since)):
+def failed_since(since: datetime, limit: int | None = None) -> Iterator[Report]:
+    """Reports whose mail was refused or bounced after `since`, oldest first, from the index; up to
+    `limit` of them.
+    """
+    later = ReportItem.queued_at > sortable(since)
+    for item in ReportItem.by_delivery.query("lost", later, limit=limit):
         yield _report(item)
 
 

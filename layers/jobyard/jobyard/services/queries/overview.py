@@ -1,101 +1,63 @@
 """The overview of a deployment, as the first page shows it: what is open, what fails, what is next.
 
-Every part has a bound, so that a poll reads as much on a busy day as on any other.
+All who may see all batches share one, and each depositor has their own. Every part has a bound, so
+that computing it reads as much on a busy day as on any other, and a look at it reads one item.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
-from jobyard.domain.access import is_allowed
+from jobyard.domain.access import is_allowed, roles_for
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
-from jobyard.domain.batches.report import Report
-from jobyard.domain.cost import Cost
-from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.overview import (
+    REASON_BYTES_SHOWN,
+    LastRun,
+    NamedBatch,
+    NextRun,
+    OpenBatch,
+    Overview,
+    RecentFailures,
+    ScheduleOverview,
+    StateCount,
+    SystemHealth,
+    UndeliveredReports,
+    WaitingBatch,
+)
 from jobyard.domain.schedules.schedule import Schedule
+from jobyard.domain.text import clean
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
-from jobyard.services.queries.activity import recent_activity
+from jobyard.services.dead_letters import dead_letter_count
 from jobyard.services.queries.batches import BatchView, batch_views
-from jobyard.services.queries.costs import month_cost
-from jobyard.services.queries.schedules import (
-    OccurrenceView,
-    ScheduleView,
-    occurrence,
-    schedule_view,
-)
-from jobyard.store import batches, occurrences, reports, schedules
+from jobyard.services.queries.schedules import occurrence, schedule_view
+from jobyard.services.queries.system import alarms_of
+from jobyard.services.snapshots import shared_snapshot
+from jobyard.services.system_clients import SystemClients
+from jobyard.store import activity, batches, occurrences, overviews, rates, reports, schedules
 
 OPEN_SHOWN = 20  # open batches, and batches of each state that are read for them
 FAILED_READ = 10  # failed batches, the newest
-BATCHES_OF_A_GROUP = 5  # batches that a failure group names
+BATCHES_OF_A_GROUP = 3  # batches that a failure group names
 FAILURES_OF = timedelta(hours=24)
 _RUNS_SHOWN = 5
 _SCHEDULES_READ = 20  # by title, whose last runs are looked for
-_REPORTS_SHOWN = 10
+_REPORTS_COUNTED = 20
+_ALARMS_SHOWN = 20
 _ACTS_SHOWN = 10
+_ACTS_READ = 100  # for those that everybody may see
+_WAITING_READ = 10  # at a time, for one whose manifest has arrived
 _LOST_SINCE = timedelta(days=7)  # reports whose mail was refused or bounced
 _OWN_READ = 50  # batches of a depositor, the newest
 _COUNTED = (*sorted(OPEN_BATCH_STATES), BatchState.FAILED.value)
+# An act at most so long before the overview may not be in it: its change was stored meanwhile.
+_ACT_TIME = timedelta(seconds=1)
 
 
-@dataclass(frozen=True)
-class StateCount:
-    """The number of batches in a state. If it is not exact, there are more."""
-
-    number: int
-    is_exact: bool
-
-
-@dataclass(frozen=True)
-class RecentFailures:
-    """Jobs that failed with the same code in the last 24 hours, and the batches with most of them.
-
-    `batch_count` is the number of all batches with this code among those that were read.
-    """
-
-    code: str
-    description: str
-    count: int
-    batch_count: int
-    batches: tuple[tuple[Batch, int], ...]  # with the number of such jobs, most first
-
-
-@dataclass(frozen=True)
-class ScheduleOverview:
-    """The next runs of all schedules, soonest first, and their last occurrences, newest first, the
-    skipped ones too.
-    """
-
-    next_runs: tuple[ScheduleView, ...]
-    last_runs: tuple[tuple[Schedule, OccurrenceView], ...]
-
-
-@dataclass(frozen=True)
-class Overview:
-    """What is open, what fails and what is next.
-
-    `open_batches` are the newest; `counts` has each open state and `failed`; `failing` are open or
-    failed batches with failed jobs, newest first; `oldest_waiting` has been pending or held
-    longest. A depositor sees their own batches only, and None where other people's deeds, mails
-    and costs are concerned. `schedules` is None for those who may not see any.
-    """
-
-    open_batches: tuple[BatchView, ...]
-    counts: Mapping[str, StateCount]
-    failing: tuple[BatchView, ...]
-    oldest_waiting: Batch | None
-    failures: tuple[RecentFailures, ...]
-    schedules: ScheduleOverview | None
-    undelivered: tuple[Report, ...] | None
-    cost: Cost | None
-    activity: tuple[Act, ...] | None
-
-
-def overview(context: QueryContext) -> Overview:
-    """The overview of what the actor may see.
+def overview(context: QueryContext, clients: SystemClients) -> Overview:
+    """The overview of what the actor may see. What a person changed is always in it.
 
     Raises:
         Forbidden: they may see no batch at all.
@@ -103,7 +65,41 @@ def overview(context: QueryContext) -> Overview:
     authorize(context.actor, "batch", "list")
     roles = context.actor.roles
     sees_all = is_allowed("batch", "view", roles)
-    found, counts = _all_batches(context) if sees_all else _own_batches(context)
+    owner = "" if sees_all else f"#{context.actor.sub}"
+    found = shared_snapshot(
+        f"overview.{overviews.OVERVIEW_FORMAT}{owner}",
+        context,
+        lambda: overviews.document_of(_all(context, clients) if sees_all else _own(context)),
+        is_outdated=lambda at: activity.is_any_after(at - _ACT_TIME, context.now),
+    )
+    stored = replace(overviews.parse_overview(found.document), taken_at=found.taken_at)
+    return stored.visible_to(roles, acts=_ACTS_SHOWN) if sees_all else stored
+
+
+def _all(context: QueryContext, clients: SystemClients) -> Overview:
+    """The overview of everything, for all readers."""
+    found, counts = _all_batches(context)
+    of_batches = _of_batches(found, counts, context)
+    return replace(
+        of_batches,
+        oldest_waiting=_oldest(filter(None, map(_first_uploaded, _WAITING))),
+        schedules=_schedules(context),
+        undelivered=_undelivered(context.now),
+        usage=rates.usage_of_month(context.now),
+        activity=_activity(context.now),
+        system=_system(context, clients),
+    )
+
+
+def _own(context: QueryContext) -> Overview:
+    """The overview of a depositor's own batches."""
+    found, counts = _own_batches(context)
+    return replace(_of_batches(found, counts, context), oldest_waiting=_oldest(found))
+
+
+def _of_batches(
+    found: Iterable[Batch], counts: Mapping[str, StateCount], context: QueryContext
+) -> Overview:
     newest_first = sorted(found, key=lambda each: each.submitted_at, reverse=True)
     open_ones = [each for each in newest_first if each.state in OPEN_BATCH_STATES][:OPEN_SHOWN]
     failed = [each for each in newest_first if each.state is BatchState.FAILED][:FAILED_READ]
@@ -111,15 +107,29 @@ def overview(context: QueryContext) -> Overview:
     failing = [each for each in views if each.counts["failed"]]
     failing.sort(key=lambda each: each.batch.submitted_at, reverse=True)
     return Overview(
-        open_batches=tuple(each for each in views if each.batch.state in OPEN_BATCH_STATES),
+        open_batches=tuple(
+            _open_batch(each) for each in views if each.batch.state in OPEN_BATCH_STATES
+        ),
         counts=counts,
-        failing=tuple(failing),
-        oldest_waiting=_oldest_waiting(found, sees_all=sees_all),
+        failed_jobs=sum(each.counts["failed"] for each in failing),
+        failing_batches=len(failing),
+        oldest_waiting=None,
         failures=_failures(failing, context.now),
-        schedules=_schedules(context) if is_allowed("schedule", "view", roles) else None,
-        undelivered=_undelivered(context.now) if sees_all else None,
-        cost=month_cost(context) if sees_all else None,
-        activity=_activity(context) if is_allowed("activity", "view", roles) else None,
+    )
+
+
+def _open_batch(view: BatchView) -> OpenBatch:
+    found = view.batch
+    return OpenBatch(
+        found.batch_id,
+        found.filename,
+        found.collection,
+        found.submitter,
+        found.state,
+        found.submitted_at,
+        view.why,
+        view.counts,
+        view.progress,
     )
 
 
@@ -151,30 +161,38 @@ def _own_batches(context: QueryContext) -> tuple[list[Batch], dict[str, StateCou
     return found, {state: StateCount(n, not page.after) for state, n in numbers.items()}
 
 
-def _oldest_waiting(found: Iterable[Batch], *, sees_all: bool) -> Batch | None:
-    """The batch that has been pending or held longest; the index has the oldest first."""
-    waiting = (BatchState.PENDING, BatchState.HELD)
-    if sees_all:
-        oldest = (next(batches.in_state(state, uploaded=True), None) for state in waiting)
-        found = [each for each in oldest if each]
-    candidates = (each for each in found if each.state in waiting and not each.awaits_upload)
-    return min(candidates, key=lambda each: each.submitted_at, default=None)
+_WAITING = (BatchState.PENDING, BatchState.HELD)
+
+
+def _first_uploaded(state: BatchState) -> Batch | None:
+    """The oldest batch in a state whose manifest has arrived; the index has the oldest first."""
+    return next(batches.in_state(state, uploaded=True, page=_WAITING_READ), None)
+
+
+def _oldest(found: Iterable[Batch]) -> WaitingBatch | None:
+    """The batch that has been pending or held longest."""
+    waiting = (each for each in found if each.state in _WAITING and not each.awaits_upload)
+    oldest = min(waiting, key=lambda each: each.submitted_at, default=None)
+    if oldest is None:
+        return None
+    return WaitingBatch(oldest.batch_id, oldest.filename, oldest.submitted_at)
 
 
 def _failures(failing: Sequence[BatchView], now: datetime) -> tuple[RecentFailures, ...]:
     """The failed jobs of batches that are open or ended in the last 24 hours, by code."""
-    by_code: dict[str, list[tuple[Batch, int]]] = {}
+    by_code: dict[str, list[NamedBatch]] = {}
     for view in failing:
-        if (view.batch.ended_at or now) >= now - FAILURES_OF:
+        batch = view.batch
+        if (batch.ended_at or now) >= now - FAILURES_OF:
             for code, _, number, _ in view.failure_groups or ():
-                by_code.setdefault(code, []).append((view.batch, number))
+                named = NamedBatch(batch.batch_id, batch.filename, number)
+                by_code.setdefault(code, []).append(named)
     groups = [
         RecentFailures(
             code,
-            Failure(code).description,
-            sum(number for _, number in found),
+            sum(each.jobs for each in found),
             len(found),
-            tuple(sorted(found, key=lambda each: -each[1])[:BATCHES_OF_A_GROUP]),
+            tuple(sorted(found, key=lambda each: -each.jobs)[:BATCHES_OF_A_GROUP]),
         )
         for code, found in by_code.items()
     ]
@@ -186,25 +204,69 @@ def _schedules(context: QueryContext) -> ScheduleOverview:
     due = schedules.next_due(_RUNS_SHOWN)
     by_title = schedules.by_title(system=False, limit=_SCHEDULES_READ).items
     known = {each.schedule_id: each for each in chain(due, by_title)}
-    next_runs = [view for each in due if (view := schedule_view(each, context)).next_run]
-    next_runs.sort(key=lambda view: view.next_run or context.now)
+    next_runs = [
+        NextRun(each.schedule_id, each.title, at)
+        for each in due
+        if (at := schedule_view(each, context).next_run)
+    ]
+    next_runs.sort(key=lambda run: run.at)
     decided = [each for each in known.values() if each.decided_until]
     decided.sort(key=lambda each: each.decided_until or context.now, reverse=True)
     last_runs = [
-        (schedule, occurrence(schedule, each, context))
-        for schedule in decided[:_RUNS_SHOWN]
-        for each in occurrences.newest(schedule.schedule_id, limit=_RUNS_SHOWN)
+        run for each in decided[:_RUNS_SHOWN] for run in _last_runs(each, _RUNS_SHOWN, context)
     ]
-    last_runs.sort(key=lambda run: run[1].occurrence.scheduled_for, reverse=True)
+    last_runs.sort(key=lambda run: run.scheduled_for, reverse=True)
     return ScheduleOverview(tuple(next_runs[:_RUNS_SHOWN]), tuple(last_runs[:_RUNS_SHOWN]))
 
 
-def _undelivered(now: datetime) -> tuple[Report, ...]:
+def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[LastRun]:
+    found = []
+    for each in occurrences.newest(schedule.schedule_id, limit=number):
+        view = occurrence(schedule, each, context)
+        found.append(
+            LastRun(
+                schedule.schedule_id,
+                schedule.title,
+                each.scheduled_for,
+                view.label,
+                view.why,
+                each.skip_reason,
+            )
+        )
+    return found
+
+
+def _undelivered(now: datetime) -> UndeliveredReports:
     """Reports that wait for the mail service, and those whose mail was lost in the last week."""
-    waiting = islice(reports.undelivered(), _REPORTS_SHOWN)
-    lost = islice(reports.failed_since(now - _LOST_SINCE), _REPORTS_SHOWN)
-    return (*waiting, *lost)
+    waiting = reports.undelivered(_REPORTS_COUNTED)
+    lost = reports.failed_since(now - _LOST_SINCE, _REPORTS_COUNTED)
+    found = [*islice(chain(waiting, lost), _REPORTS_COUNTED + 1)]
+    is_exact = len(found) <= _REPORTS_COUNTED
+    number = min(len(found), _REPORTS_COUNTED)
+    return UndeliveredReports(number, is_exact, found[0].batch_id if found else "")
 
 
-def _activity(context: QueryContext) -> tuple[Act, ...]:
-    return recent_activity(context, limit=_ACTS_SHOWN).items
+def _activity(now: datetime) -> tuple[Act, ...]:
+    """The newest acts: as many as are shown, for each role that sees some of them."""
+    found: list[Act] = []
+    numbers = dict.fromkeys(roles_for("activity", "view"), 0)
+    for stored in islice(activity.newest_first(now, None, 2 * _ACTS_SHOWN), _ACTS_READ):
+        lacking = [role for role, number in numbers.items() if number < _ACTS_SHOWN]
+        seen_by = [role for role in lacking if stored.act.is_visible_to((role,))]
+        if not lacking:
+            break
+        if seen_by:
+            found.append(stored.act)
+        for role in seen_by:
+            numbers[role] += 1
+    return tuple(found)
+
+
+def _system(context: QueryContext, clients: SystemClients) -> SystemHealth:
+    """The active alarms and the dead letters, as far as AWS answers."""
+    settings, answer = context.settings, clients.result_or_none
+    alarms = answer(lambda: alarms_of(clients.cloudwatch, settings))
+    letters = answer(lambda: dead_letter_count(clients.sqs, settings))
+    active = [each.description for each in alarms or () if each.is_active]
+    texts = tuple(clean(each, REASON_BYTES_SHOWN) for each in active[:_ALARMS_SHOWN])
+    return SystemHealth(None if alarms is None else texts, letters)

@@ -1,11 +1,16 @@
 """The rates of jobs over time."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from jobyard.domain.rates import RatePoint, RateRange, first_step, points_of
+from jobyard.domain.rates import JobTotals, RatePoint, RateRange, first_step, points_of
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
+from jobyard.services.snapshots import shared_snapshot
 from jobyard.store import rates
+from jobyard.store.documents import from_ms, to_ms
+
+_LEAST_AGE = timedelta(seconds=30)  # of a shared history: a sample is taken once a minute
 
 
 def rate_history(rate_range: RateRange, context: QueryContext) -> Sequence[RatePoint]:
@@ -17,3 +22,29 @@ def rate_history(rate_range: RateRange, context: QueryContext) -> Sequence[RateP
     authorize(context.actor, "rates", "view")
     since = first_step(rate_range, context.now)
     return points_of(rate_range, rates.samples(rate_range, since), context.now)
+
+
+def shared_rate_history(rate_range: RateRange, context: QueryContext) -> Sequence[RatePoint]:
+    """The same, up to half a minute old, for a page that is asked for again and again: it reads one
+    item.
+
+    Raises:
+        Forbidden: the actor may not see rates.
+    """
+    authorize(context.actor, "rates", "view")
+    found = shared_snapshot(
+        f"rates.{rate_range}",
+        context,
+        lambda: {"points": [_line(each) for each in rate_history(rate_range, context)]},
+        least_age=_LEAST_AGE,
+    )
+    return [_point(line) for line in found.document["points"]]
+
+
+def _line(point: RatePoint) -> list[int]:
+    return [to_ms(point.at), *vars(point.jobs).values(), point.open_batches]
+
+
+def _point(line: list[int]) -> RatePoint:
+    at, *jobs, open_batches = line
+    return RatePoint(from_ms(at), JobTotals(*jobs), open_batches)

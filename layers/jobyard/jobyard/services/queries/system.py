@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from jobyard import VERSION
@@ -18,6 +17,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.queries.schedules import ScheduleView, list_schedules
+from jobyard.services.settings import Settings
 from jobyard.store import batches, reports
 from jobyard.store.checkpoints import CHECKPOINT_LIFETIME
 
@@ -84,7 +84,12 @@ def list_alarms(cloudwatch: Any, context: QueryContext) -> tuple[Alarm, ...]:
         Forbidden: the actor may not see them.
     """
     authorize(context.actor, "alarm", "view")
-    prefix = f"{context.settings.stack}-Monitoring-"
+    return alarms_of(cloudwatch, context.settings)
+
+
+def alarms_of(cloudwatch: Any, settings: Settings) -> tuple[Alarm, ...]:
+    """The same, for what is computed for all readers."""
+    prefix = f"{settings.stack}-Monitoring-"
     found = cloudwatch.describe_alarms(AlarmNamePrefix=prefix, MaxRecords=100)["MetricAlarms"]
     alarms = [_alarm(each) for each in found]
     return tuple(sorted(alarms, key=lambda each: (not each.is_active, each.name)))
@@ -114,7 +119,7 @@ def system_state(context: QueryContext) -> SystemState:
     return SystemState(
         version=VERSION,
         stack=settings.stack,
-        lost=tuple(islice(reports.failed_since(context.now - LOST_SINCE), _REPORTS_SHOWN)),
+        lost=tuple(reports.failed_since(context.now - LOST_SINCE, _REPORTS_SHOWN)),
         open_batches=_open_batches(),
         counted_up_to=_BATCHES_COUNTED,
         chunk_size=settings.chunk_size,

@@ -1,0 +1,198 @@
+"""The overview of a deployment: what is wrong, what is open, what comes next.
+
+It is computed for all readers together and stored in one item, so every part of it has a bound, and
+it holds texts to show rather than records.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from jobyard.domain.access import is_allowed
+from jobyard.domain.activity import Act
+from jobyard.domain.batches.batch import BATCH, BatchState
+from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, BatchProgress
+from jobyard.domain.cost import Usage
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.schedules.occurrence import SkipReason
+from jobyard.domain.text import clean_fields
+
+NAME_BYTES_SHOWN = 100  # of a file name or a title
+REASON_BYTES_SHOWN = 200  # of a reason, or of an alarm's description
+
+
+@dataclass(frozen=True)
+class StateCount:
+    """The number of batches in a state. If it is not exact, there are more."""
+
+    number: int
+    is_exact: bool
+
+
+@dataclass(frozen=True)
+class OpenBatch:
+    """An open batch, with the counts of all states of its jobs, and the total."""
+
+    batch_id: str
+    filename: str
+    collection: str
+    submitter: str
+    state: BatchState
+    submitted_at: datetime
+    why: str
+    counts: Mapping[str, int]
+    progress: BatchProgress = UNKNOWN_PROGRESS
+
+    def __post_init__(self) -> None:
+        clean_fields(
+            self,
+            filename=NAME_BYTES_SHOWN,
+            collection=NAME_BYTES_SHOWN,
+            submitter=NAME_BYTES_SHOWN,
+            why=REASON_BYTES_SHOWN,
+        )
+
+    @property
+    def label(self) -> str:
+        """The name of its state."""
+        return BATCH.state(self.state).labels["deposit"]
+
+
+@dataclass(frozen=True)
+class NamedBatch:
+    """A batch, and the number of its jobs that are meant."""
+
+    batch_id: str
+    filename: str
+    jobs: int = 0
+
+    def __post_init__(self) -> None:
+        clean_fields(self, filename=NAME_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
+class WaitingBatch:
+    """The batch that has been pending or held longest."""
+
+    batch_id: str
+    filename: str
+    submitted_at: datetime
+
+    def __post_init__(self) -> None:
+        clean_fields(self, filename=NAME_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
+class RecentFailures:
+    """Jobs that failed with the same code in the last 24 hours, and the batches with most of them.
+
+    `batch_count` is the number of all batches with this code among those that were read.
+    """
+
+    code: str
+    count: int
+    batch_count: int
+    batches: tuple[NamedBatch, ...]  # with the number of such jobs, most first
+
+    @property
+    def description(self) -> str:
+        """The failure for people."""
+        return Failure(self.code).description
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """The next run of a schedule."""
+
+    schedule_id: str
+    title: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        clean_fields(self, title=NAME_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """A past occurrence of a schedule. `why` says why it has no job, "" if it has one."""
+
+    schedule_id: str
+    title: str
+    scheduled_for: datetime
+    label: str
+    why: str
+    skip_reason: SkipReason | None = None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, title=NAME_BYTES_SHOWN, why=REASON_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
+class ScheduleOverview:
+    """The next runs of all schedules, soonest first, and their last occurrences, newest first, the
+    skipped ones too.
+    """
+
+    next_runs: tuple[NextRun, ...] = ()
+    last_runs: tuple[LastRun, ...] = ()
+
+
+@dataclass(frozen=True)
+class UndeliveredReports:
+    """The number of reports whose mail waits, or was lost in the last week, and a batch with one.
+
+    If it is not exact, there are more.
+    """
+
+    number: int = 0
+    is_exact: bool = True
+    batch_id: str = ""
+
+
+@dataclass(frozen=True)
+class SystemHealth:
+    """The descriptions of the active alarms, and the number of dead letters; None if CloudWatch or
+    SQS did not answer.
+    """
+
+    alarms: tuple[str, ...] | None = ()
+    dead_letters: int | None = 0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is open, what fails and what is next.
+
+    `open_batches` are the newest; `counts` has each open state and `failed`. `failed_jobs` are
+    those of `failing_batches` open or failed batches. `usage` is that of this month.
+
+    A depositor sees their own batches only, and None where other people's deeds, mails and costs
+    are concerned. `schedules` and `system` are None for those who may not see them. `taken_at` is
+    when it was computed; an overview that says the same is equal.
+    """
+
+    open_batches: tuple[OpenBatch, ...]
+    counts: Mapping[str, StateCount]
+    failed_jobs: int
+    failing_batches: int
+    oldest_waiting: WaitingBatch | None
+    failures: tuple[RecentFailures, ...]
+    schedules: ScheduleOverview | None = None
+    undelivered: UndeliveredReports | None = None
+    usage: Usage | None = None
+    activity: tuple[Act, ...] | None = None
+    system: SystemHealth | None = None
+    taken_at: datetime | None = field(default=None, compare=False, repr=False)
+
+    def visible_to(self, roles: Collection[str], *, acts: int) -> "Overview":
+        """What people with `roles`, who may see all batches, may see of it, with up to so many
+        acts.
+        """
+        shown = [each for each in self.activity or () if each.is_visible_to(roles)]
+        return replace(
+            self,
+            schedules=self.schedules if is_allowed("schedule", "view", roles) else None,
+            usage=self.usage if is_allowed("cost", "view", roles) else None,
+            activity=tuple(shown[:acts]) if is_allowed("activity", "view", roles) else None,
+            system=self.system if is_allowed("alarm", "view", roles) else None,
+        )

@@ -1,0 +1,153 @@
+"""Converts the overview to the document that readers share, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobyard.domain.activity import Act, Subject
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.progress import BatchProgress
+from jobyard.domain.cost import Usage
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.overview import (
+    NAME_BYTES_SHOWN,
+    REASON_BYTES_SHOWN,
+    LastRun,
+    NamedBatch,
+    NextRun,
+    OpenBatch,
+    Overview,
+    RecentFailures,
+    ScheduleOverview,
+    StateCount,
+    SystemHealth,
+    UndeliveredReports,
+    WaitingBatch,
+)
+from jobyard.domain.schedules.occurrence import SkipReason
+from jobyard.domain.text import clean
+from jobyard.store.documents import from_ms, to_ms, without_blanks
+
+OVERVIEW_FORMAT = 1  # to be increased with each change of the document
+
+
+def document_of(overview: Overview) -> dict[str, Any]:
+    """The overview as a JSON document. The reasons and subjects of acts are cut."""
+    waiting, undelivered = overview.oldest_waiting, overview.undelivered
+    return {
+        "open": [_open_line(each) for each in overview.open_batches],
+        "counts": {state: [*vars(each).values()] for state, each in overview.counts.items()},
+        "failed": [overview.failed_jobs, overview.failing_batches],
+        "waiting": waiting and [waiting.batch_id, waiting.filename, to_ms(waiting.submitted_at)],
+        "failures": [_failures_line(each) for each in overview.failures],
+        "schedules": overview.schedules and _schedules_document(overview.schedules),
+        "undelivered": undelivered and [*vars(undelivered).values()],
+        "usage": None if overview.usage is None else without_blanks(vars(overview.usage)),
+        "acts": None
+        if overview.activity is None
+        else [_act_line(each) for each in overview.activity],
+        "system": overview.system and [overview.system.alarms, overview.system.dead_letters],
+    }
+
+
+def parse_overview(document: Mapping[str, Any]) -> Overview:
+    """The overview that `document_of` encoded."""
+    failed_jobs, failing_batches = document["failed"]
+    waiting, schedules = document["waiting"], document["schedules"]
+    undelivered, usage = document["undelivered"], document["usage"]
+    acts, system = document["acts"], document["system"]
+    return Overview(
+        open_batches=tuple(map(_open_batch, document["open"])),
+        counts={state: StateCount(*line) for state, line in document["counts"].items()},
+        failed_jobs=failed_jobs,
+        failing_batches=failing_batches,
+        oldest_waiting=waiting and WaitingBatch(waiting[0], waiting[1], from_ms(waiting[2])),
+        failures=tuple(map(_failures, document["failures"])),
+        schedules=schedules and _schedules(schedules),
+        undelivered=undelivered and UndeliveredReports(*undelivered),
+        usage=None if usage is None else Usage(**usage),
+        activity=None if acts is None else tuple(map(_act, acts)),
+        system=system and _system(*system),
+    )
+
+
+def _open_line(batch: OpenBatch) -> list[Any]:
+    return [
+        batch.batch_id,
+        batch.filename,
+        batch.collection,
+        batch.submitter,
+        batch.state.value,
+        to_ms(batch.submitted_at),
+        batch.why,
+        without_blanks(batch.counts),
+        *vars(batch.progress).values(),
+    ]
+
+
+def _open_batch(line: list[Any]) -> OpenBatch:
+    batch_id, filename, collection, submitter, state, at, why, counts, *progress = line
+    return OpenBatch(
+        batch_id,
+        filename,
+        collection,
+        submitter,
+        BatchState(state),
+        from_ms(at),
+        why,
+        {each.value: 0 for each in JobState} | {"total": 0} | counts,
+        BatchProgress(*progress),
+    )
+
+
+def _failures_line(found: RecentFailures) -> list[Any]:
+    batches = [[*vars(each).values()] for each in found.batches]
+    return [found.code, found.count, found.batch_count, batches]
+
+
+def _failures(line: list[Any]) -> RecentFailures:
+    code, count, batch_count, batches = line
+    return RecentFailures(code, count, batch_count, tuple(NamedBatch(*each) for each in batches))
+
+
+def _schedules_document(schedules: ScheduleOverview) -> list[Any]:
+    return [
+        [[each.schedule_id, each.title, to_ms(each.at)] for each in schedules.next_runs],
+        [
+            [
+                each.schedule_id,
+                each.title,
+                to_ms(each.scheduled_for),
+                each.label,
+                each.why,
+                each.skip_reason,
+            ]
+            for each in schedules.last_runs
+        ],
+    ]
+
+
+def _schedules(document: list[Any]) -> ScheduleOverview:
+    next_runs, last_runs = document
+    return ScheduleOverview(
+        tuple(NextRun(schedule_id, title, from_ms(at)) for schedule_id, title, at in next_runs),
+        tuple(
+            LastRun(schedule_id, title, from_ms(at), label, why, reason and SkipReason(reason))
+            for schedule_id, title, at, label, why, reason in last_runs
+        ),
+    )
+
+
+def _act_line(act: Act) -> list[Any]:
+    subject = act.subject
+    title, reason = clean(subject.title, NAME_BYTES_SHOWN), clean(act.reason, REASON_BYTES_SHOWN)
+    named = [subject.kind, subject.subject_id, title, subject.count]
+    return [to_ms(act.at), act.actor, act.sub, act.event, named, reason, act.cause]
+
+
+def _act(line: list[Any]) -> Act:
+    at, actor, sub, event, subject, reason, cause = line
+    return Act(from_ms(at), actor, sub, event, Subject(*subject), reason, cause)
+
+
+def _system(alarms: list[str] | None, dead_letters: int | None) -> SystemHealth:
+    return SystemHealth(None if alarms is None else tuple(alarms), dead_letters)

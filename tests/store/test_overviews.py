@@ -1,0 +1,103 @@
+"""The overview that readers share stays small, whatever its texts are."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from jobyard.domain.activity import Act, Subject
+from jobyard.domain.batches.batch import OPEN_BATCH_STATES, BatchState
+from jobyard.domain.batches.progress import BatchProgress
+from jobyard.domain.cost import Usage
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.overview import (
+    LastRun,
+    NamedBatch,
+    NextRun,
+    OpenBatch,
+    Overview,
+    RecentFailures,
+    ScheduleOverview,
+    StateCount,
+    SystemHealth,
+    UndeliveredReports,
+    WaitingBatch,
+)
+from jobyard.domain.schedules.occurrence import SkipReason
+from jobyard.domain.text import clean
+from jobyard.services.queries import overview as overview_queries
+from jobyard.store.overviews import document_of, parse_overview
+from jobyard.store.tables import DocumentAttribute
+
+MAX_BYTES = 100 * 1024
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+# Long texts of letters that take most bytes: escaped by JSON, of four bytes, replaced when cleaned.
+HOSTILE = ['"', "\\", "\U0001f5c3", "\x1b", "ä", "<"]
+BATCH_ID, SCHEDULE_ID = "b" + "a" * 20, "s" + "a" * 20
+
+
+def full(letter: str) -> Overview:
+    """An overview in which every part is as large as it gets."""
+    text = letter * 2_000
+    counts = {state.value: 10**6 for state in JobState} | {"total": 10**7}
+    an_open = OpenBatch(
+        BATCH_ID,
+        text,
+        text,
+        text,
+        BatchState.UPDATE_REPORTING,
+        NOON,
+        text,
+        counts,
+        BatchProgress(1 / 3, 1e5 / 3),
+    )
+    named = NamedBatch(BATCH_ID, text, 10**6)
+    run = LastRun(SCHEDULE_ID, text, NOON, "Skipped", text, SkipReason.PREVIOUS_ACTIVE)
+    subject = Subject("schedule job", f"{SCHEDULE_ID}.20261122T120000Z", text, 10**6)
+    act = Act(NOON, text, "a" * 36, "update_reporting", subject, text, "r" + "0" * 12)
+    alarm = clean(text, overview_queries.REASON_BYTES_SHOWN)
+    return Overview(
+        open_batches=(an_open,) * overview_queries.OPEN_SHOWN,
+        counts={state: StateCount(20, is_exact=False) for state in sorted(OPEN_BATCH_STATES)},
+        failed_jobs=10**7,
+        failing_batches=30,
+        oldest_waiting=WaitingBatch(BATCH_ID, text, NOON),
+        failures=tuple(
+            RecentFailures(code.value, 10**7, 30, (named,) * overview_queries.BATCHES_OF_A_GROUP)
+            for code in Failure
+        ),
+        schedules=ScheduleOverview((NextRun(SCHEDULE_ID, text, NOON),) * 5, (run,) * 5),
+        undelivered=UndeliveredReports(20, is_exact=False, batch_id=BATCH_ID),
+        usage=Usage(1e9 / 3, 1e9 / 3, *[10**12] * 9),
+        activity=(act,) * 30,
+        system=SystemHealth((alarm,) * 20, 10**6),
+    )
+
+
+@pytest.mark.parametrize("letter", HOSTILE)
+def test_it_has_at_most_100_kilobytes(letter: str) -> None:
+    stored = DocumentAttribute().serialize(document_of(full(letter)))
+
+    assert len(stored.encode()) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("letter", HOSTILE)
+def test_it_says_the_same_after_it_was_stored(letter: str) -> None:
+    found = full(letter)
+    stored = json.loads(DocumentAttribute().serialize(document_of(found)))
+
+    again = parse_overview(stored)
+
+    assert again.open_batches == found.open_batches
+    assert again == parse_overview(json.loads(json.dumps(document_of(again))))
+    assert replace(again, activity=()) == replace(found, activity=())
+
+
+def test_an_empty_one_says_the_same_after_it_was_stored() -> None:
+    found = Overview((), {}, 0, 0, None, ())
+
+    assert parse_overview(json.loads(json.dumps(document_of(found)))) == found
+    unknown = replace(found, system=SystemHealth(None, None), activity=())
+    assert parse_overview(json.loads(json.dumps(document_of(unknown)))) == unknown
