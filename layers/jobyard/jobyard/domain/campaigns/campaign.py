@@ -1,0 +1,210 @@
+"""A campaign: a job with many tasks, one for each target, in the order of its targets.
+
+Its states are those of a job, and its tasks are jobs with one target each. Source: the Jobs of the
+Connectivity Suite.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from jobyard.domain.campaigns.fields import FieldReader
+from jobyard.domain.campaigns.openings import Openings
+from jobyard.domain.campaigns.rules import (
+    EXPIRY_GRACE,
+    RULE_FIELDS,
+    CampaignRules,
+    rule_warnings,
+    rules_of,
+)
+from jobyard.domain.campaigns.schedule import CalendarFor
+from jobyard.domain.campaigns.targets import CampaignTarget, inline_targets
+from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
+from jobyard.domain.errors import InvalidCampaign, InvalidRule
+from jobyard.domain.history import HistoryEntry, compact_history
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
+from jobyard.domain.lifecycle import Move
+from jobyard.domain.text import NAME_BYTES, clean_fields
+
+REQUEST_FIELDS = ("name", "job_type", "parameters", "targets", "replaces", *RULE_FIELDS)
+_RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
+_TargetsAndWarnings = tuple[tuple[CampaignTarget, ...] | None, tuple[str, ...]]
+_NO_TARGETS: _TargetsAndWarnings = (None, ())
+_NO_PARAMETERS: Mapping[str, Any] = {}
+
+
+class StopReason(StrEnum):
+    """Why a campaign starts no more attempts, and how it ends."""
+
+    CANCEL = "cancel"  # a person cancelled it
+    REPLACE = "replace"  # another campaign has its targets
+    EXPIRE = "expire"  # its time is over
+    ABORT = "abort"  # too many of its tasks failed
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign as it is stored. `version` counts its writes; times are aware UTC.
+
+    `creator` is a name to show, `creator_sub` the person's id. `tasks` is the number of its tasks,
+    0 until it is opened; `chunk_size` the number of tasks in a chunk (the last may have fewer).
+    `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule from
+    `counted_since` on; None: from its start on. The three ids name the campaign that it replaces,
+    the one that replaced it, and the one whose failed tasks it retries; "" for none.
+    """
+
+    campaign_id: str
+    state: JobState
+    version: int
+    name: str
+    job_type: str
+    creator: str
+    created_at: datetime
+    rules: CampaignRules
+    creator_sub: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tasks: int = 0
+    chunk_size: int = 0
+    stop_reason: StopReason | None = None
+    counted_since: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    replaces: str = ""
+    replaced_by: str = ""
+    retry_of: str = ""
+    history: tuple[HistoryEntry, ...] = ()
+
+    def __post_init__(self) -> None:
+        clean_fields(self, name=NAME_BYTES, creator=NAME_BYTES)
+
+    @cached_property
+    def openings(self) -> Openings:
+        """When its tasks may run. They end when it expires."""
+        return self.rules.schedule.openings(self.created_at)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it ends, whatever has become of its tasks."""
+        return self.rules.schedule.expires_at(self.created_at)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in OPEN_JOB_STATES
+
+    def attempt_deadline(self, started_at: datetime) -> datetime:
+        """When an attempt that started at `started_at` has taken too long.
+
+        After its campaign has expired, a step that runs has some minutes left.
+        """
+        limit = started_at + timedelta(seconds=self.rules.attempt_s)
+        return min(limit, self.expires_at + EXPIRY_GRACE)
+
+    def moved(self, move: Move, **changes: Any) -> "Campaign":
+        """The campaign after `move`, with `changes` to its other fields."""
+        if move.after == JobState.RUNNING and self.started_at is None:
+            changes.setdefault("started_at", move.at)
+        if move.after not in OPEN_JOB_STATES:
+            changes.setdefault("ended_at", move.at)
+        return self.with_entry(HistoryEntry.of(move), **changes, state=JobState(move.after))
+
+    def with_entry(self, entry: HistoryEntry, **changes: Any) -> "Campaign":
+        """The campaign with one more entry in its history, and `changes` to its other fields."""
+        after = replace(self, **changes, version=self.version + 1)
+        max_bytes = MAX_RECORD_BYTES - _RESERVED_BYTES - after._record_bytes()
+        history = (*self.history, entry)
+        return replace(after, history=compact_history(history, _pinned(history), max_bytes))
+
+    def _record_bytes(self) -> int:
+        """The size of the stored record in bytes without its history, never too low."""
+        fields = {name: each for name, each in vars(self).items() if name != "openings"}
+        return json_bytes(fields | {"history": (), "rules": self.rules.document()})
+
+    @property
+    def chunk_count(self) -> int:
+        """The number of its chunks; 0 before it is opened."""
+        return -(-self.tasks // self.chunk_size) if self.tasks else 0
+
+    def task_count(self, chunk: int) -> int:
+        """The number of tasks in `chunk`, a number from 0."""
+        return min(self.chunk_size, self.tasks - chunk * self.chunk_size)
+
+
+def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
+    """The indices of entries that are always kept: the last of each event of a person."""
+    events = JOB.people_events()
+    pinned: dict[str, int] = {}
+    for index, entry in enumerate(history):
+        if entry.event in events:
+            pinned["person"] = index
+        if entry.after == JobState.STOPPING:
+            pinned["stop"] = index
+    return {*pinned.values()}
+
+
+@dataclass(frozen=True)
+class CampaignRequest:
+    """What a person asks for. Without `targets` they are in a file that is uploaded.
+
+    `replaces` is the id of the campaign that it replaces as a whole, "" for none.
+    """
+
+    name: str
+    job_type: str
+    rules: CampaignRules
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[CampaignTarget, ...] | None = None
+    replaces: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def request_of(
+    document: object, created_at: datetime, calendar_for: CalendarFor
+) -> CampaignRequest:
+    """Parse a request for a campaign, an object of `REQUEST_FIELDS`.
+
+    Whether its job type exists and accepts the parameters is not checked here.
+
+    Raises:
+        InvalidCampaign: fields are wrong; it lists all of them.
+    """
+    fields = FieldReader(document, REQUEST_FIELDS)
+    job_type = fields.read("job_type", text_of, "")
+    if "job_type" not in fields:
+        fields.refuse("job_type", "missing; the name of a job type")
+    name = fields.read("name", text_of, job_type)
+    parameters = fields.read("parameters", _object_of, _NO_PARAMETERS)
+    replaces = fields.read("replaces", text_of, "")
+    targets, warnings = fields.read("targets", _targets_of, _NO_TARGETS)
+    rules = rules_of(fields, created_at, calendar_for)
+    fields.check()
+    assert isinstance(document, Mapping)
+    warnings = (*warnings, *rule_warnings(document))
+    return CampaignRequest(name, job_type, rules, parameters, targets, replaces, warnings)
+
+
+def text_of(where: str, value: object) -> str:
+    """A text of a few words.
+
+    Raises:
+        InvalidRule: it is none.
+    """
+    if not isinstance(value, str) or not value.strip() or len(value.encode()) > NAME_BYTES:
+        raise InvalidRule(where, f"a text of 1 to {NAME_BYTES} bytes, not {value!r:.40}")
+    return value.strip()
+
+
+def _object_of(where: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRule(where, f"a JSON object, not {value!r:.40}")
+    return value
+
+
+def _targets_of(where: str, value: object) -> _TargetsAndWarnings:
+    if not isinstance(value, list):
+        raise InvalidCampaign([InvalidRule(where, f"a list, not {value!r:.40}")])
+    targets, warnings = inline_targets(value)
+    return tuple(targets), tuple(warnings)

@@ -1,0 +1,94 @@
+"""The rules of a campaign: its schedule, retries, speed and limits, as a person sets them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobyard.domain.campaigns.abort import AbortRule, abort_rule_of
+from jobyard.domain.campaigns.fields import FieldReader, whole_number
+from jobyard.domain.campaigns.retry import DEFAULT_RETRY_S, MAX_RETRY_S, MIN_RETRY_S
+from jobyard.domain.campaigns.rollout import Rollout, rollout_of
+from jobyard.domain.campaigns.schedule import (
+    SCHEDULE_FIELDS,
+    CalendarFor,
+    CampaignSchedule,
+    ignored_fields,
+    schedule_of,
+)
+
+RULE_FIELDS = (*SCHEDULE_FIELDS, "retry_s", "at_once", "attempt_s", "rollout", "abort")
+CHANGE_FIELDS = ("to", "at_once", "rollout")  # what a person may change while it runs
+DEFAULT_AT_ONCE, MAX_AT_ONCE = 100, 1_000
+DEFAULT_ATTEMPT_S = 3_600
+MIN_ATTEMPT_S, MAX_ATTEMPT_S = 60, 7 * 86_400
+EXPIRY_GRACE = timedelta(minutes=5)  # for a step that runs when the campaign expires
+
+
+@dataclass(frozen=True)
+class CampaignRules:
+    """When and how fast the tasks of a campaign run.
+
+    At most `at_once` run at the same time. A task is tried again `retry_s` seconds after a failed
+    attempt, and an attempt takes at most `attempt_s` seconds.
+    """
+
+    schedule: CampaignSchedule
+    retry_s: int = DEFAULT_RETRY_S
+    at_once: int = DEFAULT_AT_ONCE
+    attempt_s: int = DEFAULT_ATTEMPT_S
+    rollout: Rollout | None = None
+    abort: AbortRule | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The rules as JSON; `rules_of` parses them."""
+        return {
+            **self.schedule.document(),
+            "retry_s": self.retry_s,
+            "at_once": self.at_once,
+            "attempt_s": self.attempt_s,
+            "rollout": self.rollout and self.rollout.document(),
+            "abort": self.abort and self.abort.document(),
+        }
+
+
+def rules_of(fields: FieldReader, created_at: datetime, calendar_for: CalendarFor) -> CampaignRules:
+    """Parse the fields `RULE_FIELDS` of a campaign that is created at `created_at`.
+
+    What is wrong is recorded in `fields`; then the rules are of no use.
+    """
+    retry = whole_number(MIN_RETRY_S, MAX_RETRY_S, "of seconds")
+    attempt = whole_number(MIN_ATTEMPT_S, MAX_ATTEMPT_S, "of seconds")
+    retry_s = fields.read("retry_s", retry, DEFAULT_RETRY_S)
+    at_once = fields.read("at_once", whole_number(1, MAX_AT_ONCE), DEFAULT_AT_ONCE)
+    attempt_s = fields.read("attempt_s", attempt, DEFAULT_ATTEMPT_S)
+    rollout = fields.read("rollout", rollout_of, None)
+    abort = fields.read("abort", abort_rule_of, None)
+    schedule = schedule_of(fields, created_at, calendar_for)
+    return CampaignRules(schedule, retry_s, at_once, attempt_s, rollout, abort)
+
+
+def rule_warnings(document: Mapping[str, Any]) -> list[str]:
+    """What the fields of a campaign have that does not count."""
+    return [f"{name}: a campaign at once ignores it" for name in ignored_fields(document)]
+
+
+def changed_rules(rules: CampaignRules, changes: object, created_at: datetime) -> CampaignRules:
+    """The rules after a person changed some of `CHANGE_FIELDS`: a later end, another speed.
+
+    Raises:
+        InvalidCampaign: a field is wrong, or nothing is changed.
+    """
+    fields = FieldReader(changes, CHANGE_FIELDS)
+    changed = replace(
+        rules,
+        schedule=fields.read(
+            "to", lambda _, value: rules.schedule.extended(value, created_at), rules.schedule
+        ),
+        at_once=fields.read("at_once", whole_number(1, MAX_AT_ONCE), rules.at_once),
+        rollout=fields.read("rollout", rollout_of, rules.rollout),
+    )
+    if changed == rules:
+        fields.refuse("", f"at least one change of {', '.join(CHANGE_FIELDS)}")
+    fields.check()
+    return changed
