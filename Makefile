@@ -85,7 +85,7 @@ faults: dev emulator ## Inject every fault at every AWS call, and kill workers u
 browser: dev chromium ## Open every page in a real browser, at every width and in both schemes
 	@$(PYTEST) tests/browser --points all
 
-screenshots: dev chromium ## Write a picture of every page of a full deployment to the folder TO
+screenshots: dev chromium ## Write a picture of every page, empty and full, to the folder TO
 	@.venv/bin/python -m tests.browser.screenshots $(TO)
 
 bench: dev emulator ## Measure every figure of docs/performance.md against its peer; forty minutes

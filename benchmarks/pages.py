@@ -44,7 +44,8 @@ def measure() -> Figures:
         _quiet(browser.function.LOGGER),
     ):
         browser.sign_in("admin")
-        volume = store_volume(entries=ENTRIES, schedules=SCHEDULES)
+        settings = browser.function.SITE.settings
+        volume = store_volume(settings, entries=ENTRIES, schedules=SCHEDULES)
         pages = {
             name: _measure_page(browser, address) for name, address in volume.addresses.items()
         }

@@ -1,51 +1,112 @@
-"""Pictures of every page of a full deployment, at three widths, in light and dark.
+"""Pictures of every page, of an empty deployment and of a full one, at three widths, in light and
+dark.
 
 Usage: python -m tests.browser.screenshots FOLDER [NAME ...]
 """
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page
 
-from tests.browser.site_server import serving
+from tests.browser.site_server import Site, serving
 from tests.browser.tabs import running_chromium
 from tests.browser.volume import store_volume
 from tests.functions.api.api_client import NOW
 from tests.moto_deployment import deployed, empty_site
 
-WIDTHS = (390, 1280, 1920)
+WIDTHS = (390, 1440, 1920)
 SCHEMES = ("light", "dark")
+EMPTY = {
+    f"empty-{path or 'home'}": f"/{path}"
+    for path in (
+        *("", "activity", "batches", "collections", "holds", "objects", "system"),
+        *("calendars", "job-management"),
+    )
+}
+_MANIFEST = b"url,size,algorithm,digest\nhttps://files.example.org/1.tif,12,md5,x\nftp://a/b,-1,,\n"
+
+Act = Callable[[Page], None]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Writes pictures of the pages with the given names to a folder; of all, without names."""
+
+    chromium: Chromium
+    site: Site
+    folder: Path
+    names: list[str]
+
+    def take(self, addresses: Mapping[str, str]) -> int:
+        """Write the pictures; their number."""
+        wanted = [name for name in addresses if not self.names or name in self.names]
+        looks = [(scheme, width) for scheme in SCHEMES for width in WIDTHS if wanted]
+        for scheme, width in looks:
+            context = self.chromium.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme
+            )
+            context.add_cookies(self.site.cookies("admin"))  # type: ignore[arg-type]
+            page = context.new_page()
+            page.clock.set_fixed_time(NOW)
+            for name in wanted:
+                page.goto(self.site.url + addresses[name])
+                if name in ACTS:
+                    ACTS[name][1](page)
+                    page.evaluate("scrollTo(0, 0)")
+                path = self.folder / f"{name}-{width}-{scheme}.png"
+                page.screenshot(path=path, full_page=True)
+            context.close()
+        return len(looks) * len(wanted)
+
+
+def _check_a_manifest(page: Page) -> None:
+    file = {"name": "may.csv", "mimeType": "text/csv", "buffer": _MANIFEST}
+    page.set_input_files("#file", file)  # type: ignore[arg-type]
+    page.locator("#check .findings").wait_for()
+
+
+def _preview_an_edit(page: Page) -> None:
+    page.fill("[name=every]", "2")
+    page.click("text=Preview")
+
+
+def _place_a_second_hold(page: Page) -> None:
+    page.fill("[name=name]", "books")
+    page.fill("main [name=reason]:visible", "the disks are exchanged")
+    page.click("button:has-text('Place the hold')")
+
+
+# Pictures of a page after an act: the name of the page in `Volume.addresses`, and the act.
+ACTS: Mapping[str, tuple[str, Act]] = {
+    "upload-checked": ("upload", _check_a_manifest),
+    "batch-cancel": ("batch", lambda page: page.click("#event-cancel-button")),
+    "requeue-preview": ("batch", lambda page: page.click("text=Requeue these >> nth=0")),
+    "schedule-preview": ("schedule-edit", _preview_an_edit),
+    "hold-refused": ("holds", _place_a_second_hold),
+    "keys": ("batches", lambda page: page.keyboard.press("?")),
+}
 
 
 def take(folder: Path, names: list[str]) -> int:
     """Write a picture of each page that is named, of all without names; their number."""
     folder.mkdir(parents=True, exist_ok=True)
-    taken = 0
     with (
         deployed() as deployment,
         pytest.MonkeyPatch.context() as patch,
         empty_site(deployment, patch) as browser,
+        serving(browser) as site,
+        running_chromium() as chromium,
     ):
-        addresses = store_volume().addresses
-        with serving(browser) as site, running_chromium() as chromium:
-            for scheme in SCHEMES:
-                for width in WIDTHS:
-                    context = chromium.new_context(
-                        viewport={"width": width, "height": 900}, color_scheme=scheme
-                    )
-                    context.add_cookies(site.cookies("admin"))  # type: ignore[arg-type]
-                    page = context.new_page()
-                    page.clock.set_fixed_time(NOW)
-                    for name, address in addresses.items():
-                        if names and name not in names:
-                            continue
-                        page.goto(site.url + address)
-                        path = folder / f"{name}-{width}-{scheme}.png"
-                        page.screenshot(path=path, full_page=True)
-                        taken += 1
-                    context.close()
-    return taken
+        camera = Camera(chromium, site, folder, names)
+        taken = camera.take(EMPTY)
+        addresses = store_volume(site.browser.function.SITE.settings).addresses
+        after_acts = {name: addresses[page] for name, (page, _) in ACTS.items()}
+        return taken + camera.take({**addresses, **after_acts})
 
 
 if __name__ == "__main__":

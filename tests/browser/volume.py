@@ -7,9 +7,20 @@ from datetime import datetime, timedelta
 from itertools import cycle, islice
 from math import sin
 
+import boto3
+
 from jobyard.domain.activity import Act, Subject
+from jobyard.domain.alarms import RUNBOOKS
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import ChunkRecord
+from jobyard.domain.batches.operation import (
+    ACCEPTED,
+    REFUSED,
+    Filter,
+    JobOutcome,
+    Operation,
+    OperationState,
+)
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.cost import Usage
 from jobyard.domain.hold import Hold
@@ -18,7 +29,10 @@ from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, StepRecord, St
 from jobyard.domain.rates import JobTotals
 from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
 from jobyard.domain.schedules.schedule import Schedule
-from jobyard.store import activity, calendars, chunks, holds, jobs, rates
+from jobyard.services.batches import rows
+from jobyard.services.queries.reports import LINKED_FILES
+from jobyard.services.settings import Settings
+from jobyard.store import activity, calendars, chunks, holds, jobs, operations, rates, usage
 from jobyard.store.tables import ChunkItem
 from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import (
@@ -28,12 +42,21 @@ from tests.functions.api.batch_records import (
     a_report,
     put_findings,
 )
+from tests.functions.api.dead_letter_messages import (
+    execution_event,
+    failed_invocation,
+    mail_event,
+    manifest_event,
+    put_letter,
+)
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule, minute, work
+from tests.functions.web.alarms import put_alarm
 from tests.people import sub_of
 from web.address import address_of
 
 CHUNK_SIZE = 100
+OPERATION = "o1"
 _DAY = timedelta(days=1)
 _TITLES = ("Expired Confidential Voter Status Sweep", "有権者名簿", "تحديث سجل الناخبين")
 NAMES = (
@@ -102,13 +125,18 @@ class Volume:
             "schedule-cost": f"{schedule}/cost",
             "lifecycle": "/lifecycles/batch?state=failed",
             "missing": "/nothing-here",
+            "find": "/find?q=may.checkm",
+            "find-none": "/find?q=nothing+has+this+name",
+            "report-changes": f"{failed}/reports/2/changes",
+            "operation": f"{failed}/operations/{OPERATION}",
+            "signed-out": "/signed-out",
         }
 
 
-def store_volume(*, entries: int = 100_000, schedules: int = 500) -> Volume:
-    """Store all of it in the empty tables."""
+def store_volume(settings: Settings, *, entries: int = 100_000, schedules: int = 500) -> Volume:
+    """Store all of it in the empty tables and queues."""
     large, job = _large_batch(entries)
-    failed = _failed_batch()
+    failed = _failed_batch(settings)
     quiet = a_batch(
         "completed",
         entries=40,
@@ -133,6 +161,7 @@ def store_volume(*, entries: int = 100_000, schedules: int = 500) -> Volume:
     _acts(large)
     _rates()
     holds.put(Hold("collection:books", "operator", _LONG, HOUR_AGO, NOW + _DAY, sub_of("operator")))
+    _system(settings)
     holds.put(Hold("type:edit", "admin", "the table moves to another region", HOUR_AGO))
     for version in (1, 2, 3):
         a_version("ark:/99999/fk4map", version, files=12, batch_id=large.batch_id)
@@ -162,6 +191,7 @@ def _large_batch(entries: int) -> tuple[Batch, JobRecord]:
         a_job(batch, number, "failed", failure_code=code, failure_message=_LONG)
     for number in range(12, 60):
         a_job(batch, number, "succeeded")
+    usage.add(batch.batch_id, "execute", Usage(212_400.0, 54_310.0, 3_212, 1_204, s3_writes=98_112))
     job = a_job(
         batch,
         60,
@@ -250,7 +280,7 @@ _FINDINGS: Sequence[dict[str, object]] = [
 ]
 
 
-def _failed_batch() -> Batch:
+def _failed_batch(settings: Settings) -> Batch:
     batch = a_batch(
         "failed",
         entries=len(Failure),
@@ -266,8 +296,60 @@ def _failed_batch() -> Batch:
     for seq, state in enumerate(DeliveryState, 1):
         error = _LONG if state in {DeliveryState.BOUNCED, DeliveryState.FAILED} else ""
         delivery = Delivery(state, HOUR_AGO + timedelta(minutes=seq), f"m-{seq}", error)
-        a_report(batch, seq, delivery=delivery, changed_count=seq, subject=f"FAIL {NAMES[4]}")
+        files = {name: name for name in LINKED_FILES}
+        a_report(
+            batch,
+            seq,
+            "f" * (batch.entries - seq) + "s" * seq,
+            delivery=delivery,
+            changed_count=seq,
+            subject=f"FAIL {NAMES[4]}",
+            files=files | {"outcomes": f"reports/{batch.batch_id}/{seq}/outcomes"},
+        )
+    _operation(batch, settings)
     return batch
+
+
+def _operation(batch: Batch, settings: Settings) -> None:
+    """A requeue that has ended: a third of the jobs could not be requeued."""
+    wanted = Filter(JobState.FAILED)
+    chunks = tuple(range(batch.chunk_count))
+    operation = Operation(
+        batch.batch_id,
+        OPERATION,
+        "requeue",
+        wanted,
+        "operator",
+        "the server is back",
+        HOUR_AGO,
+        batch.entries,
+        chunks,
+        OperationState.DONE,
+        NOW,
+        not_retryable=9,
+    )
+    operations.put_new(operation, batch.state)
+    s3 = boto3.client("s3")
+    for number in chunks:
+        outcomes = [
+            JobOutcome(each.address.job_id, ACCEPTED)
+            if each.address.position % 3
+            else JobOutcome(each.address.job_id, REFUSED, "its result could not be stored")
+            for each in jobs.of_chunk(batch.batch_id, number)
+        ]
+        rows.put_outcomes(s3, settings, operation, number, outcomes)
+
+
+def _system(settings: Settings) -> None:
+    """Every alarm, one of them active, and a dead letter of each kind."""
+    for runbook in RUNBOOKS:
+        for name in runbook.alarms:
+            state = "ALARM" if name == "DeadLettersAlarm" else "OK"
+            put_alarm(f"{settings.stack}-Monitoring-1ABC-{name}-2DEF", state)
+    put_letter(settings, manifest_event(), ERROR_MESSAGE=_LONG)
+    put_letter(settings, failed_invocation(mail_event()))
+    put_letter(settings, execution_event())
+    put_letter(settings, "not an event")
 
 
 def _schedules(number: int) -> Schedule:
