@@ -17,18 +17,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
-from botocore.client import BaseClient
-from botocore.endpoint import Endpoint
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
-from botocore.utils import determine_content_length
 from urllib3._collections import HTTPHeaderDict
 
 from cli.local import emulator, mail
+from tests.unsigned_calls import Found, unsigned_calls
 
 HOST = "127.0.0.1:1"  # nobody can listen there, so other requests are refused at once
 ENDPOINT = f"http://{HOST}"
-_AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{}/aws4_request"
 _ENVIRONMENT = {
     "AUTH": "false",
     "GATEWAY_PORT": "1",
@@ -159,50 +156,28 @@ class _Body(BytesIO):
 @contextmanager
 def running() -> Iterator[InProcessEmulator]:
     """An emulator that answers botocore at `ENDPOINT` for as long as the block lasts."""
-    send, create = URLLib3Session.send, Endpoint.create_request
-    find, convert = BaseClient._resolve_endpoint_ruleset, BaseClient._convert_to_request_dict
-    with pytest.MonkeyPatch.context() as patch:
+    send = URLLib3Session.send
+    with pytest.MonkeyPatch.context() as patch, unsigned_calls(_is_here, _endpoint):
         started = InProcessEmulator(_ministack(patch))
 
         def send_here(session: URLLib3Session, request: Any) -> AWSResponse:
-            ours = request.url.startswith(f"{ENDPOINT}/")
-            return started.answer(request) if ours else send(session, request)
-
-        def create_unsigned(endpoint: Endpoint, request: Any, model: Any = None) -> Any:
-            ours = request["url"].startswith(f"{ENDPOINT}/")
-            return unsigned(request, model) if ours else create(endpoint, request, model)
-
-        def find_ours(client: Any, model: Any, params: Any, context: Any, **presigned: Any) -> Any:
-            ours = client.meta.endpoint_url == ENDPOINT and not presigned
-            if ours:
-                return endpoint_of(params)
-            return find(client, model, params, context, **presigned)
-
-        def convert_without_agent(client: Any, **how: Any) -> Any:
-            ours = client.meta.endpoint_url == ENDPOINT
-            return convert(client, **(how | {"set_user_agent_header": False} if ours else how))
+            return started.answer(request) if _is_here(request.url) else send(session, request)
 
         patch.setattr(URLLib3Session, "send", send_here)
-        patch.setattr(Endpoint, "create_request", create_unsigned)
-        patch.setattr(BaseClient, "_resolve_endpoint_ruleset", find_ours)
-        patch.setattr(BaseClient, "_convert_to_request_dict", convert_without_agent)
         yield started
 
 
-def endpoint_of(params: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+def _is_here(url: str) -> bool:
+    return url.startswith(f"{ENDPOINT}/") or url == ENDPOINT
+
+
+def _endpoint(_client: Any, _model: Any, params: Mapping[str, Any], _by_rules: Any) -> Found:
+    return endpoint_of(params)
+
+
+def endpoint_of(params: Mapping[str, Any]) -> Found:
     """The URL, headers and properties of a call, without botocore's rules."""
     return (f"{ENDPOINT}/{params['Bucket']}" if "Bucket" in params else ENDPOINT), {}, {}
-
-
-def unsigned(request: Mapping[str, Any], model: Any) -> AWSPreparedRequest:
-    """The request as botocore would send it, with a signature that is none."""
-    body, headers = request["body"] or None, HeadersDict(request["headers"])
-    if request["method"] not in {"GET", "HEAD"}:
-        headers["Content-Length"] = str(determine_content_length(body))
-    headers["Authorization"] = _AUTHORIZATION.format(model.service_model.signing_name)
-    return AWSPreparedRequest(
-        request["method"], request["url"], headers, body, model.has_streaming_output
-    )
 
 
 def _ministack(patch: pytest.MonkeyPatch) -> Any:
