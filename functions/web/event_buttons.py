@@ -52,6 +52,15 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ),
     ("schedule", "delete"): ("Delete", "trash-2", "No run starts any more. Its history stays."),
 }
+# The effect of an event that is sent to many jobs at once.
+_EFFECTS_OF_MANY: Mapping[str, str] = {
+    "hold": "They do not start until somebody releases them.",
+    "release": "They start when workers are free.",
+    "force_fail": "They end as failed, even if workers still run them.",
+    "cancel": "They end as cancelled and cannot be requeued.",
+    "requeue": "Each starts again after its last successful step.",
+    "delete": "They are counted as deleted. Their history stays.",
+}
 _DANGEROUS = frozenset({"cancel", "delete", "force_fail"})  # they cannot be undone
 
 
@@ -101,6 +110,19 @@ def _button(kind: str, address: str, event: str, unavailable_reason: str) -> Eve
         unavailable_reason=unavailable_reason,
         is_dangerous=event in _DANGEROUS,
         asks_until=(kind, event) == ("schedule", "suspend"),
+    )
+
+
+def button_for_many(batch_id: str, event: str) -> EventButton:
+    """The button that sends an event to many jobs of a batch."""
+    label, icon, _ = _TEXTS["job", event]
+    return EventButton(
+        name=event,
+        address=f"/batches/{batch_id}/operations",
+        label=label,
+        icon=icon,
+        effect=_EFFECTS_OF_MANY[event],
+        is_dangerous=event in _DANGEROUS,
     )
 
 

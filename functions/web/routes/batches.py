@@ -1,19 +1,21 @@
 """Batches: the list, one batch with its parts, and what people do with it."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
 from jobyard.domain.batches.batch import BATCH, BatchState
-from jobyard.domain.batches.operation import Filter
+from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import BadRequest, JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.batches import commands, operations
+from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import findings as finding_queries
@@ -22,7 +24,7 @@ from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.reports import commands as report_commands
 from web.batch_page import batch_values, failure_groups, finding_rows, state_counters
-from web.event_buttons import resend_button
+from web.event_buttons import button_for_many, resend_button
 from web.filters import words
 from web.forms import handle_form, status_of
 from web.pictures.strip import strip
@@ -35,6 +37,7 @@ router = Router()  # type: ignore[no-untyped-call]
 _PAGE_SIZE = 50
 _NUMBER_LENGTH = 6  # digits of the number of a report
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
+_OPERATIONS_SHOWN = 20  # in the history
 _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
 
@@ -217,11 +220,25 @@ def show_cost(batch_id: str) -> Response[str]:
 
 @router.get("/batches/<batch_id>/history")
 def show_history(batch_id: str) -> Response[str]:
-    """Who did what to a batch, newest first."""
+    """Who did what to a batch and to many of its jobs, newest first."""
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
-    values = batch_values(view, "history", request)
+    found = operation_queries.list_operations(batch_id, request.query_context)
+    values = batch_values(view, "history", request) | {
+        "operations": [_operation_row(each) for each in found[:_OPERATIONS_SHOWN]],
+        "operation_count": len(found),
+    }
     return page("batch_history.html", request, values, poll_s=_poll_interval_s(view, request))
+
+
+def _operation_row(operation: Operation) -> dict[str, Any]:
+    """An operation as the history lists it."""
+    batch_id = operation.batch_id
+    return {
+        "operation": operation,
+        "label": button_for_many(batch_id, operation.event).label,
+        "address": f"/batches/{batch_id}/operations/{operation.operation_id}",
+    }
 
 
 @router.get("/batches/<batch_id>/operations/<operation_id>")
@@ -239,6 +256,7 @@ def show_operation(batch_id: str, operation_id: str) -> Response[str]:
     )
     values = batch_values(view, "", request) | {
         "found": found,
+        "label": button_for_many(batch_id, found.operation.event).label,
         **page_links(request, pagination.next_cursor(found.after)),
     }
     is_running = found.operation.ended_at is None
@@ -247,56 +265,88 @@ def show_operation(batch_id: str, operation_id: str) -> Response[str]:
 
 @router.post("/batches/<batch_id>/operations")
 def post_operation(batch_id: str) -> Response[str]:
-    """Requeue failed jobs: those selected, those with a failure code, or all.
+    """Send an event to many jobs in one state: those selected, those with a failure code, or all.
 
-    Unless the form is confirmed, it shows a preview: how many jobs match, and the form that
-    confirms it with a reason.
+    Without an event and a state, failed jobs are requeued. Unless the form is confirmed, it shows a
+    preview: how many jobs match, and the form that confirms it with a reason.
     """
     request = current_request(router)
+    event = request.field("event") or "requeue"
+    JOB.check_event(event)
     wanted = _filter_of(request)
     if not request.field("confirmed"):
         if request.field("selection") and not (wanted.job_ids or request.field("all_matching")):
-            nothing = BadRequest("select the jobs to requeue, or all that match")
-            return _batch_page(request, batch_id, nothing)
-        return _preview(request, batch_id, wanted)
+            nothing = BadRequest("select some jobs, or all that match")
+            return _preview_page(request, batch_id, event, wanted, nothing, NO_JOBS)
+        return _preview(request, batch_id, event, wanted)
 
     def act() -> str:
-        started = operations.requeue_jobs(batch_id, wanted, request.command_context())
+        started = operations.change_jobs(batch_id, event, wanted, request.command_context())
         return f"/batches/{batch_id}/operations/{started.operation_id}"
 
-    return handle_form(act, lambda refusal: _preview(request, batch_id, wanted, refusal))
+    return handle_form(act, lambda refusal: _preview(request, batch_id, event, wanted, refusal))
 
 
 def _filter_of(request: PageRequest) -> Filter:
-    """The failed jobs that a form names.
+    """The jobs that a form names.
 
     Raises:
-        ValidationFailed: a code does not exist. To ignore it would select all failed jobs.
+        ValidationFailed: a state or a code does not exist. To ignore it would select other jobs.
     """
+    state = request.field("state") or JobState.FAILED.value
     codes, job_ids = (
         frozenset(filter(None, request.form.get(name, ()))) for name in ("code", "job_id")
     )
+    if state not in {*JobState}:
+        raise ValidationFailed([("state", f"Choose a state: {', '.join(JobState)}.")])
     if codes - {*Failure}:
         raise ValidationFailed([("code", f"Choose failure codes: {', '.join(Failure)}.")])
-    return Filter(JobState.FAILED, codes, frozenset() if request.field("all_matching") else job_ids)
+    return Filter(JobState(state), codes, frozenset() if request.field("all_matching") else job_ids)
 
 
 def _preview(
-    request: PageRequest, batch_id: str, wanted: Filter, refusal: JobyardError | None = None
+    request: PageRequest,
+    batch_id: str,
+    event: str,
+    wanted: Filter,
+    refusal: JobyardError | None = None,
 ) -> Response[str]:
-    view = batch_queries.batch(batch_id, request.query_context)
-    values = batch_values(view, "", request, refusal) | {
-        "codes": sorted(wanted.codes),
-        "job_ids": sorted(wanted.job_ids),
-    }
+    """The preview of an operation; with the refusal, if it is refused."""
+    matching = NO_JOBS
     try:
         context = request.command_context()
-        values["matching"] = operations.preview_operation(batch_id, "requeue", wanted, context)
+        matching = operations.preview_operation(batch_id, event, wanted, context)
     except JobyardError as error:
-        if refusal is None:
-            return _batch_page(request, batch_id, error)
-        values["matching"] = operations.MatchingJobs(0, ())
+        refusal = refusal or error
+    return _preview_page(request, batch_id, event, wanted, refusal, matching)
+
+
+def _preview_page(
+    request: PageRequest,
+    batch_id: str,
+    event: str,
+    wanted: Filter,
+    refusal: JobyardError | None,
+    matching: MatchingJobs,
+) -> Response[str]:
+    view = batch_queries.batch(batch_id, request.query_context)
+    values = batch_values(view, "jobs", request, refusal) | {
+        "button": button_for_many(batch_id, event),
+        "matching": matching,
+        "state": wanted.state.value,
+        "codes": sorted(wanted.codes),
+        "job_ids": sorted(wanted.job_ids),
+        "back": _jobs_address(batch_id, wanted),
+    }
     return page("operation_preview.html", request, values, status=status_of(refusal))
+
+
+def _jobs_address(batch_id: str, wanted: Filter) -> str:
+    """The list of the jobs in the state of a filter, with its failure code if it has one."""
+    query = {"state": wanted.state.value}
+    if len(wanted.codes) == 1:
+        query["code"] = min(wanted.codes)
+    return f"/batches/{batch_id}/jobs?{urlencode(query)}"
 
 
 @router.post("/batches/<batch_id>/<event>")

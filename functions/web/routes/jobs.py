@@ -13,6 +13,7 @@ from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.redaction import text_without_secrets
+from jobyard.services.batches import operations
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import job_csv
@@ -22,7 +23,7 @@ from jobyard.services.queries.job_types import steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.address import address_of
 from web.batch_page import batch_values, state_counters
-from web.event_buttons import event_buttons
+from web.event_buttons import EventButton, button_for_many, event_buttons
 from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
 from web.job_columns import CHOICES, chosen_columns, columns_value, table_columns
@@ -71,8 +72,8 @@ def list_jobs(batch_id: str) -> Response[str]:
         "counts": _counters(view, columns_value(columns)),
         "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
         "rows_of_csv": job_csv.MAX_ROWS,
-        "matching": _retry_count(view, wanted),
-        "can_select": wanted.state == JobState.FAILED and request.may("job", "requeue"),
+        "matching": _matching_count(view, wanted),
+        "bulk_buttons": _bulk_buttons(view, wanted, request),
         **page_links(request, pagination.next_cursor(found.after), columns=columns_value(columns)),
     }
     return page("batch_jobs.html", request, values, poll_s=LIST_POLL_S)
@@ -116,13 +117,24 @@ def _codes(view: BatchView, wanted: JobMatch) -> list[str]:
     return sorted({code for code, *_ in view.failure_groups or ()} | ({wanted.code} - {""}))
 
 
-def _retry_count(view: BatchView, wanted: JobMatch) -> int:
-    """How many failed jobs a retry of all that match takes; 0 if a retry has no such filter."""
+def _bulk_buttons(view: BatchView, wanted: JobMatch, request: PageRequest) -> list[EventButton]:
+    """The buttons for the jobs of a list that has jobs in one state only; none if the person may
+    not change them.
+    """
+    if not wanted.state:
+        return []
+    state, roles = JobState(wanted.state), request.actor.roles
+    events = operations.events_for_many(view.batch, state, roles)
+    return [button_for_many(view.batch.batch_id, event) for event in events]
+
+
+def _matching_count(view: BatchView, wanted: JobMatch) -> int:
+    """How many jobs an operation on all that match changes; 0 if it has no such filter."""
     if wanted.step or wanted.name:
         return 0
     if wanted.code:
         return sum(count for code, _, count, _ in view.failure_groups or () if code == wanted.code)
-    return view.counts["failed"]
+    return view.counts.get(wanted.state, 0)
 
 
 def _filter(wanted: JobMatch) -> dict[str, str]:

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+from jobyard.domain.jobs.job import JOB
 from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
 from jobyard.store import batches, jobs, reports
 from tests.functions.api.batch_records import a_batch, a_job, a_report, executions
 from tests.functions.web.browser import Browser, Page
+from web.event_buttons import button_for_many
 
 
 def _send(browser: Browser, page: str, action: str, **fields: str) -> Page:
@@ -112,7 +114,8 @@ def test_a_confirmed_requeue_leads_to_its_operation(browser: Browser) -> None:
     at = f"/batches/{batch.batch_id}"
     browser.sign_in("operator")
     listed = browser.get(f"{at}/jobs?state=failed")
-    chosen = listed.forms[f"{at}/operations"] | {"job_id": failed[1].address.job_id}
+    fields = {"event": "requeue", "job_id": failed[1].address.job_id}
+    chosen = listed.forms[f"{at}/operations"] | fields
     preview = browser.post(f"{at}/operations", chosen)
 
     answer = browser.submit(preview, f"{at}/operations", reason="the server is back")
@@ -120,7 +123,7 @@ def test_a_confirmed_requeue_leads_to_its_operation(browser: Browser) -> None:
     assert answer.location.startswith(f"{at}/operations/")
     shown = browser.get(answer.location)
     assert "the server is back" in shown.text
-    assert "Requeue of 1 job" in shown.text
+    assert "Requeue: 1 job" in shown.text
 
 
 def test_a_requeue_of_nothing_says_so_on_the_batch(browser: Browser) -> None:
@@ -327,7 +330,7 @@ def _headings(page: Page) -> list[str]:
 def _of_bulk(browser: Browser, at: str, **fields: object) -> Page:
     form = browser.get(f"{at}/jobs?state=failed").forms[f"{at}/operations"]
     given = {name: value for name, value in form.items() if name not in {"job_id", "all_matching"}}
-    return browser.post(f"{at}/operations", given | fields)
+    return browser.post(f"{at}/operations", given | {"event": "requeue"} | fields)
 
 
 def test_all_that_match_are_all_even_those_on_other_pages(browser: Browser) -> None:
@@ -344,7 +347,7 @@ def test_all_that_match_are_all_even_those_on_other_pages(browser: Browser) -> N
     assert "Requeue 4 jobs?" in matching.text
 
 
-def test_a_requeue_of_nothing_selected_requeues_nothing(browser: Browser) -> None:
+def test_an_event_to_nothing_selected_changes_nothing(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     a_job(batch, 0, "failed")
     at = f"/batches/{batch.batch_id}"
@@ -353,4 +356,57 @@ def test_a_requeue_of_nothing_selected_requeues_nothing(browser: Browser) -> Non
     answer = _of_bulk(browser, at)
 
     assert answer.status == 422
-    assert "Select the jobs to requeue" in answer.alert
+    assert "Select some jobs, or all that match" in answer.alert
+    assert f'href="{at}/jobs?state=failed"' in answer.html
+    assert "confirmed" not in answer.forms.get(f"{at}/operations", {})
+
+
+@pytest.mark.parametrize(
+    ("state", "events"),
+    [
+        ("scheduled", ["hold", "force_fail", "cancel"]),
+        ("held", ["release", "cancel", "delete"]),
+        ("running", ["force_fail", "cancel"]),
+        ("failed", ["requeue", "delete"]),
+        ("succeeded", []),
+    ],
+)
+def test_a_list_of_one_state_has_the_events_of_this_state(
+    state: str, events: list[str], browser: Browser
+) -> None:
+    batch = a_batch("processing", entries=4)
+    a_job(batch, 0, state)
+    at = f"/batches/{batch.batch_id}/jobs"
+
+    browser.sign_in("operator")
+    shown = browser.get(f"{at}?state={state}").html
+
+    assert re.findall(r'<button form="bulk" name="event" value="(\w+)"', shown) == events
+    assert 'form="bulk"' not in browser.get(at).html
+    browser.sign_in("viewer")
+    assert 'form="bulk"' not in browser.get(f"{at}?state={state}").html
+
+
+def test_the_held_jobs_that_are_selected_are_cancelled_by_one_operation(browser: Browser) -> None:
+    batch = a_batch("processing", entries=4)
+    held = [a_job(batch, number, "held") for number in range(3)]
+    at = f"/batches/{batch.batch_id}"
+    chosen = [each.address.job_id for each in held[1:]]
+    browser.sign_in("operator")
+
+    fields = browser.get(f"{at}/jobs?state=held").forms[f"{at}/operations"]
+    fields = {name: value for name, value in fields.items() if name != "all_matching"}
+    preview = browser.post(f"{at}/operations", fields | {"event": "cancel", "job_id": chosen})
+    fields = preview.forms[f"{at}/operations"] | {"job_id": chosen, "reason": "wrong files"}
+    answer = browser.post(f"{at}/operations", fields)
+
+    assert "Cancel 2 jobs? The 2 selected jobs." in preview.text
+    operation = browser.get(answer.location)
+    assert "Cancel: 2 jobs" in operation.text
+    assert "wrong files" in operation.text
+    history = browser.get(f"{at}/history")
+    assert f'href="{answer.location}"' in history.html
+
+
+def test_every_event_of_a_job_has_a_text_for_many() -> None:
+    assert [button_for_many("b", event).name for event in JOB.people_events()]

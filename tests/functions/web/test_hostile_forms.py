@@ -89,7 +89,7 @@ def test_no_field_of_a_long_selection_is_dropped(browser: Browser) -> None:
         f"/batches/{batch.batch_id}/operations", _guards(browser) | {"job_id": chosen}
     )
 
-    assert "The 1,000 selected jobs." in preview.text
+    assert "Of the 1,000 selected jobs" in preview.text
 
 
 @pytest.mark.parametrize("codes", [["NO_SUCH_CODE"], ["NO_SUCH_CODE", ""], ["TIMEOUT", "X"]])
@@ -116,7 +116,7 @@ def test_an_empty_code_next_to_another_is_ignored(browser: Browser) -> None:
         f"/batches/{batch.batch_id}/operations", _guards(browser) | {"code": ["TIMEOUT", ""]}
     )
 
-    assert "Failed jobs with TIMEOUT." in answer.text
+    assert "no failed jobs of this batch with TIMEOUT" in answer.text
 
 
 def _deposit(browser: Browser, page: Page, file: str) -> str:

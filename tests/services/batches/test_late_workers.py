@@ -156,3 +156,25 @@ def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
     outcomes = [*rows.outcomes_of(harness.s3, harness.settings, operation, 0)]
     assert outcomes == [JobOutcome(f"{batch_id}.0.1", "accepted")]
     assert [job.state for job in jobs.of_chunk(batch_id, 0)] == ["succeeded", "succeeded"]
+
+
+@pytest.mark.parametrize("event", ["hold", "cancel"])
+@pytest.mark.parametrize("reading", range(2, 7))
+def test_jobs_that_people_stop_while_a_worker_starts_them_are_stopped_or_run(
+    reading: int, event: str, harness: Harness, payloads: Payloads
+) -> None:
+    state = opened(harness, payloads, f"{event}-{reading}")
+    batch_id, chunk = state["origin_id"], chunk_of(harness, state)
+
+    def people_stop_them() -> None:
+        operations.change_jobs(batch_id, event, Filter(JobState.SCHEDULED), harness.context())
+        harness.machines.run_all()
+
+    late = replace(harness.worker(), now=at_call(reading, people_stop_them, harness.now))
+    run_chunk(batch_id, chunk, ExecutionRun(MAIN_RUN, 1), late)
+
+    states = sorted(job.state.value for job in jobs.of_chunk(batch_id, 0))
+    stopped = {"hold": "held", "cancel": "cancelled"}[event]
+    assert len(states) == 2
+    assert set(states) <= {"succeeded", stopped}
+    assert chunks.get(batch_id, 0).counts == {each: states.count(each) for each in states}

@@ -286,6 +286,10 @@ class Batch:
         """The number of jobs in `chunk`, a number from 0."""
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
 
+    def has_job(self, chunk: int, position: int) -> bool:
+        """Whether there is a job at this position of a chunk; both count from 0."""
+        return chunk < self.chunk_count and position < self.job_count(chunk)
+
 
 def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
     """The indices of entries that are always kept.

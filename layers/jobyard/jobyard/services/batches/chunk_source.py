@@ -4,7 +4,7 @@ A worker starts what its run owns: rows without a record, jobs whose retry is du
 The chunk's record has the counts of its jobs. They are saved every two seconds and at the end.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -254,25 +254,36 @@ class ChunkSource:
         outcomes = [JobOutcome(job.address.job_id, ACCEPTED) for job in earlier]
         matching = [
             job
-            for job in self.jobs.records.values()
+            for job in (*self.jobs.records.values(), *self._unrecorded(operation))
             if not _has_event(job, operation) and operation.filter.matches(job)
         ]
-        changes: list[tuple[JobRecord, JobRecord]] = []
+        changes: list[Change] = []
         refused = []
         for job in matching:
             try:
-                changes.append((job, self._with_event(job, operation)))
+                changes.append((job.stored, self._with_event(job, operation)))
             except InvalidTransition as refusal:
                 refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
         self.jobs.save(self.run, planned=[after for _, after in changes])
-        for (before, _), stored in zip(changes, self.write(changes), strict=True):
+        for (_, after), stored in zip(changes, self.write(changes), strict=True):
             # A concurrent worker of the same pass may have written it.
-            if stored or _has_event(jobs.find(before.address), operation):
-                outcomes.append(JobOutcome(before.address.job_id, ACCEPTED))
+            if stored or _has_event(jobs.find(after.address), operation):
+                outcomes.append(JobOutcome(after.address.job_id, ACCEPTED))
             else:
                 reason = "someone else changed it first"
-                refused.append(JobOutcome(before.address.job_id, REFUSED, reason))
+                refused.append(JobOutcome(after.address.job_id, REFUSED, reason))
         self._save_outcomes(operation, [*refused, *outcomes])
+
+    def _unrecorded(self, operation: Operation) -> Iterator[JobRecord]:
+        """The jobs without a record, if the operation may change them. In a cancelled batch they
+        have ended.
+        """
+        if operation.filter.state is not JobState.SCHEDULED or self.batch.is_cancelled:
+            return
+        for position in range(len(self.rows)):
+            if position not in self.jobs.records:
+                address = JobAddress(self.batch.batch_id, self.chunk.number, position)
+                yield new_job(address, self.worker.now())
 
     def _with_event(self, job: JobRecord, operation: Operation) -> JobRecord:
         cause = Cause(operation.operation_id, operation.actor, operation.reason, operation.sub)

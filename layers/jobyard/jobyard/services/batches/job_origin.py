@@ -75,6 +75,6 @@ def batch_origin(address: JobAddress, actor: Actor, now: datetime) -> BatchOrigi
     batch = visible_batch(address.origin_id, actor, now)
     if batch.state is BatchState.DELETED:
         raise Gone(f"batch {batch.batch_id} of job {address.job_id} was deleted")
-    if address.chunk >= batch.chunk_count or address.position >= batch.job_count(address.chunk):
+    if not batch.has_job(address.chunk, address.position):
         raise NotFound(f"batch {batch.batch_id} has no job {address.job_id}")
     return BatchOrigin(batch, address)

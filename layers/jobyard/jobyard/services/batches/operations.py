@@ -1,18 +1,21 @@
 """Operations: one event applied to many jobs of a batch, chunk by chunk."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jobyard.domain.activity import Subject
 from jobyard.domain.batches.batch import REPAIRABLE, Batch, BatchState
+from jobyard.domain.batches.chunks import ChunkRecord, unrecorded_job, unrecorded_state
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.errors import BadRequest, InvalidTransition
-from jobyard.domain.jobs.job import JOB, JobAddress, JobState
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.services import activity
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
 
-_RELEASABLE = REPAIRABLE | {BatchState.UPDATE_REPORTING}  # which waits for what is held
+# Of a batch whose jobs an operation changes. An update of the report waits for what is held.
+_STATES_FOR_HELD = REPAIRABLE | {BatchState.UPDATE_REPORTING}
 _MAX_JOB_IDS = 1000  # job ids in one operation; a filter can match more jobs
 
 
@@ -21,7 +24,7 @@ class MatchingJobs:
     """How many jobs of a batch match a filter, and the numbers of their chunks.
 
     `refused` of them cannot be requeued. `reason` says why for the first of these, and is "" when
-    the filter has no job ids.
+    the filter has no job ids. Both are for a requeue only.
     """
 
     total: int
@@ -30,31 +33,57 @@ class MatchingJobs:
     reason: str = ""
 
 
-def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
+NO_JOBS = MatchingJobs(0, ())
+
+
+def events_for_many(batch: Batch, state: JobState, roles: Iterable[str]) -> tuple[str, ...]:
+    """The events that a person with `roles` may send to many jobs in `state` at once."""
+    return JOB.actions(state, roles) if batch.state in _batch_states(state) else ()
+
+
+def _batch_states(state: JobState) -> frozenset[BatchState]:
+    return _STATES_FOR_HELD if state is JobState.HELD else REPAIRABLE
+
+
+def _matching_jobs(batch: Batch, event: str, wanted: Filter) -> MatchingJobs:
     """Count the jobs that match a filter, by the counts of chunks.
 
     A filter with job ids is counted exactly. The counts of a chunk that a worker runs may lag.
     """
     if wanted.job_ids:
-        addresses = [
-            address for job_id in sorted(wanted.job_ids) if (address := JobAddress.parse(job_id))
-        ]
-        found = [
-            job for address in addresses if (job := jobs.find(address)) and wanted.matches(job)
-        ]
-        refused = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
+        found = [job for job in _named_jobs(batch, wanted.job_ids) if wanted.matches(job)]
+        refused = [job for job in found if event == "requeue" and not job.recoverable]
         reason = f"job {refused[0].address.job_id}: {refused[0].failure_message}" if refused else ""
         numbers = tuple(sorted({job.address.chunk for job in found}))
         return MatchingJobs(len(found), numbers, len(refused), reason)
     total = refused_count = 0
     numbers_found: list[int] = []
-    for record in chunks.of_batch(batch_id):
-        number = wanted.match_count(record)
+    for record, unrecorded in _chunk_counts(batch, wanted):
+        number = wanted.match_count(record) + unrecorded
         if number > 0:
             total += number
-            refused_count += wanted.not_retryable_count(record)
+            refused_count += wanted.not_retryable_count(record) if event == "requeue" else 0
             numbers_found.append(record.chunk)
     return MatchingJobs(total, tuple(numbers_found), refused_count)
+
+
+def _named_jobs(batch: Batch, job_ids: Iterable[str]) -> Iterator[JobRecord]:
+    """The jobs with these ids, as far as the batch has them."""
+    for job_id in sorted(job_ids):
+        address = JobAddress.parse(job_id)
+        if address and batch.has_job(address.chunk, address.position):
+            yield jobs.find(address) or unrecorded_job(batch, address)
+
+
+def _chunk_counts(batch: Batch, wanted: Filter) -> Iterator[tuple[ChunkRecord, int]]:
+    """The counts of each chunk, and how many of its jobs match although they have no record."""
+    records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
+    if wanted.state is JobState.SCHEDULED is unrecorded_state(batch):
+        for number in range(batch.chunk_count):
+            record = records.get(number, ChunkRecord(batch.batch_id, number))
+            yield record, batch.job_count(number) - record.recorded
+    else:
+        yield from ((record, 0) for record in records.values())
 
 
 def requeue_jobs(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
@@ -91,10 +120,10 @@ def start_operation(
     if operation is None:
         _check_allowed(batch, event, wanted, context)
         require_reason(context, event)
-        matching = matching_jobs(batch_id, wanted)
+        matching = _matching_jobs(batch, event, wanted)
         if not matching.total:
             raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
-        if event == "requeue" and matching.refused == matching.total:
+        if matching.refused == matching.total:
             which = "the failed job" if matching.total == 1 else f"all {matching.total} failed jobs"
             why = f" ({matching.reason})" if matching.reason else ""
             raise InvalidTransition(f"{which} cannot be requeued{why}; the depositor submits again")
@@ -108,7 +137,7 @@ def start_operation(
                 reason=context.reason,
                 requested_at=context.now(),
                 matched=matching.total,
-                not_retryable=matching.refused if event == "requeue" else 0,
+                not_retryable=matching.refused,
                 chunks=matching.chunks,
                 sub=context.actor.sub,
             ),
@@ -130,7 +159,7 @@ def preview_operation(
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "job", event)
     _check_allowed(batch, event, wanted, context)
-    return matching_jobs(batch_id, wanted)
+    return _matching_jobs(batch, event, wanted)
 
 
 def _check_allowed(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
@@ -139,7 +168,9 @@ def _check_allowed(batch: Batch, event: str, wanted: Filter, context: CommandCon
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
     if len(wanted.job_ids) > _MAX_JOB_IDS or foreign:
         raise BadRequest(f"job_ids takes up to {_MAX_JOB_IDS} job ids of batch {batch.batch_id}")
-    if batch.state not in (_RELEASABLE if event == "release" else REPAIRABLE):
+    if wanted.codes and wanted.state is not JobState.FAILED:
+        raise BadRequest(f"{wanted.state} jobs have no failure code: leave the codes out")
+    if batch.state not in _batch_states(wanted.state):
         raise InvalidTransition(
             f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it"
         )

@@ -120,7 +120,7 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, address: JobAddress
     Raises:
         NotFound: the batch has no such job.
     """
-    if address.chunk >= batch.chunk_count or address.position >= batch.job_count(address.chunk):
+    if not batch.has_job(address.chunk, address.position):
         raise NotFound(f"batch {batch.batch_id} has no job {address.job_id}")
     chunk = chunk_of(s3, settings, batch, address.chunk)
     return rows_of(s3, settings, batch.batch_id, chunk)[address.position]

@@ -45,6 +45,17 @@ def operation(
     )
 
 
+def list_operations(batch_id: str, context: QueryContext) -> tuple[Operation, ...]:
+    """The operations on a batch's jobs, newest first.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or the actor may not see it.
+    """
+    visible_batch(batch_id, context.actor, context.now)
+    found = operations.of_batch(batch_id)
+    return tuple(sorted(found, key=lambda each: each.requested_at, reverse=True))
+
+
 def _outcomes(found: Operation, number: int, context: QueryContext) -> list[JobOutcome]:
     """The outcomes in a chunk. The outcome of an accepted job is its present state."""
     outcomes = rows.outcomes_of(context.s3, context.settings, found, number)
