@@ -47,7 +47,7 @@ def voters(today: date) -> Iterator[dict[str, Any]]:
 
 def fill_table(dynamodb: Any, now: datetime) -> int:
     """Create the table if necessary and reset all voters. Returns how many are due."""
-    _ensure_table(dynamodb)
+    ensure_table(dynamodb)
     all_voters = list(voters(now.astimezone(ZONE).date()))
     for at in range(0, len(all_voters), _BATCH_SIZE):
         wanted: dict[str, Any] = {
@@ -58,7 +58,8 @@ def fill_table(dynamodb: Any, now: datetime) -> int:
     return DUE
 
 
-def _ensure_table(dynamodb: Any) -> None:
+def ensure_table(dynamodb: Any) -> None:
+    """Create the table if there is none."""
     attributes = ("voter_id", "confidential_status", "expires_on")
     try:
         dynamodb.create_table(

@@ -1,75 +1,15 @@
-"""What people do with the pages, in a real browser, with a script and without."""
+"""What people do with the pages, in a real browser, with a script and without.
 
-import json
-import re
-from pathlib import Path
+Whole stories, from signing in to the end, are in tests/live/test_stories.py.
+"""
 
-import boto3
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
 from jobyard.store import batches
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
-from tests.functions.api.batch_records import a_batch, a_job
-from tests.functions.api.schedule_records import sweep
-from tests.tables import REGION, ROOT
-
-EXAMPLE = (ROOT / "examples" / "deposit" / "objects.checkm").read_text()
-GOOD = EXAMPLE.replace("{base_url}", "https://files.example.org")
-
-
-def _receive(page: Page) -> None:
-    """Answer uploads as S3 does: keep the object, then redirect."""
-
-    def store(route: Route) -> None:
-        body = (route.request.post_data_buffer or b"").decode(errors="replace")
-        fields = dict(re.findall(r'name="([^"]+)"\r\n\r\n([^\r]*)\r\n', body))
-        content = body.rpartition('name="file"')[2].partition("\r\n\r\n")[2]
-        boto3.client("s3", region_name=REGION).put_object(
-            Bucket="intake", Key=fields["key"], Body=content.encode()
-        )
-        route.fulfill(status=303, headers={"Location": fields["success_action_redirect"]})
-
-    page.route(re.compile("https://intake"), store)
-
-
-def test_a_depositor_corrects_a_manifest_and_sends_it(
-    open_page: Open, site: Site, tmp_path: Path
-) -> None:
-    wrong, good = tmp_path / "wrong.checkm", tmp_path / "good.checkm"
-    wrong.write_text(GOOD.replace("https://files", "ftp://files", 1))
-    good.write_text(GOOD)
-    page = open_page("depositor", "/batches/new")
-    _receive(page)
-
-    page.get_by_label("Drop a manifest here").set_input_files(wrong)
-    expect(page.get_by_text("1 error: no objects would be created")).to_be_visible()
-    expect(page.get_by_text("Line 6, column 1")).to_be_visible()
-    page.get_by_label("Drop a manifest here").set_input_files(good)
-    expect(page.get_by_text("No errors")).to_be_visible()
-    page.get_by_role("button", name="Send the manifest").click()
-
-    page.wait_for_url(re.compile(r"/batches/b[a-z0-9]{20}"))
-    expect(page.get_by_role("heading", name="good.checkm")).to_be_visible()
-
-
-def test_an_operator_sees_why_and_requeues_exactly_these(open_page: Open, site: Site) -> None:
-    batch = a_batch("failed", entries=5)
-    for number in (0, 1):
-        a_job(batch, number, "failed")
-    a_job(batch, 2, "failed", failure_code="TIMEOUT")
-    page = open_page("operator", "/batches?state=failed")
-
-    page.get_by_role("link", name="may.checkm").click()
-    group = page.get_by_role("listitem").filter(has_text="PAYLOAD_NOT_FOUND")
-    group.get_by_role("button", name="Requeue these").click()
-    expect(page.get_by_role("heading", name="Requeue 2 jobs?")).to_be_visible()
-    page.get_by_label("Reason").fill("the server is back")
-    page.get_by_role("button", name="Requeue 2 jobs").click()
-
-    page.wait_for_url(re.compile("/operations/"))
-    expect(page.get_by_text("the server is back")).to_be_visible()
+from tests.functions.api.batch_records import a_batch
 
 
 @pytest.mark.parametrize("has_script", [True, False])
@@ -134,37 +74,6 @@ def test_the_keyboard_finds_and_goes(open_page: Open, site: Site) -> None:
     page.keyboard.press("h")
 
     expect(page).to_have_url(f"{site.url}/")
-
-
-def test_an_administrator_schedules_over_a_clock_change_runs_and_suspends(
-    open_page: Open, site: Site
-) -> None:
-    page = open_page("admin", "/job-management", timezone_id="Asia/Tokyo")
-    page.get_by_role("link", name="New job").first.click()
-    page.get_by_label("Title").fill("Nightly sweep")
-    page.get_by_label("At", exact=True).fill("02:30")
-    page.get_by_label("Time zone").fill("America/Los_Angeles")
-    page.get_by_text("Start, end and clock changes").click()
-    page.get_by_label("First day").fill("2027-03-12")
-    page.get_by_label("Parameters").fill(json.dumps(sweep()))
-
-    page.get_by_role("button", name="Preview").click()
-    expect(page.get_by_text("Sun 2027-03-14 03:00 PDT")).to_be_visible()
-    expect(page.get_by_text("Clocks go forward").first).to_be_visible()
-    page.get_by_role("button", name="Create").click()
-
-    expect(page.get_by_role("heading", name="Job Details", exact=True)).to_be_visible()
-    expect(page.get_by_text("2027-03-12 19:30:00 JST").first).to_be_visible()
-    page.get_by_role("button", name="Suspend").click()
-    suspension = page.get_by_role("dialog", name="Suspend")
-    suspension.get_by_label("Reason").fill("the table moves")
-    suspension.get_by_role("button", name="Suspend").click()
-    expect(page.get_by_text("suspended by admin: the table moves").first).to_be_visible()
-    page.get_by_role("button", name="Run now").click()
-    run = page.get_by_role("dialog", name="Run now")
-    run.get_by_label("Reason").fill("before it moves")
-    run.get_by_role("button", name="Run now").click()
-    expect(page.get_by_text("before it moves").first).to_be_visible()
 
 
 def test_a_session_that_ends_in_the_middle_of_a_form_loses_nothing(

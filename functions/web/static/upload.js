@@ -41,12 +41,12 @@
     line.textContent = words;
     result.replaceChildren(line);
   };
-  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const size = (bytes) => (bytes < 1e3 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
   async function check(file) {
     const number = ++newest;
     send.textContent = send.dataset.words;
-    area.querySelector("[data-name]").textContent = `${file.name}, ${megabytes(file.size)}`;
+    area.querySelector("[data-name]").textContent = `${file.name}, ${size(file.size)}`;
     if (!("CompressionStream" in window)) return say("This browser cannot check it here. It is checked when you send it.");
     say("Checking…");
     try {
