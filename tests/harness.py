@@ -222,7 +222,15 @@ class Harness:
 
     def worker(self) -> Worker:
         """A worker with ten minutes left."""
-        return Worker(self.settings, self.s3, self.http, self.now, lambda: 600.0, self.maintenance)
+        return Worker(
+            self.settings,
+            self.s3,
+            self.http,
+            self.now,
+            lambda: 600.0,
+            self.maintenance,
+            f"request-{next(_requests)}",
+        )
 
     def maintenance(self) -> Maintenance:
         """The context of the system's own jobs."""

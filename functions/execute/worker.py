@@ -57,18 +57,19 @@ def _maintenance() -> "Maintenance":
 
 
 def worker(context: LambdaContext) -> Worker:
-    """A worker that stops before this invocation times out."""
+    """A worker that stops before this invocation times out. Its log lines have the request id."""
+    LOGGER.append_keys(request_id=context.aws_request_id)
 
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    return Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance)
+    return Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance, context.aws_request_id)
 
 
 def log_finished(
     jobs: Iterable[FinishedJob], request: ExecutionInput | ChunkInput, **fields: object
 ) -> None:
-    """Log the pass, each failed job and each unexpected error; emit the metrics of jobs."""
+    """Log the pass, each failed attempt and each unexpected error; emit the metrics of jobs."""
     all_jobs = list(jobs)
     origin_id = request.origin_id
     for job in all_jobs:
@@ -77,13 +78,15 @@ def log_finished(
             LOGGER.error("step error", origin_id=origin_id, job_id=job_id, exc_info=job.error)
     ended = [job for job in all_jobs if job.state is not JobState.SCHEDULED]
     failed = [job for job in ended if job.state is JobState.FAILED]
+    retried = [job for job in all_jobs if job.state is JobState.SCHEDULED]
     ids = {"origin_id": origin_id, "run": request.run.name, "pass": request.run.number}
     if isinstance(request, ExecutionInput) and request.address:
         ids["job_id"] = request.address.job_id
     LOGGER.info("pass ended", extra={"ended": len(ended), "failed": len(failed), **ids, **fields})
-    for job in failed:
-        job_id, code = job.address.job_id, job.failure_code
-        LOGGER.warning("job failed", origin_id=origin_id, job_id=job_id, failure_code=code)
+    for job in (*retried, *failed):
+        message = "job failed" if job.state is JobState.FAILED else "attempt failed"
+        ids = {"origin_id": origin_id, "job_id": job.address.job_id}
+        LOGGER.warning(message, extra=ids | {"step": job.step, "failure_code": job.failure_code})
     _count_ended(ended)
     _count(metrics.JOBS_FAILED_TOTAL, len(failed))
     for metric, number in Counter(job.address.origin.failure_metric for job in failed).items():

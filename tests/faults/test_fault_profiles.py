@@ -223,7 +223,13 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
         return left[0]
 
     hurried = Worker(
-        harness.settings, harness.s3, harness.http, harness.now, remaining, harness.maintenance
+        harness.settings,
+        harness.s3,
+        harness.http,
+        harness.now,
+        remaining,
+        harness.maintenance,
+        "request-1",
     )
     (chunk,) = index_of(harness, opened["origin_id"])
     run_chunk(opened["origin_id"], chunk, ExecutionRun("main", 1), hurried)

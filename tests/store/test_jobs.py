@@ -75,7 +75,13 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
             StepRecord("downloading", StepStatus.COMPLETED, NOON, NOON),
             StepRecord("storing", StepStatus.FAILED, NOON, None, "odd"),
         ),
-        attempts=(Attempt(NOON, NOON), Attempt(NOON, NOON, "storing", "TIMEOUT", "too slow")),
+        attempts=(
+            Attempt(NOON, NOON),  # as earlier versions stored them
+            Attempt(NOON, NOON, "storing", "TIMEOUT", "too slow"),
+            Attempt(NOON, NOON, request_id="request-1"),
+            Attempt(NOON, NOON, "storing", "TIMEOUT", "too slow", request_id="request-2"),
+        ),
+        request_id="request-3",
         data={"ark": "ark:/99999/j1", "bytes": 12},
     )
 
@@ -225,7 +231,8 @@ def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
         },
     )
     done = ended(job, cause="main.p1.c9999.t1")
-    done = replace(done, attempts=(Attempt(NOON, NOON),))
+    request_id = "8f5a6a2e-0000-4000-8000-000000000000"
+    done = replace(done, attempts=(Attempt(NOON, NOON, request_id=request_id),))
     jobs.write_many([(None, done)])
 
     item = tables.client().get_item(

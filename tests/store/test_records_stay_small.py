@@ -49,6 +49,7 @@ TYPE = JobType(
 )
 # The widest letters: of four bytes, escaped by JSON, and replaced when cleaned.
 WIDE = ("\U0001f5c3", '"', "\\", "\x1b", "\ud800", "\u202e", "ä", "\r\n")
+REQUEST_ID = "8f5a6a2e-0000-4000-8000-000000000000"  # as long as those of AWS
 _numbers = iter(range(10**6))
 
 
@@ -92,7 +93,7 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(
                 apply_event(job, "release", at, Cause(f"r1{number:011d}", person, person)),
             )
         else:
-            job = after_start(job, at, f"r{number:012d}.p1.c9999.t{job.start_count}")
+            job = after_start(job, at, f"r{number:012d}.p1.c9999.t{job.start_count}", REQUEST_ID)
             jobs.write_many([(before if before.version else None, job)])
             before, job = job, failed(replace(job, start_count=9), letter, at)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
@@ -114,11 +115,12 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     )
     for number in range(60):
         before = job
-        job = after_start(job, at, f"r{number:012d}.p1.c9999.t1") if number % 2 == 0 else job
+        if number % 2 == 0:
+            job = after_start(job, at, f"r{number:012d}.p1.c9999.t1", REQUEST_ID)
         if number % 2:
             job = after_attempt(AttemptResult(job, Continue(1.0, words), "s"), TYPE, at, job.cause)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
-    running = after_start(job, at, "main.p1.c9999.t1")
+    running = after_start(job, at, "main.p1.c9999.t1", REQUEST_ID)
     over = failed_as_orphaned(running, at, "main.p2.c9999.t1.lost")
     assert jobs.write_many([(job, running)]) == [running]
     assert jobs.write_many([(running, over)]) == [over]
@@ -247,7 +249,8 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
         cause = Cause(chance.choice([f"r{number:012d}", f"main.p{number}.c0.t1"]), words, words)
         job = job.moved(JOB.move(job.state, chance.choice(events), NOON, cause))
         if chance.random() < 0.5:
-            attempt = Attempt(NOON, NOON, "downloading", "PAYLOAD_SERVER_ERROR", words)
+            code = "PAYLOAD_SERVER_ERROR"
+            attempt = Attempt(NOON, NOON, "downloading", code, words, request_id=REQUEST_ID)
             job = replace(job, attempts=(*job.attempts, attempt)).compacted()
         again = replace(job, address=JobAddress(job.address.origin_id, 9999, 0))
     jobs.write_many([(None, again)])

@@ -1,6 +1,7 @@
 """What workers log and count."""
 
 import importlib
+import json
 from types import ModuleType
 
 import pytest
@@ -9,7 +10,7 @@ from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.jobs.runner import FinishedJob
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.runs import ExecutionRun
-from tests.functions.invocations import emitted
+from tests.functions.invocations import Context, emitted
 
 pytestmark = pytest.mark.emulator
 
@@ -25,3 +26,30 @@ def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
     out = capsys.readouterr().out
     found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
     assert found["JobsFailedTotal"] == ("service",)
+
+
+def test_every_line_has_the_request_id_and_those_about_a_job_its_id(
+    functions: dict[str, ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that the log of an attempt is found by them."""
+    worker = importlib.import_module("execute.worker")
+    worker.worker(Context())
+    caplog.clear()
+    first, second = (JobAddress("b", 0, number) for number in range(2))
+    found = (
+        FinishedJob(first, "deposit", JobState.SCHEDULED, "PAYLOAD_BUSY", step="downloading"),
+        FinishedJob(second, "deposit", JobState.FAILED, "STEP_ERROR", error=ValueError("odd")),
+    )
+    worker.log_finished(found, ExecutionInput("b", ExecutionRun("main", 1)))
+
+    formatter = worker.LOGGER.registered_formatter
+    lines = [json.loads(formatter.format(record)) for record in caplog.records]
+    assert {line["request_id"] for line in lines} == {Context.aws_request_id}
+    assert {line["message"]: line.get("job_id") for line in lines} == {
+        "step error": "b.0.1",
+        "pass ended": None,
+        "attempt failed": "b.0.0",
+        "job failed": "b.0.1",
+    }
+    (failed,) = [line for line in lines if line["message"] == "attempt failed"]
+    assert (failed["step"], failed["failure_code"]) == ("downloading", "PAYLOAD_BUSY")

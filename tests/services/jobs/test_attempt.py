@@ -6,14 +6,25 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
-from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze, StepInput, StepResult
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    Fail,
+    JobType,
+    Snooze,
+    StepInput,
+    StepResult,
+)
+from jobyard.domain.lifecycle import Cause
 from jobyard.services.jobs.attempt import (
     MAX_SNOOZES,
     NO_FAILURES,
     AttemptInput,
     Progress,
     after_attempt,
+    after_start,
+    failed_as_orphaned,
     run_steps,
     unexpected_failure,
 )
@@ -100,3 +111,41 @@ def test_what_a_step_raised_is_not_shown() -> None:
     message = "step counting failed; the cause is logged under the job's id"
     assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, message)
     assert after.attempts[-1].failure_message == after.failure_message
+
+
+def started(request_id: str, record: JobRecord | None = None) -> JobRecord:
+    """A record after its start by an invocation."""
+    return after_start(record or new_job(ADDRESS, NOON), NOON, "c", request_id)
+
+
+@pytest.mark.parametrize(
+    "outcome", [Done(), Fail(Failure.TIMEOUT, "slow"), Snooze(5, "later"), Continue(5, "a part")]
+)
+def test_an_attempt_keeps_the_request_id_of_its_invocation(outcome: StepResult) -> None:
+    after = after_one(started("request-1"), outcome)
+
+    assert after.attempts[-1].request_id == "request-1"
+    assert after.request_id == ""
+
+
+def test_a_running_job_has_the_request_id_of_its_attempt() -> None:
+    (_, first), (number, running) = started(
+        "request-2", after_one(started("request-1"), Snooze(5, "later"))
+    ).numbered_attempts
+
+    assert (number, running.request_id, running.ended_at) == (2, "request-2", None)
+    assert first.request_id == "request-1"
+
+
+def test_the_log_of_a_lost_worker_can_be_found() -> None:
+    restarted = started("request-2", started("request-1"))
+    failed = failed_as_orphaned(restarted, NOON, "c")
+
+    assert restarted.history[-1].reason == "the worker with request id request-1 was lost"
+    assert failed.attempts[-1].request_id == "request-2"
+
+
+def test_a_job_that_a_person_stopped_runs_no_more() -> None:
+    cancelled = apply_event(started("request-1"), "cancel", NOON, Cause("r1", "operator", "why"))
+
+    assert (cancelled.request_id, cancelled.numbered_attempts) == ("", ())

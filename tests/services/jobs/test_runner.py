@@ -81,7 +81,7 @@ def worker_from(start: datetime) -> Worker:
         return start + timedelta(seconds=next(tenths) / 10)
 
     unused = cast("Any", None)
-    return Worker(unused, unused, unused, now, lambda: 600.0, unused)
+    return Worker(unused, unused, unused, now, lambda: 600.0, unused, "request-1")
 
 
 @pytest.mark.parametrize("left_tenths", range(12))

@@ -12,7 +12,9 @@
 | `f`, `m` | the failure code and message |
 | `u` | that the failure is not recoverable |
 | `s` | steps: `[name, first letter of the status, start, duration, message?]` |
-| `a` | attempts: `[start, duration]`; a failed one adds `step, code, message` |
+| `i` | the request id of the invocation that runs it |
+| `a` | attempts: `[start, duration, request id]`, |
+|     | a failed one: `[start, duration, step, code, message, request id]` |
 |     | a summary of attempts: `[start, duration, {failure code: count}]` |
 | `d` | the data that its steps returned |
 | `h` | the history, see `documents.history_document` |
@@ -61,6 +63,7 @@ def encode(record: JobRecord) -> str:
             "f": record.failure_code,
             "m": record.failure_message,
             "u": not record.recoverable,
+            "i": record.request_id,
             "s": [_step_document(step) for step in record.steps],
             "a": [_attempt_document(attempt) for attempt in record.attempts],
             "d": dict(record.data),
@@ -85,11 +88,9 @@ def _attempt_document(attempt: Attempt) -> list[Any]:
     line: list[Any] = [started, took]
     if attempt.counts:
         return [*line, dict(attempt.counts)]
-    return (
-        [*line, attempt.step, attempt.failure_code, attempt.failure_message]
-        if attempt.failure_code
-        else line
-    )
+    if attempt.failure_code:
+        line += [attempt.step, attempt.failure_code, attempt.failure_message]
+    return [*line, attempt.request_id] if attempt.request_id else line
 
 
 _STATUS = {status[0]: status for status in StepStatus}
@@ -120,6 +121,7 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
         requeue_count=document.get("r", 0),
         snooze_count=document.get("w", 0),
         next_at=from_ms_or_none(document.get("x")),
+        request_id=document.get("i", ""),
         failure_code=document.get("f", ""),
         failure_message=document.get("m", ""),
         recoverable=not document.get("u", False),
@@ -130,8 +132,12 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
     )
 
 
-def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
+def _attempt(started: int, took: int | None, *rest: Any) -> Attempt:
     start, end = from_ms(started), None if took is None else from_ms(started + took)
-    if failure and isinstance(failure[0], dict):
-        return Attempt.summary(failure[0], start, end)
-    return Attempt(start, end, *failure)
+    match rest:
+        case (dict() as counts,):
+            return Attempt.summary(counts, start, end)
+        case () | (_,):
+            return Attempt(start, end, request_id=rest[0] if rest else "")
+    step, code, message, *request_id = rest
+    return Attempt(start, end, step, code, message, request_id="".join(request_id))

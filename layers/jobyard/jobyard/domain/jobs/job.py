@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 from jobyard.domain.access import is_allowed
@@ -305,6 +305,7 @@ SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted att
 class Attempt:
     """One try of a job, appended and never edited. `failure_code` is "" if it succeeded.
 
+    `request_id` is that of the invocation that ran it; "" for old ones, which did not store it.
     A long list replaces several attempts by one with the code `SUMMARY_CODE`: `counts` has their
     number by code, "" included; its times are the first's start and the last's end.
     """
@@ -315,6 +316,7 @@ class Attempt:
     failure_code: str = ""
     failure_message: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    request_id: str = ""
 
     def __post_init__(self) -> None:
         clean_fields(self, failure_message=MESSAGE_BYTES)
@@ -354,7 +356,8 @@ class JobRecord:
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
     `snooze_count` the latest snoozes in a row.
     `at` is the time of the last move, `next_at` when the next attempt may start. `recoverable` is
-    False if no requeue can help.
+    False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
+    does.
     `data` is what the steps returned, merged.
 
     A record has at most `MAX_RECORD_BYTES`: long lists are compacted, old texts are truncated.
@@ -377,6 +380,7 @@ class JobRecord:
     attempts: tuple[Attempt, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
+    request_id: str = ""
 
     def __post_init__(self) -> None:
         clean_fields(self, failure_message=MESSAGE_BYTES)
@@ -408,7 +412,7 @@ class JobRecord:
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""
         after = self._without_running_step()._with(
-            **changes,
+            **{"request_id": "", **changes},
             state=JobState(move.after),
             version=self.version + 1,
             cause=move.cause.key,
@@ -448,6 +452,17 @@ class JobRecord:
     def attempt_count(self) -> int:
         """The number of attempts, including omitted ones."""
         return sum(sum(each.code_counts.values()) for each in self.attempts)
+
+    @property
+    def numbered_attempts(self) -> tuple[tuple[int, Attempt], ...]:
+        """The attempts with their numbers from 1, oldest first; the running one is the last.
+
+        An entry that replaces several attempts has the number of the first of them.
+        """
+        running = Attempt(self.at, None, request_id=self.request_id)
+        attempts = (*self.attempts, running) if self.state is _S.RUNNING else self.attempts
+        lengths = (sum(each.code_counts.values()) for each in attempts)
+        return tuple(zip(accumulate(lengths, initial=1), attempts, strict=False))
 
     def compacted(self) -> "JobRecord":
         """The record within `MAX_RECORD_BYTES`; itself unless it is long."""
@@ -556,7 +571,10 @@ def failed_as_unwritable(before: JobRecord | None, after: JobRecord) -> JobRecor
     code = Failure.UNWRITABLE
     attempts = job.attempts
     if event == "fail":
-        attempts = (*attempts, Attempt(job.at, after.at, "", code.value, code.description))
+        lost = Attempt(
+            job.at, after.at, "", code.value, code.description, request_id=job.request_id
+        )
+        attempts = (*attempts, lost)
     return job.moved(
         JOB.move(job.state, event, after.at, Cause(after.cause)),
         attempts=attempts,

@@ -196,16 +196,26 @@ def _with_step(
     return record.with_step(done, data)
 
 
-def after_start(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
-    """The record after its start; after a restart if its last worker was lost."""
-    event = "restart" if record.state is JobState.RUNNING else "start"
-    move = JOB.move(record.state, event, at, Cause(cause_key))
+def after_start(record: JobRecord, at: datetime, cause_key: str, request_id: str = "") -> JobRecord:
+    """The record after its start; after a restart if its last worker was lost. `request_id` is that
+    of the invocation that runs it.
+    """
+    event, reason = "start", ""
+    if record.state is JobState.RUNNING:
+        event, reason = "restart", _lost_text(record)
+    move = JOB.move(record.state, event, at, Cause(cause_key, reason=reason))
     return record.moved(
         move,
         next_at=None,
         orphan_count=record.orphan_count + (event == "restart"),
         start_count=record.start_count + 1,
+        request_id=request_id,
     )
+
+
+def _lost_text(record: JobRecord) -> str:
+    """Which worker was lost, to look for in the log; "" for a record without its request id."""
+    return f"the worker with request id {record.request_id} was lost" if record.request_id else ""
 
 
 def after_attempt(
@@ -229,7 +239,7 @@ def after_attempt(
 def _succeeded(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
     return record.moved(
         JOB.move(record.state, "succeed", at, Cause(cause_key)),
-        attempts=(*record.attempts, Attempt(record.at, at)),
+        attempts=(*record.attempts, _ended(record, at)),
         failure_code="",
         failure_message="",
         snooze_count=0,
@@ -245,7 +255,7 @@ def _waiting(
     record = attempted.record
     has_progressed = isinstance(wait, Continue)
     code = PART if has_progressed else WAITED
-    attempt = Attempt(record.at, at, attempted.step, code, wait.message)
+    attempt = _ended(record, at, attempted.step, code, wait.message)
     return record.moved(
         JOB.move(record.state, "reschedule", at, Cause(cause_key, reason=wait.message)),
         attempts=(*record.attempts, attempt),
@@ -261,7 +271,7 @@ def _failed(
     """The record scheduled for a retry at `next_at`; failed for good if that is None."""
     record, code = attempted.record, failure.code.value
     event = "fail" if next_at is None else "reschedule"
-    attempt = Attempt(record.at, at, attempted.step, code, failure.message)
+    attempt = _ended(record, at, attempted.step, code, failure.message)
     return record.moved(
         JOB.move(record.state, event, at, Cause(cause_key)),
         attempts=(*record.attempts, attempt),
@@ -271,6 +281,13 @@ def _failed(
         recoverable=failure.recoverable,
         snooze_count=0,
     )
+
+
+def _ended(
+    record: JobRecord, at: datetime, step: str = "", code: str = "", message: str = ""
+) -> Attempt:
+    """The attempt of a running record, which ends at `at`."""
+    return Attempt(record.at, at, step, code, message, request_id=record.request_id)
 
 
 def _bounded_wait(record: JobRecord, wait: Snooze, at: datetime) -> Snooze | Fail:
@@ -307,7 +324,7 @@ def failed_as_orphaned(
     """
     was_running = record.state is JobState.RUNNING
     move = JOB.move(record.state, "fail" if was_running else "give_up", at, Cause(cause_key))
-    lost = [Attempt(record.at, at, "", code.value, code.description)] if was_running else []
+    lost = [_ended(record, at, "", code.value, code.description)] if was_running else []
     return record.moved(
         move,
         attempts=(*record.attempts, *lost),

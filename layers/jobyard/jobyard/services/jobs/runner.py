@@ -15,6 +15,7 @@ from typing import Any
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.attempt import (
+    NO_FAILURES,
     ORPHAN_LIMIT,
     AttemptInput,
     AttemptResult,
@@ -40,17 +41,18 @@ _PAUSE_S = 0.5  # how long an idle worker waits for a free slot of its source
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A job that ended or had an unexpected error in this invocation, for the log and metrics."""
+    """A job that ended in this invocation, or whose attempt failed, for the log and metrics."""
 
     address: JobAddress
     job_type: str
     state: JobState
     failure_code: str
+    step: str = ""  # that failed
     error: BaseException | None = None  # the unexpected error that a step raised
 
 
 def run_jobs(source: JobSource, worker: Worker) -> list[FinishedJob]:
-    """Run the due jobs of a source. Returns those that ended or had an unexpected error."""
+    """Run the due jobs of a source. Returns those that ended, or whose attempt failed."""
     runner = _Runner(source, worker)
     runner.run()
     return runner.finished
@@ -172,7 +174,7 @@ class _Runner:
         cause_key = self.source.run.cause(job.address, job.start_count + 1)
         if due.is_orphaned and job.orphan_count >= ORPHAN_LIMIT:
             return failed_as_orphaned(job, now, cause_key, self.source.orphan_failure(job, now))
-        return after_start(job, now, cause_key)
+        return after_start(job, now, cause_key, self.worker.request_id)
 
     def _attempt(self, active: _ActiveJob) -> _AttemptEnd | None:
         """One attempt at a job, in a thread of the pool; None if someone else changed the job."""
@@ -237,8 +239,13 @@ class _Runner:
                 self._finish(job, end.error)
 
     def _finish(self, job: JobRecord, error: BaseException | None = None) -> None:
-        if job.state is not JobState.SCHEDULED:
+        has_ended = job.state is not JobState.SCHEDULED
+        if has_ended:
             self.counter.count_end(job)
-        if job.state is not JobState.SCHEDULED or error:
-            name = self.source.job_type.name
-            self.finished.append(FinishedJob(job.address, name, job.state, job.failure_code, error))
+        last = job.attempts[-1] if job.attempts else None
+        if has_ended or (last and last.failure_code not in NO_FAILURES):
+            name, step = self.source.job_type.name, last.step if last else ""
+            finished = FinishedJob(
+                job.address, name, job.state, job.failure_code, step=step, error=error
+            )
+            self.finished.append(finished)

@@ -35,7 +35,8 @@ class Worker:
     """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
     `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
-    `job_counter` counts what this worker starts and ends. `pause` waits for that many seconds.
+    `request_id` is that of its invocation. `job_counter` counts what this worker starts and ends.
+    `pause` waits for that many seconds.
     """
 
     settings: Settings
@@ -44,6 +45,7 @@ class Worker:
     now: Callable[[], datetime]
     remaining: Callable[[], float]
     maintenance: Callable[[], MaintenanceTasks]
+    request_id: str
     job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
     pause: Callable[[float], None] = time.sleep
 
