@@ -159,7 +159,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
         return
     console = terminal.console()
     results: Rows = [
-        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        (name, _result_text(value))
         for name, value in (found.get("result") or {}).items()
         if name != "records"  # shown above
     ]
@@ -199,16 +199,53 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     section("Steps", ("step", "status", "started", "ended", "message"), steps)
     attempts: Rows = [
         (
+            str(each.get("number") or ""),
             local_time(each["started_at"]),
             local_time(each.get("ended_at")),
             each.get("step") or "",
             each.get("failure_code") or "",
             each.get("failure_message") or "",
+            each.get("request_id") or "",
         )
         for each in found.get("attempts", ())
     ]
-    section("Attempts", ("started", "ended", "step", "!code", "message"), attempts)
+    columns = ("!attempt", "started", "ended", "step", "!code", "message", "~request")
+    section("Attempts", columns, attempts)
     section("History", *history(found))
+
+
+@app.command()
+def log(
+    ctx: typer.Context,
+    job_id: JobId,
+    attempt: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.whole_number(1), metavar="N", help="The attempt.  [default: the latest]"
+        ),
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Show the log lines of an attempt to run a job, oldest first."""
+    found = ctx.obj.api(stack).get(f"/jobs/{job_id}/log", attempt=attempt)
+    if as_json:
+        terminal.print_json(found)
+        return
+    console = terminal.console()
+    ran = found["attempt"]
+    request = f", request {ran['request_id']}" if ran["request_id"] else ""
+    console.print(f"attempt {ran['number']} of {job_id}{request}", style="bold", soft_wrap=True)
+    for line in found["lines"]:
+        fields = [f"{name}={_result_text(value)}" for name, value in line["fields"].items()]
+        shown = (local_time(line["at"]), line["level"], line["message"], *fields)
+        console.print(" ".join(filter(None, shown)), markup=False, soft_wrap=True)
+        if line["exception"]:
+            console.print(line["exception"], markup=False, soft_wrap=True)
+    if found["missing_reason"]:
+        console.print(f"no log lines: {found['missing_reason']}", markup=False)
+    elif not found["is_complete"]:
+        console.print("there are more lines in CloudWatch Logs, under the request id", style="dim")
 
 
 @app.command()
@@ -421,6 +458,11 @@ def _hold_end(hold: Document) -> str:
     if not hold["is_active"]:
         return "ended"
     return local_time(hold["until"]) if hold["until"] else "released"
+
+
+def _result_text(value: object) -> str:
+    """A JSON value: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _run_now_by(found: Document) -> str:

@@ -21,7 +21,7 @@ from moto.dynamodb.responses import DynamoHandler
 
 from tests.unsigned_calls import Found, unsigned_calls
 
-USED = {"cloudwatch", "cognito-idp", "dynamodb", "s3", "sqs", "stepfunctions"}
+USED = {"cloudwatch", "cognito-idp", "dynamodb", "logs", "s3", "sqs", "stepfunctions"}
 ACCOUNT = "123456789012"
 # Calls of DynamoDB whose results are JSON as moto has them.
 _ABOUT_ITEMS = {

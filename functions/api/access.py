@@ -48,6 +48,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
     noun, _, rest = path.partition("/")
     name, _, event = rest.partition("/")
     kind = _KINDS.get(noun, "")
+    if method == "GET" and (kind, event) == ("job", "log"):
+        return kind, "view_log"
     if not kind or (method == "GET" and kind in {"job", "collection"}):
         return None
     if method == "GET" and kind == "batch":

@@ -86,6 +86,7 @@ CONTEXT = AppContext(
     settings=SETTINGS,
     s3=_lazy_client("s3", _CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
     machines=_lazy_client("stepfunctions"),
+    logs=_lazy_client("logs"),
     idempotency_records=_idempotency_records,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,

@@ -116,6 +116,7 @@ SITE = Site(
     machines=_lazy_client("stepfunctions"),
     cognito=_COGNITO,
     cloudwatch=_lazy_client("cloudwatch", _MONITORING_CONFIG),
+    logs=_lazy_client("logs", _MONITORING_CONFIG),
     sqs=_lazy_client("sqs", _MONITORING_CONFIG),
     exchange_code=_exchange_code,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),

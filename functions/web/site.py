@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Site:
     """The deployment, as its pages need it.
 
-    `cognito` is a client of the user pool, `cloudwatch` and `sqs` are those of the alarms and of
-    the dead letters. `exchange_code` sends a form to the token endpoint of
-    the sign-in page and returns its JSON. `signer_of` returns the signer of the month of a time,
+    `cognito` is a client of the user pool, `cloudwatch`, `logs` and `sqs` are those of the alarms,
+    of log lines and of the dead letters. `exchange_code` sends a form to the token endpoint of the
+    sign-in page and returns its JSON. `signer_of` returns the signer of the month of a time,
     `cursor_key` the key that signs cursors. The `log_…` functions log unexpected errors, transient
     errors of AWS, and occurrences that a request skipped.
     """
@@ -33,6 +33,7 @@ class Site:
     machines: "SFNClient"
     cognito: Any
     cloudwatch: Any
+    logs: Any
     sqs: Any
     exchange_code: Callable[[dict[str, str]], dict[str, Any]]
     account_of: Callable[[str], Account | None]

@@ -1,11 +1,15 @@
 """Pages that update themselves keep what the reader is doing, and ask no more than they need."""
 
+from dataclasses import replace
+
 from playwright.sync_api import Page, expect
 
+from jobyard.store import jobs
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
 from tests.functions.api.api_client import NOW
-from tests.functions.api.batch_records import a_batch, a_job
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_line
 
 
 def _polls(site: Site, path: str) -> int:
@@ -31,6 +35,26 @@ def test_a_change_appears_and_the_readers_place_is_kept(open_page: Open, site: S
     expect(page.get_by_role("link", name="1 failed")).to_be_visible(timeout=60_000)
     expect(reason).to_have_value("half a rea")
     expect(reason).to_be_focused()
+
+
+def test_a_log_is_shown_in_place_and_stays_when_the_page_updates(
+    open_page: Open, site: Site
+) -> None:
+    request = REQUEST.format(3_000_000)
+    job = a_job(a_batch("processing", entries=2), 0, "running", request_id=request)
+    at = f"/jobs/{job.address.job_id}"
+    put_log(CHUNK_LOGS, HOUR_AGO, worker_line("hello <b>you</b>", request, job.address.job_id))
+    page = open_page("operator", at)
+
+    page.get_by_text("Log of attempt 1").click()
+    line = page.get_by_text("hello <b>you</b>")
+    expect(line).to_be_visible()
+    _await_polls(page, site, at, 3)
+    jobs.item_of(replace(job, version=9, orphan_count=1)).save()
+    _await_polls(page, site, at, 5)
+
+    expect(line).to_be_visible()
+    assert page.get_by_role("link", name="Show the log on a page of its own").is_visible()
 
 
 def test_a_page_that_cannot_change_any_more_asks_no_more(open_page: Open, site: Site) -> None:

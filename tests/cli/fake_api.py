@@ -135,11 +135,13 @@ def job(state: str = "failed", **changes: Any) -> dict[str, Any]:
         ],
         "attempts": [
             {
+                "number": 1,
                 "started_at": NOW,
                 "ended_at": NOW,
                 "step": "estimating",
                 "failure_code": "PAYLOAD_NOT_FOUND",
                 "failure_message": "404 from files.example.org",
+                "request_id": "8f5a6a2e-0000-4000-8000-000000000000",
             }
         ],
         "failure_code": "PAYLOAD_NOT_FOUND",

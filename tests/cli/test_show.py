@@ -46,11 +46,31 @@ def cost() -> dict[str, object]:
     }
 
 
+def log(**changes: object) -> dict[str, object]:
+    line = {
+        "at": NOW,
+        "level": "ERROR",
+        "message": "step error",
+        "fields": {"step": "storing", "metrics": {"maxMemoryUsedMB": 140}},
+        "exception": "Traceback [red]\nValueError: odd",
+    }
+    return {
+        "job_id": JOB,
+        "attempt": job()["attempts"][0],
+        "lines": [line],
+        "is_complete": True,
+        "missing_reason": "",
+        "links": {},
+        **changes,
+    }
+
+
 READS = [
     (("batches",), "GET /batches", {"items": [batch()], "next_cursor": None}),
     (("batch", BATCH), f"GET /batches/{BATCH}", batch()),
     (("jobs", BATCH), f"GET /batches/{BATCH}/jobs", {"items": [job()], "next_cursor": None}),
     (("job", JOB), f"GET /jobs/{JOB}", job()),
+    (("log", JOB), f"GET /jobs/{JOB}/log", log(lines=[], missing_reason="none was found")),
     (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "next_cursor": None}),
     (("cost", BATCH), f"GET /batches/{BATCH}/cost", cost()),
     (("cost", SCHEDULE), f"GET /schedules/{SCHEDULE}/cost", cost()),
@@ -181,6 +201,32 @@ def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /jobs/{JOB}", job("succeeded", steps=[step]))
 
     assert left_out in run("job", JOB).stdout
+
+
+def test_an_attempt_has_its_number_and_its_request_id(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /jobs/{JOB}", job())
+
+    assert "8f5a6a2e-0000-4000-8000-000000000000" in run("job", JOB).stdout
+
+
+def test_a_log_is_shown_line_by_line_as_it_is(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /jobs/{JOB}/log", log())
+
+    shown = run("log", JOB, "--attempt", "1")
+
+    assert api.calls() == [f"GET /jobs/{JOB}/log?attempt=1"]
+    first, line, *trace = shown.stdout.splitlines()
+    assert first == f"attempt 1 of {JOB}, request 8f5a6a2e-0000-4000-8000-000000000000"
+    assert line.endswith('ERROR step error step=storing metrics={"maxMemoryUsedMB": 140}')
+    assert trace == ["Traceback [red]", "ValueError: odd"]
+
+
+def test_a_log_says_why_lines_are_missing(run: Run, api: FakeApi) -> None:
+    expired = log(lines=[], missing_reason="log lines are kept for 30 days")
+    api.answers(f"GET /jobs/{JOB}/log", expired, log(is_complete=False))
+
+    assert "no log lines: log lines are kept for 30 days" in run("log", JOB).stdout
+    assert "there are more lines" in run("log", JOB).stdout
 
 
 def test_findings_are_listed_by_line_and_column(run: Run, api: FakeApi) -> None:

@@ -274,6 +274,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "BatchMachine": ["states:StartExecution"],
         "JobMachine": ["states:StartExecution"],
         "UserPool": ["cognito-idp:AdminGetUser"],
+        "ExecuteChunkLogs": ["logs:FilterLogEvents"],
+        "ExecuteJobLogs": ["logs:FilterLogEvents"],
     },
 }
 # Pages show what the API returns, and send the same events.
@@ -305,6 +307,7 @@ BESIDES = {
 
 MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
 EXECUTION = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
+LOG_GROUP = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
 BATCH = "${AWS::StackName}-batch"
 SWEPT = "arn:${AWS::Partition}:dynamodb:*:*:table/${Tables}"  # each table of SweepTables
 MET = {"HasSweepTables"}  # conditions that hold in the tested deployment
@@ -360,7 +363,7 @@ def thing_of(resource: str) -> str:
     if resource.startswith((MACHINE, EXECUTION)):
         name = resource.rpartition("${AWS::StackName}-")[2].split(":")[0]
         return f"{name.capitalize()}Machine"
-    return resource.removeprefix("${").split(".")[0]
+    return re.split(r"[.}]", resource.removeprefix(LOG_GROUP).removeprefix("${"))[0]
 
 
 def grants_all(resources: Resources, role: str, call: str, on: str) -> bool:

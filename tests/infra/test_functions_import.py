@@ -67,6 +67,7 @@ CALLS = {
     "cloudwatch": ("describe_alarms", {"AlarmNamePrefix": "jobyard-Monitoring-"}),
     "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
     "dynamodb": ("list_tables", {}),
+    "logs": ("filter_log_events", {"logGroupName": "jobyard-execute-job"}),
     "s3": ("head_bucket", {"Bucket": "somebodys"}),
     "sesv2": ("get_account", {}),
     "sqs": ("get_queue_attributes", {"QueueUrl": "https://sqs.example.org/0/letters"}),

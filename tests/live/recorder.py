@@ -55,6 +55,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> Iterator[Cal
             yield {"call": f"cognito-idp:{operation}", "on": on}
         case "sqs":
             yield {"call": f"sqs:{operation}", "on": params["QueueUrl"].rpartition("/")[2]}
+        case "logs":
+            yield {"call": f"logs:{operation}", "on": params["logGroupName"]}
         case "monitoring":
             yield {"call": f"cloudwatch:{operation}", "on": "*"}
         case _:

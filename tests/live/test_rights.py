@@ -434,6 +434,7 @@ def _pages(admin: ApiUser, platform: Emulator, letters: list[str]) -> None:
         ),
         *("/collections", "/collections/maps", "/calendars", "/lifecycles/batch"),
         *("/job-management", "/schedules/new", f"/jobs/{batch.rpartition('/')[2]}.0.0", batch),
+        f"/jobs/{batch.rpartition('/')[2]}.0.0/log",
         *(f"{batch}/{part}" for part in ("jobs", "findings", "reports", "cost", "history")),
         *(schedule, *(f"{schedule}/{part}" for part in ("history", "year", "cost"))),
     ]

@@ -37,6 +37,7 @@ from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries import job_logs
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import rates as rate_queries
 from jobyard.services.queries import schedules as schedule_queries
@@ -286,8 +287,14 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ("job", "view"): lambda context, admin: job_queries.job(
         f"{another_persons_batch()}.0.0", context
     ),
+    ("job", "view_log"): lambda context, admin: job_logs.attempt_log(
+        f"{another_persons_batch()}.0.0", None, boto3.client("logs"), context
+    ),
     ("schedule job", "view"): lambda context, admin: job_queries.job(
         job_of_schedule(admin), context
+    ),
+    ("schedule job", "view_log"): lambda context, admin: job_logs.attempt_log(
+        job_of_schedule(admin, failed=True), None, boto3.client("logs"), context
     ),
     ("schedule", "view"): lambda context, admin: schedule_queries.schedule(
         a_schedule().schedule_id, context

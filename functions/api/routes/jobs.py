@@ -13,7 +13,7 @@ from api.problems import problem_responses
 from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
 from api.routes.responses import LINK_TO_NEXT
 from api.schemas.fields import ReasonRequest
-from api.schemas.jobs import Job, JobList, JobStatus
+from api.schemas.jobs import Job, JobList, JobLog, JobStatus
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -27,6 +27,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.services.jobs.commands import send_job_event, starts_work
 from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.job_logs import attempt_log
 from jobyard.services.queries.jobs import JobMatch
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -149,6 +150,31 @@ def get_job(job_id: JobId) -> Job:
     request = current_request(router)
     view = job_queries.job(job_id, request.query_context())
     return Job.of(view, request)
+
+
+@router.get(
+    "/api/jobs/<job_id>/log",
+    operation_id="get_job_log",
+    tags=["Jobs"],
+    summary="Get the log lines of an attempt to run a job",
+    description="They are read from CloudWatch Logs, which keeps them for some days, and shows "
+    "them up to a minute after they were written. A worker logs what became of its jobs when it "
+    "ends. The lines are for operators and admins, those of a schedule's job for admins only: they "
+    "quote AWS and libraries.",
+    responses={
+        200: {"description": "The lines, or why there are none."},
+        **problem_responses(Forbidden, NotFound, Gone),
+    },
+)
+def get_job_log(
+    job_id: JobId,
+    attempt: Annotated[
+        int | None, Query(description="Its number; left out, the latest.", ge=1)
+    ] = None,
+) -> JobLog:
+    request = current_request(router)
+    found = attempt_log(job_id, attempt, request.app.logs, request.query_context())
+    return JobLog.of(found, request)
 
 
 @router.post(

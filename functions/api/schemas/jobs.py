@@ -24,6 +24,7 @@ from jobyard.domain.jobs.job import JOB, JobState, StepStatus
 from jobyard.domain.redaction import without_secrets
 from jobyard.domain.schedules.occurrence import Trigger
 from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.job_logs import AttemptLog
 
 _MAX_PAGE_BYTES = 4 * 1024 * 1024  # a line may have 64 KB, and Lambda returns at most 6 MB
 JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
@@ -91,24 +92,78 @@ class Step(Schema):
 class Attempt(Schema):
     """An attempt to run a job."""
 
+    number: int = Field(
+        description="Its number, from 1. One that stands for several has that of the first."
+    )
     started_at: datetime = Field(description="When it started.")
-    ended_at: datetime | None = Field(description="When it ended.")
+    ended_at: datetime | None = Field(description="When it ended; null while it runs.")
     step: str = Field(description='The step that failed; "" if none did.')
     failure_code: str = Field(
         description='Why it failed; "" if it did not. `MORE` stands for attempts that a long '
         "list leaves out; the message counts them."
     )
     failure_message: str = Field(description="The same for people.")
+    request_id: str = Field(
+        description="The AWS request id of the worker's invocation, which its log lines have; "
+        '"" if it is not known.'
+    )
 
     @classmethod
-    def of(cls, attempt: domain.Attempt) -> "Attempt":
+    def of(cls, number: int, attempt: domain.Attempt) -> "Attempt":
         """An attempt as it is stored."""
         return cls(
+            number=number,
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
             step=attempt.step,
             failure_code=attempt.failure_code,
             failure_message=attempt.failure_message,
+            request_id=attempt.request_id,
+        )
+
+
+class LogLine(Schema):
+    """A line of a log."""
+
+    at: datetime = Field(description="When it was written.")
+    level: str = Field(description='`INFO`, `WARNING` or `ERROR`; "" for a line of Lambda itself.')
+    message: str = Field(description="What happened.")
+    fields: dict[str, JsonValue] = Field(description="What else the line says, by name.")
+    exception: str = Field(description='The traceback of an unexpected error; "" if there is none.')
+
+
+class JobLog(Schema):
+    """The log of an attempt to run a job."""
+
+    job_id: str = Field(description="The job's id.")
+    attempt: Attempt
+    lines: list[LogLine] = Field(description="The lines, oldest first: up to 200, and 64 KB.")
+    is_complete: bool = Field(description="Whether these are all lines.")
+    missing_reason: str = Field(description='Why there are no lines; "" if there are some.')
+    links: Links
+
+    @classmethod
+    def of(cls, found: AttemptLog, request: RequestContext) -> "JobLog":
+        """The log of an attempt."""
+        return cls(
+            job_id=found.job_id,
+            attempt=Attempt.of(found.number, found.attempt),
+            lines=[
+                LogLine(
+                    at=each.at,
+                    level=each.level,
+                    message=each.message,
+                    fields=dict(each.fields),
+                    exception=each.exception,
+                )
+                for each in found.lines
+            ],
+            is_complete=found.is_complete,
+            missing_reason=found.missing,
+            links={
+                "self": request.link(f"jobs/{found.job_id}/log?attempt={found.number}"),
+                "job": request.link(f"jobs/{found.job_id}"),
+            },
         )
 
 
@@ -134,7 +189,7 @@ class Job(JobSummary):
     steps: list[Step] = Field(description="All steps of its type, in order.")
     attempts: list[Attempt] = Field(
         description="The attempts, oldest first: the first three, the last twenty, and how "
-        "many are left out between them."
+        "many are left out between them. One that runs is the last."
     )
     result: dict[str, JsonValue] = Field(description="The results of its steps.")
     history: list[HistoryEntry] = Field(
@@ -158,7 +213,7 @@ class Job(JobSummary):
             parameters=dict(occurrence.parameters) if occurrence else {},
             records=RecordCounts.of(view.records),
             steps=[Step.of(name, recorded.get(name)) for name in view.all_steps],
-            attempts=[Attempt.of(each) for each in view.job.attempts],
+            attempts=[Attempt.of(*each) for each in view.job.numbered_attempts],
             result=dict(view.job.data),
             history=HistoryEntry.all_of(view.job.history),
         )

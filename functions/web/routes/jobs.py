@@ -1,6 +1,7 @@
 """Jobs: the list of a batch's jobs, one job, and what people do with it."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.job_logs import LogLine, attempt_log
 from jobyard.services.queries.job_types import steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.address import address_of
@@ -27,6 +29,7 @@ from web.event_buttons import EventButton, button_for_many, event_buttons
 from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
 from web.job_columns import CHOICES, chosen_columns, columns_value, table_columns
+from web.optional_calls import result_or_none
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
@@ -38,6 +41,8 @@ router = Router()  # type: ignore[no-untyped-call]
 _PAGE_SIZE = 100
 _FILTER_LENGTH = 200  # characters of a field
 _RESULT_LENGTH = 2_000  # characters of a result that are shown
+_LOG_POLL_S = 15  # each request asks CloudWatch
+_LEVELS = {"ERROR": "error", "WARNING": "warning"}  # that are coloured
 
 
 @router.get("/batches/<batch_id>/jobs")
@@ -201,6 +206,7 @@ def _job_page(
         **_neighbours(view, request),
         "step_diagram": step_diagram(view.all_steps, job.steps, _resume_point(view)),
         "timeline": _timeline(view, request),
+        "may_see_log": request.may(job.address.kind, "view_log"),
         "details": _details(view),
         "buttons": event_buttons("job", address, view.actions, view.unavailable),
         **refusal_values(request, refusal),
@@ -246,11 +252,12 @@ def _resume_point(view: JobView) -> str:
 def _timeline(view: JobView, request: PageRequest) -> Markup:
     """When a job waited and when it was worked on; empty without attempts."""
     job = view.job
-    if not job.attempts:
+    attempts = [each for _, each in job.numbered_attempts]
+    if not attempts:
         return Markup()
-    first = min(job.attempts[0].started_at, job.history[0].at if job.history else job.at)
+    first = min(attempts[0].started_at, job.history[0].at if job.history else job.at)
     last = job.at if JOB.is_final(job.state) else request.query_context.now
-    return timeline(job.attempts, first, last, lambda at: local(at, request.zone))
+    return timeline(attempts, first, last, lambda at: local(at, request.zone))
 
 
 def _details(view: JobView) -> list[tuple[str, object]]:
@@ -289,6 +296,46 @@ def _shown(value: object) -> str:
     """A result of a step: text as it is, anything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text_without_secrets(text[:_RESULT_LENGTH])
+
+
+@router.get("/jobs/<job_id>/log")
+def show_log(job_id: str) -> Response[str]:
+    """The log of an attempt, also shown in place on the page of its job."""
+    request = current_request(router)
+    view = job_queries.job(job_id, request.query_context)
+    wanted = request.query.get("attempt", "")
+    number = int(wanted) if re.fullmatch(r"[0-9]{1,6}", wanted, re.ASCII) else None
+    found = result_or_none(
+        lambda: attempt_log(job_id, number, request.site.logs, request.query_context), request
+    )
+    address = f"/jobs/{job_id}"
+    values = {
+        "name": name_of(view),
+        "job_id": job_id,
+        "crumbs_of_log": [*_crumbs(view), {"label": "Job", "address": address}],
+        "log": found,
+        "lines": [_line(each) for each in found.lines] if found else [],
+        **_next_logs(view, found.number if found else 0, f"{address}/log?attempt="),
+    }
+    is_running = found is not None and found.attempt.ended_at is None
+    return page("job_log.html", request, values, poll_s=_LOG_POLL_S if is_running else 0)
+
+
+def _line(line: LogLine) -> dict[str, Any]:
+    """A line as the page shows it, with its fields as text."""
+    fields = " ".join(f"{name}={_shown(value)}" for name, value in line.fields.items())
+    return {**vars(line), "details": fields, "kind": _LEVELS.get(line.level, "information")}
+
+
+def _next_logs(view: JobView, number: int, address: str) -> dict[str, str]:
+    """The addresses of the logs of the attempts before and after one; "" for none."""
+    numbers = [each for each, attempt in view.job.numbered_attempts if not attempt.counts]
+    before = max((each for each in numbers if each < number), default=0)
+    after = min((each for each in numbers if each > number), default=0) if number else 0
+    return {
+        "before": f"{address}{before}" if before else "",
+        "after": f"{address}{after}" if after else "",
+    }
 
 
 @router.post("/jobs/<job_id>/<event>")

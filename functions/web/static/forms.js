@@ -67,6 +67,21 @@
     }
   });
 
+  // A part that is loaded when it is opened, from the page that its link leads to.
+  document.addEventListener("toggle", async ({ target: part }) => {
+    if (!part.open || !part.matches("[data-load]")) return;
+    const words = (text) => { part.lastElementChild.textContent = text; };
+    words("Loading…");
+    part.dataset.loaded = "";
+    try {
+      const response = await fetch(part.querySelector("a").href, { headers: { "X-Poll": "1" } });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      part.lastElementChild.replaceChildren(...page.getElementById("part").childNodes);
+    } catch {
+      words("It could not be loaded now.");
+    }
+  }, true);
+
   // A second click while a form is on its way does nothing.
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "post") return;

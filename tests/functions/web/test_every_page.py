@@ -39,6 +39,7 @@ def addresses(browser: Browser) -> list[str]:
         f"{at}/cost",
         f"{at}/history",
         *(f"/jobs/{job.address.job_id}" for job in jobs),
+        f"/jobs/{jobs[0].address.job_id}/log",
         "/holds",
         "/?range=7d",
         "/activity",
@@ -74,7 +75,10 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     prefixes = ("/schedules", "/job-management", "/calendars")
     of_schedules = [each for each in addresses if each.startswith(prefixes)]
     assert {statuses[each] for each in of_schedules} == {200 if role == "admin" else 403}
-    assert statuses["/system"] == (200 if role in {"operator", "admin"} else 403)
+    (log,) = (each for each in addresses if each.endswith("/log"))
+    is_operator = role in {"operator", "admin"}
+    assert statuses["/system"] == (200 if is_operator else 403)
+    assert (statuses[log] == 200) == is_operator
     if role in {"viewer", "operator", "admin"}:
-        others = set(addresses) - {"/system", *of_schedules}
+        others = set(addresses) - {"/system", log, *of_schedules}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)

@@ -31,6 +31,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "resend_report"): _ADMINS,
     # A job of a batch.
     ("job", "view"): (SUBMITTER, *_READERS),
+    ("job", "view_log"): _OPERATORS,  # lines quote AWS and libraries, which may name others' things
     ("job", "hold"): _OPERATORS,
     ("job", "release"): _OPERATORS,
     ("job", "force_fail"): _OPERATORS,
@@ -39,6 +40,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("job", "delete"): _OPERATORS,
     # A job of a schedule cannot be held; its schedule can be suspended.
     ("schedule job", "view"): _ADMINS,
+    ("schedule job", "view_log"): _ADMINS,
     ("schedule job", "force_fail"): _ADMINS,
     ("schedule job", "cancel"): _ADMINS,
     ("schedule job", "requeue"): _ADMINS,
@@ -111,6 +113,7 @@ _VERBS = {
     "resend_report": "send again a report of",
     "run_now": "start a run of",
     "update_reporting": "update the reporting of",
+    "view_log": "see the log of",
 }
 
 

@@ -47,3 +47,8 @@ class Settings:
     def stack(self) -> str:
         """The stack's name, with which the names of its machines and alarms begin."""
         return self.batch_machine.rpartition(":")[2].removesuffix("-batch")
+
+    @property
+    def worker_logs(self) -> tuple[str, ...]:
+        """The names of the workers' log groups."""
+        return f"{self.stack}-execute-chunk", f"{self.stack}-execute-job"
