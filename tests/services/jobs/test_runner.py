@@ -14,6 +14,7 @@ from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, ne
 from jobyard.domain.jobs.job_type import Continue, Done, JobType, Snooze, StepInput, StepResult
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.attempt import WAITED
+from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.jobs.runner import run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
@@ -73,6 +74,12 @@ class OneJob:
         return NextStep(self.job.address.origin_id, "settle")
 
 
+class UnsavedCounter(JobCounter):
+    """A counter that adds to no table."""
+
+    def save_if_due(self, now: datetime) -> None: ...
+
+
 def worker_from(start: datetime) -> Worker:
     """A worker whose clock is a tenth of a second later at each reading."""
     tenths = count()
@@ -81,7 +88,8 @@ def worker_from(start: datetime) -> Worker:
         return start + timedelta(seconds=next(tenths) / 10)
 
     unused = cast("Any", None)
-    return Worker(unused, unused, unused, now, lambda: 600.0, unused, "request-1")
+    counter = UnsavedCounter()
+    return Worker(unused, unused, unused, now, lambda: 600.0, unused, "request-1", counter)
 
 
 @pytest.mark.parametrize("left_tenths", range(12))
