@@ -16,20 +16,19 @@ _LEAST = 0.6  # percent
 
 
 def timeline(
-    attempts: Sequence[Attempt],
+    numbered: Sequence[tuple[int, Attempt]],
     since: datetime,
     until: datetime,
     local: Callable[[datetime], str],
 ) -> Markup:
-    """The attempts of a job between two times; `local` shows a time in the reader's zone.
+    """The attempts of a job, with their numbers, between two times; `local` shows a time in the
+    reader's zone.
 
     An attempt that has not ended lasts until `until`.
     """
     length = max(until - since, timedelta(milliseconds=1))
-    rows = [
-        (number, attempt, attempts[number - 2].ended_at if number > 1 else since)
-        for number, attempt in enumerate(attempts, start=1)
-    ]
+    ends = [since, *(attempt.ended_at for _, attempt in numbered)]
+    rows = [(*each, before) for each, before in zip(numbered, ends, strict=False)]
     if len(rows) > MAX_ROWS:
         rows = [*rows[:1], *rows[1 - MAX_ROWS :]]
     parts = [
@@ -37,8 +36,9 @@ def timeline(
         for place, (number, attempt, before) in enumerate(rows)
     ]
     worked = sum(
-        (((each.ended_at or until) - each.started_at) for each in attempts), start=timedelta()
+        (((each.ended_at or until) - each.started_at) for _, each in numbered), start=timedelta()
     )
+    number = sum(sum(each.code_counts.values()) for _, each in numbered)
     y = len(rows) * _ROW
     return Markup(
         '<svg class="picture timeline" height="{}" role="img"><title>{}</title>{}'
@@ -46,7 +46,7 @@ def timeline(
         '<text x="100%" y="{}" text-anchor="end">{}</text></svg>'
     ).format(
         y + 22,
-        f"{len(attempts)} attempts: worked {duration(worked)}, waited {duration(length - worked)}",
+        f"{number} attempts: worked {duration(worked)}, waited {duration(length - worked)}",
         Markup("").join(parts),
         *(y + 2, y + 2, y + 18, local(since), y + 18, local(until)),
     )

@@ -29,7 +29,6 @@ from web.event_buttons import EventButton, button_for_many, event_buttons
 from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
 from web.job_columns import CHOICES, chosen_columns, columns_value, table_columns
-from web.optional_calls import result_or_none
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
@@ -252,12 +251,12 @@ def _resume_point(view: JobView) -> str:
 def _timeline(view: JobView, request: PageRequest) -> Markup:
     """When a job waited and when it was worked on; empty without attempts."""
     job = view.job
-    attempts = [each for _, each in job.numbered_attempts]
-    if not attempts:
+    numbered = job.numbered_attempts
+    if not numbered:
         return Markup()
-    first = min(attempts[0].started_at, job.history[0].at if job.history else job.at)
+    first = min(numbered[0][1].started_at, job.history[0].at if job.history else job.at)
     last = job.at if JOB.is_final(job.state) else request.query_context.now
-    return timeline(attempts, first, last, lambda at: local(at, request.zone))
+    return timeline(numbered, first, last, lambda at: local(at, request.zone))
 
 
 def _details(view: JobView) -> list[tuple[str, object]]:
@@ -305,8 +304,8 @@ def show_log(job_id: str) -> Response[str]:
     view = job_queries.job(job_id, request.query_context)
     wanted = request.query.get("attempt", "")
     number = int(wanted) if re.fullmatch(r"[0-9]{1,6}", wanted, re.ASCII) else None
-    found = result_or_none(
-        lambda: attempt_log(job_id, number, request.site.logs, request.query_context), request
+    found = request.site.system_clients.result_or_none(
+        lambda: attempt_log(job_id, number, request.site.logs, request.query_context)
     )
     address = f"/jobs/{job_id}"
     values = {

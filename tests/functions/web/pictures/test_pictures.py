@@ -43,7 +43,7 @@ PICTURES: dict[str, Callable[[], Markup]] = {
     "bar": lambda: bar({"succeeded": 3, "failed": 1}),
     "empty bar": lambda: bar({}),
     "steps": lambda: step_diagram(("fetch", "verify", HOSTILE), STEPS, "verify"),
-    "timeline": lambda: timeline((FAILED, RUNNING), NOON, NOON + 200 * SECOND, local),
+    "timeline": lambda: timeline(((1, FAILED), (2, RUNNING)), NOON, NOON + 200 * SECOND, local),
     "rates": lambda: rates([Rate(NOON + n * SECOND, n, 2, 0) for n in range(9)], local, [NOON]),
     "sparkline": lambda: sparkline([1, 2, 5], HOSTILE),
     "year": lambda: year(2027, {date(2027, 3, 14): YearDay(1, 1, HOSTILE, "clocks go forward")}),
@@ -96,7 +96,7 @@ def test_the_steps_are_shown_each_with_its_status_and_the_resume_point() -> None
 
 
 def test_a_timeline_tells_waiting_from_working() -> None:
-    picture = timeline((FAILED, RUNNING), NOON, NOON + 200 * SECOND, local)
+    picture = timeline(((1, FAILED), (2, RUNNING)), NOON, NOON + 200 * SECOND, local)
 
     assert title(picture) == "2 attempts: worked 1 min 50 s, waited 1 min 30 s"
     assert 'class="s-failed" x="30.00%"' in picture
@@ -113,15 +113,19 @@ def test_a_timeline_of_a_job_that_has_not_started_has_only_its_axis() -> None:
 
 def test_a_timeline_keeps_the_first_and_the_last_of_many_attempts() -> None:
     many = [
-        Attempt(NOON + n * SECOND, NOON + n * SECOND + SECOND / 2, "", "TIMEOUT") for n in range(40)
+        (n, Attempt(NOON + n * SECOND, NOON + n * SECOND + SECOND / 2, "", "TIMEOUT"))
+        for n in range(1, 41)
     ]
     more = Attempt(NOON, NOON + SECOND, "", SUMMARY_CODE, "37 attempts", {"TIMEOUT": 37})
+    last = Attempt(NOON + 59 * SECOND, NOON + 60 * SECOND)
 
-    picture = timeline((*many, more), NOON, NOON + 60 * SECOND, local)
+    picture = timeline((*many, (41, more), (78, last)), NOON, NOON + 60 * SECOND, local)
 
     assert picture.count("<tspan") == 2 * MAX_ROWS
     assert "Attempt 1<" in picture
     assert "37 attempts<" in picture
+    assert "Attempt 78<" in picture  # its number among all
+    assert title(picture).startswith("78 attempts: ")
 
 
 def test_rates_have_round_numbers_at_their_axis_and_mark_deploys_within_them() -> None:
