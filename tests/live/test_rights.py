@@ -385,6 +385,7 @@ def _the_system_s_own(admin: ApiUser) -> None:
         while (job := admin.get(f"/api/jobs/{job_id}"))["state"] != "succeeded":
             assert not job["failure_code"], job["failure_message"]
             time.sleep(0.1)
+        admin.get(f"/api/jobs/{job_id}/log")
 
 
 def _lost_events(admin: ApiUser, aws: Aws, physical: dict[str, str]) -> list[str]:
