@@ -33,6 +33,7 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("GET", "/batches/{batch}/reports", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/retries/r1", None, "processing", READERS, 404),
     ("GET", "/jobs/{batch}.0.0", None, "processing", READERS, 404),
+    ("GET", "/jobs/{batch}.0.0/log", None, "processing", OPERATORS, 403),
     ("POST", "/batches/{batch}/cancel", WHY, "processing", OPERATORS, 403),
     ("POST", "/batches/{batch}/release", WHY, "held", OPERATORS, 403),
     ("POST", "/batches/{batch}/delete", WHY, "held", {"admin"}, 403),

@@ -235,11 +235,13 @@ def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
     assert shown["step"] == "downloading"
     assert shown["attempts"] == [
         {
+            "number": 1,
             "started_at": at,
             "ended_at": at,
             "step": "downloading",
             "failure_code": "PAYLOAD_NOT_FOUND",
             "failure_message": "404 from files.example.org",
+            "request_id": "",
         }
     ]
     assert [each["event"] for each in shown["history"]] == ["start", "fail"]
