@@ -1,7 +1,8 @@
-"""Generates lifecycles and the tables of access and alarms in docs/: `python -m cli.docs`.
+"""Generates lifecycles and the tables of access, alarms and targets in docs/: `python -m cli.docs`.
 
-The prose is written by hand. The text between `<!-- lifecycle NAME -->`, `<!-- access table -->` or
-`<!-- alarm table -->` and `<!-- end -->` is generated; a test fails when it is out of date.
+The prose is written by hand. The text between `<!-- lifecycle NAME -->`, `<!-- access table -->`,
+`<!-- alarm table -->` or `<!-- target table -->` and `<!-- end -->` is generated; a test fails when
+it is out of date.
 """
 
 import re
@@ -10,13 +11,16 @@ from pathlib import Path
 
 from jobyard.domain.access import ACCESS
 from jobyard.domain.alarms import RUNBOOKS, Runbook
+from jobyard.domain.campaigns.target_checks import target_table
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import lifecycle_named
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = (_DOCS / "job-lifecycles.md", _DOCS / "operating.md")
+PAGES = tuple(_DOCS / f"{name}.md" for name in ("campaigns", "job-lifecycles", "operating"))
 
-_MARKER = re.compile(r"(<!-- (lifecycle|access|alarm) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_MARKER = re.compile(
+    r"(<!-- (lifecycle|access|alarm|target) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
+)
 
 
 def fill(text: str) -> str:
@@ -30,7 +34,7 @@ def fill(text: str) -> str:
 
 def _filled(marked: re.Match[str]) -> str:
     begin, kind, name, end = marked.groups()
-    tables = {"access": access_table, "alarm": alarm_table}
+    tables = {"access": access_table, "alarm": alarm_table, "target": target_table}
     return begin + (tables[kind]() if kind in tables else section(lifecycle_named(name))) + end
 
 

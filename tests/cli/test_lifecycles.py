@@ -3,6 +3,7 @@ import json
 import pytest
 
 from cli.docs import PAGES, access_table, fill
+from jobyard.domain.campaigns.target_checks import target_table
 from jobyard.domain.lifecycles import LIFECYCLES
 from tests.cli.fake_api import FakeApi, Run
 
@@ -34,8 +35,9 @@ def test_an_unknown_lifecycle_is_a_usage_error(words: tuple[str, ...], run: Run)
 
 def test_the_pages_that_show_tables_are_up_to_date() -> None:
     """If this fails, run `make docs`."""
-    lifecycles, operating = (page.read_text() for page in PAGES)
+    campaigns, lifecycles, operating = pages = [page.read_text() for page in PAGES]
 
-    assert [fill(text) for text in (lifecycles, operating)] == [lifecycles, operating]
+    assert [*map(fill, pages)] == pages
     assert all(lifecycle.diagram() in lifecycles for lifecycle in LIFECYCLES.values())
     assert access_table() in operating
+    assert target_table() in campaigns

@@ -253,3 +253,13 @@ def test_a_campaign_at_once_ignores_windows_and_runs_for_30_minutes() -> None:
     assert planned(at_once, FRESH, CREATED).events == ("start",)
     expired = planned(replace(at_once, state=S.RUNNING), FRESH, CREATED + timedelta(minutes=30))
     assert expired.events == ("stop", "fail")
+
+
+def test_a_stack_that_was_down_over_a_window_starts_nothing_before_the_next() -> None:
+    """awx#5014"""
+    weeks = campaign(S.SCHEDULED, to="2026-12-06")
+
+    late = planned(weeks, FRESH, CLOSES + timedelta(hours=2))
+
+    assert (late.action, late.state) == (REST, S.SCHEDULED)
+    assert late.until == OPENS + timedelta(days=7)

@@ -208,7 +208,7 @@ def _check_range(fields: FieldReader, schedule: CampaignSchedule, created_at: da
     first, last = schedule.first or _local_date(created_at, zone), schedule.last
     assert last is not None
     try:
-        _check_length("to", first, last)
+        _check_length(fields.path("to"), first, last)
         begins_at, expires_at = schedule.begins_at(created_at), schedule.expires_at(created_at)
     except InvalidRule as error:
         fields.problems.append(error)
