@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from itertools import zip_longest
 
@@ -12,6 +12,7 @@ from cli.client import Document
 from cli.show import Rows, history, section, show_list
 from cli.terminal import duration, local_time, records, state, waiting_for
 from jobyard.domain.errors import InvalidRule
+from jobyard.domain.plurals import plural
 from jobyard.domain.schedules.wall_clock import zone_named
 
 _NEXT = "Next Scheduled Run Time"
@@ -174,6 +175,44 @@ def _details(each: Document) -> str:
 def show_history(found: Document, zone: str, *, as_json: bool) -> None:
     """Show a schedule's occurrences. `zone` is the schedule's, "" if unknown."""
     show_list(found, *_occurrences(found["items"], zone), "occurrence", as_json=as_json)
+
+
+def show_year(found: Document, *, as_json: bool) -> None:
+    """Show the days of a year on which a schedule is due."""
+    if as_json:
+        terminal.print_json(found)
+        return
+    days = found["days"]
+    rows: Rows = [
+        (
+            f"{date.fromisoformat(each['date']):%a %Y-%m-%d}",
+            str(each["runs"]),
+            str(each["skipped"]),
+            each["reason"],
+            each["note"],
+        )
+        for each in days
+    ]
+    if rows:
+        tables.show_table(("!day", "runs", "skipped", "~reason", "~note"), rows)
+    runs, skipped = (sum(each[name] for each in days) for name in ("runs", "skipped"))
+    some = f", {skipped:,} skipped by its calendar" if skipped else ""
+    more = "" if found["is_complete"] else "; later times of the year are not counted"
+    zone = found["zone"]
+    terminal.console().print(f"{plural(runs, 'run')} in {found['year']}{some}, in {zone}{more}")
+
+
+def show_lateness(found: Document, *, as_json: bool) -> None:
+    """Show how late the newest runs of a schedule started."""
+    if as_json:
+        terminal.print_json(found)
+        return
+    text = "no run of its rule has ended yet"
+    if found["median_s"] is not None:
+        median, longest = duration(found["median_s"]), duration(found["longest_s"])
+        text = f"the newest {plural(found['runs'], 'run')} started {median} late (median), "
+        text += f"{longest} at most"
+    terminal.console().print(text)
 
 
 def show_edited(before: Document, edited: Document) -> None:

@@ -14,6 +14,7 @@ from jobyard.domain.schedules.next_runs import UpcomingRun, preview
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import MissedPolicy, OverlapPolicy, ScheduleFilter
+from jobyard.domain.schedules.year import FIRST_YEAR, LAST_YEAR
 
 app = typer.Typer(no_args_is_help=True, help="Manage recurring jobs.")
 
@@ -130,6 +131,36 @@ def history(
         with suppress(ApiError):  # a deleted schedule still has a history
             zone = api.get(f"/schedules/{schedule_id}")["zone"]
     schedule_view.show_history(found, zone, as_json=as_json)
+
+
+@app.command()
+def year(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--year",
+            parser=options.whole_number(FIRST_YEAR, LAST_YEAR),
+            metavar="YEAR",
+            help="The year.  [default: this year]",
+        ),
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """List the days of a year on which a schedule is due, and what its calendar excludes."""
+    found = ctx.obj.api(stack).get(f"/schedules/{schedule_id}/year", year=number)
+    schedule_view.show_year(found, as_json=as_json)
+
+
+@app.command()
+def lateness(
+    ctx: typer.Context, schedule_id: ScheduleId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Show how late the newest runs of a schedule started."""
+    found = ctx.obj.api(stack).get(f"/schedules/{schedule_id}/lateness")
+    schedule_view.show_lateness(found, as_json=as_json)
 
 
 @app.command()

@@ -17,12 +17,14 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.ids import origin_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.plurals import plural
+from jobyard.domain.rates import RateRange
 
 app = typer.Typer()
 
 BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
 JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
 Rows = list[tuple[str | Text, ...]]
+_RATES = ("started", "ended", "failed")  # of a step
 
 
 @app.command()
@@ -385,6 +387,39 @@ def activity(
     ]
     columns = ("!at", "by", "!event", "what", "reason")
     show_list(found, columns, rows, "act", as_json=as_json)
+
+
+@app.command()
+def rates(
+    ctx: typer.Context,
+    range_: Annotated[
+        RateRange,
+        typer.Option(
+            "--range",
+            parser=options.one_of(RateRange),
+            metavar="|".join(RateRange),
+            help="How far back.",
+        ),
+    ] = RateRange.HOUR,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Show how many jobs workers started and ended over time, oldest first."""
+    found = ctx.obj.api(stack).get("/rates", range=range_)
+    if as_json:
+        terminal.print_json(found)
+        return
+    points = found["points"]
+    rows: Rows = [
+        (local_time(each["at"]), *(f"{each[name]:,}" for name in (*_RATES, "open_batches")))
+        for each in points
+        if any(each[name] for name in _RATES)
+    ]
+    if rows:
+        tables.show_table(("!from", *_RATES, "open batches"), rows)
+    totals = ", ".join(f"{sum(each[name] for each in points):,} {name}" for name in _RATES)
+    step = terminal.duration(found["step_s"])
+    terminal.console().print(f"{totals} within {range_}; a step is {step}, empty ones are left out")
 
 
 def _subject(act: Document) -> str:

@@ -116,12 +116,35 @@ def schedule(**changes: Any) -> dict[str, Any]:
     }
 
 
+def year(**changes: Any) -> dict[str, Any]:
+    """A year with two days, one of them excluded."""
+    due = {"date": "2030-01-06", "runs": 1, "skipped": 0, "reason": "", "note": ""}
+    excluded = {**due, "date": "2030-03-10", "runs": 0, "skipped": 1}
+    notes = {"reason": "election", "note": "clocks go forward"}
+    return {
+        "year": 2030,
+        "zone": "America/Los_Angeles",
+        "days": [due, excluded | notes],
+        "is_complete": True,
+        "links": {},
+        **changes,
+    }
+
+
+def lateness(runs: int = 3) -> dict[str, Any]:
+    """The lateness of some runs; of none without them."""
+    found = (4.2, 75.0) if runs else (None, None)
+    return {"runs": runs, "median_s": found[0], "longest_s": found[1], "links": {}}
+
+
 EDITED = {"schedule": schedule(), "next_runs_before": [run_at()], "next_runs_after": []}
 # Each command with its request and the answer.
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("list",), "GET /schedules", {"items": [schedule()], "next_cursor": None}),
     (("show", SCHEDULE), f"GET {PATH}", schedule()),
     (("history", SCHEDULE), f"GET {PATH}/occurrences", {"items": [skipped()], "next_cursor": None}),
+    (("year", SCHEDULE), f"GET {PATH}/year", year()),
+    (("lateness", SCHEDULE), f"GET {PATH}/lateness", lateness()),
     (
         ("create", "--title", "x", "--job-type", "sweep", "--rule", json.dumps(RULE)),
         "POST /schedules",
@@ -306,6 +329,37 @@ def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi
     assert "Completed Job Details" not in shown
     assert "Last runs" not in shown
     assert re.search("Scheduled Time +none *$", shown, re.MULTILINE)
+
+
+def test_a_year_lists_its_days_and_what_the_calendar_excludes(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET {PATH}/year", year(), year(days=[], is_complete=False))
+
+    _, due, excluded, total = run(
+        "schedule", "year", SCHEDULE, "--year", "2030"
+    ).stdout.splitlines()
+    nothing = run("schedule", "year", SCHEDULE).stdout
+
+    assert api.calls() == [f"GET {PATH}/year?year=2030", f"GET {PATH}/year"]
+    assert due.split() == ["Sun", "2030-01-06", "1", "0"]
+    assert "election" in excluded
+    assert excluded.endswith("clocks go forward")
+    assert total == "1 run in 2030, 1 skipped by its calendar, in America/Los_Angeles"
+    assert "0 runs in 2030, in America/Los_Angeles; later times of the year" in nothing
+
+
+@pytest.mark.parametrize("number", ["1999", "9999", "soon"])
+def test_a_year_is_one_that_the_api_knows(number: str, run: Run, api: FakeApi) -> None:
+    assert run("schedule", "year", SCHEDULE, "--year", number).exit_code == 2
+    assert api.requests == []
+
+
+def test_the_lateness_is_said_in_words(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET {PATH}/lateness", lateness(), lateness(runs=0))
+
+    late, none = (run("schedule", "lateness", SCHEDULE).stdout for _ in range(2))
+
+    assert late == "the newest 3 runs started 4 s late (median), 1 min 15 s at most\n"
+    assert none == "no run of its rule has ended yet\n"
 
 
 def test_the_history_shows_who_started_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:

@@ -65,6 +65,14 @@ def log(**changes: object) -> dict[str, object]:
     }
 
 
+def rates() -> dict[str, object]:
+    """Two steps, of which the second is empty."""
+    counts = {"started": 1200, "ended": 1100, "failed": 3, "open_batches": 2}
+    nothing = dict.fromkeys(counts, 0)
+    points = [{"at": NOW, **counts}, {"at": "2030-01-31T12:12:00Z", **nothing}]
+    return {"range": "24h", "step_s": 720, "points": points, "links": {}}
+
+
 READS = [
     (("batches",), "GET /batches", {"items": [batch()], "next_cursor": None}),
     (("batch", BATCH), f"GET /batches/{BATCH}", batch()),
@@ -76,6 +84,7 @@ READS = [
     (("cost", SCHEDULE), f"GET /schedules/{SCHEDULE}/cost", cost()),
     (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
     (("holds",), "GET /holds", {"items": []}),
+    (("rates",), "GET /rates", rates()),
 ]
 
 
@@ -201,6 +210,27 @@ def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /jobs/{JOB}", job("succeeded", steps=[step]))
 
     assert left_out in run("job", JOB).stdout
+
+
+def test_rates_have_a_line_for_each_step_with_jobs_and_the_totals(run: Run, api: FakeApi) -> None:
+    api.answers("GET /rates", rates())
+
+    shown = run("rates", "--range", "24h").stdout
+
+    assert api.calls() == ["GET /rates?range=24h"]
+    head, step, totals = shown.splitlines()
+    assert head.split() == ["from", "started", "ended", "failed", "open", "batches"]
+    assert step.split()[-4:] == ["1,200", "1,100", "3", "2"]
+    assert totals.startswith("1,200 started, 1,100 ended, 3 failed within 24h; a step is 12 min")
+
+
+@pytest.mark.parametrize("range_", ["", "2h"])
+def test_rates_are_of_a_known_range(range_: str, run: Run, api: FakeApi) -> None:
+    shown = run("rates", "--range", range_)
+
+    assert shown.exit_code == 2
+    assert "1h, 24h, 7d" in shown.stderr
+    assert api.requests == []
 
 
 def test_an_attempt_has_its_number_and_its_request_id(run: Run, api: FakeApi) -> None:
