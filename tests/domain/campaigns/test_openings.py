@@ -140,6 +140,21 @@ def test_whether_it_is_open_and_when_it_opens_next_are_two_questions(
     assert ahead[:1] == ((current or following_opening,) if current or following_opening else ())
 
 
+def test_a_window_in_a_gap_opens_next_on_the_following_day() -> None:
+    """zincati#301"""
+    openings = schedule(
+        instant("2027-03-01T00:00"),
+        zone="America/Los_Angeles",
+        last="2027-03-20",
+        window={"from": "02:00", "to": "03:00"},
+    ).openings(instant("2027-03-01T00:00"))
+
+    following = openings.next_opening(instant("2027-03-14T09:00"))
+
+    assert following is not None
+    assert following.start == instant("2027-03-15T09:00")
+
+
 def test_a_range_that_has_ended_has_no_openings() -> None:
     openings = Openings(instant("2026-11-25T10:00"), instant("2026-11-25T10:00"))
 

@@ -385,6 +385,24 @@ def test_what_runs_when_it_stops_ends_unless_it_is_forced(
         assert [each.result for each in timeline.tasks[0].attempts] == ["cancelled"]
 
 
+@pytest.mark.parametrize("event", ["cancel", "force", "replace", "pause"])
+def test_what_ends_when_a_person_acts_has_ended(event: str) -> None:
+    done = run(AT_ONCE, {"A": [ok(300)]}, act("10:05", event))
+    expired = run(AT_ONCE, {"A": [bad()]}, act("10:30", event))
+
+    assert (done.state, expired.state) == ("succeeded", "failed")
+    assert done.refused[0].reason == "the campaign has ended: succeeded"
+
+
+def test_what_runs_when_a_campaign_expires_may_still_be_forced() -> None:
+    timeline = run(
+        AT_ONCE, {"A": [ok(3000)]}, act("10:30", "change", at_once=3), act("10:31", "force")
+    )
+
+    assert ended(timeline) == "25 10:31"
+    assert timeline.refused[0].reason == "it is stopping"
+
+
 def test_a_cancel_keeps_what_succeeded() -> None:
     timeline = run(AT_ONCE, {"A": [ok()], "B": [bad()]}, act("10:07", "cancel"))
 
@@ -502,6 +520,7 @@ def test_a_simulation_has_a_limit_of_attempts(monkeypatch: pytest.MonkeyPatch) -
         ({"created_at": "2026-11-25T10:00:00"}, ["created_at"]),
         ({"created_at": 5}, ["created_at"]),
         ({"created_at": "9999-12-31T23:59:59-10:00"}, ["created_at"]),
+        ({"created_at": "0001-01-01T00:00:00Z"}, ["created_at"]),
         ({"campaign": None}, ["campaign"]),
         ({"campaign": {}}, ["campaign.kind"]),
         ({"campaign": {"kind": "scheduled"}}, ["campaign.to"]),

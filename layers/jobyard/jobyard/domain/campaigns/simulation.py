@@ -205,8 +205,11 @@ class _Simulator:
 
     def run(self) -> CampaignTimeline:
         """The timeline, until the campaign has ended."""
-        while True:
+        while self.campaign.is_open:
             self._end_attempts()
+            if self._is_over():  # done, or expired, wins over what a person does at that time
+                self._plan()
+                continue
             self._act()
             planned = self._plan()
             if planned.action is PlannedAction.END:
@@ -227,6 +230,11 @@ class _Simulator:
         return CampaignTimeline(
             self.campaign, ended_at, tuple(self.history), tasks, tuple(self.refused)
         )
+
+    def _is_over(self) -> bool:
+        """Whether it ends now, or stops because its time is over."""
+        is_stopping = self.campaign.state is JobState.STOPPING
+        return not is_stopping and (self._totals().has_ended or self.now >= self.openings.end)
 
     def _plan(self) -> CampaignPlan:
         """What the campaign does now, after its moves, a hold that it places, and the ends of tasks

@@ -28,6 +28,7 @@ _CAMPAIGN_FIELDS = ("name", "job_type", "parameters", *RULE_FIELDS)
 _OUTCOME_FIELDS = ("takes_s", "result", "code", "retry_after_s")
 _ACT_FIELDS = ("at", "event", "targets", *CHANGE_FIELDS)
 _MAX_TAKES_S = 366 * 86_400
+_MIN_YEAR, _MAX_YEAR = 1970, 9990
 _CODE = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _Parsed = TypeVar("_Parsed")
 
@@ -139,10 +140,9 @@ def instant_of(where: str, value: object) -> datetime:
         instant = None
     if instant is None or instant.tzinfo is None:
         raise InvalidRule(where, f"a time like '2026-11-25T10:00:00Z', not {value!r:.40}")
-    try:
-        return instant.astimezone(UTC).replace(microsecond=0)
-    except OverflowError as error:
-        raise InvalidRule(where, "a time in the years 1 to 9999") from error
+    if not _MIN_YEAR <= instant.year <= _MAX_YEAR:
+        raise InvalidRule(where, f"a time in the years {_MIN_YEAR} to {_MAX_YEAR}")
+    return instant.astimezone(UTC).replace(microsecond=0)
 
 
 def _calendar_for(value: object) -> Calendar:

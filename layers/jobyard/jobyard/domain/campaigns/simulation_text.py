@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.forecast import forecast_of
 from jobyard.domain.campaigns.simulation import CampaignTimeline, SimulatedAttempt, SimulatedTask
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.jobs.task import TaskState
@@ -71,6 +72,12 @@ def _head(timeline: CampaignTimeline) -> Iterator[str]:
         f"{label} at {ended} {schedule.zone}: "
         f"{succeeded:,} of {plural(len(timeline.tasks), 'task')} succeeded"
     )
+    campaign = timeline.campaign
+    forecast = forecast_of(
+        campaign.rules, campaign.openings, len(timeline.tasks), campaign.created_at
+    )
+    yield f"Forecast: {forecast.description()}"
+    yield from (f"Forecast: {each}" for each in forecast.warnings)
 
 
 def task_description(task: SimulatedTask) -> str:
