@@ -3,7 +3,7 @@
 import base64
 import gzip
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from gateway.headers import (
     accepts_gzip,
     matches_etag,
 )
+from jobyard.services.snapshots import misses_act, shared_snapshot
 from web import assets
 from web.renderer import render
 from web.request import PageRequest
@@ -63,24 +64,77 @@ def page(
     `values` are what the template shows. `poll_s` says in how many seconds the page asks again for
     what has changed; 0 is never.
     """
-    headers = {"X-Next-Poll": str(poll_s), "Cache-Control": "no-cache, private"}
+    headers = _headers(poll_s)
     if upload_origin:
         policy = content_security_policy(request.site.settings.sign_in_url, upload_origin)
         headers["Content-Security-Policy"] = policy
     if status == HTTPStatus.OK and request.method == "GET":
-        headers["ETag"] = _etag(template, request, values)
-        known = request.event["headers"].get("if-none-match", "") if request.is_poll else ""
-        if matches_etag(known, headers["ETag"]):
+        headers["ETag"] = _etag(request, _digest(template, values))
+        if _is_known(headers["ETag"], request):
             return Response(304, body="", headers=headers)
     body = render(template, request, {**values, "poll_s": poll_s, "etag": headers.get("ETag", "")})
     return Response(status, HTML, body, headers)
 
 
-def _etag(template: str, request: PageRequest, values: Mapping[str, Any]) -> str:
-    """The ETag of a page by its values. Dataclasses and collections show all of theirs."""
-    reader = (request.actor, request.address, str(request.zone))
-    shown = repr((template, reader, assets.static_address("app.css"), sorted(values.items())))
-    return f'W/"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
+def shared_page(
+    template: str, request: PageRequest, values_of: Callable[[], Mapping[str, Any]], *, poll_s: int
+) -> Response[str]:
+    """A page that is the same for all with the same roles; `values_of` reads its values.
+
+    Readers share the digest of the values, so a poll that finds nothing new reads one item, if
+    another reader's poll was seconds ago. What people did is in it at once. Who opens the page, or
+    does not have it as it is now, always gets the values of now.
+    """
+    if not request.is_poll:
+        return page(template, request, values_of(), poll_s=poll_s)
+    read: list[Mapping[str, Any]] = []
+
+    def compute() -> dict[str, str]:
+        read.append(values_of())
+        return {"digest": _digest(template, read[0])}
+
+    context = request.query_context
+    found = shared_snapshot(
+        _shared_name(request),
+        context,
+        compute,
+        is_outdated=lambda at: misses_act(at, context.now),
+    )
+    etag = _etag(request, found.document["digest"])
+    if not read and _is_known(etag, request):
+        return Response(304, body="", headers=_headers(poll_s) | {"ETag": etag})
+    return page(template, request, read[0] if read else values_of(), poll_s=poll_s)
+
+
+def _shared_name(request: PageRequest) -> str:
+    """The name of what the readers of a page share. Depositors see their own batches only."""
+    owner = "" if request.may("batch", "view") else request.actor.sub
+    shown = repr((request.address, sorted(request.actor.roles), owner))
+    return f"page.{_hash(shown)}"
+
+
+def _headers(poll_s: int) -> dict[str, str]:
+    return {"X-Next-Poll": str(poll_s), "Cache-Control": "no-cache, private"}
+
+
+def _is_known(etag: str, request: PageRequest) -> bool:
+    """Whether the poll of an open page names the ETag of what it shows."""
+    known = request.event["headers"].get("if-none-match", "") if request.is_poll else ""
+    return matches_etag(known, etag)
+
+
+def _digest(template: str, values: Mapping[str, Any]) -> str:
+    """A digest of what a page shows. Dataclasses and collections show all of their values."""
+    return _hash(repr((template, assets.static_address("app.css"), sorted(values.items()))))
+
+
+def _etag(request: PageRequest, digest: str) -> str:
+    """The ETag of a page for its reader."""
+    return f'W/"{_hash(repr((digest, request.actor, request.address, str(request.zone))))}"'
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def see_other(address: str, cookies: Sequence[Cookie] = ()) -> Response[str]:

@@ -30,7 +30,7 @@ from web.forms import handle_form, status_of
 from web.pictures.strip import strip
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
-from web.responses import page, see_other
+from web.responses import page, see_other, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -45,6 +45,10 @@ _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 def list_batches() -> Response[str]:
     """The batches the reader may see, newest first."""
     request = current_request(router)
+    return shared_page("batches.html", request, lambda: _list_values(request), poll_s=LIST_POLL_S)
+
+
+def _list_values(request: PageRequest) -> dict[str, Any]:
     state, collection = request.query.get("state", ""), request.query.get("collection", "")
     if state not in {*BatchState}:
         state = ""
@@ -57,14 +61,13 @@ def list_batches() -> Response[str]:
         limit=_PAGE_SIZE,
     )
     filters = {"state": state, "collection": collection}
-    values = {
+    return {
         "batches": found.items,
         **page_links(request, pagination.next_cursor(found.after)),
         "options": [(each.name, words(each.name).capitalize()) for each in BATCH.states],
         "may_submit": request.may("batch", "submit"),
         **filters,
     }
-    return page("batches.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/batches/<batch_id>")

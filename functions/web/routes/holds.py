@@ -1,5 +1,6 @@
 """Holds: what is held, who placed each, why and until when; place and lift."""
 
+from typing import Any
 from urllib.parse import quote, unquote
 
 from aws_lambda_powertools.event_handler import Response
@@ -15,7 +16,7 @@ from web.event_buttons import EventButton, role_reason
 from web.forms import handle_form, local_time, refusal_values, status_of
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request
-from web.responses import page
+from web.responses import page, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -25,22 +26,28 @@ _COLLECTIONS_OFFERED = 200  # names that the form suggests; others can be typed
 @router.get("/holds")
 def list_holds() -> Response[str]:
     """The holds in force, and the form to place one."""
-    return _holds_page(current_request(router))
+    request = current_request(router)
+    return shared_page("holds.html", request, lambda: _values(request), poll_s=LIST_POLL_S)
 
 
-def _holds_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
+def _refused_page(request: PageRequest, refusal: JobyardError) -> Response[str]:
+    """The page as it is now, with why a form was refused."""
+    values = _values(request, refusal)
+    return page("holds.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
+
+
+def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[str, Any]:
     found = hold_queries.list_holds(request.query_context)
     collections, _ = collection_queries.list_collections(
         request.query_context, after="", limit=_COLLECTIONS_OFFERED
     )
-    values = {
+    return {
         "holds": [_row(each, request) for each in found],
         "collections": [each.collection.name for each in collections],
         "job_types": [each.name for each in list_job_types()],
         "may_place": request.may("hold", "place"),
         **refusal_values(request, refusal),
     }
-    return page("holds.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S)
 
 
 def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
@@ -73,7 +80,7 @@ def place_hold() -> Response[str]:
         )
         return "/holds"
 
-    return handle_form(act, lambda refusal: _holds_page(request, refusal))
+    return handle_form(act, lambda refusal: _refused_page(request, refusal))
 
 
 @router.post("/holds/<scope>/lift")
@@ -85,4 +92,4 @@ def lift_hold(scope: str) -> Response[str]:
         holds.lift_hold(unquote(scope), request.command_context())
         return "/holds"
 
-    return handle_form(act, lambda refusal: _holds_page(request, refusal))
+    return handle_form(act, lambda refusal: _refused_page(request, refusal))

@@ -33,7 +33,7 @@ from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
-from web.responses import page
+from web.responses import page, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -48,6 +48,12 @@ _LEVELS = {"ERROR": "error", "WARNING": "warning"}  # that are coloured
 def list_jobs(batch_id: str) -> Response[str]:
     """A batch's jobs, in the order of its manifest."""
     request = current_request(router)
+    return shared_page(
+        "batch_jobs.html", request, lambda: _list_values(batch_id, request), poll_s=LIST_POLL_S
+    )
+
+
+def _list_values(batch_id: str, request: PageRequest) -> dict[str, Any]:
     wanted = _match_of(request)
     view = batch_queries.batch(batch_id, request.query_context)
     pagination = request.pagination("jobs", batch_id, *vars(wanted).values())
@@ -63,7 +69,7 @@ def list_jobs(batch_id: str) -> Response[str]:
         matching=wanted,
     )
     columns = chosen_columns(request.query_values("columns"))
-    values = batch_values(view, "jobs", request) | {
+    return batch_values(view, "jobs", request) | {
         "jobs": [_row(each) for each in found.items],
         "wanted": wanted,
         "filter": urlencode(_filter(wanted)),
@@ -80,7 +86,6 @@ def list_jobs(batch_id: str) -> Response[str]:
         "bulk_buttons": _bulk_buttons(view, wanted, request),
         **page_links(request, pagination.next_cursor(found.after), columns=columns_value(columns)),
     }
-    return page("batch_jobs.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/batches/<batch_id>/jobs.csv")

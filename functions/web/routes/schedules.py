@@ -25,7 +25,7 @@ from web.forms import handle_form, local_time, refusal_values, status_of
 from web.pictures.year import year
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
-from web.responses import page
+from web.responses import page, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -37,6 +37,12 @@ _PREVIEWED = 20
 def list_schedules() -> Response[str]:
     """All jobs in VoteCal's sense: schedules with their latest run."""
     request = current_request(router)
+    return shared_page(
+        "job_management.html", request, lambda: _list_values(request), poll_s=LIST_POLL_S
+    )
+
+
+def _list_values(request: PageRequest) -> dict[str, Any]:
     label = request.query.get("status", "")
     if label not in {*ScheduleFilter}:
         label = ""
@@ -49,14 +55,13 @@ def list_schedules() -> Response[str]:
         after=pagination.start(request.query.get("cursor", ""), ""),
         limit=_PAGE_SIZE,
     )
-    values = {
+    return {
         "schedules": found.items,
         "label": label,
         "is_system": is_system,
         "options": [(each.value, each.value.capitalize()) for each in ScheduleFilter],
         **page_links(request, pagination.next_cursor(found.after)),
     }
-    return page("job_management.html", request, values, poll_s=LIST_POLL_S)
 
 
 @router.get("/schedules/new")

@@ -15,7 +15,7 @@ from jobyard.services.queries.system import list_alarms, system_state
 from web.event_buttons import EventButton, resend_button, role_reason
 from web.forms import handle_form, refusal_values, status_of
 from web.request import PageRequest, current_request
-from web.responses import page
+from web.responses import page, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -25,15 +25,22 @@ _POLL_S = 30  # each request asks CloudWatch and SQS
 @router.get("/system")
 def show_system() -> Response[str]:
     """The state of the system."""
-    return _system_page(current_request(router))
+    request = current_request(router)
+    return shared_page("system.html", request, lambda: _values(request), poll_s=_POLL_S)
 
 
-def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
+def _refused_page(request: PageRequest, refusal: JobyardError) -> Response[str]:
+    """The page as it is now, with why a form was refused."""
+    values = _values(request, refusal)
+    return page("system.html", request, values, status=status_of(refusal), poll_s=_POLL_S)
+
+
+def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[str, Any]:
     context, site = request.query_context, request.site
     state = system_state(context)
     answer = site.system_clients.result_or_none
     letters = answer(lambda: list_dead_letters(site.sqs, context))
-    values = {
+    return {
         "state": state,
         "alarms": answer(lambda: list_alarms(site.cloudwatch, context)),
         "letters": letters,
@@ -41,7 +48,6 @@ def _system_page(request: PageRequest, refusal: JobyardError | None = None) -> R
         "lost": [_lost_row(each, request) for each in state.lost],
         **refusal_values(request, refusal),
     }
-    return page("system.html", request, values, status=status_of(refusal), poll_s=_POLL_S)
 
 
 def _lost_row(report: Report, request: PageRequest) -> dict[str, Any]:
@@ -99,7 +105,7 @@ def redrive_letter(letter_id: str) -> Response[str]:
         dead_letters.redrive(letter_id, request.site.sqs, request.command_context())
         return "/system"
 
-    return handle_form(act, lambda refusal: _system_page(request, refusal))
+    return handle_form(act, lambda refusal: _refused_page(request, refusal))
 
 
 @router.post("/system/dead-letters/<letter_id>/discard")
@@ -111,4 +117,4 @@ def discard_letter(letter_id: str) -> Response[str]:
         dead_letters.discard(letter_id, request.site.sqs, request.command_context())
         return "/system"
 
-    return handle_form(act, lambda refusal: _system_page(request, refusal))
+    return handle_form(act, lambda refusal: _refused_page(request, refusal))

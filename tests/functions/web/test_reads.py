@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.functions.api.batch_records import a_batch, put_findings
+from jobyard.domain.hold import Hold
+from jobyard.store import holds
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, put_findings
 from tests.functions.api.schedule_records import a_schedule, items_read
 from tests.functions.web.browser import Browser
 
 _MONITORING = ("cloudwatch", "sqs")
 ENTRIES, CHUNK_SIZE = 3_000, 100  # more chunks than are counted at each reading
+POLL_READS = 3  # of a poll that finds nothing new
+# Pages of one thing, which few people look at, read all that they show at each poll.
+MORE_POLL_READS = {"job": 40, "history": 10, "reports": 10}
 
 
 def test_a_poll_that_finds_nothing_new_reads_three_items(browser: Browser) -> None:
@@ -64,3 +69,50 @@ def test_a_poll_of_home_reads_two_items_and_calls_neither_cloudwatch_nor_sqs(
     assert again.status == 304
     assert found.total() <= 2
     assert calls == []
+
+
+@pytest.fixture
+def addresses(browser: Browser) -> dict[str, str]:
+    """The addresses of all pages that poll, by a name, in a deployment with some of everything."""
+    batch = a_batch("processing", entries=600, chunk_size=20, findings=1, last_report=1)
+    put_findings(batch, [{"level": "warning", "code": "BYTE_ORDER_MARK", "message": "a mark"}])
+    a_report(batch, 1)
+    jobs = [a_job(batch, number, "failed") for number in range(12)]
+    for state in ("pending", "held", "failed", "completed"):
+        for _ in range(3):
+            a_batch(state, entries=5)
+    schedules = [a_schedule() for _ in range(30)]
+    for scope in ("collection:maps", "type:edit"):
+        holds.put(Hold(scope, "operator", "the table moves", HOUR_AGO))
+    schedule, at = f"/schedules/{schedules[0].schedule_id}", f"/batches/{batch.batch_id}"
+    return {
+        **{name: f"/{name}" for name in ("", "?range=7d", "batches", "system", "holds")},
+        "batches?state=failed": "/batches?state=failed",
+        "job-management": "/job-management",
+        "schedule": schedule,
+        "schedule history": f"{schedule}/history",
+        "batch": at,
+        **{name: f"{at}/{name}" for name in ("jobs", "jobs?state=failed", "history", "reports")},
+        "job": f"/jobs/{jobs[0].address.job_id}",
+    }
+
+
+def test_a_poll_of_every_page_is_bounded(browser: Browser, addresses: dict[str, str]) -> None:
+    browser.sign_in("admin")
+    reads = {}
+
+    for name, address in addresses.items():
+        etag = browser.get(address).headers["etag"]
+        first = browser.get(address, if_none_match=etag, x_poll="1")
+        with items_read() as found, _monitoring_calls(browser) as calls:
+            second = browser.get(address, if_none_match=etag, x_poll="1")
+        assert (first.status, second.status, calls) == (304, 304, [])
+        assert second.headers["x-next-poll"] != "0"
+        reads[name] = found.total()
+
+    too_many = {
+        name: number
+        for name, number in reads.items()
+        if number > MORE_POLL_READS.get(name, POLL_READS)
+    }
+    assert too_many == {}

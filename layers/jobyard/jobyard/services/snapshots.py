@@ -10,10 +10,12 @@ from typing import Any
 
 from jobyard.domain.freshness import is_younger, max_age
 from jobyard.services.context import QueryContext
-from jobyard.store import snapshots
+from jobyard.store import activity, snapshots
 from jobyard.store.snapshots import Snapshot
 
 OLDEST_SHOWN = timedelta(minutes=1)  # however long computing takes
+# An act at most so long before the snapshot may not be in it: its change was stored meanwhile.
+_ACT_TIME = timedelta(seconds=1)
 
 
 def shared_snapshot(
@@ -45,6 +47,13 @@ def shared_snapshot(
     if previous and is_younger(previous.taken_at, OLDEST_SHOWN, now):
         return previous
     return _taken(context, compute)
+
+
+def misses_act(taken_at: datetime, now: datetime) -> bool:
+    """Whether what was computed at a time may lack what a person did since. It reads one act at
+    most.
+    """
+    return activity.is_any_after(taken_at - _ACT_TIME, now)
 
 
 def _taken(context: QueryContext, compute: Callable[[], Mapping[str, Any]]) -> Snapshot:

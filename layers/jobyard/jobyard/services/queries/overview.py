@@ -34,7 +34,7 @@ from jobyard.services.dead_letters import dead_letter_count
 from jobyard.services.queries.batches import BatchView, batch_views
 from jobyard.services.queries.schedules import occurrence, schedule_view
 from jobyard.services.queries.system import alarms_of
-from jobyard.services.snapshots import shared_snapshot
+from jobyard.services.snapshots import misses_act, shared_snapshot
 from jobyard.services.system_clients import SystemClients
 from jobyard.store import activity, batches, occurrences, overviews, rates, reports, schedules
 
@@ -52,8 +52,6 @@ _WAITING_READ = 10  # at a time, for one whose manifest has arrived
 _LOST_SINCE = timedelta(days=7)  # reports whose mail was refused or bounced
 _OWN_READ = 50  # batches of a depositor, the newest
 _COUNTED = (*sorted(OPEN_BATCH_STATES), BatchState.FAILED.value)
-# An act at most so long before the overview may not be in it: its change was stored meanwhile.
-_ACT_TIME = timedelta(seconds=1)
 
 
 def overview(context: QueryContext, clients: SystemClients) -> Overview:
@@ -70,7 +68,7 @@ def overview(context: QueryContext, clients: SystemClients) -> Overview:
         f"overview.{overviews.OVERVIEW_FORMAT}{owner}",
         context,
         lambda: overviews.document_of(_all(context, clients) if sees_all else _own(context)),
-        is_outdated=lambda at: activity.is_any_after(at - _ACT_TIME, context.now),
+        is_outdated=lambda at: misses_act(at, context.now),
     )
     stored = replace(overviews.parse_overview(found.document), taken_at=found.taken_at)
     return stored.visible_to(roles, acts=_ACTS_SHOWN) if sees_all else stored
