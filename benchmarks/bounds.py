@@ -65,6 +65,7 @@ BOUNDS = (
     Bound("report", "disk_mb", 512.0),
     Bound("pages", "largest_bytes", 60_000),
     Bound("pages", "batch_poll_reads", 3),
+    Bound("pages", "shared_poll_reads", 3),
     Bound("pages", "failed_jobs_reads", 200),
 )
 
