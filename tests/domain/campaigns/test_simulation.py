@@ -519,6 +519,7 @@ def test_a_simulation_has_a_limit_of_attempts(monkeypatch: pytest.MonkeyPatch) -
         ({"created_at": None}, ["created_at"]),
         ({"created_at": "2026-11-25T10:00:00"}, ["created_at"]),
         ({"created_at": 5}, ["created_at"]),
+        ({"created_at": "soon"}, ["created_at"]),
         ({"created_at": "9999-12-31T23:59:59-10:00"}, ["created_at"]),
         ({"created_at": "0001-01-01T00:00:00Z"}, ["created_at"]),
         ({"campaign": None}, ["campaign"]),
