@@ -6,6 +6,7 @@ from jobyard.domain.access import is_allowed
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.job import PROGRESS_ORDER
 from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.job_types import state_labels
 from web.event_buttons import event_buttons
 from web.forms import refusal_values
 from web.request import PageRequest
@@ -50,9 +51,10 @@ def state_counters(view: BatchView) -> list[dict[str, Any]]:
     are left out.
     """
     address = f"/batches/{view.batch.batch_id}/jobs"
+    labels = state_labels(view.batch.job_type)
     return [
         {
-            "label": state.replace("_", " "),
+            "label": labels[state],
             "count": view.counts[state],
             "address": f"{address}?state={state}",
             "state": state.value,

@@ -113,15 +113,15 @@ def _button(kind: str, address: str, event: str, unavailable_reason: str) -> Eve
     )
 
 
-def button_for_many(batch_id: str, event: str) -> EventButton:
-    """The button that sends an event to many jobs of a batch."""
-    label, icon, _ = _TEXTS["job", event]
+def button_for_many(batch_id: str, event: str, number: int = 2) -> EventButton:
+    """The button that sends an event to that many jobs of a batch."""
+    label, icon, effect = _TEXTS["job", event]
     return EventButton(
         name=event,
         address=f"/batches/{batch_id}/operations",
         label=label,
         icon=icon,
-        effect=_EFFECTS_OF_MANY[event],
+        effect=effect if number == 1 else _EFFECTS_OF_MANY[event],
         is_dangerous=event in _DANGEROUS,
     )
 

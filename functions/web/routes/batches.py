@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
 from jobyard.domain.batches.batch import BATCH, BatchState
-from jobyard.domain.batches.operation import Filter, Operation
+from jobyard.domain.batches.operation import REFUSED, Filter, Operation
 from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import BadRequest, JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
@@ -22,11 +22,13 @@ from jobyard.services.queries import findings as finding_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.job_types import state_labels
 from jobyard.services.reports import commands as report_commands
 from web.batch_page import batch_values, failure_groups, finding_rows, state_counters
 from web.event_buttons import button_for_many, resend_button
 from web.filters import words
 from web.forms import handle_form, status_of
+from web.job_names import name_in_row
 from web.pictures.strip import strip
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
@@ -89,6 +91,7 @@ def _batch_page(
         "findings": finding_rows(findings),
         "counts": state_counters(view),
         "groups": failure_groups(view, request),
+        "may_submit": request.may("batch", "submit"),
         "picture": strip(view.strip, view.batch.entries, f"/batches/{batch_id}/jobs?from="),
     }
     return page(
@@ -257,8 +260,11 @@ def show_operation(batch_id: str, operation_id: str) -> Response[str]:
         after=pagination.start(request.query.get("cursor", ""), 0),
         limit=_CHUNKS_PER_PAGE,
     )
-    values = batch_values(view, "", request) | {
+    found_rows = operation_queries.rows_of_outcomes(found, request.query_context)
+    values = batch_values(view, "history", request) | {
         "found": found,
+        "labels": state_labels(view.batch.job_type) | {REFUSED: "Refused"},
+        "names": {job_id: name_in_row(row) for job_id, row in found_rows.items()},
         "label": button_for_many(batch_id, found.operation.event).label,
         **page_links(request, pagination.next_cursor(found.after)),
     }
@@ -334,9 +340,10 @@ def _preview_page(
 ) -> Response[str]:
     view = batch_queries.batch(batch_id, request.query_context)
     values = batch_values(view, "jobs", request, refusal) | {
-        "button": button_for_many(batch_id, event),
+        "button": button_for_many(batch_id, event, matching.total - matching.refused),
         "matching": matching,
         "state": wanted.state.value,
+        "state_label": state_labels(view.batch.job_type)[wanted.state].lower(),
         "codes": sorted(wanted.codes),
         "job_ids": sorted(wanted.job_ids),
         "back": _jobs_address(batch_id, wanted),

@@ -70,8 +70,9 @@ def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
     """What is wrong, in words, each with the address where one sees more."""
     problems = _system_problems(found.system) if found.system else []
     if found.failed_jobs:
-        jobs = _number(found.failed_jobs, "failed job")
-        batches = _number(found.failing_batches, "batch")
+        is_exact = found.has_all_failures
+        jobs = _number(found.failed_jobs, "failed job", is_exact=is_exact)
+        batches = _number(found.failing_batches, "batch", is_exact=is_exact)
         problems.append({"words": f"{jobs} in {batches}", "address": "/batches?state=failed"})
     oldest = found.oldest_waiting
     if oldest and now - oldest.submitted_at > _OLD:

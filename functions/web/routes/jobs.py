@@ -12,7 +12,7 @@ from markupsafe import Markup
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.services.batches import operations
 from jobyard.services.jobs.commands import send_job_event
@@ -21,7 +21,7 @@ from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_logs import LogLine, attempt_log
-from jobyard.services.queries.job_types import steps_of
+from jobyard.services.queries.job_types import state_labels, steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.address import address_of
 from web.batch_page import batch_values, state_counters
@@ -29,6 +29,7 @@ from web.event_buttons import EventButton, button_for_many, event_buttons
 from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
 from web.job_columns import CHOICES, chosen_columns, columns_value, table_columns
+from web.job_names import name_in_row
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
@@ -80,10 +81,11 @@ def _list_values(batch_id: str, request: PageRequest) -> dict[str, Any]:
         "codes": [(code, code) for code in _codes(view, wanted)],
         "steps": [(name, words(name)) for name in steps_of(view.batch.job_type)],
         "counts": _counters(view, columns_value(columns)),
-        "options": [(each.name, words(each.name).capitalize()) for each in JOB.states],
+        "options": [*state_labels(view.batch.job_type).items()],
         "rows_of_csv": job_csv.MAX_ROWS,
         "matching": _matching_count(view, wanted),
-        "bulk_buttons": _bulk_buttons(view, wanted, request),
+        "bulk_buttons": _bulk_buttons(view, wanted.state, request),
+        "has_bulk_events": any(_bulk_buttons(view, each, request) for each in _present(view)),
         **page_links(request, pagination.next_cursor(found.after), columns=columns_value(columns)),
     }
 
@@ -126,14 +128,18 @@ def _codes(view: BatchView, wanted: JobMatch) -> list[str]:
     return sorted({code for code, *_ in view.failure_groups or ()} | ({wanted.code} - {""}))
 
 
-def _bulk_buttons(view: BatchView, wanted: JobMatch, request: PageRequest) -> list[EventButton]:
-    """The buttons for the jobs of a list that has jobs in one state only; none if the person may
-    not change them.
+def _present(view: BatchView) -> list[str]:
+    """The states in which a batch has jobs."""
+    return [state.value for state in JobState if view.counts[state]]
+
+
+def _bulk_buttons(view: BatchView, state: str, request: PageRequest) -> list[EventButton]:
+    """The buttons for a list of jobs in one state; none in any state ("") or if the person may not
+    change them.
     """
-    if not wanted.state:
+    if not state:
         return []
-    state, roles = JobState(wanted.state), request.actor.roles
-    events = operations.events_for_many(view.batch, state, roles)
+    events = operations.events_for_many(view.batch, JobState(state), request.actor.roles)
     return [button_for_many(view.batch.batch_id, event) for event in events]
 
 
@@ -165,20 +171,18 @@ def _row(view: JobView) -> dict[str, Any]:
     return {
         "view": view,
         "job": view.job,
-        "name": name_of(view),
+        "name": _name_of(view),
         "job_id": view.job.address.job_id,
         "took": last.ended_at - last.started_at if last and last.ended_at else None,
         "url": text_without_secrets(str(view.row.get("url", ""))),
     }
 
 
-def name_of(view: JobView) -> str:
+def _name_of(view: JobView) -> str:
     """What a job is called: the file or object of its row, the time of its occurrence."""
     if view.occurrence:
         return f"Run of {view.occurrence.scheduled_for:%Y-%m-%d %H:%M} UTC"
-    row = view.row
-    name = row.get("name") or row.get("local_id") or row.get("url") or view.job.address.job_id
-    return text_without_secrets(str(name))
+    return name_in_row(view.row) or view.job.address.job_id
 
 
 def _position(number: str, chunk_size: int) -> tuple[int, int]:
@@ -205,7 +209,7 @@ def _job_page(
     address = f"/jobs/{job_id}"
     values = {
         "view": view,
-        "name": name_of(view),
+        "name": _name_of(view),
         "crumbs_of_job": _crumbs(view),
         **_neighbours(view, request),
         "step_diagram": step_diagram(view.all_steps, job.steps, _resume_point(view)),
@@ -260,7 +264,9 @@ def _timeline(view: JobView, request: PageRequest) -> Markup:
     if not numbered:
         return Markup()
     first = min(numbered[0][1].started_at, job.history[0].at if job.history else job.at)
-    last = job.at if JOB.is_final(job.state) else request.query_context.now
+    last = request.query_context.now
+    if job.state not in OPEN_JOB_STATES:
+        last = max(job.at, *(each.ended_at or job.at for _, each in numbered))
     return timeline(numbered, first, last, lambda at: local(at, request.zone))
 
 
@@ -314,7 +320,7 @@ def show_log(job_id: str) -> Response[str]:
     )
     address = f"/jobs/{job_id}"
     values = {
-        "name": name_of(view),
+        "name": _name_of(view),
         "job_id": job_id,
         "crumbs_of_log": [*_crumbs(view), {"label": "Job", "address": address}],
         "log": found,

@@ -4,10 +4,13 @@ import re
 
 import pytest
 
+from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome
 from jobyard.domain.jobs.job import JOB
+from jobyard.services.batches import rows
 from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
-from jobyard.store import batches, jobs, reports
+from jobyard.services.queries import overview as overview_queries
+from jobyard.store import batches, jobs, operations, reports
 from tests.functions.api.batch_records import a_batch, a_job, a_report, executions
 from tests.functions.web.browser import Browser, Page
 from web.event_buttons import button_for_many
@@ -382,9 +385,12 @@ def test_a_list_of_one_state_has_the_events_of_this_state(
     shown = browser.get(f"{at}?state={state}").html
 
     assert re.findall(r'<button form="bulk" name="event" value="(\w+)"', shown) == events
-    assert 'form="bulk"' not in browser.get(at).html
+    unfiltered = browser.get(at)
+    assert 'form="bulk"' not in unfiltered.html
+    assert "To change many jobs at once, choose a state" in unfiltered.text
     browser.sign_in("viewer")
     assert 'form="bulk"' not in browser.get(f"{at}?state={state}").html
+    assert "To change many jobs" not in browser.get(at).text
 
 
 def test_the_held_jobs_that_are_selected_are_cancelled_by_one_operation(browser: Browser) -> None:
@@ -403,6 +409,7 @@ def test_the_held_jobs_that_are_selected_are_cancelled_by_one_operation(browser:
     assert "Cancel 2 jobs? The 2 selected jobs." in preview.text
     operation = browser.get(answer.location)
     assert "Cancel: 2 jobs" in operation.text
+    assert 'aria-current="page">History' in operation.html
     assert "wrong files" in operation.text
     history = browser.get(f"{at}/history")
     assert f'href="{answer.location}"' in history.html
@@ -410,3 +417,86 @@ def test_the_held_jobs_that_are_selected_are_cancelled_by_one_operation(browser:
 
 def test_every_event_of_a_job_has_a_text_for_many() -> None:
     assert [button_for_many("b", event).name for event in JOB.people_events()]
+
+
+def test_an_operation_shows_the_name_of_each_job_and_its_outcome(browser: Browser) -> None:
+    batch = a_batch("processing", entries=4)
+    for number in (0, 1):
+        a_job(batch, number, "held")
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    preview = browser.post(
+        f"{at}/operations",
+        browser.get(at).forms["/sign-out"] | {"event": "release", "state": "held"},
+    )
+    address = browser.submit(preview, f"{at}/operations", reason="the disks are back").location
+    operation = operations.get(batch.batch_id, address.rpartition("/")[2])
+    site = browser.function.SITE
+    job_ids = [f"{batch.batch_id}.0.{position}" for position in (0, 1)]
+    outcomes = [JobOutcome(job_ids[0], ACCEPTED), JobOutcome(job_ids[1], REFUSED, "it is too late")]
+    rows.put_outcomes(site.s3, site.settings, operation, 0, outcomes)
+
+    shown = browser.get(address)
+
+    assert f'<a href="/jobs/{job_ids[1]}">1</a>' in shown.html
+    assert "Held" in shown.text
+    assert "Refused it is too late" in shown.text
+
+
+def test_a_state_has_one_name_in_counts_filters_and_lists(browser: Browser) -> None:
+    batch = a_batch("processing", entries=3)
+    a_job(batch, 0, "succeeded")
+    at = f"/batches/{batch.batch_id}/jobs"
+    browser.sign_in("viewer")
+
+    shown = browser.get(at)
+
+    assert shown.text.count(" Completed ") >= 3
+    assert "Succeeded" not in shown.text
+    assert '<option value="scheduled">Pending</option>' in shown.html
+
+
+def test_the_timeline_of_a_failed_job_ends_when_it_failed(browser: Browser) -> None:
+    batch = a_batch("failed", entries=1)
+    job = a_job(batch, 0, "failed")
+    browser.sign_in("viewer")
+
+    shown = browser.get(f"/jobs/{job.address.job_id}").html
+
+    picture = shown[shown.index('class="picture timeline"') :].partition("</svg>")[0]
+    start, end = re.findall(r">([-\d]+ [\d:]+ UTC)<", picture)
+    assert start == end
+
+
+def test_a_refused_manifest_leads_to_the_upload_of_a_corrected_one(browser: Browser) -> None:
+    batch = a_batch("failed", failure_message="the manifest has 2 errors")
+    at = f"/batches/{batch.batch_id}"
+    link = 'href="/batches/new?collection=maps"'
+
+    assert link in browser.sign_in("depositor").get(at).html
+    assert link not in browser.sign_in("viewer").get(at).html
+
+
+def test_the_reason_why_an_event_is_closed_names_the_event(browser: Browser) -> None:
+    batch = a_batch("processing", entries=1)
+    browser.sign_in("operator")
+
+    shown = browser.get(f"/batches/{batch.batch_id}").html
+
+    sheet = shown[shown.index('id="event-release" popover') :].partition("</div>")[0]
+    assert "<h2>Release</h2>" in sheet
+    assert 'id="event-release-why"' in sheet
+
+
+def test_home_says_that_there_may_be_more_failures_than_were_read(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_queries, "FAILED_READ", 1)
+    for _ in range(2):
+        a_job(a_batch("failed", entries=2), 0, "failed")
+    browser.sign_in("viewer")
+
+    shown = browser.get("/").text
+
+    assert re.search(r"\d\+ failed jobs in \d\+ batches", shown)
+    assert re.search(r"\d\+ PAYLOAD_NOT_FOUND in \d\+ batches", shown)

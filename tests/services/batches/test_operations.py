@@ -29,12 +29,12 @@ def opened(harness: Harness, payloads: Payloads) -> tuple[str, Callable[[], Any]
     harness.open({"input": event, "execution": collection})
     batch_id = harness.batch_id_of(event)
 
-    def go_on() -> None:
+    def run_to_end() -> None:
         settle = {"origin_id": batch_id, "command": "settle", "run": "main", "pass": 1}
         harness.machines.run("batch", f"{batch_id}-{next(_numbers)}", settle)
         harness.machines.run_all()
 
-    return batch_id, go_on
+    return batch_id, run_to_end
 
 
 def change(harness: Harness, batch_id: str, event: str, wanted: Filter) -> dict[str, int]:
@@ -51,10 +51,10 @@ def change(harness: Harness, batch_id: str, event: str, wanted: Filter) -> dict[
 def test_jobs_that_have_not_started_are_held_and_released(
     harness: Harness, opened: tuple[str, Callable[[], Any]]
 ) -> None:
-    batch_id, go_on = opened
+    batch_id, run_to_end = opened
 
     assert change(harness, batch_id, "hold", SCHEDULED) == {"held": 4}
-    go_on()
+    run_to_end()
     assert harness.batch(batch_id).counts["held"] == 4
     assert harness.batch(batch_id).batch.state == "processing"
     assert change(harness, batch_id, "release", HELD) == {"succeeded": 4}
@@ -65,11 +65,11 @@ def test_jobs_that_have_not_started_are_held_and_released(
 def test_the_selected_jobs_are_cancelled_and_the_others_run(
     harness: Harness, opened: tuple[str, Callable[[], Any]]
 ) -> None:
-    batch_id, go_on = opened
+    batch_id, run_to_end = opened
     selected = frozenset({f"{batch_id}.0.1", f"{batch_id}.1.0", f"{batch_id}.7.0"})
 
     outcomes = change(harness, batch_id, "cancel", Filter(JobState.SCHEDULED, job_ids=selected))
-    go_on()
+    run_to_end()
 
     view = harness.batch(batch_id)
     assert outcomes == {"cancelled": 2}
@@ -80,9 +80,9 @@ def test_the_selected_jobs_are_cancelled_and_the_others_run(
 def test_when_all_that_is_held_is_cancelled_the_batch_is_reported(
     harness: Harness, opened: tuple[str, Callable[[], Any]]
 ) -> None:
-    batch_id, go_on = opened
+    batch_id, run_to_end = opened
     change(harness, batch_id, "hold", SCHEDULED)
-    go_on()
+    run_to_end()
 
     assert change(harness, batch_id, "cancel", HELD) == {"cancelled": 4}
 

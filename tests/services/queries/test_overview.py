@@ -101,6 +101,7 @@ def test_open_batches_of_all_states_are_shown_newest_first(
     assert shown.counts["processing"] == StateCount(2, is_exact=True)
     assert shown.counts["cancelling"] == StateCount(1, is_exact=True)
     assert shown.counts["failed"] == StateCount(0, is_exact=True)
+    assert shown.has_all_failures
 
 
 def test_no_more_is_read_than_shown_and_the_number_says_so(
@@ -115,6 +116,7 @@ def test_no_more_is_read_than_shown_and_the_number_says_so(
 
     assert len(shown.open_batches) == 2
     assert shown.counts["processing"] == StateCount(2, is_exact=False)
+    assert not shown.has_all_failures
 
 
 def test_failures_of_a_day_are_grouped_across_batches(harness: Harness, payloads: Payloads) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.activity import Act
-from jobyard.domain.batches.batch import BATCH, BatchState
+from jobyard.domain.batches.batch import BATCH, OPEN_BATCH_STATES, BatchState
 from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, BatchProgress
 from jobyard.domain.cost import Usage
 from jobyard.domain.jobs.failures import Failure
@@ -183,6 +183,13 @@ class Overview:
     activity: tuple[Act, ...] | None = None
     system: SystemHealth | None = None
     taken_at: datetime | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def has_all_failures(self) -> bool:
+        """Whether it counts the failed jobs of all open and failed batches, not of the newest."""
+        is_exact = all(each.is_exact for each in self.counts.values())
+        open_count = sum(self.counts[state].number for state in OPEN_BATCH_STATES & {*self.counts})
+        return is_exact and open_count == len(self.open_batches)
 
     def visible_to(self, roles: Collection[str], *, acts: int) -> "Overview":
         """What people with `roles`, who may see all batches, may see of it, with up to so many

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, count_outcomes
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
 from jobyard.services.context import QueryContext
@@ -54,6 +55,21 @@ def list_operations(batch_id: str, context: QueryContext) -> tuple[Operation, ..
     visible_batch(batch_id, context.actor, context.now)
     found = operations.of_batch(batch_id)
     return tuple(sorted(found, key=lambda each: each.requested_at, reverse=True))
+
+
+def rows_of_outcomes(view: OperationView, context: QueryContext) -> dict[str, rows.Row]:
+    """The rows of the jobs whose outcomes a view has, by job id.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or the actor may not see it.
+    """
+    batch = visible_batch(view.operation.batch_id, context.actor, context.now)
+    addresses = [each for job in view.outcomes if (each := JobAddress.parse(job.job_id))]
+    of_chunks = {}
+    for number in {each.chunk for each in addresses}:
+        chunk = rows.chunk_of(context.s3, context.settings, batch, number)
+        of_chunks[number] = rows.rows_of(context.s3, context.settings, batch.batch_id, chunk)
+    return {each.job_id: of_chunks[each.chunk][each.position] for each in addresses}
 
 
 def _outcomes(found: Operation, number: int, context: QueryContext) -> list[JobOutcome]:
