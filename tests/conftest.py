@@ -48,8 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """A worker for each core, and one for the live tests, which mostly wait."""
-    return (os.cpu_count() or 1) + 1
+    """A worker for each core, and two for tests that wait: for processes, servers and browsers."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

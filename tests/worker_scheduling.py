@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
-# Live tests mostly wait, so their worker comes on top of one for each core.
+# Live tests mostly wait, so others run meanwhile: there are more workers than cores.
 FIRST = (
     "live",
     "faults/test_load.py",
