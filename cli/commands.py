@@ -68,7 +68,7 @@ def requeue(
     body: Document = {"preview": preview} | {
         name: value for name, value in optional.items() if value
     }
-    response = api.post(f"/batches/{batch_id}/retries", body)
+    response = api.post(f"/batches/{batch_id}/operations", body)
     if not as_json:
         _show_requeued(response, "would" if preview else "will")
     refused = bool(response.get("not_retryable")) or not response["matched"]
@@ -114,7 +114,7 @@ _SHOWN_REFUSALS = 20  # of one requeue
 def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
     """Show the jobs that a requeue refused, with the reasons. True if there were any."""
     shown = 0
-    path: str | None = f"/batches/{batch_id}/retries/{operation_id}"
+    path: str | None = f"/batches/{batch_id}/operations/{operation_id}"
     cursor: Document = {}
     while path:
         found = api.get(path, **cursor)

@@ -257,7 +257,7 @@ def is_over_with_operation(
     The operation starts a moment later; until then the batch looks unchanged. So the batch is over
     only if it was fetched after the operation was done.
     """
-    path = f"/batches/{batch_id}/retries/{operation_id}"
+    path = f"/batches/{batch_id}/operations/{operation_id}"
     is_done = False
 
     def is_over_after(batch: Document) -> bool:

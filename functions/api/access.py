@@ -56,8 +56,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
         return None if name else ("batch", "list")
     if method == "GET":
         return kind, "view"
-    if event == "retries":
-        return "job", "requeue"
+    if event == "operations":
+        return "job", "requeue"  # the body names the event; all events of jobs need the same roles
     if kind == "batch" and event.endswith("/resend"):
         return "batch", "resend_report"
     if (kind, name) == ("schedule", "preview"):

@@ -19,7 +19,7 @@ def batch_links(batch_id: str, request: RequestContext) -> Links:
 def operation_links(batch_id: str, operation_id: str, request: RequestContext) -> Links:
     """The links of an operation. `operation_id` is "" for a preview, which has no URL."""
     batch = request.link(f"batches/{batch_id}")
-    own = {"self": f"{batch}/retries/{operation_id}"} if operation_id else {}
+    own = {"self": f"{batch}/operations/{operation_id}"} if operation_id else {}
     return own | {"batch": batch}
 
 

@@ -80,7 +80,7 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
 
 
 def test_a_requeue_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeApi) -> None:
-    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 3})
 
     result = run("requeue", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
 
@@ -91,7 +91,7 @@ def test_a_requeue_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeAp
 
 
 def test_one_job_can_be_requeued(run: Run, api: FakeApi) -> None:
-    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 1})
 
     run("requeue", JOB, *WHY)
 
@@ -99,7 +99,7 @@ def test_one_job_can_be_requeued(run: Run, api: FakeApi) -> None:
 
 
 def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -> None:
-    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": None, "matched": 2})
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": None, "matched": 2})
 
     result = run("requeue", BATCH, "--preview")
 
@@ -110,7 +110,7 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
 
 def test_a_preview_exits_with_1_when_the_requeue_would(run: Run, api: FakeApi) -> None:
     answer = {"operation_id": None, "matched": 0, "not_retryable": 0}
-    api.answers(f"POST /batches/{BATCH}/retries", answer)
+    api.answers(f"POST /batches/{BATCH}/operations", answer)
 
     result = run("requeue", JOB, "--preview")
 
@@ -123,7 +123,7 @@ def test_jobs_that_cannot_be_requeued_are_counted_and_exit_with_1(
     preview: bool, run: Run, api: FakeApi
 ) -> None:
     answer = {"operation_id": "r1", "matched": 3, "not_retryable": 1}
-    api.answers(f"POST /batches/{BATCH}/retries", answer)
+    api.answers(f"POST /batches/{BATCH}/operations", answer)
 
     result = run("requeue", BATCH, *(("--preview",) if preview else WHY))
 
@@ -136,7 +136,7 @@ def test_jobs_that_cannot_be_requeued_are_counted_and_exit_with_1(
 
 def test_a_requeue_of_a_job_that_cannot_be_requeued_exits_with_1(run: Run, api: FakeApi) -> None:
     words = "the failed job cannot be requeued (its ark is another object's)"
-    api.answers(f"POST /batches/{BATCH}/retries", problem(409, words))
+    api.answers(f"POST /batches/{BATCH}/operations", problem(409, words))
 
     result = run("requeue", JOB, *WHY)
 
@@ -144,13 +144,13 @@ def test_a_requeue_of_a_job_that_cannot_be_requeued_exits_with_1(run: Run, api: 
 
 
 def test_a_watched_requeue_shows_its_refusals_and_exits_with_1(run: Run, api: FakeApi) -> None:
-    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 2})
     api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
     done = {"state": "done", "next_cursor": None}
     accepted = {"job_id": f"{BATCH}.0.1", "outcome": "succeeded", "message": ""}
     refused = {"job_id": JOB, "outcome": "refused", "message": "someone else changed it first"}
     api.answers(
-        f"GET /batches/{BATCH}/retries/r1",
+        f"GET /batches/{BATCH}/operations/r1",
         done,
         {**done, "outcomes": [accepted], "next_cursor": "c1"},
         {**done, "outcomes": [refused]},
@@ -166,9 +166,9 @@ def test_a_watched_requeue_shows_its_refusals_and_exits_with_1(run: Run, api: Fa
 def test_watching_a_requeue_waits_for_the_operation_and_exits_with_0_when_nothing_is_failed(
     run: Run, api: FakeApi
 ) -> None:
-    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 1})
     api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1), batch("failed", succeeded=1))
-    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "running"}, {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/operations/r1", {"state": "running"}, {"state": "done"})
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     result = run("requeue", BATCH, *WHY, "--watch")
@@ -179,9 +179,9 @@ def test_watching_a_requeue_waits_for_the_operation_and_exits_with_0_when_nothin
 
 
 def test_a_requeue_that_fails_again_exits_with_1(run: Run, api: FakeApi) -> None:
-    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 1})
     api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1))
-    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/operations/r1", {"state": "done"})
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     result = run("requeue", BATCH, *WHY, "--watch", "--json")

@@ -120,13 +120,13 @@ def test_a_batch_is_over_only_as_fetched_after_its_operation_was_done(
     """Fetched before, it may look as it did before the operation began."""
     fetched_before = batch("failed", failed=2)
     api.answers(f"GET /batches/{BATCH}", fetched_before, batch("failed", succeeded=2))
-    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/operations/r1", {"state": "done"})
     is_over = progress.is_over_with_operation(client, BATCH, "r1")
 
     (ended,) = progress.watch(client, [BATCH], None, api.paused.append, is_over)
 
     assert ended["counts"]["succeeded"] == 2
-    assert api.calls().count(f"GET /batches/{BATCH}/retries/r1") == 1
+    assert api.calls().count(f"GET /batches/{BATCH}/operations/r1") == 1
 
 
 def test_watching_polls_with_the_etag_and_slows_to_once_a_second(

@@ -229,7 +229,7 @@ def _repairs(admin: ApiUser, payloads: Payloads) -> None:
     payloads.status.clear()
     admin.post(f"/api/jobs/{batch_id}.0.0/requeue", reason="it is back")
     admin.await_state(f"/api/jobs/{batch_id}.0.0", "succeeded")
-    admin.post(f"{path}/retries", reason="so are the others")
+    admin.post(f"{path}/operations", reason="so are the others")
     admin.await_state(f"/api/jobs/{batch_id}.0.1", "succeeded")
     admin.post(f"{path}/update_reporting", reason="repaired")
     admin.await_state(path, "completed")

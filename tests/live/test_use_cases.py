@@ -63,7 +63,7 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
     admin.await_state(path, "failed")
     payloads.status.clear()
 
-    operation = operator.post(f"{path}/retries", reason="the file is back")
+    operation = operator.post(f"{path}/operations", reason="the file is back")
     operator.await_state(f"/api/jobs/{batch_id}.0.2", "succeeded")
     assert operator.get(path)["state"] == "failed"
     admin.post(f"{path}/update_reporting", reason="repaired")
@@ -72,7 +72,7 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
     first, second = admin.mails_of(batch_id)
     assert ("FAIL" in first.subject, "OK" in second.subject) == (True, True)
     assert "c.txt: failed -> succeeded" in second.text
-    outcomes = operator.get(f"{path}/retries/{operation['operation_id']}")
+    outcomes = operator.get(f"{path}/operations/{operation['operation_id']}")
     assert outcomes["counts"] == {"succeeded": 1}
 
 

@@ -122,16 +122,17 @@ def get_batch(batch_id: BatchId) -> schemas.Batch:
 
 
 @router.post(
-    "/api/batches/<batch_id>/retries",
-    operation_id="retry_jobs",
+    "/api/batches/<batch_id>/operations",
+    operation_id="change_jobs",
     tags=["Batches"],
-    summary="Requeue failed jobs",
-    description="Requeues all failed jobs, those with the given failure codes, or those with the "
-    "given ids. Each starts after its last successful step. `GET` the operation to see the outcome "
-    "of each job. While a requeue is in progress, another one of the same jobs is refused.",
+    summary="Send an event to many jobs",
+    description="Sends `event` to all jobs of the batch in `state`, to those with the given ids, "
+    "or to the failed ones with the given failure codes. `GET` the operation to see the outcome of "
+    "each job. A requeued job starts after its last successful step. While a requeue is in "
+    "progress, another one of the same jobs is refused.",
     status_code=202,
     responses={
-        202: {"description": "The jobs are being requeued."},
+        202: {"description": "The jobs are sent the event."},
         200: {"description": "A preview: nothing was changed."},
         **problem_responses(
             BadRequest,
@@ -145,36 +146,38 @@ def get_batch(batch_id: BatchId) -> schemas.Batch:
     },
     middlewares=[idempotent],
 )
-def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schemas.RetryResult]:
+def change_jobs(
+    batch_id: BatchId, wanted: schemas.OperationRequest
+) -> Response[schemas.OperationResult]:
     request = current_request(router)
-    if retry.preview:
-        return _preview_retry(batch_id, retry, request)
-    started = operations.requeue_jobs(
-        batch_id, retry.filter(), request.command_context(retry.reason or "")
+    if wanted.preview:
+        return _preview_operation(batch_id, wanted, request)
+    started = operations.change_jobs(
+        batch_id, wanted.event.value, wanted.filter(), request.command_context(wanted.reason or "")
     )
-    return accepted(schemas.RetryResult.of(started, request))
+    return accepted(schemas.OperationResult.of(started, request))
 
 
-def _preview_retry(
-    batch_id: str, retry: schemas.RetryRequest, request: RequestContext
-) -> Response[schemas.RetryResult]:
+def _preview_operation(
+    batch_id: str, wanted: schemas.OperationRequest, request: RequestContext
+) -> Response[schemas.OperationResult]:
     context = request.command_context()
-    preview = operations.preview_operation(batch_id, "requeue", retry.filter(), context)
-    result = schemas.RetryResult.of_preview(batch_id, preview, request)
+    preview = operations.preview_operation(batch_id, wanted.event.value, wanted.filter(), context)
+    result = schemas.OperationResult.of_preview(batch_id, preview, request)
     return Response(200, "application/json", result)
 
 
 @router.get(
-    "/api/batches/<batch_id>/retries/<operation_id>",
-    operation_id="get_retry",
+    "/api/batches/<batch_id>/operations/<operation_id>",
+    operation_id="get_operation",
     tags=["Batches"],
-    summary="Get a requeue with the outcome of each job",
+    summary="Get an operation with the outcome of each job",
     responses={
         200: {"description": "The operation and a page of outcomes."},
         **problem_responses(BadRequest, NotFound, Gone),
     },
 )
-def get_retry(
+def get_operation(
     batch_id: BatchId,
     operation_id: Annotated[str, Path(description="The operation's id.", max_length=64)],
     cursor: Cursor = "",

@@ -31,6 +31,7 @@ from api.schemas.fields import (
     Unavailable,
     UnavailableEvent,
 )
+from api.schemas.jobs import JobEvent
 from jobyard.domain.batches import batch as domain
 from jobyard.domain.batches import operation as domain_operation
 from jobyard.domain.batches import report as domain_report
@@ -148,7 +149,7 @@ class FailureGroup(Schema):
     description: str = Field(description="What the code means.")
     count: int = Field(description="The number of jobs.")
     not_retryable: int = Field(
-        description="How many of them cannot be requeued; the depositor has to submit them again."
+        description="How many of them a requeue refuses; the depositor has to submit them again."
     )
 
 
@@ -324,14 +325,18 @@ _REASON_OR_PREVIEW = {
 }
 
 
-class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
-    """Which failed jobs to requeue: all of them if neither codes nor ids are given."""
+class OperationRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
+    """Which jobs to send an event: all in the state if neither codes nor ids are given."""
 
     reason: Reason | None = Field(default=None, description="Why. Required unless it is a preview.")
+    event: JobEvent = Field(default=JobEvent("requeue"), description="The event.")
+    state: JobState = Field(
+        default=JobState.FAILED, description="Only jobs in this state, which must allow the event."
+    )
     failure_codes: list[Failure] = Field(
         default_factory=list,
         max_length=len(Failure),
-        description="Only jobs with these failure codes.",
+        description="Only jobs with these failure codes, if `state` is `failed`.",
     )
     job_ids: list[JobId] = Field(
         default_factory=list, max_length=1000, description="Only these jobs."
@@ -345,24 +350,26 @@ class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW)
         return self
 
     def filter(self) -> Filter:
-        """The filter for the failed jobs to requeue."""
+        """The filter for the jobs."""
         codes = frozenset(code.value for code in self.failure_codes)
-        return Filter(JobState.FAILED, codes, frozenset(self.job_ids))
+        return Filter(self.state, codes, frozenset(self.job_ids))
 
 
-class RetryResult(Schema):
-    """An accepted requeue, or a preview of one."""
+class OperationResult(Schema):
+    """An accepted operation, or a preview of one."""
 
     operation_id: str | None = Field(description="The operation's id; null for a preview.")
     matched: int = Field(description="How many jobs match.")
     not_retryable: int = Field(
-        description="How many of them cannot be requeued; the depositor has to submit them again."
+        description="How many of them a requeue refuses; the depositor has to submit them again."
     )
     links: Links
 
     @classmethod
-    def of(cls, operation: domain_operation.Operation, request: RequestContext) -> "RetryResult":
-        """A requeue that was started."""
+    def of(
+        cls, operation: domain_operation.Operation, request: RequestContext
+    ) -> "OperationResult":
+        """An operation that was started."""
         return cls(
             operation_id=operation.operation_id,
             matched=operation.matched,
@@ -373,8 +380,8 @@ class RetryResult(Schema):
     @classmethod
     def of_preview(
         cls, batch_id: str, matching: operations.MatchingJobs, request: RequestContext
-    ) -> "RetryResult":
-        """A preview of a requeue."""
+    ) -> "OperationResult":
+        """A preview of an operation."""
         return cls(
             operation_id=None,
             matched=matching.total,
@@ -392,7 +399,7 @@ class OperationOutcome(Schema):
 
 
 class Operation(Schema):
-    """An operation on many jobs: a requeue, or the release of held jobs."""
+    """An operation: an event that many jobs are sent."""
 
     operation_id: str = Field(description="The operation's id.")
     batch_id: str = Field(description="The batch of the jobs.")

@@ -62,7 +62,7 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     batches = [a_batch(state, entries=2) for state in _REACHED]
     repaired = a_batch("failed", entries=2 * len(JobState))
     jobs = [a_job(repaired, number, state).address.job_id for number, state in enumerate(_JOBS)]
-    path = f"/batches/{repaired.batch_id}/retries"
+    path = f"/batches/{repaired.batch_id}/operations"
     retry = api.post(path, {"reason": "again"}).json["operation_id"]
     api.request("PUT", "/holds/collection:maps", body={"reason": "wait"})
     why = {"reason": "because"}

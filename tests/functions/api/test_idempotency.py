@@ -62,7 +62,7 @@ def test_a_key_is_one_persons_on_one_route(api: Api) -> None:
     [
         ("processing", "/batches/{batch}/cancel", WHY),
         ("held", "/batches/{batch}/release", WHY),
-        ("failed", "/batches/{batch}/retries", WHY),
+        ("failed", "/batches/{batch}/operations", WHY),
         ("failed", "/jobs/{batch}.0.0/requeue", WHY),
         ("processing", "/jobs/{batch}.0.1/hold", WHY),
     ],

@@ -111,7 +111,7 @@ def test_an_unknown_path_points_to_the_documentation(api: Api, method: str, path
         ("DELETE", "/batches/b1", "GET"),
         ("POST", "/lifecycles/batch", "GET"),
         ("GET", "/batches/b1/cancel", "POST"),
-        ("PUT", "/batches/b1/retries", "POST"),
+        ("PUT", "/batches/b1/operations", "POST"),
     ],
 )
 def test_a_method_a_path_does_not_know_is_refused_with_those_it_knows(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.access import ROLES
+from jobyard.domain.access import ROLES, roles_for
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.hold import Hold
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
@@ -31,7 +31,7 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("GET", "/batches/{batch}/findings", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/cost", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/reports", None, "processing", READERS, 404),
-    ("GET", "/batches/{batch}/retries/r1", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/operations/r1", None, "processing", READERS, 404),
     ("GET", "/jobs/{batch}.0.0", None, "processing", READERS, 404),
     ("GET", "/jobs/{batch}.0.0/log", None, "processing", OPERATORS, 403),
     ("POST", "/batches/{batch}/cancel", WHY, "processing", OPERATORS, 403),
@@ -41,8 +41,16 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("POST", "/batches/{batch}/update_reporting", WHY, "failed", {"admin"}, 403),
     ("GET", "/batches/{batch}/reports/2/changes", None, "failed", READERS, 404),
     ("POST", "/batches/{batch}/reports/2/resend", WHY, "failed", {"admin"}, 403),
-    ("POST", "/batches/{batch}/retries", WHY, "failed", OPERATORS, 403),
-    ("POST", "/batches/{batch}/retries", {"preview": True}, "failed", OPERATORS, 403),
+    ("POST", "/batches/{batch}/operations", WHY, "failed", OPERATORS, 403),
+    ("POST", "/batches/{batch}/operations", {"preview": True}, "failed", OPERATORS, 403),
+    (
+        "POST",
+        "/batches/{batch}/operations",
+        {"event": "cancel", "state": "held", **WHY},
+        "processing",
+        OPERATORS,
+        403,
+    ),
     ("POST", "/jobs/{batch}.1.0/hold", WHY, "processing", OPERATORS, 403),
     ("POST", "/jobs/{batch}.1.0/cancel", WHY, "processing", OPERATORS, 403),
     ("POST", "/jobs/{batch}.1.0/force_fail", WHY, "processing", OPERATORS, 403),
@@ -261,7 +269,7 @@ def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) ->
 
     listed = api.get("/batches", role="depositor").json["items"]
     assert [each["batch_id"] for each in listed] == [mine]
-    for path in ("", "/jobs", "/findings", "/cost", "/reports", "/retries/r1"):
+    for path in ("", "/jobs", "/findings", "/cost", "/reports", "/operations/r1"):
         assert api.get(f"/batches/{mine}{path}", role="depositor").status == 200
     assert api.get(f"/jobs/{mine}.0.0", role="depositor").status == 200
 
@@ -269,7 +277,11 @@ def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) ->
 def test_a_depositor_may_not_change_even_their_own_batches(api: Api) -> None:
     mine = prepared_batch("processing", submitter="depositor")
 
-    for path in (f"/batches/{mine}/cancel", f"/jobs/{mine}.1.0/hold", f"/batches/{mine}/retries"):
+    for path in (
+        f"/batches/{mine}/cancel",
+        f"/jobs/{mine}.1.0/hold",
+        f"/batches/{mine}/operations",
+    ):
         answer = api.post(path, WHY, role="depositor")
         assert (answer.status, answer.kind) == (403, "forbidden")
 
@@ -295,6 +307,10 @@ def test_the_description_needs_no_token(api: Api) -> None:
     assert api.get("/docs", role="nobody").status == 200
 
 
+def test_all_events_of_a_job_need_the_same_roles() -> None:
+    assert {roles_for("job", event) for event in JOB.people_events()} == {("operator", "admin")}
+
+
 def test_the_document_names_the_roles_that_an_operation_is_for() -> None:
     from tests.functions.api.api_client import described
 
@@ -304,7 +320,7 @@ def test_the_document_names_the_roles_that_an_operation_is_for() -> None:
         for operation in operations_of_path.values()
     }
 
-    assert named["place_hold"] == named["retry_jobs"] == "operator and admin."
+    assert named["place_hold"] == named["change_jobs"] == "operator and admin."
     assert named["submit_batch"] == "depositor, operator and admin."
     assert named["edit_collection"] == "its owner and admin."
     assert {named[each] for each in named if "schedule" in each or "calendar" in each} == {"admin."}

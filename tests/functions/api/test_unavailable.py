@@ -46,7 +46,7 @@ def _hold() -> Request:
 # Requests by name, each about a new batch, job or hold.
 REQUESTS: dict[str, Callable[[], Request]] = {
     "submit": _submission,
-    "retry": _on_batch("failed", "retries"),
+    "requeue many": _on_batch("failed", "operations"),
     "cancel a batch": _on_batch("processing", "cancel"),
     "release a batch": _on_batch("held", "release"),
     "requeue a job": _on_job("requeue"),

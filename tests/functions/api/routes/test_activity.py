@@ -33,7 +33,7 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
         WHY,
         ("batch", "resend_report"),
     ),
-    ("retry_jobs", "POST", "/batches/{failed}/retries", WHY, ("job", "requeue")),
+    ("change_jobs", "POST", "/batches/{failed}/operations", WHY, ("job", "requeue")),
     ("send_job_event", "POST", "/jobs/{job}/requeue", WHY, ("job", "requeue")),
     ("create_schedule", "POST", "/schedules", wanted(), ("schedule", "create")),
     ("edit_schedule", "PATCH", "/schedules/{id}", {"title": "b", **WHY}, ("schedule", "edit")),

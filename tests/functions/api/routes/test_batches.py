@@ -399,7 +399,7 @@ def test_a_batch_shows_its_strip_its_rate_and_the_digest_of_its_manifest(api: Ap
 
 def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> None:
     for batch_id in ("b" + "a" * 20, "b1", "holds", "b" * 64):
-        for rest in ("", "/jobs", "/findings", "/reports", "/retries/r1"):
+        for rest in ("", "/jobs", "/findings", "/reports", "/operations/r1"):
             answer = api.get(f"/batches/{batch_id}{rest}")
             assert (answer.status, answer.kind) == (404, "not-found")
 

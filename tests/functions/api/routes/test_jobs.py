@@ -1,4 +1,4 @@
-"""Jobs through the API: lists, details, events, retries."""
+"""Jobs through the API: lists, details, events, operations on many."""
 
 import json
 from dataclasses import replace
@@ -409,13 +409,13 @@ def test_only_events_a_person_may_send_a_job_are_there(api: Api, event: str) -> 
     assert "requeue" in answer.json["detail"]
 
 
-def test_a_retry_takes_all_failed_jobs_or_those_that_match(api: Api) -> None:
+def test_a_requeue_takes_all_failed_jobs_or_those_that_match(api: Api) -> None:
     batch = a_batch("failed", entries=6)
     for number in (0, 2, 3):
         a_job(batch, number, "failed")
     a_job(batch, 5, "failed", failure_code="TIMEOUT")
     a_job(batch, 4, "succeeded")
-    path = f"/batches/{batch.batch_id}/retries"
+    path = f"/batches/{batch.batch_id}/operations"
     named = [f"{batch.batch_id}.0.0", f"{batch.batch_id}.2.0"]
 
     def matched(**wanted: Any) -> int:
@@ -433,11 +433,11 @@ def test_a_retry_takes_all_failed_jobs_or_those_that_match(api: Api) -> None:
     assert not [each for each in executions("batch") if each.startswith(batch.batch_id)]
 
 
-def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
+def test_a_requeue_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
     batch = a_batch("failed", entries=3)
     a_job(batch, 0, "failed")
     a_job(batch, 2, "failed")
-    path = f"/batches/{batch.batch_id}/retries"
+    path = f"/batches/{batch.batch_id}/operations"
 
     answer = api.post(path, {"reason": "again", "failure_codes": ["PAYLOAD_NOT_FOUND"]})
 
@@ -460,11 +460,29 @@ def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
     assert shown["next_cursor"] is None
 
 
+def test_many_jobs_are_sent_another_event_than_a_requeue(api: Api) -> None:
+    batch = a_batch("processing", entries=5)
+    for number in (0, 2):
+        a_job(batch, number, "held")
+    path = f"/batches/{batch.batch_id}/operations"
+    wanted = {"event": "cancel", "state": "held"}
+
+    preview = api.post(path, wanted | {"preview": True})
+    scheduled = api.post(path, {"event": "hold", "state": "scheduled", "preview": True})
+    answer = api.post(path, wanted | {"reason": "the wrong files"})
+
+    assert (preview.status, preview.json["matched"]) == (200, 2)
+    assert scheduled.json["matched"] == 3
+    assert (answer.status, answer.json["matched"]) == (202, 2)
+    shown = api.get(f"{path}/{answer.json['operation_id']}").json
+    assert (shown["event"], shown["reason"]) == ("cancel", "the wrong files")
+
+
 def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
     batch = a_batch("failed", entries=23)
     for number in range(0, 23, 2):
         a_job(batch, number, "failed")
-    path = f"/batches/{batch.batch_id}/retries"
+    path = f"/batches/{batch.batch_id}/operations"
     operation_id = api.post(path, WHY).json["operation_id"]
 
     first = api.get(f"{path}/{operation_id}").json
@@ -485,31 +503,39 @@ def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
         ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"] * 1001}, 422, "at most 1000"),
         ({"reason": "again", "preview": "yes"}, 422, "boolean"),
         ({"reason": "again", "failure_codes": ["TIMEOUT"]}, 409, "no failed job"),
+        ({"reason": "again", "event": "start"}, 422, "force_fail"),
+        ({"reason": "again", "event": "cancel"}, 409, "job is failed: cannot cancel"),
+        ({"reason": "again", "event": "cancel", "state": "held"}, 409, "no held job"),
+        (
+            {"event": "cancel", "state": "held", "failure_codes": ["TIMEOUT"], "preview": True},
+            400,
+            "leave the codes out",
+        ),
     ],
 )
-def test_a_retry_of_a_missing_batch_is_refused(
+def test_a_bad_request_for_many_jobs_is_refused(
     api: Api, body: dict[str, Any], status: int, words: str
 ) -> None:
     batch = a_batch("failed", entries=1)
     a_job(batch, 0, "failed")
 
-    answer = api.post(f"/batches/{batch.batch_id}/retries", body)
+    answer = api.post(f"/batches/{batch.batch_id}/operations", body)
 
     assert answer.status == status
     assert words in answer.json["detail"]
 
 
-def test_nothing_of_a_batch_that_is_over_is_retried(api: Api) -> None:
+def test_nothing_of_a_batch_that_is_over_is_requeued(api: Api) -> None:
     batch = a_batch("completed", entries=1)
 
     for body in (WHY, {"preview": True}):
-        answer = api.post(f"/batches/{batch.batch_id}/retries", body)
+        answer = api.post(f"/batches/{batch.batch_id}/operations", body)
         assert (answer.status, answer.kind) == (409, "invalid-transition")
 
 
-def test_an_unknown_retry_is_not_found(api: Api) -> None:
+def test_an_unknown_operation_is_not_found(api: Api) -> None:
     batch = a_batch("failed")
 
-    answer = api.get(f"/batches/{batch.batch_id}/retries/r000000000000")
+    answer = api.get(f"/batches/{batch.batch_id}/operations/r000000000000")
 
     assert (answer.status, answer.kind) == (404, "not-found")

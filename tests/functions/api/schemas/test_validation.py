@@ -151,7 +151,7 @@ def test_every_link_can_be_followed(api: Api) -> None:
         api.get(f"/batches/{batch.batch_id}/jobs"),
         api.get(f"/batches/{batch.batch_id}/cost"),
         api.get(f"/jobs/{job.address.job_id}"),
-        api.post(f"/batches/{batch.batch_id}/retries", retry),
+        api.post(f"/batches/{batch.batch_id}/operations", retry),
         api.get("/schedules"),
         api.get(f"/schedules/{schedule.schedule_id}"),
         api.get(f"/schedules/{schedule.schedule_id}/cost"),
