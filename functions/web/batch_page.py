@@ -1,14 +1,18 @@
 """What the pages of one batch show: tabs, counters, failure groups, findings, buttons."""
 
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.access import is_allowed
+from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.job import PROGRESS_ORDER
+from jobyard.domain.lifecycle import StateType
 from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_types import state_labels
 from web.event_buttons import event_buttons
 from web.forms import refusal_values
+from web.poll_interval import poll_interval_s
 from web.request import PageRequest
 
 
@@ -23,6 +27,31 @@ def batch_values(
         "buttons": event_buttons("batch", address, view.actions, view.unavailable),
         **refusal_values(request, refusal),
     }
+
+
+def batch_poll_s(view: BatchView, now: datetime) -> int:
+    """Seconds until the next poll of a batch's page; 0 if nothing can change any more."""
+    batch = view.batch
+    if has_ended(view):
+        return 0
+    if batch.is_executing and not _only_waits(view):
+        return poll_interval_s(now, now)
+    last_change = batch.history[-1].at if batch.history else batch.submitted_at
+    return poll_interval_s(last_change, now, view.until)
+
+
+def has_ended(view: BatchView) -> bool:
+    """Whether nothing of a batch can change any more."""
+    return BATCH.state(view.batch.state).type is StateType.TERMINAL
+
+
+def _only_waits(view: BatchView) -> bool:
+    """Whether all open jobs are held, paused, or scheduled for a known time."""
+    counts = view.counts
+    if view.batch.state is not BatchState.PROCESSING or counts["running"] or counts["stopping"]:
+        return False
+    is_scheduled = counts["scheduled"] > 0
+    return view.until is not None if is_scheduled else counts["held"] + counts["paused"] > 0
 
 
 def _tabs(view: BatchView, current: str, address: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -133,16 +134,17 @@ cold_start.end()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
-    """Handle a request, and log it in one line."""
+    """Handle a request, and log it in one line unless a poll found nothing new."""
     dispatched = dispatch(event, context, SITE)
     response = finish(event, dispatched.response, SITE)
-    LOGGER.info(
-        "answered",
-        request_id=event["requestContext"]["requestId"],
-        method=event["requestContext"]["http"]["method"],
-        path=event["rawPath"],
-        status=response["statusCode"],
-        actor=dispatched.actor.name if dispatched.actor else "",
-        sub=dispatched.actor.sub if dispatched.actor else "",
-    )
+    if response["statusCode"] != HTTPStatus.NOT_MODIFIED:
+        LOGGER.info(
+            "answered",
+            request_id=event["requestContext"]["requestId"],
+            method=event["requestContext"]["http"]["method"],
+            path=event["rawPath"],
+            status=response["statusCode"],
+            actor=dispatched.actor.name if dispatched.actor else "",
+            sub=dispatched.actor.sub if dispatched.actor else "",
+        )
     return response

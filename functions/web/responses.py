@@ -77,16 +77,26 @@ def page(
 
 
 def shared_page(
-    template: str, request: PageRequest, values_of: Callable[[], Mapping[str, Any]], *, poll_s: int
+    template: str,
+    request: PageRequest,
+    values_of: Callable[[], Mapping[str, Any]],
+    *,
+    poll_s: int,
+    is_final: Callable[[Mapping[str, Any]], bool] = lambda _: False,
 ) -> Response[str]:
     """A page that is the same for all with the same roles; `values_of` reads its values.
 
     Readers share the digest of the values, so a poll that finds nothing new reads one item, if
     another reader's poll was seconds ago. What people did is in it at once. Who opens the page, or
-    does not have it as it is now, always gets the values of now.
+    does not have it as it is now, always gets the values of now. Values that are final are not
+    polled for.
     """
+
+    def shown(values: Mapping[str, Any]) -> Response[str]:
+        return page(template, request, values, poll_s=0 if is_final(values) else poll_s)
+
     if not request.is_poll:
-        return page(template, request, values_of(), poll_s=poll_s)
+        return shown(values_of())
     read: list[Mapping[str, Any]] = []
 
     def compute() -> dict[str, str]:
@@ -103,7 +113,7 @@ def shared_page(
     etag = _etag(request, found.document["digest"])
     if not read and _is_known(etag, request):
         return Response(304, body="", headers=_headers(poll_s) | {"ETag": etag})
-    return page(template, request, read[0] if read else values_of(), poll_s=poll_s)
+    return shown(read[0] if read else values_of())
 
 
 def _shared_name(request: PageRequest) -> str:

@@ -13,7 +13,6 @@ from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import BadRequest, JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
-from jobyard.domain.lifecycle import StateType
 from jobyard.services.batches import commands, operations
 from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
 from jobyard.services.queries import batches as batch_queries
@@ -21,16 +20,22 @@ from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import findings as finding_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
-from jobyard.services.queries.batches import BatchView
 from jobyard.services.queries.job_types import state_labels
 from jobyard.services.reports import commands as report_commands
-from web.batch_page import batch_values, failure_groups, finding_rows, state_counters
+from web.batch_page import (
+    batch_poll_s,
+    batch_values,
+    failure_groups,
+    finding_rows,
+    has_ended,
+    state_counters,
+)
 from web.event_buttons import button_for_many, resend_button
 from web.filters import words
 from web.forms import handle_form, status_of
 from web.job_names import name_in_row
 from web.pictures.strip import strip
-from web.poll_interval import LIST_POLL_S, poll_interval_s
+from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other, shared_page
 
@@ -99,18 +104,8 @@ def _batch_page(
         request,
         values,
         status=status_of(refusal),
-        poll_s=_poll_interval_s(view, request),
+        poll_s=batch_poll_s(view, request.query_context.now),
     )
-
-
-def _poll_interval_s(view: BatchView, request: PageRequest) -> int:
-    """When to ask again; 0 for a batch that has ended and whose jobs can no longer change."""
-    if BATCH.state(view.batch.state).type is StateType.TERMINAL:
-        return 0
-    last = view.batch.history[-1].at if view.batch.history else view.batch.submitted_at
-    if view.batch.is_executing:
-        return poll_interval_s(request.query_context.now, request.query_context.now)
-    return poll_interval_s(last, request.query_context.now)
 
 
 @router.get("/batches/<batch_id>/findings")
@@ -151,7 +146,7 @@ def _reports_page(
         request,
         values,
         status=status_of(refusal),
-        poll_s=_poll_interval_s(view, request),
+        poll_s=batch_poll_s(view, request.query_context.now),
     )
 
 
@@ -221,7 +216,9 @@ def show_cost(batch_id: str) -> Response[str]:
     request = current_request(router)
     view = batch_queries.batch(batch_id, request.query_context)
     cost = cost_queries.cost(batch_id, request.query_context).cost
-    return page("batch_cost.html", request, batch_values(view, "cost", request) | {"cost": cost})
+    values = batch_values(view, "cost", request) | {"cost": cost}
+    poll_s = 0 if has_ended(view) else LIST_POLL_S
+    return page("batch_cost.html", request, values, poll_s=poll_s)
 
 
 @router.get("/batches/<batch_id>/history")
@@ -234,7 +231,9 @@ def show_history(batch_id: str) -> Response[str]:
         "operations": [_operation_row(each) for each in found[:_OPERATIONS_SHOWN]],
         "operation_count": len(found),
     }
-    return page("batch_history.html", request, values, poll_s=_poll_interval_s(view, request))
+    return page(
+        "batch_history.html", request, values, poll_s=batch_poll_s(view, request.query_context.now)
+    )
 
 
 def _operation_row(operation: Operation) -> dict[str, Any]:

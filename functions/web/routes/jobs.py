@@ -24,7 +24,7 @@ from jobyard.services.queries.job_logs import LogLine, attempt_log
 from jobyard.services.queries.job_types import state_labels, steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
 from web.address import address_of
-from web.batch_page import batch_values, state_counters
+from web.batch_page import batch_values, has_ended, state_counters
 from web.event_buttons import EventButton, button_for_many, event_buttons
 from web.filters import local, size, words
 from web.forms import handle_form, refusal_values, status_of
@@ -50,7 +50,11 @@ def list_jobs(batch_id: str) -> Response[str]:
     """A batch's jobs, in the order of its manifest."""
     request = current_request(router)
     return shared_page(
-        "batch_jobs.html", request, lambda: _list_values(batch_id, request), poll_s=LIST_POLL_S
+        "batch_jobs.html",
+        request,
+        lambda: _list_values(batch_id, request),
+        poll_s=LIST_POLL_S,
+        is_final=lambda values: has_ended(values["view"]),
     )
 
 

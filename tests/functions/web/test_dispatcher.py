@@ -511,6 +511,20 @@ def test_a_page_that_has_not_changed_is_not_sent_again(browser: Browser) -> None
     assert (again.status, again.html) == (304, "")
 
 
+def test_a_poll_that_finds_nothing_new_is_not_logged(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser.sign_in("viewer")
+    tag = browser.get("/collections").headers["etag"]
+    assert [each.message for each in caplog.records] == ["answered"]
+    caplog.clear()
+
+    again = browser.get("/collections", if_none_match=tag, x_poll="1")
+
+    assert again.status == 304
+    assert caplog.records == []
+
+
 def test_a_page_that_is_opened_again_has_new_keys_in_its_forms(browser: Browser) -> None:
     browser.sign_in("operator")
     page = browser.get("/holds")
