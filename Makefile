@@ -5,8 +5,6 @@ LINTERS := lint-format lint-code lint-types lint-imports lint-templates
 .PHONY: help demo demo-schedules test check lint $(LINTERS) test-domain local down deploy docs machines dev \
 	emulator sam chromium faults browser screenshots bench
 MAKEFLAGS += --no-print-directory
-unexport PYTHONDONTWRITEBYTECODE # or each process compiles all modules and tests again
-
 # Containers often set it. Then each of pytest's workers compiles every module, at each run.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -13,6 +13,7 @@ from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
+from jobyard.domain.batches.report import LATE_AFTER
 from jobyard.domain.dead_letter import LETTER_KINDS
 from jobyard.domain.freshness import CLAIM_TIME
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
@@ -563,6 +564,12 @@ def test_every_dashboard_line_is_a_metric_that_is_emitted(
         namespace, metric, *pairs = [part for part in line if isinstance(part, str)]
         dimensions = dict(zip(pairs[::2], pairs[1::2], strict=True))
         assert not _not_emitted(namespace, metric, dimensions), line
+
+
+def test_a_report_is_late_when_its_alarm_says_so(resources: Resources) -> None:
+    period = resources["UndeliveredReportsAlarm"]["Properties"]["Period"]
+
+    assert LATE_AFTER.total_seconds() == period
 
 
 def test_every_alarm_notifies_and_is_quiet_without_data(resources: Resources) -> None:

@@ -1,4 +1,4 @@
-"""Holds: what is held, who placed each, why and until when; place and lift."""
+"""Holds: what is held, who placed each, why and until when; place and release."""
 
 from typing import Any
 from urllib.parse import quote, unquote
@@ -51,13 +51,13 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
 
 
 def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
-    """A hold as the list shows it, with the button that lifts it."""
+    """A hold as the list shows it, with the button that releases it."""
     kind, _, name = hold.scope.partition(":")
     label = {"collection": f"Collection {name}", "type": f"Job type {name}"}.get(kind, "Everything")
     button = EventButton(
         name=f"lift-{hold.scope.replace(':', '-')}",
         address=f"/holds/{quote(hold.scope)}/lift",
-        label="Lift",
+        label="Release",
         icon="play",
         effect="What it held starts again. The first batches are released at once.",
         unavailable_reason=role_reason("hold", "lift", request),

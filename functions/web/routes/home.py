@@ -49,7 +49,7 @@ def show_home() -> Response[str]:
         "ranges": _ranges(rate_range),
         "picture": _picture(RateRange(rate_range), request),
         "acts": [_act_row(each) for each in found.activity or ()],
-        "may_retry": request.may("job", "requeue"),
+        "may_requeue": request.may("job", "requeue"),
     }
     return page("home.html", request, values, poll_s=LIST_POLL_S)
 

@@ -12,6 +12,13 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from jobyard.domain.activity import Act, Subject
+from jobyard.domain.batches.report import (
+    LATE_AFTER,
+    Delivery,
+    DeliveryState,
+    Report,
+    ReportKind,
+)
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.freshness import CLAIM_TIME
 from jobyard.domain.overview import Overview, StateCount, SystemHealth, UndeliveredReports
@@ -21,7 +28,7 @@ from jobyard.services.context import Actor
 from jobyard.services.queries import overview as overview_queries
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.system_clients import SystemClients
-from jobyard.store import activity, tables
+from jobyard.store import activity, reports, tables
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import ADMIN, Harness, Payloads, single_files
 from tests.people import sub_of
@@ -199,6 +206,19 @@ def test_readers_see_the_months_cost_the_activity_and_the_lost_reports(
     assert shown.activity[0].subject.subject_id == batch_id
     assert shown.undelivered == UndeliveredReports()
     assert (shown.schedules, shown.system) == (None, None)
+
+
+def test_a_report_that_was_queued_a_moment_ago_is_not_missing(harness: Harness) -> None:
+    now = harness.now()
+    queued = Delivery(DeliveryState.QUEUED, now)
+    reports.put_new(Report("b-late", 1, ReportKind.FIRST, now, (), "s", "OK", {}, 0, {}, queued))
+    new = look(harness).undelivered
+    harness.advance(LATE_AFTER.total_seconds())
+
+    late = look(harness).undelivered
+
+    assert new == UndeliveredReports()
+    assert late == UndeliveredReports(1, True, "b-late")
 
 
 @dataclass

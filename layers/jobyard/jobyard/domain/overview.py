@@ -139,7 +139,7 @@ class ScheduleOverview:
 
 @dataclass(frozen=True)
 class UndeliveredReports:
-    """The number of reports whose mail waits, or was lost in the last week, and a batch with one.
+    """The number of reports whose mail is late, or was lost in the last week, and a batch with one.
 
     If it is not exact, there are more.
     """

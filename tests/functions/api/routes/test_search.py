@@ -103,6 +103,28 @@ def test_older_batches_are_not_searched_and_the_result_says_so(
     assert found["not_searched"][0].startswith("batches submitted before 2026-11-20 09:35 UTC")
 
 
+def test_titles_of_schedules_that_are_not_searched_are_named(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_queries, "SCHEDULES_SEARCHED", 1)
+    for title in ("a sweep", "b sweep"):
+        a_schedule(title=title)
+
+    found = api.get("/find", query={"q": "sweep"}).json
+    operators = api.get("/find", role="operator", query={"q": "sweep"}).json
+
+    assert len(found["items"]) == 1
+    assert "schedules after the first 1 titles in alphabetical order" in found["not_searched"]
+    assert not [each for each in operators["not_searched"] if "schedules" in each]
+
+
+@pytest.mark.parametrize("what", ["date", "error text", "objects by file name or title"])
+def test_what_is_never_searched_is_named(api: Api, what: str) -> None:
+    named = api.get("/find", query={"q": "anything"}).json["not_searched"]
+
+    assert [each for each in named if what in each]
+
+
 @pytest.mark.parametrize("text", [" ", "x" * 301])
 def test_a_text_that_is_empty_or_too_long_is_refused(api: Api, text: str) -> None:
     assert api.get("/find", query={"q": text}).status in {400, 422}

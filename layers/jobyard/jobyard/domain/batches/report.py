@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
+
+LATE_AFTER = timedelta(minutes=15)  # the period of UndeliveredReportsAlarm
 
 
 class ReportKind(StrEnum):
@@ -71,6 +73,10 @@ class Report:
     files: Mapping[str, str]
     delivery: Delivery
     version: int = 0
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether a mail that has not been sent by `now` should have been."""
+        return now - (self.delivery.requested_at or self.created_at) >= LATE_AFTER
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from jobyard.store.documents import month_before
 MAX_TEXT_LENGTH = 300
 BATCHES_SEARCHED = 200  # the newest, by file name and submitter
 _MONTHS_SEARCHED = 3
-_SCHEDULES_SEARCHED = 100  # by title
+SCHEDULES_SEARCHED = 100  # by title
 _SHOWN_OF_A_KIND = 10
 # Between a collection and a local identifier of it.
 _SEPARATORS = re.compile(r"[\s#:/]+")
@@ -70,14 +70,16 @@ def find(text: str, context: QueryContext) -> SearchResult:
     if exact:
         return SearchResult(tuple(exact), None, ())
     recent, is_complete = _recent_batches(context)
+    titled, has_all_titles = _schedules(wanted, context)
     found = [
         *_collections(wanted, context),
         *_by_local_id(wanted, context),
-        *_schedules(wanted, context),
+        *titled,
         *_batches(wanted, recent),
     ]
     since = None if is_complete or not recent else recent[-1].submitted_at
-    return SearchResult(tuple(found), since, tuple(_not_searched(since)))
+    missing = tuple(_not_searched(since, has_all_titles=has_all_titles))
+    return SearchResult(tuple(found), since, missing)
 
 
 def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
@@ -121,14 +123,18 @@ def _collections(text: str, context: QueryContext) -> Iterator[Match]:
             yield Match("collection", each.name, "", "its name begins so")
 
 
-def _schedules(text: str, context: QueryContext) -> Iterator[Match]:
+def _schedules(text: str, context: QueryContext) -> tuple[list[Match], bool]:
+    """The schedules whose titles have the text, and whether all titles were searched."""
     if not is_allowed("schedule", "view", context.actor.roles):
-        return
+        return [], True
     folded = text.casefold()
-    page = schedules.by_title(system=False, limit=_SCHEDULES_SEARCHED)
+    page = schedules.by_title(system=False, limit=SCHEDULES_SEARCHED)
     matching = [each for each in page.items if folded in each.title.casefold()]
-    for each in matching[:_SHOWN_OF_A_KIND]:
-        yield Match("schedule", each.schedule_id, each.title, "its title")
+    found = [
+        Match("schedule", each.schedule_id, each.title, "its title")
+        for each in matching[:_SHOWN_OF_A_KIND]
+    ]
+    return found, not page.after
 
 
 def _recent_batches(context: QueryContext) -> tuple[list[Batch], bool]:
@@ -165,8 +171,13 @@ def _batches(text: str, recent: list[Batch]) -> Iterator[Match]:
             yield Match("batch", each.batch_id, each.filename, why)
 
 
-def _not_searched(since: datetime | None) -> Iterator[str]:
+def _not_searched(since: datetime | None, *, has_all_titles: bool) -> Iterator[str]:
     if since is not None:
         yield f"batches submitted before {since:%Y-%m-%d %H:%M} UTC, by file name and submitter"
-    yield "jobs by file name: search in their batch"
+    if not has_all_titles:
+        yield f"schedules after the first {SCHEDULES_SEARCHED} titles in alphabetical order"
+    yield "jobs by file name: search in the jobs of their batch"
+    yield "jobs by error text: the jobs of a batch are filtered by failure code"
+    yield "anything by date: the list of batches has the newest first"
+    yield "objects by file name or title: search in the jobs of the batch that deposited them"
     yield "local identifiers without their collection: write COLLECTION IDENTIFIER"
