@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from aws_lambda_powertools.event_handler import Response
 
 from gateway.errors import ValidationFailed, problem_type
-from jobyard.domain.errors import JobyardError
+from jobyard.domain.errors import JobyardError, StaleState
 from jobyard.domain.schedules.wall_clock import first_instant
 from web.request import PageRequest
 from web.responses import see_other
@@ -51,6 +51,20 @@ def status_of(refusal: JobyardError | None) -> int:
         return 200
     status = problem_type(type(refusal)).status
     return 422 if status == 400 else status
+
+
+def seen_version(request: PageRequest) -> int:
+    """The version that the reader of a form has seen; 0 for none."""
+    seen = request.field("seen")
+    return int(seen) if seen.isdecimal() and seen.isascii() and len(seen) < 10 else 0
+
+
+def version_to_send(request: PageRequest, current: int, refusal: JobyardError | None) -> int:
+    """The version that a form sends. One that is shown again sends what its reader has seen. After
+    a refusal because of a newer one, it sends that.
+    """
+    is_again = request.method == "POST" and request.field("seen") != ""
+    return seen_version(request) if is_again and not isinstance(refusal, StaleState) else current
 
 
 def local_time(request: PageRequest, name: str) -> datetime | None:

@@ -156,7 +156,7 @@ def edit_schedule(
 
     request = current_request(router)
     context = request.command_context(changes.reason)
-    edited = commands.edit(schedule_id, changes.edit(context.now()), context)
+    edited = commands.edit(schedule_id, changes.edit(context.now()), context, seen=changes.revision)
     return schemas.ScheduleEdit.of(edited, _schema(edited.schedule, request))
 
 

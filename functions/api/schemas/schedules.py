@@ -200,6 +200,11 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
     """What to change in a schedule. Fields that are left out do not change."""
 
     reason: Reason
+    revision: StrictInt | None = Field(
+        default=None,
+        ge=1,
+        description="The revision that you have seen. Refused if it has been edited since.",
+    )
     title: Title | None = Field(default=None, description="The title for people.")
     rule: Rule | None = Field(
         default=None, description="When its jobs run: the whole rule, not a part."
@@ -217,8 +222,8 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if all(each is None for name, each in self if name != "reason"):
-            raise ValueError("give at least one field to change, not only the reason")
+        if all(each is None for name, each in self if name not in {"reason", "revision"}):
+            raise ValueError("give at least one field to change")
         return self
 
     def edit(self, now: datetime) -> "commands.ScheduleEdit":
@@ -414,6 +419,7 @@ class Schedule(ScheduleSummary):
     """A schedule."""
 
     unavailable: Unavailable
+    revision: int = Field(description="Counts its creation and its edits, but no runs.")
     rule: dict[str, JsonValue] = Field(description="The rule, with all defaults written out.")
     dst: list[str] = Field(
         description="What the rule does with local times that do not exist, and with those that "
@@ -444,6 +450,7 @@ class Schedule(ScheduleSummary):
         return cls(
             **_summary(details.view, request),
             unavailable=UnavailableEvent.all_of(details.view.unavailable),
+            revision=schedule.revision,
             rule=rule.document(),
             dst=[rule.gap, rule.repeated],
             missed=MissedRuns(

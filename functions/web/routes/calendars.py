@@ -9,7 +9,13 @@ from jobyard.services.access import authorize
 from jobyard.services.queries import calendars as calendar_queries
 from web.calendar_form import calendar_from, fields_of
 from web.event_buttons import EventButton
-from web.forms import handle_form, refusal_values, status_of
+from web.forms import (
+    handle_form,
+    refusal_values,
+    seen_version,
+    status_of,
+    version_to_send,
+)
 from web.request import PageRequest, current_request
 from web.responses import page
 from web.schedule_form import errors_of
@@ -49,6 +55,7 @@ def _calendar_page(
         "name": name,
         "stored": stored,
         "fields": fields,
+        "seen": version_to_send(request, stored.version if stored else 0, refusal),
         "errors": errors_of(refusal),
         "deletion": EventButton(
             name="delete",
@@ -92,16 +99,10 @@ def put_calendar(name: str) -> Response[str]:
 
     def act() -> str:
         fields = {each: request.field(each) for each in _FIELDS}
-        calendars.put(calendar_from(name, fields), _seen(request), request.command_context())
+        calendars.put(calendar_from(name, fields), seen_version(request), request.command_context())
         return f"/calendars/{name}"
 
     return handle_form(act, lambda refusal: _calendar_page(request, name, refusal))
-
-
-def _seen(request: PageRequest) -> int:
-    """The version that the reader has seen; 0 for a new calendar."""
-    seen = request.field("seen")
-    return int(seen) if seen.isdecimal() and seen.isascii() and len(seen) < 10 else 0
 
 
 @router.post("/calendars/<name>/delete")

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.domain.errors import JobyardError, NotFound, StaleState
 from jobyard.domain.ids import Origin
 from jobyard.domain.schedules.schedule import ScheduleFilter
 from jobyard.domain.schedules.wall_clock import WEEKDAYS, zone_named
@@ -21,7 +21,14 @@ from jobyard.services.schedules import commands
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from web import schedule_form as form
 from web.event_buttons import event_buttons
-from web.forms import handle_form, local_time, refusal_values, status_of
+from web.forms import (
+    handle_form,
+    local_time,
+    refusal_values,
+    seen_version,
+    status_of,
+    version_to_send,
+)
 from web.pictures.year import year
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
@@ -224,7 +231,7 @@ def edit_schedule(schedule_id: str) -> Response[str]:
             overlap=policy.overlap,
             calendar=policy.calendar,
         )
-        commands.edit(schedule_id, changes, context)
+        commands.edit(schedule_id, changes, context, seen=seen_version(request))
         return f"/schedules/{schedule_id}"
 
     return handle_form(act, lambda refusal: _form_page(request, details, fields, refusal))
@@ -241,8 +248,11 @@ def _form_page(
     """
     context = request.query_context
     calendars = [each.calendar.name for each in calendar_queries.list_calendars(context)]
+    stored = details.view.schedule if details else None
     values: dict[str, Any] = {
-        "stored": details.view.schedule if details else None,
+        "stored": stored,
+        "seen": version_to_send(request, stored.revision, refusal) if stored else "",
+        "is_outdated": isinstance(refusal, StaleState),
         "fields": fields,
         "job_types_offered": [
             (each.name, each.title)

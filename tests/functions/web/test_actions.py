@@ -12,6 +12,7 @@ from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import overview as overview_queries
 from jobyard.store import batches, jobs, operations, reports
 from tests.functions.api.batch_records import a_batch, a_job, a_report, executions
+from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser, Page
 from web.event_buttons import button_for_many
 
@@ -139,6 +140,21 @@ def test_a_requeue_of_nothing_says_so_on_the_batch(browser: Browser) -> None:
 
     assert answer.status == 409
     assert "cannot requeue jobs of it" in answer.alert
+
+
+def test_the_state_of_a_thing_leads_to_its_lifecycle(browser: Browser) -> None:
+    batch = a_batch("processing", entries=1)
+    job = a_job(batch, 0, "failed")
+    schedule = a_schedule()
+    browser.sign_in("admin")
+
+    for address, lifecycle in (
+        (f"/batches/{batch.batch_id}", "/lifecycles/batch?state=processing"),
+        (f"/jobs/{job.address.job_id}", "/lifecycles/job?state=failed"),
+        (f"/schedules/{schedule.schedule_id}", "/lifecycles/schedule?state=active"),
+    ):
+        assert f'href="{lifecycle}"' in browser.get(address).html
+        assert "that you came from" in browser.get(lifecycle).text
 
 
 def test_a_job_is_requeued_from_its_page(browser: Browser) -> None:

@@ -68,6 +68,21 @@ def test_a_calendar_that_somebody_else_has_changed_is_not_overwritten(browser: B
     assert stored.calendar.exclude
 
 
+def test_a_form_without_a_reason_does_not_hide_that_somebody_else_was_faster(
+    browser: Browser,
+) -> None:
+    browser.sign_in("admin")
+    stale = browser.get(AT)
+    _put(browser, exclude="2026-12-25")
+    mine = {"title": "", "exclude": "", "include": ""}
+    without_reason = browser.submit(stale, AT, reason="", **mine)
+
+    refused = browser.submit(without_reason, AT, reason="mine", **mine)
+
+    assert (without_reason.status, refused.status) == (422, 409)
+    assert browser.submit(refused, AT, reason="mine", **mine).status == 303
+
+
 def test_a_calendar_is_deleted(browser: Browser) -> None:
     browser.sign_in("admin")
     _put(browser, exclude="2026-12-25")

@@ -118,6 +118,52 @@ def test_an_edit_is_saved_with_its_reason(browser: Browser) -> None:
     assert (edited.policy, edited.parameters) == (schedule.policy, schedule.parameters)
 
 
+def _submit_edit(
+    browser: Browser, page: Page, address: str, action: str = "save", **fields: str
+) -> Page:
+    return browser.post(address, page.forms[address] | {"action": action} | fields)
+
+
+def test_an_edit_that_somebody_else_made_meanwhile_is_not_reverted(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}/edit"
+    browser.sign_in("admin")
+    stale = browser.get(at)
+    _submit_edit(browser, stale, at, title="Theirs", reason="renamed")
+    mine = {"title": "Mine", "at": "10:00", "reason": "later"}
+    previewed = _submit_edit(browser, stale, at, "preview", **mine)
+
+    refused = _submit_edit(browser, previewed, at, **mine)
+
+    assert refused.status == 409
+    assert "edited since you read it by admin: renamed" in refused.alert
+    assert "Title now Theirs" in refused.text
+    assert refused.forms[at]["title"] == "Mine"
+    assert schedules.get(schedule.schedule_id).title == "Theirs"
+    assert _submit_edit(browser, refused, at, **mine).status == 303
+    assert schedules.get(schedule.schedule_id).title == "Mine"
+
+
+def test_a_run_meanwhile_does_not_refuse_an_edit(browser: Browser) -> None:
+    schedule = a_schedule()
+    at = f"/schedules/{schedule.schedule_id}"
+    browser.sign_in("admin")
+    form = browser.get(f"{at}/edit")
+    browser.submit(browser.get(at), f"{at}/run_now", reason="to see")
+
+    saved = _submit_edit(browser, form, f"{at}/edit", title="Mine", reason="renamed")
+
+    assert saved.status == 303
+
+
+def test_the_date_of_a_single_run_is_next_to_its_time(browser: Browser) -> None:
+    browser.sign_in("admin")
+
+    html = browser.get("/schedules/new").html
+
+    assert html.index('name="anchor"') < html.index('name="at"') < html.index("<details")
+
+
 def test_an_edit_without_a_reason_is_refused(browser: Browser) -> None:
     schedule = a_schedule()
     at = f"/schedules/{schedule.schedule_id}/edit"

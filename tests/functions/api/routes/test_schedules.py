@@ -514,7 +514,7 @@ def test_what_is_not_named_stays_as_it_was(
 
     shown = api.request("PATCH", path(before), body={**WHY, **change}).json["schedule"]
 
-    changing = {"history", *after}
+    changing = {"history", "revision", *after}
     assert {name: shown[name] for name in after} == after
     assert {name: each for name, each in shown.items() if name not in changing} == {
         name: each for name, each in before.items() if name not in changing
@@ -544,6 +544,18 @@ def test_an_invalid_edit_changes_nothing(
     assert answer.status == status
     assert words in answer.text
     assert schedules.get(schedule.schedule_id) == schedule
+
+
+def test_an_edit_of_a_revision_that_is_not_the_latest_is_refused(api: Api) -> None:
+    schedule = a_schedule()
+    seen = {**WHY, "revision": api.get(path(schedule)).json["revision"]}
+
+    first = api.request("PATCH", path(schedule), body={**seen, "title": "first"})
+    second = api.request("PATCH", path(schedule), body={**seen, "title": "second"})
+
+    assert (first.status, second.status) == (200, 409)
+    assert first.json["schedule"]["revision"] == seen["revision"] + 1
+    assert schedules.get(schedule.schedule_id).title == "first"
 
 
 def test_an_edit_sent_again_is_made_once(api: Api) -> None:

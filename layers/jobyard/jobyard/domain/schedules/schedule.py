@@ -242,6 +242,12 @@ class Schedule:
         last = self.suspension
         return f"suspended by {last.actor}: {last.reason}" if last else "suspended"
 
+    @property
+    def revision(self) -> int:
+        """Counts its creation and the edits by people, but no runs as `version` does."""
+        edits = (each.counts or {each.event: 1} for each in self.history)
+        return 1 + sum(each.get("edit", 0) for each in edits)
+
     def job_address(self, at: datetime) -> JobAddress:
         """The address of the job of the occurrence at `at`."""
         return job_address(self.schedule_id, at)

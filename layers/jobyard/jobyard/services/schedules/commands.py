@@ -178,13 +178,18 @@ def _first_run(rule: Recurrence, now: datetime) -> datetime:
     return next(rule_times_from(rule, now))
 
 
-def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> EditResult:
+def edit(
+    schedule_id: str, changes: ScheduleEdit, context: CommandContext, *, seen: int | None = None
+) -> EditResult:
     """Change a schedule. A changed rule applies to all times after now.
+
+    `seen` is the revision that the changes are for; None changes any.
 
     Raises:
         Forbidden, InvalidParameters: as for `create`. NotFound, Gone: as for `active_schedule`.
         BadRequest: as for `create`, or no reason is given.
-        StaleState: others changed the schedule during each try.
+        StaleState: the schedule has another revision than `seen`, or others changed it during each
+            try.
     """
     cache = ScheduleCache()
     schedule = active_schedule(schedule_id, context.actor, "edit")
@@ -195,6 +200,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
             _recorded(before, "edit", context)
             runs = _shown_runs(before, cache, now)
             return EditResult(before, before, runs, runs)
+        _check_seen(before, seen)
         policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
@@ -223,6 +229,14 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
         runs_before, runs_after = (_shown_runs(each, cache, now) for each in (before, after))
         return EditResult(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
+
+
+def _check_seen(schedule: Schedule, seen: int | None) -> None:
+    if seen is None or seen == schedule.revision:
+        return
+    last = next((each for each in reversed(schedule.history) if each.event == "edit"), None)
+    who = f" by {last.actor}: {last.reason}" if last else ""
+    raise StaleState(f"the schedule has been edited since you read it{who}")
 
 
 def _undecided(schedule: Schedule, now: datetime) -> datetime:
