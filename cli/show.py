@@ -411,12 +411,16 @@ def rates(
         return
     points = found["points"]
     rows: Rows = [
-        (local_time(each["at"]), *(f"{each[name]:,}" for name in (*_RATES, "open_batches")))
+        (
+            local_time(each["at"]),
+            *(f"{each[name]:,}" for name in (*_RATES, "open_batches")),
+            each["deployed"],
+        )
         for each in points
-        if any(each[name] for name in _RATES)
+        if any(each[name] for name in (*_RATES, "deployed"))
     ]
     if rows:
-        tables.show_table(("!from", *_RATES, "open batches"), rows)
+        tables.show_table(("!from", *_RATES, "open batches", "~deployed"), rows)
     totals = ", ".join(f"{sum(each[name] for each in points):,} {name}" for name in _RATES)
     step = terminal.duration(found["step_s"])
     terminal.console().print(f"{totals} within {range_}; a step is {step}, empty ones are left out")

@@ -69,7 +69,10 @@ def rates() -> dict[str, object]:
     """Two steps, of which the second is empty."""
     counts = {"started": 1200, "ended": 1100, "failed": 3, "open_batches": 2}
     nothing = dict.fromkeys(counts, 0)
-    points = [{"at": NOW, **counts}, {"at": "2030-01-31T12:12:00Z", **nothing}]
+    points = [
+        {"at": NOW, **counts, "deployed": "0.2.0+8f5a6a2e"},
+        {"at": "2030-01-31T12:12:00Z", **nothing, "deployed": ""},
+    ]
     return {"range": "24h", "step_s": 720, "points": points, "links": {}}
 
 
@@ -219,8 +222,8 @@ def test_rates_have_a_line_for_each_step_with_jobs_and_the_totals(run: Run, api:
 
     assert api.calls() == ["GET /rates?range=24h"]
     head, step, totals = shown.splitlines()
-    assert head.split() == ["from", "started", "ended", "failed", "open", "batches"]
-    assert step.split()[-4:] == ["1,200", "1,100", "3", "2"]
+    assert head.split() == ["from", "started", "ended", "failed", "open", "batches", "deployed"]
+    assert step.split()[-5:] == ["1,200", "1,100", "3", "2", "0.2.0+8f5a6a2e"]
     assert totals.startswith("1,200 started, 1,100 ended, 3 failed within 24h; a step is 12 min")
 
 

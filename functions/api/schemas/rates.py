@@ -19,6 +19,9 @@ class RatePoint(Schema):
     ended: int = Field(description="The number of jobs that ended.")
     failed: int = Field(description="How many of these failed.")
     open_batches: int = Field(description="The number of open batches at its end.")
+    deployed: str = Field(
+        description='The build that was deployed in it, such as `0.2.0+8f5a6a2e`; "" if none was.'
+    )
 
 
 class RateHistory(Schema):
@@ -46,6 +49,7 @@ class RateHistory(Schema):
                     ended=each.jobs.ended,
                     failed=each.jobs.failed,
                     open_batches=each.open_batches,
+                    deployed=each.deployed,
                 )
                 for each in points
             ],

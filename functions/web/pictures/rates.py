@@ -13,20 +13,19 @@ _SERIES = (("succeeded", "finished"), ("running", "started"), ("failed", "failed
 
 @dataclass(frozen=True)
 class Rate:
-    """Jobs of one interval: how many were started, finished and failed per minute."""
+    """Jobs of one interval: how many were started, finished and failed per minute. `deployed` is
+    the build that was deployed in it, "" if none was.
+    """
 
     at: datetime
     started: float
     finished: float
     failed: float
+    deployed: str = ""
 
 
-def rates(
-    points: Sequence[Rate],
-    local: Callable[[datetime], str],
-    deploys: Iterable[datetime] = (),
-) -> Markup:
-    """The rates over time, oldest first; empty for fewer than two. `deploys` are marked."""
+def rates(points: Sequence[Rate], local: Callable[[datetime], str]) -> Markup:
+    """The rates over time, oldest first; empty for fewer than two. Deployments are marked."""
     if len(points) < 2:
         return Markup()
     most = _ceiling(max(max(each.started, each.finished, each.failed) for each in points))
@@ -34,11 +33,12 @@ def rates(
     lines = [_series(points, name, state, most) for state, name in _SERIES]
     marks = [
         Markup('<path class="deploy" d="M{:.1f} 0v1000"/>').format(
-            1000 * ((at - first) / (last - first))
+            1000 * ((each.at - first) / (last - first))
         )
-        for at in deploys
-        if first <= at <= last
+        for each in points
+        if each.deployed
     ]
+    deployed = [f"; {each.deployed} deployed {local(each.at)}" for each in points if each.deployed]
     middle = points[len(points) // 2].at
     latest = points[-1]
     return Markup(
@@ -50,7 +50,8 @@ def rates(
     ).format(
         _TOP + _HEIGHT + 20,
         f"Jobs per minute from {local(first)} to {local(last)}; at the end "
-        f"{latest.started:g} started, {latest.finished:g} finished, {latest.failed:g} failed",
+        f"{latest.started:g} started, {latest.finished:g} finished, {latest.failed:g} failed"
+        + "".join(deployed),
         Markup("").join(_grid(most)),
         *(_TOP, _HEIGHT, Markup("").join(marks), Markup("").join(lines)),
         *(_TOP + _HEIGHT + 16, local(first)),

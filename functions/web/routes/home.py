@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from markupsafe import Markup
 
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import BatchState
@@ -28,6 +27,7 @@ router = Router()  # type: ignore[no-untyped-call]
 _ORDER = [*BatchState]
 _OLD = timedelta(hours=24)  # a batch that has waited longer needs attention
 _PAGE_SIZE = 100
+_DEPLOYMENTS = 3  # in the legend of the picture, which marks all
 
 
 @router.get("/")
@@ -47,7 +47,7 @@ def show_home() -> Response[str]:
         "counts": _counts(found),
         "rate_range": rate_range,
         "ranges": _ranges(rate_range),
-        "picture": _picture(RateRange(rate_range), request),
+        **_rates(RateRange(rate_range), request),
         "acts": [_act_row(each) for each in found.activity or ()],
         "may_requeue": request.may("job", "requeue"),
     }
@@ -139,10 +139,12 @@ def _ranges(current: str) -> list[dict[str, Any]]:
     ]
 
 
-def _picture(rate_range: RateRange, request: PageRequest) -> Markup | None:
-    """The jobs per minute; None for a reader who may not see rates."""
+def _rates(rate_range: RateRange, request: PageRequest) -> dict[str, Any]:
+    """The picture of jobs per minute, and the latest deployments in it; the picture is None for a
+    reader who may not see rates.
+    """
     if not request.may("rates", "view"):
-        return None
+        return {"picture": None, "deployments": []}
     minutes = RATE_STEPS[rate_range][0] / timedelta(minutes=1)
     points = [
         Rate(
@@ -150,10 +152,14 @@ def _picture(rate_range: RateRange, request: PageRequest) -> Markup | None:
             each.jobs.started / minutes,
             (each.jobs.ended - each.jobs.failed) / minutes,
             each.jobs.failed / minutes,
+            each.deployed,
         )
         for each in shared_rate_history(rate_range, request.query_context)
     ]
-    return rates(points, lambda at: local(at, request.zone))
+    return {
+        "picture": rates(points, lambda at: local(at, request.zone)),
+        "deployments": [each for each in points if each.deployed][-_DEPLOYMENTS:],
+    }
 
 
 def _act_row(act: Act) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pytest
 from cli.local import clients
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.metrics import DIMENSIONS
-from jobyard.store import reports
+from jobyard.services.build import build
+from jobyard.store import rates, reports
 from tests.functions.invocations import BUCKETS, Context, emitted
 from tests.functions.records import a_report
 
@@ -28,6 +29,7 @@ def test_the_tick_sends_queued_mails_and_emits_metrics(
     assert reports.get("b-queued", 1).delivery.state is DeliveryState.SENT
     found = emitted("\n".join(x for x in capsys.readouterr().out.splitlines() if "_aws" in x))
     assert {name: dims for name, dims in found.items() if DIMENSIONS[name] != dims} == {}
+    assert rates.totals().seen_build == build()
     assert {"UndeliveredReports", "OpenBatches", "OldestOpenBatchAgeSeconds"} <= set(found)
 
 

@@ -59,22 +59,26 @@ class JobTotals:
 @dataclass(frozen=True)
 class Sample:
     """The last totals of a step that began at `at`, those before its first sample, and how many
-    batches were open at its end.
+    batches were open at its end. `deployed` is the build that was deployed in it, "" if none was.
     """
 
     at: datetime
     before: JobTotals
     totals: JobTotals
     open_batches: int
+    deployed: str = ""
 
 
 @dataclass(frozen=True)
 class RatePoint:
-    """What happened in a step that began at `at`."""
+    """What happened in a step that began at `at`. `deployed` is the build that was deployed in it,
+    "" if none was.
+    """
 
     at: datetime
     jobs: JobTotals
     open_batches: int
+    deployed: str = ""
 
 
 def step_start(at: datetime, step: timedelta) -> datetime:
@@ -105,9 +109,10 @@ def points_of(
     latest = earlier[-1].totals if earlier else JobTotals()
     points = []
     for at in (first + step * each for each in range(number)):
-        jobs = JobTotals()
+        jobs, deployed = JobTotals(), ""
         if sample := by_step.get(at):
             jobs = sample.totals.since(sample.before.or_later(latest))
             latest, open_batches = sample.totals, sample.open_batches
-        points.append(RatePoint(at, jobs, open_batches))
+            deployed = sample.deployed
+        points.append(RatePoint(at, jobs, open_batches, deployed))
     return points

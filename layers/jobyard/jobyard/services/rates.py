@@ -7,12 +7,13 @@ from datetime import datetime
 from jobyard.store import rates
 
 
-def sample_rates(open_batches: int, now: datetime) -> bool:
-    """Store a sample if the totals or the open batches have changed since the last one. Returns
-    whether it did.
+def sample_rates(open_batches: int, now: datetime, build: str = "") -> bool:
+    """Store a sample if the totals, the open batches or the build that runs have changed since the
+    last one. Returns whether it did.
     """
     found = rates.totals()
-    if (found.now, open_batches) == (found.seen, found.seen_open_batches):
+    before = (found.seen, found.seen_open_batches, found.seen_build)
+    if (found.now, open_batches, build) == before:
         return False
-    rates.put_sample(found, open_batches, now)
+    rates.put_sample(found, open_batches, now, build)
     return True

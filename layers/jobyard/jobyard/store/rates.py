@@ -38,12 +38,13 @@ class Totals:
 
 @dataclass(frozen=True)
 class SampledTotals:
-    """The totals now, and the totals and the open batches of the last sample."""
+    """The totals now, and the totals, the open batches and the build of the last sample."""
 
     now: Totals
     seen: Totals
     seen_open_batches: int = 0
     seen_month: str = ""
+    seen_build: str = ""
 
 
 def add(shard: int, jobs: JobTotals, usage: Usage = _NO_USAGE) -> str:
@@ -66,26 +67,29 @@ def add(shard: int, jobs: JobTotals, usage: Usage = _NO_USAGE) -> str:
 def totals() -> SampledTotals:
     """The totals. A moment's additions may be missing."""
     now = seen = Totals()
-    open_batches, month = 0, ""
+    open_batches, month, build = 0, "", ""
     for item in TimelineItem.query(_TOTALS):
         if item.at == _SEEN:
             seen, open_batches = _parsed(item.body), item.body["open"]
-            month = item.body["month"]
+            month, build = item.body["month"], item.body.get("build", "")
         else:
             jobs = JobTotals(*(int(getattr(item, name) or 0) for name in _JOBS))
             now += Totals(jobs, Usage(**{name: getattr(item, name) or 0 for name in KINDS}))
-    return SampledTotals(now, seen, open_batches, month)
+    return SampledTotals(now, seen, open_batches, month, build)
 
 
-def put_sample(found: SampledTotals, open_batches: int, at: datetime) -> None:
+def put_sample(found: SampledTotals, open_batches: int, at: datetime, build: str = "") -> None:
     """Store the totals as the sample of the steps of all graphs that contain `at`, and note those
-    before as the ones at the start of the month, if it has none.
+    before as the ones at the start of the month, if it has none. A `build` that is not that of the
+    last sample was deployed in these steps; "" if it is not known.
 
     The first sample of a step stores the totals before it, and later ones keep these. A repeat
     changes nothing.
     """
     body = [*vars(found.now.jobs).values(), open_batches]
     before = [*vars(found.seen.jobs).values()]
+    is_deployed = bool(build and found.seen_build) and build != found.seen_build
+    deployed = [TimelineItem.deployed.set(build)] if is_deployed else []
     for rate_range, (step, _) in RATE_STEPS.items():
         began = step_start(at, step)
         TimelineItem(_series(rate_range), sortable(began)).update(
@@ -93,6 +97,7 @@ def put_sample(found: SampledTotals, open_batches: int, at: datetime) -> None:
                 TimelineItem.body.set(body),
                 TimelineItem.before.set(TimelineItem.before | before),
                 TimelineItem.expires.set(int((began + SAMPLES_KEPT).timestamp())),
+                *deployed,
             ]
         )
     month = _month(at)
@@ -101,7 +106,7 @@ def put_sample(found: SampledTotals, open_batches: int, at: datetime) -> None:
         TimelineItem(_MONTHS, month).update(
             actions=[TimelineItem.body.set(TimelineItem.body | start)]
         )
-    seen = _document(found.now) | {"open": open_batches, "month": month}
+    seen = _document(found.now) | {"open": open_batches, "month": month, "build": build}
     TimelineItem(_TOTALS, _SEEN).update(actions=[TimelineItem.body.set(seen)])
 
 
@@ -126,7 +131,8 @@ def samples(rate_range: RateRange, since: datetime) -> list[Sample]:
     for item in newest_first:
         *now, open_batches = item.body
         at = datetime.fromisoformat(item.at)
-        found.append(Sample(at, JobTotals(*item.before), JobTotals(*now), open_batches))
+        before, deployed = JobTotals(*item.before), item.deployed or ""
+        found.append(Sample(at, before, JobTotals(*now), open_batches, deployed))
         if at < since:
             break
     return found[::-1]

@@ -346,6 +346,7 @@ class TimelineItem(Model):
     expires = NumberAttribute(null=True)
     body = DocumentAttribute(null=True)
     before = DocumentAttribute(null=True)
+    deployed = UnicodeAttribute(null=True)
     started = NumberAttribute(null=True)
     ended = NumberAttribute(null=True)
     failed = NumberAttribute(null=True)

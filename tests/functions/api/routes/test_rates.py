@@ -1,5 +1,7 @@
 """Rates through the API."""
 
+from datetime import timedelta
+
 import pytest
 
 from jobyard.domain.rates import RATE_STEPS, JobTotals, RateRange
@@ -25,6 +27,7 @@ def test_a_graph_ends_with_the_present_step(api: Api, rate_range: RateRange) -> 
         "ended": 6,
         "failed": 2,
         "open_batches": 4,
+        "deployed": "",
     }
 
 
@@ -40,3 +43,22 @@ def test_nothing_is_sampled_while_nothing_changes(api: Api) -> None:
     assert sample_rates(0, NOW)
     assert not sample_rates(0, NOW)
     assert sample_rates(1, NOW)
+
+
+def test_a_build_that_differs_from_the_one_before_is_marked_where_it_was_deployed(api: Api) -> None:
+    minute = timedelta(minutes=1)
+    for minutes_ago, build in ((9, "1+a"), (8, "1+a"), (7, "1+b"), (6, "1+b"), (5, "1+a")):
+        sample_rates(0, NOW - minutes_ago * minute, build)
+
+    hour = api.get("/rates").json["points"]
+    week = api.get("/rates", query={"range": "7d"}).json["points"]
+
+    assert [each["deployed"] for each in hour[-10:]] == [*("", "", "1+b", "", "1+a"), *[""] * 5]
+    assert "1+a" in {each["deployed"] for each in week[-2:]}
+
+
+def test_a_stack_whose_last_sample_names_no_build_has_no_mark(api: Api) -> None:
+    sample_rates(7, NOW - timedelta(minutes=2))
+    sample_rates(7, NOW - timedelta(minutes=1), "1+a")
+
+    assert {each["deployed"] for each in api.get("/rates").json["points"]} == {""}

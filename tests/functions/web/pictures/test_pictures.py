@@ -44,7 +44,7 @@ PICTURES: dict[str, Callable[[], Markup]] = {
     "empty bar": lambda: bar({}),
     "steps": lambda: step_diagram(("fetch", "verify", HOSTILE), STEPS, "verify"),
     "timeline": lambda: timeline(((1, FAILED), (2, RUNNING)), NOON, NOON + 200 * SECOND, local),
-    "rates": lambda: rates([Rate(NOON + n * SECOND, n, 2, 0) for n in range(9)], local, [NOON]),
+    "rates": lambda: rates([Rate(NOON + n * SECOND, n, 2, 0, HOSTILE) for n in range(9)], local),
     "sparkline": lambda: sparkline([1, 2, 5], HOSTILE),
     "year": lambda: year(2027, {date(2027, 3, 14): YearDay(1, 1, HOSTILE, "clocks go forward")}),
 }
@@ -128,16 +128,20 @@ def test_a_timeline_keeps_the_first_and_the_last_of_many_attempts() -> None:
     assert title(picture).startswith("78 attempts: ")
 
 
-def test_rates_have_round_numbers_at_their_axis_and_mark_deploys_within_them() -> None:
-    points = [Rate(NOON + n * SECOND, 3 * n, 100, 1) for n in range(61)]
-    within, before = NOON + 30 * SECOND, NOON - SECOND
+def test_rates_have_round_numbers_at_their_axis_and_mark_deployments() -> None:
+    points = [
+        Rate(NOON + n * SECOND, 3 * n, 100, 1, "0.2.0+8f5a6a2e" if n == 30 else "")
+        for n in range(61)
+    ]
 
-    picture = rates(points, local, [within, before])
+    picture = rates(points, local)
 
     assert ">200</text>" in picture
     assert picture.count('class="deploy"') == 1
     assert 'd="M500.0 0v1000"' in picture
-    assert title(picture).endswith("180 started, 100 finished, 1 failed")
+    assert title(picture).endswith(
+        "180 started, 100 finished, 1 failed; 0.2.0+8f5a6a2e deployed 12:00:30 UTC"
+    )
 
 
 def test_one_rate_is_no_picture() -> None:

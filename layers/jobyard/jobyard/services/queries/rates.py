@@ -1,7 +1,8 @@
 """The rates of jobs over time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from jobyard.domain.rates import JobTotals, RatePoint, RateRange, first_step, points_of
 from jobyard.services.access import authorize
@@ -35,16 +36,24 @@ def shared_rate_history(rate_range: RateRange, context: QueryContext) -> Sequenc
     found = shared_snapshot(
         f"rates.{rate_range}",
         context,
-        lambda: {"points": [_line(each) for each in rate_history(rate_range, context)]},
+        lambda: _document(rate_history(rate_range, context)),
         least_age=_LEAST_AGE,
     )
-    return [_point(line) for line in found.document["points"]]
+    return _points(found.document)
 
 
-def _line(point: RatePoint) -> list[int]:
-    return [to_ms(point.at), *vars(point.jobs).values(), point.open_batches]
+def _document(points: Sequence[RatePoint]) -> dict[str, Any]:
+    return {
+        "points": [
+            [to_ms(each.at), *vars(each.jobs).values(), each.open_batches] for each in points
+        ],
+        "deployed": [[to_ms(each.at), each.deployed] for each in points if each.deployed],
+    }
 
 
-def _point(line: list[int]) -> RatePoint:
-    at, *jobs, open_batches = line
-    return RatePoint(from_ms(at), JobTotals(*jobs), open_batches)
+def _points(document: Mapping[str, Any]) -> list[RatePoint]:
+    deployed = dict(document.get("deployed", ()))  # a build before this one stored none
+    return [
+        RatePoint(from_ms(at), JobTotals(*jobs), open_batches, deployed.get(at, ""))
+        for at, *jobs, open_batches in document["points"]
+    ]

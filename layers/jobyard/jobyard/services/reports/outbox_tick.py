@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobyard.services.build import build
 from jobyard.services.queries.backlog import Backlog, backlog
 from jobyard.services.rates import sample_rates
 from jobyard.services.reports.context import ReportContext
@@ -26,5 +27,5 @@ def run_outbox_tick(
     """Send waiting mails while `remaining` seconds are enough; measure the backlog and rates."""
     undelivered = deliver_waiting(context, remaining)
     queue = backlog(context.now())
-    sample_rates(queue.open_batches, context.now())
+    sample_rates(queue.open_batches, context.now(), build())
     return OutboxTick(undelivered, queue)
