@@ -6,11 +6,14 @@ from playwright.sync_api import Page
 
 from jobyard.domain.alarms import RUNBOOKS
 from jobyard.domain.batches.report import Delivery, DeliveryState
+from jobyard.domain.jobs.job import Attempt
 from tests.browser.conftest import Open, violations
 from tests.browser.site_server import Site
 from tests.browser.tabs import MAX_BYTES
-from tests.functions.api.batch_records import a_batch, a_job, a_report, put_findings
+from tests.functions.api.api_client import NOW
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, put_findings
 from tests.functions.api.dead_letter_messages import mail_event, manifest_event, put_letter
+from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_line
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
 
@@ -28,7 +31,11 @@ def addresses(site: Site) -> list[str]:
             {"level": "warning", "code": "BYTE_ORDER_MARK", "message": "a mark"},
         ],
     )
-    job = a_job(batch, 0, "failed")
+    job = a_job(
+        batch, 0, "failed", attempts=(Attempt(HOUR_AGO, NOW, request_id=REQUEST.format(1)),)
+    )
+    lines = [worker_line("step error", REQUEST.format(1), exception="a\nb" * 99)] * 3
+    put_log(CHUNK_LOGS, HOUR_AGO, *lines)
     schedule = a_schedule()
     put_system(site)
     at, of_schedule = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
@@ -42,6 +49,7 @@ def addresses(site: Site) -> list[str]:
         f"{at}/cost",
         f"{at}/history",
         f"/jobs/{job.address.job_id}",
+        f"/jobs/{job.address.job_id}/log",
         "/holds",
         "/collections/maps",
         "/objects",

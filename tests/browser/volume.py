@@ -49,6 +49,7 @@ from tests.functions.api.dead_letter_messages import (
     manifest_event,
     put_letter,
 )
+from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, report_line, worker_line
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule, minute, work
 from tests.functions.web.alarms import put_alarm
@@ -108,6 +109,7 @@ class Volume:
             "cost": f"{large}/cost",
             "history": f"{failed}/history",
             "job": f"/jobs/{self.job.address.job_id}",
+            "job-log": f"/jobs/{self.job.address.job_id}/log",
             "objects": "/objects",
             "object": address_of("object", self.ark),
             "system": "/system",
@@ -201,6 +203,7 @@ def _large_batch(entries: int) -> tuple[Batch, JobRecord]:
         attempts=_attempts(),
         steps=_STEPS,
     )
+    _put_log(job)
     for number in range(61, 70):
         a_job(batch, number, "running")
     for number in range(CHUNK_SIZE, 2 * CHUNK_SIZE):  # as many as a page lists
@@ -211,6 +214,21 @@ def _large_batch(entries: int) -> tuple[Batch, JobRecord]:
         for record in records:
             writing.save(chunks.item_of(record))
     return batch, job
+
+
+def _put_log(job: JobRecord) -> None:
+    """The lines of the last attempt: of Lambda, of the worker, and a traceback."""
+    last, job_id = job.attempts[-1], job.address.job_id
+    trace = "Traceback (most recent call last):\n" + '  File "/var/task/a.py", line 7\n' * 9 + _LONG
+    put_log(
+        CHUNK_LOGS,
+        last.started_at,
+        f"START RequestId: {last.request_id} Version: $LATEST",
+        worker_line("step error", last.request_id, job_id, level="ERROR", exception=trace),
+        worker_line("pass ended", last.request_id, ended=212, failed=1, run="main"),
+        worker_line("job failed", last.request_id, job_id, level="WARNING", step="downloading"),
+        report_line(last.request_id),
+    )
 
 
 def _counted(batch: Batch, number: int) -> ChunkRecord:
@@ -258,6 +276,7 @@ def _attempts() -> tuple[Attempt, ...]:
             "downloading",
             codes[number % 3].value,
             _LONG if number % 2 else "503 from files.example.org, Retry-After: 120",
+            request_id=REQUEST.format(number),
         )
         for number in range(8)
     )

@@ -39,7 +39,7 @@ def test_each_attempt_has_its_request_id_and_a_link_to_its_log(browser: Browser)
         assert f'href="/jobs/{job_id}/log?attempt={number}"' in page.html
     assert "step error" in log.text
     assert "<pre>a\nb</pre>" in log.html
-    assert "Attempt 2 of" in log.text
+    assert ", attempt 2</h1>" in log.html
     assert f'rel="prev" href="/jobs/{job_id}/log?attempt=1"' in log.html
     assert 'rel="next"' not in log.html
     assert '<div id="part">' in log.html  # which the page of the job shows in place
