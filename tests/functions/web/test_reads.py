@@ -16,7 +16,7 @@ _MONITORING = ("cloudwatch", "sqs")
 ENTRIES, CHUNK_SIZE = 3_000, 100  # more chunks than are counted at each reading
 POLL_READS = 3  # of a poll that finds nothing new
 # Pages of one thing, which few people look at, read all that they show at each poll.
-MORE_POLL_READS = {"job": 40, "history": 10, "reports": 10}
+MORE_POLL_READS = {"history": 10, "reports": 10}
 
 
 def test_a_poll_that_finds_nothing_new_reads_three_items(browser: Browser) -> None:

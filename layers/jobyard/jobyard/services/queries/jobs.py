@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.errors import NotFound
 from jobyard.domain.ids import Origin
@@ -239,7 +240,8 @@ class Neighbours:
 
 
 def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB) -> Neighbours:
-    """The jobs of the same batch before and after a job, among those that match.
+    """The jobs of the same batch before and after a job, among those that match. If all do, no job
+    is read.
 
     Raises:
         NotFound, Gone: there is no such job of a batch, or the actor may not see it.
@@ -248,6 +250,8 @@ def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB
     if address is None or address.origin is not Origin.BATCH:
         raise NotFound(f"{job_id!r} is not a job of a batch")
     found = visible_batch(address.origin_id, context.actor, context.now)
+    if matching.is_any:
+        return _adjacent(found, address)
     here = (address.chunk, address.position)
     search = search_chunks(found, matching.state, matching.code, context)
     reader = JobReader(search, context)
@@ -261,6 +265,18 @@ def neighbours(job_id: str, context: QueryContext, matching: JobMatch = _ANY_JOB
         is_backwards=True,
     )
     return Neighbours(earlier, later, is_first and is_last)
+
+
+def _adjacent(batch: Batch, address: JobAddress) -> Neighbours:
+    """The jobs right before and after one in the manifest."""
+    number = address.chunk * batch.chunk_size + address.position
+    before, after = (
+        JobAddress(batch.batch_id, *divmod(each, batch.chunk_size)).job_id
+        if 0 <= each < batch.entries
+        else ""
+        for each in (number - 1, number + 1)
+    )
+    return Neighbours(before, after)
 
 
 def position_in_batch(job: JobRecord) -> tuple[int, int]:
