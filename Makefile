@@ -86,7 +86,7 @@ browser: dev chromium ## Open every page in a real browser, at every width and i
 screenshots: dev chromium ## Write a picture of every page, empty and full, to the folder TO
 	@.venv/bin/python -m tests.browser.screenshots $(TO)
 
-bench: dev emulator ## Measure every figure of docs/performance.md against its peer; forty minutes
+bench: dev emulator chromium ## Measure every figure of docs/performance.md against its peer; forty minutes
 	@.venv/bin/python -m benchmarks
 
 docs: dev ## Generate the lifecycle diagrams and the OpenAPI document

@@ -15,6 +15,7 @@ NAMES = (
     "due",
     "report",
     "pages",
+    "first_paint",
 )
 
 
@@ -67,6 +68,7 @@ BOUNDS = (
     Bound("pages", "batch_poll_reads", 3),
     Bound("pages", "shared_poll_reads", 3),
     Bound("pages", "failed_jobs_reads", 200),
+    Bound("first_paint", "slowest_ms", 1000),
 )
 
 

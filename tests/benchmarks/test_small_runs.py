@@ -37,9 +37,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "due": {"SCHEDULES": 3, "COST_SCHEDULES": 2},
     "report": {"SIZES": (250,), "SLICE_JOBS": 100},
     "pages": {"ENTRIES": 3_000, "SCHEDULES": 5, "RUNS": 1},
+    "first_paint": {"JOBS": 2, "RUNS": 1},
 }
-# Which benchmarks run on which day: two that share a local stack, or two without one.
-BY_TURNS = (("cost", "throughput"), ("coldstart", "deposit"), ("small_deposits", "due"))
+# Which benchmarks run on which day: those that share a local stack, or two without one.
+BY_TURNS = (
+    ("cost", "throughput", "first_paint"),
+    ("coldstart", "deposit"),
+    ("small_deposits", "due"),
+)
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
 
 
@@ -141,11 +146,14 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
     for constant, value in SMALL[name].items():
         assert hasattr(module, constant)
         monkeypatch.setattr(module, constant, value)
-    if name in {"cost", "throughput", "small_deposits"}:
+    if name in {"cost", "throughput", "first_paint", "small_deposits"}:
         monkeypatch.setattr(module, "local_stack", request.getfixturevalue("shared").as_it_is)
     if name == "due":
         stack = request.getfixturevalue("shared")
         monkeypatch.setattr(module, "local_stack", stack.with_a_quick_clock)
+    if name == "first_paint":  # Playwright starts once in a process
+        one_chromium = request.getfixturevalue("chromium")
+        monkeypatch.setattr(module, "running_chromium", lambda: nullcontext(one_chromium))
     if name == "pages":  # a second deployment on moto in one process would end the first
         one = request.getfixturevalue("deployment")
         monkeypatch.setattr(module, "deployed", lambda: nullcontext(one))
