@@ -9,13 +9,22 @@ from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName, Watch
 from cli.submit import watch_to_end
 from jobyard.domain.ids import Origin, is_batch_id
-from jobyard.domain.jobs.job import JobAddress
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.plurals import plural
 
 app = typer.Typer()
 
 BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
 JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
+JobsIn = Annotated[
+    JobState | None,
+    typer.Option(
+        "--jobs",
+        parser=options.one_of(JobState),
+        metavar="STATE",
+        help="Not the batch, but those of its jobs that are in this state.",
+    ),
+]
 BatchOrJob = Annotated[str, typer.Argument(parser=options.batch_or_job, metavar="BATCH|JOB")]
 
 
@@ -176,10 +185,14 @@ def release(
     ctx: typer.Context,
     target: Annotated[str, typer.Argument(parser=options.held_target, metavar="SCOPE|BATCH|JOB")],
     reason: Reason,
+    jobs: JobsIn = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Release a job, a batch, or everything that a hold on SCOPE holds."""
+    """Release a job, a batch, its held jobs, or everything that a hold on SCOPE holds."""
+    if jobs:
+        _send_to_many(ctx, "release", target, jobs, reason, stack=stack, as_json=as_json)
+        return
     if options.is_job_id(target) or is_batch_id(target):
         _send_event(ctx, "release", target, reason, stack=stack, as_json=as_json)
         return
@@ -199,10 +212,14 @@ def cancel(
     ctx: typer.Context,
     target: BatchOrJob,
     reason: Reason,
+    jobs: JobsIn = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Cancel a batch or a job. Running jobs end, no others start, and the batch is reported."""
+    if jobs:
+        _send_to_many(ctx, "cancel", target, jobs, reason, stack=stack, as_json=as_json)
+        return
     _send_event(ctx, "cancel", target, reason, stack=stack, as_json=as_json)
 
 
@@ -219,12 +236,17 @@ def delete(
     ctx: typer.Context,
     target: BatchOrJob,
     reason: Reason,
+    jobs: JobsIn = None,
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Delete a failed or held batch or job. Its history stays readable."""
-    terminal.confirm(f"Delete {target}? This cannot be undone.", yes=yes)
+    what = f"the {jobs} jobs of {target}" if jobs else target
+    terminal.confirm(f"Delete {what}? This cannot be undone.", yes=yes)
+    if jobs:
+        _send_to_many(ctx, "delete", target, jobs, reason, stack=stack, as_json=as_json)
+        return
     _send_event(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
 
@@ -271,6 +293,28 @@ def _send_event(
     kind = "jobs" if options.is_job_id(target) else "batches"
     api: ApiClient = ctx.obj.api(stack)
     _show_state(target, api.post(f"/{kind}/{target}/{event}", {"reason": reason}), as_json=as_json)
+
+
+def _send_to_many(
+    ctx: typer.Context,
+    event: str,
+    batch_id: str,
+    state: str,
+    reason: str,
+    *,
+    stack: str,
+    as_json: bool,
+) -> None:
+    """Send an event to all jobs of a batch in a state."""
+    if not is_batch_id(batch_id):
+        raise typer.BadParameter("--jobs applies to batches only", param_hint="--jobs")
+    body = {"event": event, "state": state, "reason": reason}
+    response = ctx.obj.api(stack).post(f"/batches/{batch_id}/operations", body)
+    if as_json:
+        terminal.print_json(response)
+        return
+    terminal.console().print(f"{event} is sent to {plural(response['matched'], 'job')}")
+    _suggest_watch(batch_id)
 
 
 def _show_state(target: str, response: Document, *, as_json: bool) -> None:

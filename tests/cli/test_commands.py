@@ -90,6 +90,21 @@ def test_a_requeue_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeAp
     assert "3 jobs will be requeued" in result.stdout
 
 
+@pytest.mark.parametrize("event", ["release", "cancel", "delete"])
+def test_the_jobs_of_a_batch_in_a_state_are_sent_an_event(
+    event: str, run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 3})
+    yes = ("--yes",) if event == "delete" else ()
+
+    result = run(event, BATCH, *WHY, "--jobs", "held", *yes)
+
+    assert api.bodies("POST") == [{"event": event, "state": "held", "reason": WHY[1]}]
+    assert f"{event} is sent to 3 jobs" in result.stdout
+    assert "--jobs applies to batches" in run(event, JOB, *WHY, "--jobs", "held", *yes).stderr
+    assert run(event, BATCH, *WHY, "--jobs", "nope", *yes).exit_code == 2
+
+
 def test_one_job_can_be_requeued(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/operations", {"operation_id": "r1", "matched": 1})
 
