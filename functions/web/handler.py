@@ -43,7 +43,7 @@ _CLIENT_CONFIG = Config(
 )
 # The home page can do without these, and must not wait for them long.
 _MONITORING_CONFIG = _CLIENT_CONFIG.merge(
-    Config(retries={"mode": "standard", "max_attempts": 2}, read_timeout=3)
+    Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=3)
 )
 _KEYS_TIME_S = 600
 _NO_SIGN_IN = "the sign-in page does not answer now; sign in again in a moment"

@@ -368,3 +368,18 @@ def test_others_get_no_page_and_no_link_to_it(browser: Browser, role: str) -> No
 
     assert browser.get("/system").status == 403
     assert 'href="/system"' not in browser.get("/").html
+
+
+def test_services_that_do_not_answer_keep_a_reader_waiting_for_some_seconds_only(
+    browser: Browser,
+) -> None:
+    """The gateway waits for 30 seconds, and the home page asks both before it is shown."""
+    site = browser.function.SITE
+    configs = [client.meta.config for client in (site.cloudwatch, site.sqs)]
+
+    waits = [
+        each.retries["total_max_attempts"] * (each.connect_timeout + each.read_timeout)
+        for each in configs
+    ]
+
+    assert sum(waits) <= 20
