@@ -374,7 +374,13 @@ def with_gone(command: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "event"), [(JobState.FAILED, "requeue"), (JobState.HELD, "release")]
+    ("state", "event"),
+    [
+        (JobState.FAILED, "requeue"),
+        (JobState.HELD, "release"),
+        (JobState.HELD, "cancel"),
+        (JobState.SCHEDULED, "hold"),
+    ],
 )
 def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     state: JobState, event: str, harness: Harness, payloads: Payloads

@@ -178,3 +178,28 @@ def test_jobs_that_people_stop_while_a_worker_starts_them_are_stopped_or_run(
     assert len(states) == 2
     assert set(states) <= {"succeeded", stopped}
     assert chunks.get(batch_id, 0).counts == {each: states.count(each) for each in states}
+
+
+def test_jobs_of_a_cancel_that_was_cut_off_still_count_as_open(
+    harness: Harness, payloads: Payloads
+) -> None:
+    state = opened(harness, payloads, "cut-off-cancel")
+    batch_id, chunk = state["origin_id"], chunk_of(harness, state)
+    operations.change_jobs(batch_id, "hold", Filter(JobState.SCHEDULED), harness.context())
+    harness.machines.run_all()
+    cancel = operations.change_jobs(batch_id, "cancel", Filter(JobState.HELD), harness.context())
+    run = ExecutionRun(cancel.operation_id, 1)
+
+    with (
+        harness.interceptor.listening(BeforeTheFirst("BatchExecuteStatement", _cut_off)),
+        pytest.raises(CutOff),
+    ):
+        run_chunk(batch_id, chunk, run, harness.worker())
+
+    assert chunks.get(batch_id, 0).counts == {"held": 2}
+    run_chunk(batch_id, chunk, run, harness.worker())
+    assert chunks.get(batch_id, 0).counts == {"cancelled": 2}
+
+
+def _cut_off() -> None:
+    raise CutOff

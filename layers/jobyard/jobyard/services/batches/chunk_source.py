@@ -18,7 +18,15 @@ from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job import (
+    JOB,
+    OPEN_JOB_STATES,
+    JobAddress,
+    JobRecord,
+    JobState,
+    apply_event,
+    new_job,
+)
 from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
@@ -246,8 +254,8 @@ class ChunkSource:
     def apply_operation(self, operation: Operation) -> None:
         """Apply the operation's event to each job that matches, and save each job's outcome.
 
-        The counts are saved as they will be, before the jobs are written. So the batch does not
-        look ended in between.
+        Jobs that are open afterwards are counted so before they are written, those that end only
+        afterwards. So the batch never looks ended in between.
         """
         # The event is applied once, although a job that failed again matches in a later pass.
         earlier = [job for job in self.jobs.records.values() if _has_event(job, operation)]
@@ -264,7 +272,8 @@ class ChunkSource:
                 changes.append((job.stored, self._with_event(job, operation)))
             except InvalidTransition as refusal:
                 refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
-        self.jobs.save(self.run, planned=[after for _, after in changes])
+        opened = [after for _, after in changes if after.state in OPEN_JOB_STATES]
+        self.jobs.save(self.run, planned=opened)
         for (_, after), stored in zip(changes, self.write(changes), strict=True):
             # A concurrent worker of the same pass may have written it.
             if stored or _has_event(jobs.find(after.address), operation):
