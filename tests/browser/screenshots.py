@@ -67,7 +67,7 @@ class Camera:
 def _check_a_manifest(page: Page) -> None:
     file = {"name": "may.csv", "mimeType": "text/csv", "buffer": _MANIFEST}
     page.set_input_files("#file", file)  # type: ignore[arg-type]
-    page.locator("#check .findings").wait_for()
+    page.locator("#check .items").wait_for()
 
 
 def _preview_an_edit(page: Page) -> None:

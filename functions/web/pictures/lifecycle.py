@@ -172,7 +172,7 @@ def _label(rail: Rail, *, is_open: bool) -> Markup:
         for name, by_person in rail.events
     ]
     return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(
-        "event now" if is_open else "event", _BOX + 14, rail.y - 4, Markup(", ").join(parts)
+        "event now" if is_open else "event", _BOX + 9, rail.y - 4, Markup(", ").join(parts)
     )
 
 

@@ -1,4 +1,4 @@
-"""Rates: jobs started, finished and failed per minute, and the small line of one number."""
+"""Rates: jobs started, finished and failed per minute."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -58,17 +58,6 @@ def rates(points: Sequence[Rate], local: Callable[[datetime], str]) -> Markup:
         *(_TOP + _HEIGHT + 16, local(middle)),
         *(_TOP + _HEIGHT + 16, local(last)),
     )
-
-
-def sparkline(values: Sequence[float], title: str) -> Markup:
-    """A small line of one number, oldest first; empty for fewer than two values."""
-    if len(values) < 2:
-        return Markup()
-    most = max(*values, 1)
-    return Markup(
-        '<svg class="picture sparkline" viewBox="0 0 1000 1000" preserveAspectRatio="none"'
-        ' height="24" role="img"><title>{}</title><path class="line s-running" d="{}"/></svg>'
-    ).format(title, _path([value / most for value in values]))
 
 
 def _series(points: Sequence[Rate], name: str, state: str, most: float) -> Markup:

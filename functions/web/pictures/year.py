@@ -71,7 +71,7 @@ def _cell(at: date, day: YearDay, place: tuple[int, int], *, is_today: bool) -> 
 
 
 def _class_of(day: YearDay, *, is_today: bool) -> str:
-    kind = " s-accent" if day.runs else " skipped" if day.skipped else ""
+    kind = " s-accent" if day.runs else " s-held" if day.skipped else ""
     return f"{kind} today" if is_today else kind
 
 

@@ -129,7 +129,7 @@ def test_a_manifests_event_is_redriven_once_and_its_letter_deleted(
     assert _executions(settings, letter) == [f"redrive-{letter}"]
     assert _letters(settings) == 0
     activity = browser.get("/activity")
-    assert "redrive" in activity.text
+    assert "Redrive" in activity.text
     assert "the role is back" in activity.text
 
 
@@ -191,7 +191,7 @@ def test_what_needs_no_redrive_or_is_not_ours_cannot_be_redriven_but_discarded(
     assert f"{at}/redrive" not in page.forms
     assert browser.submit(page, f"{at}/discard", reason="not needed").location == "/system"
     assert _letters(settings) == 0
-    assert "discard" in browser.get("/activity").text
+    assert "Discard" in browser.get("/activity").text
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["undelivered", "failed invocation"])

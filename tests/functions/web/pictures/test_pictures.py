@@ -12,7 +12,7 @@ from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt, StepRecord, StepStatu
 from jobyard.domain.schedules.year import YearDay
 from web.filters import duration
 from web.pictures.bar import bar
-from web.pictures.rates import Rate, rates, sparkline
+from web.pictures.rates import Rate, rates
 from web.pictures.steps import step_diagram
 from web.pictures.timeline import MAX_ROWS, timeline
 from web.pictures.year import year
@@ -45,7 +45,6 @@ PICTURES: dict[str, Callable[[], Markup]] = {
     "steps": lambda: step_diagram(("fetch", "verify", HOSTILE), STEPS, "verify"),
     "timeline": lambda: timeline(((1, FAILED), (2, RUNNING)), NOON, NOON + 200 * SECOND, local),
     "rates": lambda: rates([Rate(NOON + n * SECOND, n, 2, 0, HOSTILE) for n in range(9)], local),
-    "sparkline": lambda: sparkline([1, 2, 5], HOSTILE),
     "year": lambda: year(2027, {date(2027, 3, 14): YearDay(1, 1, HOSTILE, "clocks go forward")}),
 }
 
@@ -146,7 +145,6 @@ def test_rates_have_round_numbers_at_their_axis_and_mark_deployments() -> None:
 
 def test_one_rate_is_no_picture() -> None:
     assert rates([Rate(NOON, 1, 1, 0)], local) == ""
-    assert sparkline([1], "jobs") == ""
 
 
 def test_a_year_of_daily_runs_has_at_most_50_kilobytes() -> None:
