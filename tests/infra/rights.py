@@ -280,6 +280,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
 }
 # Pages show what the API returns, and send the same events.
 CALLS["WebRole"] = CALLS["ApiRole"] | {
+    "OperationsTable": [*CALLS["ApiRole"]["OperationsTable"], "dynamodb:Query"],
     "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
     "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
     "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
