@@ -339,6 +339,7 @@ def _preview_page(
 ) -> Response[str]:
     view = batch_queries.batch(batch_id, request.query_context)
     values = batch_values(view, "jobs", request, refusal) | {
+        "buttons": (),  # not the batch's: its Cancel could be taken for this one
         "button": button_for_many(batch_id, event, matching.total - matching.refused),
         "matching": matching,
         "state": wanted.state.value,

@@ -423,6 +423,7 @@ def test_the_held_jobs_that_are_selected_are_cancelled_by_one_operation(browser:
     answer = browser.post(f"{at}/operations", fields)
 
     assert "Cancel 2 jobs? The 2 selected jobs." in preview.text
+    assert f"{at}/cancel" not in preview.forms
     operation = browser.get(answer.location)
     assert "Cancel: 2 jobs" in operation.text
     assert 'aria-current="page">History' in operation.html
