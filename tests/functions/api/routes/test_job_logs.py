@@ -156,6 +156,33 @@ def test_pages_of_cloudwatch_are_read_up_to_a_bound(
     assert (len(cut["lines"]), cut["is_complete"]) == (10, False)
 
 
+class _Endless:
+    """A client of CloudWatch Logs whose pages are all empty, and followed by another."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.exceptions = boto3.client("logs").exceptions
+
+    def filter_log_events(self, **_: Any) -> Any:
+        self.calls += 1
+        return {"events": [], "nextToken": "more"}
+
+
+def test_lines_that_are_not_found_soon_are_not_called_expired(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api import handler
+
+    endless = _Endless()
+    monkeypatch.setattr(handler, "CONTEXT", replace(handler.CONTEXT, logs=endless))
+
+    log = api.get(f"/jobs/{attempted(a_request())}/log").json
+
+    assert "too many lines of that time" in log["missing_reason"]
+    assert not log["is_complete"]
+    assert endless.calls == 10  # five of each log group
+
+
 class _Refusing:
     """A client of CloudWatch Logs that refuses all calls with an error code."""
 

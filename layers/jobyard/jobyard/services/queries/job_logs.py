@@ -34,6 +34,10 @@ _HIDDEN = frozenset(
     }
 )
 _ARRIVAL = timedelta(minutes=5)  # of a line after it was written, at the latest
+_NOT_FOUND = (
+    "CloudWatch Logs has too many lines of that time to find them now; search there for the "
+    "request id"
+)
 _NO_ACCESS = (
     "CloudWatch Logs refuses access: the role of this function needs logs:FilterLogEvents on the "
     "log groups of the workers"
@@ -126,7 +130,9 @@ def _read(found: AttemptLog, logs: Any, context: QueryContext) -> AttemptLog:
             is_complete = False
             break
         lines.append(line)
-    missing = "" if lines else _why_empty(attempt, context.now)
+    missing = ""
+    if not lines:
+        missing = _why_empty(attempt, context.now) if is_complete else _NOT_FOUND
     return replace(found, lines=tuple(lines), is_complete=is_complete, missing=missing)
 
 
