@@ -189,7 +189,7 @@ class BatchScenario:
 
     def _retry_without_start(self, request: CommandContext) -> None:
         with suppress(StartRefused):
-            batch_operations.requeue_jobs(self.batch_id, Filter(JobState.FAILED), request)
+            batch_operations.change_jobs(self.batch_id, "requeue", Filter(JobState.FAILED), request)
 
     # The result
 

@@ -156,7 +156,9 @@ class Scenario(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def retry(self, which: int) -> None:
-        self._do(partial(operations.requeue_jobs, self._batch(which), Filter(JobState.FAILED)))
+        self._do(
+            partial(operations.change_jobs, self._batch(which), "requeue", Filter(JobState.FAILED))
+        )
 
     @rule(minutes=st.sampled_from([0, 5]))
     def hold(self, minutes: int) -> None:

@@ -385,7 +385,9 @@ def requeue(field: Field, job: JobRecord) -> None:
     operator = person("operator")
     field.harness.send_job_event(job.address.job_id, "requeue", person=operator)
     batch_id = job.address.origin_id
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), field.harness.context(operator))
+    operations.change_jobs(
+        batch_id, "requeue", Filter(JobState.FAILED), field.harness.context(operator)
+    )
     field.harness.machines.run_all()
 
 

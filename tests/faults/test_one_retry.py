@@ -54,8 +54,8 @@ def test_of_twenty_at_once_one_retries_and_the_others_learn_the_actor(
 
     def retry(number: int) -> str:
         try:
-            batch_operations.requeue_jobs(
-                batch_id, FAILED, harness.context(person(f"person {number}"))
+            batch_operations.change_jobs(
+                batch_id, "requeue", FAILED, harness.context(person(f"person {number}"))
             )
         except OperationInProgress as refusal:
             return str(refusal)
@@ -82,11 +82,11 @@ def test_the_next_retry_is_taken_when_the_first_is_over(
     batch_id = failed(2)
     paths = [f"/{view}" for view in names_of(harness, batch_id)]
     payloads.status = dict.fromkeys(paths, 404)
-    batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+    batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
     harness.machines.run_all()
     payloads.status = {}
 
-    batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+    batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
     harness.machines.run_all()
 
     assert requeues(batch_id, 2) == [2, 2]
@@ -102,10 +102,10 @@ def names_of(harness: Harness, batch_id: str) -> list[str]:
 def test_the_same_request_finds_its_own_retry(harness: Harness, failed: Failed) -> None:
     batch_id = failed(2)
 
-    first = batch_operations.requeue_jobs(batch_id, FAILED, harness.context(key="mine"))
-    again = batch_operations.requeue_jobs(batch_id, FAILED, harness.context(key="mine"))
+    first = batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context(key="mine"))
+    again = batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context(key="mine"))
     harness.machines.run_all()
-    late = batch_operations.requeue_jobs(batch_id, FAILED, harness.context(key="mine"))
+    late = batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context(key="mine"))
 
     assert first == again
     assert late.operation_id == first.operation_id
@@ -118,10 +118,10 @@ def test_a_retry_without_an_execution_does_not_lock_its_batch(
     batch_id = failed(2)
     start, harness.machines.start_execution = harness.machines.start_execution, _unreachable  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+        batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
     with pytest.raises(OperationInProgress):
-        batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+        batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
 
     harness.advance(61)
     harness.tick()
@@ -142,11 +142,11 @@ def test_retries_without_common_jobs_run_at_the_same_time(harness: Harness, fail
         job_id = JobAddress(batch_id, number // 2, number % 2).job_id
         return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
 
-    batch_operations.requeue_jobs(batch_id, one(0), harness.context())
-    batch_operations.requeue_jobs(batch_id, one(1), harness.context())
+    batch_operations.change_jobs(batch_id, "requeue", one(0), harness.context())
+    batch_operations.change_jobs(batch_id, "requeue", one(1), harness.context())
     for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
         with pytest.raises(OperationInProgress):
-            batch_operations.requeue_jobs(batch_id, wanted, harness.context())
+            batch_operations.change_jobs(batch_id, "requeue", wanted, harness.context())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).counts["failed"] == 1
@@ -158,13 +158,19 @@ def test_a_bounded_number_of_operations_runs_at_once(harness: Harness, failed: F
     batch_id = failed(number)
     ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
-        batch_operations.requeue_jobs(
-            batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.context()
+        batch_operations.change_jobs(
+            batch_id,
+            "requeue",
+            Filter(JobState.FAILED, job_ids=frozenset({job_id})),
+            harness.context(),
         )
 
     with pytest.raises(OperationInProgress, match=f"{MAX_OPERATIONS} operations are running"):
-        batch_operations.requeue_jobs(
-            batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.context()
+        batch_operations.change_jobs(
+            batch_id,
+            "requeue",
+            Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])),
+            harness.context(),
         )
 
     harness.machines.run_all()
@@ -180,7 +186,7 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 
     def begin_and_end(job_id: str) -> None:
         wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))
-        operation = batch_operations.requeue_jobs(batch_id, wanted, harness.context())
+        operation = batch_operations.change_jobs(batch_id, "requeue", wanted, harness.context())
         operations.end(operation, harness.now())
 
     with ThreadPoolExecutor(8) as pool:
@@ -200,7 +206,7 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     from jobyard.domain.batches.chunks import MAX_CHUNKS
 
     batch_id = failed(1)
-    operation = batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+    operation = batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
     operations.end(operation, harness.now())
     state = harness.batch(batch_id).batch.state
     for name, numbers in (("all", range(MAX_CHUNKS)), ("odd", range(1, MAX_CHUNKS, 2))):

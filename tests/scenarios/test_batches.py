@@ -273,8 +273,11 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(
     batch_id = harness.drop(manifest)
     payloads.status.clear()
 
-    operation = operations.requeue_jobs(
-        batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), harness.context()
+    operation = operations.change_jobs(
+        batch_id,
+        "requeue",
+        Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})),
+        harness.context(),
     )
     harness.machines.run_all()
 
@@ -1027,7 +1030,9 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
 
 REQUESTS: dict[str, Callable[[str, CommandContext], Any]] = {
     "requeue": lambda batch, who: send_job_event(f"{batch}.1.0", "requeue", who),
-    "retry": lambda batch, who: operations.requeue_jobs(batch, Filter(JobState.FAILED), who),
+    "retry": lambda batch, who: operations.change_jobs(
+        batch, "requeue", Filter(JobState.FAILED), who
+    ),
     "update_reporting": lambda batch, who: send_batch_event(batch, "update_reporting", who),
 }
 
@@ -1074,7 +1079,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     batch_id = harness.drop(manifest)
     payloads.status["/busy.txt"] = 503  # retried automatically, in later passes
 
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
 
     gone = jobs.find(JobAddress(batch_id, 0, 0))

@@ -120,7 +120,7 @@ def test_a_result_that_cannot_be_kept_fails_its_own_job(
     assert [group[:3] for group in view.failure_groups] == [(code.value, code.description, 1)]
 
     with steps(lambda _: Done()):
-        operations.requeue_jobs(batch_id, Filter(JobState.FAILED), wide.context())
+        operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), wide.context())
         wide.machines.run_all()
     assert wide.batch(batch_id).counts["succeeded"] == 30
 
@@ -299,7 +299,7 @@ def test_a_retried_job_that_no_worker_starts_fails_with_its_own_code(
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": once}
 
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), wide.context())
+    operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), wide.context())
     wide.machines.run_all()
 
     job = jobs.find(JobAddress(batch_id, 0, 1))

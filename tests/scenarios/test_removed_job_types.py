@@ -66,7 +66,7 @@ def test_a_batch_of_a_removed_job_type_fails_with_its_code_and_can_be_retried(
         recover_batches(harness.executions, harness.now())
         assert retention_of("deposit").days > 0
 
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     harness.send_batch_event(batch_id, "update_reporting")
     assert harness.batch(batch_id).batch.state == "completed"

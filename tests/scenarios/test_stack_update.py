@@ -106,7 +106,7 @@ def test_a_retry_that_runs_during_an_update_is_carried_out_once(
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, THREE), collection="updated")
     payloads.status.clear()
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), harness.context())
     update_before(harness, "OpenFunction")
     fail(harness)
 

@@ -260,11 +260,6 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
     (
         ("job", "requeue"),
-        operations.requeue_jobs,
-        lambda admin: (another_persons_batch("failed"), FAILED),
-    ),
-    (
-        ("job", "requeue"),
         operations.change_jobs,
         lambda admin: (another_persons_batch("failed"), "requeue", FAILED),
     ),

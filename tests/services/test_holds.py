@@ -131,7 +131,7 @@ def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
         manifest(payloads, collection)
         send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
         send_job_event(f"{batch_id}.0.0", "hold", harness.context(reason="look first"))
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     return batch_id
 

@@ -63,7 +63,7 @@ def run_story(harness: Harness, payloads: Payloads, death: Death) -> dict[str, A
     run_all(harness, death)
     let_minutes_pass(harness, death, batch_id)
     payloads.status.clear()
-    operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), harness.context())
     run_all(harness, death)
     harness.tick()
     run_all(harness, death)

@@ -85,7 +85,7 @@ def _list_values(batch_id: str, request: PageRequest) -> dict[str, Any]:
         "codes": [(code, code) for code in _codes(view, wanted)],
         "steps": [(name, words(name)) for name in steps_of(view.batch.job_type)],
         "counts": _counters(view, columns_value(columns)),
-        "options": [*state_labels(view.batch.job_type).items()],
+        "options": _state_options(view, wanted),
         "rows_of_csv": job_csv.MAX_ROWS,
         "matching": _matching_count(view, wanted),
         "bulk_buttons": _bulk_buttons(view, wanted.state, request),
@@ -125,6 +125,14 @@ def _match_of(request: PageRequest) -> JobMatch:
         step=query.get("step", "")[:_FILTER_LENGTH],
         name=query.get("name", "")[:_FILTER_LENGTH],
     )
+
+
+def _state_options(view: BatchView, wanted: JobMatch) -> list[tuple[str, str]]:
+    """The states in which a batch has jobs, and the one that is asked for, with their labels."""
+    labels = state_labels(view.batch.job_type)
+    return [
+        (state, labels[state]) for state in JobState if state in {*_present(view), wanted.state}
+    ]
 
 
 def _codes(view: BatchView, wanted: JobMatch) -> list[str]:

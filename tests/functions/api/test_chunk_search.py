@@ -116,7 +116,7 @@ def test_a_job_that_an_operation_requeues_is_found_in_its_new_state(api: Api) ->
     batch = a_large_batch(succeeded=CHUNK_SIZE)
     a_job(batch, 590, "failed")
     store([counted(batch, 59, succeeded=9, failed=1)])
-    operations.requeue_jobs(batch.batch_id, Filter(JobState.FAILED), command_context(api))
+    operations.change_jobs(batch.batch_id, "requeue", Filter(JobState.FAILED), command_context(api))
     assert len(listed(batch, "failed", api)) == 1
 
     running = a_job(batch, 591, "running")

@@ -471,6 +471,8 @@ def test_a_state_has_one_name_in_counts_filters_and_lists(browser: Browser) -> N
     assert shown.text.count(" Completed ") >= 3
     assert "Succeeded" not in shown.text
     assert '<option value="scheduled">Pending</option>' in shown.html
+    assert '<option value="paused">' not in shown.html
+    assert '<option value="held" selected>Held</option>' in browser.get(f"{at}?state=held").html
 
 
 def test_the_timeline_of_a_failed_job_ends_when_it_failed(browser: Browser) -> None:

@@ -138,7 +138,9 @@ def test_a_job_of_one_operation_in_two_workers_is_reported_as_accepted(
     payloads.status["/b.txt"] = 404
     batch_id = harness.drop(single_files(payloads, TWO), collection="twins")
     payloads.status.clear()
-    operation = operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    operation = operations.change_jobs(
+        batch_id, "requeue", Filter(JobState.FAILED), harness.context()
+    )
     invoke_once = harness.machines.invoke
 
     def twice(name: str, function: Any, event: dict[str, Any]) -> dict[str, Any]:

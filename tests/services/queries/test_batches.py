@@ -71,7 +71,7 @@ def test_a_list_distinguishes_a_repaired_batch_from_a_failed_one(
 ) -> None:
     broken = failed(harness, payloads, collection)
     repaired = failed(harness, payloads, collection)
-    batch_operations.requeue_jobs(repaired, FAILED, harness.context())
+    batch_operations.change_jobs(repaired, "requeue", FAILED, harness.context())
     harness.machines.run_all()
 
     shown = {view.batch.batch_id: view for view in listed(harness, collection)}
@@ -185,7 +185,7 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
     meant = operations.preview_operation(batch_id, "requeue", one, harness.context())
     assert (meant.total, meant.refused) == (1, 1)
     with pytest.raises(InvalidTransition, match="its ark is another object's"):
-        batch_operations.requeue_jobs(batch_id, one, harness.context())
+        batch_operations.change_jobs(batch_id, "requeue", one, harness.context())
 
 
 def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
@@ -195,7 +195,7 @@ def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
     make_final(batch_id, 1)
 
     meant = operations.preview_operation(batch_id, "requeue", FAILED, harness.context())
-    operation = batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+    operation = batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
     harness.machines.run_all()
 
     assert (meant.total, meant.refused) == (operation.matched, operation.not_retryable) == (3, 1)
@@ -207,7 +207,7 @@ def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
     why = "1 failed job for the depositor to submit again, or a person to delete"
     assert harness.batch(batch_id).why == why
     with pytest.raises(InvalidTransition, match="cannot be requeued"):
-        batch_operations.requeue_jobs(batch_id, FAILED, harness.context())
+        batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
 
 
 # A batch that was never uploaded

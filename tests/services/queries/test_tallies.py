@@ -436,7 +436,9 @@ def test_an_operation_is_seen_when_it_starts_and_when_it_ends(
     found = failed(harness, payloads)
     found.look()
 
-    batch_operations.requeue_jobs(found.batch.batch_id, Filter(JobState.FAILED), harness.context())
+    batch_operations.change_jobs(
+        found.batch.batch_id, "requeue", Filter(JobState.FAILED), harness.context()
+    )
     started = found.look()
     assert (started.counts["failed"], started.counted_at) == (4, harness.now())
     harness.machines.run_all()
@@ -451,7 +453,9 @@ def test_an_operation_is_seen_when_it_starts_and_when_it_ends(
 def test_an_update_of_the_report_is_seen_at_once(harness: Harness, payloads: Payloads) -> None:
     found = failed(harness, payloads)
     found.look()
-    batch_operations.requeue_jobs(found.batch.batch_id, Filter(JobState.FAILED), harness.context())
+    batch_operations.change_jobs(
+        found.batch.batch_id, "requeue", Filter(JobState.FAILED), harness.context()
+    )
     harness.machines.run_all()
 
     harness.send_batch_event(found.batch.batch_id, "update_reporting")

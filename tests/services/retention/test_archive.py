@@ -129,7 +129,7 @@ def repaired(harness: Harness, payloads: Payloads, collection: str) -> str:
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, THREE), collection=collection)
     payloads.status.clear()
-    batch_operations.requeue_jobs(batch_id, Filter(JobState.FAILED), harness.context())
+    batch_operations.change_jobs(batch_id, "requeue", Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     harness.send_batch_event(batch_id, "update_reporting")
     harness.deliver_mail_after_15_minutes(batch_id)

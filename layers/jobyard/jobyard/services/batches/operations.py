@@ -86,18 +86,13 @@ def _chunk_counts(batch: Batch, wanted: Filter) -> Iterator[tuple[ChunkRecord, i
         yield from ((record, 0) for record in records.values())
 
 
-def requeue_jobs(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
-    """Requeue all matching failed jobs, as one tracked operation of a person.
+def change_jobs(batch_id: str, event: str, wanted: Filter, context: CommandContext) -> Operation:
+    """Apply a person's event to all matching jobs of a batch, as one tracked operation of theirs.
 
     Raises:
-        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`.
-        OperationInProgress: a requeue of the same jobs is running.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState, OperationInProgress:
+            as for `start_operation`.
     """
-    return change_jobs(batch_id, "requeue", wanted, context)
-
-
-def change_jobs(batch_id: str, event: str, wanted: Filter, context: CommandContext) -> Operation:
-    """Apply a person's event to all matching jobs of a batch, as `start_operation` does."""
     operation = start_operation(batch_id, event, wanted, context)
     subject = Subject("job", batch_id, count=operation.matched)
     activity.record(context, event, subject, operation.requested_at)
