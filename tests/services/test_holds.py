@@ -14,6 +14,7 @@ import pytest
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import AlreadyHeld, StaleState
+from jobyard.domain.hold import EVERYTHING, Hold
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
@@ -24,6 +25,7 @@ from jobyard.services.context import Actor
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.holds import HeldWork
 from jobyard.store import batches, chunks, holds
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.harness import Harness, Payloads, single_files, source_of
@@ -553,6 +555,27 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 
 
 # Two holds
+
+
+def test_the_batches_and_jobs_that_a_hold_stops_are_counted(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(harness, "counted", None)
+    for bring in (held, held, processing, cancelled):
+        bring(harness, payloads, "counted")
+    everything = Hold(EVERYTHING, "ann", "", harness.now())
+    shown = [*hold_queries.list_holds(harness.query_context(ANN)), everything]
+
+    exact = hold_queries.held_work(shown, harness.query_context(ANN))
+    monkeypatch.setattr(hold_queries, "COUNTED", 1)
+    bounded = hold_queries.held_work(shown, harness.query_context(ANN))
+
+    assert exact["collection:counted"] == HeldWork(2, 2, is_exact=True)
+    assert exact[EVERYTHING].jobs >= 2
+    assert not bounded[EVERYTHING].is_exact
+    assert bounded[EVERYTHING].batches == 1
+    assert hold_queries.held_work([], harness.query_context(ANN)) == {}
+    hold_commands.lift_hold("collection:counted", harness.context())
 
 
 def test_a_second_hold_does_not_silently_replace_the_first(harness: Harness) -> None:

@@ -8,9 +8,11 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.hold import EVERYTHING, Hold
+from jobyard.domain.plurals import plural
 from jobyard.services import holds
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries.holds import HeldWork
 from jobyard.services.queries.job_types import list_job_types
 from web.event_buttons import EventButton, role_reason
 from web.forms import handle_form, local_time, refusal_values, status_of
@@ -41,8 +43,9 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
     collections, _ = collection_queries.list_collections(
         request.query_context, after="", limit=_COLLECTIONS_OFFERED
     )
+    work = hold_queries.held_work(found, request.query_context)
     return {
-        "holds": [_row(each, request) for each in found],
+        "holds": [_row(each, work[each.scope], request) for each in found],
         "collections": [each.collection.name for each in collections],
         "job_types": [each.name for each in list_job_types()],
         "may_place": request.may("hold", "place"),
@@ -50,8 +53,8 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
     }
 
 
-def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
-    """A hold as the list shows it, with the button that releases it."""
+def _row(hold: Hold, work: HeldWork, request: PageRequest) -> dict[str, object]:
+    """A hold as the list shows it, with what it holds and the button that releases it."""
     kind, _, name = hold.scope.partition(":")
     label = {"collection": f"Collection {name}", "type": f"Job type {name}"}.get(kind, "Everything")
     button = EventButton(
@@ -63,7 +66,16 @@ def _row(hold: Hold, request: PageRequest) -> dict[str, object]:
         unavailable_reason=role_reason("hold", "lift", request),
         is_reason_required=False,
     )
-    return {"hold": hold, "label": label, "lift": button}
+    return {"hold": hold, "label": label, "held": _held(work), "lift": button}
+
+
+def _held(work: HeldWork) -> str:
+    """What a hold holds: "2 batches, 30 jobs"."""
+    numbers = ((work.batches, "batch"), (work.jobs, "job"))
+    parts = ", ".join(plural(number, noun) for number, noun in numbers if number)
+    if work.is_exact:
+        return parts or "nothing yet"
+    return f"at least {parts}" if parts else "not counted: too much is held"
 
 
 @router.post("/holds")
