@@ -1,6 +1,7 @@
 """Rendering: templates with a page's values, and what every page shows."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def environment() -> Environment:
         "words": words,
         "sentence": sentence,
         "iso": iso,
+        "utc": lambda at: local(at, UTC),
         "number": "{:,}".format,
         "size": size,
         "duration": duration,

@@ -1,6 +1,7 @@
 """What people do on the pages: events, retries, holds; and how a refusal is shown."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import overview as overview_queries
 from jobyard.store import batches, jobs, operations, reports
-from tests.functions.api.batch_records import a_batch, a_job, a_report, executions
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, executions
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser, Page
 from web.event_buttons import button_for_many
@@ -157,6 +158,35 @@ def test_the_state_of_a_thing_leads_to_its_lifecycle(browser: Browser) -> None:
         assert "that you came from" in browser.get(lifecycle).text
 
 
+def test_a_job_says_how_long_it_is_kept_with_utc_next_to_the_readers_time(
+    browser: Browser,
+) -> None:
+    ended = a_batch("completed", entries=1)
+    still_open = a_batch("processing", entries=1)
+    browser.sign_in("viewer")
+    browser.cookies["zone"] = "Europe/Berlin"
+
+    kept, not_yet = (
+        browser.get(f"/jobs/{a_job(batch, 0, 'failed').address.job_id}").text
+        for batch in (ended, still_open)
+    )
+
+    until = HOUR_AGO + timedelta(days=90)
+    assert f"Kept until {until + timedelta(hours=1):%Y-%m-%d %H:%M:%S} CET" in kept
+    assert f"{until:%Y-%m-%d %H:%M:%S} UTC" in kept
+    assert "Kept until" not in not_yet
+
+
+def test_a_batch_names_the_digest_and_the_version_of_its_manifest(browser: Browser) -> None:
+    batch = a_batch("processing", entries=1, manifest_sha256="ab" * 32)
+    browser.sign_in("viewer")
+
+    text = browser.get(f"/batches/{batch.batch_id}").text
+
+    assert f"SHA-256 of the manifest {'ab' * 32}" in text
+    assert "Version id in S3 v1" in text
+
+
 def test_a_job_is_requeued_from_its_page(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     job = a_job(batch, 1, "failed")
@@ -191,6 +221,17 @@ def test_a_hold_is_placed_and_lifted(browser: Browser) -> None:
     assert "Collection maps" in page.text
     lifted = browser.submit(page, "/holds/collection%3Amaps/lift")
     assert (lifted.location, _holds(browser)) == ("/holds", [])
+
+
+def test_a_hold_says_what_it_stops(browser: Browser) -> None:
+    browser.sign_in("operator")
+    _send(browser, "/holds", "/holds", kind="collection", name="maps", reason="the store is full")
+    assert "nothing yet" in browser.get("/holds").text
+    a_batch("held")
+
+    assert "1 batch the store is full" in browser.get("/holds").text
+
+    browser.submit(browser.get("/holds"), "/holds/collection%3Amaps/lift")
 
 
 def test_a_refused_lift_keeps_what_was_typed_at_the_decoded_path(browser: Browser) -> None:

@@ -254,6 +254,16 @@ class Batch:
         """Whether the time to upload its manifest is over."""
         return self.awaits_upload and self.upload_until is not None and self.upload_until <= now
 
+    def kept_until(self, retention: timedelta) -> datetime | None:
+        """When it is archived, with its jobs, if nobody repairs a job before; None while it is
+        open.
+        """
+        if self.state in OPEN_BATCH_STATES:
+            return None
+        moments = [self.submitted_at, self.ended_at, self.repaired_at]
+        moments += [entry.at for entry in self.history[-1:]]
+        return max(each for each in moments if each) + retention
+
     @property
     def is_executing(self) -> bool:
         """Whether its main run passes over its chunks: to run their jobs, or to cancel them."""

@@ -6,7 +6,7 @@ has the job's parameters.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,18 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import MAX_ACTIVE_RUNS, job_address
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
+
+
+def first_of_month(at: datetime) -> datetime:
+    """The beginning of the month of `at`, in UTC."""
+    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_after(at: datetime) -> datetime:
+    """The end of the month of `at`, in UTC."""
+    first = first_of_month(at)
+    december = first.month == 12
+    return first.replace(year=first.year + december, month=1 if december else first.month + 1)
 
 
 class Trigger(StrEnum):
@@ -172,6 +184,10 @@ class Occurrence:
     def start_delay(self, started_at: datetime | None) -> timedelta | None:
         """How late its job started, at `started_at`; None if it has not started."""
         return max(started_at - self.scheduled_for, timedelta()) if started_at else None
+
+    def kept_until(self, retention: timedelta) -> datetime | None:
+        """When it is archived, with its month; None while its job is open."""
+        return month_after(self.scheduled_for) + retention if self.outcome else None
 
     def with_outcome(self, outcome: RunOutcome) -> "Occurrence":
         """A copy with the outcome of its job."""

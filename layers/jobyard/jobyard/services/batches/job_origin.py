@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
@@ -36,6 +36,10 @@ class BatchOrigin:
     @property
     def unwritten_job(self) -> JobRecord:
         return unrecorded_job(self.batch, self.address)
+
+    @property
+    def kept_until(self) -> datetime | None:
+        return self.batch.kept_until(timedelta(days=self.job_type.retention_days))
 
     def check_open(self, event: str) -> None:
         if not self.batch.is_open_to(event):

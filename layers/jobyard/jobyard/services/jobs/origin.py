@@ -45,6 +45,10 @@ class JobOrigin(Protocol):
         deleted.
         """
 
+    @property
+    def kept_until(self) -> datetime | None:
+        """When the job is archived at the earliest; None while that is open."""
+
     def check_open(self, event: str) -> None:
         """Check that the state of the origin lets the job be sent `event`.
 

@@ -47,6 +47,7 @@ class JobView:
     `row` is its row in the manifest, {} for a schedule's job, which has an `occurrence` instead.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
     records. A list does not read them for open jobs. `step` is the first unfinished step.
+    `kept_until` is when it is archived at the earliest; None while that is open.
     """
 
     job: JobRecord
@@ -61,6 +62,7 @@ class JobView:
     occurrence: Occurrence | None = None
     records: Mapping[str, int | None] | None = None
     unavailable: tuple[UnavailableEvent, ...] = ()
+    kept_until: datetime | None = None
 
 
 def job(job_id: str, context: QueryContext) -> JobView:
@@ -103,6 +105,7 @@ def _job_view(
         all_steps=names,
         occurrence=origin.occurrence,
         records=job.data.get("records"),
+        kept_until=origin.kept_until,
     )
 
 

@@ -28,9 +28,6 @@ from jobyard.store import batches, chunks, jobs, operations, reports, usage
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-ENDED = frozenset(
-    {BatchState.COMPLETED, BatchState.CANCELLED, BatchState.DELETED, BatchState.FAILED}
-)
 JOBS_PER_PART = 5000  # some megabytes
 _BYTES_A_SECOND = 20_000_000  # that are compressed and written, as a cautious estimate
 _BATCH_PART = "batch.jsonl.gz"
@@ -47,11 +44,7 @@ class TooEarly(Exception):
 
 def due_at(batch: Batch) -> datetime | None:
     """When a batch is due for archiving; None while it is open."""
-    if batch.state not in ENDED:
-        return None
-    moments = [batch.submitted_at, batch.ended_at, batch.repaired_at]
-    moments += [entry.at for entry in batch.history[-1:]]
-    return max(each for each in moments if each) + retention_of(batch.job_type)
+    return batch.kept_until(retention_of(batch.job_type))
 
 
 def start_archiving(suggested: Batch, context: RetentionContext) -> bool:

@@ -5,12 +5,17 @@ on. From then on nobody changes the month's jobs. Deletions are counted in the s
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jobyard.domain.archive import Inventory, archive_folder, record_line
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord
-from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.occurrence import (
+    Occurrence,
+    Verdict,
+    first_of_month,
+    month_after,
+)
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.retention.archive import Archive, NotArchivable
 from jobyard.services.retention.work_slice import (
@@ -49,7 +54,7 @@ def _due_month(schedule: Schedule, context: RetentionContext) -> str:
     Before it is returned, the schedule records that it no longer retains this month.
     """
     since = context.now() - retention_of(schedule.job_type)
-    limit = _first_of_month(since)
+    limit = first_of_month(since)
     if schedule.created_at >= limit:
         return ""
     for _ in range(_TRIES):
@@ -57,7 +62,7 @@ def _due_month(schedule: Schedule, context: RetentionContext) -> str:
         oldest = next(occurrences.older(schedule_id, limit, limit=1), None)
         if oldest is None:
             return ""
-        until = _month_after(oldest.scheduled_for)
+        until = month_after(oldest.scheduled_for)
         if any(_is_too_recent(each, since) for each in occurrences.older(schedule_id, until)):
             return ""
         try:
@@ -83,7 +88,7 @@ def archive_next_part(bookmark: Bookmark, context: RetentionContext) -> WorkSlic
         schedule = schedules.get(bookmark["schedule"])
     except NotFound:
         return WorkSlice({"after": bookmark["schedule"]})
-    until = _month_after(datetime.fromisoformat(f"{bookmark['month']}-01T00:00:00+00:00"))
+    until = month_after(datetime.fromisoformat(f"{bookmark['month']}-01T00:00:00+00:00"))
     try:
         if "folder" not in bookmark:
             return _archive_month(schedule, until, bookmark, context)
@@ -152,17 +157,6 @@ def _lines(occurrence: Occurrence, job: JobRecord | None) -> list[bytes]:
     job_id = occurrence.address.job_id
     lines = [record_line("occurrence", occurrence, job_id=job_id)]
     return [*lines, record_line("job", job, job_id=job_id)] if job else lines
-
-
-def _first_of_month(at: datetime) -> datetime:
-    """The beginning of the month of `at`, in UTC."""
-    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def _month_after(at: datetime) -> datetime:
-    first = _first_of_month(at)
-    december = first.month == 12
-    return first.replace(year=first.year + december, month=1 if december else first.month + 1)
 
 
 def _in_parts(found: Sequence[Occurrence]) -> list[Sequence[Occurrence]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound
@@ -47,6 +47,10 @@ class ScheduleOrigin:
     @property
     def unwritten_job(self) -> JobRecord:
         return new_job(self.address, self.occurrence.decided_at)
+
+    @property
+    def kept_until(self) -> datetime | None:
+        return self.occurrence.kept_until(timedelta(days=self.job_type.retention_days))
 
     def check_open(self, event: str) -> None:
         if event != "requeue":
