@@ -1,8 +1,12 @@
 """Filters of templates, which pictures use too: names, times, sizes and durations as text."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from markupsafe import Markup, escape
+
+_PART_END = re.compile(r"((?<=\w)/|\?|&amp;)(?=\w)")
 _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -15,6 +19,11 @@ def sentence(message: str) -> str:
     """A message as a sentence: it begins with a capital and ends with a full stop."""
     text = message[:1].upper() + message[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def breakable(text: str) -> Markup:
+    """A text in which a line may end after each part of an address or path."""
+    return Markup(_PART_END.sub(r"\1<wbr>", str(escape(text))))
 
 
 def iso(at: datetime) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jobyard.domain.plurals import plural
 from web import assets, csrf
-from web.filters import duration, iso, local, sentence, size, words
+from web.filters import breakable, duration, iso, local, sentence, size, words
 from web.navigation import navigation_links
 from web.pictures.bar import bar
 from web.request import PageRequest
@@ -34,6 +34,7 @@ def environment() -> Environment:
     made.filters |= {
         "words": words,
         "sentence": sentence,
+        "breakable": breakable,
         "iso": iso,
         "utc": lambda at: local(at, UTC),
         "number": "{:,}".format,

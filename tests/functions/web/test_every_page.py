@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from jobyard.domain.access import ROLES
+from jobyard.domain.cost import Usage
+from jobyard.store import usage
 from tests.functions.api.batch_records import a_batch, a_job, put_findings
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
@@ -82,3 +84,15 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     if role in {"viewer", "operator", "admin"}:
         others = set(addresses) - {"/system", log, *of_schedules}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)
+
+
+def test_a_cost_lists_only_what_was_used(browser: Browser) -> None:
+    batch = a_batch("failed", entries=1)
+    usage.add(batch.batch_id, "execute", Usage(invocations=5))
+    browser.sign_in("viewer")
+
+    page = browser.get(f"/batches/{batch.batch_id}/cost")
+
+    assert "Lambda invocations" in page.text
+    assert "S3 GET" not in page.text
+    assert "list prices in us-east-1 of 2026-10-04" in page.text

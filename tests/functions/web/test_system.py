@@ -107,7 +107,7 @@ def test_each_kind_of_dead_letter_says_what_it_is_and_what_to_do(
     assert "RetriesExhausted: the table does not answer" in page.text
     assert "TIMED_OUT: b1-main" in page.text
     assert "not <b>an</b> event" in page.text
-    assert "4 of about 4 shown" in page.text
+    assert "of about" not in page.text
     assert "only an admin may redrive a dead letter" in page.text
     assert not [action for action in page.forms if "dead-letters" in action]
     assert _letters(settings) == 4  # a look leaves them where they are

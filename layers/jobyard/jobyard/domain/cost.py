@@ -90,6 +90,8 @@ class Cost:
 
     usage: Usage
     lines: tuple[CostLine, ...]
+    region: str = REGION
+    priced_on: date = PRICED_ON
 
     @property
     def dollars(self) -> float:

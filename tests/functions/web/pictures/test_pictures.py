@@ -94,6 +94,12 @@ def test_the_steps_are_shown_each_with_its_status_and_the_resume_point() -> None
     assert "A requeue starts here." in picture
 
 
+def test_a_skipped_step_took_no_time() -> None:
+    skipped = StepRecord("fetch", StepStatus.SKIPPED, NOON, NOON)
+
+    assert title(step_diagram(("fetch",), [skipped])) == "Steps: fetch skipped"
+
+
 def test_a_timeline_tells_waiting_from_working() -> None:
     picture = timeline(((1, FAILED), (2, RUNNING)), NOON, NOON + 200 * SECOND, local)
 

@@ -69,26 +69,26 @@ BATCH = Lifecycle(
         State(
             _S.PROCESSING,
             StateType.TRANSIENT,
-            "Opened. Its jobs run; Settle reports it after the last one.",
+            "Its jobs run. After the last one it is reported.",
             {"deposit": "Processing"},
         ),
         State(
             _S.CANCELLING,
             StateType.TRANSIENT,
             "A person cancelled it, or its jobs made no progress for days. Running jobs end, no "
-            "others start; Settle reports it after the last one.",
+            "others start; after the last one it is reported.",
             {"deposit": "Cancelling"},
         ),
         State(
             _S.REPORTING,
             StateType.TRANSIENT,
-            "No job is open. Report writes the files, sends one mail and ends it.",
+            "No job is open. The files of its report are written and one mail is sent.",
             {"deposit": "Reporting"},
         ),
         State(
             _S.UPDATE_REPORTING,
             StateType.TRANSIENT,
-            "An admin requested a new report. Report compares it with the last one sent.",
+            "An admin requested a new report. It is compared with the last one sent.",
             {"deposit": "UpdateReporting"},
         ),
         State(
