@@ -16,10 +16,33 @@ def _polls(site: Site, path: str) -> int:
     return site.requests.count(("GET", path))
 
 
+COUNTED = """window.asked = 0;
+const ask = window.fetch;
+window.fetch = (...how) => { window.asked += 1; return ask(...how); };"""
+HIDE = """hidden => {
+  Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def _start_again(page: Page) -> None:
+    """Show the page again with a clock that the test moves, and count what its scripts ask for."""
+    page.clock.install()
+    page.add_init_script(COUNTED)
+    page.reload()
+
+
+def _asked(page: Page) -> int:
+    """How often the page's scripts have asked for something."""
+    return int(page.evaluate("asked"))
+
+
 def _await_polls(page: Page, site: Site, path: str, number: int) -> None:
-    """Wait until the page has asked for itself so often."""
-    while _polls(site, path) < number:
-        page.wait_for_timeout(100)
+    """Wait until the page has asked for itself so often from now on. Its pauses are short."""
+    before = _polls(site, path)
+    while _polls(site, path) < before + number:
+        page.clock.fast_forward("00:30")
+        page.wait_for_timeout(50)
 
 
 def test_a_change_appears_and_the_readers_place_is_kept(open_page: Open, site: Site) -> None:
@@ -32,7 +55,7 @@ def test_a_change_appears_and_the_readers_place_is_kept(open_page: Open, site: S
 
     a_job(batch, 0, "failed")
 
-    expect(page.get_by_role("link", name="1 failed")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("link", name="1 failed")).to_be_visible()
     expect(reason).to_have_value("half a rea")
     expect(reason).to_be_focused()
 
@@ -45,40 +68,46 @@ def test_a_log_is_shown_in_place_and_stays_when_the_page_updates(
     at = f"/jobs/{job.address.job_id}"
     put_log(CHUNK_LOGS, HOUR_AGO, worker_line("hello <b>you</b>", request, job.address.job_id))
     page = open_page("operator", at)
+    _start_again(page)
 
     page.get_by_text("Log of attempt 1").click()
     line = page.get_by_text("hello <b>you</b>")
     expect(line).to_be_visible()
-    _await_polls(page, site, at, 3)
+    _await_polls(page, site, at, 2)
     jobs.item_of(replace(job, version=9, orphan_count=1)).save()
-    _await_polls(page, site, at, 5)
+    _await_polls(page, site, at, 2)
 
     expect(line).to_be_visible()
     assert page.get_by_role("link", name="Show the log on a page of its own").is_visible()
 
 
 def test_a_page_that_cannot_change_any_more_asks_no_more(open_page: Open, site: Site) -> None:
-    batch = a_batch("completed", entries=2)
-    at = f"/batches/{batch.batch_id}"
-    page = open_page("viewer", at)
+    final, moving = a_batch("deleted", entries=2), a_batch("processing", entries=2)
+    has_asked = []
 
-    page.wait_for_timeout(5000)
+    for batch in (final, moving):
+        page = open_page("viewer", f"/batches/{batch.batch_id}")
+        _start_again(page)
+        page.clock.run_for("10:00")
+        has_asked.append(_asked(page) > 0)
 
-    assert _polls(site, at) == 1
+    assert has_asked == [False, True]
 
 
-def test_a_paused_page_asks_no_more(open_page: Open, site: Site) -> None:
+def test_a_paused_page_asks_no_more_until_it_continues(open_page: Open, site: Site) -> None:
     batch = a_batch("processing", entries=2)
     at = f"/batches/{batch.batch_id}"
     page = open_page("viewer", at)
-    _await_polls(page, site, at, 2)
+    _start_again(page)
     page.get_by_role("button", name="Pause updates").click()
-    page.wait_for_timeout(500)  # what is under way ends
-    before = _polls(site, at)
+    before = _asked(page)
 
-    page.wait_for_timeout(5000)
+    page.clock.run_for("10:00")
+    while_paused = _asked(page) - before
+    page.get_by_role("button", name="Continue updates").click()
+    _await_polls(page, site, at, 2)
 
-    assert _polls(site, at) == before
+    assert while_paused == 0
 
 
 def test_a_page_without_news_is_not_sent_again(open_page: Open, site: Site) -> None:
@@ -86,37 +115,30 @@ def test_a_page_without_news_is_not_sent_again(open_page: Open, site: Site) -> N
     at = f"/batches/{batch.batch_id}"
     statuses: list[int] = []
     page = open_page("viewer", at)
+    _start_again(page)
     page.on(
         "response", lambda each: statuses.append(each.status) if each.url.endswith(at) else None
     )
 
-    _await_polls(page, site, at, 4)
-    page.wait_for_timeout(500)
+    while len(statuses) < 3:
+        _await_polls(page, site, at, 1)
 
-    assert 304 in statuses
     assert set(statuses) <= {200, 304}
+    assert 304 in statuses
 
 
-HIDE = """hidden => {
-  Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
-  document.dispatchEvent(new Event('visibilitychange'));
-}"""
-
-
-def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_shown(
-    open_page: Open, site: Site
-) -> None:
+def test_a_hidden_tab_asks_nothing_until_it_is_shown(open_page: Open, site: Site) -> None:
     batch = a_batch("processing", entries=2)
     at = f"/batches/{batch.batch_id}"
     page = open_page("viewer", at)
+    _start_again(page)
     page.evaluate(HIDE, True)
-    page.wait_for_timeout(500)  # what is under way ends
-    before = _polls(site, at)
+    before = _asked(page)
 
-    page.wait_for_timeout(5000)
-    while_hidden = _polls(site, at) - before
+    page.clock.run_for("10:00")
+    while_hidden = _asked(page) - before
     page.evaluate(HIDE, False)
-    _await_polls(page, site, at, before + 1)
+    _await_polls(page, site, at, 2)
 
     assert while_hidden == 0
 
@@ -125,6 +147,7 @@ def test_at_most_one_request_is_in_flight(open_page: Open, site: Site) -> None:
     batch = a_batch("processing", entries=2)
     at = f"/batches/{batch.batch_id}"
     page = open_page("viewer", at)
+    _start_again(page)
     for _ in range(5):  # as a person does who goes to and fro between tabs
         page.evaluate(HIDE, True)
         page.evaluate(HIDE, False)
