@@ -8,6 +8,7 @@ import pytest
 from cli.local import clients
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.metrics import DIMENSIONS
+from jobyard.domain.rates import JobTotals
 from jobyard.services.build import build
 from jobyard.store import rates, reports
 from tests.functions.invocations import BUCKETS, Context, emitted
@@ -23,6 +24,7 @@ def test_the_tick_sends_queued_mails_and_emits_metrics(
     for suffix in ("txt", "html"):
         s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
     a_report("b-queued", DeliveryState.QUEUED)
+    rates.add(0, JobTotals(started=1))
 
     functions["report.outbox_tick"].handler({}, Context())
 

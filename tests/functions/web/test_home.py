@@ -11,7 +11,7 @@ MINUTE = timedelta(minutes=1)
 
 def test_deployments_are_marked_in_the_picture_and_the_latest_three_named(browser: Browser) -> None:
     for number in range(5):
-        sample_rates(0, NOW - (30 - number) * MINUTE, f"0.2.0+{number}")
+        sample_rates(3, NOW - (30 - number) * MINUTE, f"0.2.0+{number}")
     browser.sign_in("viewer")
 
     first, shared = browser.get("/"), browser.get("/")

@@ -46,6 +46,10 @@ class SampledTotals:
     seen_month: str = ""
     seen_build: str = ""
 
+    def is_deployed(self, build: str) -> bool:
+        """Whether `build` is another than that of the last sample; False if either is not known."""
+        return bool(build and self.seen_build) and build != self.seen_build
+
 
 def add(shard: int, jobs: JobTotals, usage: Usage = _NO_USAGE) -> str:
     """Add to the totals, in one of their items.
@@ -88,8 +92,7 @@ def put_sample(found: SampledTotals, open_batches: int, at: datetime, build: str
     """
     body = [*vars(found.now.jobs).values(), open_batches]
     before = [*vars(found.seen.jobs).values()]
-    is_deployed = bool(build and found.seen_build) and build != found.seen_build
-    deployed = [TimelineItem.deployed.set(build)] if is_deployed else []
+    deployed = [TimelineItem.deployed.set(build)] if found.is_deployed(build) else []
     for rate_range, (step, _) in RATE_STEPS.items():
         began = step_start(at, step)
         TimelineItem(_series(rate_range), sortable(began)).update(

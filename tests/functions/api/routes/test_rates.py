@@ -48,7 +48,7 @@ def test_nothing_is_sampled_while_nothing_changes(api: Api) -> None:
 def test_a_build_that_differs_from_the_one_before_is_marked_where_it_was_deployed(api: Api) -> None:
     minute = timedelta(minutes=1)
     for minutes_ago, build in ((9, "1+a"), (8, "1+a"), (7, "1+b"), (6, "1+b"), (5, "1+a")):
-        sample_rates(0, NOW - minutes_ago * minute, build)
+        sample_rates(3, NOW - minutes_ago * minute, build)
 
     hour = api.get("/rates").json["points"]
     week = api.get("/rates", query={"range": "7d"}).json["points"]
@@ -58,7 +58,8 @@ def test_a_build_that_differs_from_the_one_before_is_marked_where_it_was_deploye
 
 
 def test_a_stack_whose_last_sample_names_no_build_has_no_mark(api: Api) -> None:
-    sample_rates(7, NOW - timedelta(minutes=2))
-    sample_rates(7, NOW - timedelta(minutes=1), "1+a")
+    sample_rates(7, NOW - timedelta(minutes=3))
 
+    assert not sample_rates(7, NOW - timedelta(minutes=2), "1+a")
+    assert sample_rates(8, NOW - timedelta(minutes=1), "1+a")
     assert {each["deployed"] for each in api.get("/rates").json["points"]} == {""}
