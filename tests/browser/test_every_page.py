@@ -4,9 +4,12 @@ schemes."""
 import pytest
 from playwright.sync_api import Page
 
+from jobyard.domain.activity import Act, Subject
 from jobyard.domain.alarms import RUNBOOKS
+from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState
-from jobyard.domain.jobs.job import Attempt
+from jobyard.domain.jobs.job import Attempt, JobState
+from jobyard.store import activity, operations
 from tests.browser.conftest import Open, violations
 from tests.browser.site_server import Site
 from tests.browser.tabs import MAX_BYTES
@@ -16,6 +19,7 @@ from tests.functions.api.dead_letter_messages import mail_event, manifest_event,
 from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_line
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
+from tests.people import sub_of
 
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
 
@@ -36,6 +40,14 @@ def addresses(site: Site) -> list[str]:
     )
     lines = [worker_line("step error", REQUEST.format(1), exception="a\nb" * 99)] * 3
     put_log(CHUNK_LOGS, HOUR_AGO, *lines)
+    requeue = Operation(
+        *(batch.batch_id, "r1", "requeue", Filter(JobState.FAILED), "operator", "it is back", NOW),
+        matched=2,
+        chunks=(0,),
+    )
+    operations.put_new(requeue, batch.state)
+    several = Subject("job", batch.batch_id, title="may.csv", count=200)
+    activity.put(Act(NOW, "operator", sub_of("operator"), "requeue", several, "it is back", "r1"))
     schedule = a_schedule()
     put_system(site)
     at, of_schedule = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
@@ -48,6 +60,7 @@ def addresses(site: Site) -> list[str]:
         f"{at}/findings",
         f"{at}/cost",
         f"{at}/history",
+        f"{at}/operations/r1",
         f"/jobs/{job.address.job_id}",
         f"/jobs/{job.address.job_id}/log",
         "/holds",
