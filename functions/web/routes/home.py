@@ -13,7 +13,7 @@ from jobyard.domain.cost import price_usage
 from jobyard.domain.overview import Overview, SystemHealth
 from jobyard.domain.rates import RATE_STEPS, RateRange
 from jobyard.services.queries.activity import recent_activity
-from jobyard.services.queries.overview import overview
+from jobyard.services.queries.overview import SCHEDULES_READ, overview
 from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
 from web.filters import local, words
@@ -43,6 +43,8 @@ def show_home() -> Response[str]:
     values = {
         "found": found,
         "problems": _problems(found, request.query_context.now),
+        "is_partial": found.schedules is not None and not found.schedules.has_all_schedules,
+        "schedules_read": SCHEDULES_READ,
         "cost": price_usage(found.usage) if found.usage else None,
         "counts": _counts(found),
         "rate_range": rate_range,
@@ -91,7 +93,20 @@ def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
                 "address": f"/batches/{reports.batch_id}/reports",
             }
         )
-    return problems + _skipped_runs(found)
+    return problems + _failed_runs(found) + _skipped_runs(found)
+
+
+def _failed_runs(found: Overview) -> list[dict[str, str]]:
+    """The schedules whose latest run failed."""
+    if found.schedules is None:
+        return []
+    return [
+        {
+            "words": f"{run.title}: the last run failed",
+            "address": f"/schedules/{run.schedule_id}/history",
+        }
+        for run in found.schedules.failed_runs
+    ]
 
 
 def _skipped_runs(found: Overview) -> list[dict[str, str]]:

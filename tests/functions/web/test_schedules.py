@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from jobyard.domain.schedules.schedule import ScheduleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules.schedule import LatestRun, ScheduleState
 from jobyard.store import schedules
+from tests.functions.api.api_client import NOW
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.web.browser import Browser, Page
 
@@ -207,6 +209,18 @@ def test_the_pages_of_a_schedule_ask_sooner_while_it_runs(browser: Browser) -> N
     running = [browser.get(each).headers["x-next-poll"] for each in pages]
 
     assert (idle, running) == (["10", "10"], ["2", "2"])
+
+
+def test_home_says_that_the_last_run_of_a_schedule_failed(browser: Browser) -> None:
+    run = LatestRun(NOW, NOW, JobState.FAILED, NOW)
+    schedule = a_schedule(title="Sweep the maps", latest=run)
+    browser.sign_in("admin")
+
+    home = browser.get("/")
+
+    assert "Sweep the maps: the last run failed" in home.text
+    assert f"/schedules/{schedule.schedule_id}/history" in home.html
+    assert "Nothing is wrong" not in home.text
 
 
 def test_an_event_that_does_not_exist_changes_nothing(browser: Browser) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -21,15 +21,26 @@ from jobyard.domain.batches.report import (
 )
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.freshness import CLAIM_TIME
-from jobyard.domain.overview import Overview, StateCount, SystemHealth, UndeliveredReports
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.overview import (
+    FailedRun,
+    Overview,
+    StateCount,
+    SystemHealth,
+    UndeliveredReports,
+)
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import LatestRun, Policy
 from jobyard.services import holds
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor
 from jobyard.services.queries import overview as overview_queries
 from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.services.system_clients import SystemClients
-from jobyard.store import activity, reports, tables
+from jobyard.store import activity, reports, schedules, tables
 from tests.call_interceptor import Answer, Call, Listener
+from tests.functions.api.schedule_records import sweep
 from tests.harness import ADMIN, Harness, Payloads, single_files
 from tests.people import sub_of
 
@@ -176,6 +187,39 @@ def test_next_and_last_runs_of_schedules_are_shown_with_the_skipped_ones(
     assert newest[0].label == "Skipped"
     assert "suspended" in newest[0].why
     assert "Completed" in {run.label for run in newest}
+
+
+def test_a_run_that_failed_is_shown_for_a_day(harness: Harness) -> None:
+    schedule_commands.make_system_schedules(harness.now())
+    before = schedules.get(schedule_commands.system_schedule_id("reconcile"))
+    now = harness.now()
+    failed_run = LatestRun(now, now, JobState.FAILED, now)
+    schedules.write(before, replace(before, latest=failed_run, version=before.version + 1))
+
+    shown = look(harness).schedules
+    harness.advance(timedelta(hours=25).total_seconds())
+    later = look(harness).schedules
+
+    assert shown is not None
+    assert shown.failed_runs == (FailedRun(before.schedule_id, before.title, now),)
+    assert shown.has_all_schedules
+    assert later is not None
+    assert later.failed_runs == ()
+
+
+def test_an_overview_says_that_it_did_not_look_at_all_schedules(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_queries, "SCHEDULES_READ", 1)
+    rule = recurrence_of({"kind": "daily", "at": "09:00"}, harness.now())
+    for number in range(2):
+        spec = ScheduleSpec(f"r{number}", "sweep", rule, Policy(), sweep())
+        schedule_commands.create(spec, harness.context(key=f"r{number}"))
+
+    shown = look(harness).schedules
+
+    assert shown is not None
+    assert not shown.has_all_schedules
 
 
 def test_a_depositor_sees_their_own_batches_only(harness: Harness, payloads: Payloads) -> None:

@@ -128,13 +128,28 @@ class LastRun:
 
 
 @dataclass(frozen=True)
+class FailedRun:
+    """The latest run of a schedule, if it failed in the last 24 hours."""
+
+    schedule_id: str
+    title: str
+    ended_at: datetime
+
+    def __post_init__(self) -> None:
+        clean_fields(self, title=NAME_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
 class ScheduleOverview:
     """The next runs of all schedules, soonest first, and their last occurrences, newest first, the
-    skipped ones too.
+    skipped ones too. `failed_runs` are the newest. Past runs are those of some schedules unless
+    `has_all_schedules`.
     """
 
     next_runs: tuple[NextRun, ...] = ()
     last_runs: tuple[LastRun, ...] = ()
+    failed_runs: tuple[FailedRun, ...] = ()
+    has_all_schedules: bool = True
 
 
 @dataclass(frozen=True)

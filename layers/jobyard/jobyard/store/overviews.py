@@ -11,6 +11,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     NAME_BYTES_SHOWN,
     REASON_BYTES_SHOWN,
+    FailedRun,
     LastRun,
     NamedBatch,
     NextRun,
@@ -27,7 +28,7 @@ from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
 from jobyard.store.documents import from_ms, to_ms, without_blanks
 
-OVERVIEW_FORMAT = 1  # to be increased with each change of the document
+OVERVIEW_FORMAT = 2  # to be increased with each change of the document
 
 
 def document_of(overview: Overview) -> dict[str, Any]:
@@ -123,17 +124,21 @@ def _schedules_document(schedules: ScheduleOverview) -> list[Any]:
             ]
             for each in schedules.last_runs
         ],
+        [[each.schedule_id, each.title, to_ms(each.ended_at)] for each in schedules.failed_runs],
+        schedules.has_all_schedules,
     ]
 
 
 def _schedules(document: list[Any]) -> ScheduleOverview:
-    next_runs, last_runs = document
+    next_runs, last_runs, failed_runs, has_all_schedules = document
     return ScheduleOverview(
         tuple(NextRun(schedule_id, title, from_ms(at)) for schedule_id, title, at in next_runs),
         tuple(
             LastRun(schedule_id, title, from_ms(at), label, why, reason and SkipReason(reason))
             for schedule_id, title, at, label, why, reason in last_runs
         ),
+        tuple(FailedRun(schedule_id, title, from_ms(at)) for schedule_id, title, at in failed_runs),
+        has_all_schedules,
     )
 
 

@@ -12,8 +12,10 @@ from itertools import chain, islice
 from jobyard.domain.access import is_allowed, roles_for
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     REASON_BYTES_SHOWN,
+    FailedRun,
     LastRun,
     NamedBatch,
     NextRun,
@@ -42,8 +44,10 @@ OPEN_SHOWN = 20  # open batches, and batches of each state that are read for the
 FAILED_READ = 10  # failed batches, the newest
 BATCHES_OF_A_GROUP = 3  # batches that a failure group names
 FAILURES_OF = timedelta(hours=24)
-_RUNS_SHOWN = 5
-_SCHEDULES_READ = 20  # by title, whose last runs are looked for
+_NEXT_RUNS_SHOWN = 10
+_LAST_RUNS_SHOWN = 5
+_FAILED_RUNS_SHOWN = 20
+SCHEDULES_READ = 100  # by title, whose last runs are looked for
 _REPORTS_COUNTED = 20
 _ALARMS_SHOWN = 20
 _ACTS_SHOWN = 10
@@ -199,9 +203,9 @@ def _failures(failing: Sequence[BatchView], now: datetime) -> tuple[RecentFailur
 
 def _schedules(context: QueryContext) -> ScheduleOverview:
     """The next runs, by the index of due times; the last ones of the schedules that ran last."""
-    due = schedules.next_due(_RUNS_SHOWN)
-    by_title = schedules.by_title(system=False, limit=_SCHEDULES_READ).items
-    known = {each.schedule_id: each for each in chain(due, by_title)}
+    due = schedules.next_due(_NEXT_RUNS_SHOWN)
+    by_title = schedules.by_title(system=False, limit=SCHEDULES_READ)
+    known = {each.schedule_id: each for each in chain(due, by_title.items)}
     next_runs = [
         NextRun(each.schedule_id, each.title, at)
         for each in due
@@ -211,10 +215,30 @@ def _schedules(context: QueryContext) -> ScheduleOverview:
     decided = [each for each in known.values() if each.decided_until]
     decided.sort(key=lambda each: each.decided_until or context.now, reverse=True)
     last_runs = [
-        run for each in decided[:_RUNS_SHOWN] for run in _last_runs(each, _RUNS_SHOWN, context)
+        run
+        for each in decided[:_LAST_RUNS_SHOWN]
+        for run in _last_runs(each, _LAST_RUNS_SHOWN, context)
     ]
     last_runs.sort(key=lambda run: run.scheduled_for, reverse=True)
-    return ScheduleOverview(tuple(next_runs[:_RUNS_SHOWN]), tuple(last_runs[:_RUNS_SHOWN]))
+    return ScheduleOverview(
+        tuple(next_runs),
+        tuple(last_runs[:_LAST_RUNS_SHOWN]),
+        _failed_runs(known.values(), context.now),
+        has_all_schedules=not by_title.after,
+    )
+
+
+def _failed_runs(known: Iterable[Schedule], now: datetime) -> tuple[FailedRun, ...]:
+    """The schedules whose latest run failed in the last 24 hours, the newest first."""
+    found = [
+        FailedRun(each.schedule_id, each.title, each.latest.ended_at)
+        for each in known
+        if each.latest
+        and each.latest.state is JobState.FAILED
+        and each.latest.ended_at >= now - FAILURES_OF
+    ]
+    found.sort(key=lambda run: run.ended_at, reverse=True)
+    return tuple(found[:_FAILED_RUNS_SHOWN])
 
 
 def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[LastRun]:
