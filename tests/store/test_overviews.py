@@ -18,6 +18,7 @@ from jobyard.domain.overview import (
     NextRun,
     OpenBatch,
     Overview,
+    ProblemRun,
     RecentFailures,
     ScheduleOverview,
     StateCount,
@@ -54,7 +55,8 @@ def full(letter: str) -> Overview:
         BatchProgress(1 / 3, 1e5 / 3),
     )
     named = NamedBatch(BATCH_ID, text, 10**6)
-    run = LastRun(SCHEDULE_ID, text, NOON, "Skipped", text, SkipReason.PREVIOUS_ACTIVE)
+    run = LastRun(SCHEDULE_ID, text, NOON, "Skipped", text)
+    problem = ProblemRun(SCHEDULE_ID, text, NOON, SkipReason.PREVIOUS_ACTIVE)
     subject = Subject("schedule job", f"{SCHEDULE_ID}.20261122T120000Z", text, 10**6)
     act = Act(NOON, text, "a" * 36, "update_reporting", subject, text, "r" + "0" * 12)
     alarm = clean(text, overview_queries.REASON_BYTES_SHOWN)
@@ -68,7 +70,12 @@ def full(letter: str) -> Overview:
             RecentFailures(code.value, 10**7, 30, (named,) * overview_queries.BATCHES_OF_A_GROUP)
             for code in Failure
         ),
-        schedules=ScheduleOverview((NextRun(SCHEDULE_ID, text, NOON),) * 5, (run,) * 5),
+        schedules=ScheduleOverview(
+            (NextRun(SCHEDULE_ID, text, NOON),) * 10,
+            (run,) * 5,
+            (problem,) * 10,
+            has_all_schedules=False,
+        ),
         undelivered=UndeliveredReports(20, is_exact=False, batch_id=BATCH_ID),
         usage=Usage(1e9 / 3, 1e9 / 3, *[10**12] * 9),
         activity=(act,) * 30,

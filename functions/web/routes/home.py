@@ -1,6 +1,5 @@
 """The home page: is anything wrong, what is going on, what comes next; and what people did."""
 
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -93,36 +92,19 @@ def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
                 "address": f"/batches/{reports.batch_id}/reports",
             }
         )
-    return problems + _failed_runs(found) + _skipped_runs(found)
+    return problems + _problem_runs(found)
 
 
-def _failed_runs(found: Overview) -> list[dict[str, str]]:
-    """The schedules whose latest run failed."""
-    if found.schedules is None:
-        return []
+def _problem_runs(found: Overview) -> list[dict[str, str]]:
+    """The schedules with a run that failed, or was skipped although nobody wanted that."""
     return [
         {
-            "words": f"{run.title}: the last run failed",
+            "words": f"{run.title}: {run.skip_reason.description}"
+            if run.skip_reason
+            else f"{run.title}: the last run failed",
             "address": f"/schedules/{run.schedule_id}/history",
         }
-        for run in found.schedules.failed_runs
-    ]
-
-
-def _skipped_runs(found: Overview) -> list[dict[str, str]]:
-    """The schedules whose latest runs were skipped although nobody wanted that, each once."""
-    runs: Counter[tuple[str, str, str]] = Counter()
-    for run in found.schedules.last_runs if found.schedules else ():
-        if run.skip_reason and run.skip_reason.needs_attention:
-            runs[run.schedule_id, run.title, run.skip_reason.description] += 1
-    return [
-        {
-            "words": f"{title}: {_number(number, 'run')}, {description.lower()}"
-            if number > 1
-            else f"{title}: {description}",
-            "address": f"/schedules/{schedule_id}/history",
-        }
-        for (schedule_id, title, description), number in runs.items()
+        for run in (found.schedules.problem_runs if found.schedules else ())
     ]
 
 

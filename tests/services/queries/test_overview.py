@@ -23,12 +23,13 @@ from jobyard.domain.errors import Forbidden
 from jobyard.domain.freshness import CLAIM_TIME
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
-    FailedRun,
     Overview,
+    ProblemRun,
     StateCount,
     SystemHealth,
     UndeliveredReports,
 )
+from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import LatestRun, Policy
 from jobyard.services import holds
@@ -201,10 +202,27 @@ def test_a_run_that_failed_is_shown_for_a_day(harness: Harness) -> None:
     later = look(harness).schedules
 
     assert shown is not None
-    assert shown.failed_runs == (FailedRun(before.schedule_id, before.title, now),)
+    assert shown.problem_runs == (ProblemRun(before.schedule_id, before.title, now),)
     assert shown.has_all_schedules
     assert later is not None
-    assert later.failed_runs == ()
+    assert later.problem_runs == ()
+
+
+def test_a_run_that_was_missed_is_shown_for_a_day_though_others_ran_since(
+    harness: Harness,
+) -> None:
+    schedule_commands.make_system_schedules(harness.now())
+    for hours in (3, *[1] * 7):
+        harness.advance(timedelta(hours=hours).total_seconds())
+        harness.tick()
+        harness.machines.run_all()
+
+    shown = look(harness).schedules
+
+    assert shown is not None
+    assert "Skipped" not in {run.label for run in shown.last_runs}
+    reasons = {run.skip_reason for run in shown.problem_runs}
+    assert reasons == {SkipReason.MISSED}
 
 
 def test_an_overview_says_that_it_did_not_look_at_all_schedules(

@@ -121,19 +121,21 @@ class LastRun:
     scheduled_for: datetime
     label: str
     why: str
-    skip_reason: SkipReason | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, title=NAME_BYTES_SHOWN, why=REASON_BYTES_SHOWN)
 
 
 @dataclass(frozen=True)
-class FailedRun:
-    """The latest run of a schedule, if it failed in the last 24 hours."""
+class ProblemRun:
+    """A schedule whose latest run failed `at` a time in the last 24 hours; or with `skip_reason`,
+    one of whose runs was skipped then although nobody wanted that.
+    """
 
     schedule_id: str
     title: str
-    ended_at: datetime
+    at: datetime
+    skip_reason: SkipReason | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, title=NAME_BYTES_SHOWN)
@@ -142,13 +144,13 @@ class FailedRun:
 @dataclass(frozen=True)
 class ScheduleOverview:
     """The next runs of all schedules, soonest first, and their last occurrences, newest first, the
-    skipped ones too. `failed_runs` are the newest. Past runs are those of some schedules unless
+    skipped ones too. `problem_runs` are the newest. Past runs are those of some schedules unless
     `has_all_schedules`.
     """
 
     next_runs: tuple[NextRun, ...] = ()
     last_runs: tuple[LastRun, ...] = ()
-    failed_runs: tuple[FailedRun, ...] = ()
+    problem_runs: tuple[ProblemRun, ...] = ()
     has_all_schedules: bool = True
 
 

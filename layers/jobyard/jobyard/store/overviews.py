@@ -11,12 +11,12 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     NAME_BYTES_SHOWN,
     REASON_BYTES_SHOWN,
-    FailedRun,
     LastRun,
     NamedBatch,
     NextRun,
     OpenBatch,
     Overview,
+    ProblemRun,
     RecentFailures,
     ScheduleOverview,
     StateCount,
@@ -120,24 +120,29 @@ def _schedules_document(schedules: ScheduleOverview) -> list[Any]:
                 to_ms(each.scheduled_for),
                 each.label,
                 each.why,
-                each.skip_reason,
             ]
             for each in schedules.last_runs
         ],
-        [[each.schedule_id, each.title, to_ms(each.ended_at)] for each in schedules.failed_runs],
+        [
+            [each.schedule_id, each.title, to_ms(each.at), each.skip_reason]
+            for each in schedules.problem_runs
+        ],
         schedules.has_all_schedules,
     ]
 
 
 def _schedules(document: list[Any]) -> ScheduleOverview:
-    next_runs, last_runs, failed_runs, has_all_schedules = document
+    next_runs, last_runs, problem_runs, has_all_schedules = document
     return ScheduleOverview(
         tuple(NextRun(schedule_id, title, from_ms(at)) for schedule_id, title, at in next_runs),
         tuple(
-            LastRun(schedule_id, title, from_ms(at), label, why, reason and SkipReason(reason))
-            for schedule_id, title, at, label, why, reason in last_runs
+            LastRun(schedule_id, title, from_ms(at), label, why)
+            for schedule_id, title, at, label, why in last_runs
         ),
-        tuple(FailedRun(schedule_id, title, from_ms(at)) for schedule_id, title, at in failed_runs),
+        tuple(
+            ProblemRun(schedule_id, title, from_ms(at), reason and SkipReason(reason))
+            for schedule_id, title, at, reason in problem_runs
+        ),
         has_all_schedules,
     )
 

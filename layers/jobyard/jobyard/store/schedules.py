@@ -14,11 +14,12 @@ from typing import Any
 from jobyard.domain.errors import InvalidRule, NotFound, StaleState
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.natural_order import natural_key
-from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.occurrence import Occurrence, SkipReason
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     ActiveJob,
     CatchUp,
+    LastSkip,
     LatestRun,
     MissedPolicy,
     OverlapPolicy,
@@ -46,7 +47,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
     due_at = schedule.due_at
     is_listed = schedule.state is not ScheduleState.DELETED
     policy = schedule.policy
-    latest = schedule.latest
+    latest, skip = schedule.latest, schedule.last_skip
     body = without_blanks(
         {
             "title": schedule.title,
@@ -72,6 +73,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
                 for run in schedule.active
             ],
             "latest": latest and _latest_line(latest),
+            "skip": skip and [to_ms(skip.scheduled_for), skip.reason, to_ms(skip.decided_at)],
             "history": history_document(schedule.history),
         }
     )
@@ -127,7 +129,15 @@ def _schedule(item: ScheduleItem) -> Schedule:
         ),
         latest=_latest(body.get("latest")),
         history=parse_history(body.get("history", [])),
+        last_skip=_last_skip(body.get("skip")),
     )
+
+
+def _last_skip(line: list[Any] | None) -> LastSkip | None:
+    if line is None:
+        return None
+    at, reason, decided_at = line
+    return LastSkip(from_ms(at), SkipReason(reason), from_ms(decided_at))
 
 
 def _latest_line(latest: LatestRun) -> list[Any]:

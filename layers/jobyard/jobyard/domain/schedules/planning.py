@@ -21,6 +21,7 @@ from jobyard.domain.schedules.schedule import (
     MAX_ACTIVE_RUNS,
     SCHEDULE,
     ActiveJob,
+    LastSkip,
     LatestRun,
     MissedPolicy,
     OverlapPolicy,
@@ -121,8 +122,15 @@ class _Planner:
             active=tuple(self.active),
             queued_for=self.queued,
             resume_at=None if has_ended else schedule.resume_at,
+            last_skip=self._last_skip(),
         )
         return Decision(moved, tuple(decided), tuple(self.replaced))
+
+    def _last_skip(self) -> LastSkip | None:
+        for each in reversed(self.decided):
+            if each.skip_reason and each.skip_reason.needs_attention:
+                return LastSkip(each.scheduled_for, each.skip_reason, self.now)
+        return self.schedule.last_skip
 
     def _decide_due(self) -> datetime | None:
         """Decide the next due times. Returns the first time that is not decided, None if none is

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
@@ -23,6 +23,9 @@ from jobyard.domain.lifecycle import (
     event_senders,
 )
 from jobyard.domain.schedules.recurrence import Recurrence
+
+if TYPE_CHECKING:
+    from jobyard.domain.schedules.occurrence import SkipReason
 
 SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
 MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
@@ -179,6 +182,15 @@ class LatestRun:
 
 
 @dataclass(frozen=True)
+class LastSkip:
+    """The last run that was skipped although nobody wanted that, and when that was decided."""
+
+    scheduled_for: datetime
+    reason: "SkipReason"
+    decided_at: datetime
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A schedule as it is stored. `version` counts its writes; times are aware UTC.
 
@@ -187,7 +199,7 @@ class Schedule:
     decided yet, even if no job may run then. `decided_until` is the last decided time.
     `next_check_at` is when its active runs are checked. `resume_at` is when its suspension ends
     without a person. `queued_for` is the time of the occurrence that waits for a run to end.
-    Retention has archived the jobs before `retained_from`.
+    Retention has archived the jobs before `retained_from`. `last_skip` is kept for the overview.
     """
 
     schedule_id: str
@@ -212,6 +224,7 @@ class Schedule:
     retained_from: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
     owner_sub: str = ""
+    last_skip: LastSkip | None = None
 
     @property
     def due_at(self) -> datetime | None:

@@ -15,12 +15,12 @@ from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     REASON_BYTES_SHOWN,
-    FailedRun,
     LastRun,
     NamedBatch,
     NextRun,
     OpenBatch,
     Overview,
+    ProblemRun,
     RecentFailures,
     ScheduleOverview,
     StateCount,
@@ -46,7 +46,7 @@ BATCHES_OF_A_GROUP = 3  # batches that a failure group names
 FAILURES_OF = timedelta(hours=24)
 _NEXT_RUNS_SHOWN = 10
 _LAST_RUNS_SHOWN = 5
-_FAILED_RUNS_SHOWN = 20
+_PROBLEM_RUNS_SHOWN = 10
 SCHEDULES_READ = 100  # by title, whose last runs are looked for
 _REPORTS_COUNTED = 20
 _ALARMS_SHOWN = 20
@@ -223,22 +223,25 @@ def _schedules(context: QueryContext) -> ScheduleOverview:
     return ScheduleOverview(
         tuple(next_runs),
         tuple(last_runs[:_LAST_RUNS_SHOWN]),
-        _failed_runs(known.values(), context.now),
+        _problem_runs(known.values(), context.now),
         has_all_schedules=not by_title.after,
     )
 
 
-def _failed_runs(known: Iterable[Schedule], now: datetime) -> tuple[FailedRun, ...]:
-    """The schedules whose latest run failed in the last 24 hours, the newest first."""
-    found = [
-        FailedRun(each.schedule_id, each.title, each.latest.ended_at)
-        for each in known
-        if each.latest
-        and each.latest.state is JobState.FAILED
-        and each.latest.ended_at >= now - FAILURES_OF
-    ]
-    found.sort(key=lambda run: run.ended_at, reverse=True)
-    return tuple(found[:_FAILED_RUNS_SHOWN])
+def _problem_runs(known: Iterable[Schedule], now: datetime) -> tuple[ProblemRun, ...]:
+    """The runs of the last 24 hours that failed and are the latest, or that were skipped although
+    nobody wanted that; the newest first.
+    """
+    found = []
+    for each in known:
+        latest, skip = each.latest, each.last_skip
+        if latest and latest.state is JobState.FAILED:
+            found.append(ProblemRun(each.schedule_id, each.title, latest.ended_at))
+        if skip:
+            found.append(ProblemRun(each.schedule_id, each.title, skip.decided_at, skip.reason))
+    recent = [each for each in found if each.at >= now - FAILURES_OF]
+    recent.sort(key=lambda run: run.at, reverse=True)
+    return tuple(recent[:_PROBLEM_RUNS_SHOWN])
 
 
 def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[LastRun]:
@@ -252,7 +255,6 @@ def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[L
                 each.scheduled_for,
                 view.label,
                 view.why,
-                each.skip_reason,
             )
         )
     return found
