@@ -151,8 +151,7 @@ def a_report(batch: Batch, seq: int = 1, outcomes: str = "", **changes: Any) -> 
     """A report about the batch, whose mail arrived. `outcomes` has a letter for each job."""
     key = f"reports/{batch.batch_id}/{seq}/outcomes"
     if outcomes:
-        s3 = boto3.client("s3", region_name=REGION)
-        s3.put_object(Bucket="work", Key=key, Body=outcomes.encode())
+        _s3().put_object(Bucket="work", Key=key, Body=outcomes.encode())
     report = Report(
         batch.batch_id,
         seq,

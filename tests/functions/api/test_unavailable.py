@@ -1,6 +1,6 @@
 """AWS throttles or does not answer: a request gets 503, and its repeat succeeds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -79,17 +79,21 @@ class FaultAt(Listener):
             raise ReadTimeoutError(endpoint_url="https://aws")
 
 
+@pytest.fixture(scope="session")
+def api_interceptor() -> CallInterceptor:
+    """One for all tests: what is attached to a client stays, and slows down each later call."""
+    return CallInterceptor()
+
+
 @pytest.fixture
-def wired(api: Api) -> Iterator[CallInterceptor]:
+def wired(api: Api, api_interceptor: CallInterceptor) -> CallInterceptor:
     """The interceptor of all clients of the function."""
     from api import handler
 
-    interceptor = CallInterceptor()
     for lazy in (handler._DYNAMODB, handler._COGNITO, handler.CONTEXT.machines):
-        interceptor.attach(lazy._client)
-    interceptor.attach(store.client())
-    yield interceptor
-    interceptor.listeners = []
+        api_interceptor.attach(lazy._client)
+    api_interceptor.attach(store.client())
+    return api_interceptor
 
 
 def expire_idempotency_locks() -> None:

@@ -128,12 +128,19 @@ class Members:
         }
 
 
+@pytest.fixture(scope="module")
+def interceptor(binding: dict[str, dict[str, Any]]) -> CallInterceptor:
+    """The interceptor of the steps' client."""
+    interceptor = CallInterceptor()
+    with tests.tables.borrowed(binding):
+        interceptor.attach(tables.client())
+    return interceptor
+
+
 @pytest.fixture
-def members(binding: dict[str, dict[str, Any]]) -> Iterator[Members]:
+def members(binding: dict[str, dict[str, Any]], interceptor: CallInterceptor) -> Iterator[Members]:
     """An empty table, and a step context with enough time."""
     with tests.tables.borrowed(binding):
-        interceptor = CallInterceptor()
-        interceptor.attach(tables.client())
         raw = clients.client("dynamodb", ENDPOINT)
         _make(raw, "S")
         context = TableContext(
