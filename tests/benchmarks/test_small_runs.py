@@ -39,10 +39,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "pages": {"ENTRIES": 3_000, "SCHEDULES": 5, "RUNS": 1},
     "first_paint": {"JOBS": 2, "RUNS": 1},
 }
-# Which benchmarks run on which day: those that share a local stack, or two without one.
+# Which benchmarks run on which day: those that share a local stack, or three without one.
 BY_TURNS = (
     ("cost", "throughput", "first_paint"),
-    ("coldstart", "deposit"),
+    ("coldstart", "deposit", "pages"),
     ("small_deposits", "due"),
 )
 _HAS_PEERS = (ROOT / ".venv-bench").exists()

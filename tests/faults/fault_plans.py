@@ -10,7 +10,7 @@ from tests.faults.injection import Fault, Point, faults_of
 
 FaultPlan = Mapping[Point, Fault]
 MAX_MISSES = 4  # how often a call may be missing in a run before the test fails
-PART = 3  # a turn tries one of so many calls of an operation, but at least one for each fault
+PART = 4  # a turn tries one of so many calls of an operation, but at least one for each fault
 AT_ONCE = 4  # faults in one run, a quarter of the scenario apart, unless all are tried
 
 
