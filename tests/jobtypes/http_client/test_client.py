@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.urls import is_public
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
-from jobyard.jobtypes.http_client.addresses import parse_target
+from jobyard.jobtypes.http_client.addresses import may_connect, networks_of, parse_target
 from jobyard.jobtypes.http_client.pace import Pace
 from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.payload_server import PayloadServer, responding, sending
@@ -139,11 +139,50 @@ def test_a_post_returns_the_answer_and_follows_no_redirect(
 ) -> None:
     url = payloads.behave("/hook", responding(307, {"Location": "/elsewhere"}))
 
-    status = fetch.post(url, b"{}", {"Idempotency-Key": "k"}, plenty)
+    answer = fetch.send("POST", url, plenty, headers={"Idempotency-Key": "k"}, body=b"{}")
 
-    assert status == 307
+    assert answer.status == 307
     (headers, body), paths = payloads.bodies[0], payloads.requested("POST")
     assert (headers["idempotency-key"], body, paths) == ("k", b"{}", ["/hook"])
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef", b"abcd"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n", b"abcd"),
+        (b"HTTP/1.0 200 OK\r\n\r\nabcdef", b"abcd"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", b"ab"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    ],
+)
+def test_the_start_of_an_answer_is_read(
+    raw: bytes, body: bytes, fetch: HttpClient, payloads: PayloadServer
+) -> None:
+    url = payloads.behave("/device", sending(raw))
+
+    assert fetch.send("GET", url, plenty, max_bytes=4).body == body
+    assert fetch.send("GET", url, plenty).body == b""
+
+
+def test_an_answer_says_how_long_to_wait(fetch: HttpClient, payloads: PayloadServer) -> None:
+    url = payloads.behave("/device", responding(503, {"Retry-After": "7"}, b"later"))
+
+    answer = fetch.send("GET", url, plenty, max_bytes=100)
+
+    assert (answer.status, answer.body, answer.retry_after) == (503, b"later", 7.0)
+
+
+def test_an_answer_that_ends_too_early_is_refused(
+    fetch: HttpClient, payloads: PayloadServer
+) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"
+    url = payloads.behave("/device", sending(raw))
+
+    with pytest.raises(FetchRefused) as caught:
+        fetch.send("GET", url, plenty, max_bytes=100)
+
+    assert caught.value.code is Failure.PAYLOAD_TRUNCATED
 
 
 # Errors of servers
@@ -557,6 +596,50 @@ def test_a_listed_host_may_be_private_on_its_own_port_only(payloads: PayloadServ
     assert refused(fetch, "http://files.example/x").code is Failure.ADDRESS_NOT_ALLOWED
     assert refused(fetch, f"http://{name}:{port}/x").code is Failure.ADDRESS_NOT_ALLOWED
     fetch.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "networks", "is_called"),
+    [
+        ("127.0.0.2", [], False),
+        ("10.1.2.3", ["10.1.0.0/16"], True),
+        ("10.2.2.3", ["10.1.0.0/16"], False),
+        ("93.184.216.34", ["10.1.0.0/16"], False),  # public, but the port is not a web server's
+        ("fd00::7", ["10.1.0.0/16", "fd00::/8"], True),
+        ("::ffff:10.1.2.3", ["10.1.0.0/16"], False),
+    ],
+)
+def test_any_port_may_be_called_in_the_networks(
+    address: str, networks: list[str], is_called: bool
+) -> None:
+    target = parse_target(
+        "http://device.example:8021/x", frozenset(), networks_of(networks or ["10.0.0.0/31"])
+    )
+
+    assert may_connect(target, address) is is_called
+
+
+def test_no_network_opens_the_runtime_api(payloads: PayloadServer) -> None:
+    with pytest.raises(FetchRefused):
+        parse_target("http://10.1.2.3:9001/", frozenset(), networks_of(["10.0.0.0/8"]))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "0.0.0.0/0",
+        "127.0.0.0/8",
+        "169.254.170.2/32",
+        "169.0.0.0/8",
+        "::/0",
+        "fe80::/64",
+        "10.1.2.3/8",
+        "x",
+    ],
+)
+def test_a_network_with_the_workers_own_addresses_stops_the_worker(network: str) -> None:
+    with pytest.raises(ValueError, match=r"network|host bits"):
+        HttpClient(frozenset(), lambda: NOON, networks=[network])
 
 
 # TLS

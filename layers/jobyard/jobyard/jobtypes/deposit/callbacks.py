@@ -91,4 +91,5 @@ def _post(
     body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **fields}
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     url = step_input.parameters["callback_url"]
-    return context.http.post(url, json.dumps(body).encode(), headers, remaining)
+    content = json.dumps(body).encode()
+    return context.http.send("POST", url, remaining, headers=headers, body=content).status

@@ -3,7 +3,7 @@
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,12 @@ from urllib.parse import urljoin
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.redaction import redacted
 from jobyard.domain.urls import percent_encoded
-from jobyard.jobtypes.http_client.addresses import Target, parse_target, refuse_runtime_api
+from jobyard.jobtypes.http_client.addresses import (
+    Target,
+    networks_of,
+    parse_target,
+    refuse_runtime_api,
+)
 from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
 from jobyard.jobtypes.http_client.pace import Pace, Timeouts
@@ -32,6 +37,7 @@ MAX_REDIRECTS = 5  # for one URL
 _REDIRECTING = frozenset({300, 301, 302, 303, 307, 308})
 _REQUEST_FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
 _UNENCODED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
+_WITHOUT_BODY = frozenset({204, 304})
 _MAX_RETRY_AFTER_S = 10 * 365 * 86_400.0  # a longer Retry-After cannot be meant
 _FAILURES = {
     202: Failure.PAYLOAD_BUSY,
@@ -129,14 +135,28 @@ class Response:
             yield extra_byte
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request. `body` is its start; `retry_after` the seconds that it asks to wait.
+
+    A body in a transfer coding that is not `chunked` is returned as it was sent.
+    """
+
+    status: int
+    body: bytes = b""
+    retry_after: float | None = None
+
+
 class HttpClient:
     """The client: one for the life of a worker, shared by its threads.
 
-    `allowed_hosts` are `host:port`s that may be private. `now` is aware UTC. `resolve` and `tls`
-    replace the system's resolver and trusted certificates.
+    `allowed_hosts` are `host:port`s that may be private; in `networks`, any address and port may be
+    called. `now` is aware UTC. `resolve` and `tls` replace the system's resolver and trusted
+    certificates.
 
     Raises:
-        ValueError: an allowed host is malformed, or has the port of Lambda's Runtime API.
+        ValueError: an allowed host is malformed, or has the port of Lambda's Runtime API. A network
+            is malformed, or has addresses of the worker itself.
     """
 
     def __init__(
@@ -144,11 +164,13 @@ class HttpClient:
         allowed_hosts: frozenset[str],
         now: Callable[[], datetime],
         *,
+        networks: Iterable[str] = (),
         timeouts: Timeouts | None = None,
         resolve: Resolve = socket.getaddrinfo,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         refuse_runtime_api(allowed_hosts)
+        self._networks = networks_of(networks)
         self._allowed_hosts = frozenset(map(str.lower, allowed_hosts))
         self._now = now
         self._timeouts = timeouts or Timeouts()
@@ -193,22 +215,33 @@ class HttpClient:
             else:
                 connection.close()
 
-    def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], remaining: Callable[[], float]
-    ) -> int:
-        """Post a body and return the status of the response. Redirects are not followed.
+    def send(
+        self,
+        method: str,
+        url: str,
+        remaining: Callable[[], float],
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        max_bytes: int = 0,
+    ) -> Answer:
+        """Send a request and return the answer, whatever its status. Redirects are not followed.
+
+        At most `max_bytes` of its body are read.
 
         Raises:
-            FetchRefused: the body could not be posted, or there was no response.
+            FetchRefused: the request could not be sent, or there was no valid answer.
         """
-        pace = Pace(self._timeouts, remaining, "POST")
-        target = parse_target(url, self._allowed_hosts)
-        with _errors_as_refusals(target, "POST"):
+        pace = Pace(self._timeouts, remaining, method)
+        target = parse_target(url, self._allowed_hosts, self._networks)
+        with _errors_as_refusals(target, method):
             connection = connect(target, self._resolve, self._tls, pace)
             try:
-                encoded = {name: value.encode() for name, value in headers.items()}
+                encoded = {name: value.encode() for name, value in (headers or {}).items()}
                 fields = {**_REQUEST_FIELDS, **encoded, "Connection": b"close"}
-                return connection.request("POST", pace, fields, body).status
+                head = connection.request(method, pace, fields, body)
+                retry_after = _retry_after(head.text("retry-after"), self._now())
+                return Answer(head.status, _start_of_body(connection, head, max_bytes), retry_after)
             finally:
                 connection.close()
 
@@ -222,7 +255,7 @@ class HttpClient:
         """Request the URL and follow redirects until status 200. Each redirect is checked."""
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
-        target = parse_target(url, self._allowed_hosts)
+        target = parse_target(url, self._allowed_hosts, self._networks)
         for _ in range(MAX_REDIRECTS + 1):
             with _errors_as_refusals(target, method):
                 connection, head = self._request(method, target, pace, cookies)
@@ -246,7 +279,7 @@ class HttpClient:
             message = f"{target.host} redirects to an invalid URL: {redacted(location_text)}"
             raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
         try:
-            return parse_target(url, self._allowed_hosts)
+            return parse_target(url, self._allowed_hosts, self._networks)
         except FetchRefused as refusal:
             message = f"{target.host} redirects to {redacted(url)}: {refusal.message}"
             raise FetchRefused(refusal.code, message) from refusal
@@ -318,6 +351,18 @@ def _errors_as_refusals(target: Target, method: str) -> Iterator[None]:
     except NotHttp as error:
         message = f"{target.host} {error} (request: {method})"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
+
+
+def _start_of_body(connection: Connection, head: Head, max_bytes: int) -> bytes:
+    """At most `max_bytes` of the body of an answer."""
+    if not max_bytes or head.status in _WITHOUT_BODY:
+        return b""
+    length = _length(head)
+    if length is not None:
+        return b"".join(sized(connection.source, min(length, max_bytes)))
+    if head.is_chunked:
+        return b"".join(chunked(connection.source, max_bytes))[:max_bytes]
+    return b"".join(until_end(connection.source, max_bytes))
 
 
 def _length(head: Head) -> int | None:
