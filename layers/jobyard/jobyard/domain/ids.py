@@ -24,6 +24,7 @@ class Origin(StrEnum):
     # What services do differently for each is in services/origins.py.
     BATCH = "batch", "b", "batches", "job", ""
     SCHEDULE = "schedule", "s", "schedules", "schedule job", RUNS_FAILED_OR_MISSED
+    CAMPAIGN = "campaign", "c", "campaigns", "task", ""
 
     def __new__(
         cls, value: str, initial: str, path: str, job_kind: str, failure_metric: str

@@ -100,6 +100,20 @@ class HttpContext(StepContext):
 
 
 @dataclass(frozen=True)
+class DeviceContext(StepContext):
+    """For steps that call devices.
+
+    `devices` is the client for devices, which may call the networks that the deployment allows;
+    `http` is the one for everything else. `credentials` returns the JSON object in a secret; None
+    if the deployment may not read it, or it has none.
+    """
+
+    http: "HttpClient"
+    devices: "HttpClient"
+    credentials: Callable[[str], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
 class StorageContext(StepContext):
     """For steps that fetch files and store them as versions of objects.
 

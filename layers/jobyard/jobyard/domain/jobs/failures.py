@@ -48,6 +48,8 @@ class Failure(StrEnum):
     RECORDS_FAILED = "RECORDS_FAILED", "Some of the records could not be changed."
     DEVICE_OFFLINE = "DEVICE_OFFLINE", "The device cannot be reached."
     DEVICE_BUSY = "DEVICE_BUSY", "The device asks for a later request (429 or 503)."
+    DEVICE_FORBIDDEN = "DEVICE_FORBIDDEN", "The device refuses the credentials (401 or 403)."
+    DEVICE_ERROR = "DEVICE_ERROR", "The device's answer is an error, or not what it should be."
     INCOMPATIBLE = "INCOMPATIBLE", "The update is not for this device."
     VERIFY_FAILED = "VERIFY_FAILED", "The device does not show the change after the update."
     EXPIRED = "EXPIRED", "The time of the campaign ended before the task succeeded."

@@ -1,0 +1,140 @@
+"""The steps of an update. Each asks the device first what is already done, so it may be repeated.
+
+`apply` and `verify` are bound: once `apply` has begun, no closing window stops the attempt.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.jobs.job_type import Continue, Done, Fail, Skipped, StepInput, StepResult
+from jobyard.jobtypes.device_client import Device, DeviceRefused, UpdateStatus, or_refusal
+from jobyard.jobtypes.device_update.plan import UpdatePlan
+from jobyard.jobtypes.http_client import FetchRefused
+from jobyard.jobtypes.step_context import DeviceContext
+
+PART_S = 90.0  # of an upload, before it lets the worker look at the window; C17 allows 120
+RESTART_S = 600.0  # for a device to apply an update and answer again
+_LOOK_AGAIN_S = 10.0
+_CURRENT = "current"  # in the data of a job: the device has the version already
+
+
+@or_refusal
+def reach(step_input: StepInput, context: DeviceContext) -> StepResult:
+    """Find out whether the device answers, and what it is."""
+    info = Device.of(step_input, context).info()
+    return Done({"model": info.model, "version_before": info.version, "serial": info.serial})
+
+
+@or_refusal
+def compare(step_input: StepInput, context: DeviceContext) -> StepResult:
+    """Compare the device with the update: it may have the version, or be of another model."""
+    plan, model = UpdatePlan.of(step_input.parameters), step_input.data["model"]
+    if plan.models and model not in plan.models:
+        models = ", ".join(plan.models)
+        return Fail(Failure.INCOMPATIBLE, f"the device is a {model}; the image is for {models}")
+    if step_input.data["version_before"] == plan.version:
+        return Done({_CURRENT: True}, f"the device has version {plan.version} already")
+    return Done()
+
+
+@or_refusal
+def upload(step_input: StepInput, context: DeviceContext) -> StepResult:
+    """Send the image, from the byte on that the device lacks. The digest is checked before the last
+    block is sent, and again by the device.
+    """
+    if step_input.data.get(_CURRENT):
+        return Skipped("not needed")
+    device, plan = Device.of(step_input, context), UpdatePlan.of(step_input.parameters)
+    status = device.update()
+    if status and status.sha256 == plan.sha256 and status.state != "receiving":
+        return Done()
+    received = status.received if status and status.sha256 == plan.sha256 else 0
+    try:
+        return _upload(device, plan, received, context)
+    except FetchRefused as refusal:
+        message = f"the image cannot be fetched: {refusal.message}"
+        return Fail(refusal.code, message, refusal.code in RETRYABLE, refusal.retry_after)
+
+
+def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceContext) -> StepResult:
+    began = context.now()
+    with context.http.get(plan.image, context.remaining) as image:
+        size = image.length
+        if not size:
+            message = "its server does not say how long the image is"
+            raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
+        digest = hashlib.sha256()
+        # The last byte is always sent, because the device checks the digest then.
+        missing = _missing(image.blocks(has_digest=True), digest, min(received, size - 1))
+        for start, block in missing:
+            if start + len(block) == size and digest.hexdigest() != plan.sha256:
+                message = f"the image has the digest {digest.hexdigest()}, not {plan.sha256}"
+                return Fail(Failure.DIGEST_MISMATCH, message)
+            status = device.put(plan.sha256, block, start, size)
+            if status.received < start + len(block):
+                message = f"the device lost a part of the image: it has {status.received:,} bytes"
+                return Continue(0, message)
+            if status.received < size and _seconds_since(began, context) >= PART_S:
+                return Continue(0, f"{100 * status.received // size} % of the image is uploaded")
+    return Done()
+
+
+def _missing(
+    blocks: Iterator[bytes], digest: "hashlib._Hash", received: int
+) -> Iterator[tuple[int, bytes]]:
+    """The blocks that the device lacks, each with its start. All blocks are added to `digest`."""
+    start = 0
+    for block in blocks:
+        digest.update(block)
+        skipped = min(max(received - start, 0), len(block))
+        if skipped < len(block):
+            yield start + skipped, block[skipped:]
+        start += len(block)
+
+
+@or_refusal
+def apply(step_input: StepInput, context: DeviceContext) -> StepResult:
+    """Ask the device to apply the image."""
+    if step_input.data.get(_CURRENT):
+        return Skipped("not needed")
+    device, plan = Device.of(step_input, context), UpdatePlan.of(step_input.parameters)
+    status = device.update()
+    if status is None or status.sha256 != plan.sha256 or status.state == "receiving":
+        message = "the device does not have the image any more: retry it in a new campaign"
+        return Fail(Failure.DEVICE_ERROR, message)
+    if status.state == "received":
+        device.apply(plan.sha256)
+    return Done({"applied_at": context.now().isoformat()})
+
+
+@or_refusal
+def verify(step_input: StepInput, context: DeviceContext) -> StepResult:
+    """Check that the device has the version. It has `RESTART_S` seconds to restart."""
+    if step_input.data.get(_CURRENT):
+        return Skipped("not needed")
+    plan = UpdatePlan.of(step_input.parameters)
+    applied_at = datetime.fromisoformat(step_input.data["applied_at"])
+    may_wait = _seconds_since(applied_at, context) < RESTART_S
+    device = Device.of(step_input, context)
+    try:
+        version, status = device.info().version, device.update()
+    except DeviceRefused as refused:
+        if may_wait and isinstance(refused.result, Fail) and refused.result.retryable:
+            return Continue(_LOOK_AGAIN_S, f"the device restarts: {refused.result.message}")
+        raise
+    if version == plan.version:
+        return Done({"version": version})
+    if may_wait and status is not None and status.state == "applying":
+        return Continue(_LOOK_AGAIN_S, "the device applies the update")
+    return Fail(Failure.VERIFY_FAILED, _mismatch(plan, version, status), retryable=True)
+
+
+def _mismatch(plan: UpdatePlan, version: str, status: UpdateStatus | None) -> str:
+    reason = f" ({status.message})" if status and status.message else ""
+    return f"after the update the device has version {version}, not {plan.version}{reason}"
+
+
+def _seconds_since(began: datetime, context: DeviceContext) -> float:
+    return (context.now() - began).total_seconds()
