@@ -174,7 +174,12 @@ def _environment() -> dict[str, str]:
         name: defaults.get(value["Ref"], value["Ref"]) if set(value) == {"Ref"} else name
         for name, value in ((name, _reference(value)) for name, value in variables.items())
     }
-    empty = ("JOBYARD_ALLOWED_HOSTS", "JOBYARD_S3_SOURCES", "JOBYARD_SWEEP_TABLES")
+    empty = (
+        "JOBYARD_ALLOWED_HOSTS",
+        "JOBYARD_S3_SOURCES",
+        "JOBYARD_SWEEP_TABLES",
+        "JOBYARD_DEVICE_NETWORKS",
+    )
     given |= {name: "" for name in empty}
     account = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.local.mail import Mail
 from jobyard.domain.batches.batch import ManifestSource
@@ -26,6 +26,7 @@ from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.jobs.device_access import DeviceAccess
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.execute_job import run_execute_job
@@ -139,6 +140,15 @@ class Clients:
     mails: Callable[[], list[Mail]]  # every mail sent, oldest first
 
 
+class SecretsOfTest:
+    """A deployment without secrets."""
+
+    def get_secret_value(self, *, SecretId: str) -> Mapping[str, Any]:
+        """No secret has the name."""
+        error = {"Error": {"Code": "ResourceNotFoundException", "Message": SecretId}}
+        raise ClientError(error, "GetSecretValue")  # type: ignore[arg-type]
+
+
 class Harness:
     """One deployment on the emulator. The names of its machines begin with `machines`."""
 
@@ -171,6 +181,7 @@ class Harness:
             allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
             s3_sources=(),
             sweep_tables=(),
+            device_networks=(),
             user_pool="people",
             user_pool_client="pages",
             sign_in_url="https://sign-in.example.org",
@@ -230,6 +241,8 @@ class Harness:
             lambda: 600.0,
             self.maintenance,
             f"request-{next(_requests)}",
+            DeviceAccess(self.http, SecretsOfTest, self.now),
+            pause=self.advance,
         )
 
     def maintenance(self) -> Maintenance:

@@ -20,7 +20,7 @@ from tests.people import sub_of
 ENVIRONMENT = {
     "AWS_REGION": tables.REGION,
     "AWS_DEFAULT_REGION": tables.REGION,
-    **{f"JOBYARD_{noun.upper()}_TABLE": name for noun, name in tables.NAMES.items()},
+    **{f"JOBYARD_{noun.upper()}": name for noun, name in tables.NAMES.items()},
     **{f"JOBYARD_{bucket.upper()}_BUCKET": bucket for bucket in tables.BUCKETS},
     "JOBYARD_CHUNK_SIZE": "2",
     "JOBYARD_MAX_CONCURRENCY": "4",
@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "JOBYARD_ALLOWED_HOSTS": "",
     "JOBYARD_S3_SOURCES": "",
     "JOBYARD_SWEEP_TABLES": "",
+    "JOBYARD_DEVICE_NETWORKS": "",
     "JOBYARD_STAGE_URL": "https://jobyard.example.org",
     "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",
     "JOBYARD_USER_POOL_CLIENT": "pages",

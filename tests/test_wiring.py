@@ -12,7 +12,7 @@ from jobyard.wiring import USER_AGENT, put_without_expect, session, wire
 
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
-    **{f"JOBYARD_{noun.upper()}_TABLE": noun for noun in tables.MODELS},
+    **{f"JOBYARD_{noun.upper()}": noun for noun in tables.MODELS},
     "JOBYARD_INTAKE_BUCKET": "intake",
     "JOBYARD_WORK_BUCKET": "work",
     "JOBYARD_ARCHIVE_BUCKET": "archive",
@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "JOBYARD_ALLOWED_HOSTS": "127.0.0.1:4915, files.example.org:8080",
     "JOBYARD_S3_SOURCES": "theirs/outgoing",
     "JOBYARD_SWEEP_TABLES": "voters, of-others",
+    "JOBYARD_DEVICE_NETWORKS": "10.1.0.0/16, fd00::/8",
     "JOBYARD_USER_POOL": "pool",
     "JOBYARD_USER_POOL_CLIENT": "client",
     "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org/",

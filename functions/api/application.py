@@ -35,6 +35,7 @@ ROUTES = {
     "batches": ("batches", "costs", "jobs"),
     "jobs": ("jobs",),
     "schedules": ("schedules",),
+    "campaigns": ("campaigns",),
     "calendars": ("calendars",),
     "job-types": ("job_types",),
     "collections": ("collections",),

@@ -1,4 +1,4 @@
-"""The links of responses: from a batch, job, schedule or collection to what belongs to it."""
+"""The links of responses: from a batch, job, schedule or campaign to what belongs to it."""
 
 from urllib.parse import quote
 
@@ -35,6 +35,11 @@ def schedule_links(schedule_id: str, request: RequestContext) -> Links:
     return {"self": own, "occurrences": f"{own}/occurrences", "cost": f"{own}/cost"}
 
 
+def campaign_links(campaign_id: str, request: RequestContext) -> Links:
+    own = request.link(f"campaigns/{campaign_id}")
+    return {"self": own, "tasks": f"{own}/tasks"}
+
+
 def occurrence_links(schedule_id: str, job_id: str, request: RequestContext) -> Links:
     """The links of an occurrence. `job_id` is "" when it has no job."""
     job = {"job": request.link(f"jobs/{job_id}")} if job_id else {}
@@ -58,13 +63,14 @@ def cost_links(origin_id: str, request: RequestContext) -> Links:
 def subject_links(subject: Subject, request: RequestContext) -> Links:
     """The link of what a person changed. A calendar or hold that was deleted has one too."""
     found = subject.subject_id
-    path = "jobs" if "." in found and subject.kind in {"job", "schedule job"} else ""
+    path = "jobs" if "." in found and subject.kind in {"job", "schedule job", "task"} else ""
     if not path:
         path = {
             "batch": "batches",
             "job": "batches",
             "schedule": "schedules",
             "calendar": "calendars",
+            "campaign": "campaigns",
             "collection": "collections",
             "hold": "holds",
         }[subject.kind]

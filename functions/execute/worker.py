@@ -15,6 +15,7 @@ from jobyard import cold_start
 from jobyard.domain import metrics
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
+from jobyard.services.jobs.device_access import DeviceAccess
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
@@ -23,6 +24,7 @@ from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, 
 from telemetry import emit_metrics
 
 if TYPE_CHECKING:
+    from jobyard.services.jobs.device_access import SecretsClient
     from jobyard.services.maintenance import Maintenance
 
 LOGGER = Logger()
@@ -56,6 +58,18 @@ def _maintenance() -> "Maintenance":
     return Maintenance(SETTINGS, S3, machines, now)
 
 
+@cache
+def _device_access() -> DeviceAccess:
+    """The access to devices. The client of secrets is created with the first one that is read."""
+    devices = HttpClient(SETTINGS.allowed_hosts, now, networks=SETTINGS.device_networks)
+    return DeviceAccess(devices, cache(_secrets), now)
+
+
+def _secrets() -> "SecretsClient":
+    client: SecretsClient = session().create_client("secretsmanager", config=CLIENT_CONFIG)
+    return client
+
+
 def worker(context: LambdaContext) -> Worker:
     """A worker that stops before this invocation times out. Its log lines have the request id."""
     LOGGER.append_keys(request_id=context.aws_request_id)
@@ -63,7 +77,8 @@ def worker(context: LambdaContext) -> Worker:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    return Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance, context.aws_request_id)
+    request_id = context.aws_request_id
+    return Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance, request_id, _device_access())
 
 
 def log_finished(

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,6 @@ from jobyard.domain.jobs.job import JOB, JobAddress, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import jobs, reports
 from tests.call_interceptor import Call, CallInterceptor, Listener
@@ -222,15 +222,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
         left[0] -= 0.5
         return left[0]
 
-    hurried = Worker(
-        harness.settings,
-        harness.s3,
-        harness.http,
-        harness.now,
-        remaining,
-        harness.maintenance,
-        "request-1",
-    )
+    hurried = replace(harness.worker(), remaining=remaining)
     (chunk,) = index_of(harness, opened["origin_id"])
     run_chunk(opened["origin_id"], chunk, ExecutionRun("main", 1), hurried)
     job = jobs.find(JobAddress(opened["origin_id"], 0, 0))

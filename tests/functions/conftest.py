@@ -63,11 +63,12 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_ALLOWED_HOSTS": "",
         "JOBYARD_S3_SOURCES": "",
         "JOBYARD_SWEEP_TABLES": "",
+        "JOBYARD_DEVICE_NETWORKS": "",
         "JOBYARD_USER_POOL": "people",
         "JOBYARD_USER_POOL_CLIENT": "pages",
         "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",
         "POWERTOOLS_SERVICE_NAME": "jobyard",
-        **{f"JOBYARD_{noun.upper()}_TABLE": f"test-{noun}" for noun in tables.MODELS},
+        **{f"JOBYARD_{noun.upper()}": f"test-{noun}" for noun in tables.MODELS},
     }
 
 

@@ -62,6 +62,15 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
     },
     "ExecuteRole": {
+        "CampaignsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
+            "dynamodb:BatchExecuteStatement(UPDATE)",
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+        ],
+        "DeviceSecrets": ["secretsmanager:GetSecretValue"],
         "BatchesTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",
@@ -134,6 +143,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "JobMachine": ["states:DescribeExecution", "states:StartExecution"],
     },
     "ReportRole": {
+        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "BatchesTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",
@@ -155,7 +165,12 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "SchedulesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "CheckpointsTable": ["dynamodb:GetItem"],
         "CollectionsTable": ["dynamodb:GetItem"],
-        "HoldsTable": ["dynamodb:Scan"],
+        "HoldsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+        ],
         "OccurrencesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "OperationsTable": [
             "dynamodb:GetItem",
@@ -181,6 +196,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "*": ["ses:SendEmail"],
     },
     "ScheduleRole": {
+        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "SchedulesTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",
@@ -211,6 +227,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "JobMachine": ["states:DescribeExecution", "states:StartExecution"],
     },
     "ApiRole": {
+        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "BatchesTable": [
             "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
@@ -270,7 +287,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "ObjectsTable": ["dynamodb:GetItem", "dynamodb:Query"],
         "IdentifiersTable": ["dynamodb:GetItem"],
         "ArchiveBucket": ["s3:GetObject"],
-        "WorkBucket": ["s3:GetObject"],
+        "WorkBucket": ["s3:GetObject", "s3:PutObject"],
         "BatchMachine": ["states:StartExecution"],
         "JobMachine": ["states:StartExecution"],
         "UserPool": ["cognito-idp:AdminGetUser"],
@@ -310,6 +327,7 @@ MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMa
 EXECUTION = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
 LOG_GROUP = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
 BATCH = "${AWS::StackName}-batch"
+SECRET = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:"
 SWEPT = "arn:${AWS::Partition}:dynamodb:*:*:table/${Tables}"  # each table of SweepTables
 MET = {"HasSweepTables"}  # conditions that hold in the tested deployment
 
@@ -364,7 +382,9 @@ def thing_of(resource: str) -> str:
     if resource.startswith((MACHINE, EXECUTION)):
         name = resource.rpartition("${AWS::StackName}-")[2].split(":")[0]
         return f"{name.capitalize()}Machine"
-    return re.split(r"[.}]", resource.removeprefix(LOG_GROUP).removeprefix("${"))[0]
+    return re.split(
+        r"[.}]", resource.removeprefix(LOG_GROUP).removeprefix(SECRET).removeprefix("${")
+    )[0]
 
 
 def grants_all(resources: Resources, role: str, call: str, on: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from cli.local.emulator import ROOT
-from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, MAX_CHUNKS, Chunk
+from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, MAX_CHUNKS, Chunk, PassShare
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.schedule import job_address
@@ -26,6 +26,7 @@ from tests.infra.asl import Functions, events_in_a_pass, faults
 from tests.infra.template_reader import Resources, of_type
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 # The functions before a Choice or a Map always return the whole next state.
 FOLLOWING = set(NextStep("b", "end").document())
@@ -205,7 +206,9 @@ def test_a_failed_child_does_not_fail_the_map(batch: dict[str, Any]) -> None:
     assert batch["States"]["Execute"]["ToleratedFailurePercentage"] == 100
 
 
-@pytest.mark.parametrize("chunk", [Chunk(7, 0, 1), Chunk(7, 0, 1, grant=25)])
+@pytest.mark.parametrize(
+    "chunk", [Chunk(7, 0, 1), Chunk(7, 0, 1, PassShare(25, 5, NOON, NOON, is_spread=True))]
+)
 def test_a_child_of_the_map_gets_its_line_of_the_index(batch: dict[str, Any], chunk: Chunk) -> None:
     document = _selected(batch, {"origin_id": "b1", "run": "main", "pass": 2}, chunk)
 

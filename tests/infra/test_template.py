@@ -60,6 +60,12 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
         False,
     ),
     "OccurrencesTable": ("schedule_id", "at", {}, False),
+    "CampaignsTable": (
+        "campaign_id",
+        "",
+        {"due": ("due_shard", "due_at"), "listed": ("shelf", "created")},
+        False,
+    ),
     "CalendarsTable": ("name", "", {}, False),
     "CollectionsTable": ("name", "", {"listed": ("shelf", "name")}, False),
     "CheckpointsTable": ("job_id", "", {}, True),
@@ -288,7 +294,7 @@ def test_a_request_that_counts_a_batch_ends_before_its_claim(
 def test_the_environment_has_what_wire_reads(resources: Resources) -> None:
     source = Path(ROOT, "layers/jobyard/jobyard/wiring.py").read_text()
     read = set(re.findall(r'env\[["\'](JOBYARD_\w+)["\']\]', source))
-    read |= {f"JOBYARD_{name.removesuffix('Table').upper()}_TABLE" for name in TABLES}
+    read |= {f"JOBYARD_{name.removesuffix('Table').upper()}" for name in TABLES}
 
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         variables = function["Properties"]["Environment"]["Variables"]

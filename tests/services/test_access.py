@@ -17,8 +17,8 @@ from jobyard.domain.batches.operation import Filter
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import Forbidden, NotFound
 from jobyard.domain.hold import Hold
-from jobyard.domain.jobs.job import JobState
-from jobyard.domain.lifecycle import MACHINE
+from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, JobState, new_job
+from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.lifecycles import LIFECYCLES
 from jobyard.domain.rates import RateRange
 from jobyard.domain.schedules.calendar import Calendar
@@ -29,11 +29,13 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.submissions import Submission, submit
+from jobyard.services.campaigns import commands as campaigns
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import activity as activity_queries
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import calendars as calendar_queries
+from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import holds as hold_queries
@@ -47,8 +49,10 @@ from jobyard.services.schedules import commands as schedules
 from jobyard.store import calendars as stored_calendars
 from jobyard.store import collections as stored_collections
 from jobyard.store import holds as stored_holds
+from jobyard.store import jobs as stored_jobs
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
+from tests.functions.api.campaign_requests import campaign_request
 from tests.functions.api.dead_letter_messages import manifest_event, put_letter
 from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
 from tests.open_collections import an_open_collection
@@ -150,6 +154,26 @@ def job_of_schedule(admin: CommandContext, *, failed: bool = False) -> str:
     return run.address.job_id
 
 
+def a_campaign(admin: CommandContext) -> str:
+    return campaigns.start(campaign_request(), admin).campaign.campaign_id
+
+
+def a_paused_campaign(admin: CommandContext) -> str:
+    campaign_id = a_campaign(admin)
+    campaigns.pause(campaign_id, None, admin)
+    return campaign_id
+
+
+def a_tried_task(admin: CommandContext) -> str:
+    """A task with an attempt."""
+    address = JobAddress(a_campaign(admin), 0, 0)
+    task = new_job(address, HOUR_AGO)
+    started = task.moved(JOB.move(task.state, "start", HOUR_AGO, Cause("main:1:0:1")))
+    failed = Attempt(HOUR_AGO, HOUR_AGO, "reach", "DEVICE_OFFLINE", "no answer")
+    stored_jobs.item_of(replace(started, attempts=(failed,))).save()
+    return address.job_id
+
+
 @pytest.fixture
 def caller(api: Api) -> Caller:
     return Caller(api)
@@ -215,6 +239,10 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("schedule", "resume"): (schedules.resume, lambda admin: (suspended(admin),)),
     ("schedule", "run_now"): (schedules.run_now, lambda admin: (a_schedule().schedule_id,)),
     ("schedule", "delete"): (schedules.delete, lambda admin: (a_schedule().schedule_id,)),
+    ("campaign", "start"): (campaigns.start, lambda admin: (campaign_request(),)),
+    ("campaign", "pause"): (campaigns.pause, lambda admin: (a_campaign(admin), None)),
+    ("campaign", "resume"): (campaigns.resume, lambda admin: (a_paused_campaign(admin),)),
+    ("campaign", "cancel"): (campaigns.cancel, lambda admin: (a_campaign(admin),)),
     ("calendar", "put"): (calendars.put, lambda admin: (Calendar("holidays"), None)),
     ("calendar", "delete"): (calendars.delete, lambda admin: (a_calendar(admin), None)),
     ("collection", "create"): (
@@ -258,6 +286,7 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
 }
 # Other services that make such a change.
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
+    (("campaign", "start"), campaigns.preview, lambda admin: (campaign_request(),)),
     (
         ("job", "requeue"),
         operations.change_jobs,
@@ -296,6 +325,13 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ),
     ("schedule", "preview"): lambda context, admin: schedule_queries.list_times(
         RULE, HOUR_AGO, 1, "", context
+    ),
+    ("campaign", "view"): lambda context, admin: campaign_queries.campaign(
+        a_campaign(admin), context
+    ),
+    ("task", "view"): lambda context, admin: job_queries.job(f"{a_campaign(admin)}.0.0", context),
+    ("task", "view_log"): lambda context, admin: job_logs.attempt_log(
+        a_tried_task(admin), None, boto3.client("logs"), context
     ),
     ("calendar", "view"): lambda context, admin: calendar_queries.calendar(
         a_calendar(admin), context

@@ -93,6 +93,8 @@ _ENUMS = {
     "JobState": "The state of a job. The lifecycle `job` describes each.",
     "BatchEvent": "An event that a person may send to a batch.",
     "JobEvent": "An event that a person may send to a job.",
+    "CampaignEvent": "An event that a person may send to a campaign.",
+    "TaskState": "The state of a task. The lifecycle `task` describes each.",
     "ScheduleState": "The state of a schedule. The lifecycle `schedule` describes each.",
     "ScheduleEvent": "An event that a person may send to a schedule.",
     "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while one of its "

@@ -19,7 +19,10 @@ from jobyard.services.queries import holds as hold_queries
 router = Router()  # type: ignore[no-untyped-call]
 
 Scope = Annotated[
-    str, Path(description="`everything`, `collection:NAME` or `type:NAME`.", max_length=200)
+    str,
+    Path(
+        description="`everything`, `collection:NAME`, `type:NAME` or `campaign:ID`.", max_length=200
+    ),
 ]
 
 

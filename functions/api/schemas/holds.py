@@ -28,7 +28,7 @@ class HoldRequest(Schema, extra="forbid"):
 class Hold(Schema):
     """A hold: work in its scope does not start; active work continues."""
 
-    scope: str = Field(description="`everything`, `collection:NAME` or `type:NAME`.")
+    scope: str = Field(description="`everything`, `collection:NAME`, `type:NAME` or `campaign:ID`.")
     owner: str = Field(description="Who placed it.")
     reason: str = Field(description="Why.")
     placed_at: datetime = Field(description="When it was placed.")

@@ -40,7 +40,7 @@ def wire(env: Mapping[str, str]) -> Settings:
     for source in s3_sources:
         if source.split("/")[0] in buckets:
             raise ValueError(f"payloads may not come from our own bucket: {source}")
-    names = {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS}
+    names = {noun: env[f"JOBYARD_{noun.upper()}"] for noun in tables.MODELS}
     sweep_tables = _comma_separated(env["JOBYARD_SWEEP_TABLES"])
     for table in sweep_tables:
         if table in names.values():
@@ -64,10 +64,11 @@ def wire(env: Mapping[str, str]) -> Settings:
         allowed_hosts=frozenset(_comma_separated(env["JOBYARD_ALLOWED_HOSTS"])),
         s3_sources=s3_sources,
         sweep_tables=sweep_tables,
+        device_networks=_comma_separated(env["JOBYARD_DEVICE_NETWORKS"]),
         user_pool=env["JOBYARD_USER_POOL"],
         user_pool_client=env["JOBYARD_USER_POOL_CLIENT"],
         sign_in_url=env["JOBYARD_SIGN_IN_URL"].rstrip("/"),
-        requests_table=env["JOBYARD_REQUESTS_TABLE"],
+        requests_table=env["JOBYARD_REQUESTS"],
         dead_letters=env["JOBYARD_DEAD_LETTERS"],
     )
 

@@ -1,7 +1,8 @@
 """Chunks: lines of a fixed length, and counts that add up."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from jobyard.domain.batches.chunks import (
     INDEX_LINE_BYTES,
     Chunk,
     ChunkRecord,
+    PassShare,
     RunProgress,
     count_jobs,
     sum_counts,
@@ -28,8 +30,20 @@ def test_an_index_line_has_its_length_and_reads_back(number: int, start: int, en
 
     assert len(chunk.index_line()) == INDEX_LINE_BYTES
     assert Chunk.from_index_line(chunk.index_line()) == chunk
-    granted = replace(chunk, grant=number % 1001)
-    assert Chunk.from_index_line(granted.index_line()) == granted
+    limited = replace(chunk, share=PassShare(number % 1001, 25, NOON, NOON, is_spread=True))
+    assert Chunk.from_index_line(limited.index_line()) == limited
+
+
+def test_the_starts_of_a_share_are_spread_evenly() -> None:
+    share = PassShare(30, 25, NOON, NOON + timedelta(seconds=60), is_spread=True)
+
+    by_second = [share.starts_by(NOON + timedelta(seconds=second)) for second in range(-1, 61)]
+
+    assert by_second[0] == 0
+    assert by_second[-1] == 30
+    steps = [after - before for before, after in pairwise(by_second)]
+    assert max(steps) == 1
+    assert replace(share, is_spread=False).starts_by(NOON) == 30
 
 
 def job(state: JobState, code: str = "") -> JobRecord:

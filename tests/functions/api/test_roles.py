@@ -12,6 +12,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
+from tests.functions.api.campaign_requests import campaign_request
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
 from tests.open_collections import an_open_collection
@@ -171,6 +172,37 @@ OF_SCHEDULES: list[tuple[str, str, Any]] = [
 ]
 
 
+# Requests about campaigns, and who may send them.
+OF_CAMPAIGNS: list[tuple[str, str, Any, set[str]]] = [
+    ("GET", "/campaigns", None, READERS),
+    ("GET", "/campaigns/{campaign}", None, READERS),
+    ("GET", "/campaigns/{campaign}/tasks", None, READERS),
+    ("GET", "/jobs/{campaign}.0.0", None, READERS),
+    ("POST", "/campaigns", campaign_request(), {"admin"}),
+    ("POST", "/campaigns/preview", campaign_request(), {"admin"}),
+    ("POST", "/campaigns/{campaign}/pause", WHY, OPERATORS),
+    ("POST", "/campaigns/{campaign}/resume", WHY, OPERATORS),
+    ("POST", "/campaigns/{campaign}/cancel", WHY, OPERATORS),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed"), OF_CAMPAIGNS)
+def test_a_role_may_do_with_campaigns_what_the_table_says(
+    api: Api, method: str, path: str, body: Any, allowed: set[str]
+) -> None:
+    refused = set()
+    for role in sorted(EVERYONE):
+        campaign = api.post("/campaigns", campaign_request()).json["campaign_id"]
+        if "resume" in path:
+            api.post(f"/campaigns/{campaign}/pause", WHY)
+        answer = api.request(method, path.format(campaign=campaign), role=role, body=body)
+        if answer.status >= 400:
+            assert (answer.status, answer.kind) == (403, "forbidden")
+            refused.add(role)
+
+    assert refused == EVERYONE - allowed
+
+
 def of_schedules(api: Api) -> dict[str, str]:
     """Values for the table's paths: a schedule, a suspended one, and a job of a third."""
     suspended, running = a_schedule().schedule_id, a_schedule().schedule_id
@@ -243,13 +275,14 @@ def test_a_role_may_do_with_a_collection_what_the_table_says(
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
-    ids = {name: "b" + "a" * 20 for name in ("batch", "schedule", "suspended", "job")}
+    nouns = ("batch", "campaign", "schedule", "suspended", "job")
+    ids = {name: "b" + "a" * 20 for name in nouns}
     requests = [(method, path) for method, path, *_ in FOREIGN]
     requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
     requests += [
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
-    requests += [(method, path) for method, path, *_ in OF_A_COLLECTION]
+    requests += [(method, path) for method, path, *_ in (*OF_A_COLLECTION, *OF_CAMPAIGNS)]
     found = [operation_of(method, "/api" + path.format(**ids)) for method, path in requests]
 
     named = {each["operationId"] for each in found if each}

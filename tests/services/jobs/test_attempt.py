@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job import (
+    NO_FAILURES,
+    JobAddress,
+    JobRecord,
+    JobState,
+    apply_event,
+    new_job,
+)
 from jobyard.domain.jobs.job_type import (
     Continue,
     Done,
@@ -19,7 +26,6 @@ from jobyard.domain.jobs.job_type import (
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.jobs.attempt import (
     MAX_SNOOZES,
-    NO_FAILURES,
     AttemptInput,
     Progress,
     after_attempt,

@@ -10,10 +10,9 @@ import pytest
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import WAITED, Attempt, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.jobs.job_type import Continue, Done, JobType, Snooze, StepInput, StepResult
 from jobyard.jobtypes.step_context import StepContext
-from jobyard.services.jobs.attempt import WAITED
 from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.jobs.runner import run_jobs
 from jobyard.services.jobs.source import Change, DueJob
@@ -89,7 +88,7 @@ def worker_from(start: datetime) -> Worker:
 
     unused = cast("Any", None)
     counter = UnsavedCounter()
-    return Worker(unused, unused, unused, now, lambda: 600.0, unused, "request-1", counter)
+    return Worker(unused, unused, unused, now, lambda: 600.0, unused, "request-1", unused, counter)
 
 
 @pytest.mark.parametrize("left_tenths", range(12))

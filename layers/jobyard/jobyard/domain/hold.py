@@ -10,7 +10,7 @@ from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 EVERYTHING = "everything"
-_SCOPE = re.compile(f"everything|(?:collection|type):{NAME_PATTERN}")
+_SCOPE = re.compile(f"everything|(?:collection|type):{NAME_PATTERN}|campaign:c[a-z2-7]{{20}}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class HoldLift:
 
 @dataclass(frozen=True)
 class Hold:
-    """A stop of `scope`: "everything", "collection:NAME" or "type:NAME".
+    """A stop of `scope`: "everything", "collection:NAME", "type:NAME" or "campaign:ID".
 
     New work is held instead of started; running work continues. Without `until` it lasts until it
     is lifted. A hold with a `lift` stops nothing any more: it remains until all that it held is
@@ -73,6 +73,11 @@ def scopes_of(collection: str, job_type: str) -> tuple[str, str, str]:
     return (EVERYTHING, f"collection:{collection}", f"type:{job_type}")
 
 
+def scopes_of_campaign(campaign_id: str, job_type: str) -> tuple[str, str, str]:
+    """The scopes that cover a campaign, widest first."""
+    return (EVERYTHING, f"type:{job_type}", f"campaign:{campaign_id}")
+
+
 def check_scope(scope: str) -> str:
     """`scope`, if it has the form of a scope.
 
@@ -82,7 +87,7 @@ def check_scope(scope: str) -> str:
     if not _SCOPE.fullmatch(scope):
         raise BadRequest(
             f"{scope!r} is not a scope of a hold; "
-            f"a scope is {EVERYTHING!r}, 'collection:NAME' or 'type:NAME'"
+            f"a scope is {EVERYTHING!r}, 'collection:NAME', 'type:NAME' or 'campaign:ID'"
         )
     return scope
 

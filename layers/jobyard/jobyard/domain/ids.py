@@ -1,4 +1,4 @@
-"""Ids of batches and schedules, and the form of names.
+"""Ids of batches, schedules and campaigns, and the form of names.
 
 Each id is a hash of a seed, so that a repeat gets the same id.
 """
@@ -52,6 +52,11 @@ def schedule_id_of(seed: bytes) -> str:
     return _id_of(Origin.SCHEDULE, seed)
 
 
+def campaign_id_of(seed: bytes) -> str:
+    """The campaign id for `seed`: "c" and 20 lower-case base32 characters."""
+    return _id_of(Origin.CAMPAIGN, seed)
+
+
 def _id_of(origin: Origin, seed: bytes) -> str:
     hashed = base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_HASH_LENGTH]
     return f"{origin.initial}{hashed}"
@@ -70,6 +75,11 @@ def is_batch_id(text: str) -> bool:
 def is_schedule_id(text: str) -> bool:
     """Whether `text` has the form of a schedule id."""
     return _is_id(text, Origin.SCHEDULE)
+
+
+def is_campaign_id(text: str) -> bool:
+    """Whether `text` has the form of a campaign id."""
+    return _is_id(text, Origin.CAMPAIGN)
 
 
 def is_origin_id(text: str) -> bool:

@@ -7,6 +7,8 @@ from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Fail, JobType, StepInput, StepResult
 from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.device_info import DEVICE_INFO
+from jobyard.jobtypes.device_update import DEVICE_UPDATE
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.jobtypes.step_context import StepContext
@@ -15,6 +17,8 @@ from jobyard.jobtypes.sweep import SWEEP
 TYPES: Mapping[str, JobType[Any]] = {
     DEPOSIT.name: DEPOSIT,
     SWEEP.name: SWEEP,
+    DEVICE_UPDATE.name: DEVICE_UPDATE,
+    DEVICE_INFO.name: DEVICE_INFO,
     RETENTION.name: RETENTION,
     RECONCILE.name: RECONCILE,
 }

@@ -236,6 +236,8 @@ def _candidates(hold: Hold, position: tuple[str, str]) -> Iterator[_Candidate]:
     A hold on a collection also checks the chunks that were stored without their collection.
     """
     kind, _, name = hold.scope.partition(":")
+    if kind == "campaign":
+        return  # it writes nothing to the tasks that it holds
     collection = name if kind == "collection" else None
     first = _STAGES.index(position[0]) if position[0] else 0
     for stage in _STAGES[first:]:

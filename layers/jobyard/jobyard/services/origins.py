@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from jobyard.domain.batches.chunks import Chunk
+    from jobyard.services.batches.open_context import OpenContext
     from jobyard.services.batches.settle import SettleContext
     from jobyard.services.context import Actor
     from jobyard.services.executions import Executions
     from jobyard.services.jobs.origin import JobOrigin
+    from jobyard.services.jobs.runner import FinishedJob
     from jobyard.services.jobs.source import JobSource
     from jobyard.services.jobs.worker import Worker
     from jobyard.services.pending_work import RecoveredPage
     from jobyard.services.runs import ExecutionRun, NextStep
 
+    _Resume = Callable[[str, str, ExecutionRun, OpenContext], NextStep]
+    _RunChunk = Callable[[str, Chunk, ExecutionRun, Worker], list[FinishedJob]]
+    _Settle = Callable[[str, ExecutionRun, SettleContext, datetime | None], NextStep]
     _JobSource = Callable[[JobAddress, ExecutionRun, Worker], JobSource]
     _GiveUpJob = Callable[[JobAddress, ExecutionRun, datetime], bool]
     _SettleJob = Callable[[JobAddress, ExecutionRun, SettleContext], NextStep]
@@ -66,7 +72,41 @@ class OriginServices(Protocol):
         """Recovers a page of a stage, after a position in it ("": the first)."""
 
 
+class ChunkedOrigin(OriginServices, Protocol):
+    """The functions of an origin whose jobs are in chunks, which the batch machine runs."""
+
+    @property
+    def resume(self) -> "_Resume":
+        """Takes the first step of an execution that was started for a command."""
+
+    @property
+    def run_chunk(self) -> "_RunChunk":
+        """Runs one pass over the jobs of a chunk."""
+
+    @property
+    def settle(self) -> "_Settle":
+        """Decides what comes after a pass, which began at a time; None: after none."""
+
+
 class _Batches:
+    @property
+    def resume(self) -> "_Resume":
+        from jobyard.services.batches.resume import resume
+
+        return resume
+
+    @property
+    def run_chunk(self) -> "_RunChunk":
+        from jobyard.services.batches.chunk_source import run_chunk
+
+        return run_chunk
+
+    @property
+    def settle(self) -> "_Settle":
+        from jobyard.services.batches.settle import settle
+
+        return lambda batch_id, run, context, _pass_began: settle(batch_id, run, context)
+
     @property
     def job_source(self) -> "_JobSource":
         from jobyard.services.batches.chunk_source import job_source
@@ -154,9 +194,72 @@ class _Schedules:
         return recover_page
 
 
+class _Campaigns:
+    @property
+    def resume(self) -> "_Resume":
+        from jobyard.services.campaigns.settle import resume
+
+        return resume
+
+    @property
+    def run_chunk(self) -> "_RunChunk":
+        from jobyard.services.campaigns.task_source import run_chunk
+
+        return run_chunk
+
+    @property
+    def settle(self) -> "_Settle":
+        from jobyard.services.campaigns.settle import settle
+
+        return settle
+
+    @property
+    def job_source(self) -> "_JobSource":
+        from jobyard.services.campaigns.task_source import job_source
+
+        return job_source
+
+    @property
+    def give_up_job(self) -> "_GiveUpJob":
+        return lambda _address, _run, _now: False
+
+    @property
+    def settle_job(self) -> "_SettleJob":
+        from jobyard.services.campaigns.settle import settle_job
+
+        return settle_job
+
+    @property
+    def job_origin(self) -> "_JobOrigin":
+        from jobyard.services.campaigns.job_origin import campaign_origin
+
+        return campaign_origin
+
+    @property
+    def recover(self) -> "_Recover":
+        from jobyard.services.campaigns.recovery import recover_campaign
+
+        return recover_campaign
+
+    @property
+    def recovery_stages(self) -> tuple[str, ...]:
+        from jobyard.services.campaigns.recovery import CAMPAIGN_STAGES
+
+        return CAMPAIGN_STAGES
+
+    @property
+    def recover_page(self) -> "_RecoverPage":
+        from jobyard.services.campaigns.recovery import recover_page
+
+        return recover_page
+
+
+_BATCHES, _CAMPAIGNS = _Batches(), _Campaigns()
+CHUNKED: Mapping[Origin, ChunkedOrigin] = {Origin.BATCH: _BATCHES, Origin.CAMPAIGN: _CAMPAIGNS}
 ORIGINS: Mapping[Origin, OriginServices] = {
-    Origin.BATCH: _Batches(),
+    Origin.BATCH: _BATCHES,
     Origin.SCHEDULE: _Schedules(),
+    Origin.CAMPAIGN: _CAMPAIGNS,
 }
 
 

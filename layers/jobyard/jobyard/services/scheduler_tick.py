@@ -3,13 +3,14 @@
 Each part has its share of the tick's time.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobyard.domain.hold import Hold
 from jobyard.services.batches.recovery import recover_batches
+from jobyard.services.campaigns.recovery import restart_overdue
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_expired
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Seconds of the tick's time that are left when a part has to stop.
 _AFTER_STARTS_S = 20.0
 _AFTER_RECOVERY_S = 14.0
+_AFTER_CAMPAIGNS_S = 11.0
 _AFTER_LIFTS_S = 7.0  # enough for the slice of a lift that is in progress
 
 
@@ -39,11 +41,15 @@ class TickContext:
 
 @dataclass(frozen=True)
 class SchedulerTickResult:
-    """The result of a tick. `recovered` counts started executions; `lifted` counts holds."""
+    """The result of a tick. `recovered` counts started executions; `lifted` counts holds.
+
+    `unreadable` has the errors of campaigns that could not be read, by id.
+    """
 
     schedules: ClockResult
     recovered: int
     lifted: int
+    unreadable: Mapping[str, Exception] = field(default_factory=dict)
 
 
 def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
@@ -55,10 +61,16 @@ def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
     executions = Executions(context.settings, context.machines)
     schedules = start_due_schedules(executions, context.now, until(_AFTER_STARTS_S))
     recovered = recover_batches(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
+    overdue = restart_overdue(executions, context.now(), until(_AFTER_CAMPAIGNS_S))
     lifted = lift_expired(
         lambda hold: _as_owner(hold, context), context.now(), until(_AFTER_LIFTS_S)
     )
-    return SchedulerTickResult(schedules, schedules.recovered + recovered, lifted)
+    return SchedulerTickResult(
+        schedules,
+        schedules.recovered + recovered + overdue.restarted,
+        lifted,
+        overdue.unreadable,
+    )
 
 
 def _as_owner(hold: Hold, context: TickContext) -> CommandContext:

@@ -31,6 +31,7 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 "failures": dict(record.failures),
                 "stopped": record.machine_held,
                 "final": dict(record.not_retryable),
+                "summary": dict(record.summary),
                 "runs": {
                     run: [progress.last_pass, progress.next_at and to_ms(progress.next_at)]
                     for run, progress in record.runs.items()
@@ -49,6 +50,7 @@ def _record(item: ChunkItem) -> ChunkRecord:
         failures=item.body.get("failures", {}),
         machine_held=item.body.get("stopped", 0),
         not_retryable=item.body.get("final", {}),
+        summary=item.body.get("summary", {}),
         collection=(item.held_of or "").partition("#")[0],
         runs={
             run: RunProgress(last_pass, from_ms_or_none(next_at))

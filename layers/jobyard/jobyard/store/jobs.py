@@ -18,19 +18,9 @@ from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, failed_as_unwritable
 from jobyard.store import chunks, job_format, operations, transactions
+from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS
 from jobyard.store.tables import BatchItem, JobItem, client
 
-BATCH_LIMIT = 25  # statements a BatchExecuteStatement takes; source: DynamoDB API reference
-_RETRYABLE = frozenset(  # errors of a statement
-    {
-        "ThrottlingError",
-        "ProvisionedThroughputExceeded",
-        "InternalServerError",
-        "TransactionConflict",
-        "RequestLimitExceeded",
-    }
-)
-_CONFLICTS = frozenset({transactions.CONDITION_FAILED, "DuplicateItem"})
 # Errors that the content of a statement causes: of the statement, and of the whole call.
 _UNWRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNWRITABLE_CALL = frozenset({"ValidationException", "SerializationException"})
@@ -185,15 +175,15 @@ class _BatchWrite:
         refusal = response.get("Error")
         if refusal is None:
             self.results[after.address] = after
-        elif refusal["Code"] in _CONFLICTS:
+        elif refusal["Code"] in CONFLICT_ERRORS:
             # AWS can return the item with the error, the emulator does not: always read it.
             now = find(after.address)
             self.results[after.address] = now if now and _is_repeat(now, after) else None
         elif refusal["Code"] in _UNWRITABLE:
             self.unwritable.append(change)
-        elif refusal["Code"] not in _RETRYABLE:
+        elif refusal["Code"] not in RETRYABLE_ERRORS:
             raise RuntimeError(f"{refusal['Code']}: {refusal.get('Message', '')}")
-        return refusal is None or refusal["Code"] not in _RETRYABLE
+        return refusal is None or refusal["Code"] not in RETRYABLE_ERRORS
 
 
 def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:

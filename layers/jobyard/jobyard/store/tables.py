@@ -288,6 +288,46 @@ class OccurrenceItem(Model):
     body = DocumentAttribute()
 
 
+class OpenCampaignIndex(GlobalSecondaryIndex["CampaignItem"]):
+    """Campaigns that have not ended, by the time at which the clock must check them; sparse."""
+
+    class Meta:
+        index_name = "due"
+        projection = AllProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = NumberAttribute(range_key=True)
+
+
+class ByCreationIndex(GlobalSecondaryIndex["CampaignItem"]):
+    """Campaigns by the time of their creation. `shelf` is "campaigns" or "system"."""
+
+    class Meta:
+        index_name = "listed"
+        projection = AllProjection()
+
+    shelf = UnicodeAttribute(hash_key=True)
+    created = UnicodeAttribute(range_key=True)
+
+
+class CampaignItem(Model):
+    """A campaign; or the claim on a target, under the key "target#TARGET_ID", in no index."""
+
+    class Meta:
+        table_name: str | None = None
+
+    campaign_id = UnicodeAttribute(hash_key=True)
+    shelf = UnicodeAttribute(null=True)
+    created = UnicodeAttribute(null=True)
+    due_shard = UnicodeAttribute(null=True)
+    due_at = NumberAttribute(null=True)
+    state = UnicodeAttribute()
+    version = NumberAttribute()
+    body = DocumentAttribute()
+    due = OpenCampaignIndex()
+    listed = ByCreationIndex()
+
+
 class CalendarItem(Model):
     """A named calendar."""
 
@@ -399,6 +439,7 @@ MODELS: Mapping[str, type[Model]] = {
     "operations": OperationItem,
     "schedules": ScheduleItem,
     "occurrences": OccurrenceItem,
+    "campaigns": CampaignItem,
     "calendars": CalendarItem,
     "checkpoints": CheckpointItem,
     "requests": KeyValueItem,

@@ -9,13 +9,14 @@ from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
 from tests.functions.api.batch_records import a_batch, a_job, a_report
+from tests.functions.api.campaign_requests import campaign_request
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.api.test_idempotency import forget_answers
 
 WHY = {"reason": "the server is back"}
 CALENDAR = {"exclude": ["2026-12-25"], "reason": "holidays"}
 # The operations that change nothing.
-_QUESTIONS = {"preview_edit", "preview_rule"}
+_QUESTIONS = {"preview_campaign", "preview_edit", "preview_rule"}
 # Every other change: its operation, its path and body, and the act that it leaves.
 CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     (
@@ -41,6 +42,10 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     ("resume_schedule", "POST", "/schedules/{suspended}/resume", WHY, ("schedule", "resume")),
     ("run_schedule_now", "POST", "/schedules/{id}/run_now", WHY, ("schedule", "run_now")),
     ("delete_schedule", "DELETE", "/schedules/{id}", None, ("schedule", "delete")),
+    ("start_campaign", "POST", "/campaigns", campaign_request(), ("campaign", "start")),
+    ("pause_campaign", "POST", "/campaigns/{campaign}/pause", WHY, ("hold", "place")),
+    ("resume_campaign", "POST", "/campaigns/{paused}/resume", WHY, ("hold", "lift")),
+    ("cancel_campaign", "POST", "/campaigns/{campaign}/cancel", WHY, ("campaign", "cancel")),
     ("put_calendar", "PUT", "/calendars/closed", CALENDAR, ("calendar", "put")),
     ("delete_calendar", "DELETE", "/calendars/old", None, ("calendar", "delete")),
     ("create_collection", "POST", "/collections", {"name": "new"}, ("collection", "create")),
@@ -82,8 +87,14 @@ def things(api: Api) -> dict[str, str]:
     api.request("PUT", "/calendars/old", body=CALENDAR)
     api.request("PUT", "/holds/collection:maps", body=WHY)
     api.post("/collections", {"name": "mine", "groups": ["staff"]})
+    campaign, paused = (
+        api.post("/campaigns", campaign_request()).json["campaign_id"] for _ in range(2)
+    )
+    api.post(f"/campaigns/{paused}/pause", WHY)
     return {
         "held": a_batch("held").batch_id,
+        "campaign": campaign,
+        "paused": paused,
         "failed": other.batch_id,
         "job": job,
         "id": a_schedule().schedule_id,

@@ -7,7 +7,7 @@ length, so that one can be read alone.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
@@ -15,7 +15,7 @@ from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
-_GRANT_LINE = '{"chunk":%10d,"start":%15d,"end":%15d,"grant":%4d}\n'
+_SECOND = timedelta(seconds=1)
 INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
 # Step Functions joins the results of a Map even if they are dropped. At three bytes for each child,
 # more chunks would exceed its limit of 256 KiB.
@@ -24,22 +24,56 @@ MAX_RUNS_KEPT = 100  # finished runs whose progress a chunk keeps
 
 
 @dataclass(frozen=True)
+class PassShare:
+    """What a chunk may do in a pass: start `grant` jobs from `since` on, spread evenly up to
+    `until` if `is_spread`, and run `slots` at the same time. After `until` no step begins.
+    """
+
+    grant: int
+    slots: int
+    since: datetime
+    until: datetime
+    is_spread: bool = False
+
+    def starts_by(self, now: datetime) -> int:
+        """How many jobs may have started by `now`."""
+        if now < self.since:
+            return 0
+        if not self.is_spread:
+            return self.grant
+        total = max((self.until - self.since) // _SECOND, 1)
+        return min(self.grant, -(-self.grant * ((now - self.since) // _SECOND + 1) // total))
+
+    def document(self) -> dict[str, Any]:
+        """The share as JSON."""
+        times = {"since": self.since.isoformat(), "until": self.until.isoformat()}
+        return {"grant": self.grant, "slots": self.slots, **times, "is_spread": self.is_spread}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> "PassShare":
+        """The share in a document."""
+        since, until = (datetime.fromisoformat(document[name]) for name in ("since", "until"))
+        return cls(document["grant"], document["slots"], since, until, document["is_spread"])
+
+
+@dataclass(frozen=True)
 class Chunk:
     """A chunk's number (from 0) and the byte range of its rows; `end` is exclusive.
 
-    `grant` is how many jobs a pass may start in it, None if there is no limit.
+    `share` is the part of a limited pass that a chunk has; None if the pass has no limits.
     """
 
     number: int
     start: int
     end: int
-    grant: int | None = None
+    share: "PassShare | None" = None
 
     def index_line(self) -> bytes:
-        """The chunk as an index line: JSON. Without a grant it has `INDEX_LINE_BYTES` bytes."""
-        if self.grant is None:
+        """The chunk as an index line: JSON. Without a share it has `INDEX_LINE_BYTES` bytes."""
+        if self.share is None:
             return (_LINE % (self.number, self.start, self.end)).encode()
-        return (_GRANT_LINE % (self.number, self.start, self.end, self.grant)).encode()
+        fields = {"chunk": self.number, "start": self.start, "end": self.end}
+        return (json.dumps(fields | self.share.document()) + "\n").encode()
 
     @classmethod
     def from_index_line(cls, line: bytes) -> "Chunk":
@@ -49,7 +83,8 @@ class Chunk:
     @classmethod
     def from_index_fields(cls, fields: Mapping[str, Any]) -> "Chunk":
         """The chunk in the fields of an index line."""
-        return cls(fields["chunk"], fields["start"], fields["end"], fields.get("grant"))
+        share = PassShare.of_document(fields) if "grant" in fields else None
+        return cls(fields["chunk"], fields["start"], fields["end"], share)
 
 
 @dataclass(frozen=True)
@@ -69,6 +104,7 @@ class ChunkRecord:
 
     `machine_held` is how many jobs the machine holds, not a person. `not_retryable` counts the
     failed jobs that cannot be requeued, by code. `collection` is its batch's, "" if unknown.
+    `summary` is what its origin knows of the jobs in addition, as JSON; a batch has none.
 
     Jobs without a record are not counted. The counts may lag behind the jobs while a worker runs:
     an ended job may still count as open, never the reverse.
@@ -83,6 +119,7 @@ class ChunkRecord:
     machine_held: int = 0
     not_retryable: Mapping[str, int] = field(default_factory=dict)
     collection: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
     def with_counts_of(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
         """A copy with new counts. `jobs` are all jobs of the chunk that have a record."""

@@ -54,6 +54,11 @@ class Campaign:
     `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule from
     `counted_since` on; None: from its start on. The three ids name the campaign that it replaces,
     the one that replaced it, and the one whose failed tasks it retries; "" for none.
+
+    `generation` counts the executions that were started because something changed: only the latest
+    of them decides. If none has decided anything by `check_at`, the clock starts another. Nothing
+    starts before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the number
+    of its tasks by state, without those that have no record, as of its last decision.
     """
 
     campaign_id: str
@@ -75,6 +80,11 @@ class Campaign:
     replaces: str = ""
     replaced_by: str = ""
     retry_of: str = ""
+    generation: int = 0
+    check_at: datetime | None = None
+    rests_until: datetime | None = None
+    rest_reason: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
 
     def __post_init__(self) -> None:

@@ -7,7 +7,8 @@ starts an attempt.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.compaction import add_counts
+from jobyard.domain.jobs.job import PART, JobAddress, JobRecord
 
 # Longer than a worker may live: after that, none can still work on the target.
 CLAIM_FOR = timedelta(minutes=16)
@@ -34,7 +35,13 @@ class Claim:
         """
         if self.task == task or now >= self.until:
             return True
-        return holder is not None and holder.attempt_count >= self.attempt
+        return holder is not None and _ended_attempts(holder) >= self.attempt
+
+
+def _ended_attempts(task: JobRecord) -> int:
+    """How many attempts of a task have ended. One that did a part and continues has not."""
+    counts = add_counts((each.failure_code, each.counts) for each in task.attempts)
+    return sum(number for code, number in counts.items() if code != PART)
 
 
 def claimed(claim: Claim | None, target_id: str, task: JobRecord, now: datetime) -> Claim:
@@ -43,7 +50,7 @@ def claimed(claim: Claim | None, target_id: str, task: JobRecord, now: datetime)
     The write has to require that the stored claim is still `claim`; None: that there is none.
     """
     version = claim.version if claim else 0
-    attempt = task.attempt_count + 1
+    attempt = _ended_attempts(task) + 1
     return Claim(target_id, task.address, attempt, version + 1, now + CLAIM_FOR)
 
 

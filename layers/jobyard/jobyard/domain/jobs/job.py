@@ -298,6 +298,9 @@ class StepRecord:
         return replace(self, message=truncate(self.message, limit))
 
 
+WAITED = "WAIT"  # in place of a failure code: the attempt only waited
+PART = "PART"  # in place of a failure code: the attempt did a part of its step
+NO_FAILURES = frozenset({WAITED, PART})
 SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted attempts
 
 

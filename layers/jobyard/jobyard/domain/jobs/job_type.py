@@ -147,7 +147,7 @@ class JobType(Generic[Context]):
     title: str
     steps: tuple[tuple[str, Callable[[StepInput, Context], StepResult]], ...]  # in order, by name
     context: type[Context]  # the class of the context that its steps get
-    # Once the first of them has begun, an attempt goes on although its window closes.
+    # Once the first of them has begun, an attempt continues although its window closes.
     bound_steps: frozenset[str] = frozenset()
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0  # seconds for one attempt

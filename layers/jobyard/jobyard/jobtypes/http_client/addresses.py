@@ -15,7 +15,7 @@ from jobyard.jobtypes.http_client.refusal import FetchRefused
 
 Network = IPv4Network | IPv6Network
 
-# Of the worker itself, and of what AWS puts beside it.
+# Of the worker itself, and of what AWS puts next to it.
 _OWN_NETWORKS = tuple(
     map(ip_network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"))
 )

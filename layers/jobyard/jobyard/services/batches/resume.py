@@ -5,7 +5,6 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.services.batches import rows
 from jobyard.services.batches.open import open_batch, open_entry
 from jobyard.services.batches.open_context import OpenContext
-from jobyard.services.batches.settle import chunks_of
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, operations
 
@@ -22,7 +21,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext)
         operation = operations.get(batch_id, run.name)
         settings = context.settings
         key = rows.pass_key(batch_id, run.name, run.number)
-        index = chunks_of(batch, operation.chunks, context.s3, settings)
+        index = rows.chunks_of(context.s3, settings, batch_id, operation.chunks)
         return NextStep(
             batch_id,
             "execute",

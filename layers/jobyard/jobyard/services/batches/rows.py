@@ -4,7 +4,7 @@ An index has a line for each chunk: its number and the range of bytes that its r
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batches.batch import Batch
@@ -90,6 +90,18 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
         Range=f"bytes={first}-{first + INDEX_LINE_BYTES - 1}",
     )
     return Chunk.from_index_line(response["Body"].read())
+
+
+def chunks_of(
+    s3: "S3Client", settings: Settings, origin_id: str, numbers: Iterable[int]
+) -> Iterator[Chunk]:
+    """The chunks with these numbers, in order, read from the index of all chunks."""
+    lines = s3.get_object(Bucket=settings.work_bucket, Key=index_key(origin_id))["Body"]
+    wanted = set(numbers)
+    for line in lines.iter_lines():
+        chunk = Chunk.from_index_line(line)
+        if chunk.number in wanted:
+            yield chunk
 
 
 def chunks_between(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.chunks import Chunk, ChunkRecord, sum_counts
+from jobyard.domain.batches.chunks import ChunkRecord, sum_counts
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobState
@@ -138,7 +138,7 @@ def _next_pass(
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
     next_run = ExecutionRun(run.name, run.number + 1)
     key = rows.pass_key(batch.batch_id, next_run.name, next_run.number)
-    index = chunks_of(batch, ready, context.s3, context.settings)
+    index = rows.chunks_of(context.s3, context.settings, batch.batch_id, ready)
     version = rows.put_index(context.s3, context.settings, key, index)
     needs_fresh = run.number % FRESH_AFTER == 0
     return NextStep(
@@ -210,19 +210,6 @@ def _chunks_of_run(
 def _has_waiting(record: ChunkRecord) -> bool:
     """Whether a chunk counts jobs that are scheduled or held."""
     return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
-
-
-def chunks_of(
-    batch: Batch, numbers: Iterable[int], s3: "S3Client", settings: Settings
-) -> Iterable[Chunk]:
-    """The chunks with these numbers, in order, read from the batch's index."""
-    key = rows.index_key(batch.batch_id)
-    lines = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
-    wanted = set(numbers)
-    for line in lines.iter_lines():
-        chunk = Chunk.from_index_line(line)
-        if chunk.number in wanted:
-            yield chunk
 
 
 def _last_progress(batch: Batch, due: list[int], run: ExecutionRun) -> int:

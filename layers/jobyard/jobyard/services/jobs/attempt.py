@@ -13,6 +13,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
     JOB,
+    PART,
+    WAITED,
     Attempt,
     JobRecord,
     JobState,
@@ -38,9 +40,6 @@ from jobyard.store import jobs
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
 DATA_BYTES = 3 * 1024  # the most that a job's record keeps of the results of its steps
 _SHOW_AFTER_S = 1.5  # a longer step is shown as running, for one more write (decisions/0017)
-WAITED = "WAIT"  # in place of a failure code: the attempt only waited
-PART = "PART"  # in place of a failure code: the attempt did a part of its step
-NO_FAILURES = frozenset({WAITED, PART})
 MAX_SNOOZES = 20  # in a row; then the attempt fails, because the size of a record is limited
 # Waits that another server asks for: the longest time in all, the number, the shortest of them.
 _MAX_ASKED_WAIT_S = 86_400.0

@@ -1,7 +1,8 @@
 """The jobs of a chunk and their counts, as one worker reads and writes them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.errors import StaleState
@@ -10,13 +11,16 @@ from jobyard.services.jobs.source import Change
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import chunks, jobs
 
+_Summarize = Callable[[Iterable[JobRecord]], Mapping[str, Any]]
+
 
 @dataclass
 class ChunkJobs:
     """The jobs of a chunk that have a record, by position, and the counts as `saved`.
 
-    `collection` is that of its batch, "" if it has none. `has_conflict`: someone else wrote a job,
-    so `records` is out of date.
+    `collection` is that of its batch, "" if it has none. `summarize` returns the summary of all
+    jobs for the chunk's record. `has_conflict`: someone else wrote a job, so `records` is out of
+    date.
     """
 
     origin_id: str
@@ -24,13 +28,20 @@ class ChunkJobs:
     collection: str
     saved: ChunkRecord
     records: dict[int, JobRecord]
+    summarize: "_Summarize" = lambda _: {}
     has_conflict: bool = False
 
     @classmethod
-    def read(cls, origin_id: str, number: int, collection: str = "") -> "ChunkJobs":
+    def read(
+        cls,
+        origin_id: str,
+        number: int,
+        collection: str = "",
+        summarize: "_Summarize" = lambda _: {},
+    ) -> "ChunkJobs":
         """Read the counts, then the jobs."""
         saved = _saved_counts(origin_id, number, collection)
-        return cls(origin_id, number, collection, saved, _records(origin_id, number))
+        return cls(origin_id, number, collection, saved, _records(origin_id, number), summarize)
 
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
         """Write changes to jobs; the next `save` counts them. Returns for each the stored record,
@@ -67,6 +78,7 @@ class ChunkJobs:
             number = max(before.last_pass, run.number)  # a late worker is in an earlier pass
             progress = RunProgress(number, min(retries, default=None)) if ends_pass else before
             new = self.saved.with_progress(run.name, progress).with_counts_of(known.values())
+            new = replace(new, summary=self.summarize(known.values()))
             if new == self.saved:
                 return
             try:

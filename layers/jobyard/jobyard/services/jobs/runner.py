@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
+from jobyard.domain.jobs.job import NO_FAILURES, JobAddress, JobRecord, JobState
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.attempt import (
-    NO_FAILURES,
     ORPHAN_LIMIT,
     AttemptInput,
     AttemptResult,
@@ -30,7 +29,7 @@ from jobyard.services.jobs.attempt import (
 from jobyard.services.jobs.source import Change, DueJob, JobSource
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.jobs.write_group import WriteGroup
-from jobyard.store import jobs
+from jobyard.store.statements import BATCH_LIMIT
 
 CONCURRENT_JOBS = 25  # jobs of a source that run at the same time
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
@@ -227,7 +226,7 @@ class _Runner:
             else:
                 self.source.note_conflict()
         # While jobs keep ending, wait for a full call.
-        waits_for_more = done and self.active and len(self.ended) < jobs.BATCH_LIMIT
+        waits_for_more = done and self.active and len(self.ended) < BATCH_LIMIT
         if self.ended and not waits_for_more:
             self._write_ends()
 

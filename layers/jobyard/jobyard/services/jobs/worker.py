@@ -10,6 +10,7 @@ from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import (
+    DeviceContext,
     HttpContext,
     MaintenanceContext,
     MaintenanceTasks,
@@ -17,6 +18,7 @@ from jobyard.jobtypes.step_context import (
     StorageContext,
     TableContext,
 )
+from jobyard.services.jobs.device_access import DeviceAccess
 from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, objects, tables
@@ -35,8 +37,8 @@ class Worker:
     """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
     `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
-    `request_id` is that of its invocation. `job_counter` counts what this worker starts and ends.
-    `pause` waits for that many seconds.
+    `request_id` is that of its invocation. `devices` has what tasks on devices need. `job_counter`
+    counts what this worker starts and ends. `pause` waits for that many seconds.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Worker:
     remaining: Callable[[], float]
     maintenance: Callable[[], MaintenanceTasks]
     request_id: str
+    devices: DeviceAccess
     job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
     pause: Callable[[float], None] = time.sleep
 
@@ -93,6 +96,17 @@ def _http(worker: Worker, remaining: _Remaining, _: _FindCollection) -> HttpCont
     return HttpContext(worker.now, remaining, worker.http)
 
 
+def _device(worker: Worker, remaining: _Remaining, _: _FindCollection) -> DeviceContext:
+    access = worker.devices
+    return DeviceContext(
+        worker.now,
+        remaining,
+        http=worker.http,
+        devices=access.http,
+        credentials=access.credentials,
+    )
+
+
 def _storage(worker: Worker, remaining: _Remaining, collection: _FindCollection) -> StorageContext:
     return StorageContext(
         worker.now,
@@ -126,6 +140,7 @@ _BUILDERS: Mapping[
 ] = {
     StepContext: _step,
     HttpContext: _http,
+    DeviceContext: _device,
     StorageContext: _storage,
     TableContext: _table,
     MaintenanceContext: _maintenance,

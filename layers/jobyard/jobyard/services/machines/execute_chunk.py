@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from jobyard.services.batches.chunk_source import run_chunk
+from jobyard.domain.ids import origin_of
 from jobyard.services.jobs.runner import FinishedJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.meter import USAGE_SHARDS, Meter
+from jobyard.services.origins import CHUNKED
 
 CHUNK_TRANSITIONS = 2  # the child's start, and its task
 
@@ -27,5 +28,6 @@ def run_execute_chunk(
     with meter.invocation(part, memory_mb) as invocation:
         invocation.origin_id, invocation.transitions = request.origin_id, CHUNK_TRANSITIONS
         invocation.jobs = worker.job_counter.take
+        run_chunk = CHUNKED[origin_of(request.origin_id)].run_chunk
         finished = run_chunk(request.origin_id, request.chunk, request.run, worker)
     return ChunkRun(finished, invocation.usage_error)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import ManifestSource
@@ -18,7 +19,7 @@ class ExecutionInput:
 
     `origin_id` is "" with a new manifest. `command` is what the execution was started for, "" after
     its first step. `error` is the error of the last task, as Step Functions reports it; None if it
-    did not fail.
+    did not fail. After a pass, `pass_began` is when it began at the earliest.
     """
 
     origin_id: str
@@ -27,6 +28,7 @@ class ExecutionInput:
     address: JobAddress | None = None
     manifest: ManifestSource | None = None
     error: Any = None
+    pass_began: datetime | None = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "ExecutionInput":
@@ -45,7 +47,13 @@ class ExecutionInput:
             command=document.get("command", ""),
             address=JobAddress.of_document(document),
             error=error,
+            pass_began=_pass_began(document),
         )
+
+
+def _pass_began(document: Mapping[str, Any]) -> datetime | None:
+    """When a machine went on after a Wait; None in the input of an execution."""
+    return datetime.fromisoformat(document["until"]) if "until" in document else None
 
 
 def manifest_source(detail: Mapping[str, Any]) -> ManifestSource:

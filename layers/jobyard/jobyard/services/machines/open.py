@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.errors import StaleState
+from jobyard.domain.ids import origin_of
 from jobyard.services.batches.intake import is_misplaced
 from jobyard.services.batches.open import open_object
 from jobyard.services.batches.open_context import OpenContext
-from jobyard.services.batches.resume import resume
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
+from jobyard.services.origins import CHUNKED
 from jobyard.services.runs import NextStep
 
 
@@ -47,4 +48,5 @@ def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory
 def _open(request: ExecutionInput, context: OpenContext) -> NextStep:
     if request.manifest is not None:
         return open_object(request.manifest, context)
+    resume = CHUNKED[origin_of(request.origin_id)].resume
     return resume(request.origin_id, request.command, request.run, context)

@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.cause_key import MAIN_RUN
+from jobyard.domain.ids import origin_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches.intake import find_batch
 from jobyard.services.batches.open import record_unopened, unopened_message
 from jobyard.services.batches.open_context import OpenContext
-from jobyard.services.batches.settle import SettleContext, give_up, settle
+from jobyard.services.batches.settle import SettleContext, give_up
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
-from jobyard.services.origins import ORIGINS
+from jobyard.services.origins import CHUNKED, ORIGINS
 from jobyard.services.runs import ExecutionRun, NextStep
 
 # Imported with the function, not with its first job.
@@ -58,7 +59,8 @@ def _settle(request: ExecutionInput, request_id: str, context: SettleContext) ->
     if request.command == "open":
         step = give_up(request.origin_id, request.run, context, message)
         return Settled(step, is_unopened=True)
-    return Settled(settle(request.origin_id, request.run, context))
+    settle = CHUNKED[origin_of(request.origin_id)].settle
+    return Settled(settle(request.origin_id, request.run, context, request.pass_began))
 
 
 def _settle_unopened(source: ManifestSource, context: SettleContext, message: str) -> NextStep:

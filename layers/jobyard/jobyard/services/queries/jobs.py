@@ -16,6 +16,7 @@ from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
     JOB,
+    NO_FAILURES,
     JobAddress,
     JobRecord,
     JobState,
@@ -28,7 +29,6 @@ from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
 from jobyard.services.batches.job_origin import BatchOrigin
 from jobyard.services.context import QueryContext
-from jobyard.services.jobs.attempt import NO_FAILURES
 from jobyard.services.jobs.origin import JobOrigin, is_open, why_closed
 from jobyard.services.origins import job_origin
 from jobyard.services.queries.chunk_search import ChunkSearch, search_chunks

@@ -1,0 +1,214 @@
+"""Campaigns: start, preview, list, show, pause, resume and cancel them, and list their tasks."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import problem_responses
+from api.routes.parameters import Cursor, Limit
+from api.routes.responses import LOCATION, created
+from api.schemas import campaigns as schemas
+from api.schemas.fields import ReasonRequest
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.errors import (
+    AlreadyHeld,
+    BadRequest,
+    Forbidden,
+    InvalidCampaign,
+    InvalidParameters,
+    InvalidTransition,
+    NotFound,
+    StaleState,
+)
+from jobyard.domain.jobs.task import TaskState
+from jobyard.services.queries import campaigns as campaign_queries
+
+router = Router()  # type: ignore[no-untyped-call]
+
+CampaignId = Annotated[str, Path(description="The campaign's id.", max_length=64)]
+_INVALID = (BadRequest, InvalidCampaign, InvalidParameters)
+
+
+def _schema(campaign: Campaign, request: RequestContext) -> schemas.Campaign:
+    return schemas.Campaign.of(campaign_queries.view_of(campaign, request.query_context()), request)
+
+
+@router.post(
+    "/api/campaigns",
+    operation_id="start_campaign",
+    tags=["Campaigns"],
+    summary="Start a campaign",
+    description="A campaign is a job with one task for each target. docs/campaigns.md explains "
+    "its fields. One whose window never opens is refused.",
+    status_code=201,
+    responses={
+        201: {"description": "The campaign.", "headers": LOCATION},
+        **problem_responses(*_INVALID, Forbidden),
+    },
+    middlewares=[idempotent],
+)
+def start_campaign(body: schemas.NewCampaign) -> Response[schemas.StartedCampaign]:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    found = commands.start(body.document(), request.command_context())
+    view = campaign_queries.view_of(found.campaign, request.query_context())
+    return created(schemas.started(view, found.warnings, request))
+
+
+@router.post(
+    "/api/campaigns/preview",
+    operation_id="preview_campaign",
+    tags=["Campaigns"],
+    summary="Preview a campaign: its openings, the forecast and warnings",
+    description="Nothing is started.",
+    responses={
+        200: {"description": "The campaign as it would be."},
+        **problem_responses(*_INVALID, Forbidden),
+    },
+    middlewares=[idempotent],
+)
+def preview_campaign(body: schemas.NewCampaign) -> schemas.StartedCampaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    found = commands.preview(body.document(), request.command_context())
+    view = campaign_queries.view_of(found.campaign, request.query_context())
+    return schemas.started(view, found.warnings, request)
+
+
+@router.get(
+    "/api/campaigns",
+    operation_id="list_campaigns",
+    tags=["Campaigns"],
+    summary="List campaigns, newest first",
+    responses={
+        200: {"description": "A page of campaigns."},
+        **problem_responses(BadRequest, Forbidden),
+    },
+)
+def list_campaigns(cursor: Cursor = "", limit: Limit = 50) -> schemas.CampaignList:
+    request = current_request(router)
+    pagination = request.pagination("campaigns")
+    page = campaign_queries.list_campaigns(
+        request.query_context(), after=pagination.start(cursor, ""), limit=limit
+    )
+    items = [schemas.CampaignSummary.of(each, request) for each in page.items]
+    return schemas.CampaignList(items=items, next_cursor=pagination.next_cursor(page.after))
+
+
+@router.get(
+    "/api/campaigns/<campaign_id>",
+    operation_id="get_campaign",
+    tags=["Campaigns"],
+    summary="Get a campaign with its forecast and history",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(Forbidden, NotFound),
+    },
+)
+def get_campaign(campaign_id: CampaignId) -> schemas.Campaign:
+    request = current_request(router)
+    view = campaign_queries.campaign(campaign_id, request.query_context())
+    return schemas.Campaign.of(view, request)
+
+
+@router.get(
+    "/api/campaigns/<campaign_id>/tasks",
+    operation_id="list_tasks",
+    tags=["Campaigns"],
+    summary="List the tasks of a campaign, in the order of its targets",
+    description="Each is a job too: GET /api/jobs/{job_id} has its steps and attempts.",
+    responses={
+        200: {"description": "A page of tasks."},
+        **problem_responses(BadRequest, Forbidden, NotFound),
+    },
+)
+def list_tasks(
+    campaign_id: CampaignId,
+    state: Annotated[
+        TaskState | None,
+        Query(
+            description="Only tasks in this state. A filtered page may be short although a next "
+            "page follows."
+        ),
+    ] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> schemas.TaskList:
+    request = current_request(router)
+    pagination = request.pagination("tasks", campaign_id, state or "")
+    page = campaign_queries.list_tasks(
+        campaign_id,
+        request.query_context(),
+        state=state or "",
+        after=pagination.start(cursor, (0, 0)),
+        limit=limit,
+    )
+    items = [schemas.Task.of(each, request) for each in page.items]
+    return schemas.TaskList(items=items, next_cursor=pagination.next_cursor(page.after))
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/pause",
+    operation_id="pause_campaign",
+    tags=["Campaigns"],
+    summary="Pause a campaign",
+    description="It is held: no task starts, and one that runs stops after its step.",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(
+            BadRequest, Forbidden, NotFound, InvalidTransition, AlreadyHeld, StaleState
+        ),
+    },
+    middlewares=[idempotent],
+)
+def pause_campaign(campaign_id: CampaignId, body: schemas.PauseRequest) -> schemas.Campaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    context = request.command_context(body.reason)
+    return _schema(commands.pause(campaign_id, body.until, context), request)
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/resume",
+    operation_id="resume_campaign",
+    tags=["Campaigns"],
+    summary="Resume a paused campaign",
+    description="The hold on it is lifted. Failures before count no more for its abort rule.",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def resume_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Campaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    return _schema(commands.resume(campaign_id, request.command_context(body.reason)), request)
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/cancel",
+    operation_id="cancel_campaign",
+    tags=["Campaigns"],
+    summary="Cancel a campaign",
+    description="Waiting tasks end at once. One that runs ends after its step; what is done stays "
+    "done. Cancelling again changes nothing.",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def cancel_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Campaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    return _schema(commands.cancel(campaign_id, request.command_context(body.reason)), request)

@@ -1,0 +1,229 @@
+"""Campaigns and their tasks."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field, JsonValue
+
+from api.context import RequestContext
+from api.links import campaign_links, job_links
+from api.schemas.fields import HistoryEntry, Links, NextCursor, Reason, Schema
+from jobyard.domain.campaigns import forecast as domain
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.jobs.task import TASK, TaskState
+from jobyard.services.queries import campaigns as campaign_queries
+
+CampaignEvent = StrEnum(  # type: ignore[misc]
+    "CampaignEvent", {name: name for name in campaign_queries.EVENTS}
+)
+
+
+class NewCampaign(Schema, extra="allow"):
+    """A campaign to start. docs/campaigns.md explains its fields."""
+
+    name: JsonValue = Field(default=None, description="A name to show; by default the job type.")
+    job_type: JsonValue = Field(default=None, description="A job type that campaigns run.")
+    parameters: JsonValue = Field(default=None, description="The parameters of the job type.")
+    targets: JsonValue = Field(
+        default=None,
+        description="Up to 1,000 targets: an id, or an object with `id`, `address`, `zone` and "
+        "`secret`.",
+    )
+    kind: JsonValue = Field(default=None, description="`scheduled` or `fire_and_forget`.")
+
+    def document(self) -> Mapping[str, Any]:
+        """The request as it was sent, for the domain to check."""
+        sent = self.model_dump(exclude_unset=True)
+        return {name: value for name, value in sent.items() if value is not None}
+
+
+class PauseRequest(Schema, extra="forbid"):
+    """Why a campaign is paused, and until when."""
+
+    reason: Reason
+    until: datetime | None = Field(
+        default=None, description="When it continues by itself; if left out, when it is resumed."
+    )
+
+
+class OpeningForecast(Schema):
+    """A time in which tasks may start, and how many will."""
+
+    start: datetime = Field(description="When the window opens.")
+    end: datetime = Field(description="When it closes.")
+    starts: int = Field(description="How many tasks start in it, by the forecast.")
+    started: int = Field(description="How many have started by its end, by the forecast.")
+
+
+class Forecast(Schema):
+    """What the next openings hold of the tasks that are left, if each succeeds at once."""
+
+    description: str = Field(description="The forecast as a sentence.")
+    openings: list[OpeningForecast] = Field(description="The next seven openings.")
+    opening_count: int = Field(description="How many openings are left.")
+    warnings: list[str] = Field(description="What may not be meant so.")
+
+    @classmethod
+    def of(cls, found: domain.CampaignForecast) -> "Forecast":
+        """The forecast."""
+        openings = [
+            OpeningForecast(
+                start=each.opening.start,
+                end=each.opening.end,
+                starts=each.starts,
+                started=each.started,
+            )
+            for each in found.openings
+        ]
+        return cls(
+            description=found.description(),
+            openings=openings,
+            opening_count=found.opening_count,
+            warnings=list(found.warnings),
+        )
+
+
+class CampaignSummary(Schema):
+    """A campaign as lists show it."""
+
+    campaign_id: str = Field(description="The campaign's id.")
+    name: str = Field(description="Its name.")
+    job_type: str = Field(description="Its job type.")
+    state: JobState = Field(description="Its state.")
+    label: str = Field(description="The state's name for users.")
+    schedule: str = Field(description="When its tasks may run, as a sentence.")
+    creator: str = Field(description="Who started it.")
+    created_at: datetime = Field(description="When it was started.")
+    started_at: datetime | None = Field(description="When the first task could start.")
+    expires_at: datetime = Field(description="When it ends at the latest.")
+    ended_at: datetime | None = Field(description="When it ended.")
+    tasks: int = Field(description="The number of its tasks, one for each target.")
+    done: int = Field(description="How many of them have ended.")
+    counts: dict[str, int] = Field(description="Its tasks by state, at most a minute old.")
+    waiting_reason: str = Field(description='Why no task starts; "" if one may.')
+    waiting_until: datetime | None = Field(description="When it looks again.")
+    actions: list[CampaignEvent] = Field(
+        description="The events that you may send now, with POST /api/campaigns/{id}/{event}."
+    )
+    links: Links
+
+    @classmethod
+    def of(cls, view: campaign_queries.CampaignView, request: RequestContext) -> "CampaignSummary":
+        """A campaign as lists show it."""
+        return cls(**_summary(view, request))
+
+
+def _summary(view: campaign_queries.CampaignView, request: RequestContext) -> dict[str, Any]:
+    found = view.campaign
+    return {
+        "campaign_id": found.campaign_id,
+        "name": found.name,
+        "job_type": found.job_type,
+        "state": found.state,
+        "label": JOB.state(found.state).labels["device"],
+        "schedule": found.rules.schedule.description(),
+        "creator": found.creator,
+        "created_at": found.created_at,
+        "started_at": found.started_at,
+        "expires_at": found.expires_at,
+        "ended_at": found.ended_at,
+        "tasks": found.tasks,
+        "done": view.done,
+        "counts": dict(view.counts),
+        "waiting_reason": view.waiting_reason,
+        "waiting_until": view.waiting_until,
+        "actions": list(view.actions),
+        "links": campaign_links(found.campaign_id, request),
+    }
+
+
+class Campaign(CampaignSummary):
+    """A campaign."""
+
+    rules: dict[str, JsonValue] = Field(description="Its rules, as they were sent or by default.")
+    parameters: dict[str, JsonValue] = Field(description="The parameters of its job type.")
+    forecast: Forecast | None = Field(description="The forecast; null once it has ended.")
+    history: list[HistoryEntry] = Field(description="Its history, oldest first.")
+
+    @classmethod
+    def of(cls, view: campaign_queries.CampaignView, request: RequestContext) -> "Campaign":
+        """The campaign with everything that is known of it."""
+        found = view.campaign
+        now = request.query_context().now
+        return cls(
+            **_summary(view, request),
+            rules=found.rules.document(),
+            parameters=dict(found.parameters),
+            forecast=Forecast.of(view.forecast(now)) if found.is_open else None,
+            history=HistoryEntry.all_of(found.history),
+        )
+
+
+class StartedCampaign(Campaign):
+    """A campaign that was started, or would be."""
+
+    warnings: list[str] = Field(description="What may not be meant so.")
+
+
+def started(
+    view: campaign_queries.CampaignView, warnings: Iterable[str], request: RequestContext
+) -> StartedCampaign:
+    """A campaign that was started, with its warnings."""
+    document = Campaign.of(view, request)
+    return StartedCampaign(**dict(document), warnings=list(warnings))
+
+
+class CampaignList(Schema):
+    """A page of campaigns, newest first."""
+
+    items: list[CampaignSummary]
+    next_cursor: NextCursor
+
+
+class Task(Schema):
+    """A task: the work of a campaign on one target."""
+
+    job_id: str = Field(description="Its id, which is that of a job.")
+    target: str = Field(description="The target's id.")
+    address: str = Field(description='The target\'s address; "" if it has none.')
+    state: TaskState = Field(description="Its state.")
+    label: str = Field(description="The state's name for users.")
+    last_triggered: datetime | None = Field(description="When its last attempt began.")
+    step: str = Field(description='The current or next step; "" when all are done.')
+    steps_done: int = Field(description="How many steps are done.")
+    step_count: int = Field(description="How many steps there are.")
+    failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
+    failure_message: str = Field(description="The same for people.")
+    waiting_reason: str = Field(description='What it waits for; "" if it does not wait.')
+    waiting_until: datetime | None = Field(description="When the wait ends at the earliest.")
+    links: Links
+
+    @classmethod
+    def of(cls, view: campaign_queries.TaskView, request: RequestContext) -> "Task":
+        """A task as lists show it."""
+        task = view.task
+        return cls(
+            job_id=task.address.job_id,
+            target=view.target.target_id,
+            address=view.target.address,
+            state=view.state,
+            label=TASK.state(view.state).labels["device"],
+            last_triggered=view.last_triggered,
+            step=view.step,
+            steps_done=view.steps_done,
+            step_count=view.step_count,
+            failure_code=task.failure_code,
+            failure_message=task.failure_message,
+            waiting_reason=view.waiting_reason,
+            waiting_until=view.waiting_until,
+            links=job_links(task.address.job_id, request),
+        )
+
+
+class TaskList(Schema):
+    """A page of tasks, in the order of the targets."""
+
+    items: list[Task]
+    next_cursor: NextCursor

@@ -1,0 +1,151 @@
+"""What a campaign needs to know of the tasks of a chunk in addition to their number by state."""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import takewhile
+from typing import Any
+
+from jobyard.domain.campaigns.abort import OutcomeCounts, count_outcomes
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.claim import CLAIM_FOR
+from jobyard.domain.campaigns.planning import TaskTotals
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import NO_FAILURES, PART, JobRecord, JobState, StepStatus
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """The tasks of a chunk: when the first of each kind continues.
+
+    Of `waiting` tasks, the first may start at `next_at`. `bound` tasks are between bound steps, and
+    the first continues at `bound_at`. The oldest attempt of running ones began at `running_since`.
+    `outcomes` are those since `counted_since`.
+    """
+
+    waiting: int = 0
+    next_at: datetime | None = None
+    bound: int = 0
+    bound_at: datetime | None = None
+    running_since: datetime | None = None
+    outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
+    counted_since: datetime | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The summary as JSON; "" or 0 is left out."""
+        outcomes = [self.outcomes.started, self.outcomes.ended, self.outcomes.bad]
+        fields = {
+            "waiting": self.waiting,
+            "next_at": _text(self.next_at),
+            "bound": self.bound,
+            "bound_at": _text(self.bound_at),
+            "running_since": _text(self.running_since),
+            "outcomes": outcomes if any(outcomes) else None,
+            "counted_since": _text(self.counted_since),
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> "TaskSummary":
+        """The summary in a document; an empty one if nothing was saved yet."""
+        return cls(
+            document.get("waiting", 0),
+            _time(document.get("next_at")),
+            document.get("bound", 0),
+            _time(document.get("bound_at")),
+            _time(document.get("running_since")),
+            OutcomeCounts(*document.get("outcomes", (0, 0, 0))),
+            _time(document.get("counted_since")),
+        )
+
+
+def _text(at: datetime | None) -> str:
+    return at.isoformat() if at else ""
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def is_bound(task: JobRecord, bound_steps: Set[str]) -> bool:
+    """Whether a task is between bound steps: whatever the window says, it continues."""
+    return is_in_attempt(task) and has_begun(task, bound_steps)
+
+
+def is_in_attempt(task: JobRecord) -> bool:
+    """Whether its attempt continues: it did a part of it, or waits for its device."""
+    return bool(task.attempts) and task.attempts[-1].failure_code in NO_FAILURES
+
+
+def offline_in_a_row(task: JobRecord) -> int:
+    """How many of its last attempts failed because its device was offline."""
+    codes = (each.failure_code for each in reversed(task.attempts) if each.failure_code != PART)
+    return sum(1 for _ in takewhile(lambda code: code == Failure.DEVICE_OFFLINE, codes))
+
+
+def has_begun(task: JobRecord, bound_steps: Set[str]) -> bool:
+    """Whether the first bound step of an attempt has begun."""
+    return any(
+        step.name in bound_steps and step.status is not StepStatus.FAILED for step in task.steps
+    )
+
+
+def summary_of(
+    tasks: Iterable[JobRecord], bound_steps: Set[str], counted_since: datetime | None
+) -> TaskSummary:
+    """The summary of all tasks of a chunk that have a record."""
+    known = list(tasks)
+    scheduled = [task for task in known if task.state is JobState.SCHEDULED]
+    bound = [task for task in scheduled if is_bound(task, bound_steps)]
+    waiting = [task for task in scheduled if not is_bound(task, bound_steps)]
+    running = [task.at for task in known if task.state is JobState.RUNNING]
+    return TaskSummary(
+        waiting=len(waiting),
+        next_at=min((task.next_at or task.at for task in waiting), default=None),
+        bound=len(bound),
+        bound_at=min((task.next_at or task.at for task in bound), default=None),
+        running_since=min(running, default=None),
+        outcomes=count_outcomes(known, counted_since),
+        counted_since=counted_since,
+    )
+
+
+def totals_of(
+    campaign: Campaign,
+    summaries: Iterable[TaskSummary],
+    counts: Mapping[str, int],
+    now: datetime,
+) -> TaskTotals:
+    """The sums of a campaign's tasks, from the summaries of its chunks and their counts by state.
+
+    A running task whose worker has had no time left for a while waits again. A chunk that was saved
+    before the campaign began to count its outcomes again has none.
+    """
+    known = list(summaries)
+    lost_since = [each.running_since for each in known if each.running_since]
+    lost = [at + CLAIM_FOR for at in lost_since if at + CLAIM_FOR <= now]
+    running = counts.get(JobState.RUNNING, 0)
+    outcomes = OutcomeCounts()
+    for each in known:
+        if each.counted_since == campaign.counted_since:
+            outcomes += each.outcomes
+    totals = TaskTotals(
+        untouched=campaign.tasks - sum(counts.values()),
+        waiting=sum(each.waiting for each in known),
+        next_at=min((each.next_at for each in known if each.next_at), default=None),
+        running=running,
+        bound=sum(each.bound for each in known),
+        bound_at=min((each.bound_at for each in known if each.bound_at), default=None),
+        succeeded=counts.get(JobState.SUCCEEDED, 0),
+        failed=counts.get(JobState.FAILED, 0),
+        cancelled=counts.get(JobState.CANCELLED, 0) + counts.get(JobState.REPLACED, 0),
+        outcomes=outcomes,
+    )
+    if not lost:
+        return totals
+    return replace(
+        totals,
+        waiting=totals.waiting + running,
+        running=0,
+        next_at=min(filter(None, (totals.next_at, *lost))),
+    )

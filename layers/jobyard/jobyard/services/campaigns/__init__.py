@@ -1,0 +1,1 @@
+"""Campaigns: start and change them, run their tasks, settle them."""

@@ -1,0 +1,281 @@
+"""Settling a campaign: sum up its tasks, move it as the plan says, and decide what comes next.
+
+Only the latest execution of a campaign decides. It alone grants starts, through the index of the
+next pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobyard.domain.batches.chunks import ChunkRecord, PassShare, sum_counts
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.planning import CampaignPlan, PlannedAction, TaskTotals, plan
+from jobyard.domain.campaigns.rollout import SLICE, shares
+from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
+from jobyard.domain.cause_key import MAIN_RUN, Action
+from jobyard.domain.errors import StaleState
+from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
+from jobyard.domain.jobs.job import JOB, JobAddress, JobState
+from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.services.batches import rows
+from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.batches.settle import FRESH_AFTER, SettleContext
+from jobyard.services.executions import Executions
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.store import campaigns, chunks, holds
+
+_TRIES = 5
+_OVERDUE = timedelta(minutes=5)  # how long a rest may last too long before the clock looks
+_HELD_REST = timedelta(minutes=10)  # how long a rest under a hold lasts: others may lift it
+_PASS_CHECK = timedelta(minutes=30)  # how long passes may take until the clock looks
+
+
+def settle(
+    campaign_id: str, run: ExecutionRun, context: SettleContext, pass_began: datetime | None = None
+) -> NextStep:
+    """Decide what comes after a pass, which began at `pass_began`, or after a rest (None).
+
+    Raises:
+        NotFound: there is no such campaign.
+        StaleState: others changed the campaign during each try.
+    """
+    for tries in range(1, _TRIES + 1):
+        campaign = campaigns.get(campaign_id)
+        if not campaign.is_open or run.recoveries < campaign.generation:
+            return NextStep(campaign_id, "end", run=run)
+        try:
+            return _Settlement.read(campaign, run, context, pass_began).next_step()
+        except StaleState:
+            if tries == _TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
+def totals(campaign: Campaign, now: datetime) -> TaskTotals:
+    """The sums of a campaign's tasks."""
+    return _totals(campaign, _records(campaign), now)
+
+
+def _records(campaign: Campaign) -> dict[int, ChunkRecord]:
+    return {record.chunk: record for record in chunks.of_batch(campaign.campaign_id)}
+
+
+def _totals(campaign: Campaign, records: Mapping[int, ChunkRecord], now: datetime) -> TaskTotals:
+    summaries = [TaskSummary.of_document(each.summary) for each in records.values()]
+    counts = sum_counts(each.counts for each in records.values())
+    return totals_of(campaign, summaries, counts, now)
+
+
+def hold_on(campaign: Campaign, now: datetime) -> Hold | None:
+    """The hold in force that covers a campaign; None if there is none."""
+    scopes = scopes_of_campaign(campaign.campaign_id, campaign.job_type)
+    return active_hold(holds.of_scopes(scopes), now)
+
+
+@dataclass
+class _Settlement:
+    """One try to settle a campaign."""
+
+    campaign: Campaign
+    run: ExecutionRun
+    context: SettleContext
+    records: Mapping[int, ChunkRecord]
+    now: datetime
+    pass_began: datetime | None
+
+    @classmethod
+    def read(
+        cls,
+        campaign: Campaign,
+        run: ExecutionRun,
+        context: SettleContext,
+        pass_began: datetime | None,
+    ) -> "_Settlement":
+        return cls(campaign, run, context, _records(campaign), context.now(), pass_began)
+
+    def next_step(self) -> NextStep:
+        campaign = self.campaign
+        totals = _totals(campaign, self.records, self.now)
+        hold = hold_on(campaign, self.now)
+        planned = plan(campaign, totals, campaign.openings, hold, self.now)
+        if hold is not None and planned.until:
+            planned = replace(planned, until=min(planned.until, self.now + _HELD_REST))
+        if planned.places_hold:
+            self._place_hold(planned)
+        self._save(planned)
+        if planned.action is PlannedAction.END:
+            return NextStep(campaign.campaign_id, "end", run=self.run)
+        if planned.action is PlannedAction.REST:
+            return self._rest(planned)
+        return self._pass(planned)
+
+    def _place_hold(self, planned: CampaignPlan) -> None:
+        """Put the campaign on hold, because too many tasks failed, unless it is already."""
+        scope = f"campaign:{self.campaign.campaign_id}"
+        seen = holds.find(scope)
+        if active_hold(filter(None, [seen]), self.now) is None:
+            hold = Hold(scope, MACHINE, planned.reason, self.now)
+            try:
+                holds.put(hold, seen=seen)
+            except StaleState:
+                return  # another one was first
+
+    def _save(self, planned: CampaignPlan) -> None:
+        """Move the campaign as planned, and note when the clock must look at the latest."""
+        after = self.campaign
+        cause = Cause(self.run.cause_of(Action.SETTLE), reason=planned.reason)
+        for event in planned.events:
+            after = after.moved(JOB.move(after.state, event, self.now, cause))
+        changes: dict[str, Any] = {"stop_reason": after.stop_reason or planned.stop}
+        changes["counts"] = sum_counts(each.counts for each in self.records.values())
+        if planned.action is PlannedAction.REST and planned.until:
+            changes |= {"rests_until": planned.until, "rest_reason": planned.reason}
+            changes["check_at"] = planned.until + _OVERDUE
+        else:
+            changes |= {"rests_until": None, "rest_reason": ""}
+            changes["check_at"] = self._pass_check(after)
+        after = replace(after, **changes)
+        if after != self.campaign:
+            campaigns.write(self.campaign, replace(after, version=self.campaign.version + 1))
+
+    def _pass_check(self, campaign: Campaign) -> datetime | None:
+        """When the clock must look at a campaign that runs. It moves rarely, to save writes."""
+        if not campaign.is_open:
+            return None
+        stored = campaign.check_at
+        if stored and self.now + _PASS_CHECK / 2 <= stored <= self.now + _PASS_CHECK:
+            return stored
+        return self.now + _PASS_CHECK
+
+    def _rest(self, planned: CampaignPlan) -> NextStep:
+        run = self.run.next_pass()
+        assert planned.until is not None
+        return NextStep(
+            self.campaign.campaign_id,
+            "rest",
+            run=run,
+            until=planned.until,
+            execution_name=_execution(self.campaign, run),
+        )
+
+    def _pass(self, planned: CampaignPlan) -> NextStep:
+        run = self.run.next_pass()
+        settings, begins = self.context.settings, self._begins()
+        opening = self.campaign.openings.opening_at(begins)
+        if planned.grant and opening is None:
+            return self._rest(replace(planned, until=begins))
+        until = min(begins + SLICE, opening.end) if opening else begins + SLICE
+        parts = self._parts(planned, begins, until)
+        if not parts:  # the counts say that something waits, but no chunk has it
+            return self._rest(replace(planned, until=self.now + SLICE))
+        key = rows.pass_key(self.campaign.campaign_id, run.name, run.number)
+        found = rows.chunks_of(self.context.s3, settings, self.campaign.campaign_id, parts)
+        index = [replace(chunk, share=parts[chunk.number]) for chunk in found]
+        needs_fresh = self.run.number % FRESH_AFTER == 0
+        return NextStep(
+            self.campaign.campaign_id,
+            "fresh" if needs_fresh else "again",
+            run=run,
+            until=begins,
+            index_bucket=settings.work_bucket,
+            index_key=key,
+            index_version=rows.put_index(self.context.s3, settings, key, index),
+            max_concurrency=self._lanes,
+            execution_name=_execution(self.campaign, run),
+        )
+
+    def _begins(self) -> datetime:
+        """When the next pass begins: when the slice of the last one is over. So its grant is used
+        once, and a pass that found all targets busy is not repeated at once.
+        """
+        return max(self.now, self.pass_began + SLICE) if self.pass_began else self.now
+
+    @property
+    def _lanes(self) -> int:
+        """How many workers a campaign has at the same time, for its `at_once` slots."""
+        wanted = -(-self.campaign.rules.at_once // CONCURRENT_JOBS)
+        return min(wanted, self.context.settings.max_concurrency)
+
+    def _parts(
+        self, planned: CampaignPlan, begins: datetime, until: datetime
+    ) -> dict[int, PassShare]:
+        """What each chunk may do in the next pass.
+
+        Workers run in lanes, in each one chunk after the other. So the starts of the chunks of a
+        lane follow each other, and all lanes together start the grant evenly.
+        """
+        rules = self.campaign.rules
+        grants = shares(planned.grant, self._waiting(until))
+        begun = self._begun(until, is_stopping=planned.state is JobState.STOPPING)
+        numbers = sorted({*grants, *begun})
+        lanes = max(min(self._lanes, len(numbers)), 1)
+        is_spread = rules.rollout is not None
+        turns = -(-len(numbers) // lanes) if is_spread else 1
+        turn = (until - begins) / max(turns, 1)
+        slots = min(CONCURRENT_JOBS, max(rules.at_once // lanes, 1))
+        found = {}
+        for index, number in enumerate(numbers):
+            since = begins + (index // lanes) * turn if is_spread else begins
+            end = min(since + turn, until)
+            found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
+        return found
+
+    def _waiting(self, until: datetime) -> dict[int, int]:
+        """How many tasks of each chunk may start by `until`."""
+        found: dict[int, int] = {}
+        for number in range(self.campaign.chunk_count):
+            record = self.records.get(number)
+            if record is None:
+                found[number] = self.campaign.task_count(number)
+                continue
+            summary = TaskSummary.of_document(record.summary)
+            untouched = self.campaign.task_count(number) - record.recorded
+            is_due = summary.next_at is not None and summary.next_at <= until
+            if untouched or is_due:
+                found[number] = untouched + (summary.waiting if is_due else 0)
+        return found
+
+    def _begun(self, until: datetime, *, is_stopping: bool) -> list[int]:
+        """The chunks with attempts to continue, or with tasks to end if it is stopping."""
+        found = []
+        for number, record in self.records.items():
+            summary = TaskSummary.of_document(record.summary)
+            is_due = summary.bound_at is not None and summary.bound_at <= until
+            has_lost = summary.running_since is not None
+            if is_due or has_lost or (is_stopping and summary.waiting):
+                found.append(number)
+        return found
+
+
+def _execution(campaign: Campaign, run: ExecutionRun) -> str:
+    """The name of the execution that continues a campaign from a pass on."""
+    return f"{campaign.campaign_id}-{MAIN_RUN}-p{run.number}"
+
+
+def restart(before: Campaign, after: Campaign, executions: Executions, now: datetime) -> Campaign:
+    """Write `after` over `before`, and start an execution that decides about it now. The one before
+    decides nothing any more.
+
+    If the execution is not started, because this function dies, the clock starts it.
+
+    Raises:
+        StaleState: the campaign changed meanwhile.
+    """
+    number, version = before.generation + 1, before.version + 1
+    restarted = replace(after, generation=number, version=version, check_at=now + _OVERDUE)
+    campaigns.write(before, restarted)
+    executions.start_batch(before.campaign_id, "settle", MAIN_RUN, number)
+    return restarted
+
+
+def resume(campaign_id: str, _command: str, run: ExecutionRun, _context: OpenContext) -> NextStep:
+    """Take the first step of an execution: go straight to Settle."""
+    return NextStep(campaign_id, "settle", run=run)
+
+
+def settle_job(address: JobAddress, run: ExecutionRun, _context: SettleContext) -> NextStep:
+    """End an execution of a single task; there is none, as passes run all tasks."""
+    return NextStep(address.origin_id, "end", run=run, address=address)

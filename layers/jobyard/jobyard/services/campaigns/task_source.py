@@ -1,0 +1,328 @@
+"""The tasks of a chunk of a campaign, as the runner runs them.
+
+A pass may start the chunk's share of the grant. Each task takes the claim on its target before it
+starts. When the pass or its window ends, attempts end after the step that runs, but for bound
+steps.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobyard.domain.batches.chunks import Chunk, PassShare
+from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.claim import CLAIM_FOR, Claim, claimed
+from jobyard.domain.campaigns.retry import next_attempt_at
+from jobyard.domain.campaigns.targets import CampaignTarget
+from jobyard.domain.campaigns.task_summary import (
+    has_begun,
+    is_bound,
+    is_in_attempt,
+    offline_in_a_row,
+    summary_of,
+)
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import NotFound
+from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job_type import Continue, JobType, RetryPolicy, Snooze, StepInput
+from jobyard.domain.lifecycle import Cause
+from jobyard.jobtypes import job_type_of
+from jobyard.services.batches import rows
+from jobyard.services.jobs.chunk_jobs import ChunkJobs
+from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
+from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.jobs.worker import Worker
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.store import campaigns, claims, holds, jobs
+
+_EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
+_UNLIMITED = 1_000_000_000  # retries: a campaign tries until it expires
+_MAX_RETRY_AFTER_S = 86_400.0
+
+
+def run_chunk(
+    campaign_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker
+) -> list[FinishedJob]:
+    """Run one pass over a chunk's tasks, unless a later execution decides about the campaign."""
+    campaign = campaigns.get(campaign_id)
+    if not campaign.is_open or run.recoveries < campaign.generation or chunk.share is None:
+        return []
+    return run_jobs(TaskSource.read(campaign, chunk, run, worker), worker)
+
+
+def job_source(address: JobAddress, _run: ExecutionRun, _worker: Worker) -> "TaskSource":
+    """No execution runs a single task.
+
+    Raises:
+        NotFound: always.
+    """
+    raise NotFound(f"task {address.job_id} has no execution of its own")
+
+
+@dataclass
+class TaskSource:
+    """The due tasks of a chunk. `started` counts the attempts that this worker has started,
+    `others` those of the chunk that run elsewhere: they take slots too.
+    """
+
+    campaign: Campaign
+    chunk: Chunk
+    run: ExecutionRun
+    worker: Worker
+    job_type: JobType[Any]
+    rows: list[rows.Row]
+    jobs: ChunkJobs
+    hold: Hold | None = None
+    started: int = 0
+    others: int = 0
+    continued: set[int] = field(default_factory=set)  # positions of attempts that have begun
+
+    @classmethod
+    def read(
+        cls, campaign: Campaign, chunk: Chunk, run: ExecutionRun, worker: Worker
+    ) -> "TaskSource":
+        """Read the rows, counts and tasks of a chunk."""
+        job_type = job_type_of(campaign.job_type)
+        policy = RetryPolicy(_UNLIMITED, campaign.rules.retry_s, 1.0, _MAX_RETRY_AFTER_S)
+
+        def summarize(tasks: Iterable[JobRecord]) -> dict[str, Any]:
+            return summary_of(tasks, job_type.bound_steps, campaign.counted_since).document()
+
+        return cls(
+            campaign=campaign,
+            chunk=chunk,
+            run=run,
+            worker=worker,
+            job_type=replace(job_type, retry=policy),
+            rows=rows.rows_of(worker.s3, worker.settings, campaign.campaign_id, chunk),
+            jobs=ChunkJobs.read(campaign.campaign_id, chunk.number, summarize=summarize),
+        )
+
+    def due(self) -> list[DueJob]:
+        """Attempts that have begun and continue, then the tasks that may start."""
+        self._read_stops()
+        if self.is_stopped:
+            return []
+        now = self.worker.now()
+        running = [each for each in self.jobs.records.values() if each.state is JobState.RUNNING]
+        self.others = sum(each.at + CLAIM_FOR > now for each in running)
+        begun: list[DueJob] = []
+        others: list[DueJob] = []
+        for position in range(len(self.rows)):
+            due = self._due(position, now)
+            if due is None:
+                continue
+            if is_in_attempt(due.job):
+                self.continued.add(position)
+                begun.append(due)
+            else:
+                others.append(due)
+        return [*begun, *others]
+
+    def _due(self, position: int, now: datetime) -> DueJob | None:
+        job = self.jobs.records.get(position)
+        if job is None:
+            address = JobAddress(self.campaign.campaign_id, self.chunk.number, position)
+            return DueJob(new_job(address, now))
+        if job.state is JobState.RUNNING:
+            # Its worker may still live until then.
+            return DueJob(job, is_orphaned=True) if job.at + CLAIM_FOR <= now else None
+        is_due = job.next_at is None or job.next_at <= now + _EARLY
+        return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
+
+    def target(self, position: int) -> CampaignTarget:
+        """The target of a task."""
+        return CampaignTarget.of_document(self.rows[position])
+
+    def step_input(self, job: JobRecord) -> StepInput:
+        """The target, and the parameters of the campaign."""
+        return StepInput(
+            batch_id="",
+            job_id=job.address.job_id,
+            collection="",
+            entry=self.rows[job.address.position],
+            parameters=self.campaign.parameters,
+            data=job.data,
+            attempt=job.start_count,
+        )
+
+    def lock_key(self, job: JobRecord) -> str:
+        """The target; claims hold it across workers."""
+        return self.target(job.address.position).target_id
+
+    def collection(self) -> Collection | None:
+        """A campaign has none."""
+        return None
+
+    def remaining_for(
+        self, job: JobRecord, worker_remaining: Callable[[], float]
+    ) -> Callable[[], float]:
+        """The worker's time, and at most until the attempt has taken too long."""
+        deadline = self.campaign.attempt_deadline(job.at)
+
+        def remaining() -> float:
+            return min(worker_remaining(), (deadline - self.worker.now()).total_seconds())
+
+        return remaining
+
+    def free_slots(self, active_count: int) -> int:
+        """What is left of the chunk's share: slots now, and of the grant by now."""
+        share = self._share
+        now = self.worker.now()
+        slots = min(share.slots, CONCURRENT_JOBS) - active_count - self.others
+        # Attempts that have begun are due first, and are not starts.
+        return min(slots, max(share.starts_by(now) - self.started, 0) + len(self.continued))
+
+    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+        """Why the attempt ends before this step; None between bound steps."""
+        if step in self.job_type.bound_steps and has_begun(job, self.job_type.bound_steps):
+            return None
+        now = self.worker.now()
+        openings = self.campaign.openings
+        if self.campaign.state is JobState.STOPPING:
+            return Continue(0, "its campaign is ending")
+        if self.hold is not None:
+            return Continue(0, self.hold.description())
+        if openings.opening_at(now) is None:
+            following = openings.next_opening(now)
+            at = following.start if following else openings.end
+            return Continue(max((at - now).total_seconds(), 0), "its window is closed")
+        if now >= self._share.until:
+            return Continue(0, "the pass has ended; the next one continues")
+        return None
+
+    @property
+    def _share(self) -> PassShare:
+        assert self.chunk.share is not None
+        return self.chunk.share
+
+    def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
+        """Always `WORKER_LOST`."""
+        return Failure.WORKER_LOST
+
+    def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+        """Write changes to tasks; those that start must get the claim on their target first."""
+        changes = [(before, self._with_retry(after)) for before, after in changes]
+        starts = [change for change in changes if change[1].state is JobState.RUNNING]
+        taken = self._take_claims(starts)
+        allowed = [
+            change
+            for change in changes
+            if change[1].state is not JobState.RUNNING or change[1].address in taken
+        ]
+        written = dict(
+            zip((after.address for _, after in allowed), self.jobs.write(allowed), strict=True)
+        )
+        self._count_starts(starts, written)
+        return [written.get(after.address) for _, after in changes]
+
+    def _count_starts(
+        self, starts: Sequence[Change], written: dict[JobAddress, JobRecord | None]
+    ) -> None:
+        for _, after in starts:
+            position = after.address.position
+            if position in self.continued:
+                self.continued.discard(position)
+            elif written.get(after.address) is not None:
+                self.started += 1
+
+    def _with_retry(self, task: JobRecord) -> JobRecord:
+        """The task with a longer wait if its device was offline many times in a row."""
+        is_retry = task.state is JobState.SCHEDULED and task.next_at is not None
+        if not is_retry or not task.attempts or is_in_attempt(task):
+            return task
+        at = next_attempt_at(
+            task.at,
+            self.campaign.rules.retry_s,
+            offline_in_a_row(task),
+            self.campaign.openings,
+            jitter=random.uniform(-1, 1),
+        )
+        return replace(task, next_at=max(at, task.next_at or at))
+
+    def _take_claims(self, starts: Sequence[Change]) -> set[JobAddress]:
+        """The addresses of the tasks that got the claim on their target."""
+        if not starts:
+            return set()
+        now = self.worker.now()
+        targets = {
+            after.address: self.target(after.address.position).target_id for _, after in starts
+        }
+        stored = claims.of_targets(set(targets.values()))
+        wanted: list[tuple[Claim | None, Claim]] = []
+        for before, after in starts:
+            target_id = targets[after.address]
+            claim = stored.get(target_id)
+            holder = None if claim is None or claim.task == after.address else jobs.find(claim.task)
+            if claim is None or claim.is_free(holder, after.address, now):
+                task = before or replace(after, attempts=())
+                wanted.append((claim, claimed(claim, target_id, task, now)))
+        done = claims.take(wanted)
+        return {claim.task for (_, claim), is_taken in zip(wanted, done, strict=True) if is_taken}
+
+    def note_conflict(self) -> None:
+        """Read and count the tasks again at the next save."""
+        self.jobs.has_conflict = True
+
+    def refresh(self) -> None:
+        """Look for a hold, a cancel and other changes, and save the counts."""
+        self.campaign = campaigns.get(self.campaign.campaign_id)
+        self._read_stops()
+        self.jobs.save(self.run)
+
+    def _read_stops(self) -> None:
+        scopes = scopes_of_campaign(self.campaign.campaign_id, self.campaign.job_type)
+        self.hold = active_hold(holds.of_scopes(scopes), self.worker.now())
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing may start any more in this pass."""
+        now = self.worker.now()
+        return (
+            self.campaign.state is JobState.STOPPING
+            or self.hold is not None
+            or now >= self._share.until
+            or self.run.recoveries < self.campaign.generation
+            or not self.campaign.is_open
+        )
+
+    def finish(self, not_started: Iterable[DueJob]) -> None:
+        """End what waits if the campaign is stopping, and save the counts: the pass is over."""
+        if self.campaign.state is JobState.STOPPING:
+            self._end_waiting()
+        self.jobs.save(self.run, ends_pass=True)
+
+    def _end_waiting(self) -> None:
+        now = self.worker.now()
+        changes: list[Change] = []
+        for task in self.jobs.records.values():
+            is_lost = task.state is JobState.RUNNING and task.at + CLAIM_FOR <= now
+            if task.state is JobState.SCHEDULED or is_lost:
+                if is_bound(task, self.job_type.bound_steps):
+                    continue
+                changes.append((task.stored, self._ended(task, now)))
+        self.jobs.write(changes)
+
+    def _ended(self, task: JobRecord, now: datetime) -> JobRecord:
+        """The task as it ends with a campaign that is stopping."""
+        reason = self.campaign.stop_reason
+        cause = Cause(
+            self.run.cause(task.address, task.start_count), reason=f"its campaign: {reason}"
+        )
+        if reason is StopReason.EXPIRE:
+            event = "give_up" if task.state is JobState.SCHEDULED else "fail"
+            move = JOB.move(task.state, event, now, cause)
+            code = Failure.EXPIRED
+            return task.moved(
+                move, next_at=None, failure_code=code.value, failure_message=code.description
+            )
+        event = "replace" if reason is StopReason.REPLACE else "cancel"
+        return task.moved(JOB.move(task.state, event, now, cause), next_at=None)
+
+    def next_step(self) -> NextStep:
+        """No execution runs a single task."""
+        return NextStep(self.campaign.campaign_id, "settle", run=self.run)

@@ -1,0 +1,188 @@
+"""Stores campaigns. Every write is conditional on the version that was read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.fields import FieldReader
+from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
+from jobyard.domain.errors import NotFound, StaleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.store.documents import (
+    from_ms,
+    from_ms_or_none,
+    history_document,
+    parse_history,
+    sortable,
+    to_ms,
+    without_blanks,
+)
+from jobyard.store.tables import CampaignItem, save_if
+
+_OPEN = "open"  # the partition of the index of open campaigns: each is written once a minute
+_DUE_PAGE = 100
+_SHELF = "campaigns"
+
+
+def _ms_or_none(at: datetime | None) -> int | None:
+    return to_ms(at) if at else None
+
+
+def _item(campaign: Campaign) -> CampaignItem:
+    is_due = campaign.is_open and campaign.check_at is not None
+    body = without_blanks(
+        {
+            "name": campaign.name,
+            "job_type": campaign.job_type,
+            "creator": campaign.creator,
+            "creator_sub": campaign.creator_sub,
+            "created_at": to_ms(campaign.created_at),
+            "rules": campaign.rules.document(),
+            "parameters": dict(campaign.parameters),
+            "tasks": campaign.tasks,
+            "chunk_size": campaign.chunk_size,
+            "stop": campaign.stop_reason and campaign.stop_reason.value,
+            "counted_since": _ms_or_none(campaign.counted_since),
+            "started_at": _ms_or_none(campaign.started_at),
+            "ended_at": _ms_or_none(campaign.ended_at),
+            "replaces": campaign.replaces,
+            "replaced_by": campaign.replaced_by,
+            "retry_of": campaign.retry_of,
+            "generation": campaign.generation,
+            "rests_until": _ms_or_none(campaign.rests_until),
+            "rest_reason": campaign.rest_reason,
+            "counts": dict(campaign.counts),
+            "history": history_document(campaign.history),
+        }
+    )
+    return CampaignItem(
+        campaign_id=campaign.campaign_id,
+        shelf=_SHELF,
+        created=f"{sortable(campaign.created_at)}#{campaign.campaign_id}",
+        due_shard=_OPEN if is_due else None,
+        due_at=to_ms(campaign.check_at) if is_due and campaign.check_at else None,
+        state=campaign.state.value,
+        version=campaign.version,
+        body=body,
+    )
+
+
+def _campaign(item: CampaignItem) -> Campaign:
+    body: dict[str, Any] = item.body
+    created_at = from_ms(body["created_at"])
+    fields = FieldReader(body["rules"], RULE_FIELDS)
+    rules = rules_of(fields, created_at, lambda value: calendar_of(value))
+    fields.check()
+    return Campaign(
+        campaign_id=item.campaign_id,
+        state=JobState(item.state),
+        version=int(item.version),
+        name=body["name"],
+        job_type=body["job_type"],
+        creator=body["creator"],
+        creator_sub=body.get("creator_sub", ""),
+        created_at=created_at,
+        rules=rules,
+        parameters=body.get("parameters", {}),
+        tasks=body.get("tasks", 0),
+        chunk_size=body.get("chunk_size", 0),
+        stop_reason=StopReason(body["stop"]) if "stop" in body else None,
+        counted_since=from_ms_or_none(body.get("counted_since")),
+        started_at=from_ms_or_none(body.get("started_at")),
+        ended_at=from_ms_or_none(body.get("ended_at")),
+        replaces=body.get("replaces", ""),
+        replaced_by=body.get("replaced_by", ""),
+        retry_of=body.get("retry_of", ""),
+        generation=body.get("generation", 0),
+        check_at=from_ms_or_none(item.due_at),
+        rests_until=from_ms_or_none(body.get("rests_until")),
+        rest_reason=body.get("rest_reason", ""),
+        counts=body.get("counts", {}),
+        history=parse_history(body.get("history", [])),
+    )
+
+
+def put_new(campaign: Campaign) -> Campaign:
+    """Store a new campaign, and return it.
+
+    Raises:
+        StaleState: a campaign with this id exists.
+    """
+    if not save_if(_item(campaign), CampaignItem.campaign_id.does_not_exist()):
+        raise StaleState(f"campaign {campaign.campaign_id} exists already")
+    return campaign
+
+
+def get(campaign_id: str) -> Campaign:
+    """The campaign.
+
+    Raises:
+        NotFound: there is none.
+        InvalidCampaign: its rules cannot be read any more.
+    """
+    try:
+        return _campaign(CampaignItem.get(campaign_id, consistent_read=True))
+    except CampaignItem.DoesNotExist:
+        raise NotFound(f"there is no campaign {campaign_id}") from None
+
+
+def write(before: Campaign, after: Campaign) -> Campaign:
+    """Write `after` over `before`. A repeat of the same write succeeds.
+
+    Raises:
+        StaleState: the campaign changed since it was read.
+    """
+    item = _item(after)
+    if save_if(item, CampaignItem.version == before.version):
+        return after
+    stored = CampaignItem.get(before.campaign_id, consistent_read=True)
+    if stored.version == after.version and stored.body == item.body:
+        return after
+    raise StaleState(f"campaign {before.campaign_id} has changed since it was read")
+
+
+@dataclass(frozen=True)
+class DueCampaign:
+    """An open campaign from the index, which may be outdated. It is parsed only by `get`, so that
+    one that cannot be read does not stop the rest.
+    """
+
+    campaign_id: str
+    check_at: datetime
+
+
+def due(now: datetime) -> Iterator[DueCampaign]:
+    """The open campaigns that the clock must check by `now`, first due first."""
+    found = CampaignItem.due.query(
+        _OPEN,
+        range_key_condition=CampaignItem.due_at <= to_ms(now.astimezone(UTC)),
+        page_size=_DUE_PAGE,
+    )
+    for item in found:
+        yield DueCampaign(item.campaign_id, from_ms(item.due_at))
+
+
+@dataclass(frozen=True)
+class CampaignPage:
+    """Campaigns, newest first. `after` is the cursor of the next page; "" if this is the last."""
+
+    items: tuple[Campaign, ...]
+    after: str
+
+
+def newest(limit: int, after: str = "") -> CampaignPage:
+    """Up to `limit` campaigns, newest first, after the cursor `after`."""
+    found = [
+        *CampaignItem.listed.query(
+            _SHELF,
+            range_key_condition=CampaignItem.created < after if after else None,
+            scan_index_forward=False,
+            limit=limit + 1,
+        )
+    ]
+    shown = found[:limit]
+    cursor = str(shown[-1].created) if len(found) > limit else ""
+    return CampaignPage(tuple(map(_campaign, shown)), cursor)

@@ -1,0 +1,24 @@
+"""Requests to start campaigns."""
+
+from typing import Any
+
+IMAGE = {
+    "version": "4.2.0",
+    "image": "https://updates.example.org/4.2.0.bin",
+    "sha256": "a" * 64,
+}
+
+
+def campaign_request(**changes: Any) -> dict[str, Any]:
+    """The body of a request to start a campaign on two devices."""
+    return {
+        "name": "Gateways to 4.2.0",
+        "job_type": "device-update",
+        "parameters": IMAGE,
+        "kind": "scheduled",
+        "to": "2026-12-31",
+        "zone": "Europe/Zurich",
+        "window": {"from": "22:00", "to": "02:00", "weekdays": ["fri"]},
+        "targets": [{"id": "gw-1", "address": "gw-1.example.org"}, "gw-2"],
+        **changes,
+    }

@@ -1,0 +1,140 @@
+"""Campaigns through the API."""
+
+from typing import Any
+
+import pytest
+
+from tests.functions.api.api_client import Api
+from tests.functions.api.campaign_requests import campaign_request
+
+WHY = {"reason": "the devices are being moved"}
+
+
+def start(api: Api, **changes: Any) -> dict[str, Any]:
+    """Start a campaign."""
+    answer = api.post("/campaigns", campaign_request(**changes))
+    assert answer.status == 201
+    started: dict[str, Any] = answer.json
+    return started
+
+
+def test_a_campaign_is_started_shown_and_listed(api: Api) -> None:
+    answer = api.post("/campaigns", campaign_request())
+
+    assert answer.status == 201
+    started = answer.json
+    assert answer.headers["location"] == started["links"]["self"]
+    assert (started["state"], started["label"]) == ("scheduled", "Scheduled")
+    assert (started["tasks"], started["done"], started["counts"]) == (2, 0, {"scheduled": 2})
+    assert started["schedule"].endswith("until 31 December 2026 (Europe/Zurich)")
+    assert started["rules"]["at_once"] == 100
+    assert [each["start"] for each in started["forecast"]["openings"]][:2] == [
+        "2026-11-20T21:00:00Z",
+        "2026-11-27T21:00:00Z",
+    ]
+    shown = api.get(f"/campaigns/{started['campaign_id']}").json
+    assert shown == {name: value for name, value in started.items() if name != "warnings"}
+    (listed,) = api.get("/campaigns").json["items"]
+    assert listed == {name: value for name, value in shown.items() if name in listed}
+
+
+def test_a_preview_starts_nothing(api: Api) -> None:
+    previewed = api.post("/campaigns/preview", campaign_request(targets=["a", "a"])).json
+
+    assert previewed["warnings"] == [
+        'targets[1]: "a" is listed already, as number 1, with the same fields: it has one task'
+    ]
+    assert previewed["tasks"] == 1
+    assert api.get("/campaigns").json["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"targets": []}, "body.targets"),
+        ({"targets": [{"id": "a b"}]}, "body.targets[0]"),
+        ({"targets": None}, "body.targets"),
+        ({"job_type": "deposit"}, "body.job_type"),
+        ({"job_type": None}, "body.job_type"),
+        ({"kind": "sometimes"}, "body.kind"),
+        ({"to": "2026-01-01"}, "body.to"),
+        ({"window": {"weekdays": []}}, "body.window.weekdays"),
+        ({"calendar": "none-such"}, "body.calendar"),
+        ({"at_once": 0}, "body.at_once"),
+        ({"nonsense": 1}, "body.nonsense"),
+        ({"parameters": {"version": "1"}}, "body.parameters.image"),
+    ],
+)
+def test_a_wrong_field_is_named_and_nothing_is_started(
+    api: Api, changes: dict[str, Any], field: str
+) -> None:
+    answer = api.post("/campaigns", campaign_request(**changes))
+
+    assert answer.status in {400, 422}
+    assert [each["field"] for each in answer.json["errors"]] == [field]
+    assert api.get("/campaigns").json["items"] == []
+
+
+def test_tasks_are_listed_in_the_order_of_the_targets(api: Api) -> None:
+    names = [f"device-{number}" for number in range(60)]
+    campaign = start(api, targets=names)
+    path = f"/campaigns/{campaign['campaign_id']}/tasks"
+
+    first = api.get(path, query={"limit": "40"}).json
+    rest = api.get(path, query={"limit": "40", "cursor": first["next_cursor"]}).json
+
+    tasks = [*first["items"], *rest["items"]]
+    assert [each["target"] for each in tasks] == names
+    assert rest["next_cursor"] is None
+    assert {(each["state"], each["label"], each["step"]) for each in tasks} == {
+        ("scheduled", "Scheduled", "reach")
+    }
+    assert api.get(path, query={"state": "failed"}).json["items"] == []
+    job = api.get(f"/jobs/{tasks[-1]['job_id']}").json
+    assert (job["state"], [each["name"] for each in job["steps"]]) == (
+        "scheduled",
+        ["reach", "compare", "upload", "apply", "verify"],
+    )
+
+
+def test_a_campaign_is_paused_and_resumed(api: Api) -> None:
+    path = f"/campaigns/{start(api)['campaign_id']}"
+
+    paused = api.post(f"{path}/pause", WHY)
+    assert paused.status == 200
+    hold = api.get(f"/holds/campaign:{path.rpartition('/')[2]}").json
+    assert (hold["owner"], hold["reason"]) == ("admin", WHY["reason"])
+    again = api.post(f"{path}/pause", {"reason": "another one"})
+    assert (again.status, again.kind) == (409, "already-held")
+    assert api.post(f"{path}/resume", WHY).status == 200
+
+
+def test_cancelling_twice_is_no_error_and_nothing_can_be_done_then(api: Api) -> None:
+    path = f"/campaigns/{start(api)['campaign_id']}"
+
+    answers = [api.post(f"{path}/cancel", WHY) for _ in range(2)]
+
+    assert [(each.status, each.json["label"]) for each in answers] == [(200, "Cancelling")] * 2
+    assert answers[-1].json["actions"] == []
+    assert api.post(f"{path}/pause", WHY).status == 409
+
+
+@pytest.mark.parametrize("path", ["", "/tasks"])
+@pytest.mark.parametrize("campaign_id", ["c" + "a" * 20, "nonsense", "b" + "a" * 20])
+def test_an_unknown_campaign_is_not_found(api: Api, campaign_id: str, path: str) -> None:
+    assert api.get(f"/campaigns/{campaign_id}{path}").status == 404
+
+
+@pytest.mark.parametrize("job_id", ["c" + "a" * 20 + ".0.0", "{campaign}.9.0", "{campaign}.0.9"])
+def test_an_unknown_task_is_not_found(api: Api, job_id: str) -> None:
+    campaign = start(api)["campaign_id"]
+
+    assert api.get(f"/jobs/{job_id.format(campaign=campaign)}").status == 404
+
+
+def test_a_task_takes_no_event_of_a_person(api: Api) -> None:
+    campaign = start(api)["campaign_id"]
+
+    answer = api.post(f"/jobs/{campaign}.0.0/cancel", WHY)
+
+    assert (answer.status, answer.kind) == (409, "invalid-transition")

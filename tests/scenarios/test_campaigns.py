@@ -1,0 +1,373 @@
+"""Campaigns in simulated time, through the machines and the real services."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.services.campaigns import commands
+from jobyard.services.campaigns.job_origin import untouched_task
+from jobyard.store import campaigns, holds, jobs
+from tests.harness import Harness
+from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
+
+TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def devices() -> Iterator[Devices]:
+    with scripted_devices() as found:
+        yield found
+
+
+@pytest.fixture
+def stack(harness: Harness) -> Harness:
+    harness.at = TEN
+    return harness
+
+
+def start(stack: Harness, targets: str, **fields: Any) -> Campaign:
+    """Start a campaign on the devices in `targets`: by default, each letter is one."""
+    document = {"job_type": NAME, "kind": "fire_and_forget", "targets": list(targets), **fields}
+    return commands.start(document, stack.context()).campaign
+
+
+def tasks(stack: Harness, campaign: Campaign) -> Mapping[str, JobRecord]:
+    """The tasks by target, as they are shown."""
+    campaign = campaigns.get(campaign.campaign_id)
+    found = {}
+    for chunk in range(campaign.chunk_count):
+        for position in range(campaign.task_count(chunk)):
+            address = JobAddress(campaign.campaign_id, chunk, position)
+            found[str(len(found))] = jobs.find(address) or untouched_task(campaign, address)
+    return found
+
+
+def states(stack: Harness, campaign: Campaign) -> str:
+    """The first letter of the state of each task."""
+    return "".join(task.state[0] for task in tasks(stack, campaign).values())
+
+
+def minutes(times: list[datetime]) -> list[float]:
+    """The minutes after ten."""
+    return [round((at - TEN) / timedelta(minutes=1), 1) for at in times]
+
+
+def test_a_device_that_always_fails_is_tried_six_times(stack: Harness, devices: Devices) -> None:
+    devices.always["A reach"] = OFFLINE
+
+    campaign = start(stack, "A")
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 5, 10, 15, 20, 25]
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, ended.ended_at) == ("failed", TEN + timedelta(minutes=30))
+    (task,) = tasks(stack, campaign).values()
+    assert (task.state, task.failure_code) == ("failed", "EXPIRED")
+
+
+def test_one_device_succeeds_at_once_and_one_later(stack: Harness, devices: Devices) -> None:
+    devices.answers["B reach"] = [OFFLINE, OFFLINE]
+
+    campaign = start(stack, "AB")
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("B")) == [0, 5, 10]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert states(stack, campaign) == "ss"
+
+
+def test_one_of_two_devices_never_succeeds(stack: Harness, devices: Devices) -> None:
+    devices.always["B reach"] = OFFLINE
+
+    campaign = start(stack, "AB")
+    stack.machines.run_all()
+
+    assert campaigns.get(campaign.campaign_id).state == "partially_succeeded"
+    assert states(stack, campaign) == "sf"
+
+
+def test_an_attempt_of_seven_minutes_is_tried_three_times(stack: Harness, devices: Devices) -> None:
+    devices.always["A reach"] = OFFLINE
+    devices.during = lambda _device, _step: stack.advance(7 * 60)
+
+    campaign = start(stack, "A")
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 12, 24]
+    assert campaigns.get(campaign.campaign_id).state == "failed"
+    assert stack.at == TEN + timedelta(minutes=31)
+
+
+FRIDAYS = {
+    "kind": "scheduled",
+    "zone": "Europe/Zurich",
+    "to": "2026-11-30",
+    "window": {"from": "22:00", "to": "02:00", "weekdays": ["fri"]},
+}
+
+
+def test_a_campaign_waits_for_its_window_and_ends_after_its_last(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.answers["A reach"] = [OFFLINE] * 48
+
+    campaign = start(stack, "AB", **FRIDAYS)
+    stack.machines.run_all()
+
+    opens = datetime(2026, 11, 27, 21, tzinfo=UTC)  # 22:00 in Zurich
+    assert devices.attempts("B") == [opens]
+    last = devices.attempts("A")[-1]
+    assert last < opens + timedelta(hours=4)
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, ended.ended_at) == (
+        "partially_succeeded",
+        datetime(2026, 11, 30, 23, tzinfo=UTC),
+    )
+    moves = [(each.event, each.after) for each in ended.history]
+    assert moves == [
+        ("start", "running"),
+        ("pause", "paused"),
+        ("stop", "stopping"),
+        ("succeed_partially", "partially_succeeded"),
+    ]
+
+
+def test_no_step_starts_after_the_window_has_closed(stack: Harness, devices: Devices) -> None:
+    closes = datetime(2026, 11, 28, 1, tzinfo=UTC)
+
+    def upload_to_the_end(_device: str, step: str) -> None:
+        if step == "upload" and stack.at < closes:
+            stack.at = closes
+
+    devices.during = upload_to_the_end
+    campaign = start(stack, "A", **{**FRIDAYS, "to": "2026-12-05"})
+    stack.machines.run_all()
+
+    called = [(step, at) for _, step, at in devices.calls]
+    opens = datetime(2026, 11, 27, 21, tzinfo=UTC)
+    again = opens + timedelta(days=7)
+    assert called == [("reach", opens), ("upload", opens), ("apply", again), ("verify", again)]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_bound_steps_end_together_although_the_window_closes(
+    stack: Harness, devices: Devices
+) -> None:
+    closes = datetime(2026, 11, 28, 1, tzinfo=UTC)
+
+    def apply_over_the_end(_device: str, step: str) -> None:
+        if step == "apply":
+            stack.at = closes + timedelta(minutes=1)
+
+    devices.during = apply_over_the_end
+    campaign = start(stack, "A", **FRIDAYS)
+    stack.machines.run_all()
+
+    assert [step for _, step, _ in devices.calls] == ["reach", "upload", "apply", "verify"]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_a_device_is_offline_for_two_windows_and_succeeds_in_the_third(
+    stack: Harness, devices: Devices
+) -> None:
+    opens = datetime(2026, 11, 27, 21, tzinfo=UTC)
+
+    def come_back(_device: str, step: str) -> None:
+        if stack.at >= opens + timedelta(days=14):
+            devices.always.pop("A reach", None)
+
+    devices.always["A reach"] = OFFLINE
+    devices.during = come_back
+    campaign = start(stack, "A", **{**FRIDAYS, "to": "2026-12-20"})
+    stack.machines.run_all()
+
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    days = {(at - opens).days for at in devices.attempts("A")}
+    assert days == {0, 7, 14}
+
+
+def test_never_more_than_at_once_run(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, "ABCDEFGH", at_once=2)
+    stack.machines.run_all()
+
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert states(stack, campaign) == "s" * 8
+
+
+def test_a_rollout_starts_its_grant_in_each_minute_evenly(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, [f"device-{n}" for n in range(25)], rollout={"per_minute": 10})
+    stack.machines.run_all()
+
+    times = sorted(at for _, step, at in devices.calls if step == "reach")
+    per_minute = [sum(int((at - TEN).total_seconds() // 60) == n for at in times) for n in range(3)]
+    assert per_minute == [10, 10, 5]
+    gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
+    assert max(gaps[:9]) <= 7
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_two_campaigns_start_at_their_own_rate(stack: Harness, devices: Devices) -> None:
+    first = start(stack, [f"a-{n}" for n in range(10)], rollout={"per_minute": 10})
+    second = start(stack, [f"b-{n}" for n in range(10)], rollout={"per_minute": 10})
+    stack.machines.run_all()
+
+    assert campaigns.get(first.campaign_id).state == "succeeded"
+    assert campaigns.get(second.campaign_id).state == "succeeded"
+
+
+def test_cancelling_ends_what_waits_and_keeps_what_is_done(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.always["B reach"] = OFFLINE
+    campaign = start(stack, "ABC", at_once=1)
+
+    def cancel(device: str, step: str) -> None:
+        if (device, step) == ("B", "reach"):
+            commands.cancel(campaign.campaign_id, stack.context())
+            stack.advance(3)  # until the worker looks
+
+    devices.during = cancel
+    stack.machines.run_all()
+
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, states(stack, campaign)) == ("cancelled", "scc")
+    again = commands.cancel(campaign.campaign_id, stack.context())
+    assert again.state == "cancelled"
+
+
+class Reached(Exception):
+    """The time to which a test runs has come."""
+
+
+def run_until(stack: Harness, at: datetime) -> None:
+    """Run the machines up to a time. The execution that waits then is abandoned, as by an act."""
+
+    def wait_until(until: datetime) -> None:
+        if until > at:
+            stack.at = at
+            raise Reached
+        stack.wait_until(until)
+
+    stack.machines._wait_until = wait_until
+    with suppress(Reached):
+        stack.machines.run_all()
+    stack.machines._wait_until = stack.wait_until
+
+
+def test_pausing_stops_and_resuming_goes_on(stack: Harness, devices: Devices) -> None:
+    devices.always["A reach"] = OFFLINE
+    campaign = start(stack, "A", expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=12))
+
+    commands.pause(campaign.campaign_id, None, stack.context())
+    run_until(stack, TEN + timedelta(minutes=60))
+    paused = campaigns.get(campaign.campaign_id)
+    assert paused.rest_reason.endswith("because")
+    assert minutes(devices.attempts("A")) == [0, 5, 10]
+
+    devices.always.clear()
+    commands.resume(campaign.campaign_id, stack.context())
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 5, 10, 60]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_a_campaign_on_hold_expires(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, "AB")
+    commands.pause(campaign.campaign_id, None, stack.context())
+    stack.machines.run_all()
+
+    assert devices.calls == []
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, states(stack, campaign)) == ("failed", "ff")
+    assert tasks(stack, campaign)["0"].failure_message.startswith("never reached")
+
+
+def test_too_many_failures_put_a_campaign_on_hold_once(stack: Harness, devices: Devices) -> None:
+    names = [f"device-{n}" for n in range(40)]
+    for name in names[:20]:
+        devices.always[f"{name} reach"] = INCOMPATIBLE
+
+    campaign = start(stack, names, abort={"percent": 50, "at_least": 10}, expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=20))
+
+    assert len(devices.calls) == 10  # a small first slice
+    hold = holds.find(f"campaign:{campaign.campaign_id}")
+    assert hold is not None
+    assert hold.reason == "10 of 10 tasks failed; the limit is 50 %"
+    for name in names[:20]:
+        del devices.always[f"{name} reach"]
+    commands.resume(campaign.campaign_id, stack.context())
+    stack.machines.run_all()
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, states(stack, campaign)) == ("partially_succeeded", "f" * 10 + "s" * 30)
+
+
+def test_too_many_failures_cancel_a_campaign(stack: Harness, devices: Devices) -> None:
+    names = [f"device-{n}" for n in range(30)]
+    for name in names:
+        devices.always[f"{name} reach"] = INCOMPATIBLE
+
+    abort = {"percent": 50, "at_least": 10, "then": "cancel"}
+    campaign = start(stack, names, abort=abort)
+    stack.machines.run_all()
+
+    ended = campaigns.get(campaign.campaign_id)
+    assert states(stack, campaign) == "f" * 10 + "c" * 20
+    assert ended.stop_reason == "abort"
+
+
+def test_one_target_is_never_worked_on_by_two_campaigns(stack: Harness, devices: Devices) -> None:
+    """The second campaign finds the target claimed, and waits for the end of the attempt."""
+    second: list[Campaign] = []
+
+    def overlap(device: str, step: str) -> None:
+        if step == "upload" and not second:
+            second.append(start(stack, "A", expires_s=7_200))
+            run_until(stack, stack.at + timedelta(minutes=1))
+            assert [name for _, name, _ in devices.calls] == ["reach", "upload"]
+
+    devices.during = overlap
+    first = start(stack, "A")
+    stack.machines.run_all()
+    stack.advance(1801)
+    stack.tick()
+    stack.machines.run_all()
+
+    for campaign in (first, *second):
+        assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert [name for _, name, _ in devices.calls] == [
+        *("reach", "upload", "apply", "verify"),
+        *("reach", "upload", "apply", "verify"),
+    ]
+
+
+def test_a_campaign_whose_execution_was_lost_goes_on(stack: Harness, devices: Devices) -> None:
+    devices.answers["A reach"] = [OFFLINE]
+    campaign = start(stack, "A")
+    run_until(stack, TEN + timedelta(minutes=1))  # what rests is lost
+
+    stack.at = TEN + timedelta(minutes=11)
+    stack.tick()
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0, 11]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) -> None:
+    request = stack.context(key="once")
+    document = {"job_type": NAME, "kind": "fire_and_forget", "targets": ["A"]}
+
+    one, two = (commands.start(document, request).campaign for _ in range(2))
+    stack.machines.run_all()
+
+    assert one.campaign_id == two.campaign_id
+    assert len(devices.attempts("A")) == 1
