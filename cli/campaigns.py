@@ -1,6 +1,6 @@
-"""`jobyard campaign`: check the targets of a campaign, or simulate one.
+"""`jobyard campaign`: start campaigns and watch them.
 
-Neither needs a stack: they apply the rules of the domain.
+`check` and `simulate` need no stack: they apply the rules of the domain.
 """
 
 import json
@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from cli import campaign_view, options, terminal
+from cli.client import Document
 from cli.findings import (
     EXIT_ERRORS,
     EXIT_UNREADABLE,
@@ -19,25 +21,29 @@ from cli.findings import (
     print_document,
     print_listing,
 )
+from cli.options import Json, Limit, Reason, StackName
 from cli.terminal import SafeConsole, print_error, printable_path
 from jobyard.domain.campaigns.simulation import CampaignTimeline, simulate
 from jobyard.domain.campaigns.simulation_input import SimulationInput, simulation_input_of
 from jobyard.domain.campaigns.simulation_text import timeline_text
-from jobyard.domain.campaigns.targets import TargetReader
+from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, TargetReader
 from jobyard.domain.errors import InvalidCampaign
+from jobyard.domain.jobs.task import TaskState
 from jobyard.domain.manifests.findings import Check, Finding
 from jobyard.domain.manifests.json_lines import object_on
 from jobyard.domain.plurals import plural
 
-app = typer.Typer(no_args_is_help=True, help="Check the targets of a campaign, or simulate one.")
+app = typer.Typer(no_args_is_help=True, help="Start campaigns and watch them.")
 
 FIELD_CODE = "FIELD_INVALID"  # of a finding about a field of a campaign
 MAX_INPUT_BYTES = 64 * 1024**2
 
+CampaignId = Annotated[str, typer.Argument(parser=options.campaign_id, metavar="CAMPAIGN")]
+
 
 @app.callback()
 def campaign() -> None:
-    """Check the targets of a campaign, or simulate one."""
+    """Start campaigns and watch them."""
 
 
 @app.command()
@@ -159,3 +165,156 @@ def _print_timeline(simulated: SimulationInput, timeline: CampaignTimeline, as_j
     console.print(Text(timeline_text(timeline)), end="")
     for warning in simulated.warnings:
         console.print(Text.assemble(("warning", "yellow"), f" {warning}"))
+
+
+@app.command()
+def start(
+    ctx: typer.Context,
+    fields: Annotated[
+        str, typer.Argument(metavar="JSON|@FILE", help="The fields of docs/campaigns.md.")
+    ],
+    targets: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The targets, in CSV or JSON Lines, at most 1,000."),
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show openings, forecast and warnings; start nothing.")
+    ] = False,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Start a campaign, or preview it."""
+    body = options.read_json("FIELDS", fields)
+    if not isinstance(body, dict):
+        raise typer.BadParameter("a JSON object is expected", param_hint="FIELDS")
+    if targets is not None:
+        body["targets"] = _targets_in(targets)
+    path = "/campaigns/preview" if preview else "/campaigns"
+    found = ctx.obj.api(stack).post(path, body)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        campaign_view.show_started(found, is_preview=preview)
+
+
+def _targets_in(file: str) -> list[Document]:
+    """The targets in a file. Errors are listed as `check` lists them, and end the program."""
+    found: list[Document] = []
+    findings: list[Finding] = []
+    name = printable_path(file)
+    with opened(file) as stream:
+        reading = TargetReader(blocks(stream), filename=name)
+        for part, noted in reading:
+            found += [target.document() for target in part]
+            findings += noted
+    if reading.worst_level == "error":
+        documents = [_finding_document(each, "") for each in findings]
+        _refuse(documents, [line_of(each, name) for each in findings], name, as_json=False)
+    if len(found) > MAX_INLINE_TARGETS:
+        message = f"{len(found):,} targets: at most {MAX_INLINE_TARGETS:,} are allowed"
+        raise typer.BadParameter(message, param_hint="--targets")
+    return found
+
+
+@app.command("list")
+def show_list(
+    ctx: typer.Context, limit: Limit = 100, stack: StackName = "", as_json: Json = False
+) -> None:
+    """List campaigns, newest first."""
+    found = ctx.obj.api(stack).list_items("/campaigns", limit)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        campaign_view.show_list(found)
+
+
+@app.command()
+def show(
+    ctx: typer.Context, campaign_id: CampaignId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Show a campaign, with its next openings and the forecast."""
+    found = ctx.obj.api(stack).get(f"/campaigns/{campaign_id}")
+    if as_json:
+        terminal.print_json(found)
+    else:
+        campaign_view.show_one(found)
+
+
+@app.command()
+def tasks(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    state: Annotated[
+        TaskState | None,
+        typer.Option(
+            parser=options.one_of(TaskState),
+            metavar="STATE",
+            help=f"Only those: {', '.join(TaskState)}.",
+        ),
+    ] = None,
+    limit: Limit = 100,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """List the tasks of a campaign: the step of each, and why it waits."""
+    path = f"/campaigns/{campaign_id}/tasks"
+    found = ctx.obj.api(stack).list_items(path, limit, state=state)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        campaign_view.show_tasks(found)
+
+
+@app.command()
+def pause(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    reason: Reason,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            parser=options.future_time,
+            metavar="TIME",
+            help="When it continues: 30m, 2h, 1d, 18:00 or 2030-01-31T18:00.  [default: never]",
+        ),
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Pause a campaign: no task starts, and what runs stops after its step."""
+    body: Document = {"reason": reason} | ({"until": until} if until else {})
+    _send(ctx, campaign_id, "pause", body, stack, as_json)
+
+
+@app.command()
+def resume(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    reason: Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Resume a paused campaign."""
+    _send(ctx, campaign_id, "resume", {"reason": reason}, stack, as_json)
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    reason: Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Cancel a campaign: what waits ends, what runs finishes its step, done stays done."""
+    _send(ctx, campaign_id, "cancel", {"reason": reason}, stack, as_json)
+
+
+def _send(
+    ctx: typer.Context, campaign_id: str, event: str, body: Document, stack: str, as_json: bool
+) -> None:
+    found = ctx.obj.api(stack).post(f"/campaigns/{campaign_id}/{event}", body)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        campaign_view.show_state(found)

@@ -18,7 +18,7 @@ from jobyard.domain.errors import JobyardError
 LAZY_GROUPS = {
     "local": ("cli.local.commands", "Run the stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
-    "campaign": ("cli.campaigns", "Check the targets of a campaign, or simulate one."),
+    "campaign": ("cli.campaigns", "Start campaigns and watch them."),
     "collection": ("cli.collection", "Manage collections and who may deposit in them."),
     "object": ("cli.objects", "Show stored objects and download their files."),
     "schedule": ("cli.schedules", "Manage recurring jobs."),

@@ -17,7 +17,13 @@ from cli import terminal
 from jobyard.domain.arks import EXAMPLE_ARK, normal_ark
 from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.hold import check_scope
-from jobyard.domain.ids import NAME_PATTERN, is_batch_id, is_origin_id, is_schedule_id
+from jobyard.domain.ids import (
+    NAME_PATTERN,
+    is_batch_id,
+    is_campaign_id,
+    is_origin_id,
+    is_schedule_id,
+)
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.mail_addresses import ADDRESS_FORM, addresses
@@ -131,6 +137,15 @@ def schedule_id(text: str) -> str:
     if not is_schedule_id(text):
         raise typer.BadParameter(
             f"{text!r} is not a schedule id: a schedule id is s and 20 characters of a-z and 2-7"
+        )
+    return text
+
+
+def campaign_id(text: str) -> str:
+    """A campaign id."""
+    if not is_campaign_id(text):
+        raise typer.BadParameter(
+            f"{text!r} is not a campaign id: a campaign id is c and 20 characters of a-z and 2-7"
         )
     return text
 

@@ -1,0 +1,107 @@
+"""How campaigns and their tasks are printed."""
+
+from rich.text import Text
+
+from cli import tables, terminal
+from cli.client import Document
+
+
+def show_started(found: Document, *, is_preview: bool) -> None:
+    """Print a campaign that was started or previewed: its openings, forecast and warnings."""
+    out = terminal.console()
+    if not is_preview:
+        out.print(f"campaign [bold]{found['campaign_id']}[/]")
+    out.print(found["schedule"], markup=False)
+    forecast = found["forecast"] or {"description": "", "openings": [], "warnings": []}
+    out.print(forecast["description"], markup=False)
+    _show_openings(forecast["openings"])
+    for warning in (*found["warnings"], *forecast["warnings"]):
+        out.print(Text.assemble(("warning", "yellow"), f" {warning}"))
+    if not is_preview:
+        shown = f"jobyard campaign show {found['campaign_id']}"
+        out.print(tables.next_commands([(shown, "show the campaign")]))
+
+
+def _show_openings(openings: list[Document]) -> None:
+    if openings:
+        rows = [
+            (terminal.local_time(each["start"]), terminal.local_time(each["end"]), each["starts"])
+            for each in openings
+        ]
+        cells = [(opens, closes, f"{starts:,}") for opens, closes, starts in rows]
+        tables.show_table(("opens", "closes", "tasks"), cells)
+
+
+def show_list(found: Document) -> None:
+    """Print campaigns, newest first."""
+    rows = [
+        (
+            each["campaign_id"],
+            each["name"],
+            Text(each["label"]),
+            f"{each['done']:,} of {each['tasks']:,}",
+            terminal.local_time(each["created_at"]),
+            _waiting(each),
+        )
+        for each in found["items"]
+    ]
+    tables.show_table(("campaign", "name", "state", "done", "started", "waits for"), rows)
+
+
+def show_one(found: Document) -> None:
+    """Print a campaign with its forecast."""
+    counts = ", ".join(f"{number:,} {state}" for state, number in found["counts"].items())
+    facts = [
+        ("campaign", found["campaign_id"]),
+        ("name", Text(found["name"])),
+        ("job type", found["job_type"]),
+        ("state", Text(found["label"])),
+        ("tasks", f"{found['done']:,} of {found['tasks']:,} done; {counts}"),
+        ("schedule", Text(found["schedule"])),
+        ("started by", Text(f"{found['creator']}, {terminal.local_time(found['created_at'])}")),
+        ("ends", terminal.local_time(found["ended_at"] or found["expires_at"])),
+    ]
+    if found["waiting_reason"]:
+        facts.append(("waits for", Text(_waiting(found))))
+    out = terminal.console()
+    out.print(tables.key_values(facts))
+    if found["forecast"]:
+        out.print(found["forecast"]["description"], markup=False)
+        _show_openings(found["forecast"]["openings"])
+    commands = [(f"jobyard campaign tasks {found['campaign_id']}", "list its tasks")]
+    commands += [
+        (f"jobyard campaign {event} {found['campaign_id']} --reason …", f"{event} it")
+        for event in found["actions"]
+    ]
+    out.print(tables.next_commands(commands))
+
+
+def show_tasks(found: Document) -> None:
+    """Print the tasks of a campaign."""
+    rows = [
+        (
+            each["target"],
+            Text(each["label"]),
+            each["step"] or "-",
+            f"{each['steps_done']} of {each['step_count']}",
+            terminal.local_time(each["last_triggered"]),
+            each["failure_message"] or _waiting(each),
+        )
+        for each in found["items"]
+    ]
+    columns = ("target", "state", "step", "steps", "last triggered", "why")
+    tables.show_table(columns, rows)
+
+
+def show_state(found: Document) -> None:
+    """Print the state of a campaign after an event."""
+    line = f"{found['campaign_id']} is {found['label']}"
+    terminal.console().print(line, markup=False)
+
+
+def _waiting(found: Document) -> str:
+    """What a campaign or a task waits for, and until when."""
+    reason = str(found["waiting_reason"])
+    if not reason or not found["waiting_until"]:
+        return reason
+    return f"{reason}, until {terminal.local_time(found['waiting_until'])}"

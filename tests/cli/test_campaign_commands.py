@@ -1,0 +1,152 @@
+"""`jobyard campaign` with a stack: start, list, show and change campaigns."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.fake_api import NOW, FakeApi, Run
+
+CAMPAIGN_ID = "c" + "a" * 20
+PATH = f"/campaigns/{CAMPAIGN_ID}"
+WHY = ("--reason", "the devices are being moved")
+FORECAST = {
+    "description": "2 targets need 1 min; 5 windows give 1200",
+    "openings": [
+        {"start": NOW, "end": "2030-01-31T16:00:00Z", "starts": 2, "started": 2},
+    ],
+    "opening_count": 5,
+    "warnings": ["a warning of the forecast"],
+}
+
+
+def a_campaign(**changes: Any) -> dict[str, Any]:
+    """A campaign as the API shows it."""
+    return {
+        "campaign_id": CAMPAIGN_ID,
+        "name": "Gateways to 4.2.0",
+        "job_type": "device-update",
+        "state": "paused",
+        "label": "Paused",
+        "schedule": "Fri 22:00 to 02:00 (Europe/Zurich)",
+        "creator": "admin",
+        "created_at": NOW,
+        "started_at": NOW,
+        "expires_at": "2030-02-28T23:00:00Z",
+        "ended_at": None,
+        "tasks": 2,
+        "done": 1,
+        "counts": {"succeeded": 1, "rescheduled": 1},
+        "waiting_reason": "its window is closed",
+        "waiting_until": "2030-02-01T21:00:00Z",
+        "actions": ["pause", "resume", "cancel"],
+        "links": {},
+        "rules": {},
+        "parameters": {},
+        "forecast": FORECAST,
+        "history": [],
+        "warnings": ["targets[1]: a warning of the request"],
+        **changes,
+    }
+
+
+def a_task(**changes: Any) -> dict[str, Any]:
+    """A task as the API shows it."""
+    return {
+        "job_id": f"{CAMPAIGN_ID}.0.0",
+        "target": "gw-1",
+        "address": "gw-1.example.org",
+        "state": "rescheduled",
+        "label": "Rescheduled",
+        "last_triggered": NOW,
+        "step": "upload",
+        "steps_done": 2,
+        "step_count": 5,
+        "failure_code": "DEVICE_OFFLINE",
+        "failure_message": "gw-1.example.org cannot be reached",
+        "waiting_reason": "",
+        "waiting_until": None,
+        "links": {},
+        **changes,
+    }
+
+
+def test_start_sends_the_fields_and_the_targets_of_a_file(
+    tmp_path: Path, api: FakeApi, run: Run
+) -> None:
+    file = tmp_path / "targets.csv"
+    file.write_text("id,address\ngw-1,gw-1.example.org\ngw-2,\n")
+    api.answers("POST /campaigns", a_campaign())
+
+    result = run("campaign", "start", '{"kind": "fire_and_forget"}', "--targets", str(file))
+
+    assert api.bodies("POST") == [
+        {
+            "kind": "fire_and_forget",
+            "targets": [{"id": "gw-1", "address": "gw-1.example.org"}, {"id": "gw-2"}],
+        }
+    ]
+    assert CAMPAIGN_ID in result.stdout
+    assert "2 targets need 1 min; 5 windows give 1200" in result.stdout
+    assert "warning targets[1]: a warning of the request" in result.stdout
+    assert "warning a warning of the forecast" in result.stdout
+    assert f"jobyard campaign show {CAMPAIGN_ID}" in result.stdout
+
+
+def test_a_preview_starts_nothing(api: FakeApi, run: Run) -> None:
+    api.answers("POST /campaigns/preview", a_campaign())
+
+    result = run("campaign", "start", "{}", "--preview")
+
+    assert api.calls() == ["POST /campaigns/preview"]
+    assert CAMPAIGN_ID not in result.stdout
+
+
+def test_targets_with_an_error_are_not_sent(tmp_path: Path, api: FakeApi, run: Run) -> None:
+    file = tmp_path / "targets.csv"
+    file.write_text("id\na b\n")
+
+    result = run("campaign", "start", "{}", "--targets", str(file))
+
+    assert "TARGET_ID_BAD" in result.stdout
+    assert (api.calls(), result.exit_code) == ([], 1)
+
+
+def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:
+    api.answers("GET /campaigns", {"items": [a_campaign()], "next_cursor": None})
+    api.answers(f"GET {PATH}/tasks", {"items": [a_task()], "next_cursor": None})
+
+    campaigns_listed = run("campaign", "list").stdout
+    tasks_listed = run("campaign", "tasks", CAMPAIGN_ID, "--state", "rescheduled").stdout
+
+    assert "1 of 2" in campaigns_listed
+    assert "its window is closed, until" in campaigns_listed
+    for text in ("gw-1", "Rescheduled", "upload", "2 of 5", "gw-1.example.org cannot be reached"):
+        assert text in tasks_listed
+    assert api.calls()[-1] == f"GET {PATH}/tasks?state=rescheduled&limit=100"
+
+
+def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> None:
+    api.answers(f"GET {PATH}", a_campaign())
+
+    shown = run("campaign", "show", CAMPAIGN_ID).stdout
+
+    assert "1 of 2 done; 1 succeeded, 1 rescheduled" in shown
+    assert f"jobyard campaign cancel {CAMPAIGN_ID} --reason" in shown
+
+
+@pytest.mark.parametrize("event", ["pause", "resume", "cancel"])
+def test_an_event_is_sent_with_its_reason(event: str, api: FakeApi, run: Run) -> None:
+    api.answers(f"POST {PATH}/{event}", a_campaign(label="Cancelling"))
+
+    result = run("campaign", event, CAMPAIGN_ID, *WHY)
+
+    assert api.bodies("POST") == [{"reason": WHY[1]}]
+    assert result.stdout == f"{CAMPAIGN_ID} is Cancelling\n"
+
+
+def test_another_id_is_refused_before_it_is_sent(api: FakeApi, run: Run) -> None:
+    result = run("campaign", "show", "b" + "a" * 20)
+
+    assert "is not a campaign id" in result.stderr
+    assert api.calls() == []
