@@ -69,6 +69,7 @@ CALLS = {
     "dynamodb": ("list_tables", {}),
     "logs": ("filter_log_events", {"logGroupName": "jobyard-execute-job"}),
     "s3": ("head_bucket", {"Bucket": "somebodys"}),
+    "secretsmanager": ("get_secret_value", {"SecretId": "jobyard/devices/x"}),
     "sesv2": ("get_account", {}),
     "sqs": ("get_queue_attributes", {"QueueUrl": "https://sqs.example.org/0/letters"}),
     "stepfunctions": ("list_state_machines", {}),

@@ -88,6 +88,18 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for call in ("GetItem", "PutItem")
     },
     ("ScheduleRole", "HoldsTable", "dynamodb:GetItem"): "two lifted a hold at once",
+    **{
+        (role, "CampaignsTable", f"dynamodb:{call}"): "no execution decided about a campaign"
+        for role, call in (
+            ("ExecuteRole", "PutItem"),
+            ("ScheduleRole", "GetItem"),
+            ("ScheduleRole", "PutItem"),
+        )
+    },
+    **{
+        ("ReportRole", "HoldsTable", f"dynamodb:{call}"): "too many tasks of a campaign failed"
+        for call in ("GetItem", "PutItem")
+    },
     ("ScheduleRole", "RequestsTable", "dynamodb:PutItem"): "more than 100 batches are open",
     **{
         (role, "HoldsTable", "dynamodb:DeleteItem"): "a hold that is over lingers for a minute"
@@ -158,6 +170,7 @@ def story(
     _holds_that_end(admin, served, aws, physical)
     _what_rules_wake(admin, aws, physical, stack)
     _schedules(admin, aws)
+    _campaigns(admin, served)
     _clockwork(admin, aws, physical, stack)
     (found,) = admin.get("/api/batches?limit=1")["items"]
     of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
@@ -292,6 +305,22 @@ def _what_rules_wake(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: 
         one["filename"] for one in admin.get("/api/batches?state=failed")["items"]
     }:
         time.sleep(0.1)
+
+
+def _campaigns(admin: ApiUser, payloads: Payloads) -> None:
+    """Two campaigns on one target, which is no device, and a third that is paused and resumed."""
+    wanted = {"job_type": "device-info", "kind": "fire_and_forget"}
+    target = {"id": "rights-1", "address": payloads.url, "secret": "jobyard/devices/none"}
+    for _ in range(2):
+        campaign = admin.post("/api/campaigns", **wanted, targets=[target])["campaign_id"]
+        path = f"/api/campaigns/{campaign}"
+        admin.await_state(path, "failed")
+        admin.get(f"{path}/tasks")
+    admin.get("/api/campaigns")
+    later = {**wanted, "kind": "scheduled", "to": "2099-12-31"} | {"from": "2099-12-01"}
+    campaign = admin.post("/api/campaigns", **later, targets=["rights-2"])["campaign_id"]
+    for event in ("pause", "resume", "cancel"):
+        admin.post(f"/api/campaigns/{campaign}/{event}", reason="to see it")
 
 
 def _schedules(admin: ApiUser, aws: Aws) -> None:
