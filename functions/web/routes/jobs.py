@@ -194,7 +194,7 @@ def _name_of(view: JobView) -> str:
     """What a job is called: the file or object of its row, the time of its occurrence."""
     if view.occurrence:
         return f"Run of {view.occurrence.scheduled_for:%Y-%m-%d %H:%M} UTC"
-    return name_in_row(view.row) or view.job.address.job_id
+    return name_in_row(view.row) or view.row.get("id", "") or view.job.address.job_id
 
 
 def _position(number: str, chunk_size: int) -> tuple[int, int]:
@@ -249,8 +249,10 @@ def _neighbours(view: JobView, request: PageRequest) -> dict[str, str]:
 
 
 def _crumbs(view: JobView) -> list[dict[str, str]]:
-    """The way to a job: from its batch, or from its schedule."""
+    """The way to a job: from its batch, or from its schedule. A campaign has no page yet."""
     address = view.job.address
+    if address.origin is Origin.CAMPAIGN:
+        return [{"label": "Home", "address": "/"}]
     if address.origin is Origin.SCHEDULE:
         return [
             {"label": "Job management", "address": "/job-management"},
@@ -286,6 +288,7 @@ def _details(view: JobView) -> list[tuple[str, object]]:
     """What is known of a job, name by name: its row or occurrence, then what its steps returned."""
     row, occurrence = view.row, view.occurrence
     found: list[tuple[str, object]] = [
+        ("Address", text_without_secrets(row.get("address", ""))),
         ("URL", text_without_secrets(row.get("url", ""))),
         ("Line", row.get("line", "")),
         ("Size", size(row["size"]) if "size" in row else ""),

@@ -51,6 +51,11 @@ class CampaignOrigin:
     def unwritten_job(self) -> JobRecord:
         return untouched_task(self.campaign, self.address)
 
+    @property
+    def kept_until(self) -> datetime | None:
+        """Campaigns are not archived yet."""
+        return None
+
     def check_open(self, event: str) -> None:
         raise InvalidTransition(f"a task takes no {event}: {self.instead}")
 
