@@ -96,3 +96,10 @@ def test_a_cost_lists_only_what_was_used(browser: Browser) -> None:
     assert "Lambda invocations" in page.text
     assert "S3 GET" not in page.text
     assert "list prices in us-east-1 of 2026-10-04" in page.text
+
+
+def test_a_cost_of_nothing_says_so(browser: Browser) -> None:
+    batch = a_batch("pending", entries=1)
+    browser.sign_in("viewer")
+
+    assert "Nothing so far." in browser.get(f"/batches/{batch.batch_id}/cost").text
