@@ -69,10 +69,9 @@ def show_one(found: Document) -> None:
         out.print(found["forecast"]["description"], markup=False)
         _show_openings(found["forecast"]["openings"])
     commands = [(f"jobyard campaign tasks {found['campaign_id']}", "list its tasks")]
-    commands += [
-        (f"jobyard campaign {event} {found['campaign_id']} --reason …", f"{event} it")
-        for event in found["actions"]
-    ]
+    for event in found["actions"]:
+        reason = "" if event == "retry" else " --reason …"
+        commands.append((f"jobyard campaign {event} {found['campaign_id']}{reason}", f"{event} it"))
     out.print(tables.next_commands(commands))
 
 

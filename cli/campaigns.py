@@ -310,6 +310,55 @@ def cancel(
     _send(ctx, campaign_id, "cancel", {"reason": reason}, stack, as_json)
 
 
+@app.command()
+def change(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    reason: Reason,
+    to: Annotated[str | None, typer.Option(metavar="DATE", help="A later end.")] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(parser=options.whole_number(1), metavar="N", help="Tasks that run at once."),
+    ] = None,
+    per_minute: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.whole_number(1), metavar="N", help="Attempts that may start a minute."
+        ),
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Change a campaign while it runs."""
+    rollout = {"per_minute": per_minute} if per_minute else None
+    found = {"to": to, "at_once": at_once, "rollout": rollout}
+    changes = {name: value for name, value in found.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("nothing to change: give --to, --at-once or --per-minute")
+    _send(ctx, campaign_id, "change", {"reason": reason, **changes}, stack, as_json)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    fields: Annotated[
+        str, typer.Argument(metavar="[JSON|@FILE]", help="Fields of the new campaign that differ.")
+    ] = "{}",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Start a new campaign for the tasks of an ended one that have not succeeded."""
+    body = options.read_json("FIELDS", fields)
+    if not isinstance(body, dict):
+        raise typer.BadParameter("a JSON object is expected", param_hint="FIELDS")
+    found = ctx.obj.api(stack).post(f"/campaigns/{campaign_id}/retry", body)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        campaign_view.show_started(found, is_preview=False)
+
+
 def _send(
     ctx: typer.Context, campaign_id: str, event: str, body: Document, stack: str, as_json: bool
 ) -> None:

@@ -150,3 +150,25 @@ def test_another_id_is_refused_before_it_is_sent(api: FakeApi, run: Run) -> None
 
     assert "is not a campaign id" in result.stderr
     assert api.calls() == []
+
+
+def test_a_change_sends_what_is_given(api: FakeApi, run: Run) -> None:
+    api.answers(f"POST {PATH}/change", a_campaign(label="Running"))
+
+    result = run("campaign", "change", CAMPAIGN_ID, "--per-minute", "50", "--at-once", "5", *WHY)
+
+    assert result.exit_code == 0
+    assert api.bodies("POST") == [
+        {"reason": WHY[1], "at_once": 5, "rollout": {"per_minute": 50}},
+    ]
+    assert run("campaign", "change", CAMPAIGN_ID, *WHY).exit_code == 2
+
+
+def test_a_retry_starts_a_new_campaign(api: FakeApi, run: Run) -> None:
+    other = "c" + "b" * 20
+    api.answers(f"POST {PATH}/retry", a_campaign(campaign_id=other))
+
+    result = run("campaign", "retry", CAMPAIGN_ID, '{"to": "2030-03-31"}')
+
+    assert api.bodies("POST") == [{"to": "2030-03-31"}]
+    assert other in result.stdout

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.errors import InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
@@ -371,3 +372,59 @@ def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) 
 
     assert one.campaign_id == two.campaign_id
     assert len(devices.attempts("A")) == 1
+
+
+def test_a_longer_range_gives_a_campaign_another_window(stack: Harness, devices: Devices) -> None:
+    devices.always["A reach"] = OFFLINE
+    campaign = start(stack, "A", **FRIDAYS)
+    run_until(stack, datetime(2026, 11, 28, 12, tzinfo=UTC))
+
+    commands.change(campaign.campaign_id, {"to": "2026-12-05"}, stack.context())
+    devices.always.clear()
+    stack.machines.run_all()
+
+    ended = campaigns.get(campaign.campaign_id)
+    assert ended.state == "succeeded"
+    assert ended.ended_at == datetime(2026, 12, 4, 21, tzinfo=UTC)
+    assert [each.reason for each in ended.history if each.event == "change"] == ["because"]
+
+
+def test_a_retry_is_a_new_campaign_for_what_has_not_succeeded(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.always["B reach"] = INCOMPATIBLE
+    devices.always["C reach"] = OFFLINE
+    first = start(stack, "ABC")
+    stack.machines.run_all()
+    assert states(stack, first) == "sff"
+
+    devices.always.clear()
+    second = commands.retry(first.campaign_id, {}, stack.context()).campaign
+    stack.machines.run_all()
+
+    assert second.retry_of == first.campaign_id
+    assert states(stack, second) == "ss"
+    with pytest.raises(InvalidTransition, match="all tasks"):
+        commands.retry(second.campaign_id, {}, stack.context())
+
+
+def test_a_campaign_is_replaced_as_a_whole(stack: Harness, devices: Devices) -> None:
+    devices.always["B reach"] = OFFLINE
+    first = start(stack, "AB", expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=7))
+
+    devices.always.clear()
+    second = start(stack, "AB", replaces=first.campaign_id)
+    stack.machines.run_all()
+
+    replaced = campaigns.get(first.campaign_id)
+    assert (replaced.state, replaced.replaced_by) == ("replaced", second.campaign_id)
+    assert states(stack, first) == "sr"
+    assert campaigns.get(second.campaign_id).state == "succeeded"
+
+
+def test_only_a_campaign_of_the_same_job_type_is_replaced(stack: Harness, devices: Devices) -> None:
+    with pytest.raises(InvalidCampaign) as refused:
+        start(stack, "A", replaces="c" + "a" * 20)
+
+    assert [each.where for each in refused.value.problems] == ["replaces"]

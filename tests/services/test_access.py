@@ -52,7 +52,7 @@ from jobyard.store import holds as stored_holds
 from jobyard.store import jobs as stored_jobs
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
-from tests.functions.api.campaign_requests import campaign_request
+from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.dead_letter_messages import manifest_event, put_letter
 from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
 from tests.open_collections import an_open_collection
@@ -243,6 +243,11 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("campaign", "pause"): (campaigns.pause, lambda admin: (a_campaign(admin), None)),
     ("campaign", "resume"): (campaigns.resume, lambda admin: (a_paused_campaign(admin),)),
     ("campaign", "cancel"): (campaigns.cancel, lambda admin: (a_campaign(admin),)),
+    ("campaign", "change"): (campaigns.change, lambda admin: (a_campaign(admin), {"at_once": 7})),
+    ("campaign", "retry"): (
+        campaigns.retry,
+        lambda admin: (an_ended_campaign(a_campaign(admin)), {}),
+    ),
     ("calendar", "put"): (calendars.put, lambda admin: (Calendar("holidays"), None)),
     ("calendar", "delete"): (calendars.delete, lambda admin: (a_calendar(admin), None)),
     ("collection", "create"): (

@@ -1,4 +1,4 @@
-"""Campaigns: start, preview, list, show, pause, resume and cancel them, and list their tasks."""
+"""Campaigns: start, preview, list, show, change, retry and stop them, and list their tasks."""
 
 from typing import Annotated
 
@@ -212,3 +212,48 @@ def cancel_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Cam
 
     request = current_request(router)
     return _schema(commands.cancel(campaign_id, request.command_context(body.reason)), request)
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/change",
+    operation_id="change_campaign",
+    tags=["Campaigns"],
+    summary="Change a campaign while it runs",
+    description="A later end, another rate, or how many tasks run at the same time.",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(*_INVALID, Forbidden, NotFound, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def change_campaign(campaign_id: CampaignId, body: schemas.CampaignChanges) -> schemas.Campaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    context = request.command_context(body.reason)
+    return _schema(commands.change(campaign_id, body.document(), context), request)
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/retry",
+    operation_id="retry_campaign",
+    tags=["Campaigns"],
+    summary="Start a new campaign for the tasks that have not succeeded",
+    description="Of a campaign that has ended, for up to 1,000 tasks. The fields are those of the "
+    "campaign before, unless the request has others.",
+    status_code=201,
+    responses={
+        201: {"description": "The new campaign.", "headers": LOCATION},
+        **problem_responses(*_INVALID, Forbidden, NotFound, InvalidTransition),
+    },
+    middlewares=[idempotent],
+)
+def retry_campaign(
+    campaign_id: CampaignId, body: schemas.RetryRequest
+) -> Response[schemas.StartedCampaign]:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    found = commands.retry(campaign_id, body.document(), request.command_context())
+    view = campaign_queries.view_of(found.campaign, request.query_context())
+    return created(schemas.started(view, found.warnings, request))

@@ -48,6 +48,29 @@ class PauseRequest(Schema, extra="forbid"):
     )
 
 
+class CampaignChanges(Schema, extra="forbid"):
+    """What to change of a campaign while it runs. Fields that are left out do not change."""
+
+    reason: Reason
+    to: JsonValue = Field(default=None, description="A later end: a date or a wall time.")
+    at_once: JsonValue = Field(default=None, description="How many tasks run at the same time.")
+    rollout: JsonValue = Field(default=None, description="How many attempts may start a minute.")
+
+    def document(self) -> Mapping[str, Any]:
+        """The changes as they were sent, for the domain to check."""
+        return self.model_dump(exclude_unset=True, exclude={"reason"})
+
+
+class RetryRequest(Schema, extra="allow"):
+    """The fields of the new campaign that differ from those of the one before."""
+
+    to: JsonValue = Field(default=None, description="The new end, if the range is over.")
+
+    def document(self) -> Mapping[str, Any]:
+        """The fields as they were sent, for the domain to check."""
+        return self.model_dump(exclude_unset=True)
+
+
 class OpeningForecast(Schema):
     """A time in which tasks may start, and how many will."""
 
@@ -142,6 +165,9 @@ def _summary(view: campaign_queries.CampaignView, request: RequestContext) -> di
 class Campaign(CampaignSummary):
     """A campaign."""
 
+    replaces: str = Field(description='The campaign that it replaces; "" for none.')
+    replaced_by: str = Field(description='The campaign that replaced it; "" for none.')
+    retry_of: str = Field(description='The campaign whose tasks it retries; "" for none.')
     rules: dict[str, JsonValue] = Field(description="Its rules, as they were sent or by default.")
     parameters: dict[str, JsonValue] = Field(description="The parameters of its job type.")
     forecast: Forecast | None = Field(description="The forecast; null once it has ended.")
@@ -154,6 +180,9 @@ class Campaign(CampaignSummary):
         now = request.query_context().now
         return cls(
             **_summary(view, request),
+            replaces=found.replaces,
+            replaced_by=found.replaced_by,
+            retry_of=found.retry_of,
             rules=found.rules.document(),
             parameters=dict(found.parameters),
             forecast=Forecast.of(view.forecast(now)) if found.is_open else None,

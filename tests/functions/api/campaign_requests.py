@@ -1,6 +1,11 @@
-"""Requests to start campaigns."""
+"""Requests to start campaigns, and campaigns that have ended."""
 
+from dataclasses import replace
 from typing import Any
+
+from jobyard.domain.campaigns.campaign import StopReason
+from jobyard.domain.jobs.job import JobState
+from jobyard.store import campaigns
 
 IMAGE = {
     "version": "4.2.0",
@@ -22,3 +27,16 @@ def campaign_request(**changes: Any) -> dict[str, Any]:
         "targets": [{"id": "gw-1", "address": "gw-1.example.org"}, "gw-2"],
         **changes,
     }
+
+
+def an_ended_campaign(campaign_id: str) -> str:
+    """The campaign, expired without a success."""
+    campaign = campaigns.get(campaign_id)
+    after = replace(
+        campaign,
+        state=JobState.FAILED,
+        stop_reason=StopReason.EXPIRE,
+        version=campaign.version + 1,
+    )
+    campaigns.write(campaign, after)
+    return campaign_id

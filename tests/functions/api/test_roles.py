@@ -12,7 +12,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
-from tests.functions.api.campaign_requests import campaign_request
+from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
 from tests.open_collections import an_open_collection
@@ -183,6 +183,8 @@ OF_CAMPAIGNS: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/campaigns/{campaign}/pause", WHY, OPERATORS),
     ("POST", "/campaigns/{campaign}/resume", WHY, OPERATORS),
     ("POST", "/campaigns/{campaign}/cancel", WHY, OPERATORS),
+    ("POST", "/campaigns/{campaign}/change", {**WHY, "at_once": 7}, OPERATORS),
+    ("POST", "/campaigns/{ended}/retry", {"to": "2027-01-31"}, OPERATORS),
 ]
 
 
@@ -195,7 +197,10 @@ def test_a_role_may_do_with_campaigns_what_the_table_says(
         campaign = api.post("/campaigns", campaign_request()).json["campaign_id"]
         if "resume" in path:
             api.post(f"/campaigns/{campaign}/pause", WHY)
-        answer = api.request(method, path.format(campaign=campaign), role=role, body=body)
+        if "ended" in path:
+            an_ended_campaign(campaign)
+        ids = {"campaign": campaign, "ended": campaign}
+        answer = api.request(method, path.format(**ids), role=role, body=body)
         if answer.status >= 400:
             assert (answer.status, answer.kind) == (403, "forbidden")
             refused.add(role)
@@ -275,7 +280,7 @@ def test_a_role_may_do_with_a_collection_what_the_table_says(
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
-    nouns = ("batch", "campaign", "schedule", "suspended", "job")
+    nouns = ("batch", "campaign", "ended", "schedule", "suspended", "job")
     ids = {name: "b" + "a" * 20 for name in nouns}
     requests = [(method, path) for method, path, *_ in FOREIGN]
     requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]

@@ -56,6 +56,8 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     # A campaign is a job with many tasks; holds on it are holds.
     ("campaign", "view"): _READERS,
     ("campaign", "start"): _ADMINS,
+    ("campaign", "change"): _OPERATORS,
+    ("campaign", "retry"): _OPERATORS,
     ("campaign", "pause"): _OPERATORS,
     ("campaign", "resume"): _OPERATORS,
     ("campaign", "cancel"): _OPERATORS,

@@ -9,7 +9,7 @@ from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
 from tests.functions.api.batch_records import a_batch, a_job, a_report
-from tests.functions.api.campaign_requests import campaign_request
+from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.api.test_idempotency import forget_answers
 
@@ -46,6 +46,14 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     ("pause_campaign", "POST", "/campaigns/{campaign}/pause", WHY, ("hold", "place")),
     ("resume_campaign", "POST", "/campaigns/{paused}/resume", WHY, ("hold", "lift")),
     ("cancel_campaign", "POST", "/campaigns/{campaign}/cancel", WHY, ("campaign", "cancel")),
+    (
+        "change_campaign",
+        "POST",
+        "/campaigns/{campaign}/change",
+        {"at_once": 7, **WHY},
+        ("campaign", "change"),
+    ),
+    ("retry_campaign", "POST", "/campaigns/{ended}/retry", {}, ("campaign", "start")),
     ("put_calendar", "PUT", "/calendars/closed", CALENDAR, ("calendar", "put")),
     ("delete_calendar", "DELETE", "/calendars/old", None, ("calendar", "delete")),
     ("create_collection", "POST", "/collections", {"name": "new"}, ("collection", "create")),
@@ -87,14 +95,16 @@ def things(api: Api) -> dict[str, str]:
     api.request("PUT", "/calendars/old", body=CALENDAR)
     api.request("PUT", "/holds/collection:maps", body=WHY)
     api.post("/collections", {"name": "mine", "groups": ["staff"]})
-    campaign, paused = (
-        api.post("/campaigns", campaign_request()).json["campaign_id"] for _ in range(2)
+    campaign, paused, ended = (
+        api.post("/campaigns", campaign_request()).json["campaign_id"] for _ in range(3)
     )
+    an_ended_campaign(ended)
     api.post(f"/campaigns/{paused}/pause", WHY)
     return {
         "held": a_batch("held").batch_id,
         "campaign": campaign,
         "paused": paused,
+        "ended": ended,
         "failed": other.batch_id,
         "job": job,
         "id": a_schedule().schedule_id,

@@ -1,7 +1,7 @@
-"""What people do to campaigns: start, pause, resume and cancel them."""
+"""What people do to campaigns: start, change, pause, resume, cancel, replace and retry them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,15 +9,19 @@ from typing import Any
 from jobyard.domain.activity import Subject
 from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
 from jobyard.domain.campaigns.campaign import Campaign, CampaignRequest, StopReason, request_of
-from jobyard.domain.campaigns.targets import CampaignTarget
+from jobyard.domain.campaigns.rules import changed_rules
+from jobyard.domain.campaigns.schedule import SCHEDULE_FIELDS
+from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import (
     InvalidCampaign,
     InvalidParameters,
     InvalidRule,
     InvalidTransition,
+    NotFound,
     StaleState,
 )
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import Origin, campaign_id_of
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
@@ -27,7 +31,7 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.settle import restart
 from jobyard.services.context import CommandContext, require_reason
-from jobyard.store import calendars, campaigns
+from jobyard.store import calendars, campaigns, jobs
 
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _MIN_CHUNK, _MAX_CHUNK = 25, 1_000  # tasks
@@ -52,13 +56,21 @@ def start(document: Mapping[str, Any], context: CommandContext) -> StartedCampai
         InvalidCampaign: fields are wrong. InvalidParameters: of the job type.
     """
     authorize(context.actor, "campaign", "start")
-    campaign, request = _new(document, context)
+    return _start(document, context)
+
+
+def _start(
+    document: Mapping[str, Any], context: CommandContext, *, retry_of: str = ""
+) -> StartedCampaign:
+    campaign, request = _new(document, context, retry_of=retry_of)
     assert request.targets is not None
     _put_rows(campaign, request.targets, context)
     try:
         campaigns.put_new(campaign)
     except StaleState:
         campaign = campaigns.get(campaign.campaign_id)
+    if campaign.replaces:
+        _replace(campaign, context)
     context.executions.start_batch(campaign.campaign_id, "settle", MAIN_RUN)
     activity.record(context, "start", _subject(campaign), campaign.created_at)
     return StartedCampaign(campaign, request.warnings)
@@ -75,10 +87,14 @@ def preview(document: Mapping[str, Any], context: CommandContext) -> StartedCamp
     return StartedCampaign(campaign, request.warnings)
 
 
-def _new(document: Mapping[str, Any], context: CommandContext) -> tuple[Campaign, CampaignRequest]:
+def _new(
+    document: Mapping[str, Any], context: CommandContext, *, retry_of: str = ""
+) -> tuple[Campaign, CampaignRequest]:
     now = context.now()
     request = request_of(document, now, _calendar_for)
     _check_job_type(request)
+    if request.replaces:
+        _check_replaceable(request)
     if request.targets is None:
         raise InvalidCampaign([InvalidRule("targets", "missing; a list of targets")])
     number = len(request.targets)
@@ -96,8 +112,39 @@ def _new(document: Mapping[str, Any], context: CommandContext) -> tuple[Campaign
         tasks=number,
         chunk_size=min(max(-(-number // _CHUNKS), _MIN_CHUNK), _MAX_CHUNK),
         check_at=now + _CHECK_AFTER,
+        replaces=request.replaces,
+        retry_of=retry_of,
     )
     return campaign, request
+
+
+def _check_replaceable(request: CampaignRequest) -> None:
+    """Check that a campaign of the same job type has the id that is to be replaced."""
+    try:
+        replaced = campaigns.get(request.replaces)
+    except NotFound:
+        replaced = None
+    if replaced is None or replaced.job_type != request.job_type:
+        allowed = f"the id of a campaign that runs {request.job_type}"
+        raise InvalidCampaign([InvalidRule("replaces", allowed)])
+
+
+def _replace(campaign: Campaign, context: CommandContext) -> None:
+    """Stop the campaign that a new one replaces. It may have ended meanwhile, or be stopping."""
+    for _ in range(_TRIES):
+        before = campaigns.get(campaign.replaces)
+        if not before.is_open or before.state is JobState.STOPPING:
+            return
+        reason = f"campaign {campaign.campaign_id} replaces it"
+        cause = replace(context.cause, reason=reason)
+        move = JOB.move(before.state, "stop", context.now(), cause)
+        after = before.moved(move, stop_reason=StopReason.REPLACE, replaced_by=campaign.campaign_id)
+        try:
+            restart(before, after, context.executions, context.now())
+        except StaleState:
+            continue
+        return
+    raise StaleState(f"campaign {campaign.replaces} changes too fast; try again")
 
 
 def _check_job_type(request: CampaignRequest) -> None:
@@ -194,6 +241,92 @@ def cancel(campaign_id: str, context: CommandContext) -> Campaign:
         activity.record(context, "cancel", _subject(campaign), move.at)
         return restarted
     raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+
+
+def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> Campaign:
+    """Change a campaign while it runs: a later end, its rate, how many tasks run at once.
+
+    Raises:
+        Forbidden, NotFound. BadRequest: no reason is given.
+        InvalidTransition: it has ended or is ending.
+        InvalidCampaign: a field is wrong, or nothing changes.
+    """
+    authorize(context.actor, "campaign", "change")
+    require_reason(context, "change")
+    for _ in range(_TRIES):
+        campaign = campaigns.get(campaign_id)
+        if any(entry.cause == context.run for entry in campaign.history):
+            return campaign  # by an earlier try of this request
+        _check_open(campaign, "change")
+        rules = changed_rules(campaign.rules, changes, campaign.created_at)
+        entry = HistoryEntry(
+            event="change",
+            before=campaign.state,
+            after=campaign.state,
+            at=context.now(),
+            actor=context.actor.name,
+            cause=context.run,
+            reason=context.reason,
+            sub=context.actor.sub,
+        )
+        after = campaign.with_entry(entry, rules=rules)
+        try:
+            changed = restart(campaign, after, context.executions, context.now())
+        except StaleState:
+            continue
+        activity.record(context, "change", _subject(campaign), entry.at)
+        return changed
+    raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+
+
+def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> StartedCampaign:
+    """Start a new campaign for the tasks of an ended one that have not succeeded.
+
+    `changes` are fields of the new campaign; what is left out is as it was. A range of dates that
+    is over has to be given again.
+
+    Raises:
+        Forbidden, NotFound. InvalidTransition: it has not ended, or all tasks have succeeded.
+        InvalidCampaign, InvalidParameters: as for `start`; there may be too many targets.
+    """
+    authorize(context.actor, "campaign", "retry")
+    campaign = campaigns.get(campaign_id)
+    if campaign.is_open:
+        raise InvalidTransition(f"campaign {campaign_id} is {campaign.state}: it has not ended")
+    if campaign.state is JobState.SUCCEEDED:
+        raise InvalidTransition(f"all tasks of campaign {campaign_id} have succeeded")
+    document = {
+        "name": campaign.name,
+        "job_type": campaign.job_type,
+        "parameters": campaign.parameters,
+        **campaign.rules.document(),
+        **changes,
+        "targets": list(_unfinished(campaign, context)),
+    }
+    if "kind" in changes and changes["kind"] != campaign.rules.schedule.kind:
+        document = {
+            name: value
+            for name, value in document.items()
+            if name not in SCHEDULE_FIELDS or name in changes
+        }
+    return _start(document, context, retry_of=campaign_id)
+
+
+def _unfinished(campaign: Campaign, context: CommandContext) -> Iterator[Mapping[str, Any]]:
+    """The targets of the tasks that have not succeeded, one more than allowed at the most."""
+    found = 0
+    for chunk in rows.chunks_of(
+        context.s3, context.settings, campaign.campaign_id, range(campaign.chunk_count)
+    ):
+        targets = rows.rows_of(context.s3, context.settings, campaign.campaign_id, chunk)
+        tasks = jobs.of_chunk(campaign.campaign_id, chunk.number, state=JobState.SUCCEEDED)
+        succeeded = {task.address.position for task in tasks}
+        for position, target in enumerate(targets):
+            if position not in succeeded:
+                yield target
+                found += 1
+        if found > MAX_INLINE_TARGETS:
+            return
 
 
 def _restarted(campaign_id: str, context: CommandContext, **changes: Any) -> Campaign:

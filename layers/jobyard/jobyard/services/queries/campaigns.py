@@ -19,7 +19,7 @@ from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.context import QueryContext
 from jobyard.store import campaigns, jobs
 
-EVENTS = ("pause", "resume", "cancel")
+EVENTS = ("pause", "resume", "change", "cancel", "retry")
 _CHUNKS_READ = 20  # for one page of tasks in a state
 
 
@@ -78,10 +78,11 @@ def view_of(campaign: Campaign, context: QueryContext) -> CampaignView:
 
 
 def _actions(campaign: Campaign, context: QueryContext) -> tuple[str, ...]:
-    if not campaign.is_open or campaign.state is JobState.STOPPING:
+    if campaign.state in {JobState.STOPPING, JobState.SUCCEEDED}:
         return ()
+    events = EVENTS[:-1] if campaign.is_open else EVENTS[-1:]
     roles = context.actor.roles
-    return tuple(event for event in EVENTS if is_allowed("campaign", event, roles))
+    return tuple(event for event in events if is_allowed("campaign", event, roles))
 
 
 def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
