@@ -313,7 +313,7 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
 
 
 def _unfinished(campaign: Campaign, context: CommandContext) -> Iterator[Mapping[str, Any]]:
-    """The targets of the tasks that have not succeeded, one more than allowed at the most."""
+    """The targets of the tasks that have not succeeded, at most some more than allowed."""
     found = 0
     for chunk in rows.chunks_of(
         context.s3, context.settings, campaign.campaign_id, range(campaign.chunk_count)
