@@ -10,7 +10,9 @@ import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import InvalidCampaign, InvalidTransition
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.store import campaigns, holds, jobs
@@ -361,6 +363,61 @@ def test_a_campaign_whose_execution_was_lost_goes_on(stack: Harness, devices: De
 
     assert minutes(devices.attempts("A")) == [0, 11]
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+@pytest.mark.parametrize("event", ["cancel", "pause", "expire"])
+def test_bound_steps_end_together_whatever_happens(
+    stack: Harness, devices: Devices, event: str
+) -> None:
+    devices.answers["A verify"] = [Snooze(120, "the device reboots")]
+
+    def apply_until_it_expires(_device: str, step: str) -> None:
+        if event == "expire" and step == "apply":
+            stack.wait_until(TEN + timedelta(minutes=29.5))
+
+    devices.during = apply_until_it_expires
+    campaign = start(stack, "AB", at_once=1)
+    if event != "expire":
+        run_until(stack, TEN + timedelta(minutes=1))
+    if event == "cancel":
+        commands.cancel(campaign.campaign_id, stack.context())
+    elif event == "pause":
+        commands.pause(campaign.campaign_id, None, stack.context())
+    run_until(stack, TEN + timedelta(minutes=40))
+
+    steps = [step for device, step, _ in devices.calls if device == "A"]
+    assert steps == ["reach", "upload", "apply", "verify", "verify"]
+    assert states(stack, campaign)[0] == "s"
+    assert not campaigns.get(campaign.campaign_id).is_open
+
+
+def test_bound_steps_that_never_end_are_given_up_after_the_grace(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.always["A verify"] = Continue(60, "the device reboots")
+    campaign = start(stack, "A")
+    run_until(stack, TEN + timedelta(minutes=45))
+
+    (task,) = tasks(stack, campaign).values()
+    assert (task.state, task.failure_code) == ("failed", "EXPIRED")
+    ended_at = campaigns.get(campaign.campaign_id).ended_at
+    assert ended_at is not None
+    assert timedelta(minutes=35) <= ended_at - TEN <= timedelta(minutes=37)
+
+
+def test_a_device_may_ask_to_wait_for_longer_than_a_day(stack: Harness, devices: Devices) -> None:
+    devices.always["A reach"] = Snooze(3_600, "429", give_up_code=Failure.DEVICE_BUSY)
+    campaign = start(stack, "A", expires_s=30 * 3_600)
+
+    def answer_at_last(_device: str, _step: str) -> None:
+        if stack.at >= TEN + timedelta(hours=28):
+            devices.always.clear()
+
+    devices.during = answer_at_last
+    stack.machines.run_all()
+
+    (task,) = tasks(stack, campaign).values()
+    assert (task.state, task.start_count) == ("succeeded", 1)
 
 
 def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) -> None:

@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 
 from jobyard.domain.campaigns.claim import CLAIM_FOR, Claim, claimed, released
-from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import (
+    JOB,
+    WAITED,
+    Attempt,
+    JobAddress,
+    JobRecord,
+    JobState,
+    new_job,
+)
 from jobyard.domain.lifecycle import Cause
 from tests.domain.campaigns.schedules import instant
 
@@ -157,6 +165,15 @@ def test_a_claim_is_free_once_its_attempt_has_ended_or_after_16_minutes(
 
     assert claim == Claim("router", TASKS[0], 3, 1, NOW + CLAIM_FOR)
     assert claim.is_free(holder, TASKS[1], NOW + timedelta(minutes=minutes)) is is_free
+
+
+def test_a_target_stays_claimed_while_its_device_reboots() -> None:
+    record = task_record(0, 2)
+    claim = claimed(None, "router", record, NOW)
+    waits = Attempt(NOW, NOW, "verify", WAITED, "the device reboots")
+    holder = replace(record, attempts=(*record.attempts, waits))
+
+    assert not claim.is_free(holder, TASKS[1], NOW)
 
 
 def test_a_task_takes_its_own_claim_again_at_once() -> None:

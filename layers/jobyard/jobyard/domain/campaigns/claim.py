@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobyard.domain.compaction import add_counts
-from jobyard.domain.jobs.job import PART, JobAddress, JobRecord
+from jobyard.domain.jobs.job import NO_FAILURES, JobAddress, JobRecord
 
 # Longer than a worker may live: after that, none can still work on the target.
 CLAIM_FOR = timedelta(minutes=16)
@@ -39,9 +39,9 @@ class Claim:
 
 
 def _ended_attempts(task: JobRecord) -> int:
-    """How many attempts of a task have ended. One that did a part and continues has not."""
+    """How many attempts of a task have ended. One that waits, or did a part, continues."""
     counts = add_counts((each.failure_code, each.counts) for each in task.attempts)
-    return sum(number for code, number in counts.items() if code != PART)
+    return sum(number for code, number in counts.items() if code not in NO_FAILURES)
 
 
 def claimed(claim: Claim | None, target_id: str, task: JobRecord, now: datetime) -> Claim:

@@ -11,7 +11,7 @@ from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.planning import TaskTotals
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import NO_FAILURES, PART, JobRecord, JobState, StepStatus
+from jobyard.domain.jobs.job import NO_FAILURES, JobRecord, JobState, StepStatus
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def is_in_attempt(task: JobRecord) -> bool:
 
 def offline_in_a_row(task: JobRecord) -> int:
     """How many of its last attempts failed because its device was offline."""
-    codes = (each.failure_code for each in reversed(task.attempts) if each.failure_code != PART)
-    return sum(1 for _ in takewhile(lambda code: code == Failure.DEVICE_OFFLINE, codes))
+    codes = (each.failure_code for each in reversed(task.attempts))
+    ended = (code for code in codes if code not in NO_FAILURES)
+    return sum(1 for _ in takewhile(lambda code: code == Failure.DEVICE_OFFLINE, ended))
 
 
 def has_begun(task: JobRecord, bound_steps: Set[str]) -> bool:

@@ -113,12 +113,14 @@ class RetryPolicy:
     """Automatic retries of a failed attempt, before a person is asked.
 
     The wait before retry n (from 1) is first_wait * factor ** (n - 1) seconds, at most `max_wait`.
+    Waits that another server asks for fail the job after a day, unless `waits_forever`.
     """
 
     max_retries: int = 3
     first_wait: float = 5.0
     factor: float = 4.0
     max_wait: float = 900.0
+    waits_forever: bool = False
 
     def wait_s(self, failed_attempts: int, retry_after: float | None = None) -> float | None:
         """Seconds to wait after that many failed attempts in a row; None if no retry is left."""

@@ -245,7 +245,7 @@ class _Settlement:
             summary = TaskSummary.of_document(record.summary)
             is_due = summary.bound_at is not None and summary.bound_at <= until
             has_lost = summary.running_since is not None
-            if is_due or has_lost or (is_stopping and summary.waiting):
+            if is_due or has_lost or (is_stopping and (summary.waiting or summary.bound)):
                 found.append(number)
         return found
 

@@ -15,6 +15,7 @@ from jobyard.domain.batches.chunks import Chunk, PassShare
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.claim import CLAIM_FOR, Claim, claimed
 from jobyard.domain.campaigns.retry import next_attempt_at
+from jobyard.domain.campaigns.rules import EXPIRY_GRACE
 from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.campaigns.task_summary import (
     has_begun,
@@ -80,6 +81,7 @@ class TaskSource:
     started: int = 0
     others: int = 0
     continued: set[int] = field(default_factory=set)  # positions of attempts that have begun
+    bound: set[int] = field(default_factory=set)  # of these, those between bound steps
 
     @classmethod
     def read(
@@ -87,7 +89,9 @@ class TaskSource:
     ) -> "TaskSource":
         """Read the rows, counts and tasks of a chunk."""
         job_type = job_type_of(campaign.job_type)
-        policy = RetryPolicy(_UNLIMITED, campaign.rules.retry_s, 1.0, _MAX_RETRY_AFTER_S)
+        policy = RetryPolicy(
+            _UNLIMITED, campaign.rules.retry_s, 1.0, _MAX_RETRY_AFTER_S, waits_forever=True
+        )
 
         def summarize(tasks: Iterable[JobRecord]) -> dict[str, Any]:
             return summary_of(tasks, job_type.bound_steps, campaign.counted_since).document()
@@ -103,25 +107,35 @@ class TaskSource:
         )
 
     def due(self) -> list[DueJob]:
-        """Attempts that have begun and continue, then the tasks that may start."""
+        """Attempts between bound steps, then others that have begun, then the tasks that may start.
+
+        Under a hold, and when the campaign is stopping, only the first continue.
+        """
         self._read_stops()
-        if self.is_stopped:
+        if self._is_over:
             return []
         now = self.worker.now()
         running = [each for each in self.jobs.records.values() if each.state is JobState.RUNNING]
         self.others = sum(each.at + CLAIM_FOR > now for each in running)
+        bound: list[DueJob] = []
         begun: list[DueJob] = []
         others: list[DueJob] = []
         for position in range(len(self.rows)):
             due = self._due(position, now)
             if due is None:
                 continue
-            if is_in_attempt(due.job):
+            if self._must_finish(due.job, now):
+                self.continued.add(position)
+                self.bound.add(position)
+                bound.append(due)
+            elif self._starts_nothing:
+                continue
+            elif is_in_attempt(due.job):
                 self.continued.add(position)
                 begun.append(due)
             else:
                 others.append(due)
-        return [*begun, *others]
+        return [*bound, *begun, *others]
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.jobs.records.get(position)
@@ -174,7 +188,9 @@ class TaskSource:
         share = self._share
         now = self.worker.now()
         slots = min(share.slots, CONCURRENT_JOBS) - active_count - self.others
-        # Attempts that have begun are due first, and are not starts.
+        if self._starts_nothing:
+            return min(slots, len(self.bound))  # these are due first
+        # Attempts that have begun are due next, and are not starts.
         return min(slots, max(share.starts_by(now) - self.started, 0) + len(self.continued))
 
     def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
@@ -225,6 +241,7 @@ class TaskSource:
     ) -> None:
         for _, after in starts:
             position = after.address.position
+            self.bound.discard(position)
             if position in self.continued:
                 self.continued.discard(position)
             elif written.get(after.address) is not None:
@@ -280,15 +297,26 @@ class TaskSource:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing may start any more in this pass."""
-        now = self.worker.now()
+        """Whether nothing may start or continue any more in this pass."""
+        return self._is_over or (self._starts_nothing and not self.bound)
+
+    @property
+    def _is_over(self) -> bool:
         return (
-            self.campaign.state is JobState.STOPPING
-            or self.hold is not None
-            or now >= self._share.until
+            self.worker.now() >= self._share.until
             or self.run.recoveries < self.campaign.generation
             or not self.campaign.is_open
         )
+
+    @property
+    def _starts_nothing(self) -> bool:
+        """Whether only attempts between bound steps may continue."""
+        return self.campaign.state is JobState.STOPPING or self.hold is not None
+
+    def _must_finish(self, task: JobRecord, now: datetime) -> bool:
+        """Whether a task is between bound steps, which end together if there is time."""
+        is_late = now >= self.campaign.expires_at + EXPIRY_GRACE
+        return is_bound(task, self.job_type.bound_steps) and not is_late
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
         """End what waits if the campaign is stopping, and save the counts: the pass is over."""
@@ -302,7 +330,7 @@ class TaskSource:
         for task in self.jobs.records.values():
             is_lost = task.state is JobState.RUNNING and task.at + CLAIM_FOR <= now
             if task.state is JobState.SCHEDULED or is_lost:
-                if is_bound(task, self.job_type.bound_steps):
+                if self._must_finish(task, now):
                     continue
                 changes.append((task.stored, self._ended(task, now)))
         self.jobs.write(changes)

@@ -27,6 +27,7 @@ from jobyard.domain.jobs.job_type import (
     Done,
     Fail,
     JobType,
+    RetryPolicy,
     Skipped,
     Snooze,
     StepInput,
@@ -45,6 +46,7 @@ MAX_SNOOZES = 20  # in a row; then the attempt fails, because the size of a reco
 _MAX_ASKED_WAIT_S = 86_400.0
 _MAX_ASKED_WAITS = 60
 _MIN_ASKED_WAIT_S = 5.0
+_LONGEST_ASKED_WAIT_S = 3_600.0  # of a job that waits forever, unless the server asks for more
 _ASKED_WAIT_GROWTH = 0.75  # of the time waited so far; so a day takes some twenty waits
 ORPHAN_LIMIT = 2  # how many workers a running job may lose; with the next one it fails
 
@@ -223,7 +225,7 @@ def after_attempt(
     """The record after an attempt: succeeded, failed, or scheduled for another try."""
     record, outcome = attempted.record, attempted.outcome
     if isinstance(outcome, Snooze):
-        outcome = _bounded_wait(record, outcome, at)
+        outcome = _bounded_wait(record, outcome, at, job_type.retry)
     if isinstance(outcome, Done | Skipped):
         return _succeeded(record, at, cause_key)
     if isinstance(outcome, Snooze | Continue):
@@ -289,29 +291,35 @@ def _ended(
     return Attempt(record.at, at, step, code, message, request_id=record.request_id)
 
 
-def _bounded_wait(record: JobRecord, wait: Snooze, at: datetime) -> Snooze | Fail:
+def _bounded_wait(
+    record: JobRecord, wait: Snooze, at: datetime, retry: RetryPolicy
+) -> Snooze | Fail:
     """The wait, made longer if another server asked for it; a failure after too many in a row."""
     if wait.give_up_code:
-        return _longer_wait(record, wait, wait.give_up_code, at)
+        return _longer_wait(record, wait, wait.give_up_code, at, retry)
     if record.snooze_count < MAX_SNOOZES:
         return wait
     reason = f"waited {MAX_SNOOZES} times: {wait.message}"
     return Fail(Failure.TIMEOUT, reason, retryable=True)
 
 
-def _longer_wait(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
+def _longer_wait(
+    record: JobRecord, wait: Snooze, code: Failure, at: datetime, retry: RetryPolicy
+) -> Snooze | Fail:
     """The wait that another server asked for, made longer each time. After a day in all it is a
-    failure with `code`.
+    failure with `code`, unless the job waits forever.
     """
     # A compacted record keeps the last 20 attempts, as many as a day takes. If a very long record
     # keeps fewer, the waits are shorter, and the limit on their number ends them.
     waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
+    seconds = max(wait.seconds, _MIN_ASKED_WAIT_S, waited_s * _ASKED_WAIT_GROWTH)
+    if retry.waits_forever:
+        return replace(wait, seconds=min(seconds, max(wait.seconds, _LONGEST_ASKED_WAIT_S)))
     if waited_s >= _MAX_ASKED_WAIT_S or record.snooze_count >= _MAX_ASKED_WAITS:
         times, hours = record.snooze_count + 1, round(waited_s / 3600)
         return Fail(code, f"{wait.message}: {times} times, over {hours} hours")
-    seconds = max(wait.seconds, _MIN_ASKED_WAIT_S, waited_s * _ASKED_WAIT_GROWTH)
     return replace(wait, seconds=min(seconds, _MAX_ASKED_WAIT_S - waited_s))
 
 
