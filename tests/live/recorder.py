@@ -57,6 +57,8 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> Iterator[Cal
             yield {"call": f"sqs:{operation}", "on": params["QueueUrl"].rpartition("/")[2]}
         case "logs":
             yield {"call": f"logs:{operation}", "on": params["logGroupName"]}
+        case "secretsmanager":
+            yield {"call": f"secretsmanager:{operation}", "on": f"secret:{params['SecretId']}"}
         case "monitoring":
             yield {"call": f"cloudwatch:{operation}", "on": "*"}
         case _:

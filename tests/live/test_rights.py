@@ -21,7 +21,7 @@ from cli.local import deployment, voters
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from tests.harness import Payloads, serving, single_files
-from tests.infra.rights import CALLS, EXECUTION, MACHINE, grants_all, thing_of
+from tests.infra.rights import CALLS, EXECUTION, MACHINE, SECRET, grants_all, thing_of
 from tests.infra.template_reader import Resources, expanded_of
 from tests.live.api_user import ApiUser
 from tests.live.reader import hidden_fields, signed_in
@@ -531,6 +531,8 @@ def _written(on: str, logical: dict[str, str]) -> str:
         kind, name, *execution = on.split(":")[5:]
         arn = {"stateMachine": MACHINE, "execution": EXECUTION}[kind]
         return f"{arn}${{AWS::StackName}}-{':'.join([name.rpartition('-')[2], *execution])}"
+    if on.startswith("secret:jobyard/devices/"):  # where the parameter DeviceSecrets begins
+        return f"{SECRET}${{DeviceSecrets}}{on.removeprefix('secret:jobyard/devices/')}"
     name, slash, rest = on.partition("/")
     if name == voters.TABLE:
         name, logical = "swept", logical | {"swept": "SweepTables"}
