@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
-from jobyard.domain.errors import InvalidCampaign, InvalidTransition
+from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
-from jobyard.store import campaigns, holds, jobs
+from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
+from jobyard.store import campaigns, holds, jobs, tables
 from tests.harness import Harness
 from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
 
@@ -418,6 +419,59 @@ def test_a_device_may_ask_to_wait_for_longer_than_a_day(stack: Harness, devices:
 
     (task,) = tasks(stack, campaign).values()
     assert (task.state, task.start_count) == ("succeeded", 1)
+
+
+BROKEN_RECORDS = {
+    "no JSON": ("body", "{"),
+    "no rules": ("body", '{"name":"x"}'),
+    "no state": ("state", "nonsense"),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), BROKEN_RECORDS.values(), ids=BROKEN_RECORDS)
+def test_a_campaign_that_cannot_be_read_stops_no_other(
+    stack: Harness, devices: Devices, name: str, value: str
+) -> None:
+    devices.answers["B reach"] = [OFFLINE]
+    broken, healthy = start(stack, "A"), start(stack, "B")
+    run_until(stack, TEN + timedelta(minutes=1))  # what rests is lost
+    tables.client().update_item(
+        TableName=tables.CampaignItem.Meta.table_name,
+        Key={"campaign_id": {"S": broken.campaign_id}},
+        UpdateExpression="SET #name = :value, due_shard = :open, due_at = :zero",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={
+            ":value": {"S": value},
+            ":open": {"S": "open"},
+            ":zero": {"N": "0"},
+        },
+    )
+
+    stack.at = TEN + timedelta(minutes=11)
+    overdue = restart_overdue(stack.executions, stack.at)
+    stack.machines.run_all()
+
+    assert (overdue.restarted, [*overdue.unreadable]) == (1, [broken.campaign_id])
+    assert campaigns.get(healthy.campaign_id).state == "succeeded"
+    assert recover_campaign(broken.campaign_id, stack.executions, stack.at) == 0
+    page = campaigns.newest(10)
+    assert [each.campaign_id for each in page.items] == [healthy.campaign_id]
+    assert [each.campaign_id for each in page.unknown] == [broken.campaign_id]
+
+
+def test_a_key_of_another_campaign_does_not_change_its_targets(
+    stack: Harness, devices: Devices
+) -> None:
+    request = stack.context(key="weekly")
+    document = {"job_type": NAME, "kind": "fire_and_forget", "targets": ["A"]}
+    campaign = commands.start(document, request).campaign
+
+    with pytest.raises(BadRequest, match="a new campaign needs a new key"):
+        commands.start({**document, "targets": ["B", "C"]}, request)
+    stack.machines.run_all()
+
+    assert [*devices.attempts("A"), *devices.attempts("B")] == [TEN]
+    assert states(stack, campaign) == "s"
 
 
 def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) -> None:

@@ -98,7 +98,15 @@ def list_campaigns(cursor: Cursor = "", limit: Limit = 50) -> schemas.CampaignLi
         request.query_context(), after=pagination.start(cursor, ""), limit=limit
     )
     items = [schemas.CampaignSummary.of(each, request) for each in page.items]
-    return schemas.CampaignList(items=items, next_cursor=pagination.next_cursor(page.after))
+    unknown = [
+        schemas.UnknownCampaign(
+            campaign_id=each.campaign_id, label="Unknown", created_at=each.created_at
+        )
+        for each in page.unknown
+    ]
+    return schemas.CampaignList(
+        items=items, unknown=unknown, next_cursor=pagination.next_cursor(page.after)
+    )
 
 
 @router.get(

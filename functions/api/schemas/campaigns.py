@@ -204,10 +204,21 @@ def started(
     return StartedCampaign(**dict(document), warnings=list(warnings))
 
 
+class UnknownCampaign(Schema):
+    """A campaign whose record cannot be read."""
+
+    campaign_id: str = Field(description="The campaign's id.")
+    label: str = Field(description="Its state's name for users, `Unknown`.")
+    created_at: str = Field(description="When it was started.")
+
+
 class CampaignList(Schema):
     """A page of campaigns, newest first."""
 
     items: list[CampaignSummary]
+    unknown: list[UnknownCampaign] = Field(
+        description="Those on the page that cannot be read. The clock logs why."
+    )
     next_cursor: NextCursor
 
 

@@ -78,6 +78,20 @@ def test_the_tick_logs_the_schedule_that_failed(
     assert [line["origin_id"] for line in lines] == [schedule.schedule_id]
 
 
+def test_the_tick_logs_the_campaign_that_cannot_be_read(
+    functions: dict[str, ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    item = tables.CampaignItem(f"c{'b' * 20}", due_shard="open", due_at=0, state="nonsense")
+    item.version, item.body = 1, {}
+    item.save()
+
+    functions["schedule.scheduler_tick"].handler({}, Context())
+    item.delete()
+
+    lines = [vars(line) for line in caplog.records if line.message == "campaign error"]
+    assert [line["origin_id"] for line in lines] == [item.campaign_id]
+
+
 def test_the_tick_starts_nothing_in_the_time_that_recovery_needs(
     functions: dict[str, ModuleType],
 ) -> None:

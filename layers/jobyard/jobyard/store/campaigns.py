@@ -8,7 +8,13 @@ from typing import Any
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
-from jobyard.domain.errors import NotFound, StaleState
+from jobyard.domain.errors import (
+    InvalidCampaign,
+    InvalidRule,
+    JobyardError,
+    NotFound,
+    StaleState,
+)
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.store.documents import (
@@ -71,6 +77,19 @@ def _item(campaign: Campaign) -> CampaignItem:
 
 
 def _campaign(item: CampaignItem) -> Campaign:
+    """The campaign in an item.
+
+    Raises:
+        InvalidCampaign: it cannot be read.
+    """
+    try:
+        return _parsed(item)
+    except (JobyardError, KeyError, TypeError, ValueError, AttributeError) as error:
+        unreadable = InvalidRule("campaign", f"a record that can be read; it is Unknown: {error!r}")
+        raise InvalidCampaign([unreadable]) from error
+
+
+def _parsed(item: CampaignItem) -> Campaign:
     body: dict[str, Any] = item.body
     created_at = from_ms(body["created_at"])
     fields = FieldReader(body["rules"], RULE_FIELDS)
@@ -121,7 +140,7 @@ def get(campaign_id: str) -> Campaign:
 
     Raises:
         NotFound: there is none.
-        InvalidCampaign: its rules cannot be read any more.
+        InvalidCampaign: it cannot be read any more.
     """
     try:
         return _campaign(CampaignItem.get(campaign_id, consistent_read=True))
@@ -166,11 +185,22 @@ def due(now: datetime) -> Iterator[DueCampaign]:
 
 
 @dataclass(frozen=True)
+class UnknownCampaign:
+    """A campaign that cannot be read."""
+
+    campaign_id: str
+    created_at: str
+
+
+@dataclass(frozen=True)
 class CampaignPage:
-    """Campaigns, newest first. `after` is the cursor of the next page; "" if this is the last."""
+    """Campaigns, newest first; `unknown` are those that cannot be read. `after` is the cursor of
+    the next page; "" if this is the last.
+    """
 
     items: tuple[Campaign, ...]
     after: str
+    unknown: tuple[UnknownCampaign, ...] = ()
 
 
 def newest(limit: int, after: str = "") -> CampaignPage:
@@ -185,4 +215,11 @@ def newest(limit: int, after: str = "") -> CampaignPage:
     ]
     shown = found[:limit]
     cursor = str(shown[-1].created) if len(found) > limit else ""
-    return CampaignPage(tuple(map(_campaign, shown)), cursor)
+    items, unknown = [], []
+    for item in shown:
+        try:
+            items.append(_campaign(item))
+        except InvalidCampaign:
+            created_at = str(item.created).partition("#")[0]
+            unknown.append(UnknownCampaign(item.campaign_id, created_at))
+    return CampaignPage(tuple(items), cursor, tuple(unknown))

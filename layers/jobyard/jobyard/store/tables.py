@@ -6,6 +6,7 @@ as one JSON document. A body is only overwritten if its item still has the versi
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
@@ -23,6 +24,16 @@ class DocumentAttribute(JSONAttribute):
         """The document as it is stored. A lone surrogate becomes "?", as UTF-8 has none."""
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         return text.encode(errors="replace").decode()
+
+
+class CampaignBody(DocumentAttribute):
+    """The body of a campaign; None if it is no JSON, so that it does not stop a list."""
+
+    def deserialize(self, value: Any) -> Any:
+        """The document."""
+        with suppress(ValueError):
+            return super().deserialize(value)
+        return None
 
 
 class ByMonthIndex(GlobalSecondaryIndex["BatchItem"]):
@@ -323,7 +334,7 @@ class CampaignItem(Model):
     due_at = NumberAttribute(null=True)
     state = UnicodeAttribute()
     version = NumberAttribute()
-    body = DocumentAttribute()
+    body = CampaignBody()
     due = OpenCampaignIndex()
     listed = ByCreationIndex()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
 from tests.functions.api.campaign_requests import campaign_request
 
@@ -36,6 +37,20 @@ def test_a_campaign_is_started_shown_and_listed(api: Api) -> None:
     assert shown == {name: value for name, value in started.items() if name != "warnings"}
     (listed,) = api.get("/campaigns").json["items"]
     assert listed == {name: value for name, value in shown.items() if name in listed}
+
+
+def test_a_campaign_that_cannot_be_read_is_listed_as_unknown(api: Api) -> None:
+    known, broken = start(api)["campaign_id"], start(api)["campaign_id"]
+    item = CampaignItem.get(broken)
+    item.update([CampaignItem.state.set("nonsense")])
+
+    page = api.get("/campaigns").json
+
+    assert [each["campaign_id"] for each in page["items"]] == [known]
+    assert [(each["campaign_id"], each["label"]) for each in page["unknown"]] == [
+        (broken, "Unknown")
+    ]
+    assert "Unknown" in api.get(f"/campaigns/{broken}").json["detail"]
 
 
 def test_a_preview_starts_nothing(api: Api) -> None:

@@ -14,6 +14,7 @@ from jobyard.domain.campaigns.schedule import SCHEDULE_FIELDS
 from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import (
+    BadRequest,
     InvalidCampaign,
     InvalidParameters,
     InvalidRule,
@@ -53,6 +54,7 @@ def start(document: Mapping[str, Any], context: CommandContext) -> StartedCampai
 
     Raises:
         Forbidden: the actor may not start campaigns.
+        BadRequest: the key started another campaign.
         InvalidCampaign: fields are wrong. InvalidParameters: of the job type.
     """
     authorize(context.actor, "campaign", "start")
@@ -64,16 +66,34 @@ def _start(
 ) -> StartedCampaign:
     campaign, request = _new(document, context, retry_of=retry_of)
     assert request.targets is not None
-    _put_rows(campaign, request.targets, context)
-    try:
-        campaigns.put_new(campaign)
-    except StaleState:
-        campaign = campaigns.get(campaign.campaign_id)
+    if (stored := _of_earlier_try(campaign)) is not None:
+        campaign = stored
+    else:
+        _put_rows(campaign, request.targets, context)
+        try:
+            campaigns.put_new(campaign)
+        except StaleState:
+            campaign = campaigns.get(campaign.campaign_id)
     if campaign.replaces:
         _replace(campaign, context)
     context.executions.start_batch(campaign.campaign_id, "settle", MAIN_RUN)
     activity.record(context, "start", _subject(campaign), campaign.created_at)
     return StartedCampaign(campaign, request.warnings)
+
+
+def _of_earlier_try(wanted: Campaign) -> Campaign | None:
+    """The campaign that an earlier try of this request started; None if there is none. Its rows are
+    not written again: another request may have its key.
+    """
+    try:
+        stored = campaigns.get(wanted.campaign_id)
+    except NotFound:
+        return None
+    names = ("name", "job_type", "parameters", "tasks")
+    if any(getattr(stored, name) != getattr(wanted, name) for name in names):
+        reason = f"this key started campaign {stored.campaign_id}, with another body"
+        raise BadRequest(f"{reason}; a new campaign needs a new key")
+    return stored
 
 
 def preview(document: Mapping[str, Any], context: CommandContext) -> StartedCampaign:

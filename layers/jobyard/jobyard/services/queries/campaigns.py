@@ -8,7 +8,7 @@ from jobyard.domain.access import is_allowed
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.targets import CampaignTarget
-from jobyard.domain.errors import NotFound
+from jobyard.domain.errors import InvalidCampaign, NotFound
 from jobyard.domain.ids import is_campaign_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
@@ -98,15 +98,22 @@ def _visible(campaign_id: str, context: QueryContext) -> Campaign:
     authorize(context.actor, "campaign", "view")
     if not is_campaign_id(campaign_id):
         raise NotFound(f"{campaign_id!r} is not a campaign id: c and 20 characters of a-z, 2-7")
-    return campaigns.get(campaign_id)
+    try:
+        return campaigns.get(campaign_id)
+    except InvalidCampaign as error:
+        reason = f"campaign {campaign_id} is Unknown: its record cannot be read"
+        raise NotFound(reason) from error
 
 
 @dataclass(frozen=True)
 class CampaignViewPage:
-    """A page of campaigns, newest first, and the cursor of the next one; "" after the last."""
+    """A page of campaigns, newest first, and the cursor of the next one; "" after the last.
+    `unknown` are those on the page that cannot be read.
+    """
 
     items: tuple[CampaignView, ...]
     after: str
+    unknown: tuple[campaigns.UnknownCampaign, ...] = ()
 
 
 def list_campaigns(context: QueryContext, *, after: str, limit: int) -> CampaignViewPage:
@@ -117,7 +124,8 @@ def list_campaigns(context: QueryContext, *, after: str, limit: int) -> Campaign
     """
     authorize(context.actor, "campaign", "view")
     page = campaigns.newest(limit, after)
-    return CampaignViewPage(tuple(view_of(each, context) for each in page.items), page.after)
+    items = tuple(view_of(each, context) for each in page.items)
+    return CampaignViewPage(items, page.after, page.unknown)
 
 
 @dataclass(frozen=True)
