@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tests.faults.batch_scenarios import BatchScenario
+from tests.faults.campaign_scenarios import CampaignScenario
 from tests.faults.scenario import Scenario, ScenarioRun
 from tests.faults.schedule_scenarios import ScheduleScenario
 
@@ -12,4 +13,5 @@ SCENARIOS: Mapping[str, Callable[[ScenarioRun], Scenario]] = {
         scenario_run, BatchScenario.held_and_retried
     ),
     "recurring": ScheduleScenario,
+    "campaign": CampaignScenario,
 }

@@ -63,6 +63,7 @@ class Injector(Listener):
     injected: list[Point] = field(default_factory=list)
     dead: bool = False
     again: Callable[[], Any] = lambda: None  # repeats the present invocation
+    is_invoked: bool = False  # else a state machine makes its calls by itself
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -99,8 +100,11 @@ class Injector(Listener):
 
     def trigger(self, work: Callable[[], Any]) -> Any:
         """Do `work` as a function that lives until it ends or dies."""
-        self.dead, self.again = False, work
-        return work()
+        self.dead, self.again, self.is_invoked = False, work, True
+        try:
+            return work()
+        finally:
+            self.is_invoked = False
 
     def prepare(self, call: Call) -> None:
         if not self._is_watching():
@@ -196,7 +200,7 @@ def _lose(_injector: Injector, call: Call, _parsed: dict[str, Any]) -> None:
 
 
 def _die(injector: Injector, call: Call, *_: Any) -> None:
-    injector.dead = True
+    injector.dead = injector.is_invoked
     raise FunctionDied(f"{call.service}.{call.operation}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
 from jobyard.store import campaigns, holds, jobs, tables
+from tests.call_interceptor import Call, Listener
 from tests.harness import Harness
 from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
 
@@ -472,6 +474,34 @@ def test_a_key_of_another_campaign_does_not_change_its_targets(
 
     assert [*devices.attempts("A"), *devices.attempts("B")] == [TEN]
     assert states(stack, campaign) == "s"
+
+
+@dataclass
+class LostWorker(Listener):
+    """The first worker is lost before it writes the ends of its tasks."""
+
+    is_lost: bool = False
+
+    def before(self, call: Call) -> None:
+        is_end = call.operation == "BatchExecuteStatement" and any(
+            each["Statement"].startswith('UPDATE "test-jobs"')
+            for each in call.parameters["Statements"]
+        )
+        if is_end and not self.is_lost:
+            self.is_lost = True
+            raise ConnectionError
+
+
+def test_tasks_of_a_lost_worker_start_again_when_their_claims_have_run_out(
+    stack: Harness, devices: Devices
+) -> None:
+    campaign = start(stack, "AB")
+    with stack.interceptor.listening(LostWorker()):
+        stack.machines.run_all()
+
+    for device in "AB":
+        assert minutes(devices.attempts(device)) == [0, 16]
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
 
 
 def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord, PassShare, sum_counts
 from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.planning import CampaignPlan, PlannedAction, TaskTotals, plan
 from jobyard.domain.campaigns.rollout import SLICE, shares
 from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
@@ -224,7 +225,7 @@ class _Settlement:
         return found
 
     def _waiting(self, until: datetime) -> dict[int, int]:
-        """How many tasks of each chunk may start by `until`."""
+        """How many tasks of each chunk may start by `until`, those of a lost worker included."""
         found: dict[int, int] = {}
         for number in range(self.campaign.chunk_count):
             record = self.records.get(number)
@@ -234,8 +235,12 @@ class _Settlement:
             summary = TaskSummary.of_document(record.summary)
             untouched = self.campaign.task_count(number) - record.recorded
             is_due = summary.next_at is not None and summary.next_at <= until
-            if untouched or is_due:
-                found[number] = untouched + (summary.waiting if is_due else 0)
+            since = summary.running_since
+            is_lost = since is not None and since + CLAIM_FOR <= until
+            running = record.counts.get(JobState.RUNNING, 0)
+            if untouched or is_due or is_lost:
+                due = (summary.waiting if is_due else 0) + (running if is_lost else 0)
+                found[number] = untouched + due
         return found
 
     def _begun(self, until: datetime, *, is_stopping: bool) -> list[int]:
