@@ -73,7 +73,7 @@ def full(letter: str) -> Overview:
         schedules=ScheduleOverview(
             (NextRun(SCHEDULE_ID, text, NOON),) * 10,
             (run,) * 5,
-            (problem,) * 9,
+            (problem,) * 8,
             has_all_schedules=False,
         ),
         undelivered=UndeliveredReports(20, is_exact=False, batch_id=BATCH_ID),

@@ -46,7 +46,7 @@ BATCHES_OF_A_GROUP = 3  # batches that a failure group names
 FAILURES_OF = timedelta(hours=24)
 _NEXT_RUNS_SHOWN = 10
 _LAST_RUNS_SHOWN = 5
-_PROBLEM_RUNS_SHOWN = 9
+_PROBLEM_RUNS_SHOWN = 8
 SCHEDULES_READ = 100  # by title, whose last runs are looked for
 _REPORTS_COUNTED = 20
 _ALARMS_SHOWN = 20
