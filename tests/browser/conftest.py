@@ -1,18 +1,16 @@
 """A real browser at the pages of a deployment on moto."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
-from tests.browser.site_server import Site, serving
+from tests.browser.site_server import AXE_PATH, Site, serving
 from tests.browser.tabs import Tabs
 from tests.functions.web.browser import Browser
 
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
 Open = Callable[..., Page]
 
 
@@ -44,7 +42,7 @@ def open_page(site: Site, chromium: Chromium) -> Iterator[Open]:
 
 def violations(page: Page) -> list[str]:
     """What axe finds wrong with a page: rule, help and the first element of each."""
-    page.add_script_tag(path=AXE)
+    page.add_script_tag(url=AXE_PATH)
     found = page.evaluate(
         "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
     )

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.functions.api.api_client import Lambda
 from tests.functions.web.browser import Browser
 from tests.functions.web.user_pool import UserPool
+
+AXE_PATH = "/axe.min.js"  # by an address, so that the browser compiles it once
+_AXE = Path(__file__).parent / "axe" / "axe.min.js"
 
 
 @dataclass
@@ -54,13 +58,25 @@ def serving(browser: Browser) -> Iterator[Site]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._respond()
+            if self.path == AXE_PATH:
+                self._send_axe()
+            else:
+                self._respond()
 
         def do_POST(self) -> None:
             self._respond()
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""
+
+        def _send_axe(self) -> None:
+            raw = _AXE.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/javascript")
+            self.send_header("Content-Length", str(len(raw)))
+            self.send_header("Cache-Control", "max-age=3600")
+            self.end_headers()
+            self.wfile.write(raw)
 
         def _respond(self) -> None:
             path, _, query = self.path.partition("?")
