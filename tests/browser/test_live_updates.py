@@ -60,6 +60,38 @@ def test_a_change_appears_and_the_readers_place_is_kept(open_page: Open, site: S
     expect(reason).to_be_focused()
 
 
+def test_an_update_keeps_selection_open_parts_scroll_and_filter(
+    open_page: Open, site: Site
+) -> None:
+    batch = a_batch("processing", entries=31, chunk_size=10)
+    late, *others = range(31)
+    for number in others:
+        a_job(batch, number, "failed")
+    at = f"/batches/{batch.batch_id}/jobs?state=failed"
+    page = open_page("operator", at)
+    _start_again(page)
+    page.get_by_text("Columns", exact=True).click()
+    selected = page.get_by_label("Select 15", exact=True)
+    selected.check()
+    name = page.get_by_label("File, object or identifier")
+    name.fill("half a na")
+    selected.evaluate("row => row.scrollIntoView({block: 'center'})")
+    place = selected.bounding_box()
+
+    a_job(batch, late, "failed")  # above all that are shown
+    _await_polls(page, site, at, 2)
+
+    expect(page.get_by_label(f"Select {late}", exact=True)).to_be_attached()
+    expect(selected).to_be_checked()
+    expect(page.locator("input[name=job_id]:checked")).to_have_count(1)
+    expect(page.locator("[data-selected]")).to_have_text("1")
+    expect(page.locator("#columns")).to_have_attribute("open", "")
+    expect(name).to_have_value("half a na")
+    expect(page.get_by_role("combobox", name="State")).to_have_value("failed")
+    assert page.url.endswith(at)
+    assert place == selected.bounding_box()
+
+
 def test_a_log_is_shown_in_place_and_stays_when_the_page_updates(
     open_page: Open, site: Site
 ) -> None:

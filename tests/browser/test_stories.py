@@ -3,13 +3,17 @@
 Whole stories, from signing in to the end, are in tests/live/test_stories.py.
 """
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
 from jobyard.store import batches
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
-from tests.functions.api.batch_records import a_batch
+from tests.functions.api.batch_records import a_batch, a_job, a_report
+from tests.functions.api.schedule_records import DAILY, a_schedule
+from web.filters import iso
 
 
 @pytest.mark.parametrize("has_script", [True, False])
@@ -44,14 +48,25 @@ def test_a_filter_is_in_the_address_and_back_leads_to_it(open_page: Open, site: 
     expect(page.get_by_role("link", name="completed.checkm")).to_have_count(0)
 
 
-def test_every_time_names_its_zone(open_page: Open, site: Site) -> None:
+def test_every_time_is_in_the_readers_zone_and_names_it(open_page: Open, site: Site) -> None:
     batch = a_batch("completed", entries=2)
-    page = open_page("viewer", f"/batches/{batch.batch_id}", timezone_id="Asia/Tokyo")
-    page.reload()  # the first answer came before the browser had said its zone
+    job = a_job(batch, 0, "succeeded")
+    a_report(batch)
+    schedule = a_schedule({**DAILY, "zone": "America/Los_Angeles"})
+    assert schedule.next_at
+    next_run = f"time[datetime='{iso(schedule.next_at)}']"
+    of_batch, of_job = f"/batches/{batch.batch_id}", f"/jobs/{job.address.job_id}"
+    of_schedule = f"/schedules/{schedule.schedule_id}"
+    page = open_page("admin", "/", timezone_id="Asia/Tokyo")
 
-    expect(page.get_by_text("JST").first).to_be_visible()
-    for each in page.locator("time:not([data-since])").all():
-        assert "JST" in (each.text_content() or "")
+    # The answer before came when the browser had not said its zone yet.
+    for address in (of_batch, f"{of_batch}/reports", of_job, of_schedule):
+        page.goto(site.url + address)
+        times = page.locator("time:not([data-since])").all_text_contents()
+        assert times, address
+        assert [each for each in times if "JST" not in each] == [], address
+    nine_in_los_angeles = re.compile("02:00.* JST")
+    expect(page.locator(next_run).first).to_have_text(nine_in_los_angeles)
 
 
 def test_a_viewer_sees_why_they_cannot(open_page: Open, site: Site) -> None:
