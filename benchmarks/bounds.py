@@ -16,6 +16,8 @@ NAMES = (
     "report",
     "pages",
     "first_paint",
+    "campaign",
+    "rollout",
 )
 
 
@@ -69,6 +71,9 @@ BOUNDS = (
     Bound("pages", "shared_poll_reads", 3),
     Bound("pages", "failed_jobs_reads", 200),
     Bound("first_paint", "slowest_ms", 1000),
+    Bound("campaign", "writes_per_task", 3.1),
+    Bound("campaign", "growth_mb", 10.0),
+    Bound("rollout", "grant_error", 0.05),
 )
 
 

@@ -116,14 +116,14 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
             f"{whole.transitions} transitions were recorded, but the execution entered "
             f"{found.entered} states and its children {children}"
         )
-    sizes = [_size(record) for record in found.items["JobsTable"]]
+    sizes = [stored_bytes(record) for record in found.items["JobsTable"]]
     job_writes = sum(
-        int(record["v"]["N"]) * math.ceil(_size(record) / 1024)
+        int(record["v"]["N"]) * math.ceil(stored_bytes(record) / 1024)
         for record in found.items["JobsTable"]
     )
     chunk_writes = sum(int(record["version"]["N"]) for record in found.items["ChunksTable"])
     refused = chunks.write_units - job_writes - chunk_writes - chunks.invocations
-    stored = sum(_size(item) for items in found.items.values() for item in items)
+    stored = sum(stored_bytes(item) for items in found.items.values() for item in items)
     # The emulator reports one unit per read. So the report's reads of jobs are added by their size.
     read_units = whole.read_units + sum(sizes) / 4096
     start_up = max(0.0, total(cold.values()).mb_ms - total(warm.values()).mb_ms)
@@ -227,7 +227,7 @@ def _items(
             yield from page["Items"]
 
 
-def _size(item: Item) -> int:
+def stored_bytes(item: Item) -> int:
     """Bytes of an item of strings and numbers; source: DynamoDB developer guide, Item sizes."""
     size = 0
     for name, value in item.items():

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,12 +39,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "report": {"SIZES": (250,), "SLICE_JOBS": 100},
     "pages": {"ENTRIES": 3_000, "SCHEDULES": 5, "RUNS": 1},
     "first_paint": {"JOBS": 2, "RUNS": 1},
+    "campaign": {"TASKS": 30, "FEW": 3, "REST_TASKS": 2, "TICK": timedelta(days=3)},
+    "rollout": {"TARGETS": 60, "PER_MINUTE": 25},
 }
 # Which benchmarks run on which day: those that share a local stack, or three without one.
 BY_TURNS = (
     ("cost", "throughput", "first_paint"),
     ("coldstart", "deposit", "pages"),
-    ("small_deposits", "due"),
+    ("small_deposits", "due", "campaign", "rollout"),
 )
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
 

@@ -69,7 +69,7 @@ def _start(
     if (stored := _of_earlier_try(campaign)) is not None:
         campaign = stored
     else:
-        _put_rows(campaign, request.targets, context)
+        put_rows(campaign, request.targets, context)
         try:
             campaigns.put_new(campaign)
         except StaleState:
@@ -130,7 +130,7 @@ def _new(
         rules=request.rules,
         parameters=request.parameters,
         tasks=number,
-        chunk_size=min(max(-(-number // _CHUNKS), _MIN_CHUNK), _MAX_CHUNK),
+        chunk_size=chunk_size_of(number),
         check_at=now + _CHECK_AFTER,
         replaces=request.replaces,
         retry_of=retry_of,
@@ -167,6 +167,11 @@ def _replace(campaign: Campaign, context: CommandContext) -> None:
     raise StaleState(f"campaign {campaign.replaces} changes too fast; try again")
 
 
+def chunk_size_of(tasks: int) -> int:
+    """How many tasks each chunk of a campaign has."""
+    return min(max(-(-tasks // _CHUNKS), _MIN_CHUNK), _MAX_CHUNK)
+
+
 def _check_job_type(request: CampaignRequest) -> None:
     known = [each.name for each in types_of(Origin.CAMPAIGN)]
     if request.job_type not in known:
@@ -187,7 +192,7 @@ def _calendar_for(value: object) -> Calendar:
     return found.calendar
 
 
-def _put_rows(
+def put_rows(
     campaign: Campaign, targets: tuple[CampaignTarget, ...], context: CommandContext
 ) -> None:
     """Write the rows and the index, before the campaign that has them. A repeat writes the same."""
