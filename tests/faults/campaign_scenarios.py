@@ -28,6 +28,7 @@ from tests.scripted_devices import NAME, OFFLINE, scripted_devices
 
 STEPS = ("reach", "upload", "apply", "verify")
 PAUSED, RESUMED = NOON + timedelta(minutes=2), NOON + timedelta(minutes=8)
+WORKER_LIVES = timedelta(minutes=15)  # at most
 _Act = Callable[[CommandContext], object]
 
 
@@ -35,14 +36,15 @@ _Act = Callable[[CommandContext], object]
 class CampaignScenario:
     """A scenario of a campaign whose second device fails once.
 
-    `workers` are those that did steps on each device, in order; `errors` what may never happen.
+    `workers` are the last that did a step on each device, and when it began; `errors` are what may
+    never happen.
     """
 
     scenario_run: ScenarioRun
     listeners: tuple[Listener, ...] = ()
     campaign_id: str = field(init=False)
     acts: deque[tuple[datetime, _Act]] = field(default_factory=deque)
-    workers: dict[str, list[StepContext]] = field(default_factory=dict)
+    workers: dict[str, tuple[StepContext, datetime]] = field(default_factory=dict)
     done: Counter[tuple[str, str]] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
 
@@ -85,12 +87,14 @@ class CampaignScenario:
         return Done({name: f"of {device}"})
 
     def _check_alone(self, device: str, task: JobRecord, context: StepContext) -> None:
-        """Each other worker of a device must have ended its attempt, or be lost."""
-        workers = self.workers.setdefault(device, [])
-        if not any(context is each for each in workers):
-            workers.append(context)
-        if len(workers) - 1 > len(task.attempts) + task.orphan_count:
-            self.errors.append(f"{device}: two attempts at the same time")
+        """The last worker of a device must have ended its attempt, or have had time to die."""
+        last, began = self.workers.get(device, (context, NOON))
+        if last is not context:
+            has_ended = any(each.ended_at and each.ended_at >= began for each in task.attempts)
+            if not has_ended and context.now() < began + WORKER_LIVES:
+                self.errors.append(f"{device}: two attempts at the same time")
+        if last is not context or device not in self.workers:
+            self.workers[device] = (context, context.now())
 
     # Events
 
