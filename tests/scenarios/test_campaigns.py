@@ -1,5 +1,6 @@
 """Campaigns in simulated time, through the machines and the real services."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
-from jobyard.store import campaigns, holds, jobs, tables
+from jobyard.store import campaigns, chunks, holds, jobs, tables
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness
 from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
@@ -502,6 +503,51 @@ def test_tasks_of_a_lost_worker_start_again_when_their_claims_have_run_out(
     for device in "AB":
         assert minutes(devices.attempts(device)) == [0, 16]
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_retries_leave_the_grant_to_targets_without_an_attempt(
+    stack: Harness, devices: Devices
+) -> None:
+    names = [f"device-{n}" for n in range(40)]
+    for name in names[:30]:
+        devices.always[f"{name} reach"] = OFFLINE
+    rules = {"rollout": {"per_minute": 10}, "retry_s": 60, "at_once": 25, "expires_s": 7_200}
+    start(stack, names, **rules)
+    run_until(stack, TEN + timedelta(minutes=7))
+
+    reached = [(device, at) for device, step, at in devices.calls if step == "reach"]
+    assert {device for device, _ in reached[:40]} == {*names}
+    per_minute = [
+        sum(int((at - TEN).total_seconds() // 60) == n for _, at in reached) for n in range(7)
+    ]
+    assert per_minute == [10] * 7
+
+
+def test_an_act_lets_no_more_than_at_once_run(stack: Harness, devices: Devices) -> None:
+    """A worker of the execution before the act still runs a task of another chunk."""
+    names = [f"device-{n}" for n in range(26)]
+    for name in names[:25]:
+        devices.answers[f"{name} reach"] = [OFFLINE]
+    calls: list[int] = []
+
+    def act(device: str, step: str) -> None:
+        if (device, step) == (names[25], "upload") and not calls:
+            stack.advance(301)  # the others may be tried again
+            for _ in range(500):  # until the worker has saved its counts
+                if chunks.get(campaign.campaign_id, 1).counts.get("running"):
+                    break
+                time.sleep(0.01)
+            before = len(devices.calls)
+            commands.pause(campaign.campaign_id, None, stack.context())
+            commands.resume(campaign.campaign_id, stack.context())
+            run_until(stack, stack.at + timedelta(seconds=50))
+            calls.append(len(devices.calls) - before)
+
+    devices.during = act
+    campaign = start(stack, names, at_once=1, expires_s=7_200)
+    stack.machines.run_all()
+
+    assert calls == [0]
 
 
 def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) -> None:

@@ -1,5 +1,6 @@
 """What a campaign needs to know of the tasks of a chunk in addition to their number by state."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,8 @@ from jobyard.domain.campaigns.planning import TaskTotals
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import NO_FAILURES, JobRecord, JobState, StepStatus
 
+_DUE_MINUTES = 5  # for which a summary says how many tasks may start
+
 
 @dataclass(frozen=True)
 class TaskSummary:
@@ -20,7 +23,8 @@ class TaskSummary:
 
     Of `waiting` tasks, the first may start at `next_at`. `bound` tasks are between bound steps, and
     the first continues at `bound_at`. The oldest attempt of running ones began at `running_since`.
-    `outcomes` are those since `counted_since`.
+    `outcomes` are those since `counted_since`. `due` are (minute since 1970, how many waiting tasks
+    may start in it); the last minute has all later ones too.
     """
 
     waiting: int = 0
@@ -30,6 +34,13 @@ class TaskSummary:
     running_since: datetime | None = None
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
     counted_since: datetime | None = None
+    due: tuple[tuple[int, int], ...] = ()
+
+    def due_by(self, until: datetime) -> int:
+        """How many waiting tasks may start before `until`, a minute more or less."""
+        if not self.due:
+            return self.waiting
+        return sum(number for minute, number in self.due if minute * 60 < until.timestamp())
 
     def document(self) -> dict[str, Any]:
         """The summary as JSON; "" or 0 is left out."""
@@ -42,6 +53,7 @@ class TaskSummary:
             "running_since": _text(self.running_since),
             "outcomes": outcomes if any(outcomes) else None,
             "counted_since": _text(self.counted_since),
+            "due": self.due,
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -56,6 +68,7 @@ class TaskSummary:
             _time(document.get("running_since")),
             OutcomeCounts(*document.get("outcomes", (0, 0, 0))),
             _time(document.get("counted_since")),
+            tuple((minute, number) for minute, number in document.get("due", ())),
         )
 
 
@@ -108,7 +121,15 @@ def summary_of(
         running_since=min(running, default=None),
         outcomes=count_outcomes(known, counted_since),
         counted_since=counted_since,
+        due=_due(waiting),
     )
+
+
+def _due(waiting: Iterable[JobRecord]) -> tuple[tuple[int, int], ...]:
+    """How many tasks may start in each of the next minutes in which one may."""
+    minutes = sorted(int((task.next_at or task.at).timestamp()) // 60 for task in waiting)
+    known = sorted({*minutes})[:_DUE_MINUTES]
+    return tuple(sorted(Counter(min(minute, known[-1]) for minute in minutes).items()))
 
 
 def totals_of(

@@ -209,39 +209,74 @@ class _Settlement:
         lane follow each other, and all lanes together start the grant evenly.
         """
         rules = self.campaign.rules
-        grants = shares(planned.grant, self._waiting(until))
-        begun = self._begun(until, is_stopping=planned.state is JobState.STOPPING)
+        grants = self._grants(planned.grant, until)
+        is_stopping = planned.state is JobState.STOPPING
+        begun = self._begun(until, is_stopping=is_stopping)
         numbers = sorted({*grants, *begun})
         lanes = max(min(self._lanes, len(numbers)), 1)
         is_spread = rules.rollout is not None
         turns = -(-len(numbers) // lanes) if is_spread else 1
         turn = (until - begins) / max(turns, 1)
-        slots = min(CONCURRENT_JOBS, max(rules.at_once // lanes, 1))
+        running = self._running()
         found = {}
         for index, number in enumerate(numbers):
             since = begins + (index // lanes) * turn if is_spread else begins
             end = min(since + turn, until)
-            found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
+            elsewhere = sum(running.values()) - running.get(number, 0)
+            slots = min(CONCURRENT_JOBS, -(-max(rules.at_once - elsewhere, 0) // lanes))
+            if slots or is_stopping:
+                found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
         return found
 
-    def _waiting(self, until: datetime) -> dict[int, int]:
-        """How many tasks of each chunk may start by `until`, those of a lost worker included."""
-        found: dict[int, int] = {}
+    def _running(self) -> dict[int, int]:
+        """How many attempts of each chunk run, for workers of an execution before this one."""
+        return {
+            number: record.counts.get(JobState.RUNNING, 0)
+            for number, record in self.records.items()
+            if not self._lost(record, self.now)
+        }
+
+    def _lost(self, record: ChunkRecord | None, at: datetime) -> int:
+        """How many attempts of a chunk have lost their worker by `at`."""
+        since = TaskSummary.of_document(record.summary).running_since if record else None
+        if record is None or since is None or since + CLAIM_FOR > at:
+            return 0
+        return record.counts.get(JobState.RUNNING, 0)
+
+    def _grants(self, grant: int, until: datetime) -> dict[int, int]:
+        """A grant divided among chunks: tasks without an attempt first, as in the simulation; then
+        those that wait for a retry, the longest first.
+        """
+        untouched, due = self._may_start(until)
+        first = shares(grant, untouched)
+        found, left = dict(first), grant - sum(first.values())
+        for number in sorted(due, key=lambda each: due[each]):
+            share = min(left, due[number][1])
+            if share:
+                found[number] = found.get(number, 0) + share
+                left -= share
+        return found
+
+    def _may_start(self, until: datetime) -> tuple[dict[int, int], dict[int, tuple[datetime, int]]]:
+        """How many tasks of each chunk have no attempt; and since when how many wait, that may
+        start by `until`, those of a lost worker included.
+        """
+        untouched: dict[int, int] = {}
+        due: dict[int, tuple[datetime, int]] = {}
         for number in range(self.campaign.chunk_count):
             record = self.records.get(number)
-            if record is None:
-                found[number] = self.campaign.task_count(number)
-                continue
-            summary = TaskSummary.of_document(record.summary)
-            untouched = self.campaign.task_count(number) - record.recorded
-            is_due = summary.next_at is not None and summary.next_at <= until
+            recorded = record.recorded if record else 0
+            untouched[number] = self.campaign.task_count(number) - recorded
+            summary = TaskSummary.of_document(record.summary if record else {})
+            waits = summary.next_at is not None and summary.next_at <= until
             since = summary.running_since
-            is_lost = since is not None and since + CLAIM_FOR <= until
-            running = record.counts.get(JobState.RUNNING, 0)
-            if untouched or is_due or is_lost:
-                due = (summary.waiting if is_due else 0) + (running if is_lost else 0)
-                found[number] = untouched + due
-        return found
+            lost = self._lost(record, until)
+            times = [
+                at for at, counts in ((summary.next_at, waits), (since, lost)) if at and counts
+            ]
+            if times:
+                due[number] = min(times), (summary.due_by(until) if waits else 0) + lost
+        return untouched, due
 
     def _begun(self, until: datetime, *, is_stopping: bool) -> list[int]:
         """The chunks with attempts to continue, or with tasks to end if it is stopping."""

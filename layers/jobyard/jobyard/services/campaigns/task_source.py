@@ -8,7 +8,7 @@ steps.
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.chunks import Chunk, PassShare
@@ -41,6 +41,7 @@ from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import campaigns, claims, holds, jobs
 
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
+_FIRST = datetime.min.replace(tzinfo=UTC)  # before every retry
 _UNLIMITED = 1_000_000_000  # retries: a campaign tries until it expires
 _MAX_RETRY_AFTER_S = 86_400.0
 
@@ -135,6 +136,7 @@ class TaskSource:
                 begun.append(due)
             else:
                 others.append(due)
+        others.sort(key=lambda due: due.job.next_at or _FIRST)
         return [*bound, *begun, *others]
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
