@@ -75,6 +75,7 @@ def test_a_preview_starts_nothing(api: Api) -> None:
         ({"to": "2026-01-01"}, "body.to"),
         ({"window": {"weekdays": []}}, "body.window.weekdays"),
         ({"calendar": "none-such"}, "body.calendar"),
+        ({"calendar": ""}, "body.calendar"),
         ({"at_once": 0}, "body.at_once"),
         ({"nonsense": 1}, "body.nonsense"),
         ({"parameters": {"version": "1"}}, "body.parameters.image"),

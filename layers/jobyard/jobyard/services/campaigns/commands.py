@@ -26,6 +26,7 @@ from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import Origin, campaign_id_of
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
+from jobyard.domain.text import NAME_BYTES
 from jobyard.jobtypes import TYPES, types_of
 from jobyard.services import activity, holds
 from jobyard.services.access import authorize
@@ -186,9 +187,9 @@ def _calendar_for(value: object) -> Calendar:
     """The calendar of that name, or the one in a document."""
     if not isinstance(value, str):
         return calendar_of(value)
-    found = calendars.find(value)
+    found = calendars.find(value) if 0 < len(value) <= NAME_BYTES else None
     if found is None:
-        raise InvalidRule("calendar", f"the name of a calendar; there is no {value!r}")
+        raise InvalidRule("calendar", f"the name of a calendar; there is no {value!r:.80}")
     return found.calendar
 
 
