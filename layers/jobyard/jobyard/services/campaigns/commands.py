@@ -9,7 +9,8 @@ from typing import Any
 from jobyard.domain.activity import Subject
 from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
 from jobyard.domain.campaigns.campaign import Campaign, CampaignRequest, StopReason, request_of
-from jobyard.domain.campaigns.rules import changed_rules
+from jobyard.domain.campaigns.fields import FieldReader
+from jobyard.domain.campaigns.rules import RULE_FIELDS, changed_rules
 from jobyard.domain.campaigns.schedule import SCHEDULE_FIELDS
 from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.cause_key import MAIN_RUN
@@ -40,6 +41,7 @@ _MIN_CHUNK, _MAX_CHUNK = 25, 1_000  # tasks
 _CHUNKS = 40  # of most campaigns: as many workers as the largest `at_once` has
 _CHECK_AFTER = timedelta(minutes=5)
 _TRIES = 5
+_RETRY_FIELDS = ("name", "parameters", *RULE_FIELDS)  # that may differ in the new campaign
 
 
 @dataclass(frozen=True)
@@ -316,6 +318,7 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
         InvalidCampaign, InvalidParameters: as for `start`; there may be too many targets.
     """
     authorize(context.actor, "campaign", "retry")
+    FieldReader(changes, _RETRY_FIELDS).check()
     campaign = campaigns.get(campaign_id)
     if campaign.is_open:
         raise InvalidTransition(f"campaign {campaign_id} is {campaign.state}: it has not ended")
