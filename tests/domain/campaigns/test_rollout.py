@@ -70,6 +70,22 @@ def test_a_grant_is_divided_among_few_chunks(grant: int, expected: dict[int, int
     assert shares(grant, {7: 2, 3: 5, 1: 4, 2: 0}) == expected
 
 
+@pytest.mark.parametrize(
+    ("grant", "waiting", "expected"),
+    [
+        (100, {0: 500, 1: 500, 2: 500, 3: 500, 4: 500}, {0: 25, 1: 25, 2: 25, 3: 25}),
+        (10, {0: 500, 1: 500, 2: 500, 3: 500}, {0: 3, 1: 3, 2: 3, 3: 1}),
+        (100, {0: 500, 1: 10}, {0: 90, 1: 10}),
+        (100, {0: 20, 1: 500, 2: 20}, {0: 20, 1: 60, 2: 20}),
+        (100, {0: 20}, {0: 20}),
+    ],
+)
+def test_a_large_grant_is_divided_among_as_many_chunks_as_there_are_workers(
+    grant: int, waiting: dict[int, int], expected: dict[int, int]
+) -> None:
+    assert shares(grant, waiting, workers=4) == expected
+
+
 def test_a_rollout_reads_back_from_its_document() -> None:
     rollout = Rollout(50, 1.5, 200)
 

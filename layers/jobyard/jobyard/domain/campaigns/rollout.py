@@ -88,15 +88,20 @@ def start_offset(rollout: Rollout | None, grant: int, index: int) -> timedelta:
     return index * _SLICE_S // grant * _SECOND
 
 
-def shares(grant: int, waiting: Mapping[int, int]) -> dict[int, int]:
+def shares(grant: int, waiting: Mapping[int, int], workers: int = 1) -> dict[int, int]:
     """A grant divided among chunks, the first ones first, so that few of them need a worker.
 
-    `waiting` is how many tasks of each chunk may start. Chunks without a share are left out.
+    `waiting` is how many tasks of each chunk may start. If so many chunks wait, `workers` of them
+    have an equal share, because one worker runs few tasks at the same time. Chunks without a share
+    are left out.
     """
     found: dict[int, int] = {}
-    for chunk in sorted(waiting):
-        share = min(grant, waiting[chunk])
-        if share > 0:
-            found[chunk] = share
-            grant -= share
+    left = grant
+    for most in (-(-grant // workers), grant):
+        for chunk in sorted(waiting):
+            before = found.get(chunk, 0)
+            share = min(left + before, waiting[chunk], most)
+            if share > 0:
+                found[chunk] = share
+                left -= share - before
     return found

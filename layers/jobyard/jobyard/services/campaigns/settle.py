@@ -248,7 +248,8 @@ class _Settlement:
         those that wait for a retry, the longest first.
         """
         untouched, due = self._may_start(until)
-        first = shares(grant, untouched)
+        workers = min(self._lanes, max(-(-grant // CONCURRENT_JOBS), 1))
+        first = shares(grant, untouched, workers)
         found, left = dict(first), grant - sum(first.values())
         for number in sorted(due, key=lambda each: due[each]):
             share = min(left, due[number][1])
