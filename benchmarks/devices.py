@@ -144,7 +144,7 @@ class Stack(Harness):
         previewed = commands.preview(document, context).campaign
         campaign = replace(previewed, tasks=count, chunk_size=commands.chunk_size_of(count))
         targets = tuple(CampaignTarget(f"{key}-{number}") for number in range(count))
-        commands.put_rows(campaign, targets, context)
+        commands.put_rows(campaign, targets, context.s3, context.settings)
         return campaigns.put_new(campaign)
 
     def run(self, campaign: Campaign) -> Campaign:

@@ -55,8 +55,8 @@ def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
             run_all()
 
     harness.machines.run_all = run_all_and_wait  # type: ignore[method-assign]
-    tables = ("test-batches", "test-chunks", "test-reports", "test-schedules", "test-timeline")
-    indexed = {table: key_names()[table] for table in tables}
+    nouns = ("batches", "campaigns", "chunks", "reports", "schedules", "timeline")
+    indexed = {f"test-{noun}": key_names()[f"test-{noun}"] for noun in nouns}
     with (
         Stale(raw, indexed, now=harness.now).copying() as copies,
         harness.interceptor.listening(copies),

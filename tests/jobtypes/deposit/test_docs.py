@@ -28,6 +28,8 @@ OF_SWEEPS = {
 OF_CAMPAIGNS = {
     Failure.DEVICE_OFFLINE,
     Failure.DEVICE_BUSY,
+    Failure.DEVICE_FORBIDDEN,
+    Failure.DEVICE_ERROR,
     Failure.INCOMPATIBLE,
     Failure.VERIFY_FAILED,
     Failure.EXPIRED,

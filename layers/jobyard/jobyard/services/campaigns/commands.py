@@ -1,10 +1,10 @@
 """What people do to campaigns: start, change, pause, resume, cancel, replace and retry them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.activity import Subject
 from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
@@ -34,7 +34,11 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.settle import restart
 from jobyard.services.context import CommandContext, require_reason
+from jobyard.services.settings import Settings
 from jobyard.store import calendars, campaigns, jobs
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _MIN_CHUNK, _MAX_CHUNK = 25, 1_000  # tasks
@@ -72,7 +76,7 @@ def _start(
     if (stored := _of_earlier_try(campaign)) is not None:
         campaign = stored
     else:
-        put_rows(campaign, request.targets, context)
+        put_rows(campaign, request.targets, context.s3, context.settings)
         try:
             campaigns.put_new(campaign)
         except StaleState:
@@ -196,7 +200,7 @@ def _calendar_for(value: object) -> Calendar:
 
 
 def put_rows(
-    campaign: Campaign, targets: tuple[CampaignTarget, ...], context: CommandContext
+    campaign: Campaign, targets: Sequence[CampaignTarget], s3: "S3Client", settings: Settings
 ) -> None:
     """Write the rows and the index, before the campaign that has them. A repeat writes the same."""
     lines: list[bytes] = []
@@ -212,10 +216,9 @@ def put_rows(
         index.append(Chunk(number, position, position + size))
         position += size
         lines += part
-    bucket = context.settings.work_bucket
     key = rows.rows_key(campaign.campaign_id)
-    context.s3.put_object(Bucket=bucket, Key=key, Body=b"".join(lines))
-    rows.put_index(context.s3, context.settings, rows.index_key(campaign.campaign_id), index)
+    s3.put_object(Bucket=settings.work_bucket, Key=key, Body=b"".join(lines))
+    rows.put_index(s3, settings, rows.index_key(campaign.campaign_id), index)
     assert all(len(each.index_line()) == INDEX_LINE_BYTES for each in index)
 
 
