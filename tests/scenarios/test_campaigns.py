@@ -18,7 +18,7 @@ from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
-from jobyard.store import campaigns, chunks, holds, jobs, tables
+from jobyard.store import activity, campaigns, chunks, holds, jobs, tables
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness
 from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
@@ -615,3 +615,39 @@ def test_only_a_campaign_of_the_same_job_type_is_replaced(stack: Harness, device
         start(stack, "A", replaces="c" + "a" * 20)
 
     assert [each.where for each in refused.value.problems] == ["replaces"]
+
+
+@pytest.mark.parametrize("event", ["cancel", "change"])
+def test_an_act_that_was_not_recorded_is_recorded_by_its_repeat(
+    event: str, stack: Harness, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = start(stack, "A").campaign_id
+    stack.advance(1)
+    request = stack.context(key=f"{event} once")
+
+    def send() -> None:
+        if event == "cancel":
+            commands.cancel(campaign_id, request)
+        else:
+            commands.change(campaign_id, {"at_once": 7}, request)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(commands.activity, "record", _die)
+        with pytest.raises(Died):
+            send()
+    send()
+    send()
+
+    acts = [each.act for each in activity.newest_first(stack.now(), None, 10)]
+    assert [each.event for each in acts if each.subject.subject_id == campaign_id] == [
+        event,
+        "start",
+    ]
+
+
+class Died(Exception):
+    """The function died."""
+
+
+def _die(*_: object) -> None:
+    raise Died

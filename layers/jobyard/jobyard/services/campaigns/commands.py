@@ -1,7 +1,7 @@
 """What people do to campaigns: start, change, pause, resume, cancel, replace and retry them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -158,20 +158,16 @@ def _check_replaceable(request: CampaignRequest) -> None:
 
 def _replace(campaign: Campaign, context: CommandContext) -> None:
     """Stop the campaign that a new one replaces. It may have ended meanwhile, or be stopping."""
-    for _ in range(_TRIES):
-        before = campaigns.get(campaign.replaces)
+
+    def replaced(before: Campaign) -> Campaign | None:
         if not before.is_open or before.state is JobState.STOPPING:
-            return
+            return None
         reason = f"campaign {campaign.campaign_id} replaces it"
         cause = replace(context.cause, reason=reason)
         move = JOB.move(before.state, "stop", context.now(), cause)
-        after = before.moved(move, stop_reason=StopReason.REPLACE, replaced_by=campaign.campaign_id)
-        try:
-            restart(before, after, context.executions, context.now())
-        except StaleState:
-            continue
-        return
-    raise StaleState(f"campaign {campaign.replaces} changes too fast; try again")
+        return before.moved(move, stop_reason=StopReason.REPLACE, replaced_by=campaign.campaign_id)
+
+    _restart(campaign.replaces, replaced, context)
 
 
 def chunk_size_of(tasks: int) -> int:
@@ -233,7 +229,7 @@ def pause(campaign_id: str, until: datetime | None, context: CommandContext) -> 
     campaign = campaigns.get(campaign_id)
     _check_open(campaign, "pause")
     holds.place_hold(_scope(campaign), until, context)
-    return _restarted(campaign_id, context)
+    return _restart(campaign_id, lambda before: before if before.is_open else None, context)
 
 
 def resume(campaign_id: str, context: CommandContext) -> Campaign:
@@ -246,7 +242,11 @@ def resume(campaign_id: str, context: CommandContext) -> Campaign:
     campaign = campaigns.get(campaign_id)
     _check_open(campaign, "resume")
     holds.lift_hold(_scope(campaign), context)
-    return _restarted(campaign_id, context, counted_since=context.now())
+
+    def counting_again(before: Campaign) -> Campaign | None:
+        return replace(before, counted_since=context.now()) if before.is_open else None
+
+    return _restart(campaign_id, counting_again, context)
 
 
 def cancel(campaign_id: str, context: CommandContext) -> Campaign:
@@ -258,20 +258,15 @@ def cancel(campaign_id: str, context: CommandContext) -> Campaign:
     """
     authorize(context.actor, "campaign", "cancel")
     require_reason(context, "cancel")
-    for _ in range(_TRIES):
-        campaign = campaigns.get(campaign_id)
-        if campaign.stop_reason is StopReason.CANCEL:
-            return campaign
-        _check_open(campaign, "cancel")
-        move = JOB.move(campaign.state, "stop", context.now(), context.cause)
-        after = campaign.moved(move, stop_reason=StopReason.CANCEL)
-        try:
-            restarted = restart(campaign, after, context.executions, context.now())
-        except StaleState:
-            continue
-        activity.record(context, "cancel", _subject(campaign), move.at)
-        return restarted
-    raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+
+    def cancelled(before: Campaign) -> Campaign | None:
+        if before.stop_reason is StopReason.CANCEL:
+            return None
+        _check_open(before, "cancel")
+        move = JOB.move(before.state, "stop", context.now(), context.cause)
+        return before.moved(move, stop_reason=StopReason.CANCEL)
+
+    return _recorded(_restart(campaign_id, cancelled, context), "cancel", context)
 
 
 def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> Campaign:
@@ -284,30 +279,25 @@ def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext
     """
     authorize(context.actor, "campaign", "change")
     require_reason(context, "change")
-    for _ in range(_TRIES):
-        campaign = campaigns.get(campaign_id)
-        if any(entry.cause == context.run for entry in campaign.history):
-            return campaign  # by an earlier try of this request
-        _check_open(campaign, "change")
-        rules = changed_rules(campaign.rules, changes, campaign.created_at)
+
+    def changed(before: Campaign) -> Campaign | None:
+        if any(entry.cause == context.run for entry in before.history):
+            return None  # by an earlier try of this request
+        _check_open(before, "change")
+        rules = changed_rules(before.rules, changes, before.created_at)
         entry = HistoryEntry(
             event="change",
-            before=campaign.state,
-            after=campaign.state,
+            before=before.state,
+            after=before.state,
             at=context.now(),
             actor=context.actor.name,
             cause=context.run,
             reason=context.reason,
             sub=context.actor.sub,
         )
-        after = campaign.with_entry(entry, rules=rules)
-        try:
-            changed = restart(campaign, after, context.executions, context.now())
-        except StaleState:
-            continue
-        activity.record(context, "change", _subject(campaign), entry.at)
-        return changed
-    raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+        return before.with_entry(entry, rules=rules)
+
+    return _recorded(_restart(campaign_id, changed, context), "change", context)
 
 
 def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> StartedCampaign:
@@ -361,18 +351,35 @@ def _unfinished(campaign: Campaign, context: CommandContext) -> Iterator[Mapping
             return
 
 
-def _restarted(campaign_id: str, context: CommandContext, **changes: Any) -> Campaign:
-    """The campaign, about which an execution decides now."""
+def _restart(
+    campaign_id: str, change: Callable[[Campaign], Campaign | None], context: CommandContext
+) -> Campaign:
+    """Write what `change` makes of a campaign, and have an execution decide about it now. If it
+    makes nothing of it (None), the campaign stays as it is.
+
+    Raises:
+        StaleState: others changed the campaign during each try.
+    """
     for _ in range(_TRIES):
-        campaign = campaigns.get(campaign_id)
-        if not campaign.is_open:
-            return campaign
+        before = campaigns.get(campaign_id)
+        after = change(before)
+        if after is None:
+            return before
         try:
-            after = replace(campaign, **changes)
-            return restart(campaign, after, context.executions, context.now())
+            return restart(before, after, context.executions, context.now())
         except StaleState:
             continue
     raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+
+
+def _recorded(campaign: Campaign, event: str, context: CommandContext) -> Campaign:
+    """The campaign, after what this request did to it is recorded; a repeat records it if the first
+    try died before. What another request did is not this one's to record.
+    """
+    own = [entry.at for entry in campaign.history if entry.cause == context.run]
+    if own:
+        activity.record(context, event, _subject(campaign), own[0])
+    return campaign
 
 
 def _check_open(campaign: Campaign, event: str) -> None:

@@ -55,11 +55,6 @@ def settle(
     raise AssertionError("unreachable")
 
 
-def totals(campaign: Campaign, now: datetime) -> TaskTotals:
-    """The sums of a campaign's tasks."""
-    return _totals(campaign, _records(campaign), now)
-
-
 def _records(campaign: Campaign) -> dict[int, ChunkRecord]:
     return {record.chunk: record for record in chunks.of_batch(campaign.campaign_id)}
 

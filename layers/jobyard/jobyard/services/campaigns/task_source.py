@@ -26,19 +26,20 @@ from jobyard.domain.campaigns.task_summary import (
 )
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import NotFound
-from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
+from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.jobs.job_type import Continue, JobType, RetryPolicy, Snooze, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
+from jobyard.services.campaigns.settle import hold_on
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.store import campaigns, claims, holds, jobs
+from jobyard.store import campaigns, claims, jobs
 
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 _FIRST = datetime.min.replace(tzinfo=UTC)  # before every retry
@@ -294,8 +295,7 @@ class TaskSource:
         self.jobs.save(self.run)
 
     def _read_stops(self) -> None:
-        scopes = scopes_of_campaign(self.campaign.campaign_id, self.campaign.job_type)
-        self.hold = active_hold(holds.of_scopes(scopes), self.worker.now())
+        self.hold = hold_on(self.campaign, self.worker.now())
 
     @property
     def is_stopped(self) -> bool:
