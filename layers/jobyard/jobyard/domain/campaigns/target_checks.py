@@ -1,15 +1,10 @@
 """The closed list of checks of targets, next to those of lines, CSV and JSON in manifests."""
 
-from enum import StrEnum
-
-from jobyard.domain.manifests.findings import Finding
+from jobyard.domain.manifests.findings import FindingCheck
 
 
-class TargetCheck(StrEnum):
+class TargetCheck(FindingCheck):
     """A check of targets, by the code of its findings. After an error no campaign is created."""
-
-    level: str
-    description: str
 
     TARGET_ID_MISSING = "TARGET_ID_MISSING", "error", "A target has no id."
     TARGET_ID_BAD = (
@@ -29,18 +24,6 @@ class TargetCheck(StrEnum):
     ADDRESS_REPEATED = "ADDRESS_REPEATED", "warning", "Two targets have the same address."
     NO_TARGETS = "NO_TARGETS", "error", "There is no target, so there is nothing to do."
     TOO_MANY_TARGETS = "TOO_MANY_TARGETS", "error", "There are more targets than allowed."
-
-    def __new__(cls, code: str, level: str, description: str) -> "TargetCheck":
-        """A member with its fields."""
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.level = level
-        member.description = description
-        return member
-
-    def at(self, line: int, column: int, message: str) -> Finding:
-        """A finding of this check; `message` says what is wrong and what is allowed."""
-        return Finding(self.level, self.value, line, column, message)
 
 
 def target_table() -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from jobyard.domain.redaction import without_secrets
 
@@ -38,14 +38,30 @@ class Finding:
         return without_zeros(asdict(self))
 
 
-class Check(StrEnum):
+class FindingCheck(StrEnum):
+    """A check of a line: its code, the level of what it finds, and when it finds it."""
+
+    level: str
+    description: str
+
+    def __new__(cls, code: str, level: str, description: str) -> Self:
+        """A member with its fields."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.level = level
+        member.description = description
+        return member
+
+    def at(self, line: int, column: int, message: str) -> Finding:
+        """A finding of this check; `message` says what is wrong and what is allowed."""
+        return Finding(self.level, self.value, line, column, message)
+
+
+class Check(FindingCheck):
     """A check, by the code of its findings. After an error no object is created.
 
     Source of the levels: Merritt's manifest validator, without its quirks (docs/manifests.md).
     """
-
-    level: str
-    description: str
 
     INVALID_UTF8 = "INVALID_UTF8", "error", "The bytes are not UTF-8 text."
     REPLACEMENT_CHARACTER = (
@@ -201,17 +217,6 @@ class Check(StrEnum):
         "information",
         "There are more findings: the first 10,000 of each level are listed.",
     )
-
-    def __new__(cls, code: str, level: str, description: str) -> "Check":
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.level = level
-        member.description = description
-        return member
-
-    def at(self, line: int, column: int, message: str) -> Finding:
-        """A finding of this check; `message` says what is wrong and what is allowed."""
-        return Finding(self.level, self.value, line, column, message)
 
 
 class BoundedFindings:
