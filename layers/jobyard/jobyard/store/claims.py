@@ -8,14 +8,12 @@ from typing import Any
 
 from jobyard.domain.campaigns.claim import Claim
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.store import transactions
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS
+from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS, repeat
 from jobyard.store.tables import CampaignItem, DocumentAttribute, client
 
 _PREFIX = "target#"
 _STATE = "claim"  # no lifecycle has it
-_TRIES = 8
 _BODY = DocumentAttribute()
 _Change = tuple[Claim | None, Claim]  # the stored claim (None: none yet), the one to take
 
@@ -30,7 +28,7 @@ def take(changes: Sequence[_Change], pause: Callable[[float], None] = time.sleep
     """Take claims, 25 per call. Returns for each whether it is taken, in order.
 
     Raises:
-        RuntimeError: DynamoDB refused a statement because of a bug, or failed it `_TRIES` times.
+        RuntimeError: DynamoDB refused a statement because of a bug, or failed it too often.
         ClientError: the call failed.
     """
     taken: dict[str, bool] = {}
@@ -43,10 +41,8 @@ def take(changes: Sequence[_Change], pause: Callable[[float], None] = time.sleep
 
 def _take(changes: Sequence[_Change], pause: Callable[[float], None]) -> dict[str, bool]:
     taken: dict[str, bool] = {}
-    pending = list(changes)
-    for tries in range(_TRIES):
-        if tries:
-            pause(transactions.backoff_s(tries))
+
+    def call(pending: Sequence[_Change]) -> list[_Change]:
         responses = client().batch_execute_statement(
             Statements=[_statement(*each) for each in pending], ReturnConsumedCapacity="TOTAL"
         )["Responses"]
@@ -59,10 +55,10 @@ def _take(changes: Sequence[_Change], pause: Callable[[float], None]) -> dict[st
                 taken[change[1].target_id] = not code or _is_ours(change[1])
             else:
                 raise RuntimeError(f"{code}: {response['Error'].get('Message', '')}")
-        pending = again
-        if not pending:
-            return taken
-    raise RuntimeError(f"DynamoDB throttled or failed statements {_TRIES} times")
+        return again
+
+    repeat(changes, call, pause)
+    return taken
 
 
 def _is_ours(wanted: Claim) -> bool:

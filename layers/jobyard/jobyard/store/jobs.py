@@ -18,7 +18,7 @@ from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, failed_as_unwritable
 from jobyard.store import chunks, job_format, operations, transactions
-from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS
+from jobyard.store.statements import BATCH_LIMIT, CONFLICT_ERRORS, RETRYABLE_ERRORS, repeat
 from jobyard.store.tables import BatchItem, JobItem, client
 
 # Errors that the content of a statement causes: of the statement, and of the whole call.
@@ -130,15 +130,7 @@ class _BatchWrite:
 
     def write(self, changes: list[_Change]) -> None:
         """Repeat calls until each of `changes` has a result or is unwritable."""
-        pending = self._with_statements(changes)
-        tries = 0
-        while pending:
-            pending = self._call(pending)
-            if pending:
-                tries += 1
-                if tries == _TRIES:
-                    raise RuntimeError(f"DynamoDB throttled or failed statements {_TRIES} times")
-                self.pause(transactions.backoff_s(tries))
+        repeat(self._with_statements(changes), self._call, self.pause)
 
     def _with_statements(self, changes: Iterable[_Change]) -> list[_Prepared]:
         """The changes with their statements. Those whose record is not JSON or not UTF-8 are
@@ -152,7 +144,7 @@ class _BatchWrite:
                 self.unwritable.append(change)
         return prepared
 
-    def _call(self, pending: list[_Prepared]) -> list[_Prepared]:
+    def _call(self, pending: Sequence[_Prepared]) -> list[_Prepared]:
         """Make one call and note its results. Returns the changes to try again."""
         try:
             responses = client().batch_execute_statement(
