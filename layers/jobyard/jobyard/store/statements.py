@@ -1,4 +1,4 @@
-"""The statements of a BatchExecuteStatement: what follows from their errors, and how calls repeat."""
+"""The statements of a BatchExecuteStatement: their errors, and how a call is repeated."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
