@@ -58,7 +58,7 @@ def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
         offered.append((f"jobyard findings {batch_id}", "show what is wrong in the manifest"))
     if counts.get("failed") and batch["state"] != "deleted":
         offered.append((f"jobyard jobs {batch_id} --state failed", "show the failed jobs"))
-    final = sum(group.get("not_retryable", 0) for group in groups or ())
+    final = sum(group.get("not_requeueable", 0) for group in groups or ())
     if is_failed and counts.get("failed", 0) > final:
         offered.append((f'jobyard requeue {batch_id} --reason "…"', "requeue them (operators)"))
     if is_failed and counts.get("total"):

@@ -80,7 +80,7 @@ def requeue(
     response = api.post(f"/batches/{batch_id}/operations", body)
     if not as_json:
         _show_requeued(response, "would" if preview else "will")
-    refused = bool(response.get("not_retryable")) or not response["matched"]
+    refused = bool(response.get("not_requeueable")) or not response["matched"]
     if watch and not preview:
         refused |= _watch_requeue(ctx, api, batch_id, response["operation_id"], as_json=as_json)
     elif as_json:
@@ -93,7 +93,7 @@ def requeue(
 
 def _show_requeued(response: Document, tense: str) -> None:
     """Print how many jobs are requeued and how many cannot be. `tense` is "will" or "would"."""
-    refused = response.get("not_retryable", 0)
+    refused = response.get("not_requeueable", 0)
     requeued = plural(response["matched"] - refused, "job")
     terminal.console().print(f"{requeued} {tense} be requeued")
     if refused:

@@ -102,11 +102,11 @@ def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]
             "code": code,
             "description": description,
             "count": count,
-            "not_retryable": not_retryable,
+            "not_requeueable": not_requeueable,
             "address": f"/batches/{batch_id}/jobs?state=failed&code={code}",
             "requeue_address": f"/batches/{batch_id}/operations" if may_requeue else "",
         }
-        for code, description, count, not_retryable in view.failure_groups or ()
+        for code, description, count, not_requeueable in view.failure_groups or ()
     ]
 
 

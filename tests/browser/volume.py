@@ -263,7 +263,7 @@ def _chunk(batch: Batch, number: int) -> ChunkRecord:
         version=1,
         counts={state.value: count for state, count in counts.items()},
         failures={str(code): count for code, count in failures.items()},
-        not_retryable={Failure.UNWRITABLE.value: 1} if Failure.UNWRITABLE in failures else {},
+        not_requeueable={Failure.UNWRITABLE.value: 1} if Failure.UNWRITABLE in failures else {},
     )
 
 
@@ -345,7 +345,7 @@ def _operation(batch: Batch, settings: Settings) -> None:
         chunks,
         OperationState.DONE,
         NOW,
-        not_retryable=9,
+        not_requeueable=9,
     )
     operations.put_new(operation, batch.state)
     s3 = boto3.client("s3")

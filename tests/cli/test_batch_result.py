@@ -54,7 +54,7 @@ def test_a_refused_manifest_suggests_to_show_its_findings(api: FakeApi, client: 
                         "failure_code": "BAD_MANIFEST",
                         "description": "No.",
                         "count": 2,
-                        "not_retryable": 2,
+                        "not_requeueable": 2,
                     }
                 ],
             ),

@@ -124,7 +124,7 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
 
 
 def test_a_preview_exits_with_1_when_the_requeue_would(run: Run, api: FakeApi) -> None:
-    answer = {"operation_id": None, "matched": 0, "not_retryable": 0}
+    answer = {"operation_id": None, "matched": 0, "not_requeueable": 0}
     api.answers(f"POST /batches/{BATCH}/operations", answer)
 
     result = run("requeue", JOB, "--preview")
@@ -137,7 +137,7 @@ def test_a_preview_exits_with_1_when_the_requeue_would(run: Run, api: FakeApi) -
 def test_jobs_that_cannot_be_requeued_are_counted_and_exit_with_1(
     preview: bool, run: Run, api: FakeApi
 ) -> None:
-    answer = {"operation_id": "r1", "matched": 3, "not_retryable": 1}
+    answer = {"operation_id": "r1", "matched": 3, "not_requeueable": 1}
     api.answers(f"POST /batches/{BATCH}/operations", answer)
 
     result = run("requeue", BATCH, *(("--preview",) if preview else WHY))

@@ -188,11 +188,11 @@ class JobWalk(Walk):
     """A job's record, with what people's events note in it."""
 
     lifecycle = LIFECYCLES["job"]
-    recoverable = True
+    requeueable = True
 
-    @rule(recoverable=st.booleans())
-    def learn_whether_a_requeue_can_help(self, recoverable: bool) -> None:
-        self.recoverable = recoverable
+    @rule(requeueable=st.booleans())
+    def learn_whether_a_requeue_can_help(self, requeueable: bool) -> None:
+        self.requeueable = requeueable
 
     @rule(event=st.sampled_from(["hold", "release", "cancel", "delete", "requeue", "force_fail"]))
     def send_as_person(self, event: str) -> None:
@@ -200,7 +200,7 @@ class JobWalk(Walk):
         before = self._stored()
         cause = Cause(f"request-{self.moves}", "admin", "because")
         here = self.known[self.state]
-        if event not in here or (event == "requeue" and not self.recoverable):
+        if event not in here or (event == "requeue" and not self.requeueable):
             with pytest.raises(InvalidTransition):
                 apply_event(before, event, self.now, cause)
             assert self._stored() == before
@@ -217,7 +217,7 @@ class JobWalk(Walk):
     def _stored(self) -> JobRecord:
         """The record after all transitions so far."""
         first, place = JobState(self.first), JobAddress("b", 0, 0)
-        record = JobRecord(place, first, 0, "", NOON, recoverable=self.recoverable)
+        record = JobRecord(place, first, 0, "", NOON, requeueable=self.requeueable)
         for entry in self.history:
             cause = Cause(entry.cause, entry.actor, entry.reason)
             record = record.moved(Move(entry.before, entry.event, entry.after, entry.at, cause))

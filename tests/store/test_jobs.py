@@ -68,7 +68,7 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
         next_at=NOON,
         failure_code="TIMEOUT",
         failure_message="too slow",
-        recoverable=False,
+        requeueable=False,
         orphan_count=1,
         requeue_count=2,
         steps=(

@@ -25,7 +25,7 @@ MAX_BYTES = 8 * 1024
 TALLY = Tally(
     counts={state.value: 0 for state in JobState} | {"succeeded": 3, "failed": 1, "total": 4},
     failures={"TIMEOUT": 1},
-    not_retryable={},
+    not_requeueable={},
     next_retry=NOON + timedelta(minutes=1),
     strip=(
         StripSegment(3, ((JobState.SUCCEEDED, 15),)),
@@ -133,7 +133,7 @@ def test_the_largest_tally_is_small() -> None:
         TALLY,
         counts={state.value: many for state in JobState} | {"total": many},
         failures={code.value: many for code in Failure},
-        not_retryable={code.value: many for code in Failure},
+        not_requeueable={code.value: many for code in Failure},
         strip=strip,
         duration=timedelta(minutes=1),
         is_final=False,

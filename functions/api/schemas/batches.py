@@ -148,7 +148,7 @@ class FailureGroup(Schema):
     failure_code: Failure = Field(description="The failure code. Retries accept it.")
     description: str = Field(description="What the code means.")
     count: int = Field(description="The number of jobs.")
-    not_retryable: int = Field(
+    not_requeueable: int = Field(
         description="How many of them a requeue refuses; the depositor has to submit them again."
     )
 
@@ -360,7 +360,7 @@ class OperationResult(Schema):
 
     operation_id: str | None = Field(description="The operation's id; null for a preview.")
     matched: int = Field(description="How many jobs match.")
-    not_retryable: int = Field(
+    not_requeueable: int = Field(
         description="How many of them a requeue refuses; the depositor has to submit them again."
     )
     links: Links
@@ -373,7 +373,7 @@ class OperationResult(Schema):
         return cls(
             operation_id=operation.operation_id,
             matched=operation.matched,
-            not_retryable=operation.not_retryable,
+            not_requeueable=operation.not_requeueable,
             links=operation_links(operation.batch_id, operation.operation_id, request),
         )
 
@@ -385,7 +385,7 @@ class OperationResult(Schema):
         return cls(
             operation_id=None,
             matched=matching.total,
-            not_retryable=matching.refused,
+            not_requeueable=matching.refused,
             links=operation_links(batch_id, "", request),
         )
 
@@ -606,12 +606,12 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
     }
 
 
-def _failure_group(code: str, description: str, count: int, not_retryable: int) -> FailureGroup:
+def _failure_group(code: str, description: str, count: int, not_requeueable: int) -> FailureGroup:
     return FailureGroup(
         failure_code=Failure(code),
         description=description,
         count=count,
-        not_retryable=not_retryable,
+        not_requeueable=not_requeueable,
     )
 
 

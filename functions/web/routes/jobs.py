@@ -268,7 +268,7 @@ def _crumbs(view: JobView) -> list[dict[str, str]]:
 
 def _resume_point(view: JobView) -> str:
     """The step with which a failed job would start again; "" for a job that cannot be requeued."""
-    return view.step if view.job.state is JobState.FAILED and view.job.recoverable else ""
+    return view.step if view.job.state is JobState.FAILED and view.job.requeueable else ""
 
 
 def _timeline(view: JobView, request: PageRequest) -> Markup:

@@ -67,7 +67,7 @@ def test_failures_and_the_next_retry_are_of_all_chunks() -> None:
             "b",
             number,
             failures={"TIMEOUT": 2},
-            not_retryable={"TIMEOUT": number},
+            not_requeueable={"TIMEOUT": number},
             runs={
                 "main": RunProgress(1, NOON + timedelta(minutes=5 - number)),
                 "r1": RunProgress(1),
@@ -78,7 +78,7 @@ def test_failures_and_the_next_retry_are_of_all_chunks() -> None:
 
     found = tally_of(batch(200), records, NOON)
 
-    assert (found.failures, found.not_retryable) == ({"TIMEOUT": 4}, {"TIMEOUT": 1})
+    assert (found.failures, found.not_requeueable) == ({"TIMEOUT": 4}, {"TIMEOUT": 1})
     assert found.next_retry == NOON + timedelta(minutes=4)
 
 

@@ -48,7 +48,7 @@ def test_each_step_that_writes_checks_access_again(
 
     assert isinstance(outcome, Fail)
     assert outcome.code is Failure.DEPOSIT_NOT_ALLOWED
-    assert (outcome.retryable, outcome.recoverable) == (False, True)
+    assert (outcome.retryable, outcome.requeueable) == (False, True)
     assert "jobyard collection" in outcome.message
     assert context.objects.latest("ark:/1/a") is None
     assert isinstance(STEPS[step](job, context), Done)  # with the right, a requeue continues
@@ -87,7 +87,7 @@ def test_an_ark_of_an_authority_that_is_not_listed_is_not_given(
 
     assert isinstance(refused.last, Fail)
     assert refused.last.code is Failure.ARK_NOT_ALLOWED
-    assert refused.last.recoverable  # once the collection lists it
+    assert refused.last.requeueable  # once the collection lists it
     assert "an admin can add it" in refused.last.message  # and no owner can
     assert "owner" not in refused.last.message
     assert given.ended_well

@@ -622,7 +622,7 @@ def test_identifiers_of_different_objects_are_refused_for_good(
 
     for driven in (both, wrong, foreign):
         stop = stopped(driven)
-        assert (stop.code, stop.recoverable) == (Failure.IDENTIFIER_CONFLICT, False)
+        assert (stop.code, stop.requeueable) == (Failure.IDENTIFIER_CONFLICT, False)
 
 
 def test_a_primary_identifier_that_is_no_ark_is_refused(

@@ -51,7 +51,7 @@ def make_final(batch_id: str, number: int) -> None:
         assert job is not None
         after = replace(
             job,
-            recoverable=False,
+            requeueable=False,
             failure_message="its ark is another object's",
             version=job.version + 1,
             cause=f"final {each}",
@@ -198,9 +198,9 @@ def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
     operation = batch_operations.change_jobs(batch_id, "requeue", FAILED, harness.context())
     harness.machines.run_all()
 
-    assert (meant.total, meant.refused) == (operation.matched, operation.not_retryable) == (3, 1)
+    assert (meant.total, meant.refused) == (operation.matched, operation.not_requeueable) == (3, 1)
     view = operation_queries.operation(batch_id, operation.operation_id, harness.query_context())
-    assert view.operation.not_retryable == 1
+    assert view.operation.not_requeueable == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()
     assert (group[2], group[3]) == (1, 1)

@@ -30,7 +30,7 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 "counts": dict(record.counts),
                 "failures": dict(record.failures),
                 "stopped": record.machine_held,
-                "final": dict(record.not_retryable),
+                "final": dict(record.not_requeueable),
                 "summary": dict(record.summary),
                 "runs": {
                     run: [progress.last_pass, progress.next_at and to_ms(progress.next_at)]
@@ -49,7 +49,7 @@ def _record(item: ChunkItem) -> ChunkRecord:
         counts=item.body.get("counts", {}),
         failures=item.body.get("failures", {}),
         machine_held=item.body.get("stopped", 0),
-        not_retryable=item.body.get("final", {}),
+        not_requeueable=item.body.get("final", {}),
         summary=item.body.get("summary", {}),
         collection=(item.held_of or "").partition("#")[0],
         runs={

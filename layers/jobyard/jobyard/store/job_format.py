@@ -10,7 +10,7 @@
 | `w` | how often it was snoozed |
 | `x` | when it is due next |
 | `f`, `m` | the failure code and message |
-| `u` | that the failure is not recoverable |
+| `u` | that it cannot be requeued |
 | `s` | steps: `[name, first letter of the status, start, duration, message?]` |
 | `i` | the request id of the invocation that runs it |
 | `a` | attempts: `[start, duration, request id]`, |
@@ -62,7 +62,7 @@ def encode(record: JobRecord) -> str:
             "x": record.next_at and to_ms(record.next_at),
             "f": record.failure_code,
             "m": record.failure_message,
-            "u": not record.recoverable,
+            "u": not record.requeueable,
             "i": record.request_id,
             "s": [_step_document(step) for step in record.steps],
             "a": [_attempt_document(attempt) for attempt in record.attempts],
@@ -124,7 +124,7 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
         request_id=document.get("i", ""),
         failure_code=document.get("f", ""),
         failure_message=document.get("m", ""),
-        recoverable=not document.get("u", False),
+        requeueable=not document.get("u", False),
         steps=steps,
         attempts=attempts,
         data=document.get("d", {}),

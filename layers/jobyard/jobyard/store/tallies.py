@@ -108,7 +108,7 @@ def _document(tally: Tally) -> dict[str, Any]:
     return {
         "counts": without_blanks(tally.counts),
         "failures": dict(tally.failures),
-        "final": dict(tally.not_retryable),
+        "final": dict(tally.not_requeueable),
         "next": tally.next_retry and to_ms(tally.next_retry),
         "strip": encode_strip(tally.strip),
         "at": to_ms(tally.counted_at),
@@ -125,7 +125,7 @@ def _tally(found: Mapping[str, Any]) -> Tally:
     return Tally(
         counts=counts,
         failures=found["failures"],
-        not_retryable=found["final"],
+        not_requeueable=found["final"],
         next_retry=from_ms_or_none(found["next"]),
         strip=parse_strip(found["strip"]),
         counted_at=from_ms(found["at"]),

@@ -371,7 +371,7 @@ def test_a_job_of_a_batch_that_is_over_is_left_alone(api: Api) -> None:
 
 def test_what_only_a_new_submission_helps_is_not_requeued(api: Api) -> None:
     batch = a_batch(entries=1)
-    a_job(batch, 0, "failed", recoverable=False)
+    a_job(batch, 0, "failed", requeueable=False)
 
     answer = api.post(f"/jobs/{batch.batch_id}.0.0/requeue", WHY)
 

@@ -102,7 +102,7 @@ class RunProgress:
 class ChunkRecord:
     """The counts of a chunk: jobs by state, failures by code, and the progress of each run.
 
-    `machine_held` is how many jobs the machine holds, not a person. `not_retryable` counts the
+    `machine_held` is how many jobs the machine holds, not a person. `not_requeueable` counts the
     failed jobs that cannot be requeued, by code. `collection` is its batch's, "" if unknown.
     `summary` is what its origin knows of the jobs in addition, as JSON; a batch has none.
 
@@ -117,7 +117,7 @@ class ChunkRecord:
     failures: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, RunProgress] = field(default_factory=dict)
     machine_held: int = 0
-    not_retryable: Mapping[str, int] = field(default_factory=dict)
+    not_requeueable: Mapping[str, int] = field(default_factory=dict)
     collection: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
 
@@ -125,8 +125,8 @@ class ChunkRecord:
         """A copy with new counts. `jobs` are all jobs of the chunk that have a record."""
         recorded = list(jobs)
         counts, failures = count_jobs(recorded)
-        not_retryable = [
-            job for job in recorded if job.state is JobState.FAILED and not job.recoverable
+        not_requeueable = [
+            job for job in recorded if job.state is JobState.FAILED and not job.requeueable
         ]
         held = [job for job in recorded if job.state is JobState.HELD]
         return replace(
@@ -134,7 +134,7 @@ class ChunkRecord:
             counts=counts,
             failures=failures,
             machine_held=sum(job.history[-1].by_machine for job in held),
-            not_retryable=count_jobs(not_retryable)[1],
+            not_requeueable=count_jobs(not_requeueable)[1],
         )
 
     def progress(self, run: str) -> RunProgress:

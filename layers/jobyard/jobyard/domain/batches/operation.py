@@ -51,12 +51,12 @@ class Filter:
             return sum(chunk.failures.get(code, 0) for code in self.codes)
         return chunk.machine_held if self.by_machine else chunk.count(self.state)
 
-    def not_retryable_count(self, chunk: ChunkRecord) -> int:
+    def not_requeueable_count(self, chunk: ChunkRecord) -> int:
         """How many jobs of a chunk it selects that cannot be requeued, by the chunk's counts."""
         if self.state is not JobState.FAILED:
             return 0
-        codes = self.codes or chunk.not_retryable.keys()
-        return sum(chunk.not_retryable.get(code, 0) for code in codes)
+        codes = self.codes or chunk.not_requeueable.keys()
+        return sum(chunk.not_requeueable.get(code, 0) for code in codes)
 
     def may_overlap(self, other: "Filter") -> bool:
         """Whether both may select the same job, now or later."""
@@ -68,8 +68,8 @@ class Filter:
 class Operation:
     """One tracked operation. Each matching job is sent `event`.
 
-    `matched` is how many jobs matched at the time of the request, `not_retryable` how many of them
-    could not be requeued. `chunks` are the numbers of their chunks, ascending. `sub` is the actor's
+    `matched` is how many jobs matched at the time of the request; of these, `not_requeueable` could
+    not be requeued. `chunks` are the numbers of their chunks, ascending. `sub` is the actor's
     id.
     """
 
@@ -85,7 +85,7 @@ class Operation:
     state: OperationState = OperationState.RUNNING
     ended_at: datetime | None = None
     sub: str = ""
-    not_retryable: int = 0
+    not_requeueable: int = 0
 
     def __post_init__(self) -> None:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)

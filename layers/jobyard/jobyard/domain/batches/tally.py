@@ -35,7 +35,7 @@ class StripSegment:
 class Tally:
     """The counts of a batch's jobs.
 
-    `counts` has every state and the total, `failures` the failed jobs by code, and `not_retryable`
+    `counts` has every state and the total, `failures` the failed jobs by code, `not_requeueable`
     those of them that cannot be requeued. `next_retry` is when the first waiting job is tried
     again, None if no job waits. `strip` shows all jobs in the order of the manifest.
 
@@ -47,7 +47,7 @@ class Tally:
 
     counts: Mapping[str, int]
     failures: Mapping[str, int]
-    not_retryable: Mapping[str, int]
+    not_requeueable: Mapping[str, int]
     next_retry: datetime | None
     strip: tuple[StripSegment, ...]
     counted_at: datetime
@@ -81,7 +81,7 @@ def tally_of(batch: Batch, records: Sequence[ChunkRecord], at: datetime) -> Tall
     return Tally(
         counts=_counts_of(batch, records),
         failures=sum_counts(record.failures for record in records),
-        not_retryable=sum_counts(record.not_retryable for record in records),
+        not_requeueable=sum_counts(record.not_requeueable for record in records),
         next_retry=min(retries, default=None),
         strip=_strip_of(batch, records),
         counted_at=at,

@@ -358,7 +358,7 @@ class JobRecord:
     `cause` is the key of the last move's cause. Since the last requeue, `start_count` counts the
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
     `snooze_count` the latest snoozes in a row.
-    `at` is the time of the last move, `next_at` when the next attempt may start. `recoverable` is
+    `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
     does.
     `data` is what the steps returned, merged.
@@ -378,7 +378,7 @@ class JobRecord:
     next_at: datetime | None = None
     failure_code: str = ""
     failure_message: str = ""
-    recoverable: bool = True
+    requeueable: bool = True
     steps: tuple[StepRecord, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -399,7 +399,7 @@ class JobRecord:
             event
             for event in JOB.actions(self.state, roles)
             if is_allowed(self.address.kind, event, roles)
-            and (event != "requeue" or self.recoverable)
+            and (event != "requeue" or self.requeueable)
         )
 
     def unavailable(
@@ -408,7 +408,7 @@ class JobRecord:
         """The events that a person with `roles` cannot send it, each with the reason. `refused` has
         the reasons of its origin, by event.
         """
-        if not self.recoverable:
+        if not self.requeueable:
             refused = {**refused, "requeue": f"a requeue cannot help: {self.failure_message}"}
         return JOB.unavailable(self.state, roles, kind=self.address.kind, refused=refused)
 
@@ -544,7 +544,7 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
     move = JOB.move(job.state, event, at, cause)
     changes: dict[str, Any] = {"next_at": None}
     if event == "requeue":
-        if not job.recoverable:
+        if not job.requeueable:
             raise InvalidTransition(
                 f"job {job.address.job_id} cannot be requeued: {job.failure_message}; "
                 "submit it again"

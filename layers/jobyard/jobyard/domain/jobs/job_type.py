@@ -72,7 +72,7 @@ class Continue:
 class Fail:
     """The step failed. If `retryable`, the job type's retry policy applies; else the job fails.
 
-    `retry_after` is the wait in seconds that another server asked for. If not `recoverable`, no
+    `retry_after` is the wait in seconds that another server asked for. If not `requeueable`, no
     requeue can help: the depositor has to submit again. `result` is kept like that of `Done`.
     """
 
@@ -80,7 +80,7 @@ class Fail:
     message: str
     retryable: bool = False
     retry_after: float | None = None
-    recoverable: bool = True
+    requeueable: bool = True
     result: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

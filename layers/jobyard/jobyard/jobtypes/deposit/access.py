@@ -38,7 +38,7 @@ def check_ownership(latest: ObjectVersion | None, step_input: StepInput) -> None
 def belongs_elsewhere(ark: str) -> Refused:
     """The refusal of an object that belongs to another collection."""
     message = f"{ark} belongs to another collection"
-    return Refused(Failure.IDENTIFIER_CONFLICT, message, recoverable=False)
+    return Refused(Failure.IDENTIFIER_CONFLICT, message, requeueable=False)
 
 
 def ark_not_allowed(ark: str, collection: Collection) -> str:

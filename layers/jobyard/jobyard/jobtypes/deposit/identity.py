@@ -102,7 +102,7 @@ def _check_primary(
 ) -> None:
     if not normal_ark(primary):
         message = f"the primary identifier {primary} is not an ark: {EXAMPLE_ARK} is expected"
-        raise Refused(Failure.BAD_MANIFEST, message, recoverable=False)
+        raise Refused(Failure.BAD_MANIFEST, message, requeueable=False)
     latest = context.objects.latest(primary)
     access.check_ownership(latest, step_input)
     if latest is not None:
@@ -111,7 +111,7 @@ def _check_primary(
         access.check_ownership(context.objects.latest(enclosing), step_input)
     if _MINTED.match(primary):
         message = f"{primary} looks like an ark minted by Jobyard, but there is no such object"
-        raise Refused(Failure.ARK_NOT_ALLOWED, message, recoverable=False)
+        raise Refused(Failure.ARK_NOT_ALLOWED, message, requeueable=False)
     if not collection.may_assign(primary):
         raise Refused(Failure.ARK_NOT_ALLOWED, access.ark_not_allowed(primary, collection))
 
@@ -129,4 +129,4 @@ def _split_local(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _conflict(message: str) -> Refused:
-    return Refused(Failure.IDENTIFIER_CONFLICT, message, recoverable=False)
+    return Refused(Failure.IDENTIFIER_CONFLICT, message, requeueable=False)

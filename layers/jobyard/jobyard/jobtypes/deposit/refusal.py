@@ -8,16 +8,16 @@ from jobyard.jobtypes.http_client import RESERVE_S
 
 
 class Refused(JobyardError):
-    """The step failed. `recoverable` False: a requeue cannot help, the row must be submitted again.
+    """The step failed. `requeueable` False: a requeue cannot help, the row must be submitted again.
 
     The message may quote names that strangers chose, so it is cleaned here.
     """
 
-    def __init__(self, code: Failure, message: str, *, recoverable: bool = True) -> None:
+    def __init__(self, code: Failure, message: str, *, requeueable: bool = True) -> None:
         self.message = clean(text_without_secrets(message))
         super().__init__(self.message)
         self.code = code
-        self.recoverable = recoverable
+        self.requeueable = requeueable
 
     @property
     def retryable(self) -> bool:

@@ -53,7 +53,7 @@ def _as_step_result(step: Step) -> Step:
                 refusal.code,
                 refusal.message,
                 retryable=refusal.retryable,
-                recoverable=refusal.recoverable,
+                requeueable=refusal.requeueable,
             )
 
     return run

@@ -52,7 +52,7 @@ def _matching_jobs(batch: Batch, event: str, wanted: Filter) -> MatchingJobs:
     """
     if wanted.job_ids:
         found = [job for job in _named_jobs(batch, wanted.job_ids) if wanted.matches(job)]
-        refused = [job for job in found if event == "requeue" and not job.recoverable]
+        refused = [job for job in found if event == "requeue" and not job.requeueable]
         reason = f"job {refused[0].address.job_id}: {refused[0].failure_message}" if refused else ""
         numbers = tuple(sorted({job.address.chunk for job in found}))
         return MatchingJobs(len(found), numbers, len(refused), reason)
@@ -62,7 +62,7 @@ def _matching_jobs(batch: Batch, event: str, wanted: Filter) -> MatchingJobs:
         number = wanted.match_count(record) + unrecorded
         if number > 0:
             total += number
-            refused_count += wanted.not_retryable_count(record) if event == "requeue" else 0
+            refused_count += wanted.not_requeueable_count(record) if event == "requeue" else 0
             numbers_found.append(record.chunk)
     return MatchingJobs(total, tuple(numbers_found), refused_count)
 
@@ -132,7 +132,7 @@ def start_operation(
                 reason=context.reason,
                 requested_at=context.now(),
                 matched=matching.total,
-                not_retryable=matching.refused,
+                not_requeueable=matching.refused,
                 chunks=matching.chunks,
                 sub=context.actor.sub,
             ),

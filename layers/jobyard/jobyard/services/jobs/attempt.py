@@ -279,7 +279,7 @@ def _failed(
         next_at=next_at,
         failure_code=code,
         failure_message=failure.message,
-        recoverable=failure.recoverable,
+        requeueable=failure.requeueable,
         snooze_count=0,
     )
 

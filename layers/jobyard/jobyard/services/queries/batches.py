@@ -68,7 +68,7 @@ def _tallied_view(found: Batch, tally: Tally, context: QueryContext) -> BatchVie
     """A batch with its counts and failures."""
     largest_first = sorted(tally.failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
-        (code, Failure(code).description, number, tally.not_retryable.get(code, 0))
+        (code, Failure(code).description, number, tally.not_requeueable.get(code, 0))
         for code, number in largest_first
     )
     why, until = _why(found, tally, context)
@@ -157,7 +157,7 @@ def _why(found: Batch, tally: Tally, context: QueryContext) -> tuple[str, dateti
 def _why_failed(found: Batch, tally: Tally) -> str:
     number = tally.counts["failed"]
     failed = plural(number, "failed job")
-    if number and sum(tally.not_retryable.values()) == number:
+    if number and sum(tally.not_requeueable.values()) == number:
         return f"{failed} for the depositor to submit again, or a person to delete"
     if number:
         return f"{failed} for a person to requeue or delete"

@@ -120,9 +120,9 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
     if job.state is not JobState.FAILED:
         return "", None
     open_events = [event for event in ("requeue", "delete") if is_open(origin, event)]
-    if open_events and not job.recoverable and origin.resubmission:
+    if open_events and not job.requeueable and origin.resubmission:
         return origin.resubmission, None
-    open_events = [event for event in open_events if event != "requeue" or job.recoverable]
+    open_events = [event for event in open_events if event != "requeue" or job.requeueable]
     return (f"waits for a person to {' or '.join(open_events)} it" if open_events else ""), None
 
 
