@@ -13,5 +13,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the chunk. The result is empty, because the outcome of each job is in the tables."""
     request = ChunkInput.of(event)
     done = run_execute_chunk(request, worker(context), METER, int(context.memory_limit_in_mb))
-    log_finished(done.finished, request, chunk=request.chunk.number, usage_error=done.usage_error)
+    log_finished(
+        done.finished, request, chunk=request.chunk.number, metering_error=done.metering_error
+    )
     return {}

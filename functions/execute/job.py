@@ -13,5 +13,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the job. The result says whether to run it again, and when."""
     request = ExecutionInput.of(event)
     done = run_execute_job(request, worker(context), METER, int(context.memory_limit_in_mb))
-    log_finished(done.finished, request, usage_error=done.usage_error)
+    log_finished(done.finished, request, metering_error=done.metering_error)
     return done.next_step.document()

@@ -58,7 +58,7 @@ def _log(opened: Opened, execution: str) -> None:
         next=step.next,
         run=step.run.name,
         execution=execution,
-        usage_error=opened.usage_error,
+        metering_error=opened.metering_error,
     )
     source = opened.misplaced
     if source is None:

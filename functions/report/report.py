@@ -27,7 +27,7 @@ def _log(reported: Reported) -> None:
         origin_id=batch.batch_id,
         state=batch.state,
         report=batch.last_report,
-        usage_error=reported.usage_error,
+        metering_error=reported.metering_error,
     )
     if batch.started_at and batch.ended_at and batch.last_report == 1:
         duration = batch.ended_at - batch.started_at

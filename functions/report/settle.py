@@ -28,7 +28,7 @@ def _log(settled: Settled, error: Any, request_id: str) -> None:
         origin_id=step.origin_id,
         next=step.next,
         run=step.run.name,
-        usage_error=settled.usage_error,
+        metering_error=settled.metering_error,
         extra={"pass": step.run.number},
     )
     if settled.is_unopened and error is not None:

@@ -42,7 +42,7 @@ def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
         s3.delete_object(Bucket="metered", Key="a")
 
     used = usage.of_origin("b-metered")
-    assert invocation.usage_error == ""
+    assert invocation.metering_error == ""
     assert (used.s3_writes, used.s3_reads, used.bytes_stored) == (2, 2, 5)
     assert (used.transitions, used.invocations, used.write_units) == (3, 1, 2)
     assert used.ms > 0
@@ -151,7 +151,7 @@ def test_usage_that_cannot_be_written_fails_nothing(
     with meter.invocation("open", 128) as invocation:
         invocation.origin_id = "b-unwritten"
 
-    assert "no-such-table" in invocation.usage_error
+    assert "no-such-table" in invocation.metering_error
 
 
 DUPLICATE = [{"Error": {"Code": "DuplicateItem"}}]

@@ -41,7 +41,7 @@ class Invocation:
     transitions: int = 0
     events: int = 0
     jobs: Callable[[], JobTotals] = JobTotals  # returns those that are not in the totals yet
-    usage_error: str = ""  # why the usage could not be recorded; "" if it was
+    metering_error: str = ""  # why the usage could not be recorded; "" if it was
 
 
 class Meter:
@@ -86,9 +86,9 @@ class Meter:
             if invocation.origin_id:
                 used = self.used(invocation)
                 shard = zlib.crc32(f"{invocation.origin_id} {part}".encode())
-                invocation.usage_error = usage.add(invocation.origin_id, part, used) or rates.add(
-                    shard, invocation.jobs(), used
-                )
+                invocation.metering_error = usage.add(
+                    invocation.origin_id, part, used
+                ) or rates.add(shard, invocation.jobs(), used)
 
     def used(self, invocation: Invocation) -> Usage:
         """The usage of the invocation so far, with the two writes that record it."""

@@ -14,10 +14,10 @@ CHUNK_TRANSITIONS = 2  # the child's start, and its task
 
 @dataclass(frozen=True)
 class ChunkRun:
-    """The jobs that ended in a pass. `usage_error` is why the usage was not recorded, or ""."""
+    """The jobs that ended in a pass. `metering_error` is why the usage was not recorded, or ""."""
 
     finished: list[FinishedJob]
-    usage_error: str = ""
+    metering_error: str = ""
 
 
 def run_execute_chunk(
@@ -30,4 +30,4 @@ def run_execute_chunk(
         invocation.jobs = worker.job_counter.take
         run_chunk = CHUNKED[origin_of(request.origin_id)].run_chunk
         finished = run_chunk(request.origin_id, request.chunk, request.run, worker)
-    return ChunkRun(finished, invocation.usage_error)
+    return ChunkRun(finished, invocation.metering_error)

@@ -18,12 +18,12 @@ _SOURCES = {origin: services.job_source for origin, services in ORIGINS.items()}
 class JobRun:
     """The next step of an execution that ran one job, and the job if it ended.
 
-    `usage_error` is why the usage could not be recorded; "" if it was.
+    `metering_error` is why the usage could not be recorded; "" if it was.
     """
 
     next_step: NextStep
     finished: list[FinishedJob]
-    usage_error: str = ""
+    metering_error: str = ""
 
     @property
     def transitions(self) -> int:
@@ -42,7 +42,7 @@ def run_execute_job(
         invocation.jobs = worker.job_counter.take
         job_run = run_job(request, worker)
         invocation.transitions = job_run.transitions
-    return replace(job_run, usage_error=invocation.usage_error)
+    return replace(job_run, metering_error=invocation.metering_error)
 
 
 def run_job(request: ExecutionInput, worker: Worker) -> JobRun:

@@ -18,13 +18,13 @@ from jobyard.services.runs import NextStep
 class Opened:
     """The next step of an execution after Open.
 
-    `misplaced` is a manifest that was refused because it is outside every collection. `usage_error`
-    is why the usage could not be written; "" if it was.
+    `misplaced` is a manifest that was refused because it is outside every collection.
+    `metering_error` is why the usage could not be recorded; "" if it was.
     """
 
     next_step: NextStep
     misplaced: ManifestSource | None = None
-    usage_error: str = ""
+    metering_error: str = ""
 
 
 def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory_mb: int) -> Opened:
@@ -42,7 +42,7 @@ def run_open(request: ExecutionInput, context: OpenContext, meter: Meter, memory
         invocation.origin_id, invocation.transitions = step.origin_id, step.transitions
         invocation.events = int(manifest is not None)
     misplaced = manifest if manifest and is_misplaced(manifest) else None
-    return Opened(step, misplaced, invocation.usage_error)
+    return Opened(step, misplaced, invocation.metering_error)
 
 
 def _open(request: ExecutionInput, context: OpenContext) -> NextStep:

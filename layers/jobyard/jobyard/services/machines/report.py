@@ -16,12 +16,12 @@ _END = NextStep("", "end")  # billed in the report itself, which is written befo
 class Reported:
     """The batch after Report, and the next step.
 
-    `usage_error` is why the usage could not be recorded; "" if it was.
+    `metering_error` is why the usage could not be recorded; "" if it was.
     """
 
     batch: Batch
     next_step: NextStep
-    usage_error: str = ""
+    metering_error: str = ""
 
 
 def run_report(
@@ -33,4 +33,4 @@ def run_report(
         batch = report(request.origin_id, replace(context, used=lambda: meter.used(invocation)))
         step = NextStep(request.origin_id, next_step(batch), request.run, address=request.address)
         invocation.transitions = step.transitions
-    return Reported(batch, step, invocation.usage_error)
+    return Reported(batch, step, invocation.metering_error)

@@ -26,13 +26,13 @@ class Settled:
     """An execution's next step, and what a failed task means for its job or manifest.
 
     `given_up` is the job that failed because its execution could not end it. `is_unopened`: a
-    manifest could not be opened. `usage_error` is why the usage could not be recorded, or "".
+    manifest could not be opened. `metering_error` is why the usage could not be recorded, or "".
     """
 
     next_step: NextStep
     given_up: JobAddress | None = None
     is_unopened: bool = False
-    usage_error: str = ""
+    metering_error: str = ""
 
 
 def run_settle(
@@ -47,7 +47,7 @@ def run_settle(
         settled = _settle(request, request_id, context)
         step = settled.next_step
         invocation.origin_id, invocation.transitions = step.origin_id, step.transitions
-    return replace(settled, usage_error=invocation.usage_error)
+    return replace(settled, metering_error=invocation.metering_error)
 
 
 def _settle(request: ExecutionInput, request_id: str, context: SettleContext) -> Settled:
