@@ -410,7 +410,7 @@ def test_bound_steps_that_never_end_are_given_up_after_the_grace(
 
 
 def test_a_device_may_ask_to_wait_for_longer_than_a_day(stack: Harness, devices: Devices) -> None:
-    devices.always["A reach"] = Snooze(3_600, "429", give_up_code=Failure.DEVICE_BUSY)
+    devices.always["A reach"] = Snooze(3_600, "429", exhausted_code=Failure.DEVICE_BUSY)
     campaign = start(stack, "A", expires_s=30 * 3_600)
 
     def answer_at_last(_device: str, _step: str) -> None:

@@ -161,7 +161,7 @@ def test_a_file_that_comes_later_is_waited_for(here: StorageContext, server: Raw
 
     for _ in range(2):
         assert isinstance(driven.last, Snooze)
-        assert (driven.last.seconds, driven.last.give_up_code) == (5.0, Failure.PAYLOAD_BUSY)
+        assert (driven.last.seconds, driven.last.exhausted_code) == (5.0, Failure.PAYLOAD_BUSY)
         assert "a.txt: the server answered GET with 202 Accepted" in driven.last.message
         driven.run_remaining(here)
 
@@ -187,7 +187,7 @@ def test_a_nested_manifest_may_come_later_too(here: StorageContext, server: RawS
     wait = drive(step_input(entry), here).last
 
     assert isinstance(wait, Snooze)
-    assert wait.give_up_code is Failure.PAYLOAD_BUSY
+    assert wait.exhausted_code is Failure.PAYLOAD_BUSY
 
 
 def test_files_that_come_later_are_all_asked_for_at_once(

@@ -75,7 +75,7 @@ def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:
 
 @pytest.mark.parametrize("wait_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
 def test_a_job_waits_as_long_as_the_server_wants_but_at_most_a_day(wait_s: float) -> None:
-    snooze = Snooze(wait_s, "the server answered GET with 202", give_up_code=Failure.PAYLOAD_BUSY)
+    snooze = Snooze(wait_s, "the server answered GET with 202", exhausted_code=Failure.PAYLOAD_BUSY)
     record, at = RUNNING, NOON
 
     while (after := after_one(record, snooze, at)).state is JobState.SCHEDULED:
@@ -93,7 +93,7 @@ def test_a_job_waits_as_long_as_the_server_wants_but_at_most_a_day(wait_s: float
 
 
 def test_the_first_wait_is_the_one_that_was_asked_for() -> None:
-    snooze = Snooze(5, "202", give_up_code=Failure.PAYLOAD_BUSY)
+    snooze = Snooze(5, "202", exhausted_code=Failure.PAYLOAD_BUSY)
 
     assert after_one(RUNNING, snooze).next_at == NOON + timedelta(seconds=5)
 

@@ -97,7 +97,7 @@ def test_on_failure_is_called_whenever_the_job_fails(left_tenths: int) -> None:
     failures: list[str] = []
 
     def wait(_step_input: StepInput, _context: StepContext) -> StepResult:
-        return Snooze(60.0, "the server is busy", give_up_code=Failure.TIMEOUT)
+        return Snooze(60.0, "the server is busy", exhausted_code=Failure.TIMEOUT)
 
     def on_failure(
         _step_input: StepInput, _context: StepContext, code: str, _message: str, _requeues: int

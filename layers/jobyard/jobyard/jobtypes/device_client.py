@@ -190,7 +190,7 @@ def _refusal(answer: Answer, request: str) -> Fail | Snooze:
     said = f"the device answered {request} with {answer.status}{_quoted(answer.body)}"
     if answer.status == 429 or (answer.status == 503 and answer.retry_after is not None):
         wait_s = _BUSY_S if answer.retry_after is None else answer.retry_after
-        return Snooze(wait_s, said, give_up_code=Failure.DEVICE_BUSY)
+        return Snooze(wait_s, said, exhausted_code=Failure.DEVICE_BUSY)
     if answer.status == 503:
         return Fail(Failure.DEVICE_BUSY, said, retryable=True)
     if answer.status in {401, 403}:

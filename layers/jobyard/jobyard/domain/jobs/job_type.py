@@ -42,13 +42,13 @@ class Skipped:
 class Snooze:
     """Run the step again in `seconds`: it has done nothing yet, and nothing has failed.
 
-    Twenty snoozes in a row count as one failed attempt. With a `give_up_code`, for a wait that
+    Twenty snoozes in a row count as one failed attempt. With an `exhausted_code`, for a wait that
     another server asked for, the waits grow, and after a day the job fails with that code.
     """
 
     seconds: float
     message: str
-    give_up_code: Failure | None = None
+    exhausted_code: Failure | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, message=MESSAGE_BYTES)

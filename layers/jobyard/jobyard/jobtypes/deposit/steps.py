@@ -41,7 +41,7 @@ def _as_step_result(step: Step) -> Step:
         except FetchRefused as refusal:
             if refusal.requested_wait_s is not None:
                 message = f"{refusal.message}, and asks to retry in {refusal.requested_wait_s:g} s"
-                return Snooze(refusal.requested_wait_s, message, give_up_code=refusal.code)
+                return Snooze(refusal.requested_wait_s, message, exhausted_code=refusal.code)
             return Fail(
                 refusal.code,
                 refusal.message,

@@ -295,8 +295,8 @@ def _bounded_wait(
     record: JobRecord, wait: Snooze, at: datetime, retry: RetryPolicy
 ) -> Snooze | Fail:
     """The wait, made longer if another server asked for it; a failure after too many in a row."""
-    if wait.give_up_code:
-        return _longer_wait(record, wait, wait.give_up_code, at, retry)
+    if wait.exhausted_code:
+        return _longer_wait(record, wait, wait.exhausted_code, at, retry)
     if record.snooze_count < MAX_SNOOZES:
         return wait
     reason = f"waited {MAX_SNOOZES} times: {wait.message}"
