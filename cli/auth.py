@@ -7,7 +7,7 @@ import typer
 
 from cli import session, tables, terminal
 from cli.client import Document
-from cli.deployments import Deployment
+from cli.connections import StackConnection
 from cli.options import Json, StackName
 from cli.session import Session, SessionTokens
 from jobyard.domain.access import ROLES
@@ -39,47 +39,47 @@ def login(
     Tokens are stored in .jobyard/ of the project for the local stack, and in ~/.config/jobyard/
     for stacks on AWS. Only you can read them. They are renewed automatically for a working day.
     """
-    deployment = ctx.obj.deployment(stack)
+    connection = ctx.obj.connect(stack)
     if role and username:
         raise typer.BadParameter("give --as or --username, not both")
-    if role and role not in deployment.passwords:
-        if not deployment.passwords:
+    if role and role not in connection.passwords:
+        if not connection.passwords:
             raise typer.BadParameter("this stack has no demo users", param_hint="--as")
-        users = ", ".join(deployment.passwords)
+        users = ", ".join(connection.passwords)
         raise typer.BadParameter(f"{role!r} is not one of {users}", param_hint="--as")
     if role:
-        current = session.sign_in(deployment, role, deployment.passwords[role])
+        current = session.sign_in(connection, role, connection.passwords[role])
     else:
         name = username or terminal.prompt("Username:")
-        current = session.sign_in(deployment, name, _secret("Password"), _challenge)
-    _show_session(deployment, current, as_json=as_json)
+        current = session.sign_in(connection, name, _secret("Password"), _challenge)
+    _show_session(connection, current, as_json=as_json)
 
 
 @app.command()
 def logout(ctx: typer.Context, stack: StackName = "") -> None:
     """Sign out and delete the stored tokens. On the local stack you are `admin` again."""
-    deployment = ctx.obj.deployment(stack)
-    was_signed_in = session.sign_out(deployment)
+    connection = ctx.obj.connect(stack)
+    was_signed_in = session.sign_out(connection)
     terminal.console().print("signed out" if was_signed_in else "you were not signed in")
 
 
 @app.command()
 def whoami(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """Show the stack, the signed-in user and their roles."""
-    deployment = ctx.obj.deployment(stack)
-    _show_session(deployment, session.open_session(deployment), as_json=as_json)
+    connection = ctx.obj.connect(stack)
+    _show_session(connection, session.open_session(connection), as_json=as_json)
 
 
 @app.command()
 def token(ctx: typer.Context, stack: StackName = "") -> None:
     """Print an access token for curl and other programs. It expires within minutes."""
-    deployment = ctx.obj.deployment(stack)
-    typer.echo(SessionTokens(deployment, session.open_session(deployment)).token())
+    connection = ctx.obj.connect(stack)
+    typer.echo(SessionTokens(connection, session.open_session(connection)).token())
 
 
-def _show_session(deployment: Deployment, current: Session, *, as_json: bool) -> None:
+def _show_session(connection: StackConnection, current: Session, *, as_json: bool) -> None:
     shown: Document = {
-        "stack": deployment.name,
+        "stack": connection.name,
         "api_url": current.api_url,
         "username": current.username,
         "roles": current.roles,
@@ -90,7 +90,7 @@ def _show_session(deployment: Deployment, current: Session, *, as_json: bool) ->
     terminal.console().print(
         tables.key_values(
             (
-                ("stack", deployment.name),
+                ("stack", connection.name),
                 ("API", current.api_url),
                 ("user", current.username),
                 ("roles", ", ".join(current.roles) or "none: ask an admin for one"),

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import tables, terminal
+from cli.connections import StackConnection, local_connection
 from cli.context import CliContext
-from cli.deployments import Deployment, local_deployment
 from cli.local import demo_stack, demo_users, emulator
 from cli.local.emulator import HOME, PORT, WEB_PORT, Emulator
 from cli.main import app
@@ -172,8 +172,8 @@ class DemoRunner:
     def as_user(self, user: str) -> CliContext:
         """A CLI context with `user` signed in. The stored session stays unchanged."""
 
-        def deployed(_: str) -> Deployment:
+        def connect(_: str) -> StackConnection:
             session_file = self._sessions / f"{user}.json"
-            return replace(local_deployment(HOME), session_file=session_file, default_user=user)
+            return replace(local_connection(HOME), session_file=session_file, default_user=user)
 
-        return CliContext(deployed)
+        return CliContext(connect)

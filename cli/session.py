@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.deployments import AwsAccessError, Deployment, error_text
+from cli.connections import AwsAccessError, StackConnection, error_text
 from jobyard.domain.errors import JobyardError
 
 RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
@@ -56,25 +56,25 @@ class Session:
         return list(self.claims.get("cognito:groups", []))
 
 
-def open_session(deployment: Deployment) -> Session:
-    """The stored session of `deployment`. On the local stack it signs in the default user.
+def open_session(connection: StackConnection) -> Session:
+    """The stored session of `connection`. On the local stack it signs in the default user.
 
     Raises:
         SignInRequired: nobody is signed in.
     """
-    saved = _read(deployment.session_file)
-    if saved and saved.api_url.startswith(deployment.url_prefix):
+    saved = _read(connection.session_file)
+    if saved and saved.api_url.startswith(connection.url_prefix):
         return saved
-    username = saved.username if saved else deployment.default_user
-    if username not in deployment.passwords:
+    username = saved.username if saved else connection.default_user
+    if username not in connection.passwords:
         raise SignInRequired(
-            f"you are not signed in to stack {deployment.name}: run `{deployment.login}`"
+            f"you are not signed in to stack {connection.name}: run `{connection.login}`"
         )
-    return sign_in(deployment, username, deployment.passwords[username])
+    return sign_in(connection, username, connection.passwords[username])
 
 
 def sign_in(
-    deployment: Deployment,
+    connection: StackConnection,
     username: str,
     password: str,
     respond: Callable[[str], str] = lambda challenge: "",
@@ -89,8 +89,8 @@ def sign_in(
         NoStack: there is no such stack.
         AwsAccessError: Cognito cannot be reached.
     """
-    stack = deployment.locate()
-    cognito = deployment.cognito(stack.user_pool)
+    stack = connection.locate()
+    cognito = connection.cognito(stack.user_pool)
     client = stack.user_pool_client
     try:
         response = cognito.initiate_auth(
@@ -124,7 +124,7 @@ def sign_in(
         result["AccessToken"],
         result["RefreshToken"],
     )
-    _write(deployment.session_file, session)
+    _write(connection.session_file, session)
     return session
 
 
@@ -134,14 +134,14 @@ _CHALLENGE_RESPONSES = {
 }
 
 
-def sign_out(deployment: Deployment) -> bool:
+def sign_out(connection: StackConnection) -> bool:
     """Delete the stored session and revoke it at Cognito. False if there was none."""
-    saved = _read(deployment.session_file)
+    saved = _read(connection.session_file)
     if saved is None:
         return False
-    deployment.session_file.unlink()
+    connection.session_file.unlink()
     try:
-        deployment.cognito(saved.user_pool).revoke_token(
+        connection.cognito(saved.user_pool).revoke_token(
             Token=saved.refresh_token, ClientId=saved.user_pool_client
         )
     except (ClientError, BotoCoreError):
@@ -152,8 +152,8 @@ def sign_out(deployment: Deployment) -> bool:
 class SessionTokens:
     """The access tokens of a session, renewed before they expire."""
 
-    def __init__(self, deployment: Deployment, session: Session) -> None:
-        self._deployment = deployment
+    def __init__(self, connection: StackConnection, session: Session) -> None:
+        self._connection = connection
         self.session = session
 
     def token(self) -> str:
@@ -168,28 +168,28 @@ class SessionTokens:
         Raises:
             SignInRequired: the session has expired.
         """
-        self.session = _renew(self._deployment, self.session)
+        self.session = _renew(self._connection, self.session)
         return self.session.access_token
 
 
-def _renew(deployment: Deployment, session: Session) -> Session:
+def _renew(connection: StackConnection, session: Session) -> Session:
     try:
-        response = deployment.cognito(session.user_pool).initiate_auth(
+        response = connection.cognito(session.user_pool).initiate_auth(
             ClientId=session.user_pool_client,
             AuthFlow="REFRESH_TOKEN_AUTH",
             AuthParameters={"REFRESH_TOKEN": session.refresh_token},
         )
     except ClientError as error:
         # A local stack that was reset has new users and keys, but the same usernames.
-        if session.username in deployment.passwords:
-            return sign_in(deployment, session.username, deployment.passwords[session.username])
+        if session.username in connection.passwords:
+            return sign_in(connection, session.username, connection.passwords[session.username])
         raise SignInRequired(
-            f"your session on stack {deployment.name} has expired: run `{deployment.login}`"
+            f"your session on stack {connection.name} has expired: run `{connection.login}`"
         ) from error
     except BotoCoreError as error:
         raise AwsAccessError(str(error)) from error
     renewed = replace(session, access_token=response["AuthenticationResult"]["AccessToken"])
-    _write(deployment.session_file, renewed)
+    _write(connection.session_file, renewed)
     return renewed
 
 

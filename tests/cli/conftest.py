@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.client import ApiClient
+from cli.connections import StackConnection
 from cli.context import CliContext
-from cli.deployments import Deployment
 from cli.local.stack import Stack
 from cli.main import app
 from tests.cli.fake_api import URL, FakeApi, Run, token
@@ -49,9 +49,9 @@ def cognito() -> FakeCognito:
 
 
 @pytest.fixture
-def local(tmp_path: Path, cognito: FakeCognito) -> Deployment:
+def local(tmp_path: Path, cognito: FakeCognito) -> StackConnection:
     """A running local stack."""
-    return Deployment(
+    return StackConnection(
         "local",
         tmp_path / "session.json",
         lambda: STACK,
@@ -63,13 +63,13 @@ def local(tmp_path: Path, cognito: FakeCognito) -> Deployment:
 
 
 @pytest.fixture
-def on_aws(tmp_path: Path, cognito: FakeCognito) -> Deployment:
+def on_aws(tmp_path: Path, cognito: FakeCognito) -> StackConnection:
     """A stack on AWS, where nobody is signed in yet."""
-    return Deployment("prod", tmp_path / "aws" / "prod.json", lambda: STACK, lambda _: cognito)
+    return StackConnection("prod", tmp_path / "aws" / "prod.json", lambda: STACK, lambda _: cognito)
 
 
 @pytest.fixture
-def cli_context(api: FakeApi, local: Deployment, on_aws: Deployment) -> CliContext:
+def cli_context(api: FakeApi, local: StackConnection, on_aws: StackConnection) -> CliContext:
     """The context that commands get."""
     return CliContext(
         lambda name: on_aws if name else local, httpx.MockTransport(api), api.paused.append

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from cli import session
+from cli.connections import StackConnection
 from cli.context import CliContext
-from cli.deployments import Deployment
 from cli.session import SessionTokens, SignInFailed, SignInRequired
 from tests.cli.fake_api import FakeApi, Run, problem, token
 from tests.cli.fake_cognito import FakeCognito
 
 
-def test_the_local_stack_signs_in_admin_by_default(local: Deployment) -> None:
+def test_the_local_stack_signs_in_admin_by_default(local: StackConnection) -> None:
     opened = session.open_session(local)
 
     assert opened.username == "admin"
@@ -20,7 +20,7 @@ def test_the_local_stack_signs_in_admin_by_default(local: Deployment) -> None:
 
 
 def test_a_session_file_is_readable_only_by_its_owner(
-    local: Deployment, cognito: FakeCognito
+    local: StackConnection, cognito: FakeCognito
 ) -> None:
     first = session.open_session(local)
     again = session.open_session(local)
@@ -30,19 +30,19 @@ def test_a_session_file_is_readable_only_by_its_owner(
     assert stat.S_IMODE(local.session_file.stat().st_mode) == 0o600
 
 
-def test_a_session_file_of_another_version_is_ignored(local: Deployment) -> None:
+def test_a_session_file_of_another_version_is_ignored(local: StackConnection) -> None:
     local.session_file.write_text('{"token": "of old"}')
 
     assert session.open_session(local).username == "admin"
 
 
-def test_a_stack_on_aws_requires_a_sign_in(on_aws: Deployment) -> None:
+def test_a_stack_on_aws_requires_a_sign_in(on_aws: StackConnection) -> None:
     with pytest.raises(SignInRequired, match="`jobyard login --stack prod`"):
         session.open_session(on_aws)
 
 
 def test_a_token_that_expires_soon_is_renewed_first(
-    local: Deployment, cognito: FakeCognito
+    local: StackConnection, cognito: FakeCognito
 ) -> None:
     ended = replace(session.open_session(local), access_token=token("admin", "admin", expires=1))
 
@@ -54,7 +54,7 @@ def test_a_token_that_expires_soon_is_renewed_first(
 
 
 def test_an_expired_session_asks_for_a_new_sign_in(
-    on_aws: Deployment, cognito: FakeCognito
+    on_aws: StackConnection, cognito: FakeCognito
 ) -> None:
     opened = session.sign_in(on_aws, "someone", "secret")
     cognito.is_over = True
@@ -64,7 +64,7 @@ def test_an_expired_session_asks_for_a_new_sign_in(
 
 
 def test_after_a_reset_demo_users_are_signed_in_automatically(
-    local: Deployment, cognito: FakeCognito
+    local: StackConnection, cognito: FakeCognito
 ) -> None:
     opened = session.open_session(local)
     cognito.is_over = True
@@ -73,7 +73,7 @@ def test_after_a_reset_demo_users_are_signed_in_automatically(
 
 
 def test_a_local_stack_on_another_port_needs_a_new_sign_in(
-    local: Deployment, cognito: FakeCognito
+    local: StackConnection, cognito: FakeCognito
 ) -> None:
     session.sign_in(local, "operator", "secret")
 
@@ -84,7 +84,7 @@ def test_a_local_stack_on_another_port_needs_a_new_sign_in(
 
 
 def test_a_first_password_is_changed_on_the_way_in(
-    on_aws: Deployment, cognito: FakeCognito
+    on_aws: StackConnection, cognito: FakeCognito
 ) -> None:
     cognito.challenges = ["NEW_PASSWORD_REQUIRED", "SOFTWARE_TOKEN_MFA"]
     answers = {"NEW_PASSWORD_REQUIRED": "better", "SOFTWARE_TOKEN_MFA": "123456"}
@@ -96,7 +96,7 @@ def test_a_first_password_is_changed_on_the_way_in(
     assert cognito.given["SOFTWARE_TOKEN_MFA_CODE"] == "123456"
 
 
-def test_a_wrong_password_shows_cognitos_message(on_aws: Deployment) -> None:
+def test_a_wrong_password_shows_cognitos_message(on_aws: StackConnection) -> None:
     with pytest.raises(SignInFailed, match="Incorrect username or password"):
         session.sign_in(on_aws, "someone", "wrong")
 

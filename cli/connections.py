@@ -24,8 +24,8 @@ class AwsAccessError(JobyardError):
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """How the CLI reaches a deployed stack.
+class StackConnection:
+    """How the CLI reaches a stack.
 
     `cognito` makes a client for a user pool. `passwords` has the demo users (none on AWS);
     `default_user` is signed in at first. `url_prefix` begins the API's URL; it reveals a session
@@ -46,19 +46,21 @@ class Deployment:
         return "jobyard login --as ROLE" if self.passwords else f"jobyard login --stack {self.name}"
 
 
-def find_deployment(name: str) -> Deployment:
+def find_connection(name: str) -> StackConnection:
     """The AWS stack `name`, or the local one when no name is given.
 
     Raises:
         StackNotRunning: there is no name, and the local stack is not running.
     """
     if not name:
-        return local_deployment(emulator.HOME)
+        return local_connection(emulator.HOME)
     folder = Path.home() / ".config" / "jobyard"
-    return Deployment(name, folder / f"{name}.json", lambda: _find_aws_stack(name), _aws_cognito)
+    return StackConnection(
+        name, folder / f"{name}.json", lambda: _find_aws_stack(name), _aws_cognito
+    )
 
 
-def local_deployment(home: Path) -> Deployment:
+def local_connection(home: Path) -> StackConnection:
     """The local stack in the folder `home`.
 
     Raises:
@@ -71,7 +73,7 @@ def local_deployment(home: Path) -> Deployment:
             "AWS with --stack"
         )
     endpoint = running.endpoint
-    return Deployment(
+    return StackConnection(
         LOCAL,
         home / "session.json",
         lambda: _find_local_stack(endpoint),
