@@ -178,8 +178,8 @@ def test_what_took_long_to_count_is_shown_longer(duration: float, max_age: timed
     assert found.max_age == max_age
     assert found.is_fresh(NOON + max_age - moment)
     assert not found.is_fresh(NOON + max_age)
-    assert found.is_recent(NOON + 2 * max_age - moment)
-    assert not found.is_recent(NOON + 2 * max_age)
+    assert found.is_usable(NOON + 2 * max_age - moment)
+    assert not found.is_usable(NOON + 2 * max_age)
 
 
 def test_a_tally_of_a_clock_that_is_ahead_is_not_shown() -> None:
@@ -188,7 +188,7 @@ def test_a_tally_of_a_clock_that_is_ahead_is_not_shown() -> None:
 
     assert found.is_fresh(NOON - MAX_CLOCK_SKEW)
     assert not found.is_fresh(ahead)
-    assert not found.is_recent(ahead)
+    assert not found.is_usable(ahead)
 
 
 def test_a_final_tally_stays_as_long_as_there_are_no_changes() -> None:

@@ -67,11 +67,11 @@ class Tally:
         return freshness.max_age(self.duration)
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it need not be counted again."""
+        """Whether it is shown without counting the jobs again."""
         return self.is_final or freshness.is_younger(self.counted_at, self.max_age, now)
 
-    def is_recent(self, now: datetime) -> bool:
-        """Whether it may still be shown while someone else counts the jobs again."""
+    def is_usable(self, now: datetime) -> bool:
+        """Whether it is shown, stale, while another reader counts the jobs again."""
         return self.is_final or freshness.is_younger(self.counted_at, 2 * self.max_age, now)
 
 

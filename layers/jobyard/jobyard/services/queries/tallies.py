@@ -81,7 +81,7 @@ class TallyReader:
     def _previous(self) -> Tally | None:
         """The stored tally, if it may be shown while another reader is counting."""
         tally = self.stored.tally
-        return tally if self._is_complete and tally and tally.is_recent(self.context.now) else None
+        return tally if self._is_complete and tally and tally.is_usable(self.context.now) else None
 
     def _counted(self) -> Tally:
         began = self.context.clock()
