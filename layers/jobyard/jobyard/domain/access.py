@@ -96,14 +96,14 @@ def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:
     return not set(roles).isdisjoint(roles_for(kind, event))
 
 
-def refusal(kind: str, event: str, roles: Iterable[str], instead: str = "ask one of them") -> str:
+def refusal(kind: str, event: str, roles: Iterable[str], hint: str = "ask one of them") -> str:
     """The message of a refusal: "only an operator or an admin may cancel a batch; ask one of them".
 
-    `roles` are those that may do it, `instead` is what to do.
+    `roles` are those that may do it, `hint` is what to do.
     """
     what = f"{_VERBS.get(event, event)} {_with_article(kind)}"
     if people := [role for role in roles if role in ROLES or role in RELATIONS]:
-        return f"only {listed(people)} may {what}; {instead}"
+        return f"only {listed(people)} may {what}; {hint}"
     return f"only the machine may {what}"
 
 

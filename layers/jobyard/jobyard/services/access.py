@@ -21,17 +21,17 @@ def authorize(
     event: str,
     *,
     relations: Iterable[str] = (),
-    instead: str = "ask one of them",
+    hint: str = "ask one of them",
 ) -> None:
     """Check that `actor`, who has `relations` to an object, may send it `event`.
 
-    `kind` and `event` are a key of the table; `instead` says what else they can do.
+    `kind` and `event` are a key of the table; `hint` says what else they can do.
 
     Raises:
         Forbidden: they may not; the message says who may.
     """
     if not is_allowed(kind, event, {*actor.roles, *relations}):
-        raise Forbidden(refusal(kind, event, roles_for(kind, event), instead))
+        raise Forbidden(refusal(kind, event, roles_for(kind, event), hint))
 
 
 def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:

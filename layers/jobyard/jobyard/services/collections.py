@@ -58,8 +58,8 @@ def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collect
     """
     found = visible_collection(name, actor)
     relations = found.relations(actor.depositor)
-    instead = f"ask its owner, {found.owner}, or an admin"
-    authorize(actor, "collection", event, relations=relations, instead=instead)
+    hint = f"ask its owner, {found.owner}, or an admin"
+    authorize(actor, "collection", event, relations=relations, hint=hint)
     return found
 
 
@@ -115,8 +115,8 @@ def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collect
     before = editable_collection(name, context.actor)
     new_naans = sorted(set(changes.naans or ()) - set(before.naans))
     if new_naans:
-        instead = f"ask one of them to add NAAN {', '.join(new_naans)}"
-        authorize(context.actor, "collection", "add_naan", instead=instead)
+        hint = f"ask one of them to add NAAN {', '.join(new_naans)}"
+        authorize(context.actor, "collection", "add_naan", hint=hint)
     owner = context.account(changes.owner) if changes.owner else None
     return _changed(before, "edit", changes.description(owner), changes.values(owner), context)
 

@@ -26,8 +26,8 @@ class BatchOrigin:
     address: JobAddress
 
     occurrence = None
-    instead = "its actions list what can be sent"
-    resubmission = "the depositor has to submit it again"
+    refusal_hint = "its actions list what can be sent"
+    resubmit_hint = "the depositor has to submit it again"
 
     @property
     def job_type(self) -> JobType[Any]:

@@ -40,8 +40,8 @@ class CampaignOrigin:
     address: JobAddress
 
     occurrence = None
-    instead = "cancel or pause its campaign"
-    resubmission = "start a new campaign for its target"
+    refusal_hint = "cancel or pause its campaign"
+    resubmit_hint = "start a new campaign for its target"
 
     @property
     def job_type(self) -> JobType[Any]:
@@ -57,10 +57,10 @@ class CampaignOrigin:
         return None
 
     def check_open(self, event: str) -> None:
-        raise InvalidTransition(f"a task takes no {event}: {self.instead}")
+        raise InvalidTransition(f"a task takes no {event}: {self.refusal_hint}")
 
     def write(self, before: JobRecord, after: JobRecord, _context: CommandContext) -> JobRecord:
-        raise InvalidTransition(f"a task takes no event of a person: {self.instead}")
+        raise InvalidTransition(f"a task takes no event of a person: {self.refusal_hint}")
 
     def settle(self, context: CommandContext) -> None:
         """Its campaign settles itself."""

@@ -29,7 +29,7 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     origin = job_origin(job_id, context.actor, context.now())
     kind = origin.address.kind
     if not roles_for(kind, event):
-        raise InvalidTransition(f"{event} cannot be sent to a {kind}; {origin.instead}")
+        raise InvalidTransition(f"{event} cannot be sent to a {kind}; {origin.refusal_hint}")
     authorize(context.actor, kind, event)
     job = jobs.find(origin.address)
     if job is None or not _is_repeat(job, event, context):

@@ -36,11 +36,11 @@ class JobOrigin(Protocol):
         """The job as it is shown before it has a stored record."""
 
     @property
-    def instead(self) -> str:
+    def refusal_hint(self) -> str:
         """What to do instead of an event that no job of this origin takes, for the refusal."""
 
     @property
-    def resubmission(self) -> str:
+    def resubmit_hint(self) -> str:
         """What is left to do about a failed job that cannot be requeued; "" if it can only be
         deleted.
         """

@@ -120,8 +120,8 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
     if job.state is not JobState.FAILED:
         return "", None
     open_events = [event for event in ("requeue", "delete") if is_open(origin, event)]
-    if open_events and not job.requeueable and origin.resubmission:
-        return origin.resubmission, None
+    if open_events and not job.requeueable and origin.resubmit_hint:
+        return origin.resubmit_hint, None
     open_events = [event for event in open_events if event != "requeue" or job.requeueable]
     return (f"waits for a person to {' or '.join(open_events)} it" if open_events else ""), None
 

@@ -33,8 +33,8 @@ class ScheduleOrigin:
     schedule: Schedule
     occurrence: Occurrence
 
-    instead = "suspend the schedule instead"
-    resubmission = ""
+    refusal_hint = "suspend the schedule instead"
+    resubmit_hint = ""
 
     @property
     def address(self) -> JobAddress:
