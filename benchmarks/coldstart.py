@@ -61,7 +61,9 @@ _API_REQUESTS = {
 
 # What the pages load with the list of batches.
 _PAGE = "from web.application import load_routes; load_routes('/batches'); "
-_PAGE += "from web.renderer import environment; environment().get_template('batches.html')"
+_PAGE += (
+    "from web.template_environment import environment; environment().get_template('batches.html')"
+)
 _WEB_REQUESTS = {"web.handler, the batches": _PAGE}
 
 # What a function imports with its first job.

@@ -76,15 +76,27 @@ def copied(source: Path, target: Path) -> Path:
 
 
 def compiled(source: Path, target: Path) -> Path:
-    """A copy of `source` at `target`, which is replaced, with byte code.
+    """A copy of `source` at `target`, which is replaced, with byte code and compiled templates.
 
     Byte code halves a worker's start. Python does not check it against the source, so it is newly
     compiled. It depends on the process and its hash seed, and a layer is named by its content.
     So it is compiled in a process of its own with a fixed seed.
     """
     copied(source, target)
+    _compile_templates(target)
     _compile(target)
     return target
+
+
+def _compile_templates(folder: Path) -> None:
+    """Compile the templates of the pages, if the folder has them, as functions/Makefile does."""
+    if (folder / "web" / "template_environment.py").exists():
+        subprocess.run(
+            [sys.executable, "-m", "web.template_environment"],
+            cwd=folder,
+            env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+            check=True,
+        )
 
 
 _MODE = "--invalidation-mode=unchecked-hash"

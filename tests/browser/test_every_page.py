@@ -2,7 +2,6 @@
 schemes."""
 
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,12 +25,10 @@ from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
 from tests.people import sub_of
-from web import renderer
-from web.renderer import environment
+from web.template_environment import TEMPLATES, environment
 
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
 PEOPLE = ("admin", "operator", "depositor", "viewer", "nobody")
-TEMPLATES = Path(renderer.__file__).with_name("templates")
 # One of the homes is seen by some only; the check of a manifest is a part that a script puts in.
 UNSEEN = {"home.html", "home_without_role.html", "manifest_check.html"}
 

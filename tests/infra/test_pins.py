@@ -29,6 +29,12 @@ def test_the_vendor_layer_has_the_versions_that_are_tested() -> None:
         assert tested[name] == version
 
 
+def test_templates_are_compiled_with_the_jinja_that_the_pages_run() -> None:
+    layer = _locked("layers/vendor/requirements.txt")
+
+    assert _locked("requirements/sam.txt")["jinja2"] == layer["jinja2"]
+
+
 def _locked(path: str) -> dict[str, str]:
     return {_plain(name): version for name, version in pinned((ROOT / path).read_text())}
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jinja2 import ModuleLoader
 from samtranslator.yaml_helper import yaml_parse
 
 from cli.local.artifacts import pinned
 from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
+from web.template_environment import TEMPLATES
 
 ENVIRONMENT = ROOT / ".venv-sam"
 UNZIPPED = 250 * 2**20  # AWS's limit for a function and its layers
@@ -92,6 +94,15 @@ def test_the_jobyard_layer_is_the_package(built: Path) -> None:
     layered = built / "JobyardLayer" / "python" / "jobyard"
 
     assert {path.relative_to(layered) for path in layered.rglob("*.py")} == there
+
+
+def test_the_function_of_the_pages_has_its_templates_compiled(built: Path) -> None:
+    there = {path.name for path in (built / "WebFunction/web/compiled_templates").glob("*.py")}
+
+    assert there == {
+        ModuleLoader.get_module_filename(path.relative_to(TEMPLATES).as_posix())
+        for path in TEMPLATES.rglob("*.html")
+    }
 
 
 def _size(folder: Path) -> int:

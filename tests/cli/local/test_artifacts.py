@@ -5,9 +5,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from jinja2 import ModuleLoader
 
 from cli.local import artifacts
 from cli.local.emulator import ROOT
+from web.template_environment import TEMPLATES
 
 
 @pytest.fixture
@@ -41,6 +43,18 @@ def test_a_layer_has_up_to_date_byte_code_only(folder: Path, tmp_path: Path) -> 
     names = {path.name.split(".")[0] for path in target.rglob("*") if path.is_file()}
     assert names == {"renamed"}
     assert len(list(target.rglob("*.pyc"))) == 1
+
+
+def test_the_functions_have_each_template_compiled(tmp_path: Path) -> None:
+    functions = artifacts.compiled(ROOT / "functions", tmp_path / "functions")
+
+    there = {path.name for path in (functions / "web" / "compiled_templates").glob("*.py")}
+    assert there == {
+        ModuleLoader.get_module_filename(path.relative_to(TEMPLATES).as_posix())
+        for path in TEMPLATES.rglob("*.html")
+    }
+    byte_code = (functions / "web" / "compiled_templates" / "__pycache__").glob("*.pyc")
+    assert {path.name.split(".")[0] for path in byte_code} == {Path(name).stem for name in there}
 
 
 def test_a_package_is_kept_until_its_source_changes(folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from web import assets
 from web.navigation import _LINKS
-from web.renderer import environment
+from web.template_environment import environment
 
 TEMPLATES = Path(assets.__file__).with_name("templates")
 NAMES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html"))
