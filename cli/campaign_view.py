@@ -45,6 +45,17 @@ def show_list(found: Document) -> None:
         )
         for each in found["items"]
     ]
+    rows += [
+        (
+            each["campaign_id"],
+            "-",
+            Text(each["label"]),
+            "-",
+            terminal.local_time(each["created_at"]),
+            "its record cannot be read",
+        )
+        for each in found.get("unknown", ())
+    ]
     tables.show_table(("campaign", "name", "state", "done", "started", "waits for"), rows)
 
 

@@ -218,10 +218,16 @@ def _targets_in(file: str) -> list[Document]:
 
 @app.command("list")
 def show_list(
-    ctx: typer.Context, limit: Limit = 100, stack: StackName = "", as_json: Json = False
+    ctx: typer.Context,
+    system: Annotated[
+        bool, typer.Option("--system", help="List the campaigns of job types such as device-info.")
+    ] = False,
+    limit: Limit = 100,
+    stack: StackName = "",
+    as_json: Json = False,
 ) -> None:
     """List campaigns, newest first."""
-    found = ctx.obj.api(stack).list_items("/campaigns", limit)
+    found = ctx.obj.api(stack).list_items("/campaigns", limit, system="true" if system else None)
     if as_json:
         terminal.print_json(found)
     else:

@@ -115,17 +115,21 @@ class ApiClient:
     def list_items(self, path: str, limit: int | None = None, **query: Any) -> Document:
         """GET a list, following its pages up to `limit` items.
 
-        `next_cursor` of the result continues the list; None means that it is complete.
+        `next_cursor` of the result continues the list; None means that it is complete. `unknown`
+        are those that cannot be read, of all pages, if the list has such a field.
         """
         items: list[Document] = []
+        unknown: list[Document] = []
         cursor: str | None = query.pop("cursor", None)
         while True:
             page_size = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - len(items))
             page = self.get(path, **query, cursor=cursor, limit=page_size)
             items += page["items"]
+            unknown += page.get("unknown", ())
             cursor = page.get("next_cursor")
             if not cursor or (limit is not None and len(items) >= limit):
-                return {**page, "items": items, "next_cursor": cursor}
+                more = {"unknown": unknown} if "unknown" in page else {}
+                return {**page, "items": items, **more, "next_cursor": cursor}
 
     def parts(self, path: str, **query: Any) -> Iterator[str]:
         """GET a text, part by part: each names the next one in its header `Link`."""

@@ -26,6 +26,7 @@ from jobyard.domain.ids import (
 )
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress
+from jobyard.domain.json_objects import RepeatedKey, object_of
 from jobyard.domain.mail_addresses import ADDRESS_FORM, addresses
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.wall_clock import zone_named
@@ -288,7 +289,9 @@ def read_json(option: str, text: str) -> Any:
 
 def _parsed_json(option: str, text: str | bytes, hint: str = "") -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=object_of)
+    except RepeatedKey as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"this is not JSON: {error}{hint}", param_hint=option) from error
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from gateway.errors import PayloadTooLarge, UnsupportedMediaType
 from jobyard.domain.errors import BadRequest
+from jobyard.domain.json_objects import RepeatedKey, object_of
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50  # nested levels of objects and lists
@@ -18,7 +19,8 @@ def check_body(event: Mapping[str, Any]) -> None:
 
     Raises:
         PayloadTooLarge, UnsupportedMediaType: it is too large or of another media type.
-        BadRequest: it is not a JSON object, or contains text or numbers that cannot be stored.
+        BadRequest: it is not a JSON object, has a key twice, or contains text or numbers that
+            cannot be stored.
     """
     body = _bytes_of(event)
     if len(body) > MAX_BYTES:
@@ -28,23 +30,35 @@ def check_body(event: Mapping[str, Any]) -> None:
     media_type = event.get("headers", {}).get("content-type", "application/json")
     if media_type.partition(";")[0].strip() != "application/json":
         raise UnsupportedMediaType(f"the body is {media_type!r}; send application/json")
+    document = _parsed(body)
+    if not isinstance(document, dict):
+        raise BadRequest("the body is not a JSON object: send { … }")
+    if _is_deeper(document, MAX_DEPTH):
+        raise BadRequest(f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
+
+
+def _parsed(body: bytes) -> Any:
+    """The JSON value in a body.
+
+    Raises:
+        BadRequest: it is not JSON, or cannot be stored.
+    """
     try:
-        document = json.loads(body.decode(), parse_constant=_refuse)
+        document = json.loads(body.decode(), parse_constant=_refuse, object_pairs_hook=object_of)
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"the body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
+    except RepeatedKey as error:
+        raise BadRequest(f"the body is ambiguous: {error}") from error
     except UnicodeError as error:
         raise BadRequest("the body contains characters that are not Unicode text") from error
     except ValueError as error:
         raise BadRequest("the body contains a number that is too large") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
-    if not isinstance(document, dict):
-        raise BadRequest("the body is not a JSON object: send { … }")
-    if _is_deeper(document, MAX_DEPTH):
-        raise BadRequest(f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
+    return document
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -41,8 +41,8 @@ def _log(tick: SchedulerTickResult) -> None:
     result = tick.schedules
     for schedule_id, error in result.errors:
         LOGGER.error("schedule error", origin_id=schedule_id, exc_info=error)
-    for campaign_id, unreadable in tick.unreadable.items():
-        LOGGER.error("campaign error", origin_id=campaign_id, exc_info=unreadable)
+    for campaign_id, campaign_error in tick.campaign_errors.items():
+        LOGGER.error("campaign error", origin_id=campaign_id, exc_info=campaign_error)
     missed = 0
     for occurrence in result.skipped:
         if occurrence.skip_reason is not None:

@@ -117,13 +117,31 @@ def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:
     api.answers(f"GET {PATH}/tasks", {"items": [a_task()], "next_cursor": None})
 
     campaigns_listed = run("campaign", "list").stdout
+    run("campaign", "list", "--system")
     tasks_listed = run("campaign", "tasks", CAMPAIGN_ID, "--state", "rescheduled").stdout
 
     assert "1 of 2" in campaigns_listed
     assert "its window is closed, until" in campaigns_listed
     for text in ("gw-1", "Rescheduled", "upload", "2 of 5", "gw-1.example.org cannot be reached"):
         assert text in tasks_listed
+    assert api.calls()[1] == "GET /campaigns?system=true&limit=100"
     assert api.calls()[-1] == f"GET {PATH}/tasks?state=rescheduled&limit=100"
+
+
+def test_campaigns_that_cannot_be_read_are_listed_of_all_pages(api: FakeApi, run: Run) -> None:
+    unknown = [
+        {"campaign_id": "c" + letter * 20, "label": "Unknown", "created_at": NOW} for letter in "xy"
+    ]
+    pages = [
+        {"items": [a_campaign()], "unknown": unknown[:1], "next_cursor": "2"},
+        {"items": [], "unknown": unknown[1:], "next_cursor": None},
+    ]
+    api.answers("GET /campaigns", *pages)
+
+    printed = run("campaign", "list").stdout
+
+    assert printed.count("Unknown") == 2
+    assert "its record cannot be read" in printed
 
 
 def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> None:
@@ -143,6 +161,13 @@ def test_an_event_is_sent_with_its_reason(event: str, api: FakeApi, run: Run) ->
 
     assert api.bodies("POST") == [{"reason": WHY[1]}]
     assert result.stdout == f"{CAMPAIGN_ID} is Cancelling\n"
+
+
+def test_a_field_that_is_given_twice_is_refused_before_it_is_sent(api: FakeApi, run: Run) -> None:
+    result = run("campaign", "start", '{"kind": "scheduled", "kind": "fire_and_forget"}')
+
+    assert (api.calls(), result.exit_code) == ([], 2)
+    assert "the key 'kind' twice" in result.stderr
 
 
 def test_another_id_is_refused_before_it_is_sent(api: FakeApi, run: Run) -> None:

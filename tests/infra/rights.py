@@ -227,7 +227,12 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "JobMachine": ["states:DescribeExecution", "states:StartExecution"],
     },
     "ApiRole": {
-        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "CampaignsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+        ],
         "BatchesTable": [
             "dynamodb:BatchGetItem",
             "dynamodb:GetItem",

@@ -58,6 +58,8 @@ def test_devices_are_updated_and_a_second_campaign_finds_them_current(
     ended = admin.await_state(path, "partially_succeeded", "succeeded", "failed")
 
     assert (ended["state"], ended["done"]) == ("partially_succeeded", 3)
+    listed = admin.get("/api/campaigns")["items"]
+    assert first["campaign_id"] in {each["campaign_id"] for each in listed}
     tasks = {each["target"]: each for each in admin.get(f"{path}/tasks")["items"]}
     assert {name: each["state"] for name, each in tasks.items()} == {
         "ok-1": "succeeded",

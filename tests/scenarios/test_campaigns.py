@@ -1,15 +1,16 @@
 """Campaigns in simulated time, through the machines and the real services."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from jobyard.domain.batches.chunks import PassShare
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
@@ -18,8 +19,9 @@ from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
+from jobyard.services.machines.inputs import ChunkInput
 from jobyard.store import activity, campaigns, chunks, holds, jobs, tables
-from tests.call_interceptor import Call, Listener
+from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
 from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
 
@@ -454,12 +456,138 @@ def test_a_campaign_that_cannot_be_read_stops_no_other(
     overdue = restart_overdue(stack.executions, stack.at)
     stack.machines.run_all()
 
-    assert (overdue.restarted, [*overdue.unreadable]) == (1, [broken.campaign_id])
+    assert (overdue.restarted, [*overdue.errors]) == (1, [broken.campaign_id])
     assert campaigns.get(healthy.campaign_id).state == "succeeded"
     assert recover_campaign(broken.campaign_id, stack.executions, stack.at) == 0
     page = campaigns.newest(10)
     assert [each.campaign_id for each in page.items] == [healthy.campaign_id]
     assert [each.campaign_id for each in page.unknown] == [broken.campaign_id]
+
+
+def test_an_execution_that_cannot_be_started_stops_no_other_campaign(
+    stack: Harness, devices: Devices
+) -> None:
+    refused, healthy = start(stack, "A"), start(stack, "B")
+    stack.machines._waiting.clear()  # their executions are lost
+
+    stack.at = TEN + timedelta(minutes=11)
+    with stack.interceptor.listening(RefusedStart(refused.campaign_id)):
+        overdue = restart_overdue(stack.executions, stack.at)
+    stack.machines.run_all()
+
+    assert (overdue.restarted, [*overdue.errors]) == (1, [refused.campaign_id])
+    assert campaigns.get(healthy.campaign_id).state == "succeeded"
+    stack.advance(301)  # the next time that the clock looks at the other
+    stack.tick()
+    stack.machines.run_all()
+    assert campaigns.get(refused.campaign_id).state == "succeeded"
+
+
+@dataclass
+class RefusedStart(Listener):
+    """Step Functions starts no execution of a campaign."""
+
+    campaign_id: str
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation == "StartExecution" and self.campaign_id in call.parameters["name"]:
+            return Answer.error(400, "ExecutionLimitExceeded")
+        return None
+
+
+def test_two_settles_at_once_place_one_hold(stack: Harness, devices: Devices) -> None:
+    """The second runs as a whole before each write of the first."""
+    names = [f"device-{n}" for n in range(20)]
+    for name in names:
+        devices.always[f"{name} reach"] = INCOMPATIBLE
+    settle = stack.machines._functions["SettleFunction"]
+
+    def twice(event: dict[str, Any]) -> dict[str, Any]:
+        with stack.interceptor.listening(Before({"PutItem"}, lambda: settle(event))):
+            return settle(event)
+
+    stack.machines._functions = {**stack.machines._functions, "SettleFunction": twice}
+    campaign = start(stack, names, abort={"percent": 50, "at_least": 10}, expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=20))
+
+    assert len(devices.calls) == 10
+    hold = holds.find(f"campaign:{campaign.campaign_id}")
+    assert hold is not None
+    assert hold.placed_at < TEN + timedelta(minutes=2)
+    paused = campaigns.get(campaign.campaign_id)
+    assert [each.event for each in paused.history] == ["start", "pause"]
+
+
+@dataclass
+class Before(Listener):
+    """Something happens once, before the first call of some operations."""
+
+    operations: set[str]
+    act: Callable[[], object]
+    has_acted: bool = False
+
+    def before(self, call: Call) -> None:
+        if call.operation in self.operations and not self.has_acted:
+            self.has_acted = True
+            self.act()
+
+
+def test_six_workers_share_the_slots_of_a_large_campaign(stack: Harness, devices: Devices) -> None:
+    stack.settings = replace(stack.settings, max_concurrency=10)
+    names = [f"device-{n}" for n in range(400)]
+    shares: list[PassShare] = []
+    execute = stack.machines._functions["ExecuteChunkFunction"]
+
+    def note(event: dict[str, Any]) -> dict[str, Any]:
+        if (share := ChunkInput.of(event).chunk.share) is not None:
+            shares.append(share)
+        return execute(event)
+
+    stack.machines._functions = {**stack.machines._functions, "ExecuteChunkFunction": note}
+    campaign = start(stack, names, at_once=130, rollout={"per_minute": 1000})
+    stack.machines.run_all()
+
+    at_once = [share for share in shares if share.since == TEN]
+    assert len(at_once) == 6
+    assert sum(share.slots for share in at_once) <= 132  # each of the six is rounded up
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert len(devices.calls) == 4 * 400
+
+
+def test_a_worker_whose_grant_is_used_ends_at_once(stack: Harness, devices: Devices) -> None:
+    names = [f"device-{n}" for n in range(20)]
+    ended: list[float] = []
+    execute = stack.machines._functions["ExecuteChunkFunction"]
+
+    def note(event: dict[str, Any]) -> dict[str, Any]:
+        began = stack.at
+        answer = execute(event)
+        ended.append((stack.at - began).total_seconds())
+        return answer
+
+    stack.machines._functions = {**stack.machines._functions, "ExecuteChunkFunction": note}
+    start(stack, names, abort={"percent": 50, "at_least": 5})
+    stack.machines.run_all()
+
+    assert len(ended) == 2  # five tasks, then the others
+    assert max(ended) < 5
+
+
+def test_a_worker_of_before_an_act_starts_no_task_after_it(
+    stack: Harness, devices: Devices
+) -> None:
+    """The act comes between two starts, and no time passes: the worker does not look meanwhile."""
+
+    def pause(device: str, step: str) -> None:
+        if (device, step) == ("A", "verify"):
+            commands.pause(campaign.campaign_id, None, stack.context())
+
+    devices.during = pause
+    campaign = start(stack, "AB", at_once=1)
+    run_until(stack, TEN + timedelta(minutes=5))
+
+    assert {device for device, _, _ in devices.calls} == {"A"}
+    assert states(stack, campaign) == "ss"
 
 
 def test_a_key_of_another_campaign_does_not_change_its_targets(

@@ -91,16 +91,25 @@ def preview_campaign(body: schemas.NewCampaign) -> schemas.StartedCampaign:
         **problem_responses(BadRequest, Forbidden),
     },
 )
-def list_campaigns(cursor: Cursor = "", limit: Limit = 50) -> schemas.CampaignList:
+def list_campaigns(
+    system: Annotated[
+        bool,
+        Query(description="Campaigns of job types such as device-info, instead of the others."),
+    ] = False,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> schemas.CampaignList:
     request = current_request(router)
-    pagination = request.pagination("campaigns")
+    pagination = request.pagination("campaigns", str(system))
     page = campaign_queries.list_campaigns(
-        request.query_context(), after=pagination.start(cursor, ""), limit=limit
+        request.query_context(), after=pagination.start(cursor, ""), limit=limit, system=system
     )
     items = [schemas.CampaignSummary.of(each, request) for each in page.items]
     unknown = [
         schemas.UnknownCampaign(
-            campaign_id=each.campaign_id, label="Unknown", created_at=each.created_at
+            campaign_id=each.campaign_id,
+            label=campaign_queries.UNKNOWN_LABEL,
+            created_at=each.created_at,
         )
         for each in page.unknown
     ]

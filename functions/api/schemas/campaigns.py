@@ -11,7 +11,7 @@ from api.context import RequestContext
 from api.links import campaign_links, job_links
 from api.schemas.fields import HistoryEntry, Links, NextCursor, Reason, Schema
 from jobyard.domain.campaigns import forecast as domain
-from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.services.queries import campaigns as campaign_queries
 
@@ -114,8 +114,11 @@ class CampaignSummary(Schema):
     campaign_id: str = Field(description="The campaign's id.")
     name: str = Field(description="Its name.")
     job_type: str = Field(description="Its job type.")
+    is_system: bool = Field(description="Whether lists leave it out by default.")
     state: JobState = Field(description="Its state.")
-    label: str = Field(description="The state's name for users.")
+    label: str = Field(
+        description="The state's name for users; `Unknown` if nothing has decided about it in time."
+    )
     schedule: str = Field(description="When its tasks may run, as a sentence.")
     creator: str = Field(description="Who started it.")
     created_at: datetime = Field(description="When it was started.")
@@ -144,8 +147,9 @@ def _summary(view: campaign_queries.CampaignView, request: RequestContext) -> di
         "campaign_id": found.campaign_id,
         "name": found.name,
         "job_type": found.job_type,
+        "is_system": found.is_system,
         "state": found.state,
-        "label": JOB.state(found.state).labels["device"],
+        "label": view.label,
         "schedule": found.rules.schedule.description(),
         "creator": found.creator,
         "created_at": found.created_at,

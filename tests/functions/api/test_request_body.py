@@ -25,6 +25,8 @@ SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
         ('{"parameters": {"a": 1e999}}', "too large"),
         ('{"parameters": {"a": ' + "1" * 5000 + "}}", "too large"),
         ('{"note": "\\ud800"}', "not Unicode"),
+        ('{"note": "a", "note": "b"}', "the key 'note' twice"),
+        ('{"parameters": {"a": 1, "b": 2, "b": 2}}', "the key 'b' twice"),
         ("[" * 100_000, "too deeply"),
         *(('{"a":' + "[" * depth + "]" * depth + "}", "too deeply") for depth in (50, 900, 980)),
         ('{"a":' * 40_000, "too deeply"),

@@ -43,13 +43,13 @@ class TickContext:
 class SchedulerTickResult:
     """The result of a tick. `recovered` counts started executions; `lifted` counts holds.
 
-    `unreadable` has the errors of campaigns that could not be read, by id.
+    `campaign_errors` has the errors of campaigns that could not be restarted, by id.
     """
 
     schedules: ClockResult
     recovered: int
     lifted: int
-    unreadable: Mapping[str, Exception] = field(default_factory=dict)
+    campaign_errors: Mapping[str, Exception] = field(default_factory=dict)
 
 
 def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
@@ -69,7 +69,7 @@ def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
         schedules,
         schedules.recovered + recovered + overdue.restarted,
         lifted,
-        overdue.unreadable,
+        overdue.errors,
     )
 
 

@@ -30,7 +30,7 @@ from jobyard.store.tables import CampaignItem, save_if
 
 _OPEN = "open"  # the partition of the index of open campaigns: each is written once a minute
 _DUE_PAGE = 100
-_SHELF = "campaigns"
+_SHELVES = {False: "campaigns", True: "system"}  # partitions of the list; by `is_system`
 
 
 def _ms_or_none(at: datetime | None) -> int | None:
@@ -45,6 +45,7 @@ def _item(campaign: Campaign) -> CampaignItem:
             "job_type": campaign.job_type,
             "creator": campaign.creator,
             "creator_sub": campaign.creator_sub,
+            "is_system": campaign.is_system,
             "created_at": to_ms(campaign.created_at),
             "rules": campaign.rules.document(),
             "parameters": dict(campaign.parameters),
@@ -66,7 +67,7 @@ def _item(campaign: Campaign) -> CampaignItem:
     )
     return CampaignItem(
         campaign_id=campaign.campaign_id,
-        shelf=_SHELF,
+        shelf=_SHELVES[campaign.is_system],
         created=f"{sortable(campaign.created_at)}#{campaign.campaign_id}",
         due_shard=_OPEN if is_due else None,
         due_at=to_ms(campaign.check_at) if is_due and campaign.check_at else None,
@@ -103,6 +104,7 @@ def _parsed(item: CampaignItem) -> Campaign:
         job_type=body["job_type"],
         creator=body["creator"],
         creator_sub=body.get("creator_sub", ""),
+        is_system=body.get("is_system", False),
         created_at=created_at,
         rules=rules,
         parameters=body.get("parameters", {}),
@@ -203,23 +205,31 @@ class CampaignPage:
     unknown: tuple[UnknownCampaign, ...] = ()
 
 
-def newest(limit: int, after: str = "") -> CampaignPage:
-    """Up to `limit` campaigns, newest first, after the cursor `after`."""
-    found = [
+def newest(limit: int, after: str = "", *, system: bool = False) -> CampaignPage:
+    """Up to `limit` campaigns, newest first, after the cursor `after`.
+
+    Either those of system job types or the others. The index gives the ids; the campaigns are read
+    with strong consistency.
+    """
+    keys = [
         *CampaignItem.listed.query(
-            _SHELF,
+            _SHELVES[system],
             range_key_condition=CampaignItem.created < after if after else None,
             scan_index_forward=False,
             limit=limit + 1,
         )
     ]
-    shown = found[:limit]
-    cursor = str(shown[-1].created) if len(found) > limit else ""
+    shown = keys[:limit]
+    cursor = str(shown[-1].created) if len(keys) > limit else ""
+    read = CampaignItem.batch_get([key.campaign_id for key in shown], consistent_read=True)
+    found = {item.campaign_id: item for item in read}
     items, unknown = [], []
-    for item in shown:
+    for key in shown:
+        if key.campaign_id not in found:
+            continue  # the index lags behind
         try:
-            items.append(_campaign(item))
+            items.append(_campaign(found[key.campaign_id]))
         except InvalidCampaign:
-            created_at = str(item.created).partition("#")[0]
-            unknown.append(UnknownCampaign(item.campaign_id, created_at))
+            created_at = str(key.created).partition("#")[0]
+            unknown.append(UnknownCampaign(key.campaign_id, created_at))
     return CampaignPage(tuple(items), cursor, tuple(unknown))

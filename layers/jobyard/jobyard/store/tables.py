@@ -304,18 +304,21 @@ class OpenCampaignIndex(GlobalSecondaryIndex["CampaignItem"]):
 
     class Meta:
         index_name = "due"
-        projection = AllProjection()
+        projection = KeysOnlyProjection()
 
     due_shard = UnicodeAttribute(hash_key=True)
     due_at = NumberAttribute(range_key=True)
 
 
 class ByCreationIndex(GlobalSecondaryIndex["CampaignItem"]):
-    """Campaigns by the time of their creation. `shelf` is "campaigns" or "system"."""
+    """Campaigns by the time of their creation. `shelf` is "campaigns" or "system".
+
+    Only keys are projected, so that a decision about a campaign does not write to this index.
+    """
 
     class Meta:
         index_name = "listed"
-        projection = AllProjection()
+        projection = KeysOnlyProjection()
 
     shelf = UnicodeAttribute(hash_key=True)
     created = UnicodeAttribute(range_key=True)

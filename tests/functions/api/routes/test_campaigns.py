@@ -53,6 +53,28 @@ def test_a_campaign_that_cannot_be_read_is_listed_as_unknown(api: Api) -> None:
     assert "Unknown" in api.get(f"/campaigns/{broken}").json["detail"]
 
 
+def test_a_campaign_about_which_nothing_decides_is_shown_as_unknown(api: Api) -> None:
+    campaign_id = start(api)["campaign_id"]
+    item = CampaignItem.get(campaign_id)
+    item.update([CampaignItem.due_at.set(item.due_at - 1_500_000)])  # 25 minutes, 5 are allowed
+
+    (listed,) = api.get("/campaigns").json["items"]
+
+    assert (listed["state"], listed["label"]) == ("scheduled", "Unknown")
+    assert listed["waiting_reason"].startswith("nothing has decided about it since 2")
+    assert api.get(f"/campaigns/{campaign_id}").json["label"] == "Unknown"
+
+
+def test_campaigns_of_a_system_job_type_are_listed_apart(api: Api) -> None:
+    shown = start(api)
+    hidden = start(api, job_type="device-info", parameters={})
+
+    assert (shown["is_system"], hidden["is_system"]) == (False, True)
+    for query, campaign in (({}, shown), ({"system": "true"}, hidden)):
+        page = api.get("/campaigns", query=query).json
+        assert [each["campaign_id"] for each in page["items"]] == [campaign["campaign_id"]]
+
+
 def test_a_preview_starts_nothing(api: Api) -> None:
     previewed = api.post("/campaigns/preview", campaign_request(targets=["a", "a"])).json
 

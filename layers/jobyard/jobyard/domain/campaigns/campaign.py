@@ -30,6 +30,7 @@ from jobyard.domain.lifecycle import Move
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
 REQUEST_FIELDS = ("name", "job_type", "parameters", "targets", "replaces", *RULE_FIELDS)
+SILENT_AFTER = timedelta(minutes=10)  # twice as long as an execution has to decide
 _RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
 _TargetsAndWarnings = tuple[tuple[CampaignTarget, ...] | None, tuple[str, ...]]
 _NO_TARGETS: _TargetsAndWarnings = (None, ())
@@ -49,10 +50,11 @@ class StopReason(StrEnum):
 class Campaign:
     """A campaign as it is stored. `version` counts its writes; times are aware UTC.
 
-    `creator` is a name to show, `creator_sub` the person's id. `tasks` is the number of its tasks,
-    0 until it is opened; `chunk_size` the number of tasks in a chunk (the last may have fewer).
-    `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule from
-    `counted_since` on; None: from its start on. The three ids name the campaign that it replaces,
+    `creator` is a name to show, `creator_sub` the person's id. Lists leave out one that
+    `is_system` by default. `tasks` is the number of its tasks, 0 until it is opened; `chunk_size`
+    the number of tasks in a chunk (the last may have fewer). `stop_reason` says why it is stopping,
+    or did. Outcomes count for its abort rule from `counted_since` on; None: from its start on. The
+    three ids name the campaign that it replaces,
     the one that replaced it, and the one whose failed tasks it retries; "" for none.
 
     `generation` counts the executions that were started because something changed: only the latest
@@ -70,6 +72,7 @@ class Campaign:
     created_at: datetime
     rules: CampaignRules
     creator_sub: str = ""
+    is_system: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tasks: int = 0
     chunk_size: int = 0
@@ -104,6 +107,13 @@ class Campaign:
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.state in OPEN_JOB_STATES
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether nothing has decided about it for so long that its state is not known.
+
+        The clock restarts one that is overdue each minute, so that the clock is silent too.
+        """
+        return self.is_open and self.check_at is not None and now >= self.check_at + SILENT_AFTER
 
     def attempt_deadline(self, started_at: datetime) -> datetime:
         """When an attempt that started at `started_at` has taken too long.

@@ -164,6 +164,8 @@ class JobType(Generic[Context]):
     # Raises InvalidParameters for parameters that a schedule may not have.
     check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
     retention_days: int = 90  # until an ended job is archived
+    # Lists leave its campaigns out by default: they keep Jobyard informed, and change nothing.
+    is_listed_as_system: bool = False
     # The rule, as JSON, of the one schedule that Jobyard itself creates; for its own job types.
     rule: Mapping[str, Any] | None = None
 

@@ -6,6 +6,7 @@ from itertools import chain
 from json.decoder import JSONDecodeError, JSONDecoder
 from typing import Any, NoReturn
 
+from jobyard.domain.json_objects import RepeatedKey, object_of
 from jobyard.domain.manifests.column_checks import Texts
 from jobyard.domain.manifests.delimited import column_of
 from jobyard.domain.manifests.entry import NO_PARAMETERS
@@ -30,27 +31,12 @@ PARAMETERS_BYTES = 1_024  # as compact JSON: the job's row contains them
 _MAX_UNKNOWN = 100  # unknown keys that are reported once each; further ones are for each row
 
 
-class _RepeatedKey(ValueError):
-    """An object has a key twice; JSON does not define which one counts."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _RepeatedKey(key)
-            seen.add(key)
-    return values
-
-
 def _refuse_constant(name: str) -> NoReturn:
     """Refuse NaN and Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
+_decode = JSONDecoder(object_pairs_hook=object_of, parse_constant=_refuse_constant).decode
 
 
 class JsonLinesLayout:
@@ -156,8 +142,8 @@ def object_on(line: str, number: int) -> Mapping[str, Any] | Finding:
     """The object on a line, or the finding that says why there is none."""
     try:
         values = _decode(line)
-    except _RepeatedKey as error:
-        message = f"the key {quoted(str(error))} is repeated"
+    except RepeatedKey as error:
+        message = f"the key {quoted(error.key)} is repeated"
         return Check.FIELD_REPEATED.at(number, 0, message)
     except JSONDecodeError as error:
         return Check.JSON_BAD.at(number, error.pos + 1, f"not a JSON object: {error.msg}")

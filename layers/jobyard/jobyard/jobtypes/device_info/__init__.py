@@ -22,4 +22,5 @@ DEVICE_INFO = JobType(
     retry=RetryPolicy(first_wait=300.0, factor=1.0),
     labels=labels_for("device"),
     origins=frozenset({Origin.CAMPAIGN}),
+    is_listed_as_system=True,
 )

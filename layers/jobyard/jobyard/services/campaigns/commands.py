@@ -133,6 +133,7 @@ def _new(
         job_type=request.job_type,
         creator=context.actor.name,
         creator_sub=context.actor.sub,
+        is_system=TYPES[request.job_type].is_listed_as_system,
         created_at=now,
         rules=request.rules,
         parameters=request.parameters,

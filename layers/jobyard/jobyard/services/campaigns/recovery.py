@@ -18,10 +18,10 @@ CAMPAIGN_STAGES = ("campaigns",)
 
 @dataclass
 class Overdue:
-    """How many overdue campaigns were restarted, and the errors of those that cannot be read."""
+    """How many overdue campaigns were restarted, and the errors of those that were not, by id."""
 
     restarted: int = 0
-    unreadable: dict[str, Exception] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict)
 
 
 def restart_overdue(
@@ -29,7 +29,7 @@ def restart_overdue(
 ) -> Overdue:
     """Restart the campaigns that are overdue, while `remaining()` is positive.
 
-    One that cannot be read does not stop the others.
+    One that cannot be read, or whose execution cannot be started, does not stop the others.
     """
     overdue = Overdue()
     for due in campaigns.due(now):
@@ -37,8 +37,8 @@ def restart_overdue(
             break
         try:
             overdue.restarted += _restart_if_overdue(due.campaign_id, executions, now)
-        except InvalidCampaign as error:
-            overdue.unreadable[due.campaign_id] = error
+        except Exception as error:
+            overdue.errors[due.campaign_id] = error
     return overdue
 
 

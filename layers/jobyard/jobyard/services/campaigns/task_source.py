@@ -224,10 +224,15 @@ class TaskSource:
         return Failure.WORKER_LOST
 
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
-        """Write changes to tasks; those that start must get the claim on their target first."""
+        """Write changes to tasks; those that start must get the claim on their target first.
+
+        After an act of a person another execution decides, so that none starts here any more.
+        """
         changes = [(before, self._with_retry(after)) for before, after in changes]
         starts = [change for change in changes if change[1].state is JobState.RUNNING]
-        taken = self._take_claims(starts)
+        if starts:
+            self.campaign = campaigns.get(self.campaign.campaign_id)
+        taken = set[JobAddress]() if self._is_over else self._take_claims(starts)
         allowed = [
             change
             for change in changes
@@ -300,7 +305,11 @@ class TaskSource:
     @property
     def is_stopped(self) -> bool:
         """Whether nothing may start or continue any more in this pass."""
-        return self._is_over or (self._starts_nothing and not self.bound)
+        if self._is_over:
+            return True
+        if self._starts_nothing:
+            return not self.bound
+        return self.started >= self._share.grant and not self.continued
 
     @property
     def _is_over(self) -> bool:

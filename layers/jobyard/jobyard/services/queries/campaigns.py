@@ -10,7 +10,7 @@ from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.errors import InvalidCampaign, NotFound
 from jobyard.domain.ids import is_campaign_id
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
@@ -19,6 +19,7 @@ from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.context import QueryContext
 from jobyard.store import campaigns, jobs
 
+UNKNOWN_LABEL = "Unknown"  # no state, but what is shown if none is known
 EVENTS = ("pause", "resume", "change", "cancel", "retry")
 _CHUNKS_READ = 20  # for one page of tasks in a state
 
@@ -26,6 +27,7 @@ _CHUNKS_READ = 20  # for one page of tasks in a state
 @dataclass(frozen=True)
 class CampaignView:
     """A campaign as it is shown. `counts` has its tasks by their state, `done` those that ended.
+    `is_silent`: nothing has decided about it for long, so that its state is Unknown.
 
     It waits for `waiting_reason` until `waiting_until`; "" and None if it does not wait.
     """
@@ -34,15 +36,25 @@ class CampaignView:
     counts: Mapping[str, int]
     done: int
     actions: tuple[str, ...]
+    is_silent: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its state, as the Jobs pages call it."""
+        return UNKNOWN_LABEL if self.is_silent else JOB.state(self.campaign.state).labels["device"]
 
     @property
     def waiting_reason(self) -> str:
         """Why nothing starts; "" if something may."""
+        if self.is_silent:
+            return f"nothing has decided about it since {self.campaign.check_at:%Y-%m-%d %H:%MZ}"
         return self.campaign.rest_reason if self.campaign.is_open else ""
 
     @property
     def waiting_until(self) -> datetime | None:
         """When it decides again; None if it does not wait."""
+        if self.is_silent:
+            return None
         return self.campaign.rests_until if self.campaign.is_open else None
 
     def forecast(self, now: datetime) -> CampaignForecast:
@@ -74,7 +86,8 @@ def view_of(campaign: Campaign, context: QueryContext) -> CampaignView:
         state = state_of_only_task(task)
         counts[state] = counts.get(state, 0) + untouched
     done = sum(number for state, number in counts.items() if state in _ENDED)
-    return CampaignView(campaign, counts, done, _actions(campaign, context))
+    actions = _actions(campaign, context)
+    return CampaignView(campaign, counts, done, actions, campaign.is_silent(context.now))
 
 
 def _actions(campaign: Campaign, context: QueryContext) -> tuple[str, ...]:
@@ -116,14 +129,16 @@ class CampaignViewPage:
     unknown: tuple[campaigns.UnknownCampaign, ...] = ()
 
 
-def list_campaigns(context: QueryContext, *, after: str, limit: int) -> CampaignViewPage:
-    """A page of campaigns, newest first.
+def list_campaigns(
+    context: QueryContext, *, after: str, limit: int, system: bool = False
+) -> CampaignViewPage:
+    """A page of campaigns, newest first: those of system job types, or the others.
 
     Raises:
         Forbidden: the actor may not see campaigns.
     """
     authorize(context.actor, "campaign", "view")
-    page = campaigns.newest(limit, after)
+    page = campaigns.newest(limit, after, system=system)
     items = tuple(view_of(each, context) for each in page.items)
     return CampaignViewPage(items, page.after, page.unknown)
 
