@@ -67,8 +67,8 @@ def archive(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[s
 def once(harness: Harness, job_id: str) -> StepResult:
     """One attempt of a retention."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    ((_, archiving),) = RETENTION.steps
-    return archiving(step_input, harness.worker().step_context(RETENTION))
+    ((_, step),) = RETENTION.steps
+    return step(step_input, harness.worker().step_context(RETENTION))
 
 
 def run_to_the_end(harness: Harness, injector: Injector) -> StepResult:
@@ -159,7 +159,7 @@ def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
             wrong[described(plan)] = found
 
     summary(
-        f"faults, archiving: {len(calls)} calls, {len(plans.injected)} points tried "
+        f"faults, archive: {len(calls)} calls, {len(plans.injected)} points tried "
         f"({how_many(turn, everything=everything)})"
     )
     assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())

@@ -113,7 +113,7 @@ def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
     if event == "fail":
         code, words = Failure.RECORDS_FAILED.value, "2 of 12 records could not be changed"
         return {
-            "attempts": (Attempt(began, at, "sweeping", code, words),),
+            "attempts": (Attempt(began, at, "sweep", code, words),),
             "failure_code": code,
             "failure_message": words,
             "data": {"records": {"processed": 10, "failed": 2, "total": 12}},

@@ -28,7 +28,7 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import TableContext
-from jobyard.jobtypes.sweep.steps import sweeping
+from jobyard.jobtypes.sweep.steps import sweep
 from jobyard.jobtypes.sweep.table import PAGE_SIZE
 from jobyard.store import checkpoints, tables
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
@@ -189,7 +189,7 @@ def a_job(at: datetime = NOON, **changes: Any) -> StepInput:
 
 def run(step_input: StepInput, context: TableContext) -> StepResult:
     """One attempt, without pauses."""
-    return sweeping(step_input, context, pause=lambda _: None)
+    return sweep(step_input, context, pause=lambda _: None)
 
 
 def counts(outcome: StepResult) -> tuple[int, int, int | None]:

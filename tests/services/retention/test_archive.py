@@ -66,10 +66,10 @@ def retain(
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     context = harness.worker().step_context(RETENTION)
     context = replace(context, remaining=remaining or (lambda: 600.0))
-    (_, archiving), *_ = RETENTION.steps
-    outcome = archiving(step_input, context)
+    (_, step), *_ = RETENTION.steps
+    outcome = step(step_input, context)
     while isinstance(outcome, Snooze | Continue):
-        outcome = archiving(step_input, context)
+        outcome = step(step_input, context)
     return outcome
 
 

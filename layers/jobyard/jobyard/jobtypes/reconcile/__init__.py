@@ -19,7 +19,7 @@ from jobyard.jobtypes.step_context import MaintenanceContext
 RECONCILE_MARGIN_S = 20.0  # kept back for one slice: listing executions may be slow
 
 
-def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResult:
+def reconcile(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     """Check every batch that is open or under repair, and every schedule with active jobs."""
     checkpoint = context.checkpoints.get(step_input.job_id)
     first_version, maintenance = checkpoint.version, context.maintenance()
@@ -37,7 +37,7 @@ def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResul
 RECONCILE = JobType(
     name="reconcile",
     title="Reconcile",
-    steps=(("reconciling", reconciling),),
+    steps=(("reconcile", reconcile),),
     context=MaintenanceContext,
     labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),

@@ -23,7 +23,7 @@ RETENTION_MARGIN_S = 45.0  # kept back for one slice, which takes some seconds
 _NEXT_WORKER_S = 1.0  # before the next worker continues
 
 
-def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
+def archive(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     """Archive every batch and every occurrence that is old enough, then remove it.
 
     A job that ended with failures and is requeued tries what is still there: the failed ones.
@@ -58,7 +58,7 @@ def _failure_summary(checkpoint: Checkpoint) -> str:
 RETENTION = JobType(
     name="retention",
     title="Retention",
-    steps=(("archiving", archiving),),
+    steps=(("archive", archive),),
     retry=RetryPolicy(max_retries=5, first_wait=60.0, factor=4.0, max_wait=3600.0),
     context=MaintenanceContext,
     labels=labels_for("schedule"),

@@ -10,16 +10,16 @@ from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 
 
-def _sweeping(step_input: StepInput, context: TableContext) -> StepResult:
-    from jobyard.jobtypes.sweep.steps import sweeping
+def _sweep(step_input: StepInput, context: TableContext) -> StepResult:
+    from jobyard.jobtypes.sweep.steps import sweep
 
-    return sweeping(step_input, context)
+    return sweep(step_input, context)
 
 
 SWEEP = JobType(
     name="sweep",
     title="Sweep",
-    steps=(("sweeping", _sweeping),),
+    steps=(("sweep", _sweep),),
     context=TableContext,
     retry=RetryPolicy(max_retries=3, first_wait=5.0, factor=4.0, max_wait=900.0),
     labels=labels_for("schedule"),

@@ -22,7 +22,7 @@ BUSY_PAUSE_S = 5.0  # before a sweep of a busy table continues
 _MAX_REASON = 80  # characters of a failed record's reason
 
 
-def sweeping(
+def sweep(
     step_input: StepInput, context: TableContext, pause: Callable[[float], None] = time.sleep
 ) -> StepResult:
     """Change every record that is due at the job's scheduled time, whenever the job runs.
