@@ -229,7 +229,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
     assert job is None or (job.state, job.failure_code) == ("scheduled", "TIMEOUT")
 
     settled = harness.settle(opened)
-    assert settled["next"] == "again"
+    assert settled["next"] == "next_pass"
     harness.advance(10)
     harness.execute_chunk(settled | {"chunk": 0, "start": chunk.start, "end": chunk.end})
     assert harness.settle(settled)["next"] == "report"

@@ -16,7 +16,7 @@ from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.schedule import job_address
 from jobyard.services.batches.commands import COMMANDS
-from jobyard.services.batches.settle import FRESH_AFTER
+from jobyard.services.batches.settle import PASSES_PER_EXECUTION
 from jobyard.services.executions import batch_execution, job_execution
 from jobyard.services.machines.execute_chunk import CHUNK_TRANSITIONS
 from jobyard.services.machines.execute_job import JobRun
@@ -233,7 +233,7 @@ def test_a_child_of_an_execution_before_0_2_has_the_fields_of_its_line() -> None
 def test_the_passes_of_an_execution_fit_into_its_history(batch: dict[str, Any]) -> None:
     events = events_in_a_pass(batch, ("Execute", "Settle", "Settled", "Wait"))
 
-    assert events * FRESH_AFTER < 25_000 / 2  # AWS's limit; half of it is for retries
+    assert events * PASSES_PER_EXECUTION < 25_000 / 2  # AWS's limit; half of it is for retries
 
 
 def test_one_more_state_in_the_loop_is_counted(batch: dict[str, Any]) -> None:
@@ -254,13 +254,13 @@ def test_two_passes_over_a_chunk_have_different_causes(batch: dict[str, Any]) ->
 def test_a_wait_has_a_timestamp_that_aws_accepts() -> None:
     at = datetime(2026, 11, 22, 13, 30, 0, 1, tzinfo=timezone(timedelta(hours=1)))
 
-    assert NextStep("b", "again", until=at).document()["until"] == "2026-11-22T12:30:01Z"
+    assert NextStep("b", "next_pass", until=at).document()["until"] == "2026-11-22T12:30:01Z"
 
 
 def test_the_state_is_small_for_every_batch() -> None:
     largest = NextStep(
         origin_id="b" + "a" * 20,
-        next="again",
+        next="next_pass",
         run=ExecutionRun("z" * 40, 9_999_999),
         index_bucket="b" * 63,
         index_key="k" * 1024,
@@ -299,7 +299,10 @@ def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]
 # Each next step that a task can return; its function bills the transitions that follow.
 NEXT_STEPS: list[tuple[str, str, NextAction]] = [
     *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
-    *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "rest", "end")),
+    *(
+        ("BatchMachine", "Settle", where)
+        for where in ("next_pass", "report", "continue_as_new", "rest", "end")
+    ),
     *(("JobMachine", "Settle", where) for where in ("report", "end")),
     *(("BatchMachine", "Report", where) for where in ("report", "end")),
     *(("JobMachine", "Report", where) for where in ("report", "end")),
@@ -319,7 +322,7 @@ def test_every_next_step_is_billed() -> None:
     assert {where for _, _, where in NEXT_STEPS} == set(get_args(NextAction))
 
 
-@pytest.mark.parametrize("where", ["again", "settle"])
+@pytest.mark.parametrize("where", ["next_pass", "settle"])
 def test_a_single_job_bills_the_states_up_to_the_next_task(
     definitions: dict[str, Any], where: NextAction
 ) -> None:

@@ -210,7 +210,7 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
             "ingest.open": [first | {"next": "execute"}],
             "execute.chunk": [{}],
             "report.settle": [
-                first | {"next": "again", "pass": 2, "until": soon},
+                first | {"next": "next_pass", "pass": 2, "until": soon},
                 first | {"next": "report", "pass": 2},
             ],
             "report.report": [NEXT],
@@ -276,12 +276,13 @@ def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> N
 
 
 @pytest.mark.parametrize(
-    ("where", "states"), [("fresh", ["Continue", "Done"]), ("rest", ["Rest", "Continue", "Done"])]
+    ("where", "states"),
+    [("continue_as_new", ["Continue", "Done"]), ("rest", ["Rest", "Continue", "Done"])],
 )
 def test_a_new_execution_continues_once(machine: Machine, where: str, states: list[str]) -> None:
     name = f"b1-main-p{time.time_ns()}"
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
-    fresh = NEXT | {"next": where, "pass": 501, "execution_name": name, "until": soon}
+    settled = NEXT | {"next": where, "pass": 501, "execution_name": name, "until": soon}
 
     def settle_once() -> dict[str, Any]:
         return machine.run(
@@ -289,7 +290,7 @@ def test_a_new_execution_continues_once(machine: Machine, where: str, states: li
             {"origin_id": "b1", "command": "settle", "run": "main", "pass": 500},
             {
                 "ingest.open": [NEXT | {"next": "settle"}, NEXT],
-                "report.settle": [fresh],
+                "report.settle": [settled],
             },
         )
 
@@ -318,7 +319,7 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
         {"origin_id": "b1", "run": "r1", "pass": 1} | place,
         {
             "execute.job": [
-                NEXT | place | {"run": "r1", "next": "again", "pass": 2, "until": soon},
+                NEXT | place | {"run": "r1", "next": "next_pass", "pass": 2, "until": soon},
                 NEXT | place | {"run": "r1", "next": "settle", "pass": 2},
             ],
             "report.settle": [NEXT | {"next": "report"}],

@@ -53,5 +53,5 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
 
     tried = [answer["next"] for name, answer in answers if name == "ExecuteJobFunction"]
     settled = [answer["next"] for name, answer in answers if name == "SettleFunction"]
-    assert (tried, settled) == (["again", "settle"], ["end"])
+    assert (tried, settled) == (["next_pass", "settle"], ["end"])
     assert usage.of_origin(schedule.schedule_id).transitions == len(harness.machines.visited)

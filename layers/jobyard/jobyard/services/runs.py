@@ -15,16 +15,17 @@ from jobyard.domain.jobs.job import JobAddress
 # those of the execution before.
 RECOVERY_PASSES = 1_000_000
 
-# What the machine's Choice decides by. "again" is another pass after a Wait; "fresh" is the same by
-# a new execution; after "rest", a new execution settles the campaign when the Wait is over.
-NextAction = Literal["execute", "settle", "report", "again", "fresh", "rest", "end"]
+# What the machine's Choice decides by. "next_pass" is another pass after a Wait. "continue_as_new"
+# is the same in a new execution, because the history of this one is long. After "rest", a new
+# execution settles the campaign when the Wait is over.
+NextAction = Literal["execute", "settle", "report", "next_pass", "continue_as_new", "rest", "end"]
 
 _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "execute": 1,  # the Map
     "settle": 0,
     "report": 0,
-    "again": 2,  # Wait, the Map
-    "fresh": 2,  # Continue, Done
+    "next_pass": 2,  # Wait, the Map
+    "continue_as_new": 2,  # Continue, Done
     "rest": 3,  # Rest, Continue, Done
     "end": 1,  # Done
 }

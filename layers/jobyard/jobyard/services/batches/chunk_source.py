@@ -208,7 +208,7 @@ class ChunkSource:
         settle = NextStep(self.batch.batch_id, "settle", run=self.run, address=address)
         job = self.jobs.records.get(position)
         if job and job.state is JobState.SCHEDULED and self.run.owns(job.cause) and job.next_at:
-            return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
+            return replace(settle, next="next_pass", run=self.run.next_pass(), until=job.next_at)
         return settle
 
     # Holds and cancels

@@ -13,7 +13,7 @@ from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.services.batches.commands import COMMANDS
-from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
+from jobyard.services.batches.settle import continued_executions, due_chunks, open_jobs
 from jobyard.services.executions import Executions, batch_execution
 from jobyard.services.pending_work import WORKER_TIMEOUT, PendingWork, work_of_job
 from jobyard.services.runs import ExecutionRun
@@ -69,11 +69,11 @@ def _possible_executions(batch: Batch, last_pass: int = 0) -> tuple[str, ...]:
     settled = CauseKey.parse(batch.history[-1].cause) if batch.history else CauseKey()
     if settled.action is Action.SETTLE:
         run = ExecutionRun(settled.run, settled.pass_number)
-        names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
+        names |= dict.fromkeys(continued_executions(batch.batch_id, run.name, run.number))
         if run.name != MAIN_RUN:
             names[batch_execution(batch.batch_id, "operation", run.name)] = None
             names[batch_execution(batch.batch_id, "settle", run.name, run.recoveries)] = None
-    return (*names, *fresh_executions(batch.batch_id, MAIN_RUN, last_pass))
+    return (*names, *continued_executions(batch.batch_id, MAIN_RUN, last_pass))
 
 
 def _batch_work(
@@ -105,7 +105,7 @@ def _operation_work(
         0,
         lambda number: batch_execution(batch.batch_id, command(number), run, number),
         lambda number: executions.start_batch(batch.batch_id, command(number), run, number),
-        tuple(fresh_executions(batch.batch_id, run, last_pass)),
+        tuple(continued_executions(batch.batch_id, run, last_pass)),
     )
 
 

@@ -31,7 +31,7 @@ STALLED_PASSES = 150
 STALLED_CANCEL = 5  # the same for a batch that is being cancelled
 _MAX_GIVEN_UP = 200  # chunks; Settle has five minutes, and the next pass tries the others
 _CHECKED_CHUNKS = 20  # unfinished chunks that are checked for progress
-FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
+PASSES_PER_EXECUTION = 500  # AWS ends an execution after 25,000 history events
 _FIRST_WAIT_S = 5.0  # after a pass without progress; then four times as long each time
 _LONGEST_WAIT_S = 1800.0
 
@@ -140,35 +140,34 @@ def _next_pass(
     key = rows.pass_key(batch.batch_id, next_run.name, next_run.number)
     index = rows.chunks_of(context.s3, context.settings, batch.batch_id, ready)
     version = rows.put_index(context.s3, context.settings, key, index)
-    needs_fresh = run.number % FRESH_AFTER == 0
+    is_last = run.number % PASSES_PER_EXECUTION == 0
     return NextStep(
         batch.batch_id,
-        "fresh" if needs_fresh else "again",
+        "continue_as_new" if is_last else "next_pass",
         run=next_run,
         until=until,
         index_bucket=context.settings.work_bucket,
         index_key=key,
         index_version=version,
         max_concurrency=context.settings.max_concurrency,
-        execution_name=_fresh_execution(batch.batch_id, next_run),
+        execution_name=_next_execution(batch.batch_id, next_run),
     )
 
 
-def _fresh_execution(batch_id: str, run: ExecutionRun) -> str:
-    """The name of the execution that continues a run after `FRESH_AFTER` passes."""
+def _next_execution(batch_id: str, run: ExecutionRun) -> str:
+    """The name of the execution that continues a run after `PASSES_PER_EXECUTION` passes."""
     return f"{batch_id}-{run.name}-p{run.number}"
 
 
-def fresh_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
-    """The names of the fresh executions that may continue a run after its pass `last_pass`.
+def continued_executions(batch_id: str, run: str, last_pass: int) -> list[str]:
+    """The names of the new executions that may continue a run after its pass `last_pass`.
 
     `last_pass` does not count passes without progress, so it may be one of two executions.
     """
-    latest = {
-        (each // FRESH_AFTER) * FRESH_AFTER for each in (last_pass, last_pass + STALLED_PASSES)
-    }
+    ended = (last_pass, last_pass + STALLED_PASSES)
+    latest = {each // PASSES_PER_EXECUTION * PASSES_PER_EXECUTION for each in ended}
     return [
-        _fresh_execution(batch_id, ExecutionRun(run, number + 1))
+        _next_execution(batch_id, ExecutionRun(run, number + 1))
         for number in sorted(latest)
         if number % RECOVERY_PASSES
     ]

@@ -22,7 +22,7 @@ from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
-from jobyard.services.batches.settle import FRESH_AFTER, SettleContext
+from jobyard.services.batches.settle import PASSES_PER_EXECUTION, SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -170,10 +170,10 @@ class _Settlement:
         key = rows.pass_key(self.campaign.campaign_id, run.name, run.number)
         found = rows.chunks_of(self.context.s3, settings, self.campaign.campaign_id, parts)
         index = [replace(chunk, share=parts[chunk.number]) for chunk in found]
-        needs_fresh = self.run.number % FRESH_AFTER == 0
+        is_last = self.run.number % PASSES_PER_EXECUTION == 0
         return NextStep(
             self.campaign.campaign_id,
-            "fresh" if needs_fresh else "again",
+            "continue_as_new" if is_last else "next_pass",
             run=run,
             until=begins,
             index_bucket=settings.work_bucket,

@@ -30,7 +30,7 @@ class JobRun:
         """State transitions up to the next task of the job machine: ExecuteJob, its Choice, and a
         Wait before another run.
         """
-        return 2 + (self.next_step.next == "again")
+        return 2 + (self.next_step.next == "next_pass")
 
 
 def run_execute_job(

@@ -133,5 +133,5 @@ class OccurrenceSource:
         job, address = self.job, self.occurrence.address
         settle = NextStep(address.origin_id, "settle", run=self.run, address=address)
         if job and job.state is JobState.SCHEDULED and job.next_at:
-            return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
+            return replace(settle, next="next_pass", run=self.run.next_pass(), until=job.next_at)
         return settle
