@@ -151,10 +151,10 @@ def campaign_id(text: str) -> str:
     return text
 
 
-def batch_or_schedule_id(text: str) -> str:
-    """A batch id or a schedule id."""
+def origin_id(text: str) -> str:
+    """The id of a batch, a schedule or a campaign."""
     if not is_origin_id(text):
-        raise typer.BadParameter(f"{text!r} is neither a batch id nor a schedule id")
+        raise typer.BadParameter(f"{text!r} is not the id of a batch, a schedule or a campaign")
     return text
 
 

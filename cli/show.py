@@ -254,12 +254,12 @@ def log(
 def cost(
     ctx: typer.Context,
     origin_id: Annotated[
-        str, typer.Argument(parser=options.batch_or_schedule_id, metavar="BATCH|SCHEDULE")
+        str, typer.Argument(parser=options.origin_id, metavar="BATCH|SCHEDULE|CAMPAIGN")
     ],
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Show what a batch or a schedule has used of AWS, and its price."""
+    """Show what a batch, a schedule or a campaign has used of AWS, and its price."""
     found = ctx.obj.api(stack).get(f"/{origin_of(origin_id).path}/{origin_id}/cost")
     if as_json:
         terminal.print_json(found)
@@ -276,8 +276,10 @@ def cost(
     ]
     console = terminal.console()
     console.print(tables.table(("usage", "!quantity", "price", "!US dollars"), rows))
-    per_job = found.get("dollars_per_job")
-    million = f", {per_job * 1e6:,.2f} per million jobs" if per_job else ""
+    million = ""
+    for each in ("job", "task"):
+        if per_unit := found.get(f"dollars_per_{each}"):
+            million = f", {per_unit * 1e6:,.2f} per million {each}s"
     console.print(f"total {found['dollars']:.6f} US dollars{million}")
     console.print(
         f"prices of {found['priced_on']} in {found['region']}, without the free tier; not "

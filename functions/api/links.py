@@ -37,7 +37,7 @@ def schedule_links(schedule_id: str, request: RequestContext) -> Links:
 
 def campaign_links(campaign_id: str, request: RequestContext) -> Links:
     own = request.link(f"campaigns/{campaign_id}")
-    return {"self": own, "tasks": f"{own}/tasks"}
+    return {"self": own, "tasks": f"{own}/tasks", "cost": f"{own}/cost"}
 
 
 def occurrence_links(schedule_id: str, job_id: str, request: RequestContext) -> Links:
@@ -54,7 +54,7 @@ def collection_links(name: str, request: RequestContext) -> Links:
 
 
 def cost_links(origin_id: str, request: RequestContext) -> Links:
-    """The links of the cost of a batch or a schedule."""
+    """The links of the cost of a batch, a schedule or a campaign."""
     origin = origin_of(origin_id)
     origin_url = request.link(f"{origin.path}/{origin_id}")
     return {"self": f"{origin_url}/cost", origin: origin_url}

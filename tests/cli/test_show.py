@@ -22,6 +22,7 @@ from tests.cli.fake_api import (
 )
 
 SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
+CAMPAIGN = "caaaaaaaaaaaaaaaaaaaa"
 
 
 def cost() -> dict[str, object]:
@@ -84,6 +85,7 @@ READS = [
     (("log", JOB), f"GET /jobs/{JOB}/log", log(lines=[], missing_reason="none was found")),
     (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "next_cursor": None}),
     (("cost", BATCH), f"GET /batches/{BATCH}/cost", cost()),
+    (("cost", CAMPAIGN), f"GET /campaigns/{CAMPAIGN}/cost", cost()),
     (("cost", SCHEDULE), f"GET /schedules/{SCHEDULE}/cost", cost()),
     (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
     (("holds",), "GET /holds", {"items": []}),
@@ -143,6 +145,13 @@ def test_a_cost_lists_each_usage_and_the_total(run: Run, api: FakeApi) -> None:
     assert "SES mails" not in shown
     assert "total 0.001281 US dollars, 1.28 per million jobs" in shown
     assert "prices of 2026-10-04 in us-east-1" in shown
+
+
+def test_the_cost_of_a_campaign_is_for_its_tasks(run: Run, api: FakeApi) -> None:
+    found = {name: value for name, value in cost().items() if name != "dollars_per_job"}
+    api.answers(f"GET /campaigns/{CAMPAIGN}/cost", found | {"dollars_per_task": 2e-6})
+
+    assert "US dollars, 2.00 per million tasks" in run("cost", CAMPAIGN).stdout
 
 
 def test_a_server_error_is_shown_with_its_request_id(run: Run, api: FakeApi) -> None:
@@ -362,7 +371,7 @@ def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[Com
         (("batch", JOB), f"jobyard job {JOB}"),
         (("jobs", "s" + "a" * 20), f"jobyard schedule show s{'a' * 20}"),
         (("batch", "nope"), "is not a batch id"),
-        (("cost", "nope"), "is neither a batch id nor a schedule id"),
+        (("cost", "nope"), "is not the id of a batch, a schedule or a campaign"),
         (("jobs", BATCH, "--csv", "--json"), "choose one of --csv and --json"),
         (("jobs", BATCH, "--limit", "x"), "'x' is not a whole number of at least 1"),
         (("batches", "--state", "open"), "not one of pending, held"),

@@ -20,7 +20,8 @@ from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
 from jobyard.services.machines.inputs import ChunkInput
-from jobyard.store import activity, campaigns, chunks, holds, jobs, tables
+from jobyard.services.rates import sample_rates
+from jobyard.store import activity, campaigns, chunks, holds, jobs, rates, tables, usage
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
 from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
@@ -552,6 +553,21 @@ def test_six_workers_share_the_slots_of_a_large_campaign(stack: Harness, devices
     assert sum(share.slots for share in at_once) <= 132  # each of the six is rounded up
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
     assert len(devices.calls) == 4 * 400
+
+
+def test_a_campaign_and_its_month_cost_what_its_functions_used(
+    stack: Harness, devices: Devices
+) -> None:
+    campaign = start(stack, "AB")
+    stack.machines.run_all()
+    sample_rates(0, stack.at)
+
+    used = usage.of_origin(campaign.campaign_id)
+    parts = {part for part, _ in usage.parts_of(campaign.campaign_id)}
+    assert parts == {"chunk-0", "open", "settle"}
+    assert used.invocations >= 4
+    assert used.write_units >= 3 * 2
+    assert rates.usage_of_month(stack.at) == used
 
 
 def test_a_worker_whose_grant_is_used_ends_at_once(stack: Harness, devices: Devices) -> None:

@@ -12,6 +12,7 @@ from api.problems import problem_responses
 from api.routes.parameters import Cursor, Limit
 from api.routes.responses import LOCATION, created
 from api.schemas import campaigns as schemas
+from api.schemas.costs import CampaignCost
 from api.schemas.fields import ReasonRequest
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import (
@@ -26,6 +27,7 @@ from jobyard.domain.errors import (
 )
 from jobyard.domain.jobs.task import TaskState
 from jobyard.services.queries import campaigns as campaign_queries
+from jobyard.services.queries import costs as cost_queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -274,3 +276,19 @@ def retry_campaign(
     found = commands.retry(campaign_id, body.document(), request.command_context())
     view = campaign_queries.view_of(found.campaign, request.query_context())
     return created(schemas.started(view, found.warnings, request))
+
+
+@router.get(
+    "/api/campaigns/<campaign_id>/cost",
+    operation_id="get_campaign_cost",
+    tags=["Campaigns"],
+    summary="Get what a campaign used of AWS, and its price",
+    responses={
+        200: {"description": "The cost up to now."},
+        **problem_responses(Forbidden, NotFound),
+    },
+)
+def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
+    request = current_request(router)
+    view = cost_queries.campaign_cost(campaign_id, request.query_context())
+    return CampaignCost.of(view, request)

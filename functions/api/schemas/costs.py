@@ -1,4 +1,4 @@
-"""The cost of a batch, of a schedule and of a month."""
+"""The cost of a batch, of a schedule, of a campaign and of a month."""
 
 from datetime import date, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from api.links import cost_links
 from api.schemas.fields import Links, Schema
 from jobyard.domain import cost as domain
 from jobyard.domain.cost import PRICES
-from jobyard.services.queries.costs import CostView
+from jobyard.services.queries.costs import CampaignCostView, CostView
 
 
 class CostLine(Schema):
@@ -94,8 +94,30 @@ class ScheduleCost(CostReport):
         )
 
 
+class CampaignCost(CostReport):
+    """What a campaign cost up to now, as Jobyard measured it and AWS lists its prices.
+
+    Not included is what cannot be assigned to a campaign: the scheduler, requests of people and
+    programs, logs, and the storage of records.
+    """
+
+    campaign_id: str = Field(description="The campaign.")
+    dollars_per_task: float = Field(description="The total divided by the number of tasks.")
+
+    @classmethod
+    def of(cls, view: CampaignCostView, request: RequestContext) -> "CampaignCost":
+        """The cost of a campaign up to now."""
+        campaign = view.campaign
+        return cls(
+            campaign_id=campaign.campaign_id,
+            dollars_per_task=view.cost.dollars / campaign.tasks if campaign.tasks else 0.0,
+            **_cost(view.cost),
+            links=cost_links(campaign.campaign_id, request),
+        )
+
+
 class MonthCost(CostReport):
-    """What all batches and schedules cost this month, as Jobyard measured it.
+    """What all batches, schedules and campaigns cost this month, as Jobyard measured it.
 
     Not included are the scheduler, requests of people and programs, logs, and the storage of
     records.

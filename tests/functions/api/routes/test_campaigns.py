@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.cost import Usage
+from jobyard.store import usage
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
 from tests.functions.api.campaign_requests import campaign_request
@@ -73,6 +75,19 @@ def test_campaigns_of_a_system_job_type_are_listed_apart(api: Api) -> None:
     for query, campaign in (({}, shown), ({"system": "true"}, hidden)):
         page = api.get("/campaigns", query=query).json
         assert [each["campaign_id"] for each in page["items"]] == [campaign["campaign_id"]]
+
+
+def test_the_cost_of_a_campaign_is_that_of_its_usage(api: Api) -> None:
+    campaign_id = start(api)["campaign_id"]
+    usage.add(campaign_id, "chunk-0", Usage(write_units=1e6))
+    usage.add(campaign_id, "settle", Usage(write_units=1e6, transitions=1000))
+
+    bill = api.get(f"/campaigns/{campaign_id}/cost", role="operator").json
+
+    assert bill["dollars"] == pytest.approx(2 * 0.625 + 0.025)
+    assert bill["dollars_per_task"] == pytest.approx(bill["dollars"] / 2)
+    assert api.get(f"/campaigns/{'c' + 'a' * 20}/cost").status == 404
+    assert api.get(f"/campaigns/{campaign_id}").json["links"]["cost"] == bill["links"]["self"]
 
 
 def test_a_preview_starts_nothing(api: Api) -> None:

@@ -8,13 +8,12 @@ from jobyard.domain.access import is_allowed
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.targets import CampaignTarget
-from jobyard.domain.errors import InvalidCampaign, NotFound
-from jobyard.domain.ids import is_campaign_id
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
+from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.context import QueryContext
 from jobyard.store import campaigns, jobs
@@ -104,18 +103,7 @@ def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
     Raises:
         Forbidden: the actor may not see campaigns. NotFound: there is none.
     """
-    return view_of(_visible(campaign_id, context), context)
-
-
-def _visible(campaign_id: str, context: QueryContext) -> Campaign:
-    authorize(context.actor, "campaign", "view")
-    if not is_campaign_id(campaign_id):
-        raise NotFound(f"{campaign_id!r} is not a campaign id: c and 20 characters of a-z, 2-7")
-    try:
-        return campaigns.get(campaign_id)
-    except InvalidCampaign as error:
-        reason = f"campaign {campaign_id} is Unknown: its record cannot be read"
-        raise NotFound(reason) from error
+    return view_of(visible_campaign(campaign_id, context.actor), context)
 
 
 @dataclass(frozen=True)
@@ -179,7 +167,7 @@ def list_tasks(
     Raises:
         Forbidden: the actor may not see campaigns. NotFound: there is none.
     """
-    found = _visible(campaign_id, context)
+    found = visible_campaign(campaign_id, context.actor)
     items: list[TaskView] = []
     chunk, position = after
     last = min(chunk + _CHUNKS_READ, found.chunk_count)

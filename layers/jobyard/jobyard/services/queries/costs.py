@@ -1,11 +1,13 @@
-"""The cost of a batch or a schedule."""
+"""The cost of a batch, a schedule or a campaign."""
 
 from dataclasses import dataclass
 
 from jobyard.domain.batches.batch import Batch
+from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.cost import Cost, price_usage
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.access import authorize, visible_batch
+from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import schedule_or_tombstone
 from jobyard.store import rates, usage
@@ -30,7 +32,7 @@ def cost(batch_id: str, context: QueryContext) -> CostView:
 
 
 def month_cost(context: QueryContext) -> Cost:
-    """The cost of all batches and schedules together in this month, in UTC, so far.
+    """The cost of all batches, schedules and campaigns together in this month, in UTC, so far.
 
     Raises:
         Forbidden: the actor may not see all costs.
@@ -55,3 +57,21 @@ def schedule_cost(schedule_id: str, context: QueryContext) -> ScheduleCostView:
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
     return ScheduleCostView(found, price_usage(usage.of_origin(found.schedule_id)))
+
+
+@dataclass(frozen=True)
+class CampaignCostView:
+    """A campaign and its cost so far."""
+
+    campaign: Campaign
+    cost: Cost
+
+
+def campaign_cost(campaign_id: str, context: QueryContext) -> CampaignCostView:
+    """The cost of a campaign.
+
+    Raises:
+        Forbidden: the actor may not see campaigns. NotFound: there is no such campaign.
+    """
+    found = visible_campaign(campaign_id, context.actor)
+    return CampaignCostView(found, price_usage(usage.of_origin(found.campaign_id)))
