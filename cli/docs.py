@@ -1,25 +1,30 @@
-"""Generates lifecycles and the tables of access, alarms and targets in docs/: `python -m cli.docs`.
+"""Generates lifecycles and the tables of access, alarms and checks in docs/: `python -m cli.docs`.
 
 The prose is written by hand. The text between `<!-- lifecycle NAME -->`, `<!-- access table -->`,
-`<!-- alarm table -->` or `<!-- target table -->` and `<!-- end -->` is generated; a test fails when
-it is out of date.
+`<!-- alarm table -->`, `<!-- geojson table -->` or `<!-- target table -->` and `<!-- end -->` is
+generated; a test fails when it is out of date.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from jobyard.domain.access import ACCESS
 from jobyard.domain.alarms import RUNBOOKS, Runbook
-from jobyard.domain.campaigns.target_checks import target_table
+from jobyard.domain.campaigns.target_checks import TargetCheck
+from jobyard.domain.datasets.geojson_checks import GeoJsonCheck
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import lifecycle_named
+from jobyard.domain.manifests.findings import check_table
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = tuple(_DOCS / f"{name}.md" for name in ("campaigns", "job-lifecycles", "operating"))
+PAGES = tuple(
+    _DOCS / f"{name}.md" for name in ("campaigns", "datasets", "job-lifecycles", "operating")
+)
 
 _MARKER = re.compile(
-    r"(<!-- (lifecycle|access|alarm|target) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
+    r"(<!-- (lifecycle|access|alarm|geojson|target) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
 )
 
 
@@ -34,7 +39,12 @@ def fill(text: str) -> str:
 
 def _filled(marked: re.Match[str]) -> str:
     begin, kind, name, end = marked.groups()
-    tables = {"access": access_table, "alarm": alarm_table, "target": target_table}
+    tables: dict[str, Callable[[], str]] = {
+        "access": access_table,
+        "alarm": alarm_table,
+        "geojson": partial(check_table, GeoJsonCheck),
+        "target": partial(check_table, TargetCheck),
+    }
     return begin + (tables[kind]() if kind in tables else section(lifecycle_named(name))) + end
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -36,7 +36,7 @@ class Reading(Protocol):
     def worst_level(self) -> str:
         """The highest level of the findings, or "pass"."""
 
-    def __iter__(self) -> Iterator[tuple[Any, list[Finding]]]:
+    def __iter__(self) -> Iterator[tuple[Any, Sequence[Finding]]]:
         """What was read, with findings, in file order."""
 
 

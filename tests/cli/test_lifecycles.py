@@ -3,8 +3,10 @@ import json
 import pytest
 
 from cli.docs import PAGES, access_table, fill
-from jobyard.domain.campaigns.target_checks import target_table
+from jobyard.domain.campaigns.target_checks import TargetCheck
+from jobyard.domain.datasets.geojson_checks import GeoJsonCheck
 from jobyard.domain.lifecycles import LIFECYCLES
+from jobyard.domain.manifests.findings import check_table
 from tests.cli.fake_api import FakeApi, Run
 
 
@@ -35,9 +37,10 @@ def test_an_unknown_lifecycle_is_a_usage_error(words: tuple[str, ...], run: Run)
 
 def test_the_pages_that_show_tables_are_up_to_date() -> None:
     """If this fails, run `make docs`."""
-    campaigns, lifecycles, operating = pages = [page.read_text() for page in PAGES]
+    campaigns, datasets, lifecycles, operating = pages = [page.read_text() for page in PAGES]
 
     assert [*map(fill, pages)] == pages
     assert all(lifecycle.diagram() in lifecycles for lifecycle in LIFECYCLES.values())
     assert access_table() in operating
-    assert target_table() in campaigns
+    assert check_table(TargetCheck) in campaigns
+    assert check_table(GeoJsonCheck) in datasets

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from jobyard.domain.manifests.findings import Check, table
+from jobyard.domain.manifests.findings import Check, check_table
 from jobyard.domain.manifests.profiles import PROFILES, Column
 from tests.domain.manifests.manifest_texts import read
 
@@ -12,9 +12,9 @@ BLOCKS = re.findall(r"```\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def test_the_page_lists_every_check_as_the_code_has_it() -> None:
-    listed = PAGE.split("findings.table -->\n")[1].split("<!-- /checks")[0]
+    listed = PAGE.split("findings.check_table -->\n")[1].split("<!-- /checks")[0]
 
-    assert listed == table()
+    assert listed == check_table()
 
 
 def test_every_check_has_one_of_three_levels_and_a_description() -> None:

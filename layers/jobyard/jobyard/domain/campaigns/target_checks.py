@@ -24,10 +24,3 @@ class TargetCheck(FindingCheck):
     ADDRESS_REPEATED = "ADDRESS_REPEATED", "warning", "Two targets have the same address."
     NO_TARGETS = "NO_TARGETS", "error", "There is no target, so there is nothing to do."
     TOO_MANY_TARGETS = "TOO_MANY_TARGETS", "error", "There are more targets than allowed."
-
-
-def target_table() -> str:
-    """The checks as a Markdown table, as in docs/campaigns.md."""
-    lines = ["| code | level | found when |", "|---|---|---|"]
-    lines += [f"| {each.value} | {each.level} | {each.description} |" for each in TargetCheck]
-    return "\n".join(lines) + "\n"

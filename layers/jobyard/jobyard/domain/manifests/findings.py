@@ -277,8 +277,8 @@ def quoted_all(values: Sequence[str]) -> str:
     return f"{listed} and {more} more" if more > 0 else listed
 
 
-def table() -> str:
-    """All checks as a Markdown table, as in docs/manifests.md."""
+def check_table(checks: type[FindingCheck] = Check) -> str:
+    """Checks as a Markdown table, as in docs/."""
     lines = ["| code | level | found when |", "|---|---|---|"]
-    lines += [f"| {check.value} | {check.level} | {check.description} |" for check in Check]
+    lines += [f"| {check.value} | {check.level} | {check.description} |" for check in checks]
     return "\n".join(lines) + "\n"

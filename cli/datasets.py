@@ -1,0 +1,83 @@
+"""`jobyard dataset`: check the GeoJSON of a dataset, and show what differs between two files.
+
+Neither needs a stack: they apply the rules of the domain.
+"""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from cli.features import DEFAULT, Precision, change_findings, change_line, features_in
+from cli.findings import EXIT_ERRORS, blocks, opened, print_document, print_listing
+from cli.terminal import SafeConsole, printable_path
+from jobyard.domain.datasets.changes import changes_between
+from jobyard.domain.datasets.geojson import FeatureReader
+from jobyard.domain.plurals import plural
+
+app = typer.Typer(no_args_is_help=True, help="Check datasets, and show what differs between two.")
+
+JsonDocument = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
+]
+
+
+@app.callback()
+def dataset() -> None:
+    """Check datasets, and show what differs between two."""
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="A FeatureCollection in GeoJSON; - for stdin.")],
+    precision: Precision = DEFAULT,
+    as_json: JsonDocument = False,
+) -> None:
+    """Check the GeoJSON of a dataset.
+
+    Exits with 0 if it can be loaded, 1 if there are errors, 2 if the file cannot be read.
+    """
+    with opened(file) as stream:
+        name = printable_path(file)
+        reading = FeatureReader(blocks(stream), precision)
+        if as_json:
+            print_document(reading, lambda: {"features": reading.count})
+        else:
+            print_listing(reading, name, lambda: _verdict_of(reading))
+    if reading.errors:
+        raise typer.Exit(EXIT_ERRORS)
+
+
+def _verdict_of(reading: FeatureReader) -> Text:
+    if reading.errors:
+        return Text("it cannot be loaded", style="bold red")
+    return Text(f"{plural(reading.count, 'feature')} can be loaded", style="green")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="The GeoJSON before.")],
+    after: Annotated[str, typer.Argument(help="The GeoJSON after.")],
+    precision: Precision = DEFAULT,
+    as_json: JsonDocument = False,
+) -> None:
+    """Show which features differ between two files, and in what.
+
+    How rings are wound and where they begin, the order of features and of parts, and digits beyond
+    the precision do not count. Exits with 0, or with 2 if a file cannot be read.
+    """
+    changes = changes_between(
+        features_in(before, precision), features_in(after, precision), precision
+    )
+    findings = change_findings(changes)
+    if as_json:
+        document = {"changes": [change.document() for change in changes], "findings": findings}
+        typer.echo(json.dumps(document))
+        return
+    console = SafeConsole(highlight=False, soft_wrap=True)
+    for change in changes:
+        console.print(change_line(change))
+    for finding in findings:
+        console.print(f"warning {finding['feature_id']}: {finding['message']}")
+    console.print(plural(len(changes), "change"))

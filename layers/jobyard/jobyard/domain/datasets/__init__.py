@@ -1,0 +1,1 @@
+"""Datasets: features with geometries and properties, as GeoJSON holds them."""

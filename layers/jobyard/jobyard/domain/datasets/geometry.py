@@ -1,0 +1,130 @@
+"""Geometries of GeoJSON: when two are the same, and how rings are wound."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from jobyard.domain.datasets.feature import Geometry
+
+DEFAULT_PRECISION = 7  # decimals of a degree: some 11 mm at the equator
+MAX_PRECISION = 12
+SINGLE_OF = {"MultiPoint": "Point", "MultiLineString": "LineString", "MultiPolygon": "Polygon"}
+COLLECTION = "GeometryCollection"
+
+Position = Sequence[float]
+_Point = tuple[int, ...]  # a position in units of the last decimal
+
+
+def is_same_geometry(
+    geometry: Geometry | None, other: Geometry | None, precision: int = DEFAULT_PRECISION
+) -> bool:
+    """Whether two geometries are the same at `precision` decimals of a degree.
+
+    Where a ring begins, how it is wound, repeated points and the order of parts do not count. The
+    direction of a line does. A Multi of one part is that part.
+    """
+    if geometry is None or other is None or geometry == other:
+        return geometry is other or geometry == other
+    return normal_form(geometry, precision) == normal_form(other, precision)
+
+
+def normal_form(geometry: Geometry, precision: int = DEFAULT_PRECISION) -> tuple[Any, ...]:
+    """A value that is equal for geometries that are the same, and only for these."""
+    kind = geometry["type"]
+    if kind == COLLECTION:
+        return kind, tuple(sorted(normal_form(each, precision) for each in geometry["geometries"]))
+    scale = 10**precision
+    parts = geometry["coordinates"]
+    if kind not in SINGLE_OF:
+        return kind, _normal_part(kind, parts, scale)
+    single = SINGLE_OF[kind]
+    normal = sorted(_normal_part(single, part, scale) for part in parts)
+    return (single, normal[0]) if len(normal) == 1 else (kind, tuple(normal))
+
+
+def _normal_part(kind: str, coordinates: Sequence[Any], scale: int) -> tuple[Any, ...]:
+    if kind == "Point":
+        return _point(coordinates, scale)
+    if kind == "LineString":
+        return tuple(_without_repeats(_point(each, scale) for each in coordinates))
+    exterior, *holes = (_normal_ring(ring, scale) for ring in coordinates)
+    return exterior, *sorted(holes)
+
+
+def _point(position: Position, scale: int) -> _Point:
+    return tuple([round(each * scale) for each in position])
+
+
+def _without_repeats(points: Iterable[_Point]) -> list[_Point]:
+    kept: list[_Point] = []
+    for point in points:
+        if not kept or point != kept[-1]:
+            kept.append(point)
+    return kept
+
+
+def _normal_ring(ring: Sequence[Position], scale: int) -> tuple[_Point, ...]:
+    """The ring without its closing point, counterclockwise, from its smallest point on.
+
+    A ring without area has no direction: the smaller of both is taken.
+    """
+    points = _without_repeats(_point(each, scale) for each in ring)
+    if len(points) > 1 and points[0] == points[-1]:
+        points.pop()
+    area = _twice_area(points)
+    if area < 0:
+        points.reverse()
+    first = _from_smallest(points)
+    return min(first, _from_smallest(points[::-1])) if area == 0 else first
+
+
+def _from_smallest(points: Sequence[_Point]) -> tuple[_Point, ...]:
+    smallest = min(points)
+    starts = [index for index, point in enumerate(points) if point == smallest]
+    return min((*points[start:], *points[:start]) for start in starts)
+
+
+def _twice_area(points: Sequence[Position]) -> float:
+    """Twice the area of a ring, above zero if it is wound counterclockwise."""
+    total: float = 0
+    x, y = points[-1][:2]
+    for point in points:
+        total += x * point[1] - point[0] * y
+        x, y = point[0], point[1]
+    return total
+
+
+def winding_of(ring: Sequence[Position]) -> int:
+    """1 if a ring is wound counterclockwise, -1 if clockwise, 0 if it has no area.
+
+    It is exact at `MAX_PRECISION` decimals.
+    """
+    scale = 10**MAX_PRECISION
+    area = _twice_area([_point(each[:2], scale) for each in ring])
+    return (area > 0) - (area < 0)
+
+
+def rounded_ring(ring: Sequence[Position], precision: int) -> list[Position]:
+    """The positions of a ring, rounded to `precision` decimals."""
+    return [[round(each, precision) for each in position] for position in ring]
+
+
+def positions(geometry: Geometry) -> Iterator[Position]:
+    """All positions of a geometry, in order."""
+    if geometry["type"] == COLLECTION:
+        for each in geometry["geometries"]:
+            yield from positions(each)
+    else:
+        yield from _positions_in(geometry["coordinates"])
+
+
+def _positions_in(coordinates: Sequence[Any]) -> Iterator[Position]:
+    if coordinates and not isinstance(coordinates[0], Sequence):
+        yield coordinates
+    else:
+        for each in coordinates:
+            yield from _positions_in(each)
+
+
+def has_heights(geometry: Geometry | None) -> bool:
+    """Whether a position of a geometry has a third number, its height."""
+    return geometry is not None and any(len(each) > 2 for each in positions(geometry))
