@@ -222,12 +222,17 @@ def show_list(
     system: Annotated[
         bool, typer.Option("--system", help="List the campaigns of job types such as device-info.")
     ] = False,
+    state: Annotated[
+        str | None,
+        typer.Option(metavar="STATE", help="Only those, for example paused or unknown."),
+    ] = None,
     limit: Limit = 100,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """List campaigns, newest first."""
-    found = ctx.obj.api(stack).list_items("/campaigns", limit, system="true" if system else None)
+    system_only = "true" if system else None
+    found = ctx.obj.api(stack).list_items("/campaigns", limit, system=system_only, state=state)
     if as_json:
         terminal.print_json(found)
     else:

@@ -10,6 +10,7 @@ _PATHS = {
     "schedule job": "/jobs/{}",
     "schedule": "/schedules/{}",
     "collection": "/collections/{}",
+    "campaign": "/campaigns/{}",
     "calendar": "/calendars/{}",
     "hold": "/holds#{}",
     "dead letter": "/system",

@@ -36,6 +36,7 @@ ROUTES = {
     "holds": ("holds",),
     "collections": ("collections",),
     "calendars": ("calendars",),
+    "campaigns": ("campaigns",),
     "job-management": ("schedules",),
     "schedules": ("schedules",),
     "lifecycles": ("lifecycles",),

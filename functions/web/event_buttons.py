@@ -43,6 +43,22 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
         "It starts again after its last successful step.",
     ),
     ("job", "delete"): ("Delete", "trash-2", "It is counted as deleted. Its history stays."),
+    ("campaign", "pause"): (
+        "Pause",
+        "pause",
+        "No task starts until it is resumed. A task that runs stops after its step.",
+    ),
+    ("campaign", "resume"): (
+        "Resume",
+        "play",
+        "Tasks start again, if its window is open. Failures until now no longer count for its "
+        "abort rule.",
+    ),
+    ("campaign", "cancel"): (
+        "Cancel",
+        "circle-slash",
+        "Tasks that wait end now, those that run end after their step. What is done stays done.",
+    ),
     ("schedule", "suspend"): ("Suspend", "pause", "No run starts until it is resumed."),
     ("schedule", "resume"): ("Resume", "play", "Runs start again at their next time."),
     ("schedule", "run_now"): (
@@ -61,6 +77,7 @@ _EFFECTS_OF_MANY: Mapping[str, str] = {
     "requeue": "Each starts again after its last successful step.",
     "delete": "They are counted as deleted. Their history stays.",
 }
+_ASKS_UNTIL = frozenset({("schedule", "suspend"), ("campaign", "pause")})
 _DANGEROUS = frozenset({"cancel", "delete", "force_fail"})  # they cannot be undone
 
 
@@ -109,7 +126,7 @@ def _button(kind: str, address: str, event: str, unavailable_reason: str) -> Eve
         effect=effect,
         unavailable_reason=unavailable_reason,
         is_dangerous=event in _DANGEROUS,
-        asks_until=(kind, event) == ("schedule", "suspend"),
+        asks_until=(kind, event) in _ASKS_UNTIL,
     )
 
 

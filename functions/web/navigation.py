@@ -8,6 +8,7 @@ from web.request import PageRequest
 _LINKS = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),
+    ("Jobs", "/campaigns", "workflow", ("campaign", "view")),
     ("Job Management", "/job-management", "calendar-clock", ("schedule", "view")),
     ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),

@@ -19,6 +19,7 @@ from tests.browser.site_server import Site
 from tests.browser.tabs import MAX_BYTES
 from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, put_findings
+from tests.functions.api.campaign_records import a_campaign, put_tasks
 from tests.functions.api.dead_letter_messages import mail_event, manifest_event, put_letter
 from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_line
 from tests.functions.api.object_records import a_version
@@ -83,6 +84,8 @@ def addresses(site: Site) -> list[str]:
     new = a_batch("pending", source=None, submitter_sub=sub_of("admin"))
     a_version("ark:/13030/m5a", batch_id=batch.batch_id)
     schedule = a_schedule()
+    campaign = put_tasks(a_campaign(site.browser.function.SITE.settings), ["rescheduled", "failed"])
+    of_campaign = f"/campaigns/{campaign.campaign_id}"
     put_system(site)
     at, of_schedule = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
     return [
@@ -111,6 +114,10 @@ def addresses(site: Site) -> list[str]:
         "/calendars/holidays",
         "/job-management",
         "/system",
+        "/campaigns",
+        of_campaign,
+        f"{of_campaign}/tasks?state=failed",
+        f"/jobs/{campaign.campaign_id}.0.0",
         "/schedules/new",
         of_schedule,
         f"{of_schedule}/edit",

@@ -36,7 +36,8 @@ _INVALID = (BadRequest, InvalidCampaign, InvalidParameters)
 
 
 def _schema(campaign: Campaign, request: RequestContext) -> schemas.Campaign:
-    return schemas.Campaign.of(campaign_queries.view_of(campaign, request.query_context()), request)
+    view = campaign_queries.campaign(campaign.campaign_id, request.query_context())
+    return schemas.Campaign.of(view, request)
 
 
 @router.post(
@@ -58,7 +59,7 @@ def start_campaign(body: schemas.NewCampaign) -> Response[schemas.StartedCampaig
 
     request = current_request(router)
     found = commands.start(body.document(), request.command_context())
-    view = campaign_queries.view_of(found.campaign, request.query_context())
+    view = campaign_queries.campaign(found.campaign.campaign_id, request.query_context())
     return created(schemas.started(view, found.warnings, request))
 
 
@@ -98,13 +99,24 @@ def list_campaigns(
         bool,
         Query(description="Campaigns of job types such as device-info, instead of the others."),
     ] = False,
+    state: Annotated[
+        schemas.CampaignState | None,
+        Query(
+            description="Only campaigns in this state, or in one with the same label. A filtered "
+            "page may be short although a next page follows."
+        ),
+    ] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> schemas.CampaignList:
     request = current_request(router)
-    pagination = request.pagination("campaigns", str(system))
+    pagination = request.pagination("campaigns", str(system), state or "")
     page = campaign_queries.list_campaigns(
-        request.query_context(), after=pagination.start(cursor, ""), limit=limit, system=system
+        request.query_context(),
+        after=pagination.start(cursor, ""),
+        limit=limit,
+        system=system,
+        state=state or "",
     )
     items = [schemas.CampaignSummary.of(each, request) for each in page.items]
     unknown = [
@@ -274,7 +286,7 @@ def retry_campaign(
 
     request = current_request(router)
     found = commands.retry(campaign_id, body.document(), request.command_context())
-    view = campaign_queries.view_of(found.campaign, request.query_context())
+    view = campaign_queries.campaign(found.campaign.campaign_id, request.query_context())
     return created(schemas.started(view, found.warnings, request))
 
 

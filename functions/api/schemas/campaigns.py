@@ -9,7 +9,15 @@ from pydantic import Field, JsonValue
 
 from api.context import RequestContext
 from api.links import campaign_links, job_links
-from api.schemas.fields import HistoryEntry, Links, NextCursor, Reason, Schema
+from api.schemas.fields import (
+    HistoryEntry,
+    Links,
+    NextCursor,
+    Reason,
+    Schema,
+    Unavailable,
+    UnavailableEvent,
+)
 from jobyard.domain.campaigns import forecast as domain
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.task import TASK, TaskState
@@ -17,6 +25,9 @@ from jobyard.services.queries import campaigns as campaign_queries
 
 CampaignEvent = StrEnum(  # type: ignore[misc]
     "CampaignEvent", {name: name for name in campaign_queries.EVENTS}
+)
+CampaignState = StrEnum(  # type: ignore[misc]
+    "CampaignState", {str(name): str(name) for name in campaign_queries.CAMPAIGN_STATES}
 )
 
 
@@ -174,6 +185,7 @@ class Campaign(CampaignSummary):
     retry_of: str = Field(description='The campaign whose tasks it retries; "" for none.')
     rules: dict[str, JsonValue] = Field(description="Its rules, as they were sent or by default.")
     parameters: dict[str, JsonValue] = Field(description="The parameters of its job type.")
+    unavailable: Unavailable
     forecast: Forecast | None = Field(description="The forecast; null once it has ended.")
     history: list[HistoryEntry] = Field(description="Its history, oldest first.")
 
@@ -189,6 +201,7 @@ class Campaign(CampaignSummary):
             retry_of=found.retry_of,
             rules=found.rules.document(),
             parameters=dict(found.parameters),
+            unavailable=UnavailableEvent.all_of(view.unavailable),
             forecast=Forecast.of(view.forecast(now)) if found.is_open else None,
             history=HistoryEntry.all_of(found.history),
         )

@@ -5,15 +5,17 @@ from collections.abc import Iterable, Mapping
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import PROGRESS_ORDER
+from jobyard.domain.jobs.task import TaskState
 from web.filters import words
 
+_ORDER = (*(each.value for each in PROGRESS_ORDER[:-1]), TaskState.RESCHEDULED, PROGRESS_ORDER[-1])
 _MIN_WIDTH = 1.0  # percent: a state with few jobs is still seen
 
 
-def bar(counts: Mapping[str, int], *, height: int = 8) -> Markup:
-    """A bar of jobs by state, as wide as its place; grey without any jobs."""
+def bar(counts: Mapping[str, int], *, height: int = 8, noun: str = "jobs") -> Markup:
+    """A bar of jobs or tasks by state, as wide as its place; grey without any."""
     shown = _in_progress_order(counts)
-    title = _counts_text(shown) or "no jobs"
+    title = _counts_text(shown) or f"no {noun}"
     parts, left = [], 0.0
     for (state, _), width in zip(shown, _widths([count for _, count in shown]), strict=True):
         parts.append(
@@ -34,10 +36,8 @@ def _counts_text(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def _in_progress_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The counts of job states above zero, in `PROGRESS_ORDER`; others, such as the total, are
-    left out.
-    """
-    return [(state.value, counts[state]) for state in PROGRESS_ORDER if counts.get(state, 0) > 0]
+    """The counts of states above zero, in order; others, such as the total, are left out."""
+    return [(state, counts[state]) for state in _ORDER if counts.get(state, 0) > 0]
 
 
 def _widths(counts: list[int]) -> list[float]:

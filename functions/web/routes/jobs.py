@@ -249,10 +249,15 @@ def _neighbours(view: JobView, request: PageRequest) -> dict[str, str]:
 
 
 def _crumbs(view: JobView) -> list[dict[str, str]]:
-    """The way to a job: from its batch, or from its schedule. A campaign has no page yet."""
+    """The way to a job: from its batch, its schedule, or its campaign."""
     address = view.job.address
     if address.origin is Origin.CAMPAIGN:
-        return [{"label": "Home", "address": "/"}]
+        campaign = f"/campaigns/{address.origin_id}"
+        return [
+            {"label": "Jobs", "address": "/campaigns"},
+            {"label": "Job", "address": campaign},
+            {"label": "Job Tasks", "address": f"{campaign}/tasks"},
+        ]
     if address.origin is Origin.SCHEDULE:
         return [
             {"label": "Job management", "address": "/job-management"},

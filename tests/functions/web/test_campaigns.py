@@ -1,40 +1,210 @@
-"""What the pages show of campaigns: the task as a job, what people did, and holds."""
+"""The pages of campaigns: the list, one with its tasks, and what people do with it."""
+
+from typing import Any
 
 import pytest
 
-from tests.functions.api.api_client import Api
-from tests.functions.api.campaign_requests import campaign_request
-from tests.functions.web.browser import Browser
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.store import campaigns
+from jobyard.store.tables import CampaignItem
+from tests.functions.api.campaign_records import a_campaign, a_task, put_tasks
+from tests.functions.web.browser import Browser, Page
+
+STATES = {
+    "scheduled": "Scheduled",
+    "running": "Running",
+    "paused": "Paused",
+    "held": "Paused",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "partially_succeeded": "Partially Succeeded",
+    "cancelled": "Cancelled Manually",
+    "replaced": "Replaced",
+}
 
 
-@pytest.fixture
-def campaign(browser: Browser) -> str:
-    """A paused campaign."""
-    from api import handler
-
-    api = Api(handler.handler)
-    campaign_id = str(api.post("/campaigns", campaign_request()).json["campaign_id"])
-    assert api.post(f"/campaigns/{campaign_id}/pause", {"reason": "moving"}).status == 200
-    return campaign_id
+def _campaign(browser: Browser, state: str = "running", **changes: Any) -> Campaign:
+    return a_campaign(browser.function.SITE.settings, state, **changes)
 
 
-def test_a_task_is_shown_as_a_job(browser: Browser, campaign: str) -> None:
+def _event(browser: Browser, campaign: Campaign, event: str, **fields: str) -> Page:
+    """The answer to a form of the page of a campaign."""
+    address = f"/campaigns/{campaign.campaign_id}"
+    return browser.submit(browser.get(address), f"{address}/{event}", **fields)
+
+
+def test_the_list_has_each_state_in_the_words_of_users(browser: Browser) -> None:
+    for state in STATES:
+        _campaign(browser, state)
     browser.sign_in("viewer")
 
-    page = browser.get(f"/jobs/{campaign}.0.0")
+    page = browser.get("/campaigns")
 
-    assert page.status == 200
-    for text in ("gw-1", "gw-1.example.org", "reach", "verify", "Scheduled"):
-        assert text in page.text
+    assert [label for label in STATES.values() if label not in page.text] == []
+    assert "0 of 2 tasks done" in page.text
+    assert "22:00 to 02:00" in page.text
+
+
+def test_the_list_is_filtered_by_state(browser: Browser) -> None:
+    held, paused = (_campaign(browser, state) for state in ("held", "paused"))
+    failed = _campaign(browser, "failed")
+    browser.sign_in("viewer")
+
+    page = browser.get("/campaigns?state=paused")
+
+    assert held.campaign_id in page.html
+    assert paused.campaign_id in page.html
+    assert failed.campaign_id not in page.html
+
+
+def test_a_campaign_that_cannot_be_read_is_unknown(browser: Browser) -> None:
+    campaign, other = _campaign(browser), _campaign(browser)
+    item = CampaignItem.get(campaign.campaign_id)
+    item.body["rules"] = {"kind": "often"}
+    item.save()
+    browser.sign_in("viewer")
+
+    for address in ("/campaigns", "/campaigns?state=unknown"):
+        page = browser.get(address)
+        assert (page.status, "Unknown" in page.text) == (200, True)
+        assert campaign.campaign_id in page.html
+    assert other.campaign_id not in browser.get("/campaigns?state=unknown").html
+    assert "its record cannot be read" in browser.get(f"/campaigns/{campaign.campaign_id}").text
+
+
+def test_the_list_has_pages_that_keep_the_filter(browser: Browser) -> None:
+    for _ in range(52):
+        _campaign(browser, "paused", request={"targets": ["gw-1"]})
+    browser.sign_in("viewer")
+
+    first = browser.get("/campaigns?state=paused")
+    following = first.html.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0]
+    second = browser.get(following.replace("&amp;", "&"))
+
+    assert first.html.count("<tr id=") == 50
+    assert second.html.count("<tr id=") == 2
+
+
+def test_one_campaign_shows_job_state_schedule_tasks_and_steps(browser: Browser) -> None:
+    campaign = put_tasks(_campaign(browser), ["succeeded", "rescheduled"])
+    browser.sign_in("viewer")
+
+    page = browser.get(f"/campaigns/{campaign.campaign_id}")
+
+    for text in (
+        "Gateways to 4.2.0", "Device update", "Running", "1 of 2 tasks are done.",
+        "Fri 2026-11-20 22:00 CET", "Sat 02:00 CET", "gw-1.example.org", "gw-2", "Rescheduled",
+        "DEVICE_OFFLINE", "retry after DEVICE_OFFLINE", "1 of 5 steps done", "compare",
+    ):  # fmt: skip
+        assert text in page.text, text
+    assert f"/campaigns/{campaign.campaign_id}/tasks?state=succeeded" in page.html
+
+
+def test_tasks_are_listed_in_pages_and_by_state(browser: Browser) -> None:
+    targets = [f"gw-{number}" for number in range(120)]
+    campaign = _campaign(browser, request={"targets": targets})
+    campaign = put_tasks(campaign, ["succeeded"] * 60 + ["failed"] * 3)
+    address = f"/campaigns/{campaign.campaign_id}/tasks"
+    browser.sign_in("viewer")
+
+    seen: list[int] = []
+    following = address
+    while following:
+        page = browser.get(following)
+        seen.append(page.html.count("<tr id="))
+        link = page.html.partition('rel="next"')
+        following = link[0].rpartition('href="')[2].partition('"')[0] if link[1] else ""
+    failed = browser.get(f"{address}?state=failed")
+
+    assert seen == [50, 50, 20]
+    assert failed.html.count("<tr id=") == 3
+    assert "VERIFY_FAILED" in failed.text
+
+
+def test_the_page_of_a_task_leads_back_to_its_campaign(browser: Browser) -> None:
+    campaign = _campaign(browser)
+    a_task(campaign, 0, "failed")
+    browser.sign_in("viewer")
+
+    page = browser.get(f"/jobs/{campaign.campaign_id}.0.0")
+
+    assert f'href="/campaigns/{campaign.campaign_id}"' in page.html
     assert "/batches/" not in page.html
 
 
-@pytest.mark.parametrize("path", ["/", "/activity", "/holds"])
-def test_acts_and_holds_of_campaigns_are_shown(browser: Browser, campaign: str, path: str) -> None:
+def test_a_campaign_is_paused_resumed_and_cancelled(browser: Browser) -> None:
+    campaign = _campaign(browser)
     browser.sign_in("operator")
 
-    page = browser.get(path)
+    paused = _event(browser, campaign, "pause", reason="the line moves")
+    page = browser.get(f"/campaigns/{campaign.campaign_id}")
+    resumed = _event(browser, campaign, "resume", reason="it is back")
+    cancelled = _event(browser, campaign, "cancel", reason="another version is out")
 
-    assert page.status == 200
-    assert campaign in page.html or "Gateways to 4.2.0" in page.html
-    assert f'href="/campaigns/{campaign}"' not in page.html
+    assert [each.status for each in (paused, resumed, cancelled)] == [303, 303, 303]
+    assert "held by operator: the line moves" in page.text
+    assert f"/campaigns/{campaign.campaign_id}/pause" not in page.forms
+    assert campaigns.get(campaign.campaign_id).state == "stopping"
+
+
+def test_an_event_that_is_refused_keeps_what_was_typed(browser: Browser) -> None:
+    campaign = _campaign(browser)
+    browser.sign_in("operator")
+    page = browser.get(f"/campaigns/{campaign.campaign_id}")
+    _event(browser, campaign, "pause", reason="the first")
+
+    address = f"/campaigns/{campaign.campaign_id}/pause"
+    refused = browser.submit(page, address, reason="the second")
+
+    assert refused.status == 409
+    assert "held by operator: the first" in refused.alert
+
+
+@pytest.mark.parametrize(
+    ("role", "statuses"), [("viewer", {403}), ("depositor", {403}), ("operator", {303})]
+)
+def test_only_operators_and_admins_pause(browser: Browser, role: str, statuses: set[int]) -> None:
+    campaign = _campaign(browser)
+    browser.sign_in("operator")
+    form = browser.get(f"/campaigns/{campaign.campaign_id}")
+    address = f"/campaigns/{campaign.campaign_id}/pause"
+    fields = form.forms[address] | {"reason": "because"}
+    browser.sign_in(role, name="operator")
+
+    assert {browser.post(address, fields).status} == statuses
+
+
+def test_events_that_are_not_open_say_why(browser: Browser) -> None:
+    campaign = _campaign(browser, "succeeded")
+    browser.sign_in("viewer")
+    viewed = browser.get(f"/campaigns/{campaign.campaign_id}")
+    browser.sign_in("operator")
+    operated = browser.get(f"/campaigns/{campaign.campaign_id}")
+
+    assert "only an operator or an admin may pause a campaign" in viewed.text
+    assert "it has ended" in operated.text
+    assert f"/campaigns/{campaign.campaign_id}/pause" not in operated.forms
+
+
+@pytest.mark.parametrize("path", ["/", "/activity"])
+def test_acts_lead_to_their_campaign(browser: Browser, path: str) -> None:
+    campaign = _campaign(browser)
+    browser.sign_in("operator")
+    _event(browser, campaign, "cancel", reason="another version is out")
+
+    assert f'href="/campaigns/{campaign.campaign_id}"' in browser.get(path).html
+
+
+def test_a_hold_on_a_campaign_is_in_the_list_of_holds(browser: Browser) -> None:
+    campaign = _campaign(browser)
+    browser.sign_in("operator")
+    _event(browser, campaign, "pause", reason="the line moves")
+
+    assert campaign.campaign_id in browser.get("/holds").html
+
+
+def test_without_campaigns_the_list_says_what_one_is(browser: Browser) -> None:
+    browser.sign_in("viewer")
+
+    assert "No jobs yet" in browser.get("/campaigns").text
+    assert "No job is in this state" in browser.get("/campaigns?state=failed").text

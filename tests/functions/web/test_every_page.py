@@ -8,6 +8,7 @@ from jobyard.domain.access import ROLES
 from jobyard.domain.cost import Usage
 from jobyard.store import usage
 from tests.functions.api.batch_records import a_batch, a_job, put_findings
+from tests.functions.api.campaign_records import a_campaign, a_task
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
 
@@ -27,6 +28,9 @@ def addresses(browser: Browser) -> list[str]:
     )
     jobs = [a_job(batch, number, "failed") for number in (0, 1)]
     schedule = a_schedule()
+    campaign = a_campaign(browser.function.SITE.settings)
+    a_task(campaign, 0, "failed")
+    of_campaign = f"/campaigns/{campaign.campaign_id}"
     at = f"/batches/{batch.batch_id}"
     return [
         "/",
@@ -60,6 +64,10 @@ def addresses(browser: Browser) -> list[str]:
         f"/schedules/{schedule.schedule_id}/year",
         f"/schedules/{schedule.schedule_id}/year?year=2027",
         f"/schedules/{schedule.schedule_id}/cost",
+        "/campaigns",
+        of_campaign,
+        f"{of_campaign}/tasks",
+        f"/jobs/{campaign.campaign_id}.0.0",
         "/system",
         "/lifecycles/batch",
         "/lifecycles/job?state=failed",

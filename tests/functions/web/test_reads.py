@@ -9,6 +9,7 @@ import pytest
 from jobyard.domain.hold import Hold
 from jobyard.store import holds
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, put_findings
+from tests.functions.api.campaign_records import a_campaign, put_tasks
 from tests.functions.api.schedule_records import a_schedule, items_read
 from tests.functions.web.browser import Browser
 
@@ -84,6 +85,14 @@ def addresses(browser: Browser) -> dict[str, str]:
     schedules = [a_schedule() for _ in range(30)]
     for scope in ("collection:maps", "type:edit"):
         holds.put(Hold(scope, "operator", "the table moves", HOUR_AGO))
+    campaign = put_tasks(
+        a_campaign(
+            browser.function.SITE.settings,
+            request={"targets": [f"gw-{number}" for number in range(120)]},
+        ),
+        ["succeeded", "running", "rescheduled", "failed"] * 25,
+    )
+    campaigns = f"/campaigns/{campaign.campaign_id}"
     schedule, at = f"/schedules/{schedules[0].schedule_id}", f"/batches/{batch.batch_id}"
     return {
         **{name: f"/{name}" for name in ("", "?range=7d", "batches", "system", "holds")},
@@ -93,6 +102,10 @@ def addresses(browser: Browser) -> dict[str, str]:
         "schedule history": f"{schedule}/history",
         "batch": at,
         **{name: f"{at}/{name}" for name in ("jobs", "jobs?state=failed", "history", "reports")},
+        "campaigns": "/campaigns",
+        "campaign": campaigns,
+        "tasks": f"{campaigns}/tasks",
+        "tasks?state=failed": f"{campaigns}/tasks?state=failed",
         "job": f"/jobs/{jobs[0].address.job_id}",
     }
 

@@ -1,26 +1,45 @@
 """What is shown of campaigns and their tasks."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobyard.domain.access import is_allowed
-from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.access import is_allowed, refusal, roles_for
+from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.targets import CampaignTarget
+from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
+from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.context import QueryContext
-from jobyard.store import campaigns, jobs
+from jobyard.store import campaigns, holds, jobs
 
 UNKNOWN_LABEL = "Unknown"  # no state, but what is shown if none is known
 EVENTS = ("pause", "resume", "change", "cancel", "retry")
+UNKNOWN_STATE = "unknown"  # the state of a campaign that cannot be read; it is never stored
+# The states that a campaign may have, for users.
+CAMPAIGN_STATES = (
+    JobState.SCHEDULED,
+    JobState.RUNNING,
+    JobState.PAUSED,
+    JobState.HELD,
+    JobState.STOPPING,
+    JobState.SUCCEEDED,
+    JobState.PARTIALLY_SUCCEEDED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+    JobState.REPLACED,
+    UNKNOWN_STATE,
+)
+_NOT_PAUSED = "nobody has paused it"
 _CHUNKS_READ = 20  # for one page of tasks in a state
+_MOST_READ = 500  # campaigns, for one page of those in a state
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,8 @@ class CampaignView:
     """A campaign as it is shown. `counts` has its tasks by their state, `done` those that ended.
     `is_silent`: nothing has decided about it for long, so that its state is Unknown.
 
+    `actions` are the events that the actor may send, `unavailable` the others, each with the
+    reason. `hold` is the hold in force that covers it; it is only read with a single campaign.
     It waits for `waiting_reason` until `waiting_until`; "" and None if it does not wait.
     """
 
@@ -35,26 +56,36 @@ class CampaignView:
     counts: Mapping[str, int]
     done: int
     actions: tuple[str, ...]
+    unavailable: tuple[UnavailableEvent, ...] = ()
+    hold: Hold | None = None
     is_silent: bool = False
 
     @property
     def label(self) -> str:
         """Its state, as the Jobs pages call it."""
-        return UNKNOWN_LABEL if self.is_silent else JOB.state(self.campaign.state).labels["device"]
+        return UNKNOWN_LABEL if self.is_silent else label_of(self.campaign.state)
 
     @property
     def waiting_reason(self) -> str:
         """Why nothing starts; "" if something may."""
         if self.is_silent:
-            return f"nothing has decided about it since {self.campaign.check_at:%Y-%m-%d %H:%MZ}"
-        return self.campaign.rest_reason if self.campaign.is_open else ""
+            return f"nothing has decided about it since {self.campaign.check_at:%Y-%m-%d %H:%M UTC}"
+        if not self.campaign.is_open:
+            return ""
+        return self.hold.description() if self.hold else self.campaign.rest_reason
 
     @property
     def waiting_until(self) -> datetime | None:
-        """When it decides again; None if it does not wait."""
-        if self.is_silent:
+        """When it decides again; None if it does not wait, or until a person decides."""
+        if self.is_silent or not self.campaign.is_open:
             return None
-        return self.campaign.rests_until if self.campaign.is_open else None
+        return self.hold.until if self.hold else self.campaign.rests_until
+
+    @property
+    def why(self) -> str:
+        """Why it is in its state, in words; "" if there is nothing to say."""
+        reason = self.campaign.stop_reason
+        return self.waiting_reason or (_STOPPED[reason] if reason else "")
 
     def forecast(self, now: datetime) -> CampaignForecast:
         """What its next openings hold of the tasks that have not ended."""
@@ -62,6 +93,12 @@ class CampaignView:
         return forecast_of(self.campaign.rules, self.campaign.openings, left, now)
 
 
+_STOPPED = {
+    StopReason.CANCEL: "a person cancelled it",
+    StopReason.REPLACE: "another one has its targets",
+    StopReason.EXPIRE: "its time was over",
+    StopReason.ABORT: "too many of its tasks failed",
+}
 _TASK_STATES = {
     JobState.SUCCEEDED: TaskState.SUCCEEDED,
     JobState.FAILED: TaskState.FAILED,
@@ -74,7 +111,15 @@ _ENDED = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 
 
 def view_of(campaign: Campaign, context: QueryContext) -> CampaignView:
-    """A campaign as the actor sees it."""
+    """A campaign as the actor sees it. Its state says whether it is on hold: no hold is read."""
+    closed = _closed_events(campaign)
+    if campaign.state is not JobState.HELD:
+        closed.setdefault("resume", _NOT_PAUSED)
+    return _view(campaign, closed, context)
+
+
+def _view(campaign: Campaign, closed: Mapping[str, str], context: QueryContext) -> CampaignView:
+    """A campaign that does not take the events `closed`, for the reasons that they have."""
     counts: dict[str, int] = {}
     for state, number in campaign.counts.items():
         name = _TASK_STATES[JobState(state)]
@@ -85,16 +130,35 @@ def view_of(campaign: Campaign, context: QueryContext) -> CampaignView:
         state = state_of_only_task(task)
         counts[state] = counts.get(state, 0) + untouched
     done = sum(number for state, number in counts.items() if state in _ENDED)
-    actions = _actions(campaign, context)
-    return CampaignView(campaign, counts, done, actions, campaign.is_silent(context.now))
-
-
-def _actions(campaign: Campaign, context: QueryContext) -> tuple[str, ...]:
-    if campaign.state in {JobState.STOPPING, JobState.SUCCEEDED}:
-        return ()
-    events = EVENTS[:-1] if campaign.is_open else EVENTS[-1:]
     roles = context.actor.roles
-    return tuple(event for event in events if is_allowed("campaign", event, roles))
+    allowed = [event for event in EVENTS if is_allowed("campaign", event, roles)]
+    refused = {
+        event: refusal("campaign", event, roles_for("campaign", event))
+        for event in EVENTS
+        if event not in allowed
+    }
+    reasons = {**closed, **refused}
+    return CampaignView(
+        campaign,
+        counts,
+        done,
+        actions=tuple(event for event in EVENTS if event not in reasons),
+        unavailable=tuple(UnavailableEvent(e, reasons[e]) for e in EVENTS if e in reasons),
+        is_silent=campaign.is_silent(context.now),
+    )
+
+
+def _closed_events(campaign: Campaign) -> dict[str, str]:
+    """The events that the campaign does not take in its state, each with the reason."""
+    *of_open, retry = EVENTS
+    if campaign.state is JobState.STOPPING:
+        return dict.fromkeys(EVENTS, "it is ending already")
+    if campaign.is_open:
+        return {retry: "it has not ended; a task is retried by itself until then"}
+    closed = dict.fromkeys(of_open, "it has ended")
+    if campaign.state is JobState.SUCCEEDED:
+        closed[retry] = "all of its tasks have succeeded"
+    return closed
 
 
 def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
@@ -103,7 +167,17 @@ def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
     Raises:
         Forbidden: the actor may not see campaigns. NotFound: there is none.
     """
-    return view_of(visible_campaign(campaign_id, context.actor), context)
+    found = visible_campaign(campaign_id, context.actor)
+    if not found.is_open:
+        return view_of(found, context)
+    scopes = scopes_of_campaign(campaign_id, found.job_type)
+    placed = [each for each in holds.of_scopes(scopes) if active_hold([each], context.now)]
+    closed = _closed_events(found)
+    if any(each.scope == scopes[-1] for each in placed):
+        closed.setdefault("pause", "it is paused already")
+    else:
+        closed.setdefault("resume", _NOT_PAUSED)
+    return replace(_view(found, closed, context), hold=active_hold(placed, context.now))
 
 
 @dataclass(frozen=True)
@@ -118,17 +192,34 @@ class CampaignViewPage:
 
 
 def list_campaigns(
-    context: QueryContext, *, after: str, limit: int, system: bool = False
+    context: QueryContext, *, after: str, limit: int, system: bool = False, state: str = ""
 ) -> CampaignViewPage:
-    """A page of campaigns, newest first: those of system job types, or the others.
+    """A page of campaigns, newest first: those of system job types, or the others. With `state`
+    those that have the same label as one in that state. Such a page may be short although another
+    one follows.
 
     Raises:
         Forbidden: the actor may not see campaigns.
     """
     authorize(context.actor, "campaign", "view")
-    page = campaigns.newest(limit, after, system=system)
-    items = tuple(view_of(each, context) for each in page.items)
-    return CampaignViewPage(items, page.after, page.unknown)
+    items: list[CampaignView] = []
+    unknown: list[campaigns.UnknownCampaign] = []
+    label = label_of(state) if state else ""
+    left = _MOST_READ if state else limit
+    while True:
+        size = min(limit - len(items) - len(unknown), left)
+        page = campaigns.newest(size, after, system=system)
+        views = [view_of(each, context) for each in page.items]
+        items += [each for each in views if label in {"", each.label}]
+        unknown += page.unknown if label in {"", UNKNOWN_LABEL} else ()
+        after, left = page.after, left - size
+        if not after or not left or len(items) + len(unknown) == limit:
+            return CampaignViewPage(tuple(items), after, tuple(unknown))
+
+
+def label_of(state: str) -> str:
+    """What the Jobs pages call a state, one of `CAMPAIGN_STATES`."""
+    return UNKNOWN_LABEL if state == UNKNOWN_STATE else JOB.state(state).labels["device"]
 
 
 @dataclass(frozen=True)
@@ -172,9 +263,9 @@ def list_tasks(
     chunk, position = after
     last = min(chunk + _CHUNKS_READ, found.chunk_count)
     for number in range(chunk, last):
-        for view in _tasks_of(found, number, context):
-            if number == chunk and view.task.address.position < position:
-                continue
+        first = position if number == chunk else 0
+        end = None if state else first + limit - len(items)
+        for view in _tasks_of(found, number, context, first, end):
             if len(items) == limit:
                 return TaskPage(tuple(items), (number, view.task.address.position))
             if not state or view.state == state:
@@ -182,12 +273,16 @@ def list_tasks(
     return TaskPage(tuple(items), (last, 0) if last < found.chunk_count else None)
 
 
-def _tasks_of(found: Campaign, number: int, context: QueryContext) -> Iterator[TaskView]:
-    """The tasks of a chunk, in order."""
+def _tasks_of(
+    found: Campaign, number: int, context: QueryContext, first: int, last: int | None
+) -> Iterator[TaskView]:
+    """The tasks of a chunk from position `first` to `last`, both included, in order."""
     (chunk,) = rows.chunks_of(context.s3, context.settings, found.campaign_id, [number])
     targets = rows.rows_of(context.s3, context.settings, found.campaign_id, chunk)
-    records = {job.address.position: job for job in jobs.of_chunk(found.campaign_id, number)}
-    for position, target in enumerate(targets):
+    known = jobs.of_chunk(found.campaign_id, number, first=first, last=last)
+    records = {job.address.position: job for job in known}
+    shown = targets[first : None if last is None else last + 1]
+    for position, target in enumerate(shown, first):
         address = JobAddress(found.campaign_id, number, position)
         task = records.get(position) or untouched_task(found, address)
         yield _task_view(task, CampaignTarget.of_document(target), found)
