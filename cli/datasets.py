@@ -9,8 +9,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli.features import DEFAULT, Precision, change_findings, change_line, features_in
-from cli.findings import EXIT_ERRORS, blocks, opened, print_document, print_listing
+from cli.features import (
+    DEFAULT,
+    Precision,
+    change_findings,
+    change_line,
+    content_of,
+    features_in,
+)
+from cli.findings import EXIT_ERRORS, opened, print_document, print_listing
 from cli.terminal import SafeConsole, printable_path
 from jobyard.domain.datasets.changes import changes_between
 from jobyard.domain.datasets.geojson import FeatureReader
@@ -30,7 +37,7 @@ def dataset() -> None:
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(help="A FeatureCollection in GeoJSON; - for stdin.")],
+    file: Annotated[str, typer.Argument(help="GeoJSON, or gzip of it; - for stdin.")],
     precision: Precision = DEFAULT,
     as_json: JsonDocument = False,
 ) -> None:
@@ -40,7 +47,7 @@ def check(
     """
     with opened(file) as stream:
         name = printable_path(file)
-        reading = FeatureReader(blocks(stream), precision)
+        reading = FeatureReader(content_of(stream, name), precision)
         if as_json:
             print_document(reading, lambda: {"features": reading.count})
         else:

@@ -1,19 +1,24 @@
 """Reads the features of a file of GeoJSON for commands that compare whole files."""
 
-from collections.abc import Mapping
-from typing import Annotated
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import IO, Annotated
 
 import typer
 from rich.text import Text
 
 from cli.findings import EXIT_UNREADABLE, blocks, line_of, opened
-from cli.terminal import SafeConsole, printable_path
+from cli.terminal import SafeConsole, print_error, printable_path
 from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION, MAX_PRECISION
 from jobyard.domain.plurals import plural
 
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 31  # of zlib: gzip with the largest window
+_BLOCK = 1_048_576
 SHOWN_ERRORS = 20  # of a file that cannot be compared
 
 Precision = Annotated[
@@ -28,13 +33,42 @@ Precision = Annotated[
 DEFAULT = DEFAULT_PRECISION
 
 
+def content_of(stream: IO[bytes], file: str) -> Iterator[bytes]:
+    """The content of a stream, decompressed if it is gzip. Exits with 2 if that is damaged."""
+    parts = blocks(stream)
+    first = next(parts, b"")
+    parts = chain([first], parts)
+    if not first.startswith(_GZIP):
+        yield from parts
+        return
+    try:
+        yield from _decompressed(parts)
+    except (EOFError, zlib.error) as error:
+        print_error(f"{file} cannot be read: {error}")
+        raise typer.Exit(EXIT_UNREADABLE) from error
+
+
+def _decompressed(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of gzip, which may be several members in a row, in pieces of a block at most."""
+    member = zlib.decompressobj(wbits=_GZIP_WINDOW)
+    for part in parts:
+        rest = part
+        while rest:
+            if member.eof:
+                member = zlib.decompressobj(wbits=_GZIP_WINDOW)
+            yield member.decompress(rest, _BLOCK)
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise EOFError("it is compressed, and cut off")
+
+
 def features_in(file: str, precision: int) -> dict[str, Feature]:
     """The features of a file by their ids. Exits with 2 if it has errors, and prints these."""
     console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
     name = printable_path(file)
     features: dict[str, Feature] = {}
     with opened(file) as stream:
-        reading = FeatureReader(blocks(stream), precision)
+        reading = FeatureReader(content_of(stream, name), precision)
         shown = 0
         for found, findings in reading:
             features.update({feature.feature_id: feature for feature in found})

@@ -1,12 +1,15 @@
 """`jobyard dataset` and `jobyard edit merge`, which need no stack."""
 
+import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from cli.local.emulator import ROOT
 from cli.main import app
 
 
@@ -54,6 +57,25 @@ def test_check_passes_with_warnings(folder: Path) -> None:
 
     assert (code, json.loads(output)["verdict"]) == (0, "warning")
     assert "1 feature can be loaded: 1 warning" in run("dataset", "check", file)[1]
+
+
+def test_the_example_is_read_from_gzip_with_its_real_faults() -> None:
+    code, output = run(
+        "dataset", "check", str(ROOT / "examples/datasets/counties.geojson.gz"), "--json"
+    )
+
+    found = json.loads(output)
+    counts = Counter(each["code"] for each in found["findings"])
+    assert (code, found["verdict"], found["features"]) == (0, "warning", 3_231)
+    assert counts == {"RING_WOUND": 21, "RING_DEGENERATE": 22}
+
+
+def test_damaged_gzip_cannot_be_read(folder: Path) -> None:
+    whole = gzip.compress(json.dumps({"type": "FeatureCollection", "features": []}).encode())
+    (folder / "cut.gz").write_bytes(whole[:-10])
+
+    assert run("dataset", "check", "cut.gz")[0] == 2
+    assert run("dataset", "diff", "cut.gz", "cut.gz")[0] == 2
 
 
 def test_diff_shows_changes_and_dropped_heights(folder: Path) -> None:

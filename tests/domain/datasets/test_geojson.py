@@ -286,6 +286,14 @@ def test_rings_are_wound_as_the_standard_says_and_that_is_reported() -> None:
     assert [(each.level, each.code) for each in findings] == [("warning", "RING_WOUND")] * 2
 
 
+def test_a_file_wound_the_wrong_way_throughout_is_not_a_flood() -> None:
+    features, findings = read(collection(*(feature(n, polygon(SQUARE[::-1])) for n in range(30))))
+
+    assert len(features) == 30
+    assert [each.code for each in findings] == ["RING_WOUND"] * 21
+    assert "10 more rings" in findings[-1].message
+
+
 def test_a_ring_without_area_is_reported_and_kept() -> None:
     ring = [[0, 0], [1, 1], [0, 0], [0, 0]]
 

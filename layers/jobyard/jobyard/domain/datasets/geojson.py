@@ -29,6 +29,7 @@ from jobyard.domain.plurals import plural
 
 MAX_FEATURES = 1_000_000
 MAX_ID_LETTERS = 128
+_MAX_TURNED = 20  # rings that are turned and listed one by one
 _MAX_MEMBERS = 100  # names of unknown members that are reported once each
 _CRS84 = frozenset(
     {"urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:OGC::CRS84", "OGC:CRS84", "CRS84"}
@@ -57,6 +58,7 @@ class FeatureReader:
         self._levels: Counter[str] = Counter()
         self._lines: dict[str, int] = {}  # of each feature, by its id
         self._reported: set[str] = set()  # names of unknown members
+        self._turned = 0  # rings
 
     @property
     def errors(self) -> int:
@@ -108,6 +110,9 @@ class FeatureReader:
         if stream.peek():
             message = "something follows the end of the collection"
             raise JsonError(GeoJsonCheck.GEOJSON_BAD, *stream.here(), message)
+        if self._turned > _MAX_TURNED:
+            more = plural(self._turned - _MAX_TURNED, "more ring")
+            yield None, [_finding(GeoJsonCheck.RING_WOUND, 0, 0, f"{more} of the file: turned too")]
         missing = [name for name in ("type", "features") if name not in members]
         if missing:
             message = f"a FeatureCollection has a member {quoted(missing[0])}"
@@ -147,7 +152,14 @@ class FeatureReader:
             message = f"the feature has no id: it gets {quoted(feature.feature_id)}"
             check.feature_id = feature.feature_id
             check.add(GeoJsonCheck.ID_MISSING, (), message)
-        return None if check.has_errors else feature, check.findings
+        return None if check.has_errors else feature, [*filter(self._is_listed, check.findings)]
+
+    def _is_listed(self, finding: FeatureFinding) -> bool:
+        """Whether a finding is listed: programs that wind rings the wrong way do so throughout."""
+        if finding.code != GeoJsonCheck.RING_WOUND:
+            return True
+        self._turned += 1
+        return self._turned <= _MAX_TURNED
 
     def _check_repeated(self, check: "_FeatureCheck") -> None:
         line = self._stream.place()[0]

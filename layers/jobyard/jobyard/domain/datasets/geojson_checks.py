@@ -67,7 +67,8 @@ class GeoJsonCheck(FindingCheck):
     RING_WOUND = (
         "RING_WOUND",
         "warning",
-        "A ring is wound the wrong way; it is turned, which is no edit.",
+        "A ring is wound the wrong way; it is turned, which is no edit (the first 20 are listed, "
+        "the others counted).",
     )
     RING_DEGENERATE = "RING_DEGENERATE", "warning", "A ring has no area."
     RING_COLLAPSES = (
