@@ -17,10 +17,10 @@ from cli import options, terminal
 from tests.cli.conftest import RunOnTerminal
 from tests.cli.fake_api import BATCH, JOB, URL, FakeApi, Run, batch, job
 
-EVIL = "a\x1b[2J\x1b]0;owned\x07b\u202ec\x9bd\r\nJobs: 100 succeeded\udce9"
+HOSTILE = "a\x1b[2J\x1b]0;owned\x07b\u202ec\x9bd\r\nJobs: 100 succeeded\udce9"
 MADE = {"batch_id": BATCH, "state": "pending", "upload": {"url": f"{URL}/intake", "fields": {}}}
 PROGRAM = f"{shlex.quote(sys.executable)} -c 'from cli.main import app; app()'"
-PLACES = {
+TERMINALS = {
     "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "ascii": {"PYTHONIOENCODING": "ascii"},
     "latin-1": {"PYTHONIOENCODING": "latin-1"},
@@ -41,7 +41,7 @@ def shell(words: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def in_words(done: subprocess.CompletedProcess[bytes]) -> bytes:
+def output_of(done: subprocess.CompletedProcess[bytes]) -> bytes:
     """The output, which must not be a traceback."""
     output = done.stdout + done.stderr
     assert b"Traceback" not in output, output.decode(errors="replace")
@@ -50,7 +50,7 @@ def in_words(done: subprocess.CompletedProcess[bytes]) -> bytes:
 
 
 @pytest.fixture
-def strange(tmp_path: Path) -> Path:
+def non_utf8_folder(tmp_path: Path) -> Path:
     """A folder with files whose names are not UTF-8."""
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -63,9 +63,9 @@ def strange(tmp_path: Path) -> Path:
 
 
 def test_a_name_that_is_not_utf8_is_refused_with_a_message(
-    strange: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    non_utf8_folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(strange)
+    monkeypatch.chdir(non_utf8_folder)
     made = run("manifest", "make", ".", "--base-url", "https://files.example.org/f")
     sent = run("submit", os.fsdecode(b"caf\xe9.csv"), "--no-mail")
     checked = run("manifest", "check", os.fsdecode(b"caf\xe9.csv"))
@@ -83,12 +83,14 @@ def test_a_name_that_is_not_utf8_is_refused_with_a_message(
 
 
 def test_a_file_whose_name_is_not_utf8_needs_another_name(
-    strange: Path, run: Run, api: FakeApi
+    non_utf8_folder: Path, run: Run, api: FakeApi
 ) -> None:
     api.answers("POST /batches", MADE)
     api.answers("POST /intake", httpx.Response(204))
 
-    done = run("submit", str(strange / os.fsdecode(b"caf\xe9.csv")), "--filename", "cafe.csv")
+    done = run(
+        "submit", str(non_utf8_folder / os.fsdecode(b"caf\xe9.csv")), "--filename", "cafe.csv"
+    )
 
     assert done.exit_code == 0
     assert json.loads(api.requests[0].content)["filename"] == "cafe.csv"
@@ -140,17 +142,17 @@ def test_mail_and_no_mail_at_once_are_refused(run: Run, tmp_path: Path, api: Fak
     assert api.requests == []
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_unusual_terminals_cause_no_traceback(place: str, strange: Path) -> None:
+@pytest.mark.parametrize("name", TERMINALS)
+def test_unusual_terminals_cause_no_traceback(name: str, non_utf8_folder: Path) -> None:
     names = "'caf\u00e9 \u65e5\u672c.csv'"
-    shown = in_words(
+    shown = output_of(
         shell(
             f"eval $jobyard lifecycle job; "
             f"eval $jobyard schedule preview --kind daily --at 9:00 --zone Europe/Paris; "
             f'eval $jobyard manifest check "{names}"; '
             f"eval $jobyard manifest make . --base-url https://x/y",
-            strange,
-            **PLACES[place],
+            non_utf8_folder,
+            **TERMINALS[name],
         )
     )
 
@@ -160,7 +162,7 @@ def test_unusual_terminals_cause_no_traceback(place: str, strange: Path) -> None
 
 @pytest.mark.parametrize("ending", ["| head -1", ">&-", ">&- 2>&- <&-"])
 def test_closed_streams_and_pipes_cause_no_traceback(ending: str, tmp_path: Path) -> None:
-    in_words(
+    output_of(
         shell(
             f"eval $jobyard lifecycle job --json {ending}; eval $jobyard lifecycle job {ending}",
             tmp_path,
@@ -171,10 +173,10 @@ def test_closed_streams_and_pipes_cause_no_traceback(ending: str, tmp_path: Path
 def test_api_answers_cannot_control_the_terminal(
     api: FakeApi, run: Run, run_on_terminal: RunOnTerminal
 ) -> None:
-    evil = batch(filename=EVIL, note=EVIL, failure_message=EVIL, submitter=EVIL)
+    evil = batch(filename=HOSTILE, note=HOSTILE, failure_message=HOSTILE, submitter=HOSTILE)
     api.answers("GET /batches", _answer({"items": [evil], "next_cursor": None}))
     api.answers(f"GET /batches/{BATCH}", _answer(evil))
-    found = job(name=EVIL, result={"headers": {"x": EVIL}})
+    found = job(name=HOSTILE, result={"headers": {"x": HOSTILE}})
     api.answers(f"GET /jobs/{JOB}", _answer(found))
 
     shown = [
@@ -207,7 +209,7 @@ def test_json_output_is_valid_whatever_the_api_returns(api: FakeApi, run: Run) -
 
 
 def test_error_messages_cannot_control_the_terminal(api: FakeApi, run: Run) -> None:
-    api.answers(f"GET /batches/{BATCH}", _answer({"detail": EVIL}, 404))
+    api.answers(f"GET /batches/{BATCH}", _answer({"detail": HOSTILE}, 404))
 
     refused = run("batch", BATCH)
 
@@ -229,7 +231,7 @@ def test_error_messages_cannot_control_the_terminal(api: FakeApi, run: Run) -> N
 def test_invalid_arguments_cannot_control_the_terminal(
     words: tuple[str, ...], run: Run, tmp_path: Path
 ) -> None:
-    wrong = run(*(word.replace("FILE", f"{tmp_path}/{EVIL}") for word in words))
+    wrong = run(*(word.replace("FILE", f"{tmp_path}/{HOSTILE}") for word in words))
 
     assert wrong.exit_code in {1, 2}
     assert not set(wrong.stderr) & {"\x1b", "\x07", "\x9b", "\u202e", "\r"}

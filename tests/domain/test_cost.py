@@ -5,10 +5,10 @@ import pytest
 from jobyard.domain.cost import KINDS, PRICES, Usage, price_usage, total
 
 
-def test_each_kind_of_use_but_plain_time_has_one_price() -> None:
+def test_each_kind_of_use_but_milliseconds_has_one_price() -> None:
     priced_kinds = [price.kind for price in PRICES]
 
-    # Lambda is paid by memory times time; the time itself is for people.
+    # Lambda is paid by memory times time; the time itself is only shown.
     assert sorted(priced_kinds) == sorted(set(KINDS) - {"ms"})
     assert all(price.source for price in PRICES)
 

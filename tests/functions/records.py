@@ -62,5 +62,15 @@ def an_orphaned_batch(batch_id: str) -> None:
     """A batch that no execution has worked on for an hour."""
     source = ManifestSource(BUCKETS[0], f"manifests/fn/{batch_id}.checkm", "v1", 1)
     since = datetime.now(UTC) - timedelta(hours=1)
-    left = (batch_id, BatchState.PENDING, 0, "fn", "s3", "deposit", f"{batch_id}.checkm", since)
-    batches.put_new(Batch(*left, source=source))
+    batch = Batch(
+        batch_id=batch_id,
+        state=BatchState.PENDING,
+        version=0,
+        collection="fn",
+        submitter="s3",
+        job_type="deposit",
+        filename=f"{batch_id}.checkm",
+        submitted_at=since,
+        source=source,
+    )
+    batches.put_new(batch)

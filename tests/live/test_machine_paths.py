@@ -40,7 +40,7 @@ def handler(event, context):
 """
 HANDLERS = ("ingest.open", "execute.chunk", "execute.job", "report.settle", "report.report")
 BUCKET = "stubs"  # for the index
-ANYTHING = {
+ALLOW_ALL = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
@@ -77,10 +77,10 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def role(aws: Aws) -> str:
     """A role with every right."""
     trusted = {"Effect": "Allow", "Principal": {"Service": "*"}, "Action": "sts:AssumeRole"}
-    policy = json.dumps(ANYTHING | {"Statement": [trusted]})
+    policy = json.dumps(ALLOW_ALL | {"Statement": [trusted]})
     made = aws("iam").create_role(RoleName="stubs", AssumeRolePolicyDocument=policy)
     aws("iam").put_role_policy(
-        RoleName="stubs", PolicyName="anything", PolicyDocument=json.dumps(ANYTHING)
+        RoleName="stubs", PolicyName="anything", PolicyDocument=json.dumps(ALLOW_ALL)
     )
     return str(made["Role"]["Arn"])
 
@@ -125,7 +125,7 @@ def _copied(aws: Aws, arn: str, name: str, role: str, functions: dict[str, str])
         definition = definition.replace(function, functions[handler])
     copy = arn.rpartition(":")[0] + f":{name}"
     made = aws("stepfunctions").create_state_machine(
-        name=name, definition=_impatient(definition.replace(arn, copy)), roleArn=role
+        name=name, definition=_with_short_retries(definition.replace(arn, copy)), roleArn=role
     )
     assert made["stateMachineArn"] == copy
     return copy
@@ -263,7 +263,7 @@ def test_a_manifest_that_cannot_be_opened_is_settled_with_the_reason(machine: Ma
     assert "as requested" in event_of_settle["error"]["Cause"]
 
 
-def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> None:
+def test_a_failure_of_settle_fails_the_execution_with_its_cause(machine: Machine) -> None:
     ended = machine.run(
         "batch",
         {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
@@ -297,12 +297,12 @@ def test_a_new_execution_continues_once(machine: Machine, where: str, states: li
     executions = machine.machines["batch"].replace(":stateMachine:", ":execution:")
 
     ended = settle_once()
-    goes_on = machine.end_of(f"{executions}:{name}")
+    continued = machine.end_of(f"{executions}:{name}")
     again = settle_once()  # as when the answer to the start was lost
 
     assert [machine.path(one)[4:] for one in (ended, again)] == [states] * 2
     assert [one["status"] for one in (ended, again)] == ["SUCCEEDED"] * 2
-    assert json.loads(goes_on["input"]) == {
+    assert json.loads(continued["input"]) == {
         "origin_id": "b1",
         "command": "settle",
         "run": "main",
@@ -310,17 +310,17 @@ def test_a_new_execution_continues_once(machine: Machine, where: str, states: li
     }
 
 
-def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
-    place: dict[str, Any] = {"chunk": 0, "position": 3}
+def test_a_job_is_retried_at_its_time(machine: Machine) -> None:
+    address: dict[str, Any] = {"chunk": 0, "position": 3}
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
 
     ended = machine.run(
         "job",
-        {"origin_id": "b1", "run": "r1", "pass": 1} | place,
+        {"origin_id": "b1", "run": "r1", "pass": 1} | address,
         {
             "execute.job": [
-                NEXT | place | {"run": "r1", "next": "next_pass", "pass": 2, "until": soon},
-                NEXT | place | {"run": "r1", "next": "settle", "pass": 2},
+                NEXT | address | {"run": "r1", "next": "next_pass", "pass": 2, "until": soon},
+                NEXT | address | {"run": "r1", "next": "settle", "pass": 2},
             ],
             "report.settle": [NEXT | {"next": "report"}],
             "report.report": [NEXT],
@@ -335,16 +335,16 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
     assert [(one["pass"], one["position"]) for one in tried] == [(1, 3), (2, 3)]
 
 
-def _impatient(definition: str) -> str:
+def _with_short_retries(definition: str) -> str:
     """The definition with one retry of each failure, after a second."""
 
-    def hasten(found: Any) -> Any:
+    def shortened(found: Any) -> Any:
         if isinstance(found, list):
-            return [hasten(one) for one in found]
+            return [shortened(one) for one in found]
         if not isinstance(found, dict):
             return found
         if "IntervalSeconds" in found:
             return found | {"IntervalSeconds": 1, "MaxAttempts": 1}
-        return {key: hasten(value) for key, value in found.items()}
+        return {key: shortened(value) for key, value in found.items()}
 
-    return json.dumps(hasten(json.loads(definition)))
+    return json.dumps(shortened(json.loads(definition)))

@@ -26,8 +26,8 @@ def test_every_failure_is_documented_with_its_description_and_retry_rule() -> No
         Failure.TABLE_BUSY,
         Failure.RECORDS_FAILED,
     ]
-    for code, sentence, retried in rows:
-        assert sentence == Failure(code).description
+    for code, description, retried in rows:
+        assert description == Failure(code).description
         assert retried == ("yes" if code in RETRYABLE else "no")
 
 
