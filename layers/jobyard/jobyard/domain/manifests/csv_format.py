@@ -162,7 +162,7 @@ class CsvReader:
             yield [], findings
             lines, first = lines[at + 1 :], first + at + 1
         for part in self._rows.read("\n".join(lines), first) if lines else ():
-            yield self._inference.settle(part) if self._inference else part
+            yield self._inference.decide(part) if self._inference else part
         if self._inference:
             self.profile = self._inference.profile
 

@@ -18,32 +18,32 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.manifests.rows import CheckedRows
 
-_MAX_HELD_BYTES = 1_048_576  # of leading containers that wait for a row that decides
+_MAX_KEPT_BYTES = 1_048_576  # of leading containers that wait for a row that decides
 _PROFILES = {MANIFEST: MANIFEST_BATCH, CONTAINER: CONTAINER_BATCH, FILE: SINGLE_FILE_BATCH}
 
 
 class Inference:
     """Decides the kind of entries that are read without a profile, in order.
 
-    Containers are unpacked if all entries are containers, and kept as files otherwise. So while a
-    manifest begins with containers, its entries are held, up to `_MAX_HELD_BYTES`. After that they
-    are containers, and a later plain file is an error.
+    Containers are unpacked if all entries are containers, and stored as files otherwise. So while a
+    manifest begins with containers, its entries are kept back, up to `_MAX_KEPT_BYTES`. After that
+    they are containers, and a later plain file is an error.
     """
 
     def __init__(self) -> None:
         self._kind = ""
-        self._held: list[Entry] = []
-        self._held_size = 0
+        self._kept: list[Entry] = []
+        self._kept_size = 0
 
     @property
     def profile(self) -> Profile | None:
         """The profile of the entries so far; None before the first."""
         return _PROFILES.get(self._kind)
 
-    def settle(self, part: CheckedRows) -> CheckedRows:
+    def decide(self, part: CheckedRows) -> CheckedRows:
         """The entries whose kind is decided, with findings about it."""
         entries, findings = part
-        if not self._held and all(entry.kind == self._kind for entry in entries):
+        if not self._kept and all(entry.kind == self._kind for entry in entries):
             return part
         decided: list[Entry] = []
         findings = list(findings)
@@ -51,31 +51,31 @@ class Inference:
             if not self._kind:
                 self._kind = entry.kind
                 if self._kind == CONTAINER:
-                    self._hold(entry)
+                    self._keep(entry)
                     continue
-            if self._held and entry.kind == CONTAINER:
-                self._hold(entry)
-                if self._held_size > _MAX_HELD_BYTES:
-                    decided += self._released()
+            if self._kept and entry.kind == CONTAINER:
+                self._keep(entry)
+                if self._kept_size > _MAX_KEPT_BYTES:
+                    decided += self._taken()
                 continue
-            if self._held and entry.kind == FILE:
+            if self._kept and entry.kind == FILE:
                 self._kind = FILE
-            for each in (*self._released(), entry):
+            for each in (*self._taken(), entry):
                 findings += self._check(each)
                 decided.append(each._replace(kind=self._kind))
         return decided, findings
 
     def end(self) -> CheckedRows:
-        """The entries that are still held after the last row."""
-        return self._released(), []
+        """The entries that are still kept back after the last row."""
+        return self._taken(), []
 
-    def _hold(self, entry: Entry) -> None:
-        self._held.append(entry)
-        self._held_size += len(row_of(entry))
+    def _keep(self, entry: Entry) -> None:
+        self._kept.append(entry)
+        self._kept_size += len(row_of(entry))
 
-    def _released(self) -> list[Entry]:
-        held, self._held = self._held, []
-        return held
+    def _taken(self) -> list[Entry]:
+        kept, self._kept = self._kept, []
+        return kept
 
     def _check(self, entry: Entry) -> list[Finding]:
         if entry.kind == self._kind:

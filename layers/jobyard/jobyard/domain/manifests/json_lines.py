@@ -247,7 +247,7 @@ class JsonLinesReader:
         if self._rows is None:
             return
         for part in self._rows.read(span.text.removesuffix("\n"), span.first):
-            yield self._inference.settle(part) if self._inference else part
+            yield self._inference.decide(part) if self._inference else part
         if self._inference:
             self.profile = self._inference.profile
 

@@ -117,7 +117,7 @@ class ObjectNames:
     def add_and_check(self, names: Sequence[str], first: int) -> list[NameConflict]:
         """Add the names of the lines from `first` on, one for each line, none of them empty.
 
-        Returns their conflicts with earlier names, each cause once.
+        Returns their conflicts with earlier names: one for each name or folder that conflicts.
         """
         found: list[NameConflict] = []
         files, lines = self._files, self._lines
