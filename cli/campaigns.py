@@ -286,7 +286,8 @@ def pause(
         typer.Option(
             parser=options.future_time,
             metavar="TIME",
-            help="When it continues: 30m, 2h, 1d, 18:00 or 2030-01-31T18:00.  [default: never]",
+            help="When it continues: 30m, 2h, 1d, 18:00 or 2030-01-31T18:00.  "
+            "[default: when it is resumed]",
         ),
     ] = None,
     stack: StackName = "",

@@ -136,8 +136,10 @@ def _start_sign_in(event: Mapping[str, Any], site: Site) -> Response[str]:
     authorization = sign_in.authorization_request(
         sign_in.local_path(request.query.get("to", "/")), secret, site
     )
-    kept = cookie("sign-in", authorization.secret, sign_in.STATE_TIME_S, secure=site.is_secure)
-    return see_other(authorization.url, [kept])
+    secret_cookie = cookie(
+        "sign-in", authorization.secret, sign_in.STATE_TIME_S, secure=site.is_secure
+    )
+    return see_other(authorization.url, [secret_cookie])
 
 
 def _complete_sign_in(event: Mapping[str, Any], site: Site) -> Response[str]:
@@ -164,5 +166,5 @@ def _sign_in_required(event: Mapping[str, Any], ended: Session | None, site: Sit
 
 
 def _sign_out(request: PageRequest) -> Response[str]:
-    there = sign_in.end_session(request.session_id, request.site)
-    return see_other(there, [ended_cookie(secure=request.site.is_secure)])
+    sign_out_url = sign_in.end_session(request.session_id, request.site)
+    return see_other(sign_out_url, [ended_cookie(secure=request.site.is_secure)])
