@@ -145,7 +145,7 @@ class SubmittedBatch(Schema):
 class FailureGroup(Schema):
     """Jobs that failed with the same code."""
 
-    failure_code: Failure = Field(description="The failure code. Retries accept it.")
+    failure_code: Failure = Field(description="The failure code. Operations select by it.")
     description: str = Field(description="What the code means.")
     count: int = Field(description="The number of jobs.")
     not_requeueable: int = Field(

@@ -97,7 +97,7 @@ class Forecast(Schema):
     description: str = Field(description="The forecast as a sentence.")
     openings: list[OpeningForecast] = Field(description="The next seven openings.")
     opening_count: int = Field(description="How many openings are left.")
-    warnings: list[str] = Field(description="What may not be meant so.")
+    warnings: list[str] = Field(description="Likely mistakes in the request.")
 
     @classmethod
     def of(cls, found: domain.CampaignForecast) -> "Forecast":
@@ -140,7 +140,7 @@ class CampaignSummary(Schema):
     done: int = Field(description="How many of them have ended.")
     counts: dict[str, int] = Field(description="Its tasks by state, at most a minute old.")
     waiting_reason: str = Field(description='Why no task starts; "" if one may.')
-    waiting_until: datetime | None = Field(description="When it looks again.")
+    waiting_until: datetime | None = Field(description="When it decides again.")
     actions: list[CampaignEvent] = Field(
         description="The events that you may send now, with POST /api/campaigns/{id}/{event}."
     )
@@ -210,7 +210,7 @@ class Campaign(CampaignSummary):
 class StartedCampaign(Campaign):
     """A campaign that was started, or would be."""
 
-    warnings: list[str] = Field(description="What may not be meant so.")
+    warnings: list[str] = Field(description="Likely mistakes in the request.")
 
 
 def started(

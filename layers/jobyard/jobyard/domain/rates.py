@@ -1,7 +1,7 @@
 """Rates: how many jobs workers started and ended over time, and how many batches were open.
 
 Workers add to totals that only grow. Once a minute the totals are sampled, if they changed. Each
-sample is of three series, so that a graph of a week reads no more of them than one of an hour.
+range of a graph has a series of samples of its own, so a week costs no more reads than an hour.
 """
 
 from collections.abc import Iterable, Sequence

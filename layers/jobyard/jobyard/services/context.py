@@ -87,8 +87,8 @@ class CommandContext:
 
     @property
     def run(self) -> str:
-        """The name of the run that this request may start. It is short, because each of its jobs
-        stores it.
+        """The key of the request's cause, and the name of the run that it may start. It is short,
+        because each job of the run stores it.
         """
         return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
 

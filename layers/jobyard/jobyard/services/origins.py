@@ -65,11 +65,13 @@ class OriginServices(Protocol):
 
     @property
     def recovery_stages(self) -> tuple[str, ...]:
-        """The stages of a full recovery, in order. No other origin has stages of these names."""
+        """The lists that a full recovery checks one after the other, such as batches in a state. No
+        other origin has lists of these names.
+        """
 
     @property
     def recover_page(self) -> "_RecoverPage":
-        """Recovers a page of a stage, after a position in it ("": the first)."""
+        """Recovers a page of such a list, after a position in it ("": the first)."""
 
 
 class ChunkedOrigin(OriginServices, Protocol):

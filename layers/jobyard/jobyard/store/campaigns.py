@@ -176,7 +176,7 @@ class DueCampaign:
 
 
 def due(now: datetime) -> Iterator[DueCampaign]:
-    """The open campaigns that the clock must check by `now`, first due first."""
+    """The open campaigns that the scheduler tick must check by `now`, first due first."""
     found = CampaignItem.due.query(
         _OPEN,
         range_key_condition=CampaignItem.due_at <= to_ms(now.astimezone(UTC)),

@@ -47,7 +47,7 @@ def _collection(item: CollectionItem) -> Collection:
 
 
 def put(collection: Collection) -> None:
-    """Store a collection over the version before its own. A repeat succeeds.
+    """Store a new version of a collection, or the first one. A repeat succeeds.
 
     Raises:
         StaleState: the collection changed since it was read.

@@ -216,7 +216,7 @@ def write(before: Schedule, after: Schedule, extra: ScheduleWrites = ScheduleWri
 
 @dataclass(frozen=True)
 class DueSchedule:
-    """A schedule that the clock must check, from the index. It may be outdated; the next write
+    """A schedule that the tick must check, from the index. It may be outdated; the next write
     checks its version.
 
     It is parsed only by `schedule`, so that a schedule with an invalid rule does not stop the rest.
@@ -235,7 +235,7 @@ class DueSchedule:
 
 
 def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
-    """The schedules of a shard that the clock must check by `now`, from the index, first due first.
+    """The schedules of a shard that the tick must check by `now`, from the index, first due first.
 
     They are read in small pages, so that a clock that runs out of time has read few in vain.
     """
@@ -249,7 +249,7 @@ def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
 
 
 def next_due(number: int) -> list[Schedule]:
-    """The `number` schedules that the clock must check next, soonest first, from the index."""
+    """The `number` schedules that the tick must check next, soonest first, from the index."""
     items = [
         item
         for shard in range(DUE_SHARDS)

@@ -245,7 +245,7 @@ class OperationItem(Model):
 
 
 class DueIndex(GlobalSecondaryIndex["ScheduleItem"]):
-    """Schedules by the time at which the clock must check them next; sparse."""
+    """Schedules by the time of their next check by the scheduler tick; sparse."""
 
     class Meta:
         index_name = "due"
@@ -300,7 +300,7 @@ class OccurrenceItem(Model):
 
 
 class OpenCampaignIndex(GlobalSecondaryIndex["CampaignItem"]):
-    """Campaigns that have not ended, by the time at which the clock must check them; sparse."""
+    """Open campaigns, by the time of their next check by the scheduler tick; sparse."""
 
     class Meta:
         index_name = "due"

@@ -58,9 +58,9 @@ class Campaign:
     the one that replaced it, and the one whose failed tasks it retries; "" for none.
 
     `generation` counts the executions that were started because something changed: only the latest
-    of them decides. If none has decided anything by `check_at`, the clock starts another. Nothing
-    starts before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the number
-    of its tasks by state, without those that have no record, as of its last decision.
+    of them decides. If none has decided anything by `check_at`, the scheduler tick starts another.
+    Nothing starts before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the
+    number of its tasks by state, without those that have no record, as of its last decision.
     """
 
     campaign_id: str
@@ -111,14 +111,14 @@ class Campaign:
     def is_silent(self, now: datetime) -> bool:
         """Whether nothing has decided about it for so long that its state is not known.
 
-        The clock restarts one that is overdue each minute, so that the clock is silent too.
+        The scheduler tick restarts overdue ones each minute, so the tick has stopped too.
         """
         return self.is_open and self.check_at is not None and now >= self.check_at + SILENT_AFTER
 
     def attempt_deadline(self, started_at: datetime) -> datetime:
         """When an attempt that started at `started_at` has taken too long.
 
-        After its campaign has expired, a step that runs has some minutes left.
+        After the campaign has expired, a step that runs has `EXPIRY_GRACE` left.
         """
         limit = started_at + timedelta(seconds=self.rules.attempt_s)
         return min(limit, self.expires_at + EXPIRY_GRACE)
@@ -207,10 +207,10 @@ def request_of(
 
 
 def text_of(where: str, value: object) -> str:
-    """A text of a few words.
+    """Parse a text of a few words.
 
     Raises:
-        InvalidRule: it is none.
+        InvalidRule: it is not one.
     """
     if not isinstance(value, str) or not value.strip() or len(value.encode()) > NAME_BYTES:
         raise InvalidRule(where, f"a text of 1 to {NAME_BYTES} bytes, not {value!r:.40}")

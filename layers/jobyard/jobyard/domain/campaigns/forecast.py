@@ -1,6 +1,6 @@
 """The forecast of a campaign: its next openings, how many targets they hold, and warnings.
 
-It supposes that each task succeeds in its first attempt.
+It assumes that each task succeeds in its first attempt.
 """
 
 from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-LEASE_FOR = timedelta(minutes=20)  # after that, the pass is dead
+LEASE_FOR = timedelta(minutes=20)  # longer than a pass may take
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jobyard.domain.campaigns.rollout import SLICE, grant_of
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
 
-MAX_REST = timedelta(days=30)  # then it plans again
+MAX_REST = timedelta(days=30)  # after that a campaign is planned again
 _S = JobState
 
 
@@ -52,7 +52,7 @@ class TaskTotals:
         return not (self.untouched or self.waiting or self.active)
 
     def may_start(self, now: datetime) -> bool:
-        """Whether at least one of them may start, as far as it is concerned."""
+        """Whether one of them is due, whatever its window, a hold or the rate allows."""
         return bool(self.untouched or (self.next_at and self.next_at <= now))
 
 

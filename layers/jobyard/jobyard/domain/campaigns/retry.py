@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from jobyard.domain.campaigns.openings import Openings
 
-DEFAULT_RETRY_S = 300  # the seed, 10.2
+DEFAULT_RETRY_S = 300  # source: Connectivity Suite, 10.2
 MIN_RETRY_S, MAX_RETRY_S = 30, 86_400
 OFFLINE_LIMIT = 12  # failures in a row because the device is offline, until waits grow
 _LONGEST_WAIT = timedelta(hours=1)

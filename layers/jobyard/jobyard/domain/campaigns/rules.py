@@ -69,7 +69,7 @@ def rules_of(fields: FieldReader, created_at: datetime, calendar_for: CalendarFo
 
 
 def rule_warnings(document: Mapping[str, Any]) -> list[str]:
-    """What the fields of a campaign have that does not count."""
+    """Warnings about fields that a campaign of its kind ignores."""
     return [f"{name}: a campaign at once ignores it" for name in ignored_fields(document)]
 
 

@@ -22,7 +22,7 @@ from jobyard.domain.schedules.wall_clock import (
     zone_named,
 )
 
-DEFAULT_EXPIRES_S = 1_800  # of a campaign that ignores windows: the seed, 10.2.1
+DEFAULT_EXPIRES_S = 1_800  # of a campaign at once; source: Connectivity Suite, 10.2.1
 MIN_EXPIRES_S, MAX_EXPIRES_S = 300, 7 * DAY_S
 MAX_DAYS = 366  # from the first to the last date of a range
 MIN_WINDOW_S = 300

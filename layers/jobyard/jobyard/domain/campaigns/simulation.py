@@ -429,7 +429,7 @@ class _Simulator:
         elif act.event is ActEvent.CHANGE:
             return self._change(act.changes)
         elif act.targets is not None:
-            self._give_up(act.targets, is_replaced=act.event is ActEvent.REPLACE)
+            self._cancel_tasks(act.targets, is_replaced=act.event is ActEvent.REPLACE)
         else:
             is_replaced = act.event is ActEvent.REPLACE
             self._stop(StopReason.REPLACE if is_replaced else StopReason.CANCEL)
@@ -453,7 +453,7 @@ class _Simulator:
         if self.campaign.state is not JobState.STOPPING:
             self._move("stop", reason)
 
-    def _give_up(self, targets: Sequence[str], *, is_replaced: bool) -> None:
+    def _cancel_tasks(self, targets: Sequence[str], *, is_replaced: bool) -> None:
         """Cancel some tasks. If another campaign has all that are open, it replaces this one."""
         chosen = {*targets}
         open_tasks = [task for task in self.tasks if task.is_waiting or task.started_at]

@@ -140,8 +140,8 @@ def totals_of(
 ) -> TaskTotals:
     """The sums of a campaign's tasks, from the summaries of its chunks and their counts by state.
 
-    A running task whose worker has had no time left for a while waits again. A chunk that was saved
-    before the campaign began to count its outcomes again has none.
+    A running task whose worker must have ended is orphaned: it counts as waiting. Outcomes of a
+    chunk that was saved before the last release do not count.
     """
     known = list(summaries)
     lost_since = [each.running_since for each in known if each.running_since]

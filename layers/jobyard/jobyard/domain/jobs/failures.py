@@ -73,11 +73,12 @@ def failure_description(code: str) -> str:
     try:
         return Failure(code).description
     except ValueError:
-        return "A cause that is no longer known."
+        return "A failure code of an earlier version."
 
 
-# Failures that may be temporary: the job's retry policy retries them. The others wait for a
-# person, who removes the cause and requeues the job.
+# Failures that are temporary by their code: the job's retry policy retries them. A step may say the
+# same of one failure with another code (`Fail.retryable`). The others wait for a person, who
+# removes the cause and requeues the job.
 RETRYABLE = frozenset(
     {
         Failure.PAYLOAD_BUSY,

@@ -223,7 +223,7 @@ class JobAddress:
 
     @property
     def origin(self) -> Origin:
-        """What created the job: a batch or a schedule."""
+        """What created the job: a batch, a schedule or a campaign."""
         return origin_of(self.origin_id)
 
     @property
@@ -357,7 +357,8 @@ class JobRecord:
 
     `cause` is the key of the last move's cause. Since the last requeue, `start_count` counts the
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
-    `snooze_count` the latest snoozes in a row.
+    `snooze_count` the latest snoozes in a row. A vanished worker leaves no entry in `attempts`: the
+    `restart` in the history stands for it.
     `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
     does.

@@ -198,8 +198,9 @@ class Schedule:
     and in those from before ids were stored. `next_at` is the first time of the rule that is not
     decided yet, even if no job may run then. `decided_until` is the last decided time.
     `next_check_at` is when its active runs are checked. `resume_at` is when its suspension ends
-    without a person. `queued_for` is the time of the occurrence that waits for a run to end.
-    Retention has archived the jobs before `retained_from`. `last_skip` is kept for the overview.
+    without a person. `queued_for` is the time of the queued run, whose occurrence has the verdict
+    `wait`. Retention has archived the jobs before `retained_from`. `last_skip` is kept for the
+    overview.
     """
 
     schedule_id: str

@@ -25,7 +25,7 @@ _STATES_CHECKED = (
     BatchState.UPDATE_REPORTING,
     BatchState.FAILED,
 )
-# The stages of a full recovery; a cursor that is stored with a checkpoint names one.
+# The lists that a full recovery checks; a cursor that is stored with a checkpoint names one.
 BATCH_STAGES = tuple(state.value for state in _STATES_CHECKED)
 
 
@@ -79,7 +79,7 @@ def recover_batch(
 
 
 def recover_page(stage: str, after: str, executions: Executions, now: datetime) -> RecoveredPage:
-    """Recover the next batches in the state `stage`."""
+    """Recover the next batches of a list: those in the state of its name."""
     page = [*islice(batches.in_state(BatchState(stage), after), _PAGE)]
     found = [batch for batch in page if not batch.awaits_upload]
     recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)

@@ -50,7 +50,7 @@ _RETRY_FIELDS = ("name", "parameters", *RULE_FIELDS)  # that may differ in the n
 
 @dataclass(frozen=True)
 class StartedCampaign:
-    """A campaign that was started, or would be. `warnings` are what may not be meant so."""
+    """A campaign that was started, or would be. `warnings` name likely mistakes."""
 
     campaign: Campaign
     warnings: tuple[str, ...]

@@ -52,10 +52,12 @@ def _restart_if_overdue(campaign_id: str, executions: Executions, now: datetime)
 
 
 def recover_campaign(campaign_id: str, _executions: Executions, now: datetime) -> int:
-    """Have the clock restart a campaign whose execution failed, in a minute: one that always fails
-    is started once a minute. Returns 0, because none is started yet.
+    """Have the scheduler tick restart a campaign whose execution failed, in a minute: one that
+    always fails is started once a minute. Returns 0, because none is started yet.
     """
-    with suppress(NotFound, StaleState, InvalidCampaign):  # the clock reports one it cannot read
+    with suppress(
+        NotFound, StaleState, InvalidCampaign
+    ):  # the tick reports one that it cannot read
         campaign = campaigns.get(campaign_id)
         check_at = now + _AFTER_FAILURE
         if campaign.is_open and (campaign.check_at is None or campaign.check_at > check_at):

@@ -29,9 +29,9 @@ from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import campaigns, chunks, holds
 
 _TRIES = 5
-_OVERDUE = timedelta(minutes=5)  # how long a rest may last too long before the clock looks
+_OVERDUE = timedelta(minutes=5)  # how much too long a rest may last until the scheduler tick checks
 _HELD_REST = timedelta(minutes=10)  # how long a rest under a hold lasts: others may lift it
-_PASS_CHECK = timedelta(minutes=30)  # how long passes may take until the clock looks
+_PASS_CHECK = timedelta(minutes=30)  # how long passes may take until the scheduler tick checks
 
 
 def settle(
@@ -120,7 +120,7 @@ class _Settlement:
                 return  # another one was first
 
     def _save(self, planned: CampaignPlan) -> None:
-        """Move the campaign as planned, and note when the clock must look at the latest."""
+        """Move the campaign as planned, and set when the scheduler tick must check it."""
         after = self.campaign
         cause = Cause(self.run.cause_of(Action.SETTLE), reason=planned.reason)
         for event in planned.events:
@@ -138,7 +138,7 @@ class _Settlement:
             campaigns.write(self.campaign, replace(after, version=self.campaign.version + 1))
 
     def _pass_check(self, campaign: Campaign) -> datetime | None:
-        """When the clock must look at a campaign that runs. It moves rarely, to save writes."""
+        """When the tick must check a campaign that runs. It changes rarely, to save writes."""
         if not campaign.is_open:
             return None
         stored = campaign.check_at
@@ -179,7 +179,7 @@ class _Settlement:
             index_bucket=settings.work_bucket,
             index_key=key,
             index_version=rows.put_index(self.context.s3, settings, key, index),
-            max_concurrency=self._lanes,
+            max_concurrency=self._workers,
             execution_name=_execution(self.campaign, run),
         )
 
@@ -190,7 +190,7 @@ class _Settlement:
         return max(self.now, self.pass_began + SLICE) if self.pass_began else self.now
 
     @property
-    def _lanes(self) -> int:
+    def _workers(self) -> int:
         """How many workers a campaign has at the same time, for its `at_once` slots."""
         wanted = -(-self.campaign.rules.at_once // CONCURRENT_JOBS)
         return min(wanted, self.context.settings.max_concurrency)
@@ -200,25 +200,25 @@ class _Settlement:
     ) -> dict[int, PassShare]:
         """What each chunk may do in the next pass.
 
-        Workers run in lanes, in each one chunk after the other. So the starts of the chunks of a
-        lane follow each other, and all lanes together start the grant evenly.
+        Each worker runs one chunk after the other. So the starts of its chunks follow each other,
+        and all workers together start the grant evenly.
         """
         rules = self.campaign.rules
         grants = self._grants(planned.grant, until)
         is_stopping = planned.state is JobState.STOPPING
         begun = self._begun(until, is_stopping=is_stopping)
         numbers = sorted({*grants, *begun})
-        lanes = max(min(self._lanes, len(numbers)), 1)
+        workers = max(min(self._workers, len(numbers)), 1)
         is_spread = rules.rollout is not None
-        turns = -(-len(numbers) // lanes) if is_spread else 1
+        turns = -(-len(numbers) // workers) if is_spread else 1
         turn = (until - begins) / max(turns, 1)
         running = self._running()
         found = {}
         for index, number in enumerate(numbers):
-            since = begins + (index // lanes) * turn if is_spread else begins
+            since = begins + (index // workers) * turn if is_spread else begins
             end = min(since + turn, until)
             elsewhere = sum(running.values()) - running.get(number, 0)
-            slots = min(CONCURRENT_JOBS, -(-max(rules.at_once - elsewhere, 0) // lanes))
+            slots = min(CONCURRENT_JOBS, -(-max(rules.at_once - elsewhere, 0) // workers))
             if slots or is_stopping:
                 found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
         return found
@@ -243,7 +243,7 @@ class _Settlement:
         those that wait for a retry, the longest first.
         """
         untouched, due = self._may_start(until)
-        workers = min(self._lanes, max(-(-grant // CONCURRENT_JOBS), 1))
+        workers = min(self._workers, max(-(-grant // CONCURRENT_JOBS), 1))
         first = shares(grant, untouched, workers)
         found, left = dict(first), grant - sum(first.values())
         for number in sorted(due, key=lambda each: due[each]):
@@ -295,7 +295,7 @@ def restart(before: Campaign, after: Campaign, executions: Executions, now: date
     """Write `after` over `before`, and start an execution that decides about it now. The one before
     decides nothing any more.
 
-    If the execution is not started, because this function dies, the clock starts it.
+    If the execution is not started, because this function dies, the scheduler tick starts it.
 
     Raises:
         StaleState: the campaign changed meanwhile.

@@ -68,8 +68,8 @@ def job_source(address: JobAddress, _run: ExecutionRun, _worker: Worker) -> "Tas
 
 @dataclass
 class TaskSource:
-    """The due tasks of a chunk. `started` counts the attempts that this worker has started,
-    `others` those of the chunk that run elsewhere: they take slots too.
+    """The due tasks of a chunk. `started` counts the attempts that this worker has started.
+    `running_elsewhere` counts those of the chunk that other workers run: they take slots too.
     """
 
     campaign: Campaign
@@ -81,7 +81,7 @@ class TaskSource:
     jobs: ChunkJobs
     hold: Hold | None = None
     started: int = 0
-    others: int = 0
+    running_elsewhere: int = 0
     continued: set[int] = field(default_factory=set)  # positions of attempts that have begun
     bound: set[int] = field(default_factory=set)  # of these, those between bound steps
 
@@ -118,7 +118,7 @@ class TaskSource:
             return []
         now = self.worker.now()
         running = [each for each in self.jobs.records.values() if each.state is JobState.RUNNING]
-        self.others = sum(each.at + CLAIM_FOR > now for each in running)
+        self.running_elsewhere = sum(each.at + CLAIM_FOR > now for each in running)
         bound: list[DueJob] = []
         begun: list[DueJob] = []
         others: list[DueJob] = []
@@ -190,7 +190,7 @@ class TaskSource:
         """What is left of the chunk's share: slots now, and of the grant by now."""
         share = self._share
         now = self.worker.now()
-        slots = min(share.slots, CONCURRENT_JOBS) - active_count - self.others
+        slots = min(share.slots, CONCURRENT_JOBS) - active_count - self.running_elsewhere
         if self._starts_nothing:
             return min(slots, len(self.bound))  # these are due first
         # Attempts that have begun are due next, and are not starts.

@@ -1,4 +1,4 @@
-"""The origin of a job, for requests: what differs between jobs of a batch and of a schedule.
+"""The origin of a job, for requests: what differs between jobs of batches, schedules and campaigns.
 
 What differs for workers is in `jobs.source`. `services.origins` has a row for each origin.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class JobOrigin(Protocol):
-    """The batch, or the schedule and its occurrence, that one job comes from."""
+    """The batch, the schedule and its occurrence, or the campaign that one job comes from."""
 
     @property
     def address(self) -> JobAddress:
@@ -37,7 +37,7 @@ class JobOrigin(Protocol):
 
     @property
     def refusal_hint(self) -> str:
-        """What to do instead of an event that no job of this origin takes, for the refusal."""
+        """What a person can do instead of an event that no job of this origin takes."""
 
     @property
     def resubmit_hint(self) -> str:

@@ -10,7 +10,7 @@ from jobyard.services.pending_work import RecoveredPage, recover, work_of_job
 from jobyard.store import schedules
 
 _PAGE = 20  # schedules that `recover_page` checks at a time
-# The stages of a full recovery; a cursor that is stored with a checkpoint names one.
+# The lists that a full recovery checks; a cursor that is stored with a checkpoint names one.
 SCHEDULE_STAGES = ("schedules",)
 
 
