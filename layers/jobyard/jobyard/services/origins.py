@@ -64,7 +64,7 @@ class OriginServices(Protocol):
         """Recovers the orphaned work of an origin by its id; how many executions were started."""
 
     @property
-    def recovery_stages(self) -> tuple[str, ...]:
+    def recovery_lists(self) -> tuple[str, ...]:
         """The lists that a full recovery checks one after the other, such as batches in a state. No
         other origin has lists of these names.
         """
@@ -140,10 +140,10 @@ class _Batches:
         return recover_batch
 
     @property
-    def recovery_stages(self) -> tuple[str, ...]:
-        from jobyard.services.batches.recovery import BATCH_STAGES
+    def recovery_lists(self) -> tuple[str, ...]:
+        from jobyard.services.batches.recovery import BATCH_LISTS
 
-        return BATCH_STAGES
+        return BATCH_LISTS
 
     @property
     def recover_page(self) -> "_RecoverPage":
@@ -184,10 +184,10 @@ class _Schedules:
         return recover_schedule
 
     @property
-    def recovery_stages(self) -> tuple[str, ...]:
-        from jobyard.services.schedules.recovery import SCHEDULE_STAGES
+    def recovery_lists(self) -> tuple[str, ...]:
+        from jobyard.services.schedules.recovery import SCHEDULE_LISTS
 
-        return SCHEDULE_STAGES
+        return SCHEDULE_LISTS
 
     @property
     def recover_page(self) -> "_RecoverPage":
@@ -244,10 +244,10 @@ class _Campaigns:
         return recover_campaign
 
     @property
-    def recovery_stages(self) -> tuple[str, ...]:
-        from jobyard.services.campaigns.recovery import CAMPAIGN_STAGES
+    def recovery_lists(self) -> tuple[str, ...]:
+        from jobyard.services.campaigns.recovery import CAMPAIGN_LISTS
 
-        return CAMPAIGN_STAGES
+        return CAMPAIGN_LISTS
 
     @property
     def recover_page(self) -> "_RecoverPage":

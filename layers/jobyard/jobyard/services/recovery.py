@@ -33,14 +33,14 @@ class RecoverySlice:
 def recover_slice(
     cursor: Mapping[str, Any], executions: Executions, now: datetime
 ) -> RecoverySlice:
-    """Recover a slice of everything that jobs come from, from `cursor` on; if empty, the first."""
-    stages = {stage: origin for origin in ORIGINS.values() for stage in origin.recovery_stages}
-    names = [*stages]
-    stage = cursor.get("in", names[0])
-    page = stages[stage].recover_page(stage, cursor.get("after", ""), executions, now)
-    following = names[names.index(stage) + 1 :]
+    """Recover a slice of all lists, from `cursor` on; from the beginning if it is empty."""
+    origins = {name: origin for origin in ORIGINS.values() for name in origin.recovery_lists}
+    names = [*origins]
+    name = cursor.get("in", names[0])
+    page = origins[name].recover_page(name, cursor.get("after", ""), executions, now)
+    following = names[names.index(name) + 1 :]
     if page.after:
-        cursor = {"in": stage, "after": page.after}
+        cursor = {"in": name, "after": page.after}
     else:
         cursor = {"in": following[0]} if following else {}
     return RecoverySlice(cursor, page.checked, page.recovered)

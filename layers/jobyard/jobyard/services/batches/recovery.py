@@ -26,7 +26,7 @@ _STATES_CHECKED = (
     BatchState.FAILED,
 )
 # The lists that a full recovery checks; a cursor that is stored with a checkpoint names one.
-BATCH_STAGES = tuple(state.value for state in _STATES_CHECKED)
+BATCH_LISTS = tuple(state.value for state in _STATES_CHECKED)
 
 
 def recover_batches(
@@ -78,9 +78,11 @@ def recover_batch(
     return started
 
 
-def recover_page(stage: str, after: str, executions: Executions, now: datetime) -> RecoveredPage:
+def recover_page(
+    list_name: str, after: str, executions: Executions, now: datetime
+) -> RecoveredPage:
     """Recover the next batches of a list: those in the state of its name."""
-    page = [*islice(batches.in_state(BatchState(stage), after), _PAGE)]
+    page = [*islice(batches.in_state(BatchState(list_name), after), _PAGE)]
     found = [batch for batch in page if not batch.awaits_upload]
     recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)
     return RecoveredPage(batches.page_key(page[-1]) if page else "", len(found), recovered)

@@ -13,7 +13,7 @@ from jobyard.store import campaigns
 
 RESTARTED_AT_ONCE = 50  # campaigns a minute
 _AFTER_FAILURE = timedelta(minutes=1)
-CAMPAIGN_STAGES = ("campaigns",)
+CAMPAIGN_LISTS = ("campaigns",)
 
 
 @dataclass
@@ -66,7 +66,9 @@ def recover_campaign(campaign_id: str, _executions: Executions, now: datetime) -
     return 0
 
 
-def recover_page(_stage: str, _after: str, executions: Executions, now: datetime) -> RecoveredPage:
+def recover_page(
+    _list_name: str, _after: str, executions: Executions, now: datetime
+) -> RecoveredPage:
     """Restart the overdue campaigns. All of them are checked each minute, so one page is enough."""
     restarted = restart_overdue(executions, now).restarted
     return RecoveredPage("", restarted, restarted)

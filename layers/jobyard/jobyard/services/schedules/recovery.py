@@ -11,7 +11,7 @@ from jobyard.store import schedules
 
 _PAGE = 20  # schedules that `recover_page` checks at a time
 # The lists that a full recovery checks; a cursor that is stored with a checkpoint names one.
-SCHEDULE_STAGES = ("schedules",)
+SCHEDULE_LISTS = ("schedules",)
 
 
 def recover_schedule(schedule_id: str, executions: Executions, now: datetime) -> int:
@@ -34,7 +34,9 @@ def recover_active_jobs(schedule: Schedule, executions: Executions, now: datetim
     return recovered
 
 
-def recover_page(_stage: str, after: str, executions: Executions, now: datetime) -> RecoveredPage:
+def recover_page(
+    _list_name: str, after: str, executions: Executions, now: datetime
+) -> RecoveredPage:
     """Recover the active jobs of the next schedules."""
     page = schedules.list_all(_PAGE, after)
     active = [schedule for schedule in page if schedule.active]
