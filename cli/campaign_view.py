@@ -91,6 +91,7 @@ def show_tasks(found: Document) -> None:
     rows = [
         (
             each["target"],
+            each["job_id"],
             Text(each["label"]),
             each["step"] or "-",
             f"{each['steps_done']} of {each['step_count']}",
@@ -99,8 +100,11 @@ def show_tasks(found: Document) -> None:
         )
         for each in found["items"]
     ]
-    columns = ("target", "state", "step", "steps", "last triggered", "why")
+    columns = ("target", "!task", "state", "step", "steps", "last triggered", "why")
     tables.show_table(columns, rows)
+    if failed := next((each for each in found["items"] if "requeue" in each["actions"]), None):
+        again = f'jobyard requeue {failed["job_id"]} --reason "…"'
+        terminal.console().print(tables.next_commands([(again, "try a failed task again")]))
 
 
 def show_state(found: Document) -> None:

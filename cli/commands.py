@@ -8,7 +8,7 @@ from cli import options, progress, tables, terminal
 from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName, Watch
 from cli.submit import watch_to_end
-from jobyard.domain.ids import Origin, is_batch_id
+from jobyard.domain.ids import Origin, is_batch_id, origin_of
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.plurals import plural
 
@@ -53,7 +53,8 @@ def requeue(
 ) -> None:
     """Requeue failed jobs: run them again from the first step that did not succeed.
 
-    Requeues all failed jobs of a batch, those with a failure CODE, or one job.
+    Requeues all failed jobs of a batch, those with a failure CODE, or one job. A failed task of a
+    campaign is tried again in it, unless the campaign has ended.
 
     Exits with 1 if some jobs cannot be requeued, or if there are none. With --watch the exit code
     is 0 if the batch has no failed job left; the batch itself stays failed until
@@ -61,7 +62,7 @@ def requeue(
     """
     if not (reason or preview):
         raise typer.BadParameter("give a reason, or use --preview", param_hint="--reason")
-    if _is_schedule_job(target):
+    if _is_not_in_a_batch(target):
         if code or preview or watch:
             message = "--code, --preview and --watch apply to batches and their jobs only"
             raise typer.BadParameter(message, param_hint="BATCH|JOB")
@@ -216,7 +217,10 @@ def cancel(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Cancel a batch or a job. Running jobs end, no others start, and the batch is reported."""
+    """Cancel a batch or a job. Running jobs end, no others start, and the batch is reported.
+
+    A task of a campaign that runs is cancelled after its step.
+    """
     if jobs:
         _send_to_many(ctx, "cancel", target, jobs, reason, stack=stack, as_json=as_json)
         return
@@ -322,9 +326,10 @@ def _show_state(target: str, response: Document, *, as_json: bool) -> None:
         terminal.print_json(response)
         return
     terminal.console().print(f"{target} is", terminal.state(response["state"]))
-    if _is_schedule_job(target):
-        shown = f"jobyard schedule show {_origin_of(target)}"
-        terminal.console().print(tables.next_commands([(shown, "show its schedule")]))
+    if _is_not_in_a_batch(target):
+        origin = origin_of(_origin_of(target))
+        shown = f"jobyard {origin} show {_origin_of(target)}"
+        terminal.console().print(tables.next_commands([(shown, f"show its {origin}")]))
     elif response["state"] not in {"held", "deleted"}:
         _suggest_watch(_origin_of(target))
 
@@ -335,12 +340,13 @@ def _suggest_watch(batch_id: str) -> None:
     )
 
 
-def _is_schedule_job(target: str) -> bool:
+def _is_not_in_a_batch(target: str) -> bool:
+    """Whether `target` is a job of a schedule or of a campaign."""
     address = JobAddress.parse(target)
-    return address is not None and address.origin is Origin.SCHEDULE
+    return address is not None and address.origin is not Origin.BATCH
 
 
 def _origin_of(target: str) -> str:
-    """The batch or schedule of a job; `target` itself if it is not a job id."""
+    """The origin of a job; `target` itself if it is not a job id."""
     address = JobAddress.parse(target)
     return address.origin_id if address else target

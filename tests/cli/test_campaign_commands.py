@@ -66,6 +66,7 @@ def a_task(**changes: Any) -> dict[str, Any]:
         "failure_message": "gw-1.example.org cannot be reached",
         "waiting_reason": "",
         "waiting_until": None,
+        "actions": [],
         "links": {},
         **changes,
     }
@@ -142,6 +143,28 @@ def test_campaigns_that_cannot_be_read_are_listed_of_all_pages(api: FakeApi, run
 
     assert printed.count("Unknown") == 2
     assert "its record cannot be read" in printed
+
+
+def test_a_failed_task_is_listed_with_the_command_that_tries_it_again(
+    api: FakeApi, run: Run
+) -> None:
+    tasks = [a_task(state="failed", label="Failed", actions=["requeue"])]
+    api.answers(f"GET {PATH}/tasks", {"items": tasks, "next_cursor": None})
+
+    listed = run("campaign", "tasks", CAMPAIGN_ID).stdout
+
+    assert f"jobyard requeue {CAMPAIGN_ID}.0.0 --reason" in listed
+
+
+@pytest.mark.parametrize("event", ["cancel", "requeue"])
+def test_one_task_is_sent_an_event(event: str, api: FakeApi, run: Run) -> None:
+    task = f"{CAMPAIGN_ID}.0.0"
+    api.answers(f"POST /jobs/{task}/{event}", {"job_id": task, "state": "scheduled", "links": {}})
+
+    result = run(event, task, *WHY)
+
+    assert api.bodies("POST") == [{"reason": WHY[1]}]
+    assert f"jobyard campaign show {CAMPAIGN_ID}" in result.stdout
 
 
 def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> None:

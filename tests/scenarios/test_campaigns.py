@@ -1,9 +1,10 @@
 """Campaigns in simulated time, through the machines and the real services."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,10 +17,12 @@ from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import Continue, Snooze
-from jobyard.services.campaigns import commands
+from jobyard.services.campaigns import commands, task_events
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.machines.inputs import ChunkInput
+from jobyard.services.queries import jobs as jobs_queries
 from jobyard.services.rates import sample_rates
 from jobyard.store import activity, campaigns, chunks, holds, jobs, rates, tables, usage
 from tests.call_interceptor import Answer, Call, Listener
@@ -795,3 +798,228 @@ class Died(Exception):
 
 def _die(*_: object) -> None:
     raise Died
+
+
+def address_of(campaign: Campaign, position: int) -> JobAddress:
+    """The address of a task of the first chunk."""
+    return JobAddress(campaign.campaign_id, 0, position)
+
+
+def counts_of(campaign: Campaign) -> Mapping[str, int]:
+    """The counts of the first chunk, which must be those of its records."""
+    stored = chunks.get(campaign.campaign_id, 0)
+    recorded = stored.with_counts_of(jobs.of_chunk(campaign.campaign_id, 0))
+    assert stored.counts == recorded.counts
+    return stored.counts
+
+
+def test_one_waiting_task_is_cancelled_at_once_and_the_others_continue(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.always["A reach"] = OFFLINE
+    devices.answers["B reach"] = [OFFLINE, OFFLINE]
+    campaign = start(stack, "AB")
+    run_until(stack, TEN + timedelta(minutes=2))
+
+    send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context())
+    assert counts_of(campaign) == {"cancelled": 1, "scheduled": 1}
+    stack.machines.run_all()
+
+    assert minutes(devices.attempts("A")) == [0]
+    assert minutes(devices.attempts("B")) == [0, 5, 10]
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, states(stack, campaign)) == ("partially_succeeded", "cs")
+    assert ended.ended_at == TEN + timedelta(minutes=10)
+
+
+def test_a_campaign_whose_last_task_is_cancelled_ends_now(stack: Harness, devices: Devices) -> None:
+    devices.always["B reach"] = OFFLINE
+    campaign = start(stack, "AB")
+    run_until(stack, TEN + timedelta(minutes=2))
+
+    send_job_event(address_of(campaign, 1).job_id, "cancel", stack.context())
+    stack.machines.run_all()
+
+    ended = campaigns.get(campaign.campaign_id)
+    assert (ended.state, ended.ended_at) == ("partially_succeeded", TEN + timedelta(minutes=2))
+
+
+def test_a_task_without_an_attempt_is_cancelled(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, "AB", **FRIDAYS)
+    run_until(stack, TEN + timedelta(minutes=2))
+
+    send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context())
+    assert counts_of(campaign) == {"cancelled": 1}
+    stack.machines.run_all()
+
+    assert devices.attempts("A") == []
+    assert states(stack, campaign) == "cs"
+
+
+@dataclass
+class WorkerLooks(Listener):
+    """A worker reads its tasks again, after it has seen that its campaign has changed."""
+
+    has_read: threading.Event = field(default_factory=threading.Event)
+
+    def before(self, call: Call) -> None:
+        if call.operation == "Query" and call.parameters["TableName"] == "test-jobs":
+            self.has_read.set()
+
+
+def cancel_during(
+    stack: Harness, devices: Devices, campaigns_started: list[Campaign], step: str
+) -> None:
+    """A person cancels the task of device A while it does `step`."""
+
+    def cancel(device: str, name: str) -> None:
+        if (device, name) == ("A", step):
+            (campaign,) = campaigns_started
+            send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context(key="once"))
+            send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context(key="twice"))
+            view = jobs_queries.job(address_of(campaign, 0).job_id, stack.query_context())
+            assert view.why == "admin cancelled it: it ends after its step"
+            looks = WorkerLooks()
+            with stack.interceptor.listening(looks):
+                stack.advance(3)
+                assert looks.has_read.wait(10)
+
+    devices.during = cancel
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "end"),
+    [
+        ("reach", ["reach"], "cancelled"),
+        ("apply", ["reach", "upload", "apply", "verify"], "succeeded"),  # bound steps end together
+        ("verify", ["reach", "upload", "apply", "verify"], "succeeded"),  # done wins
+    ],
+)
+def test_a_running_task_is_cancelled_after_its_step(
+    step: str, steps: list[str], end: str, stack: Harness, devices: Devices
+) -> None:
+    found: list[Campaign] = []
+    cancel_during(stack, devices, found, step)
+    found.append(start(stack, "AB"))
+    stack.machines.run_all()
+
+    (campaign,) = found
+    assert [name for device, name, _ in devices.calls if device == "A"] == steps
+    task = tasks(stack, campaign)["0"]
+    assert (task.state, states(stack, campaign)[1]) == (end, "s")
+    assert counts_of(campaign).get("scheduled", 0) == 0
+    assert chunks.get(campaign.campaign_id, 0).cancels == {}
+    if end == "cancelled":
+        assert (task.history[-1].actor, task.history[-1].reason) == ("admin", "because")
+    acts = [each.act for each in activity.newest_first(stack.now(), None, 10)]
+    assert [each.event for each in acts if each.subject.kind == "task"] == ["cancel"]
+
+
+def test_a_cancelled_task_whose_bound_step_waits_ends_when_its_attempt_fails(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.answers["A verify"] = [Snooze(120, "the device reboots"), OFFLINE]
+    campaign = start(stack, "A")
+    run_until(stack, TEN + timedelta(minutes=1))
+
+    send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context())
+    stack.machines.run_all()
+
+    steps = [step for _, step, _ in devices.calls]
+    assert steps == ["reach", "upload", "apply", "verify", "verify"]
+    assert states(stack, campaign) == "c"
+
+
+def test_the_task_of_a_lost_worker_is_cancelled_when_its_claim_has_run_out(
+    stack: Harness, devices: Devices
+) -> None:
+    campaign = start(stack, "AB")
+    with stack.interceptor.listening(LostWorker()):
+        run_until(stack, TEN + timedelta(minutes=2))
+        send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context())
+        assert counts_of(campaign) == {"running": 2}
+        stack.machines.run_all()
+
+    assert len(devices.attempts("A")) == 1
+    assert len(devices.attempts("B")) == 2
+    assert states(stack, campaign) == "cs"
+
+
+def test_a_failed_task_is_requeued_in_a_campaign_that_runs(
+    stack: Harness, devices: Devices
+) -> None:
+    devices.answers["A upload"] = [INCOMPATIBLE]
+    devices.always["B reach"] = OFFLINE
+    campaign = start(stack, "AB")
+    run_until(stack, TEN + timedelta(minutes=2))
+    assert states(stack, campaign) == "fs"
+
+    send_job_event(address_of(campaign, 0).job_id, "requeue", stack.context())
+    assert counts_of(campaign) == {"scheduled": 2}
+    run_until(stack, TEN + timedelta(minutes=4))
+
+    steps = [(step, at) for device, step, at in devices.calls if device == "A"]
+    assert [step for step, _ in steps] == ["reach", "upload", "upload", "apply", "verify"]
+    assert steps[-1][1] == TEN + timedelta(minutes=2)
+    assert states(stack, campaign) == "ss"
+
+
+def test_a_task_of_an_ended_campaign_takes_no_event(stack: Harness, devices: Devices) -> None:
+    devices.answers["A reach"] = [INCOMPATIBLE]
+    campaign = start(stack, "A")
+    stack.machines.run_all()
+
+    with pytest.raises(InvalidTransition, match="jobyard campaign retry"):
+        send_job_event(address_of(campaign, 0).job_id, "requeue", stack.context())
+
+
+def test_events_of_tasks_raise_no_rate(stack: Harness, devices: Devices) -> None:
+    """A campaign in a pass is not restarted: its grant is used once."""
+    names = [f"device-{n}" for n in range(40)]
+    campaigns_started: list[Campaign] = []
+    left = [30, 31, 32]
+
+    def cancel(device: str, step: str) -> None:
+        if step == "reach" and left:
+            address = address_of(campaigns_started[0], left.pop())
+            if address.position >= campaigns_started[0].chunk_size:
+                address = JobAddress(address.origin_id, *divmod(address.position, 25))
+            send_job_event(address.job_id, "cancel", stack.context())
+
+    devices.during = cancel
+    campaigns_started.append(start(stack, names, rollout={"per_minute": 10}))
+    stack.machines.run_all()
+
+    (campaign,) = campaigns_started
+    times = [at for _, step, at in devices.calls if step == "reach"]
+    per_minute = [sum(int((at - TEN).total_seconds() // 60) == n for at in times) for n in range(4)]
+    assert per_minute == [10, 10, 10, 7]
+    assert campaigns.get(campaign.campaign_id).counts == {"succeeded": 37, "cancelled": 3}
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_an_event_of_a_task_is_repeated_after_a_crash(
+    dies: str, stack: Harness, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices.always["A reach"] = OFFLINE
+    campaign = start(stack, "A")
+    run_until(stack, TEN + timedelta(minutes=2))
+    request = stack.context(key="once")
+    name = "write" if dies == "before" else "start_execution"
+    place = task_events.tasks if dies == "before" else task_events
+
+    with monkeypatch.context() as dying:
+        dying.setattr(place, name, _die)
+        with pytest.raises(Died):
+            send_job_event(address_of(campaign, 0).job_id, "cancel", request)
+    for _ in range(2):
+        send_job_event(address_of(campaign, 0).job_id, "cancel", request)
+    stack.advance(360)
+    stack.tick()
+    stack.machines.run_all()
+
+    assert campaigns.get(campaign.campaign_id).state == "failed"
+    (task,) = tasks(stack, campaign).values()
+    assert [each.event for each in task.history].count("cancel") == 1
+    acts = [each.act for each in activity.newest_first(stack.now(), None, 10)]
+    assert [each.event for each in acts if each.subject.kind == "task"] == ["cancel"]

@@ -17,7 +17,7 @@ from jobyard.domain.batches.operation import Filter
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import Forbidden, NotFound
 from jobyard.domain.hold import Hold
-from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, JobState, new_job
+from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.lifecycles import LIFECYCLES
 from jobyard.domain.rates import RateRange
@@ -166,12 +166,24 @@ def a_paused_campaign(admin: CommandContext) -> str:
 
 def a_tried_task(admin: CommandContext) -> str:
     """A task with an attempt."""
-    address = JobAddress(a_campaign(admin), 0, 0)
-    task = new_job(address, HOUR_AGO)
+    task = _tried_task(admin)
+    stored_jobs.item_of(task).save()
+    return task.address.job_id
+
+
+def a_failed_task(admin: CommandContext) -> str:
+    """A task that has failed."""
+    task = _tried_task(admin)
+    failed = task.moved(JOB.move(task.state, "fail", HOUR_AGO, Cause("main:1:0:1")))
+    stored_jobs.item_of(failed).save()
+    return task.address.job_id
+
+
+def _tried_task(admin: CommandContext) -> JobRecord:
+    task = new_job(JobAddress(a_campaign(admin), 0, 0), HOUR_AGO)
     started = task.moved(JOB.move(task.state, "start", HOUR_AGO, Cause("main:1:0:1")))
     failed = Attempt(HOUR_AGO, HOUR_AGO, "reach", "DEVICE_OFFLINE", "no answer")
-    stored_jobs.item_of(replace(started, attempts=(failed,))).save()
-    return address.job_id
+    return replace(started, attempts=(failed,))
 
 
 @pytest.fixture
@@ -248,6 +260,8 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         campaigns.retry,
         lambda admin: (an_ended_campaign(a_campaign(admin)), {}),
     ),
+    ("task", "cancel"): (send_job_event, lambda admin: (f"{a_campaign(admin)}.0.0", "cancel")),
+    ("task", "requeue"): (send_job_event, lambda admin: (a_failed_task(admin), "requeue")),
     ("calendar", "put"): (calendars.put, lambda admin: (Calendar("holidays"), None)),
     ("calendar", "delete"): (calendars.delete, lambda admin: (a_calendar(admin), None)),
     ("collection", "create"): (

@@ -35,7 +35,8 @@ router = Router()  # type: ignore[no-untyped-call]
 JobId = Annotated[
     str,
     Path(
-        description="The job's id: batch_id.chunk.position, or schedule_id.0.milliseconds.",
+        description="The job's id: batch_id.chunk.position, schedule_id.0.milliseconds, or that of "
+        "a task, campaign_id.chunk.position.",
         max_length=64,
     ),
 ]
@@ -185,7 +186,8 @@ def get_job_log(
     description="A requeued job starts after its last successful step. The lifecycle `job` lists "
     "the events of each state and who may send them. The job's `actions` are those that you may "
     "send now. Jobs of a schedule are for admins only, and cannot be held or released: suspend the "
-    "schedule instead.",
+    "schedule instead. A task of a campaign can be cancelled and requeued until its campaign ends; "
+    "one that runs is cancelled after its step.",
     responses={
         200: {"description": "The job has changed."},
         202: {"description": "The job has changed and will run."},

@@ -18,6 +18,7 @@ from api.schemas.fields import (
     Unavailable,
     UnavailableEvent,
 )
+from api.schemas.jobs import JobEvent
 from jobyard.domain.campaigns import forecast as domain
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.task import TASK, TaskState
@@ -253,8 +254,13 @@ class Task(Schema):
     step_count: int = Field(description="How many steps there are.")
     failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
     failure_message: str = Field(description="The same for people.")
-    waiting_reason: str = Field(description='What it waits for; "" if it does not wait.')
+    waiting_reason: str = Field(
+        description='What it waits for, or that it ends after its step; "" if neither.'
+    )
     waiting_until: datetime | None = Field(description="When the wait ends at the earliest.")
+    actions: list[JobEvent] = Field(
+        description="The events that you may send now, with POST /api/jobs/{job_id}/{event}."
+    )
     links: Links
 
     @classmethod
@@ -275,6 +281,7 @@ class Task(Schema):
             failure_message=task.failure_message,
             waiting_reason=view.waiting_reason,
             waiting_until=view.waiting_until,
+            actions=[JobEvent(event) for event in view.actions],
             links=job_links(task.address.job_id, request),
         )
 

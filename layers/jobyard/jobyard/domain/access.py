@@ -61,8 +61,11 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("campaign", "pause"): _OPERATORS,
     ("campaign", "resume"): _OPERATORS,
     ("campaign", "cancel"): _OPERATORS,
+    # A task cannot be held; its campaign can be paused.
     ("task", "view"): _READERS,
     ("task", "view_log"): _OPERATORS,
+    ("task", "cancel"): _OPERATORS,
+    ("task", "requeue"): _OPERATORS,
     ("calendar", "view"): _ADMINS,
     ("calendar", "put"): _ADMINS,
     ("calendar", "delete"): _ADMINS,

@@ -37,7 +37,8 @@ def _ms_or_none(at: datetime | None) -> int | None:
     return to_ms(at) if at else None
 
 
-def _item(campaign: Campaign) -> CampaignItem:
+def item_of(campaign: Campaign) -> CampaignItem:
+    """The campaign as an item, for a transaction."""
     is_due = campaign.is_open and campaign.check_at is not None
     body = without_blanks(
         {
@@ -132,7 +133,7 @@ def put_new(campaign: Campaign) -> Campaign:
     Raises:
         StaleState: a campaign with this id exists.
     """
-    if not save_if(_item(campaign), CampaignItem.campaign_id.does_not_exist()):
+    if not save_if(item_of(campaign), CampaignItem.campaign_id.does_not_exist()):
         raise StaleState(f"campaign {campaign.campaign_id} exists already")
     return campaign
 
@@ -156,7 +157,7 @@ def write(before: Campaign, after: Campaign) -> Campaign:
     Raises:
         StaleState: the campaign changed since it was read.
     """
-    item = _item(after)
+    item = item_of(after)
     if save_if(item, CampaignItem.version == before.version):
         return after
     stored = CampaignItem.get(before.campaign_id, consistent_read=True)

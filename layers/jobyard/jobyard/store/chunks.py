@@ -9,7 +9,13 @@ from pynamodb.expressions.condition import Condition
 
 from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.errors import StaleState
-from jobyard.store.documents import from_ms_or_none, to_ms, without_blanks
+from jobyard.store.documents import (
+    from_ms_or_none,
+    history_document,
+    parse_history,
+    to_ms,
+    without_blanks,
+)
 from jobyard.store.tables import ChunkItem, is_version, save_if
 
 HELD_SHARDS = 8  # partitions of the index of held chunks: workers write hundreds of them a second
@@ -32,6 +38,10 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 "stopped": record.machine_held,
                 "final": dict(record.not_requeueable),
                 "summary": dict(record.summary),
+                "cancels": {
+                    str(position): history_document((entry,))[0]
+                    for position, entry in record.cancels.items()
+                },
                 "runs": {
                     run: [progress.last_pass, progress.next_at and to_ms(progress.next_at)]
                     for run, progress in record.runs.items()
@@ -51,6 +61,10 @@ def _record(item: ChunkItem) -> ChunkRecord:
         machine_held=item.body.get("stopped", 0),
         not_requeueable=item.body.get("final", {}),
         summary=item.body.get("summary", {}),
+        cancels={
+            int(position): parse_history([line])[0]
+            for position, line in item.body.get("cancels", {}).items()
+        },
         collection=(item.held_of or "").partition("#")[0],
         runs={
             run: RunProgress(last_pass, from_ms_or_none(next_at))

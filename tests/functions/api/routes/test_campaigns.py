@@ -8,7 +8,7 @@ from jobyard.domain.cost import Usage
 from jobyard.store import usage
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
-from tests.functions.api.campaign_requests import campaign_request
+from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 
 WHY = {"reason": "the devices are being moved"}
 
@@ -185,9 +185,33 @@ def test_an_unknown_task_is_not_found(api: Api, job_id: str) -> None:
     assert api.get(f"/jobs/{job_id.format(campaign=campaign)}").status == 404
 
 
-def test_a_task_takes_no_event_of_a_person(api: Api) -> None:
+def test_a_waiting_task_is_cancelled_at_once(api: Api) -> None:
     campaign = start(api)["campaign_id"]
 
     answer = api.post(f"/jobs/{campaign}.0.0/cancel", WHY)
 
+    assert (answer.status, answer.json["state"]) == (200, "cancelled")
+    shown = api.get(f"/campaigns/{campaign}/tasks").json["items"]
+    assert [each["state"] for each in shown] == ["cancelled", "scheduled"]
+    assert [each["actions"] for each in shown] == [[], ["cancel"]]
+
+
+def test_a_task_takes_no_other_event(api: Api) -> None:
+    campaign = start(api)["campaign_id"]
+
+    answer = api.post(f"/jobs/{campaign}.0.0/hold", WHY)
+
     assert (answer.status, answer.kind) == (409, "invalid-transition")
+    assert "pause its campaign" in answer.json["detail"]
+
+
+def test_a_task_of_an_ended_campaign_names_the_retry_as_a_new_campaign(api: Api) -> None:
+    campaign = an_ended_campaign(start(api)["campaign_id"])
+
+    answer = api.post(f"/jobs/{campaign}.0.0/requeue", WHY)
+    shown = api.get(f"/jobs/{campaign}.0.0").json
+
+    assert (answer.status, answer.kind) == (409, "invalid-transition")
+    assert f"jobyard campaign retry {campaign}" in answer.json["detail"]
+    reasons = {each["event"]: each["reason"] for each in shown["unavailable"]}
+    assert "retry it as a new campaign" in reasons["requeue"]

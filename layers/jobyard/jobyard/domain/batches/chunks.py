@@ -12,6 +12,7 @@ from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cause_key import MAIN_RUN
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
@@ -104,7 +105,8 @@ class ChunkRecord:
 
     `machine_held` is how many jobs the machine holds, not a person. `not_requeueable` counts the
     failed jobs that cannot be requeued, by code. `collection` is its batch's, "" if unknown.
-    `summary` is what its origin knows of the jobs in addition, as JSON; a batch has none.
+    `summary` is what its origin knows of the jobs in addition, as JSON; a batch has none. `cancels`
+    are requests of people to cancel a task after its step, by position.
 
     Jobs without a record are not counted. The counts may lag behind the jobs while a worker runs:
     an ended job may still count as open, never the reverse.
@@ -120,6 +122,7 @@ class ChunkRecord:
     not_requeueable: Mapping[str, int] = field(default_factory=dict)
     collection: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
+    cancels: Mapping[int, HistoryEntry] = field(default_factory=dict)
 
     def with_counts_of(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
         """A copy with new counts. `jobs` are all jobs of the chunk that have a record."""

@@ -48,6 +48,9 @@ class BatchOrigin:
     def write(self, before: JobRecord, after: JobRecord, _context: CommandContext) -> JobRecord:
         return jobs.apply(before, after, self.batch.state)
 
+    def start(self, context: CommandContext) -> None:
+        context.executions.start_job(self.address, context.run)
+
     def settle(self, context: CommandContext) -> None:
         context.executions.start_batch(self.batch.batch_id, "settle", context.run)
 
@@ -62,6 +65,9 @@ class BatchOrigin:
         if last.by_machine:
             return held_by(self.batch, context)
         return f"held by {last.actor}: {last.reason}", None
+
+    def why_stopping(self, _job: JobRecord) -> str:
+        return ""
 
     def why_queued(self, job: JobRecord) -> str:
         if job.history:

@@ -7,14 +7,15 @@ from typing import Any
 
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.errors import InvalidTransition, NotFound
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.context import Actor, CommandContext, QueryContext
-from jobyard.store import campaigns
+from jobyard.store import campaigns, chunks
 
 
 def untouched_task(campaign: Campaign, address: JobAddress) -> JobRecord:
@@ -32,6 +33,33 @@ def untouched_task(campaign: Campaign, address: JobAddress) -> JobRecord:
             return replace(task, state=JobState.CANCELLED)
 
 
+def takes_events(campaign: Campaign) -> bool:
+    """Whether people may send events to tasks of a campaign."""
+    return campaign.is_open and campaign.state is not JobState.STOPPING
+
+
+def check_open(campaign: Campaign, event: str) -> None:
+    """Check that a task of a campaign may be sent `event`.
+
+    Raises:
+        InvalidTransition: the campaign has ended, or is ending.
+    """
+    campaign_id = campaign.campaign_id
+    if campaign.state is JobState.STOPPING:
+        reason = f"campaign {campaign_id} is ending: it ends its tasks by itself"
+        raise InvalidTransition(f"{reason}; then retry it as a new campaign")
+    if not campaign.is_open:
+        raise InvalidTransition(
+            f"campaign {campaign_id} has ended ({campaign.state}): cannot {event} a task of it; "
+            f"retry it as a new campaign, with `jobyard campaign retry {campaign_id}`"
+        )
+
+
+def stopping_text(request: HistoryEntry) -> str:
+    """What becomes of a task that a person cancelled while it ran."""
+    return f"{request.actor} cancelled it: it ends after its step"
+
+
 @dataclass(frozen=True)
 class CampaignOrigin:
     """The campaign of the task at `address`; see `JobOrigin`."""
@@ -40,7 +68,7 @@ class CampaignOrigin:
     address: JobAddress
 
     occurrence = None
-    refusal_hint = "cancel or pause its campaign"
+    refusal_hint = "pause its campaign, or cancel the task"
     resubmit_hint = "start a new campaign for its target"
 
     @property
@@ -57,10 +85,16 @@ class CampaignOrigin:
         return None
 
     def check_open(self, event: str) -> None:
-        raise InvalidTransition(f"a task takes no {event}: {self.refusal_hint}")
+        check_open(self.campaign, event)
 
-    def write(self, before: JobRecord, after: JobRecord, _context: CommandContext) -> JobRecord:
-        raise InvalidTransition(f"a task takes no event of a person: {self.refusal_hint}")
+    def write(self, before: JobRecord, after: JobRecord, context: CommandContext) -> JobRecord:
+        from jobyard.services.campaigns import task_events
+
+        event = after.history[-1].event
+        return task_events.send(self.address, event, context.cause, context.executions, context.now)
+
+    def start(self, context: CommandContext) -> None:
+        """Its campaign starts it."""
 
     def settle(self, context: CommandContext) -> None:
         """Its campaign settles itself."""
@@ -76,6 +110,13 @@ class CampaignOrigin:
 
     def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
         return self.campaign.rest_reason, self.campaign.rests_until
+
+    def why_stopping(self, job: JobRecord) -> str:
+        if job.state not in OPEN_JOB_STATES or not self.campaign.is_open:
+            return ""
+        record = chunks.get(self.address.origin_id, self.address.chunk)
+        request = record.cancels.get(self.address.position)
+        return stopping_text(request) if request else ""
 
     def why_queued(self, job: JobRecord) -> str:
         return self.campaign.rest_reason or "waits for its turn in the campaign"

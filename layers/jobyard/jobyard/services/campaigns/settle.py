@@ -281,7 +281,8 @@ class _Settlement:
             summary = TaskSummary.of_document(record.summary)
             is_due = summary.bound_at is not None and summary.bound_at <= until
             has_lost = summary.running_since is not None
-            if is_due or has_lost or (is_stopping and (summary.waiting or summary.bound)):
+            must_end = is_stopping and (summary.waiting or summary.bound)
+            if is_due or has_lost or must_end or record.cancels:
                 found.append(number)
         return found
 
@@ -300,11 +301,25 @@ def restart(before: Campaign, after: Campaign, executions: Executions, now: date
     Raises:
         StaleState: the campaign changed meanwhile.
     """
-    number, version = before.generation + 1, before.version + 1
-    restarted = replace(after, generation=number, version=version, check_at=now + _OVERDUE)
-    campaigns.write(before, restarted)
-    executions.start_batch(before.campaign_id, "settle", MAIN_RUN, number)
-    return restarted
+    after = restarted(replace(after, generation=before.generation, version=before.version), now)
+    campaigns.write(before, after)
+    start_execution(after, executions)
+    return after
+
+
+def restarted(campaign: Campaign, now: datetime) -> Campaign:
+    """The campaign as it is written before a new execution of it is started."""
+    return replace(
+        campaign,
+        generation=campaign.generation + 1,
+        version=campaign.version + 1,
+        check_at=now + _OVERDUE,
+    )
+
+
+def start_execution(campaign: Campaign, executions: Executions) -> None:
+    """Start the first execution of a campaign's generation, unless it has been started."""
+    executions.start_batch(campaign.campaign_id, "settle", MAIN_RUN, campaign.generation)
 
 
 def resume(campaign_id: str, _command: str, run: ExecutionRun, _context: OpenContext) -> NextStep:

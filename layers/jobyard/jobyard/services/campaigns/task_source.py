@@ -34,6 +34,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.settle import hold_on
+from jobyard.services.campaigns.task_events import cancelled
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
@@ -45,6 +46,7 @@ _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 _FIRST = datetime.min.replace(tzinfo=UTC)  # before every retry
 _UNLIMITED = 1_000_000_000  # retries: a campaign tries until it expires
 _MAX_RETRY_AFTER_S = 86_400.0
+_FINISH_TRIES = 3
 
 
 def run_chunk(
@@ -142,6 +144,8 @@ class TaskSource:
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.jobs.records.get(position)
+        if job and position in self.jobs.saved.cancels and not self._must_finish(job, now):
+            return None  # it is cancelled at the end of this pass
         if job is None:
             address = JobAddress(self.campaign.campaign_id, self.chunk.number, position)
             return DueJob(new_job(address, now))
@@ -202,6 +206,8 @@ class TaskSource:
             return None
         now = self.worker.now()
         openings = self.campaign.openings
+        if job.address.position in self.jobs.saved.cancels:
+            return Continue(0, "it is cancelled")
         if self.campaign.state is JobState.STOPPING:
             return Continue(0, "its campaign is ending")
         if self.hold is not None:
@@ -295,7 +301,10 @@ class TaskSource:
 
     def refresh(self) -> None:
         """Look for a hold, a cancel and other changes, and save the counts."""
+        version = self.campaign.version
         self.campaign = campaigns.get(self.campaign.campaign_id)
+        if self.campaign.version != version:  # a person may have cancelled or requeued a task
+            self.jobs.check_version()
         self._read_stops()
         self.jobs.save(self.run)
 
@@ -330,21 +339,33 @@ class TaskSource:
         return is_bound(task, self.job_type.bound_steps) and not is_late
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
-        """End what waits if the campaign is stopping, and save the counts: the pass is over."""
-        if self.campaign.state is JobState.STOPPING:
-            self._end_waiting()
-        self.jobs.save(self.run, ends_pass=True)
+        """End what has to end now, and save the counts: the pass is over.
 
-    def _end_waiting(self) -> None:
-        now = self.worker.now()
+        A person may cancel a task meanwhile, which the save finds out.
+        """
+        for _ in range(_FINISH_TRIES):
+            self.jobs.write(self._ends())
+            self.jobs.save(self.run, ends_pass=True)
+            if not self._ends():
+                return
+
+    def _ends(self) -> list[Change]:
+        """The ends of the tasks that wait and that a person cancelled; of all that wait if the
+        campaign is stopping.
+        """
+        now, cancels = self.worker.now(), self.jobs.saved.cancels
+        is_stopping = self.campaign.state is JobState.STOPPING
         changes: list[Change] = []
         for task in self.jobs.records.values():
+            if not is_stopping and task.address.position not in cancels:
+                continue
             is_lost = task.state is JobState.RUNNING and task.at + CLAIM_FOR <= now
-            if task.state is JobState.SCHEDULED or is_lost:
-                if self._must_finish(task, now):
-                    continue
-                changes.append((task.stored, self._ended(task, now)))
-        self.jobs.write(changes)
+            waits = task.state is JobState.SCHEDULED or is_lost
+            if waits and not self._must_finish(task, now):
+                cancel = cancels.get(task.address.position)
+                after = self._ended(task, now) if cancel is None else cancelled(task, cancel, now)
+                changes.append((task.stored, after))
+        return changes
 
     def _ended(self, task: JobRecord, now: datetime) -> JobRecord:
         """The task as it ends with a campaign that is stopping."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.history import HistoryEntry
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobRecord, JobState
 from jobyard.services.jobs.source import Change
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import chunks, jobs
@@ -55,6 +56,11 @@ class ChunkJobs:
                 self.records[stored.address.position] = stored
         return written
 
+    def check_version(self) -> None:
+        """Have the next `save` read everything again if someone else wrote the counts."""
+        if chunks.get(self.origin_id, self.number).version != self.saved.version:
+            self.has_conflict = True
+
     def save(
         self, run: ExecutionRun, *, ends_pass: bool = False, planned: Iterable[JobRecord] = ()
     ) -> None:
@@ -78,7 +84,11 @@ class ChunkJobs:
             number = max(before.last_pass, run.number)  # a late worker is in an earlier pass
             progress = RunProgress(number, min(retries, default=None)) if ends_pass else before
             new = self.saved.with_progress(run.name, progress).with_counts_of(known.values())
-            new = replace(new, summary=self.summarize(known.values()))
+            new = replace(
+                new,
+                summary=self.summarize(known.values()),
+                cancels=open_cancels(self.saved.cancels, known),
+            )
             if new == self.saved:
                 return
             try:
@@ -87,6 +97,17 @@ class ChunkJobs:
                 self.has_conflict = True
             else:
                 return
+
+
+def open_cancels(
+    cancels: Mapping[int, HistoryEntry], known: Mapping[int, JobRecord]
+) -> dict[int, HistoryEntry]:
+    """The requests to cancel jobs that have not ended."""
+    return {
+        position: entry
+        for position, entry in cancels.items()
+        if position in known and known[position].state in OPEN_JOB_STATES
+    }
 
 
 def _saved_counts(origin_id: str, number: int, collection: str) -> ChunkRecord:

@@ -8,7 +8,7 @@ from datetime import datetime
 from jobyard.domain.access import roles_for
 from jobyard.domain.activity import Subject
 from jobyard.domain.errors import InvalidTransition
-from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
@@ -17,7 +17,9 @@ from jobyard.store import jobs
 
 
 def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecord:
-    """Apply a person's event to a job. If the job runs again, start an execution for it.
+    """Apply a person's event to a job. If the job runs again, have it started.
+
+    A task of a campaign that runs is cancelled after its step.
 
     Raises:
         NotFound, Gone: there is no such job or event, or the actor may not see the job.
@@ -33,15 +35,16 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     authorize(context.actor, kind, event)
     job = jobs.find(origin.address)
     if job is None or not _is_repeat(job, event, context):
-        before = job or new_job(origin.address, context.now())
+        before = job or origin.unwritten_job
         JOB.authorized_move(before.state, event, context.now(), context.cause, context.actor.roles)
         require_reason(context, event)
         origin.check_open(event)
         after = apply_event(before, event, context.now(), context.cause)
         job = origin.write(before, after, context)
-    activity.record(context, event, Subject(kind, job_id), _time_of(job, event, context))
+    if (at := _time_of(job, event, context)) is not None:
+        activity.record(context, event, Subject(kind, job_id), at)
     if job.state is JobState.SCHEDULED:
-        context.executions.start_job(origin.address, context.run)
+        origin.start(context)
     elif job.state is not JobState.HELD:
         origin.settle(context)
     return job
@@ -57,6 +60,7 @@ def _is_repeat(job: JobRecord, event: str, context: CommandContext) -> bool:
     return any((each.cause, each.event) == (context.run, event) for each in job.history)
 
 
-def _time_of(job: JobRecord, event: str, context: CommandContext) -> datetime:
-    """When this request moved the job."""
-    return next(each.at for each in job.history if (each.cause, each.event) == (context.run, event))
+def _time_of(job: JobRecord, event: str, context: CommandContext) -> datetime | None:
+    """When this request moved the job; None if another one did the same before."""
+    own = (each.at for each in job.history if (each.cause, each.event) == (context.run, event))
+    return next(own, None)

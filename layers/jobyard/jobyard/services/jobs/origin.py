@@ -64,6 +64,9 @@ class JobOrigin(Protocol):
                 state does not allow the move any more.
         """
 
+    def start(self, context: CommandContext) -> None:
+        """Have the job started, after an event that lets it run again."""
+
     def settle(self, context: CommandContext) -> None:
         """Settle the origin after the job has ended."""
 
@@ -75,6 +78,9 @@ class JobOrigin(Protocol):
 
     def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
         """Why the held job is held, and until when; None if that is not known."""
+
+    def why_stopping(self, job: JobRecord) -> str:
+        """Why the job ends soon although it runs or waits; "" if nothing ends it."""
 
     def why_queued(self, job: JobRecord) -> str:
         """What the scheduled job waits for."""

@@ -16,9 +16,13 @@ from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.access import visible_campaign
-from jobyard.services.campaigns.job_origin import untouched_task
+from jobyard.services.campaigns.job_origin import (
+    stopping_text,
+    takes_events,
+    untouched_task,
+)
 from jobyard.services.context import QueryContext
-from jobyard.store import campaigns, holds, jobs
+from jobyard.store import campaigns, chunks, holds, jobs
 
 UNKNOWN_LABEL = "Unknown"  # no state, but what is shown if none is known
 EVENTS = ("pause", "resume", "change", "cancel", "retry")
@@ -226,6 +230,7 @@ def label_of(state: str) -> str:
 class TaskView:
     """A task as it is shown. `last_triggered` is when its last attempt began, None before the
     first. `step` is the current or next step, `steps_done` how many of `step_count` are done.
+    `actions` are the events that the actor may send it.
     """
 
     task: JobRecord
@@ -237,6 +242,7 @@ class TaskView:
     last_triggered: datetime | None
     waiting_reason: str
     waiting_until: datetime | None
+    actions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -281,14 +287,20 @@ def _tasks_of(
     targets = rows.rows_of(context.s3, context.settings, found.campaign_id, chunk)
     known = jobs.of_chunk(found.campaign_id, number, first=first, last=last)
     records = {job.address.position: job for job in known}
+    cancels = chunks.get(found.campaign_id, number).cancels if found.is_open else {}
     shown = targets[first : None if last is None else last + 1]
     for position, target in enumerate(shown, first):
         address = JobAddress(found.campaign_id, number, position)
         task = records.get(position) or untouched_task(found, address)
-        yield _task_view(task, CampaignTarget.of_document(target), found)
+        view = _task_view(task, CampaignTarget.of_document(target), found, context)
+        if request := cancels.get(position):
+            view = replace(view, waiting_reason=stopping_text(request))
+        yield view
 
 
-def _task_view(task: JobRecord, target: CampaignTarget, found: Campaign) -> TaskView:
+def _task_view(
+    task: JobRecord, target: CampaignTarget, found: Campaign, context: QueryContext
+) -> TaskView:
     names = [name for name, _ in job_type_of(found.job_type).steps]
     done = {step.name for step in task.steps if step.status in {"completed", "skipped"}}
     state = state_of_only_task(task)
@@ -305,6 +317,7 @@ def _task_view(task: JobRecord, target: CampaignTarget, found: Campaign) -> Task
         last_triggered=_last_triggered(task),
         waiting_reason=reason,
         waiting_until=until,
+        actions=task.actions(context.actor.roles) if takes_events(found) else (),
     )
 
 

@@ -111,6 +111,8 @@ def _job_view(
 
 def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
     """What a job waits for, and until when; "" and None if it waits for nothing."""
+    if reason := origin.why_stopping(job):
+        return reason, job.next_at
     if job.state is JobState.HELD:
         return origin.why_held(job, context)
     if job.state is JobState.SCHEDULED and job.next_at:

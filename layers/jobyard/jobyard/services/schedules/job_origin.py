@@ -88,6 +88,9 @@ class ScheduleOrigin:
         writes = ScheduleWrites((), [(occurrence, reopened)], [(before, after)])
         schedules.write(schedule, schedule.moved(move, active=active), writes)
 
+    def start(self, context: CommandContext) -> None:
+        context.executions.start_job(self.address, context.run)
+
     def settle(self, context: CommandContext) -> None:
         from jobyard.services.schedules.jobs import settle_job
 
@@ -104,6 +107,9 @@ class ScheduleOrigin:
 
     def why_held(self, _job: JobRecord, _context: QueryContext) -> tuple[str, datetime | None]:
         return "", None  # a hold stops the schedule before it has a job
+
+    def why_stopping(self, _job: JobRecord) -> str:
+        return ""
 
     def why_queued(self, _job: JobRecord) -> str:
         return "waits for a worker"
