@@ -94,10 +94,16 @@ def batch(
         )
     )
     groups: Rows = [
-        (str(group["count"]), group["failure_code"], group["description"])
+        (
+            str(group["count"]),
+            group["failure_code"],
+            local_time(group["first_seen_at"]) if group["first_seen_at"] else "",
+            local_time(group["last_seen_at"]) if group["last_seen_at"] else "",
+            group["description"],
+        )
         for group in found.get("failure_groups", ())
     ]
-    section("Failures", ("jobs", "!code", "meaning"), groups)
+    section("Failures", ("jobs", "!code", "first seen", "last seen", "meaning"), groups)
     section("History", *history(found))
 
 

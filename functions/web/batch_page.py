@@ -99,14 +99,12 @@ def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]
     may_requeue = is_allowed("job", "requeue", request.actor.roles)
     return [
         {
-            "code": code,
-            "description": description,
-            "count": count,
-            "not_requeueable": not_requeueable,
-            "address": f"/batches/{batch_id}/jobs?state=failed&code={code}",
+            **vars(group),
+            "description": group.description,
+            "address": f"/batches/{batch_id}/jobs?state=failed&code={group.code}",
             "requeue_address": f"/batches/{batch_id}/operations" if may_requeue else "",
         }
-        for code, description, count, not_requeueable in view.failure_groups or ()
+        for group in view.failure_groups or ()
     ]
 
 

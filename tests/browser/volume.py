@@ -59,6 +59,7 @@ from web.address import address_of
 CHUNK_SIZE = 100
 OPERATION = "o1"
 _DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
 _TITLES = ("Expired Confidential Voter Status Sweep", "有権者名簿", "تحديث سجل الناخبين")
 NAMES = (
     "may.checkm",
@@ -264,6 +265,7 @@ def _chunk(batch: Batch, number: int) -> ChunkRecord:
         counts={state.value: count for state, count in counts.items()},
         failures={str(code): count for code, count in failures.items()},
         not_requeueable={Failure.UNWRITABLE.value: 1} if Failure.UNWRITABLE in failures else {},
+        failed_at={str(code): (HOUR_AGO, NOW - number * _SECOND) for code in failures},
     )
 
 

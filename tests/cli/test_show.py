@@ -199,13 +199,21 @@ def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
 
 
 def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, api: FakeApi) -> None:
-    group = {"failure_code": "SIZE_MISMATCH", "description": "The file is not as long.", "count": 2}
+    group = {
+        "failure_code": "SIZE_MISMATCH",
+        "description": "The file is not as long.",
+        "count": 2,
+        "first_seen_at": "2026-11-22T10:30:00Z",
+        "last_seen_at": None,
+    }
     failed = batch("failed", failed=2, failure_groups=[group], actions=["update_reporting"])
     api.answers(f"GET /batches/{BATCH}", failed)
 
     shown = run("batch", BATCH).stdout
 
     assert "SIZE_MISMATCH" in shown
+    assert "first seen" in shown
+    assert "2026-11-22" in shown
     assert "pending → processing" in shown
     assert "update-reporting" in shown
 

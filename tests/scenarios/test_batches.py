@@ -259,7 +259,7 @@ def test_a_server_that_never_recovers_fails_the_job_after_three_retries(
     assert job is not None
     assert job.state is JobState.FAILED
     assert len(job.attempts) == 4
-    assert harness.batch(batch_id).failure_groups[0][0] == "PAYLOAD_SERVER_ERROR"
+    assert harness.batch(batch_id).failure_groups[0].code == "PAYLOAD_SERVER_ERROR"
 
 
 # People

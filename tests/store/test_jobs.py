@@ -168,12 +168,14 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
 
     assert chunks.get(batch_id, 2).counts == {"failed": 1}
     assert chunks.get(batch_id, 2).failures == {"TIMEOUT": 1}
+    assert chunks.get(batch_id, 2).failed_at == {"TIMEOUT": (failed.at, failed.at)}
 
     requeued = failed.moved(JOB.move("failed", "requeue", NOON, Cause("press")))
     jobs.apply(failed, requeued, PROCESSING)
 
     assert chunks.get(batch_id, 2).counts == {"scheduled": 1}
     assert chunks.get(batch_id, 2).failures == {}
+    assert chunks.get(batch_id, 2).failed_at == {}
 
 
 def test_a_persons_moves_are_counted_with_the_running_operations(batch_id: str) -> None:

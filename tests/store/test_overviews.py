@@ -67,7 +67,9 @@ def full(letter: str) -> Overview:
         failing_batches=30,
         oldest_waiting=WaitingBatch(BATCH_ID, text, NOON),
         failures=tuple(
-            RecentFailures(code.value, 10**7, 30, (named,) * overview_queries.BATCHES_OF_A_GROUP)
+            RecentFailures(
+                code.value, 10**7, 30, (named,) * overview_queries.BATCHES_OF_A_GROUP, NOON, NOON
+            )
             for code in Failure
         ),
         schedules=ScheduleOverview(

@@ -25,6 +25,7 @@ MAX_BYTES = 8 * 1024
 TALLY = Tally(
     counts={state.value: 0 for state in JobState} | {"succeeded": 3, "failed": 1, "total": 4},
     failures={"TIMEOUT": 1},
+    failed_at={"TIMEOUT": (NOON - timedelta(minutes=2), NOON)},
     not_requeueable={},
     next_retry=NOON + timedelta(minutes=1),
     strip=(

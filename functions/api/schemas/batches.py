@@ -151,6 +151,22 @@ class FailureGroup(Schema):
     not_requeueable: int = Field(
         description="How many of them a requeue refuses; the depositor has to submit them again."
     )
+    first_seen_at: datetime | None = Field(
+        description="When the first of them failed; null if that was not recorded."
+    )
+    last_seen_at: datetime | None = Field(description="When the last of them failed.")
+
+    @classmethod
+    def of(cls, group: tally.FailedJobs) -> "FailureGroup":
+        """The group with the description of its code."""
+        return cls(
+            failure_code=Failure(group.code),
+            description=group.description,
+            count=group.count,
+            not_requeueable=group.not_requeueable,
+            first_seen_at=group.first_seen_at,
+            last_seen_at=group.last_seen_at,
+        )
 
 
 class Undeliverable(Schema):
@@ -597,22 +613,13 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
         "counted_at": view.counted_at,
         "rate": view.progress.rate,
         "seconds_left": view.progress.seconds_left,
-        "failure_groups": None if groups is None else [_failure_group(*each) for each in groups],
+        "failure_groups": None if groups is None else [FailureGroup.of(each) for each in groups],
         "failure_message": batch.failure_message,
         "findings_count": batch.findings,
         "duplicate_of": batch.duplicate_of,
         "actions": [BatchEvent(action) for action in view.actions],
         "links": batch_links(batch.batch_id, request),
     }
-
-
-def _failure_group(code: str, description: str, count: int, not_requeueable: int) -> FailureGroup:
-    return FailureGroup(
-        failure_code=Failure(code),
-        description=description,
-        count=count,
-        not_requeueable=not_requeueable,
-    )
 
 
 def _without_secrets(parameters: Mapping[str, Any]) -> dict[str, Any]:

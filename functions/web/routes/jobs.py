@@ -137,7 +137,7 @@ def _state_options(view: BatchView, wanted: JobMatch) -> list[tuple[str, str]]:
 
 def _codes(view: BatchView, wanted: JobMatch) -> list[str]:
     """The failure codes of a batch's jobs, and the one that is asked for."""
-    return sorted({code for code, *_ in view.failure_groups or ()} | ({wanted.code} - {""}))
+    return sorted({group.code for group in view.failure_groups or ()} | ({wanted.code} - {""}))
 
 
 def _present(view: BatchView) -> list[str]:
@@ -160,7 +160,8 @@ def _matching_count(view: BatchView, wanted: JobMatch) -> int:
     if wanted.step or wanted.name:
         return 0
     if wanted.code:
-        return sum(count for code, _, count, _ in view.failure_groups or () if code == wanted.code)
+        groups = view.failure_groups or ()
+        return sum(group.count for group in groups if group.code == wanted.code)
     return view.counts.get(wanted.state, 0)
 
 

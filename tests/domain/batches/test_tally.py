@@ -15,6 +15,7 @@ from jobyard.domain.batches.tally import (
     COLUMN_SHARES,
     COLUMN_STATES,
     STRIP_COLUMNS,
+    FailedJobs,
     StripSegment,
     Tally,
     has_ended,
@@ -80,6 +81,21 @@ def test_failures_and_the_next_retry_are_of_all_chunks() -> None:
 
     assert (found.failures, found.not_requeueable) == ({"TIMEOUT": 4}, {"TIMEOUT": 1})
     assert found.next_retry == NOON + timedelta(minutes=4)
+
+
+def test_a_group_was_seen_from_the_first_to_the_last_failure_of_all_chunks() -> None:
+    """Counts from before this was recorded say nothing of it."""
+    minute = timedelta(minutes=1)
+    records = [
+        ChunkRecord("b", 0, failures={"TIMEOUT": 2}, failed_at={"TIMEOUT": (NOON, NOON + minute)}),
+        ChunkRecord("b", 1, failures={"TIMEOUT": 5, "FORCED": 1}),
+        ChunkRecord("b", 2, failures={"TIMEOUT": 1}, failed_at={"TIMEOUT": (NOON - minute, NOON)}),
+    ]
+
+    assert tally_of(batch(300), records, NOON).failure_groups == (
+        FailedJobs("TIMEOUT", 8, 0, NOON - minute, NOON + minute),
+        FailedJobs("FORCED", 1),
+    )
 
 
 # The strip

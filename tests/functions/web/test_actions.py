@@ -1,6 +1,7 @@
 """What people do on the pages: events, retries, holds; and how a refusal is shown."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import overview as overview_queries
 from jobyard.store import batches, jobs, operations, reports
+from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, executions
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser, Page
@@ -560,3 +562,20 @@ def test_home_says_that_there_may_be_more_failures_than_were_read(
 
     assert re.search(r"\d\+ failed jobs in \d\+ batches", shown)
     assert re.search(r"\d\+ PAYLOAD_NOT_FOUND in \d\+ batches", shown)
+
+
+def test_a_failure_group_says_when_its_jobs_failed_first_and_last(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    a_job(batch, 0, "failed")
+    job = a_job(batch, 1, "failed")
+    browser.sign_in("viewer")
+    at = f"/batches/{batch.batch_id}"
+
+    same = browser.get(at).text
+    later = replace(job, at=NOW - timedelta(minutes=5), version=job.version + 1, cause="again")
+    jobs.apply(job, later, batch.state)
+    grown = [browser.get(address).text for address in (at, "/")]
+
+    assert "Seen 1 h ago" in same
+    for shown in grown:
+        assert "First seen 1 h ago , last seen 5 min ago" in shown

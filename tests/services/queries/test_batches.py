@@ -101,7 +101,7 @@ def test_a_list_shows_a_repair_in_progress(
     (view,) = listed(harness, collection)
     assert (view.counts["scheduled"], view.counts["failed"]) == (1, 2)
     assert view.failure_groups is not None
-    assert [group[2] for group in view.failure_groups] == [2]
+    assert [group.count for group in view.failure_groups] == [2]
 
 
 def test_failure_groups_of_a_list_are_right_or_absent(
@@ -124,7 +124,7 @@ def test_failure_groups_of_a_list_are_right_or_absent(
     assert view.failure_groups is None
     alone = harness.batch(opened["origin_id"]).failure_groups
     assert alone is not None
-    assert [group[0] for group in alone] == ["PAYLOAD_NOT_FOUND"]
+    assert [group.code for group in alone] == ["PAYLOAD_NOT_FOUND"]
 
 
 def test_a_page_of_batches_counts_so_many_chunks_and_the_next_continues(
@@ -203,7 +203,7 @@ def test_a_retry_of_all_shows_how_many_jobs_are_excluded(
     assert view.operation.not_requeueable == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()
-    assert (group[2], group[3]) == (1, 1)
+    assert (group.count, group.not_requeueable) == (1, 1)
     why = "1 failed job for the depositor to submit again, or a person to delete"
     assert harness.batch(batch_id).why == why
     with pytest.raises(InvalidTransition, match="cannot be requeued"):

@@ -149,6 +149,9 @@ def test_failures_of_a_day_are_grouped_across_batches(harness: Harness, payloads
     (group,) = shown.failures
     assert (group.code, group.count, group.batch_count) == ("PAYLOAD_NOT_FOUND", 4, 2)
     assert [(each.batch_id, each.jobs) for each in group.batches] == [(first, 3), (second, 1)]
+    assert group.first_seen_at
+    assert group.last_seen_at
+    assert timedelta(hours=20) <= group.last_seen_at - group.first_seen_at < timedelta(hours=21)
     harness.advance(timedelta(hours=5).total_seconds())
     assert [group.count for group in look(harness).failures] == [1]
 

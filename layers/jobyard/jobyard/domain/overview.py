@@ -86,13 +86,16 @@ class WaitingBatch:
 class RecentFailures:
     """Jobs that failed with the same code in the last 24 hours, and the batches with most of them.
 
-    `batch_count` is the number of all batches with this code among those that were read.
+    `batch_count` is the number of all batches with this code among those that were read. The first
+    of the jobs failed at `first_seen_at`, the last at `last_seen_at`; None if unknown.
     """
 
     code: str
     count: int
     batch_count: int
     batches: tuple[NamedBatch, ...]  # with the number of such jobs, most first
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
 
     @property
     def description(self) -> str:

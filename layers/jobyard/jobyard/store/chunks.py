@@ -13,6 +13,8 @@ from jobyard.store.documents import (
     from_ms_or_none,
     history_document,
     parse_history,
+    parse_spans,
+    spans_document,
     to_ms,
     without_blanks,
 )
@@ -37,6 +39,7 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 "failures": dict(record.failures),
                 "stopped": record.machine_held,
                 "final": dict(record.not_requeueable),
+                "failed_at": spans_document(record.failed_at),
                 "summary": dict(record.summary),
                 "cancels": {
                     str(position): history_document((entry,))[0]
@@ -65,6 +68,7 @@ def _record(item: ChunkItem) -> ChunkRecord:
             int(position): parse_history([line])[0]
             for position, line in item.body.get("cancels", {}).items()
         },
+        failed_at=parse_spans(item.body.get("failed_at", {})),
         collection=(item.held_of or "").partition("#")[0],
         runs={
             run: RunProgress(last_pass, from_ms_or_none(next_at))

@@ -26,6 +26,16 @@ def from_ms_or_none(ms: int | float | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
+def spans_document(spans: Mapping[str, tuple[datetime, datetime]]) -> dict[str, list[int]]:
+    """Times from a first to a last, by name, as `[ms, ms]`."""
+    return {name: [to_ms(first), to_ms(last)] for name, (first, last) in spans.items()}
+
+
+def parse_spans(document: Mapping[str, Any]) -> dict[str, tuple[datetime, datetime]]:
+    """The times that `spans_document` encoded."""
+    return {name: (from_ms(first), from_ms(last)) for name, (first, last) in document.items()}
+
+
 def sortable(at: datetime) -> str:
     """`at` as text that sorts by time, to the millisecond."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

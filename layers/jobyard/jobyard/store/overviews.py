@@ -26,13 +26,13 @@ from jobyard.domain.overview import (
 )
 from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
-from jobyard.store.documents import from_ms, to_ms, without_blanks
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
 
-OVERVIEW_FORMAT = 2  # to be increased with each change of the document
+OVERVIEW_FORMAT = 3  # to be increased with each change of the document
 
 
 def document_of(overview: Overview) -> dict[str, Any]:
-    """The overview as a JSON document. The reasons and subjects of acts are cut."""
+    """The overview as a JSON document. The texts of acts are cut."""
     waiting, undelivered = overview.oldest_waiting, overview.undelivered
     return {
         "open": [_open_line(each) for each in overview.open_batches],
@@ -102,12 +102,14 @@ def _open_batch(line: list[Any]) -> OpenBatch:
 
 def _failures_line(found: RecentFailures) -> list[Any]:
     batches = [[*vars(each).values()] for each in found.batches]
-    return [found.code, found.count, found.batch_count, batches]
+    seen_at = [at and to_ms(at) for at in (found.first_seen_at, found.last_seen_at)]
+    return [found.code, found.count, found.batch_count, batches, *seen_at]
 
 
 def _failures(line: list[Any]) -> RecentFailures:
-    code, count, batch_count, batches = line
-    return RecentFailures(code, count, batch_count, tuple(NamedBatch(*each) for each in batches))
+    code, count, batch_count, batches, *seen_at = line
+    named = tuple(NamedBatch(*each) for each in batches)
+    return RecentFailures(code, count, batch_count, named, *map(from_ms_or_none, seen_at))
 
 
 def _schedules_document(schedules: ScheduleOverview) -> list[Any]:
@@ -149,9 +151,10 @@ def _schedules(document: list[Any]) -> ScheduleOverview:
 
 def _act_line(act: Act) -> list[Any]:
     subject = act.subject
-    title, reason = clean(subject.title, NAME_BYTES_SHOWN), clean(act.reason, REASON_BYTES_SHOWN)
+    title, actor = (clean(each, NAME_BYTES_SHOWN) for each in (subject.title, act.actor))
+    reason = clean(act.reason, REASON_BYTES_SHOWN)
     named = [subject.kind, subject.subject_id, title, subject.count]
-    return [to_ms(act.at), act.actor, act.sub, act.event, named, reason, act.cause]
+    return [to_ms(act.at), actor, act.sub, act.event, named, reason, act.cause]
 
 
 def _act(line: list[Any]) -> Act:

@@ -13,7 +13,14 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.batches.tally import StripSegment, Tally
 from jobyard.domain.jobs.job import JobState
-from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
+from jobyard.store.documents import (
+    from_ms,
+    from_ms_or_none,
+    parse_spans,
+    spans_document,
+    to_ms,
+    without_blanks,
+)
 from jobyard.store.tables import BatchItem, is_version, save_if
 
 LIFETIME = timedelta(days=30)  # after it was last counted
@@ -109,6 +116,7 @@ def _document(tally: Tally) -> dict[str, Any]:
         "counts": without_blanks(tally.counts),
         "failures": dict(tally.failures),
         "final": dict(tally.not_requeueable),
+        "failed_at": spans_document(tally.failed_at),
         "next": tally.next_retry and to_ms(tally.next_retry),
         "strip": encode_strip(tally.strip),
         "at": to_ms(tally.counted_at),
@@ -126,6 +134,7 @@ def _tally(found: Mapping[str, Any]) -> Tally:
         counts=counts,
         failures=found["failures"],
         not_requeueable=found["final"],
+        failed_at=parse_spans(found.get("failed_at", {})),
         next_retry=from_ms_or_none(found["next"]),
         strip=parse_strip(found["strip"]),
         counted_at=from_ms(found["at"]),

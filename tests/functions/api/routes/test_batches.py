@@ -287,6 +287,8 @@ def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> 
     assert shown["counts"]["total"] == 5
     groups = [(each["failure_code"], each["count"]) for each in shown["failure_groups"]]
     assert groups == [("PAYLOAD_NOT_FOUND", 2), ("TIMEOUT", 1)]
+    seen = {(each["first_seen_at"], each["last_seen_at"]) for each in shown["failure_groups"]}
+    assert seen == {(HOUR_AGO.strftime("%Y-%m-%dT%H:%M:%SZ"),) * 2}
     assert shown["label"] == "Failed"
     assert shown["waiting_reason"] == "3 failed jobs for a person to requeue or delete"
     assert shown["actions"] == ["update_reporting", "delete"]

@@ -23,6 +23,8 @@ INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
 MAX_CHUNKS = 80_000
 MAX_RUNS_KEPT = 100  # finished runs whose progress a chunk keeps
 
+TimeSpan = tuple[datetime, datetime]  # the first and the last of some times
+
 
 @dataclass(frozen=True)
 class PassShare:
@@ -104,9 +106,10 @@ class ChunkRecord:
     """The counts of a chunk: jobs by state, failures by code, and the progress of each run.
 
     `machine_held` is how many jobs the machine holds, not a person. `not_requeueable` counts the
-    failed jobs that cannot be requeued, by code. `collection` is its batch's, "" if unknown.
-    `summary` is what its origin knows of the jobs in addition, as JSON; a batch has none. `cancels`
-    are requests of people to cancel a task after its step, by position.
+    failed jobs that cannot be requeued, by code. `failed_at` says when the first and the last of
+    the failed jobs failed, by code; counts from before it was recorded lack it. `collection` is
+    its batch's, "" if unknown. `summary` is what its origin knows of the jobs in addition, as JSON;
+    a batch has none. `cancels` are requests of people to cancel a task after its step, by position.
 
     Jobs without a record are not counted. The counts may lag behind the jobs while a worker runs:
     an ended job may still count as open, never the reverse.
@@ -123,14 +126,14 @@ class ChunkRecord:
     collection: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
     cancels: Mapping[int, HistoryEntry] = field(default_factory=dict)
+    failed_at: Mapping[str, TimeSpan] = field(default_factory=dict)
 
     def with_counts_of(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
         """A copy with new counts. `jobs` are all jobs of the chunk that have a record."""
         recorded = list(jobs)
         counts, failures = count_jobs(recorded)
-        not_requeueable = [
-            job for job in recorded if job.state is JobState.FAILED and not job.requeueable
-        ]
+        failed = [job for job in recorded if job.state is JobState.FAILED]
+        not_requeueable = [job for job in failed if not job.requeueable]
         held = [job for job in recorded if job.state is JobState.HELD]
         return replace(
             self,
@@ -138,6 +141,7 @@ class ChunkRecord:
             failures=failures,
             machine_held=sum(job.history[-1].by_machine for job in held),
             not_requeueable=count_jobs(not_requeueable)[1],
+            failed_at=spans({job.failure_code: (job.at, job.at)} for job in failed),
         )
 
     def progress(self, run: str) -> RunProgress:
@@ -185,6 +189,16 @@ def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for name, number in part.items():
             total[name] = total.get(name, 0) + number
     return {name: number for name, number in total.items() if number}
+
+
+def spans(parts: Iterable[Mapping[str, TimeSpan]]) -> dict[str, TimeSpan]:
+    """From the first to the last of all times, by name."""
+    found: dict[str, TimeSpan] = {}
+    for part in parts:
+        for name, (first, last) in part.items():
+            earliest, latest = found.get(name, (first, last))
+            found[name] = min(first, earliest), max(last, latest)
+    return found
 
 
 def unrecorded_state(batch: Batch) -> JobState:

@@ -4,13 +4,20 @@ Source of the strip's width: the design of the pages, "Counting is the bottlenec
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobyard.domain import freshness
 from jobyard.domain.batches.batch import BATCH, Batch
-from jobyard.domain.batches.chunks import ChunkRecord, sum_counts, unrecorded_state
+from jobyard.domain.batches.chunks import (
+    ChunkRecord,
+    TimeSpan,
+    spans,
+    sum_counts,
+    unrecorded_state,
+)
 from jobyard.domain.batches.progress import Sample
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, PROGRESS_ORDER, JobState
 from jobyard.domain.lifecycle import StateType
 
@@ -32,11 +39,32 @@ class StripSegment:
 
 
 @dataclass(frozen=True)
+class FailedJobs:
+    """Failed jobs of a batch with the same code; a requeue can help all but `not_requeueable`.
+
+    The first of them failed at `first_seen_at`, the last at `last_seen_at`; None if that was not
+    recorded.
+    """
+
+    code: str
+    count: int
+    not_requeueable: int = 0
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+
+    @property
+    def description(self) -> str:
+        """The failure for people."""
+        return Failure(self.code).description
+
+
+@dataclass(frozen=True)
 class Tally:
     """The counts of a batch's jobs.
 
     `counts` has every state and the total, `failures` the failed jobs by code, `not_requeueable`
-    those of them that cannot be requeued. `next_retry` is when the first waiting job is tried
+    those of them that cannot be requeued, `failed_at` when the first and the last failed, as far as
+    recorded. `next_retry` is when the first waiting job is tried
     again, None if no job waits. `strip` shows all jobs in the order of the manifest.
 
     `counted_at` is when counting began, and `duration` how long it took. `batch_version` and
@@ -56,6 +84,21 @@ class Tally:
     operations_version: int = 0
     is_final: bool = False
     samples: tuple[Sample, ...] = ()
+    failed_at: Mapping[str, TimeSpan] = field(default_factory=dict)
+
+    @property
+    def failure_groups(self) -> tuple[FailedJobs, ...]:
+        """The failed jobs by code, the largest group first."""
+        largest_first = sorted(self.failures.items(), key=lambda group: (-group[1], group[0]))
+        return tuple(
+            FailedJobs(
+                code,
+                number,
+                self.not_requeueable.get(code, 0),
+                *self.failed_at.get(code, (None, None)),
+            )
+            for code, number in largest_first
+        )
 
     def has_changes(self, batch_version: int, operations_version: int) -> bool:
         """Whether it counts all changes up to these versions."""
@@ -82,6 +125,7 @@ def tally_of(batch: Batch, records: Sequence[ChunkRecord], at: datetime) -> Tall
         counts=_counts_of(batch, records),
         failures=sum_counts(record.failures for record in records),
         not_requeueable=sum_counts(record.not_requeueable for record in records),
+        failed_at=spans(record.failed_at for record in records),
         next_retry=min(retries, default=None),
         strip=_strip_of(batch, records),
         counted_at=at,

@@ -7,8 +7,7 @@ from datetime import datetime
 from jobyard.domain.access import is_allowed
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.progress import UNKNOWN_PROGRESS, BatchProgress, progress_of
-from jobyard.domain.batches.tally import StripSegment, Tally
-from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.batches.tally import FailedJobs, StripSegment, Tally
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType, UnavailableEvent
 from jobyard.domain.plurals import plural
@@ -30,17 +29,16 @@ class BatchView:
     """A batch with its counts of jobs by state. `why` and `until` say what it waits for, and until
     when; "" and None if it waits for nothing.
 
-    `failure_groups` are (code, description, count, how many of them cannot be requeued), largest
-    first; None if they were not counted. `actions` are the events that the actor may send.
-    `counted_at` is when the jobs were counted; None if the counts are exact. `strip` shows all jobs
-    in the order of the manifest, `unavailable` are the events that the actor cannot send; both are
-    () in a list. `progress` is known while jobs run.
+    `failure_groups` are the largest first; None if they were not counted. `actions` are the events
+    that the actor may send. `counted_at` is when the jobs were counted; None if the counts are
+    exact. `strip` shows all jobs in the order of the manifest, `unavailable` are the events that
+    the actor cannot send; both are () in a list. `progress` is known while jobs run.
     """
 
     batch: Batch
     label: str
     counts: Mapping[str, int]
-    failure_groups: tuple[tuple[str, str, int, int], ...] | None
+    failure_groups: tuple[FailedJobs, ...] | None
     why: str
     until: datetime | None
     actions: tuple[str, ...]
@@ -66,18 +64,13 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
 
 def _tallied_view(found: Batch, tally: Tally, context: QueryContext) -> BatchView:
     """A batch with its counts and failures."""
-    largest_first = sorted(tally.failures.items(), key=lambda group: (-group[1], group[0]))
-    groups = tuple(
-        (code, Failure(code).description, number, tally.not_requeueable.get(code, 0))
-        for code, number in largest_first
-    )
     why, until = _why(found, tally, context)
     view = _batch_view(found, tally.counts, context)
     may_change = has_stored_tally(found) and not tally.is_final
     counted_at = tally.counted_at if may_change else None
     return replace(
         view,
-        failure_groups=groups,
+        failure_groups=tally.failure_groups,
         why=why,
         until=until,
         counted_at=counted_at,

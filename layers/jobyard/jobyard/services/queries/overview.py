@@ -12,6 +12,7 @@ from itertools import chain, islice
 from jobyard.domain.access import is_allowed, roles_for
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
+from jobyard.domain.batches.chunks import TimeSpan, spans
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     REASON_BYTES_SHOWN,
@@ -183,18 +184,23 @@ def _oldest(found: Iterable[Batch]) -> WaitingBatch | None:
 def _failures(failing: Sequence[BatchView], now: datetime) -> tuple[RecentFailures, ...]:
     """The failed jobs of batches that are open or ended in the last 24 hours, by code."""
     by_code: dict[str, list[NamedBatch]] = {}
+    seen: list[dict[str, TimeSpan]] = []
     for view in failing:
         batch = view.batch
         if (batch.ended_at or now) >= now - FAILURES_OF:
-            for code, _, number, _ in view.failure_groups or ():
-                named = NamedBatch(batch.batch_id, batch.filename, number)
-                by_code.setdefault(code, []).append(named)
+            for group in view.failure_groups or ():
+                named = NamedBatch(batch.batch_id, batch.filename, group.count)
+                by_code.setdefault(group.code, []).append(named)
+                if group.first_seen_at and group.last_seen_at:
+                    seen.append({group.code: (group.first_seen_at, group.last_seen_at)})
+    seen_at = spans(seen)
     groups = [
         RecentFailures(
             code,
             sum(each.jobs for each in found),
             len(found),
             tuple(sorted(found, key=lambda each: -each.jobs)[:BATCHES_OF_A_GROUP]),
+            *seen_at.get(code, (None, None)),
         )
         for code, found in by_code.items()
     ]
