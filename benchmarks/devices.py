@@ -27,6 +27,7 @@ from jobyard.domain.jobs.job_type import Done, Fail, JobType, StepInput, StepRes
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.campaigns import commands
+from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.meter import Meter
 from jobyard.store import campaigns, tables
 from tests.call_interceptor import CallInterceptor
@@ -142,9 +143,9 @@ class Stack(Harness):
         document = {"job_type": JOB_TYPE, "targets": [f"{key}-0"], **fields}
         context = self.context(key=key)
         previewed = commands.preview(document, context).campaign
-        campaign = replace(previewed, tasks=count, chunk_size=commands.chunk_size_of(count))
-        targets = tuple(CampaignTarget(f"{key}-{number}") for number in range(count))
-        commands.put_rows(campaign, targets, context.s3, context.settings)
+        campaign = replace(previewed, tasks=count, chunk_size=chunk_size_of(count))
+        targets = (CampaignTarget(f"{key}-{number}") for number in range(count))
+        put_rows(campaign.campaign_id, targets, context.s3, context.settings)
         return campaigns.put_new(campaign)
 
     def run(self, campaign: Campaign) -> Campaign:

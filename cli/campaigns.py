@@ -4,14 +4,15 @@
 """
 
 import json
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from cli import campaign_view, options, terminal
-from cli.client import Document
+from cli.client import ApiClient, Document
 from cli.findings import (
     EXIT_ERRORS,
     EXIT_UNREADABLE,
@@ -26,7 +27,13 @@ from cli.terminal import SafeConsole, print_error, printable_path
 from jobyard.domain.campaigns.simulation import CampaignTimeline, simulate
 from jobyard.domain.campaigns.simulation_input import SimulationInput, simulation_input_of
 from jobyard.domain.campaigns.simulation_text import timeline_text
-from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, TargetReader
+from jobyard.domain.campaigns.targets import (
+    MAX_INLINE_TARGETS,
+    CampaignTarget,
+    TargetReader,
+    has_json_ending,
+)
+from jobyard.domain.campaigns.targets_file import TARGETS_BYTES
 from jobyard.domain.errors import InvalidCampaign
 from jobyard.domain.jobs.task import TaskState
 from jobyard.domain.manifests.findings import Check, Finding
@@ -175,7 +182,7 @@ def start(
     ],
     targets: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The targets, in CSV or JSON Lines, at most 1,000."),
+        typer.Option(metavar="FILE", help="The targets, in CSV or JSON Lines, at most 100,000."),
     ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Show openings, forecast and warnings; start nothing.")
@@ -187,33 +194,58 @@ def start(
     body = options.read_json("FIELDS", fields)
     if not isinstance(body, dict):
         raise typer.BadParameter("a JSON object is expected", param_hint="FIELDS")
+    api = ctx.obj.api(stack)
     if targets is not None:
-        body["targets"] = _targets_in(targets)
+        body |= _targets_of(targets, api)
     path = "/campaigns/preview" if preview else "/campaigns"
-    found = ctx.obj.api(stack).post(path, body)
+    found = api.post(path, body)
     if as_json:
         terminal.print_json(found)
     else:
         campaign_view.show_started(found, is_preview=preview)
 
 
-def _targets_in(file: str) -> list[Document]:
-    """The targets in a file. Errors are listed as `check` lists them, and end the program."""
+def _targets_of(file: str, api: ApiClient) -> Document:
+    """The field of a request with the targets in a file. More than are allowed inline are uploaded.
+
+    Errors are listed as `check` lists them, and end the program.
+    """
     found: list[Document] = []
+    with opened(file) as stream, TemporaryFile() as copy:
+        for target in _checked_targets(_copied(stream, copy), printable_path(file)):
+            if len(found) <= MAX_INLINE_TARGETS:
+                found.append(target.document())
+        if len(found) <= MAX_INLINE_TARGETS:
+            return {"targets": found}
+        filename = "targets.jsonl" if has_json_ending(file) else "targets.csv"
+        created = api.post("/campaigns/targets", {"filename": filename})
+        api.upload(created["upload"], copy, is_repeatable=True)
+        return {"targets_file": created["targets_file"]}
+
+
+def _checked_targets(content: Iterable[bytes], name: str) -> Iterator[CampaignTarget]:
     findings: list[Finding] = []
-    name = printable_path(file)
-    with opened(file) as stream:
-        reading = TargetReader(blocks(stream), filename=name)
-        for part, noted in reading:
-            found += [target.document() for target in part]
-            findings += noted
+    reading = TargetReader(content, filename=name)
+    for part, noted in reading:
+        findings += noted
+        yield from part
     if reading.worst_level == "error":
         documents = [_finding_document(each, "") for each in findings]
         _refuse(documents, [line_of(each, name) for each in findings], name, as_json=False)
-    if len(found) > MAX_INLINE_TARGETS:
-        message = f"{len(found):,} targets: at most {MAX_INLINE_TARGETS:,} are allowed"
-        raise typer.BadParameter(message, param_hint="--targets")
-    return found
+
+
+def _copied(stream: IO[bytes], copy: IO[bytes]) -> Iterator[bytes]:
+    """The blocks of a stream, which are copied: a pipe can be read only once.
+
+    Raises:
+        typer.BadParameter: it is larger than an upload may be.
+    """
+    for block in blocks(stream):
+        copy.write(block)
+        if copy.tell() > TARGETS_BYTES:
+            message = f"it is larger than {TARGETS_BYTES:,} bytes"
+            raise typer.BadParameter(message, param_hint="--targets")
+        yield block
 
 
 @app.command("list")

@@ -163,12 +163,12 @@ class ApiClient:
         response = self._request("DELETE", path, query=query)
         return _document(response), response.status_code == httpx.codes.ACCEPTED
 
-    def upload(self, upload: Document, content: IO[bytes]) -> None:
+    def upload(self, upload: Document, content: IO[bytes], *, is_repeatable: bool = False) -> None:
         """Upload content with the presigned form that the API returned.
 
         Raises:
-            UploadUncertain: everything was sent, but no response came. It is not sent again,
-                because S3 might count it as two manifests.
+            UploadUncertain: everything was sent, but no response came. Unless it `is_repeatable`,
+                it is not sent again, because S3 might count it as two manifests.
         """
 
         def build() -> httpx.Request:
@@ -179,7 +179,7 @@ class ApiClient:
             )
 
         try:
-            response = self._send(build, not_retried=_MAYBE_DELIVERED)
+            response = self._send(build, not_retried=() if is_repeatable else _MAYBE_DELIVERED)
         except _MAYBE_DELIVERED as error:
             raise UploadUncertain(
                 f"it is not known whether the manifest arrived ({type(error).__name__}); "
@@ -323,7 +323,7 @@ def _s3_error(response: httpx.Response) -> str:
     code = _between(response.text, "<Code>", "</Code>")
     message = _between(response.text, "<Message>", "</Message>")
     if code == "EntityTooLarge":
-        return "the manifest is larger than this stack accepts"
+        return "the file is larger than this stack accepts"
     return f"S3 answered {response.status_code} {code}: {message}"
 
 

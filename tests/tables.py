@@ -46,6 +46,7 @@ def create_deployment() -> None:
     s3 = boto3.client("s3", region_name=REGION)
     for bucket in BUCKETS:
         s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket="intake", VersioningConfiguration={"Status": "Enabled"})
 
 
 def create_tables(endpoint: str) -> None:

@@ -1,10 +1,13 @@
 """`jobyard campaign` with a stack: start, list, show and change campaigns."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS
 from tests.cli.fake_api import NOW, FakeApi, Run
 
 CAMPAIGN_ID = "c" + "a" * 20
@@ -111,6 +114,29 @@ def test_targets_with_an_error_are_not_sent(tmp_path: Path, api: FakeApi, run: R
 
     assert "TARGET_ID_BAD" in result.stdout
     assert (api.calls(), result.exit_code) == ([], 1)
+
+
+@pytest.mark.parametrize("ending", ["csv", "JSONL"])
+def test_more_targets_than_are_allowed_inline_are_uploaded(
+    ending: str, tmp_path: Path, api: FakeApi, run: Run
+) -> None:
+    file = tmp_path / f"gateways.{ending}"
+    names = [f"gw-{number}" for number in range(MAX_INLINE_TARGETS + 1)]
+    lines = ["id", *names] if ending == "csv" else [json.dumps({"id": name}) for name in names]
+    file.write_text("\n".join(lines))
+    form = {"url": "https://intake.example.org/", "fields": {"key": "targets/t1/t2/a"}}
+    api.answers("POST /campaigns/targets", {"targets_file": "targets/t1/t2/a", "upload": form})
+    api.answers("POST /", httpx.ReadTimeout("late"), httpx.Response(204))
+    api.answers("POST /campaigns/preview", a_campaign())
+
+    result = run("campaign", "start", "{}", "--targets", str(file), "--preview")
+
+    assert result.exit_code == 0
+    asked, *uploads, previewed = api.requests
+    assert json.loads(asked.content) == {"filename": f"targets.{ending.lower()}"}
+    assert len(uploads) == 2  # the first answer was lost, and another version does no harm
+    assert file.read_bytes() in uploads[1].content
+    assert json.loads(previewed.content) == {"targets_file": "targets/t1/t2/a"}
 
 
 def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:

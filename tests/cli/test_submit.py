@@ -109,7 +109,7 @@ def test_a_manifest_that_is_too_large_is_refused_with_a_message(
     made = run("submit", manifest)
 
     assert made.exit_code == 1
-    assert made.stderr == "the manifest is larger than this stack accepts\n"
+    assert made.stderr == "the file is larger than this stack accepts\n"
 
 
 def test_a_refused_submission_uploads_nothing(manifest: str, run: Run, api: FakeApi) -> None:

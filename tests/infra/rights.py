@@ -40,6 +40,7 @@ ACTIONS = {
 CALLS: dict[str, dict[str, list[str]]] = {
     "IngestRole": {
         "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "HoldsTable": ["dynamodb:BatchGetItem"],
         "CollectionsTable": ["dynamodb:GetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
@@ -288,7 +289,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "CalendarsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
         "CollectionsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "CheckpointsTable": ["dynamodb:GetItem"],
-        "IntakeBucket": ["s3:PostObject"],
+        "IntakeBucket": ["s3:GetObject(VersionId)", "s3:HeadObject", "s3:PostObject"],
         "ObjectsTable": ["dynamodb:GetItem", "dynamodb:Query"],
         "IdentifiersTable": ["dynamodb:GetItem"],
         "ArchiveBucket": ["s3:GetObject"],

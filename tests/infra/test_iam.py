@@ -176,7 +176,12 @@ def test_workers_have_no_access_to_manifests_and_api_and_pages_only_write_them(
 
     assert prefixes["ExecuteRole"] == set()
     for role in ("ApiRole", "WebRole"):
-        assert prefixes[role] == {("s3:PutObject", "${IntakeBucket.Arn}/manifests/*")}
+        assert prefixes[role] == {
+            ("s3:PutObject", "${IntakeBucket.Arn}/manifests/*"),
+            ("s3:PutObject", "${IntakeBucket.Arn}/targets/*"),
+            ("s3:GetObject", "${IntakeBucket.Arn}/targets/*"),
+            ("s3:GetObjectVersion", "${IntakeBucket.Arn}/targets/*"),
+        }
 
 
 def test_only_the_pages_have_access_to_sessions(resources: Resources) -> None:

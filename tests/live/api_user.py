@@ -25,15 +25,14 @@ class ApiUser:
         )
         assert answer.status_code == 201, answer.text
         document = answer.json()
-        upload = document["upload"]
-        sent = httpx.post(
-            upload["url"],
-            data=upload["fields"],
-            files={"file": ("may.checkm", manifest.encode())},
-            trust_env=False,
-        )
-        assert sent.is_success, sent.text
+        _send(document["upload"], manifest)
         return str(document["batch_id"])
+
+    def upload_targets(self, text: str) -> str:
+        """Upload a file of targets. Returns what to start a campaign with."""
+        document = self.post("/api/campaigns/targets", filename="gateways.csv")
+        _send(document["upload"], text)
+        return str(document["targets_file"])
 
     def get(self, path: str) -> Any:
         """The API's answer."""
@@ -62,3 +61,10 @@ class ApiUser:
     def mails_of(self, batch_id: str) -> list[mail.Mail]:
         """The mails that were sent about a batch."""
         return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]
+
+
+def _send(upload: Any, text: str) -> None:
+    """Send an upload form."""
+    files = {"file": ("file", text.encode())}
+    sent = httpx.post(upload["url"], data=upload["fields"], files=files, trust_env=False)
+    assert sent.is_success, sent.text

@@ -318,7 +318,8 @@ def _campaigns(admin: ApiUser, payloads: Payloads) -> None:
         admin.get(f"{path}/tasks")
     admin.get("/api/campaigns")
     later = {**wanted, "kind": "scheduled", "to": "2099-12-31"} | {"from": "2099-12-01"}
-    campaign = admin.post("/api/campaigns", **later, targets=["rights-2"])["campaign_id"]
+    file = admin.upload_targets("id\nrights-2\n")
+    campaign = admin.post("/api/campaigns", **later, targets_file=file)["campaign_id"]
     for event in ("pause", "resume", "cancel"):
         admin.post(f"/api/campaigns/{campaign}/{event}", reason="to see it")
 

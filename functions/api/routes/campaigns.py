@@ -14,6 +14,7 @@ from api.routes.responses import LOCATION, created
 from api.schemas import campaigns as schemas
 from api.schemas.costs import CampaignCost
 from api.schemas.fields import ReasonRequest
+from api.schemas.uploads import Upload
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import (
     AlreadyHeld,
@@ -61,6 +62,26 @@ def start_campaign(body: schemas.NewCampaign) -> Response[schemas.StartedCampaig
     found = commands.start(body.document(), request.command_context())
     view = campaign_queries.campaign(found.campaign.campaign_id, request.query_context())
     return created(schemas.started(view, found.warnings, request))
+
+
+@router.post(
+    "/api/campaigns/targets",
+    operation_id="upload_targets",
+    tags=["Campaigns"],
+    summary="Get a form to upload the targets of a campaign with",
+    description="For up to 100,000 targets in CSV or JSON Lines, at most 32 MiB. Then start or "
+    "preview the campaign with its `targets_file`.",
+    responses={
+        200: {"description": "The key, and where to upload the file."},
+        **problem_responses(Forbidden),
+    },
+    middlewares=[idempotent],
+)
+def upload_targets(body: schemas.TargetsSubmission) -> schemas.TargetsUpload:
+    from jobyard.services.campaigns.uploaded_targets import targets_upload
+
+    key, form = targets_upload(body.filename, current_request(router).command_context())
+    return schemas.TargetsUpload(targets_file=key, upload=Upload.of(form))
 
 
 @router.post(

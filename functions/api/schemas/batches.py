@@ -32,6 +32,7 @@ from api.schemas.fields import (
     UnavailableEvent,
 )
 from api.schemas.jobs import JobEvent
+from api.schemas.uploads import Upload
 from jobyard.domain.batches import batch as domain
 from jobyard.domain.batches import operation as domain_operation
 from jobyard.domain.batches import report as domain_report
@@ -49,6 +50,7 @@ from jobyard.services.context import QueryContext
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
+from jobyard.services.upload_form import UploadForm
 
 Profile = StrEnum("Profile", {name: name for name in PROFILES})  # type: ignore[misc]
 BatchEvent = StrEnum("BatchEvent", {name: name for name in BATCH.people_events()})  # type: ignore[misc]
@@ -110,17 +112,6 @@ class BatchSubmission(Schema, extra="forbid"):
         )
 
 
-class Upload(Schema):
-    """Where and how to upload the manifest."""
-
-    url: str = Field(description="Send a multipart/form-data form here with POST.")
-    fields: dict[str, str] = Field(
-        description="The fields of the form. Send all of them, before the field `file` with "
-        "the manifest."
-    )
-    expires_at: datetime = Field(description="The upload must start before this time.")
-
-
 class SubmittedBatch(Schema):
     """A batch that waits for its manifest."""
 
@@ -131,13 +122,13 @@ class SubmittedBatch(Schema):
 
     @classmethod
     def of(
-        cls, batch: domain.Batch, upload: submissions.UploadForm, request: RequestContext
+        cls, batch: domain.Batch, upload: UploadForm, request: RequestContext
     ) -> "SubmittedBatch":
         """The batch that a submission created."""
         return cls(
             batch_id=batch.batch_id,
             state=batch.state,
-            upload=Upload(url=upload.url, fields=dict(upload.fields), expires_at=upload.expires_at),
+            upload=Upload.of(upload),
             links=batch_links(batch.batch_id, request),
         )
 

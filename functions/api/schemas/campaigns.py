@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from api.context import RequestContext
 from api.links import campaign_links, job_links
 from api.schemas.fields import (
+    Filename,
     HistoryEntry,
     Links,
     NextCursor,
@@ -19,6 +20,7 @@ from api.schemas.fields import (
     UnavailableEvent,
 )
 from api.schemas.jobs import JobEvent
+from api.schemas.uploads import Upload
 from jobyard.domain.campaigns import forecast as domain
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.task import TASK, TaskState
@@ -43,12 +45,33 @@ class NewCampaign(Schema, extra="allow"):
         description="Up to 1,000 targets: an id, or an object with `id`, `address`, `zone` and "
         "`secret`.",
     )
+    targets_file: JsonValue = Field(
+        default=None,
+        description="Instead of `targets`: the `targets_file` of POST /api/campaigns/targets, "
+        "after the upload.",
+    )
     kind: JsonValue = Field(default=None, description="`scheduled` or `fire_and_forget`.")
 
     def document(self) -> Mapping[str, Any]:
         """The request as it was sent, for the domain to check."""
         sent = self.model_dump(exclude_unset=True)
         return {name: value for name, value in sent.items() if value is not None}
+
+
+class TargetsSubmission(Schema, extra="forbid"):
+    """A file of targets to upload."""
+
+    filename: Filename = Field(
+        description="The file's name. Its extension says whether it is CSV or JSON Lines.",
+        examples=["gateways.csv"],
+    )
+
+
+class TargetsUpload(Schema):
+    """Where to upload a file of targets."""
+
+    targets_file: str = Field(description="Start the campaign with this `targets_file`.")
+    upload: Upload = Field(description="Where to upload the file.")
 
 
 class PauseRequest(Schema, extra="forbid"):
@@ -181,6 +204,7 @@ def _summary(view: campaign_queries.CampaignView, request: RequestContext) -> di
 class Campaign(CampaignSummary):
     """A campaign."""
 
+    targets_file: str = Field(description='The file of its targets; "" if they were inline.')
     replaces: str = Field(description='The campaign that it replaces; "" for none.')
     replaced_by: str = Field(description='The campaign that replaced it; "" for none.')
     retry_of: str = Field(description='The campaign whose tasks it retries; "" for none.')
@@ -197,6 +221,7 @@ class Campaign(CampaignSummary):
         now = request.query_context().now
         return cls(
             **_summary(view, request),
+            targets_file=found.file_key,
             replaces=found.replaces,
             replaced_by=found.replaced_by,
             retry_of=found.retry_of,

@@ -17,6 +17,7 @@ from jobyard.domain.campaigns.planning import (
     plan,
 )
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
+from jobyard.domain.campaigns.targets_file import TargetsFile
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
 from tests.domain.campaigns.schedules import calendar_for, instant
@@ -56,6 +57,22 @@ def planned(
         state = JobState(JOB.transition(state, event).after)
     assert state is found.state
     return found
+
+
+def test_a_campaign_that_could_not_be_opened_is_tried_again_for_a_day() -> None:
+    unopened = replace(campaign(), targets_file=TargetsFile("targets/t1/t2/a.csv", "v1", 9))
+
+    again = planned(unopened, FRESH, CREATED, HOLD)
+    given_up = planned(unopened, FRESH, CREATED + timedelta(days=1))
+    expired = planned(unopened, FRESH, EXPIRES)
+    stopped = replace(unopened, state=S.STOPPING, stop_reason=StopReason.CANCEL)
+
+    assert (again.action, again.until) == (REST, CREATED + timedelta(minutes=5))
+    assert again.reason == "its targets are not read yet"
+    assert (given_up.action, given_up.events) == (END, ("give_up",))
+    assert (expired.action, expired.stop) == (END, StopReason.EXPIRE)
+    assert planned(stopped, FRESH, CREATED).state is S.CANCELLED
+    assert planned(replace(unopened, chunk_size=25), FRESH, OPENS).action is EXECUTE
 
 
 REST, EXECUTE, END = PlannedAction.REST, PlannedAction.EXECUTE, PlannedAction.END

@@ -8,6 +8,7 @@ import pytest
 
 from jobyard.domain.campaigns.target_checks import TargetCheck
 from jobyard.domain.campaigns.targets import (
+    MAX_TARGET_LINES,
     MAX_TARGETS,
     CampaignTarget,
     TargetReader,
@@ -202,3 +203,10 @@ def test_many_zones_are_checked_one_by_one() -> None:
     reader, _ = read(rows)
 
     assert reader.errors == 1_003
+
+
+def test_a_file_of_empty_lines_is_not_read_for_ever() -> None:
+    _, findings = read("id\n" + "\n" * (2 * MAX_TARGET_LINES))
+
+    assert [each.code for each in findings] == ["TOO_MANY_TARGETS"]
+    assert MAX_TARGET_LINES < findings[0].line < 2 * MAX_TARGET_LINES

@@ -117,6 +117,11 @@ def put_findings(batch: Batch, findings: Sequence[dict[str, Any]]) -> None:
     _s3().put_object(Bucket="work", Key=key, Body=body)
 
 
+def put_intake(key: str, text: str) -> None:
+    """Upload a file to the intake bucket."""
+    _s3().put_object(Bucket="intake", Key=key, Body=text.encode())
+
+
 def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
     """Job `number` (from 0) of the batch in `state`, with `changes` by the last move."""
     address = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)

@@ -57,9 +57,17 @@ def campaign_id_of(seed: bytes) -> str:
     return _id_of(Origin.CAMPAIGN, seed)
 
 
+def targets_folder_of(seed: bytes) -> str:
+    """The name of a folder of targets for `seed`: "t" and 20 lower-case base32 characters."""
+    return f"t{_hash_of(seed)}"
+
+
 def _id_of(origin: Origin, seed: bytes) -> str:
-    hashed = base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_HASH_LENGTH]
-    return f"{origin.initial}{hashed}"
+    return f"{origin.initial}{_hash_of(seed)}"
+
+
+def _hash_of(seed: bytes) -> str:
+    return base64.b32encode(hashlib.sha256(seed).digest()).decode().lower()[:_HASH_LENGTH]
 
 
 def batch_id_of_object(bucket: str, key: str, version_id: str) -> str:

@@ -199,7 +199,7 @@ class _Schedules:
 class _Campaigns:
     @property
     def resume(self) -> "_Resume":
-        from jobyard.services.campaigns.settle import resume
+        from jobyard.services.campaigns.open import resume
 
         return resume
 

@@ -1,6 +1,6 @@
 """Stores campaigns. Every write is conditional on the version that was read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
+from jobyard.domain.campaigns.targets_file import TargetsFile
 from jobyard.domain.errors import (
     InvalidCampaign,
     InvalidRule,
@@ -52,6 +53,7 @@ def item_of(campaign: Campaign) -> CampaignItem:
             "parameters": dict(campaign.parameters),
             "tasks": campaign.tasks,
             "chunk_size": campaign.chunk_size,
+            "targets_file": campaign.targets_file and campaign.targets_file.document(),
             "stop": campaign.stop_reason and campaign.stop_reason.value,
             "counted_since": _ms_or_none(campaign.counted_since),
             "started_at": _ms_or_none(campaign.started_at),
@@ -111,6 +113,7 @@ def _parsed(item: CampaignItem) -> Campaign:
         parameters=body.get("parameters", {}),
         tasks=body.get("tasks", 0),
         chunk_size=body.get("chunk_size", 0),
+        targets_file=_targets_file(body),
         stop_reason=StopReason(body["stop"]) if "stop" in body else None,
         counted_since=from_ms_or_none(body.get("counted_since")),
         started_at=from_ms_or_none(body.get("started_at")),
@@ -125,6 +128,10 @@ def _parsed(item: CampaignItem) -> Campaign:
         counts=body.get("counts", {}),
         history=parse_history(body.get("history", [])),
     )
+
+
+def _targets_file(body: Mapping[str, Any]) -> TargetsFile | None:
+    return TargetsFile.of_document(body["targets_file"]) if "targets_file" in body else None
 
 
 def put_new(campaign: Campaign) -> Campaign:

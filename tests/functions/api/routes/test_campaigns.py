@@ -1,13 +1,17 @@
 """Campaigns through the API."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
 
+from jobyard.domain.campaigns.targets_file import TARGETS_BYTES
 from jobyard.domain.cost import Usage
 from jobyard.store import usage
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import put_intake
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 
 WHY = {"reason": "the devices are being moved"}
@@ -126,6 +130,86 @@ def test_a_wrong_field_is_named_and_nothing_is_started(
     assert answer.status in {400, 422}
     assert [each["field"] for each in answer.json["errors"]] == [field]
     assert api.get("/campaigns").json["items"] == []
+
+
+def test_targets_are_uploaded_to_a_key_of_ones_own(api: Api) -> None:
+    found = api.post("/campaigns/targets", {"filename": "gateways.csv"}).json
+    again = api.post("/campaigns/targets", {"filename": "gateways.csv"}).json
+
+    fields = found["upload"]["fields"]
+    assert fields["key"] == found["targets_file"]
+    assert found["targets_file"].startswith("targets/t")
+    folder, other = (each["targets_file"].rpartition("/")[0] for each in (found, again))
+    assert folder != other
+    assert folder.rpartition("/")[0] == other.rpartition("/")[0]
+    policy = json.loads(base64.b64decode(fields["policy"]))
+    assert ["content-length-range", 1, TARGETS_BYTES] in policy["conditions"]
+    assert {"key": fields["key"]} in policy["conditions"]
+
+
+def test_a_campaign_is_started_with_the_targets_of_a_file(api: Api) -> None:
+    key = upload(api, "id,address\ngw-1,gw-1.example.org\ngw-2,\n")
+    request = campaign_request(targets=None, targets_file=key)
+
+    previewed = api.post("/campaigns/preview", request).json
+    started = api.post("/campaigns", request).json
+
+    assert previewed["forecast"] == started["forecast"]
+    assert (started["tasks"], started["counts"]) == (2, {"scheduled": 2})
+    assert started["targets_file"] == key
+    assert api.get(f"/campaigns/{started['campaign_id']}/tasks").json["items"] == []
+
+
+def test_what_is_wrong_in_a_file_is_refused_with_its_place(api: Api) -> None:
+    key = upload(api, "id,zone\ngw-1,Mars/Olympus\n")
+
+    answer = api.post("/campaigns", campaign_request(targets=None, targets_file=key))
+
+    assert answer.status == 400
+    (error,) = answer.json["errors"]
+    assert error["field"] == "body.targets_file"
+    assert error["message"].startswith("line 2, column 6: zone")
+    assert api.get("/campaigns").json["items"] == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "manifests/maps/may.checkm",
+        "targets/",
+        "targets/../work/rows.jsonl",
+        "OWN/t" + "a" * 20 + "/../x",
+        "OWN/t" + "a" * 20 + "/..",
+        "OWN/t" + "a" * 20 + "/a/b",
+        "OWN/t" + "a" * 20 + "/a\nb",
+        "OWN/x/a.csv",
+        "",
+        7,
+        ["a"],
+    ],
+)
+def test_a_key_of_anything_else_is_refused(api: Api, key: Any) -> None:
+    own = upload(api, "id\na\n").rpartition("/")[0].rpartition("/")[0]
+    sent = key.replace("OWN", own) if isinstance(key, str) else key
+
+    answer = api.post("/campaigns", campaign_request(targets=None, targets_file=sent))
+
+    assert answer.status == 400
+    assert [each["field"] for each in answer.json["errors"]] == ["body.targets_file"]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "depositor"])
+def test_only_admins_upload_targets(api: Api, role: str) -> None:
+    answer = api.post("/campaigns/targets", {"filename": "a.csv"}, role=role)
+
+    assert answer.status == 403
+
+
+def upload(api: Api, text: str) -> str:
+    """The key of a file of targets that was uploaded."""
+    key: str = api.post("/campaigns/targets", {"filename": "gateways.csv"}).json["targets_file"]
+    put_intake(key, text)
+    return key
 
 
 def test_tasks_are_listed_in_the_order_of_the_targets(api: Api) -> None:

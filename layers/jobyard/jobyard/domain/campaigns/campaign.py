@@ -22,6 +22,7 @@ from jobyard.domain.campaigns.rules import (
 )
 from jobyard.domain.campaigns.schedule import CalendarFor
 from jobyard.domain.campaigns.targets import CampaignTarget, inline_targets
+from jobyard.domain.campaigns.targets_file import TargetsFile
 from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
 from jobyard.domain.errors import InvalidCampaign, InvalidRule
 from jobyard.domain.history import HistoryEntry, compact_history
@@ -29,7 +30,10 @@ from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
 from jobyard.domain.lifecycle import Move
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
-REQUEST_FIELDS = ("name", "job_type", "parameters", "targets", "replaces", *RULE_FIELDS)
+REQUEST_FIELDS = (
+    *("name", "job_type", "parameters", "targets", "targets_file", "replaces"),
+    *RULE_FIELDS,
+)
 SILENT_AFTER = timedelta(minutes=10)  # twice as long as an execution has to decide
 _RESERVED_BYTES = 1024  # for the keys of a record and their copies in indexes
 _TargetsAndWarnings = tuple[tuple[CampaignTarget, ...] | None, tuple[str, ...]]
@@ -51,11 +55,11 @@ class Campaign:
     """A campaign as it is stored. `version` counts its writes; times are aware UTC.
 
     `creator` is a name to show, `creator_sub` the person's id. Lists leave out one that
-    `is_system` by default. `tasks` is the number of its tasks, 0 until it is opened; `chunk_size`
-    the number of tasks in a chunk (the last may have fewer). `stop_reason` says why it is stopping,
-    or did. Outcomes count for its abort rule from `counted_since` on; None: from its start on. The
-    three ids name the campaign that it replaces,
-    the one that replaced it, and the one whose failed tasks it retries; "" for none.
+    `is_system` by default. `tasks` is the number of its tasks, `chunk_size` that of a chunk (the
+    last may have fewer). With a `targets_file` the machine writes its rows, and `chunk_size` is 0
+    until it has. `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule
+    from `counted_since` on; None: from its start on. The three ids name the campaign that it
+    replaces, the one that replaced it, and the one whose failed tasks it retries; "" for none.
 
     `generation` counts the executions that were started because something changed: only the latest
     of them decides. If none has decided anything by `check_at`, the scheduler tick starts another.
@@ -76,6 +80,7 @@ class Campaign:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tasks: int = 0
     chunk_size: int = 0
+    targets_file: TargetsFile | None = None
     stop_reason: StopReason | None = None
     counted_since: datetime | None = None
     started_at: datetime | None = None
@@ -115,6 +120,16 @@ class Campaign:
         """
         return self.is_open and self.check_at is not None and now >= self.check_at + SILENT_AFTER
 
+    @property
+    def file_key(self) -> str:
+        """The key of the file that its targets are from; "" if they were inline."""
+        return self.targets_file.key if self.targets_file else ""
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether its rows are written, so that its tasks can start."""
+        return self.targets_file is None or self.chunk_size > 0
+
     def attempt_deadline(self, started_at: datetime) -> datetime:
         """When an attempt that started at `started_at` has taken too long.
 
@@ -146,7 +161,7 @@ class Campaign:
     @property
     def chunk_count(self) -> int:
         """The number of its chunks; 0 before it is opened."""
-        return -(-self.tasks // self.chunk_size) if self.tasks else 0
+        return -(-self.tasks // self.chunk_size) if self.chunk_size else 0
 
     def task_count(self, chunk: int) -> int:
         """The number of tasks in `chunk`, a number from 0."""
@@ -167,7 +182,7 @@ def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
 
 @dataclass(frozen=True)
 class CampaignRequest:
-    """What a person asks for. Without `targets` they are in a file that is uploaded.
+    """What a person asks for. Without `targets` they are in the file with the key `targets_file`.
 
     `replaces` is the id of the campaign that it replaces as a whole, "" for none.
     """
@@ -177,6 +192,7 @@ class CampaignRequest:
     rules: CampaignRules
     parameters: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[CampaignTarget, ...] | None = None
+    targets_file: str = ""
     replaces: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -199,11 +215,16 @@ def request_of(
     parameters = fields.read("parameters", _object_of, _NO_PARAMETERS)
     replaces = fields.read("replaces", text_of, "")
     targets, warnings = fields.read("targets", _targets_of, _NO_TARGETS)
+    targets_file = fields.read("targets_file", _key_of, "")
+    if targets_file and "targets" in fields:
+        fields.refuse("targets_file", "either a list of targets or a file, not both")
     rules = rules_of(fields, created_at, calendar_for)
     fields.check()
     assert isinstance(document, Mapping)
     warnings = (*warnings, *rule_warnings(document))
-    return CampaignRequest(name, job_type, rules, parameters, targets, replaces, warnings)
+    return CampaignRequest(
+        name, job_type, rules, parameters, targets, targets_file, replaces, warnings
+    )
 
 
 def text_of(where: str, value: object) -> str:
@@ -215,6 +236,12 @@ def text_of(where: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value.encode()) > NAME_BYTES:
         raise InvalidRule(where, f"a text of 1 to {NAME_BYTES} bytes, not {value!r:.40}")
     return value.strip()
+
+
+def _key_of(where: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidRule(where, f"the key of an upload, not {value!r:.40}")
+    return value
 
 
 def _object_of(where: str, value: object) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
 
 MAX_REST = timedelta(days=30)  # after that a campaign is planned again
+_OPEN_AGAIN = timedelta(minutes=5)  # after an execution that could not open it
+_OPEN_WITHIN = timedelta(days=1)
 _S = JobState
 
 
@@ -103,6 +105,8 @@ def plan(
         return _ended(campaign, totals)
     if now >= openings.end:
         return _stopped(campaign, totals, StopReason.EXPIRE, now)
+    if not campaign.is_opened:
+        return _unopened(campaign, openings, now)
     if hold is not None:
         return _held(campaign, totals, openings, hold, now)
     abort = campaign.rules.abort
@@ -116,6 +120,16 @@ def plan(
     if opening is None:
         return _closed(campaign, totals, openings, now)
     return _open(campaign, totals, opening, now).after(*_EVENTS_TO_RUN[campaign.state])
+
+
+def _unopened(campaign: Campaign, openings: Openings, now: datetime) -> CampaignPlan:
+    """The plan of a campaign whose rows could not be written: its next execution tries again."""
+    if now >= campaign.created_at + _OPEN_WITHIN:
+        reason = "its targets could not be read for a day"
+        return CampaignPlan(PlannedAction.END, _S.FAILED, reason=reason, events=("give_up",))
+    until = min(now + _OPEN_AGAIN, openings.end)
+    reason = "its targets are not read yet"
+    return CampaignPlan(PlannedAction.REST, campaign.state, until, reason=reason)
 
 
 _EVENTS_TO_RUN: dict[JobState, tuple[str, ...]] = {

@@ -23,6 +23,7 @@ from jobyard.domain.urls import error_in
 
 MAX_TARGETS = 100_000
 MAX_INLINE_TARGETS = 1_000
+MAX_TARGET_LINES = 2 * MAX_TARGETS  # of a file, with repeated and empty ones
 MAX_TARGET_ID_LETTERS = 128
 MAX_ADDRESS_LETTERS = 1_024
 TARGET_FIELDS = ("id", "address", "zone", "secret")
@@ -298,6 +299,11 @@ class _JsonRows:
         return number, None if findings else cells, findings
 
 
+def has_json_ending(filename: str) -> bool:
+    """Whether a file is JSON Lines by its name."""
+    return filename.lower().endswith(_JSON_ENDINGS)
+
+
 class TargetReader:
     """One pass over a file of targets. Iterate over it once for `(targets, findings)`, in file
     order.
@@ -307,7 +313,7 @@ class TargetReader:
     """
 
     def __init__(self, blocks: Iterable[bytes], *, filename: str) -> None:
-        self._filename = filename.lower()
+        self._filename = filename
         self._checker = _Checker(MAX_TARGETS, "on line {}")
         self._levels: Counter[str] = Counter()
         self._parts = self._counted(self._read(blocks))
@@ -357,12 +363,16 @@ class TargetReader:
                 yield targets, findings
                 if any(each.code == TargetCheck.TOO_MANY_TARGETS for each in findings):
                     return
+            if span.last > MAX_TARGET_LINES:
+                message = f"a file has at most {MAX_TARGET_LINES:,} lines"
+                yield [], [TargetCheck.TOO_MANY_TARGETS.at(span.last, 0, message)]
+                return
         if not self.count and not self.errors:
             message = "there are no targets: each line must name one"
             yield [], [TargetCheck.NO_TARGETS.at(span.last, 0, message)]
 
     def _rows_of(self, start: str) -> _RowReader:
-        is_json = start.lstrip().startswith(("{", "[")) or self._filename.endswith(_JSON_ENDINGS)
+        is_json = start.lstrip().startswith(("{", "[")) or has_json_ending(self._filename)
         return _JsonRows() if is_json else _CsvRows()
 
     def _checked(

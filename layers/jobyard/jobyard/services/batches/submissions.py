@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from jobyard.services import activity
 from jobyard.services.access import authorize_deposit, visible_batch
 from jobyard.services.context import CommandContext, QueryContext
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
+from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import batches
 
 
@@ -37,15 +37,6 @@ class Submission:
     notify: tuple[str, ...] | None
     parameters: Mapping[str, Any]
     note: str
-
-
-@dataclass(frozen=True)
-class UploadForm:
-    """The URL and fields to POST the manifest with, as an HTML form does, until `expires_at`."""
-
-    url: str
-    fields: Mapping[str, str]
-    expires_at: datetime
 
 
 def submit(submission: Submission, context: CommandContext) -> tuple[Batch, UploadForm]:
@@ -137,14 +128,11 @@ def _upload_form(
     fields: Mapping[str, str] = MappingProxyType({}),
 ) -> UploadForm:
     """The form to upload a batch's manifest with; `fields` are more of its fields."""
-    post = context.s3.generate_presigned_post(
-        context.settings.intake_bucket,
+    return presigned_form(
+        context.s3,
+        context.settings,
         batch.upload_key,
-        Fields=dict(fields),
-        Conditions=[
-            ["content-length-range", 1, MANIFEST_BYTES],
-            *({name: value} for name, value in fields.items()),
-        ],
-        ExpiresIn=int(UPLOAD_TIME.total_seconds()),
+        MANIFEST_BYTES,
+        batch.submitted_at,
+        fields,
     )
-    return UploadForm(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)

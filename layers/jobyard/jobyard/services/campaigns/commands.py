@@ -1,18 +1,17 @@
 """What people do to campaigns: start, change, pause, resume, cancel, replace and retry them."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobyard.domain.activity import Subject
-from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
 from jobyard.domain.campaigns.campaign import Campaign, CampaignRequest, StopReason, request_of
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, changed_rules
 from jobyard.domain.campaigns.schedule import SCHEDULE_FIELDS
-from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
+from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import (
     BadRequest,
@@ -32,17 +31,13 @@ from jobyard.jobtypes import TYPES, types_of
 from jobyard.services import activity, holds
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
+from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.campaigns.settle import restart
+from jobyard.services.campaigns.uploaded_targets import UploadedTargets, find_upload
 from jobyard.services.context import CommandContext, require_reason
-from jobyard.services.settings import Settings
 from jobyard.store import calendars, campaigns, jobs
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
-_MIN_CHUNK, _MAX_CHUNK = 25, 1_000  # tasks
-_CHUNKS = 40  # of most campaigns: as many workers as the largest `at_once` has
 _CHECK_AFTER = timedelta(minutes=5)
 _TRIES = 5
 _RETRY_FIELDS = ("name", "parameters", *RULE_FIELDS)  # that may differ in the new campaign
@@ -72,11 +67,11 @@ def _start(
     document: Mapping[str, Any], context: CommandContext, *, retry_of: str = ""
 ) -> StartedCampaign:
     campaign, request = _new(document, context, retry_of=retry_of)
-    assert request.targets is not None
     if (stored := _of_earlier_try(campaign)) is not None:
         campaign = stored
     else:
-        put_rows(campaign, request.targets, context.s3, context.settings)
+        if request.targets is not None:
+            put_rows(campaign.campaign_id, request.targets, context.s3, context.settings)
         try:
             campaigns.put_new(campaign)
         except StaleState:
@@ -96,7 +91,7 @@ def _of_earlier_try(wanted: Campaign) -> Campaign | None:
         stored = campaigns.get(wanted.campaign_id)
     except NotFound:
         return None
-    names = ("name", "job_type", "parameters", "tasks")
+    names = ("name", "job_type", "parameters", "file_key", "tasks")
     if any(getattr(stored, name) != getattr(wanted, name) for name in names):
         reason = f"this key started campaign {stored.campaign_id}, with another body"
         raise BadRequest(f"{reason}; a new campaign needs a new key")
@@ -122,9 +117,17 @@ def _new(
     _check_job_type(request)
     if request.replaces:
         _check_replaceable(request)
-    if request.targets is None:
-        raise InvalidCampaign([InvalidRule("targets", "missing; a list of targets")])
-    number = len(request.targets)
+    file = None
+    if request.targets is not None:
+        number = len(request.targets)
+    elif request.targets_file:
+        file = find_upload(request.targets_file, context)
+        reading = UploadedTargets(file, context.s3, context.settings)
+        number = sum(1 for _ in reading)
+        request = replace(request, warnings=(*reading.warnings, *request.warnings))
+    else:
+        allowed = "missing; a list of targets, or targets_file with the key of an upload"
+        raise InvalidCampaign([InvalidRule("targets", allowed)])
     campaign = Campaign(
         campaign_id=campaign_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=JobState.SCHEDULED,
@@ -138,7 +141,8 @@ def _new(
         rules=request.rules,
         parameters=request.parameters,
         tasks=number,
-        chunk_size=chunk_size_of(number),
+        chunk_size=0 if file else chunk_size_of(number),
+        targets_file=file,
         check_at=now + _CHECK_AFTER,
         replaces=request.replaces,
         retry_of=retry_of,
@@ -171,11 +175,6 @@ def _replace(campaign: Campaign, context: CommandContext) -> None:
     _restart(campaign.replaces, replaced, context)
 
 
-def chunk_size_of(tasks: int) -> int:
-    """How many tasks each chunk of a campaign has."""
-    return min(max(-(-tasks // _CHUNKS), _MIN_CHUNK), _MAX_CHUNK)
-
-
 def _check_job_type(request: CampaignRequest) -> None:
     known = [each.name for each in types_of(Origin.CAMPAIGN)]
     if request.job_type not in known:
@@ -194,29 +193,6 @@ def _calendar_for(value: object) -> Calendar:
     if found is None:
         raise InvalidRule("calendar", f"the name of a calendar; there is no {value!r:.80}")
     return found.calendar
-
-
-def put_rows(
-    campaign: Campaign, targets: Sequence[CampaignTarget], s3: "S3Client", settings: Settings
-) -> None:
-    """Write the rows and the index, before the campaign that has them. A repeat writes the same."""
-    lines: list[bytes] = []
-    index: list[Chunk] = []
-    position = 0
-    for number in range(campaign.chunk_count):
-        start = number * campaign.chunk_size
-        part = [
-            json.dumps(target.document(), separators=(",", ":")).encode() + b"\n"
-            for target in targets[start : start + campaign.chunk_size]
-        ]
-        size = sum(map(len, part))
-        index.append(Chunk(number, position, position + size))
-        position += size
-        lines += part
-    key = rows.rows_key(campaign.campaign_id)
-    s3.put_object(Bucket=settings.work_bucket, Key=key, Body=b"".join(lines))
-    rows.put_index(s3, settings, rows.index_key(campaign.campaign_id), index)
-    assert all(len(each.index_line()) == INDEX_LINE_BYTES for each in index)
 
 
 def pause(campaign_id: str, until: datetime | None, context: CommandContext) -> Campaign:

@@ -21,7 +21,6 @@ from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.services.batches import rows
-from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import PASSES_PER_EXECUTION, SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
@@ -320,11 +319,6 @@ def restarted(campaign: Campaign, now: datetime) -> Campaign:
 def start_execution(campaign: Campaign, executions: Executions) -> None:
     """Start the first execution of a campaign's generation, unless it has been started."""
     executions.start_batch(campaign.campaign_id, "settle", MAIN_RUN, campaign.generation)
-
-
-def resume(campaign_id: str, _command: str, run: ExecutionRun, _context: OpenContext) -> NextStep:
-    """Take the first step of an execution: go straight to Settle."""
-    return NextStep(campaign_id, "settle", run=run)
 
 
 def settle_job(address: JobAddress, run: ExecutionRun, _context: SettleContext) -> NextStep:

@@ -1,0 +1,106 @@
+"""Opening a campaign: write its rows and the index of their chunks.
+
+The request writes the rows of inline targets. Those of a file are written by the first step of an
+execution, because so many take longer than a request may.
+"""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.targets import CampaignTarget
+from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.errors import InvalidCampaign
+from jobyard.domain.history import HistoryEntry
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.plurals import plural
+from jobyard.services.batches import rows
+from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.batches.uploads import MultipartUpload
+from jobyard.services.campaigns.uploaded_targets import UploadedTargets
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.settings import Settings
+from jobyard.store import campaigns
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MIN_CHUNK, _MAX_CHUNK = 25, 1_000  # tasks
+_CHUNKS = 40  # of most campaigns: as many workers as the largest `at_once` has
+
+
+def chunk_size_of(tasks: int) -> int:
+    """How many tasks each chunk of a campaign has."""
+    return min(max(-(-tasks // _CHUNKS), _MIN_CHUNK), _MAX_CHUNK)
+
+
+def put_rows(
+    campaign_id: str, targets: Iterable[CampaignTarget], s3: "S3Client", settings: Settings
+) -> int:
+    """Write the rows of a campaign and their index. Returns how many there are.
+
+    A repeat writes the same. If `targets` raises, nothing is written.
+    """
+    ends = array("Q")  # of each row: eight bytes of memory
+    with MultipartUpload(s3, settings.work_bucket, rows.rows_key(campaign_id)) as upload:
+        for target in targets:
+            upload.write(json.dumps(target.document(), separators=(",", ":")).encode() + b"\n")
+            ends.append(upload.size)
+        upload.finish()
+    rows.put_index(s3, settings, rows.index_key(campaign_id), _chunks(ends))
+    return len(ends)
+
+
+def _chunks(ends: "array[int]") -> Iterator[Chunk]:
+    """The chunks of rows that end at these bytes."""
+    size, start = chunk_size_of(len(ends)), 0
+    for number, first in enumerate(range(0, len(ends), size)):
+        end = ends[min(first + size, len(ends)) - 1]
+        yield Chunk(number, start, end)
+        start = end
+
+
+def resume(campaign_id: str, _command: str, run: ExecutionRun, context: OpenContext) -> NextStep:
+    """Take the first step of an execution: open the campaign if it is not yet. Settle comes next.
+
+    An execution of an earlier generation opens nothing.
+
+    Raises:
+        StaleState: another execution or a person changed the campaign meanwhile.
+    """
+    campaign = campaigns.get(campaign_id)
+    if campaign.state is JobState.SCHEDULED and run.recoveries >= campaign.generation:
+        _open(campaign, context)
+    return NextStep(campaign_id, "settle", run=run)
+
+
+def _open(campaign: Campaign, context: OpenContext) -> None:
+    """Write the rows of the file of a campaign; if it cannot be used any more, give the campaign
+    up.
+    """
+    if campaign.is_opened or campaign.targets_file is None:
+        return
+    cause = Cause(str(CauseKey(action=Action.OPENED, subject=context.execution)))
+    reading = UploadedTargets(campaign.targets_file, context.s3, context.settings)
+    try:
+        tasks = put_rows(campaign.campaign_id, reading, context.s3, context.settings)
+    except InvalidCampaign as error:
+        cause = Cause(cause.key, reason=str(error))
+        move = JOB.move(campaign.state, "give_up", context.now(), cause)
+        campaigns.write(campaign, campaign.moved(move, tasks=0))
+        return
+    entry = HistoryEntry(
+        event="open",
+        before=campaign.state,
+        after=campaign.state,
+        at=context.now(),
+        actor=MACHINE,
+        cause=cause.key,
+        reason=plural(tasks, "task"),
+    )
+    after = campaign.with_entry(entry, tasks=tasks, chunk_size=chunk_size_of(tasks))
+    campaigns.write(campaign, after)
