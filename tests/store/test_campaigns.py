@@ -72,7 +72,7 @@ def test_its_history_adds_a_bounded_number_of_bytes() -> None:
         event = ("start", "pause", "resume")[number and 2 - number % 2]
         cause = Cause(f"main/{number}", reason="ü" * 500)
         after = after.moved(JOB.move(after.state, event, TEN, cause))
-    stored = [campaigns._item(each).body for each in (before, after)]
+    stored = [campaigns.item_of(each).body for each in (before, after)]
     added = len(str(stored[1])) - len(str(stored[0]))
 
     assert added < 16 * 1024

@@ -94,6 +94,7 @@ _ENUMS = {
     "BatchEvent": "An event that a person may send to a batch.",
     "JobEvent": "An event that a person may send to a job.",
     "CampaignEvent": "An event that a person may send to a campaign.",
+    "CampaignState": "The state of a campaign: one of a job that a campaign can have.",
     "TaskState": "The state of a task. The lifecycle `task` describes each.",
     "ScheduleState": "The state of a schedule. The lifecycle `schedule` describes each.",
     "ScheduleEvent": "An event that a person may send to a schedule.",
