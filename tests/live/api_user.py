@@ -48,12 +48,12 @@ class ApiUser:
 
     def await_state(self, path: str, *states: str) -> Any:
         """Wait until the record at `path` is in one of `states`, and return it."""
-        give_up = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
             found = self.get(path)
             if found["state"] in states:
                 return found
-            assert time.monotonic() < give_up, (
+            assert time.monotonic() < deadline, (
                 f"{path} is still {found['state']}: {found['waiting_reason']}"
             )
             time.sleep(0.1)

@@ -54,13 +54,13 @@ def paths(api_user: UserOfRole, due: datetime) -> dict[str, str]:
 def await_newest(admin: ApiUser, path: str, trigger: str) -> dict[str, Any]:
     """The newest occurrence of a schedule with that trigger, after the end of its job if it has
     one."""
-    give_up = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         for newest in admin.get(f"{path}/occurrences?limit=1")["items"]:
             has_ended = newest["verdict"] == "skip" or newest["ended_at"]
             if newest["trigger"] == trigger and has_ended:
                 return dict(newest)
-        assert time.monotonic() < give_up, admin.get(path)
+        assert time.monotonic() < deadline, admin.get(path)
         time.sleep(0.5)
 
 
@@ -80,7 +80,7 @@ def test_the_scheduler_tick_starts_a_job_when_it_is_due(
     assert datetime.fromisoformat(schedule["next_run_at"]) == due + DAY
 
 
-def test_a_suspended_schedule_s_skipped_time_names_the_actor_and_the_reason(
+def test_a_skipped_time_of_a_suspended_schedule_names_the_actor_and_the_reason(
     api_user: UserOfRole, paths: dict[str, str]
 ) -> None:
     (skipped,) = api_user("admin").get(f"{paths['suspended']}/occurrences")["items"]
@@ -118,7 +118,7 @@ def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_
 
 
 @pytest.mark.parametrize("role", ["viewer", "depositor", "operator"])
-def test_nobody_but_an_admin_may_see_schedules_or_touch_them(
+def test_only_an_admin_may_see_and_change_schedules(
     role: str, api_user: UserOfRole, paths: dict[str, str]
 ) -> None:
     api, path, why = api_user(role).api, paths["active"], {"reason": "to try"}

@@ -131,12 +131,12 @@ def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
         cause = Cause(f"main.p1.c{address.chunk}.t{record.version}", reason="to be so")
         move = JOB.move(record.state, event, HOUR_AGO, cause)
         given = changes if event == events[-1] else {}
-        record = record.moved(move, **(_signs(event) | given))
+        record = record.moved(move, **(_recorded_with(event) | given))
     return jobs.apply(before, record, batch.state) if events else record
 
 
-def _signs(event: str) -> dict[str, Any]:
-    """What the machine notes with an event."""
+def _recorded_with(event: str) -> dict[str, Any]:
+    """The fields that the machine records with an event."""
     if event == "fail":
         failure = ("PAYLOAD_NOT_FOUND", "404 from files.example.org")
         return {

@@ -1,3 +1,5 @@
+"""Files are stored under their digests in bounded memory, whatever their size."""
+
 import hashlib
 import io
 import tracemalloc
@@ -122,15 +124,15 @@ def test_a_changed_staged_file_is_not_mistaken_for_the_old_one(
         reader.read(3)
 
 
-def test_without_room_for_a_large_file_the_worker_stops_in_time(context: StorageContext) -> None:
-    rooms = [content.LARGE_FILE_SLOTS.acquire() for _ in range(8)]
+def test_without_a_slot_for_a_large_file_the_worker_stops_in_time(context: StorageContext) -> None:
+    slots = [content.LARGE_FILE_SLOTS.acquire() for _ in range(8)]
     short = replace(context, remaining=lambda: 12.05)
     try:
         with pytest.raises(Refused) as caught:
             store(blocks(b"x" * 3 * MIB), Wanted("x"), "staging/j/x", short)
         small = store(blocks(b"x" * MIB), Wanted("x"), "staging/j/x", short)
     finally:
-        for _ in rooms:
+        for _ in slots:
             content.LARGE_FILE_SLOTS.release()
 
     assert caught.value.code is Failure.TIMEOUT
@@ -175,7 +177,7 @@ def test_a_staged_file_reads_like_any_file(
         assert ours.tell() == theirs.tell()
 
 
-class _Swallowing:
+class _DiscardingS3:
     """S3 that accepts parts and keeps none, so that only our own memory is measured."""
 
     def __init__(self) -> None:
@@ -206,7 +208,7 @@ def test_two_hundred_megabytes_pass_through_in_forty(
             request.wfile.write(bytes([number]) * MIB)
 
     file = File(payloads.behave("/big", send_endlessly), Wanted("big"))
-    s3 = _Swallowing()
+    s3 = _DiscardingS3()
     tracemalloc.start()
 
     stored = fetch_one(step_input({}), replace(context, s3=s3), file)  # type: ignore[arg-type]

@@ -15,21 +15,21 @@ WHY = {"reason": "because"}
 STRANGER = "0f0e0d0c-1111-4222-8333-444455556666"
 
 
-def made(api: Api, name: str = "atlas", **fields: Any) -> Any:
+def create_collection(api: Api, name: str = "atlas", **fields: Any) -> Any:
     """A collection created by an admin."""
     answer = api.post("/collections", {"name": name, **fields})
     assert answer.status == 201, answer.text
     return answer.json
 
 
-def submitted(api: Api, collection: str = "atlas", **who: Any) -> Any:
+def submit(api: Api, collection: str = "atlas", **who: Any) -> Any:
     """The answer to a submission."""
     wanted = {"collection": collection, "filename": "may.checkm", "notify": []}
     return api.post("/batches", wanted, **({"role": "depositor"} | who))
 
 
 def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
-    shown = made(
+    shown = create_collection(
         api,
         people=["depositor"],
         groups=["curators"],
@@ -59,7 +59,7 @@ def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
 
 
 def test_a_name_of_a_collection_is_unique(api: Api) -> None:
-    made(api)
+    create_collection(api)
 
     again = api.post("/collections", {"name": "atlas", "accepts_drops": True})
 
@@ -69,9 +69,9 @@ def test_a_name_of_a_collection_is_unique(api: Api) -> None:
 
 @pytest.mark.parametrize("role", ["depositor", "operator"])
 def test_nobody_deposits_who_was_not_allowed(api: Api, role: str) -> None:
-    made(api)
+    create_collection(api)
 
-    refused = submitted(api, role=role)
+    refused = submit(api, role=role)
 
     expected = (404, "not-found") if role == "depositor" else (403, "forbidden")
     assert (refused.status, refused.kind) == expected
@@ -81,7 +81,7 @@ def test_nobody_deposits_who_was_not_allowed(api: Api, role: str) -> None:
 
 @pytest.mark.parametrize("role", ["depositor", "operator", "admin"])
 def test_a_missing_collection_accepts_nothing(api: Api, role: str) -> None:
-    refused = submitted(api, "nowhere", role=role)
+    refused = submit(api, "nowhere", role=role)
 
     assert (refused.status, refused.kind) == (404, "not-found")
     assert "there is no collection 'nowhere'" in refused.json["detail"]
@@ -89,9 +89,9 @@ def test_a_missing_collection_accepts_nothing(api: Api, role: str) -> None:
 
 
 def test_a_closed_collection_looks_to_a_depositor_as_if_it_did_not_exist(api: Api) -> None:
-    made(api)
+    create_collection(api)
 
-    closed, missing = submitted(api, "atlas").json, submitted(api, "nowhere").json
+    closed, missing = submit(api, "atlas").json, submit(api, "nowhere").json
 
     assert closed["detail"].replace("atlas", "nowhere") == missing["detail"]
     assert api.get("/collections/atlas", role="depositor").status == 404
@@ -100,44 +100,44 @@ def test_a_closed_collection_looks_to_a_depositor_as_if_it_did_not_exist(api: Ap
 
 
 def test_an_admin_may_deposit_who_could_allow_themselves(api: Api) -> None:
-    made(api)
+    create_collection(api)
 
-    assert submitted(api, role="admin").status == 201
+    assert submit(api, role="admin").status == 201
 
 
 def test_who_is_allowed_deposits_until_they_are_denied(api: Api) -> None:
-    made(api)
+    create_collection(api)
 
     allowed = api.post("/collections/atlas/allow", {**WHY, "people": ["depositor"]})
     assert allowed.status == 200
-    assert submitted(api).status == 201
+    assert submit(api).status == 201
     assert api.get("/collections/atlas", role="depositor").json["may_deposit"] is True
     denied = api.post("/collections/atlas/deny", {**WHY, "people": ["depositor"]})
     assert denied.json["people"] == []
-    assert submitted(api).status == 404
+    assert submit(api).status == 404
     assert [each["event"] for each in denied.json["history"]] == ["create", "allow", "deny"]
     assert denied.json["history"][-1]["changes"] == "depositor"
 
 
 def test_the_right_is_the_persons_and_not_the_names(api: Api) -> None:
-    made(api, people=["depositor"])
+    create_collection(api, people=["depositor"])
 
-    assert submitted(api, sub=STRANGER).status == 404
-    assert submitted(api).status == 201
+    assert submit(api, sub=STRANGER).status == 404
+    assert submit(api).status == 201
 
 
 def test_a_group_may_deposit(api: Api) -> None:
-    made(api, groups=["curators"])
+    create_collection(api, groups=["curators"])
 
-    assert submitted(api, groups="depositor curators").status == 201
-    assert submitted(api, groups="depositor readers").status == 404
-    assert submitted(api, role="viewer", groups="viewer curators").status == 403
+    assert submit(api, groups="depositor curators").status == 201
+    assert submit(api, groups="depositor readers").status == 404
+    assert submit(api, role="viewer", groups="viewer curators").status == 403
     api.post("/collections/atlas/deny", {**WHY, "groups": ["curators"]})
-    assert submitted(api, groups="depositor curators").status == 404
+    assert submit(api, groups="depositor curators").status == 404
 
 
 def test_a_person_is_denied_by_id_too_and_a_refusal_says_who_has_the_right(api: Api) -> None:
-    made(api, people=["depositor"])
+    create_collection(api, people=["depositor"])
 
     wrong = api.post("/collections/atlas/deny", {**WHY, "people": ["operator"]})
     right = api.post("/collections/atlas/deny", {**WHY, "people": [sub_of("depositor")]})
@@ -148,7 +148,7 @@ def test_a_person_is_denied_by_id_too_and_a_refusal_says_who_has_the_right(api: 
 
 
 def test_an_unknown_person_cannot_be_allowed(api: Api) -> None:
-    made(api)
+    create_collection(api)
 
     for answer in (
         api.post("/collections/atlas/allow", {**WHY, "people": ["nobody-of-that-name"]}),
@@ -159,8 +159,8 @@ def test_an_unknown_person_cannot_be_allowed(api: Api) -> None:
 
 
 def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
-    made(api, owner="operator", naans=["12345", "13030"])
-    made(api, "other")
+    create_collection(api, owner="operator", naans=["12345", "13030"])
+    create_collection(api, "other")
     as_owner = {"role": "operator"}
 
     edited = api.request(
@@ -178,13 +178,13 @@ def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
     assert edited.json["may_edit"] is True
     assert edited.json["history"][-1]["changes"] == "NAANs 13030; accepts dropped manifests"
     assert allowed.status == 200
-    assert submitted(api).status == submitted(api, **as_owner).status == 201
+    assert submit(api).status == submit(api, **as_owner).status == 201
     assert (foreign.status, foreign.kind) == (403, "forbidden")
     assert api.get("/collections/other").json["accepts_drops"] is False
 
 
 def test_an_owner_gives_their_collection_no_arks_of_another_authority(api: Api) -> None:
-    made(api, owner="operator", naans=["12345"])
+    create_collection(api, owner="operator", naans=["12345"])
 
     def edited(role: str, *naans: str) -> Any:
         return api.request("PATCH", "/collections/atlas", body={**WHY, "naans": naans}, role=role)
@@ -200,7 +200,7 @@ def test_an_owner_gives_their_collection_no_arks_of_another_authority(api: Api) 
 
 
 def test_an_owner_without_a_role_sees_their_own_and_a_namesake_does_not(api: Api) -> None:
-    made(api, owner="depositor")
+    create_collection(api, owner="depositor")
 
     mine = api.get("/collections/atlas", role="worker", name="depositor")
     theirs = api.get("/collections/atlas", role="worker", name="depositor", sub=STRANGER)
@@ -211,7 +211,7 @@ def test_an_owner_without_a_role_sees_their_own_and_a_namesake_does_not(api: Api
 
 
 def test_a_change_needs_a_reason(api: Api) -> None:
-    made(api)
+    create_collection(api)
 
     for method, path, body in (
         ("PATCH", "", {"accepts_drops": True}),
@@ -225,7 +225,7 @@ def test_a_change_needs_a_reason(api: Api) -> None:
 
 
 def test_a_change_that_is_sent_twice_is_made_once(api: Api) -> None:
-    made(api)
+    create_collection(api)
     same = {"headers": {"idempotency-key": "k"}}
 
     first = api.post("/collections/atlas/allow", {**WHY, "groups": ["a"]}, **same)
@@ -236,7 +236,7 @@ def test_a_change_that_is_sent_twice_is_made_once(api: Api) -> None:
 
 
 def test_a_collection_has_bounded_lists_and_a_small_record(api: Api) -> None:
-    made(api)
+    create_collection(api)
     long = "ü" * 250
 
     for number in range(60):
@@ -258,7 +258,7 @@ def test_a_collection_has_bounded_lists_and_a_small_record(api: Api) -> None:
 
 
 def test_the_collection_names_the_recipients_if_the_submission_names_none(api: Api) -> None:
-    made(api, groups=["depositor"], notify=["maps@example.org"])
+    create_collection(api, groups=["depositor"], notify=["maps@example.org"])
     wanted = {"collection": "atlas", "filename": "may.checkm"}
 
     by_itself = api.post("/batches", wanted, role="depositor").json["batch_id"]
@@ -271,7 +271,7 @@ def test_the_collection_names_the_recipients_if_the_submission_names_none(api: A
 
 @pytest.mark.parametrize("scope", ["everything", "collection:atlas"])
 def test_a_collection_shows_what_holds_it(api: Api, scope: str) -> None:
-    made(api)
+    create_collection(api)
     holds.put(Hold(scope, "anna", "the shelf is moved", HOUR_AGO))
     holds.put(Hold("collection:other", "anna", "no matter", HOUR_AGO))
 

@@ -20,7 +20,7 @@ from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executio
 from tests.people import sub_of
 
 WHY = {"reason": "the server is back"}
-NOBODYS = "b" + "a" * 20
+UNKNOWN_BATCH = "b" + "a" * 20
 
 
 def all_pages(api: Api, path: str, **query: Any) -> list[dict[str, Any]]:
@@ -201,7 +201,7 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
     assert [each["failure_message"] for each in more] == ["17 more attempts: TIMEOUT 17"]
 
 
-def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
+def test_a_running_step_is_shown_running(api: Api) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, "running")
     address = JobAddress(batch.batch_id, 0, 0)
@@ -212,9 +212,9 @@ def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
 
     shown = api.get(f"/jobs/{address.job_id}").json
 
-    (at_work,) = [each for each in shown["steps"] if each["status"] == "running"]
-    assert (at_work["name"], at_work["completed_at"]) == ("downloading", None)
-    assert at_work["started_at"]
+    (running,) = [each for each in shown["steps"] if each["status"] == "running"]
+    assert (running["name"], running["completed_at"]) == ("downloading", None)
+    assert running["started_at"]
 
 
 def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
@@ -259,9 +259,6 @@ def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
     batch = a_batch(entries=3)
     a_job(batch, 0, "held")
     record = a_job(batch, 1, "running", next_at=None)
-    from jobyard.domain.lifecycle import Cause
-    from jobyard.store import jobs
-
     move = JOB.move("running", "reschedule", HOUR_AGO, Cause("main.p1.c0.t9"))
     waiting = record.moved(move, next_at=later, failure_code="PAYLOAD_BUSY")
     jobs.apply(record, waiting, batch.state)
@@ -278,11 +275,11 @@ def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
     "job_id",
     [
         "nonsense",
-        f"{NOBODYS}.0.0",
-        f"{NOBODYS}.0",
-        f"{NOBODYS}.0.x",
-        f"{NOBODYS}.00.0",
-        f"{NOBODYS}.-1.0",
+        f"{UNKNOWN_BATCH}.0.0",
+        f"{UNKNOWN_BATCH}.0",
+        f"{UNKNOWN_BATCH}.0.x",
+        f"{UNKNOWN_BATCH}.00.0",
+        f"{UNKNOWN_BATCH}.-1.0",
     ],
 )
 def test_an_unknown_job_is_not_found_whatever_its_id_looks_like(api: Api, job_id: str) -> None:
@@ -290,19 +287,19 @@ def test_an_unknown_job_is_not_found_whatever_its_id_looks_like(api: Api, job_id
         assert (answer.status, answer.kind) == (404, "not-found")
 
 
-@pytest.mark.parametrize("place", ["0.2", "1.1", "2.0", "0.999999999999", "9" * 30 + ".0"])
-def test_a_job_beyond_its_batch_is_not_found(api: Api, place: str) -> None:
+@pytest.mark.parametrize("position", ["0.2", "1.1", "2.0", "0.999999999999", "9" * 30 + ".0"])
+def test_a_job_beyond_its_batch_is_not_found(api: Api, position: str) -> None:
     batch = a_batch(entries=3)
 
     for answer in (
-        api.get(f"/jobs/{batch.batch_id}.{place}"),
-        api.post(f"/jobs/{batch.batch_id}.{place}/hold", WHY),
+        api.get(f"/jobs/{batch.batch_id}.{position}"),
+        api.post(f"/jobs/{batch.batch_id}.{position}/hold", WHY),
     ):
         assert (answer.status, answer.kind) == (404, "not-found")
 
 
 def test_an_id_that_is_far_too_long_is_refused(api: Api) -> None:
-    answer = api.get(f"/jobs/{NOBODYS}.{'1' * 5000}.0")
+    answer = api.get(f"/jobs/{UNKNOWN_BATCH}.{'1' * 5000}.0")
 
     assert (answer.status, answer.kind) == (422, "validation-failed")
 
@@ -403,7 +400,7 @@ def test_an_event_that_is_not_open_is_refused_and_its_reason_is_shown(
 
 @pytest.mark.parametrize("event", ["start", "succeed", "replace", "explode"])
 def test_only_events_a_person_may_send_a_job_are_there(api: Api, event: str) -> None:
-    answer = api.post(f"/jobs/{NOBODYS}.0.0/{event}", WHY)
+    answer = api.post(f"/jobs/{UNKNOWN_BATCH}.0.0/{event}", WHY)
 
     assert (answer.status, answer.kind) == (404, "not-found")
     assert "requeue" in answer.json["detail"]
@@ -498,9 +495,9 @@ def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
         ({}, 422, "give a reason"),
         ({"reason": "again", "failure_codes": ["BROKEN"]}, 422, "PAYLOAD_NOT_FOUND"),
         ({"reason": "again", "job_ids": ["b1.0.0"]}, 422, "batch_id.chunk.position"),
-        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.{'1' * 40}"]}, 422, "batch_id.chunk"),
-        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"]}, 400, "job ids of batch"),
-        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"] * 1001}, 422, "at most 1000"),
+        ({"reason": "again", "job_ids": [f"{UNKNOWN_BATCH}.0.{'1' * 40}"]}, 422, "batch_id.chunk"),
+        ({"reason": "again", "job_ids": [f"{UNKNOWN_BATCH}.0.0"]}, 400, "job ids of batch"),
+        ({"reason": "again", "job_ids": [f"{UNKNOWN_BATCH}.0.0"] * 1001}, 422, "at most 1000"),
         ({"reason": "again", "preview": "yes"}, 422, "boolean"),
         ({"reason": "again", "failure_codes": ["TIMEOUT"]}, 409, "no failed job"),
         ({"reason": "again", "event": "start"}, 422, "force_fail"),
