@@ -12,7 +12,7 @@ MAX_ROWS = 12  # the first and the last of more attempts
 _ROW = 34  # pixels
 _TEXT = 13
 _BAR = 8
-_LEAST = 0.6  # percent
+_MIN_WIDTH = 0.6  # percent, of a bar
 
 
 def timeline(
@@ -32,8 +32,8 @@ def timeline(
     if len(rows) > MAX_ROWS:
         rows = [*rows[:1], *rows[1 - MAX_ROWS :]]
     parts = [
-        _row(number, attempt, before or since, (since, length, until), place * _ROW)
-        for place, (number, attempt, before) in enumerate(rows)
+        _row(number, attempt, before or since, (since, length, until), index * _ROW)
+        for index, (number, attempt, before) in enumerate(rows)
     ]
     worked = sum(
         (((each.ended_at or until) - each.started_at) for _, each in numbered), start=timedelta()
@@ -59,14 +59,15 @@ def _row(
     frame: tuple[datetime, timedelta, datetime],
     y: int,
 ) -> Markup:
+    """An attempt that waited since `before`. `frame` is the picture's start, length and end."""
     since, length, until = frame
     end = attempt.ended_at or until
 
     def percent(at: datetime) -> float:
         return min(max(100 * ((at - since) / length), 0), 100)
 
-    left = min(percent(attempt.started_at), 100 - _LEAST)
-    width = max(percent(end) - left, _LEAST)
+    left = min(percent(attempt.started_at), 100 - _MIN_WIDTH)
+    width = max(percent(end) - left, _MIN_WIDTH)
     name = f"Attempt {number}"
     if attempt.failure_code == SUMMARY_CODE:
         name = f"{sum(attempt.counts.values())} attempts"

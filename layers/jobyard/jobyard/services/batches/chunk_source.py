@@ -254,8 +254,8 @@ class ChunkSource:
     def apply_operation(self, operation: Operation) -> None:
         """Apply the operation's event to each job that matches, and save each job's outcome.
 
-        Jobs that are open afterwards are counted so before they are written, those that end only
-        afterwards. So the batch never looks ended in between.
+        Jobs that the event opens are counted as open before they are written, and jobs that it ends
+        are counted after. So the batch never looks ended in between.
         """
         # The event is applied once, although a job that failed again matches in a later pass.
         earlier = [job for job in self.jobs.records.values() if _has_event(job, operation)]
