@@ -99,11 +99,11 @@ def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule
         schedule.schedule_id, run.scheduled_for, 1, Trigger.SCHEDULE, Verdict.RUN, run.started_at
     )
     queued = schedule.queued_for
-    move = SCHEDULE.move(schedule.state, "update_runs", at, CLOCK)
+    move = SCHEDULE.move(schedule.state, "track", at, CLOCK)
     after, _ = after_end(schedule, occurrence, job, Checkpoint(job.address.job_id), move)
     if queued and not after.active:
         waiting = replace(occurrence, scheduled_for=queued, verdict=Verdict.WAIT)
-        after, _ = after_wait(after, waiting, SCHEDULE.move(after.state, "update_runs", at, CLOCK))
+        after, _ = after_wait(after, waiting, SCHEDULE.move(after.state, "track", at, CLOCK))
     return after
 
 
@@ -338,7 +338,7 @@ def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted
     waiting = Occurrence(
         schedule.schedule_id, NINE, 1, trigger, Verdict.WAIT, NINE, parameters={"table": "voters"}
     )
-    move = SCHEDULE.move(state, "update_runs", NINE + MOMENT, CLOCK)
+    move = SCHEDULE.move(state, "track", NINE + MOMENT, CLOCK)
 
     after, judged = after_wait(schedule, waiting, move)
 

@@ -101,7 +101,7 @@ def work(
         move = JOB.move(record.state, event, at, Cause(f"main.p1.c0.t{record.version}"))
         record = record.moved(move, **given)
     schedule = schedules.get(address.origin_id)
-    noted = SCHEDULE.move(schedule.state, "update_runs", began, Cause(f"work-{next(_numbers)}"))
+    noted = SCHEDULE.move(schedule.state, "track", began, Cause(f"work-{next(_numbers)}"))
     schedules.write(schedule, schedule.moved(noted), ScheduleWrites(jobs=[(before, record)]))
     settle_job(address, executions(), began + took)
     stored = jobs.find(address)

@@ -290,7 +290,7 @@ def _noted(schedule: Schedule) -> Any:
     from jobyard.domain.lifecycle import Cause
     from jobyard.domain.schedules.schedule import SCHEDULE
 
-    return SCHEDULE.move(schedule.state, "update_runs", NOW, Cause("renamed"))
+    return SCHEDULE.move(schedule.state, "track", NOW, Cause("renamed"))
 
 
 def test_schedules_of_the_system_are_shown_only_when_asked_for(api: Api) -> None:

@@ -79,20 +79,20 @@ SCHEDULE = Lifecycle(
     ),
     transitions=(
         Transition(_S.ACTIVE, "fire", _S.ACTIVE, (MACHINE,)),
-        Transition(_S.ACTIVE, "update_runs", _S.ACTIVE, (MACHINE,)),
+        Transition(_S.ACTIVE, "track", _S.ACTIVE, (MACHINE,)),
         Transition(_S.ACTIVE, "end", _S.ENDED, (MACHINE,)),
         Transition(_S.ACTIVE, "suspend", _S.SUSPENDED, _by("suspend")),
         Transition(_S.ACTIVE, "edit", _S.ACTIVE, _by("edit")),
         Transition(_S.ACTIVE, "run_now", _S.ACTIVE, _by("run_now")),
         Transition(_S.ACTIVE, "delete", _S.DELETED, _by("delete")),
         Transition(_S.SUSPENDED, "fire", _S.SUSPENDED, (MACHINE,)),
-        Transition(_S.SUSPENDED, "update_runs", _S.SUSPENDED, (MACHINE,)),
+        Transition(_S.SUSPENDED, "track", _S.SUSPENDED, (MACHINE,)),
         Transition(_S.SUSPENDED, "end", _S.ENDED, (MACHINE,)),
         Transition(_S.SUSPENDED, "resume", _S.ACTIVE, _by("resume", machine=True)),
         Transition(_S.SUSPENDED, "edit", _S.SUSPENDED, _by("edit")),
         Transition(_S.SUSPENDED, "run_now", _S.SUSPENDED, _by("run_now")),
         Transition(_S.SUSPENDED, "delete", _S.DELETED, _by("delete")),
-        Transition(_S.ENDED, "update_runs", _S.ENDED, (MACHINE,)),
+        Transition(_S.ENDED, "track", _S.ENDED, (MACHINE,)),
         Transition(_S.ENDED, "edit", _S.ACTIVE, _by("edit")),
         Transition(_S.ENDED, "run_now", _S.ENDED, _by("run_now")),
         Transition(_S.ENDED, "delete", _S.DELETED, _by("delete")),
@@ -269,7 +269,7 @@ class Schedule:
     def moved(self, move: Move, **changes: Any) -> "Schedule":
         """The schedule after a move, with `changes` to its other fields."""
         history = self.history
-        if move.event not in {"fire", "update_runs"}:  # the occurrences record those
+        if move.event not in {"fire", "track"}:  # the occurrences record those
             history = _compacted((*history, HistoryEntry.of(move)))
         after = replace(
             self,

@@ -215,7 +215,7 @@ def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     queued = occurrences.find(schedule.job_address(schedule.queued_for))
     if queued is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
-    move = SCHEDULE.move(schedule.state, "update_runs", tick.now, SCHEDULER_CAUSE)
+    move = SCHEDULE.move(schedule.state, "track", tick.now, SCHEDULER_CAUSE)
     after, occurrence = after_wait(schedule, queued, move)
     schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(queued, occurrence)]))
     tick.decided.append(occurrence)

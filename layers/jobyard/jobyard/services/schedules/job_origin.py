@@ -79,7 +79,7 @@ class ScheduleOrigin:
 
     def _write_requeue(self, before: JobRecord, after: JobRecord, context: CommandContext) -> None:
         schedule, occurrence = self.schedule, self.occurrence
-        move = SCHEDULE.move(schedule.state, "update_runs", context.now(), context.cause)
+        move = SCHEDULE.move(schedule.state, "track", context.now(), context.cause)
         others = [
             active for active in schedule.active if active.scheduled_for != occurrence.scheduled_for
         ]

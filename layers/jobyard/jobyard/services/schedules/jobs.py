@@ -109,7 +109,7 @@ def write_end(
     stored schedule.
     """
     before, after = change
-    move = SCHEDULE.move(schedule.state, "update_runs", now, cause)
+    move = SCHEDULE.move(schedule.state, "track", now, cause)
     checkpoint = checkpoints.get(after.address.job_id)
     after_schedule, closed = after_end(schedule, occurrence, after, checkpoint, move)
     moved = [] if before is after else [change]

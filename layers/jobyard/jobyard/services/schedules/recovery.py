@@ -28,7 +28,7 @@ def recover_active_jobs(schedule: Schedule, executions: Executions, now: datetim
     of started executions.
     """
     recovered = _recover_jobs(schedule, executions, now)
-    move = SCHEDULE.move(schedule.state, "update_runs", now, SCHEDULER_CAUSE)
+    move = SCHEDULE.move(schedule.state, "track", now, SCHEDULER_CAUSE)
     with suppress(StaleState):  # another write has set the time
         schedules.write(schedule, schedule.moved(move))
     return recovered
