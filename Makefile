@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
-.PHONY: help demo demo-schedules test check lint $(LINTERS) test-domain local down deploy docs machines dev \
-	emulator sam chromium faults browser screenshots bench
+.PHONY: help demo demo-schedules demo-campaign test check lint $(LINTERS) test-domain local down \
+	deploy docs machines dev emulator sam chromium faults browser screenshots bench
 MAKEFLAGS += --no-print-directory
 # Containers often set it. Then each of pytest's workers compiles every module, at each run.
 unexport PYTHONDONTWRITEBYTECODE
@@ -32,6 +32,9 @@ demo: dev emulator ## Show three manifests from upload to mail, on this laptop
 
 demo-schedules: dev emulator ## Show a schedule that sweeps a table, on this laptop
 	@.venv/bin/python -m cli.demo_schedules
+
+demo-campaign: dev emulator ## Show a campaign on simulated devices, on this laptop
+	@.venv/bin/python -m cli.demo_campaign
 
 local: dev emulator ## Start the stack on this laptop and leave it running
 	@.venv/bin/jobyard local up

@@ -72,6 +72,8 @@ def show_one(found: Document) -> None:
         ("started by", Text(f"{found['creator']}, {terminal.local_time(found['created_at'])}")),
         ("ends", terminal.local_time(found["ended_at"] or found["expires_at"])),
     ]
+    links = (("retries", "retry_of"), ("replaces", "replaces"), ("replaced by", "replaced_by"))
+    facts += [(name, found[field]) for name, field in links if found[field]]
     if found["waiting_reason"]:
         facts.append(("waits for", Text(_waiting(found))))
     out = terminal.console()

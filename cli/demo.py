@@ -60,7 +60,7 @@ def demo(
             ("jobyard lifecycle batch", "show the states of a batch, and who may send which event"),
             ("jobyard --help", "list all commands"),
         ),
-        page=("docs/", "manifests, deposits, operating, the API, job types"),
+        document=("docs/", "manifests, deposits, operating, the API, job types"),
     )
     run_demo(
         options,
@@ -129,7 +129,7 @@ def serve_files(port: int) -> Iterator[ServedFiles]:
             thread.join()
 
 
-def _play(runner: DemoRunner, files: ServedFiles) -> None:
+def _play(runner: DemoRunner, files: ServedFiles) -> str:
     api = runner.as_user("depositor").api("")
     before = len(mail.sent(runner.endpoint))
 
@@ -157,6 +157,7 @@ def _play(runner: DemoRunner, files: ServedFiles) -> None:
     runner.section("The mails that were sent")
     for each in mail.sent(runner.endpoint)[before:]:
         _show_mail(runner.console, each)
+    return ""
 
 
 def _make_manifest(runner: DemoRunner, files: ServedFiles, folder: Path) -> None:

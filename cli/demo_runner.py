@@ -43,7 +43,7 @@ class DemoOptions:
     files_port: int | None
     users: Sequence[str]
     commands: Sequence[tuple[str, str]]
-    page: tuple[str, str]
+    document: tuple[str, str]
 
 
 @contextmanager
@@ -78,11 +78,12 @@ def local_stack(demo: DemoOptions, keeps_running: bool, console: Console) -> Ite
 def run_demo(
     demo: DemoOptions,
     setup: AbstractContextManager[_Resource],
-    play: Callable[[_Resource, Emulator, Console], None],
+    play: Callable[[_Resource, Emulator, Console], str],
 ) -> None:
     """Play a demo on the local stack, then print the next steps and how long it took.
 
-    `play` gets what `setup` yields, the running stack and the console.
+    `play` gets what `setup` yields, the running stack and the console. It returns the path of the
+    page that shows the result.
 
     Raises:
         typer.Exit: with 1 after printing the error of a command or of the stack.
@@ -95,29 +96,28 @@ def run_demo(
             setup as resource,
             local_stack(demo, keeps_running, console) as running,
         ):
-            play(resource, running, console)
+            page = play(resource, running, console)
             restart = [("make local", "start the stack again, with all of this")]
             console.print("\n[bold cyan]Next steps[/]\n")
             console.print(
                 tables.next_commands([*([] if keeps_running else restart), *demo.commands])
             )
-            page, about = demo.page
-            console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
+            document, about = demo.document
+            console.print(f"  [bold]{document}[/]   [dim]{about}[/]")
             took = time.monotonic() - began
             console.print(f"\n[dim]The demo took {terminal.duration(took)}.[/]")
-            _show_link(demo.users, running, keeps_running, console)
+            link = f"{running.web_url}/{page}"
+            _show_link(link, demo.users, keeps_running, console)
     except (JobyardError, ClientError, BotoCoreError, httpx.HTTPError, OSError) as error:
         terminal.print_error(str(error))
         raise typer.Exit(1) from error
 
 
-def _show_link(
-    users: Sequence[str], running: Emulator, keeps_running: bool, console: Console
-) -> None:
-    """Print where the pages are, and which user to sign in as."""
+def _show_link(link: str, users: Sequence[str], keeps_running: bool, console: Console) -> None:
+    """Print where the page is, and which user to sign in as."""
     after = "" if keeps_running else " after [bold]make local[/]"
     console.print(
-        f"\nSee it in a browser{after}: [bold]{running.web_url}/[/]\n"
+        f"\nSee it in a browser{after}: [bold]{link}[/]\n"
         f"Sign in as {' or '.join(f'[bold]{user}[/]' for user in users)}, "
         f"password [bold]{demo_users.PASSWORD}[/].\n",
         soft_wrap=True,
@@ -127,13 +127,24 @@ def _show_link(
 class DemoRunner:
     """Shows commands as a user would type them, and runs them as demo users.
 
-    `sessions` is a temporary folder for the sessions of these users.
+    `sessions` is a temporary folder for the sessions of these users, `home` the stack's folder, and
+    `transport` the network.
     """
 
-    def __init__(self, console: Console, sessions: Path, endpoint: str) -> None:
+    def __init__(
+        self,
+        console: Console,
+        sessions: Path,
+        endpoint: str,
+        *,
+        home: Path = HOME,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.console = console
         self.endpoint = endpoint
         self._sessions = sessions
+        self._home = home
+        self._transport = transport
 
     def section(self, title: str) -> None:
         """Print the title of the next part."""
@@ -174,6 +185,8 @@ class DemoRunner:
 
         def connect(_: str) -> StackConnection:
             session_file = self._sessions / f"{user}.json"
-            return replace(local_connection(HOME), session_file=session_file, default_user=user)
+            return replace(
+                local_connection(self._home), session_file=session_file, default_user=user
+            )
 
-        return CliContext(connect)
+        return CliContext(connect, self._transport)

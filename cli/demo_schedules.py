@@ -55,7 +55,7 @@ def demo(
             ("jobyard lifecycle schedule", "show the states of a schedule"),
             ("jobyard schedule --help", "list all schedule commands"),
         ),
-        page=("docs/schedules.md", "rules, clock changes, policies, limits"),
+        document=("docs/schedules.md", "rules, clock changes, policies, limits"),
     )
     run_demo(
         options,
@@ -66,7 +66,7 @@ def demo(
     )
 
 
-def _play(runner: DemoRunner) -> None:
+def _play(runner: DemoRunner) -> str:
     api = runner.as_user("admin").api("")
     dynamodb = clients.client("dynamodb", runner.endpoint)
 
@@ -109,6 +109,7 @@ def _play(runner: DemoRunner) -> None:
         "A run that is skipped because the schedule is suspended is recorded too, with the reason"
     )
     _skip_one(runner, schedule_id)
+    return f"schedules/{schedule_id}"
 
 
 def schedule_document() -> Document:

@@ -37,9 +37,10 @@ class NoAnswer(Exception):
 
 @dataclass
 class SimulatedDevice:
-    """A device: its id, its version, and the image that it receives."""
+    """A device: its id, what it does, its version, and the image that it receives."""
 
     device_id: str
+    kind: str
     version: str = OLD
     sha256: str = ""
     size: int = 0
@@ -49,11 +50,6 @@ class SimulatedDevice:
     applied: list[str] = field(default_factory=list)  # the digests of the applied images
     has_rebooted: bool = False
     lock: Lock = field(default_factory=Lock)
-
-    @property
-    def kind(self) -> str:
-        """What it does."""
-        return self.device_id.partition("-")[0]
 
     def answer(
         self, method: str, path: str, headers: dict[str, str], body: bytes
@@ -144,8 +140,9 @@ class Simulator(ThreadingHTTPServer):
 
     def device(self, device_id: str) -> SimulatedDevice:
         """The device with that id."""
+        kind = device_id.partition("-")[0]
         with self.lock:
-            return self.devices.setdefault(device_id, SimulatedDevice(device_id))
+            return self.devices.setdefault(device_id, SimulatedDevice(device_id, kind))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,7 @@
 """`jobyard campaign` with a stack: start, list, show and change campaigns."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ def a_campaign(**changes: Any) -> dict[str, Any]:
         "counts": {"succeeded": 1, "rescheduled": 1},
         "waiting_reason": "its window is closed",
         "waiting_until": "2030-02-01T21:00:00Z",
+        "replaces": "",
+        "replaced_by": "",
+        "retry_of": "",
         "actions": ["pause", "resume", "cancel"],
         "links": {},
         "rules": {},
@@ -194,11 +198,13 @@ def test_one_task_is_sent_an_event(event: str, api: FakeApi, run: Run) -> None:
 
 
 def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> None:
-    api.answers(f"GET {PATH}", a_campaign())
+    api.answers(f"GET {PATH}", a_campaign(retry_of="c" + "b" * 20))
 
     shown = run("campaign", "show", CAMPAIGN_ID).stdout
 
     assert "1 of 2 done; 1 succeeded, 1 rescheduled" in shown
+    assert re.search(r"retries +cb{20}\b", shown)
+    assert "replace" not in shown
     assert f"jobyard campaign cancel {CAMPAIGN_ID} --reason" in shown
 
 

@@ -1,13 +1,21 @@
 """Campaigns on the simulated devices, through the deployed stack."""
 
 import hashlib
+import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
+from rich.console import Console
 
+from cli import demo_campaign
+from cli.demo_runner import DemoRunner
+from cli.local.emulator import Emulator
+from cli.local.stack import Stack
 from examples.devices.simulator import NEW, Simulator
 from tests.live.api_user import ApiUser
 
@@ -96,3 +104,31 @@ def test_a_campaign_is_paused_resumed_and_cancelled(
 
     ended = admin.await_state(path, "cancelled")
     assert (ended["done"], ended["counts"]) == (1, {"cancelled": 1})
+
+
+def test_the_demo_shows_a_window_a_pause_and_a_retry(
+    platform: Emulator, stack: Stack, files_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = io.StringIO()
+    with demo_campaign.simulated_devices(files_port) as devices, httpx.HTTPTransport() as network:
+        runner = DemoRunner(
+            Console(file=output, width=200),
+            devices.folder,
+            platform.endpoint,
+            home=platform.home,
+            transport=network,
+        )
+        page = demo_campaign.play(runner, devices)
+
+    shown = output.getvalue()
+    for words in (
+        "locked-2  Failed: the device answered GET /device with 401",
+        "the campaign  Paused: ",
+        "the campaign  Partially Succeeded",
+        "locked-2  Succeeded",
+        "locked-2 has version 4.2.0",
+    ):
+        assert words in shown
+    campaign_id = page.removeprefix("campaigns/")
+    assert f"campaign {campaign_id}\n" in shown
+    assert re.search(rf"retries +{campaign_id}", capsys.readouterr().out)

@@ -225,6 +225,17 @@ def test_a_rollout_starts_its_grant_in_each_minute_evenly(stack: Harness, device
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
 
 
+def test_few_tasks_start_at_the_pace_of_the_grant(stack: Harness, devices: Devices) -> None:
+    start(stack, "ABC", rollout={"per_minute": 20})
+    stack.machines.run_all()
+
+    assert [(at - TEN).total_seconds() for device in "ABC" for at in devices.attempts(device)] == [
+        0,
+        3,
+        6,
+    ]
+
+
 def test_two_campaigns_start_at_their_own_rate(stack: Harness, devices: Devices) -> None:
     first = start(stack, [f"a-{n}" for n in range(10)], rollout={"per_minute": 10})
     second = start(stack, [f"b-{n}" for n in range(10)], rollout={"per_minute": 10})

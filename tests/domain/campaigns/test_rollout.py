@@ -11,6 +11,7 @@ from jobyard.domain.campaigns.rollout import (
     SLICE,
     Rollout,
     grant_of,
+    paced,
     rollout_of,
     shares,
     start_offset,
@@ -84,6 +85,21 @@ def test_a_large_grant_is_divided_among_as_many_chunks_as_there_are_workers(
     grant: int, waiting: dict[int, int], expected: dict[int, int]
 ) -> None:
     assert shares(grant, waiting, workers=4) == expected
+
+
+@pytest.mark.parametrize(
+    ("grant", "shared", "expected"),
+    [
+        (20, {0: 6}, {0: 20}),
+        (20, {0: 2, 3: 1}, {0: 13, 3: 6}),
+        (20, {0: 15, 1: 5}, {0: 15, 1: 5}),
+        (20, {}, {}),
+    ],
+)
+def test_few_tasks_start_at_the_pace_of_the_whole_grant(
+    grant: int, shared: dict[int, int], expected: dict[int, int]
+) -> None:
+    assert paced(shared, grant) == expected
 
 
 def test_a_rollout_reads_back_from_its_document() -> None:

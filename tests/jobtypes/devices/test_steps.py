@@ -243,7 +243,7 @@ def test_a_device_has_time_to_restart(bench: Bench) -> None:
 
 def test_a_device_that_does_not_answer_after_the_update_is_waited_for(bench: Bench) -> None:
     bench.attempt("old-4")
-    bench.simulator.device("old-4").device_id = "offline-4"
+    bench.simulator.device("old-4").kind = "offline"
 
     assert isinstance(bench.attempt("old-4"), Continue)
     bench.at += timedelta(seconds=600)

@@ -105,3 +105,11 @@ def shares(grant: int, waiting: Mapping[int, int], workers: int = 1) -> dict[int
                 found[chunk] = share
                 left -= share - before
     return found
+
+
+def paced(shared: Mapping[int, int], grant: int) -> dict[int, int]:
+    """The shares of chunks, larger if fewer tasks may start than are granted: the same share of the
+    whole grant. A chunk spreads its share over its time, so few tasks start at the granted pace.
+    """
+    total = sum(shared.values())
+    return {chunk: share * max(grant, total) // total for chunk, share in shared.items()}

@@ -13,7 +13,7 @@ from jobyard.domain.batches.chunks import ChunkRecord, PassShare, sum_counts
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.planning import CampaignPlan, PlannedAction, TaskTotals, plan
-from jobyard.domain.campaigns.rollout import SLICE, shares
+from jobyard.domain.campaigns.rollout import SLICE, paced, shares
 from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
 from jobyard.domain.cause_key import MAIN_RUN, Action
 from jobyard.domain.errors import StaleState
@@ -204,6 +204,8 @@ class _Settlement:
         """
         rules = self.campaign.rules
         grants = self._grants(planned.grant, until)
+        if rules.rollout:
+            grants = paced(grants, planned.grant)
         is_stopping = planned.state is JobState.STOPPING
         begun = self._begun(until, is_stopping=is_stopping)
         numbers = sorted({*grants, *begun})
