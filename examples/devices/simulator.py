@@ -20,9 +20,11 @@ A device is at http://127.0.0.1:8021/ID. The word before the first "-" of its id
 import argparse
 import hashlib
 import json
+import socket
 import time
 from base64 import b64decode
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -132,6 +134,7 @@ class Simulator(ThreadingHTTPServer):
         self.devices: dict[str, SimulatedDevice] = {}
         self.lock = Lock()
         self.images: dict[str, bytes] = {}  # images by path, which it serves too
+        self.connections: set[socket.socket] = set()
 
     @property
     def host(self) -> str:
@@ -144,6 +147,15 @@ class Simulator(ThreadingHTTPServer):
         with self.lock:
             return self.devices.setdefault(device_id, SimulatedDevice(device_id, kind))
 
+    def server_close(self) -> None:
+        """Stop, and close the connections that clients have kept."""
+        super().server_close()
+        with self.lock:
+            kept = [*self.connections]
+        for each in kept:
+            with suppress(OSError):  # it is closed
+                each.shutdown(socket.SHUT_RDWR)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -151,10 +163,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: Simulator
 
     def handle(self) -> None:
+        with self.server.lock:
+            self.server.connections.add(self.connection)
         try:
             super().handle()
         except ConnectionError:
             self.close_connection = True  # the client has gone
+        finally:
+            with self.server.lock:
+                self.server.connections.discard(self.connection)
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -45,6 +45,17 @@ def test_a_campaign_is_started_shown_and_listed(api: Api) -> None:
     assert listed == {name: value for name, value in shown.items() if name in listed}
 
 
+def test_the_list_of_campaigns_ends(api: Api) -> None:
+    started = [start(api)["campaign_id"] for _ in range(3)]
+
+    first = api.get("/campaigns", query={"limit": "2"}).json
+    rest = api.get("/campaigns", query={"limit": "2", "cursor": first["next_cursor"]}).json
+
+    listed = [each["campaign_id"] for page in (first, rest) for each in page["items"]]
+    assert sorted(listed) == sorted(started)
+    assert rest["next_cursor"] is None
+
+
 def test_a_campaign_that_cannot_be_read_is_listed_as_unknown(api: Api) -> None:
     known, broken = start(api)["campaign_id"], start(api)["campaign_id"]
     item = CampaignItem.get(broken)

@@ -186,12 +186,12 @@ def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
 
 @dataclass(frozen=True)
 class CampaignViewPage:
-    """A page of campaigns, newest first, and the cursor of the next one; "" after the last.
+    """A page of campaigns, newest first, and the cursor of the next one; None after the last.
     `unknown` are those on the page that cannot be read.
     """
 
     items: tuple[CampaignView, ...]
-    after: str
+    after: str | None
     unknown: tuple[campaigns.UnknownCampaign, ...] = ()
 
 
@@ -218,7 +218,7 @@ def list_campaigns(
         unknown += page.unknown if label in {"", UNKNOWN_LABEL} else ()
         after, left = page.after, left - size
         if not after or not left or len(items) + len(unknown) == limit:
-            return CampaignViewPage(tuple(items), after, tuple(unknown))
+            return CampaignViewPage(tuple(items), after or None, tuple(unknown))
 
 
 def label_of(state: str) -> str:
