@@ -22,24 +22,24 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     line of its own.
     """
     out = console()
-    heads = [Text(name.lstrip("!~"), "bold") for name in columns]
+    headers = [Text(name.lstrip("!~"), "bold") for name in columns]
     cells = [[_single_line(cell) for cell in row] for row in rows]
     below: list[int] = []
-    widths = _widths([heads, *cells])
+    widths = _widths([headers, *cells])
     if out.file.isatty() and sum(widths) + 2 * (len(columns) - 1) > out.width:
         if _min_width(columns, widths) > out.width:
-            _show_vertically(out, heads, cells)
+            _show_vertically(out, headers, cells)
             return
         below = [number for number, name in enumerate(columns) if name.startswith("~")]
         if not below:
             out.print(table(columns, cells))
             return
     above = [number for number in range(len(columns)) if number not in below]
-    first, *lines = _aligned([[row[each] for each in above] for row in (heads, *cells)])
+    first, *lines = _aligned([[row[each] for each in above] for row in (headers, *cells)])
     out.print(first, soft_wrap=True)
     for row, line in zip(cells, lines, strict=True):
         out.print(line, soft_wrap=True)
-        fields = [Text.assemble((heads[each].plain, "dim"), " ", row[each]) for each in below]
+        fields = [Text.assemble((headers[each].plain, "dim"), " ", row[each]) for each in below]
         full = [part for part, each in zip(fields, below, strict=True) if row[each]]
         for packed in _pack(full, out.width - 2):
             out.print(Padding(packed, (0, 0, 0, 2)))
@@ -55,14 +55,14 @@ def _min_width(columns: Sequence[str], widths: Sequence[int]) -> int:
     return sum(needed) + 2 * (len(needed) - 1)
 
 
-def _show_vertically(out: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
+def _show_vertically(out: Console, headers: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
     """Print each cell on a line of its own, labelled."""
     for number, row in enumerate(rows):
         if number:
             out.print()
-        for head, cell in zip(heads, row, strict=True):
+        for header, cell in zip(headers, row, strict=True):
             if cell:
-                out.print(Text.assemble((head.plain, "dim"), " ", cell), soft_wrap=True)
+                out.print(Text.assemble((header.plain, "dim"), " ", cell), soft_wrap=True)
 
 
 def _single_line(cell: str | Text) -> Text:

@@ -44,8 +44,8 @@ _MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}
 
 @contextmanager
 def deployed() -> Iterator[dict[str, Any]]:
-    """A deployment on moto, and the store's binding to it."""
-    theirs = tables.binding()
+    """A deployment on moto: its API `function`, its `pages`, and the store's `binding` to it."""
+    binding_before = tables.binding()
     with moto_aws(), pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
@@ -61,15 +61,15 @@ def deployed() -> Iterator[dict[str, Any]]:
         from api import handler as function  # reads the environment
         from web import handler as pages
 
-        mine = tables.binding()
-        tables.rebind(theirs)
-        yield {"function": function, "pages": pages, "binding": mine}
+        binding = tables.binding()
+        tables.rebind(binding_before)
+        yield {"function": function, "pages": pages, "binding": binding}
 
 
 def _people() -> str:
     """A user pool with a person whose address is verified and one whose is not.
 
-    Their ids are set in moto itself, which else makes them random.
+    Their ids are set in moto itself, which makes them random otherwise.
     """
     cognito = boto3.client("cognito-idp")
     pool: str = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]

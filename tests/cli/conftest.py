@@ -92,10 +92,10 @@ def run_on_terminal(cli_context: CliContext, monkeypatch: pytest.MonkeyPatch) ->
 
     def run_on_terminal(width: int, *words: str) -> str:
         terminal = Terminal()
-        with monkeypatch.context() as here:
-            here.setattr(sys, "stdout", terminal)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", terminal)
             for name, value in {"COLUMNS": str(width), "NO_COLOR": "1", "TERM": "xterm"}.items():
-                here.setenv(name, value)
+                patch.setenv(name, value)
             app(list(words), standalone_mode=False, obj=cli_context)
         return re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
 

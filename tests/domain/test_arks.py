@@ -51,7 +51,7 @@ def test_spellings_of_one_ark_have_one_normal_form(text: str, ark: str) -> None:
         "ark:/12148/" + "x" * ARK_LENGTH,
     ],
 )
-def test_what_is_no_ark_has_none(text: str) -> None:
+def test_text_that_is_not_an_ark_has_no_normal_form(text: str) -> None:
     assert normal_ark(text) == ""
 
 

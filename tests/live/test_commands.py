@@ -146,8 +146,8 @@ def test_mails_and_logs_are_shown(project: Project, running: Emulator) -> None:
         Key="manifests/maps/broken.checkm",
         Body=b"#%nonsense\n",
     )
-    give_up = time.monotonic() + TIMEOUT_S
-    while not mail.sent(running.endpoint) and time.monotonic() < give_up:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not mail.sent(running.endpoint) and time.monotonic() < deadline:
         time.sleep(0.1)
     mails: list[dict[str, Any]] = json.loads(project.local("mail", "--json").stdout)
 
@@ -180,7 +180,7 @@ def test_a_stack_restarts_with_its_state_after_its_emulator_was_killed(
     assert project.stack() == known
 
 
-def test_reset_throws_everything_away(project: Project, running: Emulator) -> None:
+def test_reset_deletes_everything(project: Project, running: Emulator) -> None:
     before = project.stack()
 
     assert project.local("reset").returncode == 0

@@ -62,7 +62,7 @@ RANGE: dict[str, Any] = {"zone": "Europe/Zurich", "first": "2026-11-25", "last":
         ({"since": 1}, "since: no such field; the fields are kind, zone"),
     ],
 )
-def test_a_schedule_that_cannot_be_kept_is_refused_in_words(
+def test_an_invalid_schedule_is_refused_with_what_is_allowed(
     changes: dict[str, Any], words: str
 ) -> None:
     fields = {**RANGE, "window": {"weekdays": ["fri"], "from": "22:00", "to": "02:00"}, **changes}
@@ -75,7 +75,7 @@ def test_a_schedule_that_cannot_be_kept_is_refused_in_words(
     assert words in str(refused.value)
 
 
-def test_everything_that_is_wrong_is_found_at_once() -> None:
+def test_a_refusal_lists_every_wrong_field() -> None:
     with pytest.raises(InvalidCampaign) as refused:
         schedule(NOW, zone="X", window={"weekdays": []}, needs=-1)
 
@@ -83,7 +83,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
     assert wrong == ["zone", "needs", "window.weekdays", "to"]
 
 
-def test_what_is_no_object_is_refused() -> None:
+def test_a_document_that_is_not_an_object_is_refused() -> None:
     fields = FieldReader([1], SCHEDULE_FIELDS)
     schedule_of(fields, NOW, calendar_of)
 

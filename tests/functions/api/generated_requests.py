@@ -27,7 +27,7 @@ CHECKS = [
     checks.response_schema_conformance,
     schemathesis.checks.not_a_server_error,
 ]
-EVERYBODY = [*sorted(ROLES), "none", "nobody"]
+ROLES_AND_NOBODY = [*sorted(ROLES), "none", "nobody"]
 
 
 def _as_described() -> dict[str, Any]:
@@ -46,15 +46,18 @@ OPERATIONS = {
 }
 
 
-def ask(
+def send_requests(
     gateway: Gateway,
     name: str,
     mode: Mode,
-    there: Mapping[str, list[str]],
+    existing: Mapping[str, list[str]],
     examples: int,
     turn: int,
 ) -> Counter[int]:
-    """How often each status was returned. Every answer is checked; `turn` is the seed."""
+    """How often each status was returned. Every answer is checked.
+
+    `existing` are ids by parameter, `turn` is the seed.
+    """
     statuses: Counter[int] = Counter()
 
     @seed(turn)
@@ -67,16 +70,16 @@ def ask(
     )
     @given(case=OPERATIONS[name].as_strategy(generation_mode=GenerationMode(mode)), data=st.data())
     def send(case: Case, data: st.DataObject) -> None:
-        named = (case.path_parameters or {}).keys() & there.keys()
-        is_there = bool(named) and data.draw(st.booleans(), label="is there")
-        for parameter in sorted(named) if is_there else ():
-            case.path_parameters[parameter] = data.draw(st.sampled_from(there[parameter]))
-        role = data.draw(st.sampled_from(EVERYBODY), label="role")
+        named = (case.path_parameters or {}).keys() & existing.keys()
+        uses_existing = bool(named) and data.draw(st.booleans(), label="uses existing")
+        for parameter in sorted(named) if uses_existing else ():
+            case.path_parameters[parameter] = data.draw(st.sampled_from(existing[parameter]))
+        role = data.draw(st.sampled_from(ROLES_AND_NOBODY), label="role")
         case.headers["Authorization"] = f"Bearer {role}"
         response = case.call(base_url=HOST, app=gateway)
         statuses[response.status_code] += 1
         # A path that should be wrong may hit an existing id: then nothing need be wrong.
-        rejection = [] if is_there else [checks.negative_data_rejection]
+        rejection = [] if uses_existing else [checks.negative_data_rejection]
         case.validate_response(response, checks=[*CHECKS, *rejection])
 
     send()

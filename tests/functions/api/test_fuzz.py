@@ -154,6 +154,6 @@ def _ask(
     sampling: Sampling,
 ) -> Counter[int]:
     """How often each status was returned."""
-    from tests.functions.api.generated_requests import ask  # brings schemathesis
+    from tests.functions.api.generated_requests import send_requests  # brings schemathesis
 
-    return ask(gateway, name, mode, there, *sampling)
+    return send_requests(gateway, name, mode, there, *sampling)

@@ -32,7 +32,7 @@ SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
         ('{"a":' * 40_000, "too deeply"),
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(api: Api, body: str, words: str) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(api: Api, body: str, words: str) -> None:
     answer = api.post("/batches", body)
 
     assert (answer.status, answer.kind) == (400, "bad-request")
@@ -48,7 +48,7 @@ def test_a_body_may_come_encoded(api: Api) -> None:
 
 
 @pytest.mark.parametrize("encoded", ["%%%", base64.b64encode(b'{"note": "\xff"}').decode()])
-def test_an_encoded_body_that_is_no_text_is_refused(api: Api, encoded: str) -> None:
+def test_an_encoded_body_that_is_not_text_is_refused(api: Api, encoded: str) -> None:
     sent = event("POST", "/batches")
     sent["body"], sent["isBase64Encoded"] = encoded, True
 
@@ -116,7 +116,7 @@ def test_an_unknown_path_points_to_the_documentation(api: Api, method: str, path
         ("PUT", "/batches/b1/operations", "POST"),
     ],
 )
-def test_a_method_a_path_does_not_know_is_refused_with_those_it_knows(
+def test_a_method_that_a_path_does_not_allow_is_refused_with_the_allowed(
     api: Api, method: str, path: str, allowed: str
 ) -> None:
     answer = api.request(method, path)

@@ -105,7 +105,7 @@ def large_with_digest(payloads: PayloadServer) -> dict[str, Any]:
     return file_entry(payloads.serve("/map.tif", LARGE), **given)
 
 
-def listed(payloads: PayloadServer) -> dict[str, Any]:
+def manifest(payloads: PayloadServer) -> dict[str, Any]:
     rows = [f"{payloads.serve(f'/{n}', b'%d' % n)} |  |  |  |  | {n:03d}.txt" for n in range(34)]
     url = payloads.serve("/object.checkm", checkm(*rows))
     return {"kind": "manifest", "url": url, "name": "object.checkm"}
@@ -121,9 +121,9 @@ def container(payloads: PayloadServer) -> dict[str, Any]:
 
 
 KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
-    each.__name__: each for each in (small, large, large_with_digest, listed, container)
+    each.__name__: each for each in (small, large, large_with_digest, manifest, container)
 }
-_EVERY = {"listed": 17, "container": 17, "large": 2}  # of many equal calls, only some fail
+_STRIDES = {"manifest": 17, "container": 17, "large": 2}  # of many equal calls, only some fail
 
 
 def end_of(context: StorageContext) -> Any:
@@ -166,17 +166,17 @@ def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
     injector = FaultInjector(context, dies)
     with injector.injecting(0):
         drive_through(injector, step_input(entry), context)
-    undisturbed = end_of(context)
+    baseline = end_of(context)
 
-    sweep = range(1, injector.calls + 1, _EVERY.get(kind, 1))
-    for at in sweep:
+    points = range(1, injector.calls + 1, _STRIDES.get(kind, 1))
+    for at in points:
         clear(context)
         with injector.injecting(at):
             drive_through(injector, step_input(entry), context)
 
-        assert end_of(context) == undisturbed, f"fault at call {at}"
+        assert end_of(context) == baseline, f"fault at call {at}"
         assert etags(context, context.work_bucket) == {}
-    assert injector.hits == len(sweep)
+    assert injector.hits == len(points)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -273,7 +273,7 @@ def test_a_worker_continues_with_its_own_list_after_another_cleared_up(
 # S3 as it is: moto is more lenient
 
 
-class _Answered:
+class _Response:
     def __init__(self, status: int) -> None:
         self.status_code = status
 
@@ -305,16 +305,16 @@ class S3Semantics:
             for event, hook in hooks.items():
                 events.unregister(event, hook)
 
-    def _say(self, status: int, code: str) -> tuple[_Answered, dict[str, Any]]:
+    def _error(self, status: int, code: str) -> tuple[_Response, dict[str, Any]]:
         self.codes.append(code)
         error = {"Error": {"Code": code, "Message": code}}
-        return _Answered(status), error | {"ResponseMetadata": {"HTTPStatusCode": status}}
+        return _Response(status), error | {"ResponseMetadata": {"HTTPStatusCode": status}}
 
     def _conflict(self, params: dict[str, Any], **_: Any) -> Any:
-        place = params["url"].partition("?")[0]
-        if "If-None-Match" in params["headers"] and place not in self._conflicted:
-            self._conflicted.add(place)
-            return self._say(409, "ConditionalRequestConflict")
+        url = params["url"].partition("?")[0]
+        if "If-None-Match" in params["headers"] and url not in self._conflicted:
+            self._conflicted.add(url)
+            return self._error(409, "ConditionalRequestConflict")
         return None
 
     def _complete(self, params: dict[str, Any], **_: Any) -> Any:
@@ -323,7 +323,7 @@ class S3Semantics:
         upload_id = params["query_string"]["uploadId"]
         parts = self._context.s3.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
         if any(part["Size"] < 5 * 1024**2 for part in parts[:-1]):
-            return self._say(400, "EntityTooSmall")
+            return self._error(400, "EntityTooSmall")
         return self._conflict(params)
 
     def _copy(self, params: dict[str, Any], **_: Any) -> Any:
