@@ -26,8 +26,8 @@ MAY = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DAILY = {"kind": "daily", "at": "09:00", "anchor": "2026-01-01", "zone": "UTC"}
 
 
-def forget(harness: Harness) -> None:
-    """Remove retention's notes and the date of the first batch."""
+def reset_retention(harness: Harness) -> None:
+    """Remove the notes of retention and the date of the first batch."""
     for item in [*tables.KeyValueItem.scan()]:
         if item.id.startswith("note#") or item.id == "first month":
             item.delete()

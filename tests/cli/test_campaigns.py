@@ -138,7 +138,7 @@ def test_a_campaign_that_is_refused_has_findings_by_field() -> None:
         (b'{\n"acts": "\xff"}', "INVALID_UTF8", 2, None),
     ],
 )
-def test_what_is_no_json_is_found_by_line_and_column(
+def test_invalid_json_is_found_by_line_and_column(
     tmp_path: Path, data: bytes, code: str, line: int, column: int | None
 ) -> None:
     file = tmp_path / "campaign.json"

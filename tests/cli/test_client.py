@@ -1,3 +1,5 @@
+"""Requests of the CLI: retries, idempotency keys, tokens, pages."""
+
 import httpx
 import pytest
 
@@ -5,7 +7,7 @@ from cli.client import MAX_TRIES, ApiClient, ApiError, ApiUnreachable
 from tests.cli.fake_api import URL, FakeApi, pages, problem
 
 
-class Somebody:
+class RenewableToken:
     """A token that can be renewed once."""
 
     def __init__(self) -> None:
@@ -21,7 +23,9 @@ class Somebody:
 
 @pytest.fixture
 def client(api: FakeApi) -> ApiClient:
-    return ApiClient(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
+    return ApiClient(
+        URL, RenewableToken(), transport=httpx.MockTransport(api), pause=api.paused.append
+    )
 
 
 def test_a_change_is_retried_with_the_same_key(api: FakeApi, client: ApiClient) -> None:
@@ -52,8 +56,8 @@ def test_each_change_has_a_key_of_its_own(api: FakeApi, client: ApiClient) -> No
 
 
 def test_a_retry_waits_while_the_first_try_is_in_progress(api: FakeApi, client: ApiClient) -> None:
-    at_work = problem(409, "it is being carried out", **{"Retry-After": "2"})
-    api.answers("POST /batches", at_work, {"batch_id": "b1"})
+    in_progress = problem(409, "it is being carried out", **{"Retry-After": "2"})
+    api.answers("POST /batches", in_progress, {"batch_id": "b1"})
 
     assert client.post("/batches", {}) == {"batch_id": "b1"}
     assert api.paused == [2.0]

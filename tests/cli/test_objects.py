@@ -95,6 +95,6 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(
     assert not (tmp_path / "out.txt").exists()
 
 
-def test_what_is_no_ark_is_refused(run: Run, api: FakeApi) -> None:
+def test_text_that_is_not_an_ark_is_refused(run: Run, api: FakeApi) -> None:
     assert run("object", "show", "m5a").exit_code == 2
     assert api.requests == []

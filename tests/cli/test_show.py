@@ -1,3 +1,5 @@
+"""Commands that only read: their text, their JSON, and their errors."""
+
 import json
 from pathlib import Path
 
@@ -198,7 +200,7 @@ def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
     assert "PAYLOAD_NOT_FOUND: 404 from files.example.org" in shown.stdout
 
 
-def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, api: FakeApi) -> None:
+def test_a_batch_shows_its_failures_its_history_and_its_actions(run: Run, api: FakeApi) -> None:
     group = {
         "failure_code": "SIZE_MISMATCH",
         "description": "The file is not as long.",
@@ -437,7 +439,7 @@ def test_jobs_are_printed_as_csv_part_by_part(run: Run, api: FakeApi) -> None:
     ]
 
 
-def test_jobs_are_asked_for_by_code_step_and_name(run: Run, api: FakeApi) -> None:
+def test_jobs_are_requested_by_code_step_and_name(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /batches/{BATCH}/jobs", {"items": [job()], "next_cursor": None})
 
     run("jobs", BATCH, "--code", "TIMEOUT", "--step", "downloading", "--name", "map")

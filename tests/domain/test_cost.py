@@ -24,7 +24,7 @@ def test_a_gigabyte_second_is_priced_as_lambda_prices_it() -> None:
     assert price_usage(Usage(mb_ms=512 * 2000)).dollars == pytest.approx(0.0000133334)
 
 
-def test_what_was_used_adds_up() -> None:
+def test_usage_adds_up() -> None:
     first = Usage(write_units=1.5, transitions=2, mails=1)
     second = Usage(write_units=2.0, s3_reads=3)
 

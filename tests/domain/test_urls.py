@@ -85,7 +85,7 @@ def test_a_url_is_requested_as_it_is_written(url: str, host: str, port: int, tar
         ("http://files.example/" + "a" * URL_LENGTH, "longer"),
     ],
 )
-def test_what_the_text_of_a_url_alone_refuses(url: str, word: str) -> None:
+def test_an_invalid_url_is_refused_by_its_text(url: str, word: str) -> None:
     assert word in error_in(url)
     assert manifest_urls.error_in(url)
 
@@ -107,17 +107,17 @@ def test_what_the_text_of_a_url_alone_refuses(url: str, word: str) -> None:
         ("https://files.example/a#b.txt", "%23"),
     ],
 )
-def test_what_will_hardly_be_fetched_is_doubted(url: str, word: str) -> None:
+def test_a_url_that_most_deployments_do_not_fetch_is_a_warning(url: str, word: str) -> None:
     assert error_in(url) == ""
     assert word in warning_in(url)
 
 
-def test_what_the_deployment_lists_is_not_doubted() -> None:
+def test_a_host_that_the_deployment_lists_gives_no_warning() -> None:
     listed = {"127.0.0.1:4915", "shelf:80", "files.example:8181", "[::1]:80"}
 
-    for place in ("127.0.0.1:4915", "shelf", "files.example:8181", "[::1]"):
-        assert warning_in(f"http://{place}/x", listed) == ""
-        assert warning_in(f"http://{place}/x")
+    for host in ("127.0.0.1:4915", "shelf", "files.example:8181", "[::1]"):
+        assert warning_in(f"http://{host}/x", listed) == ""
+        assert warning_in(f"http://{host}/x")
 
 
 @given(URLS)

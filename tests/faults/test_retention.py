@@ -23,7 +23,13 @@ from jobyard.store import (
     tables,
     usage,
 )
-from tests.archived_fixtures import batch_of, forget, put_batch, put_occurrences, schedule_of
+from tests.archived_fixtures import (
+    batch_of,
+    put_batch,
+    put_occurrences,
+    reset_retention,
+    schedule_of,
+)
 from tests.faults.fault_plans import FaultPlans, described, differing, how_many
 from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
 from tests.faults.scenario import NOON, RETRIED_ERRORS, ScenarioRunner
@@ -40,7 +46,7 @@ TRIES = 12  # of one retention; each injected fault needs one
 @pytest.fixture
 def empty_runner(runner: ScenarioRunner) -> ScenarioRunner:
     """A runner whose tables have nothing of other tests' batches."""
-    forget(runner.harness)
+    reset_retention(runner.harness)
     return runner
 
 
@@ -170,7 +176,7 @@ def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     plans.expect_all()
 
 
-def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
+def test_a_retention_finishes_what_a_lost_one_began(
     empty_runner: ScenarioRunner, everything: bool, turn: int
 ) -> None:
     baseline, injector = archive(empty_runner, {})

@@ -969,7 +969,7 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(
 
 
 @pytest.mark.parametrize("name", ["manifests/maps/.DS_Store", "manifests/maps/", "manifests/.x"])
-def test_what_is_no_manifest_makes_no_batch(harness: Harness, name: str) -> None:
+def test_a_file_that_is_not_a_manifest_makes_no_batch(harness: Harness, name: str) -> None:
     found = {"key": name, "size": 5, "version-id": "v"}
     event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
 

@@ -95,7 +95,7 @@ def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
     assert used.read_units > 0
 
 
-def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
+def test_a_failed_invocation_is_billed_too(meter: Meter, s3: Any) -> None:
     def run() -> None:
         with meter.invocation("report", 128) as invocation:
             invocation.origin_id = "b-failed"
@@ -119,7 +119,7 @@ def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
     assert usage.of_origin("b-warm").ms == 500
 
 
-def test_what_is_for_no_batch_is_written_nowhere(meter: Meter) -> None:
+def test_usage_of_no_batch_is_not_recorded(meter: Meter) -> None:
     before = sum(1 for _ in tables.UsageItem.scan())
     with meter.invocation("open", 128):
         pass

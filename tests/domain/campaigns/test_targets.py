@@ -30,7 +30,7 @@ def targets_in(text: str, filename: str = "targets.csv") -> list[CampaignTarget]
     return [each for part, _ in TargetReader([text.encode()], filename=filename) for each in part]
 
 
-def places(findings: Sequence[Finding]) -> list[tuple[str, int, int]]:
+def positions(findings: Sequence[Finding]) -> list[tuple[str, int, int]]:
     return [(each.code, each.line, each.column) for each in findings]
 
 
@@ -86,7 +86,7 @@ def test_an_invalid_target_is_found_by_line_and_column(
 ) -> None:
     reader, findings = read(HEADER + rows)
 
-    assert places(findings) == [expected]
+    assert positions(findings) == [expected]
     assert words in findings[0].message
     assert reader.worst_level == "error"
 
@@ -98,12 +98,12 @@ def test_an_invalid_target_is_found_by_line_and_column(
         ("a,X.org\nb,x.org", ("ADDRESS_REPEATED", 3, 3), "address of the target on line 2", 2),
     ],
 )
-def test_what_may_be_meant_is_a_warning(
+def test_a_repeated_target_or_address_is_a_warning(
     rows: str, expected: tuple[str, int, int], words: str, count: int
 ) -> None:
     reader, findings = read(HEADER + rows)
 
-    assert places(findings) == [expected]
+    assert positions(findings) == [expected]
     assert words in findings[0].message
     assert (reader.worst_level, reader.count) == ("warning", count)
 
@@ -126,7 +126,7 @@ def test_what_may_be_meant_is_a_warning(
         ('{"id": "a", "id": "b"}', "FIELD_REPEATED", "is repeated"),
     ],
 )
-def test_what_is_no_file_of_targets_says_so(text: str, code: str, words: str) -> None:
+def test_a_file_without_valid_targets_is_refused(text: str, code: str, words: str) -> None:
     reader, findings = read(text.encode("latin-1"))
 
     assert findings[0].code == code
@@ -153,7 +153,7 @@ def test_a_file_may_have_a_hundred_thousand_targets() -> None:
 
     reader, findings = read(text)
 
-    assert places(findings) == [("TOO_MANY_TARGETS", MAX_TARGETS + 2, 1)]
+    assert positions(findings) == [("TOO_MANY_TARGETS", MAX_TARGETS + 2, 1)]
     assert "at most 100,000 targets are allowed" in findings[0].message
     assert reader.count == MAX_TARGETS
 
@@ -181,7 +181,7 @@ def test_inline_targets_are_ids_or_objects() -> None:
         (["a", "b", "c", "d"], "targets[3]", "at most 3 targets"),
     ],
 )
-def test_an_invalid_inline_target_is_named_by_its_place(
+def test_an_invalid_inline_target_is_named_by_its_index(
     values: list[Any], where: str, words: str
 ) -> None:
     with pytest.raises(InvalidCampaign) as refused:

@@ -119,7 +119,7 @@ def test_a_byte_that_is_no_text_is_refused_at_its_place() -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 5_000])
-def test_what_is_no_number_is_refused_where_it_stands(number: str) -> None:
+def test_a_number_that_is_not_one_is_refused_with_its_position(number: str) -> None:
     text = collection(feature(1, x="?"), feature(2)).replace('"?"', number)
 
     _, findings = read(text)
@@ -364,7 +364,7 @@ def test_properties_may_be_null() -> None:
         ('{type: "FeatureCollection"}', "GEOJSON_BAD"),
     ],
 )
-def test_what_is_no_collection_is_refused(text: str, code: str) -> None:
+def test_an_invalid_feature_collection_is_refused(text: str, code: str) -> None:
     assert codes(text) == [(code, 1)]
 
 

@@ -69,7 +69,7 @@ def test_the_geometry_is_one_property() -> None:
         ({"x": 1}, {"x": True}, {"x": 1.5}, "update_update", ["x"]),
     ],
 )
-def test_what_both_changed_otherwise_is_a_conflict(
+def test_different_changes_of_both_sides_are_a_conflict(
     base: Any, mine: Any, theirs: Any, kind: str, names: list[str]
 ) -> None:
     sides = [
@@ -94,7 +94,7 @@ def test_the_same_change_on_both_sides_is_none(base: Any, both: Any) -> None:
     assert shown(merge(before, after, after)) == ([], [], ["1"])
 
 
-def test_what_theirs_has_already_is_no_change() -> None:
+def test_a_change_that_theirs_has_already_is_none() -> None:
     base, mine = features(f1={"x": 1, "y": 1}), features(f1={"x": 2, "y": 1})
     theirs = features(f1={"x": 2, "y": 2})
 

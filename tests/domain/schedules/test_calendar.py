@@ -238,6 +238,6 @@ def test_a_calendar_is_written_in_full() -> None:
         ({"name": "a", "include": [{}] * 101}, "include: a list of at most 100"),
     ],
 )
-def test_what_is_no_calendar_is_refused_with_what_is_allowed(document: object, words: str) -> None:
+def test_an_invalid_calendar_is_refused_with_what_is_allowed(document: object, words: str) -> None:
     with pytest.raises(InvalidRule, match=words):
         calendar_of(document)

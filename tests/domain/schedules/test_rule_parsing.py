@@ -110,7 +110,7 @@ def test_a_rule_is_written_as_it_is_read(document: dict[str, Any]) -> None:
         (rule(dst=[["shift"]]), "dst: one of shift, skip"),
     ],
 )
-def test_what_is_no_rule_is_refused_with_what_is_allowed(document: object, words: str) -> None:
+def test_an_invalid_rule_is_refused_with_what_is_allowed(document: object, words: str) -> None:
     with pytest.raises(InvalidRule, match=words) as refused:
         recurrence_of(document)
 

@@ -25,7 +25,7 @@ def test_a_cursor_that_was_changed_anywhere_is_refused(api: Api) -> None:
     "cursor",
     ["x", "?", "é", "====", base64.urlsafe_b64encode(json.dumps([0, 0]).encode()).decode()],
 )
-def test_what_was_never_a_cursor_is_refused(api: Api, cursor: str) -> None:
+def test_text_that_is_not_a_cursor_is_refused(api: Api, cursor: str) -> None:
     batch = a_batch(entries=2)
 
     for path in (

@@ -79,7 +79,7 @@ def test_a_report_does_not_go_to_a_new_person_of_the_same_name(api: Api) -> None
     assert shown["notify"] == ["operators@example.org"]
 
 
-def test_what_a_person_called_machine_holds_is_theirs(api: Api) -> None:
+def test_a_hold_of_a_person_named_machine_is_that_persons(api: Api) -> None:
     batch = a_batch(entries=1)
     body = {"reason": "mine"}
     held = api.post(f"/jobs/{batch.batch_id}.0.0/hold", body, role="operator", name="machine")
@@ -92,7 +92,7 @@ def test_what_a_person_called_machine_holds_is_theirs(api: Api) -> None:
     assert not Filter(JobState.HELD, by_machine=True).matches(job)
 
 
-def test_what_the_machine_holds_is_the_machines(api: Api) -> None:
+def test_a_hold_of_the_machine_is_the_machines(api: Api) -> None:
     batch = a_batch(entries=1)
     job = a_job(batch, 0, "held")
 

@@ -71,9 +71,7 @@ def test_a_file_is_downloaded_by_a_link_of_s3(browser: Browser) -> None:
         (f"{AT}/download", 404),
     ],
 )
-def test_what_does_not_exist_is_said_to_be_missing(
-    browser: Browser, address: str, status: int
-) -> None:
+def test_a_missing_object_or_file_is_not_found(browser: Browser, address: str, status: int) -> None:
     a_version(ARK)
     browser.sign_in("viewer")
 

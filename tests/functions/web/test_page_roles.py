@@ -94,7 +94,7 @@ _EVENTS = [
 
 @pytest.mark.parametrize("role", ["", "depositor"])
 @pytest.mark.parametrize("address", _EVENTS)
-def test_what_one_may_not_see_answers_as_if_it_did_not_exist(
+def test_what_a_person_may_not_see_answers_like_what_is_missing(
     browser: Browser, role: str, address: str
 ) -> None:
     collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))

@@ -152,7 +152,7 @@ def test_a_status_line_may_be_written_in_many_ways(line: bytes, status: int, rea
     ],
     ids=lambda raw: repr(raw[:30]),
 )
-def test_what_is_no_answer_or_too_long_is_refused(raw: bytes) -> None:
+def test_a_response_that_is_invalid_or_too_long_is_refused(raw: bytes) -> None:
     source = io.BytesIO(raw)
 
     with pytest.raises(NotHttp):

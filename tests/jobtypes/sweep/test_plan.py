@@ -103,7 +103,7 @@ def test_a_schedule_may_have_valid_sweep_parameters(parameters: dict[str, Any]) 
         (changed("unless.legal_hold", ["yes"]), "unless.legal_hold"),
     ],
 )
-def test_what_is_no_plan_is_refused_by_the_field_that_is_wrong(
+def test_an_invalid_plan_is_refused_by_the_field_that_is_wrong(
     parameters: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidParameters) as refusal:

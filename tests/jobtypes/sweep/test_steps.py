@@ -609,7 +609,7 @@ class Unprocessed(Listener):
 
 
 @pytest.mark.parametrize(("times", "failed"), [(3, Failure.RECORDS_FAILED), (99, "TABLE_BUSY")])
-def test_what_a_read_hands_back_is_asked_for_again(
+def test_unprocessed_keys_of_a_read_are_requested_again(
     members: Members, times: int, failed: str
 ) -> None:
     members.put(1, legal_hold={"BOOL": True})

@@ -137,7 +137,9 @@ def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payload
         assert [(each.name, each.status) for each in job.steps] == [("step", "failed")]
 
 
-def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: Payloads) -> None:
+def test_a_job_that_a_person_stops_shows_no_running_step(
+    harness: Harness, payloads: Payloads
+) -> None:
     def slow(step_input: StepInput) -> StepResult:
         harness.advance(1.6)
         assert seen_at_work(step_input.job_id)

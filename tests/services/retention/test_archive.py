@@ -40,7 +40,14 @@ from jobyard.store import (
     usage,
 )
 from jobyard.store.schedules import ScheduleWrites
-from tests.archived_fixtures import MAY, batch_of, forget, put_batch, put_occurrences, schedule_of
+from tests.archived_fixtures import (
+    MAY,
+    batch_of,
+    put_batch,
+    put_occurrences,
+    reset_retention,
+    schedule_of,
+)
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import ADMIN, DEPOSITOR, Harness, Payloads, single_files
 
@@ -54,7 +61,7 @@ _numbers = iter(range(1_000_000))
 @pytest.fixture(autouse=True)
 def years(harness: Harness) -> Harness:
     """A harness without other tests' batches, some of which are newer than its November."""
-    forget(harness)
+    reset_retention(harness)
     return harness
 
 

@@ -120,5 +120,5 @@ def test_a_version_with_too_many_files_is_not_listed(
 
 
 @pytest.mark.parametrize("object_id", ["m5a", "ark", "ark-13030", "ark--x"])
-def test_what_is_no_object_id_is_not_found(api: Api, object_id: str) -> None:
+def test_text_that_is_not_an_object_id_is_not_found(api: Api, object_id: str) -> None:
     assert api.get(f"/objects/{object_id}").status == 404

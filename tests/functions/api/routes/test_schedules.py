@@ -803,7 +803,7 @@ def test_a_schedule_is_not_deleted_while_a_job_runs_nor_without_a_reason(api: Ap
     ],
 )
 @pytest.mark.parametrize("named", [NOBODYS, "b" + "a" * 20, "s"])
-def test_what_is_no_schedule_is_unknown(
+def test_an_id_without_a_schedule_is_not_found(
     api: Api, method: str, more: str, body: Any, named: str
 ) -> None:
     query = WHY if method == "DELETE" else None

@@ -77,7 +77,7 @@ def test_only_what_one_may_see_is_found(api: Api) -> None:
     assert find(api, "plans", role="") == []
 
 
-def test_what_is_gone_says_so(api: Api) -> None:
+def test_a_deleted_job_is_found_with_what_became_of_it(api: Api) -> None:
     deleted = a_batch("deleted", entries=1)
 
     (item,) = api.get("/find", query={"q": f"{deleted.batch_id}.0.0"}).json["items"]
