@@ -73,11 +73,11 @@ TASK = {
     "cancelled": "",
 }
 SCHEDULE = {
-    "active": "fire > active by m, note > active by m, end > ended by m, suspend > suspended by a, "
-    "edit > active by a, run_now > active by a, delete > deleted by a",
-    "suspended": "fire > suspended by m, note > suspended by m, end > ended by m, "
+    "active": "fire > active by m, track > active by m, end > ended by m, "
+    "suspend > suspended by a, edit > active by a, run_now > active by a, delete > deleted by a",
+    "suspended": "fire > suspended by m, track > suspended by m, end > ended by m, "
     "resume > active by ma, edit > suspended by a, run_now > suspended by a, delete > deleted by a",
-    "ended": "note > ended by m, edit > active by a, run_now > ended by a, delete > deleted by a",
+    "ended": "track > ended by m, edit > active by a, run_now > ended by a, delete > deleted by a",
     "deleted": "",
 }
 _WHO = {"m": MACHINE, "o": "operator", "a": "admin"}
