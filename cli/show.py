@@ -15,7 +15,7 @@ from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.ids import origin_of
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import SUMMARY_CODE, JobState
 from jobyard.domain.plurals import plural
 from jobyard.domain.rates import RateRange
 
@@ -207,12 +207,12 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     section("Steps", ("step", "status", "started", "ended", "message"), steps)
     attempts: Rows = [
         (
-            str(each.get("number") or ""),
+            _attempt_numbers(each),
             local_time(each["started_at"]),
             local_time(each.get("ended_at")),
             each.get("step") or "",
             each.get("failure_code") or "",
-            each.get("failure_message") or "",
+            _attempt_message(each),
             each.get("request_id") or "",
         )
         for each in found.get("attempts", ())
@@ -220,6 +220,19 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     columns = ("!attempt", "started", "ended", "step", "!code", "message", "~request")
     section("Attempts", columns, attempts)
     section("History", *history(found))
+
+
+def _attempt_numbers(attempt: Document) -> str:
+    """Its number, or those of the attempts that it stands for."""
+    first, times = attempt.get("number"), attempt.get("times", 1)
+    return f"{first} to {first + times - 1}" if first and times > 1 else str(first or "")
+
+
+def _attempt_message(attempt: Document) -> str:
+    """Why it failed, and how often if it stands for several that are alike."""
+    message, times = attempt.get("failure_message") or "", attempt.get("times", 1)
+    is_folded = times > 1 and attempt.get("failure_code") != SUMMARY_CODE
+    return f"{times} times: {message}" if is_folded else message
 
 
 @app.command()

@@ -136,6 +136,7 @@ def job(state: str = "failed", **changes: Any) -> dict[str, Any]:
         "attempts": [
             {
                 "number": 1,
+                "times": 1,
                 "started_at": NOW,
                 "ended_at": NOW,
                 "step": "estimating",

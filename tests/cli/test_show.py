@@ -261,6 +261,18 @@ def test_an_attempt_has_its_number_and_its_request_id(run: Run, api: FakeApi) ->
     assert "8f5a6a2e-0000-4000-8000-000000000000" in run("job", JOB).stdout
 
 
+def test_attempts_that_are_alike_are_shown_with_how_often_and_from_when_to_when(
+    run: Run, api: FakeApi
+) -> None:
+    alike = job()["attempts"][0] | {"number": 4, "times": 12, "failure_message": "no answer"}
+    api.answers(f"GET /jobs/{JOB}", job() | {"attempts": [alike]})
+
+    shown = run("job", JOB).stdout
+
+    assert "4 to 15" in shown
+    assert "12 times: no answer" in shown
+
+
 def test_a_log_is_shown_line_by_line_as_it_is(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /jobs/{JOB}/log", log())
 

@@ -14,7 +14,7 @@ from api.schemas.fields import Note, Reason, Title
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.operation import REFUSED, Filter, JobOutcome, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.compaction import MAX_RECORD_BYTES
+from jobyard.domain.compaction import MAX_JOB_BYTES
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
@@ -138,7 +138,7 @@ def test_whatever_a_step_returns_its_record_is_written_and_reads_back(text: str)
         texts = [job.failure_message, *(each.message for each in job.steps)]
         texts += [each.failure_message for each in job.attempts]
         assert all(is_clean(each) for each in texts)
-        assert job_bytes(job.address.origin_id, 0, 0) <= MAX_RECORD_BYTES
+        assert job_bytes(job.address.origin_id, 0, 0) <= MAX_JOB_BYTES
 
 
 @a_few

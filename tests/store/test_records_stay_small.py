@@ -1,5 +1,6 @@
 """A record has a bounded size whatever is done to it, and can always take another transition."""
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.compaction import KEPT_FIRST, KEPT_LAST, MAX_RECORD_BYTES
+from jobyard.domain.compaction import KEPT_FIRST, KEPT_LAST, MAX_JOB_BYTES, MAX_RECORD_BYTES
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
@@ -23,10 +24,10 @@ from jobyard.domain.jobs.job import (
     apply_event,
     new_job,
 )
-from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze
+from jobyard.domain.jobs.job_type import Continue, Fail, JobType, RetryPolicy, Snooze
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.schedules.occurrence import RunOutcome
-from jobyard.domain.text import NAME_BYTES, REASON_BYTES
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean
 from jobyard.services.jobs.attempt import (
     MAX_SNOOZES,
     AttemptResult,
@@ -36,7 +37,7 @@ from jobyard.services.jobs.attempt import (
     failed_as_orphaned,
     unexpected_failure,
 )
-from jobyard.store import batches, jobs
+from jobyard.store import batches, job_format, jobs
 from tests.store.sizes import batch_bytes, job_bytes
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
@@ -97,7 +98,7 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(
             jobs.write_many([(before if before.version else None, job)])
             before, job = job, failed(replace(job, start_count=9), letter, at)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
-        assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
+        assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_JOB_BYTES
     assert jobs.find(job.address) == job
 
 
@@ -124,7 +125,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     over = failed_as_orphaned(running, at, "main.p2.c9999.t1.lost")
     assert jobs.write_many([(job, running)]) == [running]
     assert jobs.write_many([(running, over)]) == [over]
-    assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
+    assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_JOB_BYTES
 
 
 def requeued(times: int, reason: str = "again") -> JobRecord:
@@ -158,16 +159,75 @@ def test_the_first_and_the_last_are_kept_and_those_between_are_counted() -> None
     ]
 
 
-def test_attempts_are_counted_by_their_code_and_none_is_lost() -> None:
+def test_attempts_that_are_alike_are_folded_but_for_the_last_three() -> None:
     job = requeued(40)
+    folded, *apart = job.attempts
+
+    assert job.attempt_count == 40
+    assert (folded.times, folded.failure_code, folded.step) == (37, "STEP_ERROR", "counting")
+    assert folded.started_at == NOON + timedelta(hours=1)
+    assert folded.ended_at == NOON + timedelta(hours=37)
+    assert [each.times for each in apart] == [1, 1, 1]
+    assert [number for number, _ in job.numbered_attempts] == [1, 38, 39, 40]
+
+
+def test_attempts_that_differ_are_counted_by_their_code_and_none_is_lost() -> None:
+    attempts = tuple(
+        Attempt(NOON, NOON, step, "TIMEOUT") for _ in range(20) for step in ("reach", "upload")
+    )
+    job = replace(requeued(5), attempts=attempts).compacted()
     (gap,) = [each for each in job.attempts if each.counts]
 
     assert job.attempt_count == 40
-    assert (gap.failure_code, gap.failure_message) == (
-        SUMMARY_CODE,
-        "17 more attempts: STEP_ERROR 17",
-    )
+    assert (gap.failure_code, gap.failure_message) == (SUMMARY_CODE, "17 more attempts: TIMEOUT 17")
     assert len(job.attempts) == KEPT_FIRST + 1 + KEPT_LAST
+
+
+@pytest.mark.parametrize("letter", WIDE, ids=ascii)
+def test_a_task_that_is_retried_for_days_stays_small(letter: str) -> None:
+    """Each five minutes, with the longest messages, and longer with short ones. The results of the
+    device are as long as allowed.
+    """
+    words = clean(long_text(letter))
+    times = 600 if letter == "ä" else 60
+    words = words[:20] if letter == "ä" else words
+    device = JobType("d", "D", (), object, retry=RetryPolicy(10**9, 300.0, 1.0))
+    steps = ("reach", "compare", "upload", "apply", "verify")
+    job, at = new_job(address(), NOON), NOON
+    job = replace(job, data={"model": "m" * 200, "version_before": "v" * 200, "serial": "s" * 200})
+    failures = itertools.cycle(
+        [*["DEVICE_OFFLINE"] * 20, "DEVICE_BUSY", "DEVICE_OFFLINE", "DEVICE_ERROR"]
+    )
+    largest = 0
+    for number in range(times):
+        at += timedelta(minutes=5)
+        job = after_start(job, at, f"main.p{number}.c9999.t{number}", REQUEST_ID)
+        for step in steps[: number % 6]:
+            job = job.with_step(StepRecord(step, StepStatus.COMPLETED, at, at, words))
+        outcome = Fail(Failure(next(failures)), words, retryable=True)
+        attempted = AttemptResult(job, outcome, steps[number // 50 % 2])
+        job = after_attempt(attempted, device, at, job.cause)
+        largest = max(largest, len(job_format.encode(job).encode()))
+    assert jobs.write_many([(None, job)]) == [job]
+
+    assert largest <= MAX_JOB_BYTES
+    assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_JOB_BYTES
+    assert job.attempt_count == times
+
+
+def test_a_task_with_short_messages_keeps_its_last_twenty_moves() -> None:
+    device = JobType("d", "D", (), object, retry=RetryPolicy(10**9, 300.0, 1.0))
+    job, at = new_job(address(), NOON), NOON
+    for number in range(456):
+        at += timedelta(minutes=5)
+        job = after_start(job, at, f"main.p{number}.c0.t{number}", REQUEST_ID)
+        outcome = Fail(Failure.DEVICE_OFFLINE, "gw-1.example.org: no answer", retryable=True)
+        job = after_attempt(AttemptResult(job, outcome, "reach"), device, at, job.cause)
+    jobs.write_many([(None, job)])
+
+    assert len([each for each in job.history if not each.counts]) == KEPT_FIRST + KEPT_LAST
+    assert [each.times for each in job.attempts] == [453, 1, 1, 1]
+    assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_JOB_BYTES
 
 
 def test_what_is_left_out_reads_back_as_it_was_written() -> None:
@@ -224,7 +284,7 @@ def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> 
     deleted = apply_event(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
     jobs.write_many([(found, deleted)])
 
-    assert job_bytes(swollen.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
+    assert job_bytes(swollen.address.origin_id, 9999, 99) <= MAX_JOB_BYTES
     assert deleted.history[-1].reason == "y" * REASON_BYTES
     assert deleted.attempt_count == 100
 
@@ -255,7 +315,7 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
         again = replace(job, address=JobAddress(job.address.origin_id, 9999, 0))
     jobs.write_many([(None, again)])
 
-    assert job_bytes(job.address.origin_id, 9999, 0) <= MAX_RECORD_BYTES
+    assert job_bytes(job.address.origin_id, 9999, 0) <= MAX_JOB_BYTES
     assert len(job.history[-1].actor.encode()) <= NAME_BYTES
 
 

@@ -95,6 +95,11 @@ class Attempt(Schema):
     number: int = Field(
         description="Its number, from 1. One that stands for several has that of the first."
     )
+    times: int = Field(
+        description="How many attempts it stands for: in a long list, those that follow each other "
+        "and are alike in step and code. It has the start of the first, and end and message of the "
+        "last. They have no log."
+    )
     started_at: datetime = Field(description="When it started.")
     ended_at: datetime | None = Field(description="When it ended; null while it runs.")
     step: str = Field(description='The step that failed; "" if none did.')
@@ -113,6 +118,7 @@ class Attempt(Schema):
         """An attempt as it is stored."""
         return cls(
             number=number,
+            times=attempt.count,
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
             step=attempt.step,
@@ -188,7 +194,8 @@ class Job(JobSummary):
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
     attempts: list[Attempt] = Field(
-        description="The attempts, oldest first: the first three, the last twenty, and how "
+        description="The attempts, oldest first. A long list folds those that are alike; one that "
+        "is still long has the first three, the last twenty, and how "
         "many are left out between them. One that runs is the last."
     )
     result: dict[str, JsonValue] = Field(description="The results of its steps.")

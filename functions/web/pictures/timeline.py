@@ -35,10 +35,7 @@ def timeline(
         _row(number, attempt, before or since, (since, length, until), index * _ROW)
         for index, (number, attempt, before) in enumerate(rows)
     ]
-    worked = sum(
-        (((each.ended_at or until) - each.started_at) for _, each in numbered), start=timedelta()
-    )
-    number = sum(sum(each.code_counts.values()) for _, each in numbered)
+    number = sum(each.count for _, each in numbered)
     y = len(rows) * _ROW
     return Markup(
         '<svg class="picture timeline" height="{}" role="img"><title>{}</title>{}'
@@ -46,10 +43,19 @@ def timeline(
         '<text x="100%" y="{}" text-anchor="end">{}</text></svg>'
     ).format(
         y + 22,
-        f"{number} attempts: worked {duration(worked)}, waited {duration(length - worked)}",
+        f"{number} attempts: {_times(numbered, length, until)}",
         Markup("").join(parts),
         *(y + 2, y + 2, y + 18, local(since), y + 18, local(until)),
     )
+
+
+def _times(numbered: Sequence[tuple[int, Attempt]], length: timedelta, until: datetime) -> str:
+    """How long a job was worked on; how long it all took if some attempts are not known apart."""
+    if any(each.count > 1 for _, each in numbered):
+        return f"over {duration(length)}"
+    times = (((each.ended_at or until) - each.started_at) for _, each in numbered)
+    worked = sum(times, start=timedelta())
+    return f"worked {duration(worked)}, waited {duration(length - worked)}"
 
 
 def _row(
@@ -69,20 +75,20 @@ def _row(
     left = min(percent(attempt.started_at), 100 - _MIN_WIDTH)
     width = max(percent(end) - left, _MIN_WIDTH)
     name = f"Attempt {number}"
-    if attempt.failure_code == SUMMARY_CODE:
-        name = f"{sum(attempt.counts.values())} attempts"
+    if attempt.count > 1:
+        name = f"{attempt.count} attempts"
     outcome = attempt.failure_code if attempt.failure_code != SUMMARY_CODE else "several"
     outcome = outcome or ("succeeded" if attempt.ended_at else "running")
     return Markup(
         '<text class="strong" y="{}">{}<tspan class="plain" dx="6">{}</tspan></text>'
         '<text x="100%" y="{}" text-anchor="end"><tspan class="wide">waited {}, </tspan>'
-        "worked {}</text>"
+        "{} {}</text>"
         '<rect class="waits" x="{:.2f}%" y="{}" width="{:.2f}%" height="2"/>'
         '<rect class="s-{}" x="{:.2f}%" y="{}" width="{:.2f}%" height="{}" rx="2"/>'
     ).format(
         *(y + _TEXT, name, cut(outcome, 26)),
         *(y + _TEXT, duration(attempt.started_at - before)),
-        duration(end - attempt.started_at),
+        *("worked" if attempt.count == 1 else "over", duration(end - attempt.started_at)),
         *(percent(before), y + _TEXT + 9, max(left - percent(before), 0)),
         _state_of(attempt),
         *(left, y + _TEXT + 6, width, _BAR),

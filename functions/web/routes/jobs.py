@@ -360,7 +360,7 @@ def _line(line: LogLine) -> dict[str, Any]:
 
 def _next_logs(view: JobView, number: int, address: str) -> dict[str, str]:
     """The addresses of the logs of the attempts before and after one; "" for none."""
-    numbers = [each for each, attempt in view.job.numbered_attempts if not attempt.counts]
+    numbers = [each for each, attempt in view.job.numbered_attempts if attempt.count == 1]
     before = max((each for each in numbers if each < number), default=0)
     after = min((each for each in numbers if each > number), default=0) if number else 0
     return {

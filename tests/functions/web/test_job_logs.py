@@ -45,6 +45,20 @@ def test_each_attempt_has_its_request_id_and_a_link_to_its_log(browser: Browser)
     assert '<div id="part">' in log.html  # which the page of the job shows in place
 
 
+def test_attempts_that_are_alike_are_one_line_without_a_log(browser: Browser) -> None:
+    alike = Attempt(HOUR_AGO, HOUR_AGO, "downloading", "PAYLOAD_BUSY", "503", times=12)
+    last = Attempt(HOUR_AGO, HOUR_AGO, request_id=REQUEST.format(next(_requests)))
+    job = a_job(a_batch("failed", entries=1), 0, "failed", attempts=(alike, last))
+    browser.sign_in("operator")
+
+    page = browser.get(f"/jobs/{job.address.job_id}")
+
+    assert "1 to 12" in page.text
+    assert "12 times PAYLOAD_BUSY 503" in page.text
+    assert "/log?attempt=1&" not in page.html
+    assert "Log of attempt 13" in page.text
+
+
 def test_a_viewer_sees_the_request_id_but_not_the_log(browser: Browser) -> None:
     job_id, request = attempted()
     browser.sign_in("viewer")

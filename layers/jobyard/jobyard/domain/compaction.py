@@ -12,15 +12,21 @@ from typing import Any, TypeVar
 KEPT_FIRST = 3  # entries of a long list
 KEPT_LAST = 20  # entries of a long list; also the changes of a calendar or collection
 MAX_RECORD_BYTES = 16 * 1024  # of a stored item, as DynamoDB measures it
+# Of a job, whose results may have `FREE_RESULT_BYTES`; larger ones add to it.
+MAX_JOB_BYTES = 4 * 1024
+FREE_RESULT_BYTES = 1024
 _Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True)
 class SizeLimits:
-    """What is kept of a list: the `last` entries, and `text_bytes` of each older text."""
+    """What is kept of a list: the `last` entries, `text_bytes` of each older text, and of the last
+    entry's `last_text_bytes`, by default all.
+    """
 
     last: int
     text_bytes: int
+    last_text_bytes: int | None = None
 
 
 # Tried in order until a record fits.
@@ -31,6 +37,7 @@ SIZE_LIMITS = (
     SizeLimits(KEPT_LAST // 2, 40),
     SizeLimits(5, 20),
 )
+JOB_SIZE_LIMITS = (*SIZE_LIMITS, SizeLimits(5, 20, 160), SizeLimits(3, 8, 40))
 
 
 def compact(

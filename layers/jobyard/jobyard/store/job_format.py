@@ -15,6 +15,7 @@
 | `i` | the request id of the invocation that runs it |
 | `a` | attempts: `[start, duration, request id]`, |
 |     | a failed one: `[start, duration, step, code, message, request id]` |
+|     | several that are alike: `[start, duration, step, code, message, how many]` |
 |     | a summary of attempts: `[start, duration, {failure code: count}]` |
 | `d` | the data that its steps returned |
 | `h` | the history, see `documents.history_document` |
@@ -88,8 +89,10 @@ def _attempt_document(attempt: Attempt) -> list[Any]:
     line: list[Any] = [started, took]
     if attempt.counts:
         return [*line, dict(attempt.counts)]
-    if attempt.failure_code:
+    if attempt.failure_code or attempt.times > 1:
         line += [attempt.step, attempt.failure_code, attempt.failure_message]
+    if attempt.times > 1:
+        return [*line, attempt.times]
     return [*line, attempt.request_id] if attempt.request_id else line
 
 
@@ -139,5 +142,9 @@ def _attempt(started: int, took: int | None, *rest: Any) -> Attempt:
             return Attempt.summary(counts, start, end)
         case () | (_,):
             return Attempt(start, end, request_id=rest[0] if rest else "")
-    step, code, message, *request_id = rest
-    return Attempt(start, end, step, code, message, request_id="".join(request_id))
+    step, code, message, *more = rest
+    match more:
+        case [int() as times]:
+            return Attempt(start, end, step, code, message, times=times)
+        case _:
+            return Attempt(start, end, step, code, message, request_id="".join(more))

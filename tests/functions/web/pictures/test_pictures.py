@@ -122,15 +122,20 @@ def test_a_timeline_keeps_the_first_and_the_last_of_many_attempts() -> None:
         for n in range(1, 41)
     ]
     more = Attempt(NOON, NOON + SECOND, "", SUMMARY_CODE, "37 attempts", {"TIMEOUT": 37})
+    alike = Attempt(NOON, NOON + 59 * SECOND, "reach", "DEVICE_OFFLINE", times=12)
     last = Attempt(NOON + 59 * SECOND, NOON + 60 * SECOND)
 
-    picture = timeline((*many, (41, more), (78, last)), NOON, NOON + 60 * SECOND, local)
+    picture = timeline(
+        (*many, (41, more), (78, alike), (90, last)), NOON, NOON + 60 * SECOND, local
+    )
 
     assert picture.count("<tspan") == 2 * MAX_ROWS
     assert "Attempt 1<" in picture
     assert "37 attempts<" in picture
-    assert "Attempt 78<" in picture  # its number among all
-    assert title(picture).startswith("78 attempts: ")
+    assert "12 attempts<" in picture
+    assert "over 59 s" in picture
+    assert "Attempt 90<" in picture  # its number among all
+    assert title(picture) == "90 attempts: over 1 min"
 
 
 def test_rates_have_round_numbers_at_their_axis_and_mark_deployments() -> None:

@@ -40,7 +40,7 @@ class Claim:
 
 def _ended_attempts(task: JobRecord) -> int:
     """How many attempts of a task have ended. One that waits, or did a part, continues."""
-    counts = add_counts((each.failure_code, each.counts) for each in task.attempts)
+    counts = add_counts((each.failure_code, each.code_counts) for each in task.attempts)
     return sum(number for code, number in counts.items() if code not in NO_FAILURES)
 
 

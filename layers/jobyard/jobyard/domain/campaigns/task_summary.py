@@ -92,9 +92,9 @@ def is_in_attempt(task: JobRecord) -> bool:
 
 def offline_in_a_row(task: JobRecord) -> int:
     """How many of its last attempts failed because its device was offline."""
-    codes = (each.failure_code for each in reversed(task.attempts))
-    ended = (code for code in codes if code not in NO_FAILURES)
-    return sum(1 for _ in takewhile(lambda code: code == Failure.DEVICE_OFFLINE, ended))
+    ended = (each for each in reversed(task.attempts) if each.failure_code not in NO_FAILURES)
+    offline = takewhile(lambda each: each.failure_code == Failure.DEVICE_OFFLINE, ended)
+    return sum(each.times for each in offline)
 
 
 def has_begun(task: JobRecord, bound_steps: Set[str]) -> bool:

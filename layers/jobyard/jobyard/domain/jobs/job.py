@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from itertools import accumulate, chain
-from typing import Any
+from itertools import accumulate, groupby
+from typing import Any, Protocol, Self, TypeVar
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.cause_key import CauseKey, Interruption
 from jobyard.domain.compaction import (
-    MAX_RECORD_BYTES,
-    SIZE_LIMITS,
+    FREE_RESULT_BYTES,
+    JOB_SIZE_LIMITS,
+    MAX_JOB_BYTES,
     SizeLimits,
     add_counts,
     compact,
@@ -309,7 +310,9 @@ class Attempt:
     """One try of a job, appended and never edited. `failure_code` is "" if it succeeded.
 
     `request_id` is that of the invocation that ran it; "" for old ones, which did not store it.
-    A long list replaces several attempts by one with the code `SUMMARY_CODE`: `counts` has their
+    In a long list, attempts that follow each other and are alike in step and code are folded into
+    one, with how many `times`, the first's start, the last's end and message, and no request id. A
+    list that is still long replaces several by one with the code `SUMMARY_CODE`: `counts` has their
     number by code, "" included; its times are the first's start and the last's end.
     """
 
@@ -320,14 +323,23 @@ class Attempt:
     failure_message: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     request_id: str = ""
+    times: int = 1
 
     def __post_init__(self) -> None:
         clean_fields(self, failure_message=MESSAGE_BYTES)
 
     @classmethod
+    def folded(cls, attempts: "Sequence[Attempt]") -> "Attempt":
+        """The one entry for `attempts`, which are alike."""
+        if len(attempts) == 1:
+            return attempts[0]
+        times = sum(each.times for each in attempts)
+        return replace(attempts[-1], started_at=attempts[0].started_at, times=times, request_id="")
+
+    @classmethod
     def summary_of(cls, attempts: "Sequence[Attempt]") -> "Attempt":
         """The one entry that replaces `attempts`."""
-        counts = add_counts((each.failure_code, each.counts) for each in attempts)
+        counts = add_counts((each.failure_code, each.code_counts) for each in attempts)
         return cls.summary(counts, attempts[0].started_at, attempts[-1].ended_at)
 
     @classmethod
@@ -348,7 +360,12 @@ class Attempt:
     @property
     def code_counts(self) -> Mapping[str, int]:
         """The number of attempts that this entry stands for, by failure code."""
-        return self.counts or {self.failure_code: 1}
+        return self.counts or {self.failure_code: self.times}
+
+    @property
+    def count(self) -> int:
+        """The number of attempts that this entry stands for."""
+        return sum(self.code_counts.values())
 
 
 @dataclass(frozen=True)
@@ -364,7 +381,7 @@ class JobRecord:
     does.
     `data` is what the steps returned, merged.
 
-    A record has at most `MAX_RECORD_BYTES`: long lists are compacted, old texts are truncated.
+    A record has at most `MAX_JOB_BYTES`: long lists are compacted, old texts are truncated.
     """
 
     address: JobAddress
@@ -455,7 +472,7 @@ class JobRecord:
     @property
     def attempt_count(self) -> int:
         """The number of attempts, including omitted ones."""
-        return sum(sum(each.code_counts.values()) for each in self.attempts)
+        return sum(each.count for each in self.attempts)
 
     @property
     def numbered_attempts(self) -> tuple[tuple[int, Attempt], ...]:
@@ -465,52 +482,89 @@ class JobRecord:
         """
         running = Attempt(self.at, None, request_id=self.request_id)
         attempts = (*self.attempts, running) if self.state is _S.RUNNING else self.attempts
-        lengths = (sum(each.code_counts.values()) for each in attempts)
+        lengths = (each.count for each in attempts)
         return tuple(zip(accumulate(lengths, initial=1), attempts, strict=False))
 
     def compacted(self) -> "JobRecord":
-        """The record within `MAX_RECORD_BYTES`; itself unless it is long."""
+        """The record within `MAX_JOB_BYTES`; itself unless it is long."""
         if (
             len(self.history) <= _SHORT_LIST
             and len(self.attempts) <= _SHORT_LIST
-            and self._text_length() <= _SHORT_TEXT
+            and self._text_bytes() <= _SHORT_TEXT_BYTES
         ):
             return self
+        results = json_bytes(self.data)
+        max_bytes = MAX_JOB_BYTES - _RESERVED_BYTES - min(results, FREE_RESULT_BYTES)
         compacted = self
-        for limits in SIZE_LIMITS:
+        for limits in JOB_SIZE_LIMITS:
             compacted = self._within(limits)
-            if compacted._record_bytes() <= MAX_RECORD_BYTES - _RESERVED_BYTES:
+            if compacted._bytes_without_results() <= max_bytes:
                 break
         return compacted
 
-    def _text_length(self) -> int:
-        texts = [each.reason for each in self.history]
+    def _text_bytes(self) -> int:
+        texts = [self.failure_message, *(each.reason for each in self.history)]
         texts += [each.failure_message for each in self.attempts]
         texts += [each.message for each in self.steps]
-        return sum(map(len, texts))
+        return sum(len(each.encode()) for each in texts)
 
     def _within(self, limits: SizeLimits) -> "JobRecord":
         """The record within `limits`; the last entry of each list keeps its whole text."""
         history = compact(self.history, HistoryEntry.summary_of, limits.last, _pinned(self.history))
-        attempts = compact(self.attempts, Attempt.summary_of, limits.last)
-        size = limits.text_bytes
+        attempts = compact(_with_folds(self.attempts), Attempt.summary_of, limits.last)
         return replace(
             self,
-            history=(*(each.truncated(size) for each in history[:-1]), *history[-1:]),
-            attempts=(*(each.truncated(size) for each in attempts[:-1]), *attempts[-1:]),
-            steps=(*(each.truncated(size) for each in self.steps[:-1]), *self.steps[-1:]),
+            history=_truncated(history, limits),
+            attempts=_truncated(attempts, limits),
+            steps=_truncated(self.steps, limits),
         )
 
-    def _record_bytes(self) -> int:
-        """The size of the stored record in bytes, never too low."""
-        lists = (self.history, self.attempts, self.steps)
-        fields = vars(self) | {"history": (), "attempts": (), "steps": (), "address": ()}
-        return json_bytes([fields, *([*vars(each).values()] for each in chain(*lists))])
+    def _bytes_without_results(self) -> int:
+        """The size of the stored record in bytes without `data`, never too low."""
+        ms = 10**12  # since 1970, as times are stored
+        lines: list[list[Any]] = [[self.cause, ms, ms, self.failure_code, self.failure_message]]
+        before = ""
+        for entry in self.history:
+            line = [entry.counts or entry.event, ms, entry.cause, entry.after]
+            line += [] if entry.before == before else [entry.before]
+            line += [] if entry.counts or not entry.reason else [entry.reason]
+            lines.append(line if entry.by_machine else [*line, entry.actor, entry.sub])
+            before = entry.after
+        for each in self.attempts:
+            line = [ms, ms, each.step, each.counts or each.failure_code, each.request_id]
+            lines.append([*line, each.times, "" if each.counts else each.failure_message])
+        lines += [[each.name, "c", ms, ms, each.message] for each in self.steps]
+        return json_bytes(lines)
+
+
+def _with_folds(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    """The attempts, alike ones folded, but for the last ones, whose logs can be shown."""
+    older = attempts[:-_KEPT_APART]
+    groups = groupby(older, lambda each: (each.step, each.failure_code, id(each.counts or None)))
+    return (*(Attempt.folded([*group]) for _, group in groups), *attempts[-_KEPT_APART:])
+
+
+class _Described(Protocol):
+    """An entry of a list with a text."""
+
+    def truncated(self, limit: int) -> Self:
+        """A copy with at most `limit` bytes of its text."""
+
+
+_Entry = TypeVar("_Entry", bound=_Described)
+
+
+def _truncated(entries: Sequence[_Entry], limits: SizeLimits) -> tuple[_Entry, ...]:
+    """The entries with their texts within `limits`."""
+    last_bytes = MESSAGE_BYTES if limits.last_text_bytes is None else limits.last_text_bytes
+    kept = tuple(each.truncated(limits.text_bytes) for each in entries[:-1])
+    return kept + tuple(each.truncated(last_bytes) for each in entries[-1:])
 
 
 _SHORT_LIST = 8  # entries up to which a list is not compacted
-_SHORT_TEXT = 1000  # characters of text up to which a record is not measured
-_RESERVED_BYTES = 512  # for the keys of a record
+_SHORT_TEXT_BYTES = 600  # of text up to which a record is not measured
+_RESERVED_BYTES = 320  # for the keys and counts of a record
+_KEPT_APART = 3  # the last attempts, which are not folded
 _PINNED_REQUESTS = 4  # the last requests of people whose entries are always kept
 
 

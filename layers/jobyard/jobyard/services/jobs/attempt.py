@@ -309,8 +309,8 @@ def _longer_wait(
     """The wait that another server asked for, made longer each time. After a day in all it is a
     failure with `code`, unless the job waits forever.
     """
-    # A compacted record keeps the last 20 attempts, as many as a day takes. If a very long record
-    # keeps fewer, the waits are shorter, and the limit on their number ends them.
+    # A long record folds waits that are alike. If it has lost the first of others, the waits are
+    # shorter, and the limit on their number ends them.
     waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()

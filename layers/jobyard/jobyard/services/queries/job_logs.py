@@ -108,7 +108,7 @@ def _numbered(job: JobRecord | None, job_id: str, number: int | None) -> Attempt
         raise NotFound(f"job {job_id} has not been attempted")
     wanted = numbered[-1][0] if number is None else number
     attempt = dict(numbered).get(wanted)
-    if attempt is None or attempt.counts:
+    if attempt is None or attempt.count > 1:
         raise NotFound(f"job {job_id} has no record of attempt {wanted}")
     return AttemptLog(job_id, wanted, attempt)
 
