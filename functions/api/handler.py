@@ -6,11 +6,7 @@ from jobyard import cold_start
 cold_start.begin()  # not in __init__.py, which `api.openapi` imports too
 
 import os
-import secrets
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -25,38 +21,19 @@ from api.request_body import check_body
 from api.request_log import log_fields
 from api.responses import finish
 from gateway.accounts import account_of
-from gateway.clients import LazyClient
 from gateway.headers import LambdaResponse
-from jobyard.domain import metrics
+from gateway.runtime import CLIENT_CONFIG, cursor_key, lazy_client, log_skipped, now
 from jobyard.domain.errors import JobyardError
-from jobyard.services import cursors
-from jobyard.wiring import session, wire
+from jobyard.wiring import wire
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
 
-    from jobyard.domain.schedules.occurrence import Occurrence
-
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-# The gateway times out after 30 seconds, so no call may take long.
-_CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
-)
 
-
-def _now() -> datetime:
-    """The time, UTC, in whole milliseconds as it is stored: responses must match later reads."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-def _lazy_client(service: str, config: Config = _CLIENT_CONFIG) -> Any:
-    return LazyClient(lambda: session().create_client(service, config=config))
-
-
-_COGNITO = _lazy_client("cognito-idp")
-_DYNAMODB = _lazy_client("dynamodb")
+_COGNITO = lazy_client("cognito-idp")
+_DYNAMODB = lazy_client("dynamodb")
 
 
 @cache
@@ -66,34 +43,18 @@ def _idempotency_records() -> "BasePersistenceLayer":
     return record_store(SETTINGS.requests_table, _DYNAMODB)
 
 
-@cache
-def _cursor_key() -> bytes:
-    return cursors.key(secrets.token_urlsafe(32))
-
-
-def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
-    """Log skipped occurrences, and count those that need attention."""
-    reasons = Counter(each.skip_reason for each in occurrences if each.skip_reason)
-    LOGGER.warning("skipped", origin_id=occurrences[0].schedule_id, reasons=reasons)
-    missed = sum(number for reason, number in reasons.items() if reason.needs_attention)
-    if missed:
-        from telemetry import emit_metrics
-
-        emit_metrics({metrics.RUNS_FAILED_OR_MISSED: missed})
-
-
 CONTEXT = AppContext(
     settings=SETTINGS,
-    s3=_lazy_client("s3", _CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
-    machines=_lazy_client("stepfunctions"),
-    logs=_lazy_client("logs"),
+    s3=lazy_client("s3", CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
+    machines=lazy_client("stepfunctions"),
+    logs=lazy_client("logs"),
     idempotency_records=_idempotency_records,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
-    cursor_key=_cursor_key,
-    now=_now,
+    cursor_key=cursor_key,
+    now=now,
     log_internal_error=lambda error: LOGGER.error("internal error", exc_info=error),
     log_unavailable=lambda error: LOGGER.warning("unavailable", exc_info=error),
-    log_skipped=_log_skipped,
+    log_skipped=partial(log_skipped, LOGGER),
 )
 
 cold_start.end()
