@@ -47,11 +47,15 @@ def moto_aws() -> Iterator[None]:
     def answer(stubber: BotocoreStubber, request: AWSPreparedRequest) -> TYPE_RESPONSE | None:
         return about_items(request) or process(stubber, request)
 
-    with mock_aws(), unsigned_calls(_is_of_aws, _remembered()), pytest.MonkeyPatch.context() as to:
-        to.setattr(backend_index, "backend_url_patterns", patterns)
-        to.setattr(BaseBackend, "urls", routes)
-        to.setattr(responses, "method_names_from_class", cache(method_names_from_class))
-        to.setattr(BotocoreStubber, "process_request", answer)
+    with (
+        mock_aws(),
+        unsigned_calls(_is_of_aws, _cached_endpoints()),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(backend_index, "backend_url_patterns", patterns)
+        patch.setattr(BaseBackend, "urls", routes)
+        patch.setattr(responses, "method_names_from_class", cache(method_names_from_class))
+        patch.setattr(BotocoreStubber, "process_request", answer)
         yield
 
 
@@ -59,7 +63,7 @@ def _is_of_aws(url: str) -> bool:
     return url.startswith("https://") and ".amazonaws.com" in url
 
 
-def _remembered() -> Callable[..., Found]:
+def _cached_endpoints() -> Callable[..., Found]:
     """Finds an endpoint by botocore's rules, once for each client, operation and bucket."""
     known: WeakKeyDictionary[Any, dict[tuple[str, str], Found]] = WeakKeyDictionary()
 

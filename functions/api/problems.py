@@ -75,14 +75,14 @@ def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
     if isinstance(error, InvalidCampaign):
         return [(f"body.{each.where}", each.allowed) for each in error.problems]
     if isinstance(error, InvalidParameters):
-        place = f"body.parameters.{error.field}" if error.field else "body.parameters"
-        return [(place, error.problem)]
+        field = f"body.parameters.{error.field}" if error.field else "body.parameters"
+        return [(field, error.problem)]
     return error.errors if isinstance(error, ValidationFailed) else ()
 
 
 @contextmanager
-def field_path(place: str) -> Iterator[None]:
-    """Prefix the field of an InvalidRule with `place`, its path in the request: `body.rule.every`.
+def field_path(path: str) -> Iterator[None]:
+    """Prefix the field of an InvalidRule with the `path` of the rule: `body.rule`.
 
     Raises:
         InvalidRule: the block raised it; the field has the prefix.
@@ -90,7 +90,7 @@ def field_path(place: str) -> Iterator[None]:
     try:
         yield
     except InvalidRule as error:
-        raise InvalidRule(f"{place}.{error.where}", error.allowed) from error
+        raise InvalidRule(f"{path}.{error.where}", error.allowed) from error
 
 
 def validation_failed(errors: Sequence[Mapping[str, Any]]) -> ValidationFailed:
@@ -98,9 +98,9 @@ def validation_failed(errors: Sequence[Mapping[str, Any]]) -> ValidationFailed:
     return ValidationFailed([(_where(each["loc"]), _allowed(each)) for each in errors])
 
 
-def _where(place: Sequence[str | int]) -> str:
+def _where(path: Sequence[str | int]) -> str:
     """`body.notify[0]` for ("body", "notify", 0)."""
-    first, *rest = place
+    first, *rest = path
     return str(first) + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in rest)
 
 

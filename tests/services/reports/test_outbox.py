@@ -17,7 +17,7 @@ from tests.harness import Harness
 
 
 @pytest.fixture
-def words(harness: Harness) -> dict[str, str]:
+def files(harness: Harness) -> dict[str, str]:
     """The files of a mail."""
     keys = {name: f"reports/outbox/{name}" for name in ("mail.txt", "report.html")}
     for key in keys.values():
@@ -25,8 +25,8 @@ def words(harness: Harness) -> dict[str, str]:
     return keys
 
 
-def waiting(
-    harness: Harness, batch_id: str, words: dict[str, str], age: int, tries: int = 0
+def put_waiting_report(
+    harness: Harness, batch_id: str, files: dict[str, str], age: int, tries: int = 0
 ) -> Report:
     """A report whose mail has waited for `age` seconds."""
     at = harness.now() - timedelta(seconds=age)
@@ -35,15 +35,15 @@ def waiting(
     counts = {"succeeded": 1}
     subject = f"Jobyard: OK -- {batch_id}"
     return reports.put_new(
-        Report(batch_id, 1, ReportKind.FIRST, at, to, subject, "OK", counts, 0, words, delivery)
+        Report(batch_id, 1, ReportKind.FIRST, at, to, subject, "OK", counts, 0, files, delivery)
     )
 
 
-def test_ignored_mails_do_not_delay_others(harness: Harness, words: dict[str, str]) -> None:
+def test_ignored_mails_do_not_delay_others(harness: Harness, files: dict[str, str]) -> None:
     """Each of the older ones comes again an hour after its last try."""
     for number in range(MAILS_A_MINUTE + 10):
-        waiting(harness, f"old-{number}", words, age=1800, tries=QUICK_TRIES)
-    waiting(harness, "new-one", words, age=1)
+        put_waiting_report(harness, f"old-{number}", files, age=1800, tries=QUICK_TRIES)
+    put_waiting_report(harness, "new-one", files, age=1)
 
     left = deliver_waiting(harness.report_context())
 
@@ -52,20 +52,20 @@ def test_ignored_mails_do_not_delay_others(harness: Harness, words: dict[str, st
 
 
 def test_no_more_mails_are_sent_than_a_tick_has_time_for(
-    harness: Harness, words: dict[str, str]
+    harness: Harness, files: dict[str, str]
 ) -> None:
     for number in range(MAILS_A_MINUTE + 3):
-        waiting(harness, f"many-{number}", words, age=100 - number)
+        put_waiting_report(harness, f"many-{number}", files, age=100 - number)
 
     assert deliver_waiting(harness.report_context()) == 3
     assert deliver_waiting(harness.report_context()) == 0
 
 
 def test_no_mail_is_sent_that_could_outlast_the_tick(
-    harness: Harness, words: dict[str, str]
+    harness: Harness, files: dict[str, str]
 ) -> None:
     for number in range(3):
-        waiting(harness, f"slow-{number}", words, age=100 - number)
+        put_waiting_report(harness, f"slow-{number}", files, age=100 - number)
     time_left = iter([SEND_TIMEOUT_S + 1, SEND_TIMEOUT_S - 1, SEND_TIMEOUT_S - 1])
 
     assert deliver_waiting(harness.report_context(), lambda: next(time_left)) == 2
@@ -74,10 +74,10 @@ def test_no_mail_is_sent_that_could_outlast_the_tick(
 
 
 def test_a_large_outbox_is_read_up_to_a_bound(
-    harness: Harness, words: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    harness: Harness, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "MAX_COUNTED_REPORTS", 5)
     for number in range(8):
-        waiting(harness, f"endless-{number}", words, age=1800, tries=QUICK_TRIES)
+        put_waiting_report(harness, f"endless-{number}", files, age=1800, tries=QUICK_TRIES)
 
     assert deliver_waiting(harness.report_context()) == 5

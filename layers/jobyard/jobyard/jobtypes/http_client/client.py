@@ -1,4 +1,4 @@
-"""Opens URLs: follows redirects, reads responses, and refuses each error that a server can make."""
+"""Opens URLs: follows redirects, reads responses, and turns errors of servers into refusals."""
 
 import re
 import socket
