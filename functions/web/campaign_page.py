@@ -4,13 +4,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobyard.domain.campaigns.forecast import CampaignForecast
+from jobyard.domain.campaigns.simulation import CampaignTimeline
+from jobyard.domain.campaigns.supposition import Supposition, supposed_timeline
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.task import TASK, TaskState
+from jobyard.domain.plurals import plural
 from jobyard.domain.schedules.wall_clock import zone_named
-from jobyard.services.queries.campaigns import CampaignView, TaskView
+from jobyard.services.campaigns.commands import StartedCampaign
+from jobyard.services.context import QueryContext
+from jobyard.services.queries.campaigns import CampaignView, TaskView, label_of, view_of
 from jobyard.services.queries.job_types import list_job_types
 from web.event_buttons import event_buttons
 from web.forms import refusal_values
+from web.pictures.openings import openings_line
+from web.pictures.simulation import progress_drawing
 from web.request import PageRequest
 
 # What has ended first, as in bars.
@@ -22,6 +29,8 @@ TASK_ORDER = (
     TaskState.RESCHEDULED,
     TaskState.SCHEDULED,
 )
+# Events with a form of their own: label and icon by name.
+_FORM_LINKS = {"change": ("Change", "pencil"), "retry": ("Retry what failed", "rotate-cw")}
 
 
 def campaign_values(
@@ -43,7 +52,17 @@ def campaign_values(
         ],
         "job_type_title": job_type_titles().get(view.campaign.job_type, view.campaign.job_type),
         "counts": task_counters(view.counts, f"{address}/tasks"),
-        "buttons": event_buttons("campaign", address, view.actions, view.unavailable),
+        "form_links": [
+            {"label": label, "icon": icon, "address": f"{address}/{event}"}
+            for event, (label, icon) in _FORM_LINKS.items()
+            if event in view.actions
+        ],
+        "buttons": event_buttons(
+            "campaign",
+            address,
+            [event for event in view.actions if event not in _FORM_LINKS],
+            view.unavailable,
+        ),
         **refusal_values(request, refusal),
     }
 
@@ -95,3 +114,37 @@ def task_rows(tasks: Iterable[TaskView]) -> list[dict[str, Any]]:
         }
         for each in tasks
     ]
+
+
+def unfinished(view: CampaignView) -> int:
+    """How many tasks of a campaign have not succeeded."""
+    return view.campaign.tasks - view.counts.get(TaskState.SUCCEEDED, 0)
+
+
+def preview_values(
+    started: StartedCampaign, supposed: Supposition, context: QueryContext
+) -> dict[str, Any]:
+    """What would become of a campaign: its openings, the forecast and a simulation."""
+    view = view_of(started.campaign, context)
+    campaign, forecast = view.campaign, view.forecast(context.now)
+    timeline = supposed_timeline(campaign, supposed)
+    return {
+        "view": view,
+        "picture": openings_line(campaign.openings, campaign.rules.schedule.zone, context.now),
+        "forecast": forecast,
+        "openings": opening_rows(forecast, campaign.rules.schedule.zone),
+        "warnings": [*started.warnings, *forecast.warnings],
+        "timeline": timeline,
+        "drawing": progress_drawing(timeline),
+        "result": _result_text(timeline),
+        "has_failures": any(each.state is TaskState.FAILED for each in timeline.tasks),
+    }
+
+
+def _result_text(timeline: CampaignTimeline) -> str:
+    """How a simulated campaign ends, as a sentence."""
+    zone = timeline.campaign.rules.schedule.zone
+    ended = f"{timeline.ended_at.astimezone(zone_named(zone)):%a %Y-%m-%d %H:%M %Z}"
+    succeeded = sum(each.state is TaskState.SUCCEEDED for each in timeline.tasks)
+    tasks = plural(len(timeline.tasks), "task")
+    return f"{label_of(timeline.state)} at {ended}: {succeeded:,} of {tasks} succeed."

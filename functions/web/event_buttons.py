@@ -43,6 +43,12 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
         "It starts again after its last successful step.",
     ),
     ("job", "delete"): ("Delete", "trash-2", "It is counted as deleted. Its history stays."),
+    ("campaign", "change"): ("Change", "pencil", "Its end, its rate, or how many run at once."),
+    ("campaign", "retry"): (
+        "Retry what failed",
+        "rotate-cw",
+        "A new one starts for the tasks that have not succeeded.",
+    ),
     ("campaign", "pause"): (
         "Pause",
         "pause",

@@ -67,6 +67,11 @@ def version_to_send(request: PageRequest, current: int, refusal: JobyardError | 
     return seen_version(request) if is_again and not isinstance(refusal, StaleState) else current
 
 
+def number_in(text: str) -> int | str:
+    """The whole number in a text, or the text, which the parser of the field will refuse."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else text
+
+
 def local_time(request: PageRequest, name: str) -> datetime | None:
     """The time in a field, which was typed in the reader's zone; None if the field is empty.
 

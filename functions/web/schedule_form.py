@@ -17,6 +17,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
 )
 from web.filters import sentence
+from web.forms import number_in
 from web.request import PageRequest
 
 # Fields of a rule: texts, and whole numbers.
@@ -90,18 +91,13 @@ def rule_of(fields: Mapping[str, Any], now: datetime) -> Recurrence:
     document["kind"] = fields["kind"]
     for name in _NUMBER_FIELDS:
         if fields[name] and not (name == "every" and fields["kind"] == Kind.ONCE):
-            document[name] = _number(fields[name])
+            document[name] = number_in(fields[name])
     if fields["kind"] == Kind.WEEKLY and fields["weekdays"]:
         document["weekdays"] = list(fields["weekdays"])
     if fields["kind"] == Kind.MONTHLY and fields["day"]:
-        document["day"] = _number(fields["day"])
+        document["day"] = number_in(fields["day"])
     document["dst"] = [fields["gap"], fields["repeated"]]
     return recurrence_of(document, now)
-
-
-def _number(text: str) -> int | str:
-    """The whole number in a text, or the text, which the parser of rules will refuse."""
-    return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else text
 
 
 def policy_of(fields: Mapping[str, Any]) -> Policy:
@@ -110,7 +106,7 @@ def policy_of(fields: Mapping[str, Any]) -> Policy:
     Raises:
         ValidationFailed: a field is not valid.
     """
-    limit, max_age_h = _number(fields["limit"]), _number(fields["max_age_h"])
+    limit, max_age_h = number_in(fields["limit"]), number_in(fields["max_age_h"])
     errors = []
     if fields["missed"] not in {*MissedPolicy}:
         errors.append(("missed", f"Choose one for missed runs: {', '.join(MissedPolicy)}."))

@@ -25,7 +25,7 @@ EMPTY = {
     f"empty-{path or 'home'}": f"/{path}"
     for path in (
         *("", "activity", "batches", "collections", "holds", "objects", "system"),
-        *("calendars", "job-management"),
+        *("calendars", "job-management", "campaigns"),
     )
 }
 _MANIFEST = b"url,size,algorithm,digest\nhttps://files.example.org/1.tif,12,md5,x\nftp://a/b,-1,,\n"

@@ -30,8 +30,8 @@ from web.template_environment import TEMPLATES, environment
 
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
 PEOPLE = ("admin", "operator", "depositor", "viewer", "nobody")
-# One of the homes is seen by some only; the check of a manifest is a part that a script puts in.
-UNSEEN = {"home.html", "home_without_role.html", "manifest_check.html"}
+# One of the homes is seen by some only; the checks are parts that scripts put in.
+UNSEEN = {"home.html", "home_without_role.html", "manifest_check.html", "targets_check.html"}
 
 
 @pytest.fixture
@@ -118,6 +118,8 @@ def addresses(site: Site) -> list[str]:
         of_campaign,
         f"{of_campaign}/tasks?state=failed",
         f"/jobs/{campaign.campaign_id}.0.0",
+        f"{of_campaign}/change",
+        "/campaigns/new",
         "/schedules/new",
         of_schedule,
         f"{of_schedule}/edit",

@@ -34,6 +34,7 @@ from jobyard.services.queries.reports import LINKED_FILES
 from jobyard.services.settings import Settings
 from jobyard.store import activity, calendars, chunks, holds, jobs, operations, rates, usage
 from jobyard.store.tables import ChunkItem
+from tests.browser.campaign_volume import store_campaigns
 from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import (
     HOUR_AGO,
@@ -88,6 +89,7 @@ class Volume:
     job: JobRecord
     schedule: Schedule
     ark: str
+    campaigns: Mapping[str, str]
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -133,6 +135,7 @@ class Volume:
             "report-changes": f"{failed}/reports/2/changes",
             "operation": f"{failed}/operations/{OPERATION}",
             "signed-out": "/signed-out",
+            **self.campaigns,
         }
 
 
@@ -168,7 +171,8 @@ def store_volume(settings: Settings, *, entries: int = 100_000, schedules: int =
     holds.put(Hold("type:edit", "admin", "the table moves to another region", HOUR_AGO))
     for version in (1, 2, 3):
         a_version("ark:/99999/fk4map", version, files=12, batch_id=large.batch_id)
-    return Volume(large, failed, quiet, refused, job, schedule, "ark:/99999/fk4map")
+    campaigns = store_campaigns(settings)
+    return Volume(large, failed, quiet, refused, job, schedule, "ark:/99999/fk4map", campaigns)
 
 
 def _states_and_names() -> "zip[tuple[str, str]]":

@@ -1,26 +1,47 @@
 """Campaigns, called jobs on the pages: the list, one with its tasks, and what people do."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from jobyard.domain.errors import JobyardError, NotFound
+from gateway.errors import ValidationFailed
+from jobyard.domain.campaigns.rules import RULE_FIELDS
+from jobyard.domain.campaigns.supposition import Supposition
+from jobyard.domain.errors import (
+    BadRequest,
+    InvalidCampaign,
+    InvalidParameters,
+    JobyardError,
+    NotFound,
+)
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.redaction import text_without_secrets
+from jobyard.domain.schedules.wall_clock import WEEKDAYS
+from jobyard.services.access import authorize
+from jobyard.services.campaigns import commands
+from jobyard.services.campaigns.commands import StartedCampaign
+from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import campaigns as campaign_queries
+from jobyard.services.queries.campaigns import CampaignView
+from jobyard.services.queries.job_types import list_job_types
+from web import campaign_form as form
+from web.batch_page import finding_rows
 from web.campaign_page import (
     TASK_ORDER,
     campaign_values,
     job_type_titles,
     opening_rows,
+    preview_values,
     task_counters,
     task_rows,
+    unfinished,
 )
 from web.filters import words
-from web.forms import handle_form, local_time, status_of
+from web.forms import handle_form, local_time, refusal_text, status_of
 from web.pictures.openings import openings_line
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request, page_links
@@ -71,6 +92,198 @@ def _state_options() -> list[tuple[str, str]]:
     for state in campaign_queries.CAMPAIGN_STATES:
         found.setdefault(campaign_queries.label_of(state), str(state))
     return [(state, label) for label, state in found.items()]
+
+
+@router.get("/campaigns/new")
+def new_campaign() -> Response[str]:
+    """The form of a new campaign."""
+    request = current_request(router)
+    authorize(request.actor, "campaign", "start")
+    return _form_page(request, None, form.empty_fields(str(request.zone)))
+
+
+@router.post("/campaigns/new")
+def start_campaign() -> Response[str]:
+    """Start a campaign, or show what would become of it if the form asks for a preview."""
+    request = current_request(router)
+    authorize(request.actor, "campaign", "start")
+    fields = form.typed_fields(request, form.empty_fields(str(request.zone)))
+    typed = form.read_targets([fields["targets"].encode()])
+
+    def document() -> dict[str, Any]:
+        return form.document_of(fields) | {"targets": form.check_targets(typed)}
+
+    def act() -> str:
+        started = commands.start(document(), request.command_context())
+        return f"/campaigns/{started.campaign.campaign_id}"
+
+    def preview() -> StartedCampaign:
+        return commands.preview(document(), request.command_context())
+
+    return _answer_form(request, None, fields, act, preview, typed)
+
+
+@router.post("/campaigns/targets/check")
+def check_targets() -> Response[str]:
+    """What is wrong with targets. A script sends them."""
+    request = current_request(router)
+    authorize(request.actor, "campaign", "start")
+    checked = form.read_targets([request.body], keeps=False)
+    values = {"checked": checked, "findings": finding_rows([*checked.findings])}
+    return page("targets_check.html", request, values)
+
+
+def _answer_form(
+    request: PageRequest,
+    stored: CampaignView | None,
+    fields: Mapping[str, Any],
+    act: Callable[[], str],
+    preview: Callable[[], StartedCampaign],
+    typed: form.TypedTargets | None = None,
+) -> Response[str]:
+    """Start a campaign with `act`, or show what `preview` returns."""
+    if request.field("action") != "preview":
+        return handle_form(
+            act, lambda refusal: _form_page(request, stored, fields, typed, refusal=refusal)
+        )
+    try:
+        supposed = form.supposition_of(fields)
+        return _form_page(request, stored, fields, typed, started=preview(), supposed=supposed)
+    except (BadRequest, InvalidCampaign, InvalidParameters, ValidationFailed) as refusal:
+        return _form_page(request, stored, fields, typed, refusal=refusal)
+
+
+def _form_page(
+    request: PageRequest,
+    stored: CampaignView | None,
+    fields: Mapping[str, Any],
+    typed: form.TypedTargets | None = None,
+    *,
+    started: StartedCampaign | None = None,
+    supposed: Supposition | None = None,
+    refusal: JobyardError | None = None,
+) -> Response[str]:
+    """The form of a campaign, with what would become of `started`. `stored` is the campaign whose
+    tasks it retries.
+    """
+    context = request.query_context
+    types = [each for each in list_job_types() if Origin.CAMPAIGN in each.origins]
+    types.sort(key=lambda each: each.is_listed_as_system)
+    if stored:
+        types = [each for each in types if each.name == stored.campaign.job_type]
+    may_see_calendars = request.may("calendar", "view")
+    calendars = calendar_queries.list_calendars(context) if may_see_calendars else ()
+    names = dict.fromkeys([*(each.calendar.name for each in calendars), fields["calendar"]])
+    values = {
+        "stored": stored.campaign if stored else None,
+        "unfinished": unfinished(stored) if stored else 0,
+        "address": request.path,
+        "fields": fields,
+        "findings": finding_rows([*typed.findings]) if typed else [],
+        "job_types_offered": [(each.name, each.title) for each in types],
+        "parameters_offered": [each for each in types if each.parameters],
+        "calendars_offered": [(name, name) for name in names if name],
+        "weekdays": WEEKDAYS,
+        "errors": form.errors_of(refusal),
+        "refusal": refusal and refusal_text(refusal),
+        "view": None,
+    }
+    if started and supposed:
+        values |= preview_values(started, supposed, context)
+    return page("campaign_form.html", request, values, status=status_of(refusal))
+
+
+@router.get("/campaigns/<campaign_id>/retry")
+def retry_form(campaign_id: str) -> Response[str]:
+    """The form of a campaign for the tasks of another one that have not succeeded."""
+    request = current_request(router)
+    authorize(request.actor, "campaign", "retry")
+    stored = campaign_queries.campaign(campaign_id, request.query_context)
+    return _form_page(request, stored, form.fields_of(stored.campaign))
+
+
+@router.post("/campaigns/<campaign_id>/retry")
+def retry_campaign(campaign_id: str) -> Response[str]:
+    """Start a campaign for the tasks of another one, or show what would become of it."""
+    request = current_request(router)
+    stored = campaign_queries.campaign(campaign_id, request.query_context)
+    fields = form.typed_fields(request, form.fields_of(stored.campaign))
+
+    def changes() -> dict[str, Any]:
+        document = form.document_of(fields)
+        rules = {name: document.get(name) for name in RULE_FIELDS}  # None is the default
+        name = {"name": document["name"]} if "name" in document else {}
+        return {**rules, **name, "parameters": document["parameters"]}
+
+    def act() -> str:
+        started = commands.retry(campaign_id, changes(), request.command_context())
+        return f"/campaigns/{started.campaign.campaign_id}"
+
+    def preview() -> StartedCampaign:
+        return commands.preview_retry(campaign_id, changes(), request.command_context())
+
+    return _answer_form(request, stored, fields, act, preview)
+
+
+@router.get("/campaigns/<campaign_id>/change")
+def change_form(campaign_id: str) -> Response[str]:
+    """The form that changes a campaign while it runs."""
+    return _change_page(current_request(router), campaign_id)
+
+
+@router.post("/campaigns/<campaign_id>/change")
+def change_campaign(campaign_id: str) -> Response[str]:
+    """Change a campaign, or show what would become of it."""
+    request = current_request(router)
+
+    def act() -> str:
+        commands.change(campaign_id, _typed_changes(request), request.command_context())
+        return f"/campaigns/{campaign_id}"
+
+    if request.field("action") != "save":
+        return _change_page(request, campaign_id)
+    return handle_form(act, lambda refusal: _change_page(request, campaign_id, refusal))
+
+
+def _typed_changes(request: PageRequest) -> dict[str, Any]:
+    """What a form changes: the fields that its reader did not leave as they were."""
+    fields = {name: request.field(name) for name in form.CHANGEABLE}
+    before = {name: request.field(f"before_{name}") for name in form.CHANGEABLE}
+    return form.changes_of(fields, before)
+
+
+def _change_page(
+    request: PageRequest, campaign_id: str, refusal: JobyardError | None = None
+) -> Response[str]:
+    """The form that changes a campaign. One that was sent is shown as it was typed, with what would
+    become of the campaign.
+    """
+    authorize(request.actor, "campaign", "change")
+    context = request.query_context
+    shown = view = campaign_queries.campaign(campaign_id, context)
+    before = fields = form.change_fields_of(view.campaign)
+    if request.method == "POST":
+        fields = {name: request.field(name) for name in before}
+        before = {name: request.field(f"before_{name}") for name in before}
+        try:
+            shown = campaign_queries.with_changes(view, form.changes_of(fields, before), context)
+        except InvalidCampaign as error:
+            refusal = refusal or error
+    zone, forecast = shown.campaign.rules.schedule.zone, shown.forecast(context.now)
+    values = {
+        "campaign": view.campaign,
+        "address": f"/campaigns/{campaign_id}",
+        "fields": {**fields, "reason": request.field("reason")},
+        "before": before,
+        "shown": shown,
+        "is_changed": shown is not view,
+        "picture": openings_line(shown.campaign.openings, zone, context.now),
+        "forecast": forecast,
+        "openings": opening_rows(forecast, zone),
+        "errors": form.errors_of(refusal),
+        "refusal": refusal and refusal_text(refusal),
+    }
+    return page("campaign_change.html", request, values, status=status_of(refusal))
 
 
 @router.get("/campaigns/<campaign_id>")
@@ -163,8 +376,6 @@ def _task_values(campaign_id: str, request: PageRequest) -> dict[str, Any]:
 @router.post("/campaigns/<campaign_id>/<event>")
 def post_event(campaign_id: str, event: str) -> Response[str]:
     """Pause, resume or cancel a campaign."""
-    from jobyard.services.campaigns import commands
-
     request = current_request(router)
 
     def act() -> str:

@@ -34,7 +34,7 @@ def forecast(tasks: int, after_min: int = 0, **fields: Any) -> CampaignForecast:
         (9000, AT_ONCE | {"rollout": {"per_minute": 50}},
          "9,000 targets at 50 a minute: 1 window gives 30 min, too little"),
         (500, AT_ONCE | {"rollout": {"per_minute": 50, "factor": 2, "every": 50}, "at_once": 1000},
-         "500 targets at 50 a minute, growing need 3 min; 1 window gives 30"),
+         "500 targets at 50 a minute, growing, need 3 min; 1 window gives 30"),
         (60, AT_ONCE | {"at_once": 5}, "60 targets at 5 a minute need 12 min; 1 window gives 30"),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Campaigns and their tasks in any state, written as the machine and people would."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 
 from jobyard.domain.campaigns.campaign import Campaign, StopReason, request_of
+from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.ids import campaign_id_of
 from jobyard.domain.jobs.job import (
     JOB,
@@ -23,7 +24,7 @@ from jobyard.domain.jobs.job import (
     new_job,
 )
 from jobyard.domain.lifecycle import Cause
-from jobyard.services.campaigns.commands import chunk_size_of, put_rows
+from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.settings import Settings
 from jobyard.store import campaigns, jobs
 from jobyard.store.tables import JobItem
@@ -68,11 +69,13 @@ def a_campaign(
     state: str = "running",
     *,
     request: dict[str, Any] | None = None,
+    targets: Sequence[CampaignTarget] = (),
     **changes: Any,
 ) -> Campaign:
-    """A campaign in `state` that was started an hour ago, for the targets of `request`."""
+    """A campaign in `state` that was started an hour ago, for `targets`, or those of `request`."""
     asked = request_of(campaign_request(**(request or {})), HOUR_AGO, lambda _: None)
     assert asked.targets
+    targets = targets or asked.targets
     campaign = Campaign(
         campaign_id=campaign_id_of(str(next(_numbers)).encode()),
         state=JobState.SCHEDULED,
@@ -84,11 +87,11 @@ def a_campaign(
         created_at=HOUR_AGO,
         rules=asked.rules,
         parameters=asked.parameters,
-        tasks=len(asked.targets),
-        chunk_size=chunk_size_of(len(asked.targets)),
+        tasks=len(targets),
+        chunk_size=chunk_size_of(len(targets)),
         check_at=NOW + timedelta(minutes=5),
     )
-    put_rows(campaign, asked.targets, _s3(), settings)
+    put_rows(campaign.campaign_id, targets, _s3(), settings)
     for number, event in enumerate(_TO_CAMPAIGN[state]):
         cause = Cause(f"main.p1.c0.t{number}", reason=f"to be {state}")
         campaign = campaign.moved(JOB.move(campaign.state, event, HOUR_AGO, cause))

@@ -94,7 +94,7 @@ def test_one_campaign_shows_job_state_schedule_tasks_and_steps(browser: Browser)
     for text in (
         "Gateways to 4.2.0", "Device update", "Running", "1 of 2 tasks are done.",
         "Fri 2026-11-20 22:00 CET", "Sat 02:00 CET", "gw-1.example.org", "gw-2", "Rescheduled",
-        "DEVICE_OFFLINE", "retry after DEVICE_OFFLINE", "1 of 5 steps done", "compare",
+        "DEVICE_OFFLINE", "retry after DEVICE_OFFLINE", "1 of 5 done", "compare",
     ):  # fmt: skip
         assert text in page.text, text
     assert f"/campaigns/{campaign.campaign_id}/tasks?state=succeeded" in page.html

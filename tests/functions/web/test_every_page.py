@@ -67,6 +67,9 @@ def addresses(browser: Browser) -> list[str]:
         "/campaigns",
         of_campaign,
         f"{of_campaign}/tasks",
+        f"{of_campaign}/change",
+        f"{of_campaign}/retry",
+        "/campaigns/new",
         f"/jobs/{campaign.campaign_id}.0.0",
         "/system",
         "/lifecycles/batch",
@@ -89,8 +92,11 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     is_operator = role in {"operator", "admin"}
     assert statuses["/system"] == (200 if is_operator else 403)
     assert (statuses[log] == 200) == is_operator
+    forms = {each for each in addresses if each.endswith(("/change", "/retry"))}
+    assert {statuses[each] for each in forms} == {200 if is_operator else 403}
+    assert statuses["/campaigns/new"] == (200 if role == "admin" else 403)
     if role in {"viewer", "operator", "admin"}:
-        others = set(addresses) - {"/system", log, *of_schedules}
+        others = set(addresses) - {"/system", "/campaigns/new", log, *of_schedules, *forms}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)
 
 

@@ -16,6 +16,7 @@ from jobyard.domain.plurals import plural
 
 SHOWN_OPENINGS = 7
 TAKES_S = 60  # what a task takes, if nothing else is known
+_GROWING = ", growing"  # ends a rate
 _MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 
@@ -60,6 +61,8 @@ class CampaignForecast:
     def description(self) -> str:
         """The forecast as a sentence without its full stop."""
         targets = f"{plural(self.tasks, 'target')} {self.rate}".rstrip()
+        if targets.endswith(_GROWING):
+            targets += ","
         windows = plural(self.opening_count, "window")
         gives = "gives" if self.opening_count == 1 else "give"
         if self.needed is None:
@@ -153,7 +156,7 @@ def _at_once_limit(rules: CampaignRules, takes_s: int) -> int:
 
 def _rate(rules: CampaignRules, takes_s: int) -> str:
     grant, limit = grant_of(rules.rollout, 0), _at_once_limit(rules, takes_s)
-    grows = ", growing" if rules.rollout and rules.rollout.factor > 1 and grant < limit else ""
+    grows = _GROWING if rules.rollout and rules.rollout.factor > 1 and grant < limit else ""
     return f"at {min(grant, limit):,} a minute{grows}"
 
 

@@ -3,15 +3,13 @@
 The time in which a window is closed is drawn short, so that the windows have room.
 """
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.forecast import forecast_of
 from jobyard.domain.campaigns.simulation import CampaignTimeline, SimulatedAttempt, SimulatedTask
+from jobyard.domain.campaigns.time_axis import MAX_DRAWN_OPENINGS, TimeAxis
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.jobs.task import TaskState
 from jobyard.domain.lifecycle import StateType
@@ -20,9 +18,6 @@ from jobyard.domain.schedules.wall_clock import WEEKDAYS, zone_named
 
 LEGEND = "# window open  = attempt  + succeeded  x failed  . waits  - closed or on hold  ! ended"
 MAX_DRAWN_TASKS = 50
-_MAX_DRAWN_OPENINGS = 7
-_AXIS_COLUMNS = 72
-_GAP_COLUMNS = 4  # of a time in which the window is closed
 _MAX_LABEL_LETTERS = 20
 _STATE_MARKS = {
     JobState.SCHEDULED: "s",
@@ -35,14 +30,14 @@ _STATE_MARKS = {
 
 def timeline_text(timeline: CampaignTimeline) -> str:
     """The drawing, with a line for each of the first `MAX_DRAWN_TASKS` tasks."""
-    axis = _Axis.of(timeline)
+    axis = TimeAxis.of(timeline.campaign, timeline.ended_at)
     drawn = timeline.tasks[:MAX_DRAWN_TASKS]
     width = min(max([len("window"), *(len(each.target_id) for each in drawn)]), _MAX_LABEL_LETTERS)
     lines = [
         *_head(timeline),
         "",
-        f"{'':{width}}  {axis.labels()}".rstrip(),
-        f"{'window':{width}}  {axis.windows()}".rstrip(),
+        f"{'':{width}}  {_labels(axis)}".rstrip(),
+        f"{'window':{width}}  {_windows(axis)}".rstrip(),
         f"{'state':{width}}  {_states(timeline, axis)}".rstrip(),
     ]
     for task in drawn:
@@ -54,7 +49,7 @@ def timeline_text(timeline: CampaignTimeline) -> str:
         counts = ", ".join(f"{number:,} {state}" for state, number in sorted(rest.items()))
         lines.append(f"… and {plural(sum(rest.values()), 'more task')}: {counts}")
     if axis.is_cut:
-        lines.append(f"Only the first {_MAX_DRAWN_OPENINGS} windows are drawn.")
+        lines.append(f"Only the first {MAX_DRAWN_OPENINGS} windows are drawn.")
     lines += [f"Refused at {_shown(each.at, axis)}: {each.event}: {each.reason}"
               for each in timeline.refused]  # fmt: skip
     marks = "  ".join(f"{mark} {state}" for state, mark in _STATE_MARKS.items())
@@ -90,103 +85,27 @@ def task_description(task: SimulatedTask) -> str:
     return f"{task.state} after {tries}"
 
 
-@dataclass(frozen=True)
-class _AxisPart:
-    """A part of the axis: a time in which the window is open, or one in which it is closed."""
-
-    start: datetime
-    end: datetime
-    is_open: bool
-    column: int  # the first one
-    columns: int
-
-    def column_of(self, instant: datetime) -> int:
-        """The column of an instant of this part."""
-        elapsed = (
-            (instant - self.start)
-            * self.columns
-            // max(self.end - self.start, timedelta(seconds=1))
-        )
-        return self.column + min(max(elapsed, 0), self.columns - 1)
+def _windows(axis: TimeAxis) -> str:
+    """The line of the windows."""
+    return "".join(("#" if each.is_open else " ") * each.columns for each in axis.parts)
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """The columns of a drawing. `is_cut`: later windows are not drawn."""
-
-    parts: tuple[_AxisPart, ...]
-    zone: str
-    is_cut: bool
-
-    @classmethod
-    def of(cls, timeline: CampaignTimeline) -> "_Axis":
-        campaign = timeline.campaign
-        end = max(timeline.ended_at, campaign.created_at + timedelta(seconds=1))
-        spans = list(_spans(campaign, end))
-        openings = [each for each in spans if each[2]]
-        is_cut = len(openings) > _MAX_DRAWN_OPENINGS
-        if is_cut:
-            last = spans.index(openings[_MAX_DRAWN_OPENINGS - 1])
-            spans, openings = spans[: last + 1], openings[:_MAX_DRAWN_OPENINGS]
-        gaps = len(spans) - len(openings)
-        room = _AXIS_COLUMNS - gaps * _GAP_COLUMNS
-        total = sum((end - start for start, end, _ in openings), timedelta())
-        parts: list[_AxisPart] = []
-        column = 0
-        for start, until, is_open in spans:
-            columns = max(int(room * ((until - start) / total)), 6) if is_open else _GAP_COLUMNS
-            parts.append(_AxisPart(start, until, is_open, column, columns))
-            column += columns
-        return cls(tuple(parts), campaign.rules.schedule.zone, is_cut)
-
-    @property
-    def columns(self) -> int:
-        last = self.parts[-1]
-        return last.column + last.columns
-
-    def column_of(self, instant: datetime) -> int:
-        """The column of an instant; the last one for all that are later."""
-        index = bisect_right([each.start for each in self.parts], instant) - 1
-        return self.parts[max(index, 0)].column_of(instant)
-
-    def shows(self, instant: datetime) -> bool:
-        """Whether an instant is drawn."""
-        return not self.is_cut or instant < self.parts[-1].end
-
-    def windows(self) -> str:
-        """The line of the windows."""
-        return "".join(("#" if each.is_open else " ") * each.columns for each in self.parts)
-
-    def labels(self) -> str:
-        """When each part begins, as far as there is room."""
-        text = ""
-        for part in self.parts:
-            label = _shown(part.start, self)
-            if part.is_open and len(text) < part.column + (part.column == 0):
-                text = f"{text:{part.column}}{label} "
-        return text
+def _labels(axis: TimeAxis) -> str:
+    """When each part begins, as far as there is room."""
+    text = ""
+    for part in axis.parts:
+        label = _shown(part.start, axis)
+        if part.is_open and len(text) < part.column + (part.column == 0):
+            text = f"{text:{part.column}}{label} "
+    return text
 
 
-def _shown(instant: datetime, axis: _Axis) -> str:
+def _shown(instant: datetime, axis: TimeAxis) -> str:
     local = instant.astimezone(zone_named(axis.zone))
     return f"{WEEKDAYS[local.weekday()].title()} {local:%d %H:%M}"
 
 
-def _spans(campaign: Campaign, end: datetime) -> Iterator[tuple[datetime, datetime, bool]]:
-    """Spans in which the window is closed or open, from the creation to `end`, in turn."""
-    at = campaign.created_at
-    for opening in campaign.openings.all:
-        if opening.start >= end:
-            break
-        if at < opening.start:
-            yield at, opening.start, False
-        at = min(opening.end, end)
-        yield opening.start, at, True
-    if at < end:
-        yield at, end, False
-
-
-def _states(timeline: CampaignTimeline, axis: _Axis) -> str:
+def _states(timeline: CampaignTimeline, axis: TimeAxis) -> str:
     """The line of the campaign's states."""
     marks = [" "] * axis.columns
     for at, state in timeline.history:
@@ -201,9 +120,9 @@ def _states(timeline: CampaignTimeline, axis: _Axis) -> str:
     return "".join(marks)
 
 
-def _attempts(task: SimulatedTask, timeline: CampaignTimeline, axis: _Axis) -> str:
+def _attempts(task: SimulatedTask, timeline: CampaignTimeline, axis: TimeAxis) -> str:
     """The line of a task: how it waits, and its attempts."""
-    marks = [mark.replace("#", ".").replace(" ", "-") for mark in axis.windows()]
+    marks = [mark.replace("#", ".").replace(" ", "-") for mark in _windows(axis)]
     for column, state in enumerate(_states(timeline, axis)):
         if state in {_STATE_MARKS[JobState.HELD], _STATE_MARKS[JobState.PAUSED]}:
             marks[column] = "-"

@@ -288,6 +288,27 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
         InvalidCampaign, InvalidParameters: as for `start`; there may be too many targets.
     """
     authorize(context.actor, "campaign", "retry")
+    return _start(_retry_document(campaign_id, changes, context), context, retry_of=campaign_id)
+
+
+def preview_retry(
+    campaign_id: str, changes: Mapping[str, Any], context: CommandContext
+) -> StartedCampaign:
+    """The campaign that `retry` would start. Nothing is stored.
+
+    Raises:
+        Forbidden, NotFound, InvalidTransition, InvalidCampaign, InvalidParameters: as for `retry`.
+    """
+    authorize(context.actor, "campaign", "retry")
+    document = _retry_document(campaign_id, changes, context)
+    campaign, request = _new(document, context, retry_of=campaign_id)
+    return StartedCampaign(campaign, request.warnings)
+
+
+def _retry_document(
+    campaign_id: str, changes: Mapping[str, Any], context: CommandContext
+) -> dict[str, Any]:
+    """The request for a campaign that retries the tasks of another one."""
     FieldReader(changes, _RETRY_FIELDS).check()
     campaign = campaigns.get(campaign_id)
     if campaign.is_open:
@@ -308,7 +329,7 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
             for name, value in document.items()
             if name not in SCHEDULE_FIELDS or name in changes
         }
-    return _start(document, context, retry_of=campaign_id)
+    return document
 
 
 def _unfinished(campaign: Campaign, context: CommandContext) -> Iterator[Mapping[str, Any]]:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from jobyard.domain.access import is_allowed, refusal, roles_for
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
+from jobyard.domain.campaigns.rules import changed_rules
 from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
@@ -182,6 +184,20 @@ def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
     else:
         closed.setdefault("resume", _NOT_PAUSED)
     return replace(_view(found, closed, context), hold=active_hold(placed, context.now))
+
+
+def with_changes(
+    view: CampaignView, changes: Mapping[str, Any], context: QueryContext
+) -> CampaignView:
+    """A campaign as it would be after a person's changes. Nothing is stored.
+
+    Raises:
+        InvalidCampaign: a field is wrong, or nothing changes.
+    """
+    found = view.campaign
+    return view_of(
+        replace(found, rules=changed_rules(found.rules, changes, found.created_at)), context
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,291 @@
+"""The form of a campaign: its fields as text, and the request that they describe."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import ValidationFailed
+from jobyard.domain.campaigns.abort import DEFAULT_AT_LEAST
+from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.retry import DEFAULT_RETRY_S
+from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S
+from jobyard.domain.campaigns.schedule import ALWAYS, DEFAULT_EXPIRES_S, CampaignKind
+from jobyard.domain.campaigns.supposition import Supposition
+from jobyard.domain.campaigns.targets import TargetReader
+from jobyard.domain.errors import InvalidCampaign, InvalidParameters
+from jobyard.domain.manifests.findings import BoundedFindings
+from jobyard.domain.plurals import plural
+from web.filters import sentence
+from web.forms import number_in
+from web.request import PageRequest
+
+PARAMETER = "parameter-"  # begins the names of the fields of the job type's parameters
+AT_ONCE = "once"  # the kind of a campaign that ignores windows, as forms.js and app.css know it
+MAX_SHOWN_FINDINGS = 100  # of each level
+_MAX_TAKES_MIN = 1_440
+# The fields of the form for those of a request, if they have another name.
+_FORM_FIELDS = {
+    "expires_s": "expires_min",
+    "window": "window_to",
+    "window.from": "window_from",
+    "window.to": "window_to",
+    "window.weekdays": "weekdays",
+    "rollout": "per_minute",
+    "abort": "percent",
+}
+CHANGEABLE = ("to", "at_once", "per_minute", "factor", "every")  # while it runs
+_SPLIT_FIELDS = ("rollout", "abort")  # objects whose fields have the same names in the form
+
+
+def empty_fields(zone: str) -> dict[str, Any]:
+    """The fields of a new campaign, for a reader in `zone`."""
+    return {
+        "name": "",
+        "job_type": "",
+        "targets": "",
+        "kind": "scheduled",
+        "expires_min": str(DEFAULT_EXPIRES_S // 60),
+        "zone": zone,
+        "from": "",
+        "to": "",
+        "window_from": "",
+        "window_to": "",
+        "weekdays": [],
+        "calendar": "",
+        "needs": "",
+        "per_minute": "",
+        "factor": "",
+        "every": "",
+        "at_once": str(DEFAULT_AT_ONCE),
+        "retry_s": str(DEFAULT_RETRY_S),
+        "attempt_s": str(DEFAULT_ATTEMPT_S),
+        "percent": "",
+        "at_least": str(DEFAULT_AT_LEAST),
+        "then": "hold",
+        "replaces": "",
+        "takes_min": "1",
+        "offline": "0",
+    }
+
+
+def fields_of(campaign: Campaign) -> dict[str, Any]:
+    """The fields of a campaign that retries the tasks of another one. Its range is over."""
+    schedule, rules = campaign.rules.schedule, campaign.rules
+    fields = empty_fields(schedule.zone) | {
+        "name": campaign.name,
+        "job_type": campaign.job_type,
+        "needs": str(schedule.needs_min),
+        "at_once": str(rules.at_once),
+        "retry_s": str(rules.retry_s),
+        "attempt_s": str(rules.attempt_s),
+        **{f"{PARAMETER}{name}": _text(value) for name, value in campaign.parameters.items()},
+    }
+    if schedule.kind is CampaignKind.FIRE_AND_FORGET:
+        fields |= {"kind": AT_ONCE, "expires_min": str(schedule.expires_s // 60)}
+    if schedule.window != ALWAYS:
+        window = schedule.window.document()
+        fields |= {"weekdays": window["weekdays"]}
+        if window["from"] != window["to"]:
+            fields |= {"window_from": window["from"], "window_to": window["to"]}
+    if schedule.calendar:
+        fields["calendar"] = schedule.calendar.name
+    for given in (rules.rollout, rules.abort):
+        fields |= {name: str(each) for name, each in given.document().items()} if given else {}
+    return fields
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def typed_fields(request: PageRequest, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as they were typed; those that the request lacks are as `before`."""
+    typed = {
+        name: request.field(name)
+        for name in request.form
+        if name in before or name.startswith(PARAMETER)
+    }
+    return {**before, **typed, "weekdays": request.form.get("weekdays", [])}
+
+
+def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The request that the fields describe, without its targets. What is empty is left out.
+
+    Raises:
+        ValidationFailed: a parameter is not JSON.
+    """
+    document: dict[str, Any] = {
+        name: fields[name] for name in ("name", "job_type", "zone", "replaces") if fields[name]
+    }
+    document |= {
+        name: number_in(fields[name])
+        for name in ("needs", "at_once", "retry_s", "attempt_s")
+        if fields[name]
+    }
+    if fields["kind"] == AT_ONCE:
+        document["kind"] = CampaignKind.FIRE_AND_FORGET.value
+        if fields["expires_min"]:
+            minutes = number_in(fields["expires_min"])
+            document["expires_s"] = minutes * 60 if isinstance(minutes, int) else minutes
+    else:
+        document["kind"] = CampaignKind.SCHEDULED.value
+        document |= {name: fields[name] for name in ("from", "to", "calendar") if fields[name]}
+        document |= _window(fields)
+    document["parameters"] = _parameters(fields)
+    document |= rollout_of(fields)
+    if fields["percent"]:
+        document["abort"] = {
+            **{name: number_in(fields[name]) for name in ("percent", "at_least") if fields[name]},
+            "then": fields["then"],
+        }
+    return document
+
+
+def _window(fields: Mapping[str, Any]) -> dict[str, Any]:
+    window = {name: fields[f"window_{name}"] for name in ("from", "to") if fields[f"window_{name}"]}
+    if fields["weekdays"]:
+        window["weekdays"] = list(fields["weekdays"])
+    return {"window": window} if window else {}
+
+
+def rollout_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The rate that the fields describe; {} for none."""
+    rollout: dict[str, Any] = {
+        name: number_in(fields[name]) for name in ("per_minute", "every") if fields[name]
+    }
+    if fields["factor"]:
+        rollout["factor"] = _decimal(fields["factor"])
+    return {"rollout": rollout} if rollout else {}
+
+
+def _decimal(text: str) -> float | str:
+    """The number in a text, or the text, which the parser of rates will refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _parameters(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the job type: texts, and JSON where a text begins as a list or object."""
+    found: dict[str, Any] = {}
+    for name, text in fields.items():
+        if not name.startswith(PARAMETER) or not text:
+            continue
+        found[name.removeprefix(PARAMETER)] = text
+        if text.startswith(("[", "{")):
+            try:
+                found[name.removeprefix(PARAMETER)] = json.loads(text)
+            except (RecursionError, ValueError) as error:
+                raise ValidationFailed([(name, f"This is not JSON: {error}.")]) from error
+    return found
+
+
+@dataclass(frozen=True)
+class TypedTargets:
+    """The targets in a text or file, with what is wrong with them. After an error there are none.
+
+    `number` counts them, `findings` are documents, `errors` and `warnings` count all of those.
+    """
+
+    targets: tuple[dict[str, str], ...]
+    number: int
+    findings: tuple[dict[str, Any], ...]
+    errors: int
+    warnings: int
+
+
+def read_targets(
+    blocks: Iterable[bytes], filename: str = "", *, keeps: bool = True
+) -> TypedTargets:
+    """The targets in CSV or JSON Lines. They are only counted unless it `keeps` them."""
+    reading = TargetReader(blocks, filename=filename)
+    kept = BoundedFindings(MAX_SHOWN_FINDINGS)
+    targets: list[dict[str, str]] = []
+    found: list[dict[str, Any]] = []
+    for some, findings in reading:
+        found += [each.document() for each in kept.take(findings)]
+        targets += [each.document() for each in some] if keeps else []
+    found += [each.document() for each in kept.rest()]
+    return TypedTargets(
+        () if reading.errors else tuple(targets),
+        reading.count,
+        tuple(found),
+        reading.errors,
+        reading.warnings,
+    )
+
+
+def check_targets(typed: TypedTargets) -> list[dict[str, str]]:
+    """The targets of a form, as a request has them.
+
+    Raises:
+        ValidationFailed: they have errors.
+    """
+    if typed.errors:
+        errors = plural(typed.errors, "error")
+        raise ValidationFailed([("targets", f"The targets have {errors}, which are listed below.")])
+    return list(typed.targets)
+
+
+def supposition_of(fields: Mapping[str, Any]) -> Supposition:
+    """What a person supposes of the targets.
+
+    Raises:
+        ValidationFailed: a field is not valid.
+    """
+    takes, offline = number_in(fields["takes_min"] or "1"), number_in(fields["offline"] or "0")
+    errors = []
+    if not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES_MIN:
+        message = f"Give a whole number of minutes from 1 to {_MAX_TAKES_MIN:,}."
+        errors.append(("takes_min", message))
+    if not isinstance(offline, int) or not 0 <= offline <= 100:
+        errors.append(("offline", "Give a whole number from 0 to 100."))
+    if errors:
+        raise ValidationFailed(errors)
+    return Supposition(int(takes) * 60, int(offline))
+
+
+def errors_of(refusal: Exception | None) -> dict[str, str]:
+    """What is wrong with each field, by its name; {} if no field is named."""
+    if isinstance(refusal, InvalidCampaign):
+        errors: dict[str, str] = {}
+        for each in refusal.problems:
+            errors.setdefault(_form_field(each.where), sentence(each.allowed))
+        return errors
+    if isinstance(refusal, InvalidParameters):
+        return {f"{PARAMETER}{refusal.field}": sentence(refusal.problem)} if refusal.field else {}
+    return dict(refusal.errors) if isinstance(refusal, ValidationFailed) else {}
+
+
+def _form_field(where: str) -> str:
+    """The field of the form for a field of a request."""
+    if where in _FORM_FIELDS:
+        return _FORM_FIELDS[where]
+    name, _, part = where.partition(".")
+    return part if name in _SPLIT_FIELDS else name.partition("[")[0]
+
+
+def change_fields_of(campaign: Campaign) -> dict[str, str]:
+    """The fields of the form that changes a campaign."""
+    rules = campaign.rules
+    rollout = rules.rollout.document() if rules.rollout else {}
+    return {
+        "to": rules.schedule.document().get("to") or "",
+        "at_once": str(rules.at_once),
+        **{name: str(rollout.get(name, "")) for name in ("per_minute", "factor", "every")},
+    }
+
+
+def changes_of(fields: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person changed in the form: what others changed meanwhile stays."""
+    changed = {name for name in before if fields[name] != before[name]}
+    changes: dict[str, Any] = {}
+    if "to" in changed:
+        changes["to"] = fields["to"]
+    if "at_once" in changed:
+        changes["at_once"] = number_in(fields["at_once"])
+    if changed & {"per_minute", "factor", "every"}:
+        changes |= rollout_of(fields)
+    return changes
