@@ -14,6 +14,7 @@ from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION, MAX_PRECISION
+from jobyard.domain.manifests.findings import quoted_all
 from jobyard.domain.plurals import plural
 
 _GZIP = b"\x1f\x8b"
@@ -100,13 +101,16 @@ def change_line(change: FeatureChange) -> Text:
 
 def change_findings(changes: list[FeatureChange]) -> list[Mapping[str, object]]:
     """Findings about changes that are probably not meant."""
-    return [
-        {
-            "level": "warning",
-            "code": "HEIGHTS_DROPPED",
-            "feature_id": change.feature_id,
-            "message": "its positions had heights, and have none now",
-        }
-        for change in changes
-        if change.drops_heights
-    ]
+    findings: list[Mapping[str, object]] = []
+    for change in changes:
+        found = {}
+        if change.dropped_properties:
+            names = quoted_all(change.dropped_properties)
+            found["PROPERTY_DROPPED"] = f"it had {names} before, which null would have kept"
+        if change.drops_heights:
+            found["HEIGHTS_DROPPED"] = "its positions had heights, and have none now"
+        findings += [
+            {"level": "warning", "code": code, "feature_id": change.feature_id, "message": message}
+            for code, message in found.items()
+        ]
+    return findings

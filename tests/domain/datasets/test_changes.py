@@ -79,6 +79,16 @@ def test_a_property_called_geometry_is_not_the_geometry() -> None:
     assert not change.difference.in_geometry
 
 
+def test_a_property_that_is_missing_now_is_noticed() -> None:
+    kept, dropped = feature("1", a=1, b=None), feature("1", a=None)
+    change = change_of("1", kept, dropped)
+
+    assert change is not None
+    assert change.dropped_properties == ["b"]
+    assert [each.dropped_properties for each in changes_between({}, by_id(kept))] == [[]]
+    assert [each.dropped_properties for each in changes_between(by_id(kept), {})] == [[]]
+
+
 def test_dropped_heights_are_noticed() -> None:
     high = feature("1", {"type": "Point", "coordinates": [1, 2, 3]})
     flat = feature("1", {"type": "Point", "coordinates": [1, 2]})

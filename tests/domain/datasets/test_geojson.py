@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.datasets import geojson, json_stream
+from jobyard.domain.datasets import geometry as geometries
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geojson_checks import FeatureFinding
@@ -303,13 +304,39 @@ def test_a_ring_without_area_is_reported_and_kept() -> None:
     assert [(each.level, each.code) for each in findings] == [("warning", "RING_DEGENERATE")]
 
 
-def test_a_ring_that_rounding_destroys_is_refused_and_the_precision_named() -> None:
-    ring = [[0, 0], [0.0004, 0], [0.0004, 0.0004], [0, 0]]
-
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[0, 0], [0.0004, 0], [0.0004, 0.0004], [0, 0]],  # nothing is left
+        [[0, 0], [1, 0], [1, 1], [0.0004, 0.0001], [0, 1], [0, 0]],  # two corners meet
+    ],
+)
+def test_a_ring_that_rounding_breaks_is_refused_and_the_precision_named(ring: Any) -> None:
     assert codes(collection(feature(1, polygon(ring)))) == []
+
     _, findings = read(collection(feature(1, polygon(ring))), precision=3)
-    assert [each.code for each in findings] == ["RING_COLLAPSES"]
+
+    assert [each.code for each in findings] == ["RING_BROKEN_BY_ROUNDING"]
     assert "3 decimals" in findings[0].message
+
+
+def test_a_ring_that_meets_itself_is_reported_where_it_does() -> None:
+    ring = [[0, 0], [2, 0], [2, 2], [1, -1], [0, 2], [0, 0]]
+
+    features, findings = read(collection(feature(1, polygon(ring))))
+
+    assert len(features) == 1
+    assert [(each.level, each.code) for each in findings] == [("warning", "RING_CROSSES")]
+    assert findings[0].column == json.dumps(feature(1, polygon(ring))).index("[0, 0]") + 1
+
+
+def test_a_ring_that_would_take_too_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(geometries, "MAX_LINE_PAIRS", 3)
+
+    features, findings = read(collection(feature(1, polygon(SQUARE))))
+
+    assert len(features) == 1
+    assert [(each.level, each.code) for each in findings] == [("warning", "RING_NOT_CHECKED")]
 
 
 def test_half_of_a_surrogate_pair_is_refused() -> None:

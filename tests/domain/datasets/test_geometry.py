@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.datasets.geometry import has_heights, is_same_geometry, winding_of
+from jobyard.domain.datasets.geometry import (
+    crossing_in,
+    has_heights,
+    is_same_geometry,
+    winding_of,
+)
 
 RING = [[0, 0], [3, 0], [3, 2], [1, 3], [0, 2], [0, 0]]
 HOLES = [
@@ -108,6 +113,33 @@ def test_nothing_is_the_same_as_nothing_only() -> None:
 )
 def test_winding_is_exact(ring: list[Any], winding: int) -> None:
     assert winding_of(ring) == winding
+
+
+@pytest.mark.parametrize(
+    ("ring", "index"),
+    [
+        (RING, None),
+        ([[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]], 0),  # lines cross
+        ([[0, 0], [2, 0], [2, 2], [1, 0], [0, 2], [0, 0]], 0),  # a corner touches a line
+        ([[0, 0], [2, 0], [1, 1], [2, 2], [0, 2], [1, 1], [0, 0]], 1),  # corners meet
+        ([[0, 0], [1, 0], [2, 0], [1, 0], [1, 1], [0, 0]], 0),  # a spike
+        ([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0, 0]], None),  # a repeated position
+        ([[0, 0], [1e-9, 0], [1e-9, 1e-9], [0, 1e-9], [0, 0]], None),
+    ],
+)
+def test_where_a_ring_meets_itself(ring: list[Any], index: int | None) -> None:
+    assert crossing_in(ring) == index
+    assert (crossing_in(ring[::-1]) is None) is (index is None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=7))
+def test_a_ring_meets_itself_wherever_it_begins(points: list[tuple[int, int]]) -> None:
+    ring = [list(each) for each in points]
+    ring.append(ring[0])
+    found = {crossing_in(turned(ring, steps)) is None for steps in range(len(points))}
+    mirrored = [[y, x] for x, y in ring]
+
+    assert len(found | {crossing_in(mirrored) is None, crossing_in(ring[::-1]) is None}) == 1
 
 
 def test_a_ring_that_crosses_itself_has_one_form_only() -> None:

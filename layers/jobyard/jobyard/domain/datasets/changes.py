@@ -78,6 +78,14 @@ class FeatureChange:
         return ChangeKind.DELETE if self.after is None else ChangeKind.UPDATE
 
     @property
+    def dropped_properties(self) -> list[str]:
+        """The names of properties that the feature had before, and does not have now."""
+        if self.after is None:
+            return []
+        had = () if self.before is None else self.before.properties
+        return [each for each in had if each not in self.after.properties]
+
+    @property
     def drops_heights(self) -> bool:
         """Whether positions had heights before, and have none now."""
         if self.before is None or self.after is None or self.after.geometry is None:

@@ -14,7 +14,8 @@ from jobyard.domain.datasets.geometry import (
     COLLECTION,
     DEFAULT_PRECISION,
     SINGLE_OF,
-    rounded_ring,
+    TooLong,
+    crossing_in,
     winding_of,
 )
 from jobyard.domain.datasets.json_stream import (
@@ -350,14 +351,34 @@ class _FeatureCheck:
         winding = winding_of(ring)
         if winding == 0:
             self.add(GeoJsonCheck.RING_DEGENERATE, path, "the ring has no area")
-        elif winding_of(rounded_ring(ring, self._precision)) == 0:
-            message = f"at {self._precision} decimals, the precision of the dataset, the ring has "
-            self.add(GeoJsonCheck.RING_COLLAPSES, path, f"{message}no area")
-        elif winding != (-1 if index else 1):
+            return ring
+        try:
+            self._check_crossing(ring, path)
+        except TooLong:
+            message = "the ring has too many lines to find out whether it meets itself"
+            self.add(GeoJsonCheck.RING_NOT_CHECKED, path, message)
+        if winding != (-1 if index else 1):
             wanted = "a hole is wound clockwise" if index else "a polygon is wound counterclockwise"
             self.add(GeoJsonCheck.RING_WOUND, path, f"{wanted}: the ring is turned")
             return ring[::-1]
         return ring
+
+    def _check_crossing(self, ring: list[Any], path: Path) -> None:
+        """Check whether a ring meets itself, or does so once it is rounded."""
+        at = crossing_in(ring)
+        if at is not None:
+            message = f"the ring meets itself after {ring[at]}"
+            self.add(GeoJsonCheck.RING_CROSSES, (*path, at), message)
+            return
+        if all(round(each, self._precision) == each for place in ring for each in place[:2]):
+            return
+        at = crossing_in(ring, self._precision)
+        if at is None and winding_of(ring, self._precision) == 0:
+            at = 0
+        if at is not None:
+            message = f"rounded to {self._precision} decimals, the precision of the dataset, the "
+            message += f"ring meets itself after {ring[at]}: a higher precision keeps it valid"
+            self.add(GeoJsonCheck.RING_BROKEN_BY_ROUNDING, (*path, at), message)
 
     def _are_positions(self, value: Any, path: Path, least: int, what: str) -> bool:
         if not isinstance(value, list) or len(value) < least:

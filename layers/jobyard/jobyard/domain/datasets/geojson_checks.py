@@ -71,10 +71,20 @@ class GeoJsonCheck(FindingCheck):
         "the others counted).",
     )
     RING_DEGENERATE = "RING_DEGENERATE", "warning", "A ring has no area."
-    RING_COLLAPSES = (
-        "RING_COLLAPSES",
+    RING_CROSSES = (
+        "RING_CROSSES",
+        "warning",
+        "A ring crosses, touches or repeats a part of itself.",
+    )
+    RING_NOT_CHECKED = (
+        "RING_NOT_CHECKED",
+        "warning",
+        "A ring has so many lines that it was not checked whether it meets itself.",
+    )
+    RING_BROKEN_BY_ROUNDING = (
+        "RING_BROKEN_BY_ROUNDING",
         "error",
-        "A ring has an area, but none at the precision of the dataset.",
+        "A ring meets itself, or has no area, only at the precision of the dataset.",
     )
     MEMBER_IGNORED = (
         "MEMBER_IGNORED",

@@ -1,6 +1,7 @@
 """Geometries of GeoJSON: when two are the same, and how rings are wound."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from jobyard.domain.datasets.feature import Geometry
@@ -8,10 +9,15 @@ from jobyard.domain.datasets.feature import Geometry
 DEFAULT_PRECISION = 7  # decimals of a degree: some 11 mm at the equator
 MAX_PRECISION = 12
 SINGLE_OF = {"MultiPoint": "Point", "MultiLineString": "LineString", "MultiPolygon": "Polygon"}
+MAX_LINE_PAIRS = 5_000_000  # of a ring that are compared: some two seconds
 COLLECTION = "GeometryCollection"
 
 Position = Sequence[float]
 _Point = tuple[int, ...]  # a position in units of the last decimal
+
+
+class TooLong(ValueError):
+    """A ring has too many lines at the same longitudes to compare them all."""
 
 
 def is_same_geometry(
@@ -93,19 +99,83 @@ def _twice_area(points: Sequence[Position]) -> float:
     return total
 
 
-def winding_of(ring: Sequence[Position]) -> int:
+def winding_of(ring: Sequence[Position], precision: int = MAX_PRECISION) -> int:
     """1 if a ring is wound counterclockwise, -1 if clockwise, 0 if it has no area.
 
-    It is exact at `MAX_PRECISION` decimals.
+    It is exact at `precision` decimals.
     """
-    scale = 10**MAX_PRECISION
+    scale = 10**precision
     area = _twice_area([_point(each[:2], scale) for each in ring])
     return (area > 0) - (area < 0)
 
 
-def rounded_ring(ring: Sequence[Position], precision: int) -> list[Position]:
-    """The positions of a ring, rounded to `precision` decimals."""
-    return [[round(each, precision) for each in position] for position in ring]
+def crossing_in(ring: Sequence[Position], precision: int = MAX_PRECISION) -> int | None:
+    """The index of a position of a ring from which its line meets another part of the ring.
+
+    None if the ring meets itself nowhere, at `precision` decimals; it is exact there.
+
+    Raises:
+        TooLong: it would take more than `MAX_LINE_PAIRS` comparisons.
+    """
+    scale = 10**precision
+    points: list[_Point] = []
+    indexes: list[int] = []
+    for index, position in enumerate(ring):
+        point = _point(position[:2], scale)
+        if not points or point != points[-1]:
+            points.append(point)
+            indexes.append(index)
+    lines = list(pairwise(points))
+    last = len(lines) - 1
+    pairs = 0
+    active: list[int] = []  # lines that reach the current one from the west
+    for number in sorted(range(len(lines)), key=lambda each: min(lines[each])):
+        (x, y), (to_x, to_y) = lines[number]
+        west, south, north = min(x, to_x), min(y, to_y), max(y, to_y)
+        active = [each for each in active if max(lines[each])[0] >= west]
+        pairs += len(active)
+        if pairs > MAX_LINE_PAIRS:
+            raise TooLong
+        for other in active:
+            (_, low), (_, high) = lines[other]
+            if (low > north and high > north) or (low < south and high < south):
+                continue
+            first, second = sorted((number, other))
+            is_next = second == first + 1
+            if is_next or (first, second) == (0, last):
+                before, after = (first, second) if is_next else (second, first)
+                if _turns_back(*lines[before], lines[after][1]):
+                    return indexes[before]
+            elif _meet(lines[first], lines[second]):
+                return indexes[first]
+        active.append(number)
+    return None
+
+
+def _turns_back(start: _Point, corner: _Point, end: _Point) -> bool:
+    """Whether a line to a corner and the next one from it lie on each other."""
+    ahead = (corner[0] - start[0]) * (end[0] - corner[0])
+    ahead += (corner[1] - start[1]) * (end[1] - corner[1])
+    return ahead < 0 and _side(start, corner, end) == 0
+
+
+def _meet(line: tuple[_Point, _Point], other: tuple[_Point, _Point]) -> bool:
+    """Whether two lines have a point in common."""
+    (start, end), (from_, to) = line, other
+    sides = _side(start, end, from_), _side(start, end, to)
+    other_sides = _side(from_, to, start), _side(from_, to, end)
+    if sides[0] * sides[1] > 0 or other_sides[0] * other_sides[1] > 0:
+        return False
+    if any(sides) or any(other_sides):
+        return True
+    return max(min(line), min(other)) <= min(max(line), max(other))  # all on one line
+
+
+def _side(start: _Point, end: _Point, point: _Point) -> int:
+    """On which side of a line a point is: above 0 on the left, 0 on the line."""
+    across = (end[0] - start[0]) * (point[1] - start[1])
+    across -= (end[1] - start[1]) * (point[0] - start[0])
+    return (across > 0) - (across < 0)
 
 
 def positions(geometry: Geometry) -> Iterator[Position]:
