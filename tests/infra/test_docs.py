@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,10 @@ import typer.main
 from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
 from cli.main import app
+from jobyard import jobtypes
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.jobtypes import step_context
+from jobyard.jobtypes.step_context import StepContext
 
 PAGES = [
     *sorted(set(ROOT.glob("*.md")) - {ROOT / "CHANGELOG.md"}),  # it names what is gone
@@ -191,6 +196,18 @@ def test_every_heading_a_page_links_to_exists(page: Path) -> None:
 def _anchor(heading: str) -> str:
     """The anchor that GitHub gives a heading."""
     return re.sub(r"[^\w -]", "", heading.casefold()).replace(" ", "-")
+
+
+def test_the_guide_lists_all_fields_of_a_job_type_all_contexts_and_the_registry() -> None:
+    text = (ROOT / "docs" / "job-types.md").read_text()
+    classes = [each for each in vars(step_context).values() if isinstance(each, type)]
+    contexts = [each.__name__ for each in classes if issubclass(each, StepContext)]
+    fields_listed = "\n".join(re.findall(r"^\| (`.+?`) \|", text, re.MULTILINE))
+
+    assert [each.name for each in fields(JobType) if f"`{each.name}`" not in fields_listed] == []
+    assert [each for each in contexts if f"`{each}`" not in fields_listed] == []
+    types = {name for name, found in vars(jobtypes).items() if isinstance(found, JobType)}
+    assert {name for name in types if f"{name}.name" not in text} == set()
 
 
 def test_the_guide_shows_the_job_type_of_the_example_and_its_test_passes(

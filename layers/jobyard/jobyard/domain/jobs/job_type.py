@@ -161,7 +161,7 @@ class JobType(Generic[Context]):
     on_failure: Callable[[StepInput, Context, str, str, int], Mapping[str, Any]] = _do_nothing
     origins: frozenset[Origin] = frozenset({Origin.BATCH})  # what may create its jobs
     parameters: Mapping[str, str] = field(default_factory=dict)  # descriptions by name
-    # Raises InvalidParameters for parameters that a schedule may not have.
+    # Raises InvalidParameters for parameters that a schedule or campaign may not have.
     check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
     retention_days: int = 90  # until an ended job is archived
     # Lists leave its campaigns out by default: they keep Jobyard informed, and change nothing.

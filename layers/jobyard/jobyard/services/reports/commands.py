@@ -8,7 +8,7 @@ from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import reports
 
-# A mail that waits is sent anyway. Who marked one as spam gets no other.
+# A mail that waits is sent anyway. A person who marked one as spam gets no other.
 RESENDABLE = frozenset(
     {DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.BOUNCED, DeliveryState.FAILED}
 )
