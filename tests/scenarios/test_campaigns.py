@@ -15,7 +15,7 @@ from jobyard.domain.batches.chunks import PassShare
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.jobs.job import NO_FAILURES, JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands, task_events
 from jobyard.services.campaigns.job_origin import untouched_task
@@ -1034,3 +1034,39 @@ def test_an_event_of_a_task_is_repeated_after_a_crash(
     assert [each.event for each in task.history].count("cancel") == 1
     acts = [each.act for each in activity.newest_first(stack.now(), None, 10)]
     assert [each.event for each in acts if each.subject.kind == "task"] == ["cancel"]
+
+
+def test_an_attempt_that_never_ends_is_timed_out_and_tried_again(
+    stack: Harness, devices: Devices
+) -> None:
+    """Over all of its parts and passes, and the waits that its step asks for."""
+    devices.always["A upload"] = Continue(45, "a part is uploaded")
+    campaign = start(stack, "A", expires_s=3 * 3_600, attempt_s=900)
+    run_until(stack, TEN + timedelta(minutes=25))
+
+    (task,) = tasks(stack, campaign).values()
+    failed = [each for each in task.attempts if each.failure_code not in NO_FAILURES]
+    assert [each.failure_code for each in failed] == ["TIMEOUT"]
+    ended_at = failed[0].ended_at
+    assert ended_at is not None
+    assert timedelta(minutes=15) <= ended_at - TEN <= timedelta(minutes=17)
+    tried_again = [at for _, step, at in devices.calls if step == "upload" and at > ended_at]
+    assert timedelta(minutes=5) <= tried_again[0] - ended_at <= timedelta(minutes=8)
+
+
+def test_a_closed_window_does_not_time_an_attempt_out(stack: Harness, devices: Devices) -> None:
+    def close(_device: str, step: str) -> None:
+        if step == "upload":
+            stack.advance(31)
+
+    devices.during = close
+    stack.at = datetime(2026, 11, 28, 1, tzinfo=UTC) - timedelta(seconds=30)
+    campaign = start(stack, "A", **{**FRIDAYS, "to": "2026-12-05"}, attempt_s=60)
+    stack.machines.run_all()
+
+    assert [step for _, step, _ in devices.calls] == ["reach", "upload", "apply", "verify"]
+    (task,) = tasks(stack, campaign).values()
+    assert (task.state, [each.failure_code for each in task.attempts]) == (
+        "succeeded",
+        ["PART", ""],
+    )

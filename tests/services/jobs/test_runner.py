@@ -11,7 +11,15 @@ import pytest
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import WAITED, Attempt, JobAddress, JobRecord, JobState, new_job
-from jobyard.domain.jobs.job_type import Continue, Done, JobType, Snooze, StepInput, StepResult
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    Fail,
+    JobType,
+    Snooze,
+    StepInput,
+    StepResult,
+)
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.jobs.runner import run_jobs
@@ -54,6 +62,9 @@ class OneJob:
         return 1
 
     def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+        return None
+
+    def time_out(self, job: JobRecord) -> Fail | None:
         return None
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
@@ -168,3 +179,32 @@ def test_an_attempt_waits_before_a_step_that_its_source_does_not_let_begin() -> 
     assert last.next_at - last.at == timedelta(seconds=90)
     assert last.attempts[-1].failure_message == "the window is closed"
     assert [step.name for step in last.steps] == ["reach"]
+    assert last.spent_ms == 500  # without the wait, which no step chose
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (Continue(60, "a part"), "TIMEOUT"),
+        (Snooze(60, "the device reboots"), "TIMEOUT"),
+        (Fail(Failure.DEVICE_OFFLINE, "no answer", retryable=True), "TIMEOUT"),
+        (Fail(Failure.INCOMPATIBLE, "another model"), "INCOMPATIBLE"),
+        (Snooze(60, "429", exhausted_code=Failure.DEVICE_BUSY), "WAIT"),
+        (Done(), ""),
+    ],
+)
+def test_an_attempt_that_took_too_long_ends_unless_its_step_is_done(
+    outcome: StepResult, code: str
+) -> None:
+    class TooLong(OneJob):
+        def time_out(self, job: JobRecord) -> Fail | None:
+            return Fail(Failure.TIMEOUT, "too long", retryable=True) if ran else None
+
+    ran: list[str] = []
+    step = ("upload", lambda _step_input, _context: ran.append("upload") or outcome)
+    job_type = JobType("update", "Update", (step,), StepContext)
+    job = replace(new_job(JobAddress("b", 0, 0), NOON), version=1)
+    source = TooLong(job, job_type)
+    run_jobs(source, worker_from(NOON))
+
+    assert source.written[-1].attempts[-1].failure_code == code

@@ -8,6 +8,7 @@
 | `l` | how often its worker was lost |
 | `r` | how often it was requeued |
 | `w` | how often it was snoozed |
+| `k` | how long its attempt has taken so far |
 | `x` | when it is due next |
 | `f`, `m` | the failure code and message |
 | `u` | that it cannot be requeued |
@@ -60,6 +61,7 @@ def encode(record: JobRecord) -> str:
             "l": record.orphan_count,
             "r": record.requeue_count,
             "w": record.snooze_count,
+            "k": record.spent_ms,
             "x": record.next_at and to_ms(record.next_at),
             "f": record.failure_code,
             "m": record.failure_message,
@@ -123,6 +125,7 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
         orphan_count=document.get("l", 0),
         requeue_count=document.get("r", 0),
         snooze_count=document.get("w", 0),
+        spent_ms=document.get("k", 0),
         next_at=from_ms_or_none(document.get("x")),
         request_id=document.get("i", ""),
         failure_code=document.get("f", ""),

@@ -6,7 +6,7 @@ calls a state.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from itertools import accumulate, groupby
@@ -376,6 +376,8 @@ class JobRecord:
     starts that did not end in a snooze or a continue, `orphan_count` the workers that vanished, and
     `snooze_count` the latest snoozes in a row. A vanished worker leaves no entry in `attempts`: the
     `restart` in the history stands for it.
+    `spent_ms` is how long the parts of the present attempt have taken, without this one: with the
+    waits that its steps chose, not those for a window, a hold or a busy server.
     `at` is the time of the last move, `next_at` when the next attempt may start. `requeueable` is
     False if no requeue can help. `request_id` is that of the invocation that runs it; "" if none
     does.
@@ -393,6 +395,7 @@ class JobRecord:
     orphan_count: int = 0
     requeue_count: int = 0
     snooze_count: int = 0
+    spent_ms: int = 0
     next_at: datetime | None = None
     failure_code: str = ""
     failure_message: str = ""
@@ -410,6 +413,13 @@ class JobRecord:
     def stored(self) -> "JobRecord | None":
         """The record; None if it is of version 0, which is not stored."""
         return self if self.version else None
+
+    @property
+    def attempt_began(self) -> datetime:
+        """When the present attempt of a running job began, as if its parts had followed each other
+        without a pause.
+        """
+        return self.at - timedelta(milliseconds=self.spent_ms)
 
     def actions(self, roles: Iterable[str]) -> tuple[str, ...]:
         """The events that a person with `roles` may send it, whatever the state of its origin."""
@@ -608,6 +618,7 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
             "start_count": 0,
             "orphan_count": 0,
             "snooze_count": 0,
+            "spent_ms": 0,
             "requeue_count": job.requeue_count + 1,
         }
     if event == "force_fail":

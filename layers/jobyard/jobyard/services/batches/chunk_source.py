@@ -161,6 +161,9 @@ class ChunkSource:
     def wait_before(self, job: JobRecord, step: str) -> None:
         """Returns None: an attempt runs all of its steps."""
 
+    def time_out(self, job: JobRecord) -> None:
+        """Returns None: its parts may take any time, each of them that of its job type."""
+
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """Always `WORKER_LOST`."""
         return Failure.WORKER_LOST

@@ -29,7 +29,7 @@ from jobyard.domain.errors import NotFound
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, new_job
-from jobyard.domain.jobs.job_type import Continue, JobType, RetryPolicy, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Fail, JobType, RetryPolicy, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
@@ -183,7 +183,7 @@ class TaskSource:
         self, job: JobRecord, worker_remaining: Callable[[], float]
     ) -> Callable[[], float]:
         """The worker's time, and at most until the attempt has taken too long."""
-        deadline = self.campaign.attempt_deadline(job.at)
+        deadline = self.campaign.attempt_deadline(job.attempt_began)
 
         def remaining() -> float:
             return min(worker_remaining(), (deadline - self.worker.now()).total_seconds())
@@ -200,7 +200,7 @@ class TaskSource:
         # Attempts that have begun are due next, and are not starts.
         return min(slots, max(share.starts_by(now) - self.started, 0) + len(self.continued))
 
-    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
+    def wait_before(self, job: JobRecord, step: str) -> Continue | Fail | None:
         """Why the attempt ends before this step; None between bound steps."""
         if step in self.job_type.bound_steps and has_begun(job, self.job_type.bound_steps):
             return None
@@ -208,6 +208,8 @@ class TaskSource:
         openings = self.campaign.openings
         if job.address.position in self.jobs.saved.cancels:
             return Continue(0, "it is cancelled")
+        if failure := self.time_out(job):
+            return failure
         if self.campaign.state is JobState.STOPPING:
             return Continue(0, "its campaign is ending")
         if self.hold is not None:
@@ -219,6 +221,13 @@ class TaskSource:
         if now >= self._share.until:
             return Continue(0, "the pass has ended; the next one continues")
         return None
+
+    def time_out(self, job: JobRecord) -> Fail | None:
+        """`TIMEOUT` once the attempt has taken its time, over all of its parts."""
+        limit_s = self.campaign.rules.attempt_s
+        if (self.worker.now() - job.attempt_began).total_seconds() < limit_s:
+            return None
+        return Fail(Failure.TIMEOUT, f"it took longer than {limit_s} seconds", retryable=True)
 
     @property
     def _share(self) -> PassShare:

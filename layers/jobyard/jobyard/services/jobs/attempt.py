@@ -55,29 +55,37 @@ def _never_wait(_job: JobRecord, _step: str) -> None:
     return None
 
 
+def _never_time_out(_job: JobRecord) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class AttemptInput(Generic[Context]):
     """What an attempt runs: the steps of a job type, with their input and context.
 
     `wait_before` is asked before each step; the attempt ends with what it returns, unless that is
-    None.
+    None. `time_out` is asked after a step that is to be run again: it returns the failure of an
+    attempt that has taken too long, None if it has not.
     """
 
     job_type: JobType[Context]
     step_input: StepInput
     context: Context
-    wait_before: Callable[[JobRecord, str], Snooze | Continue | None] = _never_wait
+    wait_before: Callable[[JobRecord, str], Snooze | Continue | Fail | None] = _never_wait
+    time_out: Callable[[JobRecord], Fail | None] = _never_time_out
 
 
 @dataclass(frozen=True)
 class AttemptResult:
     """The result of an attempt: the outcome of its last step, and the running record with the
-    results of its steps, before the move that ends the attempt.
+    results of its steps, before the move that ends the attempt. `is_paused`: not the step makes it
+    wait, but the source of the job.
     """
 
     record: JobRecord
     outcome: StepResult
     step: str = ""
+    is_paused: bool = False
 
 
 @dataclass
@@ -118,11 +126,13 @@ def run_steps(
         if any(done.name == name and done.status in FINISHED_STEPS for done in record.steps):
             continue
         if wait := attempt.wait_before(record, name):
-            return AttemptResult(record, wait, name)
+            return AttemptResult(record, wait, name, is_paused=True)
         began = now()
         progress.begin(name, began)
         outcome = step(replace(attempt.step_input, data=record.data), attempt.context)
         outcome = _with_bounded_result(outcome, record)
+        if _is_unfinished(outcome):
+            outcome = attempt.time_out(record) or outcome
         ended = now()
         with progress.lock:
             progress.record = record = _with_step(progress.record, name, began, ended, outcome)
@@ -137,6 +147,15 @@ def run_steps(
                     return None
                 progress.record, written_at = stored, ended
     return AttemptResult(progress.record, Done())
+
+
+def _is_unfinished(outcome: StepResult) -> bool:
+    """Whether the step is to be run again, but not because another server asks to wait."""
+    if isinstance(outcome, Fail):
+        return outcome.retryable
+    return isinstance(outcome, Continue) or (
+        isinstance(outcome, Snooze) and outcome.exhausted_code is None
+    )
 
 
 def show_running(active: Iterable[Progress], now: datetime) -> None:
@@ -244,6 +263,7 @@ def _succeeded(record: JobRecord, at: datetime, cause_key: str) -> JobRecord:
         failure_code="",
         failure_message="",
         snooze_count=0,
+        spent_ms=0,
     )
 
 
@@ -255,6 +275,9 @@ def _waiting(
     """
     record = attempted.record
     has_progressed = isinstance(wait, Continue)
+    spent_s = (at - record.at).total_seconds()
+    if not attempted.is_paused and _is_unfinished(wait):
+        spent_s += wait.seconds
     code = PART if has_progressed else WAITED
     attempt = _ended(record, at, attempted.step, code, wait.message)
     return record.moved(
@@ -263,6 +286,7 @@ def _waiting(
         next_at=at + timedelta(seconds=wait.seconds),
         start_count=record.start_count - 1,
         snooze_count=0 if has_progressed else record.snooze_count + 1,
+        spent_ms=record.spent_ms + round(1000 * spent_s),
     )
 
 
@@ -281,6 +305,7 @@ def _failed(
         failure_message=failure.message,
         requeueable=failure.requeueable,
         snooze_count=0,
+        spent_ms=0,
     )
 
 

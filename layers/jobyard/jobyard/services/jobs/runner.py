@@ -181,7 +181,9 @@ class _Runner:
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
         context = replace(context, remaining=self.source.remaining_for(job, context.remaining))
-        attempt = AttemptInput(job_type, step_input, context, self.source.wait_before)
+        attempt = AttemptInput(
+            job_type, step_input, context, self.source.wait_before, self.source.time_out
+        )
         try:
             result = run_steps(attempt, progress, self.worker.now, self.writes)
         except Exception as error:

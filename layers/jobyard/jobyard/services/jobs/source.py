@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord
-from jobyard.domain.jobs.job_type import Continue, JobType, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze, StepInput
 from jobyard.services.runs import ExecutionRun, NextStep
 
 Change = tuple[JobRecord | None, JobRecord]  # the stored record (None: none yet), its successor
@@ -58,10 +58,15 @@ class JobSource(Protocol):
         own, `CONCURRENT_JOBS`.
         """
 
-    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
-        """Why the attempt ends before this step and waits; None if the step may begin.
+    def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | Fail | None:
+        """Why the attempt ends before this step, or waits; None if the step may begin.
 
         The threads of steps call it too.
+        """
+
+    def time_out(self, job: JobRecord) -> Fail | None:
+        """The failure of an attempt that has taken too long over all of its parts; None if it has
+        not. The threads of steps call it too.
         """
 
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:

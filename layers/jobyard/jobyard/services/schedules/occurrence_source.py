@@ -102,6 +102,9 @@ class OccurrenceSource:
     def wait_before(self, job: JobRecord, step: str) -> None:
         """Returns None: an attempt runs all of its steps."""
 
+    def time_out(self, job: JobRecord) -> None:
+        """Returns None: its parts may take any time, each of them that of its job type."""
+
     def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
         """Why the orphaned job fails; see `schedules.jobs`."""
         return orphan_failure(job, self.occurrence.job_type, at)
