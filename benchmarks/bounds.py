@@ -69,6 +69,7 @@ BOUNDS = (
     Bound("pages", "largest_bytes", 60_000),
     Bound("pages", "batch_poll_reads", 3),
     Bound("pages", "shared_poll_reads", 3),
+    Bound("pages", "most_poll_reads", 3),
     Bound("pages", "failed_jobs_reads", 200),
     Bound("first_paint", "slowest_ms", 1000),
     Bound("campaign", "writes_per_task", 3.1),

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -83,13 +84,15 @@ def shared_page(
     *,
     poll_s: int,
     is_final: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+    version: str = "",
+    least_age: timedelta = timedelta(),
 ) -> Response[str]:
     """A page that is the same for all with the same roles; `values_of` reads its values.
 
     Readers share the digest of the values, so a poll that finds nothing new reads one item, if
     another reader's poll was seconds ago. What people did is in it at once. Who opens the page, or
     does not have it as it is now, always gets the values of now. Values that are final are not
-    polled for.
+    polled for. The digest counts for one `version` of what is shown, and for `least_age` or longer.
     """
 
     def shown(values: Mapping[str, Any]) -> Response[str]:
@@ -105,9 +108,10 @@ def shared_page(
 
     context = request.query_context
     found = shared_snapshot(
-        _shared_name(request),
+        _shared_name(request, version),
         context,
         compute,
+        least_age=least_age,
         is_outdated=lambda at: misses_act(at, context.now),
     )
     etag = _etag(request, found.document["digest"])
@@ -116,10 +120,10 @@ def shared_page(
     return shown(read[0] if read else values_of())
 
 
-def _shared_name(request: PageRequest) -> str:
+def _shared_name(request: PageRequest, version: str) -> str:
     """The name of what the readers of a page share. Depositors see their own batches only."""
     owner = "" if request.may("batch", "view") else request.actor.sub
-    shown = repr((request.address, sorted(request.actor.roles), owner))
+    shown = repr((request.address, sorted(request.actor.roles), owner, version))
     return f"page.{_hash(shown)}"
 
 

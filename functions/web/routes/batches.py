@@ -1,5 +1,7 @@
 """Batches: the list, one batch with its parts, and what people do with it."""
 
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +15,7 @@ from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import BadRequest, JobyardError, NotFound
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.services.access import visible_batch
 from jobyard.services.batches import commands, operations
 from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
 from jobyard.services.queries import batches as batch_queries
@@ -45,6 +48,7 @@ _PAGE_SIZE = 50
 _NUMBER_LENGTH = 6  # digits of the number of a report
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
 _OPERATIONS_SHOWN = 20  # in the history
+_PART_AGE = timedelta(seconds=30)  # such as of a mail's delivery, which the batch does not know
 _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
 
@@ -130,24 +134,37 @@ def list_findings(batch_id: str) -> Response[str]:
 @router.get("/batches/<batch_id>/reports")
 def list_reports(batch_id: str) -> Response[str]:
     """The reports of a batch, with their delivery and links to their files."""
-    return _reports_page(current_request(router), batch_id)
+    request = current_request(router)
+    return _part_page("batch_reports.html", batch_id, lambda: _reports_values(request, batch_id))
 
 
-def _reports_page(
-    request: PageRequest, batch_id: str, refusal: JobyardError | None = None
+def _part_page(
+    template: str, batch_id: str, values_of: Callable[[], Mapping[str, Any]], version: int = 0
 ) -> Response[str]:
+    """A page of a part of a batch. Its readers find at once what changes the batch or `version`,
+    the rest within `_PART_AGE`.
+    """
+    request = current_request(router)
+    batch = visible_batch(batch_id, request.actor, request.query_context.now)
+    return shared_page(
+        template,
+        request,
+        values_of,
+        poll_s=LIST_POLL_S,
+        is_final=lambda values: has_ended(values["view"]),
+        version=f"{batch.version}.{version}",
+        least_age=_PART_AGE,
+    )
+
+
+def _reports_values(
+    request: PageRequest, batch_id: str, refusal: JobyardError | None = None
+) -> dict[str, Any]:
     context = request.query_context
     view = batch_queries.batch(batch_id, context)
     reports = report_queries.list_reports(batch_id, context)
     rows = [_report_row(each, request) for each in reversed(reports)]
-    values = batch_values(view, "reports", request, refusal) | {"reports": rows}
-    return page(
-        "batch_reports.html",
-        request,
-        values,
-        status=status_of(refusal),
-        poll_s=batch_poll_s(view, request.query_context.now),
-    )
+    return batch_values(view, "reports", request, refusal) | {"reports": rows}
 
 
 def _report_row(report: Report, request: PageRequest) -> dict[str, Any]:
@@ -164,7 +181,12 @@ def resend_report(batch_id: str, seq: str) -> Response[str]:
         report_commands.resend(batch_id, _report_number(seq), request.command_context())
         return f"/batches/{batch_id}/reports"
 
-    return handle_form(act, lambda refusal: _reports_page(request, batch_id, refusal))
+    def refused(refusal: JobyardError) -> Response[str]:
+        values = _reports_values(request, batch_id, refusal)
+        poll_s = 0 if has_ended(values["view"]) else LIST_POLL_S
+        return page("batch_reports.html", request, values, status=status_of(refusal), poll_s=poll_s)
+
+    return handle_form(act, refused)
 
 
 def _report_number(text: str) -> int:
@@ -214,26 +236,30 @@ def get_report_file(batch_id: str, seq: str, name: str) -> Response[str]:
 def show_cost(batch_id: str) -> Response[str]:
     """What a batch has cost so far."""
     request = current_request(router)
-    view = batch_queries.batch(batch_id, request.query_context)
-    cost = cost_queries.cost(batch_id, request.query_context).cost
-    values = batch_values(view, "cost", request) | {"cost": cost}
-    poll_s = 0 if has_ended(view) else LIST_POLL_S
-    return page("batch_cost.html", request, values, poll_s=poll_s)
+
+    def read() -> dict[str, Any]:
+        view = batch_queries.batch(batch_id, request.query_context)
+        cost = cost_queries.cost(batch_id, request.query_context).cost
+        return batch_values(view, "cost", request) | {"cost": cost}
+
+    return _part_page("batch_cost.html", batch_id, read)
 
 
 @router.get("/batches/<batch_id>/history")
 def show_history(batch_id: str) -> Response[str]:
     """Who did what to a batch and to many of its jobs, newest first."""
     request = current_request(router)
-    view = batch_queries.batch(batch_id, request.query_context)
-    found = operation_queries.list_operations(batch_id, request.query_context)
-    values = batch_values(view, "history", request) | {
-        "operations": [_operation_row(each) for each in found[:_OPERATIONS_SHOWN]],
-        "operation_count": len(found),
-    }
-    return page(
-        "batch_history.html", request, values, poll_s=batch_poll_s(view, request.query_context.now)
-    )
+
+    def read() -> dict[str, Any]:
+        view = batch_queries.batch(batch_id, request.query_context)
+        found = operation_queries.list_operations(batch_id, request.query_context)
+        return batch_values(view, "history", request) | {
+            "operations": [_operation_row(each) for each in found[:_OPERATIONS_SHOWN]],
+            "operation_count": len(found),
+        }
+
+    version = operation_queries.operations_version(batch_id)
+    return _part_page("batch_history.html", batch_id, read, version)
 
 
 def _operation_row(operation: Operation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -9,7 +10,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.errors import JobyardError, NotFound, StaleState
 from jobyard.domain.ids import Origin
-from jobyard.domain.schedules.schedule import ScheduleFilter
+from jobyard.domain.schedules.schedule import Schedule, ScheduleFilter
 from jobyard.domain.schedules.wall_clock import WEEKDAYS, zone_named
 from jobyard.domain.schedules.year import FIRST_YEAR, LAST_YEAR
 from jobyard.services.queries import calendars as calendar_queries
@@ -18,7 +19,9 @@ from jobyard.services.queries import schedules as schedule_queries
 from jobyard.services.queries.job_types import list_job_types
 from jobyard.services.queries.schedules import ScheduleDetails
 from jobyard.services.schedules import commands
+from jobyard.services.schedules.access import active_schedule
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
+from jobyard.services.snapshots import OLDEST_SHOWN
 from web import schedule_form as form
 from web.event_buttons import event_buttons
 from web.forms import (
@@ -139,13 +142,13 @@ def _schedule_page(
     values = _schedule_values(details, "details", request, refusal) | {
         "parameters": json.dumps(parameters, indent=2, ensure_ascii=False)
     }
-    poll_s = _poll_interval_s(details, request)
+    poll_s = _poll_interval_s(details.view.schedule, request)
     return page("schedule.html", request, values, status=status_of(refusal), poll_s=poll_s)
 
 
-def _poll_interval_s(details: ScheduleDetails, request: PageRequest) -> int:
+def _poll_interval_s(schedule: Schedule, request: PageRequest) -> int:
     """Seconds until the next poll of a schedule's pages: few while a run is young."""
-    starts = [run.started_at for run in details.view.schedule.active]
+    starts = [run.started_at for run in schedule.active]
     now = request.query_context.now
     return min(LIST_POLL_S, poll_interval_s(max(starts), now)) if starts else LIST_POLL_S
 
@@ -154,20 +157,31 @@ def _poll_interval_s(details: ScheduleDetails, request: PageRequest) -> int:
 def show_history(schedule_id: str) -> Response[str]:
     """The runs of a schedule, newest first, the skipped ones among them with the reason."""
     request = current_request(router)
-    details = schedule_queries.schedule(schedule_id, request.query_context)
-    pagination = request.pagination("occurrences", schedule_id)
-    found = schedule_queries.list_occurrences(
-        schedule_id,
-        request.query_context,
-        after=pagination.start(request.query.get("cursor", ""), ""),
-        limit=_PAGE_SIZE,
+    schedule = active_schedule(schedule_id, request.actor)
+
+    def read() -> dict[str, Any]:
+        details = schedule_queries.schedule(schedule_id, request.query_context)
+        pagination = request.pagination("occurrences", schedule_id)
+        found = schedule_queries.list_occurrences(
+            schedule_id,
+            request.query_context,
+            after=pagination.start(request.query.get("cursor", ""), ""),
+            limit=_PAGE_SIZE,
+        )
+        return _schedule_values(details, "history", request) | {
+            "occurrences": found.items,
+            **page_links(request, pagination.next_cursor(found.after)),
+        }
+
+    return shared_page(
+        "schedule_history.html",
+        request,
+        read,
+        poll_s=_poll_interval_s(schedule, request),
+        version=str(schedule.version),
+        # The records of a run change while the schedule does not.
+        least_age=timedelta() if schedule.active else OLDEST_SHOWN,
     )
-    values = _schedule_values(details, "history", request) | {
-        "occurrences": found.items,
-        **page_links(request, pagination.next_cursor(found.after)),
-    }
-    poll_s = _poll_interval_s(details, request)
-    return page("schedule_history.html", request, values, poll_s=poll_s)
 
 
 @router.get("/schedules/<schedule_id>/year")

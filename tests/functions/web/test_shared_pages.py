@@ -6,9 +6,23 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.batches.batch import BATCH, Batch
+from jobyard.domain.batches.operation import Filter, Operation
+from jobyard.domain.batches.report import Delivery, DeliveryState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import Cause
 from jobyard.services import snapshots
-from tests.functions.api.batch_records import a_batch
-from tests.functions.api.schedule_records import a_schedule, items_read
+from jobyard.store import batches, operations, reports
+from tests.functions.api.api_client import NOW
+from tests.functions.api.batch_records import a_batch, a_report
+from tests.functions.api.schedule_records import (
+    DAILY,
+    a_schedule,
+    items_read,
+    minute,
+    put_progress,
+    work,
+)
 from tests.functions.web.browser import Browser, Page
 
 SHARED = ["/job-management", "/system", "/batches", "/holds"]
@@ -133,3 +147,63 @@ def test_a_poll_shows_nothing_to_who_may_not_see_the_page(browser: Browser, role
     other = Browser(browser.function).sign_in(role)
 
     assert other.get("/job-management", if_none_match="*", x_poll="1").status == 403
+
+
+# Pages of one thing, whose polls do not read all that they show
+
+
+def test_the_history_of_a_batch_shows_an_operation_that_starts_or_ends(browser: Browser) -> None:
+    batch = a_batch("processing", entries=5)
+    reader = Reader(browser, "viewer").open(f"/batches/{batch.batch_id}/history")
+    assert [reader.poll(), reader.poll_reads()] == [304, 2]
+
+    requeue = operations.put_new(_requeue(batch), batch.state)
+    assert [reader.poll(), reader.poll()] == [200, 304]
+
+    operations.end(requeue, NOW)
+    assert [reader.poll(), reader.poll_reads()] == [200, 3]
+
+
+def _requeue(batch: Batch) -> Operation:
+    wanted = Filter(JobState.FAILED)
+    return Operation(
+        batch.batch_id, "r1", "requeue", wanted, "operator", "it is back", NOW, 1, (0,)
+    )
+
+
+def test_the_history_of_a_schedule_shows_a_run_and_its_progress(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = DAILY | {"anchor": "2026-11-01", "at": "10:34"}
+    schedule = a_schedule(rule, since=NOW - timedelta(hours=1))
+    reader = Reader(browser, "admin").open(f"/schedules/{schedule.schedule_id}/history")
+    assert reader.poll() == 304
+
+    (active,) = minute(schedule, NOW).active
+    address = schedule.job_address(active.scheduled_for)
+    assert [reader.poll(), reader.poll()] == [200, 304]
+
+    put_progress(address, 7)
+    _wait(browser, timedelta(seconds=3), monkeypatch)
+    assert [reader.poll(), reader.poll()] == [200, 304]
+
+    work(address, "succeeded", NOW, timedelta(minutes=1))
+    assert [reader.poll(), reader.poll()] == [200, 304]
+
+
+def test_the_reports_of_a_batch_show_a_new_one_at_once_and_a_delivery_later(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = a_batch("failed", entries=1, last_report=1)
+    report = a_report(batch, 1)
+    reader = Reader(browser, "viewer").open(f"/batches/{batch.batch_id}/reports")
+    assert [reader.poll(), reader.poll_reads()] == [304, 2]
+
+    a_report(batch, 2)
+    again = BATCH.move(batch.state, "update_reporting", NOW, Cause("again"))
+    batches.apply(batch, again, last_report=2)
+    assert [reader.poll(), reader.poll()] == [200, 304]
+
+    reports.put_delivery(report, Delivery(DeliveryState.BOUNCED, NOW, error="no such mailbox"))
+    _wait(browser, timedelta(seconds=31), monkeypatch)
+    assert [reader.poll(), reader.poll()] == [200, 304]

@@ -46,6 +46,11 @@ def operation(
     )
 
 
+def operations_version(batch_id: str) -> int:
+    """A number that changes whenever an operation of a batch starts or ends."""
+    return operations.running_list(batch_id).version
+
+
 def list_operations(batch_id: str, context: QueryContext) -> tuple[Operation, ...]:
     """The operations on a batch's jobs, newest first.
 
