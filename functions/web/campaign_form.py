@@ -7,11 +7,11 @@ from typing import Any
 
 from gateway.errors import ValidationFailed
 from jobyard.domain.campaigns.abort import DEFAULT_AT_LEAST
+from jobyard.domain.campaigns.assumptions import Assumptions
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.retry import DEFAULT_RETRY_S
 from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S
 from jobyard.domain.campaigns.schedule import ALWAYS, DEFAULT_EXPIRES_S, CampaignKind
-from jobyard.domain.campaigns.supposition import Supposition
 from jobyard.domain.campaigns.targets import TargetReader
 from jobyard.domain.errors import InvalidCampaign, InvalidParameters
 from jobyard.domain.manifests.findings import BoundedFindings
@@ -229,8 +229,8 @@ def check_targets(typed: TypedTargets) -> list[dict[str, str]]:
     return list(typed.targets)
 
 
-def supposition_of(fields: Mapping[str, Any]) -> Supposition:
-    """What a person supposes of the targets.
+def assumptions_of(fields: Mapping[str, Any]) -> Assumptions:
+    """What a person assumes of the targets.
 
     Raises:
         ValidationFailed: a field is not valid.
@@ -244,7 +244,7 @@ def supposition_of(fields: Mapping[str, Any]) -> Supposition:
         errors.append(("offline", "Give a whole number from 0 to 100."))
     if errors:
         raise ValidationFailed(errors)
-    return Supposition(int(takes) * 60, int(offline))
+    return Assumptions(int(takes) * 60, int(offline))
 
 
 def errors_of(refusal: Exception | None) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jobyard.domain.campaigns.assumptions import Assumptions, assumed_timeline
 from jobyard.domain.campaigns.forecast import CampaignForecast
 from jobyard.domain.campaigns.simulation import CampaignTimeline
-from jobyard.domain.campaigns.supposition import Supposition, supposed_timeline
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.plurals import plural
@@ -122,12 +122,12 @@ def unfinished(view: CampaignView) -> int:
 
 
 def preview_values(
-    started: StartedCampaign, supposed: Supposition, context: QueryContext
+    started: StartedCampaign, assumed: Assumptions, context: QueryContext
 ) -> dict[str, Any]:
     """What would become of a campaign: its openings, the forecast and a simulation."""
     view = view_of(started.campaign, context)
     campaign, forecast = view.campaign, view.forecast(context.now)
-    timeline = supposed_timeline(campaign, supposed)
+    timeline = assumed_timeline(campaign, assumed)
     return {
         "view": view,
         "picture": openings_line(campaign.openings, campaign.rules.schedule.zone, context.now),

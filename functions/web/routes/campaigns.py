@@ -8,8 +8,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
+from jobyard.domain.campaigns.assumptions import Assumptions
 from jobyard.domain.campaigns.rules import RULE_FIELDS
-from jobyard.domain.campaigns.supposition import Supposition
 from jobyard.domain.errors import (
     BadRequest,
     InvalidCampaign,
@@ -147,8 +147,8 @@ def _answer_form(
             act, lambda refusal: _form_page(request, stored, fields, typed, refusal=refusal)
         )
     try:
-        supposed = form.supposition_of(fields)
-        return _form_page(request, stored, fields, typed, started=preview(), supposed=supposed)
+        assumed = form.assumptions_of(fields)
+        return _form_page(request, stored, fields, typed, started=preview(), assumed=assumed)
     except (BadRequest, InvalidCampaign, InvalidParameters, ValidationFailed) as refusal:
         return _form_page(request, stored, fields, typed, refusal=refusal)
 
@@ -160,7 +160,7 @@ def _form_page(
     typed: form.TypedTargets | None = None,
     *,
     started: StartedCampaign | None = None,
-    supposed: Supposition | None = None,
+    assumed: Assumptions | None = None,
     refusal: JobyardError | None = None,
 ) -> Response[str]:
     """The form of a campaign, with what would become of `started`. `stored` is the campaign whose
@@ -188,8 +188,8 @@ def _form_page(
         "refusal": refusal and refusal_text(refusal),
         "view": None,
     }
-    if started and supposed:
-        values |= preview_values(started, supposed, context)
+    if started and assumed:
+        values |= preview_values(started, assumed, context)
     return page("campaign_form.html", request, values, status=status_of(refusal))
 
 

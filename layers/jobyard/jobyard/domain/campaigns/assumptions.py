@@ -1,4 +1,4 @@
-"""A simulation of a campaign before it is started, from what a person supposes of its targets."""
+"""A simulation of a campaign before it is started, from what a person assumes of its targets."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from jobyard.domain.campaigns.simulation_input import (
 )
 from jobyard.domain.jobs.failures import Failure
 
-MAX_SUPPOSED_TARGETS = 2_000  # a simulation of more would take a request too long
+MAX_SIMULATED_TARGETS = 2_000  # a simulation of more would take a request too long
 _TRIES = 5  # after which a device that was offline is always back
 
 
 @dataclass(frozen=True)
-class Supposition:
+class Assumptions:
     """What the targets of a campaign do: a task takes `takes_s` seconds and succeeds, but of a
     hundred devices `offline_percent` are offline at their first attempts.
     """
@@ -25,21 +25,21 @@ class Supposition:
     offline_percent: int = 0
 
 
-def supposed_timeline(campaign: Campaign, supposed: Supposition) -> CampaignTimeline:
-    """The timeline of a campaign with the first `MAX_SUPPOSED_TARGETS` of its tasks.
+def assumed_timeline(campaign: Campaign, assumed: Assumptions) -> CampaignTimeline:
+    """The timeline of a campaign with the first `MAX_SIMULATED_TARGETS` of its tasks.
 
     Raises:
         InvalidCampaign: it would have too many attempts.
     """
-    number = min(campaign.tasks, MAX_SUPPOSED_TARGETS)
-    targets = tuple(_target(index, supposed) for index in range(number))
+    number = min(campaign.tasks, MAX_SIMULATED_TARGETS)
+    targets = tuple(_target(index, assumed) for index in range(number))
     return simulate(SimulationInput(campaign.created_at, campaign.rules, targets))
 
 
-def _target(index: int, supposed: Supposition) -> SimulatedTarget:
-    percent = supposed.offline_percent
+def _target(index: int, assumed: Assumptions) -> SimulatedTarget:
+    percent = assumed.offline_percent
     is_offline = (index + 1) * percent // 100 > index * percent // 100
-    done = SimulatedOutcome(supposed.takes_s)
+    done = SimulatedOutcome(assumed.takes_s)
     tries = index % _TRIES + 1 if is_offline else 0
     offline = (SimulatedOutcome(0, Failure.DEVICE_OFFLINE.value),) * tries
     return SimulatedTarget(str(index), (*offline, done))
