@@ -52,7 +52,7 @@ def _anything(_parameters: object) -> None:
 
 
 @contextmanager
-def scripted_devices() -> Iterator[Devices]:
+def scripted_devices(at_once: int | None = None) -> Iterator[Devices]:
     """The job type is there for a while."""
     devices = Devices()
     types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
@@ -66,6 +66,7 @@ def scripted_devices() -> Iterator[Devices]:
         steps=tuple(map(step, ("reach", "upload", "apply", "verify"))),
         bound_steps=frozenset({"apply", "verify"}),
         context=StepContext,
+        at_once=at_once,
         labels=labels_for("device"),
         origins=frozenset({Origin.CAMPAIGN}),
         check_parameters=_anything,

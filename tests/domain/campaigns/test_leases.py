@@ -32,6 +32,13 @@ def test_a_campaign_that_wants_none_gives_its_lease_back() -> None:
     assert leased(leased({}, 10, "a", 10, NOW), 10, "a", 0, NOW) == {}
 
 
+def test_attempts_that_still_run_keep_their_slots() -> None:
+    two = leased(leased({}, 10, "a", 10, NOW), 10, "b", 10, NOW)
+
+    assert leased(two, 10, "a", 10, NOW, running=7)["a"].slots == 7
+    assert leased(two, 10, "a", 0, NOW, running=7)["a"].slots == 7
+
+
 @given(
     limit=st.integers(1, 20),
     renewals=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(0, 25))),

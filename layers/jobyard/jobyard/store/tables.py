@@ -325,7 +325,9 @@ class ByCreationIndex(GlobalSecondaryIndex["CampaignItem"]):
 
 
 class CampaignItem(Model):
-    """A campaign; or the claim on a target, under the key "target#TARGET_ID", in no index."""
+    """A campaign. In no index: the claim on a target, under the key "target#TARGET_ID", and the
+    leases of a job type, under "leases#JOB_TYPE".
+    """
 
     class Meta:
         table_name: str | None = None

@@ -20,18 +20,24 @@ class Lease:
 
 
 def leased(
-    leases: Mapping[str, Lease], limit: int, campaign_id: str, wanted: int, now: datetime
+    leases: Mapping[str, Lease],
+    limit: int,
+    campaign_id: str,
+    wanted: int,
+    now: datetime,
+    running: int = 0,
 ) -> dict[str, Lease]:
     """The leases after a campaign renews its own: up to an equal share of the `limit`.
 
-    It never gets slots that another campaign still has. With 0 `wanted` it gives its own back.
+    It never gets slots that another campaign still has, but keeps those of its `running` attempts.
+    With 0 `wanted` it gives the others back.
     """
     others = {
         name: lease for name, lease in leases.items() if name != campaign_id and now < lease.until
     }
-    if wanted <= 0:
+    if max(wanted, running) <= 0:
         return others
     share = max(limit // (len(others) + 1), 1)
     free = limit - sum(lease.slots for lease in others.values())
-    slots = max(min(wanted, share, free), 0)
+    slots = max(min(wanted, share, free), running, 0)
     return {**others, campaign_id: Lease(slots, now + LEASE_FOR)}

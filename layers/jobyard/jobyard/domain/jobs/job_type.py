@@ -151,6 +151,7 @@ class JobType(Generic[Context]):
     context: type[Context]  # the class of the context that its steps get
     # Once the first of them has begun, an attempt continues although its window closes.
     bound_steps: frozenset[str] = frozenset()
+    at_once: int | None = None  # tasks of all campaigns that may run at the same time; None: any
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0  # seconds for one attempt
     labels: Mapping[str, str] = field(default_factory=dict)  # by job state; default: its name

@@ -5,6 +5,7 @@ next pass.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from jobyard.domain.batches.chunks import ChunkRecord, PassShare, sum_counts
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.claim import CLAIM_FOR
+from jobyard.domain.campaigns.leases import leased
 from jobyard.domain.campaigns.planning import CampaignPlan, PlannedAction, TaskTotals, plan
 from jobyard.domain.campaigns.rollout import SLICE, paced, shares
 from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
@@ -20,12 +22,14 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.plurals import plural
+from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
 from jobyard.services.batches.settle import PASSES_PER_EXECUTION, SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.store import campaigns, chunks, holds
+from jobyard.store import campaigns, chunks, holds, leases
 
 _TRIES = 5
 _OVERDUE = timedelta(minutes=5)  # how much too long a rest may last until the scheduler tick checks
@@ -80,6 +84,7 @@ class _Settlement:
     records: Mapping[int, ChunkRecord]
     now: datetime
     pass_began: datetime | None
+    at_once: int = 0  # attempts that may run at the same time
 
     @classmethod
     def read(
@@ -89,7 +94,8 @@ class _Settlement:
         context: SettleContext,
         pass_began: datetime | None,
     ) -> "_Settlement":
-        return cls(campaign, run, context, _records(campaign), context.now(), pass_began)
+        at_once = campaign.rules.at_once
+        return cls(campaign, run, context, _records(campaign), context.now(), pass_began, at_once)
 
     def next_step(self) -> NextStep:
         campaign = self.campaign
@@ -98,6 +104,7 @@ class _Settlement:
         planned = plan(campaign, totals, campaign.openings, hold, self.now)
         if hold is not None and planned.until:
             planned = replace(planned, until=min(planned.until, self.now + _HELD_REST))
+        planned = self._with_lease(planned, totals)
         if planned.places_hold:
             self._place_hold(planned)
         self._save(planned)
@@ -106,6 +113,36 @@ class _Settlement:
         if planned.action is PlannedAction.REST:
             return self._rest(planned)
         return self._pass(planned)
+
+    def _with_lease(self, planned: CampaignPlan, totals: TaskTotals) -> CampaignPlan:
+        """The plan, after a lease of slots of the job type is renewed, or given back; the campaign
+        rests if no slot is free. A job type without a limit has no leases.
+        """
+        job_type, campaign_id = job_type_of(self.campaign.job_type), self.campaign.campaign_id
+        if job_type.at_once is None:
+            return planned
+        wanted = 0
+        if planned.action is PlannedAction.EXECUTE:
+            startable = planned.grant + totals.waiting if planned.grant else 0
+            wanted = min(self.at_once, startable + totals.bound)
+        running = sum(self._running().values())
+        for _ in range(_TRIES):
+            seen, version = leases.get(job_type.name)
+            found = leased(seen, job_type.at_once, campaign_id, wanted, self.now, running)
+            if found == seen:
+                break
+            with suppress(StaleState):
+                leases.put(job_type.name, found, version)
+                break
+        else:
+            raise StaleState(f"the leases of {job_type.name} change too fast")
+        self.at_once = found[campaign_id].slots if campaign_id in found else 0
+        if not wanted or self.at_once or planned.state is JobState.STOPPING:
+            return planned
+        others = plural(len(found) - 1, "other campaign")
+        reason = f"all {job_type.at_once} slots of {job_type.name} are taken by {others}"
+        until = self.now + SLICE
+        return replace(planned, action=PlannedAction.REST, until=until, grant=0, reason=reason)
 
     def _place_hold(self, planned: CampaignPlan) -> None:
         """Put the campaign on hold, because too many tasks failed, unless it is already."""
@@ -191,8 +228,8 @@ class _Settlement:
     @property
     def _workers(self) -> int:
         """How many workers a campaign has at the same time, for its `at_once` slots."""
-        wanted = -(-self.campaign.rules.at_once // CONCURRENT_JOBS)
-        return min(wanted, self.context.settings.max_concurrency)
+        wanted = -(-self.at_once // CONCURRENT_JOBS)
+        return max(min(wanted, self.context.settings.max_concurrency), 1)
 
     def _parts(
         self, planned: CampaignPlan, begins: datetime, until: datetime
@@ -219,7 +256,8 @@ class _Settlement:
             since = begins + (index // workers) * turn if is_spread else begins
             end = min(since + turn, until)
             elsewhere = sum(running.values()) - running.get(number, 0)
-            slots = min(CONCURRENT_JOBS, -(-max(rules.at_once - elsewhere, 0) // workers))
+            free = max(self.at_once - elsewhere, 0)
+            slots = min(CONCURRENT_JOBS, free // workers or min(free, 1))
             if slots or is_stopping:
                 found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
         return found
