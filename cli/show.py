@@ -205,6 +205,8 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
         for step in found.get("steps", ())
     ]
     section("Steps", ("step", "status", "started", "ended", "message"), steps)
+    if found.get("advice"):
+        console.print(Text.assemble(("at the device", "bold"), f" {found['advice']}"))
     attempts: Rows = [
         (
             _attempt_numbers(each),

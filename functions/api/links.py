@@ -86,6 +86,6 @@ def match_links(kind: str, found_id: str, request: RequestContext) -> Links:
     """The link of what a search found."""
     if kind == "object":
         return object_links(found_id, request)
-    paths = {"batch": "batches", "job": "jobs", "schedule": "schedules"}
+    paths = {"batch": "batches", "job": "jobs", "schedule": "schedules", "campaign": "campaigns"}
     path = paths.get(kind, "collections")
     return {"self": request.link(f"{path}/{quote(found_id, safe='')}")}

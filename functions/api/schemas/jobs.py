@@ -193,6 +193,9 @@ class Job(JobSummary):
         description="The records it has handled; null if it counts none."
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
+    advice: str = Field(
+        description='What a person can do at the device that is stuck in the step; "" if none is.'
+    )
     attempts: list[Attempt] = Field(
         description="The attempts, oldest first. A long list folds those that are alike; one that "
         "is still long has the first three, the last twenty, and how "
@@ -220,6 +223,7 @@ class Job(JobSummary):
             parameters=dict(occurrence.parameters) if occurrence else {},
             records=RecordCounts.of(view.records),
             steps=[Step.of(name, recorded.get(name)) for name in view.all_steps],
+            advice=view.advice,
             attempts=[Attempt.of(*each) for each in view.job.numbered_attempts],
             result=dict(view.job.data),
             history=HistoryEntry.all_of(view.job.history),

@@ -13,7 +13,9 @@ from jobyard.services.queries import search as search_queries
 class Match(Schema):
     """A thing that was found."""
 
-    kind: str = Field(description="A `batch`, `job`, `schedule`, `object` or `collection`.")
+    kind: str = Field(
+        description="A `batch`, `job`, `campaign`, `schedule`, `object` or `collection`."
+    )
     found_id: str = Field(description="Its id, ark or name.")
     title: str = Field(
         description="What people call it: a manifest's name, a schedule's title, an object's "

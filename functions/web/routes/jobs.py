@@ -12,7 +12,7 @@ from markupsafe import Markup
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState, StepStatus
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.services.batches import operations
 from jobyard.services.jobs.commands import send_job_event
@@ -226,6 +226,7 @@ def _job_page(
         "crumbs_of_job": _crumbs(view),
         **_neighbours(view, request),
         "step_diagram": step_diagram(view.all_steps, job.steps, _resume_point(view)),
+        "step_times": _step_times(view),
         "timeline": _timeline(view, request),
         "may_see_log": request.may(job.address.kind, "view_log"),
         "details": _details(view),
@@ -233,6 +234,27 @@ def _job_page(
         **refusal_values(request, refusal),
     }
     return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)
+
+
+def _step_times(view: JobView) -> list[dict[str, Any]]:
+    """The steps of a task in the words of the Connectivity Suite; empty for other jobs."""
+    if view.job.address.origin is not Origin.CAMPAIGN:
+        return []
+    records = {step.name: step for step in view.job.steps}
+    rows = []
+    for name in view.all_steps:
+        step = records.get(name)
+        status = step.status if step else StepStatus.PENDING
+        rows.append(
+            {
+                "name": name,
+                "status": status.value,
+                "started_at": step and step.started_at,
+                "skipped_at": step and step.ended_at if status is StepStatus.SKIPPED else None,
+                "completed_at": step and step.ended_at if status is StepStatus.COMPLETED else None,
+            }
+        )
+    return rows
 
 
 def _neighbours(view: JobView, request: PageRequest) -> dict[str, str]:

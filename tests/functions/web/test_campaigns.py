@@ -121,15 +121,37 @@ def test_tasks_are_listed_in_pages_and_by_state(browser: Browser) -> None:
     assert "VERIFY_FAILED" in failed.text
 
 
-def test_the_page_of_a_task_leads_back_to_its_campaign(browser: Browser) -> None:
+def test_the_page_of_a_task_has_its_steps_and_what_to_do_at_the_device(browser: Browser) -> None:
     campaign = _campaign(browser)
     a_task(campaign, 0, "failed")
+    a_task(campaign, 1, "succeeded")
     browser.sign_in("viewer")
 
-    page = browser.get(f"/jobs/{campaign.campaign_id}.0.0")
+    failed = browser.get(f"/jobs/{campaign.campaign_id}.0.0")
+    succeeded = browser.get(f"/jobs/{campaign.campaign_id}.0.1")
 
-    assert f'href="/campaigns/{campaign.campaign_id}"' in page.html
-    assert "/batches/" not in page.html
+    assert f'href="/campaigns/{campaign.campaign_id}"' in failed.html
+    assert "/batches/" not in failed.html
+    for text in ("Started at", "Skipped at", "Completed at", "At the device, step compare"):
+        assert text in failed.text
+    assert "image of its model" in failed.text
+    assert "At the device" not in succeeded.text
+
+
+def test_a_campaign_is_found_by_its_id_and_by_its_name(browser: Browser) -> None:
+    campaign = _campaign(browser)
+    browser.sign_in("viewer")
+
+    by_id = browser.get(f"/find?q={campaign.campaign_id}")
+    by_name = browser.get("/find?q=gateways")
+    by_creator = browser.get("/find?q=admin")
+    browser.sign_in("depositor")
+    hidden = browser.get("/find?q=gateways")
+
+    assert by_id.location == f"/campaigns/{campaign.campaign_id}"
+    assert f'href="/campaigns/{campaign.campaign_id}"' in by_name.html
+    assert "its creator" in by_creator.text
+    assert campaign.campaign_id not in hidden.html
 
 
 def test_a_campaign_is_paused_resumed_and_cancelled(browser: Browser) -> None:

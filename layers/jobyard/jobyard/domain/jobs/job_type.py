@@ -164,6 +164,8 @@ class JobType(Generic[Context]):
     parameters: Mapping[str, str] = field(default_factory=dict)  # descriptions by name
     # Raises InvalidParameters for parameters that a schedule or campaign may not have.
     check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
+    # What a person can do at the device of a job that is stuck in a step, by step.
+    advice: Mapping[str, str] = field(default_factory=dict)
     retention_days: int = 90  # until an ended job is archived
     # Lists leave its campaigns out by default: they keep Jobyard informed, and change nothing.
     is_listed_as_system: bool = False

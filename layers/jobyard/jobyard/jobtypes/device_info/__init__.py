@@ -3,6 +3,7 @@
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.job_type import Done, JobType, RetryPolicy, StepInput, StepResult
+from jobyard.jobtypes.device_advice import UNREACHED
 from jobyard.jobtypes.device_client import Device, or_refusal
 from jobyard.jobtypes.step_context import DeviceContext
 
@@ -22,5 +23,6 @@ DEVICE_INFO = JobType(
     retry=RetryPolicy(first_wait=300.0, factor=1.0),
     labels=labels_for("device"),
     origins=frozenset({Origin.CAMPAIGN}),
+    advice={"read": UNREACHED},
     is_listed_as_system=True,
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
+from jobyard.jobtypes.device_advice import UNREACHED
 from jobyard.jobtypes.device_update.plan import UpdatePlan
 from jobyard.jobtypes.step_context import DeviceContext
 
@@ -32,6 +33,18 @@ DEVICE_UPDATE = JobType(
     labels=labels_for("device"),
     origins=frozenset({Origin.CAMPAIGN}),
     check_parameters=UpdatePlan.of,
+    advice={
+        "reach": UNREACHED,
+        "compare": "The image is for another model. Start a job for this device with an image of "
+        "its model.",
+        "upload": "Check that the device has space for the image and stays connected, and that "
+        "the image and its digest are the right ones. The upload continues with the first "
+        "missing byte.",
+        "apply": "Read the device's own log. Restart the device, or apply the image at it: the "
+        "next attempt reads its version first.",
+        "verify": "The device does not run the new version. Restart it, or apply the image at it. "
+        "If it went back to the old version, its own log says why.",
+    },
     parameters={
         "version": "The version that the device has after the update.",
         "image": "The URL of the image; the deployment must be allowed to call it.",

@@ -47,6 +47,7 @@ class JobView:
     `row` is its row in the manifest, {} for a schedule's job, which has an `occurrence` instead.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
     records. A list does not read them for open jobs. `step` is the first unfinished step.
+    `advice` says what a person can do at the device that is stuck in the step; "" if none is.
     `kept_until` is when it is archived at the earliest; None while that is open.
     """
 
@@ -63,6 +64,7 @@ class JobView:
     records: Mapping[str, int | None] | None = None
     unavailable: tuple[UnavailableEvent, ...] = ()
     kept_until: datetime | None = None
+    advice: str = ""
 
 
 def job(job_id: str, context: QueryContext) -> JobView:
@@ -106,7 +108,14 @@ def _job_view(
         occurrence=origin.occurrence,
         records=job.data.get("records"),
         kept_until=origin.kept_until,
+        advice=job_type.advice.get(current, "") if _is_stuck(job) else "",
     )
+
+
+def _is_stuck(job: JobRecord) -> bool:
+    """Whether the last attempt of a job failed, and it has not succeeded since."""
+    has_failed = bool(job.attempts) and job.attempts[-1].failure_code not in NO_FAILURES
+    return has_failed and job.state in {JobState.SCHEDULED, JobState.FAILED, JobState.RUNNING}
 
 
 def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:

@@ -1,7 +1,7 @@
 """Search: recognizes ids, arks, local identifiers and names, and searches recent batches.
 
-Everything but the recent batches and the titles of schedules is one read by its key. There is no
-index of words, so the result says what was not searched.
+Everything but the recent batches and campaigns and the titles of schedules is one read by its key.
+There is no index of words, so the result says what was not searched.
 """
 
 import re
@@ -14,20 +14,22 @@ from jobyard.domain.access import is_allowed
 from jobyard.domain.arks import normal_ark
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, NotFound
-from jobyard.domain.ids import NAME_PATTERN, Origin, is_batch_id, is_schedule_id
+from jobyard.domain.ids import NAME_PATTERN, Origin, is_batch_id, is_campaign_id, is_schedule_id
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import may_see, visible_batch
+from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.context import QueryContext
 from jobyard.services.origins import job_origin
 from jobyard.services.queries.objects import object_with_local_id, stored_object
 from jobyard.services.schedules.access import schedule_or_tombstone
-from jobyard.store import batches, collections, schedules
+from jobyard.store import batches, campaigns, collections, schedules
 from jobyard.store.documents import month_before
 
 MAX_TEXT_LENGTH = 300
 BATCHES_SEARCHED = 200  # the newest, by file name and submitter
 _MONTHS_SEARCHED = 3
 SCHEDULES_SEARCHED = 100  # by title
+CAMPAIGNS_SEARCHED = 50  # the newest, by name and creator
 _SHOWN_OF_A_KIND = 10
 # Between a collection and a local identifier of it.
 _SEPARATORS = re.compile(r"[\s#:/]+")
@@ -71,14 +73,18 @@ def find(text: str, context: QueryContext) -> SearchResult:
         return SearchResult(tuple(exact), None, ())
     recent, is_complete = _recent_batches(context)
     titled, has_all_titles = _schedules(wanted, context)
+    named, has_all_campaigns = _campaigns(wanted, context)
     found = [
         *_collections(wanted, context),
         *_by_local_id(wanted, context),
         *titled,
+        *named,
         *_batches(wanted, recent),
     ]
     since = None if is_complete or not recent else recent[-1].submitted_at
-    missing = tuple(_not_searched(since, has_all_titles=has_all_titles))
+    missing = tuple(
+        _not_searched(since, has_all_titles=has_all_titles, has_all_campaigns=has_all_campaigns)
+    )
     return SearchResult(tuple(found), since, missing)
 
 
@@ -91,6 +97,9 @@ def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
             if is_batch_id(text):
                 batch = visible_batch(text, actor, now)
                 yield Match("batch", text, batch.filename, "its id")
+            elif is_campaign_id(text):
+                campaign = visible_campaign(text, actor)
+                yield Match("campaign", text, campaign.name, "its id")
             elif is_schedule_id(text):
                 schedule = schedule_or_tombstone(text, actor)
                 yield Match("schedule", text, schedule.title, "its id")
@@ -137,6 +146,19 @@ def _schedules(text: str, context: QueryContext) -> tuple[list[Match], bool]:
     return found, not page.after
 
 
+def _campaigns(text: str, context: QueryContext) -> tuple[list[Match], bool]:
+    """The newest campaigns whose name or creator has the text, and whether all were searched."""
+    if not is_allowed("campaign", "view", context.actor.roles):
+        return [], True
+    folded = text.casefold()
+    page = campaigns.newest(CAMPAIGNS_SEARCHED)
+    named = [each for each in page.items if folded in each.name.casefold()]
+    created = [each for each in page.items if folded in each.creator.casefold()]
+    found = [Match("campaign", each.campaign_id, each.name, "its name") for each in named]
+    found += [Match("campaign", each.campaign_id, each.name, "its creator") for each in created]
+    return found[:_SHOWN_OF_A_KIND], not page.after
+
+
 def _recent_batches(context: QueryContext) -> tuple[list[Batch], bool]:
     """The newest batches that the actor may see, newest first, and whether these are all."""
     actor = context.actor
@@ -171,11 +193,15 @@ def _batches(text: str, recent: list[Batch]) -> Iterator[Match]:
             yield Match("batch", each.batch_id, each.filename, why)
 
 
-def _not_searched(since: datetime | None, *, has_all_titles: bool) -> Iterator[str]:
+def _not_searched(
+    since: datetime | None, *, has_all_titles: bool, has_all_campaigns: bool
+) -> Iterator[str]:
     if since is not None:
         yield f"batches submitted before {since:%Y-%m-%d %H:%M} UTC, by file name and submitter"
     if not has_all_titles:
         yield f"schedules after the first {SCHEDULES_SEARCHED} titles in alphabetical order"
+    if not has_all_campaigns:
+        yield f"campaigns before the newest {CAMPAIGNS_SEARCHED}, by name and creator"
     yield "jobs by file name: search in the jobs of their batch"
     yield "jobs by error text: the jobs of a batch are filtered by failure code"
     yield "anything by date: the list of batches has the newest first"
