@@ -15,11 +15,20 @@ def show_started(found: Document, *, is_preview: bool) -> None:
     forecast = found["forecast"] or {"description": "", "openings": [], "warnings": []}
     out.print(forecast["description"], markup=False)
     _show_openings(forecast["openings"])
+    for each in found["overlaps"]:
+        out.print(_overlap(each), markup=False)
     for warning in (*found["warnings"], *forecast["warnings"]):
         out.print(Text.assemble(("warning", "yellow"), f" {warning}"))
     if not is_preview:
         shown = f"jobyard campaign show {found['campaign_id']}"
         out.print(tables.next_commands([(shown, "show the campaign")]))
+
+
+def _overlap(found: Document) -> str:
+    older = f"{found['name']} ({found['campaign_id']})"
+    if found["targets"] is None:
+        return f"{older} may have the same targets: they could not be compared"
+    return f"{found['targets']:,} of the {found['tasks']:,} targets of {older} are also in this one"
 
 
 def _show_openings(openings: list[Document]) -> None:

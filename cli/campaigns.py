@@ -184,8 +184,18 @@ def start(
         str | None,
         typer.Option(metavar="FILE", help="The targets, in CSV or JSON Lines, at most 100,000."),
     ] = None,
+    replace_overlapping: Annotated[
+        bool,
+        typer.Option(
+            "--replace-overlapping",
+            help="Replace the tasks that older campaigns of the job type have on the same targets.",
+        ),
+    ] = False,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Show openings, forecast and warnings; start nothing.")
+        bool,
+        typer.Option(
+            "--preview", help="Show openings, forecast, overlaps and warnings; start nothing."
+        ),
     ] = False,
     stack: StackName = "",
     as_json: Json = False,
@@ -197,6 +207,8 @@ def start(
     api = ctx.obj.api(stack)
     if targets is not None:
         body |= _targets_of(targets, api)
+    if replace_overlapping:
+        body["replace_overlapping"] = True
     path = "/campaigns/preview" if preview else "/campaigns"
     found = api.post(path, body)
     if as_json:

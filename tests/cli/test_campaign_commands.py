@@ -52,6 +52,7 @@ def a_campaign(**changes: Any) -> dict[str, Any]:
         "parameters": {},
         "forecast": FORECAST,
         "history": [],
+        "overlaps": [],
         "warnings": ["targets[1]: a warning of the request"],
         **changes,
     }
@@ -108,6 +109,22 @@ def test_a_preview_starts_nothing(api: FakeApi, run: Run) -> None:
 
     assert api.calls() == ["POST /campaigns/preview"]
     assert CAMPAIGN_ID not in result.stdout
+
+
+def test_a_preview_shows_which_campaigns_would_be_replaced(api: FakeApi, run: Run) -> None:
+    overlaps = [
+        {"campaign_id": CAMPAIGN_ID, "name": "Gateways", "tasks": 1_200, "targets": 3},
+        {"campaign_id": CAMPAIGN_ID, "name": "Others", "tasks": 4, "targets": None},
+    ]
+    api.answers("POST /campaigns/preview", a_campaign(overlaps=overlaps))
+
+    result = run("campaign", "start", "{}", "--replace-overlapping", "--preview")
+
+    assert api.bodies("POST") == [{"replace_overlapping": True}]
+    older = f"Gateways ({CAMPAIGN_ID})"
+    assert f"3 of the 1,200 targets of {older} are also in this one" in result.stdout
+    assert "Others" in result.stdout
+    assert "they could not be compared" in result.stdout
 
 
 def test_targets_with_an_error_are_not_sent(tmp_path: Path, api: FakeApi, run: Run) -> None:

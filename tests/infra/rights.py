@@ -40,7 +40,9 @@ ACTIONS = {
 CALLS: dict[str, dict[str, list[str]]] = {
     "IngestRole": {
         "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
-        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "CampaignsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "ChunksTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "JobsTable": ["dynamodb:Query"],
         "HoldsTable": ["dynamodb:BatchGetItem"],
         "CollectionsTable": ["dynamodb:GetItem"],
         "OperationsTable": ["dynamodb:GetItem"],

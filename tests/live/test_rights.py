@@ -317,9 +317,16 @@ def _campaigns(admin: ApiUser, payloads: Payloads) -> None:
         admin.await_state(path, "failed")
         admin.get(f"{path}/tasks")
     admin.get("/api/campaigns")
-    later = {**wanted, "kind": "scheduled", "to": "2099-12-31"} | {"from": "2099-12-01"}
+    dates = {"from": "2099-12-01", "to": "2099-12-31"}
+    later: dict[str, Any] = {**wanted, "kind": "scheduled", **dates}
+    waits = admin.post("/api/campaigns", **later, targets=["rights-2", "rights-3"])["campaign_id"]
     file = admin.upload_targets("id\nrights-2\n")
+    later["replace_overlapping"] = True
     campaign = admin.post("/api/campaigns", **later, targets_file=file)["campaign_id"]
+    path = f"/api/campaigns/{campaign}/tasks"
+    while not admin.get(path)["items"]:  # it is opened, and a task is replaced
+        time.sleep(0.1)
+    admin.post(f"/api/campaigns/{waits}/cancel", reason="to see it")
     for event in ("pause", "resume", "cancel"):
         admin.post(f"/api/campaigns/{campaign}/{event}", reason="to see it")
 

@@ -61,7 +61,7 @@ def start_campaign(body: schemas.NewCampaign) -> Response[schemas.StartedCampaig
     request = current_request(router)
     found = commands.start(body.document(), request.command_context())
     view = campaign_queries.campaign(found.campaign.campaign_id, request.query_context())
-    return created(schemas.started(view, found.warnings, request))
+    return created(schemas.started(view, found, request))
 
 
 @router.post(
@@ -88,7 +88,7 @@ def upload_targets(body: schemas.TargetsSubmission) -> schemas.TargetsUpload:
     "/api/campaigns/preview",
     operation_id="preview_campaign",
     tags=["Campaigns"],
-    summary="Preview a campaign: its openings, the forecast and warnings",
+    summary="Preview a campaign: its openings, the forecast, overlaps and warnings",
     description="Nothing is started.",
     responses={
         200: {"description": "The campaign as it would be."},
@@ -102,7 +102,7 @@ def preview_campaign(body: schemas.NewCampaign) -> schemas.StartedCampaign:
     request = current_request(router)
     found = commands.preview(body.document(), request.command_context())
     view = campaign_queries.view_of(found.campaign, request.query_context())
-    return schemas.started(view, found.warnings, request)
+    return schemas.started(view, found, request)
 
 
 @router.get(
@@ -308,7 +308,7 @@ def retry_campaign(
     request = current_request(router)
     found = commands.retry(campaign_id, body.document(), request.command_context())
     view = campaign_queries.campaign(found.campaign.campaign_id, request.query_context())
-    return created(schemas.started(view, found.warnings, request))
+    return created(schemas.started(view, found, request))
 
 
 @router.get(

@@ -1,9 +1,9 @@
 """Campaigns and their tasks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue
 
@@ -25,6 +25,10 @@ from jobyard.domain.campaigns import forecast as domain
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.services.queries import campaigns as campaign_queries
+
+if TYPE_CHECKING:
+    from jobyard.services.campaigns.commands import StartedCampaign as Started
+    from jobyard.services.campaigns.overlaps import Overlap
 
 CampaignEvent = StrEnum(  # type: ignore[misc]
     "CampaignEvent", {name: name for name in campaign_queries.EVENTS}
@@ -49,6 +53,11 @@ class NewCampaign(Schema, extra="allow"):
         default=None,
         description="Instead of `targets`: the `targets_file` of POST /api/campaigns/targets, "
         "after the upload.",
+    )
+    replace_overlapping: JsonValue = Field(
+        default=None,
+        description="Whether to replace the tasks that older open campaigns of the job type have "
+        "on the same targets. A preview lists them.",
     )
     kind: JsonValue = Field(default=None, description="`scheduled` or `fire_and_forget`.")
 
@@ -205,6 +214,9 @@ class Campaign(CampaignSummary):
     """A campaign."""
 
     targets_file: str = Field(description='The file of its targets; "" if they were inline.')
+    replace_overlapping: bool = Field(
+        description="Whether it replaces the tasks of older campaigns on the same targets."
+    )
     replaces: str = Field(description='The campaign that it replaces; "" for none.')
     replaced_by: str = Field(description='The campaign that replaced it; "" for none.')
     retry_of: str = Field(description='The campaign whose tasks it retries; "" for none.')
@@ -222,6 +234,7 @@ class Campaign(CampaignSummary):
         return cls(
             **_summary(view, request),
             targets_file=found.file_key,
+            replace_overlapping=found.replace_overlapping,
             replaces=found.replaces,
             replaced_by=found.replaced_by,
             retry_of=found.retry_of,
@@ -233,18 +246,50 @@ class Campaign(CampaignSummary):
         )
 
 
+class CampaignOverlap(Schema):
+    """An older open campaign of the same job type with some of the same targets."""
+
+    campaign_id: str = Field(description="Its id.")
+    name: str = Field(description="Its name.")
+    tasks: int = Field(description="The number of its tasks.")
+    targets: int | None = Field(
+        description="How many targets both have. Its tasks on them that have not ended would be "
+        "replaced; if those are all that have not, it would be replaced as a whole. null: it is "
+        "not known, because there are too many to compare, or it is not opened yet."
+    )
+    links: Links
+
+    @classmethod
+    def of(cls, found: "Overlap", request: RequestContext) -> "CampaignOverlap":
+        """The overlap with a campaign."""
+        older = found.campaign
+        return cls(
+            campaign_id=older.campaign_id,
+            name=older.name,
+            tasks=older.tasks,
+            targets=found.targets,
+            links=campaign_links(older.campaign_id, request),
+        )
+
+
 class StartedCampaign(Campaign):
     """A campaign that was started, or would be."""
 
+    overlaps: list[CampaignOverlap] = Field(
+        description="Only of a preview: the older open campaigns that have some of its targets."
+    )
     warnings: list[str] = Field(description="Likely mistakes in the request.")
 
 
 def started(
-    view: campaign_queries.CampaignView, warnings: Iterable[str], request: RequestContext
+    view: campaign_queries.CampaignView, found: "Started", request: RequestContext
 ) -> StartedCampaign:
-    """A campaign that was started, with its warnings."""
-    document = Campaign.of(view, request)
-    return StartedCampaign(**dict(document), warnings=list(warnings))
+    """A campaign that was started, or would be, with its warnings."""
+    return StartedCampaign(
+        **dict(Campaign.of(view, request)),
+        overlaps=[CampaignOverlap.of(each, request) for each in found.overlaps],
+        warnings=list(found.warnings),
+    )
 
 
 class UnknownCampaign(Schema):

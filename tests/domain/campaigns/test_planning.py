@@ -67,12 +67,24 @@ def test_a_campaign_that_could_not_be_opened_is_tried_again_for_a_day() -> None:
     expired = planned(unopened, FRESH, EXPIRES)
     stopped = replace(unopened, state=S.STOPPING, stop_reason=StopReason.CANCEL)
 
-    assert (again.action, again.until) == (REST, CREATED + timedelta(minutes=5))
-    assert again.reason == "its targets are not read yet"
+    assert (again.action, again.until) == (REST, CREATED + timedelta(minutes=1))
+    assert again.reason.startswith("it is not opened yet")
     assert (given_up.action, given_up.events) == (END, ("give_up",))
     assert (expired.action, expired.stop) == (END, StopReason.EXPIRE)
     assert planned(stopped, FRESH, CREATED).state is S.CANCELLED
     assert planned(replace(unopened, chunk_size=25), FRESH, OPENS).action is EXECUTE
+
+
+def test_tasks_that_are_replaced_end_although_nothing_may_start() -> None:
+    replaced = replace(FRESH, replaced=1)
+
+    closed = planned(campaign(), replaced, CREATED)
+    held = planned(campaign(S.RUNNING), replaced, OPENS, HOLD)
+    waiting = planned(campaign(S.RUNNING), replace(WAITING, replaced=1), OPENS)
+    ended = planned(campaign(S.RUNNING), TaskTotals(succeeded=1, cancelled=2, replaced=2), OPENS)
+
+    assert {(each.action, each.grant) for each in (closed, held, waiting)} == {(EXECUTE, 0)}
+    assert (ended.action, ended.events) == (END, ("succeed_partially",))
 
 
 REST, EXECUTE, END = PlannedAction.REST, PlannedAction.EXECUTE, PlannedAction.END

@@ -54,6 +54,7 @@ def item_of(campaign: Campaign) -> CampaignItem:
             "tasks": campaign.tasks,
             "chunk_size": campaign.chunk_size,
             "targets_file": campaign.targets_file and campaign.targets_file.document(),
+            "replace_overlapping": campaign.replace_overlapping,
             "stop": campaign.stop_reason and campaign.stop_reason.value,
             "counted_since": _ms_or_none(campaign.counted_since),
             "started_at": _ms_or_none(campaign.started_at),
@@ -114,6 +115,7 @@ def _parsed(item: CampaignItem) -> Campaign:
         tasks=body.get("tasks", 0),
         chunk_size=body.get("chunk_size", 0),
         targets_file=_targets_file(body),
+        replace_overlapping=body.get("replace_overlapping", False),
         stop_reason=StopReason(body["stop"]) if "stop" in body else None,
         counted_since=from_ms_or_none(body.get("counted_since")),
         started_at=from_ms_or_none(body.get("started_at")),
@@ -192,6 +194,12 @@ def due(now: datetime) -> Iterator[DueCampaign]:
     )
     for item in found:
         yield DueCampaign(item.campaign_id, from_ms(item.due_at))
+
+
+def open_ids() -> Iterator[str]:
+    """The ids of all open campaigns, from the index, which may be outdated by a moment."""
+    for item in CampaignItem.due.query(_OPEN, page_size=_DUE_PAGE):
+        yield item.campaign_id
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def test_a_campaign_is_started_shown_and_listed(api: Api) -> None:
         "2026-11-27T21:00:00Z",
     ]
     shown = api.get(f"/campaigns/{started['campaign_id']}").json
-    assert shown == {name: value for name, value in started.items() if name != "warnings"}
+    only_now = {"overlaps", "warnings"}
+    assert shown == {name: value for name, value in started.items() if name not in only_now}
     (listed,) = api.get("/campaigns").json["items"]
     assert listed == {name: value for name, value in shown.items() if name in listed}
 
@@ -129,6 +130,7 @@ def test_a_preview_starts_nothing(api: Api) -> None:
         ({"calendar": "none-such"}, "body.calendar"),
         ({"calendar": ""}, "body.calendar"),
         ({"at_once": 0}, "body.at_once"),
+        ({"replace_overlapping": "yes"}, "body.replace_overlapping"),
         ({"nonsense": 1}, "body.nonsense"),
         ({"parameters": {"version": "1"}}, "body.parameters.image"),
     ],
@@ -156,6 +158,21 @@ def test_targets_are_uploaded_to_a_key_of_ones_own(api: Api) -> None:
     policy = json.loads(base64.b64decode(fields["policy"]))
     assert ["content-length-range", 1, TARGETS_BYTES] in policy["conditions"]
     assert {"key": fields["key"]} in policy["conditions"]
+
+
+def test_a_preview_lists_older_campaigns_on_the_same_targets(api: Api) -> None:
+    older = start(api, targets=["gw-1", "gw-2", "gw-3"])
+    newer = campaign_request(targets=["gw-3", "gw-4"], replace_overlapping=True)
+
+    previewed = api.post("/campaigns/preview", newer).json
+    started = api.post("/campaigns", newer).json
+
+    (overlap,) = previewed["overlaps"]
+    assert (overlap["campaign_id"], overlap["name"]) == (older["campaign_id"], older["name"])
+    assert (overlap["targets"], overlap["tasks"]) == (1, 3)
+    assert overlap["links"] == older["links"]
+    assert (started["replace_overlapping"], started["overlaps"]) == (True, [])
+    assert api.get(f"/campaigns/{older['campaign_id']}").json["state"] == "scheduled"
 
 
 def test_a_campaign_is_started_with_the_targets_of_a_file(api: Api) -> None:

@@ -110,6 +110,8 @@ class ChunkRecord:
     the failed jobs failed, by code; counts from before it was recorded lack it. `collection` is
     its batch's, "" if unknown. `summary` is what its origin knows of the jobs in addition, as JSON;
     a batch has none. `cancels` are requests of people to cancel a task after its step, by position.
+    `replacements` are the ids of the campaigns that take over tasks which have not ended, by
+    position.
 
     Jobs without a record are not counted. The counts may lag behind the jobs while a worker runs:
     an ended job may still count as open, never the reverse.
@@ -126,6 +128,7 @@ class ChunkRecord:
     collection: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
     cancels: Mapping[int, HistoryEntry] = field(default_factory=dict)
+    replacements: Mapping[int, str] = field(default_factory=dict)
     failed_at: Mapping[str, TimeSpan] = field(default_factory=dict)
 
     def with_counts_of(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":

@@ -32,6 +32,7 @@ from jobyard.domain.text import NAME_BYTES, clean_fields
 
 REQUEST_FIELDS = (
     *("name", "job_type", "parameters", "targets", "targets_file", "replaces"),
+    "replace_overlapping",
     *RULE_FIELDS,
 )
 SILENT_AFTER = timedelta(minutes=10)  # twice as long as an execution has to decide
@@ -57,9 +58,10 @@ class Campaign:
     `creator` is a name to show, `creator_sub` the person's id. Lists leave out one that
     `is_system` by default. `tasks` is the number of its tasks, `chunk_size` that of a chunk (the
     last may have fewer). With a `targets_file` the machine writes its rows, and `chunk_size` is 0
-    until it has. `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule
-    from `counted_since` on; None: from its start on. The three ids name the campaign that it
-    replaces, the one that replaced it, and the one whose failed tasks it retries; "" for none.
+    until it has. One that is to `replace_overlapping` tasks of others has 0 until it has done so.
+    `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule from
+    `counted_since` on; None: from its start on. The three ids name the campaign that it replaces,
+    the one that replaced it, and the one whose failed tasks it retries; "" for none.
 
     `generation` counts the executions that were started because something changed: only the latest
     of them decides. If none has decided anything by `check_at`, the scheduler tick starts another.
@@ -81,6 +83,7 @@ class Campaign:
     tasks: int = 0
     chunk_size: int = 0
     targets_file: TargetsFile | None = None
+    replace_overlapping: bool = False
     stop_reason: StopReason | None = None
     counted_since: datetime | None = None
     started_at: datetime | None = None
@@ -127,8 +130,8 @@ class Campaign:
 
     @property
     def is_opened(self) -> bool:
-        """Whether its rows are written, so that its tasks can start."""
-        return self.targets_file is None or self.chunk_size > 0
+        """Whether its rows are written and others are replaced, so that its tasks can start."""
+        return self.chunk_size > 0 or not (self.targets_file or self.replace_overlapping)
 
     def attempt_deadline(self, started_at: datetime) -> datetime:
         """When an attempt that started at `started_at` has taken too long.
@@ -184,7 +187,8 @@ def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
 class CampaignRequest:
     """What a person asks for. Without `targets` they are in the file with the key `targets_file`.
 
-    `replaces` is the id of the campaign that it replaces as a whole, "" for none.
+    `replaces` is the id of the campaign that it replaces as a whole, "" for none. To
+    `replace_overlapping` ones is to replace the tasks of others on the same targets.
     """
 
     name: str
@@ -194,6 +198,7 @@ class CampaignRequest:
     targets: tuple[CampaignTarget, ...] | None = None
     targets_file: str = ""
     replaces: str = ""
+    replace_overlapping: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -214,6 +219,7 @@ def request_of(
     name = fields.read("name", text_of, job_type)
     parameters = fields.read("parameters", _object_of, _NO_PARAMETERS)
     replaces = fields.read("replaces", text_of, "")
+    replace_overlapping = fields.read("replace_overlapping", _yes_or_no, default=False)
     targets, warnings = fields.read("targets", _targets_of, _NO_TARGETS)
     targets_file = fields.read("targets_file", _key_of, "")
     if targets_file and "targets" in fields:
@@ -223,7 +229,15 @@ def request_of(
     assert isinstance(document, Mapping)
     warnings = (*warnings, *rule_warnings(document))
     return CampaignRequest(
-        name, job_type, rules, parameters, targets, targets_file, replaces, warnings
+        name=name,
+        job_type=job_type,
+        rules=rules,
+        parameters=parameters,
+        targets=targets,
+        targets_file=targets_file,
+        replaces=replaces,
+        replace_overlapping=replace_overlapping,
+        warnings=warnings,
     )
 
 
@@ -241,6 +255,12 @@ def text_of(where: str, value: object) -> str:
 def _key_of(where: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidRule(where, f"the key of an upload, not {value!r:.40}")
+    return value
+
+
+def _yes_or_no(where: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRule(where, f"true or false, not {value!r:.40}")
     return value
 
 

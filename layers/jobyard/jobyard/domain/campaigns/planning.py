@@ -17,7 +17,7 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
 
 MAX_REST = timedelta(days=30)  # after that a campaign is planned again
-_OPEN_AGAIN = timedelta(minutes=5)  # after an execution that could not open it
+_OPEN_AGAIN = timedelta(minutes=1)  # after an execution that could not open it
 _OPEN_WITHIN = timedelta(days=1)
 _S = JobState
 
@@ -28,8 +28,9 @@ class TaskTotals:
 
     `untouched` tasks have no record, `waiting` ones have, and may start from `next_at` on at the
     earliest. A task whose worker is lost is waiting, due now. `bound` tasks are in steps that must
-    end together: whatever the window says, they continue at `bound_at`. `outcomes` count for the
-    abort rule.
+    end together: whatever the window says, they continue at `bound_at`. Other
+    campaigns take over `replaced` ones, which are also counted as what they are until they have
+    ended. `outcomes` count for the abort rule.
     """
 
     untouched: int = 0
@@ -38,6 +39,7 @@ class TaskTotals:
     running: int = 0
     bound: int = 0
     bound_at: datetime | None = None
+    replaced: int = 0
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
@@ -47,6 +49,10 @@ class TaskTotals:
     def active(self) -> int:
         """Tasks with an attempt that has begun and must end."""
         return self.running + self.bound
+
+    def must_continue(self, now: datetime) -> bool:
+        """Whether some must end or continue, although nothing may start."""
+        return bool(self.replaced) or is_due(self.bound_at, now)
 
     @property
     def has_ended(self) -> bool:
@@ -123,12 +129,12 @@ def plan(
 
 
 def _unopened(campaign: Campaign, openings: Openings, now: datetime) -> CampaignPlan:
-    """The plan of a campaign whose rows could not be written: its next execution tries again."""
+    """The plan of a campaign that could not be opened: its next execution tries again."""
     if now >= campaign.created_at + _OPEN_WITHIN:
-        reason = "its targets could not be read for a day"
+        reason = "it could not be opened for a day"
         return CampaignPlan(PlannedAction.END, _S.FAILED, reason=reason, events=("give_up",))
     until = min(now + _OPEN_AGAIN, openings.end)
-    reason = "its targets are not read yet"
+    reason = "it is not opened yet: its targets are read again in a minute"
     return CampaignPlan(PlannedAction.REST, campaign.state, until, reason=reason)
 
 
@@ -148,7 +154,7 @@ def _open(campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetim
             grant = campaign.rules.abort.limited(grant, totals.outcomes)
         until = min(now + SLICE, opening.end)
         return CampaignPlan(PlannedAction.EXECUTE, _S.RUNNING, until, grant)
-    if is_due(totals.bound_at, now):
+    if totals.must_continue(now):
         return CampaignPlan(PlannedAction.EXECUTE, _S.RUNNING, min(now + SLICE, opening.end))
     if totals.may_start(now):
         minutes = campaign.rules.schedule.needs_min
@@ -203,7 +209,7 @@ def _idle(
         state, events = _S.PAUSED, ("pause",)
     elif state is _S.PAUSED and totals.active:
         state, events = _S.RUNNING, ("resume",)
-    if is_due(totals.bound_at, now):
+    if totals.must_continue(now):
         return CampaignPlan(PlannedAction.EXECUTE, state, now + SLICE, 0, reason, events)
     until = _earliest([*times, totals.bound_at], totals, now)
     return CampaignPlan(PlannedAction.REST, state, until, 0, reason, events)

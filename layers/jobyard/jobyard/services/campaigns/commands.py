@@ -1,7 +1,7 @@
 """What people do to campaigns: start, change, pause, resume, cancel, replace and retry them."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from jobyard.domain.campaigns.campaign import Campaign, CampaignRequest, StopRea
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, changed_rules
 from jobyard.domain.campaigns.schedule import SCHEDULE_FIELDS
-from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS
+from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import (
     BadRequest,
@@ -32,6 +32,7 @@ from jobyard.services import activity, holds
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.open import chunk_size_of, put_rows
+from jobyard.services.campaigns.overlaps import Overlap, find_overlaps
 from jobyard.services.campaigns.settle import restart
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets, find_upload
 from jobyard.services.context import CommandContext, require_reason
@@ -45,10 +46,13 @@ _RETRY_FIELDS = ("name", "parameters", *RULE_FIELDS)  # that may differ in the n
 
 @dataclass(frozen=True)
 class StartedCampaign:
-    """A campaign that was started, or would be. `warnings` name likely mistakes."""
+    """A campaign that was started, or would be. `warnings` name likely mistakes. Of one that would
+    be, `overlaps` are the older campaigns on the same targets.
+    """
 
     campaign: Campaign
     warnings: tuple[str, ...]
+    overlaps: tuple[Overlap, ...] = ()
 
 
 def start(document: Mapping[str, Any], context: CommandContext) -> StartedCampaign:
@@ -91,7 +95,7 @@ def _of_earlier_try(wanted: Campaign) -> Campaign | None:
         stored = campaigns.get(wanted.campaign_id)
     except NotFound:
         return None
-    names = ("name", "job_type", "parameters", "file_key", "tasks")
+    names = ("name", "job_type", "parameters", "file_key", "replace_overlapping", "tasks")
     if any(getattr(stored, name) != getattr(wanted, name) for name in names):
         reason = f"this key started campaign {stored.campaign_id}, with another body"
         raise BadRequest(f"{reason}; a new campaign needs a new key")
@@ -105,29 +109,40 @@ def preview(document: Mapping[str, Any], context: CommandContext) -> StartedCamp
         Forbidden, InvalidCampaign, InvalidParameters: as for `start`.
     """
     authorize(context.actor, "campaign", "start")
-    campaign, request = _new(document, context)
-    return StartedCampaign(campaign, request.warnings)
+    target_ids: set[str] = set()
+    campaign, request = _new(document, context, note=target_ids.add)
+    overlaps = find_overlaps(campaign, target_ids, context)
+    return StartedCampaign(campaign, request.warnings, overlaps)
 
 
 def _new(
-    document: Mapping[str, Any], context: CommandContext, *, retry_of: str = ""
+    document: Mapping[str, Any],
+    context: CommandContext,
+    *,
+    retry_of: str = "",
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[Campaign, CampaignRequest]:
+    """The campaign that is asked for, which is not stored. `note` gets the id of each target."""
     now = context.now()
     request = request_of(document, now, _calendar_for)
     _check_job_type(request)
     if request.replaces:
         _check_replaceable(request)
-    file = None
+    file, number = None, 0
+    targets: Iterable[CampaignTarget]
     if request.targets is not None:
-        number = len(request.targets)
+        targets = request.targets
     elif request.targets_file:
         file = find_upload(request.targets_file, context)
-        reading = UploadedTargets(file, context.s3, context.settings)
-        number = sum(1 for _ in reading)
-        request = replace(request, warnings=(*reading.warnings, *request.warnings))
+        targets = UploadedTargets(file, context.s3, context.settings)
     else:
         allowed = "missing; a list of targets, or targets_file with the key of an upload"
         raise InvalidCampaign([InvalidRule("targets", allowed)])
+    for target in targets:
+        note(target.target_id)
+        number += 1
+    if isinstance(targets, UploadedTargets):
+        request = replace(request, warnings=(*targets.warnings, *request.warnings))
     campaign = Campaign(
         campaign_id=campaign_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=JobState.SCHEDULED,
@@ -141,8 +156,9 @@ def _new(
         rules=request.rules,
         parameters=request.parameters,
         tasks=number,
-        chunk_size=0 if file else chunk_size_of(number),
+        chunk_size=0 if file or request.replace_overlapping else chunk_size_of(number),
         targets_file=file,
+        replace_overlapping=request.replace_overlapping,
         check_at=now + _CHECK_AFTER,
         replaces=request.replaces,
         retry_of=retry_of,

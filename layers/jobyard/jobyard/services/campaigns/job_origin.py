@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.history import HistoryEntry
@@ -58,6 +59,19 @@ def check_open(campaign: Campaign, event: str) -> None:
 def stopping_text(request: HistoryEntry) -> str:
     """What becomes of a task that a person cancelled while it ran."""
     return f"{request.actor} cancelled it: it ends after its step"
+
+
+def leaving_text(record: ChunkRecord, position: int) -> str:
+    """Why a task that has not ended will end soon; "" if it will not. `record` is its chunk's."""
+    if request := record.cancels.get(position):
+        return stopping_text(request)
+    campaign_id = record.replacements.get(position)
+    return replacement_text(campaign_id) if campaign_id else ""
+
+
+def replacement_text(campaign_id: str) -> str:
+    """Why a task ends whose target is in a newer campaign."""
+    return f"campaign {campaign_id} replaces it"
 
 
 @dataclass(frozen=True)
@@ -115,8 +129,7 @@ class CampaignOrigin:
         if job.state not in OPEN_JOB_STATES or not self.campaign.is_open:
             return ""
         record = chunks.get(self.address.origin_id, self.address.chunk)
-        request = record.cancels.get(self.address.position)
-        return stopping_text(request) if request else ""
+        return leaving_text(record, self.address.position)
 
     def why_queued(self, job: JobRecord) -> str:
         return self.campaign.rest_reason or "waits for its turn in the campaign"

@@ -1,7 +1,7 @@
-"""Opening a campaign: write its rows and the index of their chunks.
+"""Opening a campaign: write its rows and the index of their chunks, and replace others' tasks.
 
 The request writes the rows of inline targets. Those of a file are written by the first step of an
-execution, because so many take longer than a request may.
+execution, because so many take longer than a request may. So are the tasks replaced.
 """
 
 import json
@@ -21,6 +21,7 @@ from jobyard.domain.plurals import plural
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.uploads import MultipartUpload
+from jobyard.services.campaigns.overlaps import replace_overlapping
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import Settings
@@ -80,19 +81,27 @@ def resume(campaign_id: str, _command: str, run: ExecutionRun, context: OpenCont
 
 def _open(campaign: Campaign, context: OpenContext) -> None:
     """Write the rows of the file of a campaign; if it cannot be used any more, give the campaign
-    up.
+    up. Then replace the tasks of older campaigns, once all of those are opened.
     """
-    if campaign.is_opened or campaign.targets_file is None:
+    if campaign.is_opened:
         return
     cause = Cause(str(CauseKey(action=Action.OPENED, subject=context.execution)))
-    reading = UploadedTargets(campaign.targets_file, context.s3, context.settings)
-    try:
-        tasks = put_rows(campaign.campaign_id, reading, context.s3, context.settings)
-    except InvalidCampaign as error:
-        cause = Cause(cause.key, reason=str(error))
-        move = JOB.move(campaign.state, "give_up", context.now(), cause)
-        campaigns.write(campaign, campaign.moved(move, tasks=0))
+    tasks = campaign.tasks
+    if campaign.targets_file:
+        reading = UploadedTargets(campaign.targets_file, context.s3, context.settings)
+        try:
+            tasks = put_rows(campaign.campaign_id, reading, context.s3, context.settings)
+        except InvalidCampaign as error:
+            cause = Cause(cause.key, reason=str(error))
+            move = JOB.move(campaign.state, "give_up", context.now(), cause)
+            campaigns.write(campaign, campaign.moved(move, tasks=0))
+            return
+    replaced = replace_overlapping(campaign, context) if campaign.replace_overlapping else []
+    if replaced is None:
         return
+    outcome = plural(tasks, "task")
+    if replaced:
+        outcome = f"{outcome}; replaces {', '.join(replaced)}"
     entry = HistoryEntry(
         event="open",
         before=campaign.state,
@@ -100,7 +109,7 @@ def _open(campaign: Campaign, context: OpenContext) -> None:
         at=context.now(),
         actor=MACHINE,
         cause=cause.key,
-        reason=plural(tasks, "task"),
+        reason=outcome,
     )
     after = campaign.with_entry(entry, tasks=tasks, chunk_size=chunk_size_of(tasks))
     campaigns.write(campaign, after)

@@ -65,7 +65,8 @@ def _records(campaign: Campaign) -> dict[int, ChunkRecord]:
 def _totals(campaign: Campaign, records: Mapping[int, ChunkRecord], now: datetime) -> TaskTotals:
     summaries = [TaskSummary.of_document(each.summary) for each in records.values()]
     counts = sum_counts(each.counts for each in records.values())
-    return totals_of(campaign, summaries, counts, now)
+    totals = totals_of(campaign, summaries, counts, now)
+    return replace(totals, replaced=sum(len(each.replacements) for each in records.values()))
 
 
 def hold_on(campaign: Campaign, now: datetime) -> Hold | None:
@@ -321,7 +322,7 @@ class _Settlement:
             is_due = summary.bound_at is not None and summary.bound_at <= until
             has_lost = summary.running_since is not None
             must_end = is_stopping and (summary.waiting or summary.bound)
-            if is_due or has_lost or must_end or record.cancels:
+            if is_due or has_lost or must_end or record.cancels or record.replacements:
                 found.append(number)
         return found
 

@@ -33,6 +33,7 @@ from jobyard.domain.jobs.job_type import Continue, Fail, JobType, RetryPolicy, S
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
+from jobyard.services.campaigns.job_origin import replacement_text
 from jobyard.services.campaigns.settle import hold_on
 from jobyard.services.campaigns.task_events import cancelled
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
@@ -144,8 +145,9 @@ class TaskSource:
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
         job = self.jobs.records.get(position)
-        if job and position in self.jobs.saved.cancels and not self._must_finish(job, now):
-            return None  # it is cancelled at the end of this pass
+        must_end = self._is_leaving(position)
+        if must_end and not (job and self._must_finish(job, now)):
+            return None  # it is cancelled or replaced at the end of this pass
         if job is None:
             address = JobAddress(self.campaign.campaign_id, self.chunk.number, position)
             return DueJob(new_job(address, now))
@@ -154,6 +156,10 @@ class TaskSource:
             return DueJob(job, is_orphaned=True) if job.at + CLAIM_FOR <= now else None
         is_due = job.next_at is None or job.next_at <= now + _EARLY
         return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
+
+    def _is_leaving(self, position: int) -> bool:
+        """Whether a person cancelled a task, or another campaign takes it over."""
+        return position in self.jobs.saved.cancels or position in self.jobs.saved.replacements
 
     def target(self, position: int) -> CampaignTarget:
         """The target of a task."""
@@ -206,8 +212,8 @@ class TaskSource:
             return None
         now = self.worker.now()
         openings = self.campaign.openings
-        if job.address.position in self.jobs.saved.cancels:
-            return Continue(0, "it is cancelled")
+        if self._is_leaving(job.address.position):
+            return Continue(0, "it is cancelled or replaced")
         if failure := self.time_out(job):
             return failure
         if self.campaign.state is JobState.STOPPING:
@@ -359,25 +365,47 @@ class TaskSource:
                 return
 
     def _ends(self) -> list[Change]:
-        """The ends of the tasks that wait and that a person cancelled; of all that wait if the
-        campaign is stopping.
+        """The ends of the tasks that wait and that a person cancelled or another campaign takes
+        over; of all that wait if the campaign is stopping.
         """
-        now, cancels = self.worker.now(), self.jobs.saved.cancels
-        is_stopping = self.campaign.state is JobState.STOPPING
+        now, is_stopping = self.worker.now(), self.campaign.state is JobState.STOPPING
         changes: list[Change] = []
-        for task in self.jobs.records.values():
-            if not is_stopping and task.address.position not in cancels:
+        for task in (*self.jobs.records.values(), *self._untouched_leaving(now)):
+            if not is_stopping and not self._is_leaving(task.address.position):
                 continue
             is_lost = task.state is JobState.RUNNING and task.at + CLAIM_FOR <= now
             waits = task.state is JobState.SCHEDULED or is_lost
             if waits and not self._must_finish(task, now):
-                cancel = cancels.get(task.address.position)
-                after = self._ended(task, now) if cancel is None else cancelled(task, cancel, now)
-                changes.append((task.stored, after))
+                changes.append((task.stored, self._ended(task, now)))
         return changes
 
+    def _untouched_leaving(self, now: datetime) -> list[JobRecord]:
+        """The tasks without a record that another campaign takes over. Those of a campaign that is
+        stopping end with it, without a record.
+        """
+        if self.campaign.state is JobState.STOPPING:
+            return []
+        campaign_id, number = self.campaign.campaign_id, self.chunk.number
+        return [
+            new_job(JobAddress(campaign_id, number, position), now)
+            for position in self.jobs.saved.replacements
+            if position not in self.jobs.records
+        ]
+
     def _ended(self, task: JobRecord, now: datetime) -> JobRecord:
-        """The task as it ends with a campaign that is stopping."""
+        """The task as a person cancelled it, as another campaign replaces it, or as it ends with a
+        campaign that is stopping.
+        """
+        saved, position = self.jobs.saved, task.address.position
+        if position in saved.cancels:
+            return cancelled(task, saved.cancels[position], now)
+        if position in saved.replacements:
+            reason = replacement_text(saved.replacements[position])
+            cause = Cause(self.run.cause(task.address, task.start_count), reason=reason)
+            return task.moved(JOB.move(task.state, "replace", now, cause), next_at=None)
+        return self._stopped(task, now)
+
+    def _stopped(self, task: JobRecord, now: datetime) -> JobRecord:
         reason = self.campaign.stop_reason
         cause = Cause(
             self.run.cause(task.address, task.start_count), reason=f"its campaign: {reason}"

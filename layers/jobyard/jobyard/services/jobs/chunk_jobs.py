@@ -88,6 +88,7 @@ class ChunkJobs:
                 new,
                 summary=self.summarize(known.values()),
                 cancels=open_cancels(self.saved.cancels, known),
+                replacements=_open_replacements(self.saved.replacements, known),
             )
             if new == self.saved:
                 return
@@ -107,6 +108,17 @@ def open_cancels(
         position: entry
         for position, entry in cancels.items()
         if position in known and known[position].state in OPEN_JOB_STATES
+    }
+
+
+def _open_replacements(
+    replacements: Mapping[int, str], known: Mapping[int, JobRecord]
+) -> dict[int, str]:
+    """The replacements of jobs that have not ended; one without a record has not."""
+    return {
+        position: campaign_id
+        for position, campaign_id in replacements.items()
+        if position not in known or known[position].state in OPEN_JOB_STATES
     }
 
 

@@ -19,7 +19,7 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.campaigns.job_origin import (
-    stopping_text,
+    leaving_text,
     takes_events,
     untouched_task,
 )
@@ -303,14 +303,14 @@ def _tasks_of(
     targets = rows.rows_of(context.s3, context.settings, found.campaign_id, chunk)
     known = jobs.of_chunk(found.campaign_id, number, first=first, last=last)
     records = {job.address.position: job for job in known}
-    cancels = chunks.get(found.campaign_id, number).cancels if found.is_open else {}
+    record = chunks.get(found.campaign_id, number) if found.is_open else None
     shown = targets[first : None if last is None else last + 1]
     for position, target in enumerate(shown, first):
         address = JobAddress(found.campaign_id, number, position)
         task = records.get(position) or untouched_task(found, address)
         view = _task_view(task, CampaignTarget.of_document(target), found, context)
-        if request := cancels.get(position):
-            view = replace(view, waiting_reason=stopping_text(request))
+        if record and (reason := leaving_text(record, position)):
+            view = replace(view, waiting_reason=reason)
         yield view
 
 

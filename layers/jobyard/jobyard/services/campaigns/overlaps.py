@@ -1,0 +1,206 @@
+"""Campaigns of one job type that have the same targets: which they are, and replacing their tasks.
+
+The tasks of the older campaign give way. If all that have not ended do, the campaign is replaced as
+a whole; else its own workers end those tasks, and it continues with the others.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.overlap import gives_way
+from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.errors import InvalidCampaign, NotFound, StaleState
+from jobyard.domain.history import HistoryEntry
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
+from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.plurals import plural
+from jobyard.services.batches import rows
+from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.campaigns.job_origin import replacement_text
+from jobyard.services.context import CommandContext
+from jobyard.services.settings import Settings
+from jobyard.store import campaigns, chunks, jobs
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_COMPARED = 500_000  # tasks that a preview compares; reading them takes seconds
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """An open campaign, and how many of its targets another one has too.
+
+    None: it is not known, because the campaign is not opened or there are too many to compare.
+    """
+
+    campaign: Campaign
+    targets: int | None
+
+
+def find_overlaps(
+    newer: Campaign, target_ids: Set[str], context: CommandContext
+) -> tuple[Overlap, ...]:
+    """The open campaigns that would give way to a new one on these targets, oldest first."""
+    found, left = [], MAX_COMPARED
+    for older in _giving_way(newer):
+        left -= older.tasks
+        if not older.is_opened or left < 0:
+            found.append(Overlap(older, None))
+        elif shared := _shared(older, target_ids, context.s3, context.settings):
+            found.append(Overlap(older, sum(map(len, shared.values()))))
+    return tuple(found)
+
+
+def replace_overlapping(newer: Campaign, context: OpenContext) -> list[str] | None:
+    """Have the tasks of older campaigns on the targets of `newer`, whose rows are written, end.
+    Returns what was replaced, in words.
+
+    None: an older campaign is not opened, so it is not known yet. Those before it were replaced; a
+    repeat continues.
+    """
+    target_ids = {target_id for _, _, target_id in _targets(newer, context.s3, context.settings)}
+    done = []
+    for older in _giving_way(newer):
+        if not older.is_opened:
+            return None
+        shared = _shared(older, target_ids, context.s3, context.settings)
+        if not shared:
+            continue
+        number = sum(map(len, shared.values()))
+        if _has_others(older, shared):
+            _mark(older, shared, newer)
+            _change(older.campaign_id, _noting(newer, number, context), context)
+            done.append(f"{plural(number, 'task')} of {older.campaign_id}")
+        else:
+            _change(older.campaign_id, _stopping(newer, context), context)
+            done.append(f"{older.campaign_id} as a whole")
+    return done
+
+
+def _giving_way(newer: Campaign) -> list[Campaign]:
+    """The open campaigns that give way to `newer`, oldest first."""
+    found = []
+    for campaign_id in campaigns.open_ids():
+        with suppress(NotFound, InvalidCampaign):  # the clock reports one it cannot read
+            older = campaigns.get(campaign_id)
+            if gives_way(older, newer):
+                found.append(older)
+    return sorted(found, key=lambda each: (each.created_at, each.campaign_id))
+
+
+def _targets(
+    campaign: Campaign, s3: "S3Client", settings: Settings
+) -> Iterator[tuple[int, int, str]]:
+    """The chunk, the position and the id of each target of a campaign, in order."""
+    key = rows.rows_key(campaign.campaign_id)
+    body = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
+    size = campaign.chunk_size or campaign.tasks
+    for index, line in enumerate(body.iter_lines(chunk_size=1024 * 1024)):
+        yield index // size, index % size, json.loads(line)["id"]
+
+
+def _shared(
+    older: Campaign, target_ids: Set[str], s3: "S3Client", settings: Settings
+) -> dict[int, list[int]]:
+    """The positions of the tasks on these targets, by chunk."""
+    found: dict[int, list[int]] = {}
+    for chunk, position, target_id in _targets(older, s3, settings):
+        if target_id in target_ids:
+            found.setdefault(chunk, []).append(position)
+    return found
+
+
+def _has_others(older: Campaign, shared: Mapping[int, list[int]]) -> bool:
+    """Whether a task that has not ended is not among `shared`."""
+    for number in range(older.chunk_count):
+        others = set(range(older.task_count(number))) - set(shared.get(number, ()))
+        if others:
+            known = {
+                each.address.position: each.state
+                for each in jobs.of_chunk(older.campaign_id, number)
+            }
+            if any(known.get(each, JobState.SCHEDULED) in OPEN_JOB_STATES for each in others):
+                return True
+    return False
+
+
+def _mark(older: Campaign, shared: Mapping[int, list[int]], newer: Campaign) -> None:
+    """Have the workers of `older` end the tasks in `shared`. A repeat changes nothing."""
+    for number, positions in shared.items():
+        for tries in range(1, _TRIES + 1):
+            seen = chunks.get(older.campaign_id, number)
+            wanted = dict.fromkeys(positions, newer.campaign_id) | dict(seen.replacements)
+            if wanted == seen.replacements:
+                break
+            with suppress(StaleState):
+                chunks.put(replace(seen, replacements=wanted))
+                break
+            if tries == _TRIES:
+                raise StaleState(f"chunk {number} of {older.campaign_id} changes too fast")
+
+
+def _cause(newer: Campaign) -> Cause:
+    key = CauseKey(action=Action.OPENED, subject=newer.campaign_id)
+    return Cause(str(key), reason=replacement_text(newer.campaign_id))
+
+
+def _stopping(newer: Campaign, context: OpenContext) -> Callable[[Campaign], Campaign | None]:
+    """Stops a campaign that is replaced as a whole."""
+
+    def stopped(before: Campaign) -> Campaign | None:
+        if not gives_way(before, newer):
+            return None
+        move = JOB.move(before.state, "stop", context.now(), _cause(newer))
+        return before.moved(move, stop_reason=StopReason.REPLACE, replaced_by=newer.campaign_id)
+
+    return stopped
+
+
+def _noting(
+    newer: Campaign, number: int, context: OpenContext
+) -> Callable[[Campaign], Campaign | None]:
+    """Notes in a campaign that some of its tasks are replaced."""
+    cause = _cause(newer)
+
+    def noted(before: Campaign) -> Campaign | None:
+        if not gives_way(before, newer) or any(each.cause == cause.key for each in before.history):
+            return None
+        entry = HistoryEntry(
+            event="replace_tasks",
+            before=before.state,
+            after=before.state,
+            at=context.now(),
+            actor=MACHINE,
+            cause=cause.key,
+            reason=f"campaign {newer.campaign_id} replaces {plural(number, 'task')}",
+        )
+        return before.with_entry(entry)
+
+    return noted
+
+
+def _change(
+    campaign_id: str, change: Callable[[Campaign], Campaign | None], context: OpenContext
+) -> None:
+    """Write what `change` makes of a campaign. If it rests, the clock has it decide again now.
+
+    Raises:
+        StaleState: others changed the campaign during each try.
+    """
+    for _ in range(_TRIES):
+        before = campaigns.get(campaign_id)
+        after = change(before)
+        if after is None:
+            return
+        if before.rests_until is not None:
+            after = replace(after, check_at=context.now())
+        with suppress(StaleState):
+            campaigns.write(before, after)
+            return
+    raise StaleState(f"campaign {campaign_id} changes too fast; try again")
