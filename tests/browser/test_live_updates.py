@@ -1,5 +1,6 @@
 """Pages that update themselves keep what the reader is doing, and ask no more than they need."""
 
+import re
 from dataclasses import replace
 
 from playwright.sync_api import Page, expect
@@ -195,7 +196,7 @@ def test_pages_of_a_list_neither_repeat_nor_skip_while_more_arrive(
         a_batch("completed", filename=f"old-{number:03}.checkm")
     page = open_page("viewer", "/batches")
     first = page.get_by_role("link", name="old-").all_text_contents()
-    for number in range(20):
+    for number in range(500):
         a_batch("completed", filename=f"new-{number:03}.checkm", submitted_at=NOW)
 
     page.get_by_role("link", name="Next page").click()
@@ -203,3 +204,30 @@ def test_pages_of_a_list_neither_repeat_nor_skip_while_more_arrive(
     second = page.get_by_role("link", name="old-").all_text_contents()
 
     assert len({*first, *second}) == len(first) + len(second) == 60
+
+
+SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
+
+
+def test_back_leads_to_the_same_list_on_a_slow_network(open_page: Open, site: Site) -> None:
+    """Also if a poll is in flight when the reader leaves: its answer is for another list."""
+    batch = a_batch("processing", entries=70, chunk_size=10)
+    for number in range(60):
+        a_job(batch, number, "failed" if number % 2 else "succeeded")
+    page = open_page("viewer", f"/batches/{batch.batch_id}/jobs")
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", SLOW)
+    page.evaluate(f"({HIDE})(true)")
+    page.evaluate(f"({HIDE})(false)")
+
+    page.get_by_role("combobox", name="State").select_option("failed")
+    page.get_by_role("button", name="Filter").click()
+    expect(page).to_have_url(re.compile("state=failed"))
+    shown, address = page.get_by_role("row").all_text_contents(), page.url
+    page.locator("tbody a").nth(25).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("51")
+    page.go_back()
+
+    expect(page).to_have_url(address)
+    expect(page.get_by_role("row")).to_have_text(shown)
+    expect(page.get_by_role("combobox", name="State")).to_have_value("failed")
+    assert len(shown) == 31

@@ -9,25 +9,29 @@ from tests.functions.api.batch_records import a_batch, a_job
 
 
 @pytest.mark.parametrize("has_script", [True, False])
-def test_all_that_match_are_chosen_previewed_and_cancelled(
+def test_all_of_ten_thousand_are_chosen_previewed_and_cancelled(
     open_page: Open, has_script: bool
 ) -> None:
-    batch = a_batch("processing", entries=130, chunk_size=10)
-    for number in range(120):
-        a_job(batch, number, "held")
+    batch = a_batch("processing", entries=10_000, chunk_size=500)
+    a_job(batch, 7, "succeeded")
     at = f"/batches/{batch.batch_id}"
-    page = open_page("operator", f"{at}/jobs?state=held", java_script_enabled=has_script)
+    page = open_page("operator", f"{at}/jobs?state=scheduled", java_script_enabled=has_script)
 
-    page.get_by_label("Select 7", exact=True).check()
-    page.get_by_label("All 120 matching").check()
+    page.get_by_label("Select 3", exact=True).check()
+    page.get_by_label("All 9,999 matching").check()
     page.get_by_role("button", name="Cancel…").click()
-    expect(page.get_by_role("heading", name="Cancel 120 jobs?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Cancel 9,999 jobs?")).to_be_visible()
     page.get_by_label("Reason").fill("the wrong files")
-    page.get_by_role("button", name="Cancel 120 jobs").click()
+    page.get_by_role("button", name="Cancel 9,999 jobs").click()
 
-    expect(page.get_by_role("heading", name="Cancel: 120 jobs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Cancel: 9,999 jobs")).to_be_visible()
     (operation,) = operations.of_batch(batch.batch_id)
-    assert (operation.event, operation.matched, operation.filter.job_ids) == ("cancel", 120, set())
+    assert (operation.event, operation.matched, operation.filter.job_ids) == (
+        "cancel",
+        9_999,
+        set(),
+    )
+    assert operation.chunks == tuple(range(20))
 
 
 def test_only_the_selected_jobs_are_released(open_page: Open) -> None:

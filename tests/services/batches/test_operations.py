@@ -1,6 +1,7 @@
 """Events that people send to many jobs of a batch at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -121,3 +122,16 @@ def test_only_failed_jobs_are_chosen_by_their_code(
 
     with pytest.raises(BadRequest, match="leave the codes out"):
         operations.change_jobs(batch_id, "cancel", wanted, harness.context())
+
+
+def test_an_operation_on_thousands_of_jobs_has_the_outcome_of_each(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "settings", replace(harness.settings, chunk_size=500))
+    text = single_files(payloads, {f"{number}.txt": b"" for number in range(2_000)})
+    event = harness.upload(text, name="many.checkm", collection="maps")
+    batch_id = harness.open({"input": event, "execution": "many"})["origin_id"]
+
+    outcomes = change(harness, batch_id, "hold", SCHEDULED)
+
+    assert outcomes == {"held": 2_000}
