@@ -303,6 +303,18 @@ def test_pausing_stops_and_resuming_goes_on(stack: Harness, devices: Devices) ->
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
 
 
+def test_a_cancel_of_a_paused_campaign_removes_its_hold(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, "AB")
+    commands.pause(campaign.campaign_id, None, stack.context())
+    run_until(stack, TEN + timedelta(minutes=1))
+
+    commands.cancel(campaign.campaign_id, stack.context())
+    stack.machines.run_all()
+
+    assert (campaigns.get(campaign.campaign_id).state, devices.calls) == ("cancelled", [])
+    assert [*holds.list_all()] == []
+
+
 def test_a_campaign_on_hold_expires(stack: Harness, devices: Devices) -> None:
     campaign = start(stack, "AB")
     commands.pause(campaign.campaign_id, None, stack.context())
@@ -312,6 +324,7 @@ def test_a_campaign_on_hold_expires(stack: Harness, devices: Devices) -> None:
     ended = campaigns.get(campaign.campaign_id)
     assert (ended.state, states(stack, campaign)) == ("failed", "ff")
     assert tasks(stack, campaign)["0"].failure_message.startswith("never reached")
+    assert holds.find(f"campaign:{campaign.campaign_id}") is None
 
 
 def test_too_many_failures_put_a_campaign_on_hold_once(stack: Harness, devices: Devices) -> None:

@@ -108,6 +108,8 @@ class _Settlement:
         planned = self._with_lease(planned, totals)
         if planned.places_hold:
             self._place_hold(planned)
+        if planned.action is PlannedAction.END:
+            self._remove_hold()
         self._save(planned)
         if planned.action is PlannedAction.END:
             return NextStep(campaign.campaign_id, "end", run=self.run)
@@ -155,6 +157,13 @@ class _Settlement:
                 holds.put(hold, seen=seen)
             except StaleState:
                 return  # another one was first
+
+    def _remove_hold(self) -> None:
+        """Remove the hold on a campaign that ends now: it holds nothing any more. It is removed
+        before the end is saved, so that a repeat finds what is left to do.
+        """
+        if (hold := holds.find(f"campaign:{self.campaign.campaign_id}")) is not None:
+            holds.delete(hold)
 
     def _save(self, planned: CampaignPlan) -> None:
         """Move the campaign as planned, and set when the scheduler tick must check it."""
