@@ -1,6 +1,7 @@
 """The meter counts the calls of clients, and adds them to their batch."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from cli.local import clients
+from jobyard.domain.campaigns.claim import Claim
 from jobyard.domain.cost import Usage
+from jobyard.domain.jobs.job import JOB, JobAddress, new_job
+from jobyard.domain.lifecycle import Cause
 from jobyard.domain.rates import JobTotals
 from jobyard.services.meter import Meter, units_of
 from jobyard.services.rates import sample_rates
-from jobyard.store import rates, tables, usage
+from jobyard.store import claims, jobs, rates, tables, transactions, usage
 from jobyard.store.key_values import get_or_create_secret
 
 pytestmark = pytest.mark.emulator
@@ -93,6 +97,30 @@ def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
     used = usage.of_origin("b-written")
     assert used.write_units == 1 + 2 + 2  # the two, and the bill's own
     assert used.read_units > 0
+
+
+def test_every_call_that_reads_or_writes_many_items_asks_for_its_units(meter: Meter) -> None:
+    asked: list[str | None] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params.get("ReturnConsumedCapacity"))
+
+    events = tables.client().meta.events
+    job = new_job(JobAddress("c" + "u" * 20, 0, 0), NOON)
+    claim = Claim("gw-1", job.address, 1, 1, NOON)
+    started = job.moved(JOB.move(job.state, "start", NOON, Cause("main")))
+    for name in ("BatchGetItem", "BatchExecuteStatement", "TransactWriteItems"):
+        events.register(f"before-parameter-build.dynamodb.{name}", note)
+    try:
+        claims.of_targets(["gw-1"])
+        claims.take([(None, claim)])
+        jobs.write_many([(None, started)])
+        transactions.write([transactions.put(jobs.item_of(replace(started, version=2)), 1)])
+    finally:
+        for name in ("BatchGetItem", "BatchExecuteStatement", "TransactWriteItems"):
+            events.unregister(f"before-parameter-build.dynamodb.{name}", note)
+
+    assert asked == ["TOTAL"] * 4
 
 
 def test_a_failed_invocation_is_billed_too(meter: Meter, s3: Any) -> None:

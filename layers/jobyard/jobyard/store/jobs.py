@@ -275,7 +275,7 @@ def _transact(
         transactions.put(chunks.item_of(_with_new_counts(seen, after)), seen.version),
         operations.version_increment(after.address.origin_id),
     ]
-    client().transact_write_items(TransactItems=items)
+    client().transact_write_items(TransactItems=items, ReturnConsumedCapacity="TOTAL")
 
 
 def remove(records: Iterable[JobRecord]) -> None:
