@@ -170,6 +170,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "CollectionsTable": ["dynamodb:GetItem"],
         "HoldsTable": [
             "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Scan",
