@@ -41,7 +41,7 @@ from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, St
 from jobyard.domain.manifests.entry import Entry, row_of
 from jobyard.jobtypes import TYPES
 from jobyard.services.reports.context import SLICE_JOBS, ReportContext
-from jobyard.services.reports.report import REPORTING_STATES, report
+from jobyard.services.reports.report import report
 from jobyard.services.settings import Settings
 from jobyard.store import batches, jobs, tables
 
@@ -145,14 +145,16 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> ReportResult:
     cpu: list[float] = []
     calls: list[int] = []
     before, began = _written_bytes(), time.perf_counter()
-    while not cpu or batch.state in REPORTING_STATES:
+    progress = None
+    while progress is None or progress.next == "report":
         busy = time.process_time()
         fake.calls.clear()
-        batch = report(batch.batch_id, reporting)
+        progress = report(batch.batch_id, reporting)
         cpu.append(time.process_time() - busy)
         calls.append(fake.calls.total())
     seconds = time.perf_counter() - began
     failed = -(-size // FAILED_EVERY)
+    batch = batches.get(batch.batch_id, now())
     if batch.reported_counts != {"succeeded": size - failed, "failed": failed}:
         raise WrongReport(f"{size} jobs were reported as {dict(batch.reported_counts)}")
     longest = max(range(len(cpu)), key=lambda n: cpu[n] + calls[n] * WAIT_S)

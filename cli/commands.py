@@ -275,20 +275,20 @@ def update_reporting(
 @app.command("resend-report")
 def resend_report(
     ctx: typer.Context,
-    batch_id: BatchId,
+    origin_id: options.ReportedId,
     number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the report.")],
     reason: Reason,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Send the mail of a report again, to all of its recipients."""
-    path = f"/batches/{batch_id}/reports/{number}/resend"
+    path = f"/{origin_of(origin_id).path}/{origin_id}/reports/{number}/resend"
     report = ctx.obj.api(stack).post(path, {"reason": reason})
     if as_json:
         terminal.print_json(report)
         return
     to = ", ".join(report["to"])
-    terminal.console().print(f"report {number} of {batch_id} waits to be sent to {to}")
+    terminal.console().print(f"report {number} of {origin_id} waits to be sent to {to}")
 
 
 def _send_event(

@@ -158,6 +158,16 @@ def origin_id(text: str) -> str:
     return text
 
 
+def batch_or_campaign_id(text: str) -> str:
+    """The id of a batch or a campaign, which have reports. For another kind of id the error names
+    the command to use.
+    """
+    return text if is_campaign_id(text) else batch_id(text)
+
+
+ReportedId = Annotated[str, typer.Argument(parser=batch_or_campaign_id, metavar="BATCH|CAMPAIGN")]
+
+
 def calendar_name(text: str) -> str:
     """A valid calendar name."""
     try:

@@ -335,7 +335,7 @@ def findings(
 @app.command()
 def reports(
     ctx: typer.Context,
-    batch_id: BatchId,
+    origin_id: options.ReportedId,
     download: Annotated[
         Path | None,
         typer.Option(
@@ -345,9 +345,9 @@ def reports(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """List the reports of a batch, their recipients and their delivery."""
+    """List the reports of a batch or a campaign, their recipients and their delivery."""
     api = ctx.obj.api(stack)
-    found = api.get(f"/batches/{batch_id}/reports")
+    found = api.get(f"/{origin_of(origin_id).path}/{origin_id}/reports")
     written = []
     if download is not None:
         download.mkdir(parents=True, exist_ok=True)
@@ -355,7 +355,7 @@ def reports(
             for name, url in report["files"].items():
                 if not url:
                     continue
-                target = download / _file_name(batch_id, report["seq"], name)
+                target = download / _file_name(origin_id, report["seq"], name)
                 api.download(url, target)
                 written.append(target)
     if as_json:
@@ -555,7 +555,7 @@ def _problem_text(found: Document) -> str:
     return _failure_text(found) if found["state"] == "failed" else _wait_text(found)
 
 
-def _file_name(batch_id: str, seq: int, name: str) -> str:
+def _file_name(origin_id: str, seq: int, name: str) -> str:
     """File name of a report's file: `jobs_csv` of report 1 is `BATCH-1-jobs.csv`."""
     stem, _, suffix = name.rpartition("_")
-    return f"{batch_id}-{seq}-{stem}.{suffix}" if stem else f"{batch_id}-{seq}-report.{name}"
+    return f"{origin_id}-{seq}-{stem}.{suffix}" if stem else f"{origin_id}-{seq}-report.{name}"

@@ -37,7 +37,7 @@ def schedule_links(schedule_id: str, request: RequestContext) -> Links:
 
 def campaign_links(campaign_id: str, request: RequestContext) -> Links:
     own = request.link(f"campaigns/{campaign_id}")
-    return {"self": own, "tasks": f"{own}/tasks", "cost": f"{own}/cost"}
+    return {"self": own, **{part: f"{own}/{part}" for part in ("tasks", "reports", "cost")}}
 
 
 def occurrence_links(schedule_id: str, job_id: str, request: RequestContext) -> Links:

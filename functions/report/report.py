@@ -1,4 +1,4 @@
-"""Writes a batch's report, mails it and ends the batch, as the machines' state Report."""
+"""Writes the report of a batch or campaign, mails it and ends the batch, as the state Report."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from telemetry import emit_metrics
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report the batch that `event` names. Each call writes a slice of a large one's files."""
+    """Report what `event` names. Each call writes a slice of a large one's files."""
     request = ExecutionInput.of(event)
     reported = run_report(request, REPORT_CONTEXT, METER, int(context.memory_limit_in_mb))
     _log(reported)
@@ -21,14 +21,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _log(reported: Reported) -> None:
     """Log the report; after a batch's first report, emit how long the batch took."""
-    batch = reported.batch
+    progress = reported.progress
     LOGGER.info(
         "reported",
-        origin_id=batch.batch_id,
-        state=batch.state,
-        report=batch.last_report,
+        origin_id=reported.next_step.origin_id,
+        state=progress.state,
+        report=progress.last_report,
         metering_error=reported.metering_error,
     )
-    if batch.started_at and batch.ended_at and batch.last_report == 1:
-        duration = batch.ended_at - batch.started_at
-        emit_metrics({metrics.BATCH_DURATION_SECONDS: duration.total_seconds()})
+    if progress.duration_s is not None:
+        emit_metrics({metrics.BATCH_DURATION_SECONDS: progress.duration_s})

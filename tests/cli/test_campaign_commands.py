@@ -176,6 +176,14 @@ def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:
     assert api.calls()[-1] == f"GET {PATH}/tasks?state=rescheduled&limit=100"
 
 
+def test_a_report_of_a_campaign_is_sent_again(api: FakeApi, run: Run) -> None:
+    api.answers(f"POST {PATH}/reports/1/resend", {"to": ["admin@example.org"]})
+
+    printed = run("resend-report", CAMPAIGN_ID, "1", *WHY).stdout
+
+    assert printed == f"report 1 of {CAMPAIGN_ID} waits to be sent to admin@example.org\n"
+
+
 def test_campaigns_that_cannot_be_read_are_listed_of_all_pages(api: FakeApi, run: Run) -> None:
     unknown = [
         {"campaign_id": "c" + letter * 20, "label": "Unknown", "created_at": NOW} for letter in "xy"

@@ -591,7 +591,7 @@ def test_a_campaign_and_its_month_cost_what_its_functions_used(
 
     used = usage.of_origin(campaign.campaign_id)
     parts = {part for part, _ in usage.parts_of(campaign.campaign_id)}
-    assert parts == {"chunk-0", "open", "settle"}
+    assert parts == {"chunk-0", "open", "report", "settle"}
     assert used.invocations >= 4
     assert used.write_units >= 3 * 2
     assert rates.usage_of_month(stack.at) == used

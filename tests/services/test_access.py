@@ -30,6 +30,7 @@ from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.submissions import Submission, submit
 from jobyard.services.campaigns import commands as campaigns
+from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import activity as activity_queries
@@ -51,7 +52,7 @@ from jobyard.store import collections as stored_collections
 from jobyard.store import holds as stored_holds
 from jobyard.store import jobs as stored_jobs
 from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.dead_letter_messages import manifest_event, put_letter
 from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
@@ -156,6 +157,12 @@ def job_of_schedule(admin: CommandContext, *, failed: bool = False) -> str:
 
 def a_campaign(admin: CommandContext) -> str:
     return campaigns.start(campaign_request(), admin).campaign.campaign_id
+
+
+def a_reported_campaign(admin: CommandContext) -> str:
+    campaign_id = a_campaign(admin)
+    a_report_of(campaign_id)
+    return campaign_id
 
 
 def a_paused_campaign(admin: CommandContext) -> str:
@@ -292,6 +299,10 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         report_commands.resend,
         lambda admin: (a_reported_batch(), 1),
     ),
+    ("campaign", "resend_report"): (
+        report_commands.resend,
+        lambda admin: (a_reported_campaign(admin), 1),
+    ),
     ("dead letter", "redrive"): (
         dead_letters.redrive,
         lambda admin: (put_letter(admin.settings, manifest_event()), boto3.client("sqs")),
@@ -306,6 +317,12 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
 # Other services that make such a change.
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
     (("campaign", "start"), campaigns.preview, lambda admin: (campaign_request(),)),
+    (
+        ("campaign", "retry"),
+        campaigns.preview_retry,
+        lambda admin: (an_ended_campaign(a_campaign(admin)), {}),
+    ),
+    (("campaign", "start"), targets_upload, lambda admin: ("gateways.csv",)),
     (
         ("job", "requeue"),
         operations.change_jobs,
@@ -432,8 +449,9 @@ def test_every_service_that_changes_something_is_tried_here() -> None:
             if CommandContext in kinds and not name.startswith("_"):
                 found.add(function)
 
-    # `record` records what one of the others did.
-    assert {each.__name__ for each in found - tried} == {"require_reason", "record"}
+    # `record` records what one of the others did; those that find are parts of a start.
+    untried = {each.__name__ for each in found - tried}
+    assert untried == {"require_reason", "record", "find_upload", "find_overlaps"}
 
 
 def test_its_submitter_sees_a_batch_while_they_may_list_their_own(caller: Caller) -> None:

@@ -115,9 +115,9 @@ _ENUMS = {
     "time or another job (`waiting`), or nothing more (`terminal`).",
     "StepStatus": "The status of a step.",
     "OperationState": "The state of an operation.",
-    "ReportKind": "Why a report was written. `first`: the batch ended. `refused`: its manifest was "
-    "refused, or the whole batch failed. `update`: an administrator asked for it and something had "
-    "changed.",
+    "ReportKind": "Why a report was written. `first`: the batch or campaign ended. `refused`: its "
+    "manifest or file of targets was refused, or all of it failed. `update`: an administrator "
+    "asked for it and something had changed. `held`: too many tasks of a campaign failed.",
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
     "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
     "mail service refused it; `suppressed` when the batch wants no mail.",

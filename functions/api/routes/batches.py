@@ -10,9 +10,10 @@ from api.access import forbidden_or
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
+from api.routes.parameters import MAX_REPORT, BatchId, Cursor, Limit, ReportNumber, event_parameter
 from api.routes.responses import LOCATION, accepted, created
 from api.schemas import batches as schemas
+from api.schemas import reports as report_schemas
 from api.schemas.fields import ReasonRequest
 from gateway.errors import ValidationFailed
 from jobyard.domain import urls
@@ -36,10 +37,6 @@ from jobyard.services.reports import commands as report_commands
 
 router = Router()  # type: ignore[no-untyped-call]
 
-MAX_REPORT = 1_000_000
-ReportNumber = Annotated[
-    int, Path(description="The number of the report, from 1.", ge=1, le=MAX_REPORT)
-]
 _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
 
@@ -201,10 +198,12 @@ def get_operation(
     summary="List the reports of a batch, with their delivery",
     responses={200: {"description": "Its reports."}, **problem_responses(NotFound, Gone)},
 )
-def list_reports(batch_id: BatchId) -> schemas.ReportList:
+def list_reports(batch_id: BatchId) -> report_schemas.ReportList:
     context = current_request(router).query_context()
     found = report_queries.list_reports(batch_id, context)
-    return schemas.ReportList(items=[schemas.Report.of(report, context) for report in found])
+    return report_schemas.ReportList(
+        items=[report_schemas.Report.of(report, context) for report in found]
+    )
 
 
 @router.get(
@@ -256,10 +255,10 @@ def list_report_changes(
 )
 def resend_report(
     batch_id: BatchId, seq: ReportNumber, body: ReasonRequest
-) -> Response[schemas.Report]:
+) -> Response[report_schemas.Report]:
     request = current_request(router)
     report = report_commands.resend(batch_id, seq, request.command_context(body.reason))
-    document = schemas.Report.of(report, request.query_context())
+    document = report_schemas.Report.of(report, request.query_context())
     return Response(202, "application/json", document)
 
 

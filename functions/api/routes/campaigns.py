@@ -9,11 +9,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.routes.parameters import Cursor, Limit
+from api.routes.parameters import Cursor, Limit, ReportNumber
 from api.routes.responses import LOCATION, created
 from api.schemas import campaigns as schemas
 from api.schemas.costs import CampaignCost
 from api.schemas.fields import ReasonRequest
+from api.schemas.reports import Report, ReportList
 from api.schemas.uploads import Upload
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import (
@@ -29,6 +30,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.jobs.task import TaskState
 from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.services.queries import costs as cost_queries
+from jobyard.services.queries import reports as report_queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -325,3 +327,43 @@ def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
     request = current_request(router)
     view = cost_queries.campaign_cost(campaign_id, request.query_context())
     return CampaignCost.of(view, request)
+
+
+@router.get(
+    "/api/campaigns/<campaign_id>/reports",
+    operation_id="list_campaign_reports",
+    tags=["Campaigns"],
+    summary="List the reports of a campaign, with their delivery",
+    description="One when it has ended, and one each time that its abort rule has held it.",
+    responses={
+        200: {"description": "Its reports."},
+        **problem_responses(Forbidden, NotFound),
+    },
+)
+def list_campaign_reports(campaign_id: CampaignId) -> ReportList:
+    context = current_request(router).query_context()
+    found = report_queries.list_reports(campaign_id, context)
+    return ReportList(items=[Report.of(report, context) for report in found])
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/reports/<seq>/resend",
+    operation_id="resend_campaign_report",
+    tags=["Campaigns"],
+    summary="Send a report's mail again",
+    description="To all of its recipients, within a minute.",
+    status_code=202,
+    responses={
+        202: {"description": "The mail waits to be sent."},
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def resend_campaign_report(
+    campaign_id: CampaignId, seq: ReportNumber, body: ReasonRequest
+) -> Response[Report]:
+    from jobyard.services.reports import commands as report_commands
+
+    request = current_request(router)
+    report = report_commands.resend(campaign_id, seq, request.command_context(body.reason))
+    return Response(202, "application/json", Report.of(report, request.query_context()))

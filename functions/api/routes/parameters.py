@@ -13,6 +13,10 @@ Cursor = Annotated[
         description="`next_cursor` of the page before; left out, the first page.", max_length=1024
     ),
 ]
+MAX_REPORT = 1_000_000
+ReportNumber = Annotated[
+    int, Path(description="The number of the report, from 1.", ge=1, le=MAX_REPORT)
+]
 Limit = Annotated[int, Query(description="How many items at most.", ge=1, le=200)]
 
 

@@ -20,6 +20,7 @@ from api.schemas.fields import (
     UnavailableEvent,
 )
 from api.schemas.jobs import JobEvent
+from api.schemas.reports import Undeliverable
 from api.schemas.uploads import Upload
 from jobyard.domain.campaigns import forecast as domain
 from jobyard.domain.jobs.job import JobState
@@ -60,6 +61,11 @@ class NewCampaign(Schema, extra="allow"):
         "on the same targets. A preview lists them.",
     )
     kind: JsonValue = Field(default=None, description="`scheduled` or `fire_and_forget`.")
+    notify: JsonValue = Field(
+        default=None,
+        description="Who gets its reports; nobody if empty. If left out: you, else the operators "
+        "if you have no verified address.",
+    )
 
     def document(self) -> Mapping[str, Any]:
         """The request as it was sent, for the domain to check."""
@@ -220,6 +226,8 @@ class Campaign(CampaignSummary):
     replaces: str = Field(description='The campaign that it replaces; "" for none.')
     replaced_by: str = Field(description='The campaign that replaced it; "" for none.')
     retry_of: str = Field(description='The campaign whose tasks it retries; "" for none.')
+    notify: list[str] = Field(description="Who gets its reports.")
+    undeliverable: list[Undeliverable] = Field(description="Recipients who cannot be notified.")
     rules: dict[str, JsonValue] = Field(description="Its rules, as they were sent or by default.")
     parameters: dict[str, JsonValue] = Field(description="The parameters of its job type.")
     unavailable: Unavailable
@@ -238,6 +246,8 @@ class Campaign(CampaignSummary):
             replaces=found.replaces,
             replaced_by=found.replaced_by,
             retry_of=found.retry_of,
+            notify=list(found.notify),
+            undeliverable=Undeliverable.all_of(found.undeliverable),
             rules=found.rules.document(),
             parameters=dict(found.parameters),
             unavailable=UnavailableEvent.all_of(view.unavailable),

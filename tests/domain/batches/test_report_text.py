@@ -12,7 +12,7 @@ from jobyard.domain.batches.report import (
     FailureGroup,
     ReportKind,
 )
-from jobyard.domain.batches.report_text import ReportContent, ReportedJob, render_html, render_text
+from jobyard.domain.batches.report_text import ReportContent, ReportedJob, mail_of
 from jobyard.domain.cost import Usage, price_usage
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobState
@@ -51,6 +51,16 @@ def content(**changes: object) -> ReportContent:
         "link": "https://example.org/api/batches/babc/reports",
     }
     return ReportContent(**(values | changes))  # type: ignore[arg-type]
+
+
+def render_text(content: ReportContent) -> str:
+    """The mail as plain text."""
+    return mail_of(content).as_text()
+
+
+def render_html(content: ReportContent) -> str:
+    """The mail as HTML."""
+    return mail_of(content).as_html()
 
 
 FAILED = content(

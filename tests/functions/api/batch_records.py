@@ -173,6 +173,19 @@ def a_report(batch: Batch, seq: int = 1, outcomes: str = "", **changes: Any) -> 
     return reports.put_new(replace(report, **changes))
 
 
+def a_report_of(campaign_id: str) -> Report:
+    """A report about a campaign, whose mail arrived."""
+    return reports.put_new(
+        Report(
+            *(campaign_id, 1, ReportKind.FIRST, HOUR_AGO, ("admin@example.org",), "FAIL", "failed"),
+            counts={"failed": 1},
+            changed_count=0,
+            files={"jobs.csv": f"reports/{campaign_id}/0001/jobs.csv"},
+            delivery=Delivery(DeliveryState.DELIVERED, HOUR_AGO, "m-1"),
+        )
+    )
+
+
 def executions(machine: str) -> list[str]:
     """The names of all executions of "batch" or "job" so far.
 

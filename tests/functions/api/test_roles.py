@@ -11,7 +11,7 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
@@ -178,6 +178,8 @@ OF_CAMPAIGNS: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/campaigns/{campaign}", None, READERS),
     ("GET", "/campaigns/{campaign}/tasks", None, READERS),
     ("GET", "/campaigns/{campaign}/cost", None, READERS),
+    ("GET", "/campaigns/{campaign}/reports", None, READERS),
+    ("POST", "/campaigns/{reported}/reports/1/resend", WHY, {"admin"}),
     ("GET", "/jobs/{campaign}.0.0", None, READERS),
     ("POST", "/campaigns", campaign_request(), {"admin"}),
     ("POST", "/campaigns/preview", campaign_request(), {"admin"}),
@@ -201,7 +203,9 @@ def test_a_role_may_do_with_campaigns_what_the_table_says(
             api.post(f"/campaigns/{campaign}/pause", WHY)
         if "ended" in path:
             an_ended_campaign(campaign)
-        ids = {"campaign": campaign, "ended": campaign}
+        if "reported" in path:
+            a_report_of(campaign)
+        ids = {"campaign": campaign, "ended": campaign, "reported": campaign}
         answer = api.request(method, path.format(**ids), role=role, body=body)
         if answer.status >= 400:
             assert (answer.status, answer.kind) == (403, "forbidden")
@@ -282,7 +286,7 @@ def test_a_role_may_do_with_a_collection_what_the_table_says(
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
-    nouns = ("batch", "campaign", "ended", "schedule", "suspended", "job")
+    nouns = ("batch", "campaign", "ended", "reported", "schedule", "suspended", "job")
     ids = {name: "b" + "a" * 20 for name in nouns}
     requests = [(method, path) for method, path, *_ in FOREIGN]
     requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from jobyard.services.jobs.source import JobSource
     from jobyard.services.jobs.worker import Worker
     from jobyard.services.pending_work import RecoveredPage
+    from jobyard.services.reports.context import ReportContext
+    from jobyard.services.reports.report import ReportProgress
     from jobyard.services.runs import ExecutionRun, NextStep
 
     _Resume = Callable[[str, str, ExecutionRun, OpenContext], NextStep]
     _RunChunk = Callable[[str, Chunk, ExecutionRun, Worker], list[FinishedJob]]
     _Settle = Callable[[str, ExecutionRun, SettleContext, datetime | None], NextStep]
+    _Report = Callable[[str, ReportContext], ReportProgress]
     _JobSource = Callable[[JobAddress, ExecutionRun, Worker], JobSource]
     _GiveUpJob = Callable[[JobAddress, ExecutionRun, datetime], bool]
     _SettleJob = Callable[[JobAddress, ExecutionRun, SettleContext], NextStep]
@@ -89,6 +92,10 @@ class ChunkedOrigin(OriginServices, Protocol):
     def settle(self) -> "_Settle":
         """Decides what comes after a pass, which began at a time; None: after none."""
 
+    @property
+    def report(self) -> "_Report":
+        """Writes and mails the report that is due, or a slice of a large one."""
+
 
 class _Batches:
     @property
@@ -108,6 +115,12 @@ class _Batches:
         from jobyard.services.batches.settle import settle
 
         return lambda batch_id, run, context, _pass_began: settle(batch_id, run, context)
+
+    @property
+    def report(self) -> "_Report":
+        from jobyard.services.reports.report import report
+
+        return report
 
     @property
     def job_source(self) -> "_JobSource":
@@ -214,6 +227,12 @@ class _Campaigns:
         from jobyard.services.campaigns.settle import settle
 
         return settle
+
+    @property
+    def report(self) -> "_Report":
+        from jobyard.services.reports.campaign_report import report
+
+        return report
 
     @property
     def job_source(self) -> "_JobSource":

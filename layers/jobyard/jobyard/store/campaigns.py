@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from jobyard.domain.batches.report import ReportKind
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
@@ -17,6 +18,7 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.jobs.job import JobState
+from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.store.documents import (
     from_ms,
@@ -40,7 +42,7 @@ def _ms_or_none(at: datetime | None) -> int | None:
 
 def item_of(campaign: Campaign) -> CampaignItem:
     """The campaign as an item, for a transaction."""
-    is_due = campaign.is_open and campaign.check_at is not None
+    is_due = campaign.has_work and campaign.check_at is not None
     body = without_blanks(
         {
             "name": campaign.name,
@@ -66,6 +68,10 @@ def item_of(campaign: Campaign) -> CampaignItem:
             "rests_until": _ms_or_none(campaign.rests_until),
             "rest_reason": campaign.rest_reason,
             "counts": dict(campaign.counts),
+            "notify": list(campaign.notify),
+            "undeliverable": [[*vars(each).values()] for each in campaign.undeliverable],
+            "last_report": campaign.last_report,
+            "due_report": campaign.due_report and campaign.due_report.value,
             "history": history_document(campaign.history),
         }
     )
@@ -128,6 +134,12 @@ def _parsed(item: CampaignItem) -> Campaign:
         rests_until=from_ms_or_none(body.get("rests_until")),
         rest_reason=body.get("rest_reason", ""),
         counts=body.get("counts", {}),
+        notify=tuple(body.get("notify", ())),
+        undeliverable=tuple(
+            UndeliverableRecipient(*each) for each in body.get("undeliverable", ())
+        ),
+        last_report=body.get("last_report", 0),
+        due_report=ReportKind(body["due_report"]) if "due_report" in body else None,
         history=parse_history(body.get("history", [])),
     )
 
@@ -177,8 +189,8 @@ def write(before: Campaign, after: Campaign) -> Campaign:
 
 @dataclass(frozen=True)
 class DueCampaign:
-    """An open campaign from the index, which may be outdated. It is parsed only by `get`, so that
-    one that cannot be read does not stop the rest.
+    """A campaign that is open or not reported yet, from the index, which may be outdated. It is
+    parsed only by `get`, so that one that cannot be read does not stop the rest.
     """
 
     campaign_id: str
@@ -186,7 +198,7 @@ class DueCampaign:
 
 
 def due(now: datetime) -> Iterator[DueCampaign]:
-    """The open campaigns that the scheduler tick must check by `now`, first due first."""
+    """The campaigns that the scheduler tick must check by `now`, first due first."""
     found = CampaignItem.due.query(
         _OPEN,
         range_key_condition=CampaignItem.due_at <= to_ms(now.astimezone(UTC)),

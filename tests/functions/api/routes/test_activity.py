@@ -8,7 +8,7 @@ import pytest
 from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
-from tests.functions.api.batch_records import a_batch, a_job, a_report
+from tests.functions.api.batch_records import a_batch, a_job, a_report, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.api.test_idempotency import forget_answers
@@ -54,6 +54,13 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
         ("campaign", "change"),
     ),
     ("retry_campaign", "POST", "/campaigns/{ended}/retry", {}, ("campaign", "start")),
+    (
+        "resend_campaign_report",
+        "POST",
+        "/campaigns/{ended}/reports/1/resend",
+        WHY,
+        ("campaign", "resend_report"),
+    ),
     ("put_calendar", "PUT", "/calendars/closed", CALENDAR, ("calendar", "put")),
     ("delete_calendar", "DELETE", "/calendars/old", None, ("calendar", "delete")),
     ("create_collection", "POST", "/collections", {"name": "new"}, ("collection", "create")),
@@ -99,6 +106,7 @@ def things(api: Api) -> dict[str, str]:
         api.post("/campaigns", campaign_request()).json["campaign_id"] for _ in range(3)
     )
     an_ended_campaign(ended)
+    a_report_of(ended)
     api.post(f"/campaigns/{paused}/pause", WHY)
     return {
         "held": a_batch("held").batch_id,

@@ -11,7 +11,7 @@ from jobyard.domain.cost import Usage
 from jobyard.store import usage
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import put_intake
+from tests.functions.api.batch_records import a_report_of, put_intake
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 
 WHY = {"reason": "the devices are being moved"}
@@ -81,6 +81,29 @@ def test_a_campaign_about_which_nothing_decides_is_shown_as_unknown(api: Api) ->
     assert (listed["state"], listed["label"]) == ("scheduled", "Unknown")
     assert listed["waiting_reason"].startswith("nothing has decided about it since 2")
     assert api.get(f"/campaigns/{campaign_id}").json["label"] == "Unknown"
+
+
+def test_reports_are_listed_and_sent_again(api: Api) -> None:
+    campaign_id = start(api, notify=["team@example.org"])["campaign_id"]
+    path = f"/campaigns/{campaign_id}/reports"
+    assert api.get(path).json == {"items": []}
+    a_report_of(campaign_id)
+
+    (listed,) = api.get(path).json["items"]
+
+    assert (listed["kind"], listed["counts"]) == ("first", {"failed": 1})
+    assert f"{campaign_id}/0001/jobs.csv" in listed["files"]["jobs_csv"]
+    answer = api.post(f"{path}/1/resend", WHY)
+    assert (answer.status, answer.json["delivery"]["state"]) == (202, "queued")
+    assert api.post(f"{path}/1/resend", WHY).status == 409
+    assert api.post(f"{path}/2/resend", WHY).status == 404
+    assert api.post(f"{path}/1/resend", WHY, role="operator").status == 403
+
+
+def test_the_recipients_of_reports_are_shown(api: Api) -> None:
+    assert start(api, notify=["team@example.org"])["notify"] == ["team@example.org"]
+    assert start(api, notify=[])["notify"] == []
+    assert api.post("/campaigns", campaign_request(notify=["nobody"])).status == 400
 
 
 def test_campaigns_of_a_system_job_type_are_listed_apart(api: Api) -> None:

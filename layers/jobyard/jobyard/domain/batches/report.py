@@ -15,9 +15,10 @@ LATE_AFTER = timedelta(minutes=15)  # the period of UndeliveredReportsAlarm
 class ReportKind(StrEnum):
     """Why a report was written."""
 
-    FIRST = "first"  # the batch ended
+    FIRST = "first"  # the batch or campaign ended
     REFUSED = "refused"  # its manifest was refused, or it failed as a whole
     UPDATE = "update"  # an admin requested it, and something had changed
+    HELD = "held"  # too many tasks of a campaign failed
 
 
 class DeliveryState(StrEnum):
@@ -59,7 +60,9 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Report:
-    """One report. `seq` counts the batch's reports from 1; `files` maps a format to its S3 key."""
+    """One report. `seq` counts the reports of a batch or campaign from 1. `files` maps a format to
+    its S3 key. `batch_id` is the id of the batch or campaign.
+    """
 
     batch_id: str
     seq: int

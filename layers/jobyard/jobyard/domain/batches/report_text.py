@@ -1,18 +1,15 @@
-"""The text of a report: its mail as plain text and as HTML, which is also its page."""
+"""The text of a batch's report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from html import escape
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.report import FailureGroup, ReportKind
 from jobyard.domain.cost import Cost
+from jobyard.domain.mail_text import MailSection, MailText, short, time_text
 from jobyard.domain.text import clean
-
-MAX_LISTED_JOBS = 50  # jobs that a mail lists; jobs.csv lists all
-_MAX_TEXT_BYTES = 400  # of a name or message in a mail
 
 
 @dataclass(frozen=True)
@@ -85,14 +82,6 @@ def finding_line(finding: Mapping[str, Any]) -> str:
     return f"{where}: {finding['level']}: {finding['message']} ({finding['code']})"
 
 
-def _short(text: str) -> str:
-    return clean(text, _MAX_TEXT_BYTES)
-
-
-def _time(at: datetime | None) -> str:
-    return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def _facts(content: ReportContent) -> list[tuple[str, str]]:
     """The lines of the report's head, as (name, value)."""
     batch, counts = content.batch, content.counts
@@ -106,15 +95,15 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
         ("Submission", batch.batch_id),
         ("Manifest", batch.filename),
         ("Collection", batch.collection),
-        ("Submitted", f"{_time(batch.submitted_at)} by {batch.submitter}"),
-        ("Reported", _time(content.at)),
+        ("Submitted", f"{time_text(batch.submitted_at)} by {batch.submitter}"),
+        ("Reported", time_text(content.at)),
         ("Jobs", jobs),
         ("Cost", content.cost.description()),
     ]
     for entry in batch.history:
         if entry.event == "cancel":
             reason = f": {entry.reason}" if entry.reason else ""
-            facts.append(("Cancelled", f"{_time(entry.at)} by {entry.actor}{reason}"))
+            facts.append(("Cancelled", f"{time_text(entry.at)} by {entry.actor}{reason}"))
     if batch.failure_message:
         facts.append(("Reason", batch.failure_message))
     if batch.duplicate_of:
@@ -152,77 +141,39 @@ def _change(job: ReportedJob, arrow: str) -> str:
 
 
 def _job_line(job: ReportedJob) -> str:
-    message = f" ({_short(job.message)})" if job.message else ""
-    return f"{_short(job.name) or job.job_id}: {_change(job, '->')}{message} [{job.job_id}]"
+    message = f" ({short(job.message)})" if job.message else ""
+    return f"{short(job.name) or job.job_id}: {_change(job, '->')}{message} [{job.job_id}]"
 
 
-def render_text(content: ReportContent) -> str:
-    """The mail as plain text."""
-    lines = [_headline(content), ""]
-    lines += [f"{name + ':':<12} {value}" for name, value in _facts(content)]
-    if content.groups:
-        lines += ["", "Failures by code:"]
-        lines += [f"  {each.count} x {each.code}: {each.description}" for each in content.groups]
-    if content.jobs:
-        lines += ["", f"{_jobs_title(content)}:"]
-        lines += [f"  {_job_line(job)}" for job in content.jobs]
-    if content.more_jobs:
-        lines.append(f"  and {content.more_jobs} more; jobs.csv lists all jobs")
-    if content.findings:
-        lines += ["", "Findings in the manifest:"]
-        lines += [f"  {_short(line)}" for line in content.findings]
-    if content.more_findings:
-        lines.append(f"  and {content.more_findings} more; jobs.csv lists all findings")
-    lines += ["", f"Full report: {_download_command(content)}", f"API: {content.link}", ""]
-    return "\n".join(lines)
-
-
-def _download_command(content: ReportContent) -> str:
-    return f"jobyard reports {content.batch.batch_id} --download ."
-
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;margin:2rem auto;"
-    "max-width:60rem;padding:0 1rem}h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:1.6rem}"
-    "table{border-collapse:collapse}td,th{text-align:left;padding:.25rem .9rem .25rem 0;"
-    "vertical-align:top;border-bottom:1px solid #ddd}th{font-weight:600}"
-    ".ok{color:#0b6b2e}.fail{color:#a4161a}"
-)
-
-
-def render_html(content: ReportContent) -> str:
-    """The mail as HTML, which is also the report's page. All text from outside is escaped."""
-    css_class = "ok" if content.outcome == "OK" else "fail"
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f"<title>{escape(content.subject)}</title><style>{_STYLE}</style></head><body>",
-        f'<h1><span class="{css_class}">{content.outcome}</span>: ',
-        f"{escape(_headline(content))}</h1>",
-        _table((), _facts(content)),
-    ]
-    if content.groups:
-        rows = [(str(group.count), group.code, group.description) for group in content.groups]
-        parts += ["<h2>Failures by code</h2>", _table(("Jobs", "Code", "What it means"), rows)]
-    if content.jobs:
-        rows = [(_short(job.name), _change(job, "→"), _short(job.message)) for job in content.jobs]
-        parts.append(f"<h2>{_jobs_title(content)}</h2>")
-        parts.append(_table(("File", "Outcome", "Message"), rows))
-    if content.more_jobs:
-        parts.append(f"<p>and {content.more_jobs} more; jobs.csv lists all jobs</p>")
-    if content.findings:
-        lines = [(_short(line),) for line in content.findings]
-        parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
-    if content.more_findings:
-        parts.append(f"<p>and {content.more_findings} more; jobs.csv lists all findings</p>")
-    parts.append(f"<p>Full report: <code>{escape(_download_command(content))}</code><br>")
-    parts.append(f"API: <code>{escape(content.link)}</code></p>")
-    parts.append("</body></html>\n")
-    return "".join(parts)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows
+def mail_of(content: ReportContent) -> MailText:
+    """The mail about a batch."""
+    groups = MailSection(
+        "Failures by code",
+        [f"{each.count} x {each.code}: {each.description}" for each in content.groups],
+        ("Jobs", "Code", "What it means"),
+        [(str(group.count), group.code, group.description) for group in content.groups],
     )
-    return f"<table>{f'<tr>{top}</tr>' if top else ''}{body}</table>"
+    listed = MailSection(
+        _jobs_title(content),
+        [_job_line(job) for job in content.jobs],
+        ("File", "Outcome", "Message"),
+        [(short(job.name), _change(job, "→"), short(job.message)) for job in content.jobs],
+        f"and {content.more_jobs} more; jobs.csv lists all jobs" if content.more_jobs else "",
+    )
+    more = content.more_findings
+    findings = MailSection(
+        "Findings in the manifest",
+        [short(line) for line in content.findings],
+        (),
+        [(short(line),) for line in content.findings],
+        f"and {more} more; jobs.csv lists all findings" if more else "",
+    )
+    download = f"jobyard reports {content.batch.batch_id} --download ."
+    return MailText(
+        content.subject,
+        content.outcome,
+        _headline(content),
+        _facts(content),
+        (groups, listed, findings),
+        (("Full report", download), ("API", content.link)),
+    )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from jobyard.domain.batches.report import ReportKind
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.openings import Openings
 from jobyard.domain.campaigns.rules import (
@@ -28,11 +29,17 @@ from jobyard.domain.errors import InvalidCampaign, InvalidRule
 from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
 from jobyard.domain.lifecycle import Move
+from jobyard.domain.mail_addresses import (
+    ADDRESS_FORM,
+    MAX_RECIPIENTS,
+    UndeliverableRecipient,
+    all_addresses,
+)
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
 REQUEST_FIELDS = (
     *("name", "job_type", "parameters", "targets", "targets_file", "replaces"),
-    "replace_overlapping",
+    *("replace_overlapping", "notify"),
     *RULE_FIELDS,
 )
 SILENT_AFTER = timedelta(minutes=10)  # twice as long as an execution has to decide
@@ -67,6 +74,10 @@ class Campaign:
     of them decides. If none has decided anything by `check_at`, the scheduler tick starts another.
     Nothing starts before `rests_until`, for `rest_reason`; None: it does not rest. `counts` has the
     number of its tasks by state, without those that have no record, as of its last decision.
+
+    `notify` are the recipients of its reports, `undeliverable` those who cannot get one.
+    `last_report` is the number of the last report; `due_report` is why another one has to be
+    written, None if none has.
     """
 
     campaign_id: str
@@ -96,6 +107,10 @@ class Campaign:
     rests_until: datetime | None = None
     rest_reason: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    notify: tuple[str, ...] = ()
+    undeliverable: tuple[UndeliverableRecipient, ...] = ()
+    last_report: int = 0
+    due_report: ReportKind | None = None
     history: tuple[HistoryEntry, ...] = ()
 
     def __post_init__(self) -> None:
@@ -115,6 +130,11 @@ class Campaign:
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.state in OPEN_JOB_STATES
+
+    @property
+    def has_work(self) -> bool:
+        """Whether an execution has something to do for it: it is open, or not reported yet."""
+        return self.is_open or self.due_report is not None
 
     def is_silent(self, now: datetime) -> bool:
         """Whether nothing has decided about it for so long that its state is not known.
@@ -188,7 +208,8 @@ class CampaignRequest:
     """What a person asks for. Without `targets` they are in the file with the key `targets_file`.
 
     `replaces` is the id of the campaign that it replaces as a whole, "" for none. To
-    `replace_overlapping` ones is to replace the tasks of others on the same targets.
+    `replace_overlapping` ones is to replace the tasks of others on the same targets. `notify` are
+    the addresses that get its reports; None: that of the person who started it.
     """
 
     name: str
@@ -200,6 +221,7 @@ class CampaignRequest:
     replaces: str = ""
     replace_overlapping: bool = False
     warnings: tuple[str, ...] = ()
+    notify: tuple[str, ...] | None = None
 
 
 def request_of(
@@ -220,6 +242,7 @@ def request_of(
     parameters = fields.read("parameters", _object_of, _NO_PARAMETERS)
     replaces = fields.read("replaces", text_of, "")
     replace_overlapping = fields.read("replace_overlapping", _yes_or_no, default=False)
+    notify = fields.read("notify", _recipients_of, None)
     targets, warnings = fields.read("targets", _targets_of, _NO_TARGETS)
     targets_file = fields.read("targets_file", _key_of, "")
     if targets_file and "targets" in fields:
@@ -238,6 +261,7 @@ def request_of(
         replaces=replaces,
         replace_overlapping=replace_overlapping,
         warnings=warnings,
+        notify=notify,
     )
 
 
@@ -268,6 +292,15 @@ def _object_of(where: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRule(where, f"a JSON object, not {value!r:.40}")
     return value
+
+
+def _recipients_of(where: str, value: object) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else [None]
+    found = all_addresses(each for each in texts if isinstance(each, str))
+    if found.invalid or len(found.valid) < len(texts) or len(texts) > MAX_RECIPIENTS:
+        allowed = f"a list of up to {MAX_RECIPIENTS} e-mail addresses; {ADDRESS_FORM}"
+        raise InvalidRule(where, f"{allowed}, not {value!r:.40}")
+    return found.valid
 
 
 def _targets_of(where: str, value: object) -> _TargetsAndWarnings:

@@ -1,6 +1,7 @@
 """A job as a row of CSV: in the files of reports, and in lists. No cell is a formula."""
 
 import json
+from collections.abc import Sequence
 
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.redaction import without_secrets
@@ -49,6 +50,6 @@ def cells_of(row: rows.Row, job: JobRecord, label: str) -> tuple[str, ...]:
     )
 
 
-def safe_cells(cells: tuple[str, ...]) -> list[str]:
+def safe_cells(cells: Sequence[str]) -> list[str]:
     """Cells of which a spreadsheet takes none for a formula."""
     return [safe_cell(cell) for cell in cells]

@@ -105,12 +105,12 @@ def chunks_of(
 
 
 def chunks_between(
-    s3: "S3Client", settings: Settings, batch: Batch, first: int, last: int
+    s3: "S3Client", settings: Settings, origin_id: str, first: int, last: int
 ) -> list[Chunk]:
-    """The chunks from `first` to `last`, inclusive, read from the batch's index."""
+    """The chunks from `first` to `last`, inclusive, read from the index of all chunks."""
     response = s3.get_object(
         Bucket=settings.work_bucket,
-        Key=index_key(batch.batch_id),
+        Key=index_key(origin_id),
         Range=f"bytes={first * INDEX_LINE_BYTES}-{(last + 1) * INDEX_LINE_BYTES - 1}",
     )
     return [Chunk.from_index_line(text) for text in response["Body"].read().splitlines()]

@@ -25,6 +25,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import Origin, campaign_id_of
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
 from jobyard.domain.text import NAME_BYTES
 from jobyard.jobtypes import TYPES, types_of
@@ -41,7 +42,8 @@ from jobyard.store import calendars, campaigns, jobs
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _CHECK_AFTER = timedelta(minutes=5)
 _TRIES = 5
-_RETRY_FIELDS = ("name", "parameters", *RULE_FIELDS)  # that may differ in the new campaign
+# The fields that may differ in the new campaign of a retry.
+_RETRY_FIELDS = ("name", "parameters", "notify", *RULE_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def _start(
     if (stored := _of_earlier_try(campaign)) is not None:
         campaign = stored
     else:
+        recipients = _recipients(request, context)
+        campaign = replace(campaign, notify=recipients.valid, undeliverable=recipients.invalid)
         if request.targets is not None:
             put_rows(campaign.campaign_id, request.targets, context.s3, context.settings)
         try:
@@ -85,6 +89,13 @@ def _start(
     context.executions.start_batch(campaign.campaign_id, "settle", MAIN_RUN)
     activity.record(context, "start", _subject(campaign), campaign.created_at)
     return StartedCampaign(campaign, request.warnings)
+
+
+def _recipients(request: CampaignRequest, context: CommandContext) -> Addresses:
+    """Who gets the reports: the request's addresses, else the actor's, else the deployment's."""
+    if request.notify is not None:
+        return Addresses(request.notify)
+    return addresses(context.own_email() or context.settings.mail_to)
 
 
 def _of_earlier_try(wanted: Campaign) -> Campaign | None:

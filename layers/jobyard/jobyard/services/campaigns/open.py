@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.batches.report import ReportKind
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.cause_key import Action, CauseKey
@@ -94,7 +95,8 @@ def _open(campaign: Campaign, context: OpenContext) -> None:
         except InvalidCampaign as error:
             cause = Cause(cause.key, reason=str(error))
             move = JOB.move(campaign.state, "give_up", context.now(), cause)
-            campaigns.write(campaign, campaign.moved(move, tasks=0))
+            failed = campaign.moved(move, tasks=0, due_report=ReportKind.REFUSED)
+            campaigns.write(campaign, failed)
             return
     replaced = replace_overlapping(campaign, context) if campaign.replace_overlapping else []
     if replaced is None:

@@ -45,7 +45,7 @@ def restart_overdue(
 def _restart_if_overdue(campaign_id: str, executions: Executions, now: datetime) -> int:
     with suppress(NotFound, StaleState):
         campaign = campaigns.get(campaign_id)
-        if campaign.is_open and campaign.check_at and campaign.check_at <= now:
+        if campaign.has_work and campaign.check_at and campaign.check_at <= now:
             restart(campaign, campaign, executions, now)
             return 1
     return 0
@@ -60,7 +60,7 @@ def recover_campaign(campaign_id: str, _executions: Executions, now: datetime) -
     ):  # the tick reports one that it cannot read
         campaign = campaigns.get(campaign_id)
         check_at = now + _AFTER_FAILURE
-        if campaign.is_open and (campaign.check_at is None or campaign.check_at > check_at):
+        if campaign.has_work and (campaign.check_at is None or campaign.check_at > check_at):
             after = replace(campaign, check_at=check_at, version=campaign.version + 1)
             campaigns.write(campaign, after)
     return 0

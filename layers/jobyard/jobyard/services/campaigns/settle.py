@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord, PassShare, sum_counts
+from jobyard.domain.batches.report import ReportKind
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.leases import leased
@@ -48,8 +49,10 @@ def settle(
     """
     for tries in range(1, _TRIES + 1):
         campaign = campaigns.get(campaign_id)
-        if not campaign.is_open or run.recoveries < campaign.generation:
+        if not campaign.has_work or run.recoveries < campaign.generation:
             return NextStep(campaign_id, "end", run=run)
+        if not campaign.is_open:
+            return NextStep(campaign_id, "report", run=run)
         try:
             return _Settlement.read(campaign, run, context, pass_began).next_step()
         except StaleState:
@@ -106,13 +109,13 @@ class _Settlement:
         if hold is not None and planned.until:
             planned = replace(planned, until=min(planned.until, self.now + _HELD_REST))
         planned = self._with_lease(planned, totals)
-        if planned.places_hold:
-            self._place_hold(planned)
         if planned.action is PlannedAction.END:
             self._remove_hold()
-        self._save(planned)
-        if planned.action is PlannedAction.END:
-            return NextStep(campaign.campaign_id, "end", run=self.run)
+        saved = self._save(planned)
+        if planned.places_hold:
+            self._place_hold(planned)
+        if saved.due_report is not None:
+            return NextStep(campaign.campaign_id, "report", run=self.run)
         if planned.action is PlannedAction.REST:
             return self._rest(planned)
         return self._pass(planned)
@@ -165,14 +168,20 @@ class _Settlement:
         if (hold := holds.find(f"campaign:{self.campaign.campaign_id}")) is not None:
             holds.delete(hold)
 
-    def _save(self, planned: CampaignPlan) -> None:
-        """Move the campaign as planned, and set when the scheduler tick must check it."""
+    def _save(self, planned: CampaignPlan) -> Campaign:
+        """Move the campaign as planned, note which report is due, and set when the scheduler tick
+        must check it. Returns the stored campaign.
+        """
         after = self.campaign
         cause = Cause(self.run.cause_of(Action.SETTLE), reason=planned.reason)
         for event in planned.events:
             after = after.moved(JOB.move(after.state, event, self.now, cause))
         changes: dict[str, Any] = {"stop_reason": after.stop_reason or planned.stop}
         changes["counts"] = sum_counts(each.counts for each in self.records.values())
+        if planned.places_hold:
+            changes["due_report"] = ReportKind.HELD
+        elif planned.action is PlannedAction.END:
+            changes["due_report"] = ReportKind.FIRST
         if planned.action is PlannedAction.REST and planned.until:
             changes |= {"rests_until": planned.until, "rest_reason": planned.reason}
             changes["check_at"] = planned.until + _OVERDUE
@@ -180,13 +189,14 @@ class _Settlement:
             changes |= {"rests_until": None, "rest_reason": ""}
             changes["check_at"] = self._pass_check(after)
         after = replace(after, **changes)
-        if after != self.campaign:
-            campaigns.write(self.campaign, replace(after, version=self.campaign.version + 1))
+        if after == self.campaign:
+            return after
+        return campaigns.write(self.campaign, replace(after, version=self.campaign.version + 1))
 
-    def _pass_check(self, campaign: Campaign) -> datetime | None:
-        """When the tick must check a campaign that runs. It changes rarely, to save writes."""
-        if not campaign.is_open:
-            return None
+    def _pass_check(self, campaign: Campaign) -> datetime:
+        """When the tick must check a campaign that runs or is reported. It changes rarely, to save
+        writes.
+        """
         stored = campaign.check_at
         if stored and self.now + _PASS_CHECK / 2 <= stored <= self.now + _PASS_CHECK:
             return stored

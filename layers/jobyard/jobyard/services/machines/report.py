@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from jobyard.domain.batches.batch import Batch
+from jobyard.domain.ids import origin_of
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
+from jobyard.services.origins import CHUNKED
 from jobyard.services.reports.context import ReportContext
-from jobyard.services.reports.report import next_step, report
+from jobyard.services.reports.report import ReportProgress
 from jobyard.services.runs import NextStep
 
 _END = NextStep("", "end")  # billed in the report itself, which is written before its own end
@@ -14,12 +15,12 @@ _END = NextStep("", "end")  # billed in the report itself, which is written befo
 
 @dataclass(frozen=True)
 class Reported:
-    """The batch after Report, and the next step.
+    """How far a batch or campaign is reported, and the next step.
 
     `metering_error` is why the usage could not be recorded; "" if it was.
     """
 
-    batch: Batch
+    progress: ReportProgress
     next_step: NextStep
     metering_error: str = ""
 
@@ -27,10 +28,11 @@ class Reported:
 def run_report(
     request: ExecutionInput, context: ReportContext, meter: Meter, memory_mb: int
 ) -> Reported:
-    """Report a batch and end it, or report the next slice of its jobs."""
+    """Report a batch or campaign, or the next slice of its jobs."""
+    report = CHUNKED[origin_of(request.origin_id)].report
     with meter.invocation("report", memory_mb) as invocation:
         invocation.origin_id, invocation.transitions = request.origin_id, _END.transitions
-        batch = report(request.origin_id, replace(context, used=lambda: meter.used(invocation)))
-        step = NextStep(request.origin_id, next_step(batch), request.run, address=request.address)
+        progress = report(request.origin_id, replace(context, used=lambda: meter.used(invocation)))
+        step = NextStep(request.origin_id, progress.next, request.run, address=request.address)
         invocation.transitions = step.transitions
-    return Reported(batch, step, invocation.metering_error)
+    return Reported(progress, step, invocation.metering_error)

@@ -331,7 +331,7 @@ class JobReader:
         if number not in self.index:
             first = number // _INDEX_LINES * _INDEX_LINES
             last = min(first + _INDEX_LINES, batch.chunk_count) - 1
-            found = rows.chunks_between(s3, settings, batch, first, last)
+            found = rows.chunks_between(s3, settings, batch.batch_id, first, last)
             self.index.update((each.number, each) for each in found)
         return rows.rows_of(s3, settings, batch.batch_id, self.index[number])
 

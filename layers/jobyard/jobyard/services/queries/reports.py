@@ -1,4 +1,4 @@
-"""A batch's reports, and links to their files."""
+"""The reports of batches and campaigns, and links to their files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
 from jobyard.services.context import QueryContext
+from jobyard.services.reports.access import visible_origin
 from jobyard.store import reports
 
 LINKED_FILES = ("jobs.csv", "failures.csv", "report.json", "report.html")
@@ -18,14 +19,15 @@ _LETTERS_READ = 1_000_000  # outcomes, a byte each, that a page of changes reads
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
 
-def list_reports(batch_id: str, context: QueryContext) -> list[Report]:
-    """A batch's reports, oldest first.
+def list_reports(origin_id: str, context: QueryContext) -> list[Report]:
+    """The reports of a batch or campaign, oldest first.
 
     Raises:
-        NotFound, Gone: there is no such batch, or the actor may not see it.
+        NotFound, Gone: there is no such batch or campaign, or the actor may not see it.
+        Forbidden: the actor may not see campaigns.
     """
-    visible_batch(batch_id, context.actor, context.now)
-    return list(reports.of_batch(batch_id))
+    visible_origin(origin_id, context.actor, context.now)
+    return list(reports.of_batch(origin_id))
 
 
 def link_to(report: Report, name: str, context: QueryContext) -> str:

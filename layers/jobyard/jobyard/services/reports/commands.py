@@ -3,9 +3,11 @@
 from jobyard.domain.activity import Subject
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report
 from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.ids import origin_of
 from jobyard.services import activity
-from jobyard.services.access import authorize, visible_batch
+from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
+from jobyard.services.reports.access import visible_origin
 from jobyard.store import reports
 
 # A mail that waits is sent anyway. A person who marked one as spam gets no other.
@@ -26,24 +28,25 @@ def resend_refusal(report: Report) -> str:
     return "its mail waits to be sent already"
 
 
-def resend(batch_id: str, seq: int, context: CommandContext) -> Report:
-    """Put the mail of a report into the outbox again, for all of its recipients. It is sent within
-    a minute.
+def resend(origin_id: str, seq: int, context: CommandContext) -> Report:
+    """Put the mail of a report of a batch or campaign into the outbox again, for all of its
+    recipients. It is sent within a minute.
 
     Raises:
-        NotFound, Gone: there is no such batch or report, or the actor may not see it.
+        NotFound, Gone: there is no such origin or report, or the actor may not see it.
         Forbidden: the actor may not send it again. BadRequest: no reason is given.
         InvalidTransition: its mail waits already, has no recipients, or was marked as spam.
         StaleState: its delivery changed at the same time.
     """
-    batch = visible_batch(batch_id, context.actor, context.now())
-    authorize(context.actor, "batch", "resend_report")
-    report = reports.get(batch_id, seq)
+    name = visible_origin(origin_id, context.actor, context.now())
+    kind = origin_of(origin_id)
+    authorize(context.actor, kind, "resend_report")
+    report = reports.get(origin_id, seq)
     if report.delivery.request != context.run:
         require_reason(context, "resend")
         if refusal := resend_refusal(report):
             raise InvalidTransition(
-                f"report {seq} of batch {batch_id} is not sent again: {refusal}"
+                f"report {seq} of {kind} {origin_id} is not sent again: {refusal}"
             )
         now = context.now()
         queued = Delivery(DeliveryState.QUEUED, now, request=context.run, requested_at=now)
@@ -52,7 +55,7 @@ def resend(batch_id: str, seq: int, context: CommandContext) -> Report:
     activity.record(
         context,
         "resend_report",
-        Subject("batch", batch_id, f"{batch.filename}, report {seq}"),
+        Subject(kind, origin_id, f"{name}, report {seq}"),
         requested_at,
     )
     return report

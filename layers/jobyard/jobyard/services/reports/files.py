@@ -1,4 +1,4 @@
-"""The files of a report: written while a batch's jobs are read once, in manifest order."""
+"""The files of a report: written while the jobs are read once, in order."""
 
 import csv
 import json
@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobyard.domain.batches import report_text
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.chunks import unrecorded_job
 from jobyard.domain.batches.report import OUTCOME_LABELS, OUTCOME_LETTERS, FailureGroup
-from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, ReportedJob
+from jobyard.domain.batches.report_text import ReportedJob
 from jobyard.domain.jobs.failures import failure_description
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
+from jobyard.domain.mail_text import MAX_LISTED_JOBS, MailText
 from jobyard.domain.manifests.findings import without_zeros
-from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
-from jobyard.services.batches.job_csv import COLUMNS, cells_of, safe_cells
+from jobyard.services.batches.job_csv import safe_cells
 from jobyard.services.batches.uploads import MultipartUpload, WrittenObject
 from jobyard.services.reports.context import ReportContext
+from jobyard.services.reports.reported_jobs import ReportedJobs
 from jobyard.store import jobs, reports
 
 _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
@@ -39,7 +38,7 @@ class _Utf8Writer:
 
 
 class _JsonReport:
-    """The file report.json: an object with a batch's id, an array, and what follows the array.
+    """The file report.json: an object with an id, an array, and what follows the array.
 
     The array may be begun in the file of one slice and continued in the next ones.
     """
@@ -48,8 +47,8 @@ class _JsonReport:
         self._file = file
         self._separator = ",\n"
 
-    def begin_array(self, batch_id: str, name: str) -> None:
-        self._write(f'{{"batch_id": "{batch_id}", "{name}": [')
+    def begin_array(self, origin_id: str, id_name: str, name: str) -> None:
+        self._write(f'{{"{id_name}": "{origin_id}", "{name}": [')
         self._separator = "\n"
 
     def add(self, item: Mapping[str, Any]) -> None:
@@ -104,12 +103,12 @@ class Files:
         """Complete the uploads. Returns the written files by name."""
         return {name: upload.finish() for name, upload in self._uploads.items()}
 
-    def publish(self, content: ReportContent) -> dict[str, str]:
+    def publish(self, mail: MailText) -> dict[str, str]:
         """Complete the uploads and write the page and the mail's text. Returns the keys by name."""
         keys = {name: written.key for name, written in self.finish().items()}
         for name, text in {
-            "report.html": report_text.render_html(content),
-            "mail.txt": report_text.render_text(content),
+            "report.html": mail.as_html(),
+            "mail.txt": mail.as_text(),
         }.items():
             keys[name] = f"{self._prefix}/{name}"
             self._context.s3.put_object(
@@ -123,10 +122,10 @@ class Files:
 
 @dataclass
 class Summary:
-    """The counts of some of a batch's jobs. `counts` are by outcome, `code_counts` by failure code.
+    """The counts of some of the jobs. `counts` are by outcome, `code_counts` by failure code.
 
     `shown` are the jobs that the mail lists. `changed` counts the jobs whose outcome differs from
-    the last report.
+    the last report, `unrecorded` those without a record.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -134,6 +133,7 @@ class Summary:
     shown: list[ReportedJob] = field(default_factory=list)
     changed: int = 0
     failed: int = 0
+    unrecorded: int = 0
 
     def groups(self) -> tuple[FailureGroup, ...]:
         """The failures by code, the largest group first."""
@@ -154,44 +154,41 @@ class Summary:
         self.shown += after.shown[: MAX_LISTED_JOBS - len(self.shown)]
         self.changed += after.changed
         self.failed += after.failed
+        self.unrecorded += after.unrecorded
 
 
 def write_jobs(
-    batch: Batch, chunks: range, files: Files, context: ReportContext, *, update: bool
+    reported: ReportedJobs, chunks: range, files: Files, context: ReportContext
 ) -> Summary:
-    """Write the jobs of some chunks into the files, in manifest order, and count them.
+    """Write the jobs of some chunks into the files, in order, and count them.
 
-    The first chunk's files begin with their headers. With `update`, jobs are compared with the last
+    The first chunk's files begin with their headers. In an update, jobs are compared with the last
     report.
     """
     summary = Summary()
-    label = job_type_of(batch.job_type).label
-    reported = _reported_outcomes(batch, chunks, context) if update else iter(())
+    update = reported.is_update
+    earlier = _reported_outcomes(reported, chunks, context) if update else iter(())
     if not chunks.start:
-        files.all.writerow(COLUMNS)
-        files.failures.writerow(COLUMNS)
-        files.json.begin_array(batch.batch_id, "jobs")
-    for row, job in _jobs_of(batch, chunks, context):
+        files.all.writerow(reported.columns)
+        files.failures.writerow(reported.columns)
+        files.json.begin_array(reported.origin_id, *reported.names)
+    for row, job in _jobs_of(reported, chunks, context):
+        summary.unrecorded += not job.version
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
         outcome = "waiting" if letter == "w" else job.state.value
         summary.counts[outcome] = summary.counts.get(outcome, 0) + 1
-        cells = cells_of(row, job, label(job.state.value))
+        cells = reported.cells(row, job)
         safe = safe_cells(cells)
         files.all.writerow(safe)
-        typed = dict(zip(COLUMNS, cells, strict=True)) | {
-            "line": row.get("line"),
-            "attempt_count": job.attempt_count,
-            "requeue_count": job.requeue_count,
-            "result": dict(job.data),
-        }
-        files.json.add(typed)
+        texts = dict(zip(reported.columns, cells, strict=True))
+        files.json.add({**texts, **reported.numbers(row, job)})
         if job.state is JobState.FAILED:
             files.failures.writerow(safe)
             summary.failed += 1
-            code = job.failure_code
-            summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
-        before = next(reported, "") if update else ""
+            group = reported.group(job)
+            summary.code_counts[group] = summary.code_counts.get(group, 0) + 1
+        before = next(earlier, "") if update else ""
         if update and before != letter:
             summary.changed += 1
         is_listed = before != letter if update else job.state is JobState.FAILED
@@ -199,7 +196,7 @@ def write_jobs(
             summary.shown.append(
                 ReportedJob(
                     job.address.job_id,
-                    str(row.get("name", "")),
+                    reported.title(row),
                     OUTCOME_LABELS[letter],
                     OUTCOME_LABELS.get(before, ""),
                     job.failure_message if job.state is JobState.FAILED else "",
@@ -208,31 +205,33 @@ def write_jobs(
     return summary
 
 
-def _reported_outcomes(batch: Batch, chunks: range, context: ReportContext) -> Iterator[str]:
+def _reported_outcomes(
+    reported: ReportedJobs, chunks: range, context: ReportContext
+) -> Iterator[str]:
     """The outcomes of these chunks' jobs in the last report, a letter each."""
-    first = chunks.start * batch.chunk_size
+    first = chunks.start * reported.chunk_size
     body = context.s3.get_object(
         Bucket=context.settings.work_bucket,
-        Key=reports.get(batch.batch_id, batch.last_report).files["outcomes"],
-        Range=f"bytes={first}-{first + len(chunks) * batch.chunk_size - 1}",
+        Key=reports.get(reported.origin_id, reported.last_report).files["outcomes"],
+        Range=f"bytes={first}-{first + len(chunks) * reported.chunk_size - 1}",
     )["Body"]
     for block in body.iter_chunks():
         yield from block.decode()
 
 
 def _jobs_of(
-    batch: Batch, chunks: range, context: ReportContext
+    reported: ReportedJobs, chunks: range, context: ReportContext
 ) -> Iterator[tuple[rows.Row, JobRecord]]:
-    """Every job of these chunks with its row, in manifest order."""
-    s3, settings = context.s3, context.settings
-    for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
-        recorded = {
-            job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.number)
-        }
-        for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
+    """Every job of these chunks with its row, in order."""
+    if not chunks:
+        return
+    s3, settings, origin_id = context.s3, context.settings, reported.origin_id
+    for chunk in rows.chunks_between(s3, settings, origin_id, chunks.start, chunks.stop - 1):
+        recorded = {job.address.position: job for job in jobs.of_chunk(origin_id, chunk.number)}
+        for position, row in enumerate(rows.rows_of(s3, settings, origin_id, chunk)):
             job = recorded.get(position)
             if job is None:
-                job = unrecorded_job(batch, JobAddress(batch.batch_id, chunk.number, position))
+                job = reported.unrecorded(JobAddress(origin_id, chunk.number, position))
             yield row, job
 
 

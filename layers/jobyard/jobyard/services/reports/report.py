@@ -6,38 +6,62 @@ written again. So each change is reported once, even after a crash.
 The jobs of a large batch are reported in slices, one per call: see `slices`.
 """
 
-from dataclasses import asdict
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, finding_line
+from jobyard.domain.batches.report_text import ReportContent, finding_line, mail_of
 from jobyard.domain.cause_key import Action, CauseKey
-from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
+from jobyard.domain.mail_text import MAX_LISTED_JOBS
 from jobyard.domain.text import safe_cell
 from jobyard.services.reports.context import ReportContext
-from jobyard.services.reports.files import Files, Summary, findings_of, write_jobs
-from jobyard.services.reports.mail import deliver, recipient_count
-from jobyard.services.reports.slices import Slices
-from jobyard.store import batches, reports, usage
+from jobyard.services.reports.cost import cost_document, cost_of
+from jobyard.services.reports.files import Files, findings_of
+from jobyard.services.reports.mail import deliver
+from jobyard.services.reports.reported_jobs import BatchJobs
+from jobyard.services.reports.slices import Slices, write_all
+from jobyard.services.runs import NextAction
+from jobyard.store import batches, reports
 
 REPORTING_STATES = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 _FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
-def report(batch_id: str, context: ReportContext) -> Batch:
-    """Report a batch and end it, or write one slice of a large report. Returns the stored batch.
+@dataclass(frozen=True)
+class ReportProgress:
+    """How far a batch or campaign is reported: its state, the number of its last report, and the
+    next step of the execution. `duration_s` is how long it took, after its first report only.
+    """
+
+    state: str
+    last_report: int
+    next: NextAction
+    duration_s: float | None = None
+
+
+def report(batch_id: str, context: ReportContext) -> ReportProgress:
+    """Report a batch and end it, or write one slice of a large report.
 
     Call again while the batch is still reporting. A batch in another state is left as it is.
     """
+    batch = _report(batch_id, context)
+    duration_s = None
+    if batch.started_at and batch.ended_at and batch.last_report == 1:
+        duration_s = (batch.ended_at - batch.started_at).total_seconds()
+    step: NextAction = "report" if batch.state in REPORTING_STATES else "end"
+    return ReportProgress(batch.state, batch.last_report, step, duration_s)
+
+
+def _report(batch_id: str, context: ReportContext) -> Batch:
     batch = batches.get(batch_id, context.now())
     if batch.state not in REPORTING_STATES:
         return batch
     seq = batch.last_report + 1
     written = reports.find(batch_id, seq)
     if written is None:
-        slices = Slices(batch, context)
+        slices = Slices(BatchJobs(batch), context)
         if slices.write_next():
             return batch
         written = _write(batch, seq, slices, context)
@@ -68,11 +92,6 @@ def _end(batch: Batch, counts: Any, context: ReportContext, reason: str, **chang
     return batches.apply(batch, move, report_checked_at=now, ended_at=now, **changes)
 
 
-def next_step(batch: Batch) -> Literal["report", "end"]:
-    """The next state of the execution: another slice of the report, or the end."""
-    return "report" if batch.state in REPORTING_STATES else "end"
-
-
 def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Report | None:
     """Write the report's files and record. Returns None if it is an update without changes."""
     now = context.now()
@@ -80,7 +99,7 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
         return _write_refused(batch, seq, context)
     update = batch.state is BatchState.UPDATE_REPORTING
     with Files(_prefix(batch, seq), context) as files:
-        summary = _write_jobs(batch, slices, files, context, update=update)
+        summary = write_all(BatchJobs(batch), slices, files, context)
         if update and not summary.changed:
             return None
         kind = ReportKind.UPDATE if update else ReportKind.FIRST
@@ -97,24 +116,11 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
             findings=(),
             more_findings=0,
             link=_link(batch, context),
-            cost=_cost(batch, context),
+            cost=cost_of(batch.batch_id, batch.notify, context),
         )
-        files.json.end_array(counts=summary.counts, cost=_cost_document(content.cost))
-        keys = files.publish(content)
+        files.json.end_array(counts=summary.counts, cost=cost_document(content.cost))
+        keys = files.publish(mail_of(content))
     return _put_report(content, summary.changed, keys, context)
-
-
-def _write_jobs(
-    batch: Batch, slices: Slices, files: Files, context: ReportContext, *, update: bool
-) -> Summary:
-    """Write a batch's jobs into the files: all of them now, or from their slices."""
-    if slices.is_single:
-        return write_jobs(batch, range(batch.chunk_count), files, context, update=update)
-    summary = Summary()
-    for each in slices.written():
-        files.add(each.files)
-        summary.add(each.summary)
-    return summary
 
 
 def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
@@ -122,7 +128,7 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
     shown: list[str] = []
     with Files(_prefix(batch, seq), context) as files:
         files.all.writerow((*_FINDING_COLUMNS, "batch_id"))
-        files.json.begin_array(batch.batch_id, "findings")
+        files.json.begin_array(batch.batch_id, "batch_id", "findings")
         for finding in findings_of(batch, context):
             cells = (safe_cell(str(finding[name] or "")) for name in _FINDING_COLUMNS)
             files.all.writerow((*cells, batch.batch_id))
@@ -142,10 +148,10 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
             findings=shown,
             more_findings=batch.findings - len(shown),
             link=_link(batch, context),
-            cost=_cost(batch, context),
+            cost=cost_of(batch.batch_id, batch.notify, context),
         )
-        files.json.end_array(cost=_cost_document(content.cost))
-        keys = files.publish(content)
+        files.json.end_array(cost=cost_document(content.cost))
+        keys = files.publish(mail_of(content))
     return _put_report(content, 0, keys, context)
 
 
@@ -170,16 +176,6 @@ def _put_report(
             delivery=Delivery(state, content.at, undeliverable=batch.undeliverable),
         )
     )
-
-
-def _cost(batch: Batch, context: ReportContext) -> Cost:
-    """The cost of the batch, including this invocation and the report's own mail."""
-    own_mail = Usage(mails=recipient_count(batch.notify, context.settings))
-    return price_usage(usage.of_origin(batch.batch_id) + context.used() + own_mail)
-
-
-def _cost_document(cost: Cost) -> dict[str, Any]:
-    return {"dollars": round(cost.dollars, 9), "usage": asdict(cost.usage)}
 
 
 def _prefix(batch: Batch, seq: int) -> str:

@@ -1,26 +1,26 @@
-"""The slices of a large batch's report: each call writes the next missing one.
+"""The slices of a large report: each call writes the next missing one.
 
 A slice's files stay in the staging folder until the report's files are assembled from them. A
-slice is recorded once; a second writer continues with the first one's. Each report of a batch has
-slices of its own: their folder contains the time it started.
+slice is recorded once; a second writer continues with the first one's. Each report has slices of
+its own: their folder contains the time it started.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report_text import ReportedJob
 from jobyard.services.batches.uploads import WrittenObject
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.files import Files, Summary, write_jobs
+from jobyard.services.reports.reported_jobs import ReportedJobs
 
 _ALREADY_WRITTEN = {409, 412}  # what S3 answers if another has written the object, or is writing it
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The counts of some of a batch's jobs, and their files by name."""
+    """The counts of some of the jobs, and their files by name."""
 
     summary: Summary
     files: Mapping[str, WrittenObject]
@@ -41,18 +41,16 @@ class Slice:
 
 
 class Slices:
-    """A batch's slices, in manifest order."""
+    """The slices of a report, in order."""
 
-    def __init__(self, batch: Batch, context: ReportContext) -> None:
-        self._batch, self._context = batch, context
-        self._slice_chunks = (
-            max(1, context.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
-        )
-        self._count = -(-batch.chunk_count // self._slice_chunks)
+    def __init__(self, reported: ReportedJobs, context: ReportContext) -> None:
+        self._reported, self._context = reported, context
+        self._slice_chunks = max(1, context.slice_jobs // (reported.chunk_size or 1))
+        self._count = -(-reported.chunk_count // self._slice_chunks)
 
     @property
     def is_single(self) -> bool:
-        """Whether one slice has all the batch's jobs; then none is stored."""
+        """Whether one slice has all jobs; then none is stored."""
         return self._count <= 1
 
     def write_next(self) -> bool:
@@ -70,17 +68,14 @@ class Slices:
         for number in range(self._count):
             found = self._find(number)
             if found is None:
-                raise RuntimeError(f"slice {number} of batch {self._batch.batch_id} is missing")
+                raise RuntimeError(f"slice {number} of {self._reported.origin_id} is missing")
             yield found
 
     def _folder(self, number: int) -> str:
-        batch = self._batch
-        started = max(
-            (each.at for each in batch.history if each.after == batch.state != each.before),
-            default=batch.submitted_at,
-        )
-        name = f"{batch.last_report + 1:04d}-{started.timestamp():.3f}-{self._slice_chunks}"
-        return f"staging/reports/{batch.batch_id}/{name}/{number:05d}"
+        reported = self._reported
+        began = f"{reported.began_at.timestamp():.3f}"
+        name = f"{reported.last_report + 1:04d}-{began}-{self._slice_chunks}"
+        return f"staging/reports/{reported.origin_id}/{name}/{number:05d}"
 
     def _find(self, number: int) -> Slice | None:
         s3, bucket = self._context.s3, self._context.settings.work_bucket
@@ -91,12 +86,11 @@ class Slices:
         return Slice.of(answer["Body"].read())
 
     def _write(self, number: int) -> None:
-        batch, context = self._batch, self._context
+        reported, context = self._reported, self._context
         first = number * self._slice_chunks
-        chunks = range(first, min(first + self._slice_chunks, batch.chunk_count))
-        update = batch.state is BatchState.UPDATE_REPORTING
+        chunks = range(first, min(first + self._slice_chunks, reported.chunk_count))
         with Files(self._folder(number), context) as files:
-            summary = write_jobs(batch, chunks, files, context, update=update)
+            summary = write_jobs(reported, chunks, files, context)
             found = Slice(summary, files.finish())
         try:
             context.s3.put_object(
@@ -108,3 +102,16 @@ class Slices:
         except context.s3.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _ALREADY_WRITTEN:
                 raise
+
+
+def write_all(
+    reported: ReportedJobs, slices: Slices, files: Files, context: ReportContext
+) -> Summary:
+    """Write all jobs into the files of a report: now, or from their slices."""
+    if slices.is_single:
+        return write_jobs(reported, range(reported.chunk_count), files, context)
+    summary = Summary()
+    for each in slices.written():
+        files.add(each.files)
+        summary.add(each.summary)
+    return summary

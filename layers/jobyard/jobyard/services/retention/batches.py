@@ -174,7 +174,7 @@ class _BatchArchiving:
         found_operations = [*operations.of_batch(batch_id)]
         counts = {each.chunk: each for each in chunks.of_batch(batch_id, first=first, last=last)}
         try:
-            found_chunks = rows.chunks_between(s3, settings, self.batch, first, last)
+            found_chunks = rows.chunks_between(s3, settings, batch_id, first, last)
         except s3.exceptions.NoSuchKey as error:
             raise NotArchivable("the index of its rows is missing") from error
         for chunk in found_chunks:
