@@ -378,16 +378,21 @@ def reports(
 def find(
     ctx: typer.Context,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="An id, an ark or a name.")],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="List all of a kind, such as batch or schedule.")
+    ] = "",
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Find batches, jobs, schedules, objects and collections."""
-    found = ctx.obj.api(stack).get("/find", q=text)
+    found = ctx.obj.api(stack).get("/find", q=text, **({"kind": kind} if kind else {}))
     rows: Rows = [
         (each["kind"], each["found_id"], each["title"], each["why"]) for each in found["items"]
     ]
     show_list(found, ("!kind", "!id", "name", "matches"), rows, "match", as_json=as_json)
     if not as_json:
+        for each in found["more"]:
+            terminal.console().print(f"more were found: --kind {each}", style="dim", markup=False)
         for each in found["not_searched"]:
             terminal.console().print(f"not searched: {each}", style="dim", markup=False)
 

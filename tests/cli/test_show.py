@@ -467,11 +467,17 @@ def test_jobs_are_requested_by_code_step_and_name(run: Run, api: FakeApi) -> Non
 
 def test_a_search_says_what_it_found_and_what_it_did_not_search(run: Run, api: FakeApi) -> None:
     match = {"kind": "batch", "found_id": BATCH, "title": "m.csv", "why": "its id", "links": {}}
-    found = {"items": [match], "batches_since": None, "not_searched": ["jobs by file name"]}
+    found = {
+        "items": [match],
+        "batches_since": None,
+        "not_searched": ["jobs by file name"],
+        "more": ["batch"],
+    }
     api.answers("GET /find", found)
 
-    shown = run("find", "m.csv").stdout
+    shown = run("find", "m.csv", "--kind", "batch").stdout
 
     assert BATCH in shown
     assert "not searched: jobs by file name" in shown
-    assert api.requests[-1].url.params["q"] == "m.csv"
+    assert "more were found: --kind batch" in shown
+    assert dict(api.requests[-1].url.params) == {"q": "m.csv", "kind": "batch"}

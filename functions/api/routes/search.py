@@ -32,6 +32,14 @@ def find(
             max_length=search_queries.MAX_TEXT_LENGTH,
         ),
     ] = "",
+    kind: Annotated[
+        str,
+        Query(
+            description=f"List all that is found of this kind ({', '.join(search_queries.KINDS)}), "
+            f"not the first {search_queries.SHOWN_OF_A_KIND} of each.",
+            max_length=20,
+        ),
+    ] = "",
 ) -> SearchResult:
     request = current_request(router)
-    return SearchResult.of(search_queries.find(q, request.query_context()), request)
+    return SearchResult.of(search_queries.find(q, request.query_context(), kind), request)

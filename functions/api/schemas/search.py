@@ -34,6 +34,9 @@ class SearchResult(Schema):
         "searched, or none had to be."
     )
     not_searched: list[str] = Field(description="What may match but was not searched.")
+    more: list[str] = Field(
+        description="The kinds of which more was found than is listed; `kind` asks for all of one."
+    )
 
     @classmethod
     def of(cls, result: search_queries.SearchResult, request: RequestContext) -> "SearchResult":
@@ -52,4 +55,5 @@ class SearchResult(Schema):
             items=items,
             batches_since=result.batches_since,
             not_searched=list(result.not_searched),
+            more=list(result.more),
         )

@@ -1,12 +1,13 @@
 """The search field: what a text may mean, and what was not searched."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.errors import BadRequest
-from jobyard.services.queries.search import Match, SearchResult, find
+from jobyard.services.queries.search import KINDS, SHOWN_OF_A_KIND, Match, SearchResult, find
 from web.address import address_of
 from web.request import current_request
 from web.responses import page, see_other
@@ -21,10 +22,11 @@ def show_found() -> Response[str]:
     """What was found. A text that is an id leads straight to what it names."""
     request = current_request(router)
     text = request.query.get("q", "").strip()
+    kind = request.query.get("kind", "")
     refusal = ""
     result = _NOTHING
     try:
-        result = find(text, request.query_context)
+        result = find(text, request.query_context, kind if kind in KINDS else "")
     except BadRequest as error:
         refusal = str(error)
     if len(result.matches) == 1 and result.matches[0].found_id == text:
@@ -33,6 +35,12 @@ def show_found() -> Response[str]:
         "text": text,
         "rows": [_row(each) for each in result.matches],
         "not_searched": result.not_searched,
+        "more": [
+            {"kind": each, "address": f"/find?{urlencode({'q': text, 'kind': each})}"}
+            for each in result.more
+        ],
+        "shown_of_a_kind": SHOWN_OF_A_KIND,
+        "all_kinds": f"/find?{urlencode({'q': text})}" if kind in KINDS else "",
         "problem": refusal if text else "",
     }
     return page("find.html", request, values)

@@ -564,6 +564,20 @@ def test_home_says_that_there_may_be_more_failures_than_were_read(
     assert re.search(r"\d\+ PAYLOAD_NOT_FOUND in \d\+ batches", shown)
 
 
+def test_a_search_says_that_more_was_found_and_leads_to_all_of_it(browser: Browser) -> None:
+    for number in range(12):
+        a_batch("completed", filename=f"plan-{number}.csv")
+    browser.sign_in("viewer")
+
+    page = browser.get("/find?q=plan")
+    rest = browser.get("/find?q=plan&kind=batch")
+
+    assert "Only the first 10 batches are listed." in page.text
+    assert 'href="/find?q=plan&amp;kind=batch"' in page.html
+    assert (page.html.count('href="/batches/b'), rest.html.count('href="/batches/b')) == (10, 12)
+    assert 'href="/find?q=plan"' in rest.html
+
+
 def test_a_failure_group_says_when_its_jobs_failed_first_and_last(browser: Browser) -> None:
     batch = a_batch("failed", entries=5)
     a_job(batch, 0, "failed")

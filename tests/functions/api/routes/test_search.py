@@ -103,6 +103,21 @@ def test_older_batches_are_not_searched_and_the_result_says_so(
     assert found["not_searched"][0].startswith("batches submitted before 2026-11-20 09:35 UTC")
 
 
+def test_of_many_matches_the_first_are_listed_and_all_of_one_kind_on_request(api: Api) -> None:
+    for number in range(12):
+        a_batch("completed", filename=f"plan-{number}.csv", submitter="planner")
+    schedule = a_schedule(title="a plan").schedule_id
+
+    some = api.get("/find", query={"q": "plan"}).json
+    batches = api.get("/find", query={"q": "plan", "kind": "batch"}).json
+    schedules = api.get("/find", query={"q": "plan", "kind": "schedule"}).json
+
+    assert (len(some["items"]), some["more"]) == (11, ["batch"])
+    assert (len({each["found_id"] for each in batches["items"]}), batches["more"]) == (12, [])
+    assert [each["found_id"] for each in schedules["items"]] == [schedule]
+    assert api.get("/find", query={"q": "plan", "kind": "plan"}).status == 400
+
+
 def test_titles_of_schedules_that_are_not_searched_are_named(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,8 @@ There is no index of words, so the result says what was not searched.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,9 @@ BATCHES_SEARCHED = 200  # the newest, by file name and submitter
 _MONTHS_SEARCHED = 3
 SCHEDULES_SEARCHED = 100  # by title
 CAMPAIGNS_SEARCHED = 50  # the newest, by name and creator
-_SHOWN_OF_A_KIND = 10
+COLLECTIONS_FOUND = 100  # whose names begin with the text
+SHOWN_OF_A_KIND = 10  # unless one kind is asked for
+KINDS = ("batch", "job", "campaign", "schedule", "object", "collection")
 # Between a collection and a local identifier of it.
 _SEPARATORS = re.compile(r"[\s#:/]+")
 
@@ -51,23 +54,27 @@ class Match:
 @dataclass(frozen=True)
 class SearchResult:
     """What was found, ids first, and what was not searched. `batches_since` is when the oldest of
-    the searched batches was submitted; None if all were searched, or none.
+    the searched batches was submitted; None if all were searched, or none. `more` are the kinds of
+    which more was found than `SHOWN_OF_A_KIND`.
     """
 
     matches: tuple[Match, ...]
     batches_since: datetime | None
     not_searched: tuple[str, ...]
+    more: tuple[str, ...] = ()
 
 
-def find(text: str, context: QueryContext) -> SearchResult:
-    """What the actor may see and `text` may mean.
+def find(text: str, context: QueryContext, kind: str = "") -> SearchResult:
+    """What the actor may see and `text` may mean: some of each kind, or all of one `kind`.
 
     Raises:
-        BadRequest: the text is empty or too long.
+        BadRequest: the text is empty or too long, or there is no such kind.
     """
     wanted = text.strip()
     if not wanted or len(wanted) > MAX_TEXT_LENGTH:
         raise BadRequest(f"search for 1 to {MAX_TEXT_LENGTH} characters")
+    if kind and kind not in KINDS:
+        raise BadRequest(f"there is no kind {kind!r}: {', '.join(KINDS)}")
     exact = [*_by_id(wanted, context)]
     if exact:
         return SearchResult(tuple(exact), None, ())
@@ -75,7 +82,7 @@ def find(text: str, context: QueryContext) -> SearchResult:
     titled, has_all_titles = _schedules(wanted, context)
     named, has_all_campaigns = _campaigns(wanted, context)
     found = [
-        *_collections(wanted, context),
+        *_collections(wanted, context, COLLECTIONS_FOUND if kind else SHOWN_OF_A_KIND + 1),
         *_by_local_id(wanted, context),
         *titled,
         *named,
@@ -85,7 +92,21 @@ def find(text: str, context: QueryContext) -> SearchResult:
     missing = tuple(
         _not_searched(since, has_all_titles=has_all_titles, has_all_campaigns=has_all_campaigns)
     )
-    return SearchResult(tuple(found), since, missing)
+    if kind:
+        return SearchResult(tuple(each for each in found if each.kind == kind), since, missing)
+    shown, more = _first_of_each_kind(found)
+    return SearchResult(tuple(shown), since, missing, more)
+
+
+def _first_of_each_kind(found: Iterable[Match]) -> tuple[list[Match], tuple[str, ...]]:
+    """The first matches of each kind, and the kinds that have more."""
+    shown = []
+    numbers: Counter[str] = Counter()
+    for each in found:
+        numbers[each.kind] += 1
+        if numbers[each.kind] <= SHOWN_OF_A_KIND:
+            shown.append(each)
+    return shown, tuple(kind for kind, number in numbers.items() if number > SHOWN_OF_A_KIND)
 
 
 def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
@@ -122,12 +143,12 @@ def _by_local_id(text: str, context: QueryContext) -> Iterator[Match]:
             yield Match("object", found.ark, found.collection, f"local identifier {parts[1]}")
 
 
-def _collections(text: str, context: QueryContext) -> Iterator[Match]:
-    """The collection of this name, and those whose names begin with it."""
+def _collections(text: str, context: QueryContext, limit: int) -> Iterator[Match]:
+    """The collection of this name, and up to `limit` of those whose names begin with it."""
     exact = collections.find(text)
     if exact and may_see(exact, context.actor):
         yield Match("collection", exact.name, "", "its name")
-    for each in collections.by_name(after=text, limit=_SHOWN_OF_A_KIND):
+    for each in collections.by_name(after=text, limit=limit):
         if each.name.startswith(text) and may_see(each, context.actor):
             yield Match("collection", each.name, "", "its name begins so")
 
@@ -138,10 +159,10 @@ def _schedules(text: str, context: QueryContext) -> tuple[list[Match], bool]:
         return [], True
     folded = text.casefold()
     page = schedules.by_title(system=False, limit=SCHEDULES_SEARCHED)
-    matching = [each for each in page.items if folded in each.title.casefold()]
     found = [
         Match("schedule", each.schedule_id, each.title, "its title")
-        for each in matching[:_SHOWN_OF_A_KIND]
+        for each in page.items
+        if folded in each.title.casefold()
     ]
     return found, not page.after
 
@@ -152,11 +173,17 @@ def _campaigns(text: str, context: QueryContext) -> tuple[list[Match], bool]:
         return [], True
     folded = text.casefold()
     page = campaigns.newest(CAMPAIGNS_SEARCHED)
-    named = [each for each in page.items if folded in each.name.casefold()]
-    created = [each for each in page.items if folded in each.creator.casefold()]
-    found = [Match("campaign", each.campaign_id, each.name, "its name") for each in named]
-    found += [Match("campaign", each.campaign_id, each.name, "its creator") for each in created]
-    return found[:_SHOWN_OF_A_KIND], not page.after
+    found = [
+        Match("campaign", each.campaign_id, each.name, why)
+        for each in page.items
+        if (why := _matching_field(folded, {"its name": each.name, "its creator": each.creator}))
+    ]
+    return found, not page.after
+
+
+def _matching_field(folded: str, fields: Mapping[str, str]) -> str:
+    """The name of the first field that has the text; "" if none has."""
+    return next((name for name, value in fields.items() if folded in value.casefold()), "")
 
 
 def _recent_batches(context: QueryContext) -> tuple[list[Batch], bool]:
@@ -180,17 +207,19 @@ def _recent_batches(context: QueryContext) -> tuple[list[Batch], bool]:
     return found, not first or month < first
 
 
-def _batches(text: str, recent: list[Batch]) -> Iterator[Match]:
-    """The recent batches whose file name has the text, and those of a submitter of this name."""
+def _batches(text: str, recent: list[Batch]) -> list[Match]:
+    """The recent batches whose file name has the text, then those of a submitter of this name."""
     folded = text.casefold()
-    fields: tuple[tuple[str, Callable[[Batch], str]], ...] = (
-        ("its file name", lambda each: each.filename),
-        ("its submitter", lambda each: each.submitter),
-    )
-    for why, value_of in fields:
-        matching = [each for each in recent if folded in value_of(each).casefold()]
-        for each in matching[:_SHOWN_OF_A_KIND]:
-            yield Match("batch", each.batch_id, each.filename, why)
+    found = [
+        Match("batch", each.batch_id, each.filename, why)
+        for each in recent
+        if (
+            why := _matching_field(
+                folded, {"its file name": each.filename, "its submitter": each.submitter}
+            )
+        )
+    ]
+    return sorted(found, key=lambda each: each.why != "its file name")
 
 
 def _not_searched(
