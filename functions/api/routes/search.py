@@ -35,8 +35,8 @@ def find(
     kind: Annotated[
         str,
         Query(
-            description=f"List all that is found of this kind ({', '.join(search_queries.KINDS)}), "
-            f"not the first {search_queries.SHOWN_OF_A_KIND} of each.",
+            description="List all that is found of this kind, not the first "
+            f"{search_queries.SHOWN_OF_A_KIND} of each: {', '.join(search_queries.MATCH_KINDS)}.",
             max_length=20,
         ),
     ] = "",

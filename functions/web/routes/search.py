@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.errors import BadRequest
-from jobyard.services.queries.search import KINDS, SHOWN_OF_A_KIND, Match, SearchResult, find
+from jobyard.services.queries.search import MATCH_KINDS, SHOWN_OF_A_KIND, Match, SearchResult, find
 from web.address import address_of
 from web.request import current_request
 from web.responses import page, see_other
@@ -26,7 +26,7 @@ def show_found() -> Response[str]:
     refusal = ""
     result = _NOTHING
     try:
-        result = find(text, request.query_context, kind if kind in KINDS else "")
+        result = find(text, request.query_context, kind if kind in MATCH_KINDS else "")
     except BadRequest as error:
         refusal = str(error)
     if len(result.matches) == 1 and result.matches[0].found_id == text:
@@ -40,7 +40,7 @@ def show_found() -> Response[str]:
             for each in result.more
         ],
         "shown_of_a_kind": SHOWN_OF_A_KIND,
-        "all_kinds": f"/find?{urlencode({'q': text})}" if kind in KINDS else "",
+        "all_kinds": f"/find?{urlencode({'q': text})}" if kind in MATCH_KINDS else "",
         "problem": refusal if text else "",
     }
     return page("find.html", request, values)

@@ -33,7 +33,7 @@ SCHEDULES_SEARCHED = 100  # by title
 CAMPAIGNS_SEARCHED = 50  # the newest, by name and creator
 COLLECTIONS_FOUND = 100  # whose names begin with the text
 SHOWN_OF_A_KIND = 10  # unless one kind is asked for
-KINDS = ("batch", "job", "campaign", "schedule", "object", "collection")
+MATCH_KINDS = ("batch", "job", "campaign", "schedule", "object", "collection")
 # Between a collection and a local identifier of it.
 _SEPARATORS = re.compile(r"[\s#:/]+")
 
@@ -73,8 +73,8 @@ def find(text: str, context: QueryContext, kind: str = "") -> SearchResult:
     wanted = text.strip()
     if not wanted or len(wanted) > MAX_TEXT_LENGTH:
         raise BadRequest(f"search for 1 to {MAX_TEXT_LENGTH} characters")
-    if kind and kind not in KINDS:
-        raise BadRequest(f"there is no kind {kind!r}: {', '.join(KINDS)}")
+    if kind and kind not in MATCH_KINDS:
+        raise BadRequest(f"there is no kind {kind!r}: {', '.join(MATCH_KINDS)}")
     exact = [*_by_id(wanted, context)]
     if exact:
         return SearchResult(tuple(exact), None, ())
