@@ -104,7 +104,7 @@ def show_tasks(found: Document) -> None:
             each["target"],
             each["job_id"],
             Text(each["label"]),
-            each["step"] or "-",
+            _step(each),
             f"{each['steps_done']} of {each['step_count']}",
             terminal.local_time(each["last_triggered"]),
             each["failure_message"] or _waiting(each),
@@ -116,6 +116,12 @@ def show_tasks(found: Document) -> None:
     if failed := next((each for each in found["items"] if "requeue" in each["actions"]), None):
         again = f'jobyard requeue {failed["job_id"]} --reason "…"'
         terminal.console().print(tables.next_commands([(again, "try a failed task again")]))
+
+
+def _step(task: Document) -> str:
+    """The current step of a task, and its progress."""
+    percent = task.get("step_percent")
+    return (task["step"] or "-") + ("" if percent is None else f" {percent} %")
 
 
 def show_state(found: Document) -> None:

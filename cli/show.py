@@ -197,7 +197,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     steps: Rows = [
         (
             step["name"],
-            state(step["status"]),
+            _status(step),
             local_time(step.get("started_at")),
             local_time(step.get("completed_at") or step.get("skipped_at")),
             step.get("message") or "",
@@ -222,6 +222,13 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     columns = ("!attempt", "started", "ended", "step", "!code", "message", "~request")
     section("Attempts", columns, attempts)
     section("History", *history(found))
+
+
+def _status(step: Document) -> Text:
+    """The status of a step, and its progress."""
+    percent = step.get("percent")
+    progress = "" if percent is None else f" {percent} %"
+    return Text.assemble(state(step["status"]), progress)
 
 
 def _attempt_numbers(attempt: Document) -> str:

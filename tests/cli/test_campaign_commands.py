@@ -68,6 +68,7 @@ def a_task(**changes: Any) -> dict[str, Any]:
         "label": "Rescheduled",
         "last_triggered": NOW,
         "step": "upload",
+        "step_percent": 42,
         "steps_done": 2,
         "step_count": 5,
         "failure_code": "DEVICE_OFFLINE",
@@ -170,7 +171,13 @@ def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:
 
     assert "1 of 2" in campaigns_listed
     assert "its window is closed, until" in campaigns_listed
-    for text in ("gw-1", "Rescheduled", "upload", "2 of 5", "gw-1.example.org cannot be reached"):
+    for text in (
+        "gw-1",
+        "Rescheduled",
+        "upload 42 %",
+        "2 of 5",
+        "gw-1.example.org cannot be reached",
+    ):
         assert text in tasks_listed
     assert api.calls()[1] == "GET /campaigns?system=true&limit=100"
     assert api.calls()[-1] == f"GET {PATH}/tasks?state=rescheduled&limit=100"

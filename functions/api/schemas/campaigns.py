@@ -330,6 +330,9 @@ class Task(Schema):
     label: str = Field(description="The state's name for users.")
     last_triggered: datetime | None = Field(description="When its last attempt began.")
     step: str = Field(description='The current or next step; "" when all are done.')
+    step_percent: int | None = Field(
+        description="How much of that step is done; null if it does not say."
+    )
     steps_done: int = Field(description="How many steps are done.")
     step_count: int = Field(description="How many steps there are.")
     failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
@@ -355,6 +358,7 @@ class Task(Schema):
             label=TASK.state(view.state).labels["device"],
             last_triggered=view.last_triggered,
             step=view.step,
+            step_percent=view.step_percent,
             steps_done=view.steps_done,
             step_count=view.step_count,
             failure_code=task.failure_code,

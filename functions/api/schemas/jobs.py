@@ -73,6 +73,9 @@ class Step(Schema):
     skipped_at: datetime | None = Field(description="When it was found unnecessary.")
     completed_at: datetime | None = Field(description="When it was completed.")
     message: str = Field(description='A warning; "" if there is none.')
+    percent: int | None = Field(
+        description="How much of it is done, at most ten seconds old; null if it does not say."
+    )
 
     @classmethod
     def of(cls, name: str, record: domain.StepRecord | None) -> "Step":
@@ -86,6 +89,7 @@ class Step(Schema):
             skipped_at=ended_at if status is StepStatus.SKIPPED else None,
             completed_at=ended_at if status is StepStatus.COMPLETED else None,
             message=record.message if record else "",
+            percent=record.percent if record else None,
         )
 
 

@@ -83,6 +83,8 @@ def _step(name: str, status: StepStatus, words: str, note: str, y: int) -> Marku
 def _status_text(record: StepRecord | None) -> str:
     if record is None:
         return "pending"
+    if record.percent is not None:
+        return f"{record.status.value} · {record.percent} %"
     if record.ended_at is None or record.status is StepStatus.SKIPPED:
         return record.status.value
     return f"{record.status.value} · {duration(record.ended_at - record.started_at)}"

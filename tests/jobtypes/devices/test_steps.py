@@ -183,6 +183,8 @@ def test_a_flaky_device_is_updated_in_the_end(bench: Bench) -> None:
 
 def test_a_long_upload_is_done_in_parts(bench: Bench) -> None:
     bench.seconds_per_look = 50.0
+    percents: list[float] = []
+    bench.context = replace(bench.context, progress=percents.append)
 
     results = [bench.attempt("ok-2") for _ in range(3)]
 
@@ -192,6 +194,7 @@ def test_a_long_upload_is_done_in_parts(bench: Bench) -> None:
     ]
     assert isinstance(results[-1], Done)
     assert bench.simulator.device("ok-2").requests["PUT /update"] == 3
+    assert [int(each) for each in percents] == [34, 68, 100]
 
 
 def test_an_image_with_another_digest_never_becomes_complete(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """How a job's record changes by the result of its step."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,7 @@ from jobyard.domain.jobs.job_type import (
     StepResult,
 )
 from jobyard.domain.lifecycle import Cause
+from jobyard.services.jobs import attempt
 from jobyard.services.jobs.attempt import (
     MAX_SNOOZES,
     AttemptInput,
@@ -32,9 +34,11 @@ from jobyard.services.jobs.attempt import (
     after_start,
     failed_as_orphaned,
     run_steps,
+    show_running,
     unexpected_failure,
 )
 from jobyard.services.jobs.write_group import WriteGroup
+from jobyard.store import job_format
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -53,6 +57,49 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
     )
     assert attempted is not None
     return after_attempt(attempted, job_type, at, "c")
+
+
+def test_the_progress_of_a_step_is_written_each_ten_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step reports it each second for a minute, and then stays where it is."""
+    written: list[JobRecord] = []
+
+    def write_many(changes: Sequence[tuple[JobRecord, JobRecord]]) -> list[JobRecord]:
+        written.extend(after for _, after in changes)
+        return [after for _, after in changes]
+
+    monkeypatch.setattr(attempt.jobs, "write_many", write_many)
+    progress = Progress(RUNNING)
+    progress.begin("upload", NOON)
+    for second in range(600):
+        progress.report(min(1.5 * second, 90.9))
+        show_running([progress], NOON + timedelta(seconds=second))
+
+    percents = [record.steps[-1].percent for record in written]
+    assert percents == [3, 18, 33, 48, 63, 78, 90]
+    record = written[-1]
+    assert (
+        job_format.decode(ADDRESS, "running", record.version, job_format.encode(record)) == record
+    )
+
+
+def test_a_step_that_continues_later_keeps_its_progress() -> None:
+    progress = Progress(RUNNING)
+
+    def upload(_step_input: StepInput, _context: object) -> StepResult:
+        progress.report(142)
+        return Continue(0, "the rest follows")
+
+    job_type = JobType("update", "Update", (("upload", upload),), object)
+    step_input = StepInput("", ADDRESS.job_id, "", {}, {}, {}, attempt=1)
+    attempted = run_steps(
+        AttemptInput(job_type, step_input, None), progress, lambda: NOON, WriteGroup()
+    )
+
+    assert attempted is not None
+    after = after_attempt(attempted, job_type, NOON, "c")
+    assert (after.steps[-1].status, after.steps[-1].percent) == ("pending", 100)
 
 
 def test_a_job_that_makes_progress_continues_however_often_it_waited() -> None:

@@ -6,7 +6,7 @@ function for each class.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -81,15 +81,21 @@ class MaintenanceTasks(Protocol):
         """
 
 
+def _ignore(_percent: float) -> None:
+    """Show no progress."""
+
+
 @dataclass(frozen=True)
 class StepContext:
     """What every step is given.
 
-    `now` is the time, aware UTC. `remaining` is the seconds until the step must have ended.
+    `now` is the time, aware UTC. `remaining` is the seconds until the step must have ended. A step
+    may call `progress` with its progress in percent, as often as it likes.
     """
 
     now: Callable[[], datetime]
     remaining: Callable[[], float]
+    progress: Callable[[float], None] = field(default=_ignore, kw_only=True)
 
 
 @dataclass(frozen=True)

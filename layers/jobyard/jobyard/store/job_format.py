@@ -12,7 +12,7 @@
 | `x` | when it is due next |
 | `f`, `m` | the failure code and message |
 | `u` | that it cannot be requeued |
-| `s` | steps: `[name, first letter of the status, start, duration, message?]` |
+| `s` | steps: `[name, first letter of the status, start, duration, message?, percent?]` |
 | `i` | the request id of the invocation that runs it |
 | `a` | attempts: `[start, duration, request id]`, |
 |     | a failed one: `[start, duration, step, code, message, request id]` |
@@ -82,6 +82,8 @@ def _step_document(step: StepRecord) -> list[Any]:
     started = to_ms(step.started_at)
     took = None if step.ended_at is None else to_ms(step.ended_at) - started
     line: list[Any] = [step.name, step.status[0], started, took]
+    if step.percent is not None:
+        return [*line, step.message, step.percent]
     return [*line, step.message] if step.message else line
 
 
@@ -110,9 +112,9 @@ def decode(address: JobAddress, state: str, version: int, body: str) -> JobRecor
             _STATUS[status],
             from_ms(started),
             None if took is None else from_ms(started + took),
-            *message,
+            *more,
         )
-        for name, status, started, took, *message in document.get("s", ())
+        for name, status, started, took, *more in document.get("s", ())
     )
     attempts = tuple(_attempt(*line) for line in document.get("a", ()))
     return JobRecord(

@@ -208,13 +208,14 @@ def test_a_running_step_is_shown_running(api: Api) -> None:
     address = JobAddress(batch.batch_id, 0, 0)
     stored = jobs.find(address)
     assert stored
-    step = StepRecord("downloading", StepStatus.RUNNING, NOW)
+    step = StepRecord("downloading", StepStatus.RUNNING, NOW, percent=42)
     jobs.item_of(stored.with_step(step)).save()
 
     shown = api.get(f"/jobs/{address.job_id}").json
 
     (running,) = [each for each in shown["steps"] if each["status"] == "running"]
     assert (running["name"], running["completed_at"]) == ("downloading", None)
+    assert running["percent"] == 42
     assert running["started_at"]
 
 

@@ -94,6 +94,12 @@ def test_the_steps_are_shown_each_with_its_status_and_the_resume_point() -> None
     assert "A requeue starts here." in picture
 
 
+def test_a_running_step_shows_its_progress() -> None:
+    running = StepRecord("upload", StepStatus.RUNNING, NOON, percent=42)
+
+    assert title(step_diagram(["upload"], [running])) == "Steps: upload running · 42 %"
+
+
 def test_a_skipped_step_took_no_time() -> None:
     skipped = StepRecord("fetch", StepStatus.SKIPPED, NOON, NOON)
 

@@ -280,7 +280,8 @@ FINISHED_STEPS = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # not ru
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of a job, with its times. `message` is a warning to show.
+    """A step of a job, with its times. `message` is a warning to show. `percent` of it is done,
+    None if it does not say.
 
     A step is stored as running only if it takes long: decisions/0017.
     """
@@ -290,6 +291,7 @@ class StepRecord:
     started_at: datetime
     ended_at: datetime | None = None
     message: str = ""
+    percent: int | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, message=MESSAGE_BYTES)
@@ -543,7 +545,7 @@ class JobRecord:
         for each in self.attempts:
             line = [ms, ms, each.step, each.counts or each.failure_code, each.request_id]
             lines.append([*line, each.times, "" if each.counts else each.failure_message])
-        lines += [[each.name, "c", ms, ms, each.message] for each in self.steps]
+        lines += [[each.name, "c", ms, ms, each.message, 100] for each in self.steps]
         return json_bytes(lines)
 
 

@@ -76,6 +76,7 @@ def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceCont
             if status.received < start + len(block):
                 message = f"the device lost a part of the image: it has {status.received:,} bytes"
                 return Continue(0, message)
+            context.progress(100 * status.received / size)
             if status.received < size and _seconds_since(began, context) >= PART_S:
                 return Continue(0, f"{100 * status.received // size} % of the image is uploaded")
     return Done()

@@ -41,6 +41,7 @@ from jobyard.store import jobs
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
 DATA_BYTES = 3 * 1024  # the most that a job's record keeps of the results of its steps
 _SHOW_AFTER_S = 1.5  # a longer step is shown as running, for one more write (decisions/0017)
+_SHOW_EACH_S = 10.0  # how often its progress is written at most
 MAX_SNOOZES = 20  # in a row; then the attempt fails, because the size of a record is limited
 # Waits that another server asks for: the longest time in all, the number, the shortest of them.
 _MAX_ASKED_WAIT_S = 86_400.0
@@ -92,21 +93,37 @@ class AttemptResult:
 class Progress:
     """The progress of an attempt, shared by its thread and the worker's main thread.
 
-    `began` is when the current step began, None between steps. While a step runs, its thread and
-    the worker's main thread share the record: read and write it under the lock. Between steps only
-    the step's thread uses it.
+    `began` is when the current step began, None between steps. It has done `percent`, None if it
+    does not say. `shown` is when it was written as running, with which percentage.
+
+    While a step runs, its thread and the worker's main thread share the record: read and write it
+    under the lock. Between steps only the step's thread uses it.
     """
 
     record: JobRecord
     step: str = ""
     began: datetime | None = None
-    is_shown: bool = False
+    percent: int | None = None
+    shown: tuple[datetime, int | None] | None = None
     lock: Lock = field(default_factory=Lock)
 
     def begin(self, step: str, at: datetime) -> None:
         """Record that a step begins."""
         with self.lock:
-            self.step, self.began, self.is_shown = step, at, False
+            self.step, self.began, self.percent, self.shown = step, at, None, None
+
+    def report(self, percent: float) -> None:
+        """Note how much of the current step is done. The worker's main thread writes it."""
+        self.percent = min(max(int(percent), 0), 100)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether to write that the current step is running, or its progress."""
+        if self.began is None:
+            return False
+        if self.shown is None:
+            return (now - self.began).total_seconds() >= _SHOW_AFTER_S
+        shown_at, percent = self.shown
+        return percent != self.percent and (now - shown_at).total_seconds() >= _SHOW_EACH_S
 
 
 def run_steps(
@@ -135,7 +152,8 @@ def run_steps(
             outcome = attempt.time_out(record) or outcome
         ended = now()
         with progress.lock:
-            progress.record = record = _with_step(progress.record, name, began, ended, outcome)
+            step_times = (name, began, ended)
+            progress.record = record = _with_step(progress, step_times, outcome)
             progress.began = None
             if not isinstance(outcome, Done | Skipped):
                 return AttemptResult(record, outcome, name)
@@ -159,7 +177,8 @@ def _is_unfinished(outcome: StepResult) -> bool:
 
 
 def show_running(active: Iterable[Progress], now: datetime) -> None:
-    """Write that the current step of an attempt is running, once it has run for `_SHOW_AFTER_S`.
+    """Write that the current step of an attempt is running, once it has run for `_SHOW_AFTER_S`;
+    then its progress each `_SHOW_EACH_S`, if that has changed.
 
     An attempt whose step is just ending is skipped. If someone else changed the job, the attempt's
     own next write finds out.
@@ -170,22 +189,25 @@ def show_running(active: Iterable[Progress], now: datetime) -> None:
             if not progress.lock.acquire(blocking=False):
                 continue
             held.callback(progress.lock.release)
-            if progress.is_shown or progress.began is None:
-                continue
-            if (now - progress.began).total_seconds() >= _SHOW_AFTER_S:
+            if progress.is_due(now):
                 shown.append(progress)
-        changes = [(each.record, _as_running(each)) for each in shown]
-        for progress, stored in zip(shown, jobs.write_many(changes), strict=True):
-            progress.is_shown = True
+        percents = [each.percent for each in shown]  # which a step may change meanwhile
+        changes = [
+            (each.record, _as_running(each, percent))
+            for each, percent in zip(shown, percents, strict=True)
+        ]
+        written = jobs.write_many(changes)
+        for progress, percent, stored in zip(shown, percents, written, strict=True):
+            progress.shown = now, percent
             if stored is not None and stored.state is JobState.RUNNING:
                 progress.record = stored
 
 
-def _as_running(progress: Progress) -> JobRecord:
+def _as_running(progress: Progress, percent: int | None) -> JobRecord:
     record, began = progress.record, progress.began
     if began is None:
         return record
-    running = StepRecord(progress.step, StepStatus.RUNNING, began)
+    running = StepRecord(progress.step, StepStatus.RUNNING, began, percent=percent)
     return replace(record.with_step(running), version=record.version + 1)
 
 
@@ -200,8 +222,10 @@ def _with_bounded_result(outcome: StepResult, record: JobRecord) -> StepResult:
 
 
 def _with_step(
-    record: JobRecord, name: str, started: datetime, ended: datetime, outcome: StepResult
+    progress: Progress, times: tuple[str, datetime, datetime], outcome: StepResult
 ) -> JobRecord:
+    """The record after a step: its name, when it began and when it ended."""
+    record, percent = progress.record, None
     status, message, data = StepStatus.FAILED, "", record.data
     if isinstance(outcome, Done):
         status, message = StepStatus.COMPLETED, outcome.message
@@ -209,10 +233,10 @@ def _with_step(
     elif isinstance(outcome, Skipped):
         status, message = StepStatus.SKIPPED, outcome.message
     elif isinstance(outcome, Snooze | Continue):
-        status, message = StepStatus.PENDING, outcome.message
+        status, message, percent = StepStatus.PENDING, outcome.message, progress.percent
     else:
         data = {**record.data, **clean_values(outcome.result)}
-    done = StepRecord(name, status, started, ended, message)
+    done = StepRecord(times[0], status, *times[1:], message, percent)
     return record.with_step(done, data)
 
 
@@ -373,6 +397,6 @@ def unexpected_failure(progress: Progress, at: datetime) -> AttemptResult:
     outcome = Fail(Failure.STEP_ERROR, reason, retryable=True)
     with progress.lock:
         if progress.began is not None:
-            step = (progress.step, progress.began, at, outcome)
-            progress.record, progress.began = _with_step(progress.record, *step), None
+            times = (progress.step, progress.began, at)
+            progress.record, progress.began = _with_step(progress, times, outcome), None
         return AttemptResult(progress.record, outcome, progress.step)

@@ -180,7 +180,8 @@ class _Runner:
         job, progress, job_type = active.job, active.progress, self.source.job_type
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
-        context = replace(context, remaining=self.source.remaining_for(job, context.remaining))
+        remaining = self.source.remaining_for(job, context.remaining)
+        context = replace(context, remaining=remaining, progress=progress.report)
         attempt = AttemptInput(
             job_type, step_input, context, self.source.wait_before, self.source.time_out
         )

@@ -245,7 +245,8 @@ def label_of(state: str) -> str:
 @dataclass(frozen=True)
 class TaskView:
     """A task as it is shown. `last_triggered` is when its last attempt began, None before the
-    first. `step` is the current or next step, `steps_done` how many of `step_count` are done.
+    first. `step` is the current or next step, of which `step_percent` is done, None if it does not
+    say; `steps_done` of `step_count` are done.
     `actions` are the events that the actor may send it.
     """
 
@@ -253,6 +254,7 @@ class TaskView:
     target: CampaignTarget
     state: TaskState
     step: str
+    step_percent: int | None
     steps_done: int
     step_count: int
     last_triggered: datetime | None
@@ -319,6 +321,8 @@ def _task_view(
 ) -> TaskView:
     names = [name for name, _ in job_type_of(found.job_type).steps]
     done = {step.name for step in task.steps if step.status in {"completed", "skipped"}}
+    current = next((name for name in names if name not in done), "")
+    percents = {step.name: step.percent for step in task.steps}
     state = state_of_only_task(task)
     reason, until = "", None
     if state in {TaskState.SCHEDULED, TaskState.RESCHEDULED} and found.is_open:
@@ -327,7 +331,8 @@ def _task_view(
         task,
         target,
         state,
-        step=next((name for name in names if name not in done), ""),
+        step=current,
+        step_percent=percents.get(current),
         steps_done=len(done),
         step_count=len(names),
         last_triggered=_last_triggered(task),
