@@ -1,3 +1,5 @@
+"""The end of `jobyard watch`: the result, the reports and the next commands."""
+
 import pytest
 
 from cli import batch_result

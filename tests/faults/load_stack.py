@@ -41,7 +41,7 @@ def with_counting(target: Path) -> Path:
 
 @dataclass
 class LoadStack:
-    """The present emulator, and the stack on it; `names` are physical names by logical id."""
+    """The running emulator, and the stack on it; `names` are physical names by logical id."""
 
     emulator: Emulator
     stack: Stack
@@ -108,7 +108,7 @@ def store_of(load: LoadStack) -> Iterator[None]:
 
 class Reaper:
     """Kills a Lambda worker of the emulator now and then, but none before the last one was
-    replaced: else a busy machine would only restart workers.
+    replaced: otherwise a busy machine would only restart workers.
 
     `pause` is the shortest and the longest time between two, in seconds; `seed` decides each pause
     and which workers die.
@@ -119,7 +119,7 @@ class Reaper:
         self._pause = pause
         self._load = load
         self._random = random.Random(seed)
-        self._resting = threading.Lock()
+        self._pausing = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._reap, name="reaper", daemon=True)
 
@@ -132,14 +132,14 @@ class Reaper:
         self._thread.join()
 
     @contextmanager
-    def resting(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Kill no worker in the block."""
-        with self._resting:
+        with self._pausing:
             yield
 
     def _reap(self) -> None:
         while not self._over.wait(self._random.uniform(*self._pause)):
-            with self._resting:
+            with self._pausing:
                 found = workers_of(self._load.emulator.pid)
                 if found and all(has_begun(pid) for pid in found):
                     try:

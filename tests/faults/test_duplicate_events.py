@@ -96,12 +96,12 @@ def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they
     step = 1 if everything else 8
     wrong, tried = {}, 0
 
-    def meet(injector: Injector, _call: Any) -> None:
+    def run_second_execution(injector: Injector, _call: Any) -> None:
         with injector.ignoring():
             runner.execute_again(injector)
 
     for call in calls[turn % step :: step]:
-        result = runner.run({call: Fault("meets another execution", prepare=meet)})
+        result = runner.run({call: Fault("meets another execution", prepare=run_second_execution)})
         tried += len(result.injected)
         if lines := differing(result.end, baseline):
             wrong[str(call)] = lines

@@ -136,7 +136,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
             while flood.ended < number:
                 flood.step()
                 if not restarted and flood.ended >= max(1, number // 10) and flood.is_underway():
-                    with reaper.resting():
+                    with reaper.paused():
                         flood.see_mails()
                         load.kill_and_start()
                         flood.connect()

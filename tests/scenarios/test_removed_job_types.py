@@ -36,18 +36,18 @@ def test_a_batch_of_a_removed_job_type_fails_with_its_code_and_can_be_retried(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.upload(single_files(payloads, THREE), name="may.checkm", collection="maps")
-    opened = harness.machines.invoke
+    invoke_unchanged = harness.machines.invoke
 
     def invoke(name: str, function: object, event: dict[str, object]) -> dict[str, object]:
         if name != "OpenFunction":
             with without("deposit"):
-                return opened(name, function, event)  # type: ignore[arg-type]
-        return opened(name, function, event)  # type: ignore[arg-type]
+                return invoke_unchanged(name, function, event)  # type: ignore[arg-type]
+        return invoke_unchanged(name, function, event)  # type: ignore[arg-type]
 
     harness.machines.invoke = invoke  # type: ignore[assignment]
     harness.machines.run("batch", "gone", event)
     harness.machines.run_all()
-    harness.machines.invoke = opened
+    harness.machines.invoke = invoke_unchanged
     batch_id = harness.batch_id_of(event)
 
     with without("deposit"):

@@ -108,12 +108,12 @@ def test_the_emulator_does_not_get_the_callers_credentials(
 
 # Code that the emulator's process runs first: it saves all the time, and loads slowly, as with tens
 # of thousands of objects.
-HURRY = """
+SAVE_ALL_THE_TIME = """
 import threading, time
 sleep = time.sleep
 time.sleep = lambda s: sleep(0.02 if threading.current_thread().name == "saver" else s)
 """
-SLOWLY = """
+LOAD_SLOWLY = """
 import json, os
 load, walk = json.load, os.walk
 def load_slowly(file, **named):
@@ -129,19 +129,19 @@ json.load, os.walk = load_slowly, walk_slowly
 
 
 @pytest.fixture
-def beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def startup_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of code that the emulator's process runs first."""
-    customs = tmp_path / "customs"
-    customs.mkdir()
+    site_packages = tmp_path / "site_packages"
+    site_packages.mkdir()
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={customs} exec {emulator.PYTHON} "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={site_packages} exec {emulator.PYTHON} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setattr(emulator, "PYTHON", python)
-    return customs / "sitecustomize.py"
+    return site_packages / "sitecustomize.py"
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a stopped emulator that has a bucket with an object and a table with a row."""
     home = tmp_path_factory.mktemp("filled")
     _fill(emulator.start(home, emulator.free_port()))
@@ -150,25 +150,25 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def full(home: Path, beforehand: Path, filled: Path) -> Path:
-    """A copy of `filled`, whose emulator loads slowly and saves all the time."""
-    shutil.copytree(filled, home)
-    beforehand.write_text(HURRY + SLOWLY)
+def full(home: Path, startup_code: Path, filled_home: Path) -> Path:
+    """A copy of `filled_home`, whose emulator loads slowly and saves all the time."""
+    shutil.copytree(filled_home, home)
+    startup_code.write_text(SAVE_ALL_THE_TIME + LOAD_SLOWLY)
     return home
 
 
 def test_saving_while_loading_loses_nothing(full: Path) -> None:
-    _holds_all(emulator.start(full, emulator.free_port()))
+    _check_content(emulator.start(full, emulator.free_port()))
     emulator.stop(full)
 
-    _holds_all(emulator.start(full, emulator.free_port()))
+    _check_content(emulator.start(full, emulator.free_port()))
 
 
-def test_kills_while_loading_and_saving_lose_nothing(full: Path, beforehand: Path) -> None:
+def test_kills_while_loading_and_saving_lose_nothing(full: Path, startup_code: Path) -> None:
     port = emulator.free_port()
-    with ThreadPoolExecutor(1) as apart:
+    with ThreadPoolExecutor(1) as executor:
         for after in (0.0, 0.4, 0.8, 1.6):
-            start_of_other = apart.submit(emulator.start, full, port)
+            start_of_other = executor.submit(emulator.start, full, port)
             while (running := emulator.running(full)) is None:
                 time.sleep(0.01)
             time.sleep(after)
@@ -177,24 +177,24 @@ def test_kills_while_loading_and_saving_lose_nothing(full: Path, beforehand: Pat
             assert failed is None or isinstance(failed, EmulatorError)
             _wait_until_gone(full)
 
-    beforehand.write_text("")
-    _holds_all(emulator.start(full, port))
+    startup_code.write_text("")
+    _check_content(emulator.start(full, port))
 
 
-def test_a_stop_while_loading_loses_nothing(full: Path, beforehand: Path) -> None:
-    with ThreadPoolExecutor(1) as apart:
-        start_of_other = apart.submit(emulator.start, full, emulator.free_port())
+def test_a_stop_while_loading_loses_nothing(full: Path, startup_code: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        start_of_other = executor.submit(emulator.start, full, emulator.free_port())
         while emulator.running(full) is None:
             time.sleep(0.01)
         assert emulator.stop(full)
         assert "exited at once" in str(start_of_other.exception())
 
-    beforehand.write_text("")
-    _holds_all(emulator.start(full, emulator.free_port()))
+    startup_code.write_text("")
+    _check_content(emulator.start(full, emulator.free_port()))
 
 
 # It is late in writing its process and port to the file that it has locked.
-LATE = """
+LOCK_LATE = """
 import fcntl, time
 lock = fcntl.flock
 def lock_and_wait(*how):
@@ -205,14 +205,14 @@ fcntl.flock = lock_and_wait
 
 
 def test_an_emulator_that_starts_is_not_taken_for_the_one_before(
-    home: Path, beforehand: Path
+    home: Path, startup_code: Path
 ) -> None:
     home.mkdir()
     (home / "emulator.lock").write_text('{"pid": 1, "port": 4914, "iam": false}')
-    beforehand.write_text(LATE)
+    startup_code.write_text(LOCK_LATE)
 
-    with ThreadPoolExecutor(1) as apart:
-        started = apart.submit(emulator.start, home, emulator.free_port())
+    with ThreadPoolExecutor(1) as executor:
+        started = executor.submit(emulator.start, home, emulator.free_port())
         while (found := emulator.running(home)) is None:
             time.sleep(0.01)
 
@@ -226,14 +226,14 @@ def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) ->
         at_once.wait()
         return emulator.start(full, emulator.free_port())
 
-    with ThreadPoolExecutor(2) as both:
-        starts = [both.submit(start) for _ in range(2)]
+    with ThreadPoolExecutor(2) as executor:
+        starts = [executor.submit(start) for _ in range(2)]
     (refused,) = [error for each in starts if (error := each.exception())]
 
     assert isinstance(refused, EmulatorError)
     assert "running" in str(refused)
     (started,) = [each.result() for each in starts if not each.exception()]
-    _holds_all(started)
+    _check_content(started)
 
 
 def test_a_damaged_snapshot_loses_only_the_changes_since_the_previous_one(full: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_damaged_snapshot_loses_only_the_changes_since_the_previous_one(full: 
     assert (
         "the last snapshot is damaged (dynamodb.json has changed since it was saved)" in messages[0]
     )
-    _holds_all(started)
+    _check_content(started)
 
 
 def test_if_all_snapshots_are_damaged_the_error_says_what_to_do(full: Path) -> None:
@@ -269,11 +269,11 @@ def test_the_state_of_a_later_emulator_is_refused_and_unchanged(full: Path) -> N
 
 
 def test_a_full_disk_is_reported_and_loses_nothing_that_was_saved(
-    full: Path, beforehand: Path
+    full: Path, startup_code: Path
 ) -> None:
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system does not limit the files of another process")
-    beforehand.write_text(HURRY)
+    startup_code.write_text(SAVE_ALL_THE_TIME)
     started = emulator.start(full, emulator.free_port())
     resource.prlimit(started.pid, resource.RLIMIT_FSIZE, (500, 500))
 
@@ -281,7 +281,7 @@ def test_a_full_disk_is_reported_and_loses_nothing_that_was_saved(
     emulator.stop(full)
 
     assert "File too large" in emulator.save_error(full)
-    _holds_all(emulator.start(full, emulator.free_port()))
+    _check_content(emulator.start(full, emulator.free_port()))
 
 
 _PAUSES = """
@@ -361,7 +361,7 @@ def _fill(running: Emulator) -> None:
     dynamodb.put_item(TableName="kept", Item={"id": {"S": "row"}})
 
 
-def _holds_all(running: Emulator) -> None:
+def _check_content(running: Emulator) -> None:
     s3 = clients.client("s3", running.endpoint)
     assert s3.get_object(Bucket="kept", Key="a/b")["Body"].read() == b"bytes"
     dynamodb = clients.client("dynamodb", running.endpoint)

@@ -1,3 +1,5 @@
+"""Manifests in JSON Lines: keys, profiles, and findings with line and column."""
+
 import json
 from typing import Any
 
@@ -158,7 +160,7 @@ BAD = {
         '{"url": "http://x/a", "name": "a", "parameters": {"a": ' + "[" * 20 + "]" * 20 + "}}",
         [("PARAMETERS_BAD", 1, 36)],
     ),
-    "parameters nested as deep as may be": (
+    "parameters nested as deep as allowed": (
         '{"url": "http://x/a", "name": "a", "parameters": {"a": ' + "[" * 19 + "]" * 19 + "}}",
         [],
     ),

@@ -36,7 +36,7 @@ def test_roles_are_the_groups_that_are_roles(groups: str | list[str], roles: set
     assert person.groups >= roles
 
 
-def test_somebody_without_groups_has_no_role() -> None:
+def test_a_person_without_groups_has_no_role() -> None:
     assert actor_of(CLAIMS | {"cognito:groups": ""}).roles == frozenset()
 
 
@@ -58,6 +58,6 @@ def test_a_programs_token_is_named_after_its_client() -> None:
         {name: value for name, value in CLAIMS.items() if name != "sub"},
     ],
 )
-def test_only_an_access_token_of_somebody_lets_one_in(claims: dict[str, str]) -> None:
+def test_claims_without_an_access_token_of_a_person_are_refused(claims: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated):
         actor_of(claims)
