@@ -13,20 +13,22 @@ from jobyard.domain.campaigns.retry import DEFAULT_RETRY_S
 from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S
 from jobyard.domain.campaigns.schedule import ALWAYS, DEFAULT_EXPIRES_S, CampaignKind
 from jobyard.domain.campaigns.targets import TargetReader
-from jobyard.domain.errors import InvalidCampaign, InvalidParameters
+from jobyard.domain.errors import InvalidCampaign, InvalidParameters, JobyardError
 from jobyard.domain.manifests.findings import BoundedFindings
 from jobyard.domain.plurals import plural
 from web.filters import sentence
-from web.forms import number_in
+from web.forms import number_in, refusal_text
 from web.request import PageRequest
 
 PARAMETER = "parameter-"  # begins the names of the fields of the job type's parameters
 AT_ONCE = "once"  # the kind of a campaign that ignores windows, as forms.js and app.css know it
 MAX_SHOWN_FINDINGS = 100  # of each level
+_MAX_NAMED = 5  # problems in one sentence
 _MAX_TAKES_MIN = 1_440
 # The fields of the form for those of a request, if they have another name.
 _FORM_FIELDS = {
     "expires_s": "expires_min",
+    "targets_file": "targets",
     "window": "window_to",
     "window.from": "window_from",
     "window.to": "window_to",
@@ -44,6 +46,8 @@ def empty_fields(zone: str) -> dict[str, Any]:
         "name": "",
         "job_type": "",
         "targets": "",
+        "targets_file": "",
+        "replace_overlapping": "",
         "kind": "scheduled",
         "expires_min": str(DEFAULT_EXPIRES_S // 60),
         "zone": zone,
@@ -133,6 +137,8 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
         document |= {name: fields[name] for name in ("from", "to", "calendar") if fields[name]}
         document |= _window(fields)
     document["parameters"] = _parameters(fields)
+    if fields["replace_overlapping"]:
+        document["replace_overlapping"] = True
     document |= rollout_of(fields)
     if fields["percent"]:
         document["abort"] = {
@@ -215,6 +221,28 @@ def read_targets(
         reading.errors,
         reading.warnings,
     )
+
+
+def has_file(fields: Mapping[str, Any]) -> bool:
+    """Whether the targets are in a file that was uploaded. What is typed counts more."""
+    return bool(fields["targets_file"]) and not fields["targets"]
+
+
+def file_findings(refusal: Exception | None) -> list[dict[str, str]]:
+    """What is wrong with a file that was uploaded, as a list of findings shows it."""
+    problems = refusal.problems if isinstance(refusal, InvalidCampaign) else ()
+    return [
+        {"level": "error", "code": "", "position": "", "message": each.allowed, "address": ""}
+        for each in problems
+        if each.where == "targets_file"
+    ]
+
+
+def summary_of(refusal: Exception) -> str:
+    """Why a form was refused. Of many problems with a file only the first is named."""
+    if isinstance(refusal, InvalidCampaign) and len(refusal.problems) > _MAX_NAMED:
+        return f"The first of {len(refusal.problems)} problems is {refusal.problems[0]}"
+    return refusal_text(refusal) if isinstance(refusal, JobyardError) else str(refusal)
 
 
 def check_targets(typed: TypedTargets) -> list[dict[str, str]]:

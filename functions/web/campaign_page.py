@@ -133,6 +133,15 @@ def preview_values(
         "picture": openings_line(campaign.openings, campaign.rules.schedule.zone, context.now),
         "forecast": forecast,
         "openings": opening_rows(forecast, campaign.rules.schedule.zone),
+        "overlaps": [
+            {
+                "name": each.campaign.name,
+                "address": f"/campaigns/{each.campaign.campaign_id}",
+                "tasks": each.campaign.tasks,
+                "targets": each.targets,
+            }
+            for each in started.overlaps
+        ],
         "warnings": [*started.warnings, *forecast.warnings],
         "timeline": timeline,
         "drawing": progress_drawing(timeline),

@@ -17,6 +17,7 @@ from tests.browser.site_server import Site, serving
 from tests.browser.tabs import running_chromium
 from tests.browser.volume import store_volume
 from tests.functions.api.api_client import NOW
+from tests.functions.api.campaign_requests import IMAGE
 from tests.moto_deployment import deployed, empty_site
 
 WIDTHS = (390, 1440, 1920)
@@ -81,6 +82,28 @@ def _place_a_second_hold(page: Page) -> None:
     page.click("button:has-text('Place the hold')")
 
 
+def _preview_a_campaign(page: Page) -> None:
+    for name, value in IMAGE.items():
+        page.fill(f"[name=parameter-{name}]", value)
+    targets = "\n".join(f"gw-{number},gw-{number}.example.org" for number in range(900))
+    page.fill("[name=targets]", f"id,address\n{targets}")
+    page.fill("[name=to]", "2026-12-31")
+    page.check("[name=weekdays][value=fri]")
+    page.fill("[name=window_from]", "22:00")
+    page.fill("[name=window_to]", "02:00")
+    page.click("summary:has-text('Rate')")
+    page.fill("[name=per_minute]", "2")
+    page.click("summary:has-text('What the simulation')")
+    page.fill("[name=offline]", "15")
+    page.click("button:has-text('Preview')")
+
+
+def _check_targets(page: Page) -> None:
+    page.fill("[name=targets]", "id,address\ngw-1,gw 1\ngw-1,gw-2\n")
+    page.locator("[name=targets]").blur()
+    page.locator("#check .items").wait_for()
+
+
 # Pictures of a page after an act: the name of the page in `Volume.addresses`, and the act.
 ACTS: Mapping[str, tuple[str, Act]] = {
     "upload-checked": ("upload", _check_a_manifest),
@@ -88,6 +111,9 @@ ACTS: Mapping[str, tuple[str, Act]] = {
     "requeue-preview": ("batch", lambda page: page.click("text=Requeue these >> nth=0")),
     "schedule-preview": ("schedule-edit", _preview_an_edit),
     "hold-refused": ("holds", _place_a_second_hold),
+    "campaign-preview": ("campaign-new", _preview_a_campaign),
+    "campaign-targets": ("campaign-new", _check_targets),
+    "campaign-pause": ("campaign", lambda page: page.click("#event-pause-button")),
     "keys": ("batches", lambda page: page.keyboard.press("?")),
 }
 

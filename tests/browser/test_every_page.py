@@ -31,7 +31,13 @@ from web.template_environment import TEMPLATES, environment
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
 PEOPLE = ("admin", "operator", "depositor", "viewer", "nobody")
 # One of the homes is seen by some only; the checks are parts that scripts put in.
-UNSEEN = {"home.html", "home_without_role.html", "manifest_check.html", "targets_check.html"}
+UNSEEN = {
+    "home.html",
+    "home_without_role.html",
+    "manifest_check.html",
+    "targets_check.html",
+    "targets_upload.html",
+}
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 from jobyard.services.access import authorize
+from jobyard.services.batches.submissions import upload_origin
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.commands import StartedCampaign
+from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.services.queries.campaigns import CampaignView
@@ -50,6 +52,7 @@ from web.responses import page, shared_page
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 50
+_NAME_BYTES = 200  # of a file of targets
 _TASKS_SHOWN = 10  # on the page of the campaign itself
 
 
@@ -108,9 +111,12 @@ def start_campaign() -> Response[str]:
     request = current_request(router)
     authorize(request.actor, "campaign", "start")
     fields = form.typed_fields(request, form.empty_fields(str(request.zone)))
-    typed = form.read_targets([fields["targets"].encode()])
+    is_file = form.has_file(fields)
+    typed = None if is_file else form.read_targets([fields["targets"].encode()])
 
     def document() -> dict[str, Any]:
+        if typed is None:
+            return form.document_of(fields) | {"targets_file": fields["targets_file"]}
         return form.document_of(fields) | {"targets": form.check_targets(typed)}
 
     def act() -> str:
@@ -121,6 +127,14 @@ def start_campaign() -> Response[str]:
         return commands.preview(document(), request.command_context())
 
     return _answer_form(request, None, fields, act, preview, typed)
+
+
+@router.post("/campaigns/targets")
+def upload_targets() -> Response[str]:
+    """The form with which a script uploads a file of targets, and the file's key."""
+    request = current_request(router)
+    key, upload = targets_upload(request.text("filename", _NAME_BYTES), request.command_context())
+    return page("targets_upload.html", request, {"key": key, "form": upload})
 
 
 @router.post("/campaigns/targets/check")
@@ -179,18 +193,20 @@ def _form_page(
         "unfinished": unfinished(stored) if stored else 0,
         "address": request.path,
         "fields": fields,
-        "findings": finding_rows([*typed.findings]) if typed else [],
+        "findings": finding_rows([*typed.findings]) if typed else form.file_findings(refusal),
         "job_types_offered": [(each.name, each.title) for each in types],
         "parameters_offered": [each for each in types if each.parameters],
         "calendars_offered": [(name, name) for name in names if name],
         "weekdays": WEEKDAYS,
         "errors": form.errors_of(refusal),
-        "refusal": refusal and refusal_text(refusal),
+        "refusal": refusal and form.summary_of(refusal),
         "view": None,
     }
     if started and assumed:
         values |= preview_values(started, assumed, context)
-    return page("campaign_form.html", request, values, status=status_of(refusal))
+    origin = upload_origin(context)
+    status = status_of(refusal)
+    return page("campaign_form.html", request, values, status=status, upload_origin=origin)
 
 
 @router.get("/campaigns/<campaign_id>/retry")

@@ -245,9 +245,11 @@ def _step_times(view: JobView) -> list[dict[str, Any]]:
     for name in view.all_steps:
         step = records.get(name)
         status = step.status if step else StepStatus.PENDING
+        resumed = "A requeue starts here." if name == _resume_point(view) else ""
         rows.append(
             {
                 "name": name,
+                "note": " ".join(filter(None, (resumed, step.message if step else ""))),
                 "status": status.value,
                 "started_at": step and step.started_at,
                 "skipped_at": step and step.ended_at if status is StepStatus.SKIPPED else None,

@@ -7,7 +7,9 @@
   if (!area || !field) return;
   const input = area.querySelector("input[type=file]");
   const result = document.getElementById("check");
-  const LIMIT = 400_000; // bytes that a form may have
+  const stored = document.getElementById("targets_file");
+  const TYPED = 100_000; // bytes of a file that goes into the field
+  const CHECKED = 4_000_000; // bytes of one that is checked here; a request of 6 MB includes base64
   let newest = 0;
 
   const say = (words, kind = "information") => {
@@ -17,28 +19,53 @@
     result.replaceChildren(line);
   };
 
+  const post = async (address, headers, body) => {
+    const response = await fetch(address, { method: "POST", headers: { ...headers, "X-CSRF-Token": area.dataset.csrf }, body });
+    if (!response.ok) throw new Error(String(response.status));
+    return new DOMParser().parseFromString(await response.text(), "text/html");
+  };
+
+  // Whether the targets have no errors; true if that is not known.
   async function check(text) {
     const number = ++newest;
-    if (!text.trim()) return result.replaceChildren();
+    if (!text.trim()) { result.replaceChildren(); return true; }
     say("Checking…");
     try {
-      const headers = { "Content-Type": "text/plain", "X-CSRF-Token": area.dataset.csrf };
-      const response = await fetch(area.dataset.check, { method: "POST", headers, body: text });
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      if (number !== newest) return;
-      if (!response.ok) throw new Error(String(response.status));
-      result.replaceChildren(...page.getElementById("checked").childNodes);
+      const page = await post(area.dataset.check, { "Content-Type": "text/plain" }, text);
+      if (number !== newest) return false;
+      const found = page.getElementById("checked");
+      result.replaceChildren(...found.childNodes);
       result.scrollIntoView({ block: "nearest" });
+      return found.dataset.errors === "0";
     } catch {
       if (number === newest) say("The check did not answer. The targets are checked when you send the form, too.", "warning");
+      return true;
+    }
+  }
+
+  // Uploads a large file; the form then has its key.
+  async function upload(file) {
+    say("Sending…");
+    try {
+      const page = await post("/campaigns/targets", {}, new URLSearchParams({ filename: file.name }));
+      const form = page.getElementById("upload");
+      const body = new FormData(form);
+      body.append("file", file);
+      const response = await fetch(form.action, { method: "POST", body });
+      if (!response.ok) throw new Error(String(response.status));
+      stored.value = form.dataset.key;
+      say(`${file.name} is uploaded. Preview the job to check the file.`);
+    } catch {
+      say(`${file.name} could not be uploaded. Choose it again.`, "error");
     }
   }
 
   async function take(file) {
     area.querySelector("[data-name]").textContent = file.name;
-    if (file.size > LIMIT) return say(`${file.name} is too large for this form: start the job with jobyard campaign start --targets.`, "error");
-    field.value = await file.text();
-    check(field.value);
+    stored.value = "";
+    const text = file.size <= CHECKED ? await file.text() : "";
+    field.value = file.size <= TYPED ? text : "";
+    if (await check(text) && file.size > TYPED) upload(file);
   }
 
   field.addEventListener("change", () => check(field.value));

@@ -132,20 +132,20 @@ def _signs(event: str) -> dict[str, Any]:
     """What the machine notes with an event."""
     ended = HOUR_AGO + timedelta(seconds=40)
     failure = ("DEVICE_OFFLINE", "no connection to gw-1.example.org: timed out after 10 seconds")
-    reached = StepRecord("reach", StepStatus.COMPLETED, HOUR_AGO, ended)
+    done = {name: StepRecord(name, StepStatus.COMPLETED, HOUR_AGO, ended) for name in STEPS}
     if event in {"reschedule", "fail"}:
         code, message = (
             failure if event == "reschedule" else ("VERIFY_FAILED", "it still has 4.1.7")
         )
         last = "upload" if event == "reschedule" else "verify"
+        before = [done[name] for name in STEPS[: STEPS.index(last)]]
         return {
             "failure_code": code,
             "failure_message": message,
             "attempts": (Attempt(HOUR_AGO, ended, last, code, message),),
-            "steps": (reached, StepRecord(last, StepStatus.FAILED, HOUR_AGO, ended)),
+            "steps": (*before, StepRecord(last, StepStatus.FAILED, HOUR_AGO, ended)),
             **({"next_at": NOW + timedelta(minutes=3)} if event == "reschedule" else {}),
         }
     if event == "succeed":
-        done = [StepRecord(name, StepStatus.COMPLETED, HOUR_AGO, ended) for name in STEPS]
-        return {"attempts": (Attempt(HOUR_AGO, ended),), "steps": tuple(done)}
+        return {"attempts": (Attempt(HOUR_AGO, ended),), "steps": tuple(done.values())}
     return {"start_count": 1} if event == "start" else {}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
 
 from jobyard.domain.jobs.job import JobState
@@ -29,6 +30,11 @@ def _send(browser: Browser, action: str, **changes: Any) -> Page:
     """The answer to the form of a new campaign."""
     form = browser.get("/campaigns/new").forms["/campaigns/new"]
     return browser.post("/campaigns/new", form | FIELDS | {"action": action} | changes)
+
+
+def _put_file(key: str, text: str) -> None:
+    """Upload a file of targets, as the browser does."""
+    boto3.client("s3").put_object(Bucket="intake", Key=key, Body=text.encode())
 
 
 def _stored() -> list[str]:
@@ -249,3 +255,38 @@ def test_a_viewer_changes_nothing(browser: Browser) -> None:
     assert browser.get(f"/campaigns/{campaign_id}/change").status == 403
     assert browser.get(f"/campaigns/{campaign_id}/retry").status == 403
     assert "only an operator or an admin may change a campaign" in page.text
+
+
+def test_the_targets_may_be_in_a_file_that_was_uploaded(browser: Browser) -> None:
+    browser.sign_in("admin")
+    csrf = browser.get("/campaigns/new").forms["/campaigns/new"]["csrf"]
+    given = browser.post("/campaigns/targets", {"csrf": csrf, "filename": "gateways.csv"})
+    key = given.html.partition('data-key="')[2].partition('"')[0]
+
+    missing = _send(browser, "preview", targets="", targets_file=key)
+    _put_file(key, "id\n" + "gw 1\n" * 7)
+    wrong = _send(browser, "preview", targets="", targets_file=key)
+    _put_file(key, "id\n" + "".join(f"gw-{number}\n" for number in range(1_200)))
+    preview = _send(browser, "preview", targets="", targets_file=key)
+    started = _send(browser, "start", targets="", targets_file=key)
+
+    assert (missing.status, "no file was uploaded" in missing.text) == (422, True)
+    assert (wrong.status, "The first of 7 problems" in wrong.alert) == (422, True)
+    assert "line 3, column 1" in wrong.text
+    assert ("1,200 targets" in preview.text, key in preview.html) == (True, True)
+    assert campaigns.get(started.location.removeprefix("/campaigns/")).tasks == 1_200
+    assert "read from gateways.csv" in browser.get(started.location).text
+    assert "still being read" in browser.get(f"{started.location}/tasks").text
+
+
+def test_a_preview_names_older_campaigns_on_the_same_targets(browser: Browser) -> None:
+    older = a_campaign(browser.function.SITE.settings, request={"name": "Gateways to 4.1.9"})
+    browser.sign_in("admin")
+
+    both = _send(browser, "preview")
+    replacing = _send(browser, "preview", replace_overlapping="1")
+
+    assert f'href="/campaigns/{older.campaign_id}"' in both.html
+    assert "Gateways to 4.1.9 : 2 of its 2 tasks" in both.text
+    assert "one waits for the other" in both.text
+    assert "Those that have not ended are replaced." in replacing.text

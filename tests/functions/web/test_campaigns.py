@@ -94,7 +94,7 @@ def test_one_campaign_shows_job_state_schedule_tasks_and_steps(browser: Browser)
     for text in (
         "Gateways to 4.2.0", "Device update", "Running", "1 of 2 tasks are done.",
         "Fri 2026-11-20 22:00 CET", "Sat 02:00 CET", "gw-1.example.org", "gw-2", "Rescheduled",
-        "DEVICE_OFFLINE", "retry after DEVICE_OFFLINE", "1 of 5 done", "compare",
+        "DEVICE_OFFLINE", "retry after DEVICE_OFFLINE", "2 of 5 done", "upload",
     ):  # fmt: skip
         assert text in page.text, text
     assert f"/campaigns/{campaign.campaign_id}/tasks?state=succeeded" in page.html
@@ -132,9 +132,9 @@ def test_the_page_of_a_task_has_its_steps_and_what_to_do_at_the_device(browser: 
 
     assert f'href="/campaigns/{campaign.campaign_id}"' in failed.html
     assert "/batches/" not in failed.html
-    for text in ("Started at", "Skipped at", "Completed at", "At the device, step compare"):
+    for text in ("Started at", "Skipped at", "Completed at", "At the device, step verify"):
         assert text in failed.text
-    assert "image of its model" in failed.text
+    assert "does not run the new version" in failed.text
     assert "At the device" not in succeeded.text
 
 

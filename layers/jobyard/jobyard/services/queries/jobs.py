@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.errors import NotFound
@@ -130,7 +131,9 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
         return origin.why_queued(job), None
     if job.state is not JobState.FAILED:
         return "", None
-    open_events = [event for event in ("requeue", "delete") if is_open(origin, event)]
+    kind = job.address.kind
+    possible = [event for event in ("requeue", "delete") if roles_for(kind, event)]
+    open_events = [event for event in possible if is_open(origin, event)]
     if open_events and not job.requeueable and origin.resubmit_hint:
         return origin.resubmit_hint, None
     open_events = [event for event in open_events if event != "requeue" or job.requeueable]
