@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.httpsession import URLLib3Session
 from urllib3._collections import HTTPHeaderDict
 
@@ -48,6 +49,10 @@ class InProcessEmulator:
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._dynamodb = self.ministack._get_module("dynamodb")
+        # The grammar of a condition depends on its text alone, and few texts are used.
+        self._dynamodb._condition_syntax_error = lru_cache(1024)(
+            self._dynamodb._condition_syntax_error
+        )
 
     def request(self, method: str, url: str, headers: Mapping[str, Any], body: bytes) -> Answered:
         """Status, headers and body of the answer."""
@@ -98,7 +103,8 @@ class InProcessEmulator:
             answered = self.request(request.method, request.url, request.headers, bytes(body))
         status, headers, content = answered
         raw = _Body(b"" if request.method == "HEAD" else content)
-        response = AWSResponse(request.url, status, HTTPHeaderDict(headers), raw)
+        response = AWSResponse(request.url, status, {}, raw)
+        response.headers = _Headers(HTTPHeaderDict(headers))
         if not request.stream_output:
             _ = response.content  # read at once, as botocore's own session does
         return response
@@ -141,6 +147,17 @@ def _complete(coroutine: Any) -> Any:
 
 def _text(value: bytes | str) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+class _Headers(HeadersDict):
+    """Headers of a response. botocore looks for forty of them in each, most of them in vain."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._names = frozenset(name.lower() for name in headers)
+        super().__init__(headers)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._names
 
 
 class _Body(BytesIO):
