@@ -11,6 +11,7 @@ from jobyard.services import calendars
 from jobyard.services.context import Actor, CommandContext
 from jobyard.store import collections
 from tests.functions.api.batch_records import a_batch, a_job, a_report, put_findings
+from tests.functions.api.campaign_records import a_campaign, a_task
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
@@ -59,6 +60,15 @@ def _addresses(browser: Browser) -> list[str]:
     collections.put(
         replace(an_open_collection("hostile"), groups=frozenset({_TEXT}), people={"x": _TEXT})
     )
+    campaign = a_campaign(
+        site.settings,
+        request={"name": _TEXT, "targets": ["gw-1"], "parameters": {_TEXT: _TEXT}},
+        creator=_TEXT,
+        rest_reason=_TEXT,
+        rests_until=site.now(),
+    )
+    a_task(campaign, 0, "failed", failure_message=_TEXT)
+    of_campaign = f"/campaigns/{campaign.campaign_id}"
     admin = browser.sign_in("admin")
     guards = {"csrf": admin.get("/").forms["/sign-out"]["csrf"], "reason": _TEXT}
     context = CommandContext(
@@ -67,6 +77,7 @@ def _addresses(browser: Browser) -> list[str]:
     calendars.put(calendar_of({"name": "holidays", "title": _TEXT}), 0, context)
     admin.post("/holds", guards | {"kind": "collection", "name": "maps"})
     admin.post(f"/jobs/{job.address.job_id}/requeue", guards)
+    admin.post(f"{of_campaign}/change", guards | {"action": "save", "to": "2027-02-28"})
     admin.post(f"/schedules/{schedule.schedule_id}/suspend", guards)
     operation = admin.post(f"/batches/{batch.batch_id}/operations", guards | {"confirmed": "1"})
     at, schedule_at = f"/batches/{batch.batch_id}", f"/schedules/{schedule.schedule_id}"
@@ -78,6 +89,8 @@ def _addresses(browser: Browser) -> list[str]:
         f"/jobs/{job.address.job_id}",
         *(schedule_at + part for part in ("", "/edit", "/history", "/year", "/cost")),
         *("/", "/activity", "/batches", "/job-management", "/holds", "/calendars", "/system"),
+        *("/campaigns", of_campaign, f"{of_campaign}/tasks", f"{of_campaign}/change"),
+        *(f"{of_campaign}/retry", f"/jobs/{campaign.campaign_id}.0.0"),
         *("/calendars/holidays", "/collections", "/collections/hostile", "/find?q=svg"),
         "/objects/ark-13030-closed",
     ]
@@ -113,6 +126,7 @@ def test_a_text_that_were_markup_would_be_found() -> None:
         "/job-management?status={}",
         "/nothing/{}",
         "/batches/new?collection={}",
+        "/campaigns?state={}&cursor=",
         "/sign-in/return?error={}&error_description={}&state={}",
     ],
 )
