@@ -15,7 +15,7 @@ from jobyard.domain.schedules.wall_clock import zone_named
 _HEIGHT = 110  # pixels of the plot
 _TOP = 6
 _SCALE = 6  # columns for each of a text
-_LABEL = 27  # percent: the room of a label on a narrow screen
+_LABEL = 20  # percent: the room of a label; a narrow screen has the first and the last one
 
 
 def progress_drawing(timeline: CampaignTimeline) -> Markup:
@@ -84,8 +84,9 @@ def _labels(timeline: CampaignTimeline, axis: TimeAxis) -> Iterator[Markup]:
     for part in axis.parts:
         percent = 100 * part.column / axis.columns
         if part.is_open and free <= percent <= 100 - 2 * _LABEL:
-            yield Markup('<text x="{:.1f}%" y="{}">{}</text>').format(
-                percent, y, _shown(part.start, axis)
+            kind = Markup(' class="wide"') if free or percent > _LABEL else Markup()
+            yield Markup('<text{} x="{:.1f}%" y="{}">{}</text>').format(
+                kind, percent, y, _shown(part.start, axis)
             )
             free = percent + _LABEL
     end = min(timeline.ended_at, axis.parts[-1].end)
