@@ -367,6 +367,18 @@ def cancel(
 
 
 @app.command()
+def force(
+    ctx: typer.Context,
+    campaign_id: CampaignId,
+    reason: Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Cancel a campaign without waiting for what runs: a device may be left half done."""
+    _send(ctx, campaign_id, "force", {"reason": reason}, stack, as_json)
+
+
+@app.command()
 def change(
     ctx: typer.Context,
     campaign_id: CampaignId,

@@ -240,7 +240,7 @@ def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> No
     assert f"jobyard campaign cancel {CAMPAIGN_ID} --reason" in shown
 
 
-@pytest.mark.parametrize("event", ["pause", "resume", "cancel"])
+@pytest.mark.parametrize("event", ["pause", "resume", "cancel", "force"])
 def test_an_event_is_sent_with_its_reason(event: str, api: FakeApi, run: Run) -> None:
     api.answers(f"POST {PATH}/{event}", a_campaign(label="Cancelling"))
 

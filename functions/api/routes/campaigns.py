@@ -269,6 +269,26 @@ def cancel_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Cam
 
 
 @router.post(
+    "/api/campaigns/<campaign_id>/force",
+    operation_id="force_campaign",
+    tags=["Campaigns"],
+    summary="End a campaign without waiting for what runs",
+    description="It is cancelled, or ends at once if it is ending. A worker may still be at work "
+    "on a device, which may be left half done. So its target stays claimed for up to 16 minutes.",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def force_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Campaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    return _schema(commands.force(campaign_id, request.command_context(body.reason)), request)
+
+
+@router.post(
     "/api/campaigns/<campaign_id>/change",
     operation_id="change_campaign",
     tags=["Campaigns"],

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from jobyard.domain.campaigns.claim import CLAIM_FOR, Claim, claimed, released
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import (
     JOB,
+    OPEN_JOB_STATES,
     WAITED,
     Attempt,
     JobAddress,
@@ -50,6 +52,7 @@ class World:
     records: tuple[tuple[JobState, int, int], ...]
     workers: tuple[Worker, ...]
     crashes: int = 0
+    ends: int = 0
 
     def at_work(self) -> int:
         return sum(worker.step == "end" for worker in self.workers)
@@ -61,14 +64,27 @@ class World:
         return replace(self, workers=ordered, **changes)  # type: ignore[arg-type]
 
 
+# How a person ends a task that waits, and one that runs, whose worker may live.
+ENDS = {JobState.SCHEDULED: JobState.CANCELLED, JobState.RUNNING: JobState.REPLACED}
+
+
 def record_of(world: World, task: int) -> JobRecord:
     state, version, attempts = world.records[task]
     record = new_job(TASKS[task], NOW)
+    for before, after in ENDS.items():
+        if state is after:
+            entry = HistoryEntry("end", before, after, NOW, "Ada", "x")
+            record = replace(record, history=(entry,))
     return replace(record, state=state, version=version, attempts=(Attempt(NOW, NOW),) * attempts)
 
 
-def following(world: World, rule: Rule, max_crashes: int) -> Iterator[World]:
-    """Each world that one step of a worker, or one crash, makes of this one."""
+def following(world: World, rule: Rule, max_crashes: int, max_ends: int) -> Iterator[World]:
+    """Each world that one step of a worker, one crash or one act of a person makes of this one."""
+    for task, (state, version, attempts) in enumerate(world.records):
+        if state in ENDS and world.ends < max_ends:
+            ended = (ENDS[state], version + 1, attempts)
+            records = (*world.records[:task], ended, *world.records[task + 1 :])
+            yield replace(world, records=records, ends=world.ends + 1)
     for index, worker in enumerate(world.workers):
         yield stepped(world, index, worker, rule)
         if world.crashes < max_crashes:
@@ -80,7 +96,7 @@ def following(world: World, rule: Rule, max_crashes: int) -> Iterator[World]:
 def stepped(world: World, index: int, worker: Worker, rule: Rule) -> World:
     task, own = worker.task, world.records[worker.task]
     if worker.step == "read claim":
-        if own[0] is JobState.SUCCEEDED:
+        if own[0] in {JobState.SUCCEEDED, *ENDS.values()}:
             return world.with_worker(index, None)
         read = replace(worker, step="read holder", claim=world.claim, record=own)
         return world.with_worker(index, read)
@@ -113,7 +129,7 @@ def stepped(world: World, index: int, worker: Worker, rule: Rule) -> World:
     return world.with_worker(index, at_work, records=records)
 
 
-def most_at_work(rule: Rule, max_crashes: int) -> tuple[int, int]:
+def most_at_work(rule: Rule, max_crashes: int, max_ends: int = 0) -> tuple[int, int]:
     """The most workers that are at work at the same time in any order; and how many worlds."""
     workers = tuple(sorted((Worker(task) for task in range(3)), key=repr))
     first = World(None, ((JobState.SCHEDULED, 0, 0),) * 3, workers)
@@ -121,7 +137,7 @@ def most_at_work(rule: Rule, max_crashes: int) -> tuple[int, int]:
     while todo:
         world = todo.pop()
         most = max(most, world.at_work())
-        new = set(following(world, rule, max_crashes)) - seen
+        new = set(following(world, rule, max_crashes, max_ends)) - seen
         seen |= new
         todo += new
     return most, len(seen)
@@ -132,6 +148,32 @@ def test_of_three_tasks_with_two_crashes_never_two_are_at_work() -> None:
 
     assert most == 1
     assert worlds > 1_000
+
+
+def test_of_tasks_that_people_end_never_two_are_at_work() -> None:
+    most, worlds = most_at_work(by_attempt, max_crashes=1, max_ends=1)
+
+    assert most == 1
+    assert worlds > 1_000
+
+
+def unless_open(claim: Claim, holder: JobRecord | None, task: JobAddress) -> bool:
+    has_ended = holder is not None and holder.state not in OPEN_JOB_STATES
+    return by_attempt(claim, holder, task) or has_ended
+
+
+def test_a_claim_that_is_free_when_its_holder_was_ended_by_force_would_let_two_work() -> None:
+    most, _ = most_at_work(unless_open, max_crashes=0, max_ends=1)
+
+    assert most > 1
+
+
+def test_a_claim_is_free_when_its_holder_ended_while_it_waited() -> None:
+    record = task_record(0, 2)
+    claim = claimed(None, "router", record, NOW)
+    ended = record.moved(JOB.move(record.state, "cancel", NOW, Cause("x")))
+
+    assert claim.is_free(ended, TASKS[1], NOW)
 
 
 def test_a_claim_that_is_free_unless_its_holder_runs_would_let_two_work() -> None:

@@ -20,6 +20,7 @@ from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
 from jobyard.domain.campaigns.targets_file import TargetsFile
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.lifecycle import Cause
 from tests.domain.campaigns.schedules import calendar_for, instant
 
 CREATED = instant("2026-11-25T10:00")
@@ -73,6 +74,20 @@ def test_a_campaign_that_could_not_be_opened_is_tried_again_for_a_day() -> None:
     assert (expired.action, expired.stop) == (END, StopReason.EXPIRE)
     assert planned(stopped, FRESH, CREATED).state is S.CANCELLED
     assert planned(replace(unopened, chunk_size=25), FRESH, OPENS).action is EXECUTE
+
+
+def test_a_campaign_that_is_cancelled_in_a_pass_ends_when_all_starts_are_counted() -> None:
+    running = campaign(S.SCHEDULED).moved(JOB.move(S.SCHEDULED, "start", OPENS, Cause("x")))
+    stop = JOB.move(S.RUNNING, "stop", OPENS + SLICE, Cause("x", "Ada", "wrong image"))
+    stopped = running.moved(stop, stop_reason=StopReason.CANCEL)
+
+    early = planned(stopped, FRESH, OPENS + SLICE)
+    late = planned(stopped, FRESH, OPENS + SLICE + timedelta(seconds=5))
+    rested = planned(replace(stopped, rests_until=CLOSES), FRESH, OPENS + SLICE)
+
+    assert (early.action, early.until) == (REST, OPENS + SLICE + timedelta(seconds=5))
+    assert (late.action, late.events) == (END, ("cancel",))
+    assert rested.action is END
 
 
 def test_tasks_that_are_replaced_end_although_nothing_may_start() -> None:

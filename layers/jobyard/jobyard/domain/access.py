@@ -61,6 +61,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("campaign", "pause"): _OPERATORS,
     ("campaign", "resume"): _OPERATORS,
     ("campaign", "cancel"): _OPERATORS,
+    ("campaign", "force"): _OPERATORS,
     ("campaign", "resend_report"): _ADMINS,
     # A task cannot be held; its campaign can be paused.
     ("task", "view"): _READERS,

@@ -46,6 +46,7 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     ("pause_campaign", "POST", "/campaigns/{campaign}/pause", WHY, ("hold", "place")),
     ("resume_campaign", "POST", "/campaigns/{paused}/resume", WHY, ("hold", "lift")),
     ("cancel_campaign", "POST", "/campaigns/{campaign}/cancel", WHY, ("campaign", "cancel")),
+    ("force_campaign", "POST", "/campaigns/{campaign}/force", WHY, ("campaign", "force")),
     (
         "change_campaign",
         "POST",

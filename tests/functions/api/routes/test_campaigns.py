@@ -303,8 +303,9 @@ def test_cancelling_twice_is_no_error_and_nothing_can_be_done_then(api: Api) -> 
     answers = [api.post(f"{path}/cancel", WHY) for _ in range(2)]
 
     assert [(each.status, each.json["label"]) for each in answers] == [(200, "Cancelling")] * 2
-    assert answers[-1].json["actions"] == []
+    assert answers[-1].json["actions"] == ["force"]
     assert api.post(f"{path}/pause", WHY).status == 409
+    assert api.post(f"{path}/force", WHY).json["actions"] == []
 
 
 @pytest.mark.parametrize("path", ["", "/tasks"])

@@ -66,7 +66,8 @@ class Campaign:
     `is_system` by default. `tasks` is the number of its tasks, `chunk_size` that of a chunk (the
     last may have fewer). With a `targets_file` the machine writes its rows, and `chunk_size` is 0
     until it has. One that is to `replace_overlapping` tasks of others has 0 until it has done so.
-    `stop_reason` says why it is stopping, or did. Outcomes count for its abort rule from
+    `stop_reason` says why it is stopping, or did; if that `is_forced`, what runs is not waited for.
+    Outcomes count for its abort rule from
     `counted_since` on; None: from its start on. The three ids name the campaign that it replaces,
     the one that replaced it, and the one whose failed tasks it retries; "" for none.
 
@@ -96,6 +97,7 @@ class Campaign:
     targets_file: TargetsFile | None = None
     replace_overlapping: bool = False
     stop_reason: StopReason | None = None
+    is_forced: bool = False
     counted_since: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None

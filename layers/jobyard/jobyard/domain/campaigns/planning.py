@@ -19,6 +19,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 MAX_REST = timedelta(days=30)  # after that a campaign is planned again
 _OPEN_AGAIN = timedelta(minutes=1)  # after an execution that could not open it
 _OPEN_WITHIN = timedelta(days=1)
+_COUNTED_WITHIN = timedelta(seconds=5)  # workers save their counts every two
 _S = JobState
 
 
@@ -231,6 +232,9 @@ def _stopping(campaign: Campaign, totals: TaskTotals, now: datetime) -> Campaign
     if totals.active or totals.waiting:
         reason = f"it is stopping: {campaign.stop_reason or StopReason.CANCEL}"
         return CampaignPlan(PlannedAction.EXECUTE, _S.STOPPING, now + SLICE, 0, reason)
+    if now < (counted_by := _counted_by(campaign, now)):
+        reason = "a worker may have started a task that is not counted yet"
+        return CampaignPlan(PlannedAction.REST, _S.STOPPING, counted_by, reason=reason)
     if campaign.stop_reason is StopReason.EXPIRE:
         event = outcome_event(totals)
     elif campaign.stop_reason is StopReason.REPLACE:
@@ -239,6 +243,17 @@ def _stopping(campaign: Campaign, totals: TaskTotals, now: datetime) -> Campaign
         event = "cancel"
     state = JobState(JOB.transition(_S.STOPPING, event).after)
     return CampaignPlan(PlannedAction.END, state, events=(event,))
+
+
+def _counted_by(campaign: Campaign, now: datetime) -> datetime:
+    """When the counts have all tasks that had started before a person stopped the campaign."""
+    stops = [
+        entry.at
+        for entry in campaign.history
+        if entry.after == _S.STOPPING and not entry.by_machine
+    ]
+    was_in_pass = campaign.rests_until is None and campaign.started_at is not None
+    return stops[0] + _COUNTED_WITHIN if stops and was_in_pass else now
 
 
 def _ended(campaign: Campaign, totals: TaskTotals) -> CampaignPlan:

@@ -1,4 +1,4 @@
-"""What people do to campaigns: start, change, pause, resume, cancel, replace and retry them."""
+"""What people do to campaigns: start, change, pause, resume, cancel, force, replace, retry them."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -122,7 +122,7 @@ def preview(document: Mapping[str, Any], context: CommandContext) -> StartedCamp
     authorize(context.actor, "campaign", "start")
     target_ids: set[str] = set()
     campaign, request = _new(document, context, note=target_ids.add)
-    overlaps = find_overlaps(campaign, target_ids, context)
+    overlaps = find_overlaps(campaign, target_ids, context.s3, context.settings)
     return StartedCampaign(campaign, request.warnings, overlaps)
 
 
@@ -144,7 +144,7 @@ def _new(
     if request.targets is not None:
         targets = request.targets
     elif request.targets_file:
-        file = find_upload(request.targets_file, context)
+        file = find_upload(request.targets_file, context.actor.sub, context.s3, context.settings)
         targets = UploadedTargets(file, context.s3, context.settings)
     else:
         allowed = "missing; a list of targets, or targets_file with the key of an upload"
@@ -273,6 +273,30 @@ def cancel(campaign_id: str, context: CommandContext) -> Campaign:
     return _recorded(_restart(campaign_id, cancelled, context), "cancel", context)
 
 
+def force(campaign_id: str, context: CommandContext) -> Campaign:
+    """Cancel a campaign without waiting for what runs; one that is ending for any reason ends now.
+
+    A worker that still runs writes nothing any more, but may be at work on its target for up to 16
+    minutes: so long the target stays claimed.
+
+    Raises:
+        Forbidden, NotFound. BadRequest: no reason is given. InvalidTransition: it has ended.
+    """
+    authorize(context.actor, "campaign", "force")
+    require_reason(context, "force")
+
+    def forced(before: Campaign) -> Campaign | None:
+        if before.is_forced:
+            return None
+        if before.state is JobState.STOPPING:
+            return before.with_entry(_note(before, "force", context), is_forced=True)
+        _check_open(before, "force")
+        move = JOB.move(before.state, "stop", context.now(), context.cause)
+        return before.moved(move, stop_reason=StopReason.CANCEL, is_forced=True)
+
+    return _recorded(_restart(campaign_id, forced, context), "force", context)
+
+
 def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> Campaign:
     """Change a campaign while it runs: a later end, its rate, how many tasks run at once.
 
@@ -289,17 +313,7 @@ def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext
             return None  # by an earlier try of this request
         _check_open(before, "change")
         rules = changed_rules(before.rules, changes, before.created_at)
-        entry = HistoryEntry(
-            event="change",
-            before=before.state,
-            after=before.state,
-            at=context.now(),
-            actor=context.actor.name,
-            cause=context.run,
-            reason=context.reason,
-            sub=context.actor.sub,
-        )
-        return before.with_entry(entry, rules=rules)
+        return before.with_entry(_note(before, "change", context), rules=rules)
 
     return _recorded(_restart(campaign_id, changed, context), "change", context)
 
@@ -395,6 +409,20 @@ def _restart(
         except StaleState:
             continue
     raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+
+
+def _note(campaign: Campaign, event: str, context: CommandContext) -> HistoryEntry:
+    """The entry of an event that does not change the campaign's state."""
+    return HistoryEntry(
+        event=event,
+        before=campaign.state,
+        after=campaign.state,
+        at=context.now(),
+        actor=context.actor.name,
+        cause=context.run,
+        reason=context.reason,
+        sub=context.actor.sub,
+    )
 
 
 def _recorded(campaign: Campaign, event: str, context: CommandContext) -> Campaign:

@@ -21,7 +21,6 @@ from jobyard.domain.plurals import plural
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.campaigns.job_origin import replacement_text
-from jobyard.services.context import CommandContext
 from jobyard.services.settings import Settings
 from jobyard.store import campaigns, chunks, jobs
 
@@ -44,7 +43,7 @@ class Overlap:
 
 
 def find_overlaps(
-    newer: Campaign, target_ids: Set[str], context: CommandContext
+    newer: Campaign, target_ids: Set[str], s3: "S3Client", settings: Settings
 ) -> tuple[Overlap, ...]:
     """The open campaigns that would give way to a new one on these targets, oldest first."""
     found, left = [], MAX_COMPARED
@@ -52,7 +51,7 @@ def find_overlaps(
         left -= older.tasks
         if not older.is_opened or left < 0:
             found.append(Overlap(older, None))
-        elif shared := _shared(older, target_ids, context.s3, context.settings):
+        elif shared := _shared(older, target_ids, s3, settings):
             found.append(Overlap(older, sum(map(len, shared.values()))))
     return tuple(found)
 

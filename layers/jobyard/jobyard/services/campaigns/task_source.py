@@ -350,7 +350,7 @@ class TaskSource:
 
     def _must_finish(self, task: JobRecord, now: datetime) -> bool:
         """Whether a task is between bound steps, which end together if there is time."""
-        is_late = now >= self.campaign.expires_at + EXPIRY_GRACE
+        is_late = now >= self.campaign.expires_at + EXPIRY_GRACE or self.campaign.is_forced
         return is_bound(task, self.job_type.bound_steps) and not is_late
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
@@ -373,9 +373,10 @@ class TaskSource:
         for task in (*self.jobs.records.values(), *self._untouched_leaving(now)):
             if not is_stopping and not self._is_leaving(task.address.position):
                 continue
-            is_lost = task.state is JobState.RUNNING and task.at + CLAIM_FOR <= now
-            waits = task.state is JobState.SCHEDULED or is_lost
-            if waits and not self._must_finish(task, now):
+            is_waited_for = task.at + CLAIM_FOR > now and not self.campaign.is_forced
+            is_given_up = task.state is JobState.RUNNING and not is_waited_for
+            may_end = task.state is JobState.SCHEDULED or is_given_up
+            if may_end and not self._must_finish(task, now):
                 changes.append((task.stored, self._ended(task, now)))
         return changes
 

@@ -41,16 +41,16 @@ def targets_upload(filename: str, context: CommandContext) -> tuple[str, UploadF
     return key, form
 
 
-def find_upload(key: str, context: CommandContext) -> TargetsFile:
-    """The file that the actor uploaded to `key`, in its version of now.
+def find_upload(key: str, sub: str, s3: "S3Client", settings: Settings) -> TargetsFile:
+    """The file that the person with the id `sub` uploaded to `key`, in its version of now.
 
     Raises:
-        InvalidCampaign: the key is not one of the actor's, there is no file, or it is too large.
+        InvalidCampaign: the key is not one of theirs, there is no file, or it is too large.
     """
-    check_own_key(key, context.actor.sub)
+    check_own_key(key, sub)
     try:
-        found = context.s3.head_object(Bucket=context.settings.intake_bucket, Key=key)
-    except context.s3.exceptions.ClientError as error:
+        found = s3.head_object(Bucket=settings.intake_bucket, Key=key)
+    except s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
         raise _refused(f"no file was uploaded to {key!r:.300}") from error

@@ -27,7 +27,7 @@ from jobyard.services.context import QueryContext
 from jobyard.store import campaigns, chunks, holds, jobs
 
 UNKNOWN_LABEL = "Unknown"  # no state, but what is shown if none is known
-EVENTS = ("pause", "resume", "change", "cancel", "retry")
+EVENTS = ("pause", "resume", "change", "cancel", "force", "retry")
 UNKNOWN_STATE = "unknown"  # the state of a campaign that cannot be read; it is never stored
 # The states that a campaign may have, for users.
 CAMPAIGN_STATES = (
@@ -158,7 +158,8 @@ def _closed_events(campaign: Campaign) -> dict[str, str]:
     """The events that the campaign does not take in its state, each with the reason."""
     *of_open, retry = EVENTS
     if campaign.state is JobState.STOPPING:
-        return dict.fromkeys(EVENTS, "it is ending already")
+        others = EVENTS if campaign.is_forced else [each for each in EVENTS if each != "force"]
+        return dict.fromkeys(others, "it is ending already")
     if campaign.is_open:
         return {retry: "it has not ended; a task is retried by itself until then"}
     closed = dict.fromkeys(of_open, "it has ended")
