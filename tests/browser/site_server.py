@@ -21,7 +21,7 @@ _AXE = Path(__file__).parent / "axe" / "axe.min.js"
 
 @dataclass
 class Site:
-    """A running server. `requests` are (method, path) of all requests that were no files,
+    """A running server. `requests` are (method, path) of all requests except those for files,
     `most_in_flight` how many of a path were at most being answered at once.
     """
 

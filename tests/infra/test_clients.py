@@ -22,7 +22,7 @@ def calls(text: str, names: set[str]) -> Iterator[ast.Call]:
                 yield node
 
 
-def place(node: ast.expr) -> tuple[int, int]:
+def position(node: ast.expr) -> tuple[int, int]:
     """Line and column of a node."""
     return node.lineno, node.col_offset
 
@@ -32,28 +32,28 @@ def sources() -> Iterator[Path]:
     yield from (ROOT / "layers" / "jobyard").rglob("*.py")
 
 
-def test_every_client_is_made_with_a_configuration() -> None:
+def test_every_client_has_a_configuration() -> None:
     made = [(path, call) for path in sources() for call in calls(path.read_text(), FACTORIES)]
-    bare = [
+    without_config = [
         f"{path.name}:{call.lineno}"
         for path, call in made
         if not any(each.arg == "config" for each in call.keywords)
     ]
 
     assert len(made) >= 4  # otherwise clients are made in a way that this test does not see
-    assert bare == []
+    assert without_config == []
 
 
 def test_every_configuration_sets_retries_and_timeouts() -> None:
     """A configuration that is merged into another one may leave them out."""
-    silent = []
+    incomplete = []
     for path in sources():
         text = path.read_text()
-        added = {place(each) for merge in calls(text, {"merge"}) for each in merge.args}
-        silent += [
+        added = {position(each) for merge in calls(text, {"merge"}) for each in merge.args}
+        incomplete += [
             f"{path.name}:{call.lineno}"
             for call in calls(text, {"Config"})
-            if place(call) not in added and not {each.arg for each in call.keywords} >= REQUIRED
+            if position(call) not in added and not {each.arg for each in call.keywords} >= REQUIRED
         ]
 
-    assert silent == []
+    assert incomplete == []

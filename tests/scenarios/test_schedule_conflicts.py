@@ -135,20 +135,20 @@ def test_of_two_ticks_that_skip_a_time_one_logs_it(harness: Harness) -> None:
     assert [len(one.occurrences), len(other.occurrences)] == [1, 0]
 
 
-class Between(Listener):
-    """Does something before the second write."""
+class BeforeSecondWrite(Listener):
+    """Calls `action` before the second write."""
 
-    def __init__(self, happens: Callable[[], object]) -> None:
-        self._happens, self._writes = happens, 0
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action, self._writes = action, 0
 
     def before(self, call: Call) -> None:
         if call.operation == "TransactWriteItems":
             self._writes += 1
             if self._writes == 2:
-                self._happens()
+                self._action()
 
 
-def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: Harness) -> None:
+def test_two_ticks_at_once_record_each_skipped_time_once(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
     schedule = create_schedule(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     harness.at = instant("2026-11-29T23:30:00Z")
@@ -158,15 +158,15 @@ def test_what_one_tick_skipped_is_recorded_though_another_came_between(harness: 
         return clock.start_due(stored(schedule), clock.ScheduleCache(), harness.executions, at)[1]
 
     second = harness.at + timedelta(seconds=1)
-    with harness.interceptor.listening(Between(lambda: others.append(start(second)))):
+    with harness.interceptor.listening(BeforeSecondWrite(lambda: others.append(start(second)))):
         fired = start(harness.at)
 
     assert len(skipped(schedule)) == 120
     assert [len(each.skipped) for each in (fired, *others)] == [90, 30]
 
 
-def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script: Script) -> None:
-    """Not the one of the latest time: what a hold delayed starts after a run now."""
+def test_the_latest_run_is_the_one_that_started_last(harness: Harness, script: Script) -> None:
+    """It need not have the latest time: a run that a hold delayed starts after a run now."""
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = create_schedule(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())
@@ -185,7 +185,7 @@ def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script:
     assert latest.scheduled_for == instant("2026-11-25T09:00:00Z")
 
 
-def test_what_waited_under_a_hold_runs_before_what_came_later(
+def test_a_queued_run_under_a_hold_runs_before_later_times(
     harness: Harness, script: Script
 ) -> None:
     script.during = lambda: harness.advance(7)
@@ -218,8 +218,8 @@ def test_a_request_after_the_end_of_a_suspension_removes_no_time(
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = create_schedule(harness, DAILY)
-    over = instant("2026-11-25T08:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, over, harness.context())
+    until = instant("2026-11-25T08:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, until, harness.context())
 
     harness.at = instant("2026-11-25T09:00:10Z")
     schedule_commands.edit(
@@ -235,8 +235,8 @@ def test_a_schedule_that_ended_while_suspended_is_no_longer_due(harness: Harness
     harness.at = instant("2026-11-24T12:00:00Z")
     once = {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
     schedule = create_schedule(harness, once)
-    over = instant("2026-11-27T00:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, over, harness.context())
+    until = instant("2026-11-27T00:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, until, harness.context())
     minute(harness, "2026-11-25T09:00:05Z")
     rule = recurrence_of(once | {"anchor": "2027-11-25"})
 
@@ -281,7 +281,7 @@ def test_a_held_time_is_not_attributed_to_a_later_suspension(
     ]
 
 
-def test_under_a_hold_no_time_that_is_missed_is_promised(harness: Harness) -> None:
+def test_the_next_run_under_a_hold_is_never_a_time_that_will_be_missed(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = create_schedule(harness, DAILY)
     hold_commands.place_hold("everything", None, harness.context())
@@ -291,9 +291,7 @@ def test_under_a_hold_no_time_that_is_missed_is_promised(harness: Harness) -> No
     assert next_run(stored(schedule), None, harness.at) == instant("2026-11-29T09:00:00Z")
 
 
-def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
-    harness: Harness, script: Script
-) -> None:
+def test_a_hold_on_everything_holds_queued_runs(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
@@ -334,7 +332,7 @@ def test_a_held_time_is_recorded_when_it_is_skipped(harness: Harness, event: str
     assert ran_at(schedule) == []
 
 
-def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: Harness) -> None:
+def test_deleting_a_schedule_under_a_hold_skips_its_queued_run(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = create_schedule(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
@@ -387,7 +385,7 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
 # ---- After a long time
 
 
-def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it(
+def test_the_only_time_of_a_rule_is_caught_up_even_days_later(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
@@ -412,7 +410,7 @@ def test_all_missed_times_run_twenty_at_a_time(harness: Harness) -> None:
     assert Counter(each.verdict for each in history(schedule)) == {Verdict.RUN: 30}
 
 
-def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
+def test_the_replaced_runs_of_several_days_fit_into_one_write(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
@@ -654,16 +652,16 @@ def test_a_run_in_progress_is_not_checked_again_at_once(harness: Harness) -> Non
         harness.at = instant(at)
         harness.tick()
 
-    look_at = stored(schedule).next_check_at
-    assert look_at
-    assert look_at > harness.at
+    next_check_at = stored(schedule).next_check_at
+    assert next_check_at
+    assert next_check_at > harness.at
 
 
 def test_a_suspension_ends_after_all_earlier_times_are_decided(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
     schedule = create_schedule(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
-    over = harness.at + timedelta(days=5)
-    schedule_commands.suspend(schedule.schedule_id, over, harness.context())
+    until = harness.at + timedelta(days=5)
+    schedule_commands.suspend(schedule.schedule_id, until, harness.context())
     harness.at += timedelta(days=5, hours=2)
     tick = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
 
