@@ -72,6 +72,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
         ],
         "DeviceSecrets": ["secretsmanager:GetSecretValue"],
         "BatchesTable": [

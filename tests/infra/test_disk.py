@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.local.emulator import ROOT
 from jobyard.domain.manifests.lines import LINE_BYTES
-from jobyard.services.retention import batches as batch_retention
+from jobyard.services.retention import chunked_archive
 from jobyard.services.retention import schedules as schedule_retention
 from tests.infra.template_reader import Resources, of_type
 
@@ -21,7 +21,7 @@ RECORD_BYTES = 16 * 1024
 ROW_BYTES = LINE_BYTES * 5 // 4
 AT_MOST = {
     "services/retention/archive.py": max(
-        batch_retention.JOBS_PER_PART * (ROW_BYTES + RECORD_BYTES),
+        chunked_archive.JOBS_PER_PART * (ROW_BYTES + RECORD_BYTES),
         schedule_retention.OCCURRENCES_PER_PART * 2 * RECORD_BYTES,
     )
 }

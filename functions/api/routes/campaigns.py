@@ -21,6 +21,7 @@ from jobyard.domain.errors import (
     AlreadyHeld,
     BadRequest,
     Forbidden,
+    Gone,
     InvalidCampaign,
     InvalidParameters,
     InvalidTransition,
@@ -162,7 +163,7 @@ def list_campaigns(
     summary="Get a campaign with its forecast and history",
     responses={
         200: {"description": "The campaign."},
-        **problem_responses(Forbidden, NotFound),
+        **problem_responses(Forbidden, NotFound, Gone),
     },
 )
 def get_campaign(campaign_id: CampaignId) -> schemas.Campaign:
@@ -179,7 +180,7 @@ def get_campaign(campaign_id: CampaignId) -> schemas.Campaign:
     description="Each is a job too: GET /api/jobs/{job_id} has its steps and attempts.",
     responses={
         200: {"description": "A page of tasks."},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
 )
 def list_tasks(
@@ -216,7 +217,7 @@ def list_tasks(
     responses={
         200: {"description": "The campaign."},
         **problem_responses(
-            BadRequest, Forbidden, NotFound, InvalidTransition, AlreadyHeld, StaleState
+            BadRequest, Forbidden, NotFound, Gone, InvalidTransition, AlreadyHeld, StaleState
         ),
     },
     middlewares=[idempotent],
@@ -237,7 +238,7 @@ def pause_campaign(campaign_id: CampaignId, body: schemas.PauseRequest) -> schem
     description="The hold on it is lifted. Failures before count no more for its abort rule.",
     responses={
         200: {"description": "The campaign."},
-        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(Forbidden, NotFound, Gone, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )
@@ -257,7 +258,7 @@ def resume_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Cam
     "done. Cancelling again changes nothing.",
     responses={
         200: {"description": "The campaign."},
-        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )
@@ -296,7 +297,7 @@ def force_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Camp
     description="A later end, another rate, or how many tasks run at the same time.",
     responses={
         200: {"description": "The campaign."},
-        **problem_responses(*_INVALID, Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(*_INVALID, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )
@@ -318,7 +319,7 @@ def change_campaign(campaign_id: CampaignId, body: schemas.CampaignChanges) -> s
     status_code=201,
     responses={
         201: {"description": "The new campaign.", "headers": LOCATION},
-        **problem_responses(*_INVALID, Forbidden, NotFound, InvalidTransition),
+        **problem_responses(*_INVALID, Forbidden, NotFound, Gone, InvalidTransition),
     },
     middlewares=[idempotent],
 )
@@ -340,7 +341,7 @@ def retry_campaign(
     summary="Get what a campaign used of AWS, and its price",
     responses={
         200: {"description": "The cost up to now."},
-        **problem_responses(Forbidden, NotFound),
+        **problem_responses(Forbidden, NotFound, Gone),
     },
 )
 def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
@@ -357,7 +358,7 @@ def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
     description="One when it has ended, and one each time that its abort rule has held it.",
     responses={
         200: {"description": "Its reports."},
-        **problem_responses(Forbidden, NotFound),
+        **problem_responses(Forbidden, NotFound, Gone),
     },
 )
 def list_campaign_reports(campaign_id: CampaignId) -> ReportList:
@@ -375,7 +376,7 @@ def list_campaign_reports(campaign_id: CampaignId) -> ReportList:
     status_code=202,
     responses={
         202: {"description": "The mail waits to be sent."},
-        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )

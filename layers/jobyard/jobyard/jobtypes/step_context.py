@@ -77,7 +77,8 @@ class MaintenanceTasks(Protocol):
         """Archive or remove one more slice. Returns `seen` if `remaining` seconds are not enough
         for it.
 
-        The new checkpoint's `processed` counts the archived and removed batches and occurrences.
+        The new checkpoint's `processed` counts the archived and removed batches, campaigns and
+        occurrences.
         """
 
 

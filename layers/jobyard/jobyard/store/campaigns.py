@@ -1,16 +1,19 @@
 """Stores campaigns. Every write is conditional on the version that was read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from jobyard.domain.archive import Phase
 from jobyard.domain.batches.report import ReportKind
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
 from jobyard.domain.campaigns.targets_file import TargetsFile
+from jobyard.domain.campaigns.tombstone import CampaignTombstone
 from jobyard.domain.errors import (
+    Gone,
     InvalidCampaign,
     InvalidRule,
     JobyardError,
@@ -20,6 +23,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.store import transactions
 from jobyard.store.documents import (
     from_ms,
     from_ms_or_none,
@@ -33,6 +37,9 @@ from jobyard.store.tables import CampaignItem, save_if
 
 _OPEN = "open"  # the partition of the index of open campaigns: each is written once a minute
 _DUE_PAGE = 100
+_ARCHIVING = "archiving"  # the partition of tombstones whose records are not all removed yet
+# The stored state of a tombstone. No lifecycle has it, so no event applies to the campaign.
+_ARCHIVED = "archived"
 _SHELVES = {False: "campaigns", True: "system"}  # partitions of the list; by `is_system`
 
 
@@ -165,13 +172,16 @@ def get(campaign_id: str) -> Campaign:
     """The campaign.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none. Gone: it was archived.
         InvalidCampaign: it cannot be read any more.
     """
     try:
-        return _campaign(CampaignItem.get(campaign_id, consistent_read=True))
+        item = CampaignItem.get(campaign_id, consistent_read=True)
     except CampaignItem.DoesNotExist:
         raise NotFound(f"there is no campaign {campaign_id}") from None
+    if item.state == _ARCHIVED:
+        raise Gone(_tombstone(item).description)
+    return _campaign(item)
 
 
 def write(before: Campaign, after: Campaign) -> Campaign:
@@ -184,7 +194,7 @@ def write(before: Campaign, after: Campaign) -> Campaign:
     if save_if(item, CampaignItem.version == before.version):
         return after
     stored = CampaignItem.get(before.campaign_id, consistent_read=True)
-    if stored.version == after.version and stored.body == item.body:
+    if (stored.version, stored.state, stored.body) == (after.version, item.state, item.body):
         return after
     raise StaleState(f"campaign {before.campaign_id} has changed since it was read")
 
@@ -255,11 +265,125 @@ def newest(limit: int, after: str = "", *, system: bool = False) -> CampaignPage
     found = {item.campaign_id: item for item in read}
     items, unknown = [], []
     for key in shown:
-        if key.campaign_id not in found:
+        item = found.get(key.campaign_id)
+        if item is None or item.state == _ARCHIVED:
             continue  # the index lags behind
         try:
-            items.append(_campaign(found[key.campaign_id]))
+            items.append(_campaign(item))
         except InvalidCampaign:
             created_at = str(key.created).partition("#")[0]
             unknown.append(UnknownCampaign(key.campaign_id, created_at))
     return CampaignPage(tuple(items), cursor, tuple(unknown))
+
+
+@dataclass(frozen=True)
+class CampaignKey:
+    """A campaign from the index, which may be outdated. `position` is its place in the list."""
+
+    campaign_id: str
+    created_at: datetime
+    position: str
+
+
+def oldest(limit: int, after: str = "", *, system: bool = False) -> list[CampaignKey]:
+    """Up to `limit` campaigns, oldest first, after a position: of system job types, or the others.
+    Archived ones are left out.
+    """
+    return [*_keys(_SHELVES[system], limit, after)]
+
+
+def _keys(shelf: str, limit: int, after: str) -> Iterator[CampaignKey]:
+    found = CampaignItem.listed.query(
+        shelf, range_key_condition=CampaignItem.created > after if after else None, limit=limit
+    )
+    for item in found:
+        created_at = datetime.fromisoformat(str(item.created).partition("#")[0])
+        yield CampaignKey(item.campaign_id, created_at, item.created)
+
+
+# Tombstones
+
+
+def _item_of(tombstone: CampaignTombstone) -> CampaignItem:
+    item = item_of(tombstone.campaign)
+    archived = {
+        "state": item.state,
+        "version": tombstone.campaign.version,
+        "at": to_ms(tombstone.archived_at),
+        "folder": tombstone.folder,
+        "phase": tombstone.phase.value,
+    }
+    is_removed = tombstone.phase is Phase.REMOVED
+    return CampaignItem(
+        campaign_id=item.campaign_id,
+        shelf=None if is_removed else _ARCHIVING,
+        created=None if is_removed else item.created,
+        state=_ARCHIVED,
+        version=tombstone.version,
+        body={**item.body, "archived": archived},
+    )
+
+
+def _tombstone(item: CampaignItem) -> CampaignTombstone:
+    archived = item.body["archived"]
+    item_before = CampaignItem(
+        campaign_id=item.campaign_id,
+        state=archived["state"],
+        version=archived["version"],
+        body=item.body,
+    )
+    return CampaignTombstone(
+        _campaign(item_before),
+        from_ms(archived["at"]),
+        archived["folder"],
+        Phase(archived["phase"]),
+        int(item.version),
+    )
+
+
+def tombstone(campaign_id: str) -> CampaignTombstone | None:
+    """The tombstone of an archived campaign; None if the campaign is not archived."""
+    try:
+        item = CampaignItem.get(campaign_id, consistent_read=True)
+    except CampaignItem.DoesNotExist:
+        return None
+    return _tombstone(item) if item.state == _ARCHIVED else None
+
+
+def start_archiving(campaign: Campaign, at: datetime, folder: str) -> CampaignTombstone:
+    """Replace the campaign by a tombstone: no event applies to it any more, and no list shows it.
+
+    A repeat with the same `at` succeeds.
+
+    Raises:
+        StaleState: the campaign changed since it was read.
+    """
+    version = campaign.version + 1
+    new = CampaignTombstone(campaign, from_ms(to_ms(at)), folder, Phase.ARCHIVING, version)
+    saved = save_if(_item_of(new), CampaignItem.version == campaign.version)
+    if not saved and tombstone(campaign.campaign_id) != new:
+        raise StaleState(f"campaign {campaign.campaign_id} has changed since it was read")
+    return new
+
+
+def cancel_archiving(seen: CampaignTombstone) -> None:
+    """Undo `start_archiving`.
+
+    Raises:
+        StaleState: its records are being removed, or archiving was cancelled already.
+    """
+    campaign = replace(seen.campaign, version=seen.version + 1)
+    if not save_if(item_of(campaign), CampaignItem.version == seen.version):
+        raise StaleState(f"campaign {campaign.campaign_id} is no longer {seen.phase}")
+
+
+def tombstone_item(seen: CampaignTombstone, after: CampaignTombstone) -> transactions.TransactItem:
+    """The item of a transaction that replaces the tombstone `seen` by `after`."""
+    return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
+
+
+def in_archiving(after: str = "") -> CampaignKey | None:
+    """The oldest campaign after a position whose records are not all removed yet; None if there is
+    none.
+    """
+    return next(_keys(_ARCHIVING, 1, after), None)

@@ -2,13 +2,14 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jobyard.domain.campaigns.targets_file import TARGETS_BYTES
 from jobyard.domain.cost import Usage
-from jobyard.store import usage
+from jobyard.store import campaigns, usage
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import a_report_of, put_intake
@@ -104,6 +105,20 @@ def test_the_recipients_of_reports_are_shown(api: Api) -> None:
     assert start(api, notify=["team@example.org"])["notify"] == ["team@example.org"]
     assert start(api, notify=[])["notify"] == []
     assert api.post("/campaigns", campaign_request(notify=["nobody"])).status == 400
+
+
+def test_an_archived_campaign_is_gone(api: Api) -> None:
+    campaign_id = an_ended_campaign(start(api)["campaign_id"])
+    campaigns.start_archiving(campaigns.get(campaign_id), datetime.now(UTC), "records/f/v2")
+
+    for path in ("", "/tasks", "/reports", "/cost"):
+        answer = api.get(f"/campaigns/{campaign_id}{path}")
+        assert (answer.status, answer.kind) == (410, "gone")
+        assert "is being archived" in answer.json["detail"]
+    for event in ("pause", "resume", "cancel", "retry"):
+        assert api.post(f"/campaigns/{campaign_id}/{event}", WHY).status in {400, 410}
+    assert api.get(f"/jobs/{campaign_id}.0.0").status == 410
+    assert api.get("/campaigns").json == {"items": [], "unknown": [], "next_cursor": None}
 
 
 def test_campaigns_of_a_system_job_type_are_listed_apart(api: Api) -> None:

@@ -138,6 +138,10 @@ class Campaign:
         """Whether an execution has something to do for it: it is open, or not reported yet."""
         return self.is_open or self.due_report is not None
 
+    def kept_until(self, retention: timedelta) -> datetime | None:
+        """When it is archived, with its tasks; None while it is open or not reported yet."""
+        return None if self.has_work else (self.ended_at or self.created_at) + retention
+
     def is_silent(self, now: datetime) -> bool:
         """Whether nothing has decided about it for so long that its state is not known.
 

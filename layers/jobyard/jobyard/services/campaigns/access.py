@@ -13,7 +13,7 @@ def visible_campaign(campaign_id: str, actor: Actor) -> Campaign:
 
     Raises:
         Forbidden: `actor` may not see campaigns. NotFound: there is none, or its record cannot be
-            read.
+            read. Gone: it was archived.
     """
     authorize(actor, "campaign", "view")
     if not is_campaign_id(campaign_id):

@@ -15,6 +15,7 @@ from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import (
     BadRequest,
+    Gone,
     InvalidCampaign,
     InvalidParameters,
     InvalidRule,
@@ -181,7 +182,7 @@ def _check_replaceable(request: CampaignRequest) -> None:
     """Check that a campaign of the same job type has the id that is to be replaced."""
     try:
         replaced = campaigns.get(request.replaces)
-    except NotFound:
+    except (Gone, NotFound):
         replaced = None
     if replaced is None or replaced.job_type != request.job_type:
         allowed = f"the id of a campaign that runs {request.job_type}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord
@@ -95,8 +95,8 @@ class CampaignOrigin:
 
     @property
     def kept_until(self) -> datetime | None:
-        """Campaigns are not archived yet."""
-        return None
+        """When its campaign is archived; None while that is open."""
+        return self.campaign.kept_until(timedelta(days=self.job_type.retention_days))
 
     def check_open(self, event: str) -> None:
         check_open(self.campaign, event)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.overlap import gives_way
 from jobyard.domain.cause_key import Action, CauseKey
-from jobyard.domain.errors import InvalidCampaign, NotFound, StaleState
+from jobyard.domain.errors import Gone, InvalidCampaign, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
 from jobyard.domain.lifecycle import MACHINE, Cause
@@ -86,7 +86,7 @@ def _giving_way(newer: Campaign) -> list[Campaign]:
     """The open campaigns that give way to `newer`, oldest first."""
     found = []
     for campaign_id in campaigns.open_ids():
-        with suppress(NotFound, InvalidCampaign):  # the clock reports one it cannot read
+        with suppress(Gone, NotFound, InvalidCampaign):  # the clock reports one it cannot read
             older = campaigns.get(campaign_id)
             if gives_way(older, newer):
                 found.append(older)

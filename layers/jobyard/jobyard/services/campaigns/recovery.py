@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from jobyard.domain.errors import InvalidCampaign, NotFound, StaleState
+from jobyard.domain.errors import Gone, InvalidCampaign, NotFound, StaleState
 from jobyard.services.campaigns.settle import restart
 from jobyard.services.executions import Executions
 from jobyard.services.pending_work import RecoveredPage
@@ -43,7 +43,7 @@ def restart_overdue(
 
 
 def _restart_if_overdue(campaign_id: str, executions: Executions, now: datetime) -> int:
-    with suppress(NotFound, StaleState):
+    with suppress(Gone, NotFound, StaleState):
         campaign = campaigns.get(campaign_id)
         if campaign.has_work and campaign.check_at and campaign.check_at <= now:
             restart(campaign, campaign, executions, now)

@@ -1,8 +1,9 @@
-"""The order of retention: batches by month, schedules, leftovers.
+"""The order of retention: batches by month, schedules, campaigns, leftovers.
 
 Leftovers are last, so that one that always fails delays nothing else. A bookmark's "go" is the
 stage. Its "after" is the cursor of the last record in it that was checked, "month" and "next" the
-month in progress with its next check time; "batch" or "schedule" is the one being archived.
+month in progress with its next check time, "system" whether system campaigns are checked; "batch",
+"schedule" or "campaign" is the one being archived.
 """
 
 import json
@@ -16,18 +17,21 @@ from jobyard.domain.errors import Gone, NotFound
 from jobyard.domain.ids import Origin
 from jobyard.jobtypes import types_of
 from jobyard.services.retention import batches as batch_retention
+from jobyard.services.retention import campaigns as campaign_retention
 from jobyard.services.retention import schedules as schedule_retention
+from jobyard.services.retention.chunked_archive import archive_next_part
 from jobyard.services.retention.work_slice import (
     Bookmark,
     RetentionContext,
     WorkSlice,
-    retention_of,
+    shortest_retention,
 )
 from jobyard.store import batches, key_values
 
 BATCHES_PER_READ = 500
 FIRST: Bookmark = {"go": "months"}
-_POSITION = ("go", "month", "after", "next")  # of a bookmark, without the one being archived
+# Of a bookmark, without the one being archived.
+_POSITION = ("go", "month", "after", "next", "system")
 _RECHECK_AFTER = timedelta(hours=12)  # less than a day, so that the next daily run rechecks
 
 
@@ -39,7 +43,12 @@ def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     """
     if "batch" in bookmark:
         position = {name: bookmark[name] for name in _POSITION if name in bookmark}
-        return batch_retention.archive_next_part(bookmark, position, context)
+        batch = batch_retention.archived_batch(bookmark["batch"])
+        return archive_next_part(batch, bookmark, position, context)
+    if "campaign" in bookmark:
+        position = {name: bookmark[name] for name in _POSITION if name in bookmark}
+        campaign = campaign_retention.archived_campaign(bookmark["campaign"])
+        return archive_next_part(campaign, bookmark, position, context)
     if "schedule" in bookmark:
         work_slice = schedule_retention.archive_next_part(bookmark, context)
         return replace(work_slice, bookmark={"go": "schedules", **work_slice.bookmark})
@@ -48,9 +57,21 @@ def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
             return _months(bookmark, context)
         case "schedules":
             found = schedule_retention.next_bookmark(bookmark.get("after", ""), context)
-            return WorkSlice({"go": "schedules", **found} if found else {"go": "leftovers"})
+            return WorkSlice({"go": "schedules", **found} if found else {"go": "campaigns"})
+        case "campaigns":
+            return _campaigns(bookmark, context)
+        case "campaign leftovers":
+            return campaign_retention.next_leftover(bookmark) or WorkSlice({})
         case _:  # "leftovers"
             return _leftovers(bookmark)
+
+
+def _campaigns(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
+    """Check some campaigns: first those of people, then those of system job types."""
+    following: Bookmark = {"go": "leftovers"}
+    if not bookmark.get("system"):
+        following = {"go": "campaigns", "system": True}
+    return campaign_retention.next_slice(bookmark, context) or WorkSlice(following)
 
 
 # Months
@@ -73,7 +94,11 @@ def _months(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
         after = batches.page_key(suggested)
         started = _start_archiving(suggested, context)
         # A started batch may turn out not to be archivable: the next run checks its month again.
-        due = now if started else batch_retention.due_at(suggested) or now + _shortest_retention()
+        due = (
+            now
+            if started
+            else batch_retention.due_at(suggested) or now + shortest_retention(Origin.BATCH)
+        )
         next_check = min(filter(None, (next_check, _as_text(max(due, now + _RECHECK_AFTER)))))
         if started:
             here = {"go": "months", "month": month, "after": after, "next": next_check}
@@ -93,14 +118,9 @@ def _start_archiving(suggested: Batch, context: RetentionContext) -> bool:
         return False  # the index lags behind
 
 
-def _shortest_retention() -> timedelta:
-    """The shortest retention of a job type of batches."""
-    return min(retention_of(each.name) for each in types_of(Origin.BATCH))
-
-
 def _latest_submission(now: datetime) -> datetime:
     """The time before which a due batch was submitted. Batches submitted later cannot be due."""
-    return now - _shortest_retention()
+    return now - shortest_retention(Origin.BATCH)
 
 
 def _check_times() -> dict[str, str]:
@@ -164,6 +184,6 @@ def _leftovers(bookmark: Bookmark) -> WorkSlice:
     """Continue with the next batch whose archiving was not finished."""
     found = next(batches.in_archiving(bookmark.get("after", "")), None)
     if found is None:
-        return WorkSlice({})
+        return WorkSlice({"go": "campaign leftovers"})
     after = batches.page_key(found.batch)
     return WorkSlice({"go": "leftovers", "after": after, "batch": found.batch.batch_id})

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jobyard.jobtypes import job_type_of
+from jobyard.domain.batches.report import DeliveryState
+from jobyard.domain.ids import Origin
+from jobyard.jobtypes import job_type_of, types_of
 from jobyard.services.retention.archive import Archive
 from jobyard.services.settings import Settings
+from jobyard.store import reports
 from jobyard.store.transactions import TransactItem
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_UNDELIVERED = {DeliveryState.QUEUED, DeliveryState.SENDING}
 Bookmark = Mapping[str, Any]  # where the next slice starts; the cursor of the job's checkpoint
 
 
@@ -44,6 +48,16 @@ class WorkSlice:
     items: Sequence[TransactItem] = ()
 
 
+def has_undelivered_report(origin_id: str) -> bool:
+    """Whether the mail of a report of a batch or campaign is not sent yet."""
+    return any(each.delivery.state in _UNDELIVERED for each in reports.of_batch(origin_id))
+
+
 def retention_of(job_type: str) -> timedelta:
     """How long ended jobs and batches are kept. A removed job type has the default retention."""
     return timedelta(days=job_type_of(job_type).retention_days)
+
+
+def shortest_retention(origin: Origin) -> timedelta:
+    """The shortest retention of a job type of an origin."""
+    return min(retention_of(each.name) for each in types_of(origin))
