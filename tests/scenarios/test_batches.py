@@ -95,7 +95,7 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
     first, second = harness.mails_of(batch_id)
     assert "FAIL" in first.subject
     assert "OK" in second.subject
-    assert "c.txt: failed -> succeeded" in second.text
+    assert "c.txt: failed -> completed" in second.text
     assert "a.txt" not in second.text
     assert harness.batch(batch_id).batch.state == "completed"
 

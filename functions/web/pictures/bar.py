@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
-from jobyard.domain.jobs.job import PROGRESS_ORDER
+from jobyard.domain.jobs.job import PROGRESS_ORDER, labels_for
 from jobyard.domain.jobs.task import TaskState
 from web.filters import words
 
@@ -15,7 +15,8 @@ _MIN_WIDTH = 1.0  # percent: a state with few jobs is still seen
 def bar(counts: Mapping[str, int], *, height: int = 8, noun: str = "jobs") -> Markup:
     """A bar of jobs or tasks by state, as wide as its place; grey without any."""
     shown = _in_progress_order(counts)
-    title = _counts_text(shown) or f"no {noun}"
+    names = labels_for("deposit") if noun == "jobs" else {}
+    title = _counts_text(shown, names) or f"no {noun}"
     parts, left = [], 0.0
     for (state, _), width in zip(shown, _widths([count for _, count in shown]), strict=True):
         parts.append(
@@ -30,9 +31,11 @@ def bar(counts: Mapping[str, int], *, height: int = 8, noun: str = "jobs") -> Ma
     ).format(height, title, height, Markup("").join(parts))
 
 
-def _counts_text(counts: Iterable[tuple[str, int]]) -> str:
-    """Counts by state: "84,213 succeeded, 12 failed"."""
-    return ", ".join(f"{count:,} {words(state)}" for state, count in counts)
+def _counts_text(counts: Iterable[tuple[str, int]], names: Mapping[str, str]) -> str:
+    """Counts by state: "84,213 completed, 12 failed"."""
+    return ", ".join(
+        f"{count:,} {names.get(state, words(state)).lower()}" for state, count in counts
+    )
 
 
 def _in_progress_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:

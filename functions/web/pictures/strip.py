@@ -6,14 +6,14 @@ from itertools import groupby
 from markupsafe import Markup
 
 from jobyard.domain.batches.tally import COLUMN_SHARES, StripSegment
-from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState
-from web.filters import words
+from jobyard.domain.jobs.job import PROGRESS_ORDER, JobState, labels_for
 
 Shares = tuple[tuple[JobState, int], ...]
 
 HEIGHT = 36  # pixels on the page
 MAX_LINKS = 250  # of more, neighbouring ones are joined: narrower ones cannot be hit
 _LEAST_FAILED = 4  # shares: a few failed jobs among thousands are still seen
+_NAMES = {state: label.lower() for state, label in labels_for("deposit").items()}
 _MAX_TAB_STOPS = 40  # with more links, the legend is the way for the keyboard
 
 
@@ -81,7 +81,7 @@ def _links(
     column = 0
     for columns, states in joined:
         first, end = column * jobs // width, (column + columns) * jobs // width
-        names = ", ".join(words(state) for state in PROGRESS_ORDER if state in states)
+        names = ", ".join(_NAMES[state] for state in PROGRESS_ORDER if state in states)
         where = f"Job {end:,}" if end - first == 1 else f"Jobs {first + 1:,}–{end:,}"  # noqa: RUF001
         yield Markup(
             '<a href="{}{}"{}><title>{}: {}</title><path class="hit" d="M{} 0h{}v15h-{}z"/></a>'
@@ -118,5 +118,5 @@ def _summary(segments: Sequence[StripSegment], jobs: int, width: int) -> str:
         )
         if share:
             percent = round(100 * share / total)
-            parts.append(f"{percent or 'under 1'} % {words(state)}")
+            parts.append(f"{percent or 'under 1'} % {_NAMES[state]}")
     return f"All {jobs:,} jobs in the order of the manifest: about {', '.join(parts)}"

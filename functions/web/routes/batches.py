@@ -34,7 +34,6 @@ from web.batch_page import (
     state_counters,
 )
 from web.event_buttons import button_for_many, resend_button
-from web.filters import words
 from web.forms import handle_form, status_of
 from web.job_names import name_in_row
 from web.pictures.strip import strip
@@ -75,7 +74,7 @@ def _list_values(request: PageRequest) -> dict[str, Any]:
     return {
         "batches": found.items,
         **page_links(request, pagination.next_cursor(found.after)),
-        "options": [(each.name, words(each.name).capitalize()) for each in BATCH.states],
+        "options": [(each.name, each.labels["deposit"]) for each in BATCH.states],
         "may_submit": request.may("batch", "submit"),
         **filters,
     }
@@ -217,6 +216,7 @@ def list_changes(batch_id: str, seq: str) -> Response[str]:
     values = batch_values(view, "", request) | {
         "number": number,
         "changes": found.items,
+        "labels": {"waiting": "Waiting"} | state_labels(view.batch.job_type),
         **page_links(request, pagination.next_cursor(found.after)),
     }
     return page("report_changes.html", request, values)

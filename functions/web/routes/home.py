@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.activity import Act
-from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.cost import price_usage
 from jobyard.domain.overview import Overview, SystemHealth
 from jobyard.domain.rates import RATE_STEPS, RateRange
@@ -15,7 +15,7 @@ from jobyard.services.queries.activity import recent_activity
 from jobyard.services.queries.overview import SCHEDULES_READ, overview
 from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
-from web.filters import local, words
+from web.filters import local
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request, page_links
@@ -119,7 +119,7 @@ def _number(number: int, noun: str, *, is_exact: bool = True) -> str:
 def _counts(found: Overview) -> list[dict[str, Any]]:
     return [
         {
-            "label": words(state),
+            "label": BATCH.state(state).labels["deposit"],
             "count": each.number if each.is_exact else f"{each.number}+",
             "address": f"/batches?state={state}",
             "state": state,

@@ -69,7 +69,9 @@ def _list_values(request: PageRequest) -> dict[str, Any]:
         "schedules": found.items,
         "label": label,
         "is_system": is_system,
-        "options": [(each.value, each.value.capitalize()) for each in ScheduleFilter],
+        "options": [
+            (each.value, each.value[0].upper() + each.value[1:]) for each in ScheduleFilter
+        ],
         **page_links(request, pagination.next_cursor(found.after)),
     }
 

@@ -7,8 +7,9 @@ import pytest
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import (
-    OUTCOME_LABELS,
     OUTCOME_LETTERS,
+    OUTCOME_WORDS,
+    OUTCOMES,
     FailureGroup,
     ReportKind,
 )
@@ -175,7 +176,7 @@ def test_a_long_name_does_not_fill_the_mail() -> None:
 def test_the_mail_counts_groups_and_names_the_failures() -> None:
     words = render_text(FAILED)
 
-    assert "2 succeeded, 1 failed" in words
+    assert "2 completed, 1 failed" in words
     assert "1 x TIMEOUT: Too slow." in words
     assert "<b>c.tif</b>: failed (after 9 s) [babc.0.2]" in words
 
@@ -198,4 +199,5 @@ def test_text_from_outside_is_escaped_in_html() -> None:
 
 def test_every_job_state_has_a_letter_and_a_label() -> None:
     assert set(OUTCOME_LETTERS) == set(JobState)
-    assert set(OUTCOME_LETTERS.values()) == set(OUTCOME_LABELS)
+    assert set(OUTCOME_LETTERS.values()) == set(OUTCOMES)
+    assert set(OUTCOMES.values()) <= set(OUTCOME_WORDS)

@@ -327,6 +327,7 @@ def test_what_changed_between_two_reports_is_listed(browser: Browser) -> None:
     assert page.status == 200
     assert "Report 2, compared with report 1" in page.text
     assert page.html.count("<tr id=") == 1
+    assert "Failed Completed" in page.text  # as on all pages, not "Succeeded"
 
 
 def test_the_jobs_before_and_after_are_those_of_the_filter(browser: Browser) -> None:

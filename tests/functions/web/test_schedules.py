@@ -1,6 +1,7 @@
 """What administrators do with schedules on the pages."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -8,7 +9,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.schedule import LatestRun, ScheduleState
 from jobyard.store import schedules
 from tests.functions.api.api_client import NOW
-from tests.functions.api.schedule_records import a_schedule, wanted
+from tests.functions.api.schedule_records import DAILY, a_schedule, minute, wanted
 from tests.functions.web.browser import Browser, Page
 
 NEW = {
@@ -209,6 +210,19 @@ def test_the_pages_of_a_schedule_ask_sooner_while_it_runs(browser: Browser) -> N
     running = [browser.get(each).headers["x-next-poll"] for each in pages]
 
     assert (idle, running) == (["10", "10"], ["2", "2"])
+
+
+def test_a_status_has_exactly_the_words_of_votecal(browser: Browser) -> None:
+    rule = DAILY | {"anchor": "2026-11-01", "at": "10:34"}
+    schedule = minute(a_schedule(rule, since=NOW - timedelta(hours=1)))
+    assert schedule.active
+    browser.sign_in("admin")
+    at = f"/schedules/{schedule.schedule_id}"
+
+    shown = [browser.get(address).text for address in ("/job-management", at, f"{at}/history")]
+
+    assert ["In Progress" in text for text in shown] == [True] * 3
+    assert not any("In progress" in text for text in shown)
 
 
 def test_home_says_that_the_last_run_of_a_schedule_failed(browser: Browser) -> None:

@@ -73,7 +73,7 @@ def test_the_files_are_those_of_a_report_in_one_call(harness: Harness, manifest:
         harness.batch(batch_id).batch.reported_counts == harness.batch(whole).batch.reported_counts
     )
     (mail,) = harness.mails_of(batch_id)
-    assert "4 succeeded, 3 failed" in mail.text
+    assert "4 completed, 3 failed" in mail.text
     assert all(name in mail.text for name in MISSING)
 
 
@@ -113,8 +113,8 @@ def test_an_update_compares_slice_by_slice(
 
     assert reports_made(harness) == before + 5
     _, second = harness.mails_of(batch_id)
-    assert "b.txt: failed -> succeeded" in second.text
-    assert "c.txt: failed -> succeeded" in second.text
+    assert "b.txt: failed -> completed" in second.text
+    assert "c.txt: failed -> completed" in second.text
     assert "f.txt" not in second.text
     assert reports.get(batch_id, 2).changed_count == 2
     assert files_of(harness, batch_id, 2)["outcomes"] == "sssssfs"
@@ -135,7 +135,7 @@ def test_an_update_without_a_change_sends_nothing_and_the_next_starts_again(
     harness.send_batch_event(batch_id, "update_reporting")
 
     _, second = harness.mails_of(batch_id)
-    assert "b.txt: failed -> succeeded" in second.text
+    assert "b.txt: failed -> completed" in second.text
 
 
 def test_a_cancelled_batch_is_reported_in_slices_too(harness: Harness, manifest: str) -> None:

@@ -46,21 +46,21 @@ def test_each_run_of_columns_links_to_its_first_job() -> None:
     picture = strip([DONE, WAITING], 100_000, JOBS)
 
     assert links(picture) == [
-        (f"{JOBS}1", "Jobs 1–80,000: succeeded"),  # noqa: RUF001
-        (f"{JOBS}80001", "Jobs 80,001–100,000: scheduled"),  # noqa: RUF001
+        (f"{JOBS}1", "Jobs 1–80,000: completed"),  # noqa: RUF001
+        (f"{JOBS}80001", "Jobs 80,001–100,000: pending"),  # noqa: RUF001
     ]
 
 
 def test_a_column_of_one_job_names_that_job() -> None:
     picture = strip([StripSegment(1, ((S, 15),)), StripSegment(1, ((F, 15),))], 2, JOBS)
 
-    assert [title for _, title in links(picture)] == ["Job 1: succeeded", "Job 2: failed"]
+    assert [title for _, title in links(picture)] == ["Job 1: completed", "Job 2: failed"]
 
 
 def test_its_label_says_what_it_shows() -> None:
     picture = strip([DONE, WAITING], 100_000, JOBS)
 
-    assert "All 100,000 jobs in the order of the manifest: about 80 % succeeded, 20 %" in picture
+    assert "All 100,000 jobs in the order of the manifest: about 80 % completed, 20 %" in picture
 
 
 def test_the_areas_of_the_states_cover_all_columns() -> None:

@@ -89,7 +89,7 @@ BATCH = Lifecycle(
             _S.UPDATE_REPORTING,
             StateType.TRANSIENT,
             "An admin requested a new report. It is compared with the last one sent.",
-            {"deposit": "UpdateReporting"},
+            {"deposit": "Update reporting"},
         ),
         State(
             _S.COMPLETED,

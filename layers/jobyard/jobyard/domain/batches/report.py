@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import JobState, labels_for
 from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
@@ -106,12 +106,14 @@ OUTCOME_LETTERS: Mapping[JobState, str] = {
     JobState.REPLACED: "r",
     JobState.DELETED: "d",
 }
-OUTCOME_LABELS = {
+# The names of outcomes by letter: a job's state, or "waiting".
+OUTCOMES: Mapping[str, str] = {
+    **{letter: state.value for state, letter in OUTCOME_LETTERS.items()},
     "w": "waiting",
-    "s": "succeeded",
-    "p": "partially succeeded",
-    "f": "failed",
-    "c": "cancelled",
-    "r": "replaced",
-    "d": "removed by the repository",
+}
+# What mails call the outcomes. "deleted" says that it was not the depositor.
+OUTCOME_WORDS: Mapping[str, str] = {
+    **{name: label.lower() for name, label in labels_for("deposit").items()},
+    "waiting": "waiting",
+    "deleted": "removed by the repository",
 }

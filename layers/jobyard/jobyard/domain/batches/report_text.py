@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.report import FailureGroup, ReportKind
+from jobyard.domain.batches.report import OUTCOME_WORDS, FailureGroup, ReportKind
 from jobyard.domain.cost import Cost
 from jobyard.domain.mail_text import MailSection, MailText, short, time_text
 from jobyard.domain.text import clean
@@ -87,7 +87,7 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
     batch, counts = content.batch, content.counts
     order = ("succeeded", "partially_succeeded", "failed", "cancelled", "deleted", "waiting")
     jobs = ", ".join(
-        f"{counts.get(state, 0)} {state.replace('_', ' ')}"
+        f"{counts.get(state, 0)} {OUTCOME_WORDS[state]}"
         for state in order
         if counts.get(state) or state in {"succeeded", "failed"}
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.report import OUTCOME_LABELS, Report
+from jobyard.domain.batches.report import OUTCOMES, Report
 from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import visible_batch
@@ -132,5 +132,5 @@ def _changed_outcomes(
             names[number] = rows.rows_of(context.s3, context.settings, batch.batch_id, chunk)
         job_id = JobAddress(batch.batch_id, number, index).job_id
         name = str(names[number][index].get("name", ""))
-        found.append(ChangedOutcome(job_id, name, OUTCOME_LABELS[before], OUTCOME_LABELS[after]))
+        found.append(ChangedOutcome(job_id, name, OUTCOMES[before], OUTCOMES[after]))
     return tuple(found)

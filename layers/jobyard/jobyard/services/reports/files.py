@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.report import OUTCOME_LABELS, OUTCOME_LETTERS, FailureGroup
+from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, OUTCOMES, FailureGroup
 from jobyard.domain.batches.report_text import ReportedJob
 from jobyard.domain.jobs.failures import failure_description
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
@@ -176,7 +176,7 @@ def write_jobs(
         summary.unrecorded += not job.version
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
-        outcome = "waiting" if letter == "w" else job.state.value
+        outcome = OUTCOMES[letter]
         summary.counts[outcome] = summary.counts.get(outcome, 0) + 1
         cells = reported.cells(row, job)
         safe = safe_cells(cells)
@@ -197,8 +197,8 @@ def write_jobs(
                 ReportedJob(
                     job.address.job_id,
                     reported.title(row),
-                    OUTCOME_LABELS[letter],
-                    OUTCOME_LABELS.get(before, ""),
+                    OUTCOME_WORDS[outcome],
+                    OUTCOME_WORDS[OUTCOMES[before]] if before else "",
                     job.failure_message if job.state is JobState.FAILED else "",
                 )
             )
