@@ -71,7 +71,7 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
 
     first, second = admin.mails_of(batch_id)
     assert ("FAIL" in first.subject, "OK" in second.subject) == (True, True)
-    assert "c.txt: failed -> succeeded" in second.text
+    assert "c.txt: failed -> completed" in second.text
     outcomes = operator.get(f"{path}/operations/{operation['operation_id']}")
     assert outcomes["counts"] == {"succeeded": 1}
 
