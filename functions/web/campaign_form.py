@@ -74,7 +74,9 @@ def empty_fields(zone: str) -> dict[str, Any]:
 
 
 def fields_of(campaign: Campaign) -> dict[str, Any]:
-    """The fields of a campaign that retries the tasks of another one. Its range is over."""
+    """The fields of a new campaign that retries tasks of this one; without its start and end, which
+    have passed.
+    """
     schedule, rules = campaign.rules.schedule, campaign.rules
     fields = empty_fields(schedule.zone) | {
         "name": campaign.name,
@@ -190,7 +192,7 @@ def _parameters(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TypedTargets:
-    """The targets in a text or file, with what is wrong with them. After an error there are none.
+    """The targets in a text or file, with what is wrong with them. After an error `targets` is ().
 
     `number` counts them, `findings` are documents, `errors` and `warnings` count all of those.
     """
@@ -224,7 +226,7 @@ def read_targets(
 
 
 def has_file(fields: Mapping[str, Any]) -> bool:
-    """Whether the targets are in a file that was uploaded. What is typed counts more."""
+    """Whether the targets are in an uploaded file. Typed targets take precedence."""
     return bool(fields["targets_file"]) and not fields["targets"]
 
 

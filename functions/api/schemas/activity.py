@@ -20,14 +20,14 @@ class Act(Schema):
     event: str = Field(description="The event, such as `submit`, `requeue` or `place`.")
     kind: str = Field(
         description="What it was sent to: a `batch`, `job`, `schedule`, `schedule job`, "
-        "`calendar`, `collection` or `hold`."
+        "`campaign`, `task`, `calendar`, `collection`, `hold` or `dead letter`."
     )
     subject_id: str = Field(
         description="Its id, name or scope; for an operation on several jobs, their batch."
     )
     title: str = Field(
-        description="What people call it: a manifest's name, a schedule's title; \"\" if it has "
-        "no other name."
+        description="What people call it: a manifest's name, a schedule's title, a campaign's "
+        'name; "" if it has no other name.'
     )
     count: int = Field(description="The number of jobs of an operation; otherwise 1.")
     reason: str = Field(description='Why; "" if not given.')

@@ -1,6 +1,6 @@
 """Dead letters: events that could not be delivered. Shown, redriven or discarded.
 
-A look leaves them visible to everybody. A command takes the queue's next messages away until it
+Listing leaves them visible to everybody. A command takes the queue's next messages away until it
 finds its own, so that nobody else handles that one meanwhile, and gives the others back at once.
 """
 

@@ -1,10 +1,12 @@
 """Activity through the API: each change leaves one act, which those who may see it see."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from jobyard.domain.access import ACCESS
 from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
@@ -135,6 +137,13 @@ def test_every_operation_that_changes_something_is_in_the_table() -> None:
     }
 
     assert changing - _QUESTIONS == {operation for operation, *_ in CHANGES}
+
+
+def test_the_description_names_every_kind_of_subject() -> None:
+    description = described()["components"]["schemas"]["Act"]["properties"]["kind"]["description"]
+    changed = {kind for kind, event in ACCESS if event not in {"view", "view_log", "list"}}
+
+    assert set(re.findall("`([^`]+)`", description)) == changed
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ class JobAddress:
 
     @property
     def kind(self) -> str:
-        """The job's kind in the access table: `job` or `schedule job`."""
+        """The job's kind in the access table: `job`, `schedule job` or `task`."""
         return self.origin.job_kind
 
     def id_of(self, origin: Origin) -> str:

@@ -71,7 +71,7 @@ class JobOrigin(Protocol):
         """Settle the origin after the job has ended."""
 
     def row(self, context: QueryContext) -> dict[str, Any]:
-        """The job's row of the manifest; empty if it has none."""
+        """The job's row of the manifest, or its target; {} for a schedule's job."""
 
     def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
         """Counts of the records that the job processes, by name; None if it counts none."""

@@ -1,7 +1,7 @@
 """Jobs, as lists and details show them.
 
-A batch's job is a row of the manifest with its record; without a record it is scheduled. A
-schedule's job is an occurrence with its record.
+A batch's job is a row of the manifest with its record, a campaign's task a target with its record;
+without a record both are scheduled. A schedule's job is an occurrence with its record.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,7 +45,8 @@ class JobView:
 
     `actions` are the events that the actor may send; `unavailable` are the other events of people,
     () in a list.
-    `row` is its row in the manifest, {} for a schedule's job, which has an `occurrence` instead.
+    `row` is its row in the manifest or its target; {} for a schedule's job, which has an
+    `occurrence` instead.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
     records. A list does not read them for open jobs. `step` is the first unfinished step.
     `advice` says what a person can do at the device that is stuck in the step; "" if none is.
