@@ -12,7 +12,7 @@ from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.planning import TaskTotals
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import NO_FAILURES, JobRecord, JobState, StepStatus
+from jobyard.domain.jobs.job import NO_FAILURES, PART, JobRecord, JobState, StepStatus
 
 _DUE_MINUTES = 5  # for which a summary says how many tasks may start
 
@@ -22,7 +22,8 @@ class TaskSummary:
     """The tasks of a chunk: when the first of each kind continues.
 
     Of `waiting` tasks, the first may start at `next_at`. `bound` tasks are between bound steps, and
-    the first continues at `bound_at`. The oldest attempt of running ones began at `running_since`.
+    the first continues at `bound_at`. `begun` tasks of both kinds keep the place of their attempt.
+    The oldest attempt of running ones began at `running_since`.
     `outcomes` are those since `counted_since`. `due` are (minute since 1970, how many waiting tasks
     may start in it); the last minute has all later ones too.
     """
@@ -31,6 +32,7 @@ class TaskSummary:
     next_at: datetime | None = None
     bound: int = 0
     bound_at: datetime | None = None
+    begun: int = 0
     running_since: datetime | None = None
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
     counted_since: datetime | None = None
@@ -50,6 +52,7 @@ class TaskSummary:
             "next_at": _text(self.next_at),
             "bound": self.bound,
             "bound_at": _text(self.bound_at),
+            "begun": self.begun,
             "running_since": _text(self.running_since),
             "outcomes": outcomes if any(outcomes) else None,
             "counted_since": _text(self.counted_since),
@@ -65,6 +68,7 @@ class TaskSummary:
             _time(document.get("next_at")),
             document.get("bound", 0),
             _time(document.get("bound_at")),
+            document.get("begun", 0),
             _time(document.get("running_since")),
             OutcomeCounts(*document.get("outcomes", (0, 0, 0))),
             _time(document.get("counted_since")),
@@ -88,6 +92,12 @@ def is_bound(task: JobRecord, bound_steps: Set[str]) -> bool:
 def is_in_attempt(task: JobRecord) -> bool:
     """Whether its attempt continues: it did a part of it, or waits for its device."""
     return bool(task.attempts) and task.attempts[-1].failure_code in NO_FAILURES
+
+
+def keeps_its_place(task: JobRecord) -> bool:
+    """Whether its attempt did a part of a step and continues later: `at_once` counts it."""
+    is_waiting = task.state is JobState.SCHEDULED and bool(task.attempts)
+    return is_waiting and task.attempts[-1].failure_code == PART
 
 
 def offline_in_a_row(task: JobRecord) -> int:
@@ -118,6 +128,7 @@ def summary_of(
         next_at=min((task.next_at or task.at for task in waiting), default=None),
         bound=len(bound),
         bound_at=min((task.next_at or task.at for task in bound), default=None),
+        begun=sum(map(keeps_its_place, scheduled)),
         running_since=min(running, default=None),
         outcomes=count_outcomes(known, counted_since),
         counted_since=counted_since,

@@ -270,13 +270,14 @@ class _Settlement:
         is_spread = rules.rollout is not None
         turns = -(-len(numbers) // workers) if is_spread else 1
         turn = (until - begins) / max(turns, 1)
-        running = self._running()
+        running, places = self._running(), self._places()
         found = {}
         for index, number in enumerate(numbers):
             since = begins + (index // workers) * turn if is_spread else begins
             end = min(since + turn, until)
-            elsewhere = sum(running.values()) - running.get(number, 0)
-            free = max(self.at_once - elsewhere, 0)
+            own = places.get(number, 0)
+            elsewhere = sum(running.values()) - running.get(number, 0) + sum(places.values()) - own
+            free = max(self.at_once - elsewhere, min(own, self.at_once))
             slots = min(CONCURRENT_JOBS, free // workers or min(free, 1))
             if slots or is_stopping:
                 found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
@@ -289,6 +290,14 @@ class _Settlement:
             for number, record in self.records.items()
             if not self._lost(record, self.now)
         }
+
+    def _places(self) -> dict[int, int]:
+        """How many attempts of each chunk have begun and continue later."""
+        summaries = {
+            number: TaskSummary.of_document(record.summary)
+            for number, record in self.records.items()
+        }
+        return {number: each.begun for number, each in summaries.items() if each.begun}
 
     def _lost(self, record: ChunkRecord | None, at: datetime) -> int:
         """How many attempts of a chunk have lost their worker by `at`."""

@@ -6,7 +6,7 @@ steps.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +18,11 @@ from jobyard.domain.campaigns.retry import next_attempt_at
 from jobyard.domain.campaigns.rules import EXPIRY_GRACE
 from jobyard.domain.campaigns.targets import CampaignTarget
 from jobyard.domain.campaigns.task_summary import (
+    TaskSummary,
     has_begun,
     is_bound,
     is_in_attempt,
+    keeps_its_place,
     offline_in_a_row,
     summary_of,
 )
@@ -41,7 +43,7 @@ from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.store import campaigns, claims, jobs
+from jobyard.store import campaigns, chunks, claims, jobs
 
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 _FIRST = datetime.min.replace(tzinfo=UTC)  # before every retry
@@ -60,6 +62,15 @@ def run_chunk(
     return run_jobs(TaskSource.read(campaign, chunk, run, worker), worker)
 
 
+def _begun_elsewhere(campaign: Campaign, chunk: Chunk) -> int:
+    """How many attempts of other chunks have begun and continue later."""
+    if campaign.chunk_count == 1:
+        return 0
+    records = chunks.of_batch(campaign.campaign_id)
+    others = (each.summary for each in records if each.chunk != chunk.number)
+    return sum(TaskSummary.of_document(each).begun for each in others)
+
+
 def job_source(address: JobAddress, _run: ExecutionRun, _worker: Worker) -> "TaskSource":
     """No execution runs a single task.
 
@@ -72,7 +83,10 @@ def job_source(address: JobAddress, _run: ExecutionRun, _worker: Worker) -> "Tas
 @dataclass
 class TaskSource:
     """The due tasks of a chunk. `started` counts the attempts that this worker has started.
-    `running_elsewhere` counts those of the chunk that other workers run: they take slots too.
+
+    Attempts that take slots too are counted by `running_elsewhere`, those of the chunk that other
+    workers run; `begun`, the positions of those of the chunk that continue later; and
+    `begun_elsewhere`, those of other chunks that continue later.
     """
 
     campaign: Campaign
@@ -87,6 +101,8 @@ class TaskSource:
     running_elsewhere: int = 0
     continued: set[int] = field(default_factory=set)  # positions of attempts that have begun
     bound: set[int] = field(default_factory=set)  # of these, those between bound steps
+    begun: set[int] = field(default_factory=set)
+    begun_elsewhere: int = 0
 
     @classmethod
     def read(
@@ -109,6 +125,7 @@ class TaskSource:
             job_type=replace(job_type, retry=policy),
             rows=rows.rows_of(worker.s3, worker.settings, campaign.campaign_id, chunk),
             jobs=ChunkJobs.read(campaign.campaign_id, chunk.number, summarize=summarize),
+            begun_elsewhere=_begun_elsewhere(campaign, chunk),
         )
 
     def due(self) -> list[DueJob]:
@@ -141,6 +158,9 @@ class TaskSource:
             else:
                 others.append(due)
         others.sort(key=lambda due: due.job.next_at or _FIRST)
+        records = self.jobs.records.items()
+        self.begun = {position for position, job in records if keeps_its_place(job)}
+        self.begun -= self.continued
         return [*bound, *begun, *others]
 
     def _due(self, position: int, now: datetime) -> DueJob | None:
@@ -198,13 +218,24 @@ class TaskSource:
 
     def free_slots(self, active_count: int) -> int:
         """What is left of the chunk's share: slots now, and of the grant by now."""
-        share = self._share
-        now = self.worker.now()
-        slots = min(share.slots, CONCURRENT_JOBS) - active_count - self.running_elsewhere
+        slots = self._slots - active_count - self.running_elsewhere
         if self._starts_nothing:
             return min(slots, len(self.bound))  # these are due first
-        # Attempts that have begun are due next, and are not starts.
-        return min(slots, max(share.starts_by(now) - self.started, 0) + len(self.continued))
+        # Attempts that have begun are due next, are not starts, and have their places already.
+        places = min(slots, self._places - active_count - self.running_elsewhere)
+        starts = self._share.starts_by(self.worker.now()) - self.started
+        may_start = min(starts, places - len(self.begun) - len(self.continued))
+        return min(slots, max(may_start, 0) + len(self.continued))
+
+    @property
+    def _slots(self) -> int:
+        """How many attempts of the chunk may run at the same time."""
+        return min(self._share.slots, CONCURRENT_JOBS)
+
+    @property
+    def _places(self) -> int:
+        """How many attempts of the chunk `at_once` leaves room for."""
+        return self.campaign.rules.at_once - self.begun_elsewhere
 
     def wait_before(self, job: JobRecord, step: str) -> Continue | Fail | None:
         """Why the attempt ends before this step; None between bound steps."""
@@ -263,6 +294,7 @@ class TaskSource:
             zip((after.address for _, after in allowed), self.jobs.write(allowed), strict=True)
         )
         self._count_starts(starts, written)
+        self._count_begun(written)
         return [written.get(after.address) for _, after in changes]
 
     def _count_starts(
@@ -275,6 +307,13 @@ class TaskSource:
                 self.continued.discard(position)
             elif written.get(after.address) is not None:
                 self.started += 1
+
+    def _count_begun(self, written: Mapping[JobAddress, JobRecord | None]) -> None:
+        for address, task in written.items():
+            if task is not None and keeps_its_place(task):
+                self.begun.add(address.position)
+            elif task is not None:
+                self.begun.discard(address.position)
 
     def _with_retry(self, task: JobRecord) -> JobRecord:
         """The task with a longer wait if its device was offline many times in a row."""
@@ -333,7 +372,9 @@ class TaskSource:
             return True
         if self._starts_nothing:
             return not self.bound
-        return self.started >= self._share.grant and not self.continued
+        is_used = self.started >= self._share.grant
+        is_full = len(self.begun) >= min(self._slots, self._places)
+        return (is_used or is_full) and not self.continued
 
     @property
     def _is_over(self) -> bool:
