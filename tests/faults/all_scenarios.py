@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tests.faults.batch_scenarios import BatchScenario
-from tests.faults.campaign_scenarios import CampaignScenario
+from tests.faults.campaign_scenarios import CampaignScenario, ReplacedCampaignScenario
 from tests.faults.scenario import Scenario, ScenarioRun
 from tests.faults.schedule_scenarios import ScheduleScenario
 
@@ -14,4 +14,5 @@ SCENARIOS: Mapping[str, Callable[[ScenarioRun], Scenario]] = {
     ),
     "recurring": ScheduleScenario,
     "campaign": CampaignScenario,
+    "replaced_campaign": ReplacedCampaignScenario,
 }

@@ -66,6 +66,7 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
         ("requeued", 2 * 3 + 2),  # two mails, for each two events and a tick, two requests
         ("recurring", 9 * 2 + 8),  # ticks at nine times, twice each, eight requests
         ("campaign", 3 + 2),  # three requests, two ticks
+        ("replaced_campaign", 4 + 2),  # four requests, two ticks
     ],
 )
 def test_a_repeated_event_to_a_function_changes_nothing(
