@@ -24,7 +24,7 @@ FUNCTIONS = {
         "ReportFunction",
     ),
     "recurring": ("ExecuteJobFunction", "SettleFunction"),
-    "campaign": ("OpenFunction", "ExecuteChunkFunction", "SettleFunction"),
+    "campaign": ("OpenFunction", "ExecuteChunkFunction", "SettleFunction", "ReportFunction"),
 }
 
 

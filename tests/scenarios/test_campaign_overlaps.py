@@ -14,7 +14,7 @@ from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.store import campaigns, chunks, jobs
-from tests.call_interceptor import Call, Listener
+from tests.call_interceptor import Call, CallInterceptor, Listener
 from tests.harness import Harness
 from tests.scripted_devices import NAME, OFFLINE, Devices, scripted_devices
 
@@ -275,41 +275,44 @@ def test_a_step_that_runs_is_not_cut(
 
 @dataclass
 class Dying(Listener):
-    """A function dies before its n-th call to AWS, or after it; its retry does not."""
+    """A function of a role dies before its n-th call to AWS, or after it; its retry does not."""
 
+    interceptor: CallInterceptor
+    role: str
     at: int
     is_sent: bool
     calls: int = 0
 
     def before(self, call: Call) -> None:
-        self.calls += 1
+        self.calls += self.interceptor.role == self.role
         self._die(is_sent=False)
 
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         self._die(is_sent=True)
 
     def _die(self, *, is_sent: bool) -> None:
-        if (self.calls, self.is_sent) == (self.at, is_sent):
+        if self.interceptor.role == self.role and (self.calls, self.is_sent) == (self.at, is_sent):
             self.at = 0
             raise ConnectionError
 
 
 # The calls of Open, and of the worker that ends the tasks of the older campaign.
-OPEN, WORKER = range(1, 13), range(84, 91)
+OPEN = [("IngestRole", at) for at in range(1, 13)]
+WORKER = [("ExecuteRole", at) for at in range(14, 21)]
 
 
 @pytest.mark.parametrize(
-    ("targets", "expected", "at"),
-    [*(("A", "rs", at) for at in (*OPEN, *WORKER)), *(("AB", "rr", at) for at in OPEN)],
+    ("targets", "expected", "role", "at"),
+    [*(("A", "rs", *each) for each in (*OPEN, *WORKER)), *(("AB", "rr", *each) for each in OPEN)],
 )
 def test_a_replacement_survives_a_crash_at_each_call(
-    targets: str, expected: str, at: int, stack: Harness, devices: Devices
+    targets: str, expected: str, role: str, at: int, stack: Harness, devices: Devices
 ) -> None:
     is_sent = bool(at % 2) is (expected == "rs")  # after every other call, before the others
     older = night(stack, "AB")
     newer = start(stack, targets, replace_overlapping=True)
 
-    with stack.interceptor.listening(Dying(at, is_sent)):
+    with stack.interceptor.listening(Dying(stack.interceptor, role, at, is_sent)):
         run(stack)
 
     assert (states(older), states(newer)) == (expected, "s" * len(targets))
