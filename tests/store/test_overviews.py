@@ -12,11 +12,14 @@ from jobyard.domain.batches.progress import BatchProgress
 from jobyard.domain.cost import Usage
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.task import TaskState
 from jobyard.domain.overview import (
+    NAME_BYTES_SHOWN,
     LastRun,
     NamedBatch,
     NextRun,
     OpenBatch,
+    OpenCampaign,
     Overview,
     ProblemRun,
     RecentFailures,
@@ -54,6 +57,11 @@ def full(letter: str) -> Overview:
         counts,
         BatchProgress(1 / 3, 1e5 / 3),
     )
+    states = {state.value: 10**5 for state in TaskState}
+    campaign = OpenCampaign(
+        *("c" + "a" * 20, clean(text, NAME_BYTES_SHOWN), "partially_succeeded"),
+        *("Partially Succeeded", states, 10**5, 10**5),
+    )
     named = NamedBatch(BATCH_ID, text, 10**6)
     run = LastRun(SCHEDULE_ID, text, NOON, "Skipped", text)
     problem = ProblemRun(SCHEDULE_ID, text, NOON, SkipReason.PREVIOUS_ACTIVE)
@@ -81,7 +89,8 @@ def full(letter: str) -> Overview:
         undelivered=UndeliveredReports(20, is_exact=False, batch_id=BATCH_ID),
         usage=Usage(1e9 / 3, 1e9 / 3, *[10**12] * 9),
         activity=(act,) * 30,
-        system=SystemHealth((alarm,) * 20, 10**6),
+        system=SystemHealth((alarm,) * 16, 10**6),
+        campaigns=(campaign,) * 5,
     )
 
 
@@ -108,5 +117,5 @@ def test_an_empty_one_says_the_same_after_it_was_stored() -> None:
     found = Overview((), {}, 0, 0, None, ())
 
     assert parse_overview(json.loads(json.dumps(document_of(found)))) == found
-    unknown = replace(found, system=SystemHealth(None, None), activity=())
+    unknown = replace(found, system=SystemHealth(None, None), activity=(), campaigns=())
     assert parse_overview(json.loads(json.dumps(document_of(unknown)))) == unknown

@@ -230,3 +230,18 @@ def test_without_campaigns_the_list_says_what_one_is(browser: Browser) -> None:
 
     assert "No jobs yet" in browser.get("/campaigns").text
     assert "No job is in this state" in browser.get("/campaigns?state=failed").text
+
+
+def test_the_home_page_has_the_active_campaigns(browser: Browser) -> None:
+    running, ended = _campaign(browser), _campaign(browser, "succeeded")
+    put_tasks(running, ["succeeded", "failed"])
+    browser.sign_in("viewer")
+
+    page = browser.get("/")
+    browser.sign_in("depositor")
+    hidden = browser.get("/")
+
+    assert f'href="/campaigns/{running.campaign_id}"' in page.html
+    assert "2 of 2 done" in page.text
+    assert ended.campaign_id not in page.html
+    assert running.campaign_id not in hidden.html

@@ -180,6 +180,21 @@ class SystemHealth:
 
 
 @dataclass(frozen=True)
+class OpenCampaign:
+    """An open campaign: its state with its name for users, its tasks by state, and how many there
+    are and have ended.
+    """
+
+    campaign_id: str
+    name: str
+    state: str
+    label: str
+    counts: Mapping[str, int]
+    tasks: int
+    done: int
+
+
+@dataclass(frozen=True)
 class Overview:
     """What is open, what fails and what is next.
 
@@ -187,8 +202,9 @@ class Overview:
     those of `failing_batches` open or failed batches. `usage` is that of this month.
 
     A depositor sees their own batches only, and None where other people's deeds, mails and costs
-    are concerned. `schedules` and `system` are None for those who may not see them. `taken_at` is
-    when it was computed; an overview that says the same is equal.
+    are concerned. `campaigns` are the open ones among the newest. They, `schedules` and `system`
+    are None for those who may not see them. `taken_at` is when it was computed; an overview that
+    says the same is equal.
     """
 
     open_batches: tuple[OpenBatch, ...]
@@ -202,6 +218,7 @@ class Overview:
     usage: Usage | None = None
     activity: tuple[Act, ...] | None = None
     system: SystemHealth | None = None
+    campaigns: tuple[OpenCampaign, ...] | None = None
     taken_at: datetime | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -222,4 +239,5 @@ class Overview:
             usage=self.usage if is_allowed("cost", "view", roles) else None,
             activity=tuple(shown[:acts]) if is_allowed("activity", "view", roles) else None,
             system=self.system if is_allowed("alarm", "view", roles) else None,
+            campaigns=self.campaigns if is_allowed("campaign", "view", roles) else None,
         )

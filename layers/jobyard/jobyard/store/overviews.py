@@ -1,6 +1,7 @@
 """Converts the overview to the document that readers share, and back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jobyard.domain.activity import Act, Subject
@@ -15,6 +16,7 @@ from jobyard.domain.overview import (
     NamedBatch,
     NextRun,
     OpenBatch,
+    OpenCampaign,
     Overview,
     ProblemRun,
     RecentFailures,
@@ -28,7 +30,7 @@ from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
 
-OVERVIEW_FORMAT = 3  # to be increased with each change of the document
+OVERVIEW_FORMAT = 4  # to be increased with each change of the document
 
 
 def document_of(overview: Overview) -> dict[str, Any]:
@@ -46,6 +48,9 @@ def document_of(overview: Overview) -> dict[str, Any]:
         "acts": None
         if overview.activity is None
         else [_act_line(each) for each in overview.activity],
+        "campaigns": None
+        if overview.campaigns is None
+        else [_campaign_line(each) for each in overview.campaigns],
         "system": overview.system and [overview.system.alarms, overview.system.dead_letters],
     }
 
@@ -55,7 +60,7 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
     failed_jobs, failing_batches = document["failed"]
     waiting, schedules = document["waiting"], document["schedules"]
     undelivered, usage = document["undelivered"], document["usage"]
-    acts, system = document["acts"], document["system"]
+    acts, system, campaigns = (document[name] for name in ("acts", "system", "campaigns"))
     return Overview(
         open_batches=tuple(map(_open_batch, document["open"])),
         counts={state: StateCount(*line) for state, line in document["counts"].items()},
@@ -68,6 +73,7 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
         usage=None if usage is None else Usage(**usage),
         activity=None if acts is None else tuple(map(_act, acts)),
         system=system and _system(*system),
+        campaigns=None if campaigns is None else tuple(OpenCampaign(*line) for line in campaigns),
     )
 
 
@@ -98,6 +104,10 @@ def _open_batch(line: list[Any]) -> OpenBatch:
         {each.value: 0 for each in JobState} | {"total": 0} | counts,
         BatchProgress(*progress),
     )
+
+
+def _campaign_line(campaign: OpenCampaign) -> list[Any]:
+    return [*vars(replace(campaign, name=clean(campaign.name, NAME_BYTES_SHOWN))).values()]
 
 
 def _failures_line(found: RecentFailures) -> list[Any]:

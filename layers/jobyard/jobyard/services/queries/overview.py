@@ -20,6 +20,7 @@ from jobyard.domain.overview import (
     NamedBatch,
     NextRun,
     OpenBatch,
+    OpenCampaign,
     Overview,
     ProblemRun,
     RecentFailures,
@@ -35,22 +36,33 @@ from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.dead_letters import dead_letter_count
 from jobyard.services.queries.batches import BatchView, batch_views
+from jobyard.services.queries.campaigns import view_of
 from jobyard.services.queries.schedules import occurrence, schedule_view
 from jobyard.services.queries.system import alarms_of
 from jobyard.services.snapshots import misses_act, shared_snapshot
 from jobyard.services.system_clients import SystemClients
-from jobyard.store import activity, batches, occurrences, overviews, rates, reports, schedules
+from jobyard.store import (
+    activity,
+    batches,
+    campaigns,
+    occurrences,
+    overviews,
+    rates,
+    reports,
+    schedules,
+)
 
 OPEN_SHOWN = 20  # open batches, and batches of each state that are read for them
 FAILED_READ = 10  # failed batches, the newest
 BATCHES_OF_A_GROUP = 3  # batches that a failure group names
 FAILURES_OF = timedelta(hours=24)
+_CAMPAIGNS_READ, _CAMPAIGNS_SHOWN = 20, 5
 _NEXT_RUNS_SHOWN = 10
 _LAST_RUNS_SHOWN = 5
 _PROBLEM_RUNS_SHOWN = 8
 SCHEDULES_READ = 100  # by title, whose last runs are looked for
 _REPORTS_COUNTED = 20
-_ALARMS_SHOWN = 20
+_ALARMS_SHOWN = 16
 _ACTS_SHOWN = 10
 _ACTS_READ = 100  # for those that everybody may see
 _WAITING_READ = 10  # at a time, for one whose manifest has arrived
@@ -91,6 +103,25 @@ def _all(context: QueryContext, clients: SystemClients) -> Overview:
         usage=rates.usage_of_month(context.now),
         activity=_activity(context.now),
         system=_system(context, clients),
+        campaigns=_campaigns(context),
+    )
+
+
+def _campaigns(context: QueryContext) -> tuple[OpenCampaign, ...]:
+    """The open campaigns among the newest."""
+    found = campaigns.newest(_CAMPAIGNS_READ).items
+    views = [view_of(each, context) for each in found if each.is_open]
+    return tuple(
+        OpenCampaign(
+            view.campaign.campaign_id,
+            view.campaign.name,
+            "unknown" if view.is_silent else view.campaign.state.value,
+            view.label,
+            {str(state): number for state, number in view.counts.items()},
+            view.campaign.tasks,
+            view.done,
+        )
+        for view in views[:_CAMPAIGNS_SHOWN]
     )
 
 
