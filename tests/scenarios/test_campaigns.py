@@ -1083,3 +1083,54 @@ def test_a_closed_window_does_not_time_an_attempt_out(stack: Harness, devices: D
         "succeeded",
         ["PART", ""],
     )
+
+
+@dataclass
+class FailingCall(Listener):
+    """One call of a request fails: it is not sent, or its answer is lost."""
+
+    number: int
+    is_sent: bool
+    count: int = 0
+
+    def before(self, call: Call) -> None:
+        self.count += 1
+        if self.count == self.number and not self.is_sent:
+            raise ConnectionError
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if self.count == self.number and self.is_sent:
+            raise ConnectionError
+
+
+@pytest.mark.parametrize("event", ["cancel", "requeue"])
+@pytest.mark.parametrize("is_sent", [False, True], ids=["not_sent", "answer_lost"])
+def test_an_event_of_a_task_is_made_once_whichever_call_of_its_request_fails(
+    is_sent: bool, event: str, stack: Harness, devices: Devices
+) -> None:
+    failing = FailingCall(0, is_sent)
+    while failing.count >= failing.number:
+        number = failing.number + 1
+        name = f"{event}-{number}"
+        devices.always[f"{name} reach"] = OFFLINE if event == "cancel" else INCOMPATIBLE
+        devices.always["other reach"] = OFFLINE
+        campaign = start(stack, [name, "other"])
+        for _ in range(2):  # the execution of the campaign before is abandoned
+            run_until(stack, stack.at + timedelta(seconds=30))
+        request = stack.context(key=f"{name} {is_sent}")
+        task_id = address_of(campaign, 0).job_id
+
+        failing = FailingCall(number, is_sent)
+        with stack.interceptor.listening(failing), suppress(ConnectionError):
+            send_job_event(task_id, event, request)
+        send_job_event(task_id, event, request)
+
+        task = tasks(stack, campaign)["0"]
+        assert [each.event for each in task.history].count(event) == 1
+        after = "cancelled" if event == "cancel" else "scheduled"
+        assert sorted(counts_of(campaign)) == sorted({after, "scheduled"})
+        acts = [each.act for each in activity.newest_first(stack.now(), None, 50)]
+        assert [each.event for each in acts if each.subject.subject_id == task_id] == [event]
+        stored = campaigns.get(campaign.campaign_id)
+        assert (stored.generation, stored.check_at is not None) == (1, True)
+    assert failing.number > 6

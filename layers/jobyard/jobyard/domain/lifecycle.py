@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from jobyard.domain.access import ROLES, refusal, roles_for
+from jobyard.domain.access import ROLES, is_allowed, refusal, roles_for
 from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition, NotFound
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
@@ -186,9 +186,16 @@ class Lifecycle:
         return Move(before, event, self.transition(before, event).after, at, cause)
 
     def authorized_move(
-        self, before: str, event: str, at: datetime, cause: Cause, roles: Iterable[str]
+        self,
+        before: str,
+        event: str,
+        at: datetime,
+        cause: Cause,
+        roles: Iterable[str],
+        *,
+        kind: str = "",
     ) -> Move:
-        """The move that a person with `roles` requests.
+        """The move that a person with `roles` requests. `kind` is as for `unavailable`.
 
         Raises:
             InvalidTransition: `before` does not allow `event`.
@@ -198,7 +205,11 @@ class Lifecycle:
             transition.before == before and transition.event == event
             for transition in self.transitions
         ):
-            known = self.actions(before, roles)
+            known = [
+                each
+                for each in self.actions(before, roles)
+                if not kind or is_allowed(kind, each, roles)
+            ]
             allowed = f"you can {', '.join(known)}" if known else "there is nothing you can do now"
             raise InvalidTransition(f"{self.name} is {before}: cannot {event}; {allowed}")
         move = self.move(before, event, at, cause)

@@ -354,6 +354,8 @@ def test_a_task_takes_no_other_event(api: Api) -> None:
 
     assert (answer.status, answer.kind) == (409, "invalid-transition")
     assert "pause its campaign" in answer.json["detail"]
+    answer = api.post(f"/jobs/{campaign}.0.0/requeue", WHY)
+    assert answer.json["detail"] == "job is scheduled: cannot requeue; you can cancel"
 
 
 def test_a_task_of_an_ended_campaign_names_the_retry_as_a_new_campaign(api: Api) -> None:

@@ -36,7 +36,10 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     job = jobs.find(origin.address)
     if job is None or not _is_repeat(job, event, context):
         before = job or origin.unwritten_job
-        JOB.authorized_move(before.state, event, context.now(), context.cause, context.actor.roles)
+        actor = context.actor
+        JOB.authorized_move(
+            before.state, event, context.now(), context.cause, actor.roles, kind=kind
+        )
         require_reason(context, event)
         origin.check_open(event)
         after = apply_event(before, event, context.now(), context.cause)
