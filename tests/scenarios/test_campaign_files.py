@@ -1,17 +1,21 @@
 """Campaigns whose targets are in a file, in simulated time, through the machines."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.errors import BadRequest, InvalidCampaign
+from jobyard.domain.jobs.job import JobAddress, JobState, new_job
+from jobyard.services.batches import rows
 from jobyard.services.campaigns import commands
+from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.campaigns.uploaded_targets import MAX_SHOWN, targets_upload
-from jobyard.store import campaigns
+from jobyard.store import campaigns, jobs
 from tests.call_interceptor import Call, Listener
 from tests.harness import ADMIN, Actor, Harness
 from tests.scripted_devices import NAME, Devices, scripted_devices
@@ -151,6 +155,34 @@ def test_a_campaign_that_is_cancelled_before_it_is_opened_runs_nothing(
 
     assert campaigns.get(campaign.campaign_id).state == "cancelled"
     assert devices.calls == []
+
+
+def test_more_tasks_than_a_request_may_have_are_retried(stack: Harness, devices: Devices) -> None:
+    names = [f"gw-{number}" for number in range(MAX_INLINE_TARGETS + 5)]
+    asked = {"job_type": NAME, "kind": "fire_and_forget", "targets": ["x"]}
+    previewed = commands.preview(asked, stack.context()).campaign
+    put_rows(previewed.campaign_id, map(CampaignTarget, names), stack.s3, stack.settings)
+    size = chunk_size_of(len(names))
+    first = replace(previewed, state=JobState.PARTIALLY_SUCCEEDED, tasks=len(names))
+    first = replace(first, chunk_size=size, counts={"succeeded": 2}, stop_reason=StopReason.EXPIRE)
+    campaigns.put_new(first)
+    for chunk, position in ((0, 1), (2, 0)):
+        record = new_job(JobAddress(first.campaign_id, chunk, position), TEN)
+        jobs.item_of(replace(record, state=JobState.SUCCEEDED, version=1)).save()
+
+    second = commands.retry(first.campaign_id, {}, stack.context()).campaign
+    _, execution, document = stack.machines._waiting.popleft()
+    stack.open({"execution": execution, "input": document})
+
+    assert (second.tasks, second.chunk_count, second.retry_of) == (1_003, 0, first.campaign_id)
+    opened = campaigns.get(second.campaign_id)
+    assert (opened.tasks, opened.state) == (1_003, "scheduled")
+    found = [
+        row["id"]
+        for chunk in rows.chunks_of(stack.s3, stack.settings, second.campaign_id, range(99))
+        for row in rows.rows_of(stack.s3, stack.settings, second.campaign_id, chunk)
+    ]
+    assert found == [name for name in names if name not in {"gw-1", f"gw-{2 * size}"}]
 
 
 @dataclass

@@ -314,8 +314,8 @@ def change_campaign(campaign_id: CampaignId, body: schemas.CampaignChanges) -> s
     operation_id="retry_campaign",
     tags=["Campaigns"],
     summary="Start a new campaign for the tasks that have not succeeded",
-    description="Of a campaign that has ended, for up to 1,000 tasks. The fields are those of the "
-    "campaign before, unless the request has others.",
+    description="Of a campaign that has ended. The fields are those of the campaign before, unless "
+    "the request has others.",
     status_code=201,
     responses={
         201: {"description": "The new campaign.", "headers": LOCATION},

@@ -157,7 +157,8 @@ class Campaign:
     @property
     def is_opened(self) -> bool:
         """Whether its rows are written and others are replaced, so that its tasks can start."""
-        return self.chunk_size > 0 or not (self.targets_file or self.replace_overlapping)
+        is_by_machine = self.targets_file or self.replace_overlapping or self.retry_of
+        return self.chunk_size > 0 or not is_by_machine
 
     def attempt_deadline(self, started_at: datetime) -> datetime:
         """When an attempt that started at `started_at` has taken too long.

@@ -1,7 +1,7 @@
 """What people do to campaigns: start, change, pause, resume, cancel, force, replace, retry them."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,13 +32,13 @@ from jobyard.domain.text import NAME_BYTES
 from jobyard.jobtypes import TYPES, types_of
 from jobyard.services import activity, holds
 from jobyard.services.access import authorize
-from jobyard.services.batches import rows
 from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.campaigns.overlaps import Overlap, find_overlaps
 from jobyard.services.campaigns.settle import restart
+from jobyard.services.campaigns.unfinished import unfinished_count, unfinished_targets
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets, find_upload
 from jobyard.services.context import CommandContext, require_reason
-from jobyard.store import calendars, campaigns, jobs
+from jobyard.store import calendars, campaigns
 
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _CHECK_AFTER = timedelta(minutes=5)
@@ -147,6 +147,8 @@ def _new(
     elif request.targets_file:
         file = find_upload(request.targets_file, context.actor.sub, context.s3, context.settings)
         targets = UploadedTargets(file, context.s3, context.settings)
+    elif retry_of:  # the machine reads them: there are more than a request may have
+        targets, number = (), unfinished_count(campaigns.get(retry_of))
     else:
         allowed = "missing; a list of targets, or targets_file with the key of an upload"
         raise InvalidCampaign([InvalidRule("targets", allowed)])
@@ -155,6 +157,7 @@ def _new(
         number += 1
     if isinstance(targets, UploadedTargets):
         request = replace(request, warnings=(*targets.warnings, *request.warnings))
+    is_opened = request.targets is not None and not request.replace_overlapping
     campaign = Campaign(
         campaign_id=campaign_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=JobState.SCHEDULED,
@@ -168,7 +171,7 @@ def _new(
         rules=request.rules,
         parameters=request.parameters,
         tasks=number,
-        chunk_size=0 if file or request.replace_overlapping else chunk_size_of(number),
+        chunk_size=chunk_size_of(number) if is_opened else 0,
         targets_file=file,
         replace_overlapping=request.replace_overlapping,
         check_at=now + _CHECK_AFTER,
@@ -327,7 +330,7 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
 
     Raises:
         Forbidden, NotFound. InvalidTransition: it has not ended, or all tasks have succeeded.
-        InvalidCampaign, InvalidParameters: as for `start`; there may be too many targets.
+        InvalidCampaign, InvalidParameters: as for `start`.
     """
     authorize(context.actor, "campaign", "retry")
     return _start(_retry_document(campaign_id, changes, context), context, retry_of=campaign_id)
@@ -363,8 +366,10 @@ def _retry_document(
         "parameters": campaign.parameters,
         **campaign.rules.document(),
         **changes,
-        "targets": list(_unfinished(campaign, context)),
     }
+    if unfinished_count(campaign) <= MAX_INLINE_TARGETS:
+        targets = unfinished_targets(campaign, context.s3, context.settings)
+        document["targets"] = [each.document() for each in targets]
     if "kind" in changes and changes["kind"] != campaign.rules.schedule.kind:
         document = {
             name: value
@@ -372,23 +377,6 @@ def _retry_document(
             if name not in SCHEDULE_FIELDS or name in changes
         }
     return document
-
-
-def _unfinished(campaign: Campaign, context: CommandContext) -> Iterator[Mapping[str, Any]]:
-    """The targets of the tasks that have not succeeded, at most some more than allowed."""
-    found = 0
-    for chunk in rows.chunks_of(
-        context.s3, context.settings, campaign.campaign_id, range(campaign.chunk_count)
-    ):
-        targets = rows.rows_of(context.s3, context.settings, campaign.campaign_id, chunk)
-        tasks = jobs.of_chunk(campaign.campaign_id, chunk.number, state=JobState.SUCCEEDED)
-        succeeded = {task.address.position for task in tasks}
-        for position, target in enumerate(targets):
-            if position not in succeeded:
-                yield target
-                found += 1
-        if found > MAX_INLINE_TARGETS:
-            return
 
 
 def _restart(

@@ -23,6 +23,7 @@ from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.campaigns.overlaps import replace_overlapping
+from jobyard.services.campaigns.unfinished import unfinished_targets
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import Settings
@@ -80,18 +81,27 @@ def resume(campaign_id: str, _command: str, run: ExecutionRun, context: OpenCont
     return NextStep(campaign_id, "settle", run=run)
 
 
+def _targets_of(campaign: Campaign, context: OpenContext) -> Iterable[CampaignTarget] | None:
+    """The targets whose rows the machine writes; None if the request wrote them."""
+    if campaign.targets_file:
+        return UploadedTargets(campaign.targets_file, context.s3, context.settings)
+    if campaign.retry_of:
+        retried = campaigns.get(campaign.retry_of)
+        return unfinished_targets(retried, context.s3, context.settings)
+    return None
+
+
 def _open(campaign: Campaign, context: OpenContext) -> None:
-    """Write the rows of the file of a campaign; if it cannot be used any more, give the campaign
-    up. Then replace the tasks of older campaigns, once all of those are opened.
+    """Write the rows of a campaign that has none; if its file cannot be used any more, give it up.
+    Then replace the tasks of older campaigns, once all of those are opened.
     """
     if campaign.is_opened:
         return
     cause = Cause(str(CauseKey(action=Action.OPENED, subject=context.execution)))
     tasks = campaign.tasks
-    if campaign.targets_file:
-        reading = UploadedTargets(campaign.targets_file, context.s3, context.settings)
+    if (targets := _targets_of(campaign, context)) is not None:
         try:
-            tasks = put_rows(campaign.campaign_id, reading, context.s3, context.settings)
+            tasks = put_rows(campaign.campaign_id, targets, context.s3, context.settings)
         except InvalidCampaign as error:
             cause = Cause(cause.key, reason=str(error))
             move = JOB.move(campaign.state, "give_up", context.now(), cause)
