@@ -118,9 +118,9 @@ class CheckmLayout:
         local = cells.get(Column.LOCAL)
         return Row(number, cells, local_ids_in(local.text) if local else (), findings=findings)
 
-    def notes(self) -> list[Finding]:
+    def new_findings(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""
-        return self._field_counts.notes()
+        return self._field_counts.new_findings()
 
 
 class Headers:

@@ -126,9 +126,9 @@ class CsvLayout:
         local = named.get(Column.LOCAL)
         return Row(number, named, local_ids_in(local.text) if local else (), findings=findings)
 
-    def notes(self) -> list[Finding]:
+    def new_findings(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""
-        return self._field_counts.notes()
+        return self._field_counts.new_findings()
 
 
 class CsvReader:

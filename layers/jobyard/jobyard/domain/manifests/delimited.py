@@ -83,7 +83,7 @@ class FieldCounts:
             self._reported.add(check)
             self._new.append(check.at(line, column, message))
 
-    def notes(self) -> list[Finding]:
+    def new_findings(self) -> list[Finding]:
         """The findings since the last call."""
         findings, self._new = self._new, []
         return findings

@@ -85,7 +85,7 @@ class JsonLinesLayout:
             else self._row(line, number, values)
         )
 
-    def notes(self) -> list[Finding]:
+    def new_findings(self) -> list[Finding]:
         """Nothing: all findings belong to a row."""
         return []
 

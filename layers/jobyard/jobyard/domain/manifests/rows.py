@@ -38,7 +38,7 @@ class Layout(Protocol):
     def row(self, line: str, number: int) -> Row | None:
         """The row on `line`; None if there is none."""
 
-    def notes(self) -> list[Finding]:
+    def new_findings(self) -> list[Finding]:
         """The findings since the last call that belong to no row."""
 
 
@@ -77,7 +77,7 @@ class RowReader:
         if not texts or entries is None:
             return None
         self.count += len(entries)
-        findings = self._layout.notes()
+        findings = self._layout.new_findings()
         conflicts = self._names.add_and_check(texts[Column.NAME], first)
         if conflicts:
             lines = text.split("\n")
@@ -95,7 +95,7 @@ class RowReader:
         entries, findings = [], []
         for number, line in enumerate(lines, start=first):
             row = self._layout.row(line, number)
-            findings += self._layout.notes()
+            findings += self._layout.new_findings()
             if row is None:
                 continue
             self.count += 1
