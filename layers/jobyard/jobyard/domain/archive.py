@@ -65,7 +65,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What was archived of a batch or schedule, and in which parts. `summary` describes it."""
+    """What was archived of an origin, and in which parts. `summary` describes the origin."""
 
     origin_id: str
     summary: Mapping[str, Any]
@@ -109,7 +109,7 @@ class Inventory:
 
 
 class Phase(StrEnum):
-    """How far the retention of a batch is."""
+    """How far the retention of a batch or campaign is."""
 
     ARCHIVING = "archiving"  # its records are being written to the archive; none is removed
     REMOVING = "removing"  # all records are archived and are being removed

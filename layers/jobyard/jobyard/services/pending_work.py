@@ -43,7 +43,7 @@ class PendingWork:
 
 @dataclass(frozen=True)
 class RecoveredPage:
-    """The result of recovering a page of an origin's batches or schedules.
+    """The result of recovering a page of the batches, schedules or campaigns.
 
     `after` is where the next page begins, "" when there is none. `checked` counts what may have
     work, `recovered` the started executions.

@@ -1,4 +1,4 @@
-"""A report: what was sent about a batch, when, to which recipients, and whether it arrived."""
+"""A report: what was sent about a batch or campaign, when, to which people, and its delivery."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     BOUNCED = "bounced"  # the recipient's server refused it
     COMPLAINED = "complained"  # the recipient marked it as spam
     FAILED = "failed"  # the mail service refused it; there is no retry
-    SUPPRESSED = "suppressed"  # the batch has no recipients
+    SUPPRESSED = "suppressed"  # nobody is to get it
 
 
 @dataclass(frozen=True)

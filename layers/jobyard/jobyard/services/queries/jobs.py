@@ -304,7 +304,7 @@ def position_in_batch(job: JobRecord) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class JobReader:
-    """Reads the jobs of chunks that a search finds. `index` are lines of the index read so far."""
+    """Reads the jobs of chunks that a search finds. `index` has chunks read so far, by number."""
 
     search: ChunkSearch
     context: QueryContext
@@ -346,9 +346,10 @@ class JobReader:
         *,
         is_backwards: bool = False,
     ) -> tuple[str, bool]:
-        """The id of the first job that matches in these chunks, or of the last one of the first
-        chunk with any; "" if none does. The second value is whether one was found, or there is
-        none: only up to `MAX_CHUNKS_SEARCHED` chunks are read.
+        """The id of the first job that matches in the chunks `numbers`, "" if none does, and
+        whether that is certain: only up to `MAX_CHUNKS_SEARCHED` chunks are read.
+
+        If it `is_backwards`, the jobs of each chunk are tried from the last to the first.
         """
         for read, number in enumerate(numbers):
             if read == MAX_CHUNKS_SEARCHED:
