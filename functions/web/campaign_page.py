@@ -49,6 +49,7 @@ def campaign_values(
                 "count": view.campaign.tasks,
                 "is_current": tab == "tasks",
             },
+            {"label": "Cost", "address": f"{address}/cost", "is_current": tab == "cost"},
         ],
         "job_type_title": job_type_titles().get(view.campaign.job_type, view.campaign.job_type),
         "counts": task_counters(view.counts, f"{address}/tasks"),

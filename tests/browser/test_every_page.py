@@ -125,6 +125,7 @@ def addresses(site: Site) -> list[str]:
         f"{of_campaign}/tasks?state=failed",
         f"/jobs/{campaign.campaign_id}.0.0",
         f"{of_campaign}/change",
+        f"{of_campaign}/cost",
         "/campaigns/new",
         "/schedules/new",
         of_schedule,

@@ -167,6 +167,7 @@ def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:
 
     campaigns_listed = run("campaign", "list").stdout
     run("campaign", "list", "--system")
+    run("campaign", "list", "--state", "paused")
     tasks_listed = run("campaign", "tasks", CAMPAIGN_ID, "--state", "rescheduled").stdout
 
     assert "1 of 2" in campaigns_listed
@@ -180,6 +181,7 @@ def test_campaigns_and_tasks_are_listed(api: FakeApi, run: Run) -> None:
     ):
         assert text in tasks_listed
     assert api.calls()[1] == "GET /campaigns?system=true&limit=100"
+    assert api.calls()[2] == "GET /campaigns?state=paused&limit=100"
     assert api.calls()[-1] == f"GET {PATH}/tasks?state=rescheduled&limit=100"
 
 

@@ -28,6 +28,7 @@ from jobyard.services.campaigns.commands import StartedCampaign
 from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import campaigns as campaign_queries
+from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries.campaigns import CampaignView
 from jobyard.services.queries.job_types import list_job_types
 from web import campaign_form as form
@@ -387,6 +388,17 @@ def _task_values(campaign_id: str, request: PageRequest) -> dict[str, Any]:
         "counts": task_counters(view.counts, f"/campaigns/{campaign_id}/tasks", state),
         **page_links(request, pagination.next_cursor(found.after)),
     }
+
+
+@router.get("/campaigns/<campaign_id>/cost")
+def show_cost(campaign_id: str) -> Response[str]:
+    """What a campaign has cost so far."""
+    request = current_request(router)
+    view = campaign_queries.campaign(campaign_id, request.query_context)
+    cost = cost_queries.campaign_cost(campaign_id, request.query_context).cost
+    values = campaign_values(view, "cost", request) | {"cost": cost}
+    poll_s = 0 if _has_ended(values) else LIST_POLL_S
+    return page("campaign_cost.html", request, values, poll_s=poll_s)
 
 
 @router.post("/campaigns/<campaign_id>/<event>")

@@ -251,6 +251,7 @@ def _step_times(view: JobView) -> list[dict[str, Any]]:
                 "name": name,
                 "note": " ".join(filter(None, (resumed, step.message if step else ""))),
                 "status": status.value,
+                "percent": step.percent if step else None,
                 "started_at": step and step.started_at,
                 "skipped_at": step and step.ended_at if status is StepStatus.SKIPPED else None,
                 "completed_at": step and step.ended_at if status is StepStatus.COMPLETED else None,

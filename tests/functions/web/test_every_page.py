@@ -68,6 +68,7 @@ def addresses(browser: Browser) -> list[str]:
         of_campaign,
         f"{of_campaign}/tasks",
         f"{of_campaign}/change",
+        f"{of_campaign}/cost",
         f"{of_campaign}/retry",
         "/campaigns/new",
         f"/jobs/{campaign.campaign_id}.0.0",

@@ -125,6 +125,7 @@ def addresses(browser: Browser) -> dict[str, str]:
         "campaigns": "/campaigns",
         "campaign": campaigns,
         "tasks": f"{campaigns}/tasks",
+        "campaign cost": f"{campaigns}/cost",
         "tasks?state=failed": f"{campaigns}/tasks?state=failed",
         "task": f"/jobs/{campaign.campaign_id}.0.2",
         "job": f"/jobs/{jobs[0].address.job_id}",

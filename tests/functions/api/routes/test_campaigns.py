@@ -13,6 +13,7 @@ from jobyard.store import campaigns, usage
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import a_report_of, put_intake
+from tests.functions.api.campaign_records import a_task
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 
 WHY = {"reason": "the devices are being moved"}
@@ -368,3 +369,30 @@ def test_a_task_of_an_ended_campaign_names_the_retry_as_a_new_campaign(api: Api)
     assert f"jobyard campaign retry {campaign}" in answer.json["detail"]
     reasons = {each["event"]: each["reason"] for each in shown["unavailable"]}
     assert "retry it as a new campaign" in reasons["requeue"]
+
+
+def test_campaigns_are_listed_by_state(api: Api) -> None:
+    waiting, ended = start(api)["campaign_id"], start(api)["campaign_id"]
+    an_ended_campaign(ended)
+
+    listed = {
+        state: [
+            each["campaign_id"]
+            for each in api.get("/campaigns", query={"state": state}).json["items"]
+        ]
+        for state in ("scheduled", "failed", "held", "unknown")
+    }
+
+    assert listed == {"scheduled": [waiting], "failed": [ended], "held": [], "unknown": []}
+    assert api.get("/campaigns", query={"state": "odd"}).status == 422
+
+
+def test_a_task_that_is_stuck_says_what_to_do_at_its_device(api: Api) -> None:
+    campaign = campaigns.get(start(api)["campaign_id"])
+    a_task(campaign, 0, "rescheduled")
+
+    stuck = api.get(f"/jobs/{campaign.campaign_id}.0.0").json
+    waiting = api.get(f"/jobs/{campaign.campaign_id}.0.1").json
+
+    assert "stays connected" in stuck["advice"]
+    assert waiting["advice"] == ""
