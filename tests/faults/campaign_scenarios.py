@@ -178,6 +178,7 @@ class CampaignStory:
             "state": campaign.state,
             "moves": [each.event for each in campaign.history if each.event not in _RESTS],
             "counts": {name: number for name, number in campaign.counts.items() if number},
+            "reports": (campaign.last_report, campaign.due_report),
             "is_lifted": hold is None or hold.lift is not None,
             "acts_left": len(self.acts),
             "errors": [*self.errors, *repeated],
@@ -239,6 +240,7 @@ class CampaignScenario(CampaignStory):
         """All devices are done, one of them at its second attempt."""
         assert (end["state"], end["counts"]) == ("succeeded", {"succeeded": 3})
         assert end["moves"] == ["start", "succeed"]
+        assert tuple(end["reports"]) == (1, None)
         assert (end["is_lifted"], end["acts_left"], end["errors"]) == (True, 0, [])
         for device, task in end["tasks"].items():
             assert (task["state"], task["code"]) == ("succeeded", "")

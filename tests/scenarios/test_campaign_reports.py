@@ -16,6 +16,7 @@ from jobyard.domain.batches.report import DeliveryState, ReportKind
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import Forbidden, InvalidCampaign
 from jobyard.services.campaigns import commands
+from jobyard.services.campaigns.recovery import recover_campaign
 from jobyard.services.reports.commands import resend
 from jobyard.store import campaigns, reports
 from tests.call_interceptor import Call, Listener
@@ -247,6 +248,22 @@ def test_the_clock_has_a_campaign_reported_whose_execution_was_lost(
 
 def _die(_event: dict[str, Any]) -> dict[str, Any]:
     raise FunctionDied
+
+
+def test_a_failed_report_is_tried_again_after_a_minute(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, "A")
+    report = stack.machines._functions["ReportFunction"]
+    stack.machines._functions = {**stack.machines._functions, "ReportFunction": _die}
+    with suppress(ExecutionFailed):
+        stack.machines.run_all()
+
+    recover_campaign(campaign.campaign_id, stack.executions, stack.at)  # at its event
+    stack.machines._functions = {**stack.machines._functions, "ReportFunction": report}
+    stack.advance(60)
+    stack.tick()
+    stack.machines.run_all()
+
+    assert len(mails_of(stack, campaign)) == 1
 
 
 def test_a_report_is_sent_again_on_request(stack: Harness, devices: Devices) -> None:
