@@ -189,6 +189,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
                 ("requeued", str(found.get("requeue_count") or "")),
+                ("kept until", local_time(found["kept_until"]) if found.get("kept_until") else ""),
                 ("actions", terminal.commands_for(found.get("actions") or ())),
             )
         )
@@ -478,13 +479,13 @@ def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> N
             each["owner"],
             local_time(each["placed_at"]),
             _hold_end(each),
+            _held_text(each["held"]) if each.get("held") else "",
             each["reason"],
         )
         for each in found["items"]
     ]
-    show_list(
-        found, ("!scope", "held by", "!since", "!until", "reason"), rows, "hold", as_json=as_json
-    )
+    columns = ("!scope", "held by", "!since", "!until", "holds", "reason")
+    show_list(found, columns, rows, "hold", as_json=as_json)
 
 
 def show_list(
@@ -532,6 +533,12 @@ def _hold_end(hold: Document) -> str:
     if not hold["is_active"]:
         return "ended"
     return local_time(hold["until"]) if hold["until"] else "released"
+
+
+def _held_text(held: Document) -> str:
+    """What a hold holds: "2 batches, 30 jobs"."""
+    more = "" if held["is_exact"] else " or more"
+    return f"{plural(held['batches'], 'batch')}, {plural(held['jobs'], 'job')}{more}"
 
 
 def _result_text(value: object) -> str:

@@ -230,9 +230,11 @@ def test_a_name_that_looks_like_markup_is_shown_unchanged(run: Run, api: FakeApi
 def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
     left_out = "left out an empty folder: maps/"
     step = {"name": "downloading", "status": "completed", "message": left_out}
-    api.answers(f"GET /jobs/{JOB}", job("succeeded", steps=[step]))
+    api.answers(f"GET /jobs/{JOB}", job("succeeded", steps=[step], kept_until=NOW))
 
-    assert left_out in run("job", JOB).stdout
+    shown = run("job", JOB).stdout
+    assert left_out in shown
+    assert "kept until" in shown
 
 
 def test_rates_have_a_line_for_each_step_with_jobs_and_the_totals(run: Run, api: FakeApi) -> None:
@@ -347,10 +349,14 @@ def test_an_expired_hold_is_shown_as_ended(run: Run, api: FakeApi) -> None:
         "placed_at": NOW,
         "until": NOW,
         "is_active": False,
+        "held": {"batches": 2, "jobs": 30, "is_exact": False},
     }
     api.answers("GET /holds", {"items": [hold]})
 
-    assert "ended" in run("holds").stdout
+    shown = run("holds").stdout
+
+    assert "ended" in shown
+    assert "2 batches, 30 jobs or more" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ Scope = Annotated[
 def list_holds() -> HoldList:
     request = current_request(router)
     found = hold_queries.list_holds(request.query_context())
-    return HoldList(items=[Hold.of(hold, request) for hold in found])
+    held = hold_queries.held_work(found, request.query_context())
+    return HoldList(items=[Hold.of(hold, request, held[hold.scope]) for hold in found])
 
 
 @router.get(
@@ -52,7 +53,8 @@ def list_holds() -> HoldList:
 def get_hold(scope: Scope) -> Hold:
     request = current_request(router)
     hold = hold_queries.hold(unquote(scope), request.query_context())
-    return Hold.of(hold, request)
+    held = hold_queries.held_work([hold], request.query_context())
+    return Hold.of(hold, request, held[hold.scope])
 
 
 @router.put(

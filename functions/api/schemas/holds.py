@@ -7,6 +7,7 @@ from pydantic import Field
 from api.context import RequestContext
 from api.schemas.fields import Instant, Links, Reason, Schema
 from jobyard.domain import hold as domain
+from jobyard.services.queries import holds as hold_queries
 
 
 class HoldRequest(Schema, extra="forbid"):
@@ -25,6 +26,14 @@ class HoldRequest(Schema, extra="forbid"):
     )
 
 
+class HeldWork(Schema):
+    """What a hold holds now."""
+
+    batches: int = Field(description="Batches that it keeps from starting.")
+    jobs: int = Field(description="Jobs of other batches that it keeps from starting.")
+    is_exact: bool = Field(description="Whether these are all; otherwise there may be more.")
+
+
 class Hold(Schema):
     """A hold: work in its scope does not start; active work continues."""
 
@@ -36,11 +45,14 @@ class Hold(Schema):
         description="When it ends by itself; null if a person has to lift it."
     )
     is_active: bool = Field(description="Whether it stops work now.")
+    held: HeldWork | None = Field(description="What it holds; null right after it was placed.")
     links: Links
 
     @classmethod
-    def of(cls, hold: domain.Hold, request: RequestContext) -> "Hold":
-        """A hold as it is stored."""
+    def of(
+        cls, hold: domain.Hold, request: RequestContext, held: hold_queries.HeldWork | None = None
+    ) -> "Hold":
+        """A hold as it is stored, with what it holds."""
         return cls(
             scope=hold.scope,
             owner=hold.owner,
@@ -48,6 +60,7 @@ class Hold(Schema):
             placed_at=hold.placed_at,
             until=hold.until,
             is_active=domain.active_hold([hold], request.app.now()) is not None,
+            held=HeldWork(**vars(held)) if held else None,
             links={"self": request.link(f"holds/{hold.scope}")},
         )
 

@@ -181,6 +181,9 @@ class Job(JobSummary):
     """A job."""
 
     unavailable: Unavailable
+    kept_until: datetime | None = Field(
+        description="When it is archived at the earliest; null until its batch or run has ended."
+    )
     schedule_id: str = Field(description='Its schedule; "" for a job of a batch.')
     scheduled_for: datetime | None = Field(
         description="The time of its occurrence; null for a job of a batch."
@@ -219,6 +222,7 @@ class Job(JobSummary):
         return cls(
             **_summary(view, request),
             unavailable=UnavailableEvent.all_of(view.unavailable),
+            kept_until=view.kept_until,
             schedule_id=occurrence.schedule_id if occurrence else "",
             scheduled_for=occurrence.scheduled_for if occurrence else None,
             trigger=occurrence.trigger if occurrence else None,

@@ -13,6 +13,7 @@ from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions
 
 SOON = NOW + timedelta(hours=2)
+NOTHING_HELD = {"held": {"batches": 0, "jobs": 0, "is_exact": True}}
 
 
 def hold(api: Api, scope: str, **body: Any) -> Any:
@@ -29,8 +30,10 @@ def test_a_hold_is_placed_shown_and_lifted(api: Api, scope: str) -> None:
     assert placed.json["reason"] == "moving"
     assert placed.json["until"] == SOON.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert placed.json["is_active"] is True
-    assert api.get(f"/holds/{scope}").json == placed.json
-    assert api.get("/holds").json["items"] == [placed.json]
+    assert placed.json["held"] is None
+    shown = placed.json | NOTHING_HELD
+    assert api.get(f"/holds/{scope}").json == shown
+    assert api.get("/holds").json["items"] == [shown]
     lifted = api.request("DELETE", f"/holds/{scope}")
     assert lifted.json == {"scope": scope, "released_batches": 0}
     assert api.get("/holds").json["items"] == []
@@ -44,7 +47,7 @@ def test_a_hold_may_end_at_the_very_end_of_time(api: Api, fraction: str) -> None
 
     assert placed.status == 200
     assert placed.json["until"] == "9999-12-31T23:59:59.999000Z"
-    assert api.get("/holds/everything").json == placed.json
+    assert api.get("/holds/everything").json == placed.json | NOTHING_HELD
     assert api.request("DELETE", "/holds/everything").status == 200
 
 
@@ -69,6 +72,8 @@ def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:
     working = a_batch("processing", entries=1)
     a_job(working, 0, "held")
     other = a_batch("held", collection="books")
+    (shown,) = api.get("/holds").json["items"]
+    assert shown["held"] == {"batches": 1, "jobs": 1, "is_exact": True}
 
     lifted = api.request("DELETE", "/holds/collection:maps", query={"reason": "moved"})
 
@@ -159,7 +164,7 @@ def test_the_same_hold_placed_again_is_the_one_that_is_there(api: Api) -> None:
     assert (again.status, again.json) == (200, first.json)
     assert hold(api, "everything").status == 409
     assert hold(api, "everything", until=until, reason="still moving").status == 409
-    assert api.get("/holds/everything").json == first.json
+    assert api.get("/holds/everything").json == first.json | NOTHING_HELD
 
 
 def test_a_large_lift_answers_before_it_is_complete(api: Api) -> None:

@@ -226,6 +226,10 @@ def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
     shown = api.get(f"/jobs/{batch.batch_id}.0.0").json
 
     at = HOUR_AGO.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert shown["kept_until"] is None
+    ended = a_batch("completed", entries=1)
+    kept_until = api.get(f"/jobs/{ended.batch_id}.0.0").json["kept_until"]
+    assert kept_until == (HOUR_AGO + timedelta(days=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
     steps = {each["name"]: each for each in shown["steps"]}
     assert steps["estimating"]["status"] == "completed"
     assert steps["estimating"]["completed_at"] == at
