@@ -65,6 +65,12 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
         "circle-slash",
         "Tasks that wait end now, those that run end after their step. What is done stays done.",
     ),
+    ("campaign", "force"): (
+        "Force to end",
+        "circle-x",
+        "It ends now, and waits for nothing. A device may be left half done; it stays reserved for "
+        "up to 16 minutes, in case its worker still runs.",
+    ),
     ("schedule", "suspend"): ("Suspend", "pause", "No run starts until it is resumed."),
     ("schedule", "resume"): ("Resume", "play", "Runs start again at their next time."),
     ("schedule", "run_now"): (
@@ -84,7 +90,7 @@ _EFFECTS_OF_MANY: Mapping[str, str] = {
     "delete": "They are counted as deleted. Their history stays.",
 }
 _ASKS_UNTIL = frozenset({("schedule", "suspend"), ("campaign", "pause")})
-_DANGEROUS = frozenset({"cancel", "delete", "force_fail"})  # they cannot be undone
+_DANGEROUS = frozenset({"cancel", "delete", "force", "force_fail"})  # they cannot be undone
 
 
 @dataclass(frozen=True)

@@ -403,7 +403,7 @@ def show_cost(campaign_id: str) -> Response[str]:
 
 @router.post("/campaigns/<campaign_id>/<event>")
 def post_event(campaign_id: str, event: str) -> Response[str]:
-    """Pause, resume or cancel a campaign."""
+    """Pause, resume, cancel or force a campaign."""
     request = current_request(router)
 
     def act() -> str:
@@ -414,6 +414,8 @@ def post_event(campaign_id: str, event: str) -> Response[str]:
             commands.resume(campaign_id, context)
         elif event == "cancel":
             commands.cancel(campaign_id, context)
+        elif event == "force":
+            commands.force(campaign_id, context)
         else:
             raise NotFound(f"a job with tasks has no event {event!r}")
         return f"/campaigns/{campaign_id}"

@@ -154,7 +154,7 @@ def test_a_campaign_is_found_by_its_id_and_by_its_name(browser: Browser) -> None
     assert campaign.campaign_id not in hidden.html
 
 
-def test_a_campaign_is_paused_resumed_and_cancelled(browser: Browser) -> None:
+def test_a_campaign_is_paused_resumed_cancelled_and_forced(browser: Browser) -> None:
     campaign = _campaign(browser)
     browser.sign_in("operator")
 
@@ -162,11 +162,13 @@ def test_a_campaign_is_paused_resumed_and_cancelled(browser: Browser) -> None:
     page = browser.get(f"/campaigns/{campaign.campaign_id}")
     resumed = _event(browser, campaign, "resume", reason="it is back")
     cancelled = _event(browser, campaign, "cancel", reason="another version is out")
+    forced = _event(browser, campaign, "force", reason="it must end now")
 
-    assert [each.status for each in (paused, resumed, cancelled)] == [303, 303, 303]
+    assert [each.status for each in (paused, resumed, cancelled, forced)] == [303] * 4
     assert "held by operator: the line moves" in page.text
     assert f"/campaigns/{campaign.campaign_id}/pause" not in page.forms
-    assert campaigns.get(campaign.campaign_id).state == "stopping"
+    stopped = campaigns.get(campaign.campaign_id)
+    assert (stopped.state, stopped.is_forced) == ("stopping", True)
 
 
 def test_an_event_that_is_refused_keeps_what_was_typed(browser: Browser) -> None:
