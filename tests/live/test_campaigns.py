@@ -106,6 +106,28 @@ def test_a_campaign_is_paused_resumed_and_cancelled(
     assert (ended["done"], ended["counts"]) == (1, {"cancelled": 1})
 
 
+def test_a_campaign_stops_by_itself_and_is_replaced(
+    simulator: Simulator, api_user: Callable[[str], ApiUser]
+) -> None:
+    admin = api_user("admin")
+    rules = {"abort": {"percent": 50, "at_least": 2}, "expires_s": 7_200}
+
+    first = admin.post(
+        "/api/campaigns", **request(simulator, "locked-2", "locked-3", "offline-2", **rules)
+    )["campaign_id"]
+    path = f"/api/campaigns/{first}"
+    held = admin.await_state(path, "paused")
+    simulator.device("offline-2").kind = "ok"
+    second = admin.post("/api/campaigns", **request(simulator, "offline-2", replaces=first))
+
+    assert "2 of 2 tasks failed; the limit is 50 %" in held["waiting_reason"]
+    assert admin.await_state(path, "replaced")["replaced_by"] == second["campaign_id"]
+    assert admin.await_state(f"/api/campaigns/{second['campaign_id']}", "succeeded")["done"] == 1
+    assert len(simulator.device("offline-2").applied) == 1
+    tasks = {each["target"]: each["label"] for each in admin.get(f"{path}/tasks")["items"]}
+    assert tasks == {"locked-2": "Failed", "locked-3": "Failed", "offline-2": "Cancelled"}
+
+
 def test_the_demo_shows_a_window_a_pause_and_a_retry(
     platform: Emulator, stack: Stack, files_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
