@@ -392,7 +392,7 @@ def find(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Find batches, jobs, schedules, objects and collections."""
+    """Find batches, jobs, campaigns, schedules, objects and collections."""
     found = ctx.obj.api(stack).get("/find", q=text, **({"kind": kind} if kind else {}))
     rows: Rows = [
         (each["kind"], each["found_id"], each["title"], each["why"]) for each in found["items"]

@@ -8,9 +8,9 @@ from schedule.clients import EXECUTIONS, LOGGER, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Recover the batch or the schedule of the execution that `event` reports.
+    """Recover the batch, schedule or campaign of the execution that `event` reports.
 
-    An execution that an upload started names neither; the scheduler tick finds its batch.
+    An execution that an upload started names none; the scheduler tick finds its batch.
     """
     failed = FailedExecution.of(event["detail"])
     recovered = recover_origin(failed.origin_id, EXECUTIONS, now())

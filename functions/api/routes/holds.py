@@ -61,7 +61,7 @@ def get_hold(scope: Scope) -> Hold:
     "/api/holds/<scope>",
     operation_id="place_hold",
     tags=["Holds"],
-    summary="Hold a collection, a job type or everything",
+    summary="Hold everything, a collection, a job type or a campaign",
     description="From now on, work that would start is held; active work continues. While a hold "
     "is active on the scope, another one needs `replace`. The same hold again changes nothing.",
     responses={

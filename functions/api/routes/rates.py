@@ -20,8 +20,8 @@ router = Router()  # type: ignore[no-untyped-call]
     operation_id="get_rates",
     tags=["Rates"],
     summary="Get how many jobs workers started and ended over time",
-    description="Sampled once a minute, of all batches and schedules. A job that ends without a "
-    "worker, such as a cancelled one that had not started, is not counted.",
+    description="Sampled once a minute, of all batches, schedules and campaigns. A job that "
+    "ends without a worker, such as a cancelled one that had not started, is not counted.",
     responses={200: {"description": "The rates."}, **problem_responses(Forbidden)},
 )
 def get_rates(

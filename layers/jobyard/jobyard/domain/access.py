@@ -80,7 +80,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("collection", "deposit"): (OWNER, MEMBER, *_ADMINS),  # an admin could allow themselves
     ("activity", "view"): _READERS,  # of acts on schedules and calendars: who may see those
     ("rates", "view"): _READERS,
-    ("cost", "view"): _READERS,  # of a month; that of a batch or a schedule is a part of its view
+    ("cost", "view"): _READERS,  # of a month; that of a batch, say, is a part of its view
     ("alarm", "view"): _OPERATORS,
     ("dead letter", "view"): _OPERATORS,
     ("dead letter", "redrive"): _ADMINS,

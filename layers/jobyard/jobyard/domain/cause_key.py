@@ -1,8 +1,8 @@
 """The key of a cause: it is stored with a move, so that a repeat of the move is recognized.
 
 A request's key is a word. `run.p1.c0.t2` is the second attempt (`t`) in chunk 0 in the first pass
-of a run. A prefix names what the machine does to a whole batch or schedule, a suffix why the
-machine took a job away from its worker.
+of a run. A prefix names what the machine does to a whole batch, schedule or campaign, a suffix
+why the machine took a job away from its worker.
 """
 
 import re
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What the machine does to a whole batch or schedule, not to one job."""
+    """What the machine does to a whole batch, schedule or campaign, not to one job."""
 
     NONE = ""
     SETTLE = "settle"  # after a pass

@@ -1,4 +1,6 @@
-"""A hold: a deliberate stop of a collection, a job type or everything, with owner and reason."""
+"""A hold: a deliberate stop of everything, a collection, a job type or a campaign, with owner and
+reason.
+"""
 
 import re
 from collections.abc import Iterable

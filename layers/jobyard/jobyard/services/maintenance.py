@@ -29,7 +29,7 @@ class Maintenance:
     now: Callable[[], datetime]
 
     def recover_slice(self, seen: Checkpoint) -> Checkpoint:
-        """Check the next slice of batches and schedules, and recover orphaned work.
+        """Check the next slice of batches, schedules and campaigns; recover orphaned work.
 
         The checkpoint's cursor also has `recovered`, the number of executions started so far.
         """

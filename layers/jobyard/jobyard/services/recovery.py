@@ -47,8 +47,8 @@ def recover_slice(
 
 
 def recover_origin(origin_id: str, executions: Executions, now: datetime) -> int:
-    """Recover a batch or a schedule whose execution failed. Returns the number of started
-    executions; 0 if `origin_id` is "".
+    """Recover a batch, schedule or campaign whose execution failed. Returns the number of
+    started executions; 0 if `origin_id` is "".
     """
     if not origin_id:
         return 0

@@ -368,7 +368,7 @@ class CheckpointItem(Model):
 
 
 class UsageItem(Model):
-    """What a part of Jobyard used for a batch or a schedule."""
+    """What a part of Jobyard used for a batch, a schedule or a campaign."""
 
     class Meta:
         table_name: str | None = None

@@ -1,4 +1,4 @@
-"""Stores the usage of batches and schedules: a few items, to which each invocation adds.
+"""Stores the usage of each origin: a few items, to which each invocation adds.
 
 Numbers are added without a condition, because a repeated invocation also uses AWS twice.
 """
@@ -12,7 +12,7 @@ from jobyard.store.tables import UsageItem
 
 
 def add(origin_id: str, part: str, usage: Usage) -> str:
-    """Add `usage` to what `part` of Jobyard used for a batch or a schedule.
+    """Add `usage` to what `part` of Jobyard used for an origin.
 
     Returns the error if it could not be written, else "". It does not raise, because an incomplete
     cost is no reason to fail a job.
@@ -27,12 +27,12 @@ def add(origin_id: str, part: str, usage: Usage) -> str:
 
 
 def of_origin(origin_id: str) -> Usage:
-    """What a batch or a schedule has used so far."""
+    """What a batch, schedule or campaign has used so far."""
     return total(used for _, used in parts_of(origin_id))
 
 
 def parts_of(origin_id: str) -> Iterator[tuple[str, Usage]]:
-    """What each part of Jobyard has used for a batch or a schedule so far."""
+    """What each part of Jobyard has used for an origin so far."""
     for item in UsageItem.query(origin_id, consistent_read=True):
         yield item.part, _usage(item)
 

@@ -76,7 +76,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
 
 
 def _settle_job(address: JobAddress, request: ExecutionInput, context: SettleContext) -> Settled:
-    """Fail the job if its execution could not end it; then settle its batch or schedule."""
+    """Fail the job if its execution could not end it; then settle its origin."""
     give_up_job, settle_job = _JOBS[address.origin]
     has_failed = request.error is not None
     given_up = has_failed and give_up_job(address, request.run, context.now())
