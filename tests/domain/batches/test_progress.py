@@ -19,6 +19,13 @@ def test_the_time_left_follows_from_the_jobs_left_and_the_rate() -> None:
     assert progress_of([(0.0, 0), (10.0, 20), (20.0, 40)], COUNTS) == BatchProgress(2.0, 30.0)
 
 
+def test_the_progress_has_two_digits_and_is_the_same_a_moment_later() -> None:
+    first = progress_of([(0.0, 0), (2161.5, 100)], COUNTS)
+
+    assert first == BatchProgress(0.046, 1300.0)
+    assert progress_of([(0.0, 0), (2161.6, 100)], COUNTS) == first
+
+
 @pytest.mark.parametrize(
     "samples", [[], [(1.0, 5)], [(1.0, 5), (1.0, 9)], [(1.0, 5), (9.0, 5)], [(1.0, 5), (9.0, 2)]]
 )

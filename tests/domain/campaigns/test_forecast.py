@@ -17,7 +17,7 @@ NIGHTS: dict[str, Any] = FRIDAYS | {
 }
 
 
-def forecast(tasks: int, after_min: int = 0, **fields: Any) -> CampaignForecast:
+def forecast(tasks: int, after_min: float = 0, **fields: Any) -> CampaignForecast:
     reader = FieldReader(fields, RULE_FIELDS)
     rules = rules_of(reader, CREATED, calendar_for)
     reader.check()
@@ -75,6 +75,11 @@ def test_a_forecast_agrees_with_a_simulation_in_which_all_succeed() -> None:
 
     assert found.last_start is not None
     assert found.last_start <= last < found.last_start + timedelta(minutes=1)
+
+
+def test_a_forecast_is_the_same_for_a_minute() -> None:
+    assert forecast(100, 5.9, **AT_ONCE) == forecast(100, 5, **AT_ONCE)
+    assert forecast(100, 6, **AT_ONCE) != forecast(100, 5, **AT_ONCE)
 
 
 def test_time_that_has_passed_is_not_there() -> None:

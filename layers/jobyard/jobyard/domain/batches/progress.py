@@ -14,7 +14,10 @@ Sample = tuple[float, int]
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """Jobs that end per second, and the seconds until all have; None if that is not known."""
+    """Jobs that end per second, and the seconds until all have; None if that is not known.
+
+    Both have two digits: an estimate is no better, and does not change with each look at it.
+    """
 
     rate: float | None = None
     seconds_left: float | None = None
@@ -40,7 +43,11 @@ def progress_of(samples: Sequence[Sample], counts: Mapping[str, int]) -> BatchPr
     if last_at <= first_at or last <= first:
         return UNKNOWN_PROGRESS
     rate = (last - first) / (last_at - first_at)
-    return BatchProgress(rate, left / rate)
+    return BatchProgress(_two_digits(rate), _two_digits(left / rate))
+
+
+def _two_digits(number: float) -> float:
+    return float(f"{number:.2g}")
 
 
 def with_sample(samples: Sequence[Sample], latest: Sample) -> tuple[Sample, ...]:

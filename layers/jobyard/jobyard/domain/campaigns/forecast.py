@@ -88,7 +88,11 @@ class CampaignForecast:
 def forecast_of(
     rules: CampaignRules, openings: Openings, tasks: int, now: datetime, takes_s: int = TAKES_S
 ) -> CampaignForecast:
-    """The forecast for `tasks` tasks that have not started, if each takes `takes_s` seconds."""
+    """The forecast for `tasks` tasks that have not started, if each takes `takes_s` seconds.
+
+    It is that of the whole minute, so that it does not change with each look at it.
+    """
+    now = now.replace(second=0, microsecond=0)
     left = openings.openings(now, len(openings.all))
     started, needed = 0, timedelta()
     last_start: datetime | None = None
