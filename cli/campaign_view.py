@@ -83,6 +83,7 @@ def show_one(found: Document) -> None:
     ]
     links = (("retries", "retry_of"), ("replaces", "replaces"), ("replaced by", "replaced_by"))
     facts += [(name, found[field]) for name, field in links if found[field]]
+    facts.append(("reports to", ", ".join(found["notify"]) or "nobody"))
     if found["waiting_reason"]:
         facts.append(("waits for", Text(_waiting(found))))
     out = terminal.console()
@@ -91,6 +92,9 @@ def show_one(found: Document) -> None:
         out.print(found["forecast"]["description"], markup=False)
         _show_openings(found["forecast"]["openings"])
     commands = [(f"jobyard campaign tasks {found['campaign_id']}", "list its tasks")]
+    if found["ended_at"]:
+        download = f"jobyard reports {found['campaign_id']} --download ."
+        commands.append((download, "download its report"))
     for event in found["actions"]:
         reason = "" if event == "retry" else " --reason …"
         commands.append((f"jobyard campaign {event} {found['campaign_id']}{reason}", f"{event} it"))

@@ -52,6 +52,7 @@ def a_campaign(**changes: Any) -> dict[str, Any]:
         "parameters": {},
         "forecast": FORECAST,
         "history": [],
+        "notify": ["admin@example.org"],
         "overlaps": [],
         "warnings": ["targets[1]: a warning of the request"],
         **changes,
@@ -240,6 +241,17 @@ def test_a_campaign_is_shown_with_what_can_be_done(api: FakeApi, run: Run) -> No
     assert re.search(r"retries +cb{20}\b", shown)
     assert "replace" not in shown
     assert f"jobyard campaign cancel {CAMPAIGN_ID} --reason" in shown
+    assert re.search(r"reports to +admin@example\.org\b", shown)
+    assert "jobyard reports" not in shown
+
+
+def test_an_ended_campaign_is_shown_with_its_report(api: FakeApi, run: Run) -> None:
+    api.answers(f"GET {PATH}", a_campaign(ended_at=NOW, notify=[]))
+
+    shown = run("campaign", "show", CAMPAIGN_ID).stdout
+
+    assert re.search(r"reports to +nobody\b", shown)
+    assert f"jobyard reports {CAMPAIGN_ID} --download ." in shown
 
 
 @pytest.mark.parametrize("event", ["pause", "resume", "cancel", "force"])
