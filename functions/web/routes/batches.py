@@ -1,6 +1,7 @@
 """Batches: the list, one batch with its parts, and what people do with it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -21,9 +22,11 @@ from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import findings as finding_queries
+from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.job_types import state_labels
+from jobyard.services.queries.jobs import JobMatch
 from jobyard.services.reports import commands as report_commands
 from web.batch_page import (
     batch_poll_s,
@@ -312,7 +315,10 @@ def post_operation(batch_id: str) -> Response[str]:
         if request.field("selection") and not (wanted.job_ids or request.field("all_matching")):
             nothing = BadRequest("select some jobs, or all that match")
             return _preview_page(request, batch_id, event, wanted, nothing, NO_JOBS)
-        return _preview(request, batch_id, event, wanted)
+        try:
+            return _preview(request, batch_id, event, _with_searched(wanted, batch_id, request))
+        except BadRequest as refusal:
+            return _preview_page(request, batch_id, event, wanted, refusal, NO_JOBS)
 
     def act() -> str:
         started = operations.change_jobs(batch_id, event, wanted, request.command_context())
@@ -336,6 +342,23 @@ def _filter_of(request: PageRequest) -> Filter:
     if codes - {*Failure}:
         raise ValidationFailed([("code", f"Choose failure codes: {', '.join(Failure)}.")])
     return Filter(JobState(state), codes, frozenset() if request.field("all_matching") else job_ids)
+
+
+def _with_searched(wanted: Filter, batch_id: str, request: PageRequest) -> Filter:
+    """The filter, with the ids of all matching jobs if the form names a step or a part of a name.
+
+    Raises:
+        BadRequest: none matches, or too many may.
+    """
+    code = min(wanted.codes, default="")
+    step, name = request.field("step"), request.field("name")
+    matching = JobMatch(wanted.state.value, code, step, name)
+    if not request.field("all_matching") or not matching.needs_rows:
+        return wanted
+    ids = job_queries.all_matching_ids(
+        batch_id, request.query_context, matching, operations.MAX_JOB_IDS
+    )
+    return replace(wanted, job_ids=ids)
 
 
 def _preview(

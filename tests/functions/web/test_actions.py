@@ -8,6 +8,7 @@ import pytest
 
 from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome
 from jobyard.domain.jobs.job import JOB
+from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches import rows
 from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries import holds as hold_queries
@@ -563,6 +564,29 @@ def test_home_says_that_there_may_be_more_failures_than_were_read(
 
     assert re.search(r"\d\+ failed jobs in \d\+ batches", shown)
     assert re.search(r"\d\+ PAYLOAD_NOT_FOUND in \d\+ batches", shown)
+
+
+def test_all_jobs_with_a_name_are_changed_not_only_those_of_the_page(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = a_batch("processing", entries=130, chunk_size=10)
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    listed = browser.get(f"{at}/jobs?state=scheduled&name=1")
+    form = listed.forms[f"{at}/operations"] | {"event": "cancel", "all_matching": "1"}
+
+    preview = browser.post(f"{at}/operations", form)
+    chosen = set(re.findall(r'name="job_id" value="([^"]+)"', preview.html))
+    monkeypatch.setattr(batch_operations, "MAX_JOB_IDS", 3)
+    many = browser.post(f"{at}/operations", form)
+    none = browser.post(f"{at}/operations", form | {"name": "nowhere"})
+
+    assert "All that match, up to 1,000" in listed.text
+    assert "Cancel 49 jobs?" in preview.text
+    assert len(chosen) == sum("1" in str(number) for number in range(130)) == 49
+    assert "More than 3 jobs may match" in many.alert
+    assert "No job matches any more" in none.alert
+    assert 'name="confirmed"' not in many.html + none.html
 
 
 def test_a_search_says_that_more_was_found_and_leads_to_all_of_it(browser: Browser) -> None:

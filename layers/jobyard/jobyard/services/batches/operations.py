@@ -16,7 +16,7 @@ from jobyard.store import chunks, jobs, operations
 
 # Of a batch whose jobs an operation changes. An update of the report waits for what is held.
 _STATES_FOR_HELD = REPAIRABLE | {BatchState.UPDATE_REPORTING}
-_MAX_JOB_IDS = 1000  # job ids in one operation; a filter can match more jobs
+MAX_JOB_IDS = 1000  # job ids in one operation; a filter can match more jobs
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ def _check_allowed(batch: Batch, event: str, wanted: Filter, context: CommandCon
     """Check that the filter and the batch's state allow `event`."""
     JOB.authorized_move(wanted.state, event, context.now(), context.cause, context.actor.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
-    if len(wanted.job_ids) > _MAX_JOB_IDS or foreign:
-        raise BadRequest(f"job_ids takes up to {_MAX_JOB_IDS} job ids of batch {batch.batch_id}")
+    if len(wanted.job_ids) > MAX_JOB_IDS or foreign:
+        raise BadRequest(f"job_ids takes up to {MAX_JOB_IDS} job ids of batch {batch.batch_id}")
     if wanted.codes and wanted.state is not JobState.FAILED:
         raise BadRequest(f"{wanted.state} jobs have no failure code: leave the codes out")
     if batch.state not in _batch_states(wanted.state):

@@ -12,7 +12,7 @@ from typing import Any
 from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.domain.errors import NotFound
+from jobyard.domain.errors import BadRequest, NotFound
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
@@ -35,6 +35,7 @@ from jobyard.services.origins import job_origin
 from jobyard.services.queries.chunk_search import ChunkSearch, search_chunks
 from jobyard.store import jobs
 
+MAX_SEARCHES = 10  # pages of a list, for the ids of all jobs that match
 MAX_CHUNKS_SEARCHED = 30  # that a page reads for a step, a name, or a job before or after another
 _INDEX_LINES = 50  # lines of the chunks' index that are read at once
 
@@ -243,6 +244,42 @@ def list_jobs(
                     return JobList(tuple(shown), position_in_batch(view.job))
                 shown.append(view)
     return JobList(tuple(shown), None)
+
+
+def all_matching_ids(
+    batch_id: str, context: QueryContext, matching: JobMatch, limit: int
+) -> frozenset[str]:
+    """The ids of all jobs of a batch that match; at least one, and at most `limit`.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or the actor may not see it. BadRequest: none
+            matches, more than `limit` do, or they are in too many chunks to look for.
+    """
+    ids: list[str] = []
+    after = (0, 0)
+    is_complete = False
+    for _ in range(MAX_SEARCHES):
+        found = list_jobs(
+            batch_id,
+            context,
+            state=matching.state,
+            after=after,
+            limit=limit + 1 - len(ids),
+            matching=matching,
+        )
+        ids += [each.job.address.job_id for each in found.items]
+        is_complete = found.after is None
+        if found.after is None or len(ids) > limit:
+            break
+        after = found.after
+    if not is_complete or len(ids) > limit:
+        raise BadRequest(
+            f"more than {limit:,} jobs may match: choose by state and failure only, or ask for a "
+            "longer name"
+        )
+    if not ids:
+        raise BadRequest("no job matches any more")
+    return frozenset(ids)
 
 
 @dataclass(frozen=True)
