@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobyard.domain.campaigns.assumptions import Assumptions, assumed_timeline
+from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.forecast import CampaignForecast
 from jobyard.domain.campaigns.simulation import CampaignTimeline
-from jobyard.domain.errors import JobyardError
+from jobyard.domain.errors import InvalidCampaign, JobyardError
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.plurals import plural
 from jobyard.domain.schedules.wall_clock import zone_named
@@ -128,7 +129,6 @@ def preview_values(
     """What would become of a campaign: its openings, the forecast and a simulation."""
     view = view_of(started.campaign, context)
     campaign, forecast = view.campaign, view.forecast(context.now)
-    timeline = assumed_timeline(campaign, assumed)
     return {
         "view": view,
         "picture": openings_line(campaign.openings, campaign.rules.schedule.zone, context.now),
@@ -144,6 +144,17 @@ def preview_values(
             for each in started.overlaps
         ],
         "warnings": [*started.warnings, *forecast.warnings],
+        **_simulation_values(campaign, assumed),
+    }
+
+
+def _simulation_values(campaign: Campaign, assumed: Assumptions) -> dict[str, Any]:
+    """The simulation of a campaign; why there is none if it would take a request too long."""
+    try:
+        timeline = assumed_timeline(campaign, assumed)
+    except InvalidCampaign as error:
+        return {"timeline": None, "result": f"It cannot be simulated here: {error}."}
+    return {
         "timeline": timeline,
         "drawing": progress_drawing(timeline),
         "result": _result_text(timeline),

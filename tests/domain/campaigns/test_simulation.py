@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.campaigns import simulation
 from jobyard.domain.campaigns.simulation import CampaignTimeline, SimulatedTask, simulate
 from jobyard.domain.campaigns.simulation_input import simulation_input_of
 from jobyard.domain.errors import InvalidCampaign
@@ -505,12 +504,9 @@ def test_a_timeline_is_json() -> None:
     }
 
 
-def test_a_simulation_has_a_limit_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "MAX_SIMULATED_ATTEMPTS", 5)
-
-    assert problems(document(AT_ONCE, {"A": [bad()]})) == [
-        "targets: at most 5 attempts: fewer of them, or less time"
-    ]
+def test_a_simulation_has_a_limit_of_attempts() -> None:
+    with pytest.raises(InvalidCampaign, match="at most 5 attempts: fewer of them, or less time"):
+        simulate(simulation_input_of(document(AT_ONCE, {"A": [bad()]})), max_attempts=5)
 
 
 @pytest.mark.parametrize(

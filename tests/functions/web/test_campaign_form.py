@@ -278,6 +278,20 @@ def test_the_targets_may_be_in_a_file_that_was_uploaded(browser: Browser) -> Non
     assert "still being read" in browser.get(f"{started.location}/tasks").text
 
 
+def test_a_simulation_that_would_take_too_long_is_left_out_of_the_preview(browser: Browser) -> None:
+    targets = "\n".join(["id", *(f"gw-{number}" for number in range(100))])
+    browser.sign_in("admin")
+
+    page = _send(
+        browser, "preview", targets=targets, to="2027-11-01", window_from="", window_to="",
+        weekdays=[], takes_min="1440", attempt_s="60", retry_s="30",
+    )  # fmt: skip
+
+    assert page.status == 200
+    assert "It cannot be simulated here" in page.text
+    assert "100 targets" in page.text
+
+
 def test_a_preview_names_older_campaigns_on_the_same_targets(browser: Browser) -> None:
     older = a_campaign(browser.function.SITE.settings, request={"name": "Gateways to 4.1.9"})
     browser.sign_in("admin")

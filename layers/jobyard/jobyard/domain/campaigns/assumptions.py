@@ -12,6 +12,7 @@ from jobyard.domain.campaigns.simulation_input import (
 from jobyard.domain.jobs.failures import Failure
 
 MAX_SIMULATED_TARGETS = 2_000  # a simulation of more would take a request too long
+_MAX_ATTEMPTS = 50_000  # of all of them, for the same reason
 _TRIES = 5  # after which a device that was offline is always back
 
 
@@ -33,7 +34,8 @@ def assumed_timeline(campaign: Campaign, assumed: Assumptions) -> CampaignTimeli
     """
     number = min(campaign.tasks, MAX_SIMULATED_TARGETS)
     targets = tuple(_target(index, assumed) for index in range(number))
-    return simulate(SimulationInput(campaign.created_at, campaign.rules, targets))
+    simulated = SimulationInput(campaign.created_at, campaign.rules, targets)
+    return simulate(simulated, _MAX_ATTEMPTS)
 
 
 def _target(index: int, assumed: Assumptions) -> SimulatedTarget:

@@ -126,13 +126,15 @@ def format_instant(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def simulate(simulated: SimulationInput) -> CampaignTimeline:
+def simulate(
+    simulated: SimulationInput, max_attempts: int = MAX_SIMULATED_ATTEMPTS
+) -> CampaignTimeline:
     """The timeline of a campaign.
 
     Raises:
-        InvalidCampaign: it would have more than `MAX_SIMULATED_ATTEMPTS` attempts.
+        InvalidCampaign: it would have more than `max_attempts` attempts.
     """
-    return _Simulator(simulated).run()
+    return _Simulator(simulated, max_attempts).run()
 
 
 @dataclass(slots=True)
@@ -174,7 +176,7 @@ class _Slice:
 class _Simulator:
     """A campaign at a time, which only moves on."""
 
-    def __init__(self, simulated: SimulationInput) -> None:
+    def __init__(self, simulated: SimulationInput, max_attempts: int) -> None:
         self.now = simulated.created_at
         self.campaign = Campaign(
             campaign_id=_CAMPAIGN_ID,
@@ -202,6 +204,7 @@ class _Simulator:
         self.outcomes = OutcomeCounts()
         self.round = 0
         self.attempt_count = 0
+        self.max_attempts = max_attempts
 
     def run(self) -> CampaignTimeline:
         """The timeline, until the campaign has ended."""
@@ -309,8 +312,8 @@ class _Simulator:
 
     def _start(self, index: int) -> None:
         self.attempt_count += 1
-        if self.attempt_count > MAX_SIMULATED_ATTEMPTS:
-            allowed = f"at most {MAX_SIMULATED_ATTEMPTS:,} attempts: fewer of them, or less time"
+        if self.attempt_count > self.max_attempts:
+            allowed = f"at most {self.max_attempts:,} attempts: fewer of them, or less time"
             raise InvalidCampaign([InvalidRule("targets", allowed)])
         task = self.tasks[index]
         self._set_state(task, TaskState.RUNNING)
