@@ -37,7 +37,7 @@ def list_holds() -> HoldList:
     request = current_request(router)
     found = hold_queries.list_holds(request.query_context())
     held = hold_queries.held_work(found, request.query_context())
-    return HoldList(items=[Hold.of(hold, request, held[hold.scope]) for hold in found])
+    return HoldList(items=[Hold.of(hold, request, held.get(hold.scope)) for hold in found])
 
 
 @router.get(
@@ -54,7 +54,7 @@ def get_hold(scope: Scope) -> Hold:
     request = current_request(router)
     hold = hold_queries.hold(unquote(scope), request.query_context())
     held = hold_queries.held_work([hold], request.query_context())
-    return Hold.of(hold, request, held[hold.scope])
+    return Hold.of(hold, request, held.get(hold.scope))
 
 
 @router.put(

@@ -45,7 +45,10 @@ class Hold(Schema):
         description="When it ends by itself; null if a person has to lift it."
     )
     is_active: bool = Field(description="Whether it stops work now.")
-    held: HeldWork | None = Field(description="What it holds; null right after it was placed.")
+    held: HeldWork | None = Field(
+        description="What it holds. Null right after it was placed, and for a hold on a campaign, "
+        "which holds all of its tasks."
+    )
     links: Links
 
     @classmethod

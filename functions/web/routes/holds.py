@@ -45,7 +45,7 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
     )
     work = hold_queries.held_work(found, request.query_context)
     return {
-        "holds": [_row(each, work[each.scope], request) for each in found],
+        "holds": [_row(each, work.get(each.scope), request) for each in found],
         "collections": [each.collection.name for each in collections],
         "job_types": [each.name for each in list_job_types()],
         "may_place": request.may("hold", "place"),
@@ -53,10 +53,14 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
     }
 
 
-def _row(hold: Hold, work: HeldWork, request: PageRequest) -> dict[str, object]:
+def _row(hold: Hold, work: HeldWork | None, request: PageRequest) -> dict[str, object]:
     """A hold as the list shows it, with what it holds and the button that releases it."""
     kind, _, name = hold.scope.partition(":")
-    label = {"collection": f"Collection {name}", "type": f"Job type {name}"}.get(kind, "Everything")
+    labels = {
+        "collection": f"Collection {name}",
+        "type": f"Job type {name}",
+        "campaign": f"Job on devices {name}",
+    }
     button = EventButton(
         name=f"lift-{hold.scope.replace(':', '-')}",
         address=f"/holds/{quote(hold.scope)}/lift",
@@ -66,7 +70,12 @@ def _row(hold: Hold, work: HeldWork, request: PageRequest) -> dict[str, object]:
         unavailable_reason=role_reason("hold", "lift", request),
         is_reason_required=False,
     )
-    return {"hold": hold, "label": label, "held": _held(work), "lift": button}
+    return {
+        "hold": hold,
+        "label": labels.get(kind, "Everything"),
+        "held": _held(work) if work else "all of its tasks",
+        "lift": button,
+    }
 
 
 def _held(work: HeldWork) -> str:

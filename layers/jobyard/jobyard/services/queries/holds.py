@@ -57,8 +57,12 @@ class HeldWork:
 
 
 def held_work(found: Sequence[Hold], context: QueryContext) -> dict[str, HeldWork]:
-    """What each of the holds holds, by scope. What two of them hold counts for both."""
-    if not found:
+    """What each of the holds holds, by scope. What two of them hold counts for both.
+
+    A hold on a campaign is left out: it holds all of its tasks.
+    """
+    counted = [hold for hold in found if not hold.scope.startswith("campaign:")]
+    if not counted:
         return {}
     limit = COUNTED + 1
     waiting = [*islice(batches.in_state(BatchState.HELD, page=limit), limit)]
@@ -70,7 +74,7 @@ def held_work(found: Sequence[Hold], context: QueryContext) -> dict[str, HeldWor
             sum(number for batch, number in jobs if _covers(hold, batch)),
             is_exact=max(len(waiting), len(keys)) <= COUNTED,
         )
-        for hold in found
+        for hold in counted
     }
 
 
