@@ -50,6 +50,12 @@ def campaign_values(
                 "count": view.campaign.tasks,
                 "is_current": tab == "tasks",
             },
+            {
+                "label": "Reports",
+                "address": f"{address}/reports",
+                "count": view.campaign.last_report,
+                "is_current": tab == "reports",
+            },
             {"label": "Cost", "address": f"{address}/cost", "is_current": tab == "cost"},
         ],
         "job_type_title": job_type_titles().get(view.campaign.job_type, view.campaign.job_type),

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from jobyard.domain.access import refusal as access_refusal
 from jobyard.domain.access import roles_for
-from jobyard.domain.batches.report import Report
 from jobyard.domain.lifecycle import UnavailableEvent
-from jobyard.services.reports.commands import resend_refusal
 from web.request import PageRequest
 
 # The label, the icon, and the effect of an event, by kind and event.
@@ -43,6 +41,17 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
         "It starts again after its last successful step.",
     ),
     ("job", "delete"): ("Delete", "trash-2", "It is counted as deleted. Its history stays."),
+    ("task", "cancel"): (
+        "Cancel",
+        "circle-slash",
+        "It ends as cancelled: after its step if it runs, and cannot be requeued.",
+    ),
+    ("task", "requeue"): (
+        "Requeue",
+        "rotate-cw",
+        "It is tried again from the step that failed, when the window and the rate of its job "
+        "allow it.",
+    ),
     ("campaign", "change"): ("Change", "pencil", "Its end, its rate, or how many run at once."),
     ("campaign", "retry"): (
         "Retry what failed",
@@ -152,18 +161,6 @@ def button_for_many(batch_id: str, event: str, number: int = 2) -> EventButton:
         icon=icon,
         effect=effect if number == 1 else _EFFECTS_OF_MANY[event],
         is_dangerous=event in _DANGEROUS,
-    )
-
-
-def resend_button(report: Report, request: PageRequest) -> EventButton:
-    """The button that sends the mail of a report again."""
-    return EventButton(
-        name=f"resend-{report.seq}",
-        address=f"/batches/{report.batch_id}/reports/{report.seq}/resend",
-        label="Send again",
-        icon="send",
-        effect=f"Its mail goes to {', '.join(report.to)} within a minute.",
-        unavailable_reason=role_reason("batch", "resend_report", request) or resend_refusal(report),
     )
 
 

@@ -126,6 +126,7 @@ def addresses(site: Site) -> list[str]:
         f"/jobs/{campaign.campaign_id}.0.0",
         f"{of_campaign}/change",
         f"{of_campaign}/cost",
+        f"{of_campaign}/reports",
         "/campaigns/new",
         "/schedules/new",
         of_schedule,

@@ -12,8 +12,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from gateway.errors import ValidationFailed
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import REFUSED, Filter, Operation
-from jobyard.domain.batches.report import Report
-from jobyard.domain.errors import BadRequest, JobyardError, NotFound
+from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.services.access import visible_batch
@@ -36,18 +35,18 @@ from web.batch_page import (
     has_ended,
     state_counters,
 )
-from web.event_buttons import button_for_many, resend_button
+from web.event_buttons import button_for_many
 from web.forms import handle_form, status_of
 from web.job_names import name_in_row
 from web.pictures.strip import strip
 from web.poll_interval import LIST_POLL_S
+from web.report_rows import link_to_file, report_number, report_rows, reports_address
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 50
-_NUMBER_LENGTH = 6  # digits of the number of a report
 _FINDINGS_SHOWN = 10  # on the page of the batch itself
 _OPERATIONS_SHOWN = 20  # in the history
 _PART_AGE = timedelta(seconds=30)  # such as of a mail's delivery, which the batch does not know
@@ -162,16 +161,9 @@ def _part_page(
 def _reports_values(
     request: PageRequest, batch_id: str, refusal: JobyardError | None = None
 ) -> dict[str, Any]:
-    context = request.query_context
-    view = batch_queries.batch(batch_id, context)
-    reports = report_queries.list_reports(batch_id, context)
-    rows = [_report_row(each, request) for each in reversed(reports)]
+    view = batch_queries.batch(batch_id, request.query_context)
+    rows = report_rows(batch_id, request)
     return batch_values(view, "reports", request, refusal) | {"reports": rows}
-
-
-def _report_row(report: Report, request: PageRequest) -> dict[str, Any]:
-    """A report as the list shows it, with the button that sends it again."""
-    return {"report": report, "resend": resend_button(report, request)}
 
 
 @router.post("/batches/<batch_id>/reports/<seq>/resend")
@@ -180,8 +172,8 @@ def resend_report(batch_id: str, seq: str) -> Response[str]:
     request = current_request(router)
 
     def act() -> str:
-        report_commands.resend(batch_id, _report_number(seq), request.command_context())
-        return f"/batches/{batch_id}/reports"
+        report_commands.resend(batch_id, report_number(seq), request.command_context())
+        return reports_address(batch_id)
 
     def refused(refusal: JobyardError) -> Response[str]:
         values = _reports_values(request, batch_id, refusal)
@@ -191,22 +183,11 @@ def resend_report(batch_id: str, seq: str) -> Response[str]:
     return handle_form(act, refused)
 
 
-def _report_number(text: str) -> int:
-    """The number of a report.
-
-    Raises:
-        NotFound: it is no number that a report may have.
-    """
-    if not text.isascii() or not text.isdecimal() or not 0 < len(text) <= _NUMBER_LENGTH:
-        raise NotFound(f"there is no report {text}")
-    return int(text)
-
-
 @router.get("/batches/<batch_id>/reports/<seq>/changes")
 def list_changes(batch_id: str, seq: str) -> Response[str]:
     """The jobs whose outcome changed since the report before."""
     request = current_request(router)
-    number = _report_number(seq)
+    number = report_number(seq)
     view = batch_queries.batch(batch_id, request.query_context)
     pagination = request.pagination("report changes", batch_id, seq)
     found = report_queries.report_changes(
@@ -228,11 +209,7 @@ def list_changes(batch_id: str, seq: str) -> Response[str]:
 @router.get("/batches/<batch_id>/reports/<seq>/<name>")
 def get_report_file(batch_id: str, seq: str, name: str) -> Response[str]:
     """A file of a report, by a link of S3 that is valid for some minutes."""
-    request = current_request(router)
-    for each in report_queries.list_reports(batch_id, request.query_context):
-        if str(each.seq) == seq and name in each.files and name in report_queries.LINKED_FILES:
-            return see_other(report_queries.link_to(each, name, request.query_context))
-    raise NotFound(f"batch {batch_id} has no report {seq} with {name}")
+    return see_other(link_to_file(batch_id, seq, name, current_request(router)))
 
 
 @router.get("/batches/<batch_id>/cost")

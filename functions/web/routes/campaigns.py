@@ -31,6 +31,7 @@ from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries.campaigns import CampaignView
 from jobyard.services.queries.job_types import list_job_types
+from jobyard.services.reports import commands as report_commands
 from web import campaign_form as form
 from web.batch_page import finding_rows
 from web.campaign_page import (
@@ -47,8 +48,9 @@ from web.filters import words
 from web.forms import handle_form, local_time, refusal_text, status_of
 from web.pictures.openings import openings_line
 from web.poll_interval import LIST_POLL_S
+from web.report_rows import link_to_file, report_number, report_rows, reports_address
 from web.request import PageRequest, current_request, page_links
-from web.responses import page, shared_page
+from web.responses import page, see_other, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -388,6 +390,56 @@ def _task_values(campaign_id: str, request: PageRequest) -> dict[str, Any]:
         "counts": task_counters(view.counts, f"/campaigns/{campaign_id}/tasks", state),
         **page_links(request, pagination.next_cursor(found.after)),
     }
+
+
+@router.get("/campaigns/<campaign_id>/reports")
+def list_reports(campaign_id: str) -> Response[str]:
+    """The reports of a campaign, with their delivery and links to their files."""
+    request = current_request(router)
+    return shared_page(
+        "campaign_reports.html",
+        request,
+        lambda: _reports_values(campaign_id, request),
+        poll_s=LIST_POLL_S,
+        is_final=_is_reported,
+    )
+
+
+def _is_reported(values: Mapping[str, Any]) -> bool:
+    """Whether a campaign gets no further report."""
+    return not values["view"].campaign.has_work
+
+
+def _reports_values(
+    campaign_id: str, request: PageRequest, refusal: JobyardError | None = None
+) -> dict[str, Any]:
+    view = campaign_queries.campaign(campaign_id, request.query_context)
+    rows = report_rows(campaign_id, request)
+    return campaign_values(view, "reports", request, refusal) | {"reports": rows}
+
+
+@router.post("/campaigns/<campaign_id>/reports/<seq>/resend")
+def resend_report(campaign_id: str, seq: str) -> Response[str]:
+    """Send the mail of a report again."""
+    request = current_request(router)
+
+    def act() -> str:
+        report_commands.resend(campaign_id, report_number(seq), request.command_context())
+        return reports_address(campaign_id)
+
+    def refused(refusal: JobyardError) -> Response[str]:
+        values = _reports_values(campaign_id, request, refusal)
+        poll_s = 0 if _is_reported(values) else LIST_POLL_S
+        status = status_of(refusal)
+        return page("campaign_reports.html", request, values, status=status, poll_s=poll_s)
+
+    return handle_form(act, refused)
+
+
+@router.get("/campaigns/<campaign_id>/reports/<seq>/<name>")
+def get_report_file(campaign_id: str, seq: str, name: str) -> Response[str]:
+    """A file of a report, by a link of S3 that is valid for some minutes."""
+    return see_other(link_to_file(campaign_id, seq, name, current_request(router)))
 
 
 @router.get("/campaigns/<campaign_id>/cost")

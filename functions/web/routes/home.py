@@ -18,6 +18,7 @@ from web.address import address_of
 from web.filters import local
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
+from web.report_rows import reports_address
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
@@ -89,7 +90,7 @@ def _problems(found: Overview, now: datetime) -> list[dict[str, str]]:
         problems.append(
             {
                 "words": f"{number} did not arrive yet",
-                "address": f"/batches/{reports.batch_id}/reports",
+                "address": reports_address(reports.batch_id),
             }
         )
     return problems + _problem_runs(found)

@@ -221,6 +221,7 @@ def _job_page(
         last = job.history[-1].at if job.history else request.query_context.now
         poll_s = poll_interval_s(last, request.query_context.now)
     address = f"/jobs/{job_id}"
+    kind = "task" if job.address.origin is Origin.CAMPAIGN else "job"
     values = {
         "view": view,
         "name": _name_of(view),
@@ -231,7 +232,7 @@ def _job_page(
         "timeline": _timeline(view, request),
         "may_see_log": request.may(job.address.kind, "view_log"),
         "details": _details(view),
-        "buttons": event_buttons("job", address, view.actions, view.unavailable),
+        "buttons": event_buttons(kind, address, view.actions, view.unavailable),
         **refusal_values(request, refusal),
     }
     return page("job.html", request, values, status=status_of(refusal), poll_s=poll_s)

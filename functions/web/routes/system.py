@@ -12,8 +12,9 @@ from jobyard.domain.errors import JobyardError
 from jobyard.services import dead_letters
 from jobyard.services.dead_letters import list_dead_letters
 from jobyard.services.queries.system import list_alarms, system_state
-from web.event_buttons import EventButton, resend_button, role_reason
+from web.event_buttons import EventButton, role_reason
 from web.forms import handle_form, refusal_values, status_of
+from web.report_rows import reports_address, resend_button
 from web.request import PageRequest, current_request
 from web.responses import page, shared_page
 
@@ -53,7 +54,11 @@ def _values(request: PageRequest, refusal: JobyardError | None = None) -> dict[s
 def _lost_row(report: Report, request: PageRequest) -> dict[str, Any]:
     """A report whose mail was lost, with the button that sends it again."""
     button = resend_button(report, request)
-    return {"report": report, "resend": replace(button, name=f"{button.name}-{report.batch_id}")}
+    return {
+        "report": report,
+        "address": reports_address(report.batch_id),
+        "resend": replace(button, name=f"{button.name}-{report.batch_id}"),
+    }
 
 
 def _letter_row(letter: DeadLetter, request: PageRequest) -> dict[str, Any]:

@@ -173,17 +173,17 @@ def a_report(batch: Batch, seq: int = 1, outcomes: str = "", **changes: Any) -> 
     return reports.put_new(replace(report, **changes))
 
 
-def a_report_of(campaign_id: str) -> Report:
+def a_report_of(campaign_id: str, seq: int = 1, **changes: Any) -> Report:
     """A report about a campaign, whose mail arrived."""
-    return reports.put_new(
-        Report(
-            *(campaign_id, 1, ReportKind.FIRST, HOUR_AGO, ("admin@example.org",), "FAIL", "failed"),
-            counts={"failed": 1},
-            changed_count=0,
-            files={"jobs.csv": f"reports/{campaign_id}/0001/jobs.csv"},
-            delivery=Delivery(DeliveryState.DELIVERED, HOUR_AGO, "m-1"),
-        )
+    people = ("admin@example.org",)
+    report = Report(
+        *(campaign_id, seq, ReportKind.FIRST, HOUR_AGO, people, "FAIL", "failed"),
+        counts={"failed": 1},
+        changed_count=0,
+        files={"jobs.csv": f"reports/{campaign_id}/{seq:04d}/jobs.csv"},
+        delivery=Delivery(DeliveryState.DELIVERED, HOUR_AGO, "m-1"),
     )
+    return reports.put_new(replace(report, **changes))
 
 
 def executions(machine: str) -> list[str]:

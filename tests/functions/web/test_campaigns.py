@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.batches.report import Delivery, DeliveryState, ReportKind
 from jobyard.domain.campaigns.campaign import Campaign
-from jobyard.store import campaigns
+from jobyard.store import campaigns, reports
 from jobyard.store.tables import CampaignItem
+from tests.functions.api.batch_records import a_report_of
 from tests.functions.api.campaign_records import a_campaign, a_task, put_tasks
 from tests.functions.web.browser import Browser, Page
 
@@ -247,3 +249,107 @@ def test_the_home_page_has_the_active_campaigns(browser: Browser) -> None:
     assert "2 of 2 done" in page.text
     assert ended.campaign_id not in page.html
     assert running.campaign_id not in hidden.html
+
+
+def test_the_reports_of_a_campaign_are_listed_with_their_delivery_and_files(
+    browser: Browser,
+) -> None:
+    campaign = _campaign(browser, "failed", last_report=2, notify=("team@example.org",))
+    at = f"/campaigns/{campaign.campaign_id}/reports"
+    browser.sign_in("viewer")
+    assert "No report yet" in browser.get(at).text
+    a_report_of(campaign.campaign_id, 1, kind=ReportKind.HELD, subject="Gateways are paused")
+    a_report_of(campaign.campaign_id, 2, subject="Gateways failed")
+
+    page = browser.get(at)
+    file = browser.get(f"{at}/2/jobs.csv")
+
+    shown = page.text
+    assert shown.index("Report 2: Gateways failed") < shown.index("Report 1: Gateways are paused")
+    for text in ("Delivered", "admin@example.org", "too many tasks failed", "All tasks (CSV)"):
+        assert text in shown, text
+    assert (file.status, f"{campaign.campaign_id}/0002/jobs.csv" in file.location) == (303, True)
+    for missing in ("3/jobs.csv", "2/report.html", "2/outcomes"):
+        assert browser.get(f"{at}/{missing}").status == 404
+    assert "team@example.org" in browser.get(f"/campaigns/{campaign.campaign_id}").text
+
+
+def test_the_reports_are_polled_until_the_last_one_is_written(browser: Browser) -> None:
+    due, reported, running = (
+        _campaign(browser, "failed", due_report=ReportKind.FIRST),
+        _campaign(browser, "failed"),
+        _campaign(browser),
+    )
+    browser.sign_in("viewer")
+
+    polls = [
+        browser.get(f"/campaigns/{each.campaign_id}/reports").headers["x-next-poll"]
+        for each in (due, reported, running)
+    ]
+
+    assert polls == ["10", "0", "10"]
+
+
+def test_an_admin_sends_the_report_of_a_campaign_again(browser: Browser) -> None:
+    campaign = _campaign(browser, "failed", last_report=1)
+    a_report_of(campaign.campaign_id)
+    at = f"/campaigns/{campaign.campaign_id}/reports"
+    browser.sign_in("admin")
+    page = browser.get(at)
+
+    unexplained = browser.submit(page, f"{at}/1/resend", reason="")
+    sent = browser.submit(page, f"{at}/1/resend", reason="they lost it")
+    again = browser.submit(page, f"{at}/1/resend", reason="they lost it too")
+
+    assert unexplained.status == 422
+    assert (sent.status, sent.location) == (303, at)
+    assert reports.get(campaign.campaign_id, 1).delivery.state == "queued"
+    assert again.status == 409
+    assert "its mail waits to be sent already" in again.alert
+    assert f'href="/campaigns/{campaign.campaign_id}"' in browser.get("/activity").html
+
+
+def test_an_operator_sees_who_may_send_the_report_of_a_campaign_again(browser: Browser) -> None:
+    campaign = _campaign(browser, "failed", last_report=1)
+    a_report_of(campaign.campaign_id)
+    at = f"/campaigns/{campaign.campaign_id}/reports"
+    browser.sign_in("operator")
+    page = browser.get(at)
+
+    forged = browser.post(f"{at}/1/resend", page.forms["/sign-out"] | {"reason": "x"})
+
+    assert "only an admin may send again a report of a campaign" in page.text
+    assert forged.status == 403
+    assert reports.get(campaign.campaign_id, 1).delivery.state == "delivered"
+
+
+def test_a_lost_mail_of_a_campaign_leads_to_its_reports(browser: Browser) -> None:
+    campaign = _campaign(browser, "failed", last_report=1)
+    now = browser.function.SITE.now()
+    lost = Delivery(DeliveryState.BOUNCED, now, error="no such mailbox")
+    a_report_of(campaign.campaign_id, created_at=now, delivery=lost)
+    at = f"/campaigns/{campaign.campaign_id}/reports"
+    browser.sign_in("admin")
+
+    system, home = browser.get("/system"), browser.get("/")
+
+    assert f'href="{at}"' in system.html
+    assert f'href="{at}"' in home.html
+    sent = browser.submit(system, f"{at}/1/resend", reason="a typing error")
+    assert (sent.status, sent.location) == (303, at)
+
+
+def test_one_task_of_a_campaign_is_cancelled_and_requeued_on_its_page(browser: Browser) -> None:
+    campaign = _campaign(browser)
+    put_tasks(campaign, ["failed", "rescheduled"])
+    failed, waiting = (f"/jobs/{campaign.campaign_id}.0.{number}" for number in (0, 1))
+    browser.sign_in("operator")
+
+    page = browser.get(failed)
+    requeued = browser.submit(page, f"{failed}/requeue", reason="the device is back")
+    cancelled = browser.submit(browser.get(waiting), f"{waiting}/cancel", reason="not this one")
+
+    assert "tried again from the step that failed" in page.text
+    assert [each.status for each in (requeued, cancelled)] == [303, 303]
+    for address, reason in ((failed, "the device is back"), (waiting, "not this one")):
+        assert reason in browser.get(address).text

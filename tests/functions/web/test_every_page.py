@@ -7,7 +7,7 @@ import pytest
 from jobyard.domain.access import ROLES
 from jobyard.domain.cost import Usage
 from jobyard.store import usage
-from tests.functions.api.batch_records import a_batch, a_job, put_findings
+from tests.functions.api.batch_records import a_batch, a_job, a_report_of, put_findings
 from tests.functions.api.campaign_records import a_campaign, a_task
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
@@ -30,6 +30,7 @@ def addresses(browser: Browser) -> list[str]:
     schedule = a_schedule()
     campaign = a_campaign(browser.function.SITE.settings)
     a_task(campaign, 0, "failed")
+    a_report_of(campaign.campaign_id)
     of_campaign = f"/campaigns/{campaign.campaign_id}"
     at = f"/batches/{batch.batch_id}"
     return [
@@ -69,6 +70,7 @@ def addresses(browser: Browser) -> list[str]:
         f"{of_campaign}/tasks",
         f"{of_campaign}/change",
         f"{of_campaign}/cost",
+        f"{of_campaign}/reports",
         f"{of_campaign}/retry",
         "/campaigns/new",
         f"/jobs/{campaign.campaign_id}.0.0",

@@ -12,7 +12,14 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
 from jobyard.store import holds, operations
 from tests.functions.api.api_client import NOW
-from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, put_findings
+from tests.functions.api.batch_records import (
+    HOUR_AGO,
+    a_batch,
+    a_job,
+    a_report,
+    a_report_of,
+    put_findings,
+)
 from tests.functions.api.campaign_records import a_campaign, put_tasks
 from tests.functions.api.schedule_records import DAILY, a_schedule, items_read, minute, work
 from tests.functions.web.browser import Browser
@@ -20,7 +27,7 @@ from tests.functions.web.browser import Browser
 _MONITORING = ("cloudwatch", "sqs")
 ENTRIES, CHUNK_SIZE = 3_000, 100  # more chunks than are counted at each reading
 POLL_READS = 3  # of a poll that finds nothing new
-MANY = 12  # reports of a batch, operations on its jobs, runs of a schedule
+MANY = 12  # reports of a batch and of a campaign, operations on its jobs, runs of a schedule
 
 
 def test_a_poll_that_finds_nothing_new_reads_three_items(browser: Browser) -> None:
@@ -110,6 +117,8 @@ def addresses(browser: Browser) -> dict[str, str]:
         ),
         ["succeeded", "running", "rescheduled", "failed"] * 25,
     )
+    for number in range(MANY):
+        a_report_of(campaign.campaign_id, number + 1)
     campaigns = f"/campaigns/{campaign.campaign_id}"
     of_schedule, at = f"/schedules/{schedule.schedule_id}", f"/batches/{batch.batch_id}"
     return {
@@ -126,6 +135,7 @@ def addresses(browser: Browser) -> dict[str, str]:
         "campaign": campaigns,
         "tasks": f"{campaigns}/tasks",
         "campaign cost": f"{campaigns}/cost",
+        "campaign reports": f"{campaigns}/reports",
         "tasks?state=failed": f"{campaigns}/tasks?state=failed",
         "task": f"/jobs/{campaign.campaign_id}.0.2",
         "job": f"/jobs/{jobs[0].address.job_id}",
