@@ -14,10 +14,11 @@ from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S
 from jobyard.domain.campaigns.schedule import ALWAYS, DEFAULT_EXPIRES_S, CampaignKind
 from jobyard.domain.campaigns.targets import TargetReader
 from jobyard.domain.errors import InvalidCampaign, InvalidParameters, JobyardError
+from jobyard.domain.mail_addresses import addresses
 from jobyard.domain.manifests.findings import BoundedFindings
 from jobyard.domain.plurals import plural
 from web.filters import sentence
-from web.forms import number_in, refusal_text
+from web.forms import number_in, recipient_errors, refusal_text
 from web.request import PageRequest
 
 PARAMETER = "parameter-"  # begins the names of the fields of the job type's parameters
@@ -67,6 +68,7 @@ def empty_fields(zone: str) -> dict[str, Any]:
         "percent": "",
         "at_least": str(DEFAULT_AT_LEAST),
         "then": "hold",
+        "notify": "",
         "replaces": "",
         "takes_min": "1",
         "offline": "0",
@@ -119,7 +121,7 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The request that the fields describe, without its targets. What is empty is left out.
 
     Raises:
-        ValidationFailed: a parameter is not JSON.
+        ValidationFailed: a parameter is not JSON, or a recipient no address.
     """
     document: dict[str, Any] = {
         name: fields[name] for name in ("name", "job_type", "zone", "replaces") if fields[name]
@@ -141,6 +143,8 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     document["parameters"] = _parameters(fields)
     if fields["replace_overlapping"]:
         document["replace_overlapping"] = True
+    if fields["notify"]:
+        document["notify"] = _recipients(fields["notify"])
     document |= rollout_of(fields)
     if fields["percent"]:
         document["abort"] = {
@@ -148,6 +152,14 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
             "then": fields["then"],
         }
     return document
+
+
+def _recipients(text: str) -> list[str]:
+    """The addresses in a field."""
+    found = addresses(text)
+    if found.invalid:
+        raise ValidationFailed(recipient_errors(found))
+    return list(found.valid)
 
 
 def _window(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from gateway.errors import ValidationFailed, problem_type
 from jobyard.domain.errors import JobyardError, StaleState
+from jobyard.domain.mail_addresses import Addresses
 from jobyard.domain.schedules.wall_clock import first_instant
 from web.request import PageRequest
 from web.responses import see_other
@@ -70,6 +71,11 @@ def version_to_send(request: PageRequest, current: int, refusal: JobyardError | 
 def number_in(text: str) -> int | str:
     """The whole number in a text, or the text, which the parser of the field will refuse."""
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else text
+
+
+def recipient_errors(found: Addresses) -> list[tuple[str, str]]:
+    """The errors of the field `notify`, the recipients of reports."""
+    return [("notify", f"Report to {each.description}.") for each in found.invalid]
 
 
 def local_time(request: PageRequest, name: str) -> datetime | None:

@@ -230,9 +230,9 @@ def retry_campaign(campaign_id: str) -> Response[str]:
 
     def changes() -> dict[str, Any]:
         document = form.document_of(fields)
-        rules = {name: document.get(name) for name in RULE_FIELDS}  # None is the default
-        name = {"name": document["name"]} if "name" in document else {}
-        return {**rules, **name, "parameters": document["parameters"]}
+        found = {name: document.get(name) for name in RULE_FIELDS}  # None is the default
+        found |= {name: document[name] for name in ("name", "notify") if name in document}
+        return {**found, "parameters": document["parameters"]}
 
     def act() -> str:
         started = commands.retry(campaign_id, changes(), request.command_context())

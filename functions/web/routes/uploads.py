@@ -14,7 +14,7 @@ from jobyard.services.batches import submissions
 from jobyard.services.batches.submissions import Submission
 from jobyard.services.queries import collections as collection_queries
 from web.batch_page import finding_rows
-from web.forms import handle_form, refusal_values, status_of
+from web.forms import handle_form, recipient_errors, refusal_values, status_of
 from web.manifest_check import check
 from web.request import PageRequest, current_request
 from web.responses import page
@@ -77,8 +77,8 @@ def _submission(request: PageRequest) -> Submission:
         errors.append(("file", message))
     if request.field("profile") not in {"", *PROFILES}:
         errors.append(("profile", f"Choose a profile: {', '.join(PROFILES)}."))
-    if found and found.invalid:
-        errors += [("notify", f"Report to {each.description}.") for each in found.invalid]
+    if found:
+        errors += recipient_errors(found)
     if errors:
         raise ValidationFailed(errors)
     return Submission(

@@ -158,7 +158,7 @@ def test_the_tasks_that_failed_are_retried_by_a_new_campaign(browser: Browser) -
     address = f"/campaigns/{before.campaign_id}/retry"
     browser.sign_in("operator")
     form = browser.get(address)
-    fields = {"to": "2027-01-31", "weekdays": ["fri"]}
+    fields = {"to": "2027-01-31", "weekdays": ["fri"], "notify": "team@example.org"}
 
     preview = browser.post(address, form.forms[address] | fields | {"action": "preview"})
     refused = browser.submit(form, address)
@@ -169,6 +169,7 @@ def test_the_tasks_that_failed_are_retried_by_a_new_campaign(browser: Browser) -
     assert "1 target" in preview.text
     assert (refused.status, "missing" in refused.text) == (422, True)
     assert (campaign.retry_of, campaign.tasks) == (before.campaign_id, 1)
+    assert campaign.notify == ("team@example.org",)
     assert campaign.rules.schedule.window == before.rules.schedule.window
     assert campaign.parameters == before.parameters
 
@@ -303,3 +304,17 @@ def test_a_preview_names_older_campaigns_on_the_same_targets(browser: Browser) -
     assert "Gateways to 4.1.9 : 2 of its 2 tasks" in both.text
     assert "one waits for the other" in both.text
     assert "Those that have not ended are replaced." in replacing.text
+
+
+def test_a_campaign_is_reported_to_the_addresses_in_its_form(browser: Browser) -> None:
+    browser.sign_in("admin")
+
+    bad = _send(browser, "start", notify="team@example.org, nobody")
+    preview = _send(browser, "preview", notify="nobody")
+    started = _send(browser, "start", notify="team@example.org, ops@example.org")
+
+    for page in (bad, preview):
+        assert (page.status, "Report to nobody" in page.text) == (422, True)
+    campaign = campaigns.get(started.location.removeprefix("/campaigns/"))
+    assert campaign.notify == ("team@example.org", "ops@example.org")
+    assert _stored() == [campaign.campaign_id]
