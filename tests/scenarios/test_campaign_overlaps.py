@@ -322,3 +322,77 @@ def test_a_replacement_survives_a_crash_at_each_call(
     )
     assert len(devices.attempts("A")) == 1
     assert not any(each.replacements for each in chunks.of_batch(older.campaign_id))
+
+
+def test_a_task_that_has_ended_is_not_replaced(stack: Harness, devices: Devices) -> None:
+    devices.always["B reach"] = OFFLINE
+    older = start(stack, "AB")
+    run_until(stack, TEN + timedelta(minutes=2))
+    devices.always.clear()
+
+    newer = start(stack, "A", replace_overlapping=True)
+    run(stack, minutes=15)
+
+    ended = campaigns.get(older.campaign_id)
+    assert (ended.state, states(older), states(newer)) == ("succeeded", "ss", "s")
+    assert [each.event for each in ended.history if each.event == "replace_tasks"] == []
+    opened = [e.reason for e in campaigns.get(newer.campaign_id).history if e.event == "open"]
+    assert opened == ["1 task"]
+
+
+def test_nothing_is_replaced_before_all_older_campaigns_are_opened(
+    stack: Harness, devices: Devices
+) -> None:
+    first = night(stack, "AB")
+    key, _ = targets_upload("gateways.csv", stack.context())
+    stack.s3.put_object(Bucket="intake", Key=key, Body=b"id\nA\n")
+    stack.advance(1)
+    fields = {"job_type": NAME, "targets_file": key, **NIGHT}
+    second = commands.start(fields, stack.context()).campaign
+    stack.machines._waiting.clear()  # its execution is late
+    newer = start(stack, "A", replace_overlapping=True)
+    run_until(stack, stack.at + timedelta(minutes=1))
+
+    assert not any(each.replacements for each in chunks.of_batch(first.campaign_id))
+    stack.advance(300)
+    stack.tick()
+    run(stack)
+    stack.advance(300)
+    run(stack)
+
+    assert (states(first), campaigns.get(second.campaign_id).state) == ("rs", "replaced")
+    opened = [e.reason for e in campaigns.get(newer.campaign_id).history if e.event == "open"]
+    (text,) = opened
+    assert first.campaign_id in text
+    assert second.campaign_id in text
+
+
+@dataclass
+class DyingStart(Listener):
+    """A request dies before it stops the campaign that it replaces."""
+
+    campaign_id: str
+    has_died: bool = False
+
+    def before(self, call: Call) -> None:
+        is_put = call.operation == "PutItem" and call.parameters["TableName"] == "test-campaigns"
+        if not self.has_died and is_put and self.campaign_id in str(call.parameters["Item"]):
+            self.has_died = call.parameters["Item"]["campaign_id"]["S"] == self.campaign_id
+            if self.has_died:
+                raise ConnectionError
+
+
+def test_a_campaign_is_replaced_even_if_the_request_died_before_that(
+    stack: Harness, devices: Devices
+) -> None:
+    older = night(stack, "AB")
+
+    with stack.interceptor.listening(DyingStart(older.campaign_id)), pytest.raises(ConnectionError):
+        start(stack, "A", replaces=older.campaign_id)
+    assert campaigns.get(older.campaign_id).state == "scheduled"
+    run(stack, minutes=10)
+
+    (newer,) = [each for each in campaigns.newest(10).items if each.replaces]
+    ended = campaigns.get(older.campaign_id)
+    assert (ended.state, ended.replaced_by) == ("replaced", newer.campaign_id)
+    assert (states(older), states(newer)) == ("rr", "s")

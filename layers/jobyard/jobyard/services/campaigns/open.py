@@ -22,7 +22,7 @@ from jobyard.domain.plurals import plural
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.uploads import MultipartUpload
-from jobyard.services.campaigns.overlaps import replace_overlapping
+from jobyard.services.campaigns.overlaps import replace_named, replace_overlapping
 from jobyard.services.campaigns.unfinished import unfinished_targets
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -68,7 +68,8 @@ def _chunks(ends: "array[int]") -> Iterator[Chunk]:
 
 
 def resume(campaign_id: str, _command: str, run: ExecutionRun, context: OpenContext) -> NextStep:
-    """Take the first step of an execution: open the campaign if it is not yet. Settle comes next.
+    """Take the first step of an execution: stop the campaign that it replaces, if the request died
+    before that, and open it if it is not yet. Settle comes next.
 
     An execution of an earlier generation opens nothing.
 
@@ -77,6 +78,8 @@ def resume(campaign_id: str, _command: str, run: ExecutionRun, context: OpenCont
     """
     campaign = campaigns.get(campaign_id)
     if campaign.state is JobState.SCHEDULED and run.recoveries >= campaign.generation:
+        if campaign.replaces:
+            replace_named(campaign, context)
         _open(campaign, context)
     return NextStep(campaign_id, "settle", run=run)
 

@@ -57,29 +57,41 @@ def find_overlaps(
 
 
 def replace_overlapping(newer: Campaign, context: OpenContext) -> list[str] | None:
-    """Have the tasks of older campaigns on the targets of `newer`, whose rows are written, end.
-    Returns what was replaced, in words.
+    """Have the tasks of older campaigns on the targets of `newer`, whose rows are written, end, if
+    they have not. Returns what was replaced, in words.
 
-    None: an older campaign is not opened, so it is not known yet. Those before it were replaced; a
-    repeat continues.
+    None: an older campaign is not opened, so it is not known yet, and nothing was replaced.
     """
     target_ids = {target_id for _, _, target_id in _targets(newer, context.s3, context.settings)}
+    giving_way = _giving_way(newer)
+    if not all(older.is_opened for older in giving_way):
+        return None
     done = []
-    for older in _giving_way(newer):
-        if not older.is_opened:
-            return None
+    for older in giving_way:
         shared = _shared(older, target_ids, context.s3, context.settings)
-        if not shared:
+        replaced, has_others = _unfinished(older, shared)
+        if not replaced:
             continue
-        number = sum(map(len, shared.values()))
-        if _has_others(older, shared):
-            _mark(older, shared, newer)
+        number = sum(map(len, replaced.values()))
+        if has_others:
+            _mark(older, replaced, newer)
             _change(older.campaign_id, _noting(newer, number, context), context)
             done.append(f"{plural(number, 'task')} of {older.campaign_id}")
         else:
             _change(older.campaign_id, _stopping(newer, context), context)
             done.append(f"{older.campaign_id} as a whole")
     return done
+
+
+def replace_named(newer: Campaign, context: OpenContext) -> None:
+    """Stop the campaign that `newer` replaces as a whole, unless the request did so or it ends."""
+
+    def stopped(before: Campaign) -> Campaign | None:
+        is_ending = not before.is_open or before.state is JobState.STOPPING
+        return None if is_ending else _replaced(before, newer, context)
+
+    with suppress(Gone, NotFound):
+        _change(newer.replaces, stopped, context)
 
 
 def _giving_way(newer: Campaign) -> list[Campaign]:
@@ -115,18 +127,26 @@ def _shared(
     return found
 
 
-def _has_others(older: Campaign, shared: Mapping[int, list[int]]) -> bool:
-    """Whether a task that has not ended is not among `shared`."""
+def _unfinished(
+    older: Campaign, shared: Mapping[int, list[int]]
+) -> tuple[dict[int, list[int]], bool]:
+    """Those of the tasks in `shared` that have not ended, and whether any other one has not."""
+    found: dict[int, list[int]] = {}
+    has_others = False
     for number in range(older.chunk_count):
-        others = set(range(older.task_count(number))) - set(shared.get(number, ()))
-        if others:
-            known = {
-                each.address.position: each.state
-                for each in jobs.of_chunk(older.campaign_id, number)
-            }
-            if any(known.get(each, JobState.SCHEDULED) in OPEN_JOB_STATES for each in others):
-                return True
-    return False
+        wanted = {*shared.get(number, ())}
+        if not wanted and has_others:
+            continue
+        ended = {
+            each.address.position
+            for each in jobs.of_chunk(older.campaign_id, number)
+            if each.state not in OPEN_JOB_STATES
+        }
+        unfinished = {*range(older.task_count(number))} - ended
+        if replaced := sorted(unfinished & wanted):
+            found[number] = replaced
+        has_others = has_others or bool(unfinished - wanted)
+    return found, has_others
 
 
 def _mark(older: Campaign, shared: Mapping[int, list[int]], newer: Campaign) -> None:
@@ -153,12 +173,14 @@ def _stopping(newer: Campaign, context: OpenContext) -> Callable[[Campaign], Cam
     """Stops a campaign that is replaced as a whole."""
 
     def stopped(before: Campaign) -> Campaign | None:
-        if not gives_way(before, newer):
-            return None
-        move = JOB.move(before.state, "stop", context.now(), _cause(newer))
-        return before.moved(move, stop_reason=StopReason.REPLACE, replaced_by=newer.campaign_id)
+        return _replaced(before, newer, context) if gives_way(before, newer) else None
 
     return stopped
+
+
+def _replaced(before: Campaign, newer: Campaign, context: OpenContext) -> Campaign:
+    move = JOB.move(before.state, "stop", context.now(), _cause(newer))
+    return before.moved(move, stop_reason=StopReason.REPLACE, replaced_by=newer.campaign_id)
 
 
 def _noting(
