@@ -17,6 +17,7 @@ from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import Forbidden, InvalidCampaign
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.recovery import recover_campaign
+from jobyard.services.queries.campaigns import list_tasks
 from jobyard.services.reports.commands import resend
 from jobyard.store import campaigns, reports
 from tests.call_interceptor import Call, Listener
@@ -291,3 +292,16 @@ def test_an_event_of_the_mail_service_is_recorded(stack: Harness, devices: Devic
     )
 
     assert reports.get(campaign.campaign_id, 1).delivery.state is DeliveryState.BOUNCED
+
+
+def test_a_token_in_an_address_is_not_shown(stack: Harness, devices: Devices) -> None:
+    document = {"job_type": NAME, "kind": "fire_and_forget"}
+    target = {"id": "A", "address": "https://gw-1.example.org/api?token=geheim&site=4"}
+    campaign = commands.start({**document, "targets": [target]}, stack.context()).campaign
+    stack.machines.run_all()
+
+    context = stack.query_context()
+    (task,) = list_tasks(campaign.campaign_id, context, state="", after=(0, 0), limit=1).items
+
+    assert task.target.address == "https://gw-1.example.org/api?token=***&site=4"
+    assert [name for name, text in files_of(stack, campaign).items() if "geheim" in text] == []

@@ -278,7 +278,7 @@ def cancel_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Cam
     "on a device, which may be left half done. So its target stays claimed for up to 16 minutes.",
     responses={
         200: {"description": "The campaign."},
-        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )

@@ -325,7 +325,9 @@ class Task(Schema):
 
     job_id: str = Field(description="Its id, which is that of a job.")
     target: str = Field(description="The target's id.")
-    address: str = Field(description='The target\'s address; "" if it has none.')
+    address: str = Field(
+        description='The target\'s address, without a token in its query; "" if it has none.'
+    )
     state: TaskState = Field(description="Its state.")
     label: str = Field(description="The state's name for users.")
     last_triggered: datetime | None = Field(description="When its last attempt began.")

@@ -14,6 +14,7 @@ from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
 from jobyard.domain.lifecycle import UnavailableEvent
+from jobyard.domain.redaction import without_secrets
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
@@ -330,7 +331,7 @@ def _task_view(
         reason, until = _why(task, found)
     return TaskView(
         task,
-        target,
+        replace(target, address=without_secrets(target.address)),
         state,
         step=current,
         step_percent=percents.get(current),

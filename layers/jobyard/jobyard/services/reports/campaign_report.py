@@ -19,6 +19,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TASK, state_of_only_task
+from jobyard.domain.redaction import without_secrets
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches.rows import Row
 from jobyard.services.campaigns.job_origin import untouched_task
@@ -173,7 +174,7 @@ class CampaignJobs:
         return (
             job.address.job_id,
             target.target_id,
-            target.address,
+            without_secrets(target.address),
             state.value,
             TASK.state(state).labels["device"],
             triggered.isoformat() if triggered else "",
