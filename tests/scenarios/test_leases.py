@@ -7,6 +7,7 @@ import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.cause_key import MAIN_RUN
+from jobyard.domain.jobs.job_type import Continue
 from jobyard.services.batches import rows
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.campaigns import commands
@@ -15,6 +16,7 @@ from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import campaigns, leases, tables
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness
+from tests.scenarios.test_campaign_overlaps import run_until, start
 from tests.scripted_devices import NAME, scripted_devices
 
 TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
@@ -133,3 +135,19 @@ def test_two_that_settle_at_the_same_time_never_exceed_the_limit(
     assert first.settle() == 0
     stack.advance(int(timedelta(minutes=1).total_seconds()))
     assert [second.settle(), first.settle()] == [3, 3]
+
+
+def test_a_device_between_bound_steps_keeps_its_slot(harness: Harness) -> None:
+    harness.at = TEN
+    with scripted_devices(at_once=1) as devices:
+        devices.answers["A verify"].append(Continue(300, "it restarts"))
+        first = start(harness, "A", expires_s=7_200)
+        run_until(harness, TEN + timedelta(minutes=1))
+        start(harness, "B", expires_s=7_200)
+        for minute in range(2, 25):
+            run_until(harness, TEN + timedelta(minutes=minute))
+            harness.tick()
+
+    calls = [(device, step) for device, step, _ in devices.calls if step in {"reach", "verify"}]
+    assert calls[:4] == [("A", "reach"), ("A", "verify"), ("A", "verify"), ("B", "reach")]
+    assert campaigns.get(first.campaign_id).state == "succeeded"

@@ -131,7 +131,7 @@ class _Settlement:
         if planned.action is PlannedAction.EXECUTE:
             startable = planned.grant + totals.waiting if planned.grant else 0
             wanted = min(self.at_once, startable + totals.bound)
-        running = sum(self._running().values())
+        running = sum(self._running().values()) + totals.bound  # whose devices must not wait
         for _ in range(_TRIES):
             seen, version = leases.get(job_type.name)
             found = leased(seen, job_type.at_once, campaign_id, wanted, self.now, running)
