@@ -9,12 +9,13 @@ import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
-from jobyard.domain.errors import BadRequest, InvalidCampaign
+from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.job import JobAddress, JobState, new_job
 from jobyard.services.batches import rows
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.campaigns.uploaded_targets import MAX_SHOWN, targets_upload
+from jobyard.services.queries.campaigns import campaign as campaign_query
 from jobyard.store import campaigns, jobs
 from tests.call_interceptor import Call, Listener
 from tests.harness import ADMIN, Actor, Harness
@@ -155,6 +156,27 @@ def test_a_campaign_that_is_cancelled_before_it_is_opened_runs_nothing(
 
     assert campaigns.get(campaign.campaign_id).state == "cancelled"
     assert devices.calls == []
+
+
+@pytest.mark.parametrize("ends", ["cancel", "removed"])
+def test_a_campaign_that_ended_before_it_was_opened_is_not_retried(
+    ends: str, stack: Harness, devices: Devices
+) -> None:
+    campaign = start(stack, "id\na\n")
+    assert campaign.targets_file
+    if ends == "cancel":
+        commands.cancel(campaign.campaign_id, stack.context())
+    else:
+        stack.s3.delete_object(
+            Bucket="intake", Key=campaign.file_key, VersionId=campaign.targets_file.version_id
+        )
+    stack.machines.run_all()
+
+    view = campaign_query(campaign.campaign_id, stack.query_context())
+    reasons = {each.event: each.reason for each in view.unavailable}
+    assert reasons["retry"] == "it ended before its targets were read"
+    with pytest.raises(InvalidTransition, match="ended before its targets were read"):
+        commands.retry(campaign.campaign_id, {}, stack.context())
 
 
 def test_more_tasks_than_a_request_may_have_are_retried(stack: Harness, devices: Devices) -> None:

@@ -329,8 +329,8 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
     is over has to be given again.
 
     Raises:
-        Forbidden, NotFound. InvalidTransition: it has not ended, or all tasks have succeeded.
-        InvalidCampaign, InvalidParameters: as for `start`.
+        Forbidden, NotFound. InvalidTransition: it has not ended, all tasks have succeeded, or none
+        was created. InvalidCampaign, InvalidParameters: as for `start`.
     """
     authorize(context.actor, "campaign", "retry")
     return _start(_retry_document(campaign_id, changes, context), context, retry_of=campaign_id)
@@ -358,6 +358,9 @@ def _retry_document(
     campaign = campaigns.get(campaign_id)
     if campaign.is_open:
         raise InvalidTransition(f"campaign {campaign_id} is {campaign.state}: it has not ended")
+    if not campaign.is_opened:
+        reason = "ended before its targets were read: start a new one"
+        raise InvalidTransition(f"campaign {campaign_id} {reason}")
     if campaign.state is JobState.SUCCEEDED:
         raise InvalidTransition(f"all tasks of campaign {campaign_id} have succeeded")
     document = {

@@ -166,6 +166,8 @@ def _closed_events(campaign: Campaign) -> dict[str, str]:
     closed = dict.fromkeys(of_open, "it has ended")
     if campaign.state is JobState.SUCCEEDED:
         closed[retry] = "all of its tasks have succeeded"
+    elif not campaign.is_opened:
+        closed[retry] = "it ended before its targets were read"
     return closed
 
 
