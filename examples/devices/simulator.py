@@ -11,6 +11,7 @@ A device is at http://127.0.0.1:8021/ID. The word before the first "-" of its id
     slow          takes a second for every request
     reboots       restarts once in the middle of an upload, and keeps what it has received
     forgets       the same, and loses what it has received
+    garbles       changes a byte of the first whole image that it receives
     old           shows the old version after the update
     busy          answers the first three requests with 429
     incompatible  is of another model
@@ -108,6 +109,8 @@ class SimulatedDevice:
             return 409, self._update()
         self.content[start:] = body
         if len(self.content) == self.size:
+            if self.kind == "garbles" and not self.has_rebooted:
+                self.has_rebooted, self.content[0] = True, self.content[0] ^ 1
             if hashlib.sha256(self.content).hexdigest() != self.sha256:
                 self.content.clear()
                 return 422, {"message": "the image has another digest"}

@@ -174,6 +174,43 @@ def test_a_device_that_lost_a_part_gets_it_again(bench: Bench) -> None:
     assert bytes(bench.simulator.device("forgets-1").content) == IMAGE
 
 
+def test_a_device_that_received_another_image_gets_it_again_from_the_first_byte(
+    bench: Bench,
+) -> None:
+    first = bench.attempt("garbles-1")
+
+    assert isinstance(first, Fail)
+    assert (first.code, first.retryable) == (Failure.DEVICE_ERROR, True)
+    assert first.message == (
+        "the device received another image than was sent (the image has another digest)"
+    )
+    assert bench.attempt("garbles-1") == Done({"version": NEW})
+    device = bench.simulator.device("garbles-1")
+    assert (bytes(device.content), device.requests["PUT /update"]) == (IMAGE, 6)
+
+
+def test_a_device_that_refuses_an_image_before_its_end_is_incompatible(bench: Bench) -> None:
+    device = bench.simulator.device("ok-8")
+    bench.context = replace(bench.context, devices=_Refusing(bench.context.devices))
+
+    result = bench.attempt("ok-8")
+
+    assert isinstance(result, Fail)
+    assert (result.code, result.retryable) == (Failure.INCOMPATIBLE, False)
+    assert device.applied == []
+
+
+class _Refusing:
+    """Answers each PUT with 422."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def send(self, method: str, *values: Any, **named: Any) -> Any:
+        answer = self.client.send("GET" if method == "PUT" else method, *values, **named)
+        return replace(answer, status=422) if method == "PUT" else answer
+
+
 def test_a_flaky_device_is_updated_in_the_end(bench: Bench) -> None:
     results = [bench.attempt("flaky-1") for _ in range(12)]
 
@@ -226,6 +263,42 @@ def test_an_image_that_the_device_lost_before_it_was_applied_is_no_success(bench
 
     assert isinstance(result, Fail)
     assert (result.code, device.applied) == (Failure.DEVICE_ERROR, [])
+
+
+def test_a_device_that_a_person_has_updated_needs_no_image_any_more(bench: Bench) -> None:
+    bench.attempt("old-5")
+    device = bench.simulator.device("old-5")
+    device.sha256, device.version, device.applied = "", NEW, []
+    bench.done -= {"apply"}
+
+    assert bench.attempt("old-5") == Done({"version": NEW})
+    assert (bench.results[-2][0], bench.results[-2][1].message) == (  # type: ignore[union-attr]
+        "apply",
+        f"the device has version {NEW} already",
+    )
+    assert device.applied == []
+
+
+@pytest.mark.parametrize("state", ["received", "applied", "failed"])
+def test_a_new_job_applies_the_image_again_to_a_device_that_does_not_run_it(
+    state: str, bench: Bench
+) -> None:
+    assert isinstance(bench.attempt("old-6"), Fail)
+    device = bench.simulator.device("old-6")
+    device.state, device.kind = state, "ok"
+    bench.done, bench.data = set(), {}
+
+    assert bench.attempt("old-6") == Done({"version": NEW})
+    assert device.applied == [DIGEST, DIGEST]
+    assert device.requests["PUT /update"] == 3  # it has the image already
+
+
+def test_a_retry_after_the_check_reads_the_version_and_applies_nothing(bench: Bench) -> None:
+    results = [bench.attempt("old-7") for _ in range(3)]
+
+    assert {each.code for each in results if isinstance(each, Fail)} == {Failure.VERIFY_FAILED}
+    assert bench.step_names()[-2:] == ["verify", "verify"]
+    assert bench.simulator.device("old-7").applied == [DIGEST]
 
 
 def test_a_device_has_time_to_restart(bench: Bench) -> None:

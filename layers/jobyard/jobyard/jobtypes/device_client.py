@@ -97,6 +97,8 @@ class Device:
     def put(self, sha256: str, block: bytes, start: int, size: int) -> UpdateStatus:
         """Send bytes of an image of `size` bytes, from `start` on. Returns what the device has
         then, which is not this block if an earlier one is missing.
+
+        A device that refuses the whole for its digest has dropped it, so a retry sends it again.
         """
         digest = base64.b64encode(bytes.fromhex(sha256)).decode()
         headers = {
@@ -104,7 +106,12 @@ class Device:
             "Content-Range": f"bytes {start}-{start + len(block) - 1}/{size}",
             "Repr-Digest": f"sha-256=:{digest}:",
         }
-        answer = self._request("PUT", "/update", headers=headers, body=block, allowed=(409,))
+        is_last = start + len(block) == size
+        allowed = (409, 422) if is_last else (409,)
+        answer = self._request("PUT", "/update", headers=headers, body=block, allowed=allowed)
+        if answer.status == 422:
+            reason = f"the device received another image than was sent{_quoted(answer.body)}"
+            raise DeviceRefused(Fail(Failure.DEVICE_ERROR, reason, retryable=True))
         return self._update(answer)
 
     def apply(self, sha256: str) -> None:

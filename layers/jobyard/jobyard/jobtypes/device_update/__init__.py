@@ -43,7 +43,8 @@ DEVICE_UPDATE = JobType(
         "apply": "Read the device's own log. Restart the device, or apply the image at it: the "
         "next attempt reads its version first.",
         "verify": "The device does not run the new version. Restart it, or apply the image at it. "
-        "If it went back to the old version, its own log says why.",
+        "If it went back to the old version, its own log says why. The next attempt reads the "
+        "version again, but does not apply the image again: a new job does.",
     },
     parameters={
         "version": "The version that the device has after the update.",

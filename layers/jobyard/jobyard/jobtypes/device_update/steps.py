@@ -97,22 +97,29 @@ def _missing(
 
 @or_refusal
 def apply(step_input: StepInput, context: DeviceContext) -> StepResult:
-    """Ask the device to apply the image."""
+    """Ask the device to apply the image, unless it has done so and has the version now."""
     if step_input.data.get(_CURRENT):
         return Skipped("not needed")
     device, plan = Device.of(step_input, context), UpdatePlan.of(step_input.parameters)
     status = device.update()
-    if status is None or status.sha256 != plan.sha256 or status.state == "receiving":
+    state = status.state if status and status.sha256 == plan.sha256 else ""
+    if state != "received" and device.info().version == plan.version:
+        message = f"the device has version {plan.version} already"
+        return Done({"applied_at": context.now().isoformat()}, message)
+    if state in {"", "receiving"}:
         message = "the device does not have the image any more: retry it in a new campaign"
         return Fail(Failure.DEVICE_ERROR, message)
-    if status.state == "received":
+    if state != "applying":  # one that has applied it, but does not run it, applies it again
         device.apply(plan.sha256)
     return Done({"applied_at": context.now().isoformat()})
 
 
 @or_refusal
 def verify(step_input: StepInput, context: DeviceContext) -> StepResult:
-    """Check that the device has the version. It has `RESTART_S` seconds to restart."""
+    """Check that the device has the version. It has `RESTART_S` seconds to restart.
+
+    A retry reads the version again, and applies nothing: `apply` is done.
+    """
     if step_input.data.get(_CURRENT):
         return Skipped("not needed")
     plan = UpdatePlan.of(step_input.parameters)
