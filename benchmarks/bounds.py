@@ -39,9 +39,11 @@ class Bound:
         return f"{'≥' if self.is_minimum else '≤'} {self.value:g}"
 
     def distance(self, measured: float) -> str:
-        """How far `measured` is from the bound, in percent of the bound."""
-        by = abs(measured - self.value) / self.value
-        return f"{'met' if self.is_met(measured) else 'MISSED'} by {by:.0%}"
+        """How far `measured` is from the bound, in percent of the bound unless that is 0."""
+        verdict = "met" if self.is_met(measured) else "MISSED"
+        if not self.value:
+            return verdict if self.is_met(measured) else f"{verdict} by {measured:g}"
+        return f"{verdict} by {abs(measured - self.value) / self.value:.0%}"
 
 
 BOUNDS = (
@@ -73,8 +75,13 @@ BOUNDS = (
     Bound("pages", "failed_jobs_reads", 200),
     Bound("first_paint", "slowest_ms", 1000),
     Bound("campaign", "writes_per_task", 3.1),
+    Bound("campaign", "writes_per_task_of_few", 3.1),
+    Bound("campaign", "writes_per_further_attempt", 3.0),
+    Bound("campaign", "rest_writes_per_task", 0),
     Bound("campaign", "growth_mb", 10.0),
     Bound("rollout", "grant_error", 0.05),
+    Bound("rollout", "settle_calls_last", 6),
+    Bound("rollout", "settle_items_last", 110),
 )
 
 

@@ -66,6 +66,8 @@ def test_the_page_has_a_chapter_and_a_command_for_each_benchmark_and_no_other() 
         (Bound("cost", "x", 2.0), 3.0, "MISSED by 50%"),
         (Bound("cost", "x", 2.0, is_minimum=True), 3.0, "met by 50%"),
         (Bound("cost", "x", 2.0, is_minimum=True), 1.0, "MISSED by 50%"),
+        (Bound("cost", "x", 0), 0.0, "met"),
+        (Bound("cost", "x", 0), 0.5, "MISSED by 0.5"),
     ],
 )
 def test_a_missed_bound_is_reported_prominently(bound: Bound, found: float, words: str) -> None:
