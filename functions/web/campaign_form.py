@@ -10,7 +10,7 @@ from jobyard.domain.campaigns.abort import DEFAULT_AT_LEAST
 from jobyard.domain.campaigns.assumptions import Assumptions
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.retry import DEFAULT_RETRY_S
-from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S
+from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S, RULE_FIELDS
 from jobyard.domain.campaigns.schedule import ALWAYS, DEFAULT_EXPIRES_S, CampaignKind
 from jobyard.domain.campaigns.targets import TargetReader
 from jobyard.domain.errors import InvalidCampaign, InvalidParameters, JobyardError
@@ -103,6 +103,34 @@ def fields_of(campaign: Campaign) -> dict[str, Any]:
     return fields
 
 
+def retry_changes_of(fields: Mapping[str, Any], campaign: Campaign) -> dict[str, Any]:
+    """The fields of the new campaign that retries tasks of this one. Parameters that are as they
+    were keep their type, and if all are, there are none.
+
+    Raises:
+        ValidationFailed: a parameter is not JSON.
+    """
+    before, document = fields_of(campaign), document_of(fields)
+    changes = {name: document.get(name) for name in RULE_FIELDS}  # None is the default
+    changes |= {name: document[name] for name in ("name", "notify") if name in document}
+    typed, stored = _parameter_texts(fields), _parameter_texts(before)
+    if typed != stored:
+        changes["parameters"] = {
+            name: campaign.parameters[name] if typed[name] == stored.get(name) else value
+            for name, value in document["parameters"].items()
+        }
+    return changes
+
+
+def _parameter_texts(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The texts of the parameters by their names; without empty ones, which are left out."""
+    return {
+        name.removeprefix(PARAMETER): text
+        for name, text in fields.items()
+        if name.startswith(PARAMETER) and text
+    }
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -190,15 +218,14 @@ def _decimal(text: str) -> float | str:
 def _parameters(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of the job type: texts, and JSON where a text begins as a list or object."""
     found: dict[str, Any] = {}
-    for name, text in fields.items():
-        if not name.startswith(PARAMETER) or not text:
-            continue
-        found[name.removeprefix(PARAMETER)] = text
+    for name, text in _parameter_texts(fields).items():
+        found[name] = text
         if text.startswith(("[", "{")):
             try:
-                found[name.removeprefix(PARAMETER)] = json.loads(text)
+                found[name] = json.loads(text)
             except (RecursionError, ValueError) as error:
-                raise ValidationFailed([(name, f"This is not JSON: {error}.")]) from error
+                message = f"This is not JSON: {error}."
+                raise ValidationFailed([(f"{PARAMETER}{name}", message)]) from error
     return found
 
 

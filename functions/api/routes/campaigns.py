@@ -315,7 +315,7 @@ def change_campaign(campaign_id: CampaignId, body: schemas.CampaignChanges) -> s
     tags=["Campaigns"],
     summary="Start a new campaign for the tasks that have not succeeded",
     description="Of a campaign that has ended. The fields are those of the campaign before, unless "
-    "the request has others.",
+    "the request has others. Other `parameters` need the right to start a campaign.",
     status_code=201,
     responses={
         201: {"description": "The new campaign.", "headers": LOCATION},

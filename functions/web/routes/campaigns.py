@@ -8,8 +8,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
+from jobyard.domain.access import listed, roles_for
 from jobyard.domain.campaigns.assumptions import Assumptions
-from jobyard.domain.campaigns.rules import RULE_FIELDS
 from jobyard.domain.errors import (
     BadRequest,
     InvalidCampaign,
@@ -199,6 +199,8 @@ def _form_page(
         "findings": finding_rows([*typed.findings]) if typed else form.file_findings(refusal),
         "job_types_offered": [(each.name, each.title) for each in types],
         "parameters_offered": [each for each in types if each.parameters],
+        "may_start": request.may("campaign", "start"),
+        "starters": listed(roles_for("campaign", "start")),
         "calendars_offered": [(name, name) for name in names if name],
         "weekdays": WEEKDAYS,
         "errors": form.errors_of(refusal),
@@ -229,10 +231,7 @@ def retry_campaign(campaign_id: str) -> Response[str]:
     fields = form.typed_fields(request, form.fields_of(stored.campaign))
 
     def changes() -> dict[str, Any]:
-        document = form.document_of(fields)
-        found = {name: document.get(name) for name in RULE_FIELDS}  # None is the default
-        found |= {name: document[name] for name in ("name", "notify") if name in document}
-        return {**found, "parameters": document["parameters"]}
+        return form.retry_changes_of(fields, stored.campaign)
 
     def act() -> str:
         started = commands.retry(campaign_id, changes(), request.command_context())

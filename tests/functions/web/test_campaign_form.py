@@ -174,6 +174,33 @@ def test_the_tasks_that_failed_are_retried_by_a_new_campaign(browser: Browser) -
     assert campaign.parameters == before.parameters
 
 
+def test_only_admins_retry_with_other_parameters(browser: Browser) -> None:
+    parameters = {**IMAGE, "models": ["GW-1"]}
+    before = a_campaign(
+        browser.function.SITE.settings, "cancelled", request={"parameters": parameters}
+    )
+    address = f"/campaigns/{before.campaign_id}/retry"
+    browser.sign_in("operator")
+    form = browser.get(address)
+    fields = form.forms[address] | {"to": "2027-01-31", "weekdays": ["fri"], "action": "start"}
+    other = fields | {"parameter-image": "https://other.example.org/image"}
+
+    refused = browser.post(address, other)
+    as_before = browser.post(address, fields)
+    browser.sign_in("admin", name="operator")
+    changed = browser.post(address, other | {"key": "another-key"})
+
+    assert "disabled><legend>Parameters" in form.html
+    assert "Only an admin may change these." in form.text
+    assert "Only an admin may change these." not in browser.get(address).text
+    assert (refused.status, "Only an admin may start a campaign" in refused.text) == (403, True)
+    retried, new = (
+        campaigns.get(each.location.removeprefix("/campaigns/")) for each in (as_before, changed)
+    )
+    assert retried.parameters == parameters
+    assert new.parameters == parameters | {"image": "https://other.example.org/image"}
+
+
 def test_a_campaign_that_runs_is_not_retried(browser: Browser) -> None:
     campaign = a_campaign(browser.function.SITE.settings)
     address = f"/campaigns/{campaign.campaign_id}/retry"

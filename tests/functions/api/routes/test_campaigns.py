@@ -108,6 +108,23 @@ def test_the_recipients_of_reports_are_shown(api: Api) -> None:
     assert api.post("/campaigns", campaign_request(notify=["nobody"])).status == 400
 
 
+def test_an_operator_retries_the_same_work_and_not_another_image(api: Api) -> None:
+    request = campaign_request()
+    campaign_id = an_ended_campaign(start(api)["campaign_id"])
+    path = f"/campaigns/{campaign_id}/retry"
+    image = request["parameters"] | {"image": "https://other.example.org/image"}
+
+    for parameters in (image, {}, None, "none"):
+        refused = api.post(path, {"parameters": parameters}, role="operator")
+        assert (refused.status, refused.kind) == (403, "forbidden")
+        assert refused.json["detail"].startswith("only an admin may start a campaign; a retry with")
+    changes = {"parameters": request["parameters"], "at_once": 3, "to": "2026-12-24"}
+    retried = api.post(path, changes, role="operator")
+
+    assert (retried.status, retried.json["parameters"]) == (201, request["parameters"])
+    assert api.post(path, {"parameters": image}).json["parameters"] == image
+
+
 def test_an_archived_campaign_is_gone(api: Api) -> None:
     campaign_id = an_ended_campaign(start(api)["campaign_id"])
     campaigns.start_archiving(campaigns.get(campaign_id), datetime.now(UTC), "records/f/v2")

@@ -326,7 +326,7 @@ def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext)
     """Start a new campaign for the tasks of an ended one that have not succeeded.
 
     `changes` are fields of the new campaign; what is left out is as it was. A range of dates that
-    is over has to be given again.
+    is over has to be given again. Other parameters are other work: they need the right to start.
 
     Raises:
         Forbidden, NotFound. InvalidTransition: it has not ended, all tasks have succeeded, or none
@@ -363,6 +363,9 @@ def _retry_document(
         raise InvalidTransition(f"campaign {campaign_id} {reason}")
     if campaign.state is JobState.SUCCEEDED:
         raise InvalidTransition(f"all tasks of campaign {campaign_id} have succeeded")
+    if "parameters" in changes and _has_other_parameters(campaign, changes["parameters"]):
+        hint = "a retry with other parameters starts one: leave them out, or ask one of them"
+        authorize(context.actor, "campaign", "start", hint=hint)
     document = {
         "name": campaign.name,
         "job_type": campaign.job_type,
@@ -380,6 +383,14 @@ def _retry_document(
             if name not in SCHEDULE_FIELDS or name in changes
         }
     return document
+
+
+def _has_other_parameters(campaign: Campaign, parameters: object) -> bool:
+    """Whether parameters differ from those of a campaign. In JSON 1 and true do; null is {}."""
+    given, before = (
+        json.dumps(each or {}, sort_keys=True) for each in (parameters, campaign.parameters)
+    )
+    return given != before
 
 
 def _restart(
