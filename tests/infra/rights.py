@@ -345,7 +345,7 @@ MET = {"HasSweepTables"}  # conditions that hold in the tested deployment
 def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
     """A role's statements: its own, and those of the policies that name it or that it names.
 
-    Without S3SourcesPolicy, whose condition is not met.
+    Without S3SourcesPolicy and DeviceSubnetsPolicy, whose conditions are not met.
     """
     documents = [
         policy["PolicyDocument"] for policy in resources[role]["Properties"].get("Policies", ())
@@ -358,9 +358,19 @@ def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
     ]
     documents += [
         resources[arn["Ref"]]["Properties"]["PolicyDocument"]
-        for arn in resources[role]["Properties"].get("ManagedPolicyArns", ())
+        for arn in map(_chosen, resources[role]["Properties"].get("ManagedPolicyArns", ()))
+        if arn["Ref"] != "AWS::NoValue"
     ]
     return [statement for document in documents for statement in document["Statement"]]
+
+
+def _chosen(value: dict[str, Any]) -> dict[str, Any]:
+    """The branch of an If that is taken; another value as it is."""
+    if "Fn::If" not in value:
+        return value
+    condition, yes, no = value["Fn::If"]
+    branch: dict[str, Any] = yes if condition in MET else no
+    return branch
 
 
 def grants(resources: Resources, role: str) -> set[tuple[str, str]]:

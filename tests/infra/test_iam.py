@@ -45,6 +45,17 @@ UNBOUNDED = {
     "xray:PutTraceSegments": "X-Ray has no resources here",
 }
 
+NO_VALUE = {"Ref": "AWS::NoValue"}
+# Lambda connects a function to a VPC with the function's own role. Source: its developer guide.
+NETWORK_ACTIONS = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
+
 
 @pytest.mark.parametrize("role", CALLS)
 def test_a_role_grants_what_its_functions_call_and_no_more(resources: Resources, role: str) -> None:
@@ -100,10 +111,14 @@ def test_no_role_has_a_wildcard_among_its_actions(resources: Resources) -> None:
 def test_every_action_that_is_granted_exists(resources: Resources) -> None:
     """IAM and cfn-lint accept a misspelt action."""
     known = json.loads(files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text())
-    unknown = {
+    granted = {
         action
         for role in of_type(resources, "AWS::IAM::Role")
         for action, _ in grants(resources, role)
+    }
+    unknown = {
+        action
+        for action in granted | NETWORK_ACTIONS
         if action.partition(":")[2].lower() not in known[action.partition(":")[0]]["Actions"]
     }
 
@@ -271,3 +286,74 @@ def test_s3_urls_read_only_from_the_allowed_buckets(resources: Resources) -> Non
 
     assert policy["Condition"] == "HasS3Sources"
     assert policy["Properties"]["Roles"] == [{"Ref": "ExecuteRole"}]
+
+
+def test_only_workers_get_the_rights_of_a_vpc_and_only_with_subnets(resources: Resources) -> None:
+    policy = {"Fn::If": ["HasDeviceSubnets", {"Ref": "DeviceSubnetsPolicy"}, NO_VALUE]}
+    having = {
+        role
+        for role, one in of_type(resources, "AWS::IAM::Role").items()
+        if "DeviceSubnetsPolicy" in json.dumps(one)
+    }
+
+    assert having == {"ExecuteRole"}
+    # Named by the role, so that it has them when Lambda checks.
+    assert policy in resources["ExecuteRole"]["Properties"]["ManagedPolicyArns"]
+    assert resources["DeviceSubnetsPolicy"]["Condition"] == "HasDeviceSubnets"
+
+
+def test_workers_may_be_connected_to_their_subnets_and_no_others(resources: Resources) -> None:
+    interfaces = "arn:aws:ec2:${AWS::Region}:${AWS::AccountId}"
+    allowed = {
+        (action, arn)
+        for statement in _network_statements(resources, "Allow")
+        for action in _listed(statement["Action"])
+        for arn in _arns(statement["Resource"], ["one", "two"])
+    }
+
+    assert allowed == {
+        ("ec2:AssignPrivateIpAddresses", f"{interfaces}:*/*"),
+        ("ec2:CreateNetworkInterface", f"{interfaces}:network-interface/*"),
+        ("ec2:CreateNetworkInterface", "arn:aws:ec2:*:*:subnet/one"),
+        ("ec2:CreateNetworkInterface", "arn:aws:ec2:*:*:subnet/two"),
+        ("ec2:CreateNetworkInterface", "arn:aws:ec2:*:*:security-group/one"),
+        ("ec2:CreateNetworkInterface", "arn:aws:ec2:*:*:security-group/two"),
+        ("ec2:DeleteNetworkInterface", f"{interfaces}:*/*"),
+        ("ec2:DescribeNetworkInterfaces", "*"),
+        ("ec2:DescribeSubnets", "*"),
+        ("ec2:UnassignPrivateIpAddresses", f"{interfaces}:*/*"),
+    }
+    assert {action for action, _ in allowed} == NETWORK_ACTIONS
+
+
+def test_the_code_of_a_worker_may_not_change_networks(resources: Resources) -> None:
+    """AWS sets the key only on calls of the code, not on Lambda's own with the same role."""
+    (denied,) = _network_statements(resources, "Deny")
+
+    assert set(denied["Action"]) == NETWORK_ACTIONS
+    assert denied["Resource"] == "*"
+    ((key, functions),) = denied["Condition"]["ArnLike"].items()
+    assert key == "lambda:SourceFunctionArn"
+    assert written(functions) == "arn:${AWS::Partition}:lambda:*:*:function:*"
+
+
+def _network_statements(resources: Resources, effect: str) -> list[dict[str, Any]]:
+    document = resources["DeviceSubnetsPolicy"]["Properties"]["PolicyDocument"]
+    return [one for one in document["Statement"] if one["Effect"] == effect]
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _arns(resource: Any, ids: list[str]) -> list[str]:
+    """The ARNs of a statement, whose list of ids is `ids`."""
+    if not (isinstance(resource, dict) and "Fn::Split" in resource):
+        return [written(resource).replace("${AWS::Partition}", "aws")]
+    delimiter, text = resource["Fn::Split"]
+    pattern, named = text["Fn::Sub"]
+    joined = named["Ids"]["Fn::Join"]
+    kind = {"DeviceSubnets": "subnet", "DeviceSecurityGroups": "security-group"}
+    assert f":{kind[joined[1]['Ref']]}/" in pattern
+    arns = pattern.replace("${Ids}", joined[0].join(ids)).replace("${AWS::Partition}", "aws")
+    return list(arns.split(delimiter))

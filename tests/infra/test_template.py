@@ -691,6 +691,47 @@ def test_concurrency_is_reserved_only_on_request(template: dict[str, Any]) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("subnets", "groups", "accepted", "connected"),
+    [
+        ("", "", True, False),
+        ("subnet-1,subnet-2", "sg-1", True, True),
+        ("subnet-1", "", False, False),
+        ("", "sg-1", False, False),
+    ],
+)
+def test_workers_are_connected_to_a_vpc_with_subnets_and_security_groups_or_not_at_all(
+    template: dict[str, Any], subnets: str, groups: str, accepted: bool, connected: bool
+) -> None:
+    values = {"DeviceSubnets": subnets.split(","), "DeviceSecurityGroups": groups.split(",")}
+    (rule,) = template["Rules"]["SubnetsHaveSecurityGroups"]["Assertions"]
+
+    assert _evaluated(rule["Assert"], values) is accepted
+    assert _evaluated(template["Conditions"]["HasDeviceSubnets"], values) is connected
+    for name in values:
+        assert template["Parameters"][name]["Type"] == "CommaDelimitedList"
+        assert template["Parameters"][name]["Default"] == ""
+
+
+def test_only_workers_are_connected_to_the_subnets_of_devices(resources: Resources) -> None:
+    networks = {
+        name: function["Properties"]["VpcConfig"]
+        for name, function in of_type(resources, "AWS::Lambda::Function").items()
+        if "VpcConfig" in function["Properties"]
+    }
+
+    assert networks.keys() == {"ExecuteChunkFunction", "ExecuteJobFunction"}
+    for network in networks.values():
+        assert network["Fn::If"] == [
+            "HasDeviceSubnets",
+            {
+                "SubnetIds": {"Ref": "DeviceSubnets"},
+                "SecurityGroupIds": {"Ref": "DeviceSecurityGroups"},
+            },
+            {"Ref": "AWS::NoValue"},
+        ]
+
+
 def test_the_workers_stay_below_the_limit_of_a_new_table(template: dict[str, Any]) -> None:
     """A new table takes 4,000 write units a second, and needs half an hour to double that."""
     workers = template["Parameters"]["MaxConcurrency"]["Default"]
@@ -732,6 +773,30 @@ def test_the_template_stays_far_from_cloudformation_s_limits(expanded: dict[str,
 def _keys(keyed: dict[str, Any]) -> tuple[str, str]:
     kinds = {key["KeyType"]: key["AttributeName"] for key in keyed["KeySchema"]}
     return kinds["HASH"], kinds.get("RANGE", "")
+
+
+def _evaluated(part: Any, values: dict[str, list[str]]) -> Any:
+    """An assertion or a condition, evaluated with these parameters."""
+    if not isinstance(part, dict):
+        return part
+    ((function, argument),) = part.items()
+    if function == "Ref":
+        return values[argument]
+    first, *others = (_evaluated(each, values) for each in argument)
+    match function:
+        case "Fn::And":
+            return all([first, *others])
+        case "Fn::Or":
+            return any([first, *others])
+        case "Fn::Not":
+            return not first
+        case "Fn::Equals":
+            return first == others[0]
+        case "Fn::EachMemberEquals":
+            return all(member == others[0] for member in first)
+        case "Fn::Join":
+            return first.join(others[0])
+    raise AssertionError(f"{function} is not known here")
 
 
 def _longest(value: Any) -> str:
