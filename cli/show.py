@@ -14,7 +14,7 @@ from cli.client import Document
 from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
-from jobyard.domain.ids import origin_of
+from jobyard.domain.ids import is_campaign_id, origin_of
 from jobyard.domain.jobs.job import SUMMARY_CODE, JobState
 from jobyard.domain.plurals import plural
 from jobyard.domain.rates import RateRange
@@ -175,7 +175,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
         tables.key_values(
             (
                 ("job", found["job_id"]),
-                ("state", state(found["state"])),
+                ("state", _state_of_job(found)),
                 ("waiting", _wait_text(found)),
                 ("failure", _failure_text(found)),
                 ("records", records(found.get("records") or {})),
@@ -223,6 +223,12 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     columns = ("!attempt", "started", "ended", "step", "!code", "message", "~request")
     section("Attempts", columns, attempts)
     section("History", *history(found))
+
+
+def _state_of_job(found: Document) -> Text:
+    """The state of a job, of a task as lists of tasks call it."""
+    is_task = is_campaign_id(found["job_id"].partition(".")[0])
+    return Text(found["label"]) if is_task else state(found["state"])
 
 
 def _status(step: Document) -> Text:

@@ -237,6 +237,13 @@ def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
     assert "kept until" in shown
 
 
+def test_a_task_has_its_state_in_the_words_of_lists_of_tasks(run: Run, api: FakeApi) -> None:
+    task = f"c{'a' * 20}.0.0"
+    api.answers(f"GET /jobs/{task}", job("scheduled", job_id=task, label="Rescheduled"))
+
+    assert "Rescheduled" in run("job", task).stdout
+
+
 def test_rates_have_a_line_for_each_step_with_jobs_and_the_totals(run: Run, api: FakeApi) -> None:
     api.answers("GET /rates", rates())
 

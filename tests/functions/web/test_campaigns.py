@@ -96,7 +96,7 @@ def test_one_campaign_shows_job_state_schedule_tasks_and_steps(browser: Browser)
     for text in (
         "Gateways to 4.2.0", "Device update", "Running", "1 of 2 tasks are done.",
         "Fri 2026-11-20 22:00 CET", "Sat 02:00 CET", "gw-1.example.org", "gw-2", "Rescheduled",
-        "DEVICE_OFFLINE", "retry after DEVICE_OFFLINE", "2 of 5 done", "upload",
+        "DEVICE_OFFLINE", "its window is closed", "2 of 5 done", "upload",
     ):  # fmt: skip
         assert text in page.text, text
     assert f"/campaigns/{campaign.campaign_id}/tasks?state=succeeded" in page.html
@@ -138,6 +138,17 @@ def test_the_page_of_a_task_has_its_steps_and_what_to_do_at_the_device(browser: 
         assert text in failed.text
     assert "does not run the new version" in failed.text
     assert "At the device" not in succeeded.text
+
+
+def test_the_page_of_a_task_has_the_state_and_the_reason_of_the_list(browser: Browser) -> None:
+    campaign = _campaign(browser)
+    a_task(campaign, 0, "rescheduled")
+    browser.sign_in("viewer")
+
+    page = browser.get(f"/jobs/{campaign.campaign_id}.0.0")
+
+    assert 'href="/lifecycles/task?state=rescheduled"' in page.html
+    assert "Rescheduled its window is closed" in page.text
 
 
 def test_a_campaign_is_found_by_its_id_and_by_its_name(browser: Browser) -> None:

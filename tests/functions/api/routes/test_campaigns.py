@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +10,10 @@ import pytest
 from jobyard.domain.campaigns.targets_file import TARGETS_BYTES
 from jobyard.domain.cost import Usage
 from jobyard.store import campaigns, usage
+from jobyard.store.documents import to_ms
 from jobyard.store.tables import CampaignItem
-from tests.functions.api.api_client import Api
-from tests.functions.api.batch_records import a_report_of, put_intake
+from tests.functions.api.api_client import NOW, Api
+from tests.functions.api.batch_records import HOUR_AGO, a_report_of, put_intake
 from tests.functions.api.campaign_records import a_task
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 
@@ -413,3 +414,65 @@ def test_a_task_that_is_stuck_says_what_to_do_at_its_device(api: Api) -> None:
 
     assert "stays connected" in stuck["advice"]
     assert waiting["advice"] == ""
+
+
+OPEN_NOW = {"window": {"from": "08:00", "to": "20:00"}}
+
+
+def waits(api: Api, campaign_id: str) -> list[tuple[str, str, str | None]]:
+    """The label, the reason and the end of the wait of each task. Its job has the same."""
+    fields = ("label", "waiting_reason", "waiting_until")
+    tasks = api.get(f"/campaigns/{campaign_id}/tasks").json["items"]
+    found = [api.get(f"/jobs/{each['job_id']}").json for each in tasks]
+    assert [[each[name] for name in fields] for each in found] == [
+        [each[name] for name in fields] for each in tasks
+    ]
+    return [(each["label"], each["waiting_reason"], each["waiting_until"]) for each in found]
+
+
+def test_the_job_of_a_task_says_what_the_list_of_tasks_says(api: Api) -> None:
+    campaign = campaigns.get(start(api)["campaign_id"])
+    a_task(campaign, 0, "rescheduled", next_at=HOUR_AGO)
+    a_task(campaign, 1, "cancelled")
+
+    assert waits(api, campaign.campaign_id) == [
+        ("Rescheduled", "its window is closed", "2026-11-20T21:00:00Z"),
+        ("Cancelled", "", None),
+    ]
+
+
+def test_a_task_waits_for_its_retry_without_a_limit_or_for_its_turn(api: Api) -> None:
+    campaign = campaigns.get(start(api, **OPEN_NOW)["campaign_id"])
+    a_task(campaign, 0, "rescheduled", start_count=17)
+    a_task(campaign, 1, "rescheduled", next_at=HOUR_AGO)
+
+    assert waits(api, campaign.campaign_id) == [
+        ("Rescheduled", "retry after DEVICE_OFFLINE", "2026-11-20T10:37:56Z"),
+        ("Rescheduled", "waits for its turn", None),
+    ]
+
+
+@pytest.mark.parametrize("until", [None, "2026-11-20T12:00:00Z"])
+def test_a_task_of_a_paused_campaign_waits_until_the_hold_ends(api: Api, until: str | None) -> None:
+    campaign = campaigns.get(start(api, **OPEN_NOW)["campaign_id"])
+    a_task(campaign, 0, "rescheduled")
+    paused = api.post(f"/campaigns/{campaign.campaign_id}/pause", {**WHY, "until": until})
+    assert paused.status == 200
+
+    reason = f"campaign:{campaign.campaign_id} is held by admin: {WHY['reason']}"
+    assert waits(api, campaign.campaign_id) == [
+        ("Rescheduled", reason, until),
+        ("Scheduled", reason, until),
+    ]
+
+
+def test_the_job_of_a_task_names_the_campaign_that_works_on_its_target(api: Api) -> None:
+    campaign_id, other = (start(api, **OPEN_NOW)["campaign_id"] for _ in range(2))
+    claim = [other, 0, 0, 1, to_ms(NOW + timedelta(minutes=10))]
+    CampaignItem("target#gw-1", state="claim", version=1, body=claim).save()
+
+    first, second = (api.get(f"/jobs/{campaign_id}.0.{number}").json for number in range(2))
+
+    assert first["waiting_reason"] == f"campaign {other} works on its target"
+    assert first["waiting_until"] == "2026-11-20T10:44:56Z"
+    assert second["waiting_reason"] == "waits for its turn"

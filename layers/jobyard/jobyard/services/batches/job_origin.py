@@ -8,13 +8,14 @@ from typing import Any
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import unrecorded_job
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound
-from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
 from jobyard.services.batches.held import held_by
 from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.jobs.origin import why_retried
 from jobyard.store import jobs
 
 
@@ -60,16 +61,23 @@ class BatchOrigin:
     def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
         return job.data.get("records")
 
-    def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
+    def label(self, job: JobRecord) -> str:
+        return self.job_type.label(job.state.value)
+
+    def why_waiting(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
+        if job.state is JobState.HELD:
+            return self._why_held(job, context)
+        if job.state is not JobState.SCHEDULED:
+            return "", None
+        return why_retried(job, self.job_type) if job.next_at else (self._why_queued(job), None)
+
+    def _why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
         last = job.history[-1]
         if last.by_machine:
             return held_by(self.batch, context)
         return f"held by {last.actor}: {last.reason}", None
 
-    def why_stopping(self, _job: JobRecord) -> str:
-        return ""
-
-    def why_queued(self, job: JobRecord) -> str:
+    def _why_queued(self, job: JobRecord) -> str:
         if job.history:
             return "waits for a worker"
         before = self.address.chunk * self.batch.chunk_size + self.address.position

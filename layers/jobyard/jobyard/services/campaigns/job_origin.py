@@ -7,16 +7,19 @@ from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.task_wait import FOR_ITS_TURN, NO_WAIT, Wait, rest_of, wait_of
 from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.jobs.job_type import JobType
+from jobyard.domain.jobs.task import TASK, state_of_only_task
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
+from jobyard.services.campaigns.held import hold_on
 from jobyard.services.context import Actor, CommandContext, QueryContext
-from jobyard.store import campaigns, chunks
+from jobyard.store import campaigns, chunks, claims, jobs
 
 
 def untouched_task(campaign: Campaign, address: JobAddress) -> JobRecord:
@@ -74,6 +77,22 @@ def replacement_text(campaign_id: str) -> str:
     return f"campaign {campaign_id} replaces it"
 
 
+def why_task_waits(
+    task: JobRecord, record: ChunkRecord, rest: Wait, job_type: JobType[Any], now: datetime
+) -> Wait:
+    """What a task of an open campaign waits for, or why it ends soon. `record` is its chunk's, and
+    `rest` what its campaign rests for.
+    """
+    if task.state not in OPEN_JOB_STATES:
+        return NO_WAIT
+    if reason := leaving_text(record, task.address.position):
+        return reason, None
+    if task.state is not JobState.SCHEDULED:
+        return NO_WAIT
+    found = wait_of(task, rest, job_type.bound_steps, now)
+    return FOR_ITS_TURN if found == NO_WAIT else found
+
+
 @dataclass(frozen=True)
 class CampaignOrigin:
     """The campaign of the task at `address`; see `JobOrigin`."""
@@ -122,17 +141,28 @@ class CampaignOrigin:
     def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
         return None
 
-    def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
-        return self.campaign.rest_reason, self.campaign.rests_until
+    def label(self, job: JobRecord) -> str:
+        return TASK.state(state_of_only_task(job)).labels["device"]
 
-    def why_stopping(self, job: JobRecord) -> str:
+    def why_waiting(self, job: JobRecord, context: QueryContext) -> Wait:
         if job.state not in OPEN_JOB_STATES or not self.campaign.is_open:
-            return ""
+            return NO_WAIT
         record = chunks.get(self.address.origin_id, self.address.chunk)
-        return leaving_text(record, self.address.position)
+        rest = rest_of(self.campaign, hold_on(self.campaign, context.now), context.now)
+        found = why_task_waits(job, record, rest, self.job_type, context.now)
+        return self._works_on_its_target(context) or found if found == FOR_ITS_TURN else found
 
-    def why_queued(self, job: JobRecord) -> str:
-        return self.campaign.rest_reason or "waits for its turn in the campaign"
+    def _works_on_its_target(self, context: QueryContext) -> Wait | None:
+        """The campaign that has the claim on the target of the task, and until when at most; None
+        if none other has.
+        """
+        target_id = self.row(context)["id"]
+        claim = claims.of_targets([target_id]).get(target_id)
+        if claim is None or claim.task.origin_id == self.address.origin_id:
+            return None
+        if claim.is_free(jobs.find(claim.task), self.address, context.now):
+            return None
+        return f"campaign {claim.task.origin_id} works on its target", claim.until
 
 
 def campaign_origin(address: JobAddress, actor: Actor, now: datetime) -> CampaignOrigin:

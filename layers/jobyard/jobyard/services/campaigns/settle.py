@@ -20,13 +20,14 @@ from jobyard.domain.campaigns.rollout import SLICE, paced, shares
 from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
 from jobyard.domain.cause_key import MAIN_RUN, Action
 from jobyard.domain.errors import StaleState
-from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
+from jobyard.domain.hold import Hold, active_hold
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
 from jobyard.services.batches.settle import PASSES_PER_EXECUTION, SettleContext
+from jobyard.services.campaigns.held import hold_on
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -70,12 +71,6 @@ def _totals(campaign: Campaign, records: Mapping[int, ChunkRecord], now: datetim
     counts = sum_counts(each.counts for each in records.values())
     totals = totals_of(campaign, summaries, counts, now)
     return replace(totals, replaced=sum(len(each.replacements) for each in records.values()))
-
-
-def hold_on(campaign: Campaign, now: datetime) -> Hold | None:
-    """The hold in force that covers a campaign; None if there is none."""
-    scopes = scopes_of_campaign(campaign.campaign_id, campaign.job_type)
-    return active_hold(holds.of_scopes(scopes), now)
 
 
 @dataclass

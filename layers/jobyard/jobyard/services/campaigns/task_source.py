@@ -35,8 +35,8 @@ from jobyard.domain.jobs.job_type import Continue, Fail, JobType, RetryPolicy, S
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
+from jobyard.services.campaigns.held import hold_on
 from jobyard.services.campaigns.job_origin import replacement_text
-from jobyard.services.campaigns.settle import hold_on
 from jobyard.services.campaigns.task_events import cancelled
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs

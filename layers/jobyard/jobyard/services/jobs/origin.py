@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.errors import InvalidTransition
-from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.jobs.job import NO_FAILURES, JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.services.context import CommandContext, QueryContext
 
@@ -76,14 +76,24 @@ class JobOrigin(Protocol):
     def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
         """Counts of the records that the job processes, by name; None if it counts none."""
 
-    def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
-        """Why the held job is held, and until when; None if that is not known."""
+    def label(self, job: JobRecord) -> str:
+        """What users call the job's state."""
 
-    def why_stopping(self, job: JobRecord) -> str:
-        """Why the job ends soon although it runs or waits; "" if nothing ends it."""
+    def why_waiting(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
+        """What the job that has not ended waits for, or why it ends soon, and until when; "" and
+        None if neither, None if that is not known.
+        """
 
-    def why_queued(self, job: JobRecord) -> str:
-        """What the scheduled job waits for."""
+
+def why_retried(job: JobRecord, job_type: JobType[Any]) -> tuple[str, datetime | None]:
+    """Why a job with a limit of retries runs again, and when: the retry, or the message of an
+    attempt that did not fail.
+    """
+    last = job.attempts[-1] if job.attempts else None
+    if last and last.failure_code in NO_FAILURES:
+        return last.failure_message, job.next_at
+    limit = job_type.retry.max_retries
+    return f"retry {job.start_count} of {limit} after {job.failure_code}", job.next_at
 
 
 def why_closed(origin: JobOrigin, event: str) -> str:

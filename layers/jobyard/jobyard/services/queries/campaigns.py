@@ -10,6 +10,7 @@ from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.rules import changed_rules
 from jobyard.domain.campaigns.targets import CampaignTarget
+from jobyard.domain.campaigns.task_wait import NO_WAIT, Wait, rest_of
 from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
@@ -19,10 +20,11 @@ from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.access import visible_campaign
+from jobyard.services.campaigns.held import hold_on
 from jobyard.services.campaigns.job_origin import (
-    leaving_text,
     takes_events,
     untouched_task,
+    why_task_waits,
 )
 from jobyard.services.context import QueryContext
 from jobyard.store import campaigns, chunks, holds, jobs
@@ -287,13 +289,15 @@ def list_tasks(
         Forbidden: the actor may not see campaigns. NotFound: there is none.
     """
     found = visible_campaign(campaign_id, context.actor)
+    now = context.now
+    rest = rest_of(found, hold_on(found, now), now) if found.is_open else NO_WAIT
     items: list[TaskView] = []
     chunk, position = after
     last = min(chunk + _CHUNKS_READ, found.chunk_count)
     for number in range(chunk, last):
         first = position if number == chunk else 0
         end = None if state else first + limit - len(items)
-        for view in _tasks_of(found, number, context, first, end):
+        for view in _tasks_of(found, rest, number, context, first, end):
             if len(items) == limit:
                 return TaskPage(tuple(items), (number, view.task.address.position))
             if not state or view.state == state:
@@ -302,46 +306,43 @@ def list_tasks(
 
 
 def _tasks_of(
-    found: Campaign, number: int, context: QueryContext, first: int, last: int | None
+    found: Campaign, rest: Wait, number: int, context: QueryContext, first: int, last: int | None
 ) -> Iterator[TaskView]:
-    """The tasks of a chunk from position `first` to `last`, both included, in order."""
+    """The tasks of a chunk from position `first` to `last`, both included, in order, of a campaign
+    that rests for `rest`. Which others work on their targets is not read: a page reads no claims.
+    """
     (chunk,) = rows.chunks_of(context.s3, context.settings, found.campaign_id, [number])
     targets = rows.rows_of(context.s3, context.settings, found.campaign_id, chunk)
     known = jobs.of_chunk(found.campaign_id, number, first=first, last=last)
     records = {job.address.position: job for job in known}
     record = chunks.get(found.campaign_id, number) if found.is_open else None
+    job_type = job_type_of(found.job_type)
     shown = targets[first : None if last is None else last + 1]
     for position, target in enumerate(shown, first):
         address = JobAddress(found.campaign_id, number, position)
         task = records.get(position) or untouched_task(found, address)
-        view = _task_view(task, CampaignTarget.of_document(target), found, context)
-        if record and (reason := leaving_text(record, position)):
-            view = replace(view, waiting_reason=reason)
-        yield view
+        wait = why_task_waits(task, record, rest, job_type, context.now) if record else NO_WAIT
+        yield _task_view(task, CampaignTarget.of_document(target), found, wait, context)
 
 
 def _task_view(
-    task: JobRecord, target: CampaignTarget, found: Campaign, context: QueryContext
+    task: JobRecord, target: CampaignTarget, found: Campaign, wait: Wait, context: QueryContext
 ) -> TaskView:
     names = [name for name, _ in job_type_of(found.job_type).steps]
     done = {step.name for step in task.steps if step.status in {"completed", "skipped"}}
     current = next((name for name in names if name not in done), "")
     percents = {step.name: step.percent for step in task.steps}
-    state = state_of_only_task(task)
-    reason, until = "", None
-    if state in {TaskState.SCHEDULED, TaskState.RESCHEDULED} and found.is_open:
-        reason, until = _why(task, found)
     return TaskView(
         task,
         replace(target, address=without_secrets(target.address)),
-        state,
+        state_of_only_task(task),
         step=current,
         step_percent=percents.get(current),
         steps_done=len(done),
         step_count=len(names),
         last_triggered=_last_triggered(task),
-        waiting_reason=reason,
-        waiting_until=until,
+        waiting_reason=wait[0],
+        waiting_until=wait[1],
         actions=task.actions(context.actor.roles) if takes_events(found) else (),
     )
 
@@ -350,13 +351,3 @@ def _last_triggered(task: JobRecord) -> datetime | None:
     if task.state is JobState.RUNNING:
         return task.at
     return task.attempts[-1].started_at if task.attempts else None
-
-
-def _why(task: JobRecord, found: Campaign) -> tuple[str, datetime | None]:
-    """What a waiting task waits for, and until when at the earliest."""
-    if found.rest_reason and (found.rests_until or found.expires_at) > (task.next_at or task.at):
-        return found.rest_reason, found.rests_until
-    if task.next_at is None:
-        return "waits for its turn", None
-    code = task.failure_code
-    return f"retry after {code}" if code else "continues its attempt", task.next_at

@@ -7,7 +7,6 @@ without a record both are scheduled. A schedule's job is an occurrence with its 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import Batch
@@ -22,7 +21,6 @@ from jobyard.domain.jobs.job import (
     JobRecord,
     JobState,
 )
-from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.jobs.task import state_of_only_task
 from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.schedules.occurrence import Occurrence
@@ -101,7 +99,7 @@ def _job_view(
     return JobView(
         job=job,
         row=row,
-        label=job_type.label(job.state.value),
+        label=origin.label(job),
         task_state=state_of_only_task(job).value,
         step="" if job.state is JobState.SUCCEEDED else current,
         why=why,
@@ -123,16 +121,8 @@ def _is_stuck(job: JobRecord) -> bool:
 
 def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
     """What a job waits for, and until when; "" and None if it waits for nothing."""
-    if reason := origin.why_stopping(job):
-        return reason, job.next_at
-    if job.state is JobState.HELD:
-        return origin.why_held(job, context)
-    if job.state is JobState.SCHEDULED and job.next_at:
-        return _why_retried(job, origin.job_type), job.next_at
-    if job.state is JobState.SCHEDULED:
-        return origin.why_queued(job), None
     if job.state is not JobState.FAILED:
-        return "", None
+        return origin.why_waiting(job, context)
     kind = job.address.kind
     possible = [event for event in ("requeue", "delete") if roles_for(kind, event)]
     open_events = [event for event in possible if is_open(origin, event)]
@@ -140,14 +130,6 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
         return origin.resubmit_hint, None
     open_events = [event for event in open_events if event != "requeue" or job.requeueable]
     return (f"waits for a person to {' or '.join(open_events)} it" if open_events else ""), None
-
-
-def _why_retried(record: JobRecord, job_type: JobType[Any]) -> str:
-    """Why a job runs again: the retry, or the message of an attempt that did not fail."""
-    last = record.attempts[-1] if record.attempts else None
-    if last and last.failure_code in NO_FAILURES:
-        return last.failure_message
-    return f"retry {record.start_count} of {job_type.retry.max_retries} after {record.failure_code}"
 
 
 @dataclass(frozen=True)

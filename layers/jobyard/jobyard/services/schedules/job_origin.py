@@ -22,6 +22,7 @@ from jobyard.domain.schedules.schedule import (
 from jobyard.jobtypes import job_type_of
 from jobyard.services.access import authorize
 from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.jobs.origin import why_retried
 from jobyard.store import checkpoints, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
@@ -105,14 +106,13 @@ class ScheduleOrigin:
         checkpoint = checkpoints.get(self.address.job_id)
         return checkpoint.counts if checkpoint.version else None
 
-    def why_held(self, _job: JobRecord, _context: QueryContext) -> tuple[str, datetime | None]:
-        return "", None  # a hold stops the schedule before it has a job
+    def label(self, job: JobRecord) -> str:
+        return self.job_type.label(job.state.value)
 
-    def why_stopping(self, _job: JobRecord) -> str:
-        return ""
-
-    def why_queued(self, _job: JobRecord) -> str:
-        return "waits for a worker"
+    def why_waiting(self, job: JobRecord, _context: QueryContext) -> tuple[str, datetime | None]:
+        if job.state is not JobState.SCHEDULED:
+            return "", None  # a hold stops the schedule before it has a job
+        return why_retried(job, self.job_type) if job.next_at else ("waits for a worker", None)
 
 
 def schedule_origin(address: JobAddress, actor: Actor, _now: datetime) -> ScheduleOrigin:
