@@ -30,6 +30,7 @@ TimeSpan = tuple[datetime, datetime]  # the first and the last of some times
 class PassShare:
     """What a chunk may do in a pass: start `grant` jobs from `since` on, spread evenly up to
     `until` if `is_spread`, and run `slots` at the same time. After `until` no step begins.
+    When it was granted, `begun_elsewhere` jobs of other chunks kept their places.
     """
 
     grant: int
@@ -37,6 +38,7 @@ class PassShare:
     since: datetime
     until: datetime
     is_spread: bool = False
+    begun_elsewhere: int = 0
 
     def starts_by(self, now: datetime) -> int:
         """How many jobs may have started by `now`."""
@@ -50,13 +52,15 @@ class PassShare:
     def document(self) -> dict[str, Any]:
         """The share as JSON."""
         times = {"since": self.since.isoformat(), "until": self.until.isoformat()}
-        return {"grant": self.grant, "slots": self.slots, **times, "is_spread": self.is_spread}
+        numbers = {"grant": self.grant, "slots": self.slots, "begun": self.begun_elsewhere}
+        return {**numbers, **times, "is_spread": self.is_spread}
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> "PassShare":
         """The share in a document."""
         since, until = (datetime.fromisoformat(document[name]) for name in ("since", "until"))
-        return cls(document["grant"], document["slots"], since, until, document["is_spread"])
+        grant, slots, begun = document["grant"], document["slots"], document.get("begun", 0)
+        return cls(grant, slots, since, until, document["is_spread"], begun)
 
 
 @dataclass(frozen=True)

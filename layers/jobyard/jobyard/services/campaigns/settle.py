@@ -4,7 +4,8 @@ Only the latest execution of a campaign decides. It alone grants starts, through
 next pass.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -262,21 +263,62 @@ class _Settlement:
         begun = self._begun(until, is_stopping=is_stopping)
         numbers = sorted({*grants, *begun})
         workers = max(min(self._workers, len(numbers)), 1)
+        slots = self._slots(numbers, grants, workers, until)
+        active = [number for number in numbers if slots[number]]
         is_spread = rules.rollout is not None
-        turns = -(-len(numbers) // workers) if is_spread else 1
+        turns = -(-len(active) // workers) if is_spread else 1
         turn = (until - begins) / max(turns, 1)
-        running, places = self._running(), self._places()
-        found = {}
-        for index, number in enumerate(numbers):
+        places, found = Counter(self._places()), {}
+        for index, number in enumerate(active):
             since = begins + (index // workers) * turn if is_spread else begins
-            end = min(since + turn, until)
-            own = places.get(number, 0)
-            elsewhere = sum(running.values()) - running.get(number, 0) + sum(places.values()) - own
-            free = max(self.at_once - elsewhere, min(own, self.at_once))
-            slots = min(CONCURRENT_JOBS, free // workers or min(free, 1))
-            if slots or is_stopping:
-                found[number] = PassShare(grants.get(number, 0), slots, since, end, is_spread)
+            found[number] = PassShare(
+                grants.get(number, 0),
+                slots[number],
+                since,
+                min(since + turn, until),
+                is_spread,
+                places.total() - places[number],
+            )
+        for number in numbers:  # to end tasks, but to run none
+            if not slots[number] and (is_stopping or self._has_leaving(number)):
+                found[number] = PassShare(0, 0, begins, until, is_spread)
         return found
+
+    def _slots(
+        self, numbers: Sequence[int], grants: Container[int], workers: int, until: datetime
+    ) -> dict[int, int]:
+        """How many attempts of each chunk may run at the same time: those that have begun, and a
+        part of the slots that are free.
+
+        Whichever chunks so many workers run together, their parts are no more than is free. If
+        that is less than one for each worker, chunks with bound steps come first, then those with
+        a grant, other ones in each pass.
+        """
+        running, places = self._running(), self._places()
+        free = self.at_once - sum(running.values()) - sum(places.values())
+        most = CONCURRENT_JOBS if free >= 0 else self.at_once // workers
+        part, rest = divmod(max(free, 0), workers)
+        begun = Counter(running) + Counter(places)
+        first = numbers if len(numbers) <= workers else ()
+        if not part:
+            due = (number for number in numbers if self._has_due_bound(number, until))
+            bound = [number for number in due if not begun[number]]
+            granted = [number for number in numbers if number in grants]
+            turn = self.run.number * rest % max(len(granted), 1)
+            first = [*dict.fromkeys([*bound, *granted[turn:], *granted[:turn]])]
+        extra = {*first[:rest]}
+        return {each: min(begun[each] + part + (each in extra), most) for each in numbers}
+
+    def _has_due_bound(self, number: int, until: datetime) -> bool:
+        """Whether a chunk has an attempt between bound steps that continues by `until`."""
+        record = self.records.get(number)
+        summary = TaskSummary.of_document(record.summary if record else {})
+        return summary.bound_at is not None and summary.bound_at <= until
+
+    def _has_leaving(self, number: int) -> bool:
+        """Whether tasks of a chunk are cancelled or replaced."""
+        record = self.records.get(number)
+        return record is not None and bool(record.cancels or record.replacements)
 
     def _running(self) -> dict[int, int]:
         """How many attempts of each chunk run, for workers of an execution before this one."""
@@ -342,10 +384,10 @@ class _Settlement:
         found = []
         for number, record in self.records.items():
             summary = TaskSummary.of_document(record.summary)
-            is_due = summary.bound_at is not None and summary.bound_at <= until
             has_lost = summary.running_since is not None
             must_end = is_stopping and (summary.waiting or summary.bound)
-            if is_due or has_lost or must_end or record.cancels or record.replacements:
+            is_due = self._has_due_bound(number, until)
+            if is_due or has_lost or must_end or self._has_leaving(number):
                 found.append(number)
         return found
 

@@ -234,8 +234,12 @@ class TaskSource:
 
     @property
     def _places(self) -> int:
-        """How many attempts of the chunk `at_once` leaves room for."""
-        return self.campaign.rules.at_once - self.begun_elsewhere
+        """How many attempts of the chunk `at_once` leaves room for. Those that have begun in other
+        chunks since the grant take slots that this chunk may have too, as the next worker's.
+        """
+        begun_since = max(self.begun_elsewhere - self._share.begun_elsewhere, 0)
+        room = self.campaign.rules.at_once - self.begun_elsewhere
+        return min(self._share.slots - begun_since, room)
 
     def wait_before(self, job: JobRecord, step: str) -> Continue | Fail | None:
         """Why the attempt ends before this step; None between bound steps."""
