@@ -834,6 +834,22 @@ def test_a_campaign_is_replaced_as_a_whole(stack: Harness, devices: Devices) -> 
     assert campaigns.get(second.campaign_id).state == "succeeded"
 
 
+def test_a_start_that_is_repeated_after_it_replaced_a_campaign_is_not_refused(
+    stack: Harness, devices: Devices
+) -> None:
+    older = start(stack, "A").campaign_id
+    request = {"job_type": NAME, "kind": "fire_and_forget", "targets": ["A"], "replaces": older}
+
+    first = commands.start(request, stack.context(key="once")).campaign
+    stack.machines.run_all()
+    again = commands.start(request, stack.context(key="once")).campaign
+
+    assert again.campaign_id == first.campaign_id
+    assert campaigns.get(older).replaced_by == first.campaign_id
+    with pytest.raises(InvalidCampaign, match="is replaced"):
+        commands.start(request, stack.context(key="another"))
+
+
 def test_only_a_campaign_of_the_same_job_type_is_replaced(stack: Harness, devices: Devices) -> None:
     with pytest.raises(InvalidCampaign) as refused:
         start(stack, "A", replaces="c" + "a" * 20)

@@ -27,6 +27,7 @@ from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import Origin, campaign_id_of
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.mail_addresses import Addresses, addresses
+from jobyard.domain.plurals import plural
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
 from jobyard.domain.text import NAME_BYTES
 from jobyard.jobtypes import TYPES, types_of
@@ -50,7 +51,7 @@ _RETRY_FIELDS = ("name", "parameters", "notify", *RULE_FIELDS)
 @dataclass(frozen=True)
 class StartedCampaign:
     """A campaign that was started, or would be. `warnings` name likely mistakes. Of one that would
-    be, `overlaps` are the older campaigns on the same targets.
+    be, `overlaps` are the older campaigns on the same targets, without the one that it replaces.
     """
 
     campaign: Campaign
@@ -77,6 +78,7 @@ def _start(
     if (stored := _of_earlier_try(campaign)) is not None:
         campaign = stored
     else:
+        request = _with_replaced(request)
         recipients = _recipients(request, context)
         campaign = replace(campaign, notify=recipients.valid, undeliverable=recipients.invalid)
         if request.targets is not None:
@@ -123,7 +125,9 @@ def preview(document: Mapping[str, Any], context: CommandContext) -> StartedCamp
     authorize(context.actor, "campaign", "start")
     target_ids: set[str] = set()
     campaign, request = _new(document, context, note=target_ids.add)
-    overlaps = find_overlaps(campaign, target_ids, context.s3, context.settings)
+    request = _with_replaced(request)
+    found = find_overlaps(campaign, target_ids, context.s3, context.settings)
+    overlaps = tuple(each for each in found if each.campaign.campaign_id != campaign.replaces)
     return StartedCampaign(campaign, request.warnings, overlaps)
 
 
@@ -190,6 +194,25 @@ def _check_replaceable(request: CampaignRequest) -> None:
     if replaced is None or replaced.job_type != request.job_type:
         allowed = f"the id of a campaign that runs {request.job_type}"
         raise InvalidCampaign([InvalidRule("replaces", allowed)])
+
+
+def _with_replaced(request: CampaignRequest) -> CampaignRequest:
+    """The request, with a warning that names the campaign that it ends. A repeat is not checked:
+    its first try has ended that campaign.
+
+    Raises:
+        InvalidCampaign: that campaign has ended, or is ending.
+    """
+    if not request.replaces:
+        return request
+    replaced = campaigns.get(request.replaces)
+    label = f"{replaced.name} ({replaced.campaign_id})"
+    if not replaced.is_open or replaced.state is JobState.STOPPING:
+        allowed = f"the id of a campaign that runs or will; {label} is {replaced.state}"
+        raise InvalidCampaign([InvalidRule("replaces", allowed)])
+    tasks = plural(replaced.tasks, "task")
+    warning = f"replaces: it ends {label} as a whole, {tasks} without those that have ended"
+    return replace(request, warnings=(*request.warnings, warning))
 
 
 def _replace(campaign: Campaign, context: CommandContext) -> None:
