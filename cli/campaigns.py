@@ -394,15 +394,28 @@ def change(
             parser=options.whole_number(1), metavar="N", help="Attempts that may start a minute."
         ),
     ] = None,
+    factor: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="How much faster, for each --every tasks that succeed."),
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(parser=options.whole_number(1), metavar="N", help="Tasks that succeed."),
+    ] = None,
+    no_rate: Annotated[bool, typer.Option("--no-rate", help="Remove the rate.")] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Change a campaign while it runs."""
-    rollout = {"per_minute": per_minute} if per_minute else None
-    found = {"to": to, "at_once": at_once, "rollout": rollout}
-    changes = {name: value for name, value in found.items() if value is not None}
+    """Change a campaign while it runs. What is left out stays as it is."""
+    rate = _given(per_minute=per_minute, factor=factor, every=every)
+    if rate and no_rate:
+        raise typer.BadParameter("a rate is either given or removed", param_hint="--no-rate")
+    changes = _given(to=to, at_once=at_once, rollout=rate or None)
+    if no_rate:
+        changes["rollout"] = None
     if not changes:
-        raise typer.BadParameter("nothing to change: give --to, --at-once or --per-minute")
+        names = "--to, --at-once, --per-minute, --factor, --every or --no-rate"
+        raise typer.BadParameter(f"nothing to change: give {names}")
     _send(ctx, campaign_id, "change", {"reason": reason, **changes}, stack, as_json)
 
 
@@ -425,6 +438,11 @@ def retry(
         terminal.print_json(found)
     else:
         campaign_view.show_started(found, is_preview=False)
+
+
+def _given(**fields: object) -> Document:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _send(

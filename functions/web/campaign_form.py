@@ -113,6 +113,9 @@ def retry_changes_of(fields: Mapping[str, Any], campaign: Campaign) -> dict[str,
     before, document = fields_of(campaign), document_of(fields)
     changes = {name: document.get(name) for name in RULE_FIELDS}  # None is the default
     changes |= {name: document[name] for name in ("name", "notify") if name in document}
+    calendar = campaign.rules.schedule.calendar
+    if calendar and changes["calendar"] == calendar.name:
+        changes["calendar"] = calendar.document()  # as it was: no calendar may have its name
     typed, stored = _parameter_texts(fields), _parameter_texts(before)
     if typed != stored:
         changes["parameters"] = {
@@ -355,6 +358,8 @@ def changes_of(fields: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
         changes["to"] = fields["to"]
     if "at_once" in changed:
         changes["at_once"] = number_in(fields["at_once"])
-    if changed & {"per_minute", "factor", "every"}:
-        changes |= rollout_of(fields)
+    if rate := changed & {"per_minute", "factor", "every"}:
+        is_removed = not fields["per_minute"] and not any(fields[name] for name in rate)
+        typed = rollout_of(fields).get("rollout", {})
+        changes["rollout"] = None if is_removed else {name: typed.get(name) for name in rate}
     return changes

@@ -290,6 +290,20 @@ def test_a_change_sends_what_is_given(api: FakeApi, run: Run) -> None:
     assert run("campaign", "change", CAMPAIGN_ID, *WHY).exit_code == 2
 
 
+def test_a_change_sends_only_the_parts_of_a_rate_that_are_given(api: FakeApi, run: Run) -> None:
+    api.answers(f"POST {PATH}/change", a_campaign(label="Running"))
+    change = ("campaign", "change", CAMPAIGN_ID, *WHY)
+
+    run(*change, "--factor", "1.5", "--every", "20")
+    run(*change, "--no-rate")
+
+    assert api.bodies("POST") == [
+        {"reason": WHY[1], "rollout": {"factor": 1.5, "every": 20}},
+        {"reason": WHY[1], "rollout": None},
+    ]
+    assert run(*change, "--no-rate", "--every", "20").exit_code == 2
+
+
 def test_a_retry_starts_a_new_campaign(api: FakeApi, run: Run) -> None:
     other = "c" + "b" * 20
     api.answers(f"POST {PATH}/retry", a_campaign(campaign_id=other))

@@ -104,7 +104,11 @@ class CampaignChanges(Schema, extra="forbid"):
     reason: Reason
     to: JsonValue = Field(default=None, description="A later end: a date or a wall time.")
     at_once: JsonValue = Field(default=None, description="How many tasks run at the same time.")
-    rollout: JsonValue = Field(default=None, description="How many attempts may start a minute.")
+    rollout: JsonValue = Field(
+        default=None,
+        description="How many attempts may start a minute; its fields that are left out stay as "
+        "they are. null removes the rate, if the field is given.",
+    )
 
     def document(self) -> Mapping[str, Any]:
         """The changes as they were sent, for the domain to check."""
@@ -286,7 +290,8 @@ class StartedCampaign(Campaign):
     """A campaign that was started, or would be."""
 
     overlaps: list[CampaignOverlap] = Field(
-        description="Only of a preview: the older open campaigns that have some of its targets."
+        description="Only of a preview: the older open campaigns that have some of its targets, "
+        "without the one that it `replaces`, which a warning names."
     )
     warnings: list[str] = Field(description="Likely mistakes in the request.")
 

@@ -1,12 +1,15 @@
 """The form of a campaign: targets that are checked, a preview that starts nothing, a retry."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import boto3
 import pytest
 
+from jobyard.domain.campaigns.rollout import Rollout
 from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules.calendar import Calendar, Excluded
 from jobyard.store import campaigns
 from tests.functions.api.campaign_records import a_campaign, put_tasks
 from tests.functions.api.campaign_requests import IMAGE
@@ -199,6 +202,36 @@ def test_only_admins_retry_with_other_parameters(browser: Browser) -> None:
     )
     assert retried.parameters == parameters
     assert new.parameters == parameters | {"image": "https://other.example.org/image"}
+
+
+def test_a_retry_keeps_a_calendar_that_was_given_as_json(browser: Browser) -> None:
+    before = a_campaign(browser.function.SITE.settings, "cancelled")
+    calendar = Calendar("nights", exclude=(Excluded(date(2026, 12, 24), date(2026, 12, 26)),))
+    schedule = replace(before.rules.schedule, calendar=calendar)
+    after = replace(
+        before, rules=replace(before.rules, schedule=schedule), version=before.version + 1
+    )
+    campaigns.write(before, after)
+    address = f"/campaigns/{before.campaign_id}/retry"
+    browser.sign_in("operator")
+
+    started = browser.submit(browser.get(address), address, to="2027-01-31")
+
+    retried = campaigns.get(started.location.removeprefix("/campaigns/"))
+    assert retried.rules.schedule.calendar == calendar
+
+
+def test_a_rate_is_changed_in_part_and_removed(browser: Browser) -> None:
+    rate = {"per_minute": 50, "factor": 1.5, "every": 20}
+    campaign_id = a_campaign(browser.function.SITE.settings, request={"rollout": rate}).campaign_id
+    browser.sign_in("operator")
+
+    _change(browser, campaign_id, per_minute="10")
+    assert campaigns.get(campaign_id).rules.rollout == Rollout(10, 1.5, 20)
+    _change(browser, campaign_id, factor="")
+    assert campaigns.get(campaign_id).rules.rollout == Rollout(10, 1.0, 20)
+    _change(browser, campaign_id, per_minute="")
+    assert campaigns.get(campaign_id).rules.rollout is None
 
 
 def test_a_campaign_that_runs_is_not_retried(browser: Browser) -> None:

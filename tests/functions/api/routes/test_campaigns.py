@@ -126,6 +126,37 @@ def test_an_operator_retries_the_same_work_and_not_another_image(api: Api) -> No
     assert api.post(path, {"parameters": image}).json["parameters"] == image
 
 
+def test_a_change_of_a_rate_keeps_what_it_leaves_out_and_null_removes_it(api: Api) -> None:
+    started = start(api, rollout={"per_minute": 50, "factor": 1.5, "every": 20})
+    path = f"/campaigns/{started['campaign_id']}/change"
+
+    slower = api.post(path, WHY | {"rollout": {"per_minute": 10}}).json
+    steady = api.post(path, WHY | {"rollout": {"factor": None}}).json
+    removed = api.post(path, WHY | {"rollout": None}).json
+    again = api.post(path, WHY | {"rollout": {"factor": 2}})
+
+    assert slower["rules"]["rollout"] == {"per_minute": 10, "factor": 1.5, "every": 20}
+    assert steady["rules"]["rollout"] == {"per_minute": 10, "factor": 1, "every": 20}
+    assert removed["rules"]["rollout"] is None
+    assert (again.status, "rollout.per_minute" in again.text) == (400, True)
+
+
+def test_a_campaign_that_has_ended_is_not_replaced(api: Api) -> None:
+    older = start(api, name="Gateways to 4.1.9")["campaign_id"]
+    request = campaign_request(replaces=older)
+
+    preview = api.post("/campaigns/preview", request).json
+    assert preview["overlaps"] == []
+    (warning,) = preview["warnings"]
+    assert f"it ends Gateways to 4.1.9 ({older}) as a whole" in warning
+    assert "2 tasks" in warning
+
+    an_ended_campaign(older)
+    for path in ("/campaigns/preview", "/campaigns"):
+        refused = api.post(path, request)
+        assert (refused.status, f"({older}) is failed" in refused.text) == (400, True)
+
+
 def test_an_archived_campaign_is_gone(api: Api) -> None:
     campaign_id = an_ended_campaign(start(api)["campaign_id"])
     campaigns.start_archiving(campaigns.get(campaign_id), datetime.now(UTC), "records/f/v2")

@@ -76,17 +76,27 @@ def rule_warnings(document: Mapping[str, Any]) -> list[str]:
 def changed_rules(rules: CampaignRules, changes: object, created_at: datetime) -> CampaignRules:
     """The rules after a person changed some of `CHANGE_FIELDS`: a later end, another speed.
 
+    Fields of the rollout that are left out stay; one that is null is its default. A rollout that is
+    null is removed.
+
     Raises:
         InvalidCampaign: a field is wrong, or nothing is changed.
     """
     fields = FieldReader(changes, CHANGE_FIELDS)
+    is_removed = isinstance(changes, Mapping) and changes.get("rollout", rules) is None
+
+    def changed_rollout(where: str, value: object) -> Rollout:
+        if rules.rollout and isinstance(value, Mapping):
+            value = {**rules.rollout.document(), **value}
+        return rollout_of(where, value)
+
     changed = replace(
         rules,
         schedule=fields.read(
             "to", lambda _, value: rules.schedule.extended(value, created_at), rules.schedule
         ),
         at_once=fields.read("at_once", whole_number(1, MAX_AT_ONCE), rules.at_once),
-        rollout=fields.read("rollout", rollout_of, rules.rollout),
+        rollout=fields.read("rollout", changed_rollout, None if is_removed else rules.rollout),
     )
     if changed == rules:
         fields.refuse("", f"at least one change of {', '.join(CHANGE_FIELDS)}")
