@@ -23,7 +23,7 @@ from jobyard.domain.jobs.job_type import (
     StepResult,
 )
 from jobyard.jobtypes.device_info import DEVICE_INFO
-from jobyard.jobtypes.device_update import DEVICE_UPDATE
+from jobyard.jobtypes.device_update import DEVICE_UPDATE, steps
 from jobyard.jobtypes.device_update.plan import UpdatePlan
 from jobyard.jobtypes.http_client import HttpClient, Timeouts
 from jobyard.jobtypes.step_context import DeviceContext
@@ -315,6 +315,10 @@ def test_a_device_has_time_to_restart(bench: Bench) -> None:
     assert late.code is Failure.VERIFY_FAILED
     device.version = NEW
     assert isinstance(bench.attempt("old-3"), Done)
+
+
+def test_an_update_needs_the_time_that_a_device_has_to_restart() -> None:
+    assert DEVICE_UPDATE.needs_min * 60 == steps.RESTART_S
 
 
 def test_a_device_that_does_not_answer_after_the_update_is_waited_for(bench: Bench) -> None:

@@ -205,8 +205,36 @@ def test_a_preview_starts_nothing(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "needs", "starts"),
+    [
+        ({}, 10, 21),
+        ({"needs": None}, 10, 21),
+        ({"needs": 0}, 0, 30),
+        ({"needs": 25}, 25, 6),
+        ({"job_type": "device-info", "parameters": {}}, 0, 30),
+    ],
+)
+def test_a_task_needs_as_long_as_its_job_type_says_unless_the_request_does(
+    api: Api, changes: dict[str, Any], needs: int, starts: int
+) -> None:
+    request = campaign_request(
+        window={"from": "22:00", "to": "22:30"},
+        rollout={"per_minute": 1},
+        targets=[f"gw-{number}" for number in range(70)],
+        **changes,
+    )
+
+    previewed = api.post("/campaigns/preview", request).json
+
+    assert previewed["rules"]["needs"] == needs
+    _, second, *_ = previewed["forecast"]["openings"]  # the first one may have begun
+    assert second["starts"] == starts
+
+
+@pytest.mark.parametrize(
     ("changes", "field"),
     [
+        ({"window": {"from": "22:00", "to": "22:05"}}, "body.needs"),
         ({"targets": []}, "body.targets"),
         ({"targets": [{"id": "a b"}]}, "body.targets[0]"),
         ({"targets": None}, "body.targets"),

@@ -4,7 +4,7 @@ Its states are those of a job, and its tasks are jobs with one target each. Sour
 Connectivity Suite.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -232,11 +232,15 @@ class CampaignRequest:
 
 
 def request_of(
-    document: object, created_at: datetime, calendar_for: CalendarFor
+    document: object,
+    created_at: datetime,
+    calendar_for: CalendarFor,
+    needs_min_for: Callable[[str], int] = lambda _job_type: 0,
 ) -> CampaignRequest:
     """Parse a request for a campaign, an object of `REQUEST_FIELDS`.
 
-    Whether its job type exists and accepts the parameters is not checked here.
+    Whether its job type exists and accepts the parameters is not checked here. `needs_min_for` has
+    the minutes that a task of a job type needs unless the request says.
 
     Raises:
         InvalidCampaign: fields are wrong; it lists all of them.
@@ -254,7 +258,7 @@ def request_of(
     targets_file = fields.read("targets_file", _key_of, "")
     if targets_file and "targets" in fields:
         fields.refuse("targets_file", "either a list of targets or a file, not both")
-    rules = rules_of(fields, created_at, calendar_for)
+    rules = rules_of(fields, created_at, calendar_for, needs_min_for(job_type))
     fields.check()
     assert isinstance(document, Mapping)
     warnings = (*warnings, *rule_warnings(document))

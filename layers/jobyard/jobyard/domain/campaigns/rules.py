@@ -52,10 +52,16 @@ class CampaignRules:
         }
 
 
-def rules_of(fields: FieldReader, created_at: datetime, calendar_for: CalendarFor) -> CampaignRules:
+def rules_of(
+    fields: FieldReader,
+    created_at: datetime,
+    calendar_for: CalendarFor,
+    default_needs_min: int = 0,
+) -> CampaignRules:
     """Parse the fields `RULE_FIELDS` of a campaign that is created at `created_at`.
 
-    What is wrong is recorded in `fields`; then the rules are of no use.
+    What is wrong is recorded in `fields`; then the rules are of no use. `default_needs_min` is
+    that of its job type.
     """
     retry = whole_number(MIN_RETRY_S, MAX_RETRY_S, "of seconds")
     attempt = whole_number(MIN_ATTEMPT_S, MAX_ATTEMPT_S, "of seconds")
@@ -64,7 +70,7 @@ def rules_of(fields: FieldReader, created_at: datetime, calendar_for: CalendarFo
     attempt_s = fields.read("attempt_s", attempt, DEFAULT_ATTEMPT_S)
     rollout = fields.read("rollout", rollout_of, None)
     abort = fields.read("abort", abort_rule_of, None)
-    schedule = schedule_of(fields, created_at, calendar_for)
+    schedule = schedule_of(fields, created_at, calendar_for, default_needs_min)
     return CampaignRules(schedule, retry_s, at_once, attempt_s, rollout, abort)
 
 

@@ -139,12 +139,15 @@ class CampaignSchedule:
 
 
 def schedule_of(
-    fields: FieldReader, created_at: datetime, calendar_for: CalendarFor
+    fields: FieldReader,
+    created_at: datetime,
+    calendar_for: CalendarFor,
+    default_needs_min: int = 0,
 ) -> CampaignSchedule:
     """Parse the fields `SCHEDULE_FIELDS` of a campaign that is created at `created_at`.
 
     What is wrong is recorded in `fields`; then the schedule is of no use. `calendar_for` finds
-    or parses the calendar.
+    or parses the calendar. `default_needs_min` is for a document without `needs`.
     """
     kind = fields.read("kind", one_of(CampaignKind), CampaignKind.SCHEDULED)
     if "kind" not in fields:
@@ -152,7 +155,7 @@ def schedule_of(
     if fields.problems:
         return CampaignSchedule(kind)
     zone = fields.read("zone", zone_name_of, DEFAULT_ZONE)
-    needs = fields.read("needs", whole_number(0, MAX_NEEDS_MIN, "of minutes"), 0)
+    needs = fields.read("needs", whole_number(0, MAX_NEEDS_MIN, "of minutes"), default_needs_min)
     if kind is CampaignKind.FIRE_AND_FORGET:
         seconds = whole_number(MIN_EXPIRES_S, MAX_EXPIRES_S, "of seconds")
         expires_s = fields.read("expires_s", seconds, DEFAULT_EXPIRES_S)

@@ -151,6 +151,8 @@ class JobType(Generic[Context]):
     context: type[Context]  # the class of the context that its steps get
     # Once the first of them has begun, an attempt continues although its window closes.
     bound_steps: frozenset[str] = frozenset()
+    # Minutes that must be left when a task starts, if its campaign does not say.
+    needs_min: int = 0
     at_once: int | None = None  # tasks of all campaigns that may run at the same time; None: any
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0  # seconds for one attempt

@@ -140,7 +140,7 @@ def _new(
 ) -> tuple[Campaign, CampaignRequest]:
     """The campaign that is asked for, which is not stored. `note` gets the id of each target."""
     now = context.now()
-    request = request_of(document, now, _calendar_for)
+    request = request_of(document, now, _calendar_for, _needs_min_for)
     _check_job_type(request)
     if request.replaces:
         _check_replaceable(request)
@@ -237,6 +237,12 @@ def _check_job_type(request: CampaignRequest) -> None:
     if len(json.dumps(request.parameters)) > MAX_PARAMETER_BYTES:
         raise InvalidParameters("", f"must be at most {MAX_PARAMETER_BYTES} bytes of JSON in ASCII")
     TYPES[request.job_type].check_parameters(request.parameters)
+
+
+def _needs_min_for(job_type: str) -> int:
+    """The minutes that a task of the job type needs by default; 0 if it does not exist."""
+    found = TYPES.get(job_type)
+    return found.needs_min if found else 0
 
 
 def _calendar_for(value: object) -> Calendar:
