@@ -337,7 +337,7 @@ def pause(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Pause a campaign: no task starts, and what runs stops after its step."""
+    """Pause a campaign: no task starts, and what runs stops after its step or part."""
     body: Document = {"reason": reason} | ({"until": until} if until else {})
     _send(ctx, campaign_id, "pause", body, stack, as_json)
 
@@ -362,7 +362,7 @@ def cancel(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Cancel a campaign: what waits ends, what runs finishes its step, done stays done."""
+    """Cancel a campaign: what waits ends, what runs ends after its step or part."""
     _send(ctx, campaign_id, "cancel", {"reason": reason}, stack, as_json)
 
 

@@ -219,7 +219,7 @@ def cancel(
 ) -> None:
     """Cancel a batch or a job. Running jobs end, no others start, and the batch is reported.
 
-    A task of a campaign that runs is cancelled after its step.
+    A task of a campaign that runs is cancelled after its step, or the part of it.
     """
     if jobs:
         _send_to_many(ctx, "cancel", target, jobs, reason, stack=stack, as_json=as_json)

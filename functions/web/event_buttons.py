@@ -44,7 +44,7 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("task", "cancel"): (
         "Cancel",
         "circle-slash",
-        "It ends as cancelled: after its step if it runs, and cannot be requeued.",
+        "It ends as cancelled: if it runs, after its step or part. It cannot be requeued.",
     ),
     ("task", "requeue"): (
         "Requeue",
@@ -61,7 +61,7 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("campaign", "pause"): (
         "Pause",
         "pause",
-        "No task starts until it is resumed. A task that runs stops after its step.",
+        "No task starts until it is resumed. A task that runs stops after its step or part.",
     ),
     ("campaign", "resume"): (
         "Resume",
@@ -72,7 +72,7 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("campaign", "cancel"): (
         "Cancel",
         "circle-slash",
-        "Tasks that wait end now, those that run end after their step. What is done stays done.",
+        "Tasks that wait end now, those that run after their step or part. Done stays done.",
     ),
     ("campaign", "force"): (
         "Force to end",

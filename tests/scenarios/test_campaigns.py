@@ -478,6 +478,30 @@ def test_bound_steps_end_together_whatever_happens(
     assert not campaigns.get(campaign.campaign_id).is_open
 
 
+@pytest.mark.parametrize("event", ["cancel", "pause"])
+def test_an_upload_stops_between_two_parts(stack: Harness, devices: Devices, event: str) -> None:
+    devices.answers["A upload"] = [Continue(0, "50 % of the image is uploaded")]
+
+    def act(_device: str, step: str) -> None:
+        if step == "upload":
+            devices.during = Devices().during
+            if event == "cancel":
+                commands.cancel(campaign.campaign_id, stack.context())
+            else:
+                commands.pause(campaign.campaign_id, None, stack.context())
+
+    devices.during = act
+    campaign = start(stack, "A")
+    run_until(stack, TEN + timedelta(minutes=3))
+
+    assert [step for _, step, _ in devices.calls] == ["reach", "upload"]
+    if event == "pause":
+        commands.resume(campaign.campaign_id, stack.context())
+        stack.machines.run_all()
+        assert [step for _, step, _ in devices.calls[2:]] == ["upload", "apply", "verify"]
+    assert states(stack, campaign) == ("c" if event == "cancel" else "s")
+
+
 def test_bound_steps_that_never_end_are_given_up_after_the_grace(
     stack: Harness, devices: Devices
 ) -> None:
@@ -971,7 +995,7 @@ def cancel_during(
             send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context(key="once"))
             send_job_event(address_of(campaign, 0).job_id, "cancel", stack.context(key="twice"))
             view = jobs_queries.job(address_of(campaign, 0).job_id, stack.query_context())
-            assert view.why == "admin cancelled it: it ends after its step"
+            assert view.why == "admin cancelled it: it ends after its step or part"
             looks = WorkerLooks()
             with stack.interceptor.listening(looks):
                 stack.advance(3)

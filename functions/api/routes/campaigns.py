@@ -213,7 +213,8 @@ def list_tasks(
     operation_id="pause_campaign",
     tags=["Campaigns"],
     summary="Pause a campaign",
-    description="It is held: no task starts, and one that runs stops after its step.",
+    description="It is held: no task starts. One that runs stops after its step or the part of it, "
+    "or after its bound steps.",
     responses={
         200: {"description": "The campaign."},
         **problem_responses(
@@ -254,8 +255,8 @@ def resume_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Cam
     operation_id="cancel_campaign",
     tags=["Campaigns"],
     summary="Cancel a campaign",
-    description="Waiting tasks end at once. One that runs ends after its step; what is done stays "
-    "done. Cancelling again changes nothing.",
+    description="Waiting tasks end at once. One that runs ends after its step or the part of it, "
+    "or after its bound steps; what is done stays done. Cancelling again changes nothing.",
     responses={
         200: {"description": "The campaign."},
         **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),

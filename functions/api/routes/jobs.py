@@ -187,7 +187,7 @@ def get_job_log(
     "the events of each state and who may send them. The job's `actions` are those that you may "
     "send now. Jobs of a schedule are for admins only, and cannot be held or released: suspend the "
     "schedule instead. A task of a campaign can be cancelled and requeued until its campaign ends; "
-    "one that runs is cancelled after its step.",
+    "one that runs is cancelled after its step, or the part of it.",
     responses={
         200: {"description": "The job has changed."},
         202: {"description": "The job has changed and will run."},

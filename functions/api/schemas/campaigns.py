@@ -345,7 +345,7 @@ class Task(Schema):
     failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
     failure_message: str = Field(description="The same for people.")
     waiting_reason: str = Field(
-        description='What it waits for, or that it ends after its step; "" if neither.'
+        description='What it waits for, or that it ends after its step or part; "" if neither.'
     )
     waiting_until: datetime | None = Field(description="When the wait ends at the earliest.")
     actions: list[JobEvent] = Field(

@@ -287,7 +287,7 @@ def resume(campaign_id: str, context: CommandContext) -> Campaign:
 
 
 def cancel(campaign_id: str, context: CommandContext) -> Campaign:
-    """Cancel a campaign: what waits ends now, what runs ends after its step, done stays done.
+    """Cancel a campaign: what waits ends now, what runs ends after its step or part.
 
     Raises:
         Forbidden, NotFound. BadRequest: no reason is given.

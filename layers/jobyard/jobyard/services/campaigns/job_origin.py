@@ -61,7 +61,7 @@ def check_open(campaign: Campaign, event: str) -> None:
 
 def stopping_text(request: HistoryEntry) -> str:
     """What becomes of a task that a person cancelled while it ran."""
-    return f"{request.actor} cancelled it: it ends after its step"
+    return f"{request.actor} cancelled it: it ends after its step or part"
 
 
 def leaving_text(record: ChunkRecord, position: int) -> str:
