@@ -222,6 +222,7 @@ def test_back_leads_to_the_same_list_on_a_slow_network(open_page: Open, site: Si
     page.get_by_role("combobox", name="State").select_option("failed")
     page.get_by_role("button", name="Filter").click()
     expect(page).to_have_url(re.compile("state=failed"))
+    expect(page.get_by_role("row")).to_have_count(31)  # the heading, and 30 jobs
     shown, address = page.get_by_role("row").all_text_contents(), page.url
     page.locator("tbody a").nth(25).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("51")
