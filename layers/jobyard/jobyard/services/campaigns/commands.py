@@ -33,6 +33,7 @@ from jobyard.domain.text import NAME_BYTES
 from jobyard.jobtypes import TYPES, types_of
 from jobyard.services import activity, holds
 from jobyard.services.access import authorize
+from jobyard.services.campaigns.changes import change_campaign
 from jobyard.services.campaigns.open import chunk_size_of, put_rows
 from jobyard.services.campaigns.overlaps import Overlap, find_overlaps
 from jobyard.services.campaigns.settle import restart
@@ -43,7 +44,6 @@ from jobyard.store import calendars, campaigns
 
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _CHECK_AFTER = timedelta(minutes=5)
-_TRIES = 5
 # The fields that may differ in the new campaign of a retry.
 _RETRY_FIELDS = ("name", "parameters", "notify", *RULE_FIELDS)
 
@@ -425,22 +425,12 @@ def _has_other_parameters(campaign: Campaign, parameters: object) -> bool:
 def _restart(
     campaign_id: str, change: Callable[[Campaign], Campaign | None], context: CommandContext
 ) -> Campaign:
-    """Write what `change` makes of a campaign, and have an execution decide about it now. If it
-    makes nothing of it (None), the campaign stays as it is.
-
-    Raises:
-        StaleState: others changed the campaign during each try.
-    """
-    for _ in range(_TRIES):
-        before = campaigns.get(campaign_id)
-        after = change(before)
-        if after is None:
-            return before
-        try:
-            return restart(before, after, context.executions, context.now())
-        except StaleState:
-            continue
-    raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+    """Write what `change` makes of a campaign, and have an execution decide about it now."""
+    return change_campaign(
+        campaign_id,
+        change,
+        lambda before, after: restart(before, after, context.executions, context.now()),
+    )
 
 
 def _note(campaign: Campaign, event: str, context: CommandContext) -> HistoryEntry:

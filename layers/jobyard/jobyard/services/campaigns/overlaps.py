@@ -20,6 +20,7 @@ from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.plurals import plural
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.campaigns.changes import change_campaign
 from jobyard.services.campaigns.job_origin import replacement_text
 from jobyard.services.settings import Settings
 from jobyard.store import campaigns, chunks, jobs
@@ -209,19 +210,11 @@ def _noting(
 def _change(
     campaign_id: str, change: Callable[[Campaign], Campaign | None], context: OpenContext
 ) -> None:
-    """Write what `change` makes of a campaign. If it rests, the clock has it decide again now.
+    """Write what `change` makes of a campaign. If it rests, the clock has it decide again now."""
 
-    Raises:
-        StaleState: others changed the campaign during each try.
-    """
-    for _ in range(_TRIES):
-        before = campaigns.get(campaign_id)
-        after = change(before)
-        if after is None:
-            return
+    def write(before: Campaign, after: Campaign) -> Campaign:
         if before.rests_until is not None:
             after = replace(after, check_at=context.now())
-        with suppress(StaleState):
-            campaigns.write(before, after)
-            return
-    raise StaleState(f"campaign {campaign_id} changes too fast; try again")
+        return campaigns.write(before, after)
+
+    change_campaign(campaign_id, change, write)
