@@ -19,9 +19,9 @@ from rich.text import Text
 
 from cli import batch_result, progress
 from cli.client import ApiClient, Document
-from cli.demo_runner import DemoOptions, DemoRunner, run_demo
+from cli.demo_runner import DemoOptions, DemoRunner, Keep, Port, WebPort, run_demo
 from cli.local import deployment, emulator, mail
-from cli.local.emulator import HOST, PORT, ROOT, WEB_PORT, EmulatorError
+from cli.local.emulator import HOST, ROOT, EmulatorError
 from cli.local.mail import Mail
 from jobyard.domain.plurals import plural
 
@@ -32,17 +32,9 @@ MAIL_LINES = 20
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
-    port: Annotated[
-        int | None,
-        typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
-    ] = None,
-    web_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="JOBYARD_WEB_PORT", help=f"The port of the pages.  [default: {WEB_PORT}]"
-        ),
-    ] = None,
+    keep: Keep = False,
+    port: Port = None,
+    web_port: WebPort = None,
     files_port: Annotated[
         int, typer.Option(envvar="JOBYARD_FILES_PORT", help="Port that serves the example files.")
     ] = deployment.FILES_PORT,

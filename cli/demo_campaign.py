@@ -17,9 +17,9 @@ from rich.text import Text
 
 from cli import campaign_view
 from cli.client import ApiClient, Document
-from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
+from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, Keep, Port, WebPort, run_demo
 from cli.local import deployment, emulator
-from cli.local.emulator import PORT, WEB_PORT, EmulatorError
+from cli.local.emulator import EmulatorError
 from examples.devices.simulator import NEW, Simulator
 
 IMAGE = bytes(range(256)) * 4_000
@@ -33,17 +33,9 @@ _TIMEOUT_S = 120.0
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
-    port: Annotated[
-        int | None,
-        typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
-    ] = None,
-    web_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="JOBYARD_WEB_PORT", help=f"The port of the pages.  [default: {WEB_PORT}]"
-        ),
-    ] = None,
+    keep: Keep = False,
+    port: Port = None,
+    web_port: WebPort = None,
     files_port: Annotated[
         int, typer.Option(envvar="JOBYARD_FILES_PORT", help="Port of the simulated devices.")
     ] = deployment.FILES_PORT,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import click
 import httpx
@@ -21,6 +21,16 @@ from cli.local import demo_stack, demo_users, emulator
 from cli.local.emulator import HOME, PORT, WEB_PORT, Emulator
 from cli.main import app
 from jobyard.domain.errors import JobyardError
+
+# Options of all demos.
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the stack running.")]
+Port = Annotated[
+    int | None, typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]")
+]
+WebPort = Annotated[
+    int | None,
+    typer.Option(envvar="JOBYARD_WEB_PORT", help=f"The port of the pages.  [default: {WEB_PORT}]"),
+]
 
 _Resource = TypeVar("_Resource")  # what a demo needs besides the stack
 

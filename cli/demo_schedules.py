@@ -6,16 +6,16 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from cli import tables
 from cli.client import ApiClient, Document
-from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
+from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, Keep, Port, WebPort, run_demo
 from cli.local import clients, voters
-from cli.local.emulator import HOME, PORT, ROOT, WEB_PORT
+from cli.local.emulator import HOME, ROOT
 from jobyard.domain.schedules.schedule import ScheduleLabel
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
@@ -30,17 +30,9 @@ _TIMEOUT_S = 120.0
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
-    port: Annotated[
-        int | None,
-        typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
-    ] = None,
-    web_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="JOBYARD_WEB_PORT", help=f"The port of the pages.  [default: {WEB_PORT}]"
-        ),
-    ] = None,
+    keep: Keep = False,
+    port: Port = None,
+    web_port: WebPort = None,
 ) -> None:
     """Schedule a sweep of 5,000 made-up voters, run it, and show it before and after."""
     options = DemoOptions(
