@@ -10,17 +10,17 @@ import typer
 from rich.text import Text
 
 from cli.features import (
-    DEFAULT,
     Precision,
     change_findings,
-    change_line,
     content_of,
     features_in,
+    print_changes,
 )
 from cli.findings import EXIT_ERRORS, opened, print_document, print_listing
 from cli.terminal import SafeConsole, printable_path
 from jobyard.domain.datasets.changes import changes_between
 from jobyard.domain.datasets.geojson import FeatureReader
+from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 from jobyard.domain.plurals import plural
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets, and show what differs between two.")
@@ -38,7 +38,7 @@ def dataset() -> None:
 @app.command()
 def check(
     file: Annotated[str, typer.Argument(help="GeoJSON, or gzip of it; - for stdin.")],
-    precision: Precision = DEFAULT,
+    precision: Precision = DEFAULT_PRECISION,
     as_json: JsonDocument = False,
 ) -> None:
     """Check the GeoJSON of a dataset.
@@ -66,7 +66,7 @@ def _verdict_of(reading: FeatureReader) -> Text:
 def diff(
     before: Annotated[str, typer.Argument(help="The GeoJSON before.")],
     after: Annotated[str, typer.Argument(help="The GeoJSON after.")],
-    precision: Precision = DEFAULT,
+    precision: Precision = DEFAULT_PRECISION,
     as_json: JsonDocument = False,
 ) -> None:
     """Show which features differ between two files, and in what.
@@ -77,14 +77,10 @@ def diff(
     changes = changes_between(
         features_in(before, precision), features_in(after, precision), precision
     )
-    findings = change_findings(changes)
     if as_json:
-        document = {"changes": [change.document() for change in changes], "findings": findings}
-        typer.echo(json.dumps(document))
+        documents = [change.document() for change in changes]
+        typer.echo(json.dumps({"changes": documents, "findings": change_findings(changes)}))
         return
     console = SafeConsole(highlight=False, soft_wrap=True)
-    for change in changes:
-        console.print(change_line(change))
-    for finding in findings:
-        console.print(f"warning {finding['feature_id']}: {finding['message']}")
+    print_changes(console, changes)
     console.print(plural(len(changes), "change"))

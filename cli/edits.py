@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli.features import DEFAULT, Precision, change_findings, change_line, features_in
+from cli.features import Precision, change_findings, features_in, print_changes
 from cli.findings import EXIT_ERRORS
 from cli.terminal import SafeConsole, print_error
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 from jobyard.domain.edits.merge import Merge, merge
 from jobyard.domain.plurals import plural
 
@@ -35,7 +36,7 @@ def merge_files(
         Path | None,
         typer.Option(metavar="FILE", help="Where to write the result, if there is no conflict."),
     ] = None,
-    precision: Precision = DEFAULT,
+    precision: Precision = DEFAULT_PRECISION,
     latest: Annotated[
         list[str] | None,
         typer.Option(metavar="PROPERTY", help="A property whose latest value counts: mine."),
@@ -69,7 +70,7 @@ def _document(merged: Merge) -> dict[str, object]:
         "changes": [change.document() for change in merged.changes],
         "conflicts": [conflict.document() for conflict in merged.conflicts],
         "same": [*merged.same],
-        "findings": change_findings([*merged.changes]),
+        "findings": change_findings(merged.changes),
     }
     if merged.resolutions:
         document["resolutions"] = [each.document() for each in merged.resolutions]
@@ -80,10 +81,7 @@ def _document(merged: Merge) -> dict[str, object]:
 
 def _print(merged: Merge) -> None:
     console = SafeConsole(highlight=False, soft_wrap=True)
-    for change in merged.changes:
-        console.print(change_line(change))
-    for finding in change_findings([*merged.changes]):
-        console.print(f"warning {finding['feature_id']}: {finding['message']}")
+    print_changes(console, merged.changes)
     for old, new in (merged.new_ids or {}).items():
         console.print(f"renumbered {old}: {new}")
     for each in merged.resolutions:

@@ -1,7 +1,7 @@
 """Reads the features of a file of GeoJSON for commands that compare whole files."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import IO, Annotated
 
@@ -13,7 +13,7 @@ from cli.terminal import SafeConsole, print_error, printable_path
 from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
-from jobyard.domain.datasets.geometry import DEFAULT_PRECISION, MAX_PRECISION
+from jobyard.domain.datasets.geometry import MAX_PRECISION
 from jobyard.domain.manifests.findings import quoted_all
 from jobyard.domain.plurals import plural
 
@@ -31,7 +31,6 @@ Precision = Annotated[
         help="Decimals of a degree at which two positions are the same.",
     ),
 ]
-DEFAULT = DEFAULT_PRECISION
 
 
 def content_of(stream: IO[bytes], file: str) -> Iterator[bytes]:
@@ -99,7 +98,15 @@ def change_line(change: FeatureChange) -> Text:
     )
 
 
-def change_findings(changes: list[FeatureChange]) -> list[Mapping[str, object]]:
+def print_changes(console: SafeConsole, changes: Sequence[FeatureChange]) -> None:
+    """Print a line for each change, then what is probably not meant."""
+    for change in changes:
+        console.print(change_line(change))
+    for finding in change_findings(changes):
+        console.print(f"warning {finding['feature_id']}: {finding['message']}")
+
+
+def change_findings(changes: Sequence[FeatureChange]) -> list[Mapping[str, object]]:
     """Findings about changes that are probably not meant."""
     findings: list[Mapping[str, object]] = []
     for change in changes:

@@ -5,7 +5,6 @@ job type. The same checks apply to all three forms.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 from jobyard.domain.campaigns.target_checks import TargetCheck
 from jobyard.domain.errors import InvalidCampaign, InvalidRule
 from jobyard.domain.manifests.csv_format import SEPARATORS, cells_in, separated_by
-from jobyard.domain.manifests.findings import Check, Finding, quoted, quoted_all
+from jobyard.domain.manifests.findings import Check, Finding, FindingLevels, quoted, quoted_all
 from jobyard.domain.manifests.json_lines import object_on, place_of, shown_value
 from jobyard.domain.manifests.lines import Span, spans
 from jobyard.domain.manifests.validation import Cell
@@ -304,7 +303,7 @@ def has_json_ending(filename: str) -> bool:
     return filename.lower().endswith(_JSON_ENDINGS)
 
 
-class TargetReader:
+class TargetReader(FindingLevels):
     """One pass over a file of targets. Iterate over it once for `(targets, findings)`, in file
     order.
 
@@ -313,9 +312,9 @@ class TargetReader:
     """
 
     def __init__(self, blocks: Iterable[bytes], *, filename: str) -> None:
+        super().__init__()
         self._filename = filename
         self._checker = _Checker(MAX_TARGETS, "on line {}")
-        self._levels: Counter[str] = Counter()
         self._parts = self._counted(self._read(blocks))
 
     def __iter__(self) -> Iterator[TargetsAndFindings]:
@@ -325,23 +324,6 @@ class TargetReader:
     def count(self) -> int:
         """The number of different targets."""
         return self._checker.count
-
-    @property
-    def errors(self) -> int:
-        """The number of errors."""
-        return self._levels["error"]
-
-    @property
-    def warnings(self) -> int:
-        """The number of warnings."""
-        return self._levels["warning"]
-
-    @property
-    def worst_level(self) -> str:
-        """The highest level of the findings: "error" or "warning"; "pass" if none is that high."""
-        if self.errors:
-            return "error"
-        return "warning" if self.warnings else "pass"
 
     def _counted(self, parts: Iterator[TargetsAndFindings]) -> Iterator[TargetsAndFindings]:
         for targets, findings in parts:

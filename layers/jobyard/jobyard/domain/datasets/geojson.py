@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import count
@@ -25,7 +24,7 @@ from jobyard.domain.datasets.json_stream import (
     JsonStream,
     Path,
 )
-from jobyard.domain.manifests.findings import Check, FindingCheck, quoted
+from jobyard.domain.manifests.findings import Check, FindingCheck, FindingLevels, quoted
 from jobyard.domain.plurals import plural
 
 MAX_FEATURES = 1_000_000
@@ -44,7 +43,7 @@ _NUMBERS = (int, float)  # the types of numbers; a bool is none
 FeaturesAndFindings = tuple[list[Feature], list[FeatureFinding]]
 
 
-class FeatureReader:
+class FeatureReader(FindingLevels):
     """A pass over GeoJSON: iterating gives its features with findings, in file order.
 
     A feature with an error is left out. `errors`, `warnings`, `worst_level` and `count` are whole
@@ -53,30 +52,13 @@ class FeatureReader:
     """
 
     def __init__(self, blocks: Iterable[bytes], precision: int = DEFAULT_PRECISION) -> None:
+        super().__init__()
         self.count = 0
         self._stream = JsonStream(blocks)
         self._precision = precision
-        self._levels: Counter[str] = Counter()
         self._lines: dict[str, int] = {}  # of each feature, by its id
         self._reported: set[str] = set()  # names of unknown members
         self._turned = 0  # rings
-
-    @property
-    def errors(self) -> int:
-        """The number of errors."""
-        return self._levels["error"]
-
-    @property
-    def warnings(self) -> int:
-        """The number of warnings."""
-        return self._levels["warning"]
-
-    @property
-    def worst_level(self) -> str:
-        """The highest level of the findings: "error" or "warning"; "pass" if none is that high."""
-        if self.errors:
-            return "error"
-        return "warning" if self.warnings else "pass"
 
     def __iter__(self) -> Iterator[FeaturesAndFindings]:
         try:

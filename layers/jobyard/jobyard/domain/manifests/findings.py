@@ -258,6 +258,30 @@ class BoundedFindings:
         return [Check.MORE_FINDINGS.at(0, 0, message)]
 
 
+class FindingLevels:
+    """Counts findings by level, for a reader that gives them one after the other."""
+
+    def __init__(self) -> None:
+        self._levels: Counter[str] = Counter()
+
+    @property
+    def errors(self) -> int:
+        """The number of errors."""
+        return self._levels["error"]
+
+    @property
+    def warnings(self) -> int:
+        """The number of warnings."""
+        return self._levels["warning"]
+
+    @property
+    def worst_level(self) -> str:
+        """The highest level of the findings: "error" or "warning"; "pass" if none is that high."""
+        if self.errors:
+            return "error"
+        return "warning" if self.warnings else "pass"
+
+
 def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
     """A finding's document with None for a line or column that is 0."""
     return {name: None if value == 0 else value for name, value in document.items()}

@@ -1,12 +1,11 @@
 """Reading a manifest of any format as a stream: entries and findings, block by block."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from jobyard.domain.manifests.checkm import CheckmReader
 from jobyard.domain.manifests.csv_format import SEPARATORS, CsvReader, has_url_heading
-from jobyard.domain.manifests.findings import Check, quoted
+from jobyard.domain.manifests.findings import Check, FindingLevels, quoted
 from jobyard.domain.manifests.json_lines import JsonLinesReader
 from jobyard.domain.manifests.lines import Span, spans
 from jobyard.domain.manifests.profiles import PROFILES, Profile
@@ -33,7 +32,7 @@ class FormatReader(Protocol):
         """The entries and findings that are left at the end; `last` is the last line's number."""
 
 
-class ManifestReader:
+class ManifestReader(FindingLevels):
     """One pass over a manifest. Iterate over it once for `(entries, findings)`, in file order.
 
     It needs at most 40 bytes of memory for each row, to find repeated file names, so write entries
@@ -53,32 +52,15 @@ class ManifestReader:
         profile: str | None = None,
         allowed_hosts: Collection[str] = (),
     ) -> None:
+        super().__init__()
         self._allowed_hosts = allowed_hosts
         self._filename = filename
         self._expected = profile
         self._reader: FormatReader | None = None
-        self._levels: Counter[str] = Counter()
         self._parts = self._counted(self._read(blocks))
 
     def __iter__(self) -> Iterator[CheckedRows]:
         return self._parts
-
-    @property
-    def errors(self) -> int:
-        """The number of errors."""
-        return self._levels["error"]
-
-    @property
-    def warnings(self) -> int:
-        """The number of warnings."""
-        return self._levels["warning"]
-
-    @property
-    def worst_level(self) -> str:
-        """The highest level of the findings: "error" or "warning"; "pass" if none is that high."""
-        if self.errors:
-            return "error"
-        return "warning" if self.warnings else "pass"
 
     @property
     def profile(self) -> str | None:
