@@ -6,22 +6,21 @@ from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import StaleState
 from jobyard.store import campaigns
 
-_TRIES = 8
-
 
 def change_campaign(
     campaign_id: str,
     change: Callable[[Campaign], Campaign | None],
     write: Callable[[Campaign, Campaign], Campaign],
+    tries: int,
 ) -> Campaign:
     """Write what `change` makes of a campaign. If it makes nothing of it (None), the campaign stays
-    as it is.
+    as it is. `tries` is how often it is read, at most.
 
     Raises:
         NotFound: there is no such campaign.
         StaleState: others changed the campaign during each try.
     """
-    for _ in range(_TRIES):
+    for _ in range(tries):
         before = campaigns.get(campaign_id)
         after = change(before)
         if after is None:

@@ -44,6 +44,7 @@ from jobyard.store import calendars, campaigns
 
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _CHECK_AFTER = timedelta(minutes=5)
+_TRIES = 5
 # The fields that may differ in the new campaign of a retry.
 _RETRY_FIELDS = ("name", "parameters", "notify", *RULE_FIELDS)
 
@@ -430,6 +431,7 @@ def _restart(
         campaign_id,
         change,
         lambda before, after: restart(before, after, context.executions, context.now()),
+        _TRIES,
     )
 
 

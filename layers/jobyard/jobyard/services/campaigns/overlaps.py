@@ -217,4 +217,4 @@ def _change(
             after = replace(after, check_at=context.now())
         return campaigns.write(before, after)
 
-    change_campaign(campaign_id, change, write)
+    change_campaign(campaign_id, change, write, _TRIES)
