@@ -14,6 +14,8 @@ COLLECTION = "GeometryCollection"
 
 Position = Sequence[float]
 _Point = tuple[int, ...]  # a position in units of the last decimal
+_Place = tuple[float, ...]
+_Line = tuple[_Place, _Place]
 
 
 class TooLong(ValueError):
@@ -146,7 +148,7 @@ def crossing_in(ring: Sequence[Position], precision: int = MAX_PRECISION) -> int
                 before, after = (first, second) if is_next else (second, first)
                 if _turns_back(*lines[before], lines[after][1]):
                     return indexes[before]
-            elif _meet(lines[first], lines[second]):
+            elif do_lines_meet(lines[first], lines[second]):
                 return indexes[first]
         active.append(number)
     return None
@@ -159,8 +161,8 @@ def _turns_back(start: _Point, corner: _Point, end: _Point) -> bool:
     return ahead < 0 and _side(start, corner, end) == 0
 
 
-def _meet(line: tuple[_Point, _Point], other: tuple[_Point, _Point]) -> bool:
-    """Whether two lines have a point in common."""
+def do_lines_meet(line: _Line, other: _Line) -> bool:
+    """Whether two lines, each from one position to another, have a point in common."""
     (start, end), (from_, to) = line, other
     sides = _side(start, end, from_), _side(start, end, to)
     other_sides = _side(from_, to, start), _side(from_, to, end)
@@ -171,7 +173,7 @@ def _meet(line: tuple[_Point, _Point], other: tuple[_Point, _Point]) -> bool:
     return max(min(line), min(other)) <= min(max(line), max(other))  # all on one line
 
 
-def _side(start: _Point, end: _Point, point: _Point) -> int:
+def _side(start: _Place, end: _Place, point: _Place) -> int:
     """On which side of a line a point is: above 0 on the left, 0 on the line."""
     across = (end[0] - start[0]) * (point[1] - start[1])
     across -= (end[1] - start[1]) * (point[0] - start[0])
