@@ -1,0 +1,108 @@
+"""A dataset as it is stored: its head, which each commit moves, and its settings."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.datasets.commit import Commit, CommitOrigin
+from jobyard.domain.datasets.extent import Boxes, boxes_around
+from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
+from jobyard.domain.errors import BadRequest, StaleState
+from jobyard.domain.ids import NAME_PATTERN
+from jobyard.domain.text import NAME_BYTES, clean_fields
+
+FIRST_REVISION = 1  # what was loaded
+TITLE_BYTES = 200  # of a title, in UTF-8
+_NAME = re.compile(NAME_PATTERN)
+
+
+class HeadMoved(StaleState):
+    """A commit was refused: the dataset has another revision than expected. Merge and try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCommit:
+    """A commit that is decided and not finished; anybody may finish it.
+
+    `file` is the key of its change file, which has all the rest.
+    """
+
+    revision: int
+    file: str
+    edit_id: str
+    attempt: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset. `revision` is that of its head: readers see what was committed until then.
+
+    `features` is their number at the head, `boxes` is around all that it ever had since the base.
+    `base` is the folder of its base files, which have the features at `base_revision`. `rules` are
+    documents that were checked, `rules_version` is their digest. `edit_types` are the settings of
+    edit jobs as documents, by job type. `version` counts the writes of the settings, from 1; a
+    commit changes the head only.
+    """
+
+    name: str
+    title: str
+    created_at: datetime
+    created_by: str
+    created_by_sub: str
+    base: str
+    features: int
+    boxes: Boxes = ()
+    version: int = 1
+    revision: int = FIRST_REVISION
+    base_revision: int = FIRST_REVISION
+    pending: PendingCommit | None = None
+    precision: int = DEFAULT_PRECISION
+    missing_is_null: bool = False
+    rules: tuple[Mapping[str, Any], ...] = ()
+    rules_version: str = ""
+    edit_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clean_fields(self, title=TITLE_BYTES, created_by=NAME_BYTES)
+
+    def after(self, commit: Commit) -> "Dataset":
+        """The dataset after the commit that follows its head."""
+        return replace(
+            self,
+            revision=commit.revision,
+            features=commit.features,
+            boxes=boxes_around((*self.boxes, *commit.boxes)),
+            pending=None,
+        )
+
+    def check_revision(self, revision: int) -> None:
+        """Check that the dataset has a revision.
+
+        Raises:
+            BadRequest: it has not.
+        """
+        if not FIRST_REVISION <= revision <= self.revision:
+            message = f"{self.name} has the revisions {FIRST_REVISION} to {self.revision}"
+            raise BadRequest(f"{message}, not {revision}")
+
+    def is_pending(self, origin: CommitOrigin) -> bool:
+        """Whether the commit that is decided comes from `origin`."""
+        pending = self.pending
+        return pending is not None and (pending.edit_id, pending.attempt) == (
+            origin.edit_id,
+            origin.attempt,
+        )
+
+
+def check_name(name: str) -> None:
+    """Check the name of a dataset.
+
+    Raises:
+        BadRequest: it is not valid.
+    """
+    if not _NAME.fullmatch(name):
+        message = "a name has up to 64 letters, digits, dots, hyphens and underscores"
+        raise BadRequest(f"{name!r:.80} cannot be the name of a dataset: {message}")
