@@ -90,7 +90,12 @@ def section(lifecycle: Lifecycle) -> str:
         for each in lifecycle.states
     ]
     transitions = [
-        (f"`{each.before}`", f"`{each.event}`", f"`{each.after}`", ", ".join(each.senders))
+        (
+            f"`{each.before}`",
+            f"`{each.event}`{' after the end' if each.after_end else ''}",
+            f"`{each.after}`",
+            ", ".join(each.senders),
+        )
         for each in lifecycle.transitions
     ]
     return "\n".join(

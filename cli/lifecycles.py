@@ -20,7 +20,7 @@ def lifecycle(
     as_json: Json = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
 ) -> None:
-    """Show the states of a batch, job, task or schedule, and their transitions."""
+    """Show the states of a batch, a job or an edit job, say, and their transitions."""
     if as_json and mermaid:
         raise typer.BadParameter("give --json or --mermaid, not both")
     try:
@@ -51,7 +51,7 @@ def _show(found: Lifecycle, console: Console) -> None:
             terminal.state(each.before),
             each.event,
             terminal.state(each.after),
-            ", ".join(each.senders),
+            ", ".join(each.senders) + (", after the end" if each.after_end else ""),
         )
         for each in found.transitions
     ]

@@ -38,6 +38,16 @@ def lifecycle(*transitions: Transition, states: tuple[State, ...] = (NEW, WORK, 
             (START, END, Transition("done", "again", "new", ("admin",))),
         ),
         (
+            "a move after the end from a state that is none",
+            (NEW, WORK, DONE),
+            (START, END, Transition("work", "again", "new", ("admin",), after_end=True)),
+        ),
+        (
+            "a state that is no end, and that only a move after the end could leave",
+            (NEW, WORK, DONE),
+            (START, Transition("work", "end", "done", ("machine",), after_end=True)),
+        ),
+        (
             "an event without a sender",
             (NEW, WORK, DONE),
             (START, Transition("work", "end", "done", ())),
@@ -149,5 +159,17 @@ def test_the_document_and_the_diagram_show_every_transition() -> None:
         "event": "stop",
         "to": "done",
         "senders": ["operator"],
+        "after_end": False,
     }
     assert "    work --> done: stop" in table.diagram()
+
+
+def test_an_end_is_left_only_by_a_move_that_is_declared_to_come_after_it() -> None:
+    table = lifecycle(START, END, Transition("done", "again", "new", ("admin",), after_end=True))
+
+    assert table.is_final("done")
+    assert table.actions("done", {"admin"}) == ("again",)
+    assert table.move("done", "again", NOON, PRESS).after == "new"
+    assert table.document()["transitions"][-1]["after_end"] is True
+    assert "    done --> new: again (after the end)" in table.diagram()
+    assert "    done --> [*]" in table.diagram()

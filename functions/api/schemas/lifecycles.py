@@ -22,6 +22,7 @@ class Transition(Schema):
     event: str = Field(description="The event.")
     after: str = Field(alias="to", description="The state after.")
     senders: list[str] = Field(description="The roles that may send the event, or `machine`.")
+    after_end: bool = Field(description="Whether it leaves a terminal state, such as a retry.")
 
 
 class Lifecycle(Schema):

@@ -22,7 +22,7 @@ class StateType(StrEnum):
     """What a state waits for."""
 
     INTERACTION = "interaction"  # a person
-    TERMINAL = "terminal"  # nothing: no transition leaves it
+    TERMINAL = "terminal"  # nothing: it has ended
     TRANSIENT = "transient"  # work that the machine is doing
     WAITING = "waiting"  # a time, its turn or another job
 
@@ -39,12 +39,21 @@ class State:
 
 @dataclass(frozen=True)
 class Transition:
-    """`event`, sent by one of `senders` (roles, or `MACHINE`), leads from `before` to `after`."""
+    """`event`, sent by one of `senders` (roles, or `MACHINE`), leads from `before` to `after`.
+
+    Only a transition that is declared to come `after_end` leaves a terminal state.
+    """
 
     before: str
     event: str
     after: str
     senders: tuple[str, ...]
+    after_end: bool = False
+
+    @property
+    def title(self) -> str:
+        """The event, as tables and diagrams show it."""
+        return f"{self.event} (after the end)" if self.after_end else self.event
 
 
 def event_senders(kind: str, event: str, *, machine: bool = False) -> tuple[str, ...]:
@@ -97,8 +106,9 @@ class Lifecycle:
 
     Raises:
         InvalidLifecycle: a transition names an unknown state; a state is unreachable, or has no way
-            out though it is not terminal; a terminal state has a way out; an event has no sender
-            or an unknown one; or two transitions share a state and an event.
+            out though it is not terminal; a transition leaves a terminal state and is not declared
+            to come after the end, or is declared so and leaves another state; an event has no
+            sender or an unknown one; or two transitions share a state and an event.
     """
 
     name: str
@@ -129,12 +139,18 @@ class Lifecycle:
             seen.add((transition.before, transition.event))
         reachable = self._reachable_states()
         for state in self.states:
-            has_way_out = any(before == state.name for before, _ in seen)
+            ways = [each.after_end for each in self.transitions if each.before == state.name]
+            is_terminal = state.type is StateType.TERMINAL
             if state.name not in reachable:
                 raise InvalidLifecycle(f"{self.name}: nothing reaches {state.name}")
-            if has_way_out is (state.type is StateType.TERMINAL):
+            if not ways and not is_terminal:
                 raise InvalidLifecycle(
                     f"{self.name}: {state.name} must be terminal or have a way out"
+                )
+            if any(after_end is not is_terminal for after_end in ways):
+                raise InvalidLifecycle(
+                    f"{self.name}: what leaves a terminal state, and only that, comes after the "
+                    f"end; {state.name} is {state.type}"
                 )
 
     def _reachable_states(self) -> set[str]:
@@ -160,7 +176,7 @@ class Lifecycle:
         raise InvalidTransition(f"{self.name} has no state {name!r}; its states are {known}")
 
     def is_final(self, name: str) -> bool:
-        """Whether nothing more can happen in state `name`."""
+        """Whether state `name` is an end. Only what comes after the end leaves it."""
         return self.state(name).type is StateType.TERMINAL
 
     def transition(self, before: str, event: str) -> Transition:
@@ -303,6 +319,7 @@ class Lifecycle:
                     "event": transition.event,
                     "to": transition.after,
                     "senders": list(transition.senders),
+                    "after_end": transition.after_end,
                 }
                 for transition in self.transitions
             ],
@@ -311,7 +328,7 @@ class Lifecycle:
     def diagram(self) -> str:
         """The table as a mermaid state diagram, one edge per transition."""
         lines = ["stateDiagram-v2", f"    [*] --> {self.initial}"]
-        lines += [f"    {t.before} --> {t.after}: {t.event}" for t in self.transitions]
+        lines += [f"    {t.before} --> {t.after}: {t.title}" for t in self.transitions]
         lines += [
             f"    {state.name} --> [*]" for state in self.states if state.type is StateType.TERMINAL
         ]
