@@ -12,11 +12,15 @@ ROLES = ("viewer", "depositor", "operator", "planner", "worker", "reviewer", "ad
 SUBMITTER = "its submitter"
 OWNER = "its owner"
 MEMBER = "one of its people or groups"
-RELATIONS = frozenset({SUBMITTER, OWNER, MEMBER})
+TEAM = "one of its team"  # of an edit job: its workers, and those who review it
+RELATIONS = frozenset({SUBMITTER, OWNER, MEMBER, TEAM})
 
 _READERS = ("viewer", "operator", "admin")
 _OPERATORS = ("operator", "admin")
 _ADMINS = ("admin",)
+_PLANNERS = ("planner", "admin")
+_WORKERS = ("worker",)  # and only in their teams; an admin may not do the work of others
+_REVIEWERS = ("reviewer",)  # and only what they had no part in
 
 # Only the machine may send an event that is not listed. "view" includes all details, such as the
 # reports and cost of a batch. Without it, the answer is that the thing does not exist.
@@ -90,10 +94,46 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("hold", "lift"): _OPERATORS,
 }
 
+# What people do with edit jobs and their children.
+EDIT_ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("edit", "view"): (TEAM, "viewer", "planner", "admin"),
+    ("edit", "view_log"): _ADMINS,
+    ("edit", "propose"): _PLANNERS,
+    ("edit", "edit"): _PLANNERS,
+    ("edit", "delete"): _PLANNERS,
+    ("edit", "allocate"): _PLANNERS,
+    ("edit", "revoke"): _PLANNERS,
+    ("edit", "release"): _PLANNERS,
+    ("edit", "abandon"): _PLANNERS,
+    ("edit", "retry"): _PLANNERS,
+    ("edit", "archive"): _PLANNERS,
+    ("edit", "activate"): _WORKERS,
+    ("edit", "download"): _WORKERS,
+    ("edit", "upload"): _WORKERS,
+    ("edit", "relinquish"): _WORKERS,
+    ("edit", "finish"): _WORKERS,
+    ("edit", "publish_again"): _ADMINS,
+    ("fixup", "view"): (TEAM, "viewer", "planner", "admin"),
+    ("fixup", "allocate"): _PLANNERS,
+    ("fixup", "activate"): _WORKERS,
+    ("fixup", "download"): _WORKERS,
+    ("fixup", "upload"): _WORKERS,
+    ("fixup", "relinquish"): _WORKERS,
+    ("review", "view"): (TEAM, "viewer", "planner", "admin"),
+    ("review", "allocate"): _PLANNERS,
+    ("review", "activate"): _REVIEWERS,
+    ("review", "download"): _REVIEWERS,
+    ("review", "upload"): _REVIEWERS,
+    ("review", "relinquish"): _REVIEWERS,
+    ("review", "approve"): _REVIEWERS,
+    ("review", "require_corrections"): _REVIEWERS,
+    ("review", "discard"): _REVIEWERS,
+}
+
 
 def roles_for(kind: str, event: str) -> tuple[str, ...]:
     """The roles and relations that may send `event` to a thing of `kind`; empty if none may."""
-    return ACCESS.get((kind, event), ())
+    return ACCESS.get((kind, event), EDIT_ACCESS.get((kind, event), ()))
 
 
 def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:
@@ -125,6 +165,8 @@ _VERBS = {
     "deny": "remove depositors from",
     "deposit": "deposit into",
     "force_fail": "force-fail",
+    "publish_again": "publish again",
+    "require_corrections": "require corrections in",
     "resend_report": "send again a report of",
     "run_now": "start a run of",
     "update_reporting": "update the reporting of",

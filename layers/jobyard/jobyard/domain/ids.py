@@ -1,4 +1,4 @@
-"""Ids of batches, schedules and campaigns, and the form of names.
+"""Ids of batches, schedules, campaigns and edit jobs, and the form of names.
 
 Each id is a hash of a seed, so that a repeat gets the same id.
 """
@@ -57,6 +57,25 @@ def campaign_id_of(seed: bytes) -> str:
     return _id_of(Origin.CAMPAIGN, seed)
 
 
+def edit_id_of(seed: bytes) -> str:
+    """The edit job's id for `seed`: "e" and 20 lower-case base32 characters."""
+    return f"e{_hash_of(seed)}"
+
+
+def fixup_id_of(edit_id: str, failure_type: str, number: int) -> str:
+    """The id of a fix-up of an edit job: "x" and 20 lower-case base32 characters."""
+    return f"x{_hash_of(_child_seed(edit_id, failure_type, number))}"
+
+
+def review_id_of(edit_id: str, failure_type: str, number: int) -> str:
+    """The id of a review of an edit job: "r" and 20 lower-case base32 characters."""
+    return f"r{_hash_of(_child_seed(edit_id, failure_type, number))}"
+
+
+def _child_seed(edit_id: str, failure_type: str, number: int) -> bytes:
+    return f"{edit_id}\n{failure_type}\n{number}".encode()
+
+
 def targets_folder_of(seed: bytes) -> str:
     """The name of a folder of targets for `seed`: "t" and 20 lower-case base32 characters."""
     return f"t{_hash_of(seed)}"
@@ -90,14 +109,28 @@ def is_campaign_id(text: str) -> bool:
     return _is_id(text, Origin.CAMPAIGN)
 
 
+def is_edit_id(text: str) -> bool:
+    """Whether `text` has the form of the id of an edit job."""
+    return _has_form(text, "e")
+
+
+def is_child_id(text: str) -> bool:
+    """Whether `text` has the form of the id of a fix-up or a review of an edit job."""
+    return _has_form(text, "x") or _has_form(text, "r")
+
+
 def is_origin_id(text: str) -> bool:
     """Whether `text` has the form of the id of an origin."""
     return any(_is_id(text, origin) for origin in Origin)
 
 
 def _is_id(text: str, origin: Origin) -> bool:
+    return _has_form(text, origin.initial)
+
+
+def _has_form(text: str, initial: str) -> bool:
     return (
         len(text) == _HASH_LENGTH + 1
-        and text[0] == origin.initial
+        and text[0] == initial
         and all(character in "abcdefghijklmnopqrstuvwxyz234567" for character in text[1:])
     )
