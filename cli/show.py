@@ -466,6 +466,10 @@ def rates(
     totals = ", ".join(f"{sum(each[name] for each in points):,} {name}" for name in _RATES)
     step = terminal.duration(found["step_s"])
     terminal.console().print(f"{totals} within {range_}; a step is {step}, empty ones are left out")
+    if found["wait_p50_s"] is not None:
+        half, most = (terminal.duration(found[name]) for name in ("wait_p50_s", "wait_p95_s"))
+        waited = f"half of the jobs waited up to {half} to start, 95 % up to {most}"
+        terminal.console().print(waited)
 
 
 def _subject(act: Document) -> str:

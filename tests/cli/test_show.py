@@ -76,7 +76,8 @@ def rates() -> dict[str, object]:
         {"at": NOW, **counts, "deployed": "0.2.0+8f5a6a2e"},
         {"at": "2030-01-31T12:12:00Z", **nothing, "deployed": ""},
     ]
-    return {"range": "24h", "step_s": 720, "points": points, "links": {}}
+    waits = {"wait_p50_s": 2.0, "wait_p95_s": 600.0}
+    return {"range": "24h", "step_s": 720, "points": points, **waits, "links": {}}
 
 
 READS = [
@@ -250,7 +251,8 @@ def test_rates_have_a_line_for_each_step_with_jobs_and_the_totals(run: Run, api:
     shown = run("rates", "--range", "24h").stdout
 
     assert api.calls() == ["GET /rates?range=24h"]
-    head, step, totals = shown.splitlines()
+    head, step, totals, waits = shown.splitlines()
+    assert waits == "half of the jobs waited up to 2 s to start, 95 % up to 10 min"
     assert head.split() == ["from", "started", "ended", "failed", "open", "batches", "deployed"]
     assert step.split()[-5:] == ["1,200", "1,100", "3", "2", "0.2.0+8f5a6a2e"]
     assert totals.startswith("1,200 started, 1,100 ended, 3 failed within 24h; a step is 12 min")

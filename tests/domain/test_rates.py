@@ -9,9 +9,11 @@ from jobyard.domain.rates import (
     JobTotals,
     RateRange,
     Sample,
+    WaitLimit,
     first_step,
     points_of,
     step_start,
+    wait_of,
 )
 
 NOON = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC)
@@ -68,3 +70,23 @@ def test_totals_that_were_restored_from_a_backup_show_no_negative_rate() -> None
     points = points_of(RateRange.HOUR, [sample(1, 0, 10), sample(0, 10, 3)], NOON)
 
     assert points[-1].jobs == JobTotals()
+
+
+def test_waits_are_counted_up_to_bounds_and_a_share_of_them_is_within_one() -> None:
+    waited = [timedelta(seconds=each) for each in (0.5, 1, 1.5, 40, 90_000)]
+    jobs = sum((JobTotals.of_start(each) for each in waited), JobTotals.of_start(None))
+    points = points_of(
+        RateRange.HOUR, [Sample(step_start(NOON, MINUTE), JobTotals(), jobs, 1)], NOON
+    )
+
+    assert jobs.started == 6
+    assert JobTotals.of_line(jobs.line) == jobs
+    assert wait_of(points, 0.4) == WaitLimit(timedelta(seconds=1))
+    assert wait_of(points, 0.5) == WaitLimit(timedelta(seconds=2))
+    assert wait_of(points, 0.8) == WaitLimit(timedelta(minutes=1))
+    assert wait_of(points, 0.95) == WaitLimit(timedelta(days=1), is_longer=True)
+    assert wait_of([], 0.5) is None
+
+
+def test_a_sample_from_before_waits_were_counted_has_none() -> None:
+    assert JobTotals.of_line([7, 5, 2]) == JobTotals(7, 5, 2)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from jobyard.domain.rates import JobTotals, RateRange
+from jobyard.domain.rates import WAIT_BOUNDS_S, JobTotals, RateRange, WaitLimit, wait_of
 from jobyard.services.queries.rates import rate_history
 from jobyard.services.reports.outbox_tick import run_outbox_tick
 from tests.call_interceptor import Call, Listener
@@ -46,7 +46,9 @@ def test_a_minute_counts_its_batches_and_an_idle_one_writes_nothing(
     writes = sampled_minute(harness)
 
     assert before == JobTotals()
-    assert newest(harness).jobs == JobTotals(started=5, ended=5, failed=1)
+    found = newest(harness)
+    assert (found.jobs.started, found.jobs.ended, found.jobs.failed) == (5, 5, 1)
+    assert wait_of([found], 0.95) == WaitLimit(timedelta(seconds=WAIT_BOUNDS_S[0]))
     assert newest(harness, RateRange.WEEK).jobs.ended == 5
     # A step of each graph, what was seen, and at the first time the start of the month.
     assert writes in (["UpdateItem"] * 4, ["UpdateItem"] * 5)
@@ -65,3 +67,19 @@ def test_a_repeated_tick_counts_nothing_twice(harness: Harness, payloads: Payloa
     harness.advance(timedelta(minutes=5).total_seconds())
     points = rate_history(RateRange.HOUR, harness.query_context())
     assert sum(each.jobs.ended for each in points[-6:]) == 1
+
+
+def test_a_requeued_job_waits_since_its_requeue(harness: Harness, payloads: Payloads) -> None:
+    payloads.status["/rates-requeued.txt"] = 404
+    batch_id = harness.drop(single_files(payloads, {"rates-requeued.txt": b"1"}))
+    harness.advance(7200)
+    sampled_minute(harness)
+    payloads.status.clear()
+
+    harness.send_job_event(f"{batch_id}.0.0", "requeue")
+    harness.machines.run_all()
+    sampled_minute(harness)
+
+    found = newest(harness)
+    assert (found.jobs.started, found.jobs.failed) == (1, 0)
+    assert wait_of([found], 1.0) == WaitLimit(timedelta(seconds=WAIT_BOUNDS_S[0]))

@@ -32,6 +32,13 @@ class RateHistory(Schema):
     points: list[RatePoint] = Field(
         description="The steps, oldest first. The last one is not over yet."
     )
+    wait_p50_s: float | None = Field(
+        description="Half of the jobs that started in this time had waited at most so many seconds "
+        "since they could start, rounded up to 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, "
+        "14400 or 86400. Longer waits count as 86400. Null if none started. Tasks of campaigns are "
+        "not counted: they wait for their windows."
+    )
+    wait_p95_s: float | None = Field(description="The same for 95 % of the jobs.")
     links: Links
 
     @classmethod
@@ -39,6 +46,7 @@ class RateHistory(Schema):
         cls, range_: RateRange, points: Sequence[domain.RatePoint], request: RequestContext
     ) -> "RateHistory":
         """The points of a range."""
+        half, most = (domain.wait_of(points, share) for share in (0.5, 0.95))
         return cls(
             range=range_,
             step_s=int(RATE_STEPS[range_][0].total_seconds()),
@@ -53,5 +61,7 @@ class RateHistory(Schema):
                 )
                 for each in points
             ],
+            wait_p50_s=half.limit.total_seconds() if half else None,
+            wait_p95_s=most.limit.total_seconds() if most else None,
             links={"self": request.link(f"rates?range={range_}")},
         )

@@ -1,5 +1,6 @@
 """The home page: is anything wrong, what is going on, what comes next; and what people did."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,12 @@ from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.cost import price_usage
 from jobyard.domain.overview import Overview, SystemHealth
-from jobyard.domain.rates import RATE_STEPS, RateRange
+from jobyard.domain.rates import RATE_STEPS, RatePoint, RateRange, WaitLimit, wait_of
 from jobyard.services.queries.activity import recent_activity
 from jobyard.services.queries.overview import SCHEDULES_READ, overview
 from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
-from web.filters import local
+from web.filters import duration, local
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
 from web.report_rows import reports_address
@@ -142,8 +143,9 @@ def _rates(rate_range: RateRange, request: PageRequest) -> dict[str, Any]:
     reader who may not see rates.
     """
     if not request.may("rates", "view"):
-        return {"picture": None, "deployments": []}
+        return {"picture": None, "deployments": [], "waits": ""}
     minutes = RATE_STEPS[rate_range][0] / timedelta(minutes=1)
+    history = shared_rate_history(rate_range, request.query_context)
     points = [
         Rate(
             each.at,
@@ -152,12 +154,25 @@ def _rates(rate_range: RateRange, request: PageRequest) -> dict[str, Any]:
             each.jobs.failed / minutes,
             each.deployed,
         )
-        for each in shared_rate_history(rate_range, request.query_context)
+        for each in history
     ]
     return {
         "picture": rates(points, lambda at: local(at, request.zone)),
         "deployments": [each for each in points if each.deployed][-_DEPLOYMENTS:],
+        "waits": _wait_words(history),
     }
+
+
+def _wait_words(history: Sequence[RatePoint]) -> str:
+    """How long jobs waited until they started, in words; "" if none started."""
+    half, most = wait_of(history, 0.5), wait_of(history, 0.95)
+    if half is None or most is None:
+        return ""
+    return f"How long jobs waited to start: half of them {_wait(half)}, 95 % {_wait(most)}."
+
+
+def _wait(found: WaitLimit) -> str:
+    return f"{'over' if found.is_longer else 'up to'} {duration(found.limit)}"
 
 
 def _act_row(act: Act) -> dict[str, Any]:

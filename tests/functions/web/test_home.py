@@ -1,8 +1,17 @@
-"""The home page: the picture of the rates."""
+"""The home page: the rates, how long jobs wait, and what limits them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from jobyard import jobtypes
+from jobyard.domain.campaigns.leases import Lease
+from jobyard.domain.hold import Hold
+from jobyard.domain.rates import JobTotals
+from jobyard.jobtypes import DEVICE_UPDATE
 from jobyard.services.rates import sample_rates
+from jobyard.store import holds, leases, rates
 from tests.functions.api.api_client import NOW
 from tests.functions.web.browser import Browser
 
@@ -22,3 +31,45 @@ def test_deployments_are_marked_in_the_picture_and_the_latest_three_named(browse
             assert f'<span class="deployed">0.2.0+{number} deployed ' in page.html
         assert page.html.count('<span class="deployed">') == 3
         assert page.html.count("0.2.0+1") == 1  # in the title of the picture only
+
+
+def test_it_says_how_long_jobs_waited_in_the_chosen_time(browser: Browser) -> None:
+    browser.sign_in("viewer")
+    assert "How long jobs waited" not in browser.get("/?range=24h").text
+    for seconds in [*[2] * 10, *[300] * 8, 90_000, 90_000]:
+        rates.add(0, JobTotals.of_start(timedelta(seconds=seconds)))
+    sample_rates(1, NOW)
+
+    page = browser.get("/")
+
+    assert "half of them up to 2 s, " in page.text
+    assert "95 % over 1 d" in page.text
+
+
+def test_it_lists_the_limits_in_use_and_the_holds_in_force(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = replace(DEVICE_UPDATE, at_once=100)
+    monkeypatch.setattr(jobtypes, "TYPES", {**jobtypes.TYPES, limited.name: limited})
+    placed = NOW - MINUTE
+    for number in range(7):
+        at = placed + number * timedelta(seconds=1)
+        holds.put(Hold(f"collection:maps{number}", "ada", "the store is full", at, NOW + MINUTE))
+    holds.put(Hold("type:sweep", "bob", "over", placed, NOW - timedelta(seconds=1)))
+    leases.put("device-update", {"c1": Lease(30, NOW + MINUTE), "c2": Lease(9, NOW - MINUTE)}, 0)
+    browser.sign_in("viewer")
+
+    page = browser.get("/")
+
+    tasks = "Tasks of device-update 30 100 of"
+    for text in ("Limits in use", "Jobs of batches", tasks, "ada", "2 more"):
+        assert text in page.text, text
+    assert "collection:maps4" in page.text
+    assert "collection:maps5" not in page.text
+    assert "bob" not in page.text
+
+
+def test_a_depositor_sees_no_limits_of_others(browser: Browser) -> None:
+    browser.sign_in("depositor")
+
+    assert "Limits in use" not in browser.get("/").text

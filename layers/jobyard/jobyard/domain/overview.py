@@ -180,9 +180,46 @@ class SystemHealth:
 
 
 @dataclass(frozen=True)
+class RunningJobs:
+    """How many jobs of a `kind` run, and how many may run at the same time: None if each origin has
+    a limit of its own, which `note` says. If it is not exact, more may run.
+    """
+
+    kind: str
+    running: int
+    most: int | None
+    note: str = ""
+    is_exact: bool = True
+
+
+@dataclass(frozen=True)
+class HoldInForce:
+    """A hold in force: what it stops, who placed it and why, and until when; None: until lifted."""
+
+    scope: str
+    owner: str
+    reason: str
+    until: datetime | None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, owner=NAME_BYTES_SHOWN, reason=REASON_BYTES_SHOWN)
+
+
+@dataclass(frozen=True)
+class LimitsInUse:
+    """What keeps jobs from starting: the limits of what runs at the same time, and holds."""
+
+    running: tuple[RunningJobs, ...] = ()
+    holds: tuple[HoldInForce, ...] = ()
+    more_holds: int = 0  # that are not listed
+
+
+@dataclass(frozen=True)
 class OpenCampaign:
     """An open campaign: its state with its name for users, its tasks by state, and how many there
-    are and have ended.
+    are and have ended. At most `at_once` of them run at the same time.
+
+    Its window is open until `window_at`, or is closed until then; None: until it ends.
     """
 
     campaign_id: str
@@ -192,6 +229,9 @@ class OpenCampaign:
     counts: Mapping[str, int]
     tasks: int
     done: int
+    at_once: int = 0
+    is_window_open: bool = True
+    window_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -202,9 +242,9 @@ class Overview:
     those of `failing_batches` open or failed batches. `usage` is that of this month.
 
     A depositor sees their own batches only, and None where other people's deeds, mails and costs
-    are concerned. `campaigns` are the open ones among the newest. They, `schedules` and `system`
-    are None for those who may not see them. `taken_at` is when it was computed; an overview that
-    says the same is equal.
+    are concerned. `campaigns` are the open ones among the newest. They, `schedules`, `system` and
+    `limits` are None for those who may not see them. `taken_at` is when it was computed; an
+    overview that says the same is equal.
     """
 
     open_batches: tuple[OpenBatch, ...]
@@ -219,6 +259,7 @@ class Overview:
     activity: tuple[Act, ...] | None = None
     system: SystemHealth | None = None
     campaigns: tuple[OpenCampaign, ...] | None = None
+    limits: LimitsInUse | None = None
     taken_at: datetime | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -240,4 +281,5 @@ class Overview:
             activity=tuple(shown[:acts]) if is_allowed("activity", "view", roles) else None,
             system=self.system if is_allowed("alarm", "view", roles) else None,
             campaigns=self.campaigns if is_allowed("campaign", "view", roles) else None,
+            limits=self.limits if is_allowed("hold", "view", roles) else None,
         )

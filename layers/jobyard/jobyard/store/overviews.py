@@ -12,7 +12,9 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     NAME_BYTES_SHOWN,
     REASON_BYTES_SHOWN,
+    HoldInForce,
     LastRun,
+    LimitsInUse,
     NamedBatch,
     NextRun,
     OpenBatch,
@@ -20,6 +22,7 @@ from jobyard.domain.overview import (
     Overview,
     ProblemRun,
     RecentFailures,
+    RunningJobs,
     ScheduleOverview,
     StateCount,
     SystemHealth,
@@ -30,7 +33,7 @@ from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
 
-OVERVIEW_FORMAT = 4  # to be increased with each change of the document
+OVERVIEW_FORMAT = 5  # to be increased with each change of the document
 
 
 def document_of(overview: Overview) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def document_of(overview: Overview) -> dict[str, Any]:
         if overview.campaigns is None
         else [_campaign_line(each) for each in overview.campaigns],
         "system": overview.system and [overview.system.alarms, overview.system.dead_letters],
+        "limits": overview.limits and _limits_document(overview.limits),
     }
 
 
@@ -61,6 +65,7 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
     waiting, schedules = document["waiting"], document["schedules"]
     undelivered, usage = document["undelivered"], document["usage"]
     acts, system, campaigns = (document[name] for name in ("acts", "system", "campaigns"))
+    limits = document["limits"]
     return Overview(
         open_batches=tuple(map(_open_batch, document["open"])),
         counts={state: StateCount(*line) for state, line in document["counts"].items()},
@@ -73,7 +78,8 @@ def parse_overview(document: Mapping[str, Any]) -> Overview:
         usage=None if usage is None else Usage(**usage),
         activity=None if acts is None else tuple(map(_act, acts)),
         system=system and _system(*system),
-        campaigns=None if campaigns is None else tuple(OpenCampaign(*line) for line in campaigns),
+        campaigns=None if campaigns is None else tuple(map(_campaign, campaigns)),
+        limits=limits and _limits(*limits),
     )
 
 
@@ -107,7 +113,35 @@ def _open_batch(line: list[Any]) -> OpenBatch:
 
 
 def _campaign_line(campaign: OpenCampaign) -> list[Any]:
-    return [*vars(replace(campaign, name=clean(campaign.name, NAME_BYTES_SHOWN))).values()]
+    shown = replace(campaign, name=clean(campaign.name, NAME_BYTES_SHOWN))
+    *line, window_at = vars(shown).values()
+    return [*line, window_at and to_ms(window_at)]
+
+
+def _campaign(line: list[Any]) -> OpenCampaign:
+    return OpenCampaign(*[*line[:-1], from_ms_or_none(line[-1])])
+
+
+def _limits_document(limits: LimitsInUse) -> list[Any]:
+    return [
+        [[*vars(each).values()] for each in limits.running],
+        [
+            [each.scope, each.owner, each.reason, each.until and to_ms(each.until)]
+            for each in limits.holds
+        ],
+        limits.more_holds,
+    ]
+
+
+def _limits(running: list[Any], holds: list[Any], more_holds: int) -> LimitsInUse:
+    return LimitsInUse(
+        tuple(RunningJobs(*line) for line in running),
+        tuple(
+            HoldInForce(scope, owner, reason, from_ms_or_none(until))
+            for scope, owner, reason, until in holds
+        ),
+        more_holds,
+    )
 
 
 def _failures_line(found: RecentFailures) -> list[Any]:

@@ -12,7 +12,15 @@ from typing import Any
 from pynamodb.exceptions import UpdateError
 
 from jobyard.domain.cost import KINDS, Usage
-from jobyard.domain.rates import RATE_STEPS, SAMPLES_KEPT, JobTotals, RateRange, Sample, step_start
+from jobyard.domain.rates import (
+    RATE_STEPS,
+    SAMPLES_KEPT,
+    WAIT_BOUNDS_S,
+    JobTotals,
+    RateRange,
+    Sample,
+    step_start,
+)
 from jobyard.store.documents import sortable
 from jobyard.store.tables import TimelineItem
 
@@ -20,7 +28,8 @@ TOTALS_SHARDS = 8  # items that functions add to, so that they do not all write 
 _TOTALS = "totals"
 _SEEN = "seen"
 _MONTHS = "months"
-_JOBS = tuple(vars(JobTotals()))
+_JOBS = ("started", "ended", "failed")
+_WAITS = (*(f"within_{each}_s" for each in WAIT_BOUNDS_S), "longer")  # attributes of the totals
 _NO_USAGE = Usage()
 _NO_JOBS = JobTotals()
 
@@ -57,7 +66,9 @@ def add(shard: int, jobs: JobTotals, usage: Usage = _NO_USAGE) -> str:
     Returns the error if it could not be written, else "". It does not raise, because an incomplete
     graph is no reason to fail a job.
     """
-    more = vars(jobs) | {name: getattr(usage, name) for name in KINDS}
+    more = {name: getattr(jobs, name) for name in _JOBS}
+    more |= dict(zip(_WAITS, jobs.waits, strict=True))
+    more |= {name: getattr(usage, name) for name in KINDS}
     actions = [getattr(TimelineItem, name).add(number) for name, number in more.items() if number]
     if not actions:
         return ""
@@ -77,7 +88,10 @@ def totals() -> SampledTotals:
             seen, open_batches = _parsed(item.body), item.body["open"]
             month, build = item.body["month"], item.body.get("build", "")
         else:
-            jobs = JobTotals(*(int(getattr(item, name) or 0) for name in _JOBS))
+            started, ended, failed, *waits = (
+                int(getattr(item, name) or 0) for name in (*_JOBS, *_WAITS)
+            )
+            jobs = JobTotals(started, ended, failed, tuple(waits))
             now += Totals(jobs, Usage(**{name: getattr(item, name) or 0 for name in KINDS}))
     return SampledTotals(now, seen, open_batches, month, build)
 
@@ -90,8 +104,8 @@ def put_sample(found: SampledTotals, open_batches: int, at: datetime, build: str
     The first sample of a step stores the totals before it, and later ones keep these. A repeat
     changes nothing.
     """
-    body = [*vars(found.now.jobs).values(), open_batches]
-    before = [*vars(found.seen.jobs).values()]
+    body = [*found.now.jobs.line, open_batches]
+    before = found.seen.jobs.line
     deployed = [TimelineItem.deployed.set(build)] if found.is_deployed(build) else []
     for rate_range, (step, _) in RATE_STEPS.items():
         began = step_start(at, step)
@@ -134,8 +148,8 @@ def samples(rate_range: RateRange, since: datetime) -> list[Sample]:
     for item in newest_first:
         *now, open_batches = item.body
         at = datetime.fromisoformat(item.at)
-        before, deployed = JobTotals(*item.before), item.deployed or ""
-        found.append(Sample(at, before, JobTotals(*now), open_batches, deployed))
+        before, deployed = JobTotals.of_line(item.before), item.deployed or ""
+        found.append(Sample(at, before, JobTotals.of_line(now), open_batches, deployed))
         if at < since:
             break
     return found[::-1]
@@ -150,8 +164,8 @@ def _month(at: datetime) -> str:
 
 
 def _document(found: Totals) -> dict[str, Any]:
-    return {"jobs": [*vars(found.jobs).values()], "usage": vars(found.usage)}
+    return {"jobs": found.jobs.line, "usage": vars(found.usage)}
 
 
 def _parsed(body: dict[str, Any]) -> Totals:
-    return Totals(JobTotals(*body["jobs"]), Usage(**body["usage"]))
+    return Totals(JobTotals.of_line(body["jobs"]), Usage(**body["usage"]))

@@ -12,7 +12,8 @@ from tests.functions.api.api_client import NOW, Api
 
 @pytest.mark.parametrize("rate_range", RateRange)
 def test_a_graph_ends_with_the_present_step(api: Api, rate_range: RateRange) -> None:
-    rates.add(3, JobTotals(7, 5, 2))
+    waits = JobTotals.of_start(timedelta(seconds=3)) + JobTotals.of_start(timedelta(minutes=8))
+    rates.add(3, JobTotals(5, 5, 2) + waits)
     rates.add(11, JobTotals(1, 1, 0))
     assert sample_rates(4, NOW)
 
@@ -21,6 +22,7 @@ def test_a_graph_ends_with_the_present_step(api: Api, rate_range: RateRange) -> 
     step, number = RATE_STEPS[rate_range]
     assert (shown["range"], shown["step_s"]) == (rate_range, step.total_seconds())
     assert len(shown["points"]) == number
+    assert (shown["wait_p50_s"], shown["wait_p95_s"]) == (5, 600)
     assert {**shown["points"][-1], "at": ""} == {
         "at": "",
         "started": 8,

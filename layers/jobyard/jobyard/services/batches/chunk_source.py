@@ -119,13 +119,15 @@ class ChunkSource:
         job = self.jobs.records.get(position)
         if job is None:
             address = JobAddress(self.batch.batch_id, self.chunk.number, position)
-            return DueJob(new_job(address, now)) if self.run.name == MAIN_RUN else None
+            started = DueJob(new_job(address, now), ready_at=self.batch.started_at)
+            return started if self.run.name == MAIN_RUN else None
         if not self.run.owns(job.cause):
             return None
         if job.state is JobState.RUNNING:
             return DueJob(job, is_orphaned=True)
         is_due = job.next_at is None or job.next_at <= now + _EARLY
-        return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
+        due = DueJob(job, ready_at=job.next_at or job.at)
+        return due if job.state is JobState.SCHEDULED and is_due else None
 
     def step_input(self, job: JobRecord) -> StepInput:
         """The job's row, and the parameters and depositor of its batch."""

@@ -20,10 +20,10 @@ class JobCounter:
         self._saved_at: datetime | None = None
         self._shard = 0
 
-    def count_start(self, job: JobRecord) -> None:
-        """Count a job that the worker has started."""
+    def count_start(self, job: JobRecord, ready_at: datetime | None) -> None:
+        """Count a job that the worker has started, and its wait since `ready_at`, if not None."""
         self._shard = job.address.chunk + job.address.position
-        self._counted += JobTotals(started=1)
+        self._counted += JobTotals.of_start(None if ready_at is None else job.at - ready_at)
 
     def count_end(self, job: JobRecord) -> None:
         """Count a job that has ended."""

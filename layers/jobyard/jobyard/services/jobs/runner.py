@@ -162,7 +162,7 @@ class _Runner:
             if stored is None:
                 continue
             if stored.state is JobState.RUNNING:
-                self.counter.count_start(stored)
+                self.counter.count_start(stored, due.ready_at)
                 active = _ActiveJob(stored, lock_key, Progress(stored), due.is_orphaned)
                 self.active[pool.submit(self._attempt, active)] = active
             else:

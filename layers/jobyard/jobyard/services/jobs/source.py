@@ -19,10 +19,14 @@ Change = tuple[JobRecord | None, JobRecord]  # the stored record (None: none yet
 
 @dataclass(frozen=True)
 class DueJob:
-    """A job to start now. `is_orphaned`: its record says that it runs, but its worker is lost."""
+    """A job to start now. `is_orphaned`: its record says that it runs, but its worker is lost.
+
+    It could have started at `ready_at`; None if how long it waits says nothing about the workers.
+    """
 
     job: JobRecord
     is_orphaned: bool = False
+    ready_at: datetime | None = None
 
 
 class JobSource(Protocol):

@@ -8,15 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
+from typing import Any
 
 from jobyard.domain.access import is_allowed, roles_for
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
 from jobyard.domain.batches.chunks import TimeSpan, spans
+from jobyard.domain.hold import active_hold
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.overview import (
     REASON_BYTES_SHOWN,
+    HoldInForce,
     LastRun,
+    LimitsInUse,
     NamedBatch,
     NextRun,
     OpenBatch,
@@ -24,19 +30,22 @@ from jobyard.domain.overview import (
     Overview,
     ProblemRun,
     RecentFailures,
+    RunningJobs,
     ScheduleOverview,
     StateCount,
     SystemHealth,
     UndeliveredReports,
     WaitingBatch,
 )
-from jobyard.domain.schedules.schedule import Schedule
+from jobyard.domain.schedules.schedule import MAX_ACTIVE_RUNS, Schedule
 from jobyard.domain.text import clean
+from jobyard.jobtypes import types_of
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.dead_letters import dead_letter_count
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.queries.batches import BatchView, batch_views
-from jobyard.services.queries.campaigns import view_of
+from jobyard.services.queries.campaigns import CampaignView, view_of
 from jobyard.services.queries.schedules import occurrence, schedule_view
 from jobyard.services.queries.system import alarms_of
 from jobyard.services.snapshots import misses_act, shared_snapshot
@@ -45,6 +54,8 @@ from jobyard.store import (
     activity,
     batches,
     campaigns,
+    holds,
+    leases,
     occurrences,
     overviews,
     rates,
@@ -62,6 +73,7 @@ _LAST_RUNS_SHOWN = 5
 _PROBLEM_RUNS_SHOWN = 8
 SCHEDULES_READ = 100  # by title, whose last runs are looked for
 _REPORTS_COUNTED = 20
+_HOLDS_READ, _HOLDS_SHOWN = 100, 5
 _ALARMS_SHOWN = 16
 _ACTS_SHOWN = 10
 _ACTS_READ = 100  # for those that everybody may see
@@ -95,10 +107,17 @@ def _all(context: QueryContext, clients: SystemClients) -> Overview:
     """The overview of everything, for all readers."""
     found, counts = _all_batches(context)
     of_batches = _of_batches(found, counts, context)
+    of_schedules, running_schedules = _schedules(context)
+    running = (
+        _running_of_batches(of_batches, context),
+        running_schedules,
+        *filter(None, (_running_tasks(each, context.now) for each in types_of(Origin.CAMPAIGN))),
+    )
     return replace(
         of_batches,
         oldest_waiting=_oldest(filter(None, map(_first_uploaded, _WAITING))),
-        schedules=_schedules(context),
+        schedules=of_schedules,
+        limits=_limits(running, context.now),
         undelivered=_undelivered(context.now),
         usage=rates.usage_of_month(context.now),
         activity=_activity(context.now),
@@ -111,18 +130,57 @@ def _campaigns(context: QueryContext) -> tuple[OpenCampaign, ...]:
     """The open campaigns among the newest."""
     found = campaigns.newest(_CAMPAIGNS_READ).items
     views = [view_of(each, context) for each in found if each.is_open]
-    return tuple(
-        OpenCampaign(
-            view.campaign.campaign_id,
-            view.campaign.name,
-            "unknown" if view.is_silent else view.campaign.state.value,
-            view.label,
-            {str(state): number for state, number in view.counts.items()},
-            view.campaign.tasks,
-            view.done,
-        )
-        for view in views[:_CAMPAIGNS_SHOWN]
+    return tuple(_open_campaign(each, context.now) for each in views[:_CAMPAIGNS_SHOWN])
+
+
+def _open_campaign(view: CampaignView, now: datetime) -> OpenCampaign:
+    found = view.campaign
+    opening = found.openings.opening_at(now)
+    following = found.openings.next_opening(now)
+    return OpenCampaign(
+        found.campaign_id,
+        found.name,
+        "unknown" if view.is_silent else found.state.value,
+        view.label,
+        {str(state): number for state, number in view.counts.items()},
+        found.tasks,
+        view.done,
+        at_once=found.rules.at_once,
+        is_window_open=opening is not None,
+        window_at=opening.end if opening else following.start if following else None,
     )
+
+
+def _running_of_batches(found: Overview, context: QueryContext) -> RunningJobs:
+    """The jobs that run of the open batches that were read."""
+    workers = context.settings.max_concurrency
+    return RunningJobs(
+        "Jobs of batches",
+        sum(each.counts["running"] for each in found.open_batches),
+        None,
+        f"up to {workers * CONCURRENT_JOBS:,} in each batch: {workers} workers with "
+        f"{CONCURRENT_JOBS} each",
+        is_exact=found.has_all_failures,
+    )
+
+
+def _running_tasks(job_type: JobType[Any], now: datetime) -> RunningJobs | None:
+    """The slots of a job type that campaigns have leased; None if it has no limit."""
+    if job_type.at_once is None:
+        return None
+    found, _ = leases.get(job_type.name)
+    leased = sum(each.slots for each in found.values() if now < each.until)
+    return RunningJobs(
+        f"Tasks of {job_type.name}", leased, job_type.at_once, "of all jobs on devices"
+    )
+
+
+def _limits(running: tuple[RunningJobs, ...], now: datetime) -> LimitsInUse:
+    """The limits, with the holds in force, the oldest first."""
+    placed = [each for each in islice(holds.list_all(), _HOLDS_READ) if active_hold([each], now)]
+    placed.sort(key=lambda each: each.placed_at)
+    listed = [HoldInForce(each.scope, each.owner, each.reason, each.until) for each in placed]
+    return LimitsInUse(running, tuple(listed[:_HOLDS_SHOWN]), len(listed[_HOLDS_SHOWN:]))
 
 
 def _own(context: QueryContext) -> Overview:
@@ -238,8 +296,10 @@ def _failures(failing: Sequence[BatchView], now: datetime) -> tuple[RecentFailur
     return tuple(sorted(groups, key=lambda group: (-group.count, group.code)))
 
 
-def _schedules(context: QueryContext) -> ScheduleOverview:
-    """The next runs, by the index of due times; the last ones of the schedules that ran last."""
+def _schedules(context: QueryContext) -> tuple[ScheduleOverview, RunningJobs]:
+    """The next runs, by the index of due times; the last ones of the schedules that ran last; and
+    how many jobs of these schedules run.
+    """
     due = schedules.next_due(_NEXT_RUNS_SHOWN)
     by_title = schedules.by_title(system=False, limit=SCHEDULES_READ)
     known = {each.schedule_id: each for each in chain(due, by_title.items)}
@@ -257,12 +317,20 @@ def _schedules(context: QueryContext) -> ScheduleOverview:
         for run in _last_runs(each, _LAST_RUNS_SHOWN, context)
     ]
     last_runs.sort(key=lambda run: run.scheduled_for, reverse=True)
-    return ScheduleOverview(
+    found = ScheduleOverview(
         tuple(next_runs),
         tuple(last_runs[:_LAST_RUNS_SHOWN]),
         _problem_runs(known.values(), context.now),
         has_all_schedules=not by_title.after,
     )
+    running = RunningJobs(
+        "Jobs of schedules",
+        sum(len(each.active) for each in known.values()),
+        None,
+        f"one of each schedule, or up to {MAX_ACTIVE_RUNS} if its runs may overlap",
+        is_exact=found.has_all_schedules,
+    )
+    return found, running
 
 
 def _problem_runs(known: Iterable[Schedule], now: datetime) -> tuple[ProblemRun, ...]:

@@ -44,9 +44,7 @@ def shared_rate_history(rate_range: RateRange, context: QueryContext) -> Sequenc
 
 def _document(points: Sequence[RatePoint]) -> dict[str, Any]:
     return {
-        "points": [
-            [to_ms(each.at), *vars(each.jobs).values(), each.open_batches] for each in points
-        ],
+        "points": [[to_ms(each.at), *each.jobs.line, each.open_batches] for each in points],
         "deployed": [[to_ms(each.at), each.deployed] for each in points if each.deployed],
     }
 
@@ -54,6 +52,6 @@ def _document(points: Sequence[RatePoint]) -> dict[str, Any]:
 def _points(document: Mapping[str, Any]) -> list[RatePoint]:
     deployed = dict(document.get("deployed", ()))  # a build before this one stored none
     return [
-        RatePoint(from_ms(at), JobTotals(*jobs), open_batches, deployed.get(at, ""))
+        RatePoint(from_ms(at), JobTotals.of_line(jobs), open_batches, deployed.get(at, ""))
         for at, *jobs, open_batches in document["points"]
     ]

@@ -55,7 +55,12 @@ class OccurrenceSource:
         _, self.job = owned
         if self.job.next_at and self.job.next_at > now:
             return []
-        return [DueJob(self.job, is_orphaned=self.job.state is JobState.RUNNING)]
+        if self.job.state is JobState.RUNNING:
+            return [DueJob(self.job, is_orphaned=True)]
+        ready_at = self.job.next_at or (
+            self.job.at if self.job.version else self.occurrence.decided_at
+        )
+        return [DueJob(self.job, ready_at=ready_at)]
 
     def step_input(self, job: JobRecord) -> StepInput:
         """The scheduled time of the job, and the parameters of its schedule."""
