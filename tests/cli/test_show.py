@@ -252,7 +252,7 @@ def test_rates_have_a_line_for_each_step_with_jobs_and_the_totals(run: Run, api:
 
     assert api.calls() == ["GET /rates?range=24h"]
     head, step, totals, waits = shown.splitlines()
-    assert waits == "half of the jobs waited up to 2 s to start, 95 % up to 10 min"
+    assert waits == "half of the jobs waited up to 2 s to start, 95 % up to 10 min 0 s"
     assert head.split() == ["from", "started", "ended", "failed", "open", "batches", "deployed"]
     assert step.split()[-5:] == ["1,200", "1,100", "3", "2", "0.2.0+8f5a6a2e"]
     assert totals.startswith("1,200 started, 1,100 ended, 3 failed within 24h; a step is 12 min")
