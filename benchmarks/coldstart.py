@@ -163,7 +163,7 @@ def _path(build: Path) -> list[str]:
     package = artifacts.compiled(
         ROOT / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"
     )
-    vendor = artifacts.vendor_layer(ROOT / "layers" / "vendor", build)
+    vendor = artifacts.packages_layer(ROOT / "layers" / "vendor", build)
     return [str(folder) for folder in (functions, package.parent, vendor)]
 
 

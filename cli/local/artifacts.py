@@ -39,9 +39,9 @@ def packed(source: Path, build: Path, prefix: str = "") -> bytes:
     return _kept(path, lambda: zipped(compiled(source, build / source.name), prefix))
 
 
-def packed_vendor(layer: Path, build: Path) -> bytes:
-    """A zip of the vendor layer for this machine, which `build` keeps; see `vendor_layer`."""
-    folder = vendor_layer(layer, build)
+def packed_packages(layer: Path, build: Path) -> bytes:
+    """A zip of a layer of packages for this machine, which `build` keeps; see `packages_layer`."""
+    folder = packages_layer(layer, build)
     return _kept(folder.with_name(f"{folder.name}.zip"), lambda: zipped(folder, "python/"))
 
 
@@ -111,8 +111,8 @@ def _compile(folder: Path) -> None:
     )
 
 
-def vendor_layer(layer: Path, build: Path) -> Path:
-    """The folder of the vendor layer for this machine, built from the installed packages.
+def packages_layer(layer: Path, build: Path) -> Path:
+    """The folder of a layer of packages for this machine, built from what is installed.
 
     It is built once for each set of requirements and each Python. For AWS, the layer's Makefile
     builds it for Lambda's platform.
@@ -121,20 +121,20 @@ def vendor_layer(layer: Path, build: Path) -> Path:
         ArtifactError: an installed package does not have the pinned version.
     """
     requirements = (layer / "requirements.txt").read_text()
-    recipe = [Path(__file__), *(layer / name for name in ("trim.py", "services.txt"))]
+    recipe = [Path(__file__), *sorted(each for each in layer.iterdir() if each.is_file())]
     key = hashlib.sha256(
-        "\n".join([sys.version, requirements, *(file.read_text() for file in recipe)]).encode()
+        "\n".join([sys.version, *(file.read_text() for file in recipe)]).encode()
     ).hexdigest()[:16]
-    done = build / f"vendor-{key}"
+    done = build / f"{layer.name}-{key}"
     if done.exists():
         return done
-    unfinished = build / f"vendor-{key}.unfinished"
+    unfinished = build / f"{layer.name}-{key}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     for name, version in pinned(requirements):
         _copy_installed(name, version, unfinished)
     subprocess.run([sys.executable, str(layer / "trim.py"), str(unfinished)], check=True)
     _compile(unfinished)
-    for stale in build.glob("vendor-*"):
+    for stale in build.glob(f"{layer.name}-*"):
         if stale.is_dir() and stale != unfinished:
             shutil.rmtree(stale)
     unfinished.rename(done)
@@ -150,7 +150,7 @@ def _copy_installed(name: str, version: str, target: Path) -> None:
     installed = metadata.distribution(name)
     if installed.version != version:
         raise ArtifactError(
-            f"{name} {installed.version} is installed, layers/vendor/requirements.txt pins "
+            f"{name} {installed.version} is installed, the layer's requirements.txt pins "
             f"{version}: run `make local`, which installs it"
         )
     for file in installed.files or ():

@@ -142,7 +142,7 @@ def _package(
         "JobyardLayer": artifacts.packed(
             root / "layers" / "jobyard" / "jobyard", build, "python/jobyard/"
         ),
-        "VendorLayer": artifacts.packed_vendor(root / "layers" / "vendor", build),
+        "VendorLayer": artifacts.packed_packages(root / "layers" / "vendor", build),
     }
     template["Globals"]["Function"]["CodeUri"] = _upload(s3, functions, "functions", "zip")
     for name, resource in template["Resources"].items():

@@ -29,7 +29,7 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] == "aws_xray_sd
 def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The path of a function: its code and its two layers."""
     build = tmp_path_factory.mktemp("build")
-    vendor = artifacts.vendor_layer(ROOT / "layers" / "vendor", build)
+    vendor = artifacts.packages_layer(ROOT / "layers" / "vendor", build)
     return [str(folder) for folder in (ROOT / "functions", ROOT / "layers" / "jobyard", vendor)]
 
 
@@ -59,6 +59,39 @@ def test_a_function_imports_from_its_layers_alone_and_without_the_x_ray_sdk(
     )
 
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+VALIDATING = """
+import sys
+sys.path[:0] = {path!r}
+from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.rules import read_rules
+from jobyard.validation.feature_rules import check_rules
+from jobyard.validation.validate import validate
+rules = read_rules([
+    {{"rule": "schema", "schema": {{"required": ["name"]}}}},
+    {{"rule": "geometry"}}, {{"rule": "no_overlap"}}, {{"rule": "no_gap"}},
+])
+check_rules(rules)
+square = {{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}}
+changed = {{each: Feature(each, square, {{}}) for each in "ab"}}
+print(*(each.code for each in validate(changed, {{}}, lambda _: (), list, rules, 7).failures))
+"""
+
+
+def test_the_trimmed_geometry_layer_is_enough_to_validate(path: list[str], tmp_path: Path) -> None:
+    layer = artifacts.packages_layer(ROOT / "layers" / "geometry", tmp_path)
+    program = VALIDATING.format(path=[*path, str(layer)])
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == ["SCHEMA_BROKEN", "SCHEMA_BROKEN", "OVERLAP"], done.stderr
 
 
 # A call to each service with its parameters: botocore reads the service's data for all of it. No

@@ -21,7 +21,8 @@ class Machine:
         (self.project / "layers").mkdir(parents=True)
         self.programs.mkdir()
         shutil.copytree(ROOT / "requirements", self.project / "requirements")
-        shutil.copytree(ROOT / "layers" / "vendor", self.project / "layers" / "vendor")
+        for layer in ("geometry", "vendor"):
+            shutil.copytree(ROOT / "layers" / layer, self.project / "layers" / layer)
         shutil.copyfile(ROOT / "pyproject.toml", self.project / "pyproject.toml")
         for tool in TOOLS:
             (self.programs / tool).symlink_to(str(shutil.which(tool)))

@@ -3,6 +3,8 @@
 import re
 import tomllib
 
+import pytest
+
 from cli.local.artifacts import pinned
 from cli.local.emulator import ROOT
 
@@ -22,10 +24,11 @@ def test_the_lock_file_has_the_requirements_of_the_project() -> None:
         assert version in ("", locked[_plain(name)]), requirement
 
 
-def test_the_vendor_layer_has_the_versions_that_are_tested() -> None:
+@pytest.mark.parametrize("layer", ["geometry", "vendor"])
+def test_a_layer_has_the_versions_that_are_tested(layer: str) -> None:
     tested = _locked("requirements/dev.txt")
 
-    for name, version in _locked("layers/vendor/requirements.txt").items():
+    for name, version in _locked(f"layers/{layer}/requirements.txt").items():
         assert tested[name] == version
 
 

@@ -75,10 +75,10 @@ def test_a_package_is_kept_until_its_source_changes(folder: Path, tmp_path: Path
 
 
 def test_the_vendor_layer_is_built_once(tmp_path: Path) -> None:
-    first = artifacts.vendor_layer(ROOT / "layers" / "vendor", tmp_path)
+    first = artifacts.packages_layer(ROOT / "layers" / "vendor", tmp_path)
     made = first.stat().st_mtime_ns
 
-    again = artifacts.vendor_layer(ROOT / "layers" / "vendor", tmp_path)
+    again = artifacts.packages_layer(ROOT / "layers" / "vendor", tmp_path)
 
     assert (again, again.stat().st_mtime_ns) == (first, made)
     assert (first / "pynamodb" / "models.py").exists()
@@ -92,4 +92,4 @@ def test_a_layer_is_not_built_from_an_unpinned_version(tmp_path: Path) -> None:
     (layer / "requirements.txt").write_text("pynamodb==1.0.0\n")
 
     with pytest.raises(artifacts.ArtifactError, match=r"pynamodb .* pins 1\.0\.0"):
-        artifacts.vendor_layer(layer, tmp_path / "build")
+        artifacts.packages_layer(layer, tmp_path / "build")
