@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cli.dataset_rules import RuledReading, rules_in
 from cli.features import (
     Precision,
     change_findings,
@@ -38,16 +39,23 @@ def dataset() -> None:
 @app.command()
 def check(
     file: Annotated[str, typer.Argument(help="GeoJSON, or gzip of it; - for stdin.")],
+    rules: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Rules that the features must keep, as a JSON list."),
+    ] = None,
     precision: Precision = DEFAULT_PRECISION,
     as_json: JsonDocument = False,
 ) -> None:
-    """Check the GeoJSON of a dataset.
+    """Check the GeoJSON of a dataset, and with --rules whether its features keep them.
 
-    Exits with 0 if it can be loaded, 1 if there are errors, 2 if the file cannot be read.
+    Exits with 0 if there are no errors, 1 if there are, 2 if a file cannot be read.
     """
+    checked = None if rules is None else rules_in(rules)
     with opened(file) as stream:
         name = printable_path(file)
-        reading = FeatureReader(content_of(stream, name), precision)
+        reading = RuledReading(
+            FeatureReader(content_of(stream, name), precision), checked, precision
+        )
         if as_json:
             print_document(reading, lambda: {"features": reading.count})
         else:
@@ -56,7 +64,10 @@ def check(
         raise typer.Exit(EXIT_ERRORS)
 
 
-def _verdict_of(reading: FeatureReader) -> Text:
+def _verdict_of(reading: RuledReading) -> Text:
+    if reading.failures:
+        verdict = f"{plural(reading.count, 'feature')} can be loaded, and "
+        return Text.assemble(verdict, ("rules are broken", "bold red"))
     if reading.errors:
         return Text("it cannot be loaded", style="bold red")
     return Text(f"{plural(reading.count, 'feature')} can be loaded", style="green")

@@ -1,8 +1,8 @@
 """Generates lifecycles and the tables of access, alarms and checks in docs/: `python -m cli.docs`.
 
 The prose is written by hand. The text between `<!-- lifecycle NAME -->`, `<!-- access table -->`,
-`<!-- alarm table -->`, `<!-- geojson table -->` or `<!-- target table -->` and `<!-- end -->` is
-generated; a test fails when it is out of date.
+`<!-- alarm table -->`, `<!-- geojson table -->`, `<!-- rule table -->` or `<!-- target table -->`
+and `<!-- end -->` is generated; a test fails when it is out of date.
 """
 
 import re
@@ -14,6 +14,7 @@ from jobyard.domain.access import ACCESS
 from jobyard.domain.alarms import RUNBOOKS, Runbook
 from jobyard.domain.campaigns.target_checks import TargetCheck
 from jobyard.domain.datasets.geojson_checks import GeoJsonCheck
+from jobyard.domain.datasets.rules import RuleCheck
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import lifecycle_named
 from jobyard.domain.manifests.findings import check_table
@@ -24,7 +25,7 @@ PAGES = tuple(
 )
 
 _MARKER = re.compile(
-    r"(<!-- (lifecycle|access|alarm|geojson|target) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
+    r"(<!-- (lifecycle|access|alarm|geojson|rule|target) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
 )
 
 
@@ -43,6 +44,7 @@ def _filled(marked: re.Match[str]) -> str:
         "access": access_table,
         "alarm": alarm_table,
         "geojson": partial(check_table, GeoJsonCheck),
+        "rule": partial(check_table, RuleCheck),
         "target": partial(check_table, TargetCheck),
     }
     return begin + (tables[kind]() if kind in tables else section(lifecycle_named(name))) + end

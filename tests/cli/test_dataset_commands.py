@@ -161,3 +161,60 @@ def test_merge_renumbers_and_takes_the_latest_value_on_request(folder: Path) -> 
     assert code == 0
     assert "renumbered 2: 3" in output
     assert "resolved 1: a is mine, 2, instead of 3" in output
+
+
+RULES = [
+    {"rule": "unique", "properties": ["code"]},
+    {"rule": "geometry", "required": True},
+]
+
+
+def test_check_applies_rules_and_gives_the_line_of_a_feature_that_breaks_one(folder: Path) -> None:
+    point = {"type": "Point", "coordinates": [1, 2]}
+    file = write(folder, "a.json", feature(1, point, code=7), feature(2, code=7.0))
+    (folder / "rules.json").write_text(json.dumps(RULES))
+
+    code, output = run("dataset", "check", file, "--rules", "rules.json", "--json")
+
+    found = json.loads(output)
+    assert (code, found["verdict"], found["features"]) == (1, "error", 2)
+    assert [(each["code"], each["line"], each["feature_id"]) for each in found["findings"]] == [
+        ("GEOMETRY_MISSING", 1, "2"),
+        ("VALUE_REPEATED", 1, "1"),
+    ]
+    assert (
+        "2 features can be loaded, and rules are broken: 2 errors"
+        in run("dataset", "check", file, "--rules", "rules.json")[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ('[{"rule": "unique"}]', "rules[0].properties: at least one property"),
+        ('[{"rule": "geometry", "rule": "unique"}]', "the key 'rule' twice"),
+        ('{"rule": "geometry"', "not JSON"),
+        ('[{"rule": "schema", "schema": {"$ref": "http://x"}}]', "no other document is read"),
+    ],
+)
+def test_check_refuses_rules_that_are_none(folder: Path, rules: str, message: str) -> None:
+    file = write(folder, "a.json", feature(1))
+    (folder / "rules.json").write_text(rules)
+
+    code, output = run("dataset", "check", file, "--rules", "rules.json")
+
+    assert code == 2
+    assert message in " ".join(output.split())
+
+
+def test_the_example_breaks_its_rules_where_two_pairs_overlap() -> None:
+    folder = ROOT / "examples/datasets"
+
+    code, output = run(
+        *("dataset", "check", str(folder / "counties.geojson.gz")),
+        *("--rules", str(folder / "rules.json"), "--json"),
+    )
+
+    findings = json.loads(output)["findings"]
+    overlaps = [each["feature_id"] for each in findings if each["code"] == "OVERLAP"]
+    assert (code, overlaps) == (1, ["06077", "22073"])

@@ -44,7 +44,7 @@ class BadRequest(JobyardError):
 
 
 class InvalidRule(JobyardError):
-    """A recurrence rule or a calendar is not valid.
+    """A recurrence rule, a calendar or a rule of a dataset is not valid.
 
     `where` is the field that is wrong, `allowed` says which values are allowed.
     """

@@ -71,6 +71,10 @@ class FeatureReader(FindingLevels):
             self._levels[finding.level] += 1
             yield [], [finding]
 
+    def line_of(self, feature_id: str) -> int:
+        """The line of a feature that was read; 0 if there is none of that id."""
+        return self._lines.get(feature_id, 0)
+
     def _read(self) -> Iterator[tuple[Feature | None, list[FeatureFinding]]]:
         stream = self._stream
         if stream.skip_byte_order_mark():
