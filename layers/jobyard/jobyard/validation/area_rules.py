@@ -19,7 +19,7 @@ from jobyard.domain.datasets.geometry import is_same_geometry
 from jobyard.domain.datasets.rules import NoGapRule, NoOverlapRule, Rule, RuleCheck, RuleSet
 from jobyard.domain.datasets.validation_report import RuleFailure
 from jobyard.domain.manifests.findings import quoted, quoted_all
-from jobyard.validation.change_set import ChangeSet
+from jobyard.validation.changed_features import ChangedFeatures
 from jobyard.validation.geometries import area_of, repaired, wide_parts
 
 _MAX_GROUP = 250  # changed features
@@ -33,7 +33,7 @@ _Value = TypeVar("_Value")
 class AreaRules:
     """The rules of a dataset about areas, and the changed features they are about."""
 
-    def __init__(self, rules: RuleSet, changes: ChangeSet) -> None:
+    def __init__(self, rules: RuleSet, changes: ChangedFeatures) -> None:
         self.skipped: set[str] = set()  # features whose area is invalid
         self._changes = changes
         self._overlap = [each for each in rules.rules if isinstance(each, NoOverlapRule)]

@@ -10,7 +10,7 @@ from jobyard.domain.datasets.geometry import is_same_geometry
 from jobyard.domain.datasets.rules import RuleSet
 from jobyard.domain.datasets.validation_report import MAX_FAILURES, RuleFailure, ValidationReport
 from jobyard.validation.area_rules import AreaRules
-from jobyard.validation.change_set import ChangeSet
+from jobyard.validation.changed_features import ChangedFeatures
 from jobyard.validation.feature_rules import FeatureRules
 from jobyard.validation.value_rules import value_failures
 
@@ -29,7 +29,7 @@ def validate(
     boxes touch a box, `everything` all of them. A failure that was there before is inherited: the
     values or geometries that it is about are the same.
     """
-    changes = ChangeSet(changed, before, neighbours, everything, precision)
+    changes = ChangedFeatures(changed, before, neighbours, everything, precision)
     areas = AreaRules(rules, changes)
     failures: list[RuleFailure] = []
     inherited: list[RuleFailure] = []
@@ -45,7 +45,9 @@ def validate(
     return ValidationReport(tuple(failures), tuple(inherited), rules.version, more, skipped)
 
 
-def _feature_failures(rules: RuleSet, changes: ChangeSet) -> Iterator[tuple[RuleFailure, bool]]:
+def _feature_failures(
+    rules: RuleSet, changes: ChangedFeatures
+) -> Iterator[tuple[RuleFailure, bool]]:
     checks = FeatureRules(rules, changes.precision)
     for feature_id in in_order(changes.changed):
         after, before = changes.changed[feature_id], changes.before.get(feature_id)

@@ -9,7 +9,7 @@ from jobyard.domain.datasets.rules import ReferenceRule, RuleCheck, RuleSet, Uni
 from jobyard.domain.datasets.validation_report import MAX_OTHERS, RuleFailure
 from jobyard.domain.manifests.findings import quoted, quoted_all
 from jobyard.domain.plurals import plural
-from jobyard.validation.change_set import ChangeSet
+from jobyard.validation.changed_features import ChangedFeatures
 
 Found = Iterator[tuple[RuleFailure, bool]]  # failures, and whether each is inherited
 
@@ -28,7 +28,7 @@ class _ValueScan(Protocol):
         """The failures."""
 
 
-def value_failures(rules: RuleSet, changes: ChangeSet) -> Found:
+def value_failures(rules: RuleSet, changes: ChangedFeatures) -> Found:
     """The failures of rules about values. All features are read once, if a rule needs them."""
     scans: list[_ValueScan] = []
     for rule in rules.rules:
@@ -50,7 +50,7 @@ class _UniqueScan:
     Only a new value makes it read all features, so a repeat that is older may not be listed.
     """
 
-    def __init__(self, rule: UniqueRule, changes: ChangeSet) -> None:
+    def __init__(self, rule: UniqueRule, changes: ChangedFeatures) -> None:
         self._rule = rule
         self._before = {name: self._key(each) for name, each in changes.before.items()}
         self._holders: dict[str, list[str]] = defaultdict(list)
@@ -101,7 +101,7 @@ class _UniqueScan:
 class _ReferenceScan:
     """Finds changed features that name nothing, and features that name what is deleted."""
 
-    def __init__(self, rule: ReferenceRule, changes: ChangeSet) -> None:
+    def __init__(self, rule: ReferenceRule, changes: ChangedFeatures) -> None:
         self._rule = rule
         after = [each for each in changes.changed.values() if each is not None]
         targets = {key for key in map(self._target_key, after) if key}

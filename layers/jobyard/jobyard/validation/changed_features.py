@@ -8,7 +8,7 @@ from jobyard.domain.datasets.feature import Feature
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeSet:
+class ChangedFeatures:
     """Changed features by id (None: deleted), and those of them that are at head before it.
 
     `neighbours` gives the features at head whose boxes touch a box, `everything` all of them.
