@@ -20,7 +20,7 @@ from tests.people import sub_of
 ENVIRONMENT = {
     "AWS_REGION": tables.REGION,
     "AWS_DEFAULT_REGION": tables.REGION,
-    **{f"JOBYARD_{noun.upper()}": name for noun, name in tables.NAMES.items()},
+    "JOBYARD_TABLES": ",".join(tables.NAMES.values()),
     **{f"JOBYARD_{bucket.upper()}_BUCKET": bucket for bucket in tables.BUCKETS},
     "JOBYARD_CHUNK_SIZE": "2",
     "JOBYARD_MAX_CONCURRENCY": "4",

@@ -12,7 +12,7 @@ from jobyard.wiring import USER_AGENT, put_without_expect, session, wire
 
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
-    **{f"JOBYARD_{noun.upper()}": noun for noun in tables.MODELS},
+    "JOBYARD_TABLES": ",".join(tables.MODELS),
     "JOBYARD_INTAKE_BUCKET": "intake",
     "JOBYARD_WORK_BUCKET": "work",
     "JOBYARD_ARCHIVE_BUCKET": "archive",
@@ -60,6 +60,11 @@ def test_settings_are_read_and_lists_are_split() -> None:
 def test_a_missing_variable_stops_the_function(name: str) -> None:
     with pytest.raises(KeyError, match=name):
         wire({key: value for key, value in ENVIRONMENT.items() if key != name})
+
+
+def test_a_function_does_not_start_without_all_of_its_tables() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        wire(ENVIRONMENT | {"JOBYARD_TABLES": ",".join([*tables.MODELS][1:])})
 
 
 @pytest.mark.parametrize("source", ["intake", "work/staging", "archive/content"])

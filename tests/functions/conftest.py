@@ -68,7 +68,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_USER_POOL_CLIENT": "pages",
         "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",
         "POWERTOOLS_SERVICE_NAME": "jobyard",
-        **{f"JOBYARD_{noun.upper()}": f"test-{noun}" for noun in tables.MODELS},
+        "JOBYARD_TABLES": ",".join(f"test-{noun}" for noun in tables.MODELS),
     }
 
 

@@ -17,6 +17,7 @@ from jobyard.domain.batches.report import LATE_AFTER
 from jobyard.domain.dead_letter import LETTER_KINDS
 from jobyard.domain.freshness import CLAIM_TIME
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
+from jobyard.store import tables
 from tests.infra.template_reader import Resources, of_type, written
 
 FUNCTIONS = {
@@ -67,6 +68,9 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
         False,
     ),
     "CalendarsTable": ("name", "", {}, False),
+    "DatasetsTable": ("name", "part", {"listed": ("shelf", "name")}, False),
+    "CommitsTable": ("dataset", "revision", {}, False),
+    "VersionsTable": ("feature", "revision", {}, False),
     "CollectionsTable": ("name", "", {"listed": ("shelf", "name")}, False),
     "CheckpointsTable": ("job_id", "", {}, True),
     "UsageTable": ("origin_id", "part", {}, False),
@@ -294,11 +298,13 @@ def test_a_request_that_counts_a_batch_ends_before_its_claim(
 def test_the_environment_has_what_wire_reads(resources: Resources) -> None:
     source = Path(ROOT, "layers/jobyard/jobyard/wiring.py").read_text()
     read = set(re.findall(r'env\[["\'](JOBYARD_\w+)["\']\]', source))
-    read |= {f"JOBYARD_{name.removesuffix('Table').upper()}" for name in TABLES}
+    names = [f"{noun.capitalize()}Table" for noun in tables.MODELS]
+    assert sorted(names) == sorted(TABLES)
 
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         variables = function["Properties"]["Environment"]["Variables"]
         assert read - variables.keys() == set(), name
+        assert variables["JOBYARD_TABLES"] == {"Fn::Join": [",", [{"Ref": each} for each in names]]}
         assert variables["POWERTOOLS_METRICS_NAMESPACE"] == metrics.NAMESPACE
 
 

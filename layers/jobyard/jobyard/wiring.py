@@ -32,15 +32,15 @@ def wire(env: Mapping[str, str]) -> Settings:
 
     Raises:
         KeyError: a required variable is missing; the function must not start.
-        ValueError: a source of payloads is one of the deployment's buckets, or a table that sweeps
-            may change is one of its tables.
+        ValueError: a table is missing, a source of payloads is one of the deployment's buckets, or
+            a table that sweeps may change is one of its tables.
     """
     buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
     s3_sources = _comma_separated(env["JOBYARD_S3_SOURCES"])
     for source in s3_sources:
         if source.split("/")[0] in buckets:
             raise ValueError(f"payloads may not come from our own bucket: {source}")
-    names = {noun: env[f"JOBYARD_{noun.upper()}"] for noun in tables.MODELS}
+    names = dict(zip(tables.MODELS, env["JOBYARD_TABLES"].split(","), strict=True))
     sweep_tables = _comma_separated(env["JOBYARD_SWEEP_TABLES"])
     for table in sweep_tables:
         if table in names.values():
@@ -68,7 +68,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         user_pool=env["JOBYARD_USER_POOL"],
         user_pool_client=env["JOBYARD_USER_POOL_CLIENT"],
         sign_in_url=env["JOBYARD_SIGN_IN_URL"].rstrip("/"),
-        requests_table=env["JOBYARD_REQUESTS"],
+        requests_table=names["requests"],
         dead_letters=env["JOBYARD_DEAD_LETTERS"],
     )
 

@@ -355,6 +355,56 @@ class CalendarItem(Model):
     body = DocumentAttribute()
 
 
+class DatasetByNameIndex(GlobalSecondaryIndex["DatasetItem"]):
+    """Datasets by name. All have the same `shelf`, the index's partition. Heads are not in it, so
+    that a commit does not write to it."""
+
+    class Meta:
+        index_name = "listed"
+        projection = KeysOnlyProjection()
+
+    shelf = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+
+
+class DatasetItem(Model):
+    """A part of a dataset: its head, which commits move, or its settings. A head stays below 1 KB,
+    so that writing it is one unit."""
+
+    class Meta:
+        table_name: str | None = None
+
+    name = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+    shelf = UnicodeAttribute(null=True)
+    version = NumberAttribute()
+    body = DocumentAttribute()
+    listed = DatasetByNameIndex()
+
+
+class CommitItem(Model):
+    """A commit of a dataset, which made a revision."""
+
+    class Meta:
+        table_name: str | None = None
+
+    dataset = UnicodeAttribute(hash_key=True)
+    revision = NumberAttribute(range_key=True)
+    body = DocumentAttribute()
+
+
+class VersionItem(Model):
+    """A version of a feature: where the change file of its revision has it. `feature` is
+    "DATASET#FEATURE_ID"."""
+
+    class Meta:
+        table_name: str | None = None
+
+    feature = UnicodeAttribute(hash_key=True)
+    revision = NumberAttribute(range_key=True)
+    body = DocumentAttribute()
+
+
 class CheckpointItem(Model):
     """The checkpoint of a job that takes longer than one worker's time."""
 
@@ -472,6 +522,9 @@ MODELS: Mapping[str, type[Model]] = {
     "occurrences": OccurrenceItem,
     "campaigns": CampaignItem,
     "calendars": CalendarItem,
+    "datasets": DatasetItem,
+    "commits": CommitItem,
+    "versions": VersionItem,
     "checkpoints": CheckpointItem,
     "requests": KeyValueItem,
     "sessions": SessionItem,
