@@ -1,5 +1,6 @@
 """A dataset as it is stored: its head, which each commit moves, and its settings."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from jobyard.domain.text import NAME_BYTES, clean_fields
 
 FIRST_REVISION = 1  # what was loaded
 TITLE_BYTES = 200  # of a title, in UTF-8
+MAX_SETTINGS_BYTES = 100_000  # of the rules and the settings of edit jobs, as JSON
 _NAME = re.compile(NAME_PATTERN)
 
 
@@ -43,8 +45,8 @@ class Dataset:
     `features` is their number at the head, `boxes` is around all that it ever had since the base.
     `base` is the folder of its base files, which have the features at `base_revision`. `rules` are
     documents that were checked, `rules_version` is their digest. `edit_types` are the settings of
-    edit jobs as documents, by job type. `version` counts the writes of the settings, from 1; a
-    commit changes the head only.
+    edit jobs as documents, by job type. `version` counts the writes of the settings, from 1,
+    `head_version` those of the head: a commit changes the head only.
     """
 
     name: str
@@ -64,14 +66,32 @@ class Dataset:
     rules: tuple[Mapping[str, Any], ...] = ()
     rules_version: str = ""
     edit_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    head_version: int = 1
 
     def __post_init__(self) -> None:
         clean_fields(self, title=TITLE_BYTES, created_by=NAME_BYTES)
+
+    def with_settings(self, **changes: Any) -> "Dataset":
+        """The dataset with other settings.
+
+        Raises:
+            BadRequest: they are too large.
+        """
+        after = replace(self, **changes, version=self.version + 1)
+        if len(json.dumps([*after.rules, after.edit_types]).encode()) > MAX_SETTINGS_BYTES:
+            message = f"the rules and settings of a dataset have up to {MAX_SETTINGS_BYTES:,} bytes"
+            raise BadRequest(message)
+        return after
+
+    def awaiting(self, pending: PendingCommit) -> "Dataset":
+        """The dataset after it was decided what its next commit is."""
+        return replace(self, pending=pending, head_version=self.head_version + 1)
 
     def after(self, commit: Commit) -> "Dataset":
         """The dataset after the commit that follows its head."""
         return replace(
             self,
+            head_version=self.head_version + 1,
             revision=commit.revision,
             features=commit.features,
             boxes=boxes_around((*self.boxes, *commit.boxes)),
