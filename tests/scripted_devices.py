@@ -25,17 +25,20 @@ class Devices:
     """The answers of each device, by `device step`, one call after the other; then it is done.
 
     `calls` are the devices and steps that were called, with the time. `during` is called first.
+    `context` is the last step's.
     """
 
     answers: dict[str, list[StepResult]] = field(default_factory=lambda: defaultdict(list))
     always: dict[str, StepResult] = field(default_factory=dict)
     calls: list[tuple[str, str, datetime]] = field(default_factory=list)
     during: Callable[[str, str], None] = lambda _device, _step: None
+    context: StepContext | None = None
 
     def step(self, name: str, step_input: StepInput, context: StepContext) -> StepResult:
         """Do the next thing on a device."""
         device = step_input.entry["id"]
         self.calls.append((device, name, context.now()))
+        self.context = context
         self.during(device, name)
         key = f"{device} {name}"
         if key in self.always:

@@ -8,6 +8,7 @@ says what comes out; here both must agree.
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import sleep
 from typing import Any
 
 import pytest
@@ -111,6 +112,19 @@ TIMELINES: dict[str, dict[str, Any]] = {
         HOURLY,
         {"A": [bad()] * 4 + [ok()]},
         act("2026-11-29T12:00:00Z", "change", to="2026-12-05"),
+    ),
+    "paused during an upload": document(
+        AT_ONCE,
+        {"A": [ok(300) | {"part_s": 60}]},
+        act("2026-11-25T10:02:10Z", "pause"),
+        act("10:10", "resume"),
+    ),
+    "cancelled during an upload": document(
+        AT_ONCE, {"A": [ok(300) | {"part_s": 60}]}, act("2026-11-25T10:02:10Z", "cancel")
+    ),
+    "an upload over two nights": document(
+        HOURLY | {"window": {"from": "22:00", "to": "02:00"}, "attempt_s": 86_400},
+        {"A": [ok(6 * 3_600) | {"part_s": 600}]},
     ),
     "a rollout that grows": document(
         AT_ONCE | {"rollout": {"per_minute": 10, "factor": 2.0, "every": 10}}, many(60, ok())
@@ -233,6 +247,8 @@ class Played:
             self.left[target] = outcome.takes_s or 0
         if outcome.takes_s is None:
             return Continue(600, "no answer yet")
+        if name == "upload" and outcome.part_s:
+            return self._upload(target, outcome.part_s, context)
         if name != "verify":
             return Done()
         if left := self.left.pop(target, 0):
@@ -240,6 +256,21 @@ class Played:
                 return Continue(left, "it works")
             self.harness.advance(left)
         return _result(outcome)
+
+    def _upload(self, target: str, part_s: int, context: StepContext) -> StepResult:
+        """Work in parts, while people act, until it is done or must stop."""
+        while left := self.left[target]:
+            part = min(part_s, left)
+            self.left[target] -= part
+            self.harness.advance(part)
+            while self.acts and self.acts[0].at <= self.harness.at:
+                self._act(self.acts.popleft())
+                while not context.must_stop():  # the worker looks every two seconds
+                    self.harness.advance(1)
+                    sleep(0.01)
+            if context.must_stop():
+                return Continue(0, "a part is done")
+        return Done()
 
     # What came of it
 

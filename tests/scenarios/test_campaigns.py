@@ -476,28 +476,45 @@ def test_bound_steps_end_together_whatever_happens(
     assert not campaigns.get(campaign.campaign_id).is_open
 
 
-@pytest.mark.parametrize("event", ["cancel", "pause"])
-def test_an_upload_stops_between_two_parts(stack: Harness, devices: Devices, event: str) -> None:
+@pytest.mark.parametrize("event", ["cancel", "pause", "cancel the task", "close"])
+def test_an_upload_ends_after_its_part_while_it_is_stopped(
+    stack: Harness, devices: Devices, event: str
+) -> None:
     devices.answers["A upload"] = [Continue(0, "50 % of the image is uploaded")]
 
     def act(_device: str, step: str) -> None:
-        if step == "upload":
-            devices.during = Devices().during
-            if event == "cancel":
-                commands.cancel(campaign.campaign_id, stack.context())
-            else:
-                commands.pause(campaign.campaign_id, None, stack.context())
+        if step != "upload" or devices.context is None:
+            return
+        devices.during = Devices().during
+        assert not devices.context.must_stop()
+        if event == "cancel":
+            commands.cancel(campaign.campaign_id, stack.context())
+        elif event == "pause":
+            commands.pause(campaign.campaign_id, None, stack.context())
+        elif event == "cancel the task":
+            address = JobAddress(campaign.campaign_id, 0, 0)
+            send_job_event(address.job_id, "cancel", stack.context())
+        else:
+            stack.wait_until(TEN + timedelta(minutes=15))
+        while not devices.context.must_stop():  # the worker looks every two seconds
+            stack.advance(1)
+            time.sleep(0.01)
 
     devices.during = act
-    campaign = start(stack, "A")
-    run_until(stack, TEN + timedelta(minutes=3))
-
-    assert [step for _, step, _ in devices.calls] == ["reach", "upload"]
+    window = {"window": {"from": "10:00", "to": "10:15"}, "zone": "UTC"}
+    dates = {"from": "2026-11-25", "to": "2026-11-26"}
+    fields = {"kind": "scheduled", **window, **dates} if event == "close" else {}
+    campaign = start(stack, "A", **fields)
+    stack.machines.run_all() if event == "close" else run_until(stack, TEN + timedelta(minutes=3))
     if event == "pause":
         commands.resume(campaign.campaign_id, stack.context())
         stack.machines.run_all()
-        assert [step for _, step, _ in devices.calls[2:]] == ["upload", "apply", "verify"]
-    assert states(stack, campaign) == ("c" if event == "cancel" else "s")
+
+    steps = ["reach", "upload"]
+    if event in {"pause", "close"}:
+        steps += ["upload", "apply", "verify"]
+    assert [step for _, step, _ in devices.calls] == steps
+    assert states(stack, campaign) == ("s" if len(steps) > 2 else "c")
 
 
 def test_bound_steps_that_never_end_are_given_up_after_the_grace(

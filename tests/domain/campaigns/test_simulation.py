@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jobyard.domain.campaigns.simulation import CampaignTimeline, SimulatedTask, simulate
 from jobyard.domain.campaigns.simulation_input import simulation_input_of
+from jobyard.domain.campaigns.simulation_text import timeline_text
 from jobyard.domain.errors import InvalidCampaign
 from jobyard.domain.jobs.failures import Failure
 from tests.domain.campaigns.simulations import (
@@ -576,12 +577,75 @@ def test_an_input_may_be_short() -> None:
     assert [each.split(":")[0] for each in simulated.warnings] == ["targets[1]", "window"]
 
 
+# Attempts that work in parts.
+
+
+@pytest.mark.parametrize(
+    ("event", "state"), [("cancel", "cancelled"), ("replace", "replaced"), ("pause", "failed")]
+)
+def test_an_attempt_in_parts_is_stopped_after_the_part_that_runs(event: str, state: str) -> None:
+    upload = ok(900) | {"part_s": 60}
+
+    timeline = run(AT_ONCE, {"A": [upload]}, act("2026-11-25T10:05:10Z", event))
+
+    (attempt,) = timeline.tasks[0].attempts
+    assert (starts(timeline.tasks[0]), f"{attempt.ended_at:%H:%M:%S}") == (["10:00"], "10:06:00")
+    result = ("failed", "EXPIRED") if event == "pause" else ("cancelled", "")
+    assert (attempt.result, attempt.code, timeline.state) == (*result, state)
+    ended_at = "10:30" if event == "pause" else "10:06"
+    assert f"{timeline.ended_at:%H:%M}" == ended_at
+
+
+def test_an_attempt_in_parts_continues_where_it_was_stopped() -> None:
+    acts = act("10:05", "pause"), act("10:12", "resume")
+
+    timeline = run(AT_ONCE | {"at_once": 1}, {"A": [ok(900) | {"part_s": 60}], "B": [ok()]}, *acts)
+
+    (upload,) = timeline.tasks[0].attempts
+    assert (f"{upload.ended_at:%H:%M}", timeline.state) == ("10:22", "succeeded")  # 7 min later
+    assert [f"{each:%H:%M}" for each in upload.pauses[0]] == ["10:05", "10:12"]
+    assert starts(timeline.tasks[1]) == ["10:22"]  # its place was kept
+    assert states(timeline)[1:3] == [("25 10:05", "paused"), ("25 10:12", "running")]
+
+
+def test_a_closed_window_stops_an_attempt_in_parts_until_the_next_one() -> None:
+    nights = FRIDAYS | {"window": {"from": "22:00", "to": "02:00"}, "retry_s": 3_600}
+    nights |= {"attempt_s": 14_400}
+    upload = ok(7_200) | {"part_s": 90}
+
+    timeline = run(nights, {"A": [bad(takes_s=7_200), upload]})
+
+    last = timeline.tasks[0].attempts[-1]
+    assert [f"{each:%d %H:%M}" for each in (last.started_at, last.ended_at)] == [
+        "26 00:00",
+        "26 22:00",
+    ]
+    assert [f"{each:%d %H:%M}" for each in last.pauses[0]] == ["26 01:00", "26 21:00"]
+    line = next(each for each in timeline_text(timeline).splitlines() if each.startswith("A "))
+    assert "==x" in line
+    assert "=---" in line
+
+
+def test_too_many_failures_stop_attempts_in_parts() -> None:
+    abort = {"percent": 50, "at_least": 3, "then": "cancel"}
+    targets = many(3, bad("INCOMPATIBLE", 100)) | {"A": [ok(900) | {"part_s": 60}]}
+
+    timeline = run(AT_ONCE | {"abort": abort}, targets)
+
+    (upload,) = timeline.tasks[-1].attempts  # of the second minute
+    assert (f"{upload.started_at:%H:%M} {upload.ended_at:%H:%M}", upload.result) == (
+        "10:01 10:02",
+        "cancelled",
+    )
+
+
 # Any campaign.
 
 CODES = ("DEVICE_OFFLINE", "DEVICE_BUSY", "STEP_ERROR", "INCOMPATIBLE", "TIMEOUT")
 OUTCOMES = st.one_of(
     st.builds(ok, st.integers(0, 900)),
     st.builds(bad, st.sampled_from(CODES), st.integers(0, 900)),
+    st.builds(lambda takes_s: ok(takes_s) | {"part_s": 40}, st.integers(0, 900)),
     st.just({"takes_s": None}),
 )
 
@@ -679,7 +743,8 @@ def _check_task(task: SimulatedTask, timeline: CampaignTimeline) -> None:
         assert after.started_at - before.ended_at >= timedelta(seconds=rules.retry_s)
         assert before.result == "failed"
     for each in task.attempts:
-        assert each.ended_at - each.started_at <= timedelta(seconds=rules.attempt_s)
+        paused = sum((until - since for since, until in each.pauses), timedelta())
+        assert each.ended_at - each.started_at - paused <= timedelta(seconds=rules.attempt_s)
         assert each.code != Failure.DEVICE_BUSY
     if task.state == "succeeded":
         assert task.attempts[-1].result == "succeeded"

@@ -234,6 +234,18 @@ def test_a_long_upload_is_done_in_parts(bench: Bench) -> None:
     assert [int(each) for each in percents] == [34, 68, 100]
 
 
+def test_an_upload_stops_after_a_part_when_it_must_and_continues_there(bench: Bench) -> None:
+    context, device = bench.context, bench.simulator.device("ok-7")
+    bench.context = replace(context, must_stop=lambda: True)
+
+    stopped = bench.attempt("ok-7")
+
+    assert stopped == Continue(0, "34 % of the image is uploaded")
+    bench.context = context
+    assert isinstance(bench.attempt("ok-7"), Done)
+    assert (bytes(device.content), device.requests["PUT /update"]) == (IMAGE, 3)
+
+
 def test_an_image_with_another_digest_never_becomes_complete(bench: Bench) -> None:
     result = bench.attempt("ok-3", sha256="0" * 64)
 

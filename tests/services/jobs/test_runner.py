@@ -64,6 +64,9 @@ class OneJob:
     def wait_before(self, job: JobRecord, step: str) -> Snooze | Continue | None:
         return None
 
+    def must_stop(self, job: JobRecord, step: str) -> bool:
+        return False
+
     def time_out(self, job: JobRecord) -> Fail | None:
         return None
 

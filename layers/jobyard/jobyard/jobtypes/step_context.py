@@ -86,17 +86,24 @@ def _ignore(_percent: float) -> None:
     """Show no progress."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class StepContext:
     """What every step is given.
 
     `now` is the time, aware UTC. `remaining` is the seconds until the step must have ended. A step
-    may call `progress` with its progress in percent, as often as it likes.
+    may call `progress` with its progress in percent, as often as it likes. One that works in parts
+    asks `must_stop` after each of them: if its job is cancelled or held, or its window has closed,
+    it returns `Continue`.
     """
 
     now: Callable[[], datetime]
     remaining: Callable[[], float]
     progress: Callable[[float], None] = field(default=_ignore, kw_only=True)
+    must_stop: Callable[[], bool] = field(default=_never, kw_only=True)
 
 
 @dataclass(frozen=True)

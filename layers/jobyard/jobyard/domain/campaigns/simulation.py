@@ -42,12 +42,15 @@ _PASSED = frozenset({JobState.SCHEDULED, JobState.STOPPING})
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAttempt:
-    """An attempt: `result` is "succeeded", "failed" or, if it was ended by force, "cancelled"."""
+    """An attempt: `result` is "succeeded", "failed" or, if it was stopped for good, "cancelled".
+    `pauses` are when it was stopped between two parts, and when it continued.
+    """
 
     started_at: datetime
     ended_at: datetime
     result: str
     code: str = ""
+    pauses: tuple[tuple[datetime, datetime], ...] = ()
 
     def document(self) -> dict[str, str]:
         """The attempt as JSON."""
@@ -139,7 +142,11 @@ def simulate(
 
 @dataclass(slots=True)
 class _Task:
-    """A task, what it does in each attempt, and its attempt that runs."""
+    """A task, what it does in each attempt, and its attempt that has begun.
+
+    That one started at `started_at`, and `began` as if it had never been stopped. It runs, or was
+    stopped at `stopped_at` between two parts.
+    """
 
     target_id: str
     outcomes: Sequence[SimulatedOutcome]
@@ -148,7 +155,10 @@ class _Task:
     attempts: list[SimulatedAttempt] = field(default_factory=list)
     tries: int = 0  # attempts and waits
     offline: int = 0  # failures in a row because the device is offline
-    started_at: datetime | None = None  # of the attempt that runs
+    started_at: datetime | None = None
+    began: datetime | None = None
+    stopped_at: datetime | None = None
+    pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
     is_cancelled: bool = False  # while an attempt runs
     round: int = 0  # of counting, in which its last attempt started
     counts: OutcomeCounts = field(default_factory=OutcomeCounts)  # in that round
@@ -161,6 +171,18 @@ class _Task:
     def outcome(self) -> SimulatedOutcome:
         """What its next attempt does; the last one repeats."""
         return self.outcomes[min(self.tries, len(self.outcomes) - 1)]
+
+    def end_attempt(self, at: datetime, result: str, code: str = "") -> None:
+        """Record the end of its attempt."""
+        assert self.started_at is not None
+        attempt = SimulatedAttempt(self.started_at, at, result, code, tuple(self.pauses))
+        self.attempts.append(attempt)
+        self.forget_attempt()
+
+    def forget_attempt(self) -> None:
+        """Forget its attempt, as if it had not begun."""
+        self.started_at = self.began = self.stopped_at = None
+        self.pauses = []
 
 
 @dataclass
@@ -192,6 +214,7 @@ class _Simulator:
         self.openings = self.campaign.openings
         self.tasks = [_Task(each.target_id, each.outcomes) for each in simulated.targets]
         self.by_id = {task.target_id: task for task in self.tasks}
+        self.has_parts = any(each.part_s for task in self.tasks for each in task.outcomes)
         self.acts = deque(sorted(simulated.acts, key=lambda act: act.at))
         self.hold: Hold | None = None
         self.history = [(self.now, JobState.SCHEDULED)]
@@ -200,6 +223,7 @@ class _Simulator:
         self.untouched = deque(range(len(self.tasks)))
         self.waiting: list[tuple[datetime, int]] = []  # a heap; may have tasks that have ended
         self.running: list[tuple[datetime, int]] = []  # a heap of ends
+        self.stopped: list[int] = []  # between two parts; may have tasks that have ended
         self.counts = dict.fromkeys(TaskState, 0) | {TaskState.SCHEDULED: len(self.tasks)}
         self.outcomes = OutcomeCounts()
         self.round = 0
@@ -215,6 +239,7 @@ class _Simulator:
                 continue
             self._act()
             planned = self._plan()
+            self._plan_ends()
             if planned.action is PlannedAction.END:
                 break
             if planned.action is PlannedAction.EXECUTE and planned.grant:
@@ -259,7 +284,7 @@ class _Simulator:
         return TaskTotals(
             untouched=self.counts[TaskState.SCHEDULED],
             waiting=self.counts[TaskState.RESCHEDULED],
-            next_at=self.waiting[0][0] if self.waiting else None,
+            next_at=self._next_at(),
             running=self.counts[TaskState.RUNNING],
             succeeded=self.counts[TaskState.SUCCEEDED],
             failed=self.counts[TaskState.FAILED],
@@ -267,8 +292,15 @@ class _Simulator:
             outcomes=self.outcomes,
         )
 
+    def _next_at(self) -> datetime | None:
+        """When the first task that waits may start; now if one was stopped between two parts."""
+        if self.stopped:
+            return self.now
+        return self.waiting[0][0] if self.waiting else None
+
     def _drop_ended(self) -> None:
-        """Remove tasks that were ended while they waited from the start of both queues."""
+        """Remove tasks that were ended while they waited: those at the start of both queues."""
+        self.stopped = [each for each in self.stopped if self.tasks[each].is_waiting]
         while self.untouched and not self.tasks[self.untouched[0]].is_waiting:
             self.untouched.popleft()
         while self.waiting and not self.tasks[self.waiting[0][1]].is_waiting:
@@ -291,6 +323,9 @@ class _Simulator:
         assert planned.until is not None
         if self.slice is None or self.now >= self.slice.end:
             self.slice = _Slice(self.now, planned.until, planned.grant)
+        for stopped in self.stopped:
+            self._continue(stopped)
+        self.stopped = []
         current, rules = self.slice, self.campaign.rules
         allowed = starts_by(rules.rollout, current.grant, self.now - current.start)
         number = min(allowed - current.used, rules.at_once - self.counts[TaskState.RUNNING])
@@ -317,17 +352,47 @@ class _Simulator:
             raise InvalidCampaign([InvalidRule("targets", allowed)])
         task = self.tasks[index]
         self._set_state(task, TaskState.RUNNING)
-        task.started_at = self.now
+        task.started_at = task.began = self.now
         self._count(task, OutcomeCounts(started=1))
+        heapq.heappush(self.running, (self._end_of(task), index))
+
+    def _continue(self, index: int) -> None:
+        """Continue an attempt that was stopped between two parts."""
+        task = self.tasks[index]
+        assert task.began is not None
+        assert task.stopped_at is not None
+        task.pauses.append((task.stopped_at, self.now))
+        task.began += self.now - task.stopped_at
+        task.stopped_at = None
+        self._set_state(task, TaskState.RUNNING)
         heapq.heappush(self.running, (self._end_of(task), index))
 
     def _end_of(self, task: _Task) -> datetime:
         """When the attempt of a task ends: by itself, or because it has taken too long."""
-        assert task.started_at is not None
-        deadline = self.campaign.attempt_deadline(task.started_at)
+        assert task.began is not None
+        deadline = self.campaign.attempt_deadline(task.began)
         if task.outcome.takes_s is None:
             return deadline
-        return min(task.started_at + task.outcome.takes_s * _SECOND, deadline)
+        return min(task.began + task.outcome.takes_s * _SECOND, deadline)
+
+    def _plan_ends(self) -> None:
+        """Plan when attempts that work in parts end, or stop: that depends on what happens now."""
+        if self.has_parts:
+            self.running = [(self._stop_of(self.tasks[index]), index) for _, index in self.running]
+            heapq.heapify(self.running)
+
+    def _stop_of(self, task: _Task) -> datetime:
+        """When the attempt of a task ends; after its part, if it must stop."""
+        part_s, ends_at = task.outcome.part_s, self._end_of(task)
+        if part_s is None or not self._must_stop(task):
+            return ends_at
+        assert task.began is not None
+        parts = max(-((task.began - self.now) // (part_s * _SECOND)), 1)
+        return min(task.began + parts * part_s * _SECOND, ends_at)
+
+    def _must_stop(self, task: _Task) -> bool:
+        is_stopping = self.campaign.state is JobState.STOPPING or self.hold is not None
+        return task.is_cancelled or is_stopping or self.openings.opening_at(self.now) is None
 
     def _end_attempts(self) -> None:
         while self.running and self.running[0][0] <= self.now:
@@ -336,19 +401,21 @@ class _Simulator:
 
     def _end_attempt(self, index: int) -> None:
         task = self.tasks[index]
-        outcome, started_at = task.outcome, task.started_at
-        assert started_at is not None
-        task.started_at = None
+        if self.now < self._end_of(task):
+            self._stop_attempt(index)
+            return
+        outcome, began = task.outcome, task.began
+        assert began is not None
         task.tries += 1
         code = outcome.code
-        if outcome.takes_s is None or started_at + outcome.takes_s * _SECOND > self.now:
-            is_late = self.now >= started_at + self.campaign.rules.attempt_s * _SECOND
+        if outcome.takes_s is None or began + outcome.takes_s * _SECOND > self.now:
+            is_late = self.now >= began + self.campaign.rules.attempt_s * _SECOND
             code = Failure.TIMEOUT if is_late else Failure.EXPIRED
         if code == Failure.DEVICE_BUSY:  # no attempt: nothing was done
+            task.forget_attempt()
             self._wait(index, self.now + max(self._busy_s(outcome), 1) * _SECOND)
             return
-        result = "failed" if code else "succeeded"
-        task.attempts.append(SimulatedAttempt(started_at, self.now, result, code))
+        task.end_attempt(self.now, "failed" if code else "succeeded", code)
         task.offline = task.offline + 1 if code == Failure.DEVICE_OFFLINE else 0
         if task.round == self.round:  # else it started before a release, and does not count
             bad = int(is_bad(code))
@@ -360,6 +427,16 @@ class _Simulator:
         else:
             retry_s = self.campaign.rules.retry_s
             self._wait(index, next_attempt_at(self.now, retry_s, task.offline, self.openings))
+
+    def _stop_attempt(self, index: int) -> None:
+        """Stop an attempt between two parts, for good if its task is cancelled."""
+        task = self.tasks[index]
+        task.stopped_at = self.now
+        if task.is_cancelled:
+            self._end(task, TaskState.CANCELLED, "")
+            return
+        self._set_state(task, TaskState.RESCHEDULED)
+        self.stopped.append(index)
 
     def _busy_s(self, outcome: SimulatedOutcome) -> int:
         after = outcome.retry_after_s
@@ -389,6 +466,9 @@ class _Simulator:
         task.state = state
 
     def _end(self, task: _Task, state: TaskState, code: str) -> None:
+        if task.stopped_at:
+            result = "failed" if state is TaskState.FAILED else "cancelled"
+            task.end_attempt(task.stopped_at, result, code)
         self._set_state(task, state)
         task.code = code
 
@@ -459,14 +539,15 @@ class _Simulator:
     def _cancel_tasks(self, targets: Sequence[str], *, is_replaced: bool) -> None:
         """Cancel some tasks. If another campaign has all that are open, it replaces this one."""
         chosen = {*targets}
-        open_tasks = [task for task in self.tasks if task.is_waiting or task.started_at]
+        is_open = {TaskState.SCHEDULED, TaskState.RESCHEDULED, TaskState.RUNNING}
+        open_tasks = [task for task in self.tasks if task.state in is_open]
         if is_replaced and all(task.target_id in chosen for task in open_tasks):
             self._stop(StopReason.REPLACE)
             return
         for task in open_tasks:
             if task.target_id not in chosen:
                 continue
-            if task.started_at:
+            if task.state is TaskState.RUNNING:
                 task.is_cancelled = True
             else:
                 self._end(task, TaskState.CANCELLED, "")
@@ -474,9 +555,7 @@ class _Simulator:
     def _end_running(self) -> None:
         for _, index in self.running:
             task = self.tasks[index]
-            assert task.started_at is not None
-            task.attempts.append(SimulatedAttempt(task.started_at, self.now, "cancelled"))
-            task.started_at = None
+            task.end_attempt(self.now, "cancelled")
             self._end(task, TaskState.CANCELLED, "")
         self.running = []
 

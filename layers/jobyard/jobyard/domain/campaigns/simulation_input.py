@@ -25,7 +25,7 @@ from jobyard.domain.schedules.calendar import Calendar, calendar_of
 INPUT_FIELDS = ("created_at", "campaign", "targets", "acts")
 MAX_ACTS = 1_000
 _CAMPAIGN_FIELDS = ("name", "job_type", "parameters", *RULE_FIELDS)
-_OUTCOME_FIELDS = ("takes_s", "result", "code", "retry_after_s")
+_OUTCOME_FIELDS = ("takes_s", "part_s", "result", "code", "retry_after_s")
 _ACT_FIELDS = ("at", "event", "targets", *CHANGE_FIELDS)
 _MAX_TAKES_S = 366 * 86_400
 _MIN_YEAR, _MAX_YEAR = 1970, 9990
@@ -59,6 +59,7 @@ _OTHER_NAMES = {"hold": "pause", "release": "resume", "extend": "change"}
 class SimulatedOutcome:
     """What an attempt does: it takes `takes_s` seconds, None if it never ends by itself.
 
+    It may be stopped after each part of `part_s` seconds; not at all if that is None.
     `code` is "" if it succeeds. A busy device asks for another request after `retry_after_s`
     seconds.
     """
@@ -66,6 +67,7 @@ class SimulatedOutcome:
     takes_s: int | None
     code: str = ""
     retry_after_s: int | None = None
+    part_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -230,8 +232,9 @@ def _outcome_of(where: str, value: object) -> SimulatedOutcome:
     if code and result is OutcomeResult.SUCCEEDED and "result" in fields:
         fields.refuse("code", "only for an outcome that failed")
     retry_after_s = fields.read("retry_after_s", seconds, None)
+    part_s = fields.read("part_s", whole_number(1, _MAX_TAKES_S, "of seconds"), None)
     fields.check()
-    return SimulatedOutcome(takes_s, code, retry_after_s)
+    return SimulatedOutcome(takes_s, code, retry_after_s, part_s)
 
 
 def _code_of(where: str, value: object) -> str:

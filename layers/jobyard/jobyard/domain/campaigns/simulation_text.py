@@ -136,7 +136,12 @@ def _attempts(task: SimulatedTask, timeline: CampaignTimeline, axis: TimeAxis) -
         if axis.shows(attempt.started_at):
             start = axis.column_of(attempt.started_at)
             end = axis.column_of(attempt.ended_at)
-            for column in range(start, end):
+            paused = {
+                column
+                for since, until in attempt.pauses
+                for column in range(axis.column_of(since) + 1, axis.column_of(until))
+            }
+            for column in {*range(start, end)} - paused:
                 marks[column] = "x" if marks[column] == "x" else "="
             marks[end] = _mark_of(attempt)
     return "".join(marks)

@@ -77,7 +77,8 @@ def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceCont
                 message = f"the device lost a part of the image: it has {status.received:,} bytes"
                 return Continue(0, message)
             context.progress(100 * status.received / size)
-            if status.received < size and _seconds_since(began, context) >= PART_S:
+            has_time = _seconds_since(began, context) < PART_S and not context.must_stop()
+            if status.received < size and not has_time:
                 return Continue(0, f"{100 * status.received // size} % of the image is uploaded")
     return Done()
 

@@ -163,6 +163,10 @@ class ChunkSource:
     def wait_before(self, job: JobRecord, step: str) -> None:
         """Returns None: an attempt runs all of its steps."""
 
+    def must_stop(self, job: JobRecord, step: str) -> bool:
+        """Returns False: a step ends when it is done."""
+        return False
+
     def time_out(self, job: JobRecord) -> None:
         """Returns None: its parts may take any time, each of them that of its job type."""
 

@@ -243,8 +243,22 @@ class TaskSource:
 
     def wait_before(self, job: JobRecord, step: str) -> Continue | Fail | None:
         """Why the attempt ends before this step; None between bound steps."""
-        if step in self.job_type.bound_steps and has_begun(job, self.job_type.bound_steps):
+        if self._is_between_bound(job, step):
             return None
+        has_passed = self.worker.now() >= self._share.until
+        passed = Continue(0, "the pass has ended; the next one continues") if has_passed else None
+        return self._stop(job) or passed
+
+    def must_stop(self, job: JobRecord, step: str) -> bool:
+        """Whether a step ends after its part, for more than the end of the pass."""
+        return not self._is_between_bound(job, step) and self._stop(job) is not None
+
+    def _is_between_bound(self, job: JobRecord, step: str) -> bool:
+        bound_steps = self.job_type.bound_steps
+        return step in bound_steps and has_begun(job, bound_steps)
+
+    def _stop(self, job: JobRecord) -> Continue | Fail | None:
+        """Why no other step of an attempt may begin, in this pass and the next one."""
         now = self.worker.now()
         openings = self.campaign.openings
         if self._is_leaving(job.address.position):
@@ -259,8 +273,6 @@ class TaskSource:
             following = openings.next_opening(now)
             at = following.start if following else openings.end
             return Continue(max((at - now).total_seconds(), 0), "its window is closed")
-        if now >= self._share.until:
-            return Continue(0, "the pass has ended; the next one continues")
         return None
 
     def time_out(self, job: JobRecord) -> Fail | None:

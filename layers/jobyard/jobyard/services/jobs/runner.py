@@ -181,7 +181,13 @@ class _Runner:
         step_input = self.source.step_input(job)
         context: StepContext = self.worker.step_context(job_type, self.source.collection)
         remaining = self.source.remaining_for(job, context.remaining)
-        context = replace(context, remaining=remaining, progress=progress.report)
+
+        def must_stop() -> bool:
+            return self.source.must_stop(progress.record, progress.step)
+
+        context = replace(
+            context, remaining=remaining, progress=progress.report, must_stop=must_stop
+        )
         attempt = AttemptInput(
             job_type, step_input, context, self.source.wait_before, self.source.time_out
         )

@@ -68,6 +68,11 @@ class JobSource(Protocol):
         The threads of steps call it too.
         """
 
+    def must_stop(self, job: JobRecord, step: str) -> bool:
+        """Whether a step that works in parts ends after the one that it does. The threads of steps
+        call it too.
+        """
+
     def time_out(self, job: JobRecord) -> Fail | None:
         """The failure of an attempt that has taken too long over all of its parts; None if it has
         not. The threads of steps call it too.
