@@ -38,7 +38,7 @@ def test_an_answer_is_given_once_and_the_refusal_says_by_whom() -> None:
         replace(REQUESTED, sends=MAX_SENDS).sent(NOON)
 
 
-def test_requests_are_numbered_and_bounded_and_name_whom_they_ask() -> None:
+def test_requests_are_numbered_and_bounded_and_name_a_custodian() -> None:
     some = request_attachment((), "Ines", "ines@example.org", "the survey")
 
     assert [each.index for each in request_attachment(some, "Jon", "jon@example.org", "x")] == [
