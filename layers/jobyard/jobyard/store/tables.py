@@ -405,6 +405,130 @@ class VersionItem(Model):
     body = DocumentAttribute()
 
 
+class ByTeamIndex(GlobalSecondaryIndex["EditItem"]):
+    """The worklist of a team: edit jobs and children by `place`, which begins with their column;
+    sparse.
+
+    Only keys are projected by all indexes of the table, since a record may have 64 KB.
+    """
+
+    class Meta:
+        index_name = "by_team"
+        projection = KeysOnlyProjection()
+
+    team = UnicodeAttribute(hash_key=True)
+    place = UnicodeAttribute(range_key=True)
+
+
+class ByWorkerIndex(GlobalSecondaryIndex["EditItem"]):
+    """The worklist of a person: what they have claimed, by `place`; sparse."""
+
+    class Meta:
+        index_name = "by_worker"
+        projection = KeysOnlyProjection()
+
+    worker = UnicodeAttribute(hash_key=True)
+    place = UnicodeAttribute(range_key=True)
+
+
+class ByDatasetIndex(GlobalSecondaryIndex["EditItem"]):
+    """Edit jobs of a dataset by the time of their creation. `shelf` is "DATASET#open", or "#ended"
+    or "#archived" after its name."""
+
+    class Meta:
+        index_name = "by_dataset"
+        projection = KeysOnlyProjection()
+
+    shelf = UnicodeAttribute(hash_key=True)
+    created = UnicodeAttribute(range_key=True)
+
+
+class ByPlannerIndex(GlobalSecondaryIndex["EditItem"]):
+    """Edit jobs of a planner by the time of their creation, without archived ones; sparse."""
+
+    class Meta:
+        index_name = "by_planner"
+        projection = KeysOnlyProjection()
+
+    planner = UnicodeAttribute(hash_key=True)
+    created = UnicodeAttribute(range_key=True)
+
+
+class EditDueIndex(GlobalSecondaryIndex["EditItem"]):
+    """Edit jobs and children that the machine works on, by the time since when; sparse."""
+
+    class Meta:
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = NumberAttribute(range_key=True)
+
+
+class EditItem(Model):
+    """An edit job, or a child of one."""
+
+    class Meta:
+        table_name: str | None = None
+
+    job_id = UnicodeAttribute(hash_key=True)
+    team = UnicodeAttribute(null=True)
+    worker = UnicodeAttribute(null=True)
+    place = UnicodeAttribute(null=True)
+    shelf = UnicodeAttribute(null=True)
+    planner = UnicodeAttribute(null=True)
+    created = UnicodeAttribute(null=True)
+    due_shard = UnicodeAttribute(null=True)
+    due_at = NumberAttribute(null=True)
+    state = UnicodeAttribute()
+    version = NumberAttribute()
+    body = DocumentAttribute()
+    by_team = ByTeamIndex()
+    by_worker = ByWorkerIndex()
+    by_dataset = ByDatasetIndex()
+    by_planner = ByPlannerIndex()
+    due = EditDueIndex()
+
+
+class TeamListIndex(GlobalSecondaryIndex["TeamItem"]):
+    """Teams by name. All have the same `shelf`; their members have none."""
+
+    class Meta:
+        index_name = "listed"
+        projection = KeysOnlyProjection()
+
+    shelf = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+
+
+class MembershipIndex(GlobalSecondaryIndex["TeamItem"]):
+    """The teams of a person; sparse."""
+
+    class Meta:
+        index_name = "by_member"
+        projection = KeysOnlyProjection()
+
+    member = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+
+
+class TeamItem(Model):
+    """A team under the part "#team", or a member of it under their id, which is also `member`. Only
+    the team's version is a condition of writes."""
+
+    class Meta:
+        table_name: str | None = None
+
+    name = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+    shelf = UnicodeAttribute(null=True)
+    member = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
+    body = DocumentAttribute()
+    listed = TeamListIndex()
+    by_member = MembershipIndex()
+
+
 class CheckpointItem(Model):
     """The checkpoint of a job that takes longer than one worker's time."""
 
@@ -525,6 +649,8 @@ MODELS: Mapping[str, type[Model]] = {
     "datasets": DatasetItem,
     "commits": CommitItem,
     "versions": VersionItem,
+    "edits": EditItem,
+    "teams": TeamItem,
     "checkpoints": CheckpointItem,
     "requests": KeyValueItem,
     "sessions": SessionItem,

@@ -42,6 +42,11 @@ def replace(item: Model) -> TransactItem:
     return {"Put": {"TableName": item.Meta.table_name, "Item": item.serialize()}}
 
 
+def remove(item: Model) -> TransactItem:
+    """The item that deletes `item` without a condition: another one of the transaction has it."""
+    return {"Delete": _key(item)}
+
+
 def delete(item: Model, seen_version: int) -> TransactItem:
     """The item that deletes `item`, of which only the keys are used, in its `seen_version`."""
     return {"Delete": _key(item) | _is_version(item, seen_version)}

@@ -11,10 +11,11 @@ from enum import StrEnum
 from jobyard.domain.edits.team import MAX_EMAIL_BYTES
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.mail_addresses import addresses
-from jobyard.domain.text import FILENAME_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
+from jobyard.domain.text import FILENAME_BYTES, NAME_BYTES, clean_fields
 
 LINK_TIME = timedelta(days=14)  # how long the link in a mail is valid; source: DEC 3-8
 MAX_ATTACHMENTS = 20  # of an edit job
+MAX_REQUEST_BYTES = 200  # of what is asked for, and of why it is declined
 MAX_SENDS = 20  # mails about one attachment
 ATTACHMENT_BYTES = 512 * 1024 * 1024  # of one file
 
@@ -56,10 +57,10 @@ class Attachment:
             self,
             custodian=NAME_BYTES,
             email=MAX_EMAIL_BYTES,
-            description=REASON_BYTES,
+            description=MAX_REQUEST_BYTES,
             answered_by=NAME_BYTES,
             filename=FILENAME_BYTES,
-            reason=REASON_BYTES,
+            reason=MAX_REQUEST_BYTES,
         )
 
     @property

@@ -30,7 +30,7 @@ class TeamMember:
     `email` is the address that mails go to; "" if there is none.
     """
 
-    person: User
+    user: User
     email: str = ""
     is_worker: bool = True
     is_reviewer: bool = False
@@ -52,22 +52,22 @@ class Team:
         clean_fields(self, title=MAX_TITLE_BYTES)
         if len(self.members) > MAX_MEMBERS:
             raise BadRequest(f"a team has up to {MAX_MEMBERS} members, not {len(self.members)}")
-        if len({each.person.sub for each in self.members}) < len(self.members):
+        if len({each.user.sub for each in self.members}) < len(self.members):
             raise BadRequest("a person is a member of a team once: as a worker, a reviewer or both")
 
     @property
     def workers(self) -> tuple[User, ...]:
         """Who may work on its edit jobs."""
-        return tuple(each.person for each in self.members if each.is_worker)
+        return tuple(each.user for each in self.members if each.is_worker)
 
     @property
     def reviewers(self) -> tuple[User, ...]:
         """Who may review edit jobs for it."""
-        return tuple(each.person for each in self.members if each.is_reviewer)
+        return tuple(each.user for each in self.members if each.is_reviewer)
 
     def member(self, sub: str) -> TeamMember | None:
         """The member with this id; None if there is none."""
-        return next((each for each in self.members if each.person.sub == sub), None)
+        return next((each for each in self.members if each.user.sub == sub), None)
 
     def worker(self, sub: str) -> TeamMember | None:
         """The member with this id, if they may work for the team."""

@@ -1,0 +1,454 @@
+"""Stores edit jobs and their children. Every write is conditional on the version that was read.
+
+A move of an edit job and the creation or the end of its child are one transaction.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.edits.attachment import Attachment, AttachmentState
+from jobyard.domain.edits.child import ChildJob, FailureType
+from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.fixup import FixupState
+from jobyard.domain.edits.review import ReviewState
+from jobyard.domain.edits.team import User
+from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority
+from jobyard.domain.edits.worklist import sort_key
+from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.ids import is_child_id
+from jobyard.domain.lifecycle import StateType
+from jobyard.store import transactions
+from jobyard.store.documents import (
+    from_ms,
+    from_ms_or_none,
+    history_document,
+    parse_history,
+    sortable,
+    to_ms,
+    without_blanks,
+)
+from jobyard.store.tables import EditItem, save_if
+
+Job = EditJob | ChildJob
+OPEN, ENDED, ARCHIVED = "open", "ended", "archived"  # the lists of a dataset
+_DUE = "due"  # one partition: the machine works on few at a time
+_DUE_PAGE = 100
+_HIDDEN = frozenset({EditState.ARCHIVED, EditState.DELETED})
+_PARENT = "parent"  # the field that only a child has
+
+
+def _ms(at: datetime | None) -> int | None:
+    return to_ms(at) if at else None
+
+
+def _line(value: User | Package | ChangeSet | None) -> list[Any] | None:
+    return [*vars(value).values()] if value else None
+
+
+def item_of(job: Job) -> EditItem:
+    """An edit job or a child as an item."""
+    return _edit_item(job) if isinstance(job, EditJob) else _child_item(job)
+
+
+def _edit_item(job: EditJob) -> EditItem:
+    approval = job.approval
+    body = without_blanks(
+        {
+            "dataset": job.dataset,
+            "name": job.name,
+            "type": job.edit_type,
+            "planner": _line(job.planner),
+            "created_at": to_ms(job.created_at),
+            "since": to_ms(job.since),
+            "extent": job.extent.document(),
+            "priority": job.priority.value,
+            "buffer": job.buffer,
+            "team": job.team,
+            "assignee": _line(job.assignee),
+            "worker": _line(job.worker),
+            "planned": [_ms(job.planned_start), _ms(job.planned_end)],
+            "actual": [_ms(job.actual_start), _ms(job.actual_end)],
+            "attempt": job.attempt,
+            "checks": job.checks,
+            "base_revision": job.base_revision,
+            "revision": job.revision,
+            "package": _line(job.package),
+            "workspace": _line(job.workspace),
+            "approval": approval
+            and [approval.digest, approval.reviewer_sub, approval.reviewer, to_ms(approval.at)],
+            "authors": [_line(each) for each in job.authors],
+            "children": {each.value: number for each, number in job.children.items()},
+            "open_child": job.open_child,
+            "attachments": [_attachment_line(each) for each in job.attachments],
+            "minutes": job.time_spent_minutes,
+            "comment": job.upload_comment,
+            "is_discarded": job.is_discarded,
+            "problem": job.problem,
+            "history": history_document(job.history),
+        }
+    )
+    if job.quarantine is not None:
+        body["quarantine"] = job.quarantine
+    place = sort_key(job)
+    is_listed = job.state not in _HIDDEN
+    return EditItem(
+        job_id=job.edit_id,
+        team=job.team if place and job.team else None,
+        worker=job.worker.sub if place and job.worker else None,
+        place=place or None,
+        shelf=_shelf(job),
+        planner=job.planner.sub if is_listed else None,
+        created=f"{sortable(job.created_at)}#{job.edit_id}",
+        due_shard=_DUE if job.needs_machine else None,
+        due_at=to_ms(job.since) if job.needs_machine else None,
+        state=job.state.value,
+        version=job.version,
+        body=body,
+    )
+
+
+def _shelf(job: EditJob) -> str | None:
+    if job.state is EditState.DELETED:
+        return None
+    if job.state is EditState.ARCHIVED:
+        return f"{job.dataset}#{ARCHIVED}"
+    return f"{job.dataset}#{OPEN if job.is_open else ENDED}"
+
+
+def _attachment_line(each: Attachment) -> list[Any]:
+    fields = {**vars(each), "state": each.state.value}
+    for name in ("expires_at", "answered_at"):
+        fields[name] = _ms(fields[name])
+    return [*fields.values()]
+
+
+def _attachment(line: Sequence[Any]) -> Attachment:
+    fields = dict(zip(Attachment.__dataclass_fields__, line, strict=False))
+    fields["state"] = AttachmentState(fields["state"])
+    for name in ("expires_at", "answered_at"):
+        fields[name] = from_ms_or_none(fields[name])
+    return Attachment(**fields)
+
+
+def _child_item(child: ChildJob) -> EditItem:
+    body = without_blanks(
+        {
+            _PARENT: child.parent_id,
+            "failure_type": child.failure_type.value,
+            "number": child.number,
+            "dataset": child.dataset,
+            "name": child.name,
+            "type": child.edit_type,
+            "team": child.team,
+            "created_at": to_ms(child.created_at),
+            "since": to_ms(child.since),
+            "priority": child.priority.value,
+            "worker": _line(child.worker),
+            "planned": [_ms(child.planned_start), _ms(child.planned_end)],
+            "ended_at": _ms(child.ended_at),
+            "attempt": child.attempt,
+            "package": _line(child.package),
+            "subject": _line(child.subject),
+            "findings": child.findings,
+            "edits": _line(child.edits),
+            "comment": child.comment,
+            "minutes": child.time_spent_minutes,
+            "problem": child.problem,
+            "history": history_document(child.history),
+        }
+    )
+    place = sort_key(child)
+    is_transient = child.state_type is StateType.TRANSIENT
+    return EditItem(
+        job_id=child.child_id,
+        team=child.team if place and child.team else None,
+        worker=child.worker.sub if place and child.worker else None,
+        place=place or None,
+        due_shard=_DUE if is_transient else None,
+        due_at=to_ms(child.since) if is_transient else None,
+        state=child.state,
+        version=child.version,
+        body=body,
+    )
+
+
+def _job(item: EditItem) -> Job:
+    return _child(item) if _PARENT in item.body else _edit(item)
+
+
+def _user(line: list[Any] | None) -> User | None:
+    return User(*line) if line else None
+
+
+def _edit(item: EditItem) -> EditJob:
+    body: dict[str, Any] = item.body
+    planned, actual = body["planned"], body["actual"]
+    return EditJob(
+        edit_id=item.job_id,
+        state=EditState(item.state),
+        version=int(item.version),
+        dataset=body["dataset"],
+        name=body.get("name", ""),
+        edit_type=body.get("type", ""),
+        planner=User(*body["planner"]),
+        created_at=from_ms(body["created_at"]),
+        since=from_ms(body["since"]),
+        extent=parse_extent(body["extent"]),
+        priority=Priority(body["priority"]),
+        buffer=body.get("buffer", 0.0),
+        team=body.get("team", ""),
+        assignee=_user(body.get("assignee")),
+        worker=_user(body.get("worker")),
+        planned_start=from_ms_or_none(planned[0]),
+        planned_end=from_ms_or_none(planned[1]),
+        actual_start=from_ms_or_none(actual[0]),
+        actual_end=from_ms_or_none(actual[1]),
+        quarantine=body.get("quarantine"),
+        attempt=body["attempt"],
+        checks=body.get("checks", 0),
+        base_revision=body.get("base_revision", 0),
+        revision=body.get("revision", 0),
+        package=_package(body),
+        workspace=_change_set(body.get("workspace")),
+        approval=_approval(body.get("approval")),
+        authors=tuple(User(*each) for each in body.get("authors", ())),
+        children={FailureType(each): number for each, number in body.get("children", {}).items()},
+        open_child=body.get("open_child", ""),
+        attachments=tuple(map(_attachment, body.get("attachments", ()))),
+        time_spent_minutes=body.get("minutes", 0),
+        upload_comment=body.get("comment", ""),
+        is_discarded=body.get("is_discarded", False),
+        problem=body.get("problem", ""),
+        history=parse_history(body.get("history", [])),
+    )
+
+
+def _package(body: dict[str, Any]) -> Package | None:
+    return Package(*body["package"]) if "package" in body else None
+
+
+def _approval(line: list[Any] | None) -> Approval | None:
+    if not line:
+        return None
+    digest, sub, name, at = line
+    return Approval(digest, sub, name, from_ms(at))
+
+
+def _change_set(line: list[Any] | None) -> ChangeSet | None:
+    return ChangeSet(*line) if line else None
+
+
+def _child(item: EditItem) -> ChildJob:
+    body: dict[str, Any] = item.body
+    failure_type = FailureType(body["failure_type"])
+    states = ReviewState if failure_type.is_review else FixupState
+    planned = body["planned"]
+    return ChildJob(
+        child_id=item.job_id,
+        parent_id=body[_PARENT],
+        failure_type=failure_type,
+        number=body["number"],
+        state=states(item.state),
+        version=int(item.version),
+        dataset=body["dataset"],
+        name=body.get("name", ""),
+        edit_type=body.get("type", ""),
+        team=body.get("team", ""),
+        created_at=from_ms(body["created_at"]),
+        since=from_ms(body["since"]),
+        priority=Priority(body["priority"]),
+        worker=_user(body.get("worker")),
+        planned_start=from_ms_or_none(planned[0]),
+        planned_end=from_ms_or_none(planned[1]),
+        ended_at=from_ms_or_none(body.get("ended_at")),
+        attempt=body["attempt"],
+        package=_package(body),
+        subject=_change_set(body.get("subject")),
+        findings=body.get("findings", ""),
+        edits=_change_set(body.get("edits")),
+        comment=body.get("comment", ""),
+        time_spent_minutes=body.get("minutes", 0),
+        problem=body.get("problem", ""),
+        history=parse_history(body.get("history", [])),
+    )
+
+
+def put_new(job: EditJob) -> None:
+    """Store a new edit job.
+
+    Raises:
+        StaleState: there is one with its id.
+    """
+    if not save_if(item_of(job), EditItem.job_id.does_not_exist()):
+        raise StaleState(f"edit job {job.edit_id} exists already")
+
+
+def find(job_id: str) -> Job | None:
+    """The edit job or the child with this id; None if there is none."""
+    try:
+        return _job(EditItem.get(job_id, consistent_read=True))
+    except EditItem.DoesNotExist:
+        return None
+
+
+def get(edit_id: str) -> EditJob:
+    """The edit job.
+
+    Raises:
+        NotFound: there is none. Gone: a planner deleted it.
+    """
+    found = find(edit_id)
+    if not isinstance(found, EditJob):
+        raise NotFound(f"there is no edit job {edit_id!r:.80}")
+    if found.state is EditState.DELETED:
+        last = found.history[-1]
+        raise Gone(f"edit job {edit_id} was deleted by {last.actor}")
+    return found
+
+
+def get_child(child_id: str) -> ChildJob:
+    """The child.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = find(child_id)
+    if not isinstance(found, ChildJob):
+        raise NotFound(f"no edit job has a child {child_id!r:.80}")
+    return found
+
+
+@dataclass(frozen=True)
+class ChildWrite:
+    """What becomes of a child in the transaction that moves its edit job: `before` is None if it is
+    made."""
+
+    before: ChildJob | None
+    after: ChildJob
+
+
+def write(before: Job, after: Job, *children: ChildWrite) -> None:
+    """Write `after` over `before`, with its children in one transaction. A repeat succeeds.
+
+    Raises:
+        StaleState: one of them changed since it was read.
+    """
+    pairs: list[tuple[Job | None, Job]] = [(before, after)]
+    pairs += [(each.before, each.after) for each in children]
+    if len(pairs) == 1:
+        is_written = save_if(item_of(after), EditItem.version == before.version)
+    else:
+        is_written = _write_together(pairs)
+    if not is_written and not _is_stored(pairs):
+        name = after.edit_id if isinstance(after, EditJob) else after.child_id
+        raise StaleState(f"{name} has changed since it was read; it may be another person's now")
+
+
+def _write_together(pairs: Sequence[tuple[Job | None, Job]]) -> bool:
+    try:
+        transactions.write(
+            [transactions.put(item_of(new), old.version if old else 0) for old, new in pairs]
+        )
+    except StaleState:
+        return False
+    return True
+
+
+def _is_stored(pairs: Sequence[tuple[Job | None, Job]]) -> bool:
+    """Whether an earlier try of the same write has stored all."""
+    for _, after in pairs:
+        item = item_of(after)
+        stored = EditItem.get(item.job_id, consistent_read=True)
+        if (stored.version, stored.state, stored.body) != (item.version, item.state, item.body):
+            return False
+    return True
+
+
+def read(job_ids: Sequence[str]) -> list[Job]:
+    """The edit jobs and children with these ids, in this order, without those that do not exist."""
+    found = {item.job_id: _job(item) for item in EditItem.batch_get(job_ids, consistent_read=True)}
+    return [found[each] for each in job_ids if each in found]
+
+
+def children_of(job: EditJob) -> list[ChildJob]:
+    """The children of an edit job, oldest first."""
+    found = [each for each in read(job.child_ids) if isinstance(each, ChildJob)]
+    return sorted(found, key=lambda child: child.created_at)
+
+
+@dataclass(frozen=True)
+class EditKey:
+    """A job from an index, which may be outdated. `position` is its place in the list."""
+
+    job_id: str
+    position: str
+
+
+def of_team(team: str, first: str, last: str, limit: int) -> list[EditKey]:
+    """Up to `limit` jobs in the worklist of a team, whose places are after `first` and before
+    `last`, in order.
+    """
+    found = EditItem.by_team.query(
+        team, range_key_condition=EditItem.place.between(first, last), limit=limit
+    )
+    return [EditKey(item.job_id, item.place) for item in found]
+
+
+def of_worker(sub: str, first: str, last: str, limit: int) -> list[EditKey]:
+    """Up to `limit` jobs that a person has claimed, as `of_team`."""
+    found = EditItem.by_worker.query(
+        sub, range_key_condition=EditItem.place.between(first, last), limit=limit
+    )
+    return [EditKey(item.job_id, item.place) for item in found]
+
+
+def of_dataset(dataset: str, which: str, *, after: str, limit: int) -> list[EditKey]:
+    """Up to `limit` edit jobs of a dataset, newest first, after a position. `which` is one of its
+    lists: `OPEN`, `ENDED` or `ARCHIVED`.
+    """
+    found = EditItem.by_dataset.query(
+        f"{dataset}#{which}",
+        range_key_condition=EditItem.created < after if after else None,
+        scan_index_forward=False,
+        limit=limit,
+    )
+    return [EditKey(item.job_id, item.created) for item in found]
+
+
+def of_planner(sub: str, *, after: str, limit: int) -> list[EditKey]:
+    """Up to `limit` edit jobs of a planner, newest first, after a position: not archived ones."""
+    found = EditItem.by_planner.query(
+        sub,
+        range_key_condition=EditItem.created < after if after else None,
+        scan_index_forward=False,
+        limit=limit,
+    )
+    return [EditKey(item.job_id, item.created) for item in found]
+
+
+@dataclass(frozen=True)
+class DueEdit:
+    """An edit job or a child that the machine works on since `since`, from the index, which may be
+    outdated."""
+
+    job_id: str
+    since: datetime
+
+    @property
+    def is_child(self) -> bool:
+        """Whether it is a child."""
+        return is_child_id(self.job_id)
+
+
+def due(until: datetime) -> Iterator[DueEdit]:
+    """What the machine works on since `until` or longer, oldest first."""
+    found = EditItem.due.query(
+        _DUE,
+        range_key_condition=EditItem.due_at <= to_ms(until.astimezone(UTC)),
+        page_size=_DUE_PAGE,
+    )
+    for item in found:
+        yield DueEdit(item.job_id, from_ms(item.due_at))
