@@ -29,7 +29,7 @@ def test_only_the_last_link_is_valid_and_for_two_weeks() -> None:
         again.check_link(2, NOON + LINK_TIME)
 
 
-def test_an_answer_is_given_once_and_the_refusal_says_by_whom() -> None:
+def test_an_answer_is_given_once_and_the_refusal_says_who_gave_it() -> None:
     answered = replace(REQUESTED, state=AttachmentState.DECLINED, answered_by="Ines")
 
     with pytest.raises(InvalidTransition, match="attachment 1 is declined, by Ines"):
