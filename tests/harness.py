@@ -175,6 +175,7 @@ class Harness:
             mail_from="jobyard@example.org",
             mail_to="operators@example.org",
             mail_bcc="",
+            mail_domains=("example.org",),
             mail_configuration_set="jobyard",
             instance="scenario",
             url="http://jobyard.example.org",

@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "JOBYARD_MAIL_FROM": "jobyard@example.org",
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",
+    "JOBYARD_MAIL_DOMAINS": "Example.org,example.edu",
     "JOBYARD_MAIL_CONFIGURATION_SET": "set",
     "JOBYARD_INSTANCE": "",
     "JOBYARD_DEAD_LETTERS": "https://sqs.us-east-1.amazonaws.com/0/letters",
@@ -50,6 +51,7 @@ def test_settings_are_read_and_lists_are_split() -> None:
 
     assert settings.allowed_hosts == {"127.0.0.1:4915", "files.example.org:8080"}
     assert settings.s3_sources == ("theirs/outgoing",)
+    assert settings.mail_domains == ("example.org", "example.edu")
     assert settings.sweep_tables == ("voters", "of-others")
     assert (settings.batch_machine, settings.stack) == ("stack-batch", "stack")
     assert settings.url == "https://example.org"

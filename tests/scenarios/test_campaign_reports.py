@@ -170,7 +170,10 @@ def test_nobody_is_mailed_if_the_list_of_recipients_is_empty(
     assert reports.get(campaign.campaign_id, 1).delivery.state is DeliveryState.SUPPRESSED
 
 
-@pytest.mark.parametrize("notify", ["admin@example.org", ["nobody"], [1], ["a@example.org"] * 21])
+@pytest.mark.parametrize(
+    "notify",
+    ["admin@example.org", ["nobody"], [1], ["a@example.org"] * 21, ["president@example.com"]],
+)
 def test_other_recipients_are_refused(stack: Harness, devices: Devices, notify: Any) -> None:
     with pytest.raises(InvalidCampaign) as refused:
         start(stack, "A", notify=notify)

@@ -58,6 +58,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         mail_from=env["JOBYARD_MAIL_FROM"],
         mail_to=env["JOBYARD_MAIL_TO"],
         mail_bcc=env["JOBYARD_MAIL_BCC"],
+        mail_domains=_comma_separated(env["JOBYARD_MAIL_DOMAINS"].lower()),
         mail_configuration_set=env["JOBYARD_MAIL_CONFIGURATION_SET"],
         instance=env["JOBYARD_INSTANCE"],
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),

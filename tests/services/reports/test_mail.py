@@ -65,6 +65,15 @@ def test_a_bad_address_of_a_dropped_manifest_does_not_affect_other_recipients(
     assert "No mail to:  jane.doe at example.org: " in mail.text
 
 
+def test_a_dropped_manifest_has_no_stranger_mailed(harness: Harness, payloads: Payloads) -> None:
+    batch_id, report = dropped(harness, payloads, "jo@example.org, president@example.com")
+
+    assert report.to == ("jo@example.org",)
+    (mail,) = harness.mails_of(batch_id)
+    assert mail.to == ("jo@example.org",)
+    assert "president@example.com: this deployment sends mail to example.org only" in mail.text
+
+
 def test_where_no_named_address_is_deliverable_the_operators_are_notified(
     harness: Harness, payloads: Payloads
 ) -> None:

@@ -84,6 +84,13 @@ class Addresses:
     def __add__(self, other: "Addresses") -> "Addresses":
         return _limited((*self.valid, *other.valid), (*self.invalid, *other.invalid))
 
+    def within(self, domains: Sequence[str]) -> "Addresses":
+        """The same recipients; those that are not at one of `domains`, or below it, are invalid."""
+        allowed = tuple(each for each in self.valid if _is_within(each, domains))
+        why = f"this deployment sends mail to {' and '.join(domains)} only"
+        others = (UndeliverableRecipient(each, why) for each in self.valid if each not in allowed)
+        return _limited(allowed, (*self.invalid, *others))
+
 
 class _BadAddress(Exception):
     """The address is not valid; the message says why."""
@@ -111,6 +118,11 @@ def addresses(text: str) -> Addresses:
 def all_addresses(texts: Iterable[str]) -> Addresses:
     """The recipients in several lists."""
     return sum((addresses(text) for text in texts), Addresses())
+
+
+def _is_within(address: str, domains: Sequence[str]) -> bool:
+    host = address.rpartition("@")[2]
+    return any(host == each or host.endswith(f".{each}") for each in domains)
 
 
 def _limited(valid: Sequence[str], invalid: Sequence[UndeliverableRecipient]) -> Addresses:

@@ -12,6 +12,7 @@ from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.services import activity
 from jobyard.services.access import authorize, visible_collection
 from jobyard.services.context import Account, Actor, CommandContext, require_reason
+from jobyard.services.recipients import check_recipients
 from jobyard.store import collections
 
 
@@ -77,10 +78,11 @@ def create(
 
     Raises:
         Forbidden: the actor may not create collections. BadRequest: a list has too many entries,
-            or a person is not found.
+            a person is not found, or the deployment may not mail a recipient.
         InvalidTransition: the name is taken.
     """
     authorize(context.actor, "collection", "create")
+    check_recipients(fields.notify or (), context)
     owner = context.account(fields.owner) if fields.owner else None
     before = Collection(name, 0, context.actor.name, context.actor.sub)
     rights: dict[str, Any] = {
@@ -109,7 +111,8 @@ def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collect
     Raises:
         NotFound: there is no such collection, or the actor may not see it.
         Forbidden: they may not change it, or not add a NAAN.
-        BadRequest: no reason is given, or a list has too many entries.
+        BadRequest: no reason is given, a list has too many entries, or the deployment may not mail
+            a recipient.
         StaleState: someone else changed it at the same time.
     """
     before = editable_collection(name, context.actor)
@@ -117,6 +120,8 @@ def edit(name: str, changes: CollectionEdit, context: CommandContext) -> Collect
     if new_naans:
         hint = f"ask one of them to add NAAN {', '.join(new_naans)}"
         authorize(context.actor, "collection", "add_naan", hint=hint)
+    new_recipients = tuple(each for each in changes.notify or () if each not in before.notify)
+    check_recipients(new_recipients, context)
     owner = context.account(changes.owner) if changes.owner else None
     return _changed(before, "edit", changes.description(owner), changes.values(owner), context)
 

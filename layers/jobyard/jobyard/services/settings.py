@@ -13,13 +13,14 @@ SAME_MANIFEST = timedelta(hours=24)  # how long the same content counts as a dup
 class Settings:
     """The settings of a deployment.
 
-    `chunk_size` is in jobs, `max_concurrency` in chunks. Mail subjects have the name `instance`, ""
-    in production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
-    `host:port`, and from S3 only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change
-    `sweep_tables` only. Devices may have any address and port in `device_networks`, in CIDR
-    notation. `requests_table` has the idempotency records of the API, the queue at the URL
-    `dead_letters` the events that could not be delivered. `url` is the public URL of pages and API,
-    `sign_in_url` that of the user pool's sign-in page.
+    Only recipients at `mail_domains`, or below one, may be named. `chunk_size` is in jobs,
+    `max_concurrency` in chunks. Mail subjects have the name `instance`, "" in production. Payloads
+    may come from private hosts only if they are in `allowed_hosts`, as `host:port`, and from S3
+    only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change `sweep_tables` only.
+    Devices may have any address and port in `device_networks`, in CIDR notation. `requests_table`
+    has the idempotency records of the API, the queue at the URL `dead_letters` the events that
+    could not be delivered. `url` is the public URL of pages and API, `sign_in_url` that of the user
+    pool's sign-in page.
     """
 
     intake_bucket: str
@@ -32,6 +33,7 @@ class Settings:
     mail_from: str
     mail_to: str
     mail_bcc: str
+    mail_domains: tuple[str, ...]
     mail_configuration_set: str
     instance: str
     url: str

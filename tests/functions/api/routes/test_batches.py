@@ -14,7 +14,7 @@ from jobyard.domain.hold import Hold
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.tallies import MAX_UNSTORED_CHUNKS
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
-from jobyard.store import holds, reports
+from jobyard.store import collections, holds, reports
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import (
     HOUR_AGO,
@@ -115,6 +115,31 @@ def test_a_batch_has_these_recipients(
     submitted = api.post("/batches", body, role=role).json
 
     assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == recipients
+
+
+def test_strangers_get_no_mail_of_a_batch(api: Api) -> None:
+    body = {**SUBMISSION, "notify": ["jo@example.org", "president@example.com"]}
+
+    answer = api.post("/batches", body, role="depositor")
+
+    assert (answer.status, answer.json["type"].rpartition("#")[2]) == (400, "bad-request")
+    only = "this deployment sends mail to example.org only"
+    assert answer.json["detail"] == f"president@example.com: {only}"
+
+
+def test_recipients_of_a_collection_that_may_not_be_mailed_any_more_get_no_mail(api: Api) -> None:
+    found = collections.find("maps")
+    assert found is not None
+    changed = replace(
+        found, version=found.version + 1, notify=("jo@example.com", "ann@example.org")
+    )
+    collections.put(changed)
+    body = {"collection": "maps", "filename": "may.checkm"}
+
+    submitted = api.post("/batches", body, role="depositor").json
+
+    shown = api.get(f"/batches/{submitted['batch_id']}").json
+    assert shown["notify"] == ["ann@example.org"]
 
 
 def test_an_unknown_parameter_of_a_job_type_is_refused(api: Api) -> None:

@@ -28,6 +28,19 @@ def submit(api: Api, collection: str = "atlas", **who: Any) -> Any:
     return api.post("/batches", wanted, **({"role": "depositor"} | who))
 
 
+def test_strangers_get_no_mail_of_a_collection(api: Api) -> None:
+    body = {"name": "atlas", "notify": ["a@example.com"], **WHY}
+    refused = api.post("/collections", body)
+    create_collection(api)
+    refused_too = api.request(
+        "PATCH", "/collections/atlas", body={"notify": ["a@example.com"], **WHY}
+    )
+
+    for each in (refused, refused_too):
+        assert each.status == 400
+        assert each.json["detail"].startswith("a@example.com: this deployment sends mail to ")
+
+
 def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
     shown = create_collection(
         api,

@@ -144,8 +144,9 @@ def _recipients(collection: str, metadata: Mapping[str, str], settings: Settings
     found = collections.find(collection) if re.fullmatch(NAME_PATTERN, collection) else None
     if found is None or deposit_refusal(collection, found, NOBODY):
         return fallback
-    if "notify" not in metadata:
-        return Addresses(found.notify) if found.notify else fallback
-    named = addresses(metadata["notify"])
+    if "notify" not in metadata and not found.notify:
+        return fallback
+    named = addresses(metadata["notify"]) if "notify" in metadata else Addresses(found.notify)
+    named = named.within(settings.mail_domains)
     is_unusable = named.invalid and not named.valid
     return named + fallback if is_unusable else named

@@ -17,6 +17,7 @@ from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services import activity
 from jobyard.services.access import authorize_deposit, visible_batch
 from jobyard.services.context import CommandContext, QueryContext
+from jobyard.services.recipients import check_recipients
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import batches
@@ -46,7 +47,8 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
 
     Raises:
         Forbidden, NotFound: the actor may not deposit into the collection, or may not see it.
-        BadRequest: the job type does not exist or takes no manifests. InvalidParameters: it has
+        BadRequest: the job type does not exist or takes no manifests, or the deployment may not
+            mail a recipient. InvalidParameters: it has
             no such parameter.
         Gone: the request is a repeat, and the time for the upload is over.
     """
@@ -116,9 +118,10 @@ def _recipients(
     submitter's, else the deployment's.
     """
     if submission.notify is not None:
+        check_recipients(submission.notify, context)
         return Addresses(submission.notify)
-    if collection.notify:
-        return Addresses(collection.notify)
+    if collection.notify:  # they were checked when they were set, for other domains perhaps
+        return Addresses(collection.notify).within(context.settings.mail_domains)
     return addresses(context.own_email() or context.settings.mail_to)
 
 

@@ -40,6 +40,7 @@ from jobyard.services.campaigns.settle import restart
 from jobyard.services.campaigns.unfinished import unfinished_count, unfinished_targets
 from jobyard.services.campaigns.uploaded_targets import UploadedTargets, find_upload
 from jobyard.services.context import CommandContext, require_reason
+from jobyard.services.recipients import refused_recipients
 from jobyard.store import calendars, campaigns
 
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
@@ -143,6 +144,8 @@ def _new(
     now = context.now()
     request = request_of(document, now, _calendar_for, _needs_min_for)
     _check_job_type(request)
+    if refused := refused_recipients(request.notify or (), context):
+        raise InvalidCampaign([InvalidRule("notify", each.description) for each in refused])
     if request.replaces:
         _check_replaceable(request)
     file, number = None, 0
