@@ -331,7 +331,8 @@ def test_the_environment_is_below_4_kb_with_the_longest_names(resources: Resourc
         variables = function["Properties"]["Environment"]["Variables"]
         size = sum(len(key) + len(_longest(value)) for key, value in variables.items())
 
-        assert size < 4096 - 400, name  # AWS's limit is 4 KB; 400 bytes are for parameters
+        # AWS's limit is 4 KB. Parameters count as nothing here; 1,000 bytes are for their values.
+        assert size < 4096 - 1000, name
 
 
 def test_a_missed_minute_is_not_retried(resources: Resources) -> None:
@@ -824,8 +825,13 @@ def _evaluated(part: Any, values: dict[str, list[str]]) -> Any:
 
 
 def _longest(value: Any) -> str:
-    """`value` with the longest generated names: stack name, logical id, 13 letters."""
+    """`value` with the longest generated names: stack name, logical id, 13 letters.
+
+    Parameters are left out.
+    """
     text = written(value)
+    parameters = "|".join(read_template(ROOT)["Parameters"])
+    text = re.sub(rf"\$\{{({parameters})\}}", "", text)
     text = text.replace("${AWS::StackName}", LONGEST_STACK_NAME)
     text = re.sub(r"\$\{([A-Za-z]+)(\.\w+)?\}", rf"{LONGEST_STACK_NAME}-\1-ABCDEFGHIJKLM", text)
     return re.sub(r"\$\{AWS::\w+\}", ACCOUNT, text)
