@@ -474,7 +474,8 @@ def rates(
 
 def _subject(act: Document) -> str:
     """What was changed: its kind, its id and its title."""
-    jobs = f"{plural(act['count'], 'job')} of batch" if act["count"] > 1 else act["kind"]
+    number = plural(act["count"], "job") if act["count"] else "many jobs"
+    jobs = act["kind"] if act["count"] == 1 else f"{number} of batch"
     title = f" ({act['title']})" if act["title"] else ""
     return f"{jobs} {act['subject_id']}{title}"
 

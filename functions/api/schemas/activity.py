@@ -29,7 +29,9 @@ class Act(Schema):
         description="What people call it: a manifest's name, a schedule's title, a campaign's "
         'name; "" if it has no other name.'
     )
-    count: int = Field(description="The number of jobs of an operation; otherwise 1.")
+    count: int = Field(
+        description="Of an operation, the number of jobs, 0 if not known; otherwise 1."
+    )
     reason: str = Field(description='Why; "" if not given.')
     cause: str = Field(description="The request, as in the history of the subject.")
     links: Links

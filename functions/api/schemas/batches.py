@@ -333,6 +333,14 @@ class OperationRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREV
     job_ids: list[JobId] = Field(
         default_factory=list, max_length=1000, description="Only these jobs."
     )
+    step: str = Field(
+        default="", max_length=200, description="Only jobs whose first unfinished step it is."
+    )
+    name: str = Field(
+        default="",
+        max_length=200,
+        description="Only jobs with this in the name of their file or object, in any case.",
+    )
     preview: StrictBool = Field(default=False, description="Only count the jobs; change nothing.")
 
     @model_validator(mode="after")
@@ -344,7 +352,7 @@ class OperationRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREV
     def filter(self) -> Filter:
         """The filter for the jobs."""
         codes = frozenset(code.value for code in self.failure_codes)
-        return Filter(self.state, codes, frozenset(self.job_ids))
+        return Filter(self.state, codes, frozenset(self.job_ids), step=self.step, name=self.name)
 
 
 class OperationResult(Schema):
@@ -352,6 +360,10 @@ class OperationResult(Schema):
 
     operation_id: str | None = Field(description="The operation's id; null for a preview.")
     matched: int = Field(description="How many jobs match.")
+    may_match_more: bool = Field(
+        description="Whether these are only those in the first chunks of the batch. The operation "
+        "searches the others too."
+    )
     not_requeueable: int = Field(
         description="How many of them a requeue refuses; the depositor has to submit them again."
     )
@@ -365,6 +377,7 @@ class OperationResult(Schema):
         return cls(
             operation_id=operation.operation_id,
             matched=operation.matched,
+            may_match_more=operation.may_match_more,
             not_requeueable=operation.not_requeueable,
             links=operation_links(operation.batch_id, operation.operation_id, request),
         )
@@ -377,6 +390,7 @@ class OperationResult(Schema):
         return cls(
             operation_id=None,
             matched=matching.total,
+            may_match_more=matching.may_match_more,
             not_requeueable=matching.refused,
             links=operation_links(batch_id, "", request),
         )
@@ -400,7 +414,10 @@ class Operation(Schema):
     failure_codes: list[str] = Field(
         description="Only jobs with these failure codes; any if empty."
     )
+    step: str = Field(description='Only jobs with this step; any if "".')
+    name: str = Field(description='Only jobs with this in their name; any if "".')
     matched: int = Field(description="How many jobs matched when it was requested.")
+    may_match_more: bool = Field(description="Whether only the first chunks were counted then.")
     counts: dict[str, int] = Field(description="The number of outcomes on this page, by outcome.")
     outcomes: list[OperationOutcome] = Field(
         description="The outcome for each job, in the order of the manifest."
@@ -424,7 +441,10 @@ class Operation(Schema):
             state=operation.state,
             event=operation.event,
             failure_codes=sorted(operation.filter.codes),
+            step=operation.filter.step,
+            name=operation.filter.name,
             matched=operation.matched,
+            may_match_more=operation.may_match_more,
             counts=dict(view.counts),
             outcomes=[OperationOutcome.model_validate(vars(each)) for each in view.outcomes],
             actor=operation.actor,

@@ -1,7 +1,6 @@
 """Batches: the list, one batch with its parts, and what people do with it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -21,11 +20,9 @@ from jobyard.services.batches.operations import NO_JOBS, MatchingJobs
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import findings as finding_queries
-from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.job_types import state_labels
-from jobyard.services.queries.jobs import JobMatch
 from jobyard.services.reports import commands as report_commands
 from web.batch_page import (
     batch_poll_s,
@@ -292,10 +289,7 @@ def post_operation(batch_id: str) -> Response[str]:
         if request.field("selection") and not (wanted.job_ids or request.field("all_matching")):
             nothing = BadRequest("select some jobs, or all that match")
             return _preview_page(request, batch_id, event, wanted, nothing, NO_JOBS)
-        try:
-            return _preview(request, batch_id, event, _with_searched(wanted, batch_id, request))
-        except BadRequest as refusal:
-            return _preview_page(request, batch_id, event, wanted, refusal, NO_JOBS)
+        return _preview(request, batch_id, event, wanted)
 
     def act() -> str:
         started = operations.change_jobs(batch_id, event, wanted, request.command_context())
@@ -318,24 +312,10 @@ def _filter_of(request: PageRequest) -> Filter:
         raise ValidationFailed([("state", f"Choose a state: {', '.join(JobState)}.")])
     if codes - {*Failure}:
         raise ValidationFailed([("code", f"Choose failure codes: {', '.join(Failure)}.")])
-    return Filter(JobState(state), codes, frozenset() if request.field("all_matching") else job_ids)
-
-
-def _with_searched(wanted: Filter, batch_id: str, request: PageRequest) -> Filter:
-    """The filter, with the ids of all matching jobs if the form names a step or a part of a name.
-
-    Raises:
-        BadRequest: none matches, or too many may.
-    """
-    code = min(wanted.codes, default="")
+    if job_ids and not request.field("all_matching"):
+        return Filter(JobState(state), codes, job_ids)
     step, name = request.field("step"), request.field("name")
-    matching = JobMatch(wanted.state.value, code, step, name)
-    if not request.field("all_matching") or not matching.needs_rows:
-        return wanted
-    ids = job_queries.all_matching_ids(
-        batch_id, request.query_context, matching, operations.MAX_JOB_IDS
-    )
-    return replace(wanted, job_ids=ids)
+    return Filter(JobState(state), codes, step=step, name=name)
 
 
 def _preview(
@@ -372,14 +352,18 @@ def _preview_page(
         "state_label": state_labels(view.batch.job_type)[wanted.state].lower(),
         "codes": sorted(wanted.codes),
         "job_ids": sorted(wanted.job_ids),
+        "step": wanted.step,
+        "name": wanted.name,
+        "chunks_counted": operations.MAX_CHUNKS_COUNTED,
         "back": _jobs_address(batch_id, wanted),
     }
     return page("operation_preview.html", request, values, status=status_of(refusal))
 
 
 def _jobs_address(batch_id: str, wanted: Filter) -> str:
-    """The list of the jobs in the state of a filter, with its failure code if it has one."""
+    """The list of the jobs that a filter selects, but for a selection and several codes."""
     query = {"state": wanted.state.value}
+    query |= {name: each for name in ("step", "name") if (each := getattr(wanted, name))}
     if len(wanted.codes) == 1:
         query["code"] = min(wanted.codes)
     return f"/batches/{batch_id}/jobs?{urlencode(query)}"

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from jobyard.domain.activity import Act
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.cost import price_usage
+from jobyard.domain.ids import is_batch_id
 from jobyard.domain.overview import Overview, SystemHealth
 from jobyard.domain.rates import RATE_STEPS, RatePoint, RateRange, WaitLimit, wait_of
 from jobyard.services.queries.activity import recent_activity
@@ -178,7 +179,8 @@ def _wait(found: WaitLimit) -> str:
 def _act_row(act: Act) -> dict[str, Any]:
     """An act as a list shows it, with the address of its subject."""
     subject = act.subject
-    kind = "batch" if subject.count > 1 else subject.kind  # jobs of the batch with this id
+    # An operation on jobs has the id of their batch.
+    kind = "batch" if is_batch_id(subject.subject_id) else subject.kind
     address = address_of(kind, subject.subject_id)
     return {"act": act, "address": address, "name": subject.title or subject.subject_id}
 

@@ -88,7 +88,6 @@ def _list_values(batch_id: str, request: PageRequest) -> dict[str, Any]:
         "options": _state_options(view, wanted),
         "rows_of_csv": job_csv.MAX_ROWS,
         "matching": _matching_count(view, wanted),
-        "most_searched": operations.MAX_JOB_IDS,
         "bulk_buttons": _bulk_buttons(view, wanted.state, request),
         "has_bulk_events": any(_bulk_buttons(view, each, request) for each in _present(view)),
         **page_links(request, pagination.next_cursor(found.after), columns=columns_value(columns)),

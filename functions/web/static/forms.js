@@ -35,7 +35,7 @@
       const chosen = boxes.filter((box) => box.checked).length;
       const everything = bar.querySelector("[data-all-matching]");
       const isAll = everything && everything.checked;
-      bar.querySelector("[data-selected]").textContent = isAll ? Number(bar.dataset.matching).toLocaleString("en") : chosen;
+      bar.querySelector("[data-selected]").textContent = !isAll ? chosen : Number(bar.dataset.matching) ? Number(bar.dataset.matching).toLocaleString("en") : "all";
       bar.hidden = !chosen && !isAll;
       for (const box of all(`[data-select-all="${form}"]`)) {
         box.checked = boxes.length > 0 && chosen === boxes.length;

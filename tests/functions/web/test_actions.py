@@ -576,17 +576,31 @@ def test_all_jobs_with_a_name_are_changed_not_only_those_of_the_page(
     form = listed.forms[f"{at}/operations"] | {"event": "cancel", "all_matching": "1"}
 
     preview = browser.post(f"{at}/operations", form)
-    chosen = set(re.findall(r'name="job_id" value="([^"]+)"', preview.html))
-    monkeypatch.setattr(batch_operations, "MAX_JOB_IDS", 3)
+    monkeypatch.setattr(batch_operations, "MAX_CHUNKS_COUNTED", 3)
     many = browser.post(f"{at}/operations", form)
     none = browser.post(f"{at}/operations", form | {"name": "nowhere"})
+    fields = many.forms[f"{at}/operations"] | {"reason": "wrong files"}
+    started = browser.get(browser.post(f"{at}/operations", fields).location)
 
-    assert "All that match, up to 1,000" in listed.text
-    assert "Cancel 49 jobs?" in preview.text
-    assert len(chosen) == sum("1" in str(number) for number in range(130)) == 49
-    assert "More than 3 jobs may match" in many.alert
-    assert "No job matches any more" in none.alert
-    assert 'name="confirmed"' not in many.html + none.html
+    assert "All that match, on all pages" in listed.text
+    assert sum("1" in str(number) for number in range(130)) == 49
+    assert "Cancel 49 jobs? All pending jobs of this batch with “1” in the name" in preview.text
+    assert "There are 12 in the first 3 chunks of the batch with pending jobs" in many.text
+    assert "Cancel: all jobs that match" in started.text
+    assert "There are 0 in the first 3 chunks" in none.text
+    history = browser.get("/activity").text
+    assert "many jobs" in history
+
+
+def test_an_operation_on_one_job_leads_to_its_batch(browser: Browser) -> None:
+    batch = a_batch("failed", entries=5)
+    a_job(batch, 0, "failed")
+    at = f"/batches/{batch.batch_id}"
+    browser.sign_in("operator")
+    fields = _of_bulk(browser, at, all_matching="1").forms[f"{at}/operations"]
+    browser.post(f"{at}/operations", fields | {"reason": "the server is back"})
+
+    assert f'href="{at}"' in browser.get("/activity").html
 
 
 def test_a_search_says_that_more_was_found_and_leads_to_all_of_it(browser: Browser) -> None:

@@ -135,3 +135,26 @@ def test_an_operation_on_thousands_of_jobs_has_the_outcome_of_each(
     outcomes = change(harness, batch_id, "hold", SCHEDULED)
 
     assert outcomes == {"held": 2_000}
+
+
+def test_a_name_selects_the_jobs_of_all_chunks_although_only_some_are_counted(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{name}.txt": name.encode() for name in ("sea-1", "a", "b", "Sea-2", "c", "sea-3")}
+    payloads.status |= {f"/{name}": 404 for name in files if name != "c.txt"}
+    batch_id = harness.drop(single_files(payloads, files))
+    wanted = Filter(JobState.FAILED, name="SEA-", step="estimating")
+    monkeypatch.setattr(operations, "MAX_CHUNKS_COUNTED", 2)
+    payloads.status.clear()
+
+    counted = operations.preview_operation(batch_id, "requeue", wanted, harness.context())
+    started = operations.change_jobs(batch_id, "requeue", wanted, harness.context())
+    harness.machines.run_all()
+
+    assert (counted.total, counted.may_match_more) == (2, True)
+    assert started.filter == wanted
+    counts = harness.batch(batch_id).counts
+    assert (counts["succeeded"], counts["failed"]) == (4, 2)
+    nothing = Filter(JobState.FAILED, name="nowhere")
+    with pytest.raises(InvalidTransition, match="matches"):
+        operations.start_operation(batch_id, "requeue", nothing, harness.context())

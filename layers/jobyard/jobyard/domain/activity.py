@@ -15,8 +15,8 @@ class Subject:
     """What an act is about.
 
     `kind` is a kind of the access table, `subject_id` an id, a name or a scope, `title` what people
-    call it. `count` is the number of jobs: more than one for an operation on the jobs of the batch
-    `subject_id`.
+    call it. `count` is the number of jobs: another than 1 for an operation on the jobs of the batch
+    `subject_id`, 0 if it was not known.
     """
 
     kind: str

@@ -28,13 +28,29 @@ class OperationState(StrEnum):
 class Filter:
     """Which jobs an operation changes: those in `state` with one of the failure codes and ids.
 
-    Empty codes or ids mean any. With `by_machine` only jobs that the machine put in the state.
+    Empty codes or ids mean any. With `by_machine` only jobs that the machine put in the state. With
+    a `step` only those whose first unfinished step it is; with a `name` only those with this part
+    in a name in their row, in any case.
     """
 
     state: JobState
     codes: frozenset[str] = frozenset()
     job_ids: frozenset[str] = frozenset()
     by_machine: bool = False
+    step: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        clean_fields(self, step=NAME_BYTES, name=NAME_BYTES)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the counts of a chunk do not tell if a job in it matches."""
+        return bool(self.step or self.name)
+
+    def matches_row(self, step: str, names: str) -> bool:
+        """Whether it selects a job by its current step and the names in its row."""
+        return self.step in {"", step} and self.name.casefold() in names.casefold()
 
     def matches(self, job: JobRecord) -> bool:
         """Whether it selects `job`."""
@@ -46,7 +62,9 @@ class Filter:
         )
 
     def match_count(self, chunk: ChunkRecord) -> int:
-        """How many jobs of a chunk it selects, by the chunk's counts; ids are ignored."""
+        """How many jobs of a chunk it selects, by the chunk's counts; ids, step and name are
+        ignored.
+        """
         if self.codes:
             return sum(chunk.failures.get(code, 0) for code in self.codes)
         return chunk.machine_held if self.by_machine else chunk.count(self.state)
@@ -69,8 +87,8 @@ class Operation:
     """One tracked operation. Each matching job is sent `event`.
 
     `matched` is how many jobs matched at the time of the request; of these, `not_requeueable` could
-    not be requeued. `chunks` are the numbers of their chunks, ascending. `sub` is the actor's
-    id.
+    not be requeued. If it `may_match_more`, these are only those that were counted. `chunks` are
+    the numbers of the chunks with such jobs, ascending. `sub` is the actor's id.
     """
 
     batch_id: str
@@ -86,6 +104,7 @@ class Operation:
     ended_at: datetime | None = None
     sub: str = ""
     not_requeueable: int = 0
+    may_match_more: bool = False
 
     def __post_init__(self) -> None:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)

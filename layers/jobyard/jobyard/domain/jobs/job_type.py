@@ -8,6 +8,7 @@ from jobyard.domain.collection import NOBODY, Depositor
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import FINISHED_STEPS, JobRecord, JobState
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
 Context = TypeVar("Context")  # what the steps of a job type may use: jobtypes/step_context.py
@@ -178,6 +179,13 @@ class JobType(Generic[Context]):
     def is_system(self) -> bool:
         """Whether only Jobyard itself uses it, in the schedule of its `rule`."""
         return self.rule is not None
+
+    def current_step(self, job: JobRecord) -> str:
+        """The first step of a job that is not finished; "" if it needs none any more."""
+        if job.state is JobState.SUCCEEDED:
+            return ""
+        done = {step.name for step in job.steps if step.status in FINISHED_STEPS}
+        return next((name for name, _ in self.steps if name not in done), "")
 
     def label(self, state: str) -> str:
         """What users call the state of its jobs."""

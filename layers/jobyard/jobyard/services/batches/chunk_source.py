@@ -12,7 +12,7 @@ from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
+from jobyard.domain.batches.operation import ACCEPTED, REFUSED, Filter, JobOutcome, Operation
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
@@ -272,7 +272,7 @@ class ChunkSource:
         matching = [
             job
             for job in (*self.jobs.records.values(), *self._unrecorded(operation))
-            if not _has_event(job, operation) and operation.filter.matches(job)
+            if not _has_event(job, operation) and self._is_wanted(job, operation.filter)
         ]
         changes: list[Change] = []
         refused = []
@@ -302,6 +302,12 @@ class ChunkSource:
             if position not in self.jobs.records:
                 address = JobAddress(self.batch.batch_id, self.chunk.number, position)
                 yield new_job(address, self.worker.now())
+
+    def _is_wanted(self, job: JobRecord, wanted: Filter) -> bool:
+        if not wanted.matches(job):
+            return False
+        row = self.rows[job.address.position]
+        return wanted.matches_row(self.job_type.current_step(job), rows.names_in(row))
 
     def _with_event(self, job: JobRecord, operation: Operation) -> JobRecord:
         cause = Cause(operation.operation_id, operation.actor, operation.reason, operation.sub)

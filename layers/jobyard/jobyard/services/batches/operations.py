@@ -9,14 +9,17 @@ from jobyard.domain.batches.chunks import ChunkRecord, unrecorded_job, unrecorde
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
+from jobyard.jobtypes import job_type_of
 from jobyard.services import activity
 from jobyard.services.access import authorize, visible_batch
+from jobyard.services.batches import rows
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
 
 # Of a batch whose jobs an operation changes. An update of the report waits for what is held.
 _STATES_FOR_HELD = REPAIRABLE | {BatchState.UPDATE_REPORTING}
 MAX_JOB_IDS = 1000  # job ids in one operation; a filter can match more jobs
+MAX_CHUNKS_COUNTED = 30  # whose rows are read to count jobs by step or name
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,15 @@ class MatchingJobs:
     """How many jobs of a batch match a filter, and the numbers of their chunks.
 
     `refused` of them cannot be requeued. `reason` says why for the first of these, and is "" when
-    the filter has no job ids. Both are for a requeue only.
+    the filter has no job ids. Both are for a requeue only. If it `may_match_more`, only the first
+    chunks were counted.
     """
 
     total: int
     chunks: tuple[int, ...]
     refused: int = 0
     reason: str = ""
+    may_match_more: bool = False
 
 
 NO_JOBS = MatchingJobs(0, ())
@@ -45,10 +50,13 @@ def _batch_states(state: JobState) -> frozenset[BatchState]:
     return _STATES_FOR_HELD if state is JobState.HELD else REPAIRABLE
 
 
-def _matching_jobs(batch: Batch, event: str, wanted: Filter) -> MatchingJobs:
+def _matching_jobs(
+    batch: Batch, event: str, wanted: Filter, context: CommandContext
+) -> MatchingJobs:
     """Count the jobs that match a filter, by the counts of chunks.
 
-    A filter with job ids is counted exactly. The counts of a chunk that a worker runs may lag.
+    A filter with job ids is counted exactly. The counts of a chunk that a worker runs may lag. For
+    a step or a name, the rows of up to `MAX_CHUNKS_COUNTED` chunks are read.
     """
     if wanted.job_ids:
         found = [job for job in _named_jobs(batch, wanted.job_ids) if wanted.matches(job)]
@@ -64,7 +72,34 @@ def _matching_jobs(batch: Batch, event: str, wanted: Filter) -> MatchingJobs:
             total += number
             refused_count += wanted.not_requeueable_count(record) if event == "requeue" else 0
             numbers_found.append(record.chunk)
+    if wanted.needs_rows:
+        return _matching_rows(batch, event, wanted, numbers_found, context)
     return MatchingJobs(total, tuple(numbers_found), refused_count)
+
+
+def _matching_rows(
+    batch: Batch, event: str, wanted: Filter, numbers: list[int], context: CommandContext
+) -> MatchingJobs:
+    """Count the jobs that match a filter with a step or a name, in the first of the chunks with
+    these numbers. The others are searched by the operation.
+    """
+    counted, left = numbers[:MAX_CHUNKS_COUNTED], numbers[MAX_CHUNKS_COUNTED:]
+    job_type = job_type_of(batch.job_type)
+    found: list[JobRecord] = []
+    for chunk in rows.chunks_of(context.s3, context.settings, batch.batch_id, counted):
+        stored = jobs.of_chunk(batch.batch_id, chunk.number)
+        records = {job.address.position: job for job in stored}
+        lines = rows.rows_of(context.s3, context.settings, batch.batch_id, chunk)
+        for position, row in enumerate(lines):
+            address = JobAddress(batch.batch_id, chunk.number, position)
+            job = records.get(position) or unrecorded_job(batch, address)
+            if wanted.matches(job) and wanted.matches_row(
+                job_type.current_step(job), rows.names_in(row)
+            ):
+                found.append(job)
+    refused = sum(event == "requeue" and not job.requeueable for job in found)
+    matching = sorted({job.address.chunk for job in found})
+    return MatchingJobs(len(found), (*matching, *left), refused, may_match_more=bool(left))
 
 
 def _named_jobs(batch: Batch, job_ids: Iterable[str]) -> Iterator[JobRecord]:
@@ -94,7 +129,7 @@ def change_jobs(batch_id: str, event: str, wanted: Filter, context: CommandConte
             as for `start_operation`.
     """
     operation = start_operation(batch_id, event, wanted, context)
-    subject = Subject("job", batch_id, count=operation.matched)
+    subject = Subject("job", batch_id, count=0 if operation.may_match_more else operation.matched)
     activity.record(context, event, subject, operation.requested_at)
     return operation
 
@@ -115,10 +150,10 @@ def start_operation(
     if operation is None:
         _check_allowed(batch, event, wanted, context)
         require_reason(context, event)
-        matching = _matching_jobs(batch, event, wanted)
-        if not matching.total:
+        matching = _matching_jobs(batch, event, wanted, context)
+        if not matching.chunks:
             raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
-        if matching.refused == matching.total:
+        if matching.refused == matching.total and not matching.may_match_more:
             which = "the failed job" if matching.total == 1 else f"all {matching.total} failed jobs"
             why = f" ({matching.reason})" if matching.reason else ""
             raise InvalidTransition(f"{which} cannot be requeued{why}; the depositor submits again")
@@ -133,6 +168,7 @@ def start_operation(
                 requested_at=context.now(),
                 matched=matching.total,
                 not_requeueable=matching.refused,
+                may_match_more=matching.may_match_more,
                 chunks=matching.chunks,
                 sub=context.actor.sub,
             ),
@@ -154,7 +190,7 @@ def preview_operation(
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "job", event)
     _check_allowed(batch, event, wanted, context)
-    return _matching_jobs(batch, event, wanted)
+    return _matching_jobs(batch, event, wanted, context)
 
 
 def _check_allowed(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:

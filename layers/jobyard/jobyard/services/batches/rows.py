@@ -126,6 +126,13 @@ def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> 
     return [json.loads(line) for line in response["Body"].read().splitlines()]
 
 
+def names_in(row: Row) -> str:
+    """The names in a row by which a person looks for it, a line each."""
+    local = row.get("local", "")
+    texts = [local] if isinstance(local, str) else [*local]
+    return "\n".join([str(row.get("name", "")), str(row.get("primary", "")), *map(str, texts)])
+
+
 def row_of(s3: "S3Client", settings: Settings, batch: Batch, address: JobAddress) -> Row:
     """The row of one job.
 

@@ -11,10 +11,9 @@ from datetime import datetime
 from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.domain.errors import BadRequest, NotFound
+from jobyard.domain.errors import NotFound
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import (
-    FINISHED_STEPS,
     JOB,
     NO_FAILURES,
     JobAddress,
@@ -33,7 +32,6 @@ from jobyard.services.origins import job_origin
 from jobyard.services.queries.chunk_search import ChunkSearch, search_chunks
 from jobyard.store import jobs
 
-MAX_SEARCHES = 10  # pages of a list, for the ids of all jobs that match
 MAX_CHUNKS_SEARCHED = 30  # that a page reads for a step, a name, or a job before or after another
 _INDEX_LINES = 50  # lines of the chunks' index that are read at once
 
@@ -92,20 +90,18 @@ def _job_view(
 ) -> JobView:
     job = record or origin.unwritten_job
     job_type = origin.job_type
-    names = tuple(name for name, _ in job_type.steps)
-    done = {step.name for step in job.steps if step.status in FINISHED_STEPS}
-    current = next((name for name in names if name not in done), "")
+    current = job_type.current_step(job)
     why, until = _why(origin, job, context)
     return JobView(
         job=job,
         row=row,
         label=origin.label(job),
         task_state=state_of_only_task(job).value,
-        step="" if job.state is JobState.SUCCEEDED else current,
+        step=current,
         why=why,
         until=until,
         actions=tuple(e for e in job.actions(context.actor.roles) if is_open(origin, e)),
-        all_steps=names,
+        all_steps=tuple(name for name, _ in job_type.steps),
         occurrence=origin.occurrence,
         records=job.data.get("records"),
         kept_until=origin.kept_until,
@@ -174,17 +170,10 @@ class JobMatch:
             return False
         if self.step and view.step != self.step:
             return False
-        return not self.name or self.name.casefold() in _names_in(view.row).casefold()
+        return not self.name or self.name.casefold() in rows.names_in(view.row).casefold()
 
 
 _ANY_JOB = JobMatch()
-
-
-def _names_in(row: rows.Row) -> str:
-    """The names in a row by which a person looks for it."""
-    local = row.get("local", "")
-    texts = [local] if isinstance(local, str) else [*local]
-    return "\n".join([str(row.get("name", "")), str(row.get("primary", "")), *map(str, texts)])
 
 
 def list_jobs(
@@ -226,42 +215,6 @@ def list_jobs(
                     return JobList(tuple(shown), position_in_batch(view.job))
                 shown.append(view)
     return JobList(tuple(shown), None)
-
-
-def all_matching_ids(
-    batch_id: str, context: QueryContext, matching: JobMatch, limit: int
-) -> frozenset[str]:
-    """The ids of all jobs of a batch that match; at least one, and at most `limit`.
-
-    Raises:
-        NotFound, Gone: there is no such batch, or the actor may not see it. BadRequest: none
-            matches, more than `limit` do, or they are in too many chunks to look for.
-    """
-    ids: list[str] = []
-    after = (0, 0)
-    is_complete = False
-    for _ in range(MAX_SEARCHES):
-        found = list_jobs(
-            batch_id,
-            context,
-            state=matching.state,
-            after=after,
-            limit=limit + 1 - len(ids),
-            matching=matching,
-        )
-        ids += [each.job.address.job_id for each in found.items]
-        is_complete = found.after is None
-        if found.after is None or len(ids) > limit:
-            break
-        after = found.after
-    if not is_complete or len(ids) > limit:
-        raise BadRequest(
-            f"more than {limit:,} jobs may match: choose by state and failure only, or ask for a "
-            "longer name"
-        )
-    if not ids:
-        raise BadRequest("no job matches any more")
-    return frozenset(ids)
 
 
 @dataclass(frozen=True)
