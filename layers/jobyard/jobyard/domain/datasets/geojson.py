@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -49,11 +49,20 @@ class FeatureReader(FindingLevels):
     A feature with an error is left out. `errors`, `warnings`, `worst_level` and `count` are whole
     after the end. Ids are texts: 1 and "1" are the same feature. A feature without an id gets one
     that follows from its content, so that the same file always gives the same ids.
+
+    Of the collection's own members, those named in `keep` are in `members` after the end.
     """
 
-    def __init__(self, blocks: Iterable[bytes], precision: int = DEFAULT_PRECISION) -> None:
+    def __init__(
+        self,
+        blocks: Iterable[bytes],
+        precision: int = DEFAULT_PRECISION,
+        keep: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self.count = 0
+        self.members: dict[str, Any] = {}
+        self._keep = keep
         self._stream = JsonStream(blocks)
         self._precision = precision
         self._lines: dict[str, int] = {}  # of each feature, by its id
@@ -109,6 +118,8 @@ class FeatureReader(FindingLevels):
         """What is wrong with a member of the collection other than its features."""
         value = self._stream.value()
         place = self._stream.place()
+        if name in self._keep:
+            self.members[name] = value
         if name == "type" and value != "FeatureCollection":
             message = f'the type must be "FeatureCollection", not {_shown(value)}'
             if value == "Feature" or value in _KINDS:

@@ -122,7 +122,7 @@ def merge(
                 conflicts.append(_conflict(my_change, their_change, difference))
                 continue
             resolutions += _resolutions(feature_id, both, merged, now)
-            merged = _with_changes(now, my_change)
+            merged = with_changes(now, my_change)
         change = change_of(feature_id, now, merged, precision)
         if change:
             changes.append(change)
@@ -158,7 +158,7 @@ def _resolutions(
     ]
 
 
-def _with_changes(feature: Feature | None, change: FeatureChange) -> Feature | None:
+def with_changes(feature: Feature | None, change: FeatureChange) -> Feature | None:
     """A feature with the properties and the geometry that a change to it sets."""
     if feature is None or change.after is None or change.before is None:
         return change.after
