@@ -9,8 +9,8 @@ from hashlib import sha256
 import pytest
 
 from jobyard.domain.edits.package import (
-    CHECKSUMS,
-    FEATURES,
+    CHECKSUMS_FILE,
+    FEATURES_FILE,
     PackageFile,
     attachment_name,
     check_package,
@@ -24,14 +24,14 @@ from jobyard.domain.errors import BadRequest
 
 def read(content: bytes) -> bytes:
     """What is read of an uploaded file."""
-    return b"".join(uploaded_blocks(io.BytesIO(content), FEATURES))
+    return b"".join(uploaded_blocks(io.BytesIO(content), FEATURES_FILE))
 
 
 def zipped(*entries: tuple[zipfile.ZipInfo | str, bytes]) -> bytes:
     """A zip with the file that is wanted, and with other entries."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(FEATURES, b"{}")
+        archive.writestr(FEATURES_FILE, b"{}")
         for entry, content in entries:
             archive.writestr(entry, content)
     return stream.getvalue()
@@ -48,15 +48,17 @@ def entry(name: str, **fields: object) -> zipfile.ZipInfo:
 def test_the_same_files_give_the_same_package_whose_checksums_hold() -> None:
     def written() -> bytes:
         stream = io.BytesIO()
-        write_package(stream, [PackageFile(FEATURES, [b"a", b"b"]), PackageFile("job.json", [b""])])
+        write_package(
+            stream, [PackageFile(FEATURES_FILE, [b"a", b"b"]), PackageFile("job.json", [b""])]
+        )
         return stream.getvalue()
 
     archive = zipfile.ZipFile(io.BytesIO(written()))
 
     assert written() == written()
-    lines = archive.read(CHECKSUMS).decode().splitlines()
+    lines = archive.read(CHECKSUMS_FILE).decode().splitlines()
     assert lines == [
-        f"{sha256(archive.read(name)).hexdigest()}  {name}" for name in (FEATURES, "job.json")
+        f"{sha256(archive.read(name)).hexdigest()}  {name}" for name in (FEATURES_FILE, "job.json")
     ]
 
 

@@ -14,7 +14,7 @@ from jobyard.domain.edits.upload import (
     PackageFeatures,
     Upload,
     UploadedChanges,
-    UploadForm,
+    UploadKind,
     check_content,
     read_upload,
     upload_digest,
@@ -46,10 +46,10 @@ def read(given: Mapping[str, Feature], **members: Any) -> Upload:
 
 
 def uploaded(
-    upload: Upload, form: UploadForm, package: PackageFeatures, deleting: int | None = None
+    upload: Upload, kind: UploadKind, package: PackageFeatures, deleting: int | None = None
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """The kinds and ids of changes, and the codes of findings."""
-    result = uploaded_changes(upload, form, package, deleting)
+    result = uploaded_changes(upload, kind, package, deleting)
     return [(each.kind.value, each.feature_id) for each in result.changes], _codes(result)
 
 
@@ -57,7 +57,7 @@ def _codes(result: UploadedChanges | Upload) -> list[str]:
     return [each.code for each in result.findings]
 
 
-CHANGES, WHOLE = UploadForm.CHANGES, UploadForm.WHOLE
+CHANGES, WHOLE = UploadKind.CHANGES, UploadKind.WHOLE
 TWENTY = features(**{f"f{number}": {"x": number} for number in range(1, 21)})
 PACKAGE = PackageFeatures(TWENTY, features(f90={"x": 90}), elsewhere={"77"})
 

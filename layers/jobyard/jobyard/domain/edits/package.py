@@ -13,14 +13,14 @@ from jobyard.domain.manifests.findings import quoted
 from jobyard.domain.paths import folded, unportable_reason
 from jobyard.domain.text import is_clean
 
-FEATURES = "features.geojson"  # the features to edit
-CONTEXT = "context.geojson"  # those around them, which are read-only
-JOB = "job.json"  # the metadata, with the id of the package
-RULES = "rules.json"
-FINDINGS = "findings.json"  # of a child: failures, conflicts, or the feedback of a review
-CHANGES = "changes.geojson"  # of an upload, or of what a review is about
-CHECKSUMS = "checksums.sha256"  # of all other files, as sha256sum writes them
-ATTACHMENTS = "attachments/"
+FEATURES_FILE = "features.geojson"  # the features to edit
+CONTEXT_FILE = "context.geojson"  # those around them, which are read-only
+JOB_FILE = "job.json"  # the metadata, with the id of the package
+RULES_FILE = "rules.json"
+FINDINGS_FILE = "findings.json"  # of a child: failures, conflicts, or the feedback of a review
+CHANGES_FILE = "changes.geojson"  # of an upload, or of what a review is about
+CHECKSUMS_FILE = "checksums.sha256"  # of all other files, as sha256sum writes them
+ATTACHMENTS_FOLDER = "attachments/"
 
 MAX_UPLOAD_BYTES = 256 * 1024**2  # of an uploaded file
 MAX_UNPACKED_BYTES = 1024**3  # of what is read of it
@@ -76,7 +76,7 @@ def write_package(stream: IO[bytes], files: Iterable[PackageFile]) -> None:
                 raise ValueError(f"a package has one file named {file.name}")
             sums[file.name] = _write(archive, file)
         lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
-        _write(archive, PackageFile(CHECKSUMS, [lines.encode()]))
+        _write(archive, PackageFile(CHECKSUMS_FILE, [lines.encode()]))
 
 
 def _write(archive: zipfile.ZipFile, file: PackageFile) -> str:
@@ -95,7 +95,7 @@ def attachment_name(index: int, filename: str) -> str:
     """The name of an attachment in a package: its number, and what of its name is safe."""
     last = filename.replace("\\", "/").rpartition("/")[2]
     safe = "".join(each if each.isalnum() or each in "._- " else "_" for each in last)
-    return f"{ATTACHMENTS}{index:02d}-{safe.strip('. ')[:100] or 'file'}"
+    return f"{ATTACHMENTS_FOLDER}{index:02d}-{safe.strip('. ')[:100] or 'file'}"
 
 
 def uploaded_blocks(stream: IO[bytes], wanted: str) -> Iterator[bytes]:

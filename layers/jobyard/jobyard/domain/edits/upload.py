@@ -19,7 +19,7 @@ _KEPT = ("deleted", "choices")  # members of the collection, next to its feature
 _MAX_FINDINGS = 1_000
 
 
-class UploadForm(StrEnum):
+class UploadKind(StrEnum):
     """What an uploaded file has: the changed features, or all that the package had to edit."""
 
     CHANGES = "changes"
@@ -171,7 +171,7 @@ def _ids_in(value: Any) -> list[str] | None:
 
 
 def uploaded_changes(
-    upload: Upload, form: UploadForm, package: PackageFeatures, deleting: int | None = None
+    upload: Upload, kind: UploadKind, package: PackageFeatures, deleting: int | None = None
 ) -> UploadedChanges:
     """The changes of an upload against its package.
 
@@ -179,7 +179,7 @@ def uploaded_changes(
     """
     findings = _misplaced(upload, package)
     deleted = set(upload.deleted)
-    if form is UploadForm.WHOLE:
+    if kind is UploadKind.WHOLE:
         left_out = package.editable.keys() - upload.features.keys()
         findings += _unconfirmed(len(left_out | deleted), len(package.editable), deleting)
         deleted |= left_out
