@@ -43,25 +43,19 @@ class Packed:
         builder = SegmentBuilder()
         self.files: dict[str, bytes] = {}
         entries = []
-        data = b""
-        for chunk in chunks_of(sorted(map(place, features))):
-            at = builder.add(chunk)
-            entries += [(each, at) for each in chunk.feature_ids]
-            data += chunk.data
-            if builder.is_full:
-                self._close(builder, data)
-                data = b""
-        self._close(builder, data)
+        chunks = [*chunks_of(sorted(map(place, features)))]
+        for start in range(0, len(chunks), SEGMENT_CHUNKS):
+            file = f"s{builder.number}"
+            for chunk in chunks[start : start + SEGMENT_CHUNKS]:
+                at = builder.add(chunk)
+                entries += [(each, at) for each in chunk.feature_ids]
+                self.files[file] = self.files.get(file, b"") + chunk.data
+            builder.close(file)
         blocks = [*id_blocks(sorted(entries))]
         self.files["ids"] = b"".join(each for _, each in blocks)
         index = BaseIndex(tuple(builder.segments), "ids", tuple(each for each, _ in blocks))
         self.index_bytes = index.content()
         self.index = BaseIndex.of_content(self.index_bytes)
-
-    def _close(self, builder: SegmentBuilder, data: bytes) -> None:
-        if data:
-            self.files[f"s{builder.number}"] = data
-            builder.close(f"s{builder.number}")
 
     def find(self, feature_id: str) -> Feature | None:
         """A look-up: the index is at hand, two ranges are read."""
@@ -69,18 +63,16 @@ class Packed:
         at = block and dict(ids_in(self.files["ids"][block.start : block.end])).get(feature_id)
         if not at:
             return None
-        segment = self.index.segment(at.segment)
-        chunk = segment.chunks[at.chunk]
-        found = features_in_chunk(self.files[segment.file][chunk.start : chunk.end])
-        return next(each for each in found if each.feature_id == feature_id)
+        return next(each for each in self.chunk(at) if each.feature_id == feature_id)
+
+    def chunk(self, at: FeaturePlace) -> list[Feature]:
+        """The features of a chunk."""
+        file, start, end = self.index.bytes_of(at)
+        return features_in_chunk(self.files[file][start:end])
 
     def near(self, box: Box) -> set[str]:
         """The ids in the chunks that meet a box."""
-        return {
-            each.feature_id
-            for segment, chunk in self.index.chunks_in([box])
-            for each in features_in_chunk(self.files[segment.file][chunk.start : chunk.end])
-        }
+        return {each.feature_id for at in self.index.chunks_in([box]) for each in self.chunk(at)}
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +210,8 @@ def test_replaced_segments_keep_the_order_of_the_curve(world: Packed) -> None:
     assert [each.first_key for each in index.segments] == sorted(
         each.first_key for each in index.segments
     )
-    assert index.segment_at(moved[0].key) == index.segment(3)
+    assert index.segment_at(moved[0].key) == builder.segments[0]
+    assert index.bytes_of(FeaturePlace(3, 0))[0] == "new"
     assert index.segment_at(0) == index.segments[0]
     assert BaseIndex((), "ids", ()).segment_at(0) is None
     assert BaseIndex((), "ids", ()).boxes == ()

@@ -12,6 +12,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from math import ceil, floor
 from typing import Any, NamedTuple
@@ -114,21 +115,27 @@ class BaseIndex:
         """The number of the next new segment."""
         return max((each.number for each in self.segments), default=-1) + 1
 
-    def chunks_in(self, boxes: Sequence[Box]) -> Iterator[tuple[SegmentEntry, ChunkEntry]]:
+    def chunks_in(self, boxes: Sequence[Box]) -> Iterator[FeaturePlace]:
         """The chunks whose boxes meet one of `boxes`, in the order of the curve."""
         for segment in self.segments:
-            for chunk in segment.chunks:
+            for number, chunk in enumerate(segment.chunks):
                 if do_boxes_meet(chunk.boxes, boxes):
-                    yield segment, chunk
+                    yield FeaturePlace(segment.number, number)
+
+    def bytes_of(self, place: FeaturePlace) -> tuple[str, int, int]:
+        """Where a chunk is: the key of its file, its first byte, and the one after its last."""
+        segment = self._by_number[place.segment]
+        chunk = segment.chunks[place.chunk]
+        return segment.file, chunk.start, chunk.end
 
     def block_of(self, feature_id: str) -> IdBlock | None:
         """The block that has an id if any has it."""
         at = bisect_right(self.id_blocks, feature_id, key=lambda each: each.first_id)
         return self.id_blocks[at - 1] if at else None
 
-    def segment(self, number: int) -> SegmentEntry:
-        """The segment of that number."""
-        return next(each for each in self.segments if each.number == number)
+    @cached_property
+    def _by_number(self) -> dict[int, SegmentEntry]:
+        return {each.number: each for each in self.segments}
 
     def segment_at(self, key: int) -> SegmentEntry | None:
         """The segment where a feature with that place on the curve belongs; None without any."""
@@ -286,11 +293,7 @@ def features_in_chunk(chunk: bytes) -> list[Feature]:
 
 
 class SegmentBuilder:
-    """Numbers chunks in their order, and notes what the index has of them.
-
-    `segment` is the one that is being filled; it is full when `is_full`, and then `close` begins
-    the next one.
-    """
+    """Numbers chunks in their order, and notes what the index has of them."""
 
     def __init__(self, first_number: int = 0) -> None:
         self.segments: list[SegmentEntry] = []
@@ -302,11 +305,6 @@ class SegmentBuilder:
     def number(self) -> int:
         """The number of the segment that is being filled."""
         return self._number
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the segment has all its chunks."""
-        return len(self._chunks) == SEGMENT_CHUNKS
 
     def add(self, chunk: PackedChunk) -> FeaturePlace:
         """Note a chunk; returns its place."""

@@ -60,6 +60,10 @@ class Commit:
         """The number of changed features."""
         return self.inserted + self.updated + self.deleted
 
+    def is_of(self, edit_id: str, attempt: int) -> bool:
+        """Whether it comes from this attempt at an edit job."""
+        return (self.origin.edit_id, self.origin.attempt) == (edit_id, attempt)
+
 
 @dataclass(frozen=True, slots=True)
 class CommittedChange:

@@ -111,10 +111,9 @@ class Dataset:
     def is_pending(self, origin: CommitOrigin) -> bool:
         """Whether the commit that is decided comes from `origin`."""
         pending = self.pending
-        return pending is not None and (pending.edit_id, pending.attempt) == (
-            origin.edit_id,
-            origin.attempt,
-        )
+        if pending is None:
+            return False
+        return (pending.edit_id, pending.attempt) == (origin.edit_id, origin.attempt)
 
 
 def check_name(name: str) -> None:

@@ -1,0 +1,1 @@
+"""Datasets: loading, committing, reading at a revision, exporting, packing."""
