@@ -1,8 +1,6 @@
 """Reads the features of a file of GeoJSON for commands that compare whole files."""
 
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Annotated
 
 import typer
@@ -11,15 +9,13 @@ from rich.text import Text
 from cli.findings import EXIT_UNREADABLE, blocks, line_of, opened
 from cli.terminal import SafeConsole, print_error, printable_path
 from jobyard.domain.datasets.changes import FeatureChange
+from jobyard.domain.datasets.compression import DamagedFile, decompressed
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geometry import MAX_PRECISION
 from jobyard.domain.manifests.findings import quoted_all
 from jobyard.domain.plurals import plural
 
-_GZIP = b"\x1f\x8b"
-_GZIP_WINDOW = 31  # of zlib: gzip with the largest window
-_BLOCK = 1_048_576
 SHOWN_ERRORS = 20  # of a file that cannot be compared
 
 Precision = Annotated[
@@ -35,31 +31,11 @@ Precision = Annotated[
 
 def content_of(stream: IO[bytes], file: str) -> Iterator[bytes]:
     """The content of a stream, decompressed if it is gzip. Exits with 2 if that is damaged."""
-    parts = blocks(stream)
-    first = next(parts, b"")
-    parts = chain([first], parts)
-    if not first.startswith(_GZIP):
-        yield from parts
-        return
     try:
-        yield from _decompressed(parts)
-    except (EOFError, zlib.error) as error:
+        yield from decompressed(blocks(stream))
+    except DamagedFile as error:
         print_error(f"{file} cannot be read: {error}")
         raise typer.Exit(EXIT_UNREADABLE) from error
-
-
-def _decompressed(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of gzip, which may be several members in a row, in pieces of a block at most."""
-    member = zlib.decompressobj(wbits=_GZIP_WINDOW)
-    for part in parts:
-        rest = part
-        while rest:
-            if member.eof:
-                member = zlib.decompressobj(wbits=_GZIP_WINDOW)
-            yield member.decompress(rest, _BLOCK)
-            rest = member.unused_data if member.eof else member.unconsumed_tail
-    if not member.eof:
-        raise EOFError("it is compressed, and cut off")
 
 
 def features_in(file: str, precision: int) -> dict[str, Feature]:
