@@ -129,6 +129,6 @@ def reported_at(local: LocalStack, sent: Sent, jobs: int) -> float:
             )
     seen = time.time()
     mails = [each for each in mail.sent(local.emulator.endpoint) if sent.batch_id in each.subject]
-    if state != "completed" or len(mails) != 1 or f"{jobs} succeeded" not in mails[0].text:
+    if state != "completed" or len(mails) != 1 or f"{jobs} completed" not in mails[0].text:
         raise BatchFailed(f"batch {sent.batch_id} is {state} and has {len(mails)} mails")
     return seen
