@@ -5,13 +5,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.services.batches import rows
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.reports import files
 from jobyard.services.reports.context import SLICE_JOBS
@@ -84,6 +86,43 @@ def test_a_small_batch_is_reported_in_one_call_and_nothing_is_staged(
 
     staged = harness.s3.list_objects_v2(Bucket="work", Prefix=f"staging/reports/{batch_id}/")
     assert "Contents" not in staged
+
+
+@dataclass
+class RowReads(Listener):
+    """Counts the reads of rows."""
+
+    seen: int = 0
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation == "GetObject" and call.parameters["Key"].endswith("/rows.jsonl"):
+            self.seen += 1
+        return None
+
+
+def test_a_report_reads_the_rows_of_several_chunks_at_once(
+    harness: Harness, manifest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here four chunks of at most two rows: at once, two by two, and each for itself."""
+    reads: list[int] = []
+
+    def counted(function: Any, event: dict[str, Any]) -> dict[str, Any]:
+        listener = RowReads()
+        with harness.interceptor.listening(listener):
+            answer: dict[str, Any] = function(event)
+        reads.append(listener.seen)
+        return answer
+
+    hook_report(harness, counted)
+    whole = harness.drop(manifest)
+    _, second, *_ = rows.chunks_between(harness.s3, harness.settings, whole, 0, 3)
+    others = []
+    for most_bytes in (second.end, 1):
+        monkeypatch.setattr(rows, "_READ_BYTES", most_bytes)
+        others.append(files_of(harness, harness.drop(manifest)))
+
+    assert reads == [1, 2, 4]
+    assert others == [files_of(harness, whole)] * 2
 
 
 def test_staged_files_expire(harness: Harness, manifest: str) -> None:
@@ -288,15 +327,15 @@ def test_a_row_with_unusual_text_does_not_stop_the_report(harness: Harness, mani
     harness.slice_jobs = SLICE_JOBS
 
     def poisoned(function: Any, event: dict[str, Any]) -> dict[str, Any]:
-        read_rows = files.rows.rows_of
+        read_rows = files.rows.rows_by_chunk
 
-        def rows_of(*arguments: Any) -> list[dict[str, Any]]:
-            return [
-                row | {"name": odd[0], "url": odd[1], "local": odd} for row in read_rows(*arguments)
-            ]
+        def rows_by_chunk(*arguments: Any) -> Iterator[tuple[Chunk, list[dict[str, Any]]]]:
+            for chunk, found in read_rows(*arguments):
+                changed = {"name": odd[0], "url": odd[1], "local": odd}
+                yield chunk, [row | changed for row in found]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files.rows, "rows_of", rows_of)
+            patch.setattr(files.rows, "rows_by_chunk", rows_by_chunk)
             of_chunk = files.jobs.of_chunk
             patch.setattr(
                 files.jobs,

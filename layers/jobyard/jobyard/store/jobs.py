@@ -25,6 +25,7 @@ from jobyard.store.tables import BatchItem, JobItem, client
 _UNWRITABLE = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNWRITABLE_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
+_READ = ["position", "s", "v", "b"]  # the chunk is known; each attribute takes time to parse
 _Change = tuple[JobRecord | None, JobRecord]
 _Prepared = tuple[_Change, dict[str, Any]]  # a change with its statement
 
@@ -33,18 +34,17 @@ def _chunk_id(address: JobAddress) -> str:
     return f"{address.origin_id}#{address.chunk}"
 
 
-def _of_item(item: JobItem) -> JobRecord:
-    origin_id, chunk = item.chunk_id.split("#")
-    address = JobAddress(origin_id, int(chunk), int(item.position))
+def _of_item(address: JobAddress, item: JobItem) -> JobRecord:
     return job_format.decode(address, item.state, int(item.version), item.body)
 
 
 def find(address: JobAddress) -> JobRecord | None:
     """The job's record; None if it has not started and nobody changed it."""
     try:
-        return _of_item(JobItem.get(_chunk_id(address), address.position, consistent_read=True))
+        item = JobItem.get(_chunk_id(address), address.position, consistent_read=True)
     except JobItem.DoesNotExist:
         return None
+    return _of_item(address, item)
 
 
 def of_chunk(
@@ -61,8 +61,9 @@ def of_chunk(
         range_key_condition=condition,
         filter_condition=JobItem.state == state if state else None,
         consistent_read=True,
+        attributes_to_get=_READ,
     ):
-        yield _of_item(item)
+        yield _of_item(JobAddress(origin_id, chunk, int(item.position)), item)
 
 
 def write_many(

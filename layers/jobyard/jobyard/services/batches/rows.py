@@ -4,7 +4,7 @@ An index has a line for each chunk: its number and the range of bytes that its r
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batches.batch import Batch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Row = dict[str, Any]
+_READ_BYTES = 1024 * 1024  # of the rows of several chunks that are read at once
 
 
 def rows_key(batch_id: str) -> str:
@@ -118,12 +119,37 @@ def chunks_between(
 
 def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> list[Row]:
     """The rows of a chunk, in order."""
-    response = s3.get_object(
-        Bucket=settings.work_bucket,
-        Key=rows_key(batch_id),
-        Range=f"bytes={chunk.start}-{chunk.end - 1}",
-    )
-    return [json.loads(line) for line in response["Body"].read().splitlines()]
+    ((_, found),) = rows_by_chunk(s3, settings, batch_id, [chunk])
+    return found
+
+
+def rows_by_chunk(
+    s3: "S3Client", settings: Settings, batch_id: str, chunks: Iterable[Chunk]
+) -> Iterator[tuple[Chunk, list[Row]]]:
+    """Chunks that follow each other, in order, each with its rows. A call reads several of them."""
+    for group in _read_groups(chunks):
+        first, end = group[0].start, group[-1].end
+        response = s3.get_object(
+            Bucket=settings.work_bucket,
+            Key=rows_key(batch_id),
+            Range=f"bytes={first}-{end - 1}",
+        )
+        body = response["Body"].read()
+        for chunk in group:
+            lines = body[chunk.start - first : chunk.end - first].splitlines()
+            yield chunk, [json.loads(line) for line in lines]
+
+
+def _read_groups(chunks: Iterable[Chunk]) -> Iterator[Sequence[Chunk]]:
+    """The chunks in groups of at most `_READ_BYTES`; a larger chunk is alone."""
+    group: list[Chunk] = []
+    for chunk in chunks:
+        if group and chunk.end - group[0].start > _READ_BYTES:
+            yield group
+            group = []
+        group.append(chunk)
+    if group:
+        yield group
 
 
 def names_in(row: Row) -> str:

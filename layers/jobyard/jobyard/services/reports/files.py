@@ -226,9 +226,10 @@ def _jobs_of(
     if not chunks:
         return
     s3, settings, origin_id = context.s3, context.settings, reported.origin_id
-    for chunk in rows.chunks_between(s3, settings, origin_id, chunks.start, chunks.stop - 1):
+    index = rows.chunks_between(s3, settings, origin_id, chunks.start, chunks.stop - 1)
+    for chunk, found in rows.rows_by_chunk(s3, settings, origin_id, index):
         recorded = {job.address.position: job for job in jobs.of_chunk(origin_id, chunk.number)}
-        for position, row in enumerate(rows.rows_of(s3, settings, origin_id, chunk)):
+        for position, row in enumerate(found):
             job = recorded.get(position)
             if job is None:
                 job = reported.unrecorded(JobAddress(origin_id, chunk.number, position))
