@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import pytest
 
@@ -13,8 +12,8 @@ from jobyard.services.datasets.commit import commit, committed_revision, roll_fo
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.readers import RevisionReader, changes_since, feature_history, head
 from jobyard.store import commits
-from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
+from tests.services.datasets.crashes import Died, DyingAt, Units
 from tests.services.datasets.datasets import (
     Features,
     by_id,
@@ -29,45 +28,6 @@ pytestmark = pytest.mark.emulator
 BEFORE = by_id([point("1", 0), point("2", 1), point("3", 2, name=None)])
 AFTER = by_id([point("1", 0, name="x"), point("3", 2, name=None), point("4", 9)])
 CHANGES = changes_to(BEFORE, AFTER)  # an update, a delete, an insert
-
-
-class Died(Exception):
-    """The worker died."""
-
-
-class DyingAt(Listener):
-    """Dies at a call, counted from 0: before it is sent, or after it was carried out."""
-
-    def __init__(self, number: int, *, is_sent: bool) -> None:
-        self.calls: list[str] = []
-        self._number, self._is_sent = number, is_sent
-
-    def before(self, call: Call) -> Answer | None:
-        self.calls.append(call.operation)
-        if not self._is_sent and len(self.calls) == self._number + 1:
-            raise Died(call.operation)
-        return None
-
-    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        if self._is_sent and len(self.calls) == self._number + 1:
-            raise Died(call.operation)
-
-
-class Units(Listener):
-    """The capacity units of the calls, of writes and of reads."""
-
-    def __init__(self) -> None:
-        self.written = self.read = 0.0
-
-    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
-        found = parsed.get("ConsumedCapacity", [])
-        units = sum(
-            each["CapacityUnits"] for each in (found if isinstance(found, list) else [found])
-        )
-        if "Put" in call.operation or "Write" in call.operation:
-            self.written += units
-        else:
-            self.read += units
 
 
 @pytest.fixture

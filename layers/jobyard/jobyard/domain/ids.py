@@ -76,9 +76,29 @@ def _child_seed(edit_id: str, failure_type: str, number: int) -> bytes:
     return f"{edit_id}\n{failure_type}\n{number}".encode()
 
 
-def targets_folder_of(seed: bytes) -> str:
-    """The name of a folder of targets for `seed`: "t" and 20 lower-case base32 characters."""
+def upload_folder_of(seed: bytes) -> str:
+    """The name of a folder of uploads for `seed`: "t" and 20 lower-case base32 characters."""
     return f"t{_hash_of(seed)}"
+
+
+def load_id_of(seed: bytes) -> str:
+    """The id of the load of a dataset for `seed`: "l" and 20 lower-case base32 characters."""
+    return f"l{_hash_of(seed)}"
+
+
+def export_id_of(seed: bytes) -> str:
+    """The id of an export of a dataset for `seed`: "o" and 20 lower-case base32 characters."""
+    return f"o{_hash_of(seed)}"
+
+
+def is_load_id(text: str) -> bool:
+    """Whether `text` has the form of the id of a load."""
+    return _has_form(text, "l")
+
+
+def is_export_id(text: str) -> bool:
+    """Whether `text` has the form of the id of an export."""
+    return _has_form(text, "o")
 
 
 def _id_of(origin: Origin, seed: bytes) -> str:

@@ -2,13 +2,12 @@
 campaign with another person's file.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jobyard.domain.errors import InvalidCampaign, InvalidRule
-from jobyard.domain.ids import targets_folder_of
+from jobyard.domain.upload_keys import is_own_upload, upload_key
 
 TARGETS_PREFIX = "targets/"
 TARGETS_BYTES = 32 * 1024 * 1024  # of the largest file: 100,000 targets of 335 bytes each
@@ -39,8 +38,7 @@ class TargetsFile:
 
 def targets_key(sub: str, request_key: str, filename: str) -> str:
     """The key to upload a file of targets to. A repeated request gets the same key."""
-    upload = targets_folder_of(f"{sub}\n{request_key}".encode())
-    return f"{_prefix_of(sub)}{upload}/{filename}"
+    return upload_key(TARGETS_PREFIX, sub, request_key, filename)
 
 
 def check_own_key(key: str, sub: str) -> None:
@@ -49,11 +47,6 @@ def check_own_key(key: str, sub: str) -> None:
     Raises:
         InvalidCampaign: it is not.
     """
-    prefix, rest = _prefix_of(sub), r"t[a-z2-7]{20}/[^/\\\x00-\x1f\x7f]{1,255}"
-    if not re.fullmatch(re.escape(prefix) + rest, key) or key.endswith(("/.", "/..")):
+    if not is_own_upload(TARGETS_PREFIX, key, sub):
         allowed = "the key of a file of targets that you have uploaded"
         raise InvalidCampaign([InvalidRule("targets_file", allowed)])
-
-
-def _prefix_of(sub: str) -> str:
-    return f"{TARGETS_PREFIX}{targets_folder_of(sub.encode())}/"

@@ -33,6 +33,11 @@ def change_key(dataset: str, revision: int, origin: CommitOrigin, at: datetime) 
     return f"datasets/{dataset}/changes/{token}.jsonl"
 
 
+def load_key(dataset: str, load_id: str) -> str:
+    """The key of the result of a load."""
+    return f"datasets/{dataset}/loads/{load_id}.json"
+
+
 def index_key(folder: str) -> str:
     """The key of the index of base files."""
     return f"{folder}/index.json.gz"
