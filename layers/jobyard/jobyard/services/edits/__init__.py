@@ -1,0 +1,1 @@
+"""Edit jobs: what people do with them, and what the machine does."""
