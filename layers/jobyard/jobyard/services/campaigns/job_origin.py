@@ -93,6 +93,20 @@ def why_task_waits(
     return FOR_ITS_TURN if found == NO_WAIT else found
 
 
+def waits_for_others(tasks: Mapping[str, JobAddress], now: datetime) -> Mapping[str, Wait]:
+    """The targets of some tasks that tasks of other campaigns work on, each with that campaign and
+    until when at most. `tasks` are by target.
+    """
+    found: dict[str, Wait] = {}
+    for target_id, claim in (claims.of_targets(tasks) if tasks else {}).items():
+        task, holder_id = tasks[target_id], claim.task.origin_id
+        if holder_id == task.origin_id or now >= claim.until:
+            continue
+        if not claim.is_free(jobs.find(claim.task), task, now):
+            found[target_id] = f"campaign {holder_id} works on its target", claim.until
+    return found
+
+
 @dataclass(frozen=True)
 class CampaignOrigin:
     """The campaign of the task at `address`; see `JobOrigin`."""
@@ -150,19 +164,10 @@ class CampaignOrigin:
         record = chunks.get(self.address.origin_id, self.address.chunk)
         rest = rest_of(self.campaign, hold_on(self.campaign, context.now), context.now)
         found = why_task_waits(job, record, rest, self.job_type, context.now)
-        return self._works_on_its_target(context) or found if found == FOR_ITS_TURN else found
-
-    def _works_on_its_target(self, context: QueryContext) -> Wait | None:
-        """The campaign that has the claim on the target of the task, and until when at most; None
-        if none other has.
-        """
+        if found != FOR_ITS_TURN:
+            return found
         target_id = self.row(context)["id"]
-        claim = claims.of_targets([target_id]).get(target_id)
-        if claim is None or claim.task.origin_id == self.address.origin_id:
-            return None
-        if claim.is_free(jobs.find(claim.task), self.address, context.now):
-            return None
-        return f"campaign {claim.task.origin_id} works on its target", claim.until
+        return waits_for_others({target_id: self.address}, context.now).get(target_id, found)
 
 
 def campaign_origin(address: JobAddress, actor: Actor, now: datetime) -> CampaignOrigin:

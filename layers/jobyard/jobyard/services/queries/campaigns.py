@@ -1,6 +1,6 @@
 """What is shown of campaigns and their tasks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.rules import changed_rules
 from jobyard.domain.campaigns.targets import CampaignTarget
-from jobyard.domain.campaigns.task_wait import NO_WAIT, Wait, rest_of
+from jobyard.domain.campaigns.task_wait import FOR_ITS_TURN, NO_WAIT, Wait, rest_of
 from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
@@ -24,6 +24,7 @@ from jobyard.services.campaigns.held import hold_on
 from jobyard.services.campaigns.job_origin import (
     takes_events,
     untouched_task,
+    waits_for_others,
     why_task_waits,
 )
 from jobyard.services.context import QueryContext
@@ -299,17 +300,35 @@ def list_tasks(
         end = None if state else first + limit - len(items)
         for view in _tasks_of(found, rest, number, context, first, end):
             if len(items) == limit:
-                return TaskPage(tuple(items), (number, view.task.address.position))
+                after = number, view.task.address.position
+                return TaskPage(_with_claims(items, now), after)
             if not state or view.state == state:
                 items.append(view)
-    return TaskPage(tuple(items), (last, 0) if last < found.chunk_count else None)
+    return TaskPage(_with_claims(items, now), (last, 0) if last < found.chunk_count else None)
+
+
+def _with_claims(items: Sequence[TaskView], now: datetime) -> tuple[TaskView, ...]:
+    """The tasks of a page; those that wait for their turn say which campaign works on the target,
+    if one does.
+    """
+    for_turn = {
+        each.target.target_id: each.task.address
+        for each in items
+        if (each.waiting_reason, each.waiting_until) == FOR_ITS_TURN
+    }
+    waits = waits_for_others(for_turn, now)
+    found = []
+    for each in items:
+        reason, until = waits.get(each.target.target_id, (each.waiting_reason, each.waiting_until))
+        found.append(replace(each, waiting_reason=reason, waiting_until=until))
+    return tuple(found)
 
 
 def _tasks_of(
     found: Campaign, rest: Wait, number: int, context: QueryContext, first: int, last: int | None
 ) -> Iterator[TaskView]:
     """The tasks of a chunk from position `first` to `last`, both included, in order, of a campaign
-    that rests for `rest`. Which others work on their targets is not read: a page reads no claims.
+    that rests for `rest`.
     """
     (chunk,) = rows.chunks_of(context.s3, context.settings, found.campaign_id, [number])
     targets = rows.rows_of(context.s3, context.settings, found.campaign_id, chunk)
