@@ -18,6 +18,11 @@ class JobType(Schema):
     steps: list[str] = Field(description="The steps of its jobs, in order.")
     parameters: dict[str, str] = Field(description="A description of each parameter.")
     origins: list[Origin] = Field(description="What may create its jobs: a batch, or a schedule.")
+    needs_min: int = Field(
+        description="Minutes that must be left in an opening when a task of a campaign starts, if "
+        "the campaign does not say."
+    )
+    needs_address: bool = Field(description="Whether it fails on targets without an address.")
     is_system: bool = Field(description="Whether only Jobyard itself uses it.")
 
     @classmethod
@@ -30,6 +35,8 @@ class JobType(Schema):
             steps=[name for name, _ in job_type.steps],
             parameters=dict(job_type.parameters),
             origins=sorted(job_type.origins),
+            needs_min=job_type.needs_min,
+            needs_address=job_type.needs_address,
             is_system=job_type.is_system,
         )
 

@@ -54,7 +54,17 @@ def test_targets_are_read_from_csv_and_json_lines(text: str) -> None:
     found = targets_in(text)
 
     assert found == (TWO if "dev:1" in text else TWO[1:])
-    assert read(text)[0].worst_level == "pass"
+    assert read(text)[0].errors == 0
+
+
+def test_targets_without_an_address_are_counted_if_others_have_one() -> None:
+    some = f"{HEADER}a,10.0.0.1,,\nb,,,\nc,,,\n"
+
+    reader, (finding,) = read(some)
+
+    assert (reader.worst_level, *positions([finding])) == ("warning", ("ADDRESS_MISSING", 3, 1))
+    assert finding.message == "2 of 3 targets have no address: this is the first"
+    assert read("id\na\nb\n")[1] == []
 
 
 def test_targets_read_back_from_their_documents() -> None:

@@ -24,7 +24,10 @@ def campaign_request(**changes: Any) -> dict[str, Any]:
         "to": "2026-12-31",
         "zone": "Europe/Zurich",
         "window": {"from": "22:00", "to": "02:00", "weekdays": ["fri"]},
-        "targets": [{"id": "gw-1", "address": "gw-1.example.org"}, "gw-2"],
+        "targets": [
+            {"id": "gw-1", "address": "gw-1.example.org"},
+            {"id": "gw-2", "address": "gw-2.example.org"},
+        ],
         **changes,
     }
 

@@ -21,6 +21,11 @@ class TargetCheck(FindingCheck):
         "A target is listed again with the same fields: it has one task.",
     )
     TARGET_DIFFERS = "TARGET_DIFFERS", "error", "A target is listed again with other fields."
+    ADDRESS_MISSING = (
+        "ADDRESS_MISSING",
+        "warning",
+        "Some targets have no address, and others have one. It names the first without.",
+    )
     ADDRESS_REPEATED = "ADDRESS_REPEATED", "warning", "Two targets have the same address."
     NO_TARGETS = "NO_TARGETS", "error", "There is no target, so there is nothing to do."
     TOO_MANY_TARGETS = "TOO_MANY_TARGETS", "error", "There are more targets than allowed."

@@ -105,6 +105,8 @@ class _Checker:
         self._place = place
         self._earlier: dict[str, tuple[int, bytes]] = {}  # by id: number and hash of the fields
         self._addresses: dict[bytes, int] = {}
+        self._missing: tuple[int, int] | None = None  # where the first without an address is
+        self._missing_count = 0
         self._zones: dict[str, str] = {}  # the errors of zones, which many targets share
 
     @property
@@ -132,7 +134,18 @@ class _Checker:
             message = f"at most {self._limit:,} targets are allowed: start several campaigns"
             return None, [TargetCheck.TOO_MANY_TARGETS.at(number, column, message)]
         self._earlier[target.target_id] = number, fields
+        if not target.address:
+            self._missing = self._missing or (number, column)
+            self._missing_count += 1
         return target, self._same_address(target, number, cells)
+
+    def missing_addresses(self) -> list[Finding]:
+        """Once all targets are known: a warning if only some have an address."""
+        number, first = self._missing_count, self._missing
+        if first is None or number == self.count:
+            return []
+        message = f"{number:,} of {self.count:,} targets have no address: this is the first"
+        return [TargetCheck.ADDRESS_MISSING.at(*first, message)]
 
     def _field_findings(self, number: int, cells: Cells) -> list[Finding]:
         findings = []
@@ -352,6 +365,7 @@ class TargetReader(FindingLevels):
         if not self.count and not self.errors:
             message = "there are no targets: each line must name one"
             yield [], [TargetCheck.NO_TARGETS.at(span.last, 0, message)]
+        yield [], self._checker.missing_addresses()
 
     def _rows_of(self, start: str) -> _RowReader:
         is_json = start.lstrip().startswith(("{", "[")) or has_json_ending(self._filename)

@@ -154,6 +154,7 @@ class JobType(Generic[Context]):
     bound_steps: frozenset[str] = frozenset()
     # Minutes that must be left when a task starts, if its campaign does not say.
     needs_min: int = 0
+    needs_address: bool = False  # whether it fails on targets without an address
     at_once: int | None = None  # tasks of all campaigns that may run at the same time; None: any
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0  # seconds for one attempt

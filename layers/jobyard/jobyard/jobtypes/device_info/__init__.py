@@ -19,6 +19,7 @@ DEVICE_INFO = JobType(
     name="device-info",
     title="Device information",
     steps=(("read", _read),),
+    needs_address=True,
     context=DeviceContext,
     retry=RetryPolicy(first_wait=300.0, factor=1.0),
     labels=labels_for("device"),

@@ -29,6 +29,7 @@ DEVICE_UPDATE = JobType(
     steps=tuple((name, _step(name)) for name in ("reach", "compare", "upload", "apply", "verify")),
     bound_steps=frozenset({"apply", "verify"}),
     needs_min=10,  # as long as `verify` waits for a restart: steps.RESTART_S
+    needs_address=True,
     context=DeviceContext,
     retry=RetryPolicy(first_wait=300.0, factor=1.0),
     labels=labels_for("device"),

@@ -160,11 +160,18 @@ def _new(
     else:
         allowed = "missing; a list of targets, or targets_file with the key of an upload"
         raise InvalidCampaign([InvalidRule("targets", allowed)])
+    unreachable = 0
     for target in targets:
         note(target.target_id)
         number += 1
+        if not target.address:
+            unreachable += 1
     if isinstance(targets, UploadedTargets):
         request = replace(request, warnings=(*targets.warnings, *request.warnings))
+    if unreachable and TYPES[request.job_type].needs_address:
+        warning = f"targets: {unreachable:,} of {plural(number, 'target')} have no address"
+        warning += f": {request.job_type} fails on those"
+        request = replace(request, warnings=(*request.warnings, warning))
     is_opened = request.targets is not None and not request.replace_overlapping
     campaign = Campaign(
         campaign_id=campaign_id_of(f"{context.actor.sub}\n{context.key}".encode()),
