@@ -53,7 +53,9 @@ def empty_fields(zone: str) -> dict[str, Any]:
         "expires_min": str(DEFAULT_EXPIRES_S // 60),
         "zone": zone,
         "from": "",
+        "from_time": "",
         "to": "",
+        "to_time": "",
         "window_from": "",
         "window_to": "",
         "weekdays": [],
@@ -69,6 +71,7 @@ def empty_fields(zone: str) -> dict[str, Any]:
         "at_least": str(DEFAULT_AT_LEAST),
         "then": "hold",
         "notify": "",
+        "notify_nobody": "",
         "replaces": "",
         "takes_min": "1",
         "offline": "0",
@@ -152,8 +155,10 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The request that the fields describe, without its targets. What is empty is left out.
 
     Raises:
-        ValidationFailed: a parameter is not JSON, or a recipient no address.
+        ValidationFailed: a parameter is not JSON, a recipient no address, a time has no day, or
+        nobody gets reports that somebody gets.
     """
+    _check_pairs(fields)
     document: dict[str, Any] = {
         name: fields[name] for name in ("name", "job_type", "zone", "replaces") if fields[name]
     }
@@ -169,13 +174,16 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
             document["expires_s"] = minutes * 60 if isinstance(minutes, int) else minutes
     else:
         document["kind"] = CampaignKind.SCHEDULED.value
-        document |= {name: fields[name] for name in ("from", "to", "calendar") if fields[name]}
+        document |= {name: _wall_time(fields, name) for name in ("from", "to") if fields[name]}
+        document |= {"calendar": fields["calendar"]} if fields["calendar"] else {}
         document |= _window(fields)
     document["parameters"] = _parameters(fields)
     if fields["replace_overlapping"]:
         document["replace_overlapping"] = True
     if fields["notify"]:
         document["notify"] = _recipients(fields["notify"])
+    elif fields["notify_nobody"]:
+        document["notify"] = []
     document |= rollout_of(fields)
     if fields["percent"]:
         document["abort"] = {
@@ -183,6 +191,24 @@ def document_of(fields: Mapping[str, Any]) -> dict[str, Any]:
             "then": fields["then"],
         }
     return document
+
+
+def _check_pairs(fields: Mapping[str, Any]) -> None:
+    errors = [
+        (name, "Give its day too, or no time.")
+        for name in ("from", "to")
+        if fields[f"{name}_time"] and not fields[name] and fields["kind"] != AT_ONCE
+    ]
+    if fields["notify"] and fields["notify_nobody"]:
+        errors.append(("notify", "Leave it empty if nobody gets reports."))
+    if errors:
+        raise ValidationFailed(errors)
+
+
+def _wall_time(fields: Mapping[str, Any], name: str) -> str:
+    """A day of the range, with its time if it has one."""
+    time = fields[f"{name}_time"]
+    return f"{fields[name]}T{time}" if time else str(fields[name])
 
 
 def _recipients(text: str) -> list[str]:

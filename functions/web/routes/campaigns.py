@@ -199,6 +199,7 @@ def _form_page(
         "findings": finding_rows([*typed.findings]) if typed else form.file_findings(refusal),
         "job_types_offered": [(each.name, each.title) for each in types],
         "parameters_offered": [each for each in types if each.parameters],
+        "needs": ", ".join(f"{each.needs_min} for {each.title}" for each in types),
         "may_start": request.may("campaign", "start"),
         "starters": listed(roles_for("campaign", "start")),
         "calendars_offered": [(name, name) for name in names if name],

@@ -79,6 +79,19 @@ def test_a_campaign_at_once_ignores_the_window(browser: Browser) -> None:
     assert campaign.rules.schedule.description() == "At once, for 45 minutes"
 
 
+def test_a_range_may_begin_and_end_at_a_time_and_nobody_may_get_a_report(browser: Browser) -> None:
+    browser.sign_in("admin")
+    times = {"from": "2026-11-21", "from_time": "06:00", "to": "2026-12-31", "to_time": "18:00"}
+
+    started = _send(browser, "start", **times, notify_nobody="1")
+    campaign = campaigns.get(started.location.removeprefix("/campaigns/"))
+
+    document = campaign.rules.schedule.document()
+    assert (document["from"], document["to"]) == ("2026-11-21T06:00", "2026-12-31T18:00")
+    assert campaign.notify == ()
+    assert "10 for Device update, 0 for Device information" in browser.get("/campaigns/new").text
+
+
 def test_a_preview_shows_openings_forecast_and_simulation_and_starts_nothing(
     browser: Browser,
 ) -> None:
@@ -113,6 +126,8 @@ def test_a_preview_shows_openings_forecast_and_simulation_and_starts_nothing(
         ({"targets": "id,address\ngw-1,a b"}, "Line 2, column 6"),
         ({"replaces": "cabc"}, "id of a campaign"),
         ({"calendar": "none"}, "name of a calendar"),
+        ({"from_time": "18:00"}, "Give its day too"),
+        ({"notify": "a@example.org", "notify_nobody": "1"}, "Leave it empty if nobody"),
     ],
 )
 def test_what_is_wrong_is_shown_and_what_was_typed_is_kept(
