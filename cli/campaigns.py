@@ -45,6 +45,12 @@ app = typer.Typer(no_args_is_help=True, help="Start campaigns and watch them.")
 FIELD_CODE = "FIELD_INVALID"  # of a finding about a field of a campaign
 MAX_INPUT_BYTES = 64 * 1024**2
 
+Preview = Annotated[
+    bool,
+    typer.Option(
+        "--preview", help="Show openings, forecast, overlaps and warnings; start nothing."
+    ),
+]
 CampaignId = Annotated[str, typer.Argument(parser=options.campaign_id, metavar="CAMPAIGN")]
 
 
@@ -191,12 +197,7 @@ def start(
             help="Replace the tasks that older campaigns of the job type have on the same targets.",
         ),
     ] = False,
-    preview: Annotated[
-        bool,
-        typer.Option(
-            "--preview", help="Show openings, forecast, overlaps and warnings; start nothing."
-        ),
-    ] = False,
+    preview: Preview = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
@@ -426,18 +427,20 @@ def retry(
     fields: Annotated[
         str, typer.Argument(metavar="[JSON|@FILE]", help="Fields of the new campaign that differ.")
     ] = "{}",
+    preview: Preview = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Start a new campaign for the tasks of an ended one that have not succeeded."""
+    """Start a new campaign for the tasks of an ended one that have not succeeded, or preview it."""
     body = options.read_json("FIELDS", fields)
     if not isinstance(body, dict):
         raise typer.BadParameter("a JSON object is expected", param_hint="FIELDS")
-    found = ctx.obj.api(stack).post(f"/campaigns/{campaign_id}/retry", body)
+    path = f"/campaigns/{campaign_id}/retry"
+    found = ctx.obj.api(stack).post(f"{path}/preview" if preview else path, body)
     if as_json:
         terminal.print_json(found)
     else:
-        campaign_view.show_started(found, is_preview=False)
+        campaign_view.show_started(found, is_preview=preview)
 
 
 def _given(**fields: object) -> Document:

@@ -312,3 +312,12 @@ def test_a_retry_starts_a_new_campaign(api: FakeApi, run: Run) -> None:
 
     assert api.bodies("POST") == [{"to": "2030-03-31"}]
     assert other in result.stdout
+
+
+def test_a_retry_is_previewed(api: FakeApi, run: Run) -> None:
+    api.answers(f"POST {PATH}/retry/preview", a_campaign())
+
+    result = run("campaign", "retry", CAMPAIGN_ID, "--preview")
+
+    assert result.exit_code == 0
+    assert "started" not in result.stdout

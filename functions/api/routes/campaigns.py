@@ -335,6 +335,29 @@ def retry_campaign(
     return created(schemas.started(view, found, request))
 
 
+@router.post(
+    "/api/campaigns/<campaign_id>/retry/preview",
+    operation_id="preview_campaign_retry",
+    tags=["Campaigns"],
+    summary="Preview the new campaign of a retry",
+    description="Its tasks, openings, forecast and warnings. Nothing is started.",
+    responses={
+        200: {"description": "The campaign as it would be."},
+        **problem_responses(*_INVALID, Forbidden, NotFound, Gone, InvalidTransition),
+    },
+    middlewares=[idempotent],
+)
+def preview_campaign_retry(
+    campaign_id: CampaignId, body: schemas.RetryRequest
+) -> schemas.StartedCampaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    found = commands.preview_retry(campaign_id, body.document(), request.command_context())
+    view = campaign_queries.view_of(found.campaign, request.query_context())
+    return schemas.started(view, found, request)
+
+
 @router.get(
     "/api/campaigns/<campaign_id>/cost",
     operation_id="get_campaign_cost",

@@ -190,6 +190,7 @@ OF_CAMPAIGNS: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/campaigns/{campaign}/force", WHY, OPERATORS),
     ("POST", "/campaigns/{campaign}/change", {**WHY, "at_once": 7}, OPERATORS),
     ("POST", "/campaigns/{ended}/retry", {"to": "2027-01-31"}, OPERATORS),
+    ("POST", "/campaigns/{ended}/retry/preview", {"to": "2027-01-31"}, OPERATORS),
 ]
 
 

@@ -18,7 +18,13 @@ from tests.functions.api.test_idempotency import forget_answers
 WHY = {"reason": "the server is back"}
 CALENDAR = {"exclude": ["2026-12-25"], "reason": "holidays"}
 # The operations that change nothing.
-_QUESTIONS = {"preview_campaign", "upload_targets", "preview_edit", "preview_rule"}
+_QUESTIONS = {
+    "preview_campaign",
+    "preview_campaign_retry",
+    "upload_targets",
+    "preview_edit",
+    "preview_rule",
+}
 # Every other change: its operation, its path and body, and the act that it leaves.
 CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     (

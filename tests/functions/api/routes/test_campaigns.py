@@ -120,6 +120,9 @@ def test_an_operator_retries_the_same_work_and_not_another_image(api: Api) -> No
         assert (refused.status, refused.kind) == (403, "forbidden")
         assert refused.json["detail"].startswith("only an admin may start a campaign; a retry with")
     changes = {"parameters": request["parameters"], "at_once": 3, "to": "2026-12-24"}
+    previewed = api.post(f"{path}/preview", changes, role="operator").json
+    assert (previewed["tasks"], previewed["rules"]["at_once"]) == (2, 3)
+    assert api.post(f"{path}/preview", {"parameters": image}, role="operator").status == 403
     retried = api.post(path, changes, role="operator")
 
     assert (retried.status, retried.json["parameters"]) == (201, request["parameters"])
@@ -198,7 +201,8 @@ def test_a_preview_starts_nothing(api: Api) -> None:
     previewed = api.post("/campaigns/preview", campaign_request(targets=["a", "a"])).json
 
     assert previewed["warnings"] == [
-        'targets[1]: "a" is listed already, as number 1, with the same fields: it has one task'
+        'targets[1]: "a" is listed already, as number 1, with the same fields: it has one task',
+        "targets: 1 of 1 target have no address: device-update fails on those",
     ]
     assert previewed["tasks"] == 1
     assert api.get("/campaigns").json["items"] == []
@@ -525,13 +529,12 @@ def test_a_task_of_a_paused_campaign_waits_until_the_hold_ends(api: Api, until: 
     ]
 
 
-def test_the_job_of_a_task_names_the_campaign_that_works_on_its_target(api: Api) -> None:
+def test_a_task_names_the_campaign_that_works_on_its_target(api: Api) -> None:
     campaign_id, other = (start(api, **OPEN_NOW)["campaign_id"] for _ in range(2))
     claim = [other, 0, 0, 1, to_ms(NOW + timedelta(minutes=10))]
     CampaignItem("target#gw-1", state="claim", version=1, body=claim).save()
 
-    first, second = (api.get(f"/jobs/{campaign_id}.0.{number}").json for number in range(2))
-
-    assert first["waiting_reason"] == f"campaign {other} works on its target"
-    assert first["waiting_until"] == "2026-11-20T10:44:56Z"
-    assert second["waiting_reason"] == "waits for its turn"
+    assert waits(api, campaign_id) == [
+        ("Scheduled", f"campaign {other} works on its target", "2026-11-20T10:44:56Z"),
+        ("Scheduled", "waits for its turn", None),
+    ]
