@@ -82,13 +82,17 @@ def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
         cognito = clients.client("cognito-idp", started.endpoint)
         demo_users.ensure(cognito, stack.user_pool)
         demo_collections.ensure(cognito, stack, ["load"])
-        resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
-            StackName=stack.name
-        )["StackResources"]
-        names = {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
-        yield LoadStack(started, stack, names)
+        yield LoadStack(started, stack, names_of(started, stack))
     finally:
         emulator.stop(home)
+
+
+def names_of(running: Emulator, stack: Stack) -> dict[str, str]:
+    """The physical names of a stack's resources by logical id."""
+    resources = clients.client("cloudformation", running.endpoint).describe_stack_resources(
+        StackName=stack.name
+    )["StackResources"]
+    return {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`jobyard local` as a new user runs it: in its own project and processes."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,18 +10,28 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 
-from cli.local import clients, deployment, emulator, mail, stack
+from cli.local import clients, demo_users, deployment, emulator, mail, stack
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
+from examples.devices.simulator import NEW, Simulator
+from jobyard.domain.campaigns.claim import CLAIM_FOR
+from jobyard.domain.campaigns.task_summary import TaskSummary
+from jobyard.store import campaigns, chunks, jobs
+from tests.faults.load_stack import LoadStack, names_of, store_of, workers_of
+from tests.live.api_user import ApiUser
 
 TIMEOUT_S = 60
+IMAGE = bytes(range(256)) * 6_000  # two parts
 
 
 class Project:
@@ -66,6 +77,21 @@ class Project:
         """The running stack, without a process that shows it."""
         endpoint = f"http://{emulator.HOST}:{self.port}"
         return stack.read(clients.client("cloudformation", endpoint), deployment.STACK)
+
+    @contextmanager
+    def admin(self) -> Iterator[ApiUser]:
+        """The API of the running stack, as an admin uses it."""
+        endpoint, found = f"http://{emulator.HOST}:{self.port}", self.stack()
+        (user,) = (each for each in demo_users.DEMO_USERS if each.username == "admin")
+        cognito = clients.client("cognito-idp", endpoint)
+        token = demo_users.sign_in(cognito, found.user_pool_client, user)
+        with httpx.Client(
+            base_url=found.api_url,
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+            timeout=60,
+        ) as api:
+            yield ApiUser(api, endpoint)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.local("status", "--json").stdout)
@@ -140,7 +166,6 @@ def test_another_port_of_the_pages_needs_another_start(project: Project, running
 
 
 def test_mails_and_logs_are_shown(project: Project, running: Emulator) -> None:
-    files_port = deployment.files_port(running.endpoint)
     clients.client("s3", running.endpoint).put_object(
         Bucket=project.stack().intake_bucket,
         Key="manifests/maps/broken.checkm",
@@ -158,11 +183,117 @@ def test_mails_and_logs_are_shown(project: Project, running: Emulator) -> None:
     assert unknown.returncode == 2
     assert "'Opn' is not one of" in unknown.stderr
 
-    project.local("down")
-    assert project.up().returncode == 0
-    kept = [asdict(one) for one in mail.sent(running.endpoint)]
-    assert json.loads(json.dumps(kept)) == mails
-    assert deployment.files_port(running.endpoint) == files_port
+
+def test_campaigns_on_one_device_survive_a_killed_worker_and_a_restarted_stack(
+    project: Project, running: Emulator
+) -> None:
+    files_port, mails = deployment.files_port(running.endpoint), mail.sent(running.endpoint)
+    with Simulator(files_port) as devices:
+        devices.images["/image.bin"] = IMAGE
+        Thread(target=devices.serve_forever, args=(0.05,), daemon=True).start()
+        with project.admin() as admin:
+            first = admin.post("/api/campaigns", **update(devices, "slow-1", "ok-2", "locked-3"))
+            first_path = f"/api/campaigns/{first['campaign_id']}"
+            await_call(devices, "slow-1", "GET /update")
+            second = admin.post("/api/campaigns", **update(devices, "slow-1"))
+            second_path = f"/api/campaigns/{second['campaign_id']}"
+            kill_workers(running)
+        devices.device("slow-1").kind = "ok"
+
+        assert project.local("down").returncode == 0
+        assert project.up().returncode == 0
+        restarted = emulator.running(project.home)
+        assert restarted
+        with project.admin() as admin:
+            assert let_claims_pass(project, restarted, first["campaign_id"]) > 0
+            ended = admin.await_state(first_path, "partially_succeeded", "failed", "succeeded")
+            let_claims_pass(project, restarted, second["campaign_id"])
+            last = admin.await_state(second_path, "succeeded", "failed")
+            attempts = [
+                attempt
+                for path in (first_path, second_path)
+                for attempt in attempts_of(admin, path)
+            ]
+        devices.shutdown()
+
+    assert (ended["state"], ended["counts"]) == (
+        "partially_succeeded",
+        {"succeeded": 2, "failed": 1},
+    )
+    assert last["state"] == "succeeded"
+    assert {each: len(devices.device(each).applied) for each in ("slow-1", "ok-2", "locked-3")} == {
+        "slow-1": 1,
+        "ok-2": 1,
+        "locked-3": 0,
+    }
+    assert all(one["ended_at"] <= next_one["started_at"] for one, next_one in pairwise(attempts))
+    kept = mail.sent(restarted.endpoint)
+    assert [asdict(one) for one in kept[: len(mails)]] == [asdict(one) for one in mails]
+    assert deployment.files_port(restarted.endpoint) == files_port
+
+
+def update(devices: Simulator, *device_ids: str) -> dict[str, Any]:
+    """A request to update simulated devices at once."""
+    address = f"http://{devices.host}"
+    return {
+        "job_type": "device-update",
+        "kind": "fire_and_forget",
+        "parameters": {
+            "version": NEW,
+            "image": f"{address}/image.bin",
+            "sha256": hashlib.sha256(IMAGE).hexdigest(),
+        },
+        "targets": [{"id": each, "address": f"{address}/{each}"} for each in device_ids],
+    }
+
+
+def await_call(devices: Simulator, device_id: str, call: str) -> None:
+    """Wait until a device has been called, so that its task runs."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not devices.device(device_id).requests[call]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill_workers(running: Emulator) -> None:
+    """Kill all workers of functions, at any moment."""
+    for pid in workers_of(running.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def let_claims_pass(project: Project, running: Emulator, campaign_id: str) -> int:
+    """Let the time of a campaign pass after which lost workers cannot live any more, and the
+    scheduler tick look for it. Returns how many of its tasks have lost their worker.
+    """
+    load = LoadStack(running, project.stack(), names_of(running, project.stack()))
+    with store_of(load):
+        lost = [task for task in jobs.of_chunk(campaign_id, 0) if task.state == "running"]
+        jobs.write_many(
+            [
+                (task, replace(task, at=task.at - CLAIM_FOR, version=task.version + 1))
+                for task in lost
+            ]
+        )
+        record = chunks.get(campaign_id, 0)
+        summary = TaskSummary.of_document(record.summary)
+        if summary.running_since:
+            since = summary.running_since - CLAIM_FOR
+            chunks.put(replace(record, summary=replace(summary, running_since=since).document()))
+        campaign = campaigns.get(campaign_id)
+        due = replace(campaign, check_at=campaign.created_at, version=campaign.version + 1)
+        campaigns.write(campaign, due)
+    load.client("lambda").invoke(
+        FunctionName=load.names["SchedulerTickFunction"], InvocationType="Event", Payload=b"{}"
+    )
+    return len(lost)
+
+
+def attempts_of(admin: ApiUser, path: str) -> list[dict[str, Any]]:
+    """The attempts on the first target of a campaign."""
+    (task,) = (each for each in admin.get(f"{path}/tasks")["items"] if each["target"] == "slow-1")
+    attempts: list[dict[str, Any]] = admin.get(f"/api/jobs/{task['job_id']}")["attempts"]
+    return attempts
 
 
 def test_a_stack_restarts_with_its_state_after_its_emulator_was_killed(
