@@ -39,14 +39,18 @@ def test_the_wait_for_a_device_that_stays_offline_doubles_up_to_an_hour(
 
 @pytest.mark.parametrize(("jitter", "expected_s"), [(-1.0, 450), (0.0, 600), (1.0, 750)])
 def test_longer_waits_differ_by_a_quarter(jitter: float, expected_s: int) -> None:
-    at = next_attempt_at(ENDED, 300, 12, ALWAYS_OPEN, jitter)
+    at = next_attempt_at(ENDED, 300, 12, ALWAYS_OPEN, jitter=jitter)
 
     assert at == ENDED + timedelta(seconds=expected_s)
 
 
 def test_no_retry_is_early() -> None:
-    assert next_attempt_at(ENDED, 3000, 12, ALWAYS_OPEN, -1.0) == ENDED + timedelta(seconds=3000)
-    assert next_attempt_at(ENDED, 300, 1, ALWAYS_OPEN, -1.0) == ENDED + timedelta(seconds=300)
+    assert next_attempt_at(ENDED, 3000, 12, ALWAYS_OPEN, jitter=-1.0) == ENDED + timedelta(
+        seconds=3000
+    )
+    assert next_attempt_at(ENDED, 300, 1, ALWAYS_OPEN, jitter=-1.0) == ENDED + timedelta(
+        seconds=300
+    )
 
 
 def test_a_longer_wait_does_not_miss_an_opening() -> None:
@@ -55,3 +59,16 @@ def test_a_longer_wait_does_not_miss_an_opening() -> None:
 
     assert next_attempt_at(ENDED, 300, 20, openings) == instant("2026-11-25T10:30")
     assert next_attempt_at(ENDED, 300, 11, openings) == instant("2026-11-25T10:05")
+
+
+@pytest.mark.parametrize(("needs_min", "expected"), [(0, "10:38"), (2, "10:38"), (3, "10:30")])
+def test_a_longer_wait_leaves_what_a_task_needs_of_an_opening(
+    needs_min: int, expected: str
+) -> None:
+    window = window_of("window", {"from": "10:30", "to": "10:40"})
+    openings = Openings(ENDED, ENDED + timedelta(days=2), "UTC", window)
+    ended_at = instant("2026-11-25T09:38")
+
+    at = next_attempt_at(ended_at, 300, 20, openings, timedelta(minutes=needs_min))
+
+    assert at == instant(f"2026-11-25T{expected}")

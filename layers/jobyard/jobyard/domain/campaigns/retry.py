@@ -12,13 +12,19 @@ _JITTER = 0.25  # of a wait that has grown: devices come back at different times
 
 
 def next_attempt_at(
-    ended_at: datetime, retry_s: int, offline: int, openings: Openings, jitter: float = 0.0
+    ended_at: datetime,
+    retry_s: int,
+    offline: int,
+    openings: Openings,
+    needs: timedelta = timedelta(),
+    *,
+    jitter: float = 0.0,
 ) -> datetime:
     """When a task may be tried again after an attempt that ended at `ended_at`.
 
     `offline` is how often in a row its device was offline. From the twelfth time on the wait
-    doubles, up to an hour, but it does not miss an opening. `jitter` is a random number from -1 to
-    1.
+    doubles, up to an hour, but it does not miss an opening, in which a task must start when
+    `needs` is left. `jitter` is a random number from -1 to 1.
     """
     wait = timedelta(seconds=retry_s)
     earliest = ended_at + wait
@@ -28,6 +34,8 @@ def next_attempt_at(
     longer: timedelta = min(wait * 2**doublings, _LONGEST_WAIT)
     at = max(ended_at + longer * (1 + _JITTER * jitter), earliest)
     following = openings.next_opening(ended_at)
-    if following is not None and at >= following.end:
+    while following is not None and following.length < needs:
+        following = openings.next_opening(following.start)
+    if following is not None and (at >= following.end or at > following.end - needs):
         return max(earliest, following.start)
     return at

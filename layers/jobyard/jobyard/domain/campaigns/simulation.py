@@ -425,8 +425,10 @@ class _Simulator:
         elif not _is_retryable(code):
             self._end(task, TaskState.FAILED, code)
         else:
-            retry_s = self.campaign.rules.retry_s
-            self._wait(index, next_attempt_at(self.now, retry_s, task.offline, self.openings))
+            rules = self.campaign.rules
+            needs, openings = rules.schedule.needs, self.openings
+            at = next_attempt_at(self.now, rules.retry_s, task.offline, openings, needs)
+            self._wait(index, at)
 
     def _stop_attempt(self, index: int) -> None:
         """Stop an attempt between two parts, for good if its task is cancelled."""

@@ -8,7 +8,7 @@ steps.
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from jobyard.domain.batches.chunks import Chunk, PassShare
@@ -45,7 +45,6 @@ from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import campaigns, chunks, claims, jobs
 
-_EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 _FIRST = datetime.min.replace(tzinfo=UTC)  # before every retry
 _UNLIMITED = 1_000_000_000  # retries: a campaign tries until it expires
 _MAX_RETRY_AFTER_S = 86_400.0
@@ -174,7 +173,7 @@ class TaskSource:
         if job.state is JobState.RUNNING:
             # Its worker may still live until then.
             return DueJob(job, is_orphaned=True) if job.at + CLAIM_FOR <= now else None
-        is_due = job.next_at is None or job.next_at <= now + _EARLY
+        is_due = job.next_at is None or job.next_at <= now
         return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
 
     def _is_leaving(self, position: int) -> bool:
@@ -341,6 +340,7 @@ class TaskSource:
             self.campaign.rules.retry_s,
             offline_in_a_row(task),
             self.campaign.openings,
+            self.campaign.rules.schedule.needs,
             jitter=random.uniform(-1, 1),
         )
         return replace(task, next_at=max(at, task.next_at or at))
