@@ -18,6 +18,7 @@ from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.leases import leased
 from jobyard.domain.campaigns.planning import CampaignPlan, PlannedAction, TaskTotals, plan
 from jobyard.domain.campaigns.rollout import SLICE, paced, shares
+from jobyard.domain.campaigns.slots import SlotRequest, shared_slots
 from jobyard.domain.campaigns.task_summary import TaskSummary, totals_of
 from jobyard.domain.cause_key import MAIN_RUN, Action
 from jobyard.domain.errors import StaleState
@@ -287,27 +288,14 @@ class _Settlement:
     def _slots(
         self, numbers: Sequence[int], grants: Container[int], workers: int, until: datetime
     ) -> dict[int, int]:
-        """How many attempts of each chunk may run at the same time: those that have begun, and a
-        part of the slots that are free.
-
-        Whichever chunks so many workers run together, their parts are no more than is free. If
-        that is less than one for each worker, chunks with bound steps come first, then those with
-        a grant, other ones in each pass.
-        """
-        running, places = self._running(), self._places()
-        free = self.at_once - sum(running.values()) - sum(places.values())
-        most = CONCURRENT_JOBS if free >= 0 else self.at_once // workers
-        part, rest = divmod(max(free, 0), workers)
-        begun = Counter(running) + Counter(places)
-        first = numbers if len(numbers) <= workers else ()
-        if not part:
-            due = (number for number in numbers if self._has_due_bound(number, until))
-            bound = [number for number in due if not begun[number]]
-            granted = [number for number in numbers if number in grants]
-            turn = self.run.number * rest % max(len(granted), 1)
-            first = [*dict.fromkeys([*bound, *granted[turn:], *granted[:turn]])]
-        extra = {*first[:rest]}
-        return {each: min(begun[each] + part + (each in extra), most) for each in numbers}
+        """How many attempts of each chunk may run at the same time."""
+        request = SlotRequest(
+            numbers,
+            bound=[number for number in numbers if self._has_due_bound(number, until)],
+            granted=[number for number in numbers if number in grants],
+            begun=Counter(self._running()) + Counter(self._places()),
+        )
+        return shared_slots(request, self.at_once, workers, CONCURRENT_JOBS, self.run.number)
 
     def _has_due_bound(self, number: int, until: datetime) -> bool:
         """Whether a chunk has an attempt between bound steps that continues by `until`."""

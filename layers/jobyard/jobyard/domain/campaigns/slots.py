@@ -1,0 +1,40 @@
+"""Slots: how many attempts of each chunk may run at the same time, of those that a campaign has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SlotRequest:
+    """The chunks of a pass, by number: all of them, those with `bound` steps that continue in it,
+    and those that were `granted` starts. Of each, so many attempts have `begun`.
+    """
+
+    numbers: Sequence[int]
+    bound: Sequence[int]
+    granted: Sequence[int]
+    begun: Mapping[int, int]
+
+
+def shared_slots(
+    request: SlotRequest, at_once: int, workers: int, most: int, turn: int
+) -> dict[int, int]:
+    """The slots of each chunk: those of its attempts that have begun, and a part of the free ones.
+
+    Whichever chunks so many `workers` run together, their parts are no more than is free. If that
+    is less than one for each worker, chunks with bound steps come first, then those with a grant,
+    other ones in each `turn`. A worker has at most `most` slots, fewer while too many have begun.
+    """
+    begun = {number: request.begun.get(number, 0) for number in request.numbers}
+    free = at_once - sum(request.begun.values())
+    if free < 0:
+        most = at_once // workers
+    part, rest = divmod(max(free, 0), workers)
+    first = request.numbers if len(request.numbers) <= workers else ()
+    if not part:
+        bound = [number for number in request.bound if not begun[number]]
+        granted = request.granted
+        start = turn * max(rest - len(bound), 0) % max(len(granted), 1)
+        first = [*dict.fromkeys([*bound, *granted[start:], *granted[:start]])]
+    extra = {*first[:rest]}
+    return {each: min(begun[each] + part + (each in extra), most) for each in request.numbers}
