@@ -297,7 +297,7 @@ class Dying(Listener):
 
 
 # The calls of Open, and of the worker that ends the tasks of the older campaign.
-OPEN = [("IngestRole", at) for at in range(1, 13)]
+OPEN = [("IngestRole", at) for at in range(1, 15)]
 WORKER = [("ExecuteRole", at) for at in range(14, 21)]
 
 
@@ -320,8 +320,16 @@ def test_a_replacement_survives_a_crash_at_each_call(
     assert campaigns.get(older.campaign_id).state == (
         "replaced" if whole else "partially_succeeded"
     )
+    noted = [f"it replaces campaign {older.campaign_id} as a whole"] if whole else []
+    assert whole_replaced(newer) == noted
     assert len(devices.attempts("A")) == 1
     assert not any(each.replacements for each in chunks.of_batch(older.campaign_id))
+
+
+def whole_replaced(newer: Campaign) -> list[str]:
+    """What its history says that it replaced as a whole."""
+    history = campaigns.get(newer.campaign_id).history
+    return [each.reason for each in history if each.event == "replace_campaign"]
 
 
 def test_a_task_that_has_ended_is_not_replaced(stack: Harness, devices: Devices) -> None:
@@ -362,9 +370,8 @@ def test_nothing_is_replaced_before_all_older_campaigns_are_opened(
 
     assert (states(first), campaigns.get(second.campaign_id).state) == ("rs", "replaced")
     opened = [e.reason for e in campaigns.get(newer.campaign_id).history if e.event == "open"]
-    (text,) = opened
-    assert first.campaign_id in text
-    assert second.campaign_id in text
+    assert opened == [f"1 task; replaces 1 task of {first.campaign_id}"]
+    assert whole_replaced(newer) == [f"it replaces campaign {second.campaign_id} as a whole"]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jobyard.domain.compaction import SIZE_LIMITS, add_counts, compact, json_bytes, summary_text
-from jobyard.domain.lifecycle import MACHINE, Move
+from jobyard.domain.lifecycle import MACHINE, Cause, Move
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields, truncate
 
 SUMMARY_EVENT = "more"  # the event of the entry that replaces omitted ones
@@ -52,6 +52,11 @@ class HistoryEntry:
             cause.reason,
             cause.sub,
         )
+
+    @classmethod
+    def note(cls, event: str, state: str, at: datetime, cause: Cause) -> "HistoryEntry":
+        """The entry of an event that does not change the state."""
+        return cls(event, state, state, at, cause.actor, cause.key, cause.reason, cause.sub)
 
     @classmethod
     def summary_of(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":

@@ -21,7 +21,7 @@ from jobyard.domain.errors import NotFound
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.hold import active_hold, scopes_of
 from jobyard.domain.ids import NAME_PATTERN
-from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.lifecycle import Cause
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import batch_refusal
 from jobyard.services.batches import rows
@@ -68,15 +68,7 @@ def open_entry(batch: Batch, at: datetime, cause: str, outcome: str) -> HistoryE
     """The entry of one attempt to open a batch. `outcome` is shown as the entry's reason: the
     number of jobs, or why another attempt is needed.
     """
-    return HistoryEntry(
-        event="open",
-        before=batch.state,
-        after=batch.state,
-        at=at,
-        actor=MACHINE,
-        cause=cause,
-        reason=outcome,
-    )
+    return HistoryEntry.note("open", batch.state, at, Cause(cause, reason=outcome))
 
 
 def unopened_message(request_id: str) -> str:

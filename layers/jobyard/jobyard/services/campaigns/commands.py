@@ -9,7 +9,7 @@ from typing import Any
 from jobyard.domain.activity import Subject
 from jobyard.domain.campaigns.campaign import Campaign, CampaignRequest, StopReason, request_of
 from jobyard.domain.campaigns.fields import FieldReader
-from jobyard.domain.campaigns.rules import RULE_FIELDS, changed_rules
+from jobyard.domain.campaigns.rules import RULE_FIELDS, CampaignRules, changed_rules
 from jobyard.domain.campaigns.schedule import SCHEDULE_FIELDS
 from jobyard.domain.campaigns.targets import MAX_INLINE_TARGETS, CampaignTarget
 from jobyard.domain.cause_key import MAIN_RUN
@@ -46,6 +46,17 @@ from jobyard.store import calendars, campaigns
 MAX_PARAMETER_BYTES = 8 * 1024  # of JSON
 _CHECK_AFTER = timedelta(minutes=5)
 _TRIES = 5
+# The fields of a campaign that a repeated request must have too, as its rules.
+_REQUESTED = (
+    "name",
+    "job_type",
+    "parameters",
+    "file_key",
+    "replaces",
+    "retry_of",
+    "replace_overlapping",
+    "tasks",
+)
 # The fields that may differ in the new campaign of a retry.
 _RETRY_FIELDS = ("name", "parameters", "notify", *RULE_FIELDS)
 
@@ -111,11 +122,19 @@ def _of_earlier_try(wanted: Campaign) -> Campaign | None:
         stored = campaigns.get(wanted.campaign_id)
     except NotFound:
         return None
-    names = ("name", "job_type", "parameters", "file_key", "replace_overlapping", "tasks")
-    if any(getattr(stored, name) != getattr(wanted, name) for name in names):
+    if any(getattr(stored, name) != getattr(wanted, name) for name in _REQUESTED) or (
+        _without_calendar(stored.rules) != _without_calendar(wanted.rules)
+    ):
         reason = f"this key started campaign {stored.campaign_id}, with another body"
         raise BadRequest(f"{reason}; a new campaign needs a new key")
     return stored
+
+
+def _without_calendar(rules: CampaignRules) -> tuple[CampaignRules, str]:
+    """The rules, and the name of their calendar, which may have changed since the first try."""
+    calendar = rules.schedule.calendar
+    schedule = replace(rules.schedule, calendar=None)
+    return replace(rules, schedule=schedule), calendar.name if calendar else ""
 
 
 def preview(document: Mapping[str, Any], context: CommandContext) -> StartedCampaign:
@@ -446,17 +465,7 @@ def _restart(
 
 
 def _note(campaign: Campaign, event: str, context: CommandContext) -> HistoryEntry:
-    """The entry of an event that does not change the campaign's state."""
-    return HistoryEntry(
-        event=event,
-        before=campaign.state,
-        after=campaign.state,
-        at=context.now(),
-        actor=context.actor.name,
-        cause=context.run,
-        reason=context.reason,
-        sub=context.actor.sub,
-    )
+    return HistoryEntry.note(event, campaign.state, context.now(), context.cause)
 
 
 def _recorded(campaign: Campaign, event: str, context: CommandContext) -> Campaign:

@@ -7,6 +7,7 @@ execution, because so many take longer than a request may. So are the tasks repl
 import json
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.chunks import Chunk
@@ -17,7 +18,7 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import InvalidCampaign
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JOB, JobState
-from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.lifecycle import Cause
 from jobyard.domain.plurals import plural
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
@@ -111,20 +112,15 @@ def _open(campaign: Campaign, context: OpenContext) -> None:
             failed = campaign.moved(move, tasks=0, due_report=ReportKind.REFUSED)
             campaigns.write(campaign, failed)
             return
-    replaced = replace_overlapping(campaign, context) if campaign.replace_overlapping else []
-    if replaced is None:
-        return
     outcome = plural(tasks, "task")
-    if replaced:
-        outcome = f"{outcome}; replaces {', '.join(replaced)}"
-    entry = HistoryEntry(
-        event="open",
-        before=campaign.state,
-        after=campaign.state,
-        at=context.now(),
-        actor=MACHINE,
-        cause=cause.key,
-        reason=outcome,
-    )
+    if campaign.replace_overlapping:
+        done = replace_overlapping(campaign, context)
+        if done is None:
+            return
+        campaign, replaced = done
+        if replaced:
+            outcome = f"{outcome}; replaces {', '.join(replaced)}"
+    opened = replace(cause, reason=outcome)
+    entry = HistoryEntry.note("open", campaign.state, context.now(), opened)
     after = campaign.with_entry(entry, tasks=tasks, chunk_size=chunk_size_of(tasks))
     campaigns.write(campaign, after)

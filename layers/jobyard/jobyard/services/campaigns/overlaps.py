@@ -16,7 +16,7 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, InvalidCampaign, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
-from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.lifecycle import Cause
 from jobyard.domain.plurals import plural
 from jobyard.services.batches import rows
 from jobyard.services.batches.open_context import OpenContext
@@ -57,11 +57,13 @@ def find_overlaps(
     return tuple(found)
 
 
-def replace_overlapping(newer: Campaign, context: OpenContext) -> list[str] | None:
+def replace_overlapping(newer: Campaign, context: OpenContext) -> tuple[Campaign, list[str]] | None:
     """Have the tasks of older campaigns on the targets of `newer`, whose rows are written, end, if
-    they have not. Returns what was replaced, in words.
+    they have not. Returns `newer` as it is stored now, and which tasks were replaced, in words.
 
-    None: an older campaign is not opened, so it is not known yet, and nothing was replaced.
+    An older campaign that is replaced as a whole is noted in `newer` before: a repeat after a crash
+    does not find it. None: an older campaign is not opened, so it is not known yet, and nothing was
+    replaced.
     """
     target_ids = {target_id for _, _, target_id in _targets(newer, context.s3, context.settings)}
     giving_way = _giving_way(newer)
@@ -79,9 +81,19 @@ def replace_overlapping(newer: Campaign, context: OpenContext) -> list[str] | No
             _change(older.campaign_id, _noting(newer, number, context), context)
             done.append(f"{plural(number, 'task')} of {older.campaign_id}")
         else:
+            newer = _noted(newer, older, context)
             _change(older.campaign_id, _stopping(newer, context), context)
-            done.append(f"{older.campaign_id} as a whole")
-    return done
+    return newer, done
+
+
+def _noted(newer: Campaign, older: Campaign, context: OpenContext) -> Campaign:
+    """The newer campaign, with the note that it replaces the older one as a whole."""
+    key = str(CauseKey(action=Action.OPENED, subject=older.campaign_id))
+    if any(each.cause == key for each in newer.history):
+        return newer
+    cause = Cause(key, reason=f"it replaces campaign {older.campaign_id} as a whole")
+    note = HistoryEntry.note("replace_campaign", newer.state, context.now(), cause)
+    return campaigns.write(newer, newer.with_entry(note))
 
 
 def replace_named(newer: Campaign, context: OpenContext) -> None:
@@ -193,16 +205,10 @@ def _noting(
     def noted(before: Campaign) -> Campaign | None:
         if not gives_way(before, newer) or any(each.cause == cause.key for each in before.history):
             return None
-        entry = HistoryEntry(
-            event="replace_tasks",
-            before=before.state,
-            after=before.state,
-            at=context.now(),
-            actor=MACHINE,
-            cause=cause.key,
-            reason=f"campaign {newer.campaign_id} replaces {plural(number, 'task')}",
-        )
-        return before.with_entry(entry)
+        reason = f"campaign {newer.campaign_id} replaces {plural(number, 'task')}"
+        noted = replace(cause, reason=reason)
+        note = HistoryEntry.note("replace_tasks", before.state, context.now(), noted)
+        return before.with_entry(note)
 
     return noted
 
