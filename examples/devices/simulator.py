@@ -52,6 +52,7 @@ class SimulatedDevice:
     requests: Counter[str] = field(default_factory=Counter)
     applied: list[str] = field(default_factory=list)  # the digests of the applied images
     has_rebooted: bool = False
+    slow_s: float = 1.0  # that a slow one takes for every request
     lock: Lock = field(default_factory=Lock)
 
     def answer(
@@ -59,7 +60,7 @@ class SimulatedDevice:
     ) -> tuple[int, dict[str, object]]:
         """The status and the JSON of an answer."""
         if self.kind == "slow":
-            time.sleep(1)
+            time.sleep(self.slow_s)
         with self.lock:
             number = self.requests.total()
             self.requests[f"{method} {path}"] += 1

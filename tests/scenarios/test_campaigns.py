@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -287,13 +287,15 @@ def test_few_tasks_start_at_the_pace_of_the_grant(stack: Harness, devices: Devic
     ]
 
 
-def test_two_campaigns_start_at_their_own_rate(stack: Harness, devices: Devices) -> None:
-    first = start(stack, [f"a-{n}" for n in range(10)], rollout={"per_minute": 10})
-    second = start(stack, [f"b-{n}" for n in range(10)], rollout={"per_minute": 10})
-    stack.machines.run_all()
+def test_two_campaigns_at_ten_a_minute_start_twenty(stack: Harness, devices: Devices) -> None:
+    """Case 24, listmonk#2921: the machines run one after the other, from the same time on."""
+    for name in "ab":
+        stack.at = TEN
+        start(stack, [f"{name}-{n}" for n in range(25)], rollout={"per_minute": 10})
+        stack.machines.run_all()
 
-    assert campaigns.get(first.campaign_id).state == "succeeded"
-    assert campaigns.get(second.campaign_id).state == "succeeded"
+    times = [at for _, step, at in devices.calls if step == "reach"]
+    assert Counter(int((at - TEN).total_seconds() // 60) for at in times) == {0: 20, 1: 20, 2: 10}
 
 
 def test_cancelling_ends_what_waits_and_keeps_what_is_done(
@@ -822,6 +824,17 @@ def test_the_same_request_starts_one_campaign(stack: Harness, devices: Devices) 
 
     assert one.campaign_id == two.campaign_id
     assert len(devices.attempts("A")) == 1
+
+
+def test_a_key_starts_no_campaign_with_other_rules(stack: Harness, devices: Devices) -> None:
+    older, request = start(stack, "A").campaign_id, stack.context(key="once")
+    document = {"job_type": NAME, "kind": "fire_and_forget", "targets": ["A"]}
+    commands.start(document, request)
+
+    for change in ({"at_once": 3}, {"retry_s": 60}, {"replaces": older}):
+        with pytest.raises(BadRequest, match="with another body"):
+            commands.start(document | change, request)
+    assert campaigns.get(older).is_open
 
 
 def test_a_longer_range_gives_a_campaign_another_window(stack: Harness, devices: Devices) -> None:

@@ -218,6 +218,14 @@ def test_a_flaky_device_is_updated_in_the_end(bench: Bench) -> None:
     assert bench.simulator.device("flaky-1").applied == [DIGEST]
 
 
+def test_a_slow_device_is_updated(bench: Bench) -> None:
+    device = bench.simulator.device("slow-1")
+    device.slow_s = 0.02
+
+    assert bench.attempt("slow-1") == Done({"version": NEW})
+    assert device.applied == [DIGEST]
+
+
 def test_a_long_upload_is_done_in_parts(bench: Bench) -> None:
     bench.seconds_per_look = 50.0
     percents: list[float] = []
