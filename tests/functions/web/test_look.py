@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli.local.emulator import ROOT
+from jobyard.domain.edits.edit_job import EDIT
+from jobyard.domain.edits.fixup import FIXUP
+from jobyard.domain.edits.review import REVIEW
 from jobyard.domain.jobs.job import StepStatus
 from jobyard.domain.lifecycles import LIFECYCLES
 from jobyard.domain.schedules.schedule import ScheduleLabel
@@ -17,11 +20,16 @@ TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 STYLES = (STATIC / "app.css").read_text()
 PARTS = "\n".join(path.read_text() for path in TEMPLATES)
 STATES = sorted(
-    {state.name for lifecycle in LIFECYCLES.values() for state in lifecycle.states}
+    {
+        state.name
+        for lifecycle in (*LIFECYCLES.values(), EDIT, FIXUP, REVIEW)
+        for state in lifecycle.states
+    }
     | {status.value for status in StepStatus}
     | {label.value.lower().replace(" ", "_") for label in ScheduleLabel}
 )
-UNCOLOURED = {"cancelled", "deleted", "ended", "replaced", "skipped"}  # grey, as without a class
+# Grey, as without a class.
+UNCOLOURED = {"abandoned", "archived", "cancelled", "deleted", "ended", "replaced", "skipped"}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
@@ -51,6 +59,7 @@ def test_every_icon_is_in_the_sprite() -> None:
 
 def test_the_style_sheet_is_small() -> None:
     assert len((STATIC / "app.css").read_bytes()) <= 20 * 1024
+    assert len((STATIC / "pictures.css").read_bytes()) <= 4 * 1024
 
 
 def test_static_files_are_small() -> None:
