@@ -80,8 +80,82 @@ SCHEDULE = {
     "ended": "track > ended by m, edit > active by a, run_now > ended by a, delete > deleted by a",
     "deleted": "",
 }
-_WHO = {"m": MACHINE, "o": "operator", "a": "admin"}
-MODELS = {"batch": BATCH, "job": JOB, "task": TASK, "schedule": SCHEDULE}
+EDIT = {
+    "proposed": "edit > proposed by pa, delete > deleted by pa, allocate > allocated by pa, "
+    "block > blocked by m",
+    "blocked": "edit > blocked by pa, answer > blocked by m, unblock > allocated by m, "
+    "abandon > abandoned by pa",
+    "allocated": "edit > allocated by pa, activate > activated by mw, revoke > proposed by pa, "
+    "abandon > abandoned by pa",
+    "activated": "prepare > prepared by m, embargo > embargoed by m, revert > allocated by m, "
+    "fail > failed by m",
+    "embargoed": "edit > embargoed by pa, approve > prepared by m, discard > abandoned by m, "
+    "abandon > abandoned by pa",
+    "prepared": "edit > prepared by pa, download > downloaded by w, relinquish > allocated by w, "
+    "release > allocated by pa, revoke > proposed by pa, abandon > abandoned by pa, "
+    "upload > uploaded by m, fail > failed by m",
+    "downloaded": "edit > downloaded by pa, download > downloaded by w, upload > uploaded by w, "
+    "finish > completed by w, relinquish > allocated by w, release > allocated by pa, "
+    "revoke > proposed by pa, abandon > abandoned by pa",
+    "uploaded": "invalidate > invalid by m, quarantine > quarantined by m, "
+    "conflict > conflicted by m, commit > committed by m, revert > downloaded by m, "
+    "fail > failed by m",
+    "invalid": "edit > invalid by pa, merge > uploaded by m, abandon > abandoned by pa",
+    "quarantined": "edit > quarantined by pa, approve > uploaded by m, "
+    "require_corrections > quarantined by m, merge > uploaded by m, discard > quarantined by m, "
+    "prepare > prepared by m, fail > failed by m, abandon > abandoned by pa",
+    "conflicted": "edit > conflicted by pa, merge > uploaded by m, abandon > abandoned by pa",
+    "committed": "postpone > committed by m, publish_again > committed by a, "
+    "publish > published by m",
+    "published": "complete > completed by m",
+    "completed": "archive > archived by pa",
+    "abandoned": "retry > allocated by pa, archive > archived by pa",
+    "failed": "retry > allocated by pa, archive > archived by pa",
+    "archived": "",
+    "deleted": "",
+}
+FIXUP = {
+    "allocated": "allocate > allocated by pa, activate > activated by w, abandon > abandoned by m",
+    "activated": "prepare > prepared by m, revert > allocated by m, abandon > abandoned by m",
+    "prepared": "download > downloaded by w, relinquish > allocated by w, "
+    "allocate > allocated by pa, abandon > abandoned by m",
+    "downloaded": "download > downloaded by w, upload > uploaded by w, "
+    "relinquish > allocated by w, allocate > allocated by pa, abandon > abandoned by m",
+    "uploaded": "revert > downloaded by m, complete > completed by m, abandon > abandoned by m",
+    "completed": "",
+    "abandoned": "",
+}
+REVIEW = {
+    "allocated": "allocate > allocated by pa, activate > activated by r, abandon > abandoned by m",
+    "activated": "prepare > prepared by m, revert > allocated by m, abandon > abandoned by m",
+    "prepared": "download > downloaded by r, relinquish > allocated by r, "
+    "allocate > allocated by pa, abandon > abandoned by m",
+    "downloaded": "download > downloaded by r, upload > downloaded by r, approve > approved by r, "
+    "require_corrections > corrections_required by r, discard > discarded by r, "
+    "relinquish > allocated by r, allocate > allocated by pa, abandon > abandoned by m",
+    "approved": "",
+    "corrections_required": "",
+    "discarded": "",
+    "abandoned": "",
+}
+ENDS_OF_EDITS = {"completed", "abandoned", "failed"}  # which a person may leave after the end
+_WHO = {
+    "m": MACHINE,
+    "o": "operator",
+    "a": "admin",
+    "p": "planner",
+    "w": "worker",
+    "r": "reviewer",
+}
+MODELS = {
+    "batch": BATCH,
+    "job": JOB,
+    "task": TASK,
+    "schedule": SCHEDULE,
+    "edit": EDIT,
+    "fixup": FIXUP,
+    "review": REVIEW,
+}
 
 
 def read(model: dict[str, str]) -> dict[str, dict[str, tuple[str, frozenset[str]]]]:
@@ -105,6 +179,8 @@ SENDERS = st.frozensets(st.sampled_from([MACHINE, *sorted(ROLES)]), max_size=3)
 # How refusals name events whose own names do not read well.
 VERBS = {
     "force_fail": "force-fail a job",
+    "publish_again": "publish again an edit",
+    "require_corrections": "require corrections in a review",
     "run_now": "start a run of a schedule",
     "update_reporting": "update the reporting of a batch",
 }
@@ -181,7 +257,8 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def an_end_is_an_end(self) -> None:
-        assert self.lifecycle.is_final(self.state) is not bool(self.known[self.state])
+        after_end = self.lifecycle is LIFECYCLES["edit"] and self.state in ENDS_OF_EDITS
+        assert self.lifecycle.is_final(self.state) is (after_end or not self.known[self.state])
 
 
 class JobWalk(Walk):
@@ -247,7 +324,26 @@ class ScheduleWalk(Walk):
     lifecycle = LIFECYCLES["schedule"]
 
 
-WALKS = {walk.lifecycle.name: walk for walk in (BatchWalk, JobWalk, TaskWalk, ScheduleWalk)}
+class EditWalk(Walk):
+    """An edit job."""
+
+    lifecycle = LIFECYCLES["edit"]
+
+
+class FixupWalk(Walk):
+    """A fix-up of an edit job."""
+
+    lifecycle = LIFECYCLES["fixup"]
+
+
+class ReviewWalk(Walk):
+    """A review of an edit job."""
+
+    lifecycle = LIFECYCLES["review"]
+
+
+_WALKS = (BatchWalk, JobWalk, TaskWalk, ScheduleWalk, EditWalk, FixupWalk, ReviewWalk)
+WALKS = {walk.lifecycle.name: walk for walk in _WALKS}
 
 
 def test_every_lifecycle_is_walked() -> None:

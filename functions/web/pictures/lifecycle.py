@@ -4,7 +4,7 @@ All rails to a state share one lane at the right and merge there. A label stands
 rail that is its event's alone, so that no line and no other label crosses it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -16,6 +16,9 @@ _BOX = 164  # pixels: the width of a state
 _SLOT = 21  # the height of a rail in its row
 _GAP = 10  # between rows
 _LANE = 10
+_NARROW_LANE = 8  # if there are many
+_MANY_LANES = 10
+_LABEL_LETTERS = 20  # of the events of one rail, unless a single one is longer
 _CURVE = 6
 _LETTER = 6.4  # the average width of a letter
 _TYPES = {
@@ -25,24 +28,29 @@ _TYPES = {
     StateType.TERMINAL: "ended",
 }
 
+_Events = tuple[tuple[str, bool], ...]
+
 
 @dataclass(frozen=True)
 class Rail:
     """The events that lead from one state to another. `events` are (name, whether a person may).
 
-    `y` is where it leaves its row, `lane` the number of the lane it takes.
+    `y` is where it leaves its row, `lane` the number of the lane it takes. Several rails may lead
+    from one state to another, if their events are too many for one label. What comes `after_end`
+    leaves an end, such as a retry.
     """
 
     before: str
     after: str
-    events: tuple[tuple[str, bool], ...]
+    events: _Events
     y: int
     lane: int
+    after_end: bool
 
     @property
     def label(self) -> str:
         """The events in words."""
-        return ", ".join(words(name) for name, _ in self.events)
+        return _label_of(self.events)
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Layout:
-    """A lifecycle in rows and lanes. Lanes begin at `lanes_left`."""
+    """A lifecycle in rows and lanes. Lanes begin at `lanes_left` and are `lane_width` apart."""
 
     rows: dict[str, Row]
     rails: tuple[Rail, ...]
     lanes_left: int
+    lane_width: int
     width: int
     height: int
 
@@ -91,30 +100,50 @@ def layout_of(lifecycle: Lifecycle) -> Layout:
     """Rows in the order of the table. In a row, rails to it come first, then its own."""
     events = _merged(lifecycle)
     rows: dict[str, Row] = {}
-    starts: dict[tuple[str, str], int] = {}
+    starts: list[tuple[str, str, _Events, int]] = []
     top = 0
     for state in lifecycle.states:
         entries = 1 if any(after == state.name for _, after in events) else 0
-        targets = [after for before, after in events if before == state.name]
-        height = max((entries + len(targets)) * _SLOT + 6, 44)
+        parts = [
+            (after, part)
+            for (before, after), each in events.items()
+            if before == state.name
+            for part in _labelled(each)
+        ]
+        height = max((entries + len(parts)) * _SLOT + 6, 44)
         rows[state.name] = Row(top, height, top + 14)
-        for number, after in enumerate(targets, start=entries):
-            starts[state.name, after] = top + 18 + number * _SLOT
+        for number, (after, part) in enumerate(parts, start=entries):
+            starts.append((state.name, after, part, top + 18 + number * _SLOT))
         top += height + _GAP
-    lanes = _lanes(rows, starts)
-    labels = [", ".join(words(name) for name, _ in each) for each in events.values()]
-    left = _BOX + 20 + round(max(map(len, labels)) * _LETTER)
+    lanes = _lanes(rows, [(after, y) for _, after, _, y in starts])
     rails = tuple(
-        Rail(before, after, each, starts[before, after], lanes[after])
-        for (before, after), each in events.items()
+        Rail(before, after, part, y, lanes[after], lifecycle.is_final(before))
+        for before, after, part, y in starts
     )
-    width = left + (max(lanes.values()) + 1) * _LANE + 4
-    return Layout(rows, rails, left, width, top - _GAP + 2)
+    left = _BOX + 20 + round(max(len(rail.label) for rail in rails) * _LETTER)
+    number = max(lanes.values()) + 1
+    lane_width = _NARROW_LANE if number > _MANY_LANES else _LANE
+    return Layout(rows, rails, left, lane_width, left + number * lane_width + 4, top - _GAP + 2)
 
 
-def _merged(lifecycle: Lifecycle) -> dict[tuple[str, str], tuple[tuple[str, bool], ...]]:
+def _labelled(events: _Events) -> Iterator[_Events]:
+    """Events in parts whose labels are short."""
+    part: _Events = ()
+    for each in events:
+        if part and len(_label_of((*part, each))) > _LABEL_LETTERS:
+            yield part
+            part = ()
+        part = (*part, each)
+    yield part
+
+
+def _label_of(events: _Events) -> str:
+    return ", ".join(words(name) for name, _ in events)
+
+
+def _merged(lifecycle: Lifecycle) -> dict[tuple[str, str], _Events]:
     """The events between two states, and whether a person may send them."""
-    merged: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
+    merged: dict[tuple[str, str], _Events] = {}
     for each in lifecycle.transitions:
         by_person = bool(set(each.senders) - {MACHINE})
         pair = each.before, each.after
@@ -122,11 +151,13 @@ def _merged(lifecycle: Lifecycle) -> dict[tuple[str, str], tuple[tuple[str, bool
     return merged
 
 
-def _lanes(rows: dict[str, Row], starts: dict[tuple[str, str], int]) -> dict[str, int]:
-    """The lane of the rails to each state: short ones first, and no two on one lane touch."""
+def _lanes(rows: dict[str, Row], starts: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """The lane of the rails to each state: short ones first, and no two on one lane touch. `starts`
+    are where they begin.
+    """
     spans: dict[str, tuple[int, int]] = {}
     for after, row in rows.items():
-        ends = [y for (_, target), y in starts.items() if target == after]
+        ends = [y for target, y in starts if target == after]
         if ends:
             spans[after] = min(*ends, row.entry), max(*ends, row.entry)
     taken: list[list[tuple[int, int]]] = []
@@ -146,7 +177,7 @@ def _lanes(rows: dict[str, Row], starts: dict[tuple[str, str], int]) -> dict[str
 
 def _rail(rail: Rail, layout: Layout, *, is_open: bool) -> Markup:
     """From the box to its lane, along the lane, and back to the box of the other state."""
-    x = layout.lanes_left + rail.lane * _LANE
+    x = layout.lanes_left + rail.lane * layout.lane_width
     end = layout.rows[rail.after].entry
     turn = _CURVE if end > rail.y else -_CURVE
     path = (
@@ -154,11 +185,12 @@ def _rail(rail: Rail, layout: Layout, *, is_open: bool) -> Markup:
         f"V{end - turn}q0 {turn} {-_CURVE} {turn}H{_BOX + 3}"
     )
     kind = "rail now" if is_open else "rail"
+    kind += " after" if rail.after_end else ""
     return Markup(
         '<g><title>{}: {} → {}</title><path class="{}" d="{}"/>'
         '<path class="{} head" d="M{} {}l7-4v8z"/></g>'
     ).format(
-        rail.label,
+        f"{rail.label} (after the end)" if rail.after_end else rail.label,
         *(words(rail.before), words(rail.after)),
         *(kind, path, kind, _BOX + 1, end),
     )
@@ -211,4 +243,7 @@ def _descriptions(lifecycle: Lifecycle) -> Iterator[str]:
             if each.before == state.name
         ]
         name = words(state.name).capitalize()
-        yield f"{name}: {', '.join(ways)}" if ways else f"{name} is final"
+        if lifecycle.is_final(state.name):
+            yield f"{name} is final" + (f"; after it, {', '.join(ways)}" if ways else "")
+        else:
+            yield f"{name}: {', '.join(ways)}"

@@ -92,10 +92,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,
-}
-
-# What people do with edit jobs and their children.
-EDIT_ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    # An edit job and its children: fix-ups and reviews.
     ("edit", "view"): (TEAM, "viewer", "planner", "admin"),
     ("edit", "view_log"): _ADMINS,
     ("edit", "propose"): _PLANNERS,
@@ -128,12 +125,21 @@ EDIT_ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("review", "approve"): _REVIEWERS,
     ("review", "require_corrections"): _REVIEWERS,
     ("review", "discard"): _REVIEWERS,
+    ("attachment", "request"): _PLANNERS,  # custodians answer by the link in their mail
+    ("attachment", "resend"): _PLANNERS,
+    ("attachment", "answer"): _PLANNERS,
+    ("worklist", "view"): ("planner", "worker", "reviewer", "admin"),
+    ("edit settings", "view"): ("viewer", "planner", "worker", "reviewer", "admin"),
+    ("edit settings", "put"): _ADMINS,
+    ("team", "view"): ("viewer", "planner", "worker", "reviewer", "admin"),
+    ("team", "put"): _ADMINS,
+    ("team", "delete"): _ADMINS,
 }
 
 
 def roles_for(kind: str, event: str) -> tuple[str, ...]:
     """The roles and relations that may send `event` to a thing of `kind`; empty if none may."""
-    return ACCESS.get((kind, event), EDIT_ACCESS.get((kind, event), ()))
+    return ACCESS.get((kind, event), ())
 
 
 def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:

@@ -83,3 +83,12 @@ def test_it_fits_a_phone_at_four_fifths_of_its_size() -> None:
     ]
 
     assert max(widths) <= 330 / 0.8
+
+
+def test_what_comes_after_the_end_is_dashed_and_says_so() -> None:
+    picture = lifecycle_diagram(LIFECYCLES["edit"])
+
+    assert "retry (after the end): abandoned" in picture
+    assert picture.count('class="rail after"') == 5
+    assert "Abandoned is final; after it, retry to allocated" in picture
+    assert " after" not in re.sub("after[ _]the|after it", "", lifecycle_diagram(JOB))
