@@ -170,6 +170,7 @@ class Harness:
             archive_bucket="archive",
             batch_machine=f"{machines}batch",
             job_machine=f"{machines}job",
+            edit_machine=f"{machines}edit",
             chunk_size=chunk_size,
             max_concurrency=4,
             mail_from="jobyard@example.org",

@@ -52,7 +52,7 @@ def deployed() -> Iterator[dict[str, Any]]:
             patch.setenv(name, value)
         tables.create_deployment()
         machines = boto3.client("stepfunctions")
-        for noun in ("batch", "job"):
+        for noun in ("batch", "job", "edit"):
             role = "arn:aws:iam::123456789012:role/machine"
             made = machines.create_state_machine(name=noun, definition=_MACHINE, roleArn=role)
             patch.setenv("JOBYARD_MACHINES", made["stateMachineArn"].removesuffix(noun))

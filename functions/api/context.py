@@ -81,6 +81,7 @@ class RequestContext:
             reason,
             on_skipped=app.log_skipped,
             account_of=app.account_of,
+            signing_key=app.cursor_key,
         )
 
     def link(self, path: str) -> str:

@@ -172,6 +172,7 @@ class PageRequest:
             self.text("reason", REASON_BYTES),
             on_skipped=site.log_skipped,
             account_of=site.account_of,
+            signing_key=site.cursor_key,
         )
 
     def is_post_to(self, address: str) -> bool:

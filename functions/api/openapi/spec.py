@@ -117,7 +117,8 @@ _ENUMS = {
     "OperationState": "The state of an operation.",
     "ReportKind": "Why a report was written. `first`: the batch or campaign ended. `refused`: its "
     "manifest or file of targets was refused, or all of it failed. `update`: an administrator "
-    "asked for it and something had changed. `held`: too many tasks of a campaign failed.",
+    "asked for it and something had changed. `held`: too many tasks of a campaign failed. "
+    "`notice`: a person has something to do or to know about an edit job.",
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
     "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
     "mail service refused it; `suppressed` when the batch wants no mail.",

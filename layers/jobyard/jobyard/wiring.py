@@ -53,6 +53,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         archive_bucket=env["JOBYARD_ARCHIVE_BUCKET"],
         batch_machine=f"{env['JOBYARD_MACHINES']}batch",
         job_machine=f"{env['JOBYARD_MACHINES']}job",
+        edit_machine=f"{env['JOBYARD_MACHINES']}edit",
         chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
         max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
         mail_from=env["JOBYARD_MAIL_FROM"],

@@ -27,7 +27,7 @@ class MailSection:
 
 @dataclass(frozen=True)
 class MailText:
-    """A mail. `outcome` is OK or FAIL; `facts` and `links` are names with values."""
+    """A mail. `outcome` is OK, FAIL or "" for none; `facts` and `links` are names with values."""
 
     subject: str
     outcome: str
@@ -50,11 +50,11 @@ class MailText:
     def as_html(self) -> str:
         """The mail as HTML. All text from outside is escaped."""
         css_class = "ok" if self.outcome == "OK" else "fail"
+        outcome = f'<span class="{css_class}">{self.outcome}</span>: ' if self.outcome else ""
         parts = [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f"<title>{escape(self.subject)}</title><style>{_STYLE}</style></head><body>",
-            f'<h1><span class="{css_class}">{self.outcome}</span>: ',
-            f"{escape(self.headline)}</h1>",
+            f"<h1>{outcome}{escape(self.headline)}</h1>",
             _table((), self.facts),
         ]
         for section in self.sections:

@@ -55,6 +55,10 @@ class Account:
     email: str
 
 
+def _no_key() -> bytes:
+    raise LookupError("this context signs nothing")
+
+
 @dataclass(frozen=True)
 class CommandContext:
     """What a command needs: the deployment, S3, the state machines, the clock, the actor and the
@@ -62,7 +66,7 @@ class CommandContext:
 
     `key` is unique per request, and the same when the request is repeated. `on_skipped` is called
     with the occurrences that were due and that the command skipped. `account_of` looks up a user
-    name in the user pool, which costs a call.
+    name in the user pool, which costs a call. `signing_key` returns the key of cursors and links.
     """
 
     settings: Settings
@@ -74,6 +78,7 @@ class CommandContext:
     reason: str = ""
     on_skipped: "Callable[[Sequence[Occurrence]], None]" = lambda _: None
     account_of: Callable[[str], Account | None] = lambda _: None
+    signing_key: Callable[[], bytes] = _no_key
 
     @property
     def cause(self) -> Cause:

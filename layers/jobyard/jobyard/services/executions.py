@@ -64,6 +64,15 @@ class Executions:
         }
         self._start(self.settings.job_machine, job_execution(address, run, recoveries), document)
 
+    def start_edit(self, job_id: str, task: str, number: str) -> None:
+        """Start the execution that does the machine's `task` for an edit job or a child of one.
+
+        `number` tells apart the executions of one task: they follow from the record, so that a
+        repeat starts the same.
+        """
+        document = {"task": task, "job_id": job_id, "number": number}
+        self._start(self.settings.edit_machine, f"{job_id}-{task}-{number}", document)
+
     def start_manifest(self, letter_id: str, event: Mapping[str, Any]) -> None:
         """Start the execution for a new manifest, from the event about it, as its rule would.
 

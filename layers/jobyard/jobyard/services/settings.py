@@ -28,6 +28,7 @@ class Settings:
     archive_bucket: str
     batch_machine: str
     job_machine: str
+    edit_machine: str
     chunk_size: int
     max_concurrency: int
     mail_from: str

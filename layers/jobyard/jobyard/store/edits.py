@@ -71,6 +71,8 @@ def _edit_item(job: EditJob) -> EditItem:
             "worker": _line(job.worker),
             "planned": [_ms(job.planned_start), _ms(job.planned_end)],
             "actual": [_ms(job.actual_start), _ms(job.actual_end)],
+            "is_batch": job.is_batch,
+            "planner_email": job.planner_email,
             "attempt": job.attempt,
             "checks": job.checks,
             "base_revision": job.base_revision,
@@ -207,6 +209,8 @@ def _edit(item: EditItem) -> EditJob:
         actual_start=from_ms_or_none(actual[0]),
         actual_end=from_ms_or_none(actual[1]),
         quarantine=body.get("quarantine"),
+        is_batch=body.get("is_batch", False),
+        planner_email=body.get("planner_email", ""),
         attempt=body["attempt"],
         checks=body.get("checks", 0),
         base_revision=body.get("base_revision", 0),
@@ -330,28 +334,35 @@ class ChildWrite:
     after: ChildJob
 
 
-def write(before: Job, after: Job, *children: ChildWrite) -> None:
-    """Write `after` over `before`, with its children in one transaction. A repeat succeeds.
+def write(
+    before: Job,
+    after: Job,
+    *children: ChildWrite,
+    more: Sequence[transactions.TransactItem] = (),
+) -> None:
+    """Write `after` over `before`, with its children and `more` in one transaction. A repeat
+    succeeds.
 
     Raises:
         StaleState: one of them changed since it was read.
     """
     pairs: list[tuple[Job | None, Job]] = [(before, after)]
     pairs += [(each.before, each.after) for each in children]
-    if len(pairs) == 1:
+    if len(pairs) == 1 and not more:
         is_written = save_if(item_of(after), EditItem.version == before.version)
     else:
-        is_written = _write_together(pairs)
+        is_written = _write_together(pairs, more)
     if not is_written and not _is_stored(pairs):
         name = after.edit_id if isinstance(after, EditJob) else after.child_id
         raise StaleState(f"{name} has changed since it was read; it may be another person's now")
 
 
-def _write_together(pairs: Sequence[tuple[Job | None, Job]]) -> bool:
+def _write_together(
+    pairs: Sequence[tuple[Job | None, Job]], more: Sequence[transactions.TransactItem]
+) -> bool:
+    items = [transactions.put(item_of(new), old.version if old else 0) for old, new in pairs]
     try:
-        transactions.write(
-            [transactions.put(item_of(new), old.version if old else 0) for old, new in pairs]
-        )
+        transactions.write([*items, *more])
     except StaleState:
         return False
     return True

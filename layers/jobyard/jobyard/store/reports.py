@@ -8,6 +8,7 @@ from typing import Any
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
+from jobyard.store import transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, sortable, to_ms
 from jobyard.store.tables import ReportItem, save_if
 
@@ -98,6 +99,11 @@ def put_new(report: Report) -> Report:
     if not save_if(_item(new), ReportItem.batch_id.does_not_exist()):
         return get(report.batch_id, report.seq)
     return new
+
+
+def new_item(report: Report) -> transactions.TransactItem:
+    """The item of a transaction that stores a new report, whose key no other can have."""
+    return transactions.replace(_item(replace(report, version=1)))
 
 
 def get(batch_id: str, seq: int) -> Report:

@@ -19,6 +19,7 @@ class ReportKind(StrEnum):
     REFUSED = "refused"  # its manifest was refused, or it failed as a whole
     UPDATE = "update"  # an admin requested it, and something had changed
     HELD = "held"  # too many tasks of a campaign failed
+    NOTICE = "notice"  # an edit job has something for a person to do or to know
 
 
 class DeliveryState(StrEnum):

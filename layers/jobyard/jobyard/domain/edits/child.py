@@ -133,6 +133,10 @@ class ChildJob:
         """The clock of its edit job while it is open."""
         return clock_colour(self.planned_start, self.planned_end, now) if self.is_open else None
 
+    def has_entry_of(self, cause: str) -> bool:
+        """Whether a cause with this key has moved it before."""
+        return any(each.cause == cause for each in self.history)
+
     def moved(self, move: Move, **changes: Any) -> "ChildJob":
         """The child after a move, with `changes` to its other fields."""
         history = compact_history(

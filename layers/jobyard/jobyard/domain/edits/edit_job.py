@@ -246,6 +246,7 @@ class EditJob:
     `planner` proposed it. It is allocated to a `team`, or to one person of it, the
     `assignee`; `worker` is who has claimed it. `buffer` is how many degrees around the extent the
     package shows for context. `quarantine` is the planner's decision, None to follow the settings.
+    With `is_batch`, a function edits instead of a worker. Mails about it go to `planner_email` too.
     `attempt` is the number of the claim that is, or comes next; it grows whenever work is dropped.
     `base_revision` is the dataset's at the activation. `workspace` are the changes to commit.
     `authors` changed something in them. `children` counts the children by type; `open_child` is the
@@ -275,6 +276,8 @@ class EditJob:
     actual_start: datetime | None = None
     actual_end: datetime | None = None
     quarantine: bool | None = None
+    is_batch: bool = False
+    planner_email: str = ""
     attempt: int = 1
     checks: int = 0
     base_revision: int = 0
@@ -308,8 +311,11 @@ class EditJob:
     @property
     def needs_machine(self) -> bool:
         """Whether the machine has something to do about it now."""
-        is_transient = EDIT.state(self.state).type is StateType.TRANSIENT
-        return is_transient or (self.state is EditState.QUARANTINED and self.is_discarded)
+        if self.state is EditState.QUARANTINED:
+            return self.is_discarded
+        if self.state in {EditState.ALLOCATED, EditState.PREPARED}:
+            return self.is_batch
+        return EDIT.state(self.state).type is StateType.TRANSIENT
 
     @property
     def child_ids(self) -> tuple[str, ...]:
@@ -378,6 +384,10 @@ class EditJob:
             "children": {**self.children, failure_type: number},
             "open_child": child_id_of(self.edit_id, failure_type, number),
         }
+
+    def has_entry_of(self, cause: str) -> bool:
+        """Whether a cause with this key has moved it before."""
+        return any(each.cause == cause for each in self.history)
 
     def moved(self, move: Move, **changes: Any) -> "EditJob":
         """The edit job after a move, with `changes` to its other fields."""

@@ -10,7 +10,7 @@ from jobyard.domain.ids import NAME_PATTERN
 
 MAX_LATEST = 50  # properties whose latest value counts
 MAX_BATCH_BYTES = 2_048  # of a URL or the name of a function
-_FLAGS = ("quarantine", "embargo", "read_only", "inherited_fails", "grow_extent")
+_FLAGS = ("quarantine", "embargo", "read_only", "inherited_fails", "grow_extent", "mails")
 _FUNCTION = re.compile(r"[A-Za-z0-9-_:]{1,256}")
 
 
@@ -28,6 +28,7 @@ class EditSettings:
     inherited_fails: a defect that a feature had already fails the validation too.
     reviewers: the team whose reviewers review; "" for the reviewers of the job's own team.
     grow_extent: the extent grows to hold whole features.
+    mails: workers, reviewers and planners get mails. Those to custodians are always sent.
     """
 
     quarantine: bool = False
@@ -38,6 +39,7 @@ class EditSettings:
     inherited_fails: bool = False
     reviewers: str = ""
     grow_extent: bool = False
+    mails: bool = True
 
     def __post_init__(self) -> None:
         if len(self.latest) > MAX_LATEST:
@@ -55,7 +57,8 @@ class EditSettings:
 
 
 def settings_of(document: Mapping[str, Any]) -> EditSettings:
-    """The settings in a document, as `EditSettings.document` gives one; what is left out is off.
+    """The settings in a document, as `EditSettings.document` gives one; what is left out is as
+    in a new `EditSettings`.
 
     Raises:
         BadRequest: a field is unknown or wrong; the message says which, and what is allowed.

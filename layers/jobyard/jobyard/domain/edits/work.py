@@ -50,7 +50,7 @@ class ChangeSet:
     """Changes of features, as a file at `key` of the work bucket.
 
     `digest` is the SHA-256 of the file in hexadecimal, `count` its changed features. `source` is
-    the digest of the file that was uploaded: a repeated upload has the same.
+    a digest of the upload that it was made of: a repeated upload has the same.
     """
 
     key: str

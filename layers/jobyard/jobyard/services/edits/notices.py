@@ -1,0 +1,139 @@
+"""Mails about edit jobs: records of the outbox, which are stored with the move they are about."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.edits.child import ChildJob
+from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.team import Team, TeamMember
+from jobyard.domain.mail_addresses import all_addresses
+from jobyard.domain.mail_text import MailText, short, time_text
+from jobyard.domain.text import clean
+from jobyard.services.settings import Settings
+from jobyard.store import reports, transactions
+from jobyard.store.edits import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_PER_VERSION = 100  # notices of one move, at most: one for each custodian, and some
+_CONTENT_TYPES = {"mail.txt": "text/plain", "report.html": "text/html"}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A mail to `to`, addresses of people who have to do or to know something."""
+
+    to: tuple[str, ...]
+    text: MailText
+
+
+def notice(
+    job: Job, to: Iterable[str], headline: str, facts: Sequence[tuple[str, str]], settings: Settings
+) -> list[Notice]:
+    """The notice about a job, in a list; none if nobody has a valid address."""
+    addresses = all_addresses(tuple(each for each in to if each)).valid
+    if not addresses:
+        return []
+    return [Notice(addresses, _text(job, headline, facts, settings))]
+
+
+def _text(
+    job: Job, headline: str, facts: Sequence[tuple[str, str]], settings: Settings, link: str = ""
+) -> MailText:
+    if isinstance(job, ChildJob):
+        job_id, name, edit_id = job.child_id, job.title, job.parent_id
+        more = [("Failure type", job.failure_type.value)]
+    else:
+        job_id, name, edit_id, more = job.edit_id, job.name, job.edit_id, []
+    instance = f" [{settings.instance}]" if settings.instance else ""
+    planned = [("Planned end", time_text(job.planned_end))] if job.planned_end else []
+    lines = [
+        ("Edit job", name),
+        ("Id", job_id),
+        ("Dataset", job.dataset),
+        ("Type", job.edit_type),
+        *more,
+        ("State", job.state.replace("_", " ")),
+        ("Priority", job.priority.value),
+        *planned,
+        *facts,
+    ]
+    return MailText(
+        clean(f"Jobyard{instance}: {headline} ({short(name)})"),
+        "",
+        headline,
+        [(title, clean(value)) for title, value in lines],
+        (),
+        [("Link" if link else "Edit job", link or f"{settings.url}/edits/{edit_id}")],
+    )
+
+
+def link_notice(
+    job: EditJob,
+    to: str,
+    headline: str,
+    facts: Sequence[tuple[str, str]],
+    link: str,
+    settings: Settings,
+) -> list[Notice]:
+    """The notice for a data custodian, with a link of their own. No setting switches it off."""
+    return [Notice((to,), _text(job, headline, facts, settings, link))]
+
+
+def emails_of(members: Iterable[TeamMember]) -> tuple[str, ...]:
+    """The addresses of members of a team."""
+    return tuple(each.email for each in members if each.email)
+
+
+def emails_of_workers(team: Team) -> tuple[str, ...]:
+    """The addresses of the workers of a team."""
+    return emails_of(each for each in team.members if each.is_worker)
+
+
+def emails_of_reviewers(team: Team, authors: Iterable[str]) -> tuple[str, ...]:
+    """The addresses of the reviewers of a team who are not `authors` (ids of people)."""
+    excluded = set(authors)
+    return emails_of(
+        each for each in team.members if each.is_reviewer and each.user.sub not in excluded
+    )
+
+
+def outbox_items(
+    job: Job, notices: Sequence[Notice], at: datetime, s3: "S3Client", settings: Settings
+) -> list[transactions.TransactItem]:
+    """Write the texts of mails, and return the items for the transaction that writes `job`.
+
+    The number of a mail follows from the job's version, so a repeat writes the same.
+    """
+    items = []
+    job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
+    for index, each in enumerate(notices[:_PER_VERSION]):
+        seq = job.version * _PER_VERSION + index
+        files = {}
+        for name, text in (("mail.txt", each.text.as_text()), ("report.html", each.text.as_html())):
+            files[name] = f"reports/{job_id}/{seq}/{name}"
+            s3.put_object(
+                Bucket=settings.work_bucket,
+                Key=files[name],
+                Body=text.encode(errors="replace"),
+                ContentType=f"{_CONTENT_TYPES[name]}; charset=utf-8",
+            )
+        report = Report(
+            batch_id=job_id,
+            seq=seq,
+            kind=ReportKind.NOTICE,
+            created_at=at,
+            to=each.to,
+            subject=each.text.subject,
+            outcome="",
+            counts={},
+            changed_count=0,
+            files=files,
+            delivery=Delivery(DeliveryState.QUEUED, at),
+        )
+        items.append(reports.new_item(report))
+    return items

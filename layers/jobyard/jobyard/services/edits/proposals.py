@@ -1,0 +1,192 @@
+"""Proposals: a planner describes an edit job, changes it, and deletes it again."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.datasets.extent import Extent
+from jobyard.domain.edits.attachment import request_attachment
+from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.work import MAX_NAME_BYTES, MAX_TYPE_BYTES, Priority
+from jobyard.domain.errors import BadRequest, InvalidTransition, StaleState
+from jobyard.domain.history import HistoryEntry
+from jobyard.domain.ids import edit_id_of
+from jobyard.services import activity
+from jobyard.services.access import authorize
+from jobyard.services.context import CommandContext
+from jobyard.services.edits.access import user_of, visible_edit
+from jobyard.services.edits.changes import JobChange, change_job, requested_move, subject_of
+from jobyard.services.edits.settings import settings_for
+from jobyard.store import datasets, edits
+
+MAX_BUFFER = 10.0  # degrees around the extent
+_ONLY_PROPOSED = ("extent", "edit_type", "quarantine")  # they change only in a proposal
+
+
+@dataclass(frozen=True)
+class AttachmentRequest:
+    """What a data custodian is asked for."""
+
+    custodian: str
+    email: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a planner proposes. `buffer` is in degrees; `quarantine` None follows the settings."""
+
+    dataset: str
+    extent: Extent
+    name: str = ""
+    edit_type: str = ""
+    priority: Priority = Priority.NORMAL
+    buffer: float = 0.0
+    planned_start: datetime | None = None
+    planned_end: datetime | None = None
+    quarantine: bool | None = None
+    attachments: tuple[AttachmentRequest, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProposalEdit:
+    """Changes of an edit job by field. What is not in `fields` stays as it is."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def propose(proposal: Proposal, context: CommandContext) -> EditJob:
+    """Propose an edit job. A repeated request returns the job that the first one made.
+
+    Raises:
+        Forbidden: the actor may not. NotFound: there is no such dataset.
+        BadRequest: a field is wrong. InvalidTransition: the dataset has no such type of edit jobs.
+    """
+    authorize(context.actor, "edit", "propose")
+    now = context.now()
+    dataset = datasets.get(proposal.dataset)
+    _check_fields(
+        {
+            "name": proposal.name,
+            "edit_type": proposal.edit_type,
+            "buffer": proposal.buffer,
+            "planned_start": proposal.planned_start,
+            "planned_end": proposal.planned_end,
+        }
+    )
+    if proposal.edit_type:
+        settings_for(dataset, proposal.edit_type)
+    attachments: tuple[Any, ...] = ()
+    for each in proposal.attachments:
+        attachments = request_attachment(attachments, each.custodian, each.email, each.description)
+    job = EditJob(
+        edit_id=edit_id_of(f"{context.actor.sub}\n{context.key}".encode()),
+        state=EditState.PROPOSED,
+        version=1,
+        dataset=proposal.dataset,
+        name=proposal.name,
+        edit_type=proposal.edit_type,
+        planner=user_of(context.actor),
+        planner_email=context.own_email(),
+        created_at=now,
+        since=now,
+        extent=proposal.extent,
+        priority=proposal.priority,
+        buffer=proposal.buffer,
+        planned_start=proposal.planned_start,
+        planned_end=proposal.planned_end,
+        quarantine=proposal.quarantine,
+        attachments=attachments,
+        history=(
+            HistoryEntry(
+                event="propose",
+                before=EditState.PROPOSED,
+                after=EditState.PROPOSED,
+                at=now,
+                actor=context.actor.name,
+                cause=context.run,
+                reason=context.reason,
+                sub=context.actor.sub,
+            ),
+        ),
+    )
+    try:
+        edits.put_new(job)
+    except StaleState:
+        job = edits.get(job.edit_id)
+        _check_repeated(job, proposal)
+    activity.record(context, "propose", subject_of(job), job.created_at)
+    return job
+
+
+def _check_repeated(job: EditJob, proposal: Proposal) -> None:
+    """Check that a stored job is the one that an earlier try of this request proposed."""
+    is_proposal = len(job.history) == 1
+    if is_proposal and (job.dataset, job.extent) != (proposal.dataset, proposal.extent):
+        raise BadRequest(
+            f"this key proposed {job.edit_id}, with another body; another proposal needs a new key"
+        )
+
+
+def edit(edit_id: str, changes: ProposalEdit, context: CommandContext) -> EditJob:
+    """Change an edit job. Its extent, type and quarantine change only while it is proposed; the
+    rest at any time, and a claim stays as it is.
+
+    Raises:
+        Forbidden, NotFound. BadRequest: a field is wrong.
+        InvalidTransition: it has ended, the machine works on it, or the field is not changeable.
+    """
+    authorize(context.actor, "edit", "edit")
+    fields = dict(changes.fields)
+    _check_fields(fields)
+
+    def edited(before: EditJob) -> JobChange:
+        move = requested_move(before, "edit", context)
+        fixed = [each for each in _ONLY_PROPOSED if each in fields]
+        if fixed and before.state is not EditState.PROPOSED:
+            raise InvalidTransition(
+                f"the {fixed[0].replace('edit_', '')} of {edit_id} may change only while it is "
+                f"proposed; it is {before.state}: revoke it first"
+            )
+        if fields.get("edit_type"):
+            settings_for(datasets.get(before.dataset), fields["edit_type"])
+        start = fields.get("planned_start", before.planned_start)
+        _check_planned(start, fields.get("planned_end", before.planned_end))
+        if before.state is not EditState.PROPOSED and not fields.get("name", before.name).strip():
+            raise BadRequest("an edit job that is allocated has a name")
+        return JobChange(before.moved(move, problem=before.problem, **fields))
+
+    return change_job(lambda: visible_edit(edit_id, context.actor), edited, context, "edit")
+
+
+def delete(edit_id: str, context: CommandContext) -> EditJob:
+    """Delete a proposal. A tombstone remains.
+
+    Raises:
+        Forbidden, NotFound, Gone. InvalidTransition: it is not a proposal any more.
+    """
+    authorize(context.actor, "edit", "delete")
+
+    def deleted(before: EditJob) -> JobChange:
+        return JobChange(before.moved(requested_move(before, "delete", context)))
+
+    return change_job(lambda: visible_edit(edit_id, context.actor), deleted, context, "delete")
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    name, edit_type = fields.get("name", ""), fields.get("edit_type", "")
+    if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+        raise BadRequest(f"name: up to {MAX_NAME_BYTES} bytes")
+    if len(edit_type.encode(errors="replace")) > MAX_TYPE_BYTES:
+        raise BadRequest(f"type: up to {MAX_TYPE_BYTES} bytes")
+    buffer = fields.get("buffer", 0.0)
+    if not math.isfinite(buffer) or not 0 <= buffer <= MAX_BUFFER:
+        raise BadRequest(f"buffer: 0 to {MAX_BUFFER:g} degrees")
+    _check_planned(fields.get("planned_start"), fields.get("planned_end"))
+
+
+def _check_planned(start: datetime | None, end: datetime | None) -> None:
+    if start is not None and end is not None and end < start:
+        raise BadRequest("planned_end: not before planned_start")

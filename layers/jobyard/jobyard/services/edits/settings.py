@@ -1,0 +1,62 @@
+"""The settings of edit jobs, by dataset and type."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from jobyard.domain.activity import Subject
+from jobyard.domain.datasets.dataset import Dataset
+from jobyard.domain.edits.settings import EditSettings, settings_of
+from jobyard.domain.edits.work import MAX_TYPE_BYTES
+from jobyard.domain.errors import BadRequest, InvalidTransition
+from jobyard.services import activity
+from jobyard.services.access import authorize
+from jobyard.services.context import CommandContext
+from jobyard.store import datasets, teams
+
+MAX_EDIT_TYPES = 50  # of a dataset
+
+
+def settings_for(dataset: Dataset, edit_type: str) -> EditSettings:
+    """The settings of a type of edit jobs on a dataset.
+
+    Raises:
+        InvalidTransition: the dataset has types, but not this one.
+    """
+    found = dataset.edit_types.get(edit_type)
+    if found is not None:
+        return settings_of(found)
+    if dataset.edit_types:
+        known = ", ".join(dataset.edit_types)
+        raise InvalidTransition(
+            f"dataset {dataset.name} has no type {edit_type!r} of edit jobs; it has {known}"
+        )
+    return EditSettings()
+
+
+def put_settings(
+    name: str, edit_type: str, document: Mapping[str, Any], context: CommandContext
+) -> EditSettings:
+    """Set what holds for a type of edit jobs on the dataset `name`. Jobs that are past the step
+    that reads a setting keep what held then.
+
+    Raises:
+        Forbidden, NotFound. BadRequest: a field is wrong, or there is no such team.
+        StaleState: the settings of the dataset changed meanwhile.
+    """
+    authorize(context.actor, "edit settings", "put")
+    settings = settings_of(document)
+    if not edit_type.strip() or len(edit_type.encode()) > MAX_TYPE_BYTES:
+        raise BadRequest(f"the name of a type has 1 to {MAX_TYPE_BYTES} bytes")
+    if settings.reviewers and teams.find(settings.reviewers) is None:
+        raise BadRequest(f"reviewers: there is no team {settings.reviewers!r}")
+    dataset = datasets.get(name)
+    types = {**dataset.edit_types, edit_type: settings.document()}
+    if len(types) > MAX_EDIT_TYPES:
+        raise BadRequest(f"a dataset has up to {MAX_EDIT_TYPES} types of edit jobs")
+    if types != dataset.edit_types:
+        datasets.put_settings(replace(dataset, edit_types=types, version=dataset.version + 1))
+    activity.record(
+        context, "put", Subject("edit settings", name, f"{name}: {edit_type}"), context.now()
+    )
+    return settings

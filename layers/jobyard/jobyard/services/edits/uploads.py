@@ -1,0 +1,257 @@
+"""Uploads of edits, in two phases: a form to send the file with, and its confirmation.
+
+A file that is refused because its attempt is over stays in the intake bucket for a week.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from jobyard.domain.edits.child import ChildJob
+from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.upload import UploadKind, check_content, upload_digest
+from jobyard.domain.edits.work import MAX_MINUTES
+from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition
+from jobyard.domain.ids import is_child_id, is_edit_id
+from jobyard.domain.text import FILENAME_BYTES, clean
+from jobyard.services.access import authorize
+from jobyard.services.context import CommandContext
+from jobyard.services.edits.access import authorize_claim, id_of, kind_of, visible_job
+from jobyard.services.edits.changes import JobChange, change_job, requested_move
+from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.workspaces import UploadedFile, WrittenWorkspace, write_workspace
+from jobyard.services.upload_form import UploadForm, presigned_form
+from jobyard.store import datasets, edits
+from jobyard.store.edits import Job
+
+MAX_EDITS_BYTES = 32 * 1024 * 1024  # of a file of edits
+RESCUED_FOR = timedelta(days=7)  # source: DEC 3-3; the intake bucket's rule for edits/
+_MISSING = frozenset({"NoSuchKey", "404", "403"})
+
+
+class UploadRefused(InvalidTransition):
+    """The upload belongs to a claim that is over. The file is kept for a week."""
+
+
+@dataclass(frozen=True)
+class UploadRequest:
+    """The confirmation of an upload: what was sent to `key`, and for which claim.
+
+    `digest` is the SHA-256 of the file in hexadecimal, `deleting` the number of features that it
+    deletes, None to leave that open, `minutes` the time spent.
+    """
+
+    key: str
+    attempt: int
+    package_id: str
+    digest: str
+    kind: UploadKind = UploadKind.CHANGES
+    deleting: int | None = None
+    comment: str = ""
+    minutes: int = 0
+
+
+@dataclass(frozen=True)
+class ConfirmedUpload:
+    """A job after an upload, and what was found in the file. `written` is None for a repeat."""
+
+    job: Job
+    written: WrittenWorkspace | None
+
+
+def upload_form(
+    job_id: str, attempt: int, filename: str, context: CommandContext
+) -> tuple[str, UploadForm]:
+    """The key and the form to upload edits with. Who had a job and lost it gets one too: the
+    confirmation is refused, but the file is kept.
+
+    Raises:
+        Forbidden: the actor may not work on it, or never had it. NotFound.
+    """
+    _check_had(job_id, context)
+    name = clean(PurePosixPath(filename.replace("\\", "/")).name, FILENAME_BYTES) or "edits"
+    key = f"{_folder(job_id, attempt, context.actor.sub)}{context.run}/{name}"
+    return key, presigned_form(context.s3, context.settings, key, MAX_EDITS_BYTES, context.now())
+
+
+def _check_had(job_id: str, context: CommandContext) -> None:
+    """Check that the actor has a job, or had it once."""
+    job = _find(job_id, context)
+    authorize(context.actor, kind_of(job), "upload")
+    sub = context.actor.sub
+    had_it = any(each.event == "activate" and each.sub == sub for each in job.history)
+    if not had_it and (job.worker is None or job.worker.sub != sub):
+        raise Forbidden(f"you have not activated {job_id}: activate it first")
+
+
+def _find(job_id: str, context: CommandContext) -> Job:
+    """The job, also for a person who had it once: a proposal, say, after it was revoked."""
+    found = edits.find(job_id)
+    sub = context.actor.sub
+    if found is not None and any(
+        each.event == "activate" and each.sub == sub for each in found.history
+    ):
+        return found
+    return visible_job(job_id, context.actor)
+
+
+def _folder(job_id: str, attempt: int, sub: str) -> str:
+    return f"edits/{job_id}/uploads/{attempt}/{sub}/"
+
+
+def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> ConfirmedUpload:
+    """Confirm an upload: its changes become the workspace, and the machine checks them. A repeat
+    with the same file is ignored.
+
+    Raises:
+        Forbidden: another person has the job; the message names them. NotFound.
+        UploadRefused: the attempt or the package is not the current one; the file is kept.
+        InvalidTransition: the state does not allow it.
+        BadRequest: there is no such file, it is another one than was sent, it is too large, or what
+            is in it is wrong; the message says where.
+    """
+    job = _find(job_id, context)
+    authorize(context.actor, kind_of(job), "upload")
+    _check_key(job_id, sent, context)
+    if not 0 <= sent.minutes <= MAX_MINUTES:
+        raise BadRequest(f"minutes: 0 to {MAX_MINUTES:,}")
+    source = upload_digest(job_id, sent.attempt, sent.package_id, sent.digest.lower())
+    if _is_repeat(job, source):
+        return ConfirmedUpload(_started(job, context), None)
+    _check_current(job, sent, context)
+    settings = settings_for(datasets.get(job.dataset), job.edit_type)
+    if settings.read_only:
+        raise InvalidTransition(f"edit jobs of type {job.edit_type} have no upload: finish it")
+    file = UploadedFile(_read(sent, context), sent.kind, sent.deleting, source)
+    written = write_workspace(job, file, context)
+    if isinstance(job, ChildJob):
+        after: Job = change_job(
+            lambda: edits.get_child(job_id),
+            lambda before: _uploaded_child(before, sent, written, context),
+            context,
+            "upload",
+        )
+    else:
+        after = change_job(
+            lambda: edits.get(job_id),
+            lambda before: _uploaded_edit(before, sent, written, context),
+            context,
+            "upload",
+        )
+    return ConfirmedUpload(_started(after, context), written)
+
+
+def _check_key(job_id: str, sent: UploadRequest, context: CommandContext) -> None:
+    if sent.key.startswith(_folder(job_id, sent.attempt, context.actor.sub)):
+        return
+    other = sent.key.split("/")[1] if sent.key.count("/") > 1 else ""
+    if other != job_id and (is_edit_id(other) or is_child_id(other)):
+        raise BadRequest(f"this file was uploaded for {other}, not for {job_id}")
+    raise BadRequest(f"{sent.key!r:.300} is not a key that your form for {job_id} has")
+
+
+def _is_repeat(job: Job, source: str) -> bool:
+    """Whether a job has the changes of this upload already."""
+    stored = job.edits if isinstance(job, ChildJob) else job.workspace
+    return stored is not None and stored.source == source
+
+
+def _check_current(job: Job, sent: UploadRequest, context: CommandContext) -> None:
+    """Check that an upload answers the current claim and package of a job.
+
+    Raises:
+        UploadRefused, Forbidden, BadRequest.
+    """
+    given = sent.package_id.partition(".")[0]
+    if given != id_of(job) and (is_edit_id(given) or is_child_id(given)):
+        raise BadRequest(f"this upload is for {given}, and not for {id_of(job)}")
+    if sent.attempt == job.attempt and job.worker is not None:
+        authorize_claim(job, "upload", context.actor)
+        requested_move(job, "upload", context)
+        if job.package is not None and job.package.package_id == sent.package_id:
+            return
+        why = "its package was written again: download it, and upload what you made of that"
+    else:
+        why = _why_over(job, context)
+    until = (context.now() + RESCUED_FOR).date().isoformat()
+    raise UploadRefused(
+        f"attempt {sent.attempt} of {id_of(job)} is over: {why}. Your file is kept until {until}, "
+        "and shown with its differences under the uploads of this edit job"
+    )
+
+
+def _why_over(job: Job, context: CommandContext) -> str:
+    """Who or what ended the claim of the actor."""
+    ends = {"revoke", "release", "relinquish", "abandon", "allocate", "retry", "revert"}
+    last = next((each for each in reversed(job.history) if each.event in ends), None)
+    if last is None:
+        return f"it is {job.state}"
+    who = "you" if last.sub == context.actor.sub else last.actor
+    reason = f" ({last.reason})" if last.reason else ""
+    now_of = ""
+    if job.worker is not None and job.worker.sub != context.actor.sub:
+        now_of = f"; {job.worker.name} has it now"
+    return f"{last.event} by {who}{reason}{now_of}"
+
+
+def _read(sent: UploadRequest, context: CommandContext) -> bytes:
+    """The uploaded file, if it is what was sent.
+
+    Raises:
+        BadRequest: there is none, it is too large, or its digest differs.
+    """
+    s3 = context.s3
+    try:
+        found = s3.get_object(Bucket=context.settings.intake_bucket, Key=sent.key)
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in _MISSING:
+            raise
+        raise BadRequest(f"no file was uploaded to {sent.key!r:.300}") from error
+    if found["ContentLength"] > MAX_EDITS_BYTES:
+        raise BadRequest(f"the file is larger than {MAX_EDITS_BYTES:,} bytes")
+    body: bytes = found["Body"].read()
+    check_content(sent.digest, hashlib.sha256(body).hexdigest())
+    return body
+
+
+def _uploaded_edit(
+    before: EditJob, sent: UploadRequest, written: WrittenWorkspace, context: CommandContext
+) -> JobChange:
+    _check_current(before, sent, context)
+    move = requested_move(before, "upload", context)
+    return JobChange(
+        before.moved(
+            move,
+            workspace=written.changes,
+            approval=None,
+            checks=before.checks + 1,
+            upload_comment=sent.comment,
+            time_spent_minutes=min(before.time_spent_minutes + sent.minutes, MAX_MINUTES),
+        )
+    )
+
+
+def _uploaded_child(
+    before: ChildJob, sent: UploadRequest, written: WrittenWorkspace, context: CommandContext
+) -> JobChange:
+    _check_current(before, sent, context)
+    move = requested_move(before, "upload", context)
+    return JobChange(
+        before.moved(
+            move,
+            edits=written.changes,
+            comment=sent.comment,
+            time_spent_minutes=min(before.time_spent_minutes + sent.minutes, MAX_MINUTES),
+        )
+    )
+
+
+def _started(job: Job, context: CommandContext) -> Job:
+    """The job, after the execution that checks its upload was started."""
+    if job.state == EditState.UPLOADED:
+        if isinstance(job, ChildJob):
+            context.executions.start_edit(job.child_id, "check", f"{job.attempt}-{job.version}")
+        else:
+            context.executions.start_edit(job.edit_id, "check", f"{job.attempt}-{job.checks}")
+    return job

@@ -1,0 +1,310 @@
+"""Reads about edit jobs: one with all that belongs to it, lists, the worklist, teams."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from jobyard.domain.access import is_allowed
+from jobyard.domain.edits.child import ChildJob
+from jobyard.domain.edits.edit_job import EDIT, EditJob
+from jobyard.domain.edits.settings import EditSettings
+from jobyard.domain.edits.team import Team
+from jobyard.domain.edits.work import ClockColour
+from jobyard.domain.edits.worklist import WorklistColumn, column_of, first_key, last_key
+from jobyard.domain.errors import BadRequest, Forbidden, NotFound
+from jobyard.domain.history import HistoryEntry
+from jobyard.domain.lifecycle import UnavailableEvent
+from jobyard.services.access import authorize
+from jobyard.services.context import QueryContext
+from jobyard.services.edits.access import may_see, visible_edit, visible_job
+from jobyard.services.edits.settings import settings_for
+from jobyard.store import datasets, edits, teams
+from jobyard.store.edits import EditKey, Job
+
+MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
+MAX_STUCK = 100
+_OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of the worker alone
+
+
+@dataclass(frozen=True)
+class EditJobView:
+    """A job as the actor sees it: `actions` are the events that they may send now, `unavailable`
+    those that they may not, each with the reason. `children` are those of an edit job.
+    """
+
+    job: Job
+    actions: tuple[str, ...]
+    unavailable: tuple[UnavailableEvent, ...]
+    clock: ClockColour | None
+    is_idle: bool
+    is_stuck: bool
+    children: tuple[ChildJob, ...] = ()
+    settings: EditSettings | None = None
+
+
+def edit_job(job_id: str, context: QueryContext) -> EditJobView:
+    """An edit job or a child.
+
+    Raises:
+        NotFound: there is none, or the actor may not see it. Gone: a planner deleted it.
+    """
+    job = visible_job(job_id, context.actor)
+    children = edits.children_of(job) if isinstance(job, EditJob) else []
+    return _view(job, context, children)
+
+
+def child_of(job_id: str, context: QueryContext) -> EditJobView:
+    """A fix-up or a review.
+
+    Raises:
+        NotFound: there is none, or the actor may not see it.
+    """
+    view = edit_job(job_id, context)
+    if not isinstance(view.job, ChildJob):
+        raise NotFound(f"{job_id} is no child of an edit job: its id begins with x or r")
+    return view
+
+
+def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) -> EditJobView:
+    lifecycle = job.lifecycle if isinstance(job, ChildJob) else EDIT
+    roles = context.actor.roles
+    refused = _refusals(job, context)
+    return EditJobView(
+        job,
+        tuple(each for each in lifecycle.actions(job.state, roles) if each not in refused),
+        lifecycle.unavailable(job.state, roles, refused=refused),
+        job.clock(context.now),
+        isinstance(job, EditJob) and job.is_idle(context.now),
+        isinstance(job, EditJob) and job.is_stuck(context.now),
+        tuple(children),
+        _settings_of(job),
+    )
+
+
+def _settings_of(job: Job) -> EditSettings | None:
+    """The settings of a job's type; None if the dataset has no such type any more."""
+    dataset = datasets.find(job.dataset)
+    if dataset is None or (dataset.edit_types and job.edit_type not in dataset.edit_types):
+        return None
+    return settings_for(dataset, job.edit_type)
+
+
+def _refusals(job: Job, context: QueryContext) -> dict[str, str]:
+    """Why the actor may not send what the state of a job allows, by event."""
+    worker = job.worker
+    refused: dict[str, str] = {}
+    own = (*_OWN_EVENTS, "approve", "require_corrections", "discard")
+    if worker is not None and worker.sub != context.actor.sub:
+        refused |= dict.fromkeys(own, f"{worker.name} has it")
+    elif isinstance(job, EditJob):
+        if job.assignee is not None and job.assignee.sub != context.actor.sub:
+            refused["activate"] = f"it is allocated to {job.assignee.name}"
+        if job.is_batch:
+            refused["activate"] = "a function edits it"
+    elif job.failure_type.is_review and edits.get(job.parent_id).is_author(context.actor.sub):
+        refused["activate"] = "you had a part in the changes"
+    return refused
+
+
+@dataclass(frozen=True)
+class EditJobPage:
+    """Jobs of a list. `after` is the cursor of the next page, "" if this is the last."""
+
+    items: tuple[EditJobView, ...]
+    after: str
+
+
+def list_edits(
+    context: QueryContext, *, dataset: str, which: str, planner: bool, after: str, limit: int
+) -> EditJobPage:
+    """Up to `limit` edit jobs, newest first: of a dataset, `which` is "open", "ended" or
+    "archived"; or, with `planner`, those that the actor proposed and that are not archived.
+
+    Raises:
+        Forbidden: the actor may not see edit jobs that are not their team's.
+    """
+    if not is_allowed("edit", "view", context.actor.roles):
+        raise Forbidden("only a viewer, a planner or an admin may list edit jobs; use the worklist")
+    if planner:
+        keys = edits.of_planner(context.actor.sub, after=after, limit=limit + 1)
+    elif dataset:
+        if which not in {edits.OPEN, edits.ENDED, edits.ARCHIVED}:
+            raise BadRequest("list: open, ended or archived")
+        keys = edits.of_dataset(dataset, which, after=after, limit=limit + 1)
+    else:
+        raise BadRequest("name a dataset, or ask for your own edit jobs")
+    return _page(keys, limit, context)
+
+
+def _page(keys: Sequence[EditKey], limit: int, context: QueryContext) -> EditJobPage:
+    shown = keys[:limit]
+    jobs = edits.read([each.job_id for each in shown])
+    cursor = shown[-1].position if len(keys) > limit else ""
+    return EditJobPage(tuple(_summary(each, context) for each in jobs), cursor)
+
+
+def _summary(job: Job, context: QueryContext) -> EditJobView:
+    """A job in a list, for which nothing else is read."""
+    lifecycle = job.lifecycle if isinstance(job, ChildJob) else EDIT
+    is_other = job.worker is not None and job.worker.sub != context.actor.sub
+    actions = lifecycle.actions(job.state, context.actor.roles)
+    return EditJobView(
+        job,
+        tuple(each for each in actions if not (is_other and each in _OWN_EVENTS)),
+        (),
+        job.clock(context.now),
+        isinstance(job, EditJob) and job.is_idle(context.now),
+        isinstance(job, EditJob) and job.is_stuck(context.now),
+    )
+
+
+@dataclass(frozen=True)
+class ColumnView:
+    """A column of the worklist. `after` is the cursor of its next page, "" if this is the last."""
+
+    column: WorklistColumn
+    items: tuple[EditJobView, ...]
+    after: str
+
+
+def worklist(context: QueryContext, *, team: str = "", limit: int = 20) -> list[ColumnView]:
+    """The worklist of the actor in columns, with the first `limit` jobs of each: what is allocated
+    to their teams, and what they have. With `team`, all of that team, for its members and those who
+    may see all edit jobs.
+
+    Raises:
+        Forbidden: the actor has no worklist, or may not see that of the team.
+    """
+    return [
+        worklist_column(each, context, team=team, after="", limit=limit) for each in WorklistColumn
+    ]
+
+
+def worklist_column(
+    column: WorklistColumn, context: QueryContext, *, team: str, after: str, limit: int
+) -> ColumnView:
+    """Up to `limit` jobs of one column of the worklist, after a cursor; see `worklist`.
+
+    Raises:
+        Forbidden: the actor has no worklist, or may not see that of the team.
+    """
+    authorize(context.actor, "worklist", "view")
+    limit = min(limit, MAX_IN_COLUMN)
+    first = f"{after}!" if after else first_key(column, context.now)  # "!" follows no position
+    last = last_key(column)
+    sub = context.actor.sub
+    if team:
+        _check_team(team, context)
+        keys = edits.of_team(team, first, last, limit + 1)
+    else:
+        keys = edits.of_worker(sub, first, last, limit + 1)
+        if column in {WorklistColumn.ALLOCATED, WorklistColumn.REVIEWS, WorklistColumn.BLOCKED}:
+            for name in teams.names_of(sub):
+                keys += edits.of_team(name, first, last, limit + 1)
+    keys = sorted({key.job_id: key for key in keys}.values(), key=lambda key: key.position)
+    shown = keys[:limit]
+    jobs = [
+        each
+        for each in edits.read([key.job_id for key in shown])
+        if _belongs_here(each, column, team, context)
+    ]
+    cursor = shown[-1].position if len(keys) > limit else ""
+    return ColumnView(column, tuple(_summary(each, context) for each in jobs), cursor)
+
+
+def _belongs_here(job: Job, column: WorklistColumn, team: str, context: QueryContext) -> bool:
+    """Whether the column still shows a job: the index may be outdated, others may have taken it."""
+    if column_of(job) is not column or not job.is_visible(context.now):
+        return False
+    if not may_see(job, context.actor):
+        return False
+    sub = context.actor.sub
+    return bool(team) or job.worker is None or job.worker.sub == sub
+
+
+def _check_team(team: str, context: QueryContext) -> None:
+    if is_allowed("edit", "view", context.actor.roles):
+        return
+    if teams.member(team, context.actor.sub) is None:
+        raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
+
+
+def team(name: str, context: QueryContext) -> Team:
+    """A team with its members.
+
+    Raises:
+        Forbidden: the actor may not see teams. NotFound: there is none.
+    """
+    authorize(context.actor, "team", "view")
+    return teams.get(name)
+
+
+@dataclass(frozen=True)
+class TeamPage:
+    """Names of teams. `after` is the cursor of the next page, "" if this is the last."""
+
+    names: tuple[str, ...]
+    after: str
+
+
+def list_teams(context: QueryContext, *, after: str, limit: int) -> TeamPage:
+    """Up to `limit` teams by name.
+
+    Raises:
+        Forbidden: the actor may not see teams.
+    """
+    authorize(context.actor, "team", "view")
+    names = teams.names(after=after, limit=limit + 1)
+    return TeamPage(tuple(names[:limit]), names[limit - 1] if len(names) > limit else "")
+
+
+def edit_settings(dataset: str, context: QueryContext) -> Mapping[str, EditSettings]:
+    """The settings of a dataset's types of edit jobs, by type.
+
+    Raises:
+        Forbidden: the actor may not see them. NotFound: there is no such dataset.
+    """
+    authorize(context.actor, "edit settings", "view")
+    found = datasets.get(dataset)
+    return {each: settings_for(found, each) for each in found.edit_types}
+
+
+@dataclass(frozen=True)
+class ProcessLog:
+    """What the machine and people did with an edit job and its children, oldest first, and why its
+    last step failed.
+    """
+
+    job: EditJob
+    problem: str
+    entries: tuple[tuple[str, HistoryEntry], ...]  # each with the id of its job
+
+
+def process_log(edit_id: str, context: QueryContext) -> ProcessLog:
+    """The process log of an edit job.
+
+    Raises:
+        Forbidden: the actor is no admin. NotFound: there is no such edit job.
+    """
+    authorize(context.actor, "edit", "view_log")
+    job = visible_edit(edit_id, context.actor)
+    entries = [(job.edit_id, each) for each in job.history]
+    for child in edits.children_of(job):
+        entries += [(child.child_id, each) for each in child.history]
+    entries.sort(key=lambda pair: pair[1].at)
+    return ProcessLog(job, job.problem, tuple(entries))
+
+
+def stuck_edits(context: QueryContext) -> list[EditJobView]:
+    """What the machine has worked on for more than half an hour, for administrators.
+
+    Raises:
+        Forbidden: the actor is no admin.
+    """
+    authorize(context.actor, "edit", "view_log")
+    ids = []
+    for each in edits.due(context.now - timedelta(minutes=30)):
+        ids.append(each.job_id)
+        if len(ids) >= MAX_STUCK:
+            break
+    return [_summary(each, context) for each in edits.read(ids)]
