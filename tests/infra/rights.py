@@ -75,6 +75,9 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "DeviceSecrets": ["secretsmanager:GetSecretValue"],
+        "DatasetsTable": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "CommitsTable": ["dynamodb:PutItem", "dynamodb:Query"],
+        "VersionsTable": ["dynamodb:BatchWriteItem"],
         "BatchesTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",

@@ -116,6 +116,16 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for call in calls
         if call in CALLS["ApiRole"].get(thing, ()) and thing != "RequestsTable"
     },
+    **{
+        ("ExecuteRole", thing, f"dynamodb:{call}"): "a dataset has many changes"
+        for thing, call in (
+            ("DatasetsTable", "BatchGetItem"),
+            ("DatasetsTable", "PutItem"),
+            ("CommitsTable", "PutItem"),
+            ("CommitsTable", "Query"),
+            ("VersionsTable", "BatchWriteItem"),
+        )
+    },
     ("WebRole", "UserPoolClient", "cognito-idp:GetTokensFromRefreshToken"): (
         "a session that is older than a quarter of an hour"
     ),
@@ -415,7 +425,7 @@ def _await_rest(admin: ApiUser, path: str) -> None:
 def _the_system_s_own(admin: ApiUser) -> None:
     """Check everything and archive what has ended; here it is kept for no time."""
     own = {one["job_type"]: one for one in admin.get("/api/schedules?system=true")["items"]}
-    for name in ("reconcile", "retention"):
+    for name in ("reconcile", "retention", "pack"):
         path = f"/api/schedules/{own[name]['schedule_id']}"
         _await_rest(admin, path)  # it also runs by itself, at some minutes of the hour
         job_id = admin.post(f"{path}/run_now", reason="to see it")["job_id"]

@@ -111,7 +111,8 @@ def test_a_reconcile_job_without_enough_time_continues_and_counts_nothing_twice(
 def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harness) -> None:
     make_system_schedules(harness.now())
     retention = system_schedule_id("retention")
-    schedule_commands.suspend(system_schedule_id("reconcile"), None, harness.context())
+    for other in ("reconcile", "pack"):
+        schedule_commands.suspend(system_schedule_id(other), None, harness.context())
     harness.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
     invoke_once = harness.machines.invoke
 
@@ -143,11 +144,12 @@ def test_the_system_s_schedules_are_created_once(harness: Harness) -> None:
     assert {each.title: each.next_at for each in made} == {
         "Retention": datetime(2026, 11, 23, 3, 30, tzinfo=UTC),
         "Reconcile": datetime(2026, 11, 22, 12, 20, tzinfo=UTC),
+        "Pack": datetime(2026, 11, 23, 2, 30, tzinfo=UTC),
     }
     assert make_system_schedules(harness.now()) == []
     assert schedules.by_title(system=False, limit=10).items == ()
     listed = schedules.by_title(system=True, limit=10).items
-    assert [each.title for each in listed] == ["Reconcile", "Retention"]
+    assert [each.title for each in listed] == ["Pack", "Reconcile", "Retention"]
 
 
 def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(harness: Harness) -> None:

@@ -135,7 +135,7 @@ def test_the_tick_creates_the_system_s_schedules(functions: dict[str, ModuleType
     tick.handler({}, Context())
 
     made = schedules.by_title(system=True, limit=9).items
-    assert sorted(each.job_type for each in made) == ["reconcile", "retention"]
+    assert sorted(each.job_type for each in made) == ["pack", "reconcile", "retention"]
 
 
 def test_the_tick_recovers_an_orphaned_batch(

@@ -18,7 +18,6 @@ from tests.services.datasets.datasets import (
     Features,
     by_id,
     changes_to,
-    context_of,
     make_dataset,
     origin,
     point,
@@ -28,11 +27,6 @@ pytestmark = pytest.mark.emulator
 BEFORE = by_id([point("1", 0), point("2", 1), point("3", 2, name=None)])
 AFTER = by_id([point("1", 0, name="x"), point("3", 2, name=None), point("4", 9)])
 CHANGES = changes_to(BEFORE, AFTER)  # an update, a delete, an insert
-
-
-@pytest.fixture
-def context(harness: Harness) -> DatasetContext:
-    return context_of(harness)
 
 
 @contextmanager

@@ -19,17 +19,11 @@ from jobyard.services.datasets.readers import all_features, features_at, feature
 from jobyard.store import datasets
 from tests.harness import Harness
 from tests.services.datasets.crashes import Died, DyingAt
-from tests.services.datasets.datasets import context_of
 
 pytestmark = pytest.mark.emulator
 COUNTIES = Path(ROOT, "examples/datasets/counties.geojson.gz")
 EUROPE = parse_extent({"box": [-10, 36, 30, 70]})
 ALEUTIANS = parse_extent({"box": [170, 50, -170, 60]})
-
-
-@pytest.fixture
-def context(harness: Harness) -> DatasetContext:
-    return context_of(harness)
 
 
 def geojson(*features: dict[str, Any]) -> bytes:

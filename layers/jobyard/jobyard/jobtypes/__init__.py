@@ -9,6 +9,7 @@ from jobyard.domain.jobs.job_type import Fail, JobType, StepInput, StepResult
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.device_info import DEVICE_INFO
 from jobyard.jobtypes.device_update import DEVICE_UPDATE
+from jobyard.jobtypes.pack import PACK
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.jobtypes.step_context import StepContext
@@ -21,6 +22,7 @@ TYPES: Mapping[str, JobType[Any]] = {
     DEVICE_INFO.name: DEVICE_INFO,
     RETENTION.name: RETENTION,
     RECONCILE.name: RECONCILE,
+    PACK.name: PACK,
 }
 
 

@@ -81,6 +81,12 @@ class MaintenanceTasks(Protocol):
         occurrences.
         """
 
+    def pack(self, seen: Checkpoint) -> Checkpoint:
+        """Pack the next dataset if it is due, which takes some minutes at most.
+
+        The new checkpoint's `processed` counts the datasets that were packed.
+        """
+
 
 def _ignore(_percent: float) -> None:
     """Show no progress."""

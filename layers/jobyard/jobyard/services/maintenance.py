@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobyard.domain.datasets.dataset import FIRST_REVISION
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.services.datasets.commit import roll_forward
+from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.datasets.pack import is_due, pack, remove_unused
 from jobyard.services.executions import Executions
 from jobyard.services.recovery import recover_slice
 from jobyard.services.retention import FIRST, RetentionContext, run_slice
 from jobyard.services.settings import Settings
-from jobyard.store import checkpoints, transactions
+from jobyard.store import checkpoints, datasets, transactions
 from jobyard.store.transactions import TransactItem
 
 if TYPE_CHECKING:
@@ -54,6 +58,20 @@ class Maintenance:
             return seen
         after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.bookmark)
         return self._saved(seen, after, *work_slice.items)
+
+    def pack(self, seen: Checkpoint) -> Checkpoint:
+        """Pack the next dataset if it is due. A commit of it that is decided is finished first."""
+        found = datasets.by_name(after=seen.cursor.get("after", ""), limit=1)
+        if not found:
+            return self._saved(seen, seen.advanced(0, (), {}))
+        context = DatasetContext(self.settings, self.s3, self.now)
+        dataset = roll_forward(found[0].name, context)
+        is_packed = is_due(dataset)
+        if is_packed:
+            pack(dataset, context)
+        elif dataset.base_revision > FIRST_REVISION:
+            remove_unused(dataset, context)
+        return self._saved(seen, seen.advanced(is_packed, (), {"after": dataset.name}))
 
     def _saved(self, seen: Checkpoint, after: Checkpoint, *items: TransactItem) -> Checkpoint:
         """Write the checkpoint in one transaction with `items`. Returns another worker's, if it

@@ -98,6 +98,16 @@ class Dataset:
             pending=None,
         )
 
+    def rebased(self, base: str, base_revision: int, boxes: Boxes) -> "Dataset":
+        """The dataset with other base files, which have a later revision."""
+        return replace(
+            self,
+            base=base,
+            base_revision=base_revision,
+            boxes=boxes,
+            head_version=self.head_version + 1,
+        )
+
     def check_revision(self, revision: int) -> None:
         """Check that the dataset has a revision.
 

@@ -9,6 +9,7 @@ from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.datasets.context import DatasetContext
 
 _BLOCK = 1024 * 1024
+_REMOVED_TOGETHER = 1_000  # files; source: S3 API reference, DeleteObjects
 _MAX_GAP = 128 * 1024  # bytes between two ranges that are read with them, to save a request
 _MAX_RANGE = 8 * 1024 * 1024  # bytes that one request reads, but for a range that is longer
 
@@ -21,9 +22,21 @@ class ByteRange(NamedTuple):
     end: int
 
 
+class WrittenFile(NamedTuple):
+    """A file and when it was written."""
+
+    key: str
+    at: datetime
+
+
+def base_prefix(dataset: str) -> str:
+    """Where all base files of a dataset are."""
+    return f"datasets/{dataset}/base/"
+
+
 def base_folder(dataset: str, revision: int, token: str) -> str:
     """The folder of base files. `token` tells two of one revision apart."""
-    return f"datasets/{dataset}/base/{revision}-{token}"
+    return f"{base_prefix(dataset)}{revision}-{token}"
 
 
 def change_key(dataset: str, revision: int, origin: CommitOrigin, at: datetime) -> str:
@@ -114,3 +127,21 @@ def write(key: str, blocks: Iterable[bytes], context: DatasetContext) -> int:
 def upload_to(key: str, context: DatasetContext) -> MultipartUpload:
     """A file to be written part by part."""
     return MultipartUpload(context.s3, context.settings.work_bucket, key)
+
+
+def stored_under(prefix: str, context: DatasetContext) -> Iterator[WrittenFile]:
+    """The files whose keys begin with `prefix`."""
+    pages = context.s3.get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=context.settings.work_bucket, Prefix=prefix):
+        for each in page.get("Contents", ()):
+            yield WrittenFile(each["Key"], each["LastModified"])
+
+
+def remove(keys: Sequence[str], context: DatasetContext) -> None:
+    """Remove files. S3 keeps their versions for a while."""
+    for start in range(0, len(keys), _REMOVED_TOGETHER):
+        objects = [{"Key": each} for each in keys[start : start + _REMOVED_TOGETHER]]
+        context.s3.delete_objects(
+            Bucket=context.settings.work_bucket,
+            Delete={"Objects": objects, "Quiet": True},  # type: ignore[typeddict-item]
+        )

@@ -7,7 +7,6 @@ revision, what was there before the commits until the base.
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 from jobyard.domain.datasets.base_format import (
     BaseIndex,
@@ -23,6 +22,7 @@ from jobyard.domain.datasets.feature import Feature
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.files import ByteRange
+from jobyard.services.datasets.overlay import Overlay
 from jobyard.store import commits, datasets, versions
 from jobyard.store.versions import FeatureVersion
 
@@ -63,8 +63,8 @@ class RevisionReader:
         return BaseIndex.of_content(files.read(key, self._context))
 
     @cached_property
-    def _overlay(self) -> "_Overlay":
-        return _Overlay(self._dataset, self._revision, self._context, self._area)
+    def _overlay(self) -> Overlay:
+        return Overlay(self._dataset, self._revision, self._context, self._area)
 
     def features_at(self, feature_ids: Collection[str]) -> dict[str, Feature]:
         """The features with these ids, by id; without those that do not exist at the revision."""
@@ -127,22 +127,13 @@ class RevisionReader:
         """The features of the base with these ids."""
         wanted = set(feature_ids)
         found = {}
-        for features in self._read_chunks(sorted({*self._places_of(wanted).values()})):
+        for features in self._read_chunks(
+            sorted({*places_of(self._index, wanted, self._context).values()})
+        ):
             for feature in features:
                 if feature.feature_id in wanted:
                     found[feature.feature_id] = feature
         return found
-
-    def _places_of(self, wanted: Collection[str]) -> dict[str, FeaturePlace]:
-        index = self._index
-        blocks = {block for each in wanted if (block := index.block_of(each))}
-        ranges = (ByteRange(index.ids_file, each.start, each.end) for each in sorted(blocks))
-        return {
-            feature_id: place
-            for data in files.read_ranges(ranges, self._context)
-            for feature_id, place in ids_in(data)
-            if feature_id in wanted
-        }
 
     def _read_chunks(self, places: Iterable[FeaturePlace]) -> Iterator[list[Feature]]:
         """The features of chunks, chunk by chunk. Chunks that follow each other are read together,
@@ -165,68 +156,19 @@ class RevisionReader:
             yield features
 
 
-class _Changed(NamedTuple):
-    """Where a change file has a feature as it is at the revision. Without bytes there is none."""
-
-    place: ByteRange
-    boxes: Boxes
-    exists: bool
-
-
-class _Overlay:
-    """The features that differ from the base at a revision; with `area`, those in these boxes.
-
-    It keeps where they are, some 300 bytes each. The features are read when they are needed.
-    """
-
-    def __init__(
-        self, dataset: Dataset, revision: int, context: DatasetContext, area: Boxes | None
-    ) -> None:
-        base = dataset.base_revision
-        self._is_forward = revision >= base
-        self._context = context
-        self._entries: dict[str, _Changed] = {}
-        later = [*commits.between(dataset.name, min(base, revision) + 1, max(base, revision))]
-        for made in later if self._is_forward else reversed(later):
-            if area is None or do_boxes_meet(made.boxes, area):
-                self._note_all(made)
-
-    def _note_all(self, made: Commit) -> None:
-        _, lines = read_change_file(files.blocks_of(made.file, self._context))
-        for line in lines:
-            feature = self._feature_of(line)
-            boxes = boxes_of(feature.geometry) if feature else ()
-            place = ByteRange(made.file, line.start, line.end)
-            self._entries[line.feature_id] = _Changed(place, boxes, feature is not None)
-
-    def _feature_of(self, line: ChangeLine) -> Feature | None:
-        return line.after if self._is_forward else line.before
-
-    def __contains__(self, feature_id: str) -> bool:
-        return feature_id in self._entries
-
-    def of(self, feature_ids: Collection[str]) -> dict[str, Feature | None]:
-        """Those of these features that differ, by id; None if one does not exist."""
-        found = {each: self._entries[each] for each in feature_ids if each in self._entries}
-        features = {each.feature_id: each for each in self._read(found.values())}
-        return {each: features.get(each) for each in found}
-
-    def all(self) -> Iterator[Feature]:
-        """The features that differ and exist."""
-        return self._read(self._entries.values())
-
-    def near(self, boxes: Sequence[Box]) -> Iterator[Feature]:
-        """The features that differ and whose boxes meet one of `boxes`."""
-        return self._read(
-            entry for entry in self._entries.values() if do_boxes_meet(entry.boxes, boxes)
-        )
-
-    def _read(self, entries: Iterable[_Changed]) -> Iterator[Feature]:
-        places = sorted(each.place for each in entries if each.exists)
-        for data in files.read_ranges(places, self._context):
-            feature = self._feature_of(parse_change(data))
-            if feature:
-                yield feature
+def places_of(
+    index: BaseIndex, feature_ids: Collection[str], context: DatasetContext
+) -> dict[str, FeaturePlace]:
+    """Where the base has features, by id; without those that it does not have."""
+    wanted = set(feature_ids)
+    blocks = {block for each in wanted if (block := index.block_of(each))}
+    ranges = (ByteRange(index.ids_file, each.start, each.end) for each in sorted(blocks))
+    return {
+        feature_id: place
+        for data in files.read_ranges(ranges, context)
+        for feature_id, place in ids_in(data)
+        if feature_id in wanted
+    }
 
 
 def features_at(
