@@ -17,6 +17,7 @@ from jobyard.domain.access import ACCESS, MEMBER, OWNER, RELATIONS, ROLES, SUBMI
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.collection import Collection
 from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.datasets.load import UPLOADS_PREFIX
 from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.edits.upload import upload_digest
@@ -29,6 +30,7 @@ from jobyard.domain.rates import RateRange
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
+from jobyard.domain.upload_keys import upload_key
 from jobyard.services import calendars, collections, dead_letters, holds
 from jobyard.services.access import authorize
 from jobyard.services.batches import operations
@@ -37,6 +39,8 @@ from jobyard.services.batches.submissions import Submission, submit
 from jobyard.services.campaigns import commands as campaigns
 from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.datasets import commands as dataset_commands
+from jobyard.services.datasets.commands import DatasetEdit, NewDataset
 from jobyard.services.edits import (
     allocations,
     attachments,
@@ -55,6 +59,7 @@ from jobyard.services.queries import calendars as calendar_queries
 from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import costs as cost_queries
+from jobyard.services.queries import datasets as dataset_queries
 from jobyard.services.queries import edits as edit_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import job_logs
@@ -132,6 +137,13 @@ def _app() -> Any:
 def actor(role: str, sub: str = "") -> Actor:
     """A person with a role ("": with none), who owns nothing and submitted nothing."""
     return Actor(sub or sub_of("passer-by"), "passer-by", frozenset({role} if role else ()))
+
+
+def an_uploaded_dataset(admin: CommandContext) -> NewDataset:
+    """A dataset to load from a file that the passer-by uploaded."""
+    key = upload_key(UPLOADS_PREFIX, sub_of("passer-by"), "key", "roads.geojson")
+    admin.s3.put_object(Bucket=admin.settings.intake_bucket, Key=key, Body=b"{}")
+    return NewDataset("roads", key)
 
 
 def another_persons_batch(state: str = "processing", *, opened: bool = True) -> str:
@@ -288,6 +300,12 @@ def _proposal() -> proposals.Proposal:
 Prepared = Callable[[CommandContext], tuple[Any, ...]]  # given an admin's context
 # Each change: its service, and the arguments before the context.
 CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
+    ("dataset", "load"): (dataset_commands.start_load, lambda admin: (an_uploaded_dataset(admin),)),
+    ("dataset", "edit"): (
+        dataset_commands.edit,
+        lambda admin: (a_dataset().name, DatasetEdit("Counties")),
+    ),
+    ("dataset", "export"): (dataset_commands.start_export, lambda admin: (a_dataset().name,)),
     ("batch", "submit"): (
         submit,
         lambda admin: (Submission("maps", "may.checkm", "deposit", "", (), {}, ""),),
@@ -485,6 +503,11 @@ BY_LINK = {"requested_by_link", "form_by_link", "upload_by_link", "decline_by_li
 # Other services that make such a change.
 MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
     (
+        ("dataset", "load"),
+        dataset_commands.file_form,
+        lambda admin: ("counties.geojson",),
+    ),
+    (
         ("edit", "archive"),
         allocations.archive_many,
         lambda admin: ([a_stored_job("completed").edit_id],),
@@ -528,6 +551,7 @@ MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
     ),
 ]
 READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
+    ("dataset", "view"): lambda context, admin: dataset_queries.dataset(a_dataset().name, context),
     ("batch", "list"): lambda context, admin: batch_queries.list_batches(
         context, state="", collection="", after={}, limit=1
     ),

@@ -37,6 +37,7 @@ def a_dataset(name: str, **changes: Any) -> Dataset:
         "rules": ({"rule": "unique", "property": "name"},),
         "rules_version": "abc",
         "edit_types": {"survey": {"quarantine": True}},
+        "load_id": "l1",
     }
     return Dataset(name, **(values | changes))
 

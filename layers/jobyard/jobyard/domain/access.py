@@ -18,6 +18,7 @@ RELATIONS = frozenset({SUBMITTER, OWNER, MEMBER, TEAM})
 _READERS = ("viewer", "operator", "admin")
 _OPERATORS = ("operator", "admin")
 _ADMINS = ("admin",)
+_DATASET_READERS = ("viewer", "planner", "worker", "reviewer", "admin")
 _PLANNERS = ("planner", "admin")
 _WORKERS = ("worker",)  # and only in their teams; an admin may not do the work of others
 _REVIEWERS = ("reviewer",)  # and only what they had no part in
@@ -92,6 +93,10 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
     ("hold", "place"): _OPERATORS,
     ("hold", "lift"): _OPERATORS,
+    ("dataset", "view"): _DATASET_READERS,
+    ("dataset", "export"): _DATASET_READERS,
+    ("dataset", "load"): _PLANNERS,
+    ("dataset", "edit"): _ADMINS,  # its title and its rules
     # An edit job and its children: fix-ups and reviews.
     ("edit", "view"): (TEAM, "viewer", "planner", "admin"),
     ("edit", "view_log"): _ADMINS,
@@ -129,9 +134,9 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("attachment", "resend"): _PLANNERS,
     ("attachment", "answer"): _PLANNERS,
     ("worklist", "view"): ("planner", "worker", "reviewer", "admin"),
-    ("edit settings", "view"): ("viewer", "planner", "worker", "reviewer", "admin"),
+    ("edit settings", "view"): _DATASET_READERS,
     ("edit settings", "put"): _ADMINS,
-    ("team", "view"): ("viewer", "planner", "worker", "reviewer", "admin"),
+    ("team", "view"): _DATASET_READERS,
     ("team", "put"): _ADMINS,
     ("team", "delete"): _ADMINS,
 }

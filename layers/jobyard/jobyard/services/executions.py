@@ -41,6 +41,11 @@ def job_execution(address: JobAddress, run: str, recoveries: int = 0) -> str:
     return f"{address.job_id}-{run}" + (f"-{recoveries}" if recoveries else "")
 
 
+def dataset_execution(task_id: str) -> str:
+    """The name of the execution of a load or an export, by its id."""
+    return f"dataset-{task_id}"
+
+
 @dataclass(frozen=True)
 class Executions:
     """The executions of a deployment."""
@@ -72,6 +77,10 @@ class Executions:
         """
         document = {"task": task, "job_id": job_id, "number": number}
         self._start(self.settings.edit_machine, f"{job_id}-{task}-{number}", document)
+
+    def start_dataset_task(self, task_id: str, document: Mapping[str, Any]) -> None:
+        """Start the execution that loads or exports a dataset. `document` has its `task`."""
+        self._start(self.settings.edit_machine, dataset_execution(task_id), document)
 
     def start_manifest(self, letter_id: str, event: Mapping[str, Any]) -> None:
         """Start the execution for a new manifest, from the event about it, as its rule would.

@@ -103,6 +103,7 @@ def _settings_item(dataset: Dataset) -> DatasetItem:
     body = {
         "title": dataset.title,
         "created": [to_ms(dataset.created_at), dataset.created_by, dataset.created_by_sub],
+        "load": dataset.load_id,
         "precision": dataset.precision,
         "missing_is_null": dataset.missing_is_null,
         "rules": [dict(each) for each in dataset.rules],
@@ -137,6 +138,7 @@ def _dataset(items: _Items) -> Dataset:
         rules_version=settings["rules_version"],
         edit_types=settings["edit_types"],
         head_version=int(items[_HEAD].version),
+        load_id=settings["load"],
     )
 
 

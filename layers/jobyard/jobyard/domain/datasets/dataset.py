@@ -46,7 +46,8 @@ class Dataset:
     `base` is the folder of its base files, which have the features at `base_revision`. `rules` are
     documents that were checked, `rules_version` is their digest. `edit_types` are the settings of
     edit jobs as documents, by job type. `version` counts the writes of the settings, from 1,
-    `head_version` those of the head: a commit changes the head only.
+    `head_version` those of the head: a commit changes the head only. `load_id` is the load that
+    made it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dataset:
     rules_version: str = ""
     edit_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     head_version: int = 1
+    load_id: str = ""
 
     def __post_init__(self) -> None:
         clean_fields(self, title=TITLE_BYTES, created_by=NAME_BYTES)

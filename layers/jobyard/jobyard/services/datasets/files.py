@@ -51,6 +51,16 @@ def load_key(dataset: str, load_id: str) -> str:
     return f"datasets/{dataset}/loads/{load_id}.json"
 
 
+def export_key(dataset: str, export_id: str) -> str:
+    """The key of an exported file."""
+    return f"exports/{dataset}/{export_id}.gz"
+
+
+def export_result_key(dataset: str, export_id: str) -> str:
+    """The key of what is known of an exported file. It exists when the file is complete."""
+    return f"exports/{dataset}/{export_id}.json"
+
+
 def index_key(folder: str) -> str:
     """The key of the index of base files."""
     return f"{folder}/index.json.gz"

@@ -52,7 +52,7 @@ def load(document: Mapping[str, Any], context: DatasetContext) -> dict[str, Any]
     request = LoadRequest.of_document(document)
     folder = files.base_folder(request.name, FIRST_REVISION, request.load_id)
     existing = datasets.find(request.name)
-    if existing is not None and existing.base == folder:
+    if existing is not None and existing.load_id == request.load_id:
         return {"state": LoadState.LOADED.value}
     result = LoadResult(LoadState.REFUSED, already_exists(request.name))
     if existing is None:
@@ -92,6 +92,7 @@ def _read_and_make(request: LoadRequest, folder: str, context: DatasetContext) -
         boxes=index.boxes,
         precision=request.precision,
         missing_is_null=request.missing_is_null,
+        load_id=request.load_id,
     )
     try:
         datasets.put_new(dataset)
