@@ -8,9 +8,11 @@ from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.extent import Box
 from jobyard.domain.edits.attachment import Attachment
 from jobyard.domain.edits.child import ChildJob, FailureType
-from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.edit_job import EDIT, EditJob
 from jobyard.domain.edits.team import Team, TeamMember, User
 from jobyard.domain.edits.work import ChangeSet, Package
+from jobyard.domain.history import HistoryEntry
+from jobyard.domain.lifecycle import Cause
 from jobyard.store import datasets, edits, teams
 from tests.domain.edits.edit_jobs import NOON, a_child, an_edit_job
 from tests.people import sub_of
@@ -65,6 +67,8 @@ def a_stored_job(state: str = "proposed", worker: str = "", **fields: Any) -> Ed
         given |= {"team": "north", "attempt": 1}
     if worker:
         given |= {"worker": user(worker), "authors": (user(worker),), "base_revision": 1}
+        cause = Cause("request", worker, "", sub_of(worker))
+        given["history"] = (HistoryEntry.of(EDIT.move("allocated", "activate", NOON, cause)),)
     job = an_edit_job(state, **{**given, **fields})
     if worker and job.package is None:
         package_id = f"{job.edit_id}.{job.attempt}.1"

@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.child import ChildJob, FailureType
+from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.team import Team, TeamMember
-from jobyard.domain.mail_addresses import all_addresses
+from jobyard.domain.mail_addresses import addresses, all_addresses
 from jobyard.domain.mail_text import MailText, short, time_text
 from jobyard.domain.text import clean
 from jobyard.services.settings import Settings
-from jobyard.store import reports, transactions
+from jobyard.store import reports, teams, transactions
 from jobyard.store.edits import Job
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ def notice(
     job: Job, to: Iterable[str], headline: str, facts: Sequence[tuple[str, str]], settings: Settings
 ) -> list[Notice]:
     """The notice about a job, in a list; none if nobody has a valid address."""
-    addresses = all_addresses(tuple(each for each in to if each)).valid
-    if not addresses:
-        return []
-    return [Notice(addresses, _text(job, headline, facts, settings))]
+    valid = all_addresses(tuple(each for each in to if each)).valid
+    return [Notice(valid, _text(job, headline, facts, settings))] if valid else []
 
 
 def _text(
@@ -137,3 +136,45 @@ def outbox_items(
         )
         items.append(reports.new_item(report))
     return items
+
+
+_MADE = {
+    FailureType.VALIDATION: "Your edits break rules",
+    FailureType.CONFLICT: "Your edits meet changes of others",
+    FailureType.QUARANTINE_CORRECTIONS: "Corrections of your edits are required",
+    FailureType.QUARANTINE_REVIEW: "Edits are to be reviewed",
+    FailureType.EMBARGO_REVIEW: "A package is to be reviewed before its worker gets it",
+}
+
+
+def child_notices(
+    job: EditJob, child: ChildJob, edit_settings: EditSettings, settings: Settings
+) -> list[Notice]:
+    """The mail about a child that is made: to its worker, or to those who may do it. Reviewers who
+    had a part in the changes get none.
+    """
+    team = teams.find(child.team) if edit_settings.mails else None
+    if team is None:
+        return []
+    if child.worker is not None:
+        sub = child.worker.sub
+        to = emails_of(each for each in team.members if each.user.sub == sub)
+    elif child.failure_type.is_review:
+        to = emails_of_reviewers(team, (each.sub for each in job.authors))
+    else:
+        to = emails_of_workers(team)
+    return notice(child, to, _MADE[child.failure_type], [("Team", team.name)], settings)
+
+
+def end_notices(job: EditJob, edit_settings: EditSettings, settings: Settings) -> list[Notice]:
+    """The mail about an edit job that is completed, to its planner; about one that has failed, to
+    its planner and the operators of the deployment, whatever the settings.
+    """
+    facts = [("Time spent", f"{job.time_spent_minutes} minutes")]
+    if job.state is EditState.FAILED:
+        facts = [("Problem", job.problem or "-")]
+        to = (job.planner_email, *addresses(settings.mail_to).valid)
+        return notice(job, to, "An edit job has failed: read its process log", facts, settings)
+    if job.state is EditState.COMPLETED and edit_settings.mails:
+        return notice(job, [job.planner_email], "An edit job is completed", facts, settings)
+    return []

@@ -123,8 +123,8 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
 
 def _check_repeated(job: EditJob, proposal: Proposal) -> None:
     """Check that a stored job is the one that an earlier try of this request proposed."""
-    is_proposal = len(job.history) == 1
-    if is_proposal and (job.dataset, job.extent) != (proposal.dataset, proposal.extent):
+    was_edited = any(each.counts or each.event == "edit" for each in job.history)
+    if not was_edited and (job.dataset, job.extent) != (proposal.dataset, proposal.extent):
         raise BadRequest(
             f"this key proposed {job.edit_id}, with another body; another proposal needs a new key"
         )
