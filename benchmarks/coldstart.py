@@ -26,6 +26,7 @@ HANDLERS = (
     "ingest.open",
     "execute.chunk",
     "execute.job",
+    "system.job",
     "report.settle",
     "report.report",
     "report.outbox_tick",

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -27,7 +27,7 @@ from jobyard.services.context import Account, Actor, CommandContext, QueryContex
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.device_access import DeviceAccess
-from jobyard.services.jobs.worker import Worker
+from jobyard.services.jobs.worker import Worker, no_maintenance
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.execute_job import run_execute_job
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
@@ -58,6 +58,7 @@ ROLES = {
     "OpenFunction": "IngestRole",
     "ExecuteChunkFunction": "ExecuteRole",
     "ExecuteJobFunction": "ExecuteRole",
+    "SystemJobFunction": "SystemRole",
     "SettleFunction": "ReportRole",
     "ReportFunction": "ReportRole",
 }
@@ -171,6 +172,7 @@ class Harness:
             batch_machine=f"{machines}batch",
             job_machine=f"{machines}job",
             edit_machine=f"{machines}edit",
+            system_machine=f"{machines}system",
             chunk_size=chunk_size,
             max_concurrency=4,
             mail_from="jobyard@example.org",
@@ -195,6 +197,7 @@ class Harness:
             "OpenFunction": self.open,
             "ExecuteChunkFunction": self.execute_chunk,
             "ExecuteJobFunction": self.execute_job,
+            "SystemJobFunction": self.execute_system_job,
             "SettleFunction": self.settle,
             "ReportFunction": self.report,
         }
@@ -241,11 +244,15 @@ class Harness:
             self.http,
             self.now,
             lambda: 600.0,
-            self.maintenance,
+            no_maintenance,
             f"request-{next(_requests)}",
             DeviceAccess(self.http, SecretsOfTest, self.now),
             pause=self.advance,
         )
+
+    def system_worker(self) -> Worker:
+        """A worker of the system's own jobs."""
+        return replace(self.worker(), maintenance=self.maintenance)
 
     def maintenance(self) -> Maintenance:
         """The context of the system's own jobs."""
@@ -260,6 +267,12 @@ class Harness:
         """The job machine's function."""
         request = ExecutionInput.of(event)
         done = run_execute_job(request, self.worker(), self.meter, MEMORY_MB)
+        return done.next_step.document()
+
+    def execute_system_job(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The system machine's function."""
+        request = ExecutionInput.of(event)
+        done = run_execute_job(request, self.system_worker(), self.meter, MEMORY_MB)
         return done.next_step.document()
 
     def settle(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,13 @@ BUGS = (AssertionError, AttributeError, LookupError, NameError, TypeError)
 MAX_OUTPUT_BYTES = 10_000  # of a task, whatever the batch; Step Functions allows 256 KiB
 
 
+def _definition(machine: str) -> str:
+    """The definition of a machine. The system's is the job machine's, with another function."""
+    if machine == "system":
+        return _definition("job").replace("${ExecuteJobFunction}", "${SystemJobFunction}")
+    return (DEFINITIONS / f"{machine}.asl.json").read_text()
+
+
 class ExecutionAlreadyExists(Exception):
     """There is an execution of that name."""
 
@@ -111,7 +118,7 @@ class Machines:
     def run(self, machine: str, name: str, data: Any) -> Any:
         """Run one execution of `machine`, an ARN or a name, to its end. Returns its output."""
         own_name = re.split("[:-]", machine)[-1]
-        definition = json.loads((DEFINITIONS / f"{own_name}.asl.json").read_text())
+        definition = json.loads(_definition(own_name))
         context = {"Execution": {"Name": name}, "StateMachine": {"Id": machine}}
         execution = self.executions.setdefault(name, {"startDate": self._now()})
         execution["status"] = "RUNNING"

@@ -4,9 +4,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from execute.worker import METER, log_finished, worker
+from execute.worker import METER, worker
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.inputs import ChunkInput
+from telemetry.finished_jobs import log_finished
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

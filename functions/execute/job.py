@@ -4,9 +4,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from execute.worker import METER, log_finished, worker
+from execute.worker import METER, worker
 from jobyard.services.machines.execute_job import run_execute_job
 from jobyard.services.machines.inputs import ExecutionInput
+from telemetry.finished_jobs import log_finished
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -187,6 +187,10 @@ class S3Semantics(Listener):
 
     def before(self, call: Call) -> Answer | None:
         parameters = call.parameters
+        creates = call.operation in {"PutObject", "CopyObject", "CompleteMultipartUpload"}
+        is_archived = creates and parameters["Bucket"] == "archive"
+        if self._interceptor.role and is_archived and "IfNoneMatch" not in parameters:
+            return Answer.error(403, "AccessDenied", "with an explicit deny in a bucket policy")
         if call.operation == "CopyObject" and parameters.get("IfNoneMatch") == "*":
             found = self._raw.list_objects_v2(Bucket=parameters["Bucket"], Prefix=parameters["Key"])
             if any(each["Key"] == parameters["Key"] for each in found.get("Contents", ())):

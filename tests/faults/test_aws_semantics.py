@@ -308,6 +308,20 @@ def test_parts_but_the_last_have_five_megabytes(aws_clients: Clients) -> None:
     assert _upload(aws_clients.s3, 5 * 1024**2, 1000)["ETag"].strip('"').endswith("-2")
 
 
+def test_functions_must_ask_that_nothing_in_the_archive_is_overwritten(
+    aws_clients: Clients, aws_semantics: CallInterceptor
+) -> None:
+    put = {"Bucket": "archive", "Key": f"once-{next(_numbers)}", "Body": b"x"}
+
+    aws_semantics.role = "ExecuteRole"
+    try:
+        with pytest.raises(ClientError, match="explicit deny"):
+            aws_clients.s3.put_object(**put)
+        aws_clients.s3.put_object(**put, IfNoneMatch="*")
+    finally:
+        aws_semantics.role = ""
+
+
 def test_one_completion_meets_another_writer(
     aws_clients: Clients, interceptor: CallInterceptor
 ) -> None:

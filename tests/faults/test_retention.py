@@ -74,7 +74,7 @@ def once(harness: Harness, job_id: str) -> StepResult:
     """One attempt of a retention."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     ((_, step),) = RETENTION.steps
-    return step(step_input, harness.worker().step_context(RETENTION))
+    return step(step_input, harness.system_worker().step_context(RETENTION))
 
 
 def run_to_the_end(harness: Harness, injector: Injector) -> StepResult:

@@ -20,6 +20,7 @@ HANDLERS = (
     "ingest.open",
     "execute.chunk",
     "execute.job",
+    "system.job",
     "report.settle",
     "report.report",
     "report.outbox_tick",
@@ -41,7 +42,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         machines.create_state_machine(
             name=f"fn-{name}", definition=json.dumps(BROKEN), roleArn="arn:aws:iam::0:role/fn"
         )["stateMachineArn"]
-        for name in ("batch", "job")
+        for name in ("batch", "job", "system")
     ]
     return {
         "AWS_REGION": clients.REGION,

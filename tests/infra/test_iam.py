@@ -136,10 +136,10 @@ def test_roles_name_their_managed_policies(
 ) -> None:
     """Lambda and Step Functions check the role when tracing or logging is switched on. A role that
     names its policies has them by then. A policy that names the role may be attached later."""
-    traced = [*CALLS, "BatchMachineRole", "JobMachineRole"]
+    traced = [*CALLS, "BatchMachineRole", "JobMachineRole", "SystemMachineRole"]
     for role in traced:
         assert {"Ref": "TracingPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"], role
-    for role in ("BatchMachineRole", "JobMachineRole"):
+    for role in ("BatchMachineRole", "JobMachineRole", "SystemMachineRole"):
         assert {"Ref": "LogDeliveryPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"]
     for policy in of_type(resources, "AWS::IAM::ManagedPolicy").values():
         assert policy["Properties"].keys() == {"Description", "PolicyDocument"}
@@ -156,9 +156,7 @@ def test_mail_has_one_sender(resources: Resources) -> None:
         one for one in statements(resources, "ReportRole") if "ses:SendEmail" in one["Action"]
     )
 
-    assert statement["Condition"] == {
-        "StringEqualsIfExists": {"ses:FromAddress": {"Ref": "MailFrom"}}
-    }
+    assert statement["Condition"] == {"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}
 
 
 def test_a_function_writes_to_its_own_logs_only(resources: Resources) -> None:
@@ -230,8 +228,50 @@ def test_only_workers_write_to_the_archive_and_nobody_deletes_there(resources: R
         }
         # The API and the pages sign links to download files.
         allowed = {"s3:GetObject"} if role in {"ApiRole", "WebRole"} else set()
-        assert role == "ExecuteRole" or actions <= allowed, role
+        assert role in {"ExecuteRole", "SystemRole"} or actions <= allowed, role
         assert not {action for action in actions if "Delete" in action}
+
+
+def test_what_reads_the_bytes_of_strangers_deletes_no_records_and_no_versions(
+    resources: Resources,
+) -> None:
+    """Workers delete what they have staged, which the bucket keeps as a version for a day."""
+    deletions = {
+        role: {
+            (action, resource)
+            for action, resource in grants(resources, role)
+            if "Delete" in action or action == "dynamodb:BatchWriteItem"
+        }
+        for role in ("IngestRole", "ExecuteRole")
+    }
+
+    assert deletions == {
+        "IngestRole": set(),
+        "ExecuteRole": {("s3:DeleteObject", "${WorkBucket.Arn}/staging/*")},
+    }
+
+
+def test_system_jobs_archive_records_and_touch_no_deposited_content(resources: Resources) -> None:
+    on_archive = {
+        resource
+        for action, resource in grants(resources, "SystemRole")
+        if resource.startswith("${ArchiveBucket.Arn}") and action != "s3:ListBucket"
+    }
+
+    assert on_archive == {"${ArchiveBucket.Arn}/records/*"}
+    tables = {thing_of(resource) for _, resource in grants(resources, "SystemRole")}
+    assert not tables & {"ObjectsTable", "IdentifiersTable", "CollectionsTable"}
+
+
+def test_only_the_systems_own_function_has_its_role(resources: Resources) -> None:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    with_role = {
+        name
+        for name, function in functions.items()
+        if function["Properties"]["Role"] == {"Fn::GetAtt": ["SystemRole", "Arn"]}
+    }
+
+    assert with_role == {"SystemJobFunction"}
 
 
 def test_the_batch_machine_may_run_a_distributed_map(resources: Resources) -> None:
@@ -252,14 +292,14 @@ def test_a_machine_is_created_after_its_policy(template: dict[str, Any]) -> None
 def test_a_machine_may_call_the_functions_of_its_states(
     resources: Resources, template: dict[str, Any]
 ) -> None:
-    for machine in ("BatchMachine", "JobMachine"):
+    for machine in ("BatchMachine", "JobMachine", "SystemMachine"):
         names = template["Resources"][machine]["Properties"]["DefinitionSubstitutions"]
         called = {
             resource
             for action, resource in grants(resources, f"{machine}Role")
             if action == "lambda:InvokeFunction"
         }
-        assert called == {f"${{{name}.Arn}}" for name in names}
+        assert called == {written(function) for function in names.values()}
 
 
 def test_sweeps_change_only_the_allowed_tables(resources: Resources) -> None:

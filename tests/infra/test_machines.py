@@ -190,7 +190,12 @@ def test_every_placeholder_is_substituted(template: dict[str, Any]) -> None:
         text = Path(ROOT, resource["Properties"]["DefinitionUri"]).read_text()
         for name, value in resource["Properties"]["DefinitionSubstitutions"].items():
             assert f'"${{{name}}}"' in text
-            assert value == {"Fn::GetAtt": [name, "Arn"]}
+            function = {"ExecuteJobFunction": "SystemJobFunction"} if is_system(resource) else {}
+            assert value == {"Fn::GetAtt": [function.get(name, name), "Arn"]}
+
+
+def is_system(machine: dict[str, Any]) -> bool:
+    return bool(machine["Properties"]["Name"] == {"Fn::Sub": "${AWS::StackName}-system"})
 
 
 def test_a_state_has_the_name_of_its_function(definitions: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "OpenFunction": "ingest.open.handler",
     "ExecuteChunkFunction": "execute.chunk.handler",
     "ExecuteJobFunction": "execute.job.handler",
+    "SystemJobFunction": "system.job.handler",
     "SettleFunction": "report.settle.handler",
     "ReportFunction": "report.report.handler",
     "OutboxTickFunction": "report.outbox_tick.handler",
@@ -209,13 +210,49 @@ def test_buckets_answer_over_tls_only(resources: Resources) -> None:
     }
 
     for name in of_type(resources, "AWS::S3::Bucket"):
-        (statement,) = policies[f"${{{name}}}"]
+        statement, *_ = policies[f"${{{name}}}"]
         assert statement["Effect"] == "Deny"
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert [written(one) for one in statement["Resource"]] == [
             f"${{{name}.Arn}}",
             f"${{{name}.Arn}}/*",
         ]
+
+
+def test_the_archive_is_written_once(resources: Resources) -> None:
+    """The first is the statement of AWS's guide, "Enforce conditional writes"."""
+    statements = resources["ArchiveBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    overwriting, deleting = statements[1:]
+
+    assert (overwriting["Effect"], overwriting["Principal"]) == ("Deny", "*")
+    assert overwriting["Action"] == "s3:PutObject"
+    assert overwriting["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
+    assert (deleting["Effect"], deleting["Principal"]) == ("Deny", "*")
+    assert deleting["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+    assert "Condition" not in deleting
+    for each in (overwriting, deleting):
+        assert each["Resource"] == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}
+
+
+def test_the_archive_is_locked_by_a_parameter(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    properties = resources["ArchiveBucket"]["Properties"]
+
+    assert template["Conditions"]["LocksArchive"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "ArchiveLockDays"}, 0]}]
+    }
+    condition, enabled, otherwise = properties["ObjectLockEnabled"]["Fn::If"]
+    assert (condition, enabled, otherwise) == ("LocksArchive", True, {"Ref": "AWS::NoValue"})
+    condition, rule, otherwise = properties["ObjectLockConfiguration"]["Fn::If"]
+    assert (condition, otherwise) == ("LocksArchive", {"Ref": "AWS::NoValue"})
+    assert rule["Rule"]["DefaultRetention"] == {
+        "Mode": "GOVERNANCE",
+        "Days": {"Ref": "ArchiveLockDays"},
+    }
 
 
 def test_unfinished_uploads_and_staged_files_expire(resources: Resources) -> None:
@@ -412,6 +449,7 @@ def test_a_failed_execution_raises_an_alarm_and_is_recovered(resources: Resource
     assert [written(one) for one in rule["EventPattern"]["detail"]["stateMachineArn"]] == [
         "${BatchMachine}",
         "${JobMachine}",
+        "${SystemMachine}",
     ]
     assert [written(target["Arn"]) for target in rule["Targets"]] == [
         "${AlarmTopic}",
@@ -629,6 +667,7 @@ def test_each_failure_has_an_alarm(resources: Resources) -> None:
     assert {
         ("ExecutionsFailed", "${BatchMachine}"),
         ("ExecutionsFailed", "${JobMachine}"),
+        ("ExecutionsFailed", "${SystemMachine}"),
         ("ApproximateOpenMapRunCount", "the account"),
         ("ApproximateNumberOfMessagesVisible", "${DeadLetters.QueueName}"),
         ("Throttles", "${ExecuteChunkFunction}"),

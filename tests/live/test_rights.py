@@ -33,11 +33,12 @@ Aws = Callable[[str], Any]
 # Lines of the table that the scenario does not call, each with the reason.
 UNSEEN: dict[tuple[str, str, str], str] = {
     **{
-        ("ExecuteRole", thing, f"states:{call}Execution"): "an execution left something undone"
+        ("SystemRole", thing, f"states:{call}Execution"): "an execution left something undone"
         for thing, call in (
             ("BatchMachine", "Describe"),
             ("BatchMachine", "Start"),
             ("JobMachine", "Start"),
+            ("SystemMachine", "Start"),
         )
     },
     ("ExecuteRole", "ArchiveBucket", "s3:UploadPartCopy"): "a staged file of more than 5 GB",
@@ -91,7 +92,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
     **{
         (role, "CampaignsTable", f"dynamodb:{call}"): "no execution decided about a campaign"
         for role, call in (
-            ("ExecuteRole", "PutItem"),
+            ("SystemRole", "PutItem"),
             ("ScheduleRole", "GetItem"),
             ("ScheduleRole", "PutItem"),
         )

@@ -9,6 +9,7 @@ import pytest
 
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.ids import system_schedule_id
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.schedule import ScheduleState
@@ -16,7 +17,7 @@ from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.services.batches.recovery import FAILED_BATCHES_CHECKED, recover_batches
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
+from jobyard.services.schedules.commands import make_system_schedules
 from jobyard.store import batches, checkpoints, occurrences, schedules
 from tests.archived_fixtures import batch_of
 from tests.harness import Harness, Payloads, single_files
@@ -35,7 +36,7 @@ def run_reconcile(
 ) -> StepResult:
     """Run a reconcile job to its end, in as many attempts as it needs."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    context = replace(harness.worker().step_context(RECONCILE), remaining=remaining)
+    context = replace(harness.system_worker().step_context(RECONCILE), remaining=remaining)
     ((_, checking),) = RECONCILE.steps
     outcome = checking(step_input, context)
     while isinstance(outcome, Snooze | Continue):

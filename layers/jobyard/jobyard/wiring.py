@@ -54,6 +54,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         batch_machine=f"{env['JOBYARD_MACHINES']}batch",
         job_machine=f"{env['JOBYARD_MACHINES']}job",
         edit_machine=f"{env['JOBYARD_MACHINES']}edit",
+        system_machine=f"{env['JOBYARD_MACHINES']}system",
         chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
         max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
         mail_from=env["JOBYARD_MAIL_FROM"],

@@ -6,7 +6,9 @@ from types import ModuleType
 
 import pytest
 
+from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.jobtypes.retention import RETENTION
 from jobyard.services.jobs.runner import FinishedJob
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.runs import ExecutionRun
@@ -19,9 +21,9 @@ pytestmark = pytest.mark.emulator
 def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], job_type: str
 ) -> None:
-    worker = importlib.import_module("execute.worker")
+    finished_jobs = importlib.import_module("telemetry.finished_jobs")
     failed = FinishedJob(JobAddress("b", 0, 0), job_type, JobState.FAILED, "TIMEOUT")
-    worker.log_finished([failed], ExecutionInput("b", ExecutionRun("main", 1)))
+    finished_jobs.log_finished([failed], ExecutionInput("b", ExecutionRun("main", 1)))
 
     out = capsys.readouterr().out
     found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
@@ -40,7 +42,8 @@ def test_every_line_has_the_request_id_and_those_about_a_job_its_id(
         FinishedJob(first, "deposit", JobState.SCHEDULED, "PAYLOAD_BUSY", step="downloading"),
         FinishedJob(second, "deposit", JobState.FAILED, "STEP_ERROR", error=ValueError("odd")),
     )
-    worker.log_finished(found, ExecutionInput("b", ExecutionRun("main", 1)))
+    finished_jobs = importlib.import_module("telemetry.finished_jobs")
+    finished_jobs.log_finished(found, ExecutionInput("b", ExecutionRun("main", 1)))
 
     formatter = worker.LOGGER.registered_formatter
     lines = [json.loads(formatter.format(record)) for record in caplog.records]
@@ -53,3 +56,10 @@ def test_every_line_has_the_request_id_and_those_about_a_job_its_id(
     }
     (failed,) = [line for line in lines if line["message"] == "attempt failed"]
     assert (failed["step"], failed["failure_code"]) == ("downloading", "PAYLOAD_BUSY")
+
+
+def test_a_worker_does_nothing_that_only_system_jobs_may(functions: dict[str, ModuleType]) -> None:
+    worker = importlib.import_module("execute.worker").worker(Context())
+
+    with pytest.raises(Forbidden):
+        worker.step_context(RETENTION).maintenance()

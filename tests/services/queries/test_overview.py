@@ -21,6 +21,7 @@ from jobyard.domain.batches.report import (
 )
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.freshness import CLAIM_TIME
+from jobyard.domain.ids import system_schedule_id
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.overview import (
     Overview,
@@ -176,7 +177,7 @@ def test_next_and_last_runs_of_schedules_are_shown_with_the_skipped_ones(
     harness.advance(3600)
     harness.tick()
     harness.machines.run_all()
-    reconcile = schedule_commands.system_schedule_id("reconcile")
+    reconcile = system_schedule_id("reconcile")
     schedule_commands.suspend(reconcile, None, harness.context(reason="a rest"))
     harness.advance(3600)
     harness.tick()
@@ -195,7 +196,7 @@ def test_next_and_last_runs_of_schedules_are_shown_with_the_skipped_ones(
 
 def test_a_run_that_failed_is_shown_for_a_day(harness: Harness) -> None:
     schedule_commands.make_system_schedules(harness.now())
-    before = schedules.get(schedule_commands.system_schedule_id("reconcile"))
+    before = schedules.get(system_schedule_id("reconcile"))
     now = harness.now()
     failed_run = LatestRun(now, now, JobState.FAILED, now)
     schedules.write(before, replace(before, latest=failed_run, version=before.version + 1))
@@ -373,7 +374,7 @@ def test_what_a_viewer_computed_shows_an_admin_everything_and_the_viewer_no_sche
     harness: Harness,
 ) -> None:
     schedule_commands.make_system_schedules(harness.now())
-    reconcile = schedule_commands.system_schedule_id("reconcile")
+    reconcile = system_schedule_id("reconcile")
     schedule_commands.suspend(reconcile, None, harness.context(reason="a secret rest"))
     harness.advance(60)
 

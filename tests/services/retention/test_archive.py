@@ -15,6 +15,7 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.ids import system_schedule_id
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Continue, Done, Fail, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.occurrence import Verdict
@@ -26,7 +27,7 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries.batches import batch, list_batches
 from jobyard.services.queries.jobs import job
 from jobyard.services.retention import schedules as schedule_retention
-from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
+from jobyard.services.schedules.commands import make_system_schedules
 from jobyard.services.schedules.job_origin import schedule_origin
 from jobyard.store import (
     batches,
@@ -71,7 +72,7 @@ def retain(
     """Run a retention job to its end, in as many attempts as it needs."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    context = harness.worker().step_context(RETENTION)
+    context = harness.system_worker().step_context(RETENTION)
     context = replace(context, remaining=remaining or (lambda: 600.0))
     (_, step), *_ = RETENTION.steps
     outcome = step(step_input, context)

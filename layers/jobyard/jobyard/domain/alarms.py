@@ -54,7 +54,7 @@ RUNBOOKS = (
         "discard it, Jobyard recovers the work by itself",
     ),
     Runbook(
-        ("BatchExecutionsFailedAlarm", "JobExecutionsFailedAlarm"),
+        ("BatchExecutionsFailedAlarm", "JobExecutionsFailedAlarm", "SystemExecutionsFailedAlarm"),
         "an execution of a machine failed",
         "open the execution; its error names the function and the cause. Fix it. Jobyard recovers "
         "the work",
@@ -71,6 +71,7 @@ RUNBOOKS = (
             "OpenErrorsAlarm",
             "ExecuteChunkErrorsAlarm",
             "ExecuteJobErrorsAlarm",
+            "SystemJobErrorsAlarm",
             "SettleErrorsAlarm",
             "ReportErrorsAlarm",
         ),

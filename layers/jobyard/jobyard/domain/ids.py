@@ -52,6 +52,11 @@ def schedule_id_of(seed: bytes) -> str:
     return _id_of(Origin.SCHEDULE, seed)
 
 
+def system_schedule_id(job_type: str) -> str:
+    """The id of the schedule of a system job type."""
+    return schedule_id_of(f"system\n{job_type}".encode())
+
+
 def campaign_id_of(seed: bytes) -> str:
     """The campaign id for `seed`: "c" and 20 lower-case base32 characters."""
     return _id_of(Origin.CAMPAIGN, seed)

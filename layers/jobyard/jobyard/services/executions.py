@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from jobyard.domain.ids import system_schedule_id
 from jobyard.domain.jobs.job import JobAddress
+from jobyard.jobtypes import TYPES
 from jobyard.services.runs import ExecutionRun
 from jobyard.services.settings import Settings
 
@@ -46,6 +48,12 @@ def dataset_execution(task_id: str) -> str:
     return f"dataset-{task_id}"
 
 
+def is_system_job(address: JobAddress) -> bool:
+    """Whether a job is one of the system, in the schedule of a system job type."""
+    system_types = (each.name for each in TYPES.values() if each.is_system)
+    return address.origin_id in map(system_schedule_id, system_types)
+
+
 @dataclass(frozen=True)
 class Executions:
     """The executions of a deployment."""
@@ -67,7 +75,13 @@ class Executions:
             "run": run,
             "pass": ExecutionRun.recovered(run, recoveries).number,
         }
-        self._start(self.settings.job_machine, job_execution(address, run, recoveries), document)
+        machine = self.machine_of(address)
+        self._start(machine, job_execution(address, run, recoveries), document)
+
+    def machine_of(self, address: JobAddress) -> str:
+        """The machine that runs a single job: system jobs have one whose worker has more rights."""
+        settings = self.settings
+        return settings.system_machine if is_system_job(address) else settings.job_machine
 
     def start_edit(self, job_id: str, task: str, number: str) -> None:
         """Start the execution that does the machine's `task` for an edit job or a child of one.

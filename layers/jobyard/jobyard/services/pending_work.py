@@ -59,7 +59,7 @@ def work_of_job(
 ) -> PendingWork:
     """The work on a single job, which `run` owns since `since`."""
     return PendingWork(
-        executions.settings.job_machine,
+        executions.machine_of(address),
         since,
         0,
         lambda number: job_execution(address, run, number),

@@ -29,6 +29,7 @@ class Settings:
     batch_machine: str
     job_machine: str
     edit_machine: str
+    system_machine: str
     chunk_size: int
     max_concurrency: int
     mail_from: str
@@ -56,4 +57,11 @@ class Settings:
     @property
     def worker_logs(self) -> tuple[str, ...]:
         """The names of the workers' log groups."""
-        return f"{self.stack}-execute-chunk", f"{self.stack}-execute-job"
+        return tuple(
+            f"{self.stack}-{each}" for each in ("execute-chunk", "execute-job", "system-job")
+        )
+
+    @property
+    def system_logs(self) -> str:
+        """The name of the log group of system jobs."""
+        return f"{self.stack}-system-job"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from jobyard.domain.collection import Collection
+from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import (
@@ -70,6 +71,15 @@ class Worker:
     def is_out_of_time(self) -> bool:
         """Whether it has to stop now, to write its results."""
         return self.remaining() < _WRITE_MARGIN_S
+
+
+def no_maintenance() -> MaintenanceTasks:
+    """Refuses what only system jobs may do, in workers of all other jobs.
+
+    Raises:
+        Forbidden: always.
+    """
+    raise Forbidden("system jobs run in a function of their own")
 
 
 def _build_context(

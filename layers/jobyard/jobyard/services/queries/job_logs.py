@@ -5,20 +5,22 @@ if it is about one. An invocation runs many jobs, so the lines about others are 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobyard.domain.compaction import json_bytes
 from jobyard.domain.errors import NotFound
-from jobyard.domain.jobs.job import Attempt, JobRecord
+from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord
 from jobyard.domain.redaction import text_without_secrets
 from jobyard.domain.text import clean
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
+from jobyard.services.executions import is_system_job
 from jobyard.services.origins import job_origin
 from jobyard.services.pending_work import WORKER_TIMEOUT
+from jobyard.services.settings import Settings
 from jobyard.store import jobs
 
 MAX_LINES = 200  # of an attempt
@@ -93,7 +95,7 @@ def attempt_log(job_id: str, number: int | None, logs: Any, context: QueryContex
     if not found.attempt.request_id:
         return replace(found, missing="the request id of its worker was not recorded")
     try:
-        return _read(found, logs, context)
+        return _read(found, _groups(origin.address, context.settings), logs, context)
     except logs.exceptions.ClientError as error:
         refusal = _REFUSALS.get(error.response["Error"]["Code"])
         if refusal is None:
@@ -113,12 +115,17 @@ def _numbered(job: JobRecord | None, job_id: str, number: int | None) -> Attempt
     return AttemptLog(job_id, wanted, attempt)
 
 
-def _read(found: AttemptLog, logs: Any, context: QueryContext) -> AttemptLog:
+def _groups(address: JobAddress, settings: Settings) -> Sequence[str]:
+    """The log groups of the functions that may have run a job."""
+    return (settings.system_logs,) if is_system_job(address) else settings.worker_logs
+
+
+def _read(found: AttemptLog, groups: Sequence[str], logs: Any, context: QueryContext) -> AttemptLog:
     """The lines of an attempt, up to a number and a size."""
     attempt = found.attempt
     lines: list[LogLine] = []
     size, is_complete = 0, True
-    for event in _events(attempt, logs, context):
+    for event in _events(groups, attempt, logs, context):
         if event is None:
             is_complete = False
             continue
@@ -143,7 +150,7 @@ def _why_empty(attempt: Attempt, now: datetime) -> str:
 
 
 def _events(
-    attempt: Attempt, logs: Any, context: QueryContext
+    groups: Sequence[str], attempt: Attempt, logs: Any, context: QueryContext
 ) -> Iterator[Mapping[str, Any] | None]:
     """The events with the request id of an attempt, from the log group that has any. None stands
     for those of further pages.
@@ -157,7 +164,7 @@ def _events(
         "endTime": int(end.timestamp() * 1000) + 1,
         "limit": _PAGE_LINES,
     }
-    for group in context.settings.worker_logs:
+    for group in groups:
         has_any, token = False, ""
         for _ in range(_PAGES):
             more = {"nextToken": token} if token else {}

@@ -14,7 +14,7 @@ from typing import Any
 from jobyard.domain.activity import Subject
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
-from jobyard.domain.ids import Origin, schedule_id_of
+from jobyard.domain.ids import Origin, schedule_id_of, system_schedule_id
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedules.next_runs import next_runs
@@ -150,11 +150,6 @@ def make_system_schedules(now: datetime) -> list[Schedule]:
         except StaleState:
             continue
     return created
-
-
-def system_schedule_id(job_type: str) -> str:
-    """The id of the schedule of a system job type."""
-    return schedule_id_of(f"system\n{job_type}".encode())
 
 
 def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None:

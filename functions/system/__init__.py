@@ -1,0 +1,5 @@
+"""Runs the system's own jobs, which may delete records."""
+
+from jobyard import cold_start
+
+cold_start.begin()
