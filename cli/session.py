@@ -100,6 +100,11 @@ def sign_in(
         )
         while "ChallengeName" in response:
             name = response["ChallengeName"]
+            if name == "MFA_SETUP":
+                raise SignInFailed(
+                    "this stack requires an authenticator app: sign in to its pages once to set it "
+                    "up, then sign in here"
+                )
             if name not in _CHALLENGE_RESPONSES:
                 raise SignInFailed(f"Cognito asks for {name}, which jobyard does not support")
             response = cognito.respond_to_auth_challenge(

@@ -161,3 +161,12 @@ def test_an_expired_token_is_renewed_during_a_command(
     assert shown.exit_code == 0
     assert cognito.calls == ["USER_PASSWORD_AUTH", "REFRESH_TOKEN_AUTH"]
     assert shown.stderr == ""
+
+
+def test_an_authenticator_is_set_up_on_the_pages(
+    on_aws: StackConnection, cognito: FakeCognito
+) -> None:
+    cognito.challenges = ["MFA_SETUP"]
+
+    with pytest.raises(SignInFailed, match="sign in to its pages once"):
+        session.sign_in(on_aws, "someone", "secret")

@@ -132,7 +132,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Put)",
         ],
-        "ChunksTable": ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"],
+        "ChunksTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
         "JobsTable": [
             "dynamodb:BatchExecuteStatement(UPDATE)",
             "dynamodb:BatchWriteItem",
@@ -140,7 +140,6 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Delete)",
         ],
-        "HoldsTable": ["dynamodb:BatchGetItem"],
         "OperationsTable": ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
         "SchedulesTable": [

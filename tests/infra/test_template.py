@@ -891,6 +891,15 @@ def _not_emitted(namespace: str, metric: str, dimensions: dict[str, str]) -> str
     return ""
 
 
+def test_mfa_is_required_by_a_parameter(template: dict[str, Any], resources: Resources) -> None:
+    (pool,) = of_type(resources, "AWS::Cognito::UserPool").values()
+
+    assert pool["Properties"]["MfaConfiguration"] == {"Fn::If": ["RequiresMfa", "ON", "OPTIONAL"]}
+    assert pool["Properties"]["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+    required = {"Fn::Equals": [{"Ref": "RequireMfa"}, "true"]}
+    assert template["Conditions"]["RequiresMfa"] == required
+
+
 def test_user_names_ignore_case(resources: Resources) -> None:
     """A pool is case-sensitive by default, and AWS does not allow to change that later."""
     (pool,) = of_type(resources, "AWS::Cognito::UserPool").values()
