@@ -118,13 +118,25 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         if call in CALLS["ApiRole"].get(thing, ()) and thing != "RequestsTable"
     },
     **{
-        ("ExecuteRole", thing, f"dynamodb:{call}"): "a dataset has many changes"
+        ("SystemRole", thing, f"dynamodb:{call}"): "a dataset has many changes"
         for thing, call in (
             ("DatasetsTable", "BatchGetItem"),
             ("DatasetsTable", "PutItem"),
             ("CommitsTable", "PutItem"),
             ("CommitsTable", "Query"),
             ("VersionsTable", "BatchWriteItem"),
+        )
+    },
+    **{
+        ("SystemRole", "WorkBucket", f"s3:{call}"): "a dataset has many changes"
+        for call in (
+            "AbortMultipartUpload",
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "DeleteObjects",
+            "ListObjectsV2",
+            "PutObject",
+            "UploadPart",
         )
     },
     ("WebRole", "UserPoolClient", "cognito-idp:GetTokensFromRefreshToken"): (
