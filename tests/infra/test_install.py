@@ -171,6 +171,17 @@ def test_an_interrupted_install_is_repeated(machine: Machine) -> None:
     assert (machine.project / "made").read_text() == "made\n" * 2
 
 
+def test_chromium_is_installed_where_it_is_missing(machine: Machine) -> None:
+    machine.add("apt-get", 'echo "$1" >>"$TMPDIR/apt-get"')
+
+    first = machine.install("chromium")
+    machine.add("chromium", "exit 0")
+    again = machine.install("chromium")
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert (machine.project / "apt-get").read_text() == "update\ninstall\n"
+
+
 def test_ci_runs_what_people_run() -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
 
