@@ -1,7 +1,9 @@
 """AWS on moto, without what moto works out again at each call."""
 
+import copy
 import json
 import re
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from moto.core.base_backend import BaseBackend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.utils import method_names_from_class
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
 from tests.unsigned_calls import Found, unsigned_calls
@@ -38,7 +42,7 @@ def moto_aws() -> Iterator[None]:
 
     A call's URL is tried with the patterns of two hundred services, then with all routes of the
     service that it finds. The services that are used here come first, and routes are made once.
-    Calls about items go to moto's DynamoDB directly.
+    Calls about items go to moto's DynamoDB directly, whose tables are quick (`QUICK`).
     """
     patterns = sorted(backend_index.backend_url_patterns, key=lambda each: each[0] not in USED)
     routes = property(cache(BaseBackend.urls.fget))  # type: ignore[attr-defined]
@@ -56,6 +60,8 @@ def moto_aws() -> Iterator[None]:
         patch.setattr(BaseBackend, "urls", routes)
         patch.setattr(responses, "method_names_from_class", cache(method_names_from_class))
         patch.setattr(BotocoreStubber, "process_request", answer)
+        for (owner, name), quick in QUICK.items():
+            patch.setattr(owner, name, quick, raising=False)
         yield
 
 
@@ -92,7 +98,12 @@ def about_items(request: AWSPreparedRequest) -> TYPE_RESPONSE | None:
     operation = target.rpartition(".")[2]
     if not found or operation not in _ABOUT_ITEMS or _BINARY.search(request.body):
         return None
-    answer: TYPE_RESPONSE = _Items(found[1], target, request.body).call_action()
+    items = _Items(found[1], target, request.body)
+    _transaction.items = items.params.get("TransactItems", ())
+    try:
+        answer: TYPE_RESPONSE = items.call_action()
+    finally:
+        _transaction.items = ()
     return answer
 
 
@@ -119,3 +130,93 @@ class _Items(DynamoHandler):
 
 def _binary(value: bytes) -> str:
     return b64encode(value).decode()
+
+
+# Tables. To query one, moto sorts all of its items, and compares them one by one in Python; before
+# a transaction it copies all of them. So a call takes the longer the more items other tests left.
+
+_transaction = threading.local()  # its `items` are those of the transaction that this thread runs
+_PLAIN = frozenset({"S", "B", "BOOL"})  # types whose value is compared as it is
+_cast_by_moto = DynamoType.cast_value.fget  # type: ignore[attr-defined]
+_query_by_moto = Table.query
+
+
+def _cast(value: DynamoType) -> Any:
+    return value.value if value.type in _PLAIN else _cast_by_moto(value)
+
+
+def _equals(value: DynamoType, other: DynamoType) -> bool:
+    return value.type == other.type and _cast(value) == _cast(other)
+
+
+def _differs(value: DynamoType, other: DynamoType) -> bool:
+    return not _equals(value, other)
+
+
+def _hash(value: DynamoType) -> int:
+    return hash((value.type, _cast(value)))
+
+
+def _query(
+    table: Table, hash_key: DynamoType, *more: Any, index_name: str | None = None, **how: Any
+) -> Any:
+    """A query of a table reads the items with the key only, as if there were no others."""
+    index_name = more[6] if len(more) > 6 else index_name
+    if index_name:
+        return _query_by_moto(table, hash_key, *more, **how)
+    part = copy.copy(table)
+    part.items = {key: table.items[key] for key in (hash_key,) if key in table.items}  # type: ignore[assignment]
+    return _query_by_moto(part, hash_key, *more, **how)
+
+
+def _all_items(table: Table) -> list[Item]:
+    """All items in the order of their keys, which are compared as strings or numbers."""
+    stored: Any = table.items.values()
+    if not table.range_key_attr:
+        return sorted(stored, key=lambda item: _cast(item.hash_key))
+    found = [item for items in stored for item in items.values()]
+    return sorted(found, key=lambda item: (_cast(item.hash_key), _cast(item.range_key)))
+
+
+def _sorted_items(table: Table, hashes: Any, ranges: Any, items: list[Item]) -> list[Item]:
+    attributes = table._generate_attr_to_sort_by(hashes, ranges)
+    items.sort(key=lambda item: tuple(_cast(item.attrs[name]) for name in attributes))
+    return items
+
+
+def _copy_for_transaction(table: Table, memo: dict[int, Any]) -> Table:
+    """A copy to go back to: of the items that the transaction may change, and of the rest what it
+    is.
+    """
+    result = copy.copy(table)
+    result.items = copy.copy(table.items)
+    for each in _transaction.items:
+        (change,) = each.values()
+        if change["TableName"] != table.name:
+            continue
+        keys = change.get("Key") or change["Item"]
+        hash_key = DynamoType(keys[table.hash_key_attr])
+        if hash_key not in result.items:
+            continue
+        found = result.items[hash_key]
+        if table.range_key_attr:
+            range_key = DynamoType(keys[table.range_key_attr])
+            changed = {range_key: copy.deepcopy(found[range_key])} if range_key in found else {}
+            result.items[hash_key] = {**found, **changed}
+        else:
+            result.items[hash_key] = copy.deepcopy(found)
+    return result
+
+
+QUICK: dict[tuple[type, str], Any] = {
+    (DynamoType, "cast_value"): property(_cast),
+    (DynamoType, "__eq__"): _equals,
+    (DynamoType, "__ne__"): _differs,
+    (DynamoType, "__hash__"): _hash,
+    (Table, "query"): _query,
+    (Table, "all_items"): _all_items,
+    (Table, "sorted_items"): _sorted_items,
+    (Table, "__deepcopy__"): _copy_for_transaction,
+}
+# What they replace.
+WHOLE: dict[tuple[type, str], Any] = {(owner, name): vars(owner).get(name) for owner, name in QUICK}
