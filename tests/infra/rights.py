@@ -81,7 +81,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:Query",
         ],
         "HoldsTable": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
-        "CollectionsTable": ["dynamodb:GetItem"],
+        "CollectionsTable": ["dynamodb:BatchGetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
         "OccurrencesTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],

@@ -15,11 +15,13 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.services.batches import operations, rows
 from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.batches.orphans import give_up_chunk
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs, tables
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness, Payloads, single_files
 
+MAIN_PASS = ExecutionRun(MAIN_RUN, 1)
 TWO = {"a.txt": b"one", "b.txt": b"two"}
 
 
@@ -89,6 +91,33 @@ def test_a_worker_that_is_overtaken_counts_what_the_other_did(
 
     assert chunks.get(state["origin_id"], 0).counts == {"succeeded": 2}
     assert harness.settle(state)["next"] == "report"
+
+
+def test_a_first_pass_counts_what_a_person_did_before_it(
+    harness: Harness, payloads: Payloads
+) -> None:
+    state = opened(harness, payloads, "held-before")
+    send_job_event(f"{state['origin_id']}.0.1", "hold", harness.context())
+    assert chunks.get(state["origin_id"], 0).counts == {"held": 1}
+
+    run_chunk(state["origin_id"], chunk_of(harness, state), MAIN_PASS, harness.worker())
+
+    found = chunks.get(state["origin_id"], 0)
+    assert found.counts == {"held": 1, "succeeded": 1}
+    assert found.progress(MAIN_RUN) == RunProgress(1)
+
+
+def test_a_first_pass_that_is_repeated_after_its_end_changes_nothing(
+    harness: Harness, payloads: Payloads
+) -> None:
+    state = opened(harness, payloads, "repeated")
+    chunk = chunk_of(harness, state)
+    run_chunk(state["origin_id"], chunk, MAIN_PASS, harness.worker())
+    before = chunks.get(state["origin_id"], 0), [*jobs.of_chunk(state["origin_id"], 0)]
+
+    run_chunk(state["origin_id"], chunk, MAIN_PASS, harness.worker())
+
+    assert (chunks.get(state["origin_id"], 0), [*jobs.of_chunk(state["origin_id"], 0)]) == before
 
 
 def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(

@@ -1,11 +1,14 @@
 """Stores collections."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobyard.domain.collection import Collection, CollectionChange
 from jobyard.domain.errors import StaleState
+from jobyard.domain.hold import Hold
+from jobyard.store import holds, reads
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.tables import CollectionItem, is_version, save_if
+from jobyard.store.tables import CollectionItem, HoldItem, is_version, save_if
 
 _SHELF = "collections"  # one partition of the index for all: there are few writes
 
@@ -64,6 +67,14 @@ def find(name: str) -> Collection | None:
         return _collection(CollectionItem.get(name, consistent_read=True))
     except CollectionItem.DoesNotExist:
         return None
+
+
+def find_with_holds(name: str, scopes: Sequence[str]) -> tuple[Collection | None, list[Hold]]:
+    """The collection, None if there is none, and the holds of `scopes`, in one call."""
+    keys = [CollectionItem(name), *(HoldItem(scope) for scope in scopes)]
+    collection, *found = reads.get_many(keys)
+    placed = [holds.of_item(item) for item in found if item]
+    return _collection(collection) if collection else None, placed
 
 
 def by_name(*, after: str, limit: int) -> list[Collection]:

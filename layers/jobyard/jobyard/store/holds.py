@@ -11,7 +11,8 @@ from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
 from jobyard.store.tables import HoldItem, is_condition_failure, save_if
 
 
-def _hold(item: HoldItem) -> Hold:
+def of_item(item: HoldItem) -> Hold:
+    """The stored hold."""
     owner, reason, since, until, *more = item.body
     sub = more[0] if more else ""
     lift = more[1] if len(more) > 1 else None
@@ -74,7 +75,7 @@ def put(hold: Hold, seen: Hold | None = None) -> None:
 def find(scope: str) -> Hold | None:
     """The hold of a scope; None if there is none."""
     try:
-        return _hold(HoldItem.get(scope, consistent_read=True))
+        return of_item(HoldItem.get(scope, consistent_read=True))
     except HoldItem.DoesNotExist:
         return None
 
@@ -90,10 +91,10 @@ def delete(seen: Hold) -> None:
 
 def of_scopes(scopes: Iterable[str]) -> list[Hold]:
     """The holds of `scopes`, in no order."""
-    return [_hold(item) for item in HoldItem.batch_get(list(scopes), consistent_read=True)]
+    return [of_item(item) for item in HoldItem.batch_get(list(scopes), consistent_read=True)]
 
 
 def list_all() -> Iterator[Hold]:
     """All holds, in no order. It scans the table, which is small."""
     for item in HoldItem.scan(consistent_read=True):
-        yield _hold(item)
+        yield of_item(item)

@@ -44,17 +44,17 @@ def replace(item: Model) -> TransactItem:
 
 def remove(item: Model) -> TransactItem:
     """The item that deletes `item` without a condition: another one of the transaction has it."""
-    return {"Delete": _key(item)}
+    return {"Delete": key_of(item)}
 
 
 def delete(item: Model, seen_version: int) -> TransactItem:
     """The item that deletes `item`, of which only the keys are used, in its `seen_version`."""
-    return {"Delete": _key(item) | _is_version(item, seen_version)}
+    return {"Delete": key_of(item) | _is_version(item, seen_version)}
 
 
 def increment_version(item: Model) -> TransactItem:
     """The item that adds 1 to the stored version. If there is no item, it stores `item` first."""
-    key = _key(item)
+    key = key_of(item)
     stored = item.serialize()
     version = item.get_attributes()["version"].attr_name
     rest = [name for name in stored if name != version and name not in key["Key"]]
@@ -77,10 +77,11 @@ def require_state(item: Model, state: str) -> TransactItem:
         "ExpressionAttributeNames": {"#state": item.get_attributes()["state"].attr_name},
         "ExpressionAttributeValues": {":state": {"S": state}},
     }
-    return {"ConditionCheck": _key(item) | condition}
+    return {"ConditionCheck": key_of(item) | condition}
 
 
-def _key(item: Model) -> dict[str, Any]:
+def key_of(item: Model) -> dict[str, Any]:
+    """The table and the key of `item`, of which only the keys are used."""
     attributes = item.get_attributes().values()
     keys = [each.attr_name for each in attributes if each.is_hash_key or each.is_range_key]
     stored = item.serialize(null_check=False)

@@ -96,6 +96,8 @@ class ChunkSource:
     ) -> "ChunkSource":
         """Read the rows, counts and jobs of a chunk. With a `position`, only that job is due."""
         found = rows.rows_of(worker.s3, worker.settings, batch.batch_id, chunk)
+        is_first = run == ExecutionRun(MAIN_RUN, 1)
+        read_jobs = ChunkJobs.read_before_first_pass if is_first else ChunkJobs.read
         return cls(
             batch=batch,
             chunk=chunk,
@@ -103,7 +105,7 @@ class ChunkSource:
             worker=worker,
             job_type=job_type_of(batch.job_type),
             rows=found,
-            jobs=ChunkJobs.read(batch.batch_id, chunk.number, batch.collection),
+            jobs=read_jobs(batch.batch_id, chunk.number, batch.collection),
             positions=range(len(found)) if position is None else [position],
         )
 
@@ -192,8 +194,9 @@ class ChunkSource:
         write.
         """
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
-        self.hold = active_hold(holds.of_scopes(scopes), self.worker.now())
-        self.found_collection = collections.find(self.batch.collection)
+        found = collections.find_with_holds(self.batch.collection, scopes)
+        self.found_collection, placed = found
+        self.hold = active_hold(placed, self.worker.now())
         self.is_cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
 
     @property

@@ -44,6 +44,14 @@ class ChunkJobs:
         saved = _saved_counts(origin_id, number, collection)
         return cls(origin_id, number, collection, saved, _records(origin_id, number), summarize)
 
+    @classmethod
+    def read_before_first_pass(cls, origin_id: str, number: int, collection: str) -> "ChunkJobs":
+        """Read the jobs only, because there are no counts yet. If there are, as after the loss of a
+        worker, the first `save` is refused and reads them.
+        """
+        saved = ChunkRecord(origin_id, number, collection=collection)
+        return cls(origin_id, number, collection, saved, _records(origin_id, number))
+
     def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
         """Write changes to jobs; the next `save` counts them. Returns for each the stored record,
         None if someone else was first.
