@@ -55,7 +55,7 @@ _GRAMMAR = set(
         "REMOVE",
     ]
 )
-_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[A-Za-z_]\w*|\S")
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[A-Za-z_]\w*|\d+|\S")
 _WRITES = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchExecuteStatement", "TransactWriteItems"}
 )
@@ -77,15 +77,16 @@ def key_names() -> dict[str, tuple[str, ...]]:
 
 
 def named(statement: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a PartiQL statement, by the attribute that each is compared with or
-    assigned to."""
+    """The values of a PartiQL statement, by the attribute that each is assigned to, or else
+    compared with."""
     tokens = _TOKEN.findall(statement["Statement"])
-    values = iter(statement.get("Parameters", ()))
-    return {
-        tokens[at - 2].strip("\"'"): next(values)
-        for at, token in enumerate(tokens)
-        if token == "?" and tokens[at - 1] in {"=", ":"}
-    }
+    parameters = iter(statement.get("Parameters", ()))
+    found: dict[str, Any] = {}
+    for name, sign, value in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if sign in {"=", ":"}:
+            literal = {"S": value[1:-1]} if value[0] == "'" else {"N": value}
+            found.setdefault(name.strip("\"'"), next(parameters) if value == "?" else literal)
+    return found
 
 
 def table_of(statement: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ from jobyard.services.queries import operations as operation_queries
 from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, reports, tables
+from tests.faults.aws_semantics import named
 from tests.harness import DEPOSITOR, Harness, Payloads, single_files, source_of
 from tests.people import sub_of
 
@@ -708,8 +709,8 @@ def poison(harness: Harness) -> Iterator[None]:
     sent: list[bool] = []
 
     def starts_it(statement: dict[str, Any]) -> bool:
-        values = [next(iter(each.values())) for each in statement["Parameters"]]
-        chunk, position, state = values[:3] if len(values) == 5 else (*values[3:5], values[0])
+        values = [named(statement)[name] for name in ("chunk_id", "position", "s")]
+        chunk, position, state = (next(iter(each.values())) for each in values)
         return bool(chunk.endswith("#0") and position == "1" and state == "running")
 
     def check_call(params: dict[str, Any], **_: Any) -> None:

@@ -22,6 +22,7 @@ from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.jobs.attempt import ORPHAN_LIMIT
 from jobyard.store import jobs, tables
 from tests.call_interceptor import CallInterceptor
+from tests.faults.aws_semantics import named
 from tests.harness import Clients, Harness, Payloads, single_files
 
 NOBODY: frozenset[str] = frozenset()
@@ -160,9 +161,8 @@ def killers(positions: Set[int]) -> Iterator[None]:
     sent: list[bool] = []
 
     def starts_one(statement: dict[str, Any]) -> bool:
-        values = [next(iter(each.values())) for each in statement["Parameters"]]
-        position, state = (values[1], values[2]) if len(values) == 5 else (values[4], values[0])
-        return state == "running" and int(position) in positions
+        values = named(statement)
+        return values["s"]["S"] == "running" and int(values["position"]["N"]) in positions
 
     def check_call(params: dict[str, Any], **_: Any) -> None:
         sent.append(any(starts_one(each) for each in params["Statements"]))

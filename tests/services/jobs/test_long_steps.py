@@ -18,6 +18,7 @@ from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.store import jobs, schedules
 from tests.call_interceptor import Answer, Call, Listener
+from tests.faults.aws_semantics import named
 from tests.harness import Harness, Payloads, single_files
 from tests.scripted_job_type import NAME, scripted
 
@@ -33,8 +34,7 @@ class Writes(Listener):
     def before(self, call: Call) -> Answer | None:
         if call.operation == "BatchExecuteStatement":
             for each in call.parameters["Statements"]:
-                values = [next(iter(value.values())) for value in each["Parameters"]]
-                self.states.append(values[2] if len(values) == 5 else values[0])
+                self.states.append(named(each)["s"]["S"])
         return None
 
 
