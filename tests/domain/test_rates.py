@@ -74,7 +74,7 @@ def test_totals_that_were_restored_from_a_backup_show_no_negative_rate() -> None
 
 def test_waits_are_counted_up_to_bounds_and_a_share_of_them_is_within_one() -> None:
     waited = [timedelta(seconds=each) for each in (0.5, 1, 1.5, 40, 90_000)]
-    jobs = sum((JobTotals.of_start(each) for each in waited), JobTotals.of_start(None))
+    jobs = JobTotals.of_starts([*waited, None])
     points = points_of(
         RateRange.HOUR, [Sample(step_start(NOON, MINUTE), JobTotals(), jobs, 1)], NOON
     )

@@ -37,7 +37,7 @@ def test_it_says_how_long_jobs_waited_in_the_chosen_time(browser: Browser) -> No
     browser.sign_in("viewer")
     assert "How long jobs waited" not in browser.get("/?range=24h").text
     for seconds in [*[2] * 10, *[300] * 8, 90_000, 90_000]:
-        rates.add(0, JobTotals.of_start(timedelta(seconds=seconds)))
+        rates.add(0, JobTotals.of_starts([timedelta(seconds=seconds)]))
     sample_rates(1, NOW)
 
     page = browser.get("/")

@@ -6,7 +6,7 @@ range of a graph has a series of samples of its own, so a week costs no more rea
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -60,12 +60,13 @@ class JobTotals:
         )
 
     @classmethod
-    def of_start(cls, waited: timedelta | None) -> "JobTotals":
-        """One start, of a job that had waited for `waited`; None if its wait does not count."""
-        if waited is None:
-            return cls(started=1)
-        number = bisect_left(WAIT_BOUNDS_S, waited.total_seconds())
-        return cls(started=1, waits=tuple(int(each == number) for each in range(len(NO_WAITS))))
+    def of_starts(cls, waited: Collection[timedelta | None]) -> "JobTotals":
+        """Starts of jobs that had `waited` so long each; None if a wait does not count."""
+        waits = [*NO_WAITS]
+        for each in waited:
+            if each is not None:
+                waits[bisect_left(WAIT_BOUNDS_S, each.total_seconds())] += 1
+        return cls(started=len(waited), waits=tuple(waits))
 
     @property
     def line(self) -> list[Any]:

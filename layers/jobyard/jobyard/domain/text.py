@@ -43,7 +43,7 @@ def clean_fields(record: object, **limits: int) -> None:
     """Clean fields of a frozen dataclass in its `__post_init__`. `limits` are bytes by field."""
     for name, limit in limits.items():
         text = getattr(record, name)
-        cleaned = clean(text, limit)
+        cleaned = clean(text, limit) if text else text
         if cleaned is not text:
             object.__setattr__(record, name, cleaned)
 

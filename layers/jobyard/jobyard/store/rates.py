@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pynamodb.exceptions import UpdateError
-
 from jobyard.domain.cost import KINDS, Usage
 from jobyard.domain.rates import (
     RATE_STEPS,
@@ -21,6 +19,7 @@ from jobyard.domain.rates import (
     Sample,
     step_start,
 )
+from jobyard.store import additions
 from jobyard.store.documents import sortable
 from jobyard.store.tables import TimelineItem
 
@@ -69,14 +68,7 @@ def add(shard: int, jobs: JobTotals, usage: Usage = _NO_USAGE) -> str:
     more = {name: getattr(jobs, name) for name in _JOBS}
     more |= dict(zip(_WAITS, jobs.waits, strict=True))
     more |= {name: getattr(usage, name) for name in KINDS}
-    actions = [getattr(TimelineItem, name).add(number) for name, number in more.items() if number]
-    if not actions:
-        return ""
-    try:
-        TimelineItem(_TOTALS, f"shard {shard % TOTALS_SHARDS}").update(actions=actions)
-    except UpdateError as error:
-        return str(error)
-    return ""
+    return additions.add(TimelineItem(_TOTALS, f"shard {shard % TOTALS_SHARDS}"), more)
 
 
 def totals() -> SampledTotals:

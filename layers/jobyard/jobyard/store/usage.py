@@ -5,9 +5,8 @@ Numbers are added without a condition, because a repeated invocation also uses A
 
 from collections.abc import Iterable, Iterator
 
-from pynamodb.exceptions import UpdateError
-
 from jobyard.domain.cost import KINDS, Usage, total
+from jobyard.store import additions
 from jobyard.store.tables import UsageItem
 
 
@@ -18,12 +17,7 @@ def add(origin_id: str, part: str, usage: Usage) -> str:
     cost is no reason to fail a job.
     """
     used = {name: getattr(usage, name) for name in KINDS}
-    actions = [getattr(UsageItem, name).add(number) for name, number in used.items() if number]
-    try:
-        UsageItem(origin_id, part).update(actions=actions)
-    except UpdateError as error:
-        return str(error)
-    return ""
+    return additions.add(UsageItem(origin_id, part), used)
 
 
 def of_origin(origin_id: str) -> Usage:

@@ -12,7 +12,7 @@ from tests.functions.api.api_client import NOW, Api
 
 @pytest.mark.parametrize("rate_range", RateRange)
 def test_a_graph_ends_with_the_present_step(api: Api, rate_range: RateRange) -> None:
-    waits = JobTotals.of_start(timedelta(seconds=3)) + JobTotals.of_start(timedelta(minutes=8))
+    waits = JobTotals.of_starts([timedelta(seconds=3), timedelta(minutes=8)])
     rates.add(3, JobTotals(5, 5, 2) + waits)
     rates.add(11, JobTotals(1, 1, 0))
     assert sample_rates(4, NOW)

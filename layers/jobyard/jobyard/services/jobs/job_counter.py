@@ -16,18 +16,20 @@ class JobCounter:
     """
 
     def __init__(self) -> None:
-        self._counted = JobTotals()
+        self._waited: list[timedelta | None] = []  # of each start
+        self._ended = self._failed = 0
         self._saved_at: datetime | None = None
         self._shard = 0
 
     def count_start(self, job: JobRecord, ready_at: datetime | None) -> None:
         """Count a job that the worker has started, and its wait since `ready_at`, if not None."""
         self._shard = job.address.chunk + job.address.position
-        self._counted += JobTotals.of_start(None if ready_at is None else job.at - ready_at)
+        self._waited.append(None if ready_at is None else job.at - ready_at)
 
     def count_end(self, job: JobRecord) -> None:
         """Count a job that has ended."""
-        self._counted += JobTotals(ended=1, failed=int(job.state is JobState.FAILED))
+        self._ended += 1
+        self._failed += job.state is JobState.FAILED
 
     def save_if_due(self, now: datetime) -> None:
         """Add what was counted to the totals, at most every `SAVED_EVERY`. If that fails, it is
@@ -36,10 +38,19 @@ class JobCounter:
         self._saved_at = self._saved_at or now
         if now >= self._saved_at + SAVED_EVERY:
             self._saved_at = now
-            if not rates.add(self._shard, self._counted):
-                self._counted = JobTotals()
+            if not rates.add(self._shard, self._totals()):
+                self._clear()
 
     def take(self) -> JobTotals:
         """What is not added yet; the caller adds it."""
-        counted, self._counted = self._counted, JobTotals()
+        counted = self._totals()
+        self._clear()
         return counted
+
+    def _totals(self) -> JobTotals:
+        ended = JobTotals(ended=self._ended, failed=self._failed)
+        return JobTotals.of_starts(self._waited) + ended
+
+    def _clear(self) -> None:
+        self._waited = []
+        self._ended = self._failed = 0
