@@ -273,7 +273,7 @@ def test_features_are_shown_as_many_as_a_response_takes(
     assert queries.feature("many", "3", who).properties == {}
     with pytest.raises(NotFound, match="no feature '9' in many at revision 1"):
         queries.feature("many", "9", who)
-    monkeypatch.setattr(queries, "MAX_FEATURES", 3)
+    monkeypatch.setattr(queries, "MAX_SHOWN_FEATURES", 3)
     found = queries.features_in("many", world, who)
     assert (len(found.features), found.is_cut) == (3, True)
     monkeypatch.setattr(queries, "RESPONSE_BYTES", 10)

@@ -23,7 +23,7 @@ from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.executions import Executions, dataset_execution
 from jobyard.store import commits, datasets
 
-MAX_FEATURES = 1_000  # of a response
+MAX_SHOWN_FEATURES = 1_000  # of a response
 RESPONSE_BYTES = 4 * 1024 * 1024  # of the features in a response: Lambda takes 6 MB
 _LINK_EXPIRES_S = 900
 
@@ -152,7 +152,7 @@ def features_in(
     size = 0
     for each in readers.features_in(found, revision, extent, _context(context)):
         size += len(line_of_feature(each))
-        if len(features) == MAX_FEATURES or size > RESPONSE_BYTES:
+        if len(features) == MAX_SHOWN_FEATURES or size > RESPONSE_BYTES:
             return FeaturePage(revision, features, is_cut=True)
         features.append(each)
     return FeaturePage(revision, features, is_cut=False)
