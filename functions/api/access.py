@@ -20,6 +20,7 @@ _KINDS = {
     "campaigns": "campaign",
     "calendars": "calendar",
     "collections": "collection",
+    "datasets": "dataset",
     "holds": "hold",
     "activity": "activity",
     "rates": "rates",
@@ -33,6 +34,8 @@ _EVENTS = {
     ("DELETE", "schedule"): "delete",
     ("POST", "campaign"): "start",
     ("PUT", "calendar"): "put",
+    ("POST", "dataset"): "load",
+    ("PUT", "dataset"): "edit",
     ("DELETE", "calendar"): "delete",
     ("POST", "collection"): "create",
     ("PATCH", "collection"): "edit",
@@ -62,6 +65,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
         return "job", "requeue"  # the body names the event; all events of jobs need the same roles
     if kind == "batch" and event.endswith("/resend"):
         return "batch", "resend_report"
+    if (kind, event) == ("dataset", "exports"):
+        return "dataset", "export"
     if (kind, name) == ("schedule", "preview"):
         return "schedule", "preview"
     return kind, event or _EVENTS.get((method, kind), "")

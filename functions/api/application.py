@@ -37,6 +37,7 @@ ROUTES = {
     "schedules": ("schedules",),
     "campaigns": ("campaigns",),
     "calendars": ("calendars",),
+    "datasets": ("datasets",),
     "job-types": ("job_types",),
     "collections": ("collections",),
     "holds": ("holds",),

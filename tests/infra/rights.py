@@ -269,6 +269,10 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "SystemMachine": ["states:DescribeExecution", "states:StartExecution"],
     },
     "ApiRole": {
+        "DatasetsTable": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "CommitsTable": ["dynamodb:GetItem", "dynamodb:Query"],
+        "VersionsTable": ["dynamodb:Query"],
+        "EditMachine": ["states:DescribeExecution", "states:StartExecution"],
         "CampaignsTable": [
             "dynamodb:BatchGetItem",
             "dynamodb:GetItem",

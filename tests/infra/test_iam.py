@@ -191,9 +191,11 @@ def test_workers_have_no_access_to_manifests_and_api_and_pages_only_write_them(
     for role in ("ApiRole", "WebRole"):
         assert prefixes[role] == {
             ("s3:PutObject", "${IntakeBucket.Arn}/manifests/*"),
-            ("s3:PutObject", "${IntakeBucket.Arn}/targets/*"),
-            ("s3:GetObject", "${IntakeBucket.Arn}/targets/*"),
-            ("s3:GetObjectVersion", "${IntakeBucket.Arn}/targets/*"),
+            *(
+                (action, f"${{IntakeBucket.Arn}}/{prefix}/*")
+                for action in ("s3:PutObject", "s3:GetObject", "s3:GetObjectVersion")
+                for prefix in ("datasets", "targets")
+            ),
         }
 
 

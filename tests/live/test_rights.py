@@ -139,6 +139,11 @@ UNSEEN: dict[tuple[str, str, str], str] = {
             "UploadPart",
         )
     },
+    **{
+        ("ApiRole", thing, call): "the scenario has no dataset; tests/functions/api has"
+        for thing in ("DatasetsTable", "CommitsTable", "VersionsTable", "EditMachine")
+        for call in CALLS["ApiRole"][thing]
+    },
     ("WebRole", "UserPoolClient", "cognito-idp:GetTokensFromRefreshToken"): (
         "a session that is older than a quarter of an hour"
     ),

@@ -68,6 +68,10 @@ _TAGS = (
         name="Calendars",
         description="A calendar excludes times at which schedules would run.",
     ),
+    Tag(
+        name="Datasets",
+        description="A dataset has features that people edit, in revisions.",
+    ),
     Tag(name="Activity", description="Activity is what people did, for 90 days."),
     Tag(
         name="Objects",
@@ -101,6 +105,11 @@ _ENUMS = {
     "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while one of its "
     "jobs is active, else how the latest run ended, else `Idle`.",
     "ScheduleFilter": "Which schedules a list shows: those with a label, or those that wait.",
+    "LoadState": "How far the load of a dataset is: `loading`, `loaded`, `refused` for the file's "
+    "errors or the name, or `failed` when the machine has given up.",
+    "ExportState": "How far an export is: `exporting`, `ready`, or `failed` when the machine has "
+    "given up.",
+    "ChangeKind": "What happened to a feature: `insert`, `update` or `delete`.",
     "MissedPolicy": "Which missed runs to catch up on: `none`, the `latest`, or `all`.",
     "OverlapPolicy": "What happens when a run is due while another is active: skip the new one "
     "(`forbid`), run both (`allow`), stop the active one (`replace`), or let one wait for its end "

@@ -9,6 +9,7 @@ from jobyard.domain.access import ROLES, roles_for
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.services.datasets.context import DatasetContext
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, a_report_of
@@ -17,6 +18,7 @@ from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
+from tests.services.datasets.datasets import make_dataset, point
 
 WHY = {"reason": "because"}
 EVERYONE = {*ROLES, ""}  # "" is somebody without a role
@@ -257,6 +259,44 @@ def test_without_the_admin_role_the_errors_of_a_schedule_are_not_shown(
     assert {answer.status for answer in answers.values()} == {403}
 
 
+# Requests about a dataset, and who may send them.
+DATASET_READERS = {"viewer", "planner", "worker", "reviewer", "admin"}
+OF_DATASETS: list[tuple[str, str, Any, set[str]]] = [
+    ("GET", "/datasets", None, DATASET_READERS),
+    ("GET", "/datasets/roads", None, DATASET_READERS),
+    ("GET", "/datasets/roads/commits", None, DATASET_READERS),
+    ("GET", "/datasets/roads/changes", None, DATASET_READERS),
+    ("GET", "/datasets/roads/features?box=0,0,1,1", None, DATASET_READERS),
+    ("GET", "/datasets/roads/feature?id=1", None, DATASET_READERS),
+    ("GET", "/datasets/roads/history?id=1", None, DATASET_READERS),
+    ("POST", "/datasets/roads/exports", {}, DATASET_READERS),
+    ("GET", "/datasets/roads/exports/none", None, DATASET_READERS),
+    ("POST", "/datasets/uploads", {"filename": "roads.geojson"}, {"planner", "admin"}),
+    ("POST", "/datasets", {"name": "other", "file": "none"}, {"planner", "admin"}),
+    ("GET", "/datasets/roads/loads/none", None, {"planner", "admin"}),
+    ("PUT", "/datasets/roads", {**WHY, "title": "Roads"}, {"admin"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed"), OF_DATASETS)
+def test_a_role_may_do_with_datasets_what_the_table_says(
+    api: Api, method: str, path: str, body: Any, allowed: set[str]
+) -> None:
+    from api.handler import CONTEXT
+
+    context = DatasetContext(CONTEXT.settings, CONTEXT.s3, api.tick)
+    make_dataset("roads", [point("1", 0)], context)
+    target, _, query = path.partition("?")
+    given = dict([query.split("=")]) if query else None
+
+    answers = {
+        role: api.request(method, target, role=role, body=body, query=given) for role in EVERYONE
+    }
+
+    assert {role for role, each in answers.items() if each.status == 403} == EVERYONE - allowed
+    assert {answers[role].status for role in allowed} <= {200, 202, 400, 404}
+
+
 # Requests about a collection that no role may deposit into: 404 for those who do not see it.
 OF_A_COLLECTION: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/collections/closed", None, READERS),
@@ -296,6 +336,7 @@ def test_every_route_is_in_a_table_here() -> None:
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
     requests += [(method, path) for method, path, *_ in (*OF_A_COLLECTION, *OF_CAMPAIGNS)]
+    requests += [(method, path.partition("?")[0]) for method, path, *_ in OF_DATASETS]
     found = [operation_of(method, "/api" + path.format(**ids)) for method, path in requests]
 
     named = {each["operationId"] for each in found if each}
