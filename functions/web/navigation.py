@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jobyard.domain.ids import Origin, origin_of
 from web.request import PageRequest
 
 # (label, address, icon, (kind, event) of the access table; None for everybody)
@@ -17,6 +18,13 @@ _LINKS = (
     ("Activity", "/activity", "activity", ("activity", "view")),
     ("Lifecycles", "/lifecycles/batch", "workflow", None),
 )
+# Where pages belong that are not below the address of a link.
+_PARENTS = {"schedules": "job-management", "calendars": "job-management"}
+_PARENTS_OF_JOBS = {
+    Origin.BATCH: "batches",
+    Origin.SCHEDULE: "job-management",
+    Origin.CAMPAIGN: "campaigns",
+}
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,16 @@ class NavigationLink:
 
 def navigation_links(request: PageRequest) -> list[NavigationLink]:
     """The links that the person may follow, in order."""
+    section = _section_of(request.path)
     return [
-        NavigationLink(label, address, icon, _is_below(request.path, address))
+        NavigationLink(label, address, icon, address.split("/")[1] == section)
         for label, address, icon, event in _LINKS
         if event is None or request.may(*event)
     ]
 
 
-def _is_below(path: str, address: str) -> bool:
-    return path.split("/")[1:2] == address.split("/")[1:2]
+def _section_of(path: str) -> str:
+    """The first part of the address of the link to which a page belongs."""
+    first, *rest = path.split("/")[1:]
+    origin = origin_of(rest[0].partition(".")[0]) if first == "jobs" and rest else None
+    return _PARENTS_OF_JOBS[origin] if origin else _PARENTS.get(first, first)

@@ -94,7 +94,7 @@ def full(letter: str) -> Overview:
         undelivered=UndeliveredReports(20, is_exact=False, batch_id=BATCH_ID),
         usage=Usage(1e9 / 3, 1e9 / 3, *[10**12] * 9),
         activity=(act,) * 30,
-        system=SystemHealth((alarm,) * 16, 10**6),
+        system=SystemHealth((alarm,) * 16, 10**6, 9),
         campaigns=(campaign,) * 5,
         limits=LimitsInUse((running,) * 5, (held,) * 5, 95),
     )

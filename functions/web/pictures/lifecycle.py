@@ -18,9 +18,9 @@ _GAP = 10  # between rows
 _LANE = 10
 _NARROW_LANE = 8  # if there are many
 _MANY_LANES = 10
-_LABEL_LETTERS = 20  # of the events of one rail, unless a single one is longer
+_LABEL_WIDTH = 128  # of the events of one rail, unless a single one is wider
 _CURVE = 6
-_LETTER = 6.4  # the average width of a letter
+_LETTER, _BOLD_LETTER = 6.4, 7.2  # their average width, in pixels
 _TYPES = {
     StateType.WAITING: "waits",
     StateType.TRANSIENT: "machine works",
@@ -51,6 +51,11 @@ class Rail:
     def label(self) -> str:
         """The events in words."""
         return _label_of(self.events)
+
+    @property
+    def label_width(self) -> float:
+        """About how wide the label is, in pixels."""
+        return _width_of(self.events)
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def layout_of(lifecycle: Lifecycle) -> Layout:
         Rail(before, after, part, y, lanes[after], lifecycle.is_final(before))
         for before, after, part, y in starts
     )
-    left = _BOX + 20 + round(max(len(rail.label) for rail in rails) * _LETTER)
+    left = _BOX + 17 + round(max(rail.label_width for rail in rails))
     number = max(lanes.values()) + 1
     lane_width = _NARROW_LANE if number > _MANY_LANES else _LANE
     return Layout(rows, rails, left, lane_width, left + number * lane_width + 4, top - _GAP + 2)
@@ -130,7 +135,7 @@ def _labelled(events: _Events) -> Iterator[_Events]:
     """Events in parts whose labels are short."""
     part: _Events = ()
     for each in events:
-        if part and len(_label_of((*part, each))) > _LABEL_LETTERS:
+        if part and _width_of((*part, each)) > _LABEL_WIDTH:
             yield part
             part = ()
         part = (*part, each)
@@ -139,6 +144,14 @@ def _labelled(events: _Events) -> Iterator[_Events]:
 
 def _label_of(events: _Events) -> str:
     return ", ".join(words(name) for name, _ in events)
+
+
+def _width_of(events: _Events) -> float:
+    """About how wide the events are in words, in pixels. Those of people are bold."""
+    letters = (
+        (_BOLD_LETTER if by_person else _LETTER) * len(words(name)) for name, by_person in events
+    )
+    return sum(letters) + 2 * _LETTER * (len(events) - 1)
 
 
 def _merged(lifecycle: Lifecycle) -> dict[tuple[str, str], _Events]:

@@ -61,6 +61,8 @@ def show_home() -> Response[str]:
 def _system_problems(system: SystemHealth) -> list[dict[str, str]]:
     """What is wrong with the system itself."""
     problems = [*(system.alarms or ())]
+    if system.more_alarms:
+        problems.append(_number(system.more_alarms, "more alarm"))
     if system.dead_letters:
         problems.append(f"{_number(system.dead_letters, 'event')} could not be delivered")
     if system.alarms is None:

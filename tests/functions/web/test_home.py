@@ -1,5 +1,6 @@
 """The home page: the rates, how long jobs wait, and what limits them."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from jobyard import jobtypes
 from jobyard.domain.campaigns.leases import Lease
 from jobyard.domain.hold import Hold
+from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.rates import JobTotals
 from jobyard.jobtypes import DEVICE_UPDATE
 from jobyard.services.rates import sample_rates
@@ -64,8 +66,8 @@ def test_it_lists_the_limits_in_use_and_the_holds_in_force(
     tasks = "Tasks of device-update 30 100 of"
     for text in ("Limits in use", "Jobs of batches", tasks, "ada", "2 more"):
         assert text in page.text, text
-    assert "collection:maps4" in page.text
-    assert "collection:maps5" not in page.text
+    assert "collection maps4" in page.text
+    assert "collection maps5" not in page.text
     assert "bob" not in page.text
 
 
@@ -73,3 +75,25 @@ def test_a_depositor_sees_no_limits_of_others(browser: Browser) -> None:
     browser.sign_in("depositor")
 
     assert "Limits in use" not in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("/batches", "/batches"),
+        (f"/jobs/{batch_id_of(b'1')}.0.1", "/batches"),
+        (f"/jobs/{schedule_id_of(b'1')}.20261122T120000Z", "/job-management"),
+        (f"/schedules/{schedule_id_of(b'1')}/edit", "/job-management"),
+        ("/calendars", "/job-management"),
+        ("/", "/"),
+        ("/activity", "/activity"),
+    ],
+)
+def test_the_navigation_marks_the_part_to_which_a_page_belongs(
+    browser: Browser, path: str, link: str
+) -> None:
+    browser.sign_in("admin")
+
+    marked = re.findall(r'<a href="([^"?]+)" aria-current="page"', browser.get(path).html)
+
+    assert {*marked} == {link}

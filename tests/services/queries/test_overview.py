@@ -500,3 +500,18 @@ def test_it_says_which_service_does_not_answer(harness: Harness) -> None:
 
     assert found.system == SystemHealth(None, 2)
     assert len(errors) == 1
+
+
+def test_of_many_active_alarms_some_are_described_and_the_rest_counted(harness: Harness) -> None:
+    class Alarming(Monitoring):
+        def describe_alarms(self, **_: Any) -> dict[str, Any]:
+            alarm = {
+                "AlarmDescription": "something is wrong",
+                "StateValue": "ALARM",
+                "StateUpdatedTimestamp": harness.now(),
+            }
+            return {"MetricAlarms": [{**alarm, "AlarmName": f"a{number}"} for number in range(20)]}
+
+    found = look(harness, monitoring=Alarming())
+
+    assert found.system == SystemHealth(("something is wrong",) * 16, 2, more_alarms=4)

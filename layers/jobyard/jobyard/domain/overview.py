@@ -171,12 +171,13 @@ class UndeliveredReports:
 
 @dataclass(frozen=True)
 class SystemHealth:
-    """The descriptions of the active alarms, and the number of dead letters; None if CloudWatch or
-    SQS did not answer.
+    """The descriptions of active alarms, and the number of dead letters; None if CloudWatch or SQS
+    did not answer. `more_alarms` are active too.
     """
 
     alarms: tuple[str, ...] | None = ()
     dead_letters: int | None = 0
+    more_alarms: int = 0
 
 
 @dataclass(frozen=True)

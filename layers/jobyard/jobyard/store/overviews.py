@@ -54,7 +54,7 @@ def document_of(overview: Overview) -> dict[str, Any]:
         "campaigns": None
         if overview.campaigns is None
         else [_campaign_line(each) for each in overview.campaigns],
-        "system": overview.system and [overview.system.alarms, overview.system.dead_letters],
+        "system": overview.system and [*vars(overview.system).values()],
         "limits": overview.limits and _limits_document(overview.limits),
     }
 
@@ -206,5 +206,7 @@ def _act(line: list[Any]) -> Act:
     return Act(from_ms(at), actor, sub, event, Subject(*subject), reason, cause)
 
 
-def _system(alarms: list[str] | None, dead_letters: int | None) -> SystemHealth:
-    return SystemHealth(None if alarms is None else tuple(alarms), dead_letters)
+def _system(
+    alarms: list[str] | None, dead_letters: int | None, more_alarms: int = 0
+) -> SystemHealth:
+    return SystemHealth(None if alarms is None else tuple(alarms), dead_letters, more_alarms)

@@ -13,7 +13,16 @@ from web.pictures.lifecycle import Layout, layout_of, lifecycle_diagram
 
 def labels(layout: Layout) -> list[tuple[float, float, float, float]]:
     """The boxes of the labels: left, top, right, bottom."""
-    diagram = [(178, rail.y - 15, 178 + 6.4 * len(rail.label), rail.y - 2) for rail in layout.rails]
+    left = 173  # letters of events that people may send are bold: wider
+    diagram = [
+        (
+            left,
+            rail.y - 15,
+            left + sum(len(name) * (7.2 if is_bold else 6.4) for name, is_bold in rail.events),
+            rail.y - 2,
+        )
+        for rail in layout.rails
+    ]
     return [(float(a), float(b), float(c), float(d)) for a, b, c, d in diagram]
 
 

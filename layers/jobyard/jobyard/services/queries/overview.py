@@ -176,9 +176,9 @@ def _running_tasks(job_type: JobType[Any], now: datetime) -> RunningJobs | None:
 
 
 def _limits(running: tuple[RunningJobs, ...], now: datetime) -> LimitsInUse:
-    """The limits, with the holds in force, the oldest first."""
+    """The limits, with the holds in force: those of campaigns last, the oldest first."""
     placed = [each for each in islice(holds.list_all(), _HOLDS_READ) if active_hold([each], now)]
-    placed.sort(key=lambda each: each.placed_at)
+    placed.sort(key=lambda each: (each.scope.startswith("campaign:"), each.placed_at))
     listed = [HoldInForce(each.scope, each.owner, each.reason, each.until) for each in placed]
     return LimitsInUse(running, tuple(listed[:_HOLDS_SHOWN]), len(listed[_HOLDS_SHOWN:]))
 
@@ -398,4 +398,5 @@ def _system(context: QueryContext, clients: SystemClients) -> SystemHealth:
     letters = answer(lambda: dead_letter_count(clients.sqs, settings))
     active = [each.description for each in alarms or () if each.is_active]
     texts = tuple(clean(each, REASON_BYTES_SHOWN) for each in active[:_ALARMS_SHOWN])
-    return SystemHealth(None if alarms is None else texts, letters)
+    more_alarms = len(active[_ALARMS_SHOWN:])
+    return SystemHealth(None if alarms is None else texts, letters, more_alarms)
