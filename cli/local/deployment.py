@@ -172,8 +172,9 @@ def with_known_conditions(template: dict[str, Any]) -> None:
 
     The emulator evaluates conditions, and its requests never have the key ses:FromAddress.
     """
-    for role in template["Resources"].values():
-        for policy in role.get("Properties", {}).get("Policies", ()):
+    roles = [one for one in template["Resources"].values() if one["Type"] == "AWS::IAM::Role"]
+    for role in roles:
+        for policy in role["Properties"].get("Policies", ()):
             for statement in policy["PolicyDocument"]["Statement"]:
                 condition = statement.get("Condition", {})
                 if "ses:FromAddress" in condition.get("StringEquals", {}):

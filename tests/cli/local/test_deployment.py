@@ -1,7 +1,11 @@
 import json
 
-from cli.local.deployment import with_emulated_throttling, with_plain_concurrency
-from cli.local.emulator import ROOT
+from cli.local.deployment import (
+    read_template,
+    with_emulated_throttling,
+    with_known_conditions,
+)
+from cli.local.emulator import ROOT, with_plain_concurrency
 
 
 def test_a_map_on_the_local_stack_keeps_its_concurrency_limit() -> None:
@@ -24,3 +28,15 @@ def test_throttled_workers_are_retried_on_the_local_stack_too() -> None:
     last = retry["IntervalSeconds"] * retry["BackoffRate"] ** (retry["MaxAttempts"] - 1)
     assert round(last) == retry["MaxDelaySeconds"]
     assert [each["Next"] for each in execute["Catch"] if each["ErrorEquals"] == throttled]
+
+
+def test_the_emulator_gets_the_senders_condition_in_a_form_that_it_knows() -> None:
+    template = read_template(ROOT)
+
+    with_known_conditions(template)
+
+    statements = template["Resources"]["ReportRole"]["Properties"]["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]
+    (condition,) = (each["Condition"] for each in statements if "Condition" in each)
+    assert condition == {"StringEqualsIfExists": {"ses:FromAddress": {"Ref": "MailFrom"}}}
