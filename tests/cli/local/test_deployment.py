@@ -4,8 +4,9 @@ from cli.local.deployment import (
     read_template,
     with_emulated_throttling,
     with_known_conditions,
+    with_plain_concurrency,
 )
-from cli.local.emulator import ROOT, with_plain_concurrency
+from cli.local.emulator import ROOT
 
 
 def test_a_map_on_the_local_stack_keeps_its_concurrency_limit() -> None:
