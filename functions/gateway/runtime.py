@@ -4,7 +4,7 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
 )
+_KEYS_TIME_S = 600  # how long keys are kept in memory
 
 
 def lazy_client(service: str, config: Config = CLIENT_CONFIG) -> Any:
@@ -35,9 +36,15 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-@cache
 def cursor_key() -> bytes:
-    """The key that signs cursors."""
+    """The keys that seal cursors. They are read again every ten minutes, so all instances of the
+    functions agree soon after somebody has rotated them.
+    """
+    return _cursor_key(int(now().timestamp()) // _KEYS_TIME_S)
+
+
+@lru_cache(maxsize=1)
+def _cursor_key(_period: int) -> bytes:
     return cursors.key(secrets.token_urlsafe(32))
 
 

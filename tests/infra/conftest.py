@@ -32,6 +32,7 @@ def resources(expanded: dict[str, Any]) -> Resources:
 @pytest.fixture(scope="session")
 def definitions(template: dict[str, Any]) -> dict[str, Any]:
     """The definitions of the machines by logical id, with CloudFormation's substitutions."""
+    values = {"Partition": "aws"}
     found = {}
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Serverless::StateMachine":
@@ -40,6 +41,6 @@ def definitions(template: dict[str, Any]) -> dict[str, Any]:
         text = Path(ROOT, properties["DefinitionUri"]).read_text()
         for placeholder in properties["DefinitionSubstitutions"]:
             arn = f"arn:aws:lambda:us-east-1:123456789012:function:{placeholder}"
-            text = text.replace(f"${{{placeholder}}}", arn)
+            text = text.replace(f"${{{placeholder}}}", values.get(placeholder, arn))
         found[name] = json.loads(text)
     return found

@@ -489,8 +489,46 @@ def test_pages_have_a_request_limit_of_their_own(resources: Resources) -> None:
     limits = stage["Properties"]["RouteSettings"]["$default"]
     assert limits.keys() == {"ThrottlingBurstLimit", "ThrottlingRateLimit"}
     assert stage["Properties"]["DefaultRouteSettings"].keys() == limits.keys()
+
+
+def test_the_documentation_has_request_limits_of_its_own(resources: Resources) -> None:
+    """Anybody may request it, and it is on the API's function."""
+    routes = of_type(resources, "AWS::ApiGatewayV2::Route")
+    limits = resources["ApiStage"]["Properties"]["RouteSettings"]
+    unauthenticated = {
+        name: route["Properties"]["RouteKey"]
+        for name, route in routes.items()
+        if route["Properties"]["AuthorizationType"] == "NONE"
+    }
+
+    assert limits.keys() == set(unauthenticated.values())
+    for key in limits.keys() - {"$default"}:
+        assert limits[key] == {"ThrottlingBurstLimit": 20, "ThrottlingRateLimit": 5}
     # AWS refuses settings of a route that does not exist yet.
-    assert stage["DependsOn"] == "ApiOtherRoute"
+    assert set(resources["ApiStage"]["DependsOn"]) == unauthenticated.keys()
+
+
+def test_a_budget_is_watched_by_a_parameter(template: dict[str, Any], resources: Resources) -> None:
+    budget = resources["Budget"]
+    has_budget = {"Fn::Not": [{"Fn::Equals": [{"Ref": "MonthlyBudget"}, 0]}]}
+
+    assert budget["Condition"] == "HasMonthlyBudget"
+    assert template["Conditions"]["HasMonthlyBudget"] == has_budget
+    for each in budget["Properties"]["NotificationsWithSubscribers"]:
+        assert each["Subscribers"] == [
+            {"SubscriptionType": "SNS", "Address": {"Ref": "AlarmTopic"}}
+        ]
+    statements = resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    principals = [each["Principal"]["Service"] for each in statements]
+    assert "budgets.amazonaws.com" in principals
+
+
+def test_old_versions_of_manifests_expire(resources: Resources) -> None:
+    rules = resources["IntakeBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = (each for each in rules if each.get("Prefix") == "manifests/")
+
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert "ExpirationInDays" not in rule  # the newest one stays
 
 
 # Variables of the access log that nobody can put a quote or a new line into: ids, numbers and words

@@ -171,6 +171,16 @@ def test_the_same_manifest_again_is_taken_with_a_word_about_the_first(
     assert f"looks like batch {first}" in harness.mails_of(second)[0].text
 
 
+def test_a_batch_of_another_person_is_not_named(harness: Harness, payloads: Payloads) -> None:
+    manifest = single_files(payloads, {"same.txt": b"same"})
+    dropped = harness.drop(manifest, collection="twins-too")
+    event = harness.submit_manifest(manifest, collection="twins-too")
+
+    submitted = harness.batch(event).batch
+    assert submitted.manifest_sha256 == harness.batch(dropped).batch.manifest_sha256
+    assert submitted.duplicate_of == ""
+
+
 # Retries by the machine
 
 

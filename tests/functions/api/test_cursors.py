@@ -1,10 +1,13 @@
-"""Cursors: positions in one list, signed."""
+"""Cursors: positions in one list, sealed."""
 
 import base64
 import json
+from collections import Counter
 
 import pytest
 
+from jobyard.domain.errors import BadRequest
+from jobyard.services import cursors
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import a_batch, put_findings
 
@@ -56,3 +59,23 @@ def test_a_cursor_is_of_one_list_only(api: Api) -> None:
 
 def test_a_cursor_that_is_far_too_long_is_refused(api: Api) -> None:
     assert api.get("/batches", query={"cursor": "a" * 1025}).status == 422
+
+
+def test_nobody_reads_a_position_in_a_cursor() -> None:
+    """It may have ids of records that the reader may not see."""
+    sealed = cursors.sign(["b" * 21, "x" * 100], "batches", b"one")
+
+    raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_")
+    assert b"bbb" not in raw
+    assert max(Counter(raw).values()) < 10  # no pattern of the 100 letters is left
+    assert cursors.verify(sealed, "batches", b"one") == ["b" * 21, "x" * 100]
+
+
+def test_keys_are_rotated_without_a_gap() -> None:
+    before = cursors.sign(7, "batches", b"old")
+    after = cursors.sign(7, "batches", b"new old")
+
+    assert cursors.verify(before, "batches", b"new old") == 7
+    assert cursors.verify(after, "batches", b"new") == 7
+    with pytest.raises(BadRequest):
+        cursors.verify(before, "batches", b"new")

@@ -28,9 +28,9 @@ def find_secret(name: str) -> str:
 def register_manifest(manifest: str, batch_id: str, now: datetime, until: datetime) -> str:
     """The id of an earlier batch with the same manifest, and from now on `batch_id`.
 
-    `manifest` is a digest with a collection. Returns "" if there is no earlier batch. The manifest
-    is remembered `until` then. Two equal manifests at the same moment may both get "": only a
-    warning depends on it.
+    `manifest` is a digest with a collection and a submitter, so that nobody is told of the batches
+    of others. Returns "" if there is no earlier batch. The manifest is remembered `until` then. Two
+    equal manifests at the same moment may both get "": only a warning depends on it.
     """
     key = f"manifest#{manifest}"
     try:

@@ -114,7 +114,10 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         return _refuse(batch, context, manifest.refusal, manifest.findings)
     now = context.now()
     earlier_batch = key_values.register_manifest(
-        f"{batch.collection}#{manifest.sha256}", batch.batch_id, now, now + SAME_MANIFEST
+        f"{batch.collection}#{batch.submitter_sub}#{manifest.sha256}",
+        batch.batch_id,
+        now,
+        now + SAME_MANIFEST,
     )
     opened = open_entry(batch, now, _opened_cause(context), plural(manifest.entries, "job"))
     batch = batches.add_entry(
