@@ -174,9 +174,15 @@ def test_the_same_manifest_again_is_taken_with_a_word_about_the_first(
 def test_a_batch_of_another_person_is_not_named(harness: Harness, payloads: Payloads) -> None:
     manifest = single_files(payloads, {"same.txt": b"same"})
     dropped = harness.drop(manifest, collection="twins-too")
-    event = harness.submit_manifest(manifest, collection="twins-too")
+    submission = submissions.Submission(
+        "twins-too", "may.checkm", "deposit", "", ("d@example.org",), {}, ""
+    )
+    batch, _ = submissions.submit(submission, harness.context(DEPOSITOR))
+    name = f"{batch.batch_id}/may.checkm"
+    event = harness.upload(manifest, name=name, collection="twins-too")
+    harness.machines.run("batch", "twins-too", event)
 
-    submitted = harness.batch(event).batch
+    submitted = harness.batch(batch.batch_id).batch
     assert submitted.manifest_sha256 == harness.batch(dropped).batch.manifest_sha256
     assert submitted.duplicate_of == ""
 

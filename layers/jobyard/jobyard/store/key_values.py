@@ -28,7 +28,7 @@ def find_secret(name: str) -> str:
 def register_manifest(manifest: str, batch_id: str, now: datetime, until: datetime) -> str:
     """The id of an earlier batch with the same manifest, and from now on `batch_id`.
 
-    `manifest` is a digest with a collection and a submitter, so that nobody is told of the batches
+    `manifest` is a digest with a collection and a submitter, so that nobody learns of the batches
     of others. Returns "" if there is no earlier batch. The manifest is remembered `until` then. Two
     equal manifests at the same moment may both get "": only a warning depends on it.
     """
