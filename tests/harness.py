@@ -2,6 +2,7 @@
 web server for payloads, and a clock that only tests and Wait states move."""
 
 import hashlib
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,10 +25,18 @@ from jobyard.services.batches.intake import find_batch
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
+from jobyard.services.edits.context import EditContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.device_access import DeviceAccess
 from jobyard.services.jobs.worker import Worker, no_maintenance
+from jobyard.services.machines.edit import (
+    EditStep,
+    run_check,
+    run_commit,
+    run_give_up,
+    run_prepare,
+)
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.execute_job import run_execute_job
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
@@ -61,6 +70,9 @@ ROLES = {
     "SystemJobFunction": "SystemRole",
     "SettleFunction": "ReportRole",
     "ReportFunction": "ReportRole",
+    "PrepareFunction": "EditRole",
+    "CheckFunction": "EditRole",
+    "CommitFunction": "EditRole",
 }
 MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
 POLL_S = 0.01  # of the web server, between checks whether it is shut down
@@ -150,6 +162,37 @@ class SecretsOfTest:
         raise ClientError(error, "GetSecretValue")  # type: ignore[arg-type]
 
 
+class EventsOfTest:
+    """EventBridge, which keeps the details of events in the harness."""
+
+    def __init__(self, harness: "Harness") -> None:
+        self._harness = harness
+
+    def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        """Publish events."""
+        with self._harness.interceptor.intercepted("events", "PutEvents", {"Entries": Entries}):
+            self._harness.published += [json.loads(each["Detail"]) for each in Entries]
+        return {"FailedEntryCount": 0, "Entries": [{} for _ in Entries]}
+
+
+class FunctionsOfTest:
+    """Lambda, with the functions that a test has given the harness."""
+
+    def __init__(self, harness: "Harness") -> None:
+        self._harness = harness
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        """Invoke a function. One that raises an exception fails, as on Lambda."""
+        request = {"FunctionName": FunctionName}
+        with self._harness.interceptor.intercepted("lambda", "Invoke", request):
+            try:
+                answer = self._harness.batch_functions[FunctionName](json.loads(Payload))
+            except ValueError as error:
+                body = json.dumps({"errorMessage": str(error)}).encode()
+                return {"FunctionError": "Unhandled", "Payload": io.BytesIO(body)}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
 class Harness:
     """One deployment on the emulator. The names of its machines begin with `machines`."""
 
@@ -200,7 +243,12 @@ class Harness:
             "SystemJobFunction": self.execute_system_job,
             "SettleFunction": self.settle,
             "ReportFunction": self.report,
+            "PrepareFunction": self.prepare_edit,
+            "CheckFunction": self.check_edit,
+            "CommitFunction": self.commit_edit,
         }
+        self.published: list[dict[str, Any]] = []  # the details of published events
+        self.batch_functions: dict[str, Callable[[dict[str, Any]], Any]] = {}  # by name
         with_roles = {name: self._with_role(name, each) for name, each in functions.items()}
         self.machines = Machines(with_roles, self.s3, self.wait_until, self.now, self.interceptor)
         self.slice_jobs = SLICE_JOBS
@@ -293,6 +341,37 @@ class Harness:
         request = ExecutionInput.of(event)
         done = run_report(request, self.report_context(), self.meter, MEMORY_MB)
         return done.next_step.document()
+
+    def edit_context(self, step: EditStep) -> EditContext:
+        """The context of a task of the edit machine."""
+        return EditContext(
+            self.settings,
+            self.s3,
+            EventsOfTest(self),
+            FunctionsOfTest(self),
+            self.http,
+            self.executions,
+            self.now,
+            step.run,
+        )
+
+    def prepare_edit(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Prepare state's function."""
+        step = EditStep.of(event)
+        return run_prepare(step, self.edit_context(step), lambda: 600.0).document()
+
+    def check_edit(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Check state's function."""
+        step = EditStep.of(event)
+        return run_check(step, self.edit_context(step)).document()
+
+    def commit_edit(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The function of the Commit and GiveUp states."""
+        step = EditStep.of(event)
+        context = self.edit_context(step)
+        if step.error is not None:
+            return run_give_up(step, "the execution", context).document()
+        return run_commit(step, context).document()
 
     def tick(self) -> ClockResult:
         """Run the functions of each minute: the outbox tick, then the scheduler tick.

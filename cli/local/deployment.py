@@ -144,6 +144,7 @@ def _package(
             root / "layers" / "jobyard" / "jobyard", build, "python/jobyard/"
         ),
         "VendorLayer": artifacts.packed_packages(root / "layers" / "vendor", build),
+        "GeometryLayer": artifacts.packed_packages(root / "layers" / "geometry", build),
     }
     template["Globals"]["Function"]["CodeUri"] = _upload(s3, functions, "functions", "zip")
     for name, resource in template["Resources"].items():

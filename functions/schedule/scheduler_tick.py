@@ -55,6 +55,8 @@ def _log(tick: SchedulerTickResult) -> None:
             )
     if missed:
         emit_metrics({metrics.RUNS_FAILED_OR_MISSED: missed})
+    if tick.stuck_edits:
+        emit_metrics({metrics.STUCK_EDITS: tick.stuck_edits})
     LOGGER.info(
         "scheduler tick",
         due=result.checked,

@@ -48,6 +48,7 @@ KNOWN = RETRIED | {
     "ExecutionAlreadyExists",  # the emulator's name for it
 }
 ENDS = {"Succeed", "Fail"}
+INPUT = "input"  # stands for a function that returns the input of each execution
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,10 @@ def _of_scope(scope: Definition, functions: Functions, *, child: bool) -> Iterat
             yield f"{name} has no next state and no end"
     for name in states.keys() - reached:
         yield f"{name} cannot be reached"
+    # What an execution is started with comes from a task before the first state.
+    entry = {"Type": "Task", "Resource": INPUT, "Next": scope.get("StartAt")}
     for name, state in states.items():
-        yield from _of_state(name, state, states, functions, child=child)
+        yield from _of_state(name, state, {**states, INPUT: entry}, functions, child=child)
         yield from _of_errors(name, state)
 
 

@@ -100,6 +100,8 @@ CALLS = {
     "cloudwatch": ("describe_alarms", {"AlarmNamePrefix": "jobyard-Monitoring-"}),
     "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
     "dynamodb": ("list_tables", {}),
+    "events": ("put_events", {"Entries": [{"Source": "a", "DetailType": "b", "Detail": "{}"}]}),
+    "lambda": ("invoke", {"FunctionName": "editor", "Payload": b"{}"}),
     "logs": ("filter_log_events", {"logGroupName": "jobyard-execute-job"}),
     "s3": ("head_bucket", {"Bucket": "somebodys"}),
     "secretsmanager": ("get_secret_value", {"SecretId": "jobyard/devices/x"}),

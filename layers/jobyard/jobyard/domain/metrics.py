@@ -18,6 +18,7 @@ QUEUE_AGE_SECONDS = "QueueAgeSeconds"
 UNDELIVERED_REPORTS = "UndeliveredReports"
 RUNS_FAILED_OR_MISSED = "RunsFailedOrMissed"
 MISPLACED_MANIFESTS = "MisplacedManifests"
+STUCK_EDITS = "StuckEdits"
 
 DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     JOBS_SUCCEEDED: ("service", "job_type"),
@@ -31,4 +32,5 @@ DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     UNDELIVERED_REPORTS: ("service",),
     RUNS_FAILED_OR_MISSED: ("service",),
     MISPLACED_MANIFESTS: ("service",),
+    STUCK_EDITS: ("service",),
 }

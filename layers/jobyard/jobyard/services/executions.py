@@ -54,6 +54,11 @@ def is_system_job(address: JobAddress) -> bool:
     return address.origin_id in map(system_schedule_id, system_types)
 
 
+def edit_execution(job_id: str, task: str, number: str, recoveries: int = 0) -> str:
+    """The name of the execution of a task for an edit job or a child, after some recoveries."""
+    return f"{job_id}-{task}-{number}" + (f"-r{recoveries}" if recoveries else "")
+
+
 @dataclass(frozen=True)
 class Executions:
     """The executions of a deployment."""
@@ -83,14 +88,15 @@ class Executions:
         settings = self.settings
         return settings.system_machine if is_system_job(address) else settings.job_machine
 
-    def start_edit(self, job_id: str, task: str, number: str) -> None:
+    def start_edit(self, job_id: str, task: str, number: str, recoveries: int = 0) -> None:
         """Start the execution that does the machine's `task` for an edit job or a child of one.
 
         `number` tells apart the executions of one task: they follow from the record, so that a
         repeat starts the same.
         """
         document = {"task": task, "job_id": job_id, "number": number}
-        self._start(self.settings.edit_machine, f"{job_id}-{task}-{number}", document)
+        name = edit_execution(job_id, task, number, recoveries)
+        self._start(self.settings.edit_machine, name, document)
 
     def start_dataset_task(self, task_id: str, document: Mapping[str, Any]) -> None:
         """Start the execution that loads or exports a dataset. `document` has its `task`."""

@@ -12,6 +12,7 @@ from jobyard.domain.hold import Hold
 from jobyard.services.batches.recovery import recover_batches
 from jobyard.services.campaigns.recovery import restart_overdue
 from jobyard.services.context import Actor, CommandContext
+from jobyard.services.edits.recovery import recover_edits
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_expired
 from jobyard.services.schedules.clock import ClockResult, start_due_schedules
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _AFTER_STARTS_S = 20.0
 _AFTER_RECOVERY_S = 14.0
 _AFTER_CAMPAIGNS_S = 11.0
+_AFTER_EDITS_S = 9.0
 _AFTER_LIFTS_S = 7.0  # enough for the slice of a lift that is in progress
 
 
@@ -43,13 +45,15 @@ class TickContext:
 class SchedulerTickResult:
     """The result of a tick. `recovered` counts started executions; `lifted` counts holds.
 
-    `campaign_errors` has the errors of campaigns that could not be restarted, by id.
+    `campaign_errors` has the errors of campaigns that could not be restarted, by id. `stuck_edits`
+    counts the edit jobs that the machine works on for too long.
     """
 
     schedules: ClockResult
     recovered: int
     lifted: int
     campaign_errors: Mapping[str, Exception] = field(default_factory=dict)
+    stuck_edits: int = 0
 
 
 def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
@@ -62,14 +66,16 @@ def run_scheduler_tick(context: TickContext) -> SchedulerTickResult:
     schedules = start_due_schedules(executions, context.now, until(_AFTER_STARTS_S))
     recovered = recover_batches(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
     overdue = restart_overdue(executions, context.now(), until(_AFTER_CAMPAIGNS_S))
+    edited = recover_edits(executions, context.now(), until(_AFTER_EDITS_S))
     lifted = lift_expired(
         lambda hold: _as_owner(hold, context), context.now(), until(_AFTER_LIFTS_S)
     )
     return SchedulerTickResult(
         schedules,
-        schedules.recovered + recovered + overdue.restarted,
+        schedules.recovered + recovered + overdue.restarted + edited.started,
         lifted,
         overdue.errors,
+        edited.stuck,
     )
 
 

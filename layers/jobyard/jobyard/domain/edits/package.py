@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import IO
+from typing import IO, Protocol, cast
 
 from jobyard.domain.edits.work import Package
 from jobyard.domain.errors import BadRequest
@@ -63,14 +63,24 @@ def check_package(package_id: str, job_id: str, package: Package | None) -> None
         )
 
 
-def write_package(stream: IO[bytes], files: Iterable[PackageFile]) -> None:
+class WritableStream(Protocol):
+    """A stream that bytes are written to, from the first to the last."""
+
+    def write(self, data: bytes, /) -> int:
+        """Add bytes; returns their number."""
+
+    def flush(self) -> None:
+        """Keep nothing back, if it can be helped."""
+
+
+def write_package(stream: WritableStream, files: Iterable[PackageFile]) -> None:
     """Write the zip of a package with the checksums of its files. The same files give the same zip.
 
     Raises:
         ValueError: two files have the same name.
     """
     sums: dict[str, str] = {}
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(cast("IO[bytes]", stream), "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             if file.name in sums:
                 raise ValueError(f"a package has one file named {file.name}")

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from jobyard.domain.datasets.base_format import to_json
@@ -18,6 +17,7 @@ from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.edits.package import PackageFile, package_id_of
 from jobyard.domain.edits.upload import PackageFeatures
 from jobyard.domain.edits.work import Package
+from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.edits.work_files import (
@@ -29,9 +29,6 @@ from jobyard.services.edits.work_files import (
     write_json,
 )
 from jobyard.store.edits import Job
-
-_IN_MEMORY = 8 * 1024 * 1024
-_BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -85,19 +82,32 @@ def write_package(
     included = write_changes(job, contents.included, "", context)
     write_json(_included_key(key), included.key, context)
     about = _metadata(package_id, job, parent, contents, dataset)
-    digest = hashlib.sha256()
-    with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-        package.write_package(spool, _files(about, contents, dataset, context))
-        size = spool.tell()
-        spool.seek(0)
+    with files.upload_to(key, context) as upload:
+        stream = _DigestedStream(upload)
+        package.write_package(stream, _files(about, contents, dataset, context))
+        size = upload.finish().size
+    return Package(package_id, key, stream.digest, size)
 
-        def blocks() -> Iterator[bytes]:
-            while block := spool.read(_BLOCK):
-                digest.update(block)
-                yield block
 
-        files.write(key, blocks(), context)
-    return Package(package_id, key, digest.hexdigest(), size)
+class _DigestedStream:
+    """A stream that is written to an upload, and its digest. It cannot seek, and needs no disk."""
+
+    def __init__(self, upload: MultipartUpload) -> None:
+        self._upload = upload
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> int:
+        """Add bytes; returns their number."""
+        self._hash.update(data)
+        return self._upload.write(data)
+
+    def flush(self) -> None:
+        """Do nothing: the upload keeps what it has not sent."""
 
 
 def read_contents(found: Package, precision: int, context: DatasetContext) -> IncludedChanges:

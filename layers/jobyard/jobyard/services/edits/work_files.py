@@ -5,8 +5,7 @@ All files of an attempt are in one folder, which is removed as a whole.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from tempfile import SpooledTemporaryFile
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from jobyard.domain.datasets.base_format import line_of_feature, parse_feature
@@ -21,9 +20,7 @@ from jobyard.services.datasets.context import DatasetContext
 from jobyard.store.edits import Job
 
 CHILDREN = "children"
-ATTACHMENTS = "attachments"  # the folder that stays until the job is archived
-_IN_MEMORY = 8 * 1024 * 1024
-_BLOCK = 1024 * 1024
+KEPT = ("attachments", "log")  # the folders that stay after the end
 
 
 def root_of(edit_id: str) -> str:
@@ -38,6 +35,11 @@ def folder_of(job: Job) -> str:
     return f"{root_of(job.edit_id)}/{job.attempt}"
 
 
+def log_key(edit_id: str, attempt: int) -> str:
+    """The key of the process log of an attempt that failed."""
+    return f"{root_of(edit_id)}/log/{attempt}.json"
+
+
 def write_json(key: str, value: Any, context: DatasetContext) -> str:
     """Write a value; returns the key."""
     files.write(key, [json.dumps(value, ensure_ascii=False).encode()], context)
@@ -50,7 +52,7 @@ def read_json(key: str, context: DatasetContext) -> Any:
 
 
 def write_changes(
-    job: Job, changes: Iterable[FeatureChange], source: str, context: DatasetContext
+    job: Job, changes: Sequence[FeatureChange], source: str, context: DatasetContext
 ) -> ChangeSet:
     """Write changes for a job. The same changes have the same file. `source` is the digest of the
     file that was uploaded.
@@ -59,16 +61,16 @@ def write_changes(
         BadRequest: there are more changes than a commit may have.
     """
     job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
-    digest, count = hashlib.sha256(), -1
-    with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-        for line in change_lines(job.dataset, 0, CommitOrigin(job_id, job.attempt), changes):
-            digest.update(line)
-            spool.write(line)
-            count += 1
-        key = f"{folder_of(job)}/changes-{digest.hexdigest()[:32]}.jsonl"
-        spool.seek(0)
-        files.write(key, iter(lambda: spool.read(_BLOCK), b""), context)
-    return ChangeSet(key, digest.hexdigest(), count, source)
+    digest = hashlib.sha256()
+    for line in _change_lines(job, job_id, changes):
+        digest.update(line)
+    key = f"{folder_of(job)}/changes-{digest.hexdigest()[:32]}.jsonl"
+    files.write(key, _change_lines(job, job_id, changes), context)
+    return ChangeSet(key, digest.hexdigest(), len(changes), source)
+
+
+def _change_lines(job: Job, job_id: str, changes: Sequence[FeatureChange]) -> Iterator[bytes]:
+    return change_lines(job.dataset, 0, CommitOrigin(job_id, job.attempt), changes)
 
 
 def read_changes(key: str, precision: int, context: DatasetContext) -> dict[str, FeatureChange]:

@@ -1,0 +1,106 @@
+"""Merges what was uploaded to a fix-up into its edit job, which is checked again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jobyard.domain.datasets.changes import change_of, in_order
+from jobyard.domain.datasets.dataset import Dataset
+from jobyard.domain.edits.child import ChildJob, FailureType
+from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.fixup import FixupState
+from jobyard.domain.edits.work import Approval
+from jobyard.domain.errors import StaleState
+from jobyard.services.edits.context import EditContext
+from jobyard.services.edits.moves import move_of
+from jobyard.services.edits.reconcile import reconcile
+from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.work_files import read_changes, read_json, write_changes
+from jobyard.services.edits.workspaces import Changes, composed, conflicts_of
+from jobyard.store import datasets, edits
+from jobyard.store.edits import ChildWrite
+
+
+def merge_child(child_id: str, context: EditContext) -> EditJob | None:
+    """Merge an uploaded fix-up into its edit job, and start a check of that. Returns the edit job;
+    None if the fix-up was merged or given back already.
+
+    Raises:
+        StaleState: somebody changed one of them meanwhile.
+    """
+    child = edits.get_child(child_id)
+    parent = edits.get(child.parent_id)
+    if child.state != FixupState.UPLOADED:
+        return None
+    if parent.open_child != child_id:
+        raise StaleState(f"{parent.edit_id} does not wait for {child_id} any more")
+    dataset = datasets.get(parent.dataset)
+    made = _changes_of(child, dataset, context)
+    base_revision, approval = parent.base_revision, None
+    if child.failure_type is FailureType.CONFLICT:
+        changes, base_revision, approval = _resolved(parent, child, made, dataset, context)
+    else:
+        changes = _corrected(parent, child, made, dataset, context)
+    ordered = [changes[each] for each in in_order(changes)]
+    workspace = write_changes(
+        parent, ordered, child.edits.source if child.edits else "", context.datasets
+    )
+    after = parent.moved(
+        move_of(parent, "merge", context),
+        workspace=workspace,
+        base_revision=base_revision,
+        approval=approval and replace(approval, digest=workspace.digest),
+        authors=parent.with_author(child.worker) if child.worker else parent.authors,
+        open_child="",
+        checks=parent.checks + 1,
+    )
+    completed = child.moved(move_of(child, "complete", context))
+    edits.write(parent, after, ChildWrite(child, completed))
+    context.executions.start_edit(parent.edit_id, "check", f"{after.attempt}-{after.checks}")
+    return after
+
+
+def _changes_of(child: ChildJob, dataset: Dataset, context: EditContext) -> Changes:
+    if child.edits is None:
+        return {}
+    return read_changes(child.edits.key, dataset.precision, context.datasets)
+
+
+def _workspace_of(parent: EditJob, dataset: Dataset, context: EditContext) -> Changes:
+    if parent.workspace is None:
+        return {}
+    return read_changes(parent.workspace.key, dataset.precision, context.datasets)
+
+
+def _corrected(
+    parent: EditJob, child: ChildJob, made: Changes, dataset: Dataset, context: EditContext
+) -> Changes:
+    """The changes of a job with those of its fix-up, and of the reviewer who asked for it."""
+    changes: Changes = _workspace_of(parent, dataset, context)
+    if child.failure_type is FailureType.QUARANTINE_CORRECTIONS and child.findings:
+        reviewed: Sequence[str] | None = read_json(child.findings, context.datasets).get("edits")
+        if reviewed:
+            theirs = read_changes(reviewed[0], dataset.precision, context.datasets)
+            changes = composed(changes, theirs, dataset.precision)
+    return composed(changes, made, dataset.precision)
+
+
+def _resolved(
+    parent: EditJob, child: ChildJob, made: Changes, dataset: Dataset, context: EditContext
+) -> tuple[Changes, int, Approval | None]:
+    """The changes of a job against the revision that its conflicts are with: the merge, and what
+    was decided. The approval stays if nobody made a value by hand.
+    """
+    revision: int = read_json(child.findings, context.datasets)["revision"]
+    settings = settings_for(dataset, parent.edit_type)
+    merged = reconcile(parent, dataset, revision, settings, context).merged
+    changes = {each.feature_id: each for each in merged.changes}
+    is_by_hand = False
+    for conflict in conflicts_of(child, context.datasets):
+        feature_id = conflict.feature_id
+        decision = made.get(feature_id)
+        after = conflict.theirs if decision is None else decision.after
+        change = change_of(feature_id, conflict.theirs, after, dataset.precision)
+        if change:
+            changes[feature_id] = change
+        is_by_hand |= not conflict.has_only_values_of(after, dataset.precision)
+    return changes, revision, None if is_by_hand else parent.approval

@@ -1,0 +1,98 @@
+"""Recovers the machine's work on edit jobs: starts what was not started, or what died."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from jobyard.domain.edits.child import ChildJob
+from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.fixup import FixupState
+from jobyard.services.executions import Executions, edit_execution
+from jobyard.services.pending_work import PendingWork, recover
+from jobyard.store import edits
+from jobyard.store.edits import Job
+
+MAX_RECOVERED = 100  # jobs that one tick looks at, those first that wait longest
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class EditRecovery:
+    """The result of a recovery. `stuck` counts the jobs that the machine works on for too long."""
+
+    started: int = 0
+    stuck: int = 0
+
+
+def recover_edits(
+    executions: Executions, now: datetime, remaining: Callable[[], float]
+) -> EditRecovery:
+    """Start the next execution for each job that waits for the machine and has none that runs."""
+    started = stuck = 0
+    for due in islice(edits.due(now - _MINUTE), MAX_RECOVERED):
+        if remaining() <= 0:
+            break
+        job = edits.find(due.job_id)
+        work = None if job is None else work_of(job, executions)
+        if work is not None:
+            started += recover(work, executions, now)
+        stuck += isinstance(job, EditJob) and job.is_stuck(now)
+    return EditRecovery(started, stuck)
+
+
+def work_of(job: Job, executions: Executions) -> PendingWork | None:
+    """What the machine has to do about a job; None if it has nothing to do."""
+    found = _task_of(job)
+    if found is None:
+        return None
+    job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
+    task, number = found
+    return PendingWork(
+        executions.settings.edit_machine,
+        job.since,
+        0,
+        lambda recoveries: edit_execution(job_id, task, number, recoveries),
+        lambda recoveries: executions.start_edit(job_id, task, number, recoveries),
+        _executions_before(job),
+    )
+
+
+def _task_of(job: Job) -> tuple[str, str] | None:
+    """The task that a job waits for, and its number, as the request that caused it has them."""
+    if isinstance(job, ChildJob):
+        if job.state == FixupState.ACTIVATED:
+            return "prepare", str(job.attempt)
+        if job.state == FixupState.UPLOADED:
+            return "check", f"{job.attempt}-{job.version}"
+        return None
+    if not job.needs_machine:
+        return None
+    if job.is_batch and job.state in _BATCH:
+        return "batch", str(job.attempt)
+    match job.state:
+        case EditState.ACTIVATED:
+            return "prepare", str(job.attempt)
+        case EditState.QUARANTINED:
+            return "prepare", f"{job.attempt}-{job.checks}"
+        case EditState.UPLOADED:
+            return "check", f"{job.attempt}-{job.checks}"
+        case EditState.COMMITTED:
+            return "publish", f"{job.attempt}-{job.version}"
+        case _:
+            return "clean_up", str(job.attempt)
+
+
+_BATCH = frozenset({EditState.ALLOCATED, EditState.ACTIVATED, EditState.PREPARED})
+
+
+def _executions_before(job: Job) -> tuple[str, ...]:
+    """The executions of the tasks before, which do this one too if they still run."""
+    if isinstance(job, ChildJob):
+        return ()
+    check = edit_execution(job.edit_id, "check", f"{job.attempt}-{job.checks}")
+    if job.state in {EditState.COMMITTED, EditState.PUBLISHED}:
+        return (check,)
+    if job.is_batch and job.state is EditState.UPLOADED:
+        return (edit_execution(job.edit_id, "batch", str(job.attempt)),)
+    return ()

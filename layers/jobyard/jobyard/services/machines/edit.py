@@ -1,0 +1,159 @@
+"""The edit machine: tasks for edit jobs, each of which leads to the next one, or to the end."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.errors import BadRequest, JobyardError, StaleState
+from jobyard.domain.ids import is_child_id
+from jobyard.services.edits.batch import run_batch
+from jobyard.services.edits.clean_up import clean_up
+from jobyard.services.edits.commit import ReadyCommit, commit_changes
+from jobyard.services.edits.context import EditContext
+from jobyard.services.edits.give_up import give_up
+from jobyard.services.edits.merge_child import merge_child
+from jobyard.services.edits.prepare import prepare
+from jobyard.services.edits.publish import publish
+from jobyard.store import edits
+
+MAX_LOST_RACES = 20  # of commits in a row; then somebody has to look
+
+
+class EditTask(StrEnum):
+    """What the machine does next."""
+
+    PREPARE = "prepare"
+    BATCH = "batch"
+    CHECK = "check"
+    COMMIT = "commit"
+    PUBLISH = "publish"
+    CLEAN_UP = "clean_up"
+    END = "end"
+
+
+class LostRaces(JobyardError):
+    """Other commits came first again and again."""
+
+
+@dataclass(frozen=True)
+class EditStep:
+    """A task of the edit machine. Each task returns the whole next step.
+
+    `number` tells the executions of a task apart. `revision` and `digest` are of changes that may
+    be committed; `losses` counts the commits that came first. `error` is that of the last task, as
+    Step Functions reports it.
+    """
+
+    task: EditTask
+    job_id: str
+    number: str
+    revision: int = 0
+    digest: str = ""
+    losses: int = 0
+    error: Any = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "EditStep":
+        """The step in the machine's document.
+
+        Raises:
+            KeyError: a field is missing.
+        """
+        return cls(
+            EditTask(document["task"]),
+            document["job_id"],
+            document["number"],
+            document.get("revision", 0),
+            document.get("digest", ""),
+            document.get("losses", 0),
+            document.get("error"),
+        )
+
+    @property
+    def run(self) -> str:
+        """The cause of the moves of the task."""
+        return f"{self.task}-{self.number}"
+
+    def document(self) -> dict[str, Any]:
+        """The step as the machine carries it."""
+        document = asdict(self)
+        del document["error"]
+        return {**document, "task": self.task.value}
+
+    def then(self, task: EditTask, **changes: Any) -> "EditStep":
+        """The next step."""
+        return replace(self, task=task, **changes)
+
+
+def run_prepare(step: EditStep, context: EditContext, remaining: Callable[[], float]) -> EditStep:
+    """Prepare the package of a job or child. In batch mode, have it edited too."""
+    try:
+        if step.task is not EditTask.BATCH:
+            prepare(step.job_id, context)
+            return step.then(EditTask.END)
+        job = run_batch(step.job_id, context, remaining)
+    except BadRequest as error:
+        give_up(step.job_id, str(error), context)
+        return step.then(EditTask.END)
+    if job.state is not EditState.UPLOADED:
+        return step.then(EditTask.END)
+    return step.then(EditTask.CHECK, number=f"{job.attempt}-{job.checks}")
+
+
+def run_check(step: EditStep, context: EditContext) -> EditStep:
+    """Check the changes of a job; merge what was uploaded to a child into its job.
+
+    Raises:
+        LostRaces: other commits came first again and again.
+    """
+    # Shapely takes a third of a second to load; the other functions do without it.
+    from jobyard.services.edits.check import check
+
+    if is_child_id(step.job_id):
+        merge_child(step.job_id, context)
+        return step.then(EditTask.END)
+    if step.losses > MAX_LOST_RACES:
+        raise LostRaces(f"{step.losses} other commits came first: {step.job_id} is not committed")
+    ready = check(step.job_id, context)
+    if ready is None:
+        return step.then(_after(edits.get(step.job_id)))
+    return step.then(EditTask.COMMIT, revision=ready.revision, digest=ready.digest)
+
+
+def run_commit(step: EditStep, context: EditContext) -> EditStep:
+    """Commit what was checked, publish what is committed, or clean up what is published."""
+    match step.task:
+        case EditTask.COMMIT:
+            ready = ReadyCommit(step.job_id, step.revision, step.digest)
+            if not commit_changes(ready, context):
+                return step.then(EditTask.CHECK, losses=step.losses + 1)
+        case EditTask.PUBLISH:
+            publish(step.job_id, context)
+        case _:
+            clean_up(step.job_id, int(step.number.partition("-")[0]), context)
+            return step.then(EditTask.END)
+    return step.then(_after(edits.get(step.job_id)))
+
+
+def _after(job: EditJob) -> EditTask:
+    """What follows the state of a job."""
+    if job.state is EditState.COMMITTED:
+        return EditTask.PUBLISH
+    return EditTask.CLEAN_UP if job.state is EditState.PUBLISHED else EditTask.END
+
+
+def run_give_up(step: EditStep, execution: str, context: EditContext) -> EditStep:
+    """Take a job back from an execution whose task failed. People see no more than its name: the
+    error may name parts of the deployment.
+    """
+    if isinstance(step.error, Mapping) and step.error.get("Error") == LostRaces.__name__:
+        problem = f"{MAX_LOST_RACES} other commits came first: upload it again"
+    else:
+        problem = f"the machine failed to {step.task.replace('_', ' ')}: see execution {execution}"
+    try:
+        give_up(step.job_id, problem, context)
+    except StaleState:
+        give_up(step.job_id, problem, context)
+    return step.then(EditTask.END)

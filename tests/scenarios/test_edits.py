@@ -1,0 +1,560 @@
+"""Whole edit jobs in process: people act, the machine does the rest."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.upload import UploadKind
+from jobyard.domain.errors import BadRequest, Forbidden
+from jobyard.services.edits import claims
+from jobyard.services.edits.work_files import log_key
+from jobyard.store import commits, edits
+from tests.edit_stories import ANNA, BEN, RALF, RITA, TWENTY, EditStory, square
+from tests.harness import Harness
+
+pytestmark = pytest.mark.emulator
+NO_OVERLAP = [{"rule": "no_overlap"}]
+UNIQUE = [{"rule": "unique", "properties": ["code"]}]
+
+
+def renamed(feature_id: str, **properties: Any) -> Feature:
+    """One of the twenty features with other properties."""
+    feature = TWENTY[int(feature_id)]
+    return Feature(feature_id, feature.geometry, {**feature.properties, **properties})
+
+
+def started(story: EditStory, person: Any = ANNA, **fields: Any) -> str:
+    """An edit job of the whole world that a worker has downloaded."""
+    edit_id = story.propose(**fields)
+    story.allocate(edit_id)
+    story.take(edit_id, person)
+    return edit_id
+
+
+def test_an_edit_goes_from_a_proposal_to_what_is_live(harness: Harness) -> None:
+    story = EditStory(harness)
+
+    edit_id = story.propose({"box": [-1, -1, 5.5, 9]})
+    assert story.state(edit_id) == "proposed"
+    story.allocate(edit_id)
+    about = story.take(edit_id)
+    assert story.state(edit_id) == "downloaded"
+    story.upload(edit_id, renamed("0", name="new"), square("99", 50, 50), deleted=["1"])
+
+    job = story.edit(edit_id)
+    assert job.state == "completed", job.problem
+    assert (about["package_id"], about["features"]) == (f"{edit_id}.1.0", 12)
+    assert [each.event for each in job.history] == [
+        *("propose", "allocate", "activate", "prepare", "download"),
+        *("upload", "commit", "publish", "complete"),
+    ]
+    assert story.properties() == {
+        **{each.feature_id: dict(each.properties) for each in TWENTY if each.feature_id != "1"},
+        "0": {"name": "new", "x": 0},
+        "99": {},
+    }
+    made = commits.find("counties", 2)
+    assert made is not None
+    assert (made.inserted, made.updated, made.deleted) == (1, 1, 1)
+    assert [each.name for each in made.origin.authors] == ["anna"]
+    assert [(each["dataset"], each["revision"]) for each in harness.published] == [("counties", 2)]
+    stored = harness.s3.list_objects_v2(Bucket="work", Prefix=f"edits/{edit_id}/")
+    assert stored.get("KeyCount") == 0
+
+
+def test_a_package_has_what_is_around_the_extent_as_context(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = story.propose({"features": ["6"]}, buffer=1.0)
+    story.allocate(edit_id)
+
+    story.take(edit_id)
+
+    assert set(story.packed(edit_id)) == {"6"}
+    around = {"0", "1", "2", "5", "7", "10", "11", "12"}
+    assert set(story.packed(edit_id, "context.geojson")) == around
+    with pytest.raises(BadRequest, match="read-only"):
+        story.upload(edit_id, renamed("5", name="mine"))
+    with pytest.raises(BadRequest, match="outside the package"):
+        story.upload(edit_id, renamed("19", name="mine"))
+    assert story.state(edit_id) == "downloaded"
+
+
+def test_a_grown_extent_holds_its_features_as_a_whole(harness: Harness) -> None:
+    wide = square("wide", 0, 20, 10)
+    inside = square("in", 9, 29.5, 0.1)
+    story = EditStory(harness, [*TWENTY, wide, inside], grow_extent=True)
+    edit_id = story.propose({"box": [-1, 19, 1, 21]})
+    story.allocate(edit_id)
+
+    story.take(edit_id)
+
+    assert set(story.packed(edit_id)) == {"wide", "in"}
+
+
+def test_a_whole_upload_that_forgets_many_features_deletes_none(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story)
+
+    with pytest.raises(BadRequest, match="it deletes 18 of 20 features"):
+        story.upload(edit_id, *TWENTY[:2], kind=UploadKind.WHOLE)
+    assert story.state(edit_id) == "downloaded"
+    story.upload(edit_id, *TWENTY[:2], kind=UploadKind.WHOLE, deleting=18)
+    assert set(story.live()) == {"0", "1"}
+
+
+# Validation
+
+
+def test_what_breaks_a_rule_is_repaired_in_a_validation_child(harness: Harness) -> None:
+    story = EditStory(harness, rules=NO_OVERLAP)
+    edit_id = started(story)
+    story.upload(edit_id, square("0", 0, 0, 2.5, name="too wide"))
+
+    child = story.child(edit_id)
+    assert (story.state(edit_id), child.failure_type) == ("invalid", FailureType.VALIDATION)
+    assert child.title == "Repair - VALIDATION 1"
+    assert (child.worker and child.worker.name) == "anna"
+    about = story.take(child.child_id)
+    assert about["failure_type"] == "VALIDATION"
+    assert story.packed(child.child_id)["0"]["name"] == "too wide"
+    failures = json.loads(story.package(child.child_id).read("findings.json"))["failures"]
+    assert {(each["feature_id"], *each["others"]) for each in failures} == {
+        ("0", "1"),
+        ("0", "5"),
+        ("0", "6"),
+    }
+    story.upload(child.child_id, square("0", 0, 0, 2.2, name="still too wide"))
+    again = story.child(edit_id)
+    assert (story.state(edit_id), again.number) == ("invalid", 2)
+    story.take(again.child_id)
+    story.upload(again.child_id, square("0", 0, 0, 1.5, name="wide"))
+
+    assert story.state(edit_id) == "completed"
+    assert story.properties()["0"] == {"name": "wide"}
+    assert [story.job(each).state for each in story.edit(edit_id).child_ids] == ["completed"] * 2
+
+
+def test_an_inherited_failure_does_not_fail_unless_a_setting_says_so(harness: Harness) -> None:
+    overlapping = [*TWENTY, square("20", 0.5, 0.5)]
+    story = EditStory(harness, overlapping, NO_OVERLAP)
+    edit_id = started(story)
+    story.upload(edit_id, renamed("0", name="new"))
+
+    assert story.state(edit_id) == "completed"
+
+
+def test_two_clean_edits_that_break_a_rule_together_are_found_after_the_merge(
+    harness: Harness,
+) -> None:
+    """geodiff#210: both insert the same unique value; the merge has no conflict."""
+    story = EditStory(harness, rules=UNIQUE)
+    mine, theirs = started(story), started(story, BEN)
+    story.upload(theirs, square("t", 30, 30, code=7), person=BEN)
+
+    story.upload(mine, square("m", 40, 40, code=7))
+
+    assert (story.state(theirs), story.state(mine)) == ("completed", "invalid")
+    report = json.loads(_read(harness, story.child(mine).findings))
+    assert [(each["feature_id"], each["others"]) for each in report["failures"]] == [("m", ["t"])]
+
+
+# Conflicts
+
+
+def in_conflict(story: EditStory) -> str:
+    """An edit job whose changes of 0, 1 and 2 conflict with what became live; 3 is merged."""
+    mine, theirs = started(story), started(story, BEN)
+    story.upload(theirs, renamed("0", name="b", x=2), renamed("3", x=2), person=BEN, deleted=["1"])
+    assert story.state(theirs) == "completed"
+    story.upload(
+        mine,
+        *(renamed(each, name="a") for each in ("0", "1", "3")),
+        renamed("2", name="alone"),
+    )
+    return mine
+
+
+def test_a_conflict_is_decided_in_a_child_with_the_three_versions(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = in_conflict(story)
+
+    child = story.child(edit_id)
+    assert (story.state(edit_id), child.failure_type) == ("conflicted", FailureType.CONFLICT)
+    story.take(child.child_id)
+    found = json.loads(story.package(child.child_id).read("findings.json"))["conflicts"]
+    assert [(each["id"], each["kind"]) for each in found] == [
+        ("0", "update_update"),
+        ("1", "update_delete"),
+    ]
+    assert [found[0][each]["properties"]["name"] for each in ("base", "mine", "theirs")] == [
+        "n0",
+        "a",
+        "b",
+    ]
+    with pytest.raises(BadRequest, match="the conflict is not decided"):
+        story.upload(child.child_id, choices={"0": "mine"})
+    story.upload(child.child_id, choices={"0": "mine", "1": "mine"})
+
+    assert story.state(edit_id) == "completed"
+    live = story.properties()
+    assert live["0"] == {"name": "a", "x": 2}
+    assert live["1"] == {"name": "a", "x": 0}
+    assert live["2"] == {"name": "alone", "x": 0}
+    assert live["3"] == {"name": "a", "x": 2}
+
+
+def test_theirs_may_win_and_the_rest_of_mine_is_kept(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = in_conflict(story)
+    child = story.child(edit_id)
+    story.take(child.child_id)
+
+    story.upload(child.child_id, choices={"0": "theirs", "1": "theirs"})
+
+    live = story.properties()
+    assert story.state(edit_id) == "completed"
+    assert (live["0"], "1" in live) == ({"name": "b", "x": 2}, False)
+    assert live["2"] == {"name": "alone", "x": 0}
+
+
+def test_what_becomes_live_while_a_conflict_is_decided_is_another_conflict(
+    harness: Harness,
+) -> None:
+    story = EditStory(harness)
+    edit_id = in_conflict(story)
+    child = story.child(edit_id)
+    story.take(child.child_id)
+    later = started(story, BEN)
+    story.upload(later, renamed("2", name="later"), person=BEN)
+
+    story.upload(child.child_id, choices={"0": "mine", "1": "mine"})
+
+    again = story.child(edit_id)
+    assert (story.state(edit_id), again.number) == ("conflicted", 2)
+    story.take(again.child_id)
+    assert set(story.packed(again.child_id)) == {"2"}
+    story.upload(again.child_id, choices={"2": "mine"})
+    assert story.properties()["2"]["name"] == "alone"
+
+
+def test_the_latest_value_of_a_declared_property_counts_and_both_are_recorded(
+    harness: Harness,
+) -> None:
+    story = EditStory(harness, latest=["name"], quarantine=True)
+    mine, theirs = started(story), started(story, BEN, quarantine=False)
+    story.upload(theirs, renamed("0", name="b"), person=BEN)
+
+    story.upload(mine, renamed("0", name="a"))
+
+    review = story.child(mine)
+    assert json.loads(_read(harness, review.findings))["resolutions"] == [
+        {"id": "0", "property": "name", "mine": "a", "theirs": "b"}
+    ]
+    story.take(review.child_id, RITA)
+    story.decide(review.child_id, "approve")
+    assert story.properties()["0"]["name"] == "a"
+
+
+# Quarantine
+
+
+def quarantined(story: EditStory, *features: Feature) -> str:
+    """An edit job whose changes wait for a review, which Rita has downloaded."""
+    edit_id = started(story)
+    story.upload(edit_id, *(features or [renamed("0", name="a")]))
+    assert story.state(edit_id) == "quarantined"
+    story.take(story.child(edit_id).child_id, RITA)
+    return edit_id
+
+
+def test_a_reviewer_approves_what_is_committed(harness: Harness) -> None:
+    story = EditStory(harness, quarantine=True)
+    edit_id = quarantined(story)
+    review = story.child(edit_id)
+    assert review.failure_type == FailureType.QUARANTINE_REVIEW
+    assert set(story.packed(review.child_id, "changes.geojson")) == {"0"}
+
+    story.decide(review.child_id, "approve")
+
+    assert (story.state(edit_id), story.job(review.child_id).state) == ("completed", "approved")
+    assert story.properties()["0"]["name"] == "a"
+
+
+def test_corrections_have_the_edits_of_both_and_are_reviewed_again(harness: Harness) -> None:
+    story = EditStory(harness, quarantine=True)
+    edit_id = quarantined(story)
+    review = story.child(edit_id)
+    story.upload(review.child_id, renamed("1", name="by rita"), person=RITA)
+    with pytest.raises(Forbidden):
+        story.decide(review.child_id, "require_corrections", ANNA)
+    story.decide(review.child_id, "require_corrections")
+    child = story.child(edit_id)
+    assert child.failure_type == FailureType.QUARANTINE_CORRECTIONS
+    story.take(child.child_id)
+    packed = story.packed(child.child_id)
+    assert (packed["0"]["name"], packed["1"]["name"]) == ("a", "by rita")
+    story.upload(child.child_id, renamed("2", name="corrected"))
+
+    again = story.child(edit_id)
+    assert (story.state(edit_id), again.failure_type, again.number) == (
+        "quarantined",
+        FailureType.QUARANTINE_REVIEW,
+        2,
+    )
+    assert {each.name for each in story.edit(edit_id).authors} == {"anna", "rita"}
+    with pytest.raises(Forbidden):
+        story.take(again.child_id, RITA)  # she is an author now
+    assert story.properties()["0"]["name"] == "n0"
+    story.take(again.child_id, RALF)
+    story.decide(again.child_id, "approve", RALF)
+    live = story.properties()
+    assert [live[each]["name"] for each in "012"] == ["a", "by rita", "corrected"]
+
+
+def test_discarded_edits_are_kept_in_a_new_package(harness: Harness) -> None:
+    story = EditStory(harness, quarantine=True)
+    edit_id = quarantined(story)
+    story.decide(story.child(edit_id).child_id, "discard")
+
+    assert story.state(edit_id) == "prepared"
+    story.download(edit_id)
+    assert story.packed(edit_id)["0"]["name"] == "a"
+    story.upload(edit_id, renamed("1", name="more"))
+    review = story.child(edit_id)
+    story.take(review.child_id, RITA)
+    assert set(story.packed(review.child_id, "changes.geojson")) == {"0", "1"}
+    story.decide(review.child_id, "approve")
+    live = story.properties()
+    assert (live["0"]["name"], live["1"]["name"]) == ("a", "more")
+
+
+@pytest.mark.parametrize(("by_hand", "reviews"), [(False, 1), (True, 2)])
+def test_an_approval_survives_a_conflict_unless_a_value_is_made_by_hand(
+    harness: Harness, by_hand: bool, reviews: int
+) -> None:
+    story = EditStory(harness, quarantine=True)
+    edit_id = quarantined(story)
+    theirs = started(story, BEN, quarantine=False)
+    story.upload(theirs, renamed("0", name="b"), person=BEN)
+    story.decide(story.child(edit_id).child_id, "approve")
+    child = story.child(edit_id)
+    assert child.failure_type == FailureType.CONFLICT
+    story.take(child.child_id)
+
+    if by_hand:
+        story.upload(child.child_id, renamed("0", name="c"))
+    else:
+        story.upload(child.child_id, choices={"0": "mine"})
+
+    assert story.state(edit_id) == ("quarantined" if by_hand else "completed")
+    assert story.edit(edit_id).children[FailureType.QUARANTINE_REVIEW] == reviews
+
+
+def test_a_planner_s_flag_overrides_the_setting_of_quarantine(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story, quarantine=True)
+
+    story.upload(edit_id, renamed("0", name="a"))
+
+    assert story.state(edit_id) == "quarantined"
+
+
+# Embargo
+
+
+def test_a_package_under_embargo_is_released_or_its_job_abandoned(harness: Harness) -> None:
+    story = EditStory(harness, embargo=True)
+    released, refused = story.propose(), story.propose()
+    for edit_id in (released, refused):
+        story.allocate(edit_id)
+    for edit_id in (released, refused):
+        claims.activate(edit_id, harness.context(ANNA))
+        harness.machines.run_all()
+        assert story.state(edit_id) == "embargoed"
+        story.take(story.child(edit_id).child_id, RITA)
+        assert len(story.packed(story.child(edit_id).child_id)) == 20
+    story.decide(story.child(released).child_id, "approve")
+    story.decide(story.child(refused).child_id, "discard")
+
+    assert (story.state(released), story.state(refused)) == ("prepared", "abandoned")
+    story.download(released)
+    story.upload(released, renamed("0", name="a"))
+    assert story.state(released) == "completed"
+
+
+# Failures
+
+
+def fail_once(harness: Harness, name: str) -> None:
+    """Have a function of the edit machine fail for good the next time it is called for its task."""
+    invoke = harness.machines.invoke
+
+    def failing(
+        called: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]
+    ) -> Any:
+        if called == name and "error" not in event:
+            raise RuntimeError("out of memory")
+        return invoke(called, function, event)
+
+    harness.machines.invoke = failing
+
+
+def test_a_job_whose_package_fails_is_allocated_again_with_the_reason(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = story.propose()
+    story.allocate(edit_id)
+    fail_once(harness, "PrepareFunction")
+
+    with pytest.raises(Exception, match="out of memory"):
+        story.take(edit_id)
+
+    job = story.edit(edit_id)
+    assert (job.state, job.worker, job.attempt) == ("allocated", None, 2)
+    assert "failed to prepare" in job.problem
+
+
+def test_a_check_that_fails_gives_the_edits_back(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story)
+    working = harness.machines.invoke
+    fail_once(harness, "CheckFunction")
+    with pytest.raises(Exception, match="out of memory"):
+        story.upload(edit_id, renamed("0", name="a"))
+    assert story.state(edit_id) == "downloaded"
+    assert "failed to check" in story.edit(edit_id).problem
+
+    harness.machines.invoke = working
+    story.upload(edit_id, renamed("0", name="b"))
+
+    assert story.state(edit_id) == "completed"
+    assert story.properties()["0"]["name"] == "b"
+
+
+def test_an_extent_with_too_many_features_is_refused_with_the_reason(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobyard.services.edits.prepare.MAX_CHANGES", 19)
+    story = EditStory(harness)
+    edit_id = story.propose()
+    story.allocate(edit_id)
+
+    with pytest.raises(Exception, match="allocated"):
+        story.take(edit_id)
+
+    assert "more than 19 features" in story.edit(edit_id).problem
+
+
+def test_a_lost_race_is_checked_again(harness: Harness) -> None:
+    story = EditStory(harness)
+    mine, theirs = started(story), started(story, BEN)
+    invoke = harness.machines.invoke
+    raced: list[str] = []
+
+    def racing(name: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Any:
+        if name == "CommitFunction" and event["task"] == "commit" and not raced:
+            raced.append(event["job_id"])
+            story.upload(theirs, renamed("1", name="b"), person=BEN)
+        return invoke(name, function, event)
+
+    harness.machines.invoke = racing
+    story.upload(mine, renamed("0", name="a"))
+
+    assert raced == [mine]
+    assert (story.state(mine), story.state(theirs)) == ("completed", "completed")
+    assert (story.edit(theirs).revision, story.edit(mine).revision) == (2, 3)
+    live = story.properties()
+    assert (live["0"]["name"], live["1"]["name"]) == ("a", "b")
+
+
+# Batch mode
+
+
+def rename_all(request: dict[str, Any]) -> dict[str, Any]:
+    """What a function of batch mode answers: changes."""
+    assert request["package_url"].startswith("http")
+    features = [renamed(each, name=f"batch of {request['dataset']}").document() for each in "01"]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def test_a_function_edits_in_batch_mode(harness: Harness) -> None:
+    harness.batch_functions["renamer"] = rename_all
+    story = EditStory(harness, batch="renamer")
+    edit_id = story.propose()
+
+    story.allocate(edit_id)
+
+    job = story.edit(edit_id)
+    assert (job.state, job.problem, job.worker) == ("completed", "", None)
+    assert story.properties()["1"]["name"] == "batch of counties"
+
+
+def test_a_url_edits_in_batch_mode(harness: Harness) -> None:
+    answer = {"type": "FeatureCollection", "features": [], "deleted": ["4"]}
+    harness.payloads.files["/edit"] = json.dumps(answer).encode()
+    story = EditStory(harness, batch=f"{harness.payloads.url}/edit")
+    edit_id = story.propose()
+
+    story.allocate(edit_id)
+
+    assert story.state(edit_id) == "completed"
+    assert harness.payloads.posted[0]["edit_id"] == edit_id
+    assert "4" not in story.live()
+
+
+def _refuses(_: dict[str, Any]) -> Any:
+    raise ValueError("no licence")
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (_refuses, "no licence"),
+        (lambda _: {"type": "FeatureCollection"}, 'has a member "features"'),
+        (
+            lambda _: {
+                "type": "FeatureCollection",
+                "features": [square("0", 0, 0, 3).document()],
+            },
+            "VALIDATION: 3 failures",
+        ),
+    ],
+)
+def test_any_error_in_batch_mode_fails_the_job_with_a_process_log(
+    harness: Harness, function: Callable[[dict[str, Any]], Any], problem: str
+) -> None:
+    harness.batch_functions["renamer"] = function
+    story = EditStory(harness, rules=NO_OVERLAP, batch="renamer")
+    edit_id = story.propose()
+
+    story.allocate(edit_id)
+
+    job = story.edit(edit_id)
+    assert job.state == "failed"
+    assert problem in job.problem
+    log = json.loads(_read(harness, log_key(edit_id, job.attempt)))
+    assert problem in log["problem"]
+    assert [each["event"] for each in log["history"]][:2] == ["propose", "allocate"]
+
+
+def _read(harness: Harness, key: str) -> bytes:
+    content: bytes = harness.s3.get_object(Bucket="work", Key=key)["Body"].read()
+    return content
+
+
+def test_what_died_or_was_not_started_is_done_in_the_next_minute(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = story.propose()
+    story.allocate(edit_id)
+    claims.activate(edit_id, harness.context(ANNA))
+    harness.machines._waiting.clear()  # its execution was lost
+    harness.machines.executions.clear()
+    harness.advance(61)
+    harness.tick()
+    harness.machines.run_all()
+
+    assert story.state(edit_id) == "prepared"
+    assert edits.find(edit_id) is not None
