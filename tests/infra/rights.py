@@ -267,6 +267,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "BatchMachine": ["states:DescribeExecution", "states:StartExecution"],
         "JobMachine": ["states:DescribeExecution", "states:StartExecution"],
         "SystemMachine": ["states:DescribeExecution", "states:StartExecution"],
+        "EditMachine": ["states:DescribeExecution", "states:StartExecution"],
+        "EditsTable": ["dynamodb:GetItem", "dynamodb:Query"],
     },
     "ApiRole": {
         "DatasetsTable": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"],
@@ -348,6 +350,29 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "SystemJobLogs": ["logs:FilterLogEvents"],
     },
 }
+CALLS["EditRole"] = {
+    "DatasetsTable": ["dynamodb:PutItem", "dynamodb:Query", "dynamodb:TransactWriteItems(Put)"],
+    "CommitsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+    "VersionsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
+    "EditsTable": [
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:TransactWriteItems(Put)",
+    ],
+    "IntakeBucket": ["s3:GetObject(VersionId)"],
+    "WorkBucket": [
+        "s3:AbortMultipartUpload",
+        "s3:CompleteMultipartUpload",
+        "s3:CreateMultipartUpload",
+        "s3:DeleteObjects",
+        "s3:GetObject",
+        "s3:ListObjectsV2",
+        "s3:PutObject",
+        "s3:UploadPart",
+    ],
+    "EditMachine": ["states:StartExecution"],
+    "default": ["events:PutEvents"],
+}
 # Pages show what the API returns, and send the same events.
 CALLS["WebRole"] = CALLS["ApiRole"] | {
     "OperationsTable": [*CALLS["ApiRole"]["OperationsTable"], "dynamodb:Query"],
@@ -378,6 +403,7 @@ BESIDES = {
 
 MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
 EXECUTION = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
+EVENT_BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"
 LOG_GROUP = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
 BATCH = "${AWS::StackName}-batch"
 SECRET = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:"
@@ -445,9 +471,9 @@ def thing_of(resource: str) -> str:
     if resource.startswith((MACHINE, EXECUTION)):
         name = resource.rpartition("${AWS::StackName}-")[2].split(":")[0]
         return f"{name.capitalize()}Machine"
-    return re.split(
-        r"[.}]", resource.removeprefix(LOG_GROUP).removeprefix(SECRET).removeprefix("${")
-    )[0]
+    for prefix in (LOG_GROUP, SECRET, EVENT_BUS, "${"):
+        resource = resource.removeprefix(prefix)
+    return re.split(r"[.}]", resource)[0]
 
 
 def grants_all(resources: Resources, role: str, call: str, on: str) -> bool:

@@ -12,7 +12,7 @@ Resources = dict[str, dict[str, Any]]
 
 # Counted by tests/scenarios/test_idle_minute.py.
 OWN_JOB_WRITE_UNITS = 36.0  # of a system job that finds no work
-IDLE_READ_UNITS = 11.0  # of a minute without work
+IDLE_READ_UNITS = 11.5  # of a minute without work
 
 
 def expanded_of(template: dict[str, Any]) -> dict[str, Any]:

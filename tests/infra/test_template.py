@@ -31,6 +31,10 @@ FUNCTIONS = {
     "SchedulerTickFunction": "schedule.scheduler_tick.handler",
     "ExecutionFailureFunction": "schedule.execution_failure.handler",
     "DeliveryFunction": "report.delivery.handler",
+    "PrepareFunction": "edit.prepare.handler",
+    "CheckFunction": "edit.check.handler",
+    "CommitFunction": "edit.commit.handler",
+    "LoadFunction": "edit.load.handler",
     "ApiFunction": "api.handler.handler",
     "WebFunction": "web.handler.handler",
 }
@@ -450,6 +454,7 @@ def test_a_failed_execution_raises_an_alarm_and_is_recovered(resources: Resource
         "${BatchMachine}",
         "${JobMachine}",
         "${SystemMachine}",
+        "${EditMachine}",
     ]
     assert [written(target["Arn"]) for target in rule["Targets"]] == [
         "${AlarmTopic}",
@@ -706,6 +711,7 @@ def test_each_failure_has_an_alarm(resources: Resources) -> None:
         ("ExecutionsFailed", "${BatchMachine}"),
         ("ExecutionsFailed", "${JobMachine}"),
         ("ExecutionsFailed", "${SystemMachine}"),
+        ("ExecutionsFailed", "${EditMachine}"),
         ("ApproximateOpenMapRunCount", "the account"),
         ("ApproximateNumberOfMessagesVisible", "${DeadLetters.QueueName}"),
         ("Throttles", "${ExecuteChunkFunction}"),

@@ -54,11 +54,23 @@ RUNBOOKS = (
         "discard it, Jobyard recovers the work by itself",
     ),
     Runbook(
-        ("BatchExecutionsFailedAlarm", "JobExecutionsFailedAlarm", "SystemExecutionsFailedAlarm"),
+        (
+            "BatchExecutionsFailedAlarm",
+            "JobExecutionsFailedAlarm",
+            "SystemExecutionsFailedAlarm",
+            "EditExecutionsFailedAlarm",
+        ),
         "an execution of a machine failed",
         "open the execution; its error names the function and the cause. Fix it. Jobyard recovers "
         "the work",
         _STUCK,
+    ),
+    Runbook(
+        ("StuckEditsAlarm",),
+        "the machine has worked on an edit job for more than half an hour",
+        "find it in the list of edit jobs by its state: activated, uploaded, committed, published. "
+        "Its problem says what failed last; the log of the function has the exception. The next "
+        "minute tries again",
     ),
     Runbook(
         ("OpenMapRunsAlarm",),
@@ -80,6 +92,18 @@ RUNBOOKS = (
         "the batch. After the fourth failure of Open the batch reports it; of a chunk, the next "
         "pass recovers it (after 150 passes without progress, three days, the machine cancels the "
         "batch); of Settle or Report, a new execution follows",
+    ),
+    Runbook(
+        (
+            "PrepareErrorsAlarm",
+            "CheckErrorsAlarm",
+            "CommitErrorsAlarm",
+            "LoadErrorsAlarm",
+        ),
+        "{} raised an exception, crashed or timed out",
+        "a single error does no harm: the machine tries four times. Then the edit job returns to "
+        "its worker with the reason, or fails in batch mode; a decided commit is finished. The log "
+        "has the exception and the job",
     ),
     Runbook(
         ("SchedulerTickErrorsAlarm",),
