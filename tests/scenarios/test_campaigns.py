@@ -23,6 +23,7 @@ from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands, task_events
 from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
+from jobyard.services.holds import lift_hold
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.queries import jobs as jobs_queries
@@ -354,6 +355,22 @@ def test_pausing_stops_and_resuming_goes_on(stack: Harness, devices: Devices) ->
 
     assert minutes(devices.attempts("A")) == [0, 5, 10, 60]
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_resuming_goes_on_after_its_first_try_died(stack: Harness, devices: Devices) -> None:
+    devices.always["A reach"] = OFFLINE
+    campaign = start(stack, "A")
+    with pytest.raises(InvalidTransition, match="nobody has paused it"):
+        commands.resume(campaign.campaign_id, stack.context())
+    commands.pause(campaign.campaign_id, None, stack.context())
+    run_until(stack, TEN + timedelta(minutes=3))
+    lift_hold(f"campaign:{campaign.campaign_id}", stack.context())  # as far as it came
+
+    resumed = commands.resume(campaign.campaign_id, stack.context())
+
+    assert resumed.counted_since == stack.at
+    run_until(stack, TEN + timedelta(minutes=4))
+    assert minutes(devices.attempts("A")) == [3]
 
 
 def test_a_cancel_of_a_paused_campaign_removes_its_hold(stack: Harness, devices: Devices) -> None:

@@ -15,7 +15,9 @@ from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.schedules.schedule import SCHEDULE
 from jobyard.services.context import Actor
+from jobyard.services.queries import campaigns as campaign_queries
 from tests.functions.api.api_client import Lambda
+from tests.functions.api.campaign_records import a_campaign, put_tasks
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.api.test_roles import prepared_batch
@@ -25,7 +27,12 @@ from web.session_cookie import Session, session_cookie
 
 _MARK = "<svg/onload=\"'>"  # never in a page as it is
 _SUBMITTER = "somebody-of-others"  # in each record that a depositor may not see
-_EVENTS = [*BATCH.people_events(), *JOB.people_events(), *SCHEDULE.people_events()]
+_EVENTS = [
+    *BATCH.people_events(),
+    *JOB.people_events(),
+    *SCHEDULE.people_events(),
+    *campaign_queries.EVENTS,
+]
 _PATHS = [
     *("/", "/activity", "/find", "/objects", "/sign-in", "/sign-in/return", "/signed-out"),
     *("/sign-out", "/static/{any}", "/static/{any}/app.css", "/batches", "/batches/new"),
@@ -39,6 +46,12 @@ _PATHS = [
     *("/calendars/{any}", "/calendars/{any}/delete", "/job-management", "/schedules/new"),
     *("/schedules/{schedule}", "/schedules/{schedule}/year", "/schedules/{schedule}/history"),
     *("/schedules/{schedule}/cost", "/schedules/{schedule}/edit", "/schedules/{schedule}/{event}"),
+    *("/campaigns", "/campaigns/new", "/campaigns/targets", "/campaigns/targets/check"),
+    *("/campaigns/{campaign}", "/campaigns/{campaign}/tasks", "/campaigns/{campaign}/cost"),
+    *("/campaigns/{campaign}/reports", "/campaigns/{campaign}/reports/{any}/resend"),
+    *("/campaigns/{campaign}/reports/{any}/{any}", "/campaigns/{campaign}/{event}"),
+    *("/campaigns/{campaign}/change", "/campaigns/{campaign}/retry", "/jobs/{task}"),
+    *("/jobs/{task}/{event}", "/jobs/{task}/log"),
     *("/system", "/system/dead-letters/{any}/redrive", "/system/dead-letters/{any}/discard"),
     *("/lifecycles/{any}", "/objects/{object}", "/objects/{object}/download", "/{any}", "{any}"),
 ]
@@ -51,7 +64,11 @@ _FIELDS = [
     *("people", "groups", "title", "exclude", "include", "job_type", "every", "weekdays", "day"),
     *("at", "zone", "anchor", "end", "count", "gap", "repeated", "missed", "limit", "max_age_h"),
     *("overlap", "calendar", "parameters", "action", "collection", "file", "notify", "profile"),
-    "note",
+    *("note", "filename", "targets", "targets_file", "expires_min", "from", "from_time", "to"),
+    *("to_time", "window_from", "window_to", "needs", "per_minute", "factor", "at_once", "retry_s"),
+    *("attempt_s", "percent", "at_least", "then", "notify_nobody", "replaces", "takes_min"),
+    *("replace_overlapping", "offline", "before_to", "before_at_once", "parameter-version"),
+    *("parameter-image", "parameter-sha256", "parameter-models"),
 ]
 _VALUES = st.one_of(
     st.sampled_from(
@@ -61,7 +78,16 @@ _VALUES = st.one_of(
             *("weekly", "sweep", "deposit", "maps", "everything", "collection", "UTC", "holidays"),
             *("a.csv", "a@example.org", "mon", "shift", "latest", "forbid", "5000:", "x" * 3000),
             *("\x00", "a\r\nb: c", "\u202e", "//evil.example", "javascript:alert(1)", "%0d%0a"),
-            *(_MARK, "../..", "{{ 7 * 7 }}", "{0.__class__}", "${filename}", "\U0001f600"),
+            *(
+                _MARK,
+                "../..",
+                "device-update",
+                "id\ngw-1",
+                "{{ 7 * 7 }}",
+                "{0.__class__}",
+                "${filename}",
+                "\U0001f600",
+            ),
         ]
     ),
     st.text(max_size=20),
@@ -116,10 +142,14 @@ def names(browser: Browser) -> dict[str, str]:
     """The ids of things that somebody else made."""
     batch_id = prepared_batch("processing", submitter=_SUBMITTER)
     a_version("ark:/13030/closed", collection="closed")
+    campaign = a_campaign(browser.function.SITE.settings, name=f"of {_SUBMITTER}")
+    put_tasks(campaign, ["rescheduled"])
     return {
         "batch": batch_id,
         "job": f"{batch_id}.0.0",
         "schedule": a_schedule(title=f"of {_SUBMITTER}").schedule_id,
+        "campaign": campaign.campaign_id,
+        "task": f"{campaign.campaign_id}.0.0",
         "object": "ark-13030-closed",
     }
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.access import ROLES
+from jobyard.domain.access import ROLES, is_allowed
 from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.schedules.schedule import SCHEDULE
+from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.store import collections
-from tests.functions.api.batch_records import a_batch
+from tests.functions.api.batch_records import a_batch, a_report_of
+from tests.functions.api.campaign_records import a_campaign
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.api.test_roles import FOREIGN, READERS, prepared_batch
@@ -89,6 +91,12 @@ _EVENTS = [
     "/calendars/holidays/delete",
     "/collections/closed/allow",
     "/collections/closed/deny",
+    "/campaigns/new",
+    "/campaigns/targets",
+    "/campaigns/targets/check",
+    *(f"/campaigns/{{campaign}}/{event}" for event in (*campaign_queries.EVENTS, "explode")),
+    "/campaigns/{campaign}/reports/1/resend",
+    *(f"/jobs/{{campaign}}.0.0/{event}" for event in ("cancel", "requeue")),
 ]
 
 
@@ -98,8 +106,12 @@ def test_what_a_person_may_not_see_answers_like_what_is_missing(
     browser: Browser, role: str, address: str
 ) -> None:
     collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
-    there = {"batch": prepared_batch("failed"), "schedule": a_schedule().schedule_id}
-    missing = {"batch": "b" + "a" * 20, "schedule": "s" + "a" * 20}
+    there = {
+        "batch": prepared_batch("failed"),
+        "schedule": a_schedule().schedule_id,
+        "campaign": a_campaign(browser.function.SITE.settings).campaign_id,
+    }
+    missing = {name: each[0] + "a" * 20 for name, each in there.items()}
     before = _records()
 
     answers = [
@@ -111,9 +123,31 @@ def test_what_a_person_may_not_see_answers_like_what_is_missing(
     assert {each.status for each in answers} <= {403, 404}
     assert len({each.status for each in answers}) == 1
     shown = [
-        each.text.replace(there["batch"], "").replace(missing["batch"], "") for each in answers
+        each.text.replace(one["batch"], "").replace(one["campaign"], "")
+        for each, one in zip(answers, (there, missing), strict=True)
     ]
     assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+@pytest.mark.parametrize("event", [*campaign_queries.EVENTS, "resend"])
+def test_a_role_may_do_with_campaigns_what_the_table_says(
+    browser: Browser, role: str, event: str
+) -> None:
+    settings = browser.function.SITE.settings
+    campaign_id = a_campaign(settings, "failed" if event == "retry" else "running").campaign_id
+    a_report_of(campaign_id)
+    before = _records()
+
+    name = "resend_report" if event == "resend" else event
+    address = f"/campaigns/{campaign_id}/{'reports/1/resend' if event == 'resend' else event}"
+    fields = {"to": "2027-01-31", "action": "save", "before_to": "2026-12-31"}
+    answer = _ask(browser, role, "POST", address, reason="x", confirmed="yes", **fields)
+
+    if is_allowed("campaign", name, {role}):
+        assert answer.status in {303, 409, 422}  # what is not possible in its state is refused
+    else:
+        assert (answer.status, _records()) == (403, before)
 
 
 @pytest.mark.parametrize("role", ["depositor", "operator"])

@@ -302,13 +302,21 @@ def pause(campaign_id: str, until: datetime | None, context: CommandContext) -> 
 def resume(campaign_id: str, context: CommandContext) -> Campaign:
     """Lift the hold on a campaign.
 
+    If an earlier try died after it had lifted the hold, the campaign still rests because of it.
+
     Raises:
-        Forbidden, NotFound: as for `holds.lift_hold`. InvalidTransition: it has ended.
+        Forbidden, NotFound. InvalidTransition: it has ended, or nobody has paused it.
     """
     authorize(context.actor, "campaign", "resume")
     campaign = campaigns.get(campaign_id)
     _check_open(campaign, "resume")
-    holds.lift_hold(_scope(campaign), context)
+    scope = _scope(campaign)
+    try:
+        holds.lift_hold(scope, context)
+    except NotFound as error:
+        if not campaign.rest_reason.startswith(f"{scope} is held"):
+            message = f"cannot resume campaign {campaign_id}: nobody has paused it"
+            raise InvalidTransition(message) from error
 
     def counting_again(before: Campaign) -> Campaign | None:
         return replace(before, counted_since=context.now()) if before.is_open else None
