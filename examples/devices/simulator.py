@@ -138,6 +138,7 @@ class Simulator(ThreadingHTTPServer):
         self.devices: dict[str, SimulatedDevice] = {}
         self.lock = Lock()
         self.images: dict[str, bytes] = {}  # images by path, which it serves too
+        self.image_bytes = 0  # that were requested
         self.connections: set[socket.socket] = set()
 
     @property
@@ -181,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         image = self.server.images.get(self.path)
         if image is not None:
-            self._respond(200, image)
+            self._respond_with_part(image)
             return
         _, device_id, *rest = self.path.split("/")
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -195,8 +196,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = _serve
 
-    def _respond(self, status: int, body: bytes) -> None:
+    def _respond_with_part(self, image: bytes) -> None:
+        """Send an image, from the byte on that the Range names."""
+        first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        self.server.image_bytes += len(image) - first
+        span = f"bytes {first}-{len(image) - 1}/{len(image)}"
+        self._respond(206 if first else 200, image[first:], {"Content-Range": span})
+
+    def _respond(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         if status == 429:
             self.send_header("Retry-After", "1")

@@ -25,7 +25,7 @@ from jobyard.domain.jobs.job_type import (
 from jobyard.jobtypes.device_info import DEVICE_INFO
 from jobyard.jobtypes.device_update import DEVICE_UPDATE, steps
 from jobyard.jobtypes.device_update.plan import UpdatePlan
-from jobyard.jobtypes.http_client import HttpClient, Timeouts
+from jobyard.jobtypes.http_client import BLOCK, HttpClient, Timeouts
 from jobyard.jobtypes.step_context import DeviceContext
 
 IMAGE = bytes(range(256)) * 12_000  # three blocks
@@ -240,6 +240,31 @@ def test_a_long_upload_is_done_in_parts(bench: Bench) -> None:
     assert isinstance(results[-1], Done)
     assert bench.simulator.device("ok-2").requests["PUT /update"] == 3
     assert [int(each) for each in percents] == [34, 68, 100]
+
+
+def test_the_parts_of_an_upload_read_the_image_once(bench: Bench) -> None:
+    bench.context = replace(bench.context, must_stop=lambda: True)
+    for device_id in ("ok-20", "ok-21"):
+        parts = [bench.attempt(device_id) for _ in range(3)]
+
+        assert [type(each) for each in parts] == [Continue, Continue, Done]
+        device = bench.simulator.device(device_id)
+        assert (bytes(device.content), device.requests["PUT /update"]) == (IMAGE, 3)
+        bench.done, bench.data = set(), {}
+    # Each request is for the rest of the image: all of it, two thirds, and one third.
+    assert bench.simulator.image_bytes == 2 * (len(IMAGE) * 3 - 3 * BLOCK)
+
+
+def test_an_image_that_changes_between_two_parts_is_not_sent_whole(bench: Bench) -> None:
+    bench.context = replace(bench.context, must_stop=lambda: True)
+    bench.attempt("ok-22")
+    bench.simulator.images["/image.bin"] = IMAGE[:-1] + b"?"
+
+    results = [bench.attempt("ok-22") for _ in range(2)]
+
+    assert isinstance(results[-1], Fail)
+    assert results[-1].code is Failure.DIGEST_MISMATCH
+    assert bench.simulator.device("ok-22").state == "receiving"
 
 
 def test_an_upload_stops_after_a_part_when_it_must_and_continues_there(bench: Bench) -> None:

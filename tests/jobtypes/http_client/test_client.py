@@ -78,6 +78,42 @@ def test_an_empty_file_is_a_file(fetch: HttpClient, payloads: PayloadServer) -> 
     assert read(fetch, payloads.serve("/empty", b"")) == b""
 
 
+@pytest.mark.parametrize(
+    ("status", "content_range", "expected"),
+    [(206, "bytes 4-9/10", (4, b"456789")), (200, "", (0, b"456789"))],
+)
+def test_a_file_is_read_from_a_byte_on_if_its_server_can_send_parts(
+    fetch: HttpClient,
+    payloads: PayloadServer,
+    status: int,
+    content_range: str,
+    expected: tuple[int, bytes],
+) -> None:
+    requested: list[str | None] = []
+
+    def behave(request: BaseHTTPRequestHandler) -> None:
+        requested.append(request.headers["Range"])
+        responding(status, {"Content-Range": content_range}, b"456789")(request)
+
+    url = payloads.behave("/part", behave)
+
+    with fetch.get(url, plenty, offset=4) as answer:
+        assert (answer.offset, b"".join(answer.blocks())) == expected
+    assert requested == ["bytes=4-"]
+
+
+@pytest.mark.parametrize("content_range", ["", "bytes 0-9/10", "bytes 4-9", "items 4-9/10"])
+def test_another_part_than_was_requested_is_refused(
+    fetch: HttpClient, payloads: PayloadServer, content_range: str
+) -> None:
+    url = payloads.behave("/part", responding(206, {"Content-Range": content_range}, b"456789"))
+
+    with pytest.raises(FetchRefused) as caught, fetch.get(url, plenty, offset=4):
+        pass
+    assert caught.value.code is Failure.PAYLOAD_REFUSED
+    assert refused(fetch, url).status == 206  # nobody asked for a part
+
+
 def test_a_body_in_chunks_arrives_whole(fetch: HttpClient, payloads: PayloadServer) -> None:
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     url = payloads.behave("/chunks", sending(raw))

@@ -11,13 +11,18 @@ from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.jobs.job_type import Continue, Done, Fail, Skipped, StepInput, StepResult
 from jobyard.jobtypes.device_client import Device, DeviceRefused, UpdateStatus, or_refusal
 from jobyard.jobtypes.device_update.plan import UpdatePlan
-from jobyard.jobtypes.http_client import FetchRefused
+from jobyard.jobtypes.http_client import FetchRefused, Response
 from jobyard.jobtypes.step_context import DeviceContext
 
 PART_S = 90.0  # of an upload, before it lets the worker look at the window; C17 allows 120
 RESTART_S = 600.0  # for a device to apply an update and answer again
 _LOOK_AGAIN_S = 10.0
+_MAX_DIGESTS = 1_000  # of some hundred bytes each
 _CURRENT = "current"  # in the data of a job: the device has the version already
+
+# The digests of parts of images that this worker has read: by the image, its digest and the bytes.
+# The next part of an upload continues with one, and need not read the image from its first byte.
+_digests: dict[tuple[str, str, int], "hashlib._Hash"] = {}
 
 
 @or_refusal
@@ -54,21 +59,24 @@ def upload(step_input: StepInput, context: DeviceContext) -> StepResult:
     try:
         return _upload(device, plan, received, context)
     except FetchRefused as refusal:
+        _digests.pop((plan.image, plan.sha256, received), None)  # the next attempt reads all of it
         message = f"the image cannot be fetched: {refusal.message}"
         return Fail(refusal.code, message, refusal.code in RETRYABLE, refusal.retry_after)
 
 
 def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceContext) -> StepResult:
     began = context.now()
-    with context.http.get(plan.image, context.remaining) as image:
-        size = image.length
-        if not size:
+    known = _digests.get((plan.image, plan.sha256, received))
+    offset = received if known else 0
+    with context.http.get(plan.image, context.remaining, offset=offset) as image:
+        if not image.length:
             message = "its server does not say how long the image is"
             raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
-        digest = hashlib.sha256()
+        size = image.offset + image.length
+        digest = known.copy() if known and image.offset else hashlib.sha256()
         # The last byte is always sent, because the device checks the digest then.
-        missing = _missing(image.blocks(has_digest=True), digest, min(received, size - 1))
-        for start, block in missing:
+        first = min(received, size - 1)
+        for start, block in _missing(image, digest, first):
             if start + len(block) == size and digest.hexdigest() != plan.sha256:
                 message = f"the image has the digest {digest.hexdigest()}, not {plan.sha256}"
                 return Fail(Failure.DIGEST_MISMATCH, message)
@@ -79,16 +87,23 @@ def _upload(device: Device, plan: UpdatePlan, received: int, context: DeviceCont
             context.progress(100 * status.received / size)
             has_time = _seconds_since(began, context) < PART_S and not context.must_stop()
             if status.received < size and not has_time:
+                _keep(plan, start + len(block), digest)
                 return Continue(0, f"{100 * status.received // size} % of the image is uploaded")
     return Done()
 
 
+def _keep(plan: UpdatePlan, received: int, digest: "hashlib._Hash") -> None:
+    if len(_digests) >= _MAX_DIGESTS:
+        _digests.clear()
+    _digests[plan.image, plan.sha256, received] = digest
+
+
 def _missing(
-    blocks: Iterator[bytes], digest: "hashlib._Hash", received: int
+    image: Response, digest: "hashlib._Hash", received: int
 ) -> Iterator[tuple[int, bytes]]:
     """The blocks that the device lacks, each with its start. All blocks are added to `digest`."""
-    start = 0
-    for block in blocks:
+    start = image.offset
+    for block in image.blocks(has_digest=True):
         digest.update(block)
         skipped = min(max(received - start, 0), len(block))
         if skipped < len(block):

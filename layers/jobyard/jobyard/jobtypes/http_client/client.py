@@ -53,17 +53,20 @@ _FAILURES = {
 
 @dataclass
 class Response:
-    """A response of status 200. `url` is the final one, after redirects.
+    """A response of status 200 or 206. `url` is the final one, after redirects.
 
-    `length` is the body's size in bytes as the server gives it, or None. `framed`: the response
-    marks its own end, by a length or by chunks. Otherwise a complete file looks like a truncated
-    one. `encoding` is the body's Content-Encoding or Transfer-Encoding; "" if it is not encoded.
+    `length` is the body's size in bytes as the server gives it, or None. The body begins with byte
+    `offset` of the file; with 0 if the server sends all of it although a part was requested.
+    `framed`: the response marks its own end, by a length or by chunks. Otherwise a complete file
+    looks like a truncated one. `encoding` is the body's Content-Encoding or Transfer-Encoding; ""
+    if it is not encoded.
     """
 
     url: str
     length: int | None
     framed: bool
     encoding: str
+    offset: int
     _connection: Connection = field(repr=False)
     _ended: bool = field(default=False, repr=False)
 
@@ -193,21 +196,24 @@ class HttpClient:
             self._keep_or_close(connection, head)
 
     @contextmanager
-    def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Response]:
-        """Open a file. Afterwards the connection goes back to the pool if the file was read to its
-        end; otherwise it is closed.
+    def get(
+        self, url: str, remaining: Callable[[], float], *, offset: int = 0
+    ) -> Iterator[Response]:
+        """Open a file from byte `offset` on, if its server can send parts. Afterwards the
+        connection goes back to the pool if the file was read to its end; otherwise it is closed.
 
         `remaining` returns the seconds until the worker must stop.
 
         Raises:
             FetchRefused: see docs/deposit.md.
         """
-        connection, head, target = self._follow("GET", url, remaining)
+        connection, head, target = self._follow("GET", url, remaining, offset)
         response = None
         try:
+            begins = _offset(head, offset) if head.status == 206 else 0
             length = _length(head)
             framed = length is not None or head.is_chunked
-            response = Response(target.text, length, framed, _encoding(head), connection)
+            response = Response(target.text, length, framed, _encoding(head), begins, connection)
             yield response
         finally:
             if response and response.framed and response._ended:
@@ -250,16 +256,19 @@ class HttpClient:
         self._pool.close()
 
     def _follow(
-        self, method: str, url: str, remaining: Callable[[], float]
+        self, method: str, url: str, remaining: Callable[[], float], offset: int = 0
     ) -> tuple[Connection, Head, Target]:
-        """Request the URL and follow redirects until status 200. Each redirect is checked."""
+        """Request the URL, from byte `offset` on, and follow redirects until status 200, or 206 of
+        a part. Each redirect is checked.
+        """
+        fields = {**_REQUEST_FIELDS, "Range": b"bytes=%d-" % offset} if offset else _REQUEST_FIELDS
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
         target = parse_target(url, self._allowed_hosts, self._networks)
         for _ in range(MAX_REDIRECTS + 1):
             with _errors_as_refusals(target, method):
-                connection, head = self._request(method, target, pace, cookies)
-            if head.status == 200:
+                connection, head = self._request(method, target, pace, cookies, fields)
+            if head.status == 200 or (offset and head.status == 206):
                 return connection, head, target
             connection.close()
             cookies.take(target, head.values("set-cookie"), self._now())
@@ -285,10 +294,15 @@ class HttpClient:
             raise FetchRefused(refusal.code, message) from refusal
 
     def _request(
-        self, method: str, target: Target, pace: Pace, cookies: Cookies
+        self,
+        method: str,
+        target: Target,
+        pace: Pace,
+        cookies: Cookies,
+        fields: Mapping[str, bytes],
     ) -> tuple[Connection, Head]:
         cookie = cookies.header(target)
-        fields = {**_REQUEST_FIELDS, "Cookie": cookie} if cookie else _REQUEST_FIELDS
+        fields = {**fields, "Cookie": cookie} if cookie else fields
         idle = self._pool.take(target)
         if idle is not None:
             try:
@@ -381,6 +395,18 @@ def _length(head: Head) -> int | None:
         message = "the server's Content-Length is not one number"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
     return int(text)
+
+
+def _offset(head: Head, wanted: int) -> int:
+    """The first byte of the part that the server sends, which is the one that is `wanted`.
+
+    Raises:
+        FetchRefused: PAYLOAD_REFUSED, it is another one.
+    """
+    if not re.fullmatch(rf"bytes {wanted}-[0-9]+/[0-9*]+", head.text("content-range")):
+        message = f"the server sends another part than was requested, from byte {wanted:,} on"
+        raise FetchRefused(Failure.PAYLOAD_REFUSED, message)
+    return wanted
 
 
 def _encoding(head: Head) -> str:
