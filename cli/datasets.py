@@ -1,6 +1,6 @@
 """`jobyard dataset`: check the GeoJSON of a dataset, and show what differs between two files.
 
-Neither needs a stack: they apply the rules of the domain.
+Neither needs a stack: they apply the rules of the domain. The other commands do.
 """
 
 import json
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cli import dataset_requests
 from cli.dataset_rules import RuledReading, rules_in
 from cli.features import (
     Precision,
@@ -24,7 +25,8 @@ from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 from jobyard.domain.plurals import plural
 
-app = typer.Typer(no_args_is_help=True, help="Check datasets, and show what differs between two.")
+app = typer.Typer(no_args_is_help=True, help="Check, load, show and export datasets.")
+app.add_typer(dataset_requests.app)
 
 JsonDocument = Annotated[
     bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
@@ -33,7 +35,7 @@ JsonDocument = Annotated[
 
 @app.callback()
 def dataset() -> None:
-    """Check datasets, and show what differs between two."""
+    """Check, load, show and export datasets."""
 
 
 @app.command()

@@ -19,7 +19,7 @@ LAZY_GROUPS = {
     "local": ("cli.local.commands", "Run the stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
     "campaign": ("cli.campaigns", "Start campaigns and watch them."),
-    "dataset": ("cli.datasets", "Check datasets, and show what differs between two."),
+    "dataset": ("cli.datasets", "Check, load, show and export datasets."),
     "edit": ("cli.edits", "Merge what people changed in a dataset."),
     "collection": ("cli.collection", "Manage collections and who may deposit in them."),
     "object": ("cli.objects", "Show stored objects and download their files."),

@@ -1,0 +1,311 @@
+"""`jobyard dataset` with a stack: load datasets, list and show them, export them."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli import options, show, terminal
+from cli.client import ApiClient, Document
+from cli.context import CliContext
+from cli.features import Precision
+from cli.findings import EXIT_ERRORS, EXIT_UNREADABLE, blocks, line_of, opened
+from cli.options import Json, Limit, StackName
+from cli.terminal import SafeConsole, local_time, print_error, printable_path
+from jobyard.domain.datasets.compression import DamagedFile, decompressed
+from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.datasets.geojson import FeatureReader
+from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
+from jobyard.domain.datasets.load import UPLOAD_BYTES
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.manifests.findings import BoundedFindings
+from jobyard.domain.plurals import plural
+
+app = typer.Typer()
+
+_POLL_S = 1.0
+_SHOWN_ERRORS = 20
+
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name.")]
+Revision = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="REVISION", help="At this revision. By default the latest."),
+]
+
+
+@app.command()
+def load(
+    ctx: typer.Context,
+    name: Name,
+    file: Annotated[str, typer.Argument(help="GeoJSON, or gzip of it; - for stdin.")],
+    title: Annotated[str, typer.Option(metavar="TEXT", help="The title for people.")] = "",
+    precision: Precision = DEFAULT_PRECISION,
+    missing_is_null: Annotated[
+        bool,
+        typer.Option("--missing-is-null", help="A property that an upload lacks counts as null."),
+    ] = False,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Load a dataset from a file, and wait until it is there.
+
+    The file is checked first; after one error nothing is sent. Exits with 1 if it is refused.
+    """
+    api: ApiClient = ctx.obj.api(stack)
+    with opened(file) as stream, TemporaryFile() as copy:
+        _check(_copied(blocks(stream), copy), printable_path(file), precision)
+        filename = Path(file).name if file != "-" else "features.geojson"
+        created = api.post("/datasets/uploads", {"filename": filename})
+        copy.seek(0)
+        api.upload(created["upload"], copy, is_repeatable=True)
+    request = {
+        "name": name,
+        "file": created["file"],
+        "title": title,
+        "precision": precision,
+        "missing_is_null": missing_is_null,
+    }
+    asked = api.post("/datasets", request)
+    found = _awaited(ctx.obj, api, f"/datasets/{name}/loads/{asked['load_id']}", "loading")
+    if as_json:
+        terminal.print_json(found)
+    elif found["state"] == "loaded":
+        features = plural(found["features"], "feature")
+        terminal.console().print(f"loaded {features} as [bold]{name}[/]")
+    else:
+        terminal.print_error(found["message"])
+    if found["state"] != "loaded":
+        raise typer.Exit(EXIT_ERRORS)
+
+
+def _copied(content: Iterable[bytes], copy: IO[bytes]) -> Iterator[bytes]:
+    """The blocks, which are also written to `copy`."""
+    size = 0
+    for block in content:
+        size += len(block)
+        if size > UPLOAD_BYTES:
+            message = f"the file is larger than {UPLOAD_BYTES:,} bytes"
+            raise typer.BadParameter(message, param_hint="FILE")
+        copy.write(block)
+        yield block
+
+
+def _check(content: Iterator[bytes], name: str, precision: int) -> None:
+    """Read all of a file. Exits with 1 if it has errors, and prints the first of them."""
+    console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
+    reading = FeatureReader(decompressed(content), precision)
+    kept = BoundedFindings(_SHOWN_ERRORS)
+    try:
+        for _, findings in reading:
+            for finding in kept.take(each for each in findings if each.level == "error"):
+                console.print(line_of(finding, name))
+    except DamagedFile as error:
+        print_error(f"{name} cannot be read: {error}")
+        raise typer.Exit(EXIT_UNREADABLE) from error
+    if reading.errors:
+        count = plural(reading.errors, "error")
+        console.print(Text.assemble(f"{name}: ", ("it is not sent", "bold red"), f": {count}"))
+        raise typer.Exit(EXIT_ERRORS)
+
+
+def _awaited(context: CliContext, api: ApiClient, path: str, state: str) -> Document:
+    """The document at `path` as soon as it has left `state`."""
+    found = api.get(path)
+    while found["state"] == state:
+        context.pause(_POLL_S)
+        found = api.get(path)
+    return found
+
+
+@app.command("list")
+def list_datasets(
+    ctx: typer.Context, limit: Limit = 100, stack: StackName = "", as_json: Json = False
+) -> None:
+    """List datasets, by name."""
+    found = ctx.obj.api(stack).list_items("/datasets", limit)
+    rows: show.Rows = [
+        (
+            each["name"],
+            each["title"],
+            str(each["revision"]),
+            f"{each['features']:,}",
+            local_time(each["created_at"]),
+            each["created_by"],
+        )
+        for each in found["items"]
+    ]
+    columns = ("!dataset", "title", "!revision", "!features", "!loaded", "by")
+    show.show_list(found, columns, rows, "dataset", as_json=as_json)
+
+
+@app.command("show")
+def show_one(ctx: typer.Context, name: Name, stack: StackName = "", as_json: Json = False) -> None:
+    """Show a dataset with its latest commits."""
+    api: ApiClient = ctx.obj.api(stack)
+    found = api.get(f"/datasets/{name}")
+    if as_json:
+        terminal.print_json(found)
+        return
+    console = terminal.console()
+    title = "" if found["title"] == name else f", {found['title']}"
+    console.print(f"[bold]{name}[/]{title}: revision {found['revision']}", end=", ")
+    console.print(f"{plural(found['features'], 'feature')}, {plural(len(found['rules']), 'rule')}")
+    made = api.list_items(f"/datasets/{name}/commits", 10)["items"]
+    rows: show.Rows = [
+        (
+            str(each["revision"]),
+            local_time(each["at"]),
+            f"+{each['inserted']:,} ~{each['updated']:,} -{each['deleted']:,}",
+            ", ".join(each["authors"]),
+            each["edit_id"],
+            each["comment"],
+        )
+        for each in made
+    ]
+    show.section("commits", ("!revision", "!at", "!changes", "by", "!edit job", "~comment"), rows)
+
+
+@app.command()
+def changes(
+    ctx: typer.Context,
+    name: Name,
+    since: Annotated[
+        int, typer.Option(min=1, metavar="REVISION", help="Changes after this revision.")
+    ] = 1,
+    until: Annotated[
+        int | None, typer.Option(min=1, metavar="REVISION", help="Up to this revision.")
+    ] = None,
+    limit: Limit = 100,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """List what changed between two revisions."""
+    path = f"/datasets/{name}/changes"
+    found = ctx.obj.api(stack).list_items(path, limit, since=since, until=until)
+    rows: show.Rows = [
+        (
+            str(each["revision"]),
+            each["op"],
+            each["id"],
+            ", ".join(each["properties"]),
+            each["edit_id"],
+        )
+        for each in found["items"]
+    ]
+    columns = ("!revision", "!change", "feature", "properties", "!edit job")
+    show.show_list(found, columns, rows, "change", as_json=as_json)
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    name: Name,
+    feature_id: Annotated[str, typer.Argument(metavar="ID", help="The feature's id.")],
+    limit: Limit = 20,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Show what commits did to a feature, the last one first, with the values that differ."""
+    api: ApiClient = ctx.obj.api(stack)
+    found = _pages(api, f"/datasets/{name}/history", limit, id=feature_id)
+    if as_json:
+        terminal.print_json(found)
+        return
+    rows: show.Rows = [
+        (
+            str(each["revision"]),
+            local_time(each["at"]),
+            each["op"],
+            ", ".join(each["authors"]),
+            _differing(each["before"], each["after"]),
+        )
+        for each in found["items"]
+    ]
+    columns = ("!revision", "!at", "!change", "by", "~before → after")
+    show.show_list(found, columns, rows, "change", as_json=False)
+
+
+def _pages(api: ApiClient, path: str, limit: int, **query: Any) -> Document:
+    """A list whose pages are short, as its items may be large."""
+    items: list[Document] = []
+    page: Document = {}
+    while len(items) < limit:
+        wanted = min(5, limit - len(items))
+        page = api.get(path, **query, cursor=page.get("next_cursor"), limit=wanted)
+        items += page["items"]
+        if not page["next_cursor"]:
+            break
+    return {**page, "items": items}
+
+
+def _differing(before: Document | None, after: Document | None) -> str:
+    """The properties that differ, with their values."""
+    old = before["properties"] if before else {}
+    new = after["properties"] if after else {}
+    texts = [
+        f"{name}: {_value(old, name)} → {_value(new, name)}"
+        for name in sorted({*old, *new})
+        if _value(old, name) != _value(new, name)
+    ]
+    if before and after and before["geometry"] != after["geometry"]:
+        texts.append("geometry")
+    return "; ".join(texts)
+
+
+def _value(properties: Document, name: str) -> str:
+    return json.dumps(properties[name], ensure_ascii=False) if name in properties else "none"
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    name: Name,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Where to store it. By default here."),
+    ] = None,
+    revision: Revision = None,
+    extent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help='Only features in it: {"box": [WEST, SOUTH, EAST, NORTH]}, {"polygon": [...]} or '
+            '{"features": [IDS]}; @FILE reads it from a file.',
+        ),
+    ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="REVISION", help="The changes after it, as JSON Lines."),
+    ] = None,
+    stack: StackName = "",
+) -> None:
+    """Export a dataset to a file: all of it, an extent, or the changes since a revision."""
+    area = None if extent is None else _extent(extent)
+    api: ApiClient = ctx.obj.api(stack)
+    wanted = {"revision": revision, "extent": area, "since": since}
+    body = {field: value for field, value in wanted.items() if value is not None}
+    asked = api.post(f"/datasets/{name}/exports", body)
+    path = f"/datasets/{name}/exports/{asked['export_id']}"
+    found = _awaited(ctx.obj, api, path, "exporting")
+    if found["state"] != "ready":
+        terminal.print_error("the export has failed: try again")
+        raise typer.Exit(EXIT_ERRORS)
+    target = out or Path(found["filename"])
+    api.download(found["url"], target)
+    count = plural(found["count"], "change" if since else "feature")
+    terminal.console().print(f"{count} in {terminal.printable_path(target)}", markup=False)
+
+
+def _extent(text: str) -> Document:
+    """The extent in an option, as a document."""
+    document = options.read_json("--extent", text)
+    if not isinstance(document, dict):
+        raise typer.BadParameter("an extent is a JSON object", param_hint="--extent")
+    try:
+        return parse_extent(document).document()
+    except BadRequest as error:
+        raise typer.BadParameter(str(error), param_hint="--extent") from error
