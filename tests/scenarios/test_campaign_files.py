@@ -1,8 +1,7 @@
 """Campaigns whose targets are in a file, in simulated time, through the machines."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,21 +18,8 @@ from jobyard.services.queries.campaigns import campaign as campaign_query
 from jobyard.store import campaigns, jobs
 from tests.call_interceptor import Call, Listener
 from tests.harness import ADMIN, Actor, Harness
+from tests.scenarios.campaign_tasks import TEN
 from tests.scripted_devices import NAME, Devices, scripted_devices
-
-TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    with scripted_devices() as found:
-        yield found
-
-
-@pytest.fixture
-def stack(harness: Harness) -> Harness:
-    harness.at = TEN
-    return harness
 
 
 def uploaded(stack: Harness, text: str, filename: str = "gateways.csv") -> str:

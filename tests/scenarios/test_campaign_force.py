@@ -1,52 +1,20 @@
 """Campaigns that a person ends by force, while a worker hangs on a device."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import BadRequest, InvalidTransition
-from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.services.campaigns import commands
-from jobyard.services.campaigns.job_origin import untouched_task
-from jobyard.store import activity, campaigns, jobs
+from jobyard.store import activity, campaigns
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness
-from tests.scripted_devices import NAME, Devices, scripted_devices
-
-TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    with scripted_devices() as found:
-        yield found
-
-
-@pytest.fixture
-def stack(harness: Harness) -> Harness:
-    harness.at = TEN
-    return harness
-
-
-def start(stack: Harness, targets: str) -> Campaign:
-    """Start a campaign; each letter is a target."""
-    document = {"job_type": NAME, "kind": "fire_and_forget", "expires_s": 7_200}
-    return commands.start({**document, "targets": list(targets)}, stack.context()).campaign
-
-
-def task_list(campaign: Campaign) -> list[JobRecord]:
-    campaign = campaigns.get(campaign.campaign_id)
-    addresses = [JobAddress(campaign.campaign_id, 0, each) for each in range(campaign.tasks)]
-    return [jobs.find(each) or untouched_task(campaign, each) for each in addresses]
-
-
-def states(campaign: Campaign) -> str:
-    return "".join(task.state[0] for task in task_list(campaign))
+from tests.scenarios.campaign_tasks import TEN, start, states, task_list
+from tests.scripted_devices import Devices
 
 
 def hanging_at(step: str, devices: Devices, act: Callable[[], None]) -> None:
@@ -120,7 +88,7 @@ def test_force_ends_what_runs_and_waits_for_no_worker(
         ended.append((campaigns.get(campaign.campaign_id).state, task_list(campaign)[0].state))
 
     hanging_at(step, devices, act)
-    campaign = start(stack, "A")
+    campaign = start(stack, "A", expires_s=7_200)
     stack.machines.run_all()
 
     assert ended == [("cancelled", "cancelled")]
@@ -137,11 +105,11 @@ def test_a_forced_target_stays_claimed_for_16_minutes(stack: Harness, devices: D
         run_others(stack)
 
     hanging_at("upload", devices, act)
-    campaign = start(stack, "A")
+    campaign = start(stack, "A", expires_s=7_200)
     stack.machines.run_all()
     forced_at = stack.at
 
-    later = start(stack, "A")
+    later = start(stack, "A", expires_s=7_200)
     stack.machines.run_all()
 
     assert states(later) == "s"
@@ -160,11 +128,11 @@ def test_a_target_is_free_at_once_when_its_task_ended_while_it_waited(
         while_counted(stack)
 
     hanging_at("reach", devices, act)
-    campaign = start(stack, "AB")
+    campaign = start(stack, "AB", expires_s=7_200)
     stack.machines.run_all()
     cancelled_at = stack.at
 
-    later = start(stack, "A")
+    later = start(stack, "A", expires_s=7_200)
     stack.machines.run_all()
 
     assert (states(campaign)[0], states(later)) == ("c", "s")
@@ -174,7 +142,7 @@ def test_a_target_is_free_at_once_when_its_task_ended_while_it_waited(
 def test_forcing_twice_is_one_act_and_is_refused_after_the_end(
     stack: Harness, devices: Devices
 ) -> None:
-    campaign_id = start(stack, "A").campaign_id
+    campaign_id = start(stack, "A", expires_s=7_200).campaign_id
     with pytest.raises(BadRequest):
         commands.force(campaign_id, stack.context(reason=""))
     once = stack.context(key="once")
@@ -191,7 +159,7 @@ def test_forcing_twice_is_one_act_and_is_refused_after_the_end(
     )
     acts = [each.act.event for each in activity.newest_first(stack.now(), None, 10)]
     assert acts.count("force") == 1
-    other = start(stack, "B")
+    other = start(stack, "B", expires_s=7_200)
     stack.machines.run_all()
     with pytest.raises(InvalidTransition, match="cannot force it"):
         commands.force(other.campaign_id, stack.context())

@@ -1,24 +1,21 @@
 """Campaigns on the same targets: the newer one replaces the tasks of the older one."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
-from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.services.campaigns import commands
-from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.store import campaigns, chunks, jobs
 from tests.call_interceptor import Call, CallInterceptor, Listener
 from tests.harness import Harness
-from tests.scripted_devices import NAME, OFFLINE, Devices, scripted_devices
+from tests.scenarios.campaign_tasks import TEN, states, task_list
+from tests.scripted_devices import NAME, OFFLINE, Devices
 
-TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
 NIGHT: dict[str, Any] = {
     "kind": "scheduled",
     "zone": "UTC",
@@ -26,18 +23,6 @@ NIGHT: dict[str, Any] = {
     "window": {"from": "22:00", "to": "23:00"},
 }
 AT_ONCE: dict[str, Any] = {"kind": "fire_and_forget", "expires_s": 7_200}
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    with scripted_devices() as found:
-        yield found
-
-
-@pytest.fixture
-def stack(harness: Harness) -> Harness:
-    harness.at = TEN
-    return harness
 
 
 def document(targets: str, **fields: Any) -> dict[str, Any]:
@@ -94,17 +79,6 @@ def run(stack: Harness, minutes: int = 5) -> None:
     stack.wait_until(TEN + timedelta(hours=12, minutes=6))
     stack.tick()
     stack.machines.run_all()
-
-
-def task_list(campaign: Campaign) -> list[JobRecord]:
-    campaign = campaigns.get(campaign.campaign_id)
-    addresses = [JobAddress(campaign.campaign_id, 0, each) for each in range(campaign.tasks)]
-    return [jobs.find(each) or untouched_task(campaign, each) for each in addresses]
-
-
-def states(campaign: Campaign) -> str:
-    """The first letter of the state of each task."""
-    return "".join(task.state[0] for task in task_list(campaign))
 
 
 def test_a_preview_shows_which_campaigns_have_the_same_targets(

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,22 +24,11 @@ from tests.call_interceptor import Call, Listener
 from tests.faults.injection import FunctionDied
 from tests.harness import DEPOSITOR, Harness
 from tests.machines import ExecutionFailed
-from tests.scenarios.test_campaigns import TEN, run_until, start
-from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
+from tests.scenarios.campaign_tasks import TEN, start
+from tests.scenarios.test_campaigns import run_until
+from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices
 
 ABORT = {"percent": 50, "at_least": 10}
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    with scripted_devices() as found:
-        yield found
-
-
-@pytest.fixture
-def stack(harness: Harness) -> Harness:
-    harness.at = TEN
-    return harness
 
 
 def mails_of(stack: Harness, campaign: Campaign) -> list[Mail]:

@@ -1,11 +1,8 @@
 """The states that users know are all reached by real work; and cases that no simulation shows."""
 
-from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-
-import pytest
 
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.jobs.job_type import Continue
@@ -15,9 +12,9 @@ from jobyard.services.queries import campaigns as campaign_queries
 from jobyard.store import campaigns, jobs
 from tests.call_interceptor import Call, Listener
 from tests.harness import Harness
-from tests.scripted_devices import NAME, OFFLINE, Devices, scripted_devices
+from tests.scenarios.campaign_tasks import TEN
+from tests.scripted_devices import NAME, OFFLINE, Devices
 
-TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
 NIGHT = {
     "kind": "scheduled",
     "zone": "UTC",
@@ -30,18 +27,6 @@ JOB_STATES = {
     *("Cancelled Manually", "Replaced", "Unknown"),
 }
 TASK_STATES = {"Scheduled", "Running", "Rescheduled", "Succeeded", "Failed", "Cancelled"}
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    with scripted_devices() as found:
-        yield found
-
-
-@pytest.fixture
-def stack(harness: Harness) -> Harness:
-    harness.at = TEN
-    return harness
 
 
 def start(stack: Harness, targets: str, **fields: Any) -> str:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,10 +18,9 @@ from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.task_summary import keeps_its_place
 from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import NO_FAILURES, JobAddress, JobRecord
+from jobyard.domain.jobs.job import NO_FAILURES, JobAddress
 from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands, task_events
-from jobyard.services.campaigns.job_origin import untouched_task
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
 from jobyard.services.holds import lift_hold
 from jobyard.services.jobs.commands import send_job_event
@@ -31,43 +30,8 @@ from jobyard.services.rates import sample_rates
 from jobyard.store import activity, campaigns, chunks, holds, jobs, rates, tables, usage
 from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
-from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices, scripted_devices
-
-TEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def devices() -> Iterator[Devices]:
-    with scripted_devices() as found:
-        yield found
-
-
-@pytest.fixture
-def stack(harness: Harness) -> Harness:
-    harness.at = TEN
-    return harness
-
-
-def start(stack: Harness, targets: str, **fields: Any) -> Campaign:
-    """Start a campaign on the devices in `targets`: by default, each letter is one."""
-    document = {"job_type": NAME, "kind": "fire_and_forget", "targets": list(targets), **fields}
-    return commands.start(document, stack.context()).campaign
-
-
-def tasks(stack: Harness, campaign: Campaign) -> Mapping[str, JobRecord]:
-    """The tasks by target, as they are shown."""
-    campaign = campaigns.get(campaign.campaign_id)
-    found = {}
-    for chunk in range(campaign.chunk_count):
-        for position in range(campaign.task_count(chunk)):
-            address = JobAddress(campaign.campaign_id, chunk, position)
-            found[str(len(found))] = jobs.find(address) or untouched_task(campaign, address)
-    return found
-
-
-def states(stack: Harness, campaign: Campaign) -> str:
-    """The first letter of the state of each task."""
-    return "".join(task.state[0] for task in tasks(stack, campaign).values())
+from tests.scenarios.campaign_tasks import TEN, start, states, task_list
+from tests.scripted_devices import INCOMPATIBLE, NAME, OFFLINE, Devices
 
 
 def minutes(times: list[datetime]) -> list[float]:
@@ -84,7 +48,7 @@ def test_a_device_that_always_fails_is_tried_six_times(stack: Harness, devices: 
     assert minutes(devices.attempts("A")) == [0, 5, 10, 15, 20, 25]
     ended = campaigns.get(campaign.campaign_id)
     assert (ended.state, ended.ended_at) == ("failed", TEN + timedelta(minutes=30))
-    (task,) = tasks(stack, campaign).values()
+    (task,) = task_list(campaign)
     assert (task.state, task.failure_code) == ("failed", "EXPIRED")
 
 
@@ -96,7 +60,7 @@ def test_one_device_succeeds_at_once_and_one_later(stack: Harness, devices: Devi
 
     assert minutes(devices.attempts("B")) == [0, 5, 10]
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
-    assert states(stack, campaign) == "ss"
+    assert states(campaign) == "ss"
 
 
 def test_one_of_two_devices_never_succeeds(stack: Harness, devices: Devices) -> None:
@@ -106,7 +70,7 @@ def test_one_of_two_devices_never_succeeds(stack: Harness, devices: Devices) -> 
     stack.machines.run_all()
 
     assert campaigns.get(campaign.campaign_id).state == "partially_succeeded"
-    assert states(stack, campaign) == "sf"
+    assert states(campaign) == "sf"
 
 
 def test_an_attempt_of_seven_minutes_is_tried_three_times(stack: Harness, devices: Devices) -> None:
@@ -235,7 +199,7 @@ def test_never_more_than_at_once_run(stack: Harness, devices: Devices) -> None:
     stack.machines.run_all()
 
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
-    assert states(stack, campaign) == "s" * 8
+    assert states(campaign) == "s" * 8
     assert places.most == 2
 
 
@@ -314,7 +278,7 @@ def test_cancelling_ends_what_waits_and_keeps_what_is_done(
     stack.machines.run_all()
 
     ended = campaigns.get(campaign.campaign_id)
-    assert (ended.state, states(stack, campaign)) == ("cancelled", "scc")
+    assert (ended.state, states(campaign)) == ("cancelled", "scc")
     again = commands.cancel(campaign.campaign_id, stack.context())
     assert again.state == "cancelled"
 
@@ -392,8 +356,8 @@ def test_a_campaign_on_hold_expires(stack: Harness, devices: Devices) -> None:
 
     assert devices.calls == []
     ended = campaigns.get(campaign.campaign_id)
-    assert (ended.state, states(stack, campaign)) == ("failed", "ff")
-    assert tasks(stack, campaign)["0"].failure_message.startswith("never reached")
+    assert (ended.state, states(campaign)) == ("failed", "ff")
+    assert task_list(campaign)[0].failure_message.startswith("never reached")
     assert holds.find(f"campaign:{campaign.campaign_id}") is None
 
 
@@ -414,7 +378,7 @@ def test_too_many_failures_put_a_campaign_on_hold_once(stack: Harness, devices: 
     commands.resume(campaign.campaign_id, stack.context())
     stack.machines.run_all()
     ended = campaigns.get(campaign.campaign_id)
-    assert (ended.state, states(stack, campaign)) == ("partially_succeeded", "f" * 10 + "s" * 30)
+    assert (ended.state, states(campaign)) == ("partially_succeeded", "f" * 10 + "s" * 30)
 
 
 def test_too_many_failures_cancel_a_campaign(stack: Harness, devices: Devices) -> None:
@@ -427,7 +391,7 @@ def test_too_many_failures_cancel_a_campaign(stack: Harness, devices: Devices) -
     stack.machines.run_all()
 
     ended = campaigns.get(campaign.campaign_id)
-    assert states(stack, campaign) == "f" * 10 + "c" * 20
+    assert states(campaign) == "f" * 10 + "c" * 20
     assert ended.stop_reason == "abort"
 
 
@@ -491,7 +455,7 @@ def test_bound_steps_end_together_whatever_happens(
 
     steps = [step for device, step, _ in devices.calls if device == "A"]
     assert steps == ["reach", "upload", "apply", "verify", "verify"]
-    assert states(stack, campaign)[0] == "s"
+    assert states(campaign)[0] == "s"
     assert not campaigns.get(campaign.campaign_id).is_open
 
 
@@ -533,7 +497,7 @@ def test_an_upload_ends_after_its_part_while_it_is_stopped(
     if event in {"pause", "close"}:
         steps += ["upload", "apply", "verify"]
     assert [step for _, step, _ in devices.calls] == steps
-    assert states(stack, campaign) == ("s" if len(steps) > 2 else "c")
+    assert states(campaign) == ("s" if len(steps) > 2 else "c")
 
 
 def test_bound_steps_that_never_end_are_given_up_after_the_grace(
@@ -543,7 +507,7 @@ def test_bound_steps_that_never_end_are_given_up_after_the_grace(
     campaign = start(stack, "A")
     run_until(stack, TEN + timedelta(minutes=45))
 
-    (task,) = tasks(stack, campaign).values()
+    (task,) = task_list(campaign)
     assert (task.state, task.failure_code) == ("failed", "EXPIRED")
     ended_at = campaigns.get(campaign.campaign_id).ended_at
     assert ended_at is not None
@@ -561,7 +525,7 @@ def test_a_device_may_ask_to_wait_for_longer_than_a_day(stack: Harness, devices:
     devices.during = answer_at_last
     stack.machines.run_all()
 
-    (task,) = tasks(stack, campaign).values()
+    (task,) = task_list(campaign)
     assert (task.state, task.start_count) == ("succeeded", 1)
 
 
@@ -741,7 +705,7 @@ def test_a_worker_of_before_an_act_starts_no_task_after_it(
     run_until(stack, TEN + timedelta(minutes=5))
 
     assert {device for device, _, _ in devices.calls} == {"A"}
-    assert states(stack, campaign) == "ss"
+    assert states(campaign) == "ss"
 
 
 def test_a_key_of_another_campaign_does_not_change_its_targets(
@@ -756,7 +720,7 @@ def test_a_key_of_another_campaign_does_not_change_its_targets(
     stack.machines.run_all()
 
     assert [*devices.attempts("A"), *devices.attempts("B")] == [TEN]
-    assert states(stack, campaign) == "s"
+    assert states(campaign) == "s"
 
 
 @dataclass
@@ -876,14 +840,14 @@ def test_a_retry_is_a_new_campaign_for_what_has_not_succeeded(
     devices.always["C reach"] = OFFLINE
     first = start(stack, "ABC")
     stack.machines.run_all()
-    assert states(stack, first) == "sff"
+    assert states(first) == "sff"
 
     devices.always.clear()
     second = commands.retry(first.campaign_id, {}, stack.context()).campaign
     stack.machines.run_all()
 
     assert second.retry_of == first.campaign_id
-    assert states(stack, second) == "ss"
+    assert states(second) == "ss"
     with pytest.raises(InvalidTransition, match="all tasks"):
         commands.retry(second.campaign_id, {}, stack.context())
 
@@ -899,7 +863,7 @@ def test_a_campaign_is_replaced_as_a_whole(stack: Harness, devices: Devices) -> 
 
     replaced = campaigns.get(first.campaign_id)
     assert (replaced.state, replaced.replaced_by) == ("replaced", second.campaign_id)
-    assert states(stack, first) == "sr"
+    assert states(first) == "sr"
     assert campaigns.get(second.campaign_id).state == "succeeded"
 
 
@@ -990,7 +954,7 @@ def test_one_waiting_task_is_cancelled_at_once_and_the_others_continue(
     assert minutes(devices.attempts("A")) == [0]
     assert minutes(devices.attempts("B")) == [0, 5, 10]
     ended = campaigns.get(campaign.campaign_id)
-    assert (ended.state, states(stack, campaign)) == ("partially_succeeded", "cs")
+    assert (ended.state, states(campaign)) == ("partially_succeeded", "cs")
     assert ended.ended_at == TEN + timedelta(minutes=10)
 
 
@@ -1015,7 +979,7 @@ def test_a_task_without_an_attempt_is_cancelled(stack: Harness, devices: Devices
     stack.machines.run_all()
 
     assert devices.attempts("A") == []
-    assert states(stack, campaign) == "cs"
+    assert states(campaign) == "cs"
 
 
 @dataclass
@@ -1067,8 +1031,8 @@ def test_a_running_task_is_cancelled_after_its_step(
 
     (campaign,) = found
     assert [name for device, name, _ in devices.calls if device == "A"] == steps
-    task = tasks(stack, campaign)["0"]
-    assert (task.state, states(stack, campaign)[1]) == (end, "s")
+    task = task_list(campaign)[0]
+    assert (task.state, states(campaign)[1]) == (end, "s")
     assert counts_of(campaign).get("scheduled", 0) == 0
     assert chunks.get(campaign.campaign_id, 0).cancels == {}
     if end == "cancelled":
@@ -1089,7 +1053,7 @@ def test_a_cancelled_task_whose_bound_step_waits_ends_when_its_attempt_fails(
 
     steps = [step for _, step, _ in devices.calls]
     assert steps == ["reach", "upload", "apply", "verify", "verify"]
-    assert states(stack, campaign) == "c"
+    assert states(campaign) == "c"
 
 
 def test_the_task_of_a_lost_worker_is_cancelled_when_its_claim_has_run_out(
@@ -1104,7 +1068,7 @@ def test_the_task_of_a_lost_worker_is_cancelled_when_its_claim_has_run_out(
 
     assert len(devices.attempts("A")) == 1
     assert len(devices.attempts("B")) == 2
-    assert states(stack, campaign) == "cs"
+    assert states(campaign) == "cs"
 
 
 def test_a_failed_task_is_requeued_in_a_campaign_that_runs(
@@ -1114,7 +1078,7 @@ def test_a_failed_task_is_requeued_in_a_campaign_that_runs(
     devices.always["B reach"] = OFFLINE
     campaign = start(stack, "AB")
     run_until(stack, TEN + timedelta(minutes=2))
-    assert states(stack, campaign) == "fs"
+    assert states(campaign) == "fs"
 
     send_job_event(address_of(campaign, 0).job_id, "requeue", stack.context())
     assert counts_of(campaign) == {"scheduled": 2}
@@ -1123,7 +1087,7 @@ def test_a_failed_task_is_requeued_in_a_campaign_that_runs(
     steps = [(step, at) for device, step, at in devices.calls if device == "A"]
     assert [step for step, _ in steps] == ["reach", "upload", "upload", "apply", "verify"]
     assert steps[-1][1] == TEN + timedelta(minutes=2)
-    assert states(stack, campaign) == "ss"
+    assert states(campaign) == "ss"
 
 
 def test_a_task_of_an_ended_campaign_takes_no_event(stack: Harness, devices: Devices) -> None:
@@ -1181,7 +1145,7 @@ def test_an_event_of_a_task_is_repeated_after_a_crash(
     stack.machines.run_all()
 
     assert campaigns.get(campaign.campaign_id).state == "failed"
-    (task,) = tasks(stack, campaign).values()
+    (task,) = task_list(campaign)
     assert [each.event for each in task.history].count("cancel") == 1
     acts = [each.act for each in activity.newest_first(stack.now(), None, 10)]
     assert [each.event for each in acts if each.subject.kind == "task"] == ["cancel"]
@@ -1195,7 +1159,7 @@ def test_an_attempt_that_never_ends_is_timed_out_and_tried_again(
     campaign = start(stack, "A", expires_s=3 * 3_600, attempt_s=900)
     run_until(stack, TEN + timedelta(minutes=25))
 
-    (task,) = tasks(stack, campaign).values()
+    (task,) = task_list(campaign)
     failed = [each for each in task.attempts if each.failure_code not in NO_FAILURES]
     assert [each.failure_code for each in failed] == ["TIMEOUT"]
     ended_at = failed[0].ended_at
@@ -1216,7 +1180,7 @@ def test_a_closed_window_does_not_time_an_attempt_out(stack: Harness, devices: D
     stack.machines.run_all()
 
     assert [step for _, step, _ in devices.calls] == ["reach", "upload", "apply", "verify"]
-    (task,) = tasks(stack, campaign).values()
+    (task,) = task_list(campaign)
     assert (task.state, [each.failure_code for each in task.attempts]) == (
         "succeeded",
         ["PART", ""],
@@ -1264,7 +1228,7 @@ def test_an_event_of_a_task_is_made_once_whichever_call_of_its_request_fails(
             send_job_event(task_id, event, request)
         send_job_event(task_id, event, request)
 
-        task = tasks(stack, campaign)["0"]
+        task = task_list(campaign)[0]
         assert [each.event for each in task.history].count(event) == 1
         after = "cancelled" if event == "cancel" else "scheduled"
         assert sorted(counts_of(campaign)) == sorted({after, "scheduled"})

@@ -23,7 +23,7 @@ from tests.archived_fixtures import reset_retention
 from tests.call_interceptor import Call, Listener
 from tests.faults.injection import FunctionDied
 from tests.harness import Harness
-from tests.scenarios.test_campaigns import TEN, start
+from tests.scenarios.campaign_tasks import TEN, start
 from tests.scripted_devices import INCOMPATIBLE, Devices, scripted_devices
 from tests.services.retention.test_archive import done, objects, records, retain, versions
 
