@@ -412,8 +412,7 @@ def _acts(batch: Batch) -> None:
 
 def _rates() -> None:
     for number, (at, more) in enumerate(_moments()):
-        waits = (JobTotals.of_start(timedelta(seconds=number * 3 + each)) for each in range(3))
-        more = sum(waits, more)
+        more += JobTotals.of_starts([timedelta(seconds=number * 3 + each) for each in range(3)])
         rates.add(0, more, Usage(write_units=3.0 * more.ended, transitions=more.ended // 20))
         rates.put_sample(rates.totals(), 3, at, f"0.2.0+8f5a6a2{number // 50}")
 
