@@ -4,10 +4,10 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
-from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.rules import read_rules
@@ -52,9 +52,11 @@ class EditStory:
         harness: Harness,
         features: Iterable[Feature] = TWENTY,
         rules: Iterable[Mapping[str, Any]] = (),
+        dataset: str = "counties",
         **settings: Any,
     ) -> None:
         self.harness = harness
+        self.dataset = dataset
         self.context = context_of(harness)
         members = (
             TeamMember(User(ANNA.sub, ANNA.name), "anna@example.org"),
@@ -63,26 +65,21 @@ class EditStory:
             TeamMember(User(RALF.sub, RALF.name), "ralf@example.org", False, True),
         )
         with harness.interceptor.muted():
-            teams.write(None, Team(TEAM, "Roads", members))
-            dataset = make_dataset("counties", features, self.context)
+            if teams.find(TEAM) is None:
+                teams.write(None, Team(TEAM, "Roads", members))
+            made = make_dataset(dataset, features, self.context)
             checked = read_rules([*rules])
-            dataset = Dataset(
-                **{
-                    **vars(dataset),
-                    "rules": checked.documents,
-                    "rules_version": checked.version,
-                    "version": 2,
-                }
+            datasets.put_settings(
+                replace(made, rules=checked.documents, rules_version=checked.version, version=2)
             )
-            datasets.put_settings(dataset)
-            put_settings("counties", "border", settings, harness.context(ADMIN))
+            put_settings(dataset, "border", settings, harness.context(ADMIN))
 
     # What people do
 
     def propose(self, extent: Mapping[str, Any] = WHOLE_WORLD, **fields: Any) -> str:
         """Propose and allocate an edit job; its id."""
         proposal = proposals.Proposal(
-            "counties", parse_extent(extent), name="Repair", edit_type="border", **fields
+            self.dataset, parse_extent(extent), name="Repair", edit_type="border", **fields
         )
         job = proposals.propose(proposal, self.harness.context(PLANNER))
         self.harness.machines.run_all()
@@ -179,7 +176,7 @@ class EditStory:
 
     def live(self) -> dict[str, Feature]:
         """The features that are live."""
-        dataset = readers.head("counties")
+        dataset = readers.head(self.dataset)
         reader = readers.RevisionReader(dataset, dataset.revision, self.context)
         return by_id(reader.all_features())
 

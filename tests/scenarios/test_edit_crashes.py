@@ -1,0 +1,185 @@
+"""An edit job ends the same whichever call of the machine a worker dies at, and readers never see a
+part of a commit. What one person changed is live, or was shown to somebody."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from jobyard.domain.edits.edit_job import EditState
+from jobyard.services.edits import claims
+from jobyard.store import edits
+from tests.edit_stories import ANNA, BEN, RITA, TWENTY, EditStory, square
+from tests.harness import Harness
+from tests.services.datasets.crashes import Died, DyingAt
+
+pytestmark = pytest.mark.emulator
+PART = 1  # of the calls, one part each turn
+SIX = TWENTY[:6]
+MAX_MINUTES = 12  # until what died is done
+
+
+class Lost(AssertionError):
+    """An execution is lost with its worker: no state of it can handle the failure."""
+
+
+class MainStory:
+    """A job that is reviewed and then in conflict, on a machine whose workers may die once."""
+
+    def __init__(self, harness: Harness, name: str) -> None:
+        self.story = EditStory(
+            harness, SIX, [{"rule": "no_overlap"}], name, quarantine=True, latest=["x"]
+        )
+        self.harness = harness
+        self.seen: list[Any] = []  # what readers saw, each state once
+        self.look()
+
+    def run(self) -> dict[str, Any]:
+        """Run it to its end. Returns what counts of that."""
+        story = self.story
+        edit_id = story.propose()
+        story.allocate(edit_id)
+        self.act(lambda: claims.activate(edit_id, self.harness.context(ANNA)))
+        story.download(edit_id)
+        rival = story.propose(quarantine=False)
+        story.allocate(rival)
+        self.act(lambda: claims.activate(rival, self.harness.context(BEN)))
+        story.download(rival, BEN)
+        changed = square("0", 0, 0, name="anna", x=1), square("9", 60, 60, name="new")
+        self.act(lambda: story.upload(edit_id, *changed, deleted=["1"]))
+        self.review(edit_id)
+        live = square("0", 0, 0, name="ben", x=0), square("2", 4, 0, name="ben", x=0)
+        self.act(lambda: story.upload(rival, *live, person=BEN))
+        self.act(lambda: story.decide(story.child(edit_id).child_id, "approve"))
+        child_id = story.child(edit_id).child_id
+        self.act(lambda: claims.activate(child_id, self.harness.context(ANNA)))
+        story.download(child_id)
+        self.act(lambda: story.upload(child_id, choices={"0": "mine"}))
+        jobs = [story.edit(edit_id), story.edit(rival)]
+        return {
+            "states": [each.state.value for each in jobs],
+            "children": [dict(each.children) for each in jobs],
+            "revisions": [each.revision for each in jobs],
+            "live": story.properties(),
+            "seen": self.seen,
+            "published": {
+                (each["edit_id"] == edit_id, each["revision"])
+                for each in self.harness.published
+                if each["dataset"] == story.dataset
+            },
+            "files": self.files_of(edit_id) + self.files_of(rival),
+        }
+
+    def review(self, edit_id: str) -> None:
+        """Have a reviewer look at the changes, and not decide yet."""
+        review_id = self.story.child(edit_id).child_id
+        self.act(lambda: claims.activate(review_id, self.harness.context(RITA)))
+        self.story.download(review_id, RITA)
+
+    def act(self, do: Callable[[], Any]) -> None:
+        """Do what a person does, and let minutes pass until the machine has nothing to do."""
+        with surviving():
+            do()
+        for _ in range(MAX_MINUTES):
+            with surviving():
+                self.harness.machines.run_all()
+            self.look()
+            if not self.is_working():
+                return
+            self.harness.advance(61)
+            with surviving():
+                self.harness.tick()
+        raise AssertionError("the machine does not end")
+
+    def look(self) -> None:
+        """Note what a reader sees."""
+        found = self.story.properties()
+        if not self.seen or found != self.seen[-1]:
+            self.seen.append(found)
+
+    def is_working(self) -> bool:
+        """Whether a job or a child of the story waits for the machine."""
+        return any(True for _ in edits.due(self.harness.now()))
+
+    def files_of(self, edit_id: str) -> list[str]:
+        """The files that are left of a job."""
+        found = self.harness.s3.list_objects_v2(Bucket="work", Prefix=f"edits/{edit_id}/")
+        return [each["Key"] for each in found.get("Contents", ())]
+
+
+@contextmanager
+def surviving() -> Iterator[None]:
+    """What a worker's death does to others: nothing."""
+    with suppress(Died, Lost):
+        yield
+
+
+@contextmanager
+def dying(harness: Harness, listener: DyingAt, *, is_lost: bool) -> Iterator[None]:
+    """Have a listener kill a worker of the machine. Its execution tries again, or is lost too."""
+    invoke = harness.machines.invoke
+
+    def listened(
+        name: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]
+    ) -> Any:
+        try:
+            with harness.interceptor.listening(listener):
+                return invoke(name, function, event)
+        except Died as error:
+            if is_lost:
+                raise Lost(str(error)) from error
+            raise
+
+    harness.machines.invoke = listened
+    try:
+        yield
+    finally:
+        harness.machines.invoke = invoke
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["retried", "lost"])
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+def test_an_edit_job_ends_the_same_whichever_call_a_worker_dies_at(
+    harness: Harness, turn: int, everything: bool, is_sent: bool, is_lost: bool
+) -> None:
+    counter = DyingAt(-1, is_sent=False)
+    with dying(harness, counter, is_lost=False):
+        baseline = MainStory(harness, "baseline").run()
+    calls = counter.calls
+    assert baseline["states"] == [EditState.COMPLETED.value] * 2
+    assert baseline["live"]["0"] == {"name": "anna", "x": 1}
+    assert baseline["live"]["2"] == {"name": "ben", "x": 0}
+    assert len(baseline["seen"]) == 3
+    assert baseline["published"] == {(False, 2), (True, 3)}
+    assert baseline["files"] == []
+    shift = turn * 4 + 2 * is_sent + is_lost
+    wrong = {}
+
+    for number in range(len(calls)):
+        if not everything and (number + shift) % PART:
+            continue
+        killer = DyingAt(number, is_sent=is_sent)
+        with dying(harness, killer, is_lost=is_lost):
+            result = MainStory(harness, f"n{number}").run()
+        assert killer.calls[number] == calls[number]
+        if result != baseline:
+            wrong[f"{number} {calls[number]}"] = {
+                key: value for key, value in result.items() if value != baseline[key]
+            }
+
+    assert wrong == {}
+
+
+def test_every_task_of_the_machine_may_run_twice(harness: Harness) -> None:
+    baseline = MainStory(harness, "once").run()
+    invoke = harness.machines.invoke
+
+    def twice(name: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Any:
+        first = invoke(name, function, event)
+        again = invoke(name, function, event)
+        return first if first["task"] != "end" else again
+
+    harness.machines.invoke = twice
+
+    assert MainStory(harness, "twice").run() == baseline
