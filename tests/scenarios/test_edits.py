@@ -106,6 +106,20 @@ def test_a_whole_upload_that_forgets_many_features_deletes_none(harness: Harness
     assert set(story.live()) == {"0", "1"}
 
 
+def test_a_package_that_is_uploaded_as_it_is_changes_nothing(harness: Harness) -> None:
+    """geogig#115."""
+    story = EditStory(harness)
+    edit_id = started(story)
+    same = json.loads(story.package(edit_id).read("features.geojson"))["features"]
+    features = [Feature(each["id"], each["geometry"], each["properties"]) for each in same]
+
+    story.upload(edit_id, *features, kind=UploadKind.WHOLE)
+
+    assert story.state(edit_id) == "completed"
+    assert commits.find("counties", 2) is None
+    assert harness.published == []
+
+
 # Validation
 
 
@@ -315,6 +329,23 @@ def test_corrections_have_the_edits_of_both_and_are_reviewed_again(harness: Harn
     assert [live[each]["name"] for each in "012"] == ["a", "by rita", "corrected"]
 
 
+def test_corrections_that_break_a_rule_are_given_back_at_once(harness: Harness) -> None:
+    story = EditStory(harness, rules=NO_OVERLAP, quarantine=True)
+    edit_id = quarantined(story)
+    story.decide(story.child(edit_id).child_id, "require_corrections")
+    child = story.child(edit_id)
+    story.take(child.child_id)
+    wide = square("1", 2, 0, 3, name="too wide")
+    story.upload(child.child_id, wide)
+
+    given_back = story.job(child.child_id)
+    assert (story.state(edit_id), given_back.state) == ("quarantined", "downloaded")
+    assert "3 failures: 1: it overlaps" in given_back.problem
+    story.upload(child.child_id, renamed("1", name="right"))
+    assert story.job(child.child_id).state == "completed"
+    assert story.state(edit_id) == "quarantined"
+
+
 def test_discarded_edits_are_kept_in_a_new_package(harness: Harness) -> None:
     story = EditStory(harness, quarantine=True)
     edit_id = quarantined(story)
@@ -428,10 +459,10 @@ def test_a_check_that_fails_gives_the_edits_back(harness: Harness) -> None:
     assert "failed to check" in story.edit(edit_id).problem
 
     harness.machines.invoke = working
-    story.upload(edit_id, renamed("0", name="b"))
+    story.upload(edit_id, renamed("0", name="a"))  # the same file
 
     assert story.state(edit_id) == "completed"
-    assert story.properties()["0"]["name"] == "b"
+    assert story.properties()["0"]["name"] == "a"
 
 
 def test_an_extent_with_too_many_features_is_refused_with_the_reason(

@@ -4,13 +4,9 @@ Each check merges them with the head, validates the result, and leads to a child
 has to do, or to a commit at that head.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.datasets.extent import Box
-from jobyard.domain.datasets.feature import Feature
-from jobyard.domain.datasets.rules import read_rules
 from jobyard.domain.datasets.validation_report import ValidationReport
 from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.edit_job import EditJob, EditState
@@ -21,11 +17,11 @@ from jobyard.services.edits.commit import ReadyCommit
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.give_up import fail
 from jobyard.services.edits.moves import move_of, move_with_child, write_job
-from jobyard.services.edits.reconcile import Reconciled, reconcile
+from jobyard.services.edits.reconcile import Reconciled, reconcile, workspace_of
 from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.validate_changes import problem_of, validate_changes
 from jobyard.services.edits.work_files import folder_of, write_json
 from jobyard.store import edits
-from jobyard.validation.validate import validate
 
 
 def check(edit_id: str, context: EditContext) -> ReadyCommit | None:
@@ -46,9 +42,10 @@ def check(edit_id: str, context: EditContext) -> ReadyCommit | None:
         write_job(job, job.moved(move_of(job, "commit", context), revision=made))
         return None
     settings = settings_for(dataset, job.edit_type)
-    reconciled = reconcile(job, dataset, dataset.revision, settings, context)
-    report = _validated(reconciled, dataset)
-    problem = _problem(report, settings)
+    workspace = workspace_of(job, dataset, context)
+    reconciled = reconcile(workspace, dataset, dataset.revision, settings, context)
+    report = validate_changes(reconciled, dataset)
+    problem = problem_of(report, settings)
     key = _store_report(job, dataset, report, reconciled, context)
     if problem:
         _require_fixes(job, FailureType.VALIDATION, "invalidate", problem, key, context)
@@ -64,31 +61,6 @@ def check(edit_id: str, context: EditContext) -> ReadyCommit | None:
         digest = job.workspace.digest if job.workspace else ""
         return ReadyCommit(edit_id, dataset.revision, digest)
     return None
-
-
-def _validated(reconciled: Reconciled, dataset: Dataset) -> ValidationReport:
-    changed: dict[str, Feature | None] = {}
-    before: dict[str, Feature] = {}
-    for feature_id, change in reconciled.candidate.items():
-        changed[feature_id] = change.after
-        if change.before is not None:
-            before[feature_id] = change.before
-    reader = reconciled.reader
-
-    def neighbours(box: Box) -> Iterable[Feature]:
-        return reader.features_near([box])
-
-    rules = read_rules(dataset.rules)
-    return validate(changed, before, neighbours, reader.all_features, rules, dataset.precision)
-
-
-def _problem(report: ValidationReport, settings: EditSettings) -> str:
-    """Why the changes are invalid; "" if they are not."""
-    failures = [*report.failures, *(report.inherited if settings.inherited_fails else ())]
-    if not failures:
-        return ""
-    first = failures[0]
-    return f"{plural(len(failures), 'failure')}: {first.feature_id}: {first.message}"
 
 
 def _needs_review(job: EditJob, settings: EditSettings) -> bool:

@@ -9,7 +9,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.services.datasets.commit import commit
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.moves import move_of, write_job
-from jobyard.services.edits.reconcile import reconcile
+from jobyard.services.edits.reconcile import reconcile, workspace_of
 from jobyard.services.edits.settings import settings_for
 from jobyard.store import datasets, edits
 
@@ -37,8 +37,9 @@ def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
         raise StaleState(f"the changes of {job.edit_id} are not those that were checked")
     dataset = datasets.get(job.dataset)
     settings = settings_for(dataset, job.edit_type)
+    workspace = workspace_of(job, dataset, context)
     try:
-        changes = reconcile(job, dataset, ready.revision, settings, context).merged.changes
+        changes = reconcile(workspace, dataset, ready.revision, settings, context).merged.changes
         revision = commit(job.dataset, ready.revision, changes, _origin_of(job), context.datasets)
     except HeadMoved:
         return False

@@ -53,7 +53,9 @@ def _give_up_check(job: EditJob, problem: str, context: EditContext) -> EditJob:
         return write_job(job, job.moved(move_of(job, "commit", context), revision=made))
     if job.is_batch:
         return fail(job, problem, context)
-    return write_job(job, job.moved(move_of(job, "revert", context, problem), problem=problem))
+    move = move_of(job, "revert", context, problem)
+    # Without a workspace the same file is not taken for a repeat of what was given back.
+    return write_job(job, job.moved(move, problem=problem, workspace=None))
 
 
 def _give_up_child(child: ChildJob, problem: str, context: EditContext) -> ChildJob | None:
@@ -62,7 +64,7 @@ def _give_up_child(child: ChildJob, problem: str, context: EditContext) -> Child
         return write_child(child, child.given_up(move, child.worker, problem=problem))
     if child.state == FixupState.UPLOADED:
         move = move_of(child, "revert", context, problem)
-        return write_child(child, child.moved(move, problem=problem))
+        return write_child(child, child.moved(move, problem=problem, edits=None))
     return None
 
 

@@ -10,19 +10,29 @@ from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.edits.fixup import FixupState
 from jobyard.domain.edits.work import Approval
 from jobyard.domain.errors import StaleState
+from jobyard.services.datasets.commit import roll_forward
 from jobyard.services.edits.context import EditContext
-from jobyard.services.edits.moves import move_of
-from jobyard.services.edits.reconcile import reconcile
+from jobyard.services.edits.moves import move_of, write_child
+from jobyard.services.edits.reconcile import reconcile, workspace_of
 from jobyard.services.edits.settings import settings_for
-from jobyard.services.edits.work_files import read_changes, read_json, write_changes
+from jobyard.services.edits.validate_changes import problem_of, validate_changes
+from jobyard.services.edits.work_files import (
+    folder_of,
+    read_changes,
+    read_json,
+    write_changes,
+    write_json,
+)
 from jobyard.services.edits.workspaces import Changes, composed, conflicts_of
-from jobyard.store import datasets, edits
+from jobyard.store import edits
 from jobyard.store.edits import ChildWrite
 
 
 def merge_child(child_id: str, context: EditContext) -> EditJob | None:
     """Merge an uploaded fix-up into its edit job, and start a check of that. Returns the edit job;
     None if the fix-up was merged or given back already.
+
+    Corrections that break a rule are given back at once: nobody would review them.
 
     Raises:
         StaleState: somebody changed one of them meanwhile.
@@ -33,13 +43,19 @@ def merge_child(child_id: str, context: EditContext) -> EditJob | None:
         return None
     if parent.open_child != child_id:
         raise StaleState(f"{parent.edit_id} does not wait for {child_id} any more")
-    dataset = datasets.get(parent.dataset)
+    dataset = roll_forward(parent.dataset, context.datasets)
     made = _changes_of(child, dataset, context)
     base_revision, approval = parent.base_revision, None
     if child.failure_type is FailureType.CONFLICT:
         changes, base_revision, approval = _resolved(parent, child, made, dataset, context)
     else:
         changes = _corrected(parent, child, made, dataset, context)
+    if child.failure_type is FailureType.QUARANTINE_CORRECTIONS:
+        problem = _problem_of(parent, child, changes, dataset, context)
+        if problem:
+            move = move_of(child, "revert", context, problem)
+            write_child(child, child.moved(move, problem=problem, edits=None))
+            return None
     ordered = [changes[each] for each in in_order(changes)]
     workspace = write_changes(
         parent, ordered, child.edits.source if child.edits else "", context.datasets
@@ -65,17 +81,25 @@ def _changes_of(child: ChildJob, dataset: Dataset, context: EditContext) -> Chan
     return read_changes(child.edits.key, dataset.precision, context.datasets)
 
 
-def _workspace_of(parent: EditJob, dataset: Dataset, context: EditContext) -> Changes:
-    if parent.workspace is None:
-        return {}
-    return read_changes(parent.workspace.key, dataset.precision, context.datasets)
+def _problem_of(
+    parent: EditJob, child: ChildJob, changes: Changes, dataset: Dataset, context: EditContext
+) -> str:
+    """Why corrections are invalid; "" if they are not. The whole report is written too."""
+    settings = settings_for(dataset, parent.edit_type)
+    reconciled = reconcile(changes, dataset, dataset.revision, settings, context)
+    report = validate_changes(reconciled, dataset)
+    problem = problem_of(report, settings)
+    if problem:
+        key = f"{folder_of(child)}/report-{child.version}.json"
+        write_json(key, report.document(), context.datasets)
+    return problem
 
 
 def _corrected(
     parent: EditJob, child: ChildJob, made: Changes, dataset: Dataset, context: EditContext
 ) -> Changes:
     """The changes of a job with those of its fix-up, and of the reviewer who asked for it."""
-    changes: Changes = _workspace_of(parent, dataset, context)
+    changes = workspace_of(parent, dataset, context)
     if child.failure_type is FailureType.QUARANTINE_CORRECTIONS and child.findings:
         reviewed: Sequence[str] | None = read_json(child.findings, context.datasets).get("edits")
         if reviewed:
@@ -92,7 +116,8 @@ def _resolved(
     """
     revision: int = read_json(child.findings, context.datasets)["revision"]
     settings = settings_for(dataset, parent.edit_type)
-    merged = reconcile(parent, dataset, revision, settings, context).merged
+    workspace = workspace_of(parent, dataset, context)
+    merged = reconcile(workspace, dataset, revision, settings, context).merged
     changes = {each.feature_id: each for each in merged.changes}
     is_by_hand = False
     for conflict in conflicts_of(child, context.datasets):

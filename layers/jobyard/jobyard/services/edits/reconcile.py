@@ -14,6 +14,7 @@ from jobyard.domain.edits.upload import Choice
 from jobyard.services.datasets.readers import RevisionReader
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.work_files import read_changes
+from jobyard.services.edits.workspaces import Changes
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,22 @@ class Reconciled:
         return found
 
 
+def workspace_of(job: EditJob, dataset: Dataset, context: EditContext) -> Changes:
+    """The changes that a job wants to make, against the revision that its package is of."""
+    if job.workspace is None:
+        return {}
+    return read_changes(job.workspace.key, dataset.precision, context.datasets)
+
+
 def reconcile(
-    job: EditJob, dataset: Dataset, revision: int, settings: EditSettings, context: EditContext
+    workspace: Changes,
+    dataset: Dataset,
+    revision: int,
+    settings: EditSettings,
+    context: EditContext,
 ) -> Reconciled:
-    """Merge the workspace of a job with what is live at a revision."""
+    """Merge changes with what is live at a revision."""
     precision = dataset.precision
-    workspace = (
-        read_changes(job.workspace.key, precision, context.datasets) if job.workspace else {}
-    )
     reader = RevisionReader(dataset, revision, context.datasets)
     theirs = reader.features_at([*workspace])
     base = {name: each.before for name, each in workspace.items() if each.before is not None}

@@ -6,14 +6,19 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.edits.edit_job import EditJob, EditState
-from jobyard.domain.errors import BadRequest, JobyardError, StaleState
+from jobyard.domain.errors import (
+    BadRequest,
+    InvalidTransition,
+    JobyardError,
+    NotFound,
+    StaleState,
+)
 from jobyard.domain.ids import is_child_id
 from jobyard.services.edits.batch import run_batch
 from jobyard.services.edits.clean_up import clean_up
 from jobyard.services.edits.commit import ReadyCommit, commit_changes
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.give_up import give_up
-from jobyard.services.edits.merge_child import merge_child
 from jobyard.services.edits.prepare import prepare
 from jobyard.services.edits.publish import publish
 from jobyard.store import edits
@@ -94,7 +99,7 @@ def run_prepare(step: EditStep, context: EditContext, remaining: Callable[[], fl
             prepare(step.job_id, context)
             return step.then(EditTask.END)
         job = run_batch(step.job_id, context, remaining)
-    except BadRequest as error:
+    except (BadRequest, InvalidTransition, NotFound) as error:
         give_up(step.job_id, str(error), context)
         return step.then(EditTask.END)
     if job.state is not EditState.UPLOADED:
@@ -110,6 +115,7 @@ def run_check(step: EditStep, context: EditContext) -> EditStep:
     """
     # Shapely takes a third of a second to load; the other functions do without it.
     from jobyard.services.edits.check import check
+    from jobyard.services.edits.merge_child import merge_child
 
     if is_child_id(step.job_id):
         merge_child(step.job_id, context)
