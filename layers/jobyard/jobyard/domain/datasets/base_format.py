@@ -122,6 +122,11 @@ class BaseIndex:
                 if do_boxes_meet(chunk.boxes, boxes):
                     yield FeaturePlace(segment.number, number)
 
+    def chunk_boxes(self, boxes: Sequence[Box]) -> list[Box]:
+        """The boxes of the chunks whose boxes meet one of `boxes`."""
+        chunks = (chunk for segment in self.segments for chunk in segment.chunks)
+        return [box for each in chunks if do_boxes_meet(each.boxes, boxes) for box in each.boxes]
+
     def bytes_of(self, place: FeaturePlace) -> tuple[str, int, int]:
         """Where a chunk is: the key of its file, its first byte, and the one after its last."""
         segment = self._by_number[place.segment]

@@ -112,6 +112,12 @@ class RevisionReader:
                     yield feature
         yield from overlay.near(boxes)
 
+    def boxes_near(self, boxes: Sequence[Box]) -> list[Box]:
+        """Where features are, roughly, without reading them: a box for each chunk of the base whose
+        box meets one of `boxes`.
+        """
+        return self._index.chunk_boxes(boxes)
+
     def all_features(self) -> Iterator[Feature]:
         """All features: first those of the base in its order, then those that changed since."""
         overlay = self._overlay

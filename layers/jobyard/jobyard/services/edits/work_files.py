@@ -80,6 +80,14 @@ def read_changes(key: str, precision: int, context: DatasetContext) -> dict[str,
     return {change.feature_id: change for change in found if change}
 
 
+def change_lines_of(
+    key: str, precision: int, context: DatasetContext
+) -> Iterator[FeatureChange | None]:
+    """The changes of a file, one after the other, without reading more than is asked for."""
+    _, lines = read_change_file(files.blocks_of(key, context))
+    return (change_of(each.feature_id, each.before, each.after, precision) for each in lines)
+
+
 def write_features(key: str, features: Iterable[Feature], context: DatasetContext) -> None:
     """Write features as lines."""
     files.write(key, map(line_of_feature, features), context)
