@@ -14,6 +14,11 @@ _PATHS = {
     "calendar": "/calendars/{}",
     "hold": "/holds#{}",
     "dead letter": "/system",
+    "edit": "/edits/{}",
+    "fixup": "/edits/{}",
+    "review": "/edits/{}",
+    "team": "/teams/{}",
+    "edit settings": "/datasets/{}/edit-types",
 }
 
 

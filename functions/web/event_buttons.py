@@ -80,6 +80,41 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
         "It ends now, and waits for nothing. A device may be left half done; it stays reserved for "
         "up to 16 minutes, in case its worker still runs.",
     ),
+    **{
+        (kind, event): texts
+        for kind in ("edit", "fixup", "review")
+        for event, texts in {
+            "activate": ("Activate", "hand", "It is yours, and its package is written."),
+            "download": ("Download", "download", "You get its package, a zip."),
+            "relinquish": (
+                "Relinquish",
+                "undo-2",
+                "Another person may activate it. The edits that you have not uploaded stay with "
+                "you; those that you have are dropped.",
+            ),
+        }.items()
+    },
+    ("edit", "finish"): ("Finish", "check", "It is completed without changes."),
+    ("edit", "delete"): ("Delete", "trash-2", "The proposal is removed from the lists."),
+    ("edit", "revoke"): (
+        "Revoke",
+        "undo-2",
+        "It is a proposal again, and the work on it is dropped. Its worker gets a mail.",
+    ),
+    ("edit", "release"): (
+        "Release",
+        "hand",
+        "The claim of its worker ends, and their work is dropped. Others of the team may activate "
+        "it.",
+    ),
+    ("edit", "abandon"): (
+        "Abandon",
+        "circle-slash",
+        "It ends, and all work on it is dropped, that on its open child too.",
+    ),
+    ("edit", "retry"): ("Retry", "rotate-cw", "It is allocated again, as it was."),
+    ("edit", "archive"): ("Archive", "archive", "It is hidden, and kept for the record."),
+    ("edit", "publish_again"): ("Publish again", "send", "Its commit is published once more."),
     ("schedule", "suspend"): ("Suspend", "pause", "No run starts until it is resumed."),
     ("schedule", "resume"): ("Resume", "play", "Runs start again at their next time."),
     ("schedule", "run_now"): (
@@ -99,7 +134,13 @@ _EFFECTS_OF_MANY: Mapping[str, str] = {
     "delete": "They are counted as deleted. Their history stays.",
 }
 _ASKS_UNTIL = frozenset({("schedule", "suspend"), ("campaign", "pause")})
-_DANGEROUS = frozenset({"cancel", "delete", "force", "force_fail"})  # they cannot be undone
+# What they do cannot be undone.
+_DANGEROUS = frozenset({"abandon", "cancel", "delete", "force", "force_fail", "revoke"})
+# Events of edit jobs that people send often, and that need no reason.
+_AT_ONCE = frozenset({"activate", "download", "finish", "publish_again"})
+_REASON_OPTIONAL = frozenset(
+    ("edit", each) for each in ("archive", "delete", "release", "retry")
+) | frozenset((kind, "relinquish") for kind in ("edit", "fixup", "review"))
 
 
 @dataclass(frozen=True)
@@ -108,7 +149,7 @@ class EventButton:
 
     `name` is unique on its page. The form is posted to `address`. `effect` is what the event does,
     in a sentence. `unavailable_reason` is "" if the event can be sent. With `asks_until` the form
-    has a field for the time when the effect ends.
+    has a field for the time when the effect ends. One that `is_at_once` is sent by a click.
     """
 
     name: str
@@ -120,6 +161,7 @@ class EventButton:
     is_dangerous: bool = False
     is_reason_required: bool = True
     asks_until: bool = False
+    is_at_once: bool = False
 
 
 def event_buttons(
@@ -147,7 +189,9 @@ def _button(kind: str, address: str, event: str, unavailable_reason: str) -> Eve
         effect=effect,
         unavailable_reason=unavailable_reason,
         is_dangerous=event in _DANGEROUS,
+        is_reason_required=(kind, event) not in _REASON_OPTIONAL,
         asks_until=(kind, event) in _ASKS_UNTIL,
+        is_at_once=kind in {"edit", "fixup", "review"} and event in _AT_ONCE,
     )
 
 

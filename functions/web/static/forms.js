@@ -92,7 +92,7 @@
 
   let previous = "";
   const move = (step) => {
-    const list = all("main tbody tr");
+    const list = all("main :is(tbody tr, .tile)");
     const at = list.findIndex((row) => row.contains(document.activeElement));
     const row = list[Math.min(Math.max(at + step, 0), list.length - 1)];
     row?.querySelector("a, input, button")?.focus();

@@ -89,6 +89,26 @@
     main.dispatchEvent(new CustomEvent("updated", { bubbles: true }));
   }
 
+  // A link to another part of this page: only what differs is put in, and the scroll stays.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-morph]");
+    if (!link || isPaused || isAsking || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.pushState(null, "", link.href);
+    await showOther();
+    if (failures) location.reload();
+    else document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "nearest" });
+  });
+  let shown = location.pathname + location.search;
+  const showOther = () => {
+    const other = location.pathname + location.search;
+    if (other === shown) return undefined;
+    shown = other;
+    etag = "";
+    return ask();
+  };
+  addEventListener("popstate", showOther);
+
   button.addEventListener("click", () => {
     isPaused = !isPaused;
     button.setAttribute("aria-pressed", String(isPaused));

@@ -31,7 +31,8 @@ def next_step(job: EditJob, child: ChildJob | None = None) -> NextStep:
             return NextStep("a planner", "A planner allocates it to a team. It is in no worklist.")
         case EditState.BLOCKED:
             names = ", ".join(each.custodian for each in job.open_attachments)
-            return NextStep(names, "It is allocated when each has uploaded a file or declined.")
+            who = names or "the data custodians"
+            return NextStep(who, "It is allocated when each has uploaded a file or declined.")
         case EditState.ALLOCATED if job.is_batch:
             return NextStep(_MACHINE, "A function edits it now.")
         case EditState.ALLOCATED if job.assignee is not None:

@@ -23,6 +23,7 @@ from jobyard.store.edits import EditKey, Job
 
 MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
 MAX_STUCK = 100
+MAX_TEAMS_OFFERED = 200  # to choose a worklist from
 _OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of the worker alone
 
 
@@ -227,6 +228,16 @@ def _check_team(team: str, context: QueryContext) -> None:
         return
     if teams.member(team, context.actor.sub) is None:
         raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
+
+
+def worklist_teams(context: QueryContext) -> list[str]:
+    """The teams whose worklists the actor may see: the first ones of all for who may see all edit
+    jobs, else their own.
+    """
+    own = teams.names_of(context.actor.sub)
+    if not is_allowed("edit", "view", context.actor.roles):
+        return own
+    return sorted({*own, *teams.names(after="", limit=MAX_TEAMS_OFFERED)})
 
 
 def team(name: str, context: QueryContext) -> Team:
