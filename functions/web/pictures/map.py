@@ -139,6 +139,11 @@ def draw_map(shapes: Sequence[Shape], title: str, frame: Boxes = ()) -> Map:
     return Map(picture, legend, plane.frame, len(shapes) - len(drawn))
 
 
+def shown_box(boxes: Boxes) -> Box:
+    """The box that a map with this frame shows: its margins, and what makes it as wide as all."""
+    return _Plane.of(boxes).frame
+
+
 def _in_order(counts: Counter[Mark]) -> list[tuple[Mark, int]]:
     return [(mark, counts[mark]) for mark in Mark if counts[mark]]
 

@@ -58,8 +58,7 @@ def test_each_kind_of_change_has_a_sign_and_a_class_so_that_colour_is_not_needed
 
     found = drawn(*shapes)
     text = {
-        each.get("class"): each.text
-        for each in ElementTree.fromstring(found.picture).iter("text")
+        each.get("class"): each.text for each in ElementTree.fromstring(found.picture).iter("text")
     }
 
     signs = [sign for _, sign, _ in found.legend if sign]

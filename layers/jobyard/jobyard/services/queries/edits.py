@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from jobyard.domain.access import is_allowed
+from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EDIT, EditJob
 from jobyard.domain.edits.settings import EditSettings
@@ -24,6 +25,7 @@ from jobyard.store.edits import EditKey, Job
 MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
 MAX_STUCK = 100
 MAX_TEAMS_OFFERED = 200  # to choose a worklist from
+MAX_DATASETS_OFFERED = 100
 _OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of the worker alone
 
 
@@ -230,14 +232,31 @@ def _check_team(team: str, context: QueryContext) -> None:
         raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
 
 
-def worklist_teams(context: QueryContext) -> list[str]:
-    """The teams whose worklists the actor may see: the first ones of all for who may see all edit
-    jobs, else their own.
+def datasets_offered(context: QueryContext) -> list[Dataset]:
+    """The first datasets by name, to choose from.
+
+    Raises:
+        Forbidden: the actor may not see edit jobs that are not their team's.
     """
-    own = teams.names_of(context.actor.sub)
+    authorize(context.actor, "edit", "view")
+    return datasets.by_name(after="", limit=MAX_DATASETS_OFFERED)
+
+
+@dataclass(frozen=True)
+class WorklistTeams:
+    """The teams whose worklists a person may see: their `own`, and `others` by their roles."""
+
+    own: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def worklist_teams(context: QueryContext) -> WorklistTeams:
+    """The teams whose worklists the actor may see; of many others the first ones."""
+    own = tuple(teams.names_of(context.actor.sub))
     if not is_allowed("edit", "view", context.actor.roles):
-        return own
-    return sorted({*own, *teams.names(after="", limit=MAX_TEAMS_OFFERED)})
+        return WorklistTeams(own, ())
+    others = teams.names(after="", limit=MAX_TEAMS_OFFERED)
+    return WorklistTeams(own, tuple(each for each in others if each not in own))
 
 
 def team(name: str, context: QueryContext) -> Team:

@@ -1,0 +1,172 @@
+"""What the maps of edit jobs show."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
+from jobyard.domain.datasets.dataset import Dataset
+from jobyard.domain.datasets.extent import Box, Boxes
+from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.validation_report import RuleFailure
+from jobyard.domain.edits.edit_job import EditJob
+from jobyard.services.context import QueryContext
+from jobyard.services.queries import edit_details
+from jobyard.services.queries.edit_details import Findings
+from web.pictures.map import Map, Mark, Shape, draw_map, extent_shape, shown_box
+
+MAX_CHANGES = 300  # that a map shows
+_MARKS = {
+    ChangeKind.INSERT: Mark.INSERTED,
+    ChangeKind.UPDATE: Mark.UPDATED,
+    ChangeKind.DELETE: Mark.DELETED,
+}
+
+
+def change_shapes(changes: Iterable[FeatureChange]) -> Iterator[Shape]:
+    """The shapes of changes, with the outline before where the geometry changed."""
+    for each in changes:
+        before, after = each.before, each.after
+        is_moved = after is None or each.difference.in_geometry
+        if before is not None and before.geometry is not None and after is not None and is_moved:
+            yield Shape(before.geometry, Mark.BEFORE)
+        shown = after if after is not None and after.geometry is not None else before
+        if shown is not None and shown.geometry is not None:
+            yield Shape(shown.geometry, _MARKS[each.kind], f"{each.feature_id}: {each.kind}")
+
+
+def feature_shapes(
+    features: Iterable[Feature], mark: Mark = Mark.FEATURE, without: frozenset[str] = frozenset()
+) -> Iterator[Shape]:
+    """The shapes of features that have a place."""
+    for each in features:
+        if each.geometry is not None and each.feature_id not in without:
+            label = each.feature_id if mark is Mark.FEATURE else ""
+            yield Shape(each.geometry, mark, label)
+
+
+def block_shapes(blocks: Iterable[Box]) -> Iterator[Shape]:
+    """Where features are roughly, if they are too many."""
+    for west, south, east, north in blocks:
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        yield Shape({"type": "Polygon", "coordinates": [ring]}, Mark.CONTEXT)
+
+
+def finding_shapes(found: Findings, places: dict[str, Feature], address: str) -> Iterator[Shape]:
+    """The shapes of what a child is about: features that break rules, and conflicts."""
+    report = found.report
+    for failures, mark in (
+        (report.inherited if report else (), Mark.INHERITED),
+        (report.failures if report else (), Mark.FAILURE),
+    ):
+        for each in failures[:MAX_CHANGES]:
+            yield from _failure_shape(each, mark, places)
+    for conflict in found.conflicts[:MAX_CHANGES]:
+        shown = conflict.mine or conflict.theirs or conflict.base
+        if shown is not None and shown.geometry is not None:
+            place = f"{address}/conflicts#conflict-{conflict.feature_id}"
+            yield Shape(shown.geometry, Mark.CONFLICT, f"{conflict.feature_id}: conflict", place)
+
+
+def _failure_shape(failure: RuleFailure, mark: Mark, places: dict[str, Feature]) -> Iterator[Shape]:
+    label = f"{failure.feature_id}: {failure.message}"
+    feature = places.get(failure.feature_id)
+    if feature is not None and feature.geometry is not None:
+        yield Shape(feature.geometry, mark, label)
+    elif failure.position is not None:
+        yield Shape({"type": "Point", "coordinates": [*failure.position]}, mark, label)
+
+
+def job_map(
+    job: EditJob,
+    changes: Sequence[FeatureChange],
+    found: Findings | None,
+    address: str,
+    context: QueryContext,
+) -> Map:
+    """The map of an edit job: the features in its extent, its changes, and what is wrong."""
+    view = edit_details.features_of(job, context)
+    changed = frozenset(each.feature_id for each in changes)
+    places = {each.feature_id: each for each in view.features}
+    places |= {each.feature_id: each.after for each in changes if each.after is not None}
+    shapes = chain(
+        block_shapes(view.blocks),
+        feature_shapes(view.features, without=changed),
+        change_shapes(changes[:MAX_CHANGES]),
+        finding_shapes(found, places, address) if found else (),
+        extent_shape(job.extent, "the extent"),
+    )
+    return draw_map([*shapes], f"Map of {job.name or job.edit_id}")
+
+
+def dataset_map(
+    dataset: Dataset,
+    jobs: Sequence[tuple[int, EditJob]],
+    frame: Boxes,
+    context: QueryContext,
+    mark: Mark = Mark.CONTEXT,
+) -> Map:
+    """The map of a dataset in `frame`, of all without one, with the extents of numbered jobs."""
+    shown = shown_box(frame or dataset.boxes).grown(0.0)
+    view = edit_details.view_of(dataset, shown, context)
+    shapes = [
+        *block_shapes(view.blocks),
+        *feature_shapes(view.features, mark),
+        *chain.from_iterable(_numbered(number, job, view.features) for number, job in jobs),
+    ]
+    return draw_map(shapes, f"Map of {dataset.title or dataset.name}", frame or dataset.boxes)
+
+
+def _numbered(number: int, job: EditJob, features: Sequence[Feature]) -> Iterator[Shape]:
+    """The extent of a job, or its features, with its number in the list."""
+    mark = Mark.EXTENT if job.is_open else Mark.DONE
+    more = {"address": f"/edits/{job.edit_id}", "number": str(number)}
+    label = f"{number}: {job.name or job.edit_id}, {job.state}"
+    if not job.extent.feature_ids:
+        yield from extent_shape(job.extent, label, mark=mark.value, **more)
+        return
+    wanted = set(job.extent.feature_ids)
+    for each in features:
+        if each.feature_id in wanted and each.geometry is not None:
+            yield Shape(each.geometry, mark, label, **more)
+
+
+def frame_of(text: str) -> Boxes:
+    """The boxes of a frame as an address has it, "west,south,east,north"; none if it is not one."""
+    try:
+        west, south, east, north = (float(each) for each in text.split(",", 4))
+    except ValueError:
+        return ()
+    is_sound = all(-540 <= each <= 540 for each in (west, east)) and -90 <= south < north <= 90
+    if not is_sound or west >= east:
+        return ()
+    return (Box(west, south, east, north),)
+
+
+def zooms(drawn: Map) -> list[tuple[str, str, str]]:
+    """The frames around the one of a map, as (label, icon, frame): closer, farther, aside."""
+    west, south, east, north = drawn.frame
+    across, down = east - west, north - south
+
+    def text(w: float, s: float, e: float, n: float) -> str:
+        w, e = max(w, -200.0), min(e, 340.0)
+        s, n = max(s, -90.0), min(n, 90.0)
+        return ",".join(f"{each:.5f}".rstrip("0").rstrip(".") for each in (w, s, e, n))
+
+    quarter_x, quarter_y = across / 4, down / 4
+    moved = [
+        (
+            "Zoom in",
+            "zoom-in",
+            text(west + quarter_x, south + quarter_y, east - quarter_x, north - quarter_y),
+        ),
+        (
+            "Zoom out",
+            "zoom-out",
+            text(west - across / 2, south - down / 2, east + across / 2, north + down / 2),
+        ),
+        ("West", "", text(west - quarter_x, south, east - quarter_x, north)),
+        ("East", "", text(west + quarter_x, south, east + quarter_x, north)),
+        ("North", "", text(west, south + quarter_y, east, north + quarter_y)),
+        ("South", "", text(west, south - quarter_y, east, north - quarter_y)),
+    ]
+    return moved
