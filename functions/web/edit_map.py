@@ -60,10 +60,10 @@ def finding_shapes(found: Findings, places: dict[str, Feature], address: str) ->
     ):
         for each in failures[:MAX_CHANGES]:
             yield from _failure_shape(each, mark, places)
-    for conflict in found.conflicts[:MAX_CHANGES]:
+    for number, conflict in enumerate(found.conflicts[:MAX_CHANGES], start=1):
         shown = conflict.mine or conflict.theirs or conflict.base
         if shown is not None and shown.geometry is not None:
-            place = f"{address}/conflicts#conflict-{conflict.feature_id}"
+            place = f"{address}/conflicts#conflict-{number}"
             yield Shape(shown.geometry, Mark.CONFLICT, f"{conflict.feature_id}: conflict", place)
 
 

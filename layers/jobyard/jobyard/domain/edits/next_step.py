@@ -21,49 +21,57 @@ class NextStep:
     child_id: str = ""
 
 
+_THEIRS = "its worker"  # stands for who has the job
+# Who acts in a state, and what happens then.
+_STEPS: dict[EditState, tuple[str, str]] = {
+    EditState.PROPOSED: ("a planner", "A planner allocates it to a team. It is in no worklist."),
+    EditState.BLOCKED: (
+        "the data custodians",
+        "It is allocated when each has uploaded a file or declined.",
+    ),
+    EditState.ALLOCATED: (_THEIRS, "The first one to activate it has it."),
+    EditState.ACTIVATED: (_MACHINE, "Its package is being written, and can be downloaded then."),
+    EditState.EMBARGOED: (_MACHINE, "It goes on in a moment."),
+    EditState.PREPARED: (_THEIRS, "They download its package, and edit what is in it."),
+    EditState.DOWNLOADED: (_THEIRS, "They edit, and upload what they changed."),
+    EditState.UPLOADED: (_MACHINE, "The changes are being validated and reconciled."),
+    EditState.INVALID: (_MACHINE, "It goes on in a moment."),
+    EditState.QUARANTINED: (_MACHINE, "It goes on in a moment."),
+    EditState.CONFLICTED: (_MACHINE, "It goes on in a moment."),
+    EditState.COMMITTED: (_MACHINE, "The changes are live, and are being published."),
+    EditState.PUBLISHED: (_MACHINE, "Its workspace and its package are being removed."),
+    EditState.COMPLETED: ("", "Nothing. It leaves the worklist a day after its end."),
+    EditState.ABANDONED: ("", "Nothing, unless a planner retries it: its work was dropped."),
+    EditState.FAILED: ("an admin", "They read its process log. A planner may retry it."),
+    EditState.ARCHIVED: ("", "Nothing. It is kept for the record."),
+    EditState.DELETED: ("", "Nothing. A planner deleted it."),
+}
+
+
 def next_step(job: EditJob, child: ChildJob | None = None) -> NextStep:
     """The next step of an edit job. `child` is the one that it waits for."""
-    worker = job.worker.name if job.worker else f"a worker of team {job.team}"
     if child is not None and child.is_open:
         return NextStep(who_acts(child), _OF_PARENT[child.failure_type], child.child_id)
-    match job.state:
-        case EditState.PROPOSED:
-            return NextStep("a planner", "A planner allocates it to a team. It is in no worklist.")
-        case EditState.BLOCKED:
-            names = ", ".join(each.custodian for each in job.open_attachments)
-            who = names or "the data custodians"
-            return NextStep(who, "It is allocated when each has uploaded a file or declined.")
-        case EditState.ALLOCATED if job.is_batch:
-            return NextStep(_MACHINE, "A function edits it now.")
-        case EditState.ALLOCATED if job.assignee is not None:
-            return NextStep(job.assignee.name, "They activate it, and get a package to edit.")
-        case EditState.ALLOCATED:
-            return NextStep(f"a worker of team {job.team}", "The first one to activate it has it.")
-        case EditState.ACTIVATED:
-            return NextStep(_MACHINE, "Its package is being written, and can be downloaded then.")
-        case EditState.PREPARED:
-            return NextStep(worker, "They download its package, and edit what is in it.")
-        case EditState.DOWNLOADED:
-            return NextStep(worker, "They edit, and upload what they changed.")
-        case EditState.UPLOADED:
-            return NextStep(_MACHINE, "The changes are being validated and reconciled.")
-        case EditState.QUARANTINED if job.is_discarded:
-            return NextStep(_MACHINE, "A package with the kept edits is being written again.")
-        case EditState.COMMITTED if job.problem:
-            return NextStep("an admin", "The changes are live. Publishing failed, and is repeated.")
-        case EditState.COMMITTED:
-            return NextStep(_MACHINE, "The changes are live, and are being published.")
-        case EditState.PUBLISHED:
-            return NextStep(_MACHINE, "Its workspace and its package are being removed.")
-        case EditState.COMPLETED:
-            return NextStep("", "Nothing. It leaves the worklist a day after its end.")
-        case EditState.ABANDONED:
-            return NextStep("", "Nothing, unless a planner retries it: its work was dropped.")
-        case EditState.FAILED:
-            return NextStep("an admin", "They read its process log. A planner may retry it.")
-        case EditState.ARCHIVED:
-            return NextStep("", "Nothing. It is kept for the record.")
-    return NextStep(_MACHINE, "It goes on in a moment.")
+    who, what = _special_step(job) or _STEPS[job.state]
+    if who == _THEIRS:
+        who = job.worker.name if job.worker else f"a worker of team {job.team}"
+    return NextStep(who, what)
+
+
+def _special_step(job: EditJob) -> tuple[str, str] | None:
+    """The step of a job in a state with more than one; None for the one of its state."""
+    if job.state is EditState.BLOCKED and job.open_attachments:
+        names = ", ".join(each.custodian for each in job.open_attachments)
+        return names, _STEPS[job.state][1]
+    if job.state is EditState.ALLOCATED and job.is_batch:
+        return _MACHINE, "A function edits it now."
+    if job.state is EditState.ALLOCATED and job.assignee is not None:
+        return job.assignee.name, "They activate it, and get a package to edit."
+    if job.state is EditState.QUARANTINED and job.is_discarded:
+        return _MACHINE, "A package with the kept edits is being written again."
+    if job.state is EditState.COMMITTED and job.problem:
+        return "an admin", "The changes are live. Publishing failed, and is repeated."
+    return None
 
 
 _OF_PARENT = {
@@ -71,7 +79,7 @@ _OF_PARENT = {
     FailureType.CONFLICT: "They decide between both versions; then it is checked again.",
     FailureType.QUARANTINE_REVIEW: "They approve the changes, or have them corrected or discarded.",
     FailureType.EMBARGO_REVIEW: "They release its package, or discard it.",
-    FailureType.QUARANTINE_CORRECTIONS: "They correct what the reviewer found; it is checked again.",
+    FailureType.QUARANTINE_CORRECTIONS: "They correct what the reviewer found; then it is checked.",
 }
 
 
@@ -86,34 +94,33 @@ def who_acts(child: ChildJob) -> str:
     return f"a worker of team {child.team}"
 
 
+_MERGES = "They edit, and upload what they changed."
+_CHILD_STEPS: dict[str, str] = {
+    FixupState.ALLOCATED: "They activate it, and get a package.",
+    FixupState.ACTIVATED: "Its package is being written, and can be downloaded then.",
+    FixupState.PREPARED: "They download its package.",
+    FixupState.UPLOADED: "It is being merged into its edit job.",
+    FixupState.COMPLETED: "Nothing: it was merged into its edit job.",
+    FixupState.ABANDONED: "Nothing: its edit job was abandoned.",
+    ReviewState.APPROVED: "Nothing: its edit job went on.",
+    ReviewState.CORRECTIONS_REQUIRED: "Nothing: a fix-up was made for the worker.",
+}
+_DOWNLOADED = {
+    FailureType.VALIDATION: _MERGES,
+    FailureType.CONFLICT: "They decide each conflict, here or with an upload.",
+    FailureType.QUARANTINE_REVIEW: "They approve, require corrections, or discard.",
+    FailureType.EMBARGO_REVIEW: "They approve the package, or discard it.",
+    FailureType.QUARANTINE_CORRECTIONS: _MERGES,
+}
+
+
 def next_step_of_child(child: ChildJob) -> NextStep:
     """The next step of a child."""
     who = who_acts(child) if child.is_open else ""
-    match child.state:
-        case FixupState.ALLOCATED:
-            return NextStep(who, "They activate it, and get a package.")
-        case FixupState.ACTIVATED:
-            return NextStep(who, "Its package is being written, and can be downloaded then.")
-        case FixupState.PREPARED:
-            return NextStep(who, "They download its package.")
-        case FixupState.DOWNLOADED if child.failure_type is FailureType.EMBARGO_REVIEW:
-            return NextStep(who, "They approve the package, or discard it.")
-        case FixupState.DOWNLOADED if child.failure_type.is_review:
-            return NextStep(who, "They approve, require corrections, or discard.")
-        case FixupState.DOWNLOADED if child.failure_type is FailureType.CONFLICT:
-            return NextStep(who, "They decide each conflict, here or with an upload.")
-        case FixupState.DOWNLOADED:
-            return NextStep(who, "They edit, and upload what they changed.")
-        case FixupState.UPLOADED:
-            return NextStep(who, "It is being merged into its edit job.")
-        case ReviewState.APPROVED:
-            return NextStep("", "Nothing: its edit job went on.")
-        case ReviewState.CORRECTIONS_REQUIRED:
-            return NextStep("", "Nothing: a fix-up was made for the worker.")
-        case ReviewState.DISCARDED if child.failure_type is FailureType.EMBARGO_REVIEW:
-            return NextStep("", "Nothing: its edit job was abandoned.")
-        case ReviewState.DISCARDED:
-            return NextStep("", "Nothing: the worker makes the changes again.")
-        case FixupState.COMPLETED:
-            return NextStep("", "Nothing: it was merged into its edit job.")
-    return NextStep("", "Nothing: its edit job was abandoned.")
+    if child.state == FixupState.DOWNLOADED:
+        return NextStep(who, _DOWNLOADED[child.failure_type])
+    if child.state == ReviewState.DISCARDED:
+        is_embargo = child.failure_type is FailureType.EMBARGO_REVIEW
+        ended = "its edit job was abandoned" if is_embargo else "the worker makes the changes again"
+        return NextStep("", f"Nothing: {ended}.")
+    return NextStep(who, _CHILD_STEPS[child.state])

@@ -4,9 +4,12 @@ A file that is refused because its attempt is over stays in the intake bucket fo
 """
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
@@ -61,10 +64,14 @@ class ConfirmedUpload:
 
 
 def upload_form(
-    job_id: str, attempt: int, filename: str, context: CommandContext
+    job_id: str,
+    attempt: int,
+    filename: str,
+    context: CommandContext,
+    fields: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, UploadForm]:
-    """The key and the form to upload edits with. Who had a job and lost it gets one too: the
-    confirmation is refused, but the file is kept.
+    """The key and the form to upload edits with; `fields` are more of its fields. Who had a job and
+    lost it gets one too: the confirmation is refused, but the file is kept.
 
     Raises:
         Forbidden: the actor may not work on it, or never had it. NotFound.
@@ -72,7 +79,45 @@ def upload_form(
     _check_had(job_id, context)
     name = clean(PurePosixPath(filename.replace("\\", "/")).name, FILENAME_BYTES) or "edits"
     key = f"{_folder(job_id, attempt, context.actor.sub)}{context.run}/{name}"
-    return key, presigned_form(context.s3, context.settings, key, MAX_EDITS_BYTES, context.now())
+    made = presigned_form(
+        context.s3, context.settings, key, MAX_EDITS_BYTES, context.now(), fields
+    )
+    return key, made
+
+
+def digest_of(job_id: str, sent: UploadRequest, context: CommandContext) -> str:
+    """The SHA-256 of an uploaded file, for a confirmation by somebody who did not compute it.
+
+    Raises:
+        Forbidden: the actor may not work on it, or never had it. NotFound.
+        BadRequest: there is no such file, or it is too large.
+    """
+    _check_had(job_id, context)
+    _check_key(job_id, sent, context)
+    return hashlib.sha256(_read(sent, context)).hexdigest()
+
+
+def upload_choices(
+    child_id: str, choices: Mapping[str, str], sent: UploadRequest, context: CommandContext
+) -> ConfirmedUpload:
+    """Decide conflicts without a file: `choices` are "mine" or "theirs" by the ids of features. The
+    key, the digest and the kind of `sent` do not count.
+
+    Raises:
+        Forbidden, NotFound, UploadRefused, InvalidTransition, BadRequest: as for `upload`.
+    """
+    _check_had(child_id, context)
+    document = {"type": "FeatureCollection", "features": [], "choices": dict(choices)}
+    body = json.dumps(document, ensure_ascii=False).encode()
+    folder = _folder(child_id, sent.attempt, context.actor.sub)
+    made = replace(
+        sent,
+        key=f"{folder}{context.run}/choices.geojson",
+        digest=hashlib.sha256(body).hexdigest(),
+        kind=UploadKind.CHANGES,
+    )
+    context.s3.put_object(Bucket=context.settings.intake_bucket, Key=made.key, Body=body)
+    return upload(child_id, made, context)
 
 
 def _check_had(job_id: str, context: CommandContext) -> None:

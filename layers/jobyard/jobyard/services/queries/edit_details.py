@@ -54,6 +54,11 @@ def _files(context: QueryContext) -> DatasetContext:
     return DatasetContext(context.settings, context.s3, lambda: context.now)
 
 
+def dataset_of(job: Job) -> Dataset | None:
+    """The dataset of a job; None if it does not exist any more."""
+    return datasets.find(job.dataset)
+
+
 @dataclass(frozen=True)
 class ChangePage:
     """Changes of features, in order. `total` is how many there are, `after` the number of the last
