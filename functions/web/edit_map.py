@@ -11,7 +11,7 @@ from jobyard.domain.datasets.validation_report import RuleFailure
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import edit_details
-from jobyard.services.queries.edit_details import Findings
+from jobyard.services.queries.edit_details import ChildFindings
 from web.pictures.map import Map, Mark, Shape, draw_map, extent_shape, shown_box
 
 MAX_CHANGES = 300  # that a map shows
@@ -51,7 +51,9 @@ def block_shapes(blocks: Iterable[Box]) -> Iterator[Shape]:
         yield Shape({"type": "Polygon", "coordinates": [ring]}, Mark.CONTEXT)
 
 
-def finding_shapes(found: Findings, places: dict[str, Feature], address: str) -> Iterator[Shape]:
+def finding_shapes(
+    found: ChildFindings, places: dict[str, Feature], address: str
+) -> Iterator[Shape]:
     """The shapes of what a child is about: features that break rules, and conflicts."""
     report = found.report
     for failures, mark in (
@@ -79,7 +81,7 @@ def _failure_shape(failure: RuleFailure, mark: Mark, places: dict[str, Feature])
 def job_map(
     job: EditJob,
     changes: Sequence[FeatureChange],
-    found: Findings | None,
+    found: ChildFindings | None,
     address: str,
     context: QueryContext,
 ) -> Map:
@@ -143,7 +145,7 @@ def frame_of(text: str) -> Boxes:
 
 
 def zooms(drawn: Map) -> list[tuple[str, str, str]]:
-    """The frames around the one of a map, as (label, icon, frame): closer, farther, aside."""
+    """The frames around the one of a map, as (label, icon, frame)."""
     west, south, east, north = drawn.frame
     across, down = east - west, north - south
 

@@ -15,7 +15,7 @@ from jobyard.domain.plurals import plural
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import edit_details
 from jobyard.services.queries import edits as queries
-from jobyard.services.queries.edit_details import Findings
+from jobyard.services.queries.edit_details import ChildFindings
 from jobyard.services.queries.edits import EditJobView
 from web.edit_map import MAX_CHANGES, job_map
 from web.edit_words import (
@@ -149,7 +149,7 @@ def overview_values(
     }
 
 
-def _map_of(job: Job, parent: EditJob, found: Findings | None, context: QueryContext) -> Any:
+def _map_of(job: Job, parent: EditJob, found: ChildFindings | None, context: QueryContext) -> Any:
     changes = edit_details.changes(job, context, limit=MAX_CHANGES).items
     address = address_of_job(job)
     return job_map(parent, changes, found, address, context)
@@ -192,7 +192,7 @@ def _allocation(view: EditJobView, request: PageRequest) -> dict[str, Any] | Non
     return {"teams": [(each, each) for each in names], "members": sorted(people), "team": job.team}
 
 
-def finding_values(found: Findings | None) -> dict[str, Any] | None:
+def finding_values(found: ChildFindings | None) -> dict[str, Any] | None:
     """What is wrong, as lists of the page; None if the file was removed."""
     if found is None:
         return None
@@ -225,7 +225,7 @@ def change_rows(changes: Iterable[FeatureChange], first: int = 1) -> list[dict[s
     ]
 
 
-def conflict_rows(found: Findings | None) -> list[dict[str, Any]]:
+def conflict_rows(found: ChildFindings | None) -> list[dict[str, Any]]:
     """Conflicts as a page lists them, with what both began with, mine and theirs."""
     rows = []
     for number, each in enumerate(found.conflicts if found else (), start=1):

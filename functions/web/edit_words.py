@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.edit_job import EDIT, EditJob
-from jobyard.domain.edits.next_step import NextStep, next_step, next_step_of_child
+from jobyard.domain.edits.next_step import EditStep, next_step, next_step_of_child
 from jobyard.domain.edits.work import ClockColour, Priority
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.services.queries.edits import EditJobView
@@ -114,7 +114,7 @@ def column_label(column: WorklistColumn) -> str:
     return words(column.value).capitalize()
 
 
-def step_of(view: EditJobView) -> NextStep:
+def step_of(view: EditJobView) -> EditStep:
     """What happens next with a job."""
     job = view.job
     if isinstance(job, ChildJob):
@@ -167,7 +167,7 @@ def _is_conflict(job: Job) -> bool:
 
 
 def metadata(view: EditJobView) -> dict[str, Any]:
-    """The metadata of a job for the panel beside the worklist, with the Failure Type of a child."""
+    """The metadata of a job for the panel of the worklist, with the Failure Type of a child."""
     job = view.job
     is_child = isinstance(job, ChildJob)
     return {

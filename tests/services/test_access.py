@@ -497,6 +497,7 @@ PARTS_OF_CHANGES = {
     *("require_reason", "record", "change_job", "requested_move", "caused_move"),
     *("check_impartial", "abandoned_child", "allocation_notices", "start_batch"),
     *("request_notices", "token_of", "check_recipients", "refused_recipients"),
+    *("upload_choices", "digest_of"),
 }
 # Who has the link of a custodian may do this, and needs no role; see tests/services/edits.
 BY_LINK = {"requested_by_link", "form_by_link", "upload_by_link", "decline_by_link"}

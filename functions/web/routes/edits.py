@@ -86,7 +86,10 @@ def show_changes(job_id: str) -> Response[str]:
     view = queries.edit_job(job_id, context)
     pagination = request.pagination("changes", job_id, str(view.job.version))
     after = int(pagination.start(request.query.get("cursor", ""), 0))
-    found = edit_details.changes(view.job, context, after=after, limit=_CHANGES_SHOWN)
+    feature_id = request.query.get("feature", "")
+    found = edit_details.changes(
+        view.job, context, after=after, limit=_CHANGES_SHOWN, feature_id=feature_id
+    )
     own = None
     if isinstance(view.job, ChildJob) and view.job.edits is not None:
         own = edit_details.uploaded_edits(view.job, context, limit=_CHANGES_SHOWN)
@@ -94,6 +97,7 @@ def show_changes(job_id: str) -> Response[str]:
     values = page_values(view, "changes", request) | {
         "rows": change_rows(found.items, after + 1),
         "found": found,
+        "feature_id": feature_id,
         "own": change_rows(own.items) if own else [],
         "own_count": own.total if own else 0,
         "drawn": Lazy(
@@ -101,7 +105,10 @@ def show_changes(job_id: str) -> Response[str]:
         )
         if shapes
         else None,
-        **page_links(request, pagination.next_cursor(found.after) if found.after else None),
+        **page_links(
+            request,
+            pagination.next_cursor(found.after) if found.after and not feature_id else None,
+        ),
     }
     return page("edit_changes.html", request, values)
 

@@ -64,7 +64,7 @@ def counties() -> dict[str, Feature]:
 
 
 def a_team(name: str = TEAM) -> Team:
-    """A team with two workers, and two reviewers of whom one works too."""
+    """A team with two workers, and two reviewers: ben is both."""
     members = [
         TeamMember(WORKER, "worker@example.org"),
         TeamMember(BEN, "ben@example.org", is_reviewer=True),

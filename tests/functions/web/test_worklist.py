@@ -79,7 +79,7 @@ def test_a_worklist_is_filtered_by_team_and_text_and_sorted(
 @pytest.mark.parametrize(
     ("role", "words"), [("admin", "You are in no team"), ("viewer", ""), ("depositor", "")]
 )
-def test_who_has_no_worklist_is_told_so(
+def test_who_has_no_worklist_sees_why(
     browser: Browser, records: EditRecords, role: str, words: str
 ) -> None:
     browser.sign_in(role)

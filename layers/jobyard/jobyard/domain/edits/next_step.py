@@ -11,7 +11,7 @@ _MACHINE = "Jobyard"
 
 
 @dataclass(frozen=True)
-class NextStep:
+class EditStep:
     """Who has to act, "" for nobody, and what happens then. `child_id` is where they act, "" for
     the job itself.
     """
@@ -31,13 +31,13 @@ _STEPS: dict[EditState, tuple[str, str]] = {
     ),
     EditState.ALLOCATED: (_THEIRS, "The first one to activate it has it."),
     EditState.ACTIVATED: (_MACHINE, "Its package is being written, and can be downloaded then."),
-    EditState.EMBARGOED: (_MACHINE, "It goes on in a moment."),
+    EditState.EMBARGOED: (_MACHINE, "It continues in a moment."),
     EditState.PREPARED: (_THEIRS, "They download its package, and edit what is in it."),
     EditState.DOWNLOADED: (_THEIRS, "They edit, and upload what they changed."),
     EditState.UPLOADED: (_MACHINE, "The changes are being validated and reconciled."),
-    EditState.INVALID: (_MACHINE, "It goes on in a moment."),
-    EditState.QUARANTINED: (_MACHINE, "It goes on in a moment."),
-    EditState.CONFLICTED: (_MACHINE, "It goes on in a moment."),
+    EditState.INVALID: (_MACHINE, "It continues in a moment."),
+    EditState.QUARANTINED: (_MACHINE, "It continues in a moment."),
+    EditState.CONFLICTED: (_MACHINE, "It continues in a moment."),
     EditState.COMMITTED: (_MACHINE, "The changes are live, and are being published."),
     EditState.PUBLISHED: (_MACHINE, "Its workspace and its package are being removed."),
     EditState.COMPLETED: ("", "Nothing. It leaves the worklist a day after its end."),
@@ -48,14 +48,14 @@ _STEPS: dict[EditState, tuple[str, str]] = {
 }
 
 
-def next_step(job: EditJob, child: ChildJob | None = None) -> NextStep:
+def next_step(job: EditJob, child: ChildJob | None = None) -> EditStep:
     """The next step of an edit job. `child` is the one that it waits for."""
     if child is not None and child.is_open:
-        return NextStep(who_acts(child), _OF_PARENT[child.failure_type], child.child_id)
+        return EditStep(who_acts(child), _OF_PARENT[child.failure_type], child.child_id)
     who, what = _special_step(job) or _STEPS[job.state]
     if who == _THEIRS:
         who = job.worker.name if job.worker else f"a worker of team {job.team}"
-    return NextStep(who, what)
+    return EditStep(who, what)
 
 
 def _special_step(job: EditJob) -> tuple[str, str] | None:
@@ -102,7 +102,7 @@ _CHILD_STEPS: dict[str, str] = {
     FixupState.UPLOADED: "It is being merged into its edit job.",
     FixupState.COMPLETED: "Nothing: it was merged into its edit job.",
     FixupState.ABANDONED: "Nothing: its edit job was abandoned.",
-    ReviewState.APPROVED: "Nothing: its edit job went on.",
+    ReviewState.APPROVED: "Nothing: its edit job continued.",
     ReviewState.CORRECTIONS_REQUIRED: "Nothing: a fix-up was made for the worker.",
 }
 _DOWNLOADED = {
@@ -114,13 +114,13 @@ _DOWNLOADED = {
 }
 
 
-def next_step_of_child(child: ChildJob) -> NextStep:
+def next_step_of_child(child: ChildJob) -> EditStep:
     """The next step of a child."""
     who = who_acts(child) if child.is_open else ""
     if child.state == FixupState.DOWNLOADED:
-        return NextStep(who, _DOWNLOADED[child.failure_type])
+        return EditStep(who, _DOWNLOADED[child.failure_type])
     if child.state == ReviewState.DISCARDED:
         is_embargo = child.failure_type is FailureType.EMBARGO_REVIEW
         ended = "its edit job was abandoned" if is_embargo else "the worker makes the changes again"
-        return NextStep("", f"Nothing: {ended}.")
-    return NextStep(who, _CHILD_STEPS[child.state])
+        return EditStep("", f"Nothing: {ended}.")
+    return EditStep(who, _CHILD_STEPS[child.state])

@@ -197,7 +197,7 @@ def uploaded_changes(
 
 
 def _misplaced(upload: Upload, package: PackageFeatures) -> list[FeatureFinding]:
-    """Findings about features that the worker may not change."""
+    """ChildFindings about features that the worker may not change."""
     findings: list[FeatureFinding] = []
     for each in upload.deleted:
         if each in package.context:

@@ -79,9 +79,7 @@ def upload_form(
     _check_had(job_id, context)
     name = clean(PurePosixPath(filename.replace("\\", "/")).name, FILENAME_BYTES) or "edits"
     key = f"{_folder(job_id, attempt, context.actor.sub)}{context.run}/{name}"
-    made = presigned_form(
-        context.s3, context.settings, key, MAX_EDITS_BYTES, context.now(), fields
-    )
+    made = presigned_form(context.s3, context.settings, key, MAX_EDITS_BYTES, context.now(), fields)
     return key, made
 
 

@@ -60,7 +60,7 @@ def dataset_of(job: Job) -> Dataset | None:
 
 
 @dataclass(frozen=True)
-class ChangePage:
+class EditChanges:
     """Changes of features, in order. `total` is how many there are, `after` the number of the last
     one here, 0 if no more follow. `is_kept` is whether their file still exists.
     """
@@ -76,13 +76,15 @@ def change_set_of(job: Job) -> ChangeSet | None:
     return job.workspace if isinstance(job, EditJob) else job.subject
 
 
-def changes(job: Job, context: QueryContext, *, after: int = 0, limit: int) -> ChangePage:
-    """Up to `limit` changes of a job, after the first `after`. What is committed is read from the
-    dataset, since its workspace is removed.
+def changes(
+    job: Job, context: QueryContext, *, after: int = 0, limit: int, feature_id: str = ""
+) -> EditChanges:
+    """Up to `limit` changes of a job, after the first `after`, or those of one feature. What is
+    committed is read from the dataset, since its workspace is removed.
     """
     dataset = datasets.find(job.dataset)
     if dataset is None:
-        return ChangePage(is_kept=False)
+        return EditChanges(is_kept=False)
     files = _files(context)
     if isinstance(job, EditJob) and job.revision:
         made = commits.find(job.dataset, job.revision)
@@ -91,37 +93,43 @@ def changes(job: Job, context: QueryContext, *, after: int = 0, limit: int) -> C
                 change_of(each.feature_id, each.before, each.after, dataset.precision)
                 for each in changes_of(made, files)
             )
-            return _page(found, made.changes, after, limit)
+            return _page(_of(feature_id, found), made.changes, after, limit)
     stored = change_set_of(job)
     if stored is None:
-        return ChangePage()
+        return EditChanges()
     try:
-        return _page(
-            change_lines_of(stored.key, dataset.precision, files), stored.count, after, limit
-        )
+        lines = change_lines_of(stored.key, dataset.precision, files)
+        return _page(_of(feature_id, lines), stored.count, after, limit)
     except context.s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
-        return ChangePage(total=stored.count, is_kept=False)
+        return EditChanges(total=stored.count, is_kept=False)
 
 
-def uploaded_edits(job: ChildJob, context: QueryContext, *, limit: int) -> ChangePage:
+def _of(feature_id: str, found: Iterator[FeatureChange | None]) -> Iterator[FeatureChange | None]:
+    """The changes of one feature; all without an id."""
+    if not feature_id:
+        return found
+    return (each for each in found if each is not None and each.feature_id == feature_id)
+
+
+def uploaded_edits(job: ChildJob, context: QueryContext, *, limit: int) -> EditChanges:
     """What the worker of a fix-up or the reviewer uploaded."""
     dataset = datasets.find(job.dataset)
     if dataset is None or job.edits is None:
-        return ChangePage()
+        return EditChanges()
     lines = change_lines_of(job.edits.key, dataset.precision, _files(context))
     return _page(lines, job.edits.count, 0, limit)
 
 
-def _page(found: Iterator[FeatureChange | None], total: int, after: int, limit: int) -> ChangePage:
+def _page(found: Iterator[FeatureChange | None], total: int, after: int, limit: int) -> EditChanges:
     items = tuple(each for each in islice(found, after, after + limit) if each)
     reached = after + limit
-    return ChangePage(items, total, reached if reached < total else 0)
+    return EditChanges(items, total, reached if reached < total else 0)
 
 
 @dataclass(frozen=True)
-class Findings:
+class ChildFindings:
     """What a child is about: failures of rules, conflicts, or the feedback of a reviewer."""
 
     report: ValidationReport | None = None
@@ -130,22 +138,22 @@ class Findings:
     reviewer: str = ""
 
 
-def findings(child: ChildJob, context: QueryContext) -> Findings | None:
+def findings(child: ChildJob, context: QueryContext) -> ChildFindings | None:
     """What a child is about; None if its file was removed with the workspace."""
     if not child.findings:
-        return Findings()
+        return ChildFindings()
     files = _files(context)
     try:
         if child.failure_type is FailureType.CONFLICT:
-            return Findings(conflicts=tuple(conflicts_of(child, files)))
+            return ChildFindings(conflicts=tuple(conflicts_of(child, files)))
         document = read_json(child.findings, files)
     except context.s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
         return None
     if child.failure_type is FailureType.QUARANTINE_CORRECTIONS:
-        return Findings(feedback=document["comment"], reviewer=document["reviewer"])
-    return Findings(report=report_from(document))
+        return ChildFindings(feedback=document["comment"], reviewer=document["reviewer"])
+    return ChildFindings(report=report_from(document))
 
 
 @dataclass(frozen=True)
