@@ -24,12 +24,21 @@ def check(request: PageRequest) -> None:
     Raises:
         Forbidden: another site did, or another person's page.
     """
+    check_sender(request)
+    given = request.event["headers"].get(_HEADER, "") or request.field("csrf")
+    if not request.site.signer().verify(given, request.actor.sub, _PURPOSE):
+        raise Forbidden("this form belongs to another person or is too old; load the page again")
+
+
+def check_sender(request: PageRequest) -> None:
+    """Check that one of our pages sent the form.
+
+    Raises:
+        Forbidden: another site did.
+    """
     headers = request.event["headers"]
     sender = headers.get("sec-fetch-site")
     own = request.site.settings.url
     is_ours = sender == "same-origin" if sender else headers.get("origin") == own
     if not is_ours:
         raise Forbidden("this form was not sent by one of our pages; open the page and try again")
-    given = headers.get(_HEADER, "") or request.field("csrf")
-    if not request.site.signer().verify(given, request.actor.sub, _PURPOSE):
-        raise Forbidden("this form belongs to another person or is too old; load the page again")

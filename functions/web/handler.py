@@ -24,6 +24,7 @@ from gateway.headers import LambdaResponse
 from gateway.runtime import CLIENT_CONFIG, cursor_key, lazy_client, log_skipped, now
 from jobyard.services import sessions
 from jobyard.wiring import wire
+from web.custodian import PATH as CUSTODIANS
 from web.dispatcher import dispatch
 from web.responses import finish
 from web.signer import Signer
@@ -95,6 +96,11 @@ SITE = Site(
 cold_start.end()
 
 
+def _logged_path(path: str) -> str:
+    """A path as the log has it: without the token of a data custodian's link."""
+    return f"{CUSTODIANS}…" if path.startswith(CUSTODIANS) else path
+
+
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     """Handle a request, and log it in one line unless a poll found nothing new."""
     dispatched = dispatch(event, context, SITE)
@@ -104,7 +110,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
             "answered",
             request_id=event["requestContext"]["requestId"],
             method=event["requestContext"]["http"]["method"],
-            path=event["rawPath"],
+            path=_logged_path(event["rawPath"]),
             status=response["statusCode"],
             actor=dispatched.actor.name if dispatched.actor else "",
             sub=dispatched.actor.sub if dispatched.actor else "",

@@ -1,9 +1,10 @@
 """Attachments: data custodians answer by the link in their mail, or a planner does for them."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -121,14 +122,20 @@ def requested_by_link(token: str, context: CommandContext) -> CustodianRequest:
     return CustodianRequest(job, attachment)
 
 
-def form_by_link(token: str, filename: str, context: CommandContext) -> tuple[str, UploadForm]:
-    """The key and the form to upload the file that a link requests.
+def form_by_link(
+    token: str,
+    filename: str,
+    context: CommandContext,
+    fields: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[str, UploadForm]:
+    """The key and the form to upload the file that a link requests, with more `fields` of it.
+    With the name "${filename}" S3 puts in that of the file.
 
     Raises:
         NotFound, InvalidTransition: as for `requested_by_link`.
     """
     found = requested_by_link(token, context)
-    return _form(found.job, found.attachment, filename, context)
+    return _form(found.job, found.attachment, filename, context, fields)
 
 
 def upload_by_link(token: str, key: str, context: CommandContext) -> EditJob:
@@ -278,13 +285,20 @@ def _check_blocked(job: EditJob) -> None:
 
 
 def _form(
-    job: EditJob, attachment: Attachment, filename: str, context: CommandContext
+    job: EditJob,
+    attachment: Attachment,
+    filename: str,
+    context: CommandContext,
+    fields: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, UploadForm]:
     name = clean(PurePosixPath(filename.replace("\\", "/")).name, FILENAME_BYTES) or "attachment"
     seed = f"{context.actor.sub}\n{context.run}"
     folder = hashlib.sha256(seed.encode()).hexdigest()[:16]
     key = f"{_folder(job, attachment.index)}/{folder}/{name}"
-    return key, presigned_form(context.s3, context.settings, key, ATTACHMENT_BYTES, context.now())
+    made = presigned_form(
+        context.s3, context.settings, key, ATTACHMENT_BYTES, context.now(), fields
+    )
+    return key, made
 
 
 def _folder(job: EditJob, index: int) -> str:
