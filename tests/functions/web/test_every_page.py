@@ -1,6 +1,7 @@
 """Every page answers every role, with what it may see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.functions.api.batch_records import a_batch, a_job, a_report_of, put_f
 from tests.functions.api.campaign_records import a_campaign, a_task
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
+from tests.functions.web.edit_records import DATASET, TEAM, store_edits
 
 Addresses = Callable[[], list[str]]
 
@@ -74,9 +76,39 @@ def addresses(browser: Browser) -> list[str]:
         f"{of_campaign}/retry",
         "/campaigns/new",
         f"/jobs/{campaign.campaign_id}.0.0",
+        *edit_pages(browser),
         "/system",
         "/lifecycles/batch",
         "/lifecycles/job?state=failed",
+    ]
+
+
+def edit_pages(browser: Browser) -> list[str]:
+    """The addresses of the pages of edit jobs, with jobs in every state."""
+    site = browser.function.SITE
+    made = store_edits(site.settings, site.s3)
+    jobs, children = made.jobs, made.children
+    downloaded, conflicted = jobs["downloaded"].edit_id, children["conflicted"].child_id
+    return [
+        "/worklist",
+        f"/worklist?team={TEAM}&job={downloaded}",
+        "/planner",
+        "/planner?list=ended",
+        "/planner?list=mine",
+        f"/planner?dataset={DATASET}&frame=-123,37,-121,38",
+        *(f"/edits/{each.edit_id}" for each in jobs.values()),
+        *(f"/edits/{each.child_id}" for each in children.values()),
+        f"/edits/{jobs['invalid'].edit_id}/changes",
+        f"/edits/{jobs['completed'].edit_id}/changes",
+        f"/edits/{conflicted}/conflicts",
+        f"/edits/{downloaded}/upload",
+        f"/edits/{downloaded}/uploads",
+        f"/edits/{downloaded}/log",
+        f"/edits/{downloaded}/edit",
+        "/edits/new",
+        "/teams",
+        f"/teams/{TEAM}",
+        f"/datasets/{DATASET}/edit-types",
     ]
 
 
@@ -91,7 +123,9 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     prefixes = ("/schedules", "/job-management", "/calendars")
     of_schedules = [each for each in addresses if each.startswith(prefixes)]
     assert {statuses[each] for each in of_schedules} == {200 if role == "admin" else 403}
-    (log,) = (each for each in addresses if each.endswith("/log"))
+    of_edits = [each for each in addresses if each.startswith(EDIT_PREFIXES)]
+    _check_edits(role, {each: statuses[each] for each in of_edits})
+    (log,) = (each for each in addresses if each.endswith("/log") and each not in of_edits)
     is_operator = role in {"operator", "admin"}
     assert statuses["/system"] == (200 if is_operator else 403)
     assert (statuses[log] == 200) == is_operator
@@ -99,8 +133,31 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     assert {statuses[each] for each in forms} == {200 if is_operator else 403}
     assert statuses["/campaigns/new"] == (200 if role == "admin" else 403)
     if role in {"viewer", "operator", "admin"}:
-        others = set(addresses) - {"/system", "/campaigns/new", log, *of_schedules, *forms}
+        others = {*addresses} - {"/system", "/campaigns/new", log, *of_schedules, *forms, *of_edits}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)
+
+
+EDIT_PREFIXES = ("/worklist", "/planner", "/edits", "/teams", "/datasets")
+
+
+def _check_edits(role: str, statuses: Mapping[str, int]) -> None:
+    """Who sees which pages of edit jobs: planners all but the log, workers those of their team."""
+    hidden = {each for each, status in statuses.items() if status != HTTPStatus.OK}
+    logs = {each for each in statuses if each.endswith("/log")}
+    plans = {each for each in statuses if each.endswith("/edit") or each == "/edits/new"}
+    if role == "admin":
+        assert hidden == set()
+    elif role == "planner":
+        assert hidden == logs
+    elif role == "viewer":
+        assert hidden == logs | plans | {each for each in statuses if each.startswith("/worklist")}
+    elif role in {"worker", "reviewer"}:
+        assert {each for each in statuses if each.startswith("/planner")} <= hidden
+        assert not {each for each in statuses if each.startswith("/worklist")} & hidden
+        assert logs | plans <= hidden
+        assert not {each for each in statuses if each.endswith(("/upload", "/conflicts"))} & hidden
+    else:
+        assert hidden == set(statuses)
 
 
 def test_a_cost_lists_only_what_was_used(browser: Browser) -> None:
