@@ -116,6 +116,14 @@ class Phase(StrEnum):
     REMOVED = "removed"  # only the tombstone remains
 
 
+def archived_text(was: str, phase: Phase, archived_at: datetime, folder: str) -> str:
+    """Where a batch or campaign is now; `was` says what it was."""
+    if phase is Phase.ARCHIVING:
+        return f"{was} is being archived; this began on {archived_at:%Y-%m-%d %H:%M} UTC"
+    where = f"{folder}/{INVENTORY} in the archive bucket"
+    return f"{was} was archived on {archived_at:%Y-%m-%d}: see {where}"
+
+
 @dataclass(frozen=True)
 class Tombstone:
     """What remains of an archived batch.
@@ -139,10 +147,7 @@ class Tombstone:
             f"{batch.collection}, {batch.state}, {plural(batch.entries, 'job')}, submitted "
             f"{batch.submitted_at:%Y-%m-%d})"
         )
-        if self.phase is Phase.ARCHIVING:
-            return f"{was} is being archived; this began on {self.archived_at:%Y-%m-%d %H:%M} UTC"
-        where = f"{self.folder}/{INVENTORY} in the archive bucket"
-        return f"{was} was archived on {self.archived_at:%Y-%m-%d}: see {where}"
+        return archived_text(was, self.phase, self.archived_at, self.folder)
 
     def reduced(self) -> "Tombstone":
         """The tombstone once the records are removed."""

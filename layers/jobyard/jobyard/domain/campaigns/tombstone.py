@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobyard.domain.archive import INVENTORY, Phase
+from jobyard.domain.archive import Phase, archived_text
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.plurals import plural
 
@@ -30,10 +30,7 @@ class CampaignTombstone:
             f"campaign {campaign.campaign_id} ({campaign.name}, {campaign.state}, "
             f"{plural(campaign.tasks, 'task')}, started {campaign.created_at:%Y-%m-%d})"
         )
-        if self.phase is not Phase.REMOVED:
-            return f"{was} is being archived; this began on {self.archived_at:%Y-%m-%d %H:%M} UTC"
-        where = f"{self.folder}/{INVENTORY} in the archive bucket"
-        return f"{was} was archived on {self.archived_at:%Y-%m-%d}: see {where}"
+        return archived_text(was, self.phase, self.archived_at, self.folder)
 
     def reduced(self) -> "CampaignTombstone":
         """The tombstone once the records are removed."""
