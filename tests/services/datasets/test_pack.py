@@ -200,7 +200,7 @@ def test_the_job_packs_what_is_due_keeps_its_place_and_finishes_commits(
         commit("job-b", 1, changes_to(many, {"0": many["0"]}), origin(), context)
     seconds = iter([600.0, 600.0, 0.0])
     step_context = replace(
-        harness.worker().step_context(PACK), remaining=lambda: next(seconds, 600.0)
+        harness.system_worker().step_context(PACK), remaining=lambda: next(seconds, 600.0)
     )
     ((_, step),) = PACK.steps
     step_input = StepInput("", "pack-1.0.1", "", {}, {}, {}, attempt=1)
