@@ -41,7 +41,7 @@ ROUTES = {
     "planner": ("planner",),
     "edits": ("planner", "edits"),
     "teams": ("teams",),
-    "datasets": ("teams",),
+    "datasets": ("datasets", "teams"),
     "job-management": ("schedules",),
     "schedules": ("schedules",),
     "lifecycles": ("lifecycles",),

@@ -12,9 +12,17 @@ from tests.functions.api.batch_records import a_batch, a_job, a_report_of, put_f
 from tests.functions.api.campaign_records import a_campaign, a_task
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.browser import Browser
+from tests.functions.web.dataset_records import a_dataset_with_a_commit
 from tests.functions.web.edit_records import DATASET, TEAM, store_edits
 
 Addresses = Callable[[], list[str]]
+DATASETS = [
+    "/datasets",
+    "/datasets/roads",
+    "/datasets/roads/revisions/2",
+    "/datasets/roads/feature?id=a%2Fb",
+    "/datasets/roads/feature?id=deleted",
+]
 
 
 @pytest.fixture
@@ -33,6 +41,7 @@ def addresses(browser: Browser) -> list[str]:
     campaign = a_campaign(browser.function.SITE.settings)
     a_task(campaign, 0, "failed")
     a_report_of(campaign.campaign_id)
+    a_dataset_with_a_commit("roads", browser.function.SITE)
     of_campaign = f"/campaigns/{campaign.campaign_id}"
     at = f"/batches/{batch.batch_id}"
     return [
@@ -77,6 +86,7 @@ def addresses(browser: Browser) -> list[str]:
         "/campaigns/new",
         f"/jobs/{campaign.campaign_id}.0.0",
         *edit_pages(browser),
+        *DATASETS,
         "/system",
         "/lifecycles/batch",
         "/lifecycles/job?state=failed",
@@ -132,6 +142,8 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     forms = {each for each in addresses if each.endswith(("/change", "/retry"))}
     assert {statuses[each] for each in forms} == {200 if is_operator else 403}
     assert statuses["/campaigns/new"] == (200 if role == "admin" else 403)
+    is_reader = role in {"viewer", "planner", "worker", "reviewer", "admin"}
+    assert {statuses[each] for each in DATASETS} == {200 if is_reader else 403}
     if role in {"viewer", "operator", "admin"}:
         others = {*addresses} - {"/system", "/campaigns/new", log, *of_schedules, *forms, *of_edits}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)

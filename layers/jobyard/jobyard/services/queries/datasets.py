@@ -66,11 +66,25 @@ def list_commits(
     return made[:limit], made[limit - 1].revision if len(made) > limit else 0
 
 
+def find_commit(name: str, revision: int, context: QueryContext) -> Commit:
+    """The commit that made a revision.
+
+    Raises:
+        Forbidden, NotFound: as for `dataset`. NotFound also if none did: revision 1 was loaded.
+    """
+    found = dataset(name, context)
+    made = commits.find(name, revision) if revision <= found.revision else None
+    if made is None:
+        raise NotFound(f"no commit made revision {revision} of {name}")
+    return made
+
+
 @dataclass(frozen=True)
 class ListedChange:
-    """A change of a list: what happened to a feature in a commit, without the features.
+    """A change of a list: what happened to a feature in a commit.
 
-    `properties` are the names of what differs.
+    `properties` are the names of what differs. `before` and `after` are the feature, None if there
+    was none.
     """
 
     feature_id: str
@@ -78,6 +92,8 @@ class ListedChange:
     properties: tuple[str, ...]
     revision: int
     edit_id: str
+    before: Feature | None
+    after: Feature | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,13 @@ def _listed(change: CommittedChange, precision: int) -> ListedChange:
     found = change_of(change.feature_id, change.before, change.after, precision)
     names = tuple(found.difference.names) if found else ()
     return ListedChange(
-        change.feature_id, change.kind, names, change.revision, change.origin.edit_id
+        change.feature_id,
+        change.kind,
+        names,
+        change.revision,
+        change.origin.edit_id,
+        change.before,
+        change.after,
     )
 
 

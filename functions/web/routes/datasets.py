@@ -1,0 +1,184 @@
+"""Datasets: a list, one with its revisions, what a revision changed, a feature with its history."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from jobyard.domain.datasets.changes import ChangeKind
+from jobyard.domain.datasets.commit import Commit, CommittedChange
+from jobyard.domain.datasets.extent import Boxes, extent_around
+from jobyard.domain.datasets.feature import Feature, is_same
+from jobyard.domain.errors import NotFound
+from jobyard.services.queries import datasets as queries
+from jobyard.services.queries.datasets import ListedChange
+from web.pictures.map import Mark, Shape, draw_map, extent_shape
+from web.request import current_request, page_links
+from web.responses import page
+
+router = Router()  # type: ignore[no-untyped-call]
+
+_PAGE_SIZE = 50
+_COMMITS_SHOWN = 20
+_CHANGES_SHOWN = 100  # in a table, and so on a map
+_HISTORY_SHOWN = 10
+_VALUE_LETTERS = 200
+_MARKS = {
+    ChangeKind.INSERT: Mark.INSERTED,
+    ChangeKind.UPDATE: Mark.UPDATED,
+    ChangeKind.DELETE: Mark.DELETED,
+}
+
+
+@router.get("/datasets")
+def list_datasets() -> Response[str]:
+    """The datasets, by name."""
+    request = current_request(router)
+    pagination = request.pagination("datasets")
+    found, after = queries.list_datasets(
+        request.query_context,
+        after=pagination.start(request.query.get("cursor", ""), ""),
+        limit=_PAGE_SIZE,
+    )
+    links = page_links(request, pagination.next_cursor(after or None))
+    return page("datasets.html", request, {"datasets": found, **links})
+
+
+@router.get("/datasets/<name>")
+def show_dataset(name: str) -> Response[str]:
+    """One dataset with a map, and its commits, the last one first."""
+    request = current_request(router)
+    context = request.query_context
+    found = queries.dataset(name, context)
+    pagination = request.pagination("commits", name)
+    before = pagination.start(request.query.get("cursor", ""), None)
+    made, following = queries.list_commits(name, context, before=before, limit=_COMMITS_SHOWN)
+    shapes = [*_extent_shapes(found.boxes, found.name), *_commit_shapes(name, made)]
+    values = {
+        "dataset": found,
+        "commits": made,
+        "drawn": draw_map(shapes, "Map of the dataset and its latest changes") if shapes else None,
+        **page_links(request, pagination.next_cursor(following or None)),
+    }
+    return page("dataset.html", request, values)
+
+
+def _extent_shapes(boxes: Boxes, label: str) -> Iterator[Shape]:
+    if boxes:
+        yield from extent_shape(extent_around(boxes), label)
+
+
+def _commit_shapes(name: str, made: Sequence[Commit]) -> Iterator[Shape]:
+    """The boxes of commits, oldest first, each with a link to what it changed."""
+    for each in reversed(made):
+        if each.boxes:
+            yield from extent_shape(
+                extent_around(each.boxes),
+                f"Revision {each.revision}",
+                mark=Mark.UPDATED,
+                address=f"/datasets/{name}/revisions/{each.revision}",
+                number=str(each.revision),
+            )
+
+
+@router.get("/datasets/<name>/revisions/<revision>")
+def show_revision(name: str, revision: str) -> Response[str]:
+    """What a commit changed, with a map."""
+    request = current_request(router)
+    context = request.query_context
+    made = queries.find_commit(name, _whole_number(revision), context)
+    pagination = request.pagination("changes", name, revision)
+    skip = pagination.start(request.query.get("cursor", ""), 0)
+    found = queries.list_changes(
+        name,
+        context,
+        since=made.revision - 1,
+        until=made.revision,
+        skip=skip,
+        limit=_CHANGES_SHOWN,
+    )
+    shapes = [*_changed_shapes(found.changes)]
+    values = {
+        "dataset": queries.dataset(name, context),
+        "commit": made,
+        "changes": found.changes,
+        "drawn": draw_map(shapes, "Map of the changes") if shapes else None,
+        **page_links(request, pagination.next_cursor(found.skip if found.revision else None)),
+    }
+    return page("dataset_revision.html", request, values)
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise NotFound(f"a revision is a whole number, not {text!r:.40}")
+    return int(text)
+
+
+def _changed_shapes(changes: Sequence[ListedChange]) -> Iterator[Shape]:
+    """Outlines before, then the features as they are after, or were before they were deleted."""
+    for change in changes:
+        if change.kind is ChangeKind.UPDATE and "geometry" in change.properties:
+            yield from _shape(change.before, Mark.BEFORE)
+    for change in changes:
+        yield from _shape(change.after or change.before, _MARKS[change.kind])
+
+
+def _shape(feature: Feature | None, mark: Mark) -> Iterator[Shape]:
+    if feature is not None and feature.geometry is not None:
+        yield Shape(feature.geometry, mark, feature.feature_id)
+
+
+@router.get("/datasets/<name>/feature")
+def show_feature(name: str) -> Response[str]:
+    """One feature, by its id in the query, and what commits did to it."""
+    request = current_request(router)
+    context = request.query_context
+    feature_id = request.query.get("id", "")
+    pagination = request.pagination("history", name, feature_id)
+    before = pagination.start(request.query.get("cursor", ""), None)
+    made, following = queries.history(
+        name, feature_id, context, before=before, limit=_HISTORY_SHOWN
+    )
+    try:
+        found = queries.feature(name, feature_id, context)
+    except NotFound:
+        if not made:
+            raise
+        found = None  # it was deleted
+    shown = found or next((each.before for each in made if each.before), None)
+    shapes = [*_shape(shown, Mark.FEATURE if found else Mark.DELETED)]
+    values = {
+        "dataset": queries.dataset(name, context),
+        "feature_id": feature_id,
+        "feature": found,
+        "properties": _texts(shown),
+        "changes": [(each, _differing(each)) for each in made],
+        "drawn": draw_map(shapes, "Map of the feature") if shapes else None,
+        **page_links(request, pagination.next_cursor(following or None)),
+    }
+    return page("dataset_feature.html", request, values)
+
+
+def _texts(feature: Feature | None) -> list[tuple[str, str]]:
+    """The properties of a feature as names and texts."""
+    properties = feature.properties if feature else {}
+    return [(name, _text(value)) for name, value in sorted(properties.items())]
+
+
+def _differing(change: CommittedChange) -> list[tuple[str, str, str]]:
+    """The properties that differ: name, text before, text after; "" if there was no such one."""
+    old: Any = change.before.properties if change.before else {}
+    new: Any = change.after.properties if change.after else {}
+    return [
+        (name, _text(old[name]) if name in old else "", _text(new[name]) if name in new else "")
+        for name in sorted({*old, *new})
+        if not (name in old and name in new and is_same(old[name], new[name]))
+    ]
+
+
+def _text(value: Any) -> str:
+    """A value as JSON, cut to a length that a table takes."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _VALUE_LETTERS else f"{text[:_VALUE_LETTERS]}…"

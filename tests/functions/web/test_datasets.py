@@ -1,0 +1,48 @@
+"""Datasets on the pages: revisions, changes, maps, and the history of a feature."""
+
+import pytest
+
+from tests.functions.web.browser import Browser
+from tests.functions.web.dataset_records import a_dataset_with_a_commit
+
+
+@pytest.fixture
+def reader(browser: Browser) -> Browser:
+    """A worker, and a dataset."""
+    a_dataset_with_a_commit("roads", browser.function.SITE)
+    browser.sign_in("worker")
+    return browser
+
+
+def test_a_dataset_shows_its_revisions_on_a_map(reader: Browser) -> None:
+    page = reader.get("/datasets/roads").html
+
+    assert "Revision 2, 3 features" in page
+    assert "two &lt;bridges&gt;" in page
+    assert "anna" in page
+    assert 'href="/datasets/roads/revisions/2"' in page
+    assert "Map of the dataset and its latest changes: " in page
+    assert 'href="/datasets/roads"' in reader.get("/datasets").html
+
+
+def test_a_revision_shows_what_it_changed(reader: Browser) -> None:
+    page = reader.get("/datasets/roads/revisions/2").html
+
+    assert "Map of the changes: " in page
+    for sign in ("1 new", "1 changed", "1 deleted", "1 outline before"):
+        assert sign in page
+    assert 'href="/datasets/roads/feature?id=a%2Fb"' in page or "id=a/b" in page
+    assert "name, old, geometry" in page
+    for unknown in ("1", "3", "x", "9" * 20, "²"):
+        assert reader.get(f"/datasets/roads/revisions/{unknown}").status == 404
+
+
+def test_a_feature_shows_its_values_before_and_after(reader: Browser) -> None:
+    page = reader.get("/datasets/roads/feature?id=a%2Fb").html
+    deleted = reader.get("/datasets/roads/feature?id=deleted").html
+
+    assert "&#34;&lt;b&gt;&#34;" in page
+    assert "null" in page
+    assert "This feature was deleted" in deleted
+    assert reader.get("/datasets/roads/feature?id=none").status == 404
+    assert reader.get("/datasets/none").status == 404
