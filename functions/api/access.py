@@ -11,6 +11,7 @@ from api.auth import actor_of, claims_of
 from gateway.errors import Unauthenticated
 from jobyard.domain.access import RELATIONS, ROLES, refusal, roles_for
 from jobyard.domain.errors import Forbidden, JobyardError
+from jobyard.domain.ids import is_child_id
 from jobyard.services.access import authorize
 
 _KINDS = {
@@ -25,7 +26,14 @@ _KINDS = {
     "activity": "activity",
     "rates": "rates",
     "cost": "cost",
+    "edits": "edit",
+    "worklist": "worklist",
+    "teams": "team",
+    "edit-settings": "edit settings",
 }
+# Parts of the path of an edit job that name an event otherwise.
+_EDIT_EVENTS = {"upload-form": "upload", "log": "view_log"}
+_ATTACHMENT_EVENTS = {"resend": "resend", "upload-form": "answer", "answer": "answer"}
 # The events of changes whose path does not name the event.
 _EVENTS = {
     ("POST", "batch"): "submit",
@@ -41,6 +49,11 @@ _EVENTS = {
     ("PATCH", "collection"): "edit",
     ("PUT", "hold"): "place",
     ("DELETE", "hold"): "lift",
+    ("POST", "edit"): "propose",
+    ("PATCH", "edit"): "edit",
+    ("PUT", "team"): "put",
+    ("DELETE", "team"): "delete",
+    ("PUT", "edit settings"): "put",
 }
 
 
@@ -53,6 +66,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
     noun, _, rest = path.partition("/")
     name, _, event = rest.partition("/")
     kind = _KINDS.get(noun, "")
+    if kind in {"edit", "edit settings"}:
+        return _edit_access(kind, method, name, event)
     if method == "GET" and (kind, event) == ("job", "log"):
         return kind, "view_log"
     if not kind or (method == "GET" and kind in {"job", "collection"}):
@@ -70,6 +85,26 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
     if (kind, name) == ("schedule", "preview"):
         return "schedule", "preview"
     return kind, event or _EVENTS.get((method, kind), "")
+
+
+def _edit_access(kind: str, method: str, job_id: str, event: str) -> tuple[str, str] | None:
+    """As `access_of`, for an edit job or a child of one, which is known by its id, or for the
+    settings of edit jobs.
+    """
+    if kind == "edit settings":
+        return kind, "view" if method == "GET" else "put"
+    if method == "GET" and event != "log":
+        return None
+    if (job_id, event) == ("archive", ""):
+        return "edit", "archive"
+    if event.startswith("attachments"):
+        last = event.rpartition("/")[2]
+        return "attachment", _ATTACHMENT_EVENTS.get(last, "request")
+    children = {"x": "fixup", "r": "review"}
+    kind = children.get(job_id[:1], "edit") if is_child_id(job_id) else "edit"
+    if event in {"approve", "require_corrections", "discard"}:
+        kind = "review"
+    return kind, _EDIT_EVENTS.get(event, event) or _EVENTS.get((method, "edit"), "")
 
 
 def roles_needed(method: str, path: str) -> tuple[str, ...] | None:

@@ -5,6 +5,8 @@ from urllib.parse import quote
 from api.context import RequestContext
 from jobyard.domain.activity import Subject
 from jobyard.domain.arks import object_id_of
+from jobyard.domain.edits.child import ChildJob
+from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.ids import origin_of
 
 Links = dict[str, str]
@@ -38,6 +40,14 @@ def schedule_links(schedule_id: str, request: RequestContext) -> Links:
 def campaign_links(campaign_id: str, request: RequestContext) -> Links:
     own = request.link(f"campaigns/{campaign_id}")
     return {"self": own, **{part: f"{own}/{part}" for part in ("tasks", "reports", "cost")}}
+
+
+def edit_links(job: EditJob | ChildJob, request: RequestContext) -> Links:
+    if isinstance(job, ChildJob):
+        own = {"self": request.link(f"edits/{job.child_id}")}
+        return own | {"edit": request.link(f"edits/{job.parent_id}")}
+    own = {"self": request.link(f"edits/{job.edit_id}")}
+    return own | {"dataset": request.link(f"datasets/{job.dataset}")}
 
 
 def occurrence_links(schedule_id: str, job_id: str, request: RequestContext) -> Links:

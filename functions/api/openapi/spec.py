@@ -72,6 +72,11 @@ _TAGS = (
         name="Datasets",
         description="A dataset has features that people edit, in revisions.",
     ),
+    Tag(
+        name="Edit jobs",
+        description="An edit job is a piece of work for people on the features of a dataset.",
+    ),
+    Tag(name="Teams", description="Teams work on edit jobs, and review them."),
     Tag(name="Activity", description="Activity is what people did, for 90 days."),
     Tag(
         name="Objects",
@@ -97,6 +102,13 @@ _ENUMS = {
     "JobState": "The state of a job. The lifecycle `job` describes each.",
     "BatchEvent": "An event that a person may send to a batch.",
     "JobEvent": "An event that a person may send to a job.",
+    "Priority": "How urgent an edit job is.",
+    "ClockColour": "The clock of an edit job: `yellow` after its planned start, `red` after its "
+    "planned end.",
+    "FailureType": "Why a child of an edit job was made.",
+    "WorklistColumn": "A column of the worklist.",
+    "AttachmentState": "What a data custodian answered.",
+    "UploadKind": "What an uploaded file has: the changed features, or all of the package.",
     "CampaignEvent": "An event that a person may send to a campaign.",
     "CampaignState": "The state of a campaign: one of a job that a campaign can have.",
     "TaskState": "The state of a task. The lifecycle `task` describes each.",

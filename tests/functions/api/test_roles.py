@@ -19,6 +19,7 @@ from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
 from tests.services.datasets.datasets import make_dataset, point
+from tests.services.edits.edit_records import a_dataset, a_stored_job, a_team, member
 
 WHY = {"reason": "because"}
 EVERYONE = {*ROLES, ""}  # "" is somebody without a role
@@ -325,17 +326,82 @@ def test_a_role_may_do_with_a_collection_what_the_table_says(
     assert set(taken.values()) == {200}
 
 
+PLANNERS = {"planner", "admin"}
+PROPOSED = {"dataset": "counties", "extent": {"features": ["1"]}}
+UPLOADED = {"key": "k", "attempt": 1, "package_id": "p", "digest": "d" * 64}
+# Requests about an edit job that is nobody's team's, who has the role for them, and the status for
+# everyone else. Who has the role is not refused for it, but perhaps for the state or the team.
+OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
+    ("POST", "/edits", PROPOSED, PLANNERS, 403),
+    ("GET", "/edits", None, {"viewer", "planner", "admin"}, 403),
+    ("POST", "/edits/archive", {"edit_ids": ["e"]}, PLANNERS, 403),
+    ("GET", "/edits/{edit}", None, {"viewer", "planner", "admin"}, 404),
+    ("PATCH", "/edits/{edit}", {**WHY, "name": "x"}, PLANNERS, 403),
+    ("GET", "/edits/{edit}/log", None, {"admin"}, 403),
+    ("POST", "/edits/{edit}/allocate", {"team": "north"}, PLANNERS, 403),
+    ("POST", "/edits/{edit}/revoke", WHY, PLANNERS, 403),
+    ("POST", "/edits/{edit}/download", {}, {"worker"}, 403),
+    ("POST", "/edits/{edit}/upload-form", {"attempt": 1, "filename": "x"}, {"worker"}, 403),
+    ("POST", "/edits/{edit}/upload", UPLOADED, {"worker"}, 403),
+    ("POST", "/edits/{edit}/approve", {}, {"reviewer"}, 403),
+    ("POST", "/edits/{edit}/require_corrections", {"comment": "x"}, {"reviewer"}, 403),
+    ("POST", "/edits/{edit}/discard", {"comment": "x"}, {"reviewer"}, 403),
+    (
+        "POST",
+        "/edits/{edit}/attachments",
+        {"custodian": "Ines", "email": "ines@example.org", "description": "x"},
+        PLANNERS,
+        403,
+    ),
+    ("POST", "/edits/{edit}/attachments/1/resend", {}, PLANNERS, 403),
+    ("POST", "/edits/{edit}/attachments/1/upload-form", {"filename": "x"}, PLANNERS, 403),
+    ("POST", "/edits/{edit}/attachments/1/answer", {}, PLANNERS, 403),
+    ("GET", "/worklist", None, {"planner", "worker", "reviewer", "admin"}, 403),
+    ("GET", "/worklist/allocated", None, {"planner", "worker", "reviewer", "admin"}, 403),
+    ("GET", "/teams", None, {"viewer", "planner", "worker", "reviewer", "admin"}, 403),
+    ("GET", "/teams/north", None, {"viewer", "planner", "worker", "reviewer", "admin"}, 403),
+    ("PUT", "/teams/north", {}, {"admin"}, 403),
+    ("DELETE", "/teams/west", None, {"admin"}, 403),
+    (
+        "GET",
+        "/edit-settings/counties",
+        None,
+        {"viewer", "planner", "worker", "reviewer", "admin"},
+        403,
+    ),
+    ("PUT", "/edit-settings/counties/border", {}, {"admin"}, 403),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed", "otherwise"), OF_EDITS)
+def test_a_role_may_do_with_edit_jobs_what_the_table_says(
+    api: Api, method: str, path: str, body: Any, allowed: set[str], otherwise: int
+) -> None:
+    a_team("north", member("anna"))
+    a_dataset(border={})
+    target = path.format(edit=a_stored_job().edit_id)
+
+    answers = {role: api.request(method, target, role=role, body=body) for role in EVERYONE}
+
+    refused = {role: answers[role].status for role in EVERYONE - allowed}
+    assert refused == dict.fromkeys(EVERYONE - allowed, otherwise)
+    taken = [answers[role] for role in allowed if answers[role].status == 403]
+    assert not any(each.json["detail"].startswith("only a") for each in taken)
+
+
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
-    nouns = ("batch", "campaign", "ended", "reported", "schedule", "suspended", "job")
+    nouns = ("batch", "campaign", "edit", "ended", "reported", "schedule", "suspended", "job")
     ids = {name: "b" + "a" * 20 for name in nouns}
     requests = [(method, path) for method, path, *_ in FOREIGN]
     requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
     requests += [
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
-    requests += [(method, path) for method, path, *_ in (*OF_A_COLLECTION, *OF_CAMPAIGNS)]
+    requests += [
+        (method, path) for method, path, *_ in (*OF_A_COLLECTION, *OF_CAMPAIGNS, *OF_EDITS)
+    ]
     requests += [(method, path.partition("?")[0]) for method, path, *_ in OF_DATASETS]
     found = [operation_of(method, "/api" + path.format(**ids)) for method, path in requests]
 

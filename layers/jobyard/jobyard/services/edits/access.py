@@ -40,6 +40,18 @@ def find_job(job_id: str) -> Job:
     raise NotFound(f"{job_id!r:.80} is not the id of an edit job: e, x or r and 20 of a-z, 2-7")
 
 
+def authorize_job(job_id: str, event: str, actor: Actor) -> None:
+    """Check that the roles of `actor` allow `event` for a job with this id, before it is read.
+
+    Raises:
+        Forbidden: they do not; the message says who may.
+    """
+    kind = "edit"
+    if is_child_id(job_id):
+        kind = "fixup" if job_id.startswith("x") else "review"
+    authorize(actor, kind, event)
+
+
 def visible_job(job_id: str, actor: Actor) -> Job:
     """The edit job or the child, if `actor` may see it.
 

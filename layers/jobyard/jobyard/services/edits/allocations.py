@@ -12,7 +12,12 @@ from jobyard.domain.edits.team import Team, User
 from jobyard.domain.errors import BadRequest, InvalidTransition, JobyardError
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
-from jobyard.services.edits.access import check_reviewable, visible_child, visible_edit
+from jobyard.services.edits.access import (
+    authorize_job,
+    check_reviewable,
+    visible_child,
+    visible_edit,
+)
 from jobyard.services.edits.attachments import request_notices
 from jobyard.services.edits.changes import (
     JobChange,
@@ -288,9 +293,9 @@ def allocate_child(child_id: str, person: str, context: CommandContext) -> Child
         Forbidden, NotFound. BadRequest: the person is not of its team, or had a part in what they
             would review. InvalidTransition: the state does not allow it.
     """
+    authorize_job(child_id, "allocate", context.actor)
 
     def allocated(before: ChildJob) -> JobChange:
-        authorize(context.actor, before.kind, "allocate")
         move = requested_move(before, "allocate", context)
         team = teams.find(before.team) or Team(before.team)
         user = None

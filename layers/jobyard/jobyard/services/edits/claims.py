@@ -10,10 +10,10 @@ from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
 from jobyard.services.edits.access import (
     authorize_claim,
+    authorize_job,
     check_member,
     check_reviewable,
     id_of,
-    kind_of,
     user_of,
     visible_job,
 )
@@ -32,8 +32,8 @@ def activate(job_id: str, context: CommandContext) -> Job:
         Forbidden: the actor may not work on it, or it is another person's. NotFound.
         InvalidTransition: it is not allocated any more; the message says who has it.
     """
+    authorize_job(job_id, "activate", context.actor)
     job = visible_job(job_id, context.actor)
-    authorize(context.actor, kind_of(job), "activate")
     if isinstance(job, ChildJob):
         activated: Job = change_job(
             lambda: edits.get_child(job_id),
@@ -137,8 +137,8 @@ def download(job_id: str, context: CommandContext) -> PackageLink:
         Forbidden: another person has it. NotFound.
         InvalidTransition: there is no package now.
     """
+    authorize_job(job_id, "download", context.actor)
     job = visible_job(job_id, context.actor)
-    authorize(context.actor, kind_of(job), "download")
     if isinstance(job, ChildJob):
         job = change_job(
             lambda: edits.get_child(job_id),
@@ -192,8 +192,8 @@ def relinquish(job_id: str, context: CommandContext) -> Job:
     Raises:
         Forbidden: another person has it. NotFound. InvalidTransition: the state does not allow it.
     """
+    authorize_job(job_id, "relinquish", context.actor)
     job = visible_job(job_id, context.actor)
-    authorize(context.actor, kind_of(job), "relinquish")
     if isinstance(job, ChildJob):
 
         def given_up(before: ChildJob) -> JobChange:
@@ -219,8 +219,8 @@ def finish(edit_id: str, context: CommandContext) -> EditJob:
         Forbidden: another person has it. NotFound.
         InvalidTransition: its type has edits, or the state does not allow it.
     """
-    job = visible_job(edit_id, context.actor)
     authorize(context.actor, "edit", "finish")
+    job = visible_job(edit_id, context.actor)
     if isinstance(job, ChildJob):
         raise InvalidTransition(f"{edit_id} is a {job.kind}: upload to it, or decide")
 

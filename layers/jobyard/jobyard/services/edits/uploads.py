@@ -18,9 +18,13 @@ from jobyard.domain.edits.work import MAX_MINUTES
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition
 from jobyard.domain.ids import is_child_id, is_edit_id
 from jobyard.domain.text import FILENAME_BYTES, clean
-from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
-from jobyard.services.edits.access import authorize_claim, id_of, kind_of, visible_job
+from jobyard.services.edits.access import (
+    authorize_claim,
+    authorize_job,
+    id_of,
+    visible_job,
+)
 from jobyard.services.edits.changes import JobChange, change_job, requested_move
 from jobyard.services.edits.settings import settings_for
 from jobyard.services.edits.workspaces import UploadedFile, WrittenWorkspace, write_workspace
@@ -120,8 +124,8 @@ def upload_choices(
 
 def _check_had(job_id: str, context: CommandContext) -> None:
     """Check that the actor has a job, or had it once."""
+    authorize_job(job_id, "upload", context.actor)
     job = _find(job_id, context)
-    authorize(context.actor, kind_of(job), "upload")
     sub = context.actor.sub
     had_it = any(each.event == "activate" and each.sub == sub for each in job.history)
     if not had_it and (job.worker is None or job.worker.sub != sub):
@@ -154,8 +158,8 @@ def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> Confirm
         BadRequest: there is no such file, it is another one than was sent, it is too large, or what
             is in it is wrong; the message says where.
     """
+    authorize_job(job_id, "upload", context.actor)
     job = _find(job_id, context)
-    authorize(context.actor, kind_of(job), "upload")
     _check_key(job_id, sent, context)
     if not 0 <= sent.minutes <= MAX_MINUTES:
         raise BadRequest(f"minutes: 0 to {MAX_MINUTES:,}")

@@ -51,9 +51,7 @@ def edit_job(job_id: str, context: QueryContext) -> EditJobView:
     Raises:
         NotFound: there is none, or the actor may not see it. Gone: a planner deleted it.
     """
-    job = visible_job(job_id, context.actor)
-    children = edits.children_of(job) if isinstance(job, EditJob) else []
-    return _view(job, context, children)
+    return view_of(visible_job(job_id, context.actor), context)
 
 
 def child_of(job_id: str, context: QueryContext) -> EditJobView:
@@ -66,6 +64,11 @@ def child_of(job_id: str, context: QueryContext) -> EditJobView:
     if not isinstance(view.job, ChildJob):
         raise NotFound(f"{job_id} is no child of an edit job: its id begins with x or r")
     return view
+
+
+def view_of(job: Job, context: QueryContext) -> EditJobView:
+    """A job that the actor has just changed."""
+    return _view(job, context, edits.children_of(job) if isinstance(job, EditJob) else [])
 
 
 def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) -> EditJobView:
