@@ -18,6 +18,7 @@ _PATHS = {
     "fixup": "/edits/{}",
     "review": "/edits/{}",
     "team": "/teams/{}",
+    "dataset": "/datasets/{}",
     "edit settings": "/datasets/{}/edit-types",
 }
 

@@ -13,6 +13,7 @@ _LINKS = (
     ("Job Management", "/job-management", "calendar-clock", ("schedule", "view")),
     ("Worklist", "/worklist", "clipboard-list", ("worklist", "view")),
     ("Planner", "/planner", "map", ("edit", "view")),
+    ("Datasets", "/datasets", "layers", ("dataset", "view")),
     ("Teams", "/teams", "users", ("team", "view")),
     ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),
