@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
 .PHONY: help demo demo-schedules demo-campaign test check lint $(LINTERS) test-domain local down \
-	deploy docs machines dev emulator sam chromium faults browser screenshots bench
+	deploy docs machines locks sbom dev emulator sam supply chromium faults browser screenshots bench
 MAKEFLAGS += --no-print-directory
 # Containers often set it. Then each of pytest's workers compiles every module, at each run.
 unexport PYTHONDONTWRITEBYTECODE
@@ -11,6 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 STACK ?= jobyard
 PARAMETERS ?=
 TO ?= screenshots
+# `make locks UV=NEW/bin/uv` where the lock of .venv-supply itself lacks hashes.
+UV ?= .venv-supply/bin/uv
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
 WORKERS := --numprocesses auto --maxprocesses 5
@@ -99,11 +101,26 @@ docs: dev ## Generate the lifecycle diagrams and the OpenAPI document
 machines: dev ## Generate the state machines' definitions from infra/statemachines/*.yaml
 	@.venv/bin/python -m infra.state_machines
 
+locks: $(if $(filter .venv-supply/%,$(UV)),supply) ## Write the hashes of all files into the locks
+	@for lock in requirements/*.txt layers/*/requirements.txt; do \
+		{ grep '^#' $$lock; $(UV) pip compile --quiet --no-config --no-deps --no-header --no-annotate \
+			--universal --python-version 3.11 --generate-hashes $$lock; } >$$lock.new \
+			&& mv $$lock.new $$lock || exit 1; \
+	done
+
+# What Lambda gets: the versions of the layers, installed for this machine.
+sbom: supply ## Write the software bill of materials (CycloneDX) of what is deployed to sbom.json
+	@rm -rf .venv-shipped && .venv-supply/bin/python -m venv --without-pip .venv-shipped
+	@.venv-supply/bin/python -m pip --python .venv-shipped install --quiet --no-deps --require-hashes \
+		--requirement layers/vendor/requirements.txt --requirement layers/geometry/requirements.txt
+	@.venv-supply/bin/cyclonedx-py environment .venv-shipped --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-format JSON --output-file sbom.json
+
 deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
 	@$(SAM) build --cached
 	@$(SAM) deploy --stack-name $(STACK) --resolve-s3 \
 		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND \
 		$(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
-dev emulator sam chromium:
+dev emulator sam supply chromium:
 	@requirements/install $@

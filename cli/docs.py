@@ -1,15 +1,17 @@
 """Generates lifecycles and the tables of access, alarms and checks in docs/: `python -m cli.docs`.
 
 The prose is written by hand. The text between `<!-- lifecycle NAME -->`, `<!-- access table -->`,
-`<!-- alarm table -->`, `<!-- geojson table -->`, `<!-- rule table -->` or `<!-- target table -->`
-and `<!-- end -->` is generated; a test fails when it is out of date.
+`<!-- alarm table -->`, `<!-- geojson table -->`, `<!-- licence table -->`, `<!-- rule table -->` or
+`<!-- target table -->` and `<!-- end -->` is generated; a test fails when it is out of date.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import metadata
 from pathlib import Path
 
+from cli.local.artifacts import pinned
 from jobyard.domain.access import ACCESS
 from jobyard.domain.alarms import RUNBOOKS, Runbook
 from jobyard.domain.campaigns.target_checks import TargetCheck
@@ -19,13 +21,17 @@ from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import lifecycle_named
 from jobyard.domain.manifests.findings import check_table
 
-_DOCS = Path(__file__).resolve().parents[1] / "docs"
+_ROOT = Path(__file__).resolve().parents[1]
+_DOCS = _ROOT / "docs"
+_LICENCE = re.compile(r"License ::")
 PAGES = tuple(
-    _DOCS / f"{name}.md" for name in ("campaigns", "datasets", "job-lifecycles", "operating")
+    _DOCS / f"{name}.md"
+    for name in ("campaigns", "datasets", "job-lifecycles", "licences", "operating")
 )
 
 _MARKER = re.compile(
-    r"(<!-- (lifecycle|access|alarm|geojson|rule|target) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
+    r"(<!-- (lifecycle|access|alarm|geojson|licence|rule|target) (\w+) -->\n).*?(<!-- end -->\n)",
+    re.DOTALL,
 )
 
 
@@ -44,6 +50,7 @@ def _filled(marked: re.Match[str]) -> str:
         "access": access_table,
         "alarm": alarm_table,
         "geojson": partial(check_table, GeoJsonCheck),
+        "licence": licence_table,
         "rule": partial(check_table, RuleCheck),
         "target": partial(check_table, TargetCheck),
     }
@@ -70,6 +77,24 @@ def alarm_table() -> str:
             for each in RUNBOOKS
         ],
     )
+
+
+def licence_table() -> str:
+    """The licences of the packages in the layers, as they are installed here."""
+    locks = (_ROOT / "layers").glob("*/requirements.txt")
+    shipped = {each for lock in locks for each in pinned(lock.read_text())}
+    return _table(
+        ("package", "version", "licence"),
+        [(name, version, _licence(name)) for name, version in sorted(shipped)],
+    )
+
+
+def _licence(package: str) -> str:
+    """The licence in a package's metadata."""
+    found = metadata(package)
+    classifiers = [each for each in found.get_all("Classifier", []) if _LICENCE.match(each)]
+    named = ", ".join(each.rpartition(" :: ")[2] for each in classifiers)
+    return str(found.get("License-Expression") or named or found["License"])
 
 
 def _advice(runbook: Runbook) -> str:
