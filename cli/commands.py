@@ -1,5 +1,6 @@
 """Commands that change batches, jobs and holds: requeue, hold, release, cancel, delete and more."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -25,6 +26,15 @@ JobsIn = Annotated[
         help="Not the batch, but those of its jobs that are in this state.",
     ),
 ]
+Codes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--code",
+        parser=options.failure_code,
+        metavar="CODE",
+        help="Only jobs with this failure code; may be repeated.",
+    ),
+]
 BatchOrJob = Annotated[str, typer.Argument(parser=options.batch_or_job, metavar="BATCH|JOB")]
 
 
@@ -38,14 +48,7 @@ def requeue(
             parser=options.reason, metavar="TEXT", help="The reason. Required without --preview."
         ),
     ] = "",
-    code: Annotated[
-        list[str] | None,
-        typer.Option(
-            parser=options.failure_code,
-            metavar="CODE",
-            help="Only jobs with this failure code; may be repeated.",
-        ),
-    ] = None,
+    code: Codes = None,
     preview: Annotated[bool, typer.Option(help="Only count the jobs; requeue nothing.")] = False,
     watch: Watch = False,
     stack: StackName = "",
@@ -179,6 +182,8 @@ def hold(
     else:
         ends = f"until {terminal.local_time(until)}" if until else "until it is released"
         terminal.console().print(f"{target} is on hold {ends}", markup=False)
+        if held.get("replaced"):
+            terminal.console().print(f"in place of: {held['replaced']}", markup=False)
 
 
 @app.command()
@@ -241,15 +246,22 @@ def delete(
     target: BatchOrJob,
     reason: Reason,
     jobs: JobsIn = None,
+    code: Codes = None,
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Delete a failed or held batch or job. Its history stays readable."""
+    """Delete a failed or held batch or job. Its history stays readable.
+
+    With --code its failed jobs with that CODE are deleted.
+    """
+    if code:
+        jobs = jobs or JobState.FAILED
     what = f"the {jobs} jobs of {target}" if jobs else target
+    what += f" with {', '.join(code)}" if code else ""
     terminal.confirm(f"Delete {what}? This cannot be undone.", yes=yes)
     if jobs:
-        _send_to_many(ctx, "delete", target, jobs, reason, stack=stack, as_json=as_json)
+        _send_to_many(ctx, "delete", target, jobs, reason, code, stack=stack, as_json=as_json)
         return
     _send_event(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
@@ -305,14 +317,17 @@ def _send_to_many(
     batch_id: str,
     state: str,
     reason: str,
+    codes: Sequence[str] | None = None,
     *,
     stack: str,
     as_json: bool,
 ) -> None:
-    """Send an event to all jobs of a batch in a state."""
+    """Send an event to all jobs of a batch in a state, and with one of the failure codes."""
     if not is_batch_id(batch_id):
         raise typer.BadParameter("--jobs applies to batches only", param_hint="--jobs")
-    body = {"event": event, "state": state, "reason": reason}
+    body: Document = {"event": event, "state": state, "reason": reason}
+    if codes:
+        body["failure_codes"] = codes
     response = ctx.obj.api(stack).post(f"/batches/{batch_id}/operations", body)
     if as_json:
         terminal.print_json(response)

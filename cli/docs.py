@@ -94,7 +94,8 @@ def _licence(package: str) -> str:
     found = metadata(package)
     classifiers = [each for each in found.get_all("Classifier", []) if _LICENCE.match(each)]
     named = ", ".join(each.rpartition(" :: ")[2] for each in classifiers)
-    return str(found.get("License-Expression") or named or found["License"])
+    expressions = found.get_all("License-Expression") or [named or found["License"]]
+    return str(expressions[0])
 
 
 def _advice(runbook: Runbook) -> str:

@@ -194,6 +194,13 @@ def ark(text: str) -> str:
     return normal
 
 
+def watchable(text: str) -> str:
+    """The id of a batch, a job or a schedule."""
+    if not (is_batch_id(text) or is_job_id(text) or is_schedule_id(text)):
+        raise typer.BadParameter(f"{text!r} is the id of no batch, job or schedule")
+    return text
+
+
 def batch_or_job(text: str) -> str:
     """A batch id or a job id."""
     if not (is_batch_id(text) or is_job_id(text)):

@@ -423,12 +423,36 @@ def activity(
             each["actor"],
             terminal.commands_for([each["event"]]),
             _subject(each),
+            each.get("changes", ""),
             each["reason"],
         )
         for each in found["items"]
     ]
-    columns = ("!at", "by", "!event", "what", "reason")
+    columns = ("!at", "by", "!event", "what", "changes", "reason")
     show_list(found, columns, rows, "act", as_json=as_json)
+
+
+@app.command()
+def alarms(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
+    """Show which alarms are on and what to do about them. Exits with 1 if any is on."""
+    found = ctx.obj.api(stack).get("/alarms")
+    active = [each for each in found["items"] if each["is_active"]]
+    if as_json:
+        terminal.print_json(found)
+    else:
+        console = terminal.console()
+        for each in active:
+            console.print(f"[bold red]{each['name']}[/] since {local_time(each['since'])}")
+            console.print(f"{each['means']}.", markup=False)
+            if each["advice"]:
+                console.print(f"What to do: {each['advice']}.", markup=False)
+            if each["chapter"]:
+                console.print(f"See docs/operating.md, {each['chapter']}.", style="dim")
+            console.print(each["cause"], style="dim", markup=False)
+        quiet = len(found["items"]) - len(active)
+        console.print(f"{plural(quiet, 'alarm')} off" if quiet else "", markup=False)
+    if active:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,9 +11,10 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from cli import batch_result, options, progress, tables, terminal
+from cli import batch_result, job_watch, options, progress, tables, terminal
 from cli.client import ApiClient, Document, UploadUncertain
 from cli.options import Json, StackName, Watch
+from jobyard.domain.ids import is_batch_id, is_schedule_id
 
 app = typer.Typer()
 
@@ -106,12 +107,68 @@ def submit(
 @app.command()
 def watch(
     ctx: typer.Context,
-    batch_id: Annotated[list[str], typer.Argument(parser=options.batch_id, metavar="BATCH...")],
+    target: Annotated[
+        list[str], typer.Argument(parser=options.watchable, metavar="BATCH|JOB|SCHEDULE...")
+    ],
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Show the progress of batches until they end. Exits with 0 if all completed, else with 1."""
-    watch_to_end(ctx, ctx.obj.api(stack), *batch_id, as_json=as_json)
+    """Show the progress of batches, or of jobs, until they end. Exits with 0 if all completed, else
+    with 1.
+
+    Of a SCHEDULE it shows the jobs that run now, or the last one if none does.
+    """
+    api = ctx.obj.api(stack)
+    batches = [each for each in target if is_batch_id(each)]
+    if batches and len(batches) < len(target):
+        raise typer.BadParameter("watch batches or jobs, not both", param_hint="BATCH|JOB|SCHEDULE")
+    if batches:
+        watch_to_end(ctx, api, *batches, as_json=as_json)
+        return
+    _watch_jobs(ctx, api, target, as_json=as_json)
+
+
+def _watch_jobs(
+    ctx: typer.Context, api: ApiClient, targets: Sequence[str], *, as_json: bool
+) -> None:
+    """Watch jobs, and those of schedules, until they end.
+
+    Raises:
+        typer.Exit: with 1 if one has not succeeded, with 130 after Ctrl-C.
+    """
+    job_ids = [
+        job_id
+        for target in targets
+        for job_id in (_jobs_of(target, api) if is_schedule_id(target) else [target])
+    ]
+    try:
+        ended = job_watch.watch(
+            api, job_ids, None if as_json else terminal.console(), ctx.obj.pause
+        )
+    except KeyboardInterrupt:
+        again = f"`jobyard watch {' '.join(job_ids)}`"
+        terminal.print_error(f"The jobs keep running. To watch again: {again}")
+        raise typer.Exit(130) from None
+    if as_json:
+        terminal.print_json(ended[0] if len(ended) == 1 else {"items": ended})
+    if not all(map(job_watch.is_success, ended)):
+        raise typer.Exit(1)
+
+
+def _jobs_of(schedule_id: str, api: ApiClient) -> Sequence[str]:
+    """The jobs of a schedule that run now, or else the last one.
+
+    Raises:
+        typer.BadParameter: it has none.
+    """
+    running: list[str] = api.get(f"/schedules/{schedule_id}")["running_job_ids"]
+    if running:
+        return running
+    newest = api.list_items(f"/schedules/{schedule_id}/occurrences", 20)["items"]
+    last = next((each["job_id"] for each in newest if each.get("job_id")), "")
+    if not last:
+        raise typer.BadParameter(f"schedule {schedule_id} has run no job yet")
+    return [last]
 
 
 def watch_to_end(

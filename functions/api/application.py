@@ -46,6 +46,7 @@ ROUTES = {
     "collections": ("collections",),
     "holds": ("holds",),
     "activity": ("activity",),
+    "alarms": ("alarms",),
     "rates": ("rates",),
     "cost": ("costs",),
     "objects": ("objects",),

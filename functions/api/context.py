@@ -27,16 +27,17 @@ _KEY_LENGTH = 255
 class AppContext:
     """What all requests of a deployment share.
 
-    `logs` is a client of CloudWatch Logs. `idempotency_records` returns the store of responses for
-    repeated requests, `account_of` the account of a user name, `cursor_key` the key that signs
-    cursors. The `log_…` functions log unexpected errors, transient errors of AWS, and occurrences
-    that a request skipped.
+    `logs` is a client of CloudWatch Logs, `cloudwatch` one of CloudWatch. `idempotency_records`
+    returns the store of responses for repeated requests, `account_of` the account of a user name,
+    `cursor_key` the key that seals cursors. The `log_…` functions log unexpected errors, transient
+    errors of AWS, and occurrences that a request skipped.
     """
 
     settings: Settings
     s3: "S3Client"
     machines: "SFNClient"
     logs: Any
+    cloudwatch: Any
     idempotency_records: Callable[[], "BasePersistenceLayer"]
     account_of: Callable[[str], Account | None]
     cursor_key: Callable[[], bytes]

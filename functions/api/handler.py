@@ -48,6 +48,7 @@ CONTEXT = AppContext(
     s3=lazy_client("s3", CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
     machines=lazy_client("stepfunctions"),
     logs=lazy_client("logs"),
+    cloudwatch=lazy_client("cloudwatch"),
     idempotency_records=_idempotency_records,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=cursor_key,

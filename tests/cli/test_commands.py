@@ -323,3 +323,14 @@ def test_a_report_is_sent_again_to_its_recipients(run: Run, api: FakeApi) -> Non
 
     assert f"report 2 of {BATCH} waits to be sent to {found['to'][0]}" in result.stdout
     assert api.bodies("POST") == [{"reason": WHY[1]}]
+
+
+def test_failed_jobs_with_a_code_are_deleted_together(run: Run, api: FakeApi) -> None:
+    answer = {"operation_id": "o1", "matched": 3, "not_requeueable": 0, "links": {}}
+    api.answers(f"POST /batches/{BATCH}/operations", answer)
+
+    run("delete", BATCH, *WHY, "--code", "PAYLOAD_NOT_FOUND", "--yes")
+
+    (body,) = api.bodies("POST")
+    assert (body["event"], body["state"]) == ("delete", "failed")
+    assert body["failure_codes"] == ["PAYLOAD_NOT_FOUND"]

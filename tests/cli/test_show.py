@@ -405,7 +405,7 @@ def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[Com
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("watch", f"s{'a' * 20}.0.1900000000000"), f"jobyard job s{'a' * 20}.0.1900000000000"),
+        (("batch", f"s{'a' * 20}.0.1900000000000"), f"jobyard job s{'a' * 20}.0.1900000000000"),
         (("batch", JOB), f"jobyard job {JOB}"),
         (("jobs", "s" + "a" * 20), f"jobyard schedule show s{'a' * 20}"),
         (("batch", "nope"), "is not a batch id"),
@@ -439,10 +439,13 @@ def test_activity_names_who_did_what_and_why(run: Run, api: FakeApi) -> None:
         "cause": "r1",
         "links": {},
     }
+    changed = {**act, "event": "replace", "kind": "hold", "changes": "in place of: bob's hold"}
     many = {**act, "event": "requeue", "subject_id": BATCH, "title": "m.csv", "count": 7}
-    api.answers("GET /activity", {"items": [act, many], "next_cursor": None})
+    api.answers("GET /activity", {"items": [act, changed, many], "next_cursor": None})
 
     shown = run("activity").stdout
+
+    assert "in place of: bob's hold" in shown
 
     assert "force-fail" in shown
     assert f"job {JOB}" in shown
@@ -496,3 +499,36 @@ def test_a_search_says_what_it_found_and_what_it_did_not_search(run: Run, api: F
     assert "not searched: jobs by file name" in shown
     assert "more were found: --kind batch" in shown
     assert dict(api.requests[-1].url.params) == {"q": "m.csv", "kind": "batch"}
+
+
+def alarm(name: str, state: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "state": state,
+        "is_active": state == "ALARM",
+        "since": NOW,
+        "means": "A batch has been open for too long",
+        "advice": "`jobyard batches` shows what it waits for",
+        "chapter": "A batch that is stuck",
+        "cause": "Threshold Crossed",
+    }
+
+
+def test_alarms_that_are_on_are_shown_with_what_to_do(run: Run, api: FakeApi) -> None:
+    items = [alarm("OldestBatchAlarm", "ALARM"), alarm("RunsAlarm", "OK")]
+    api.answers("GET /alarms", {"items": items})
+
+    shown = run("alarms")
+
+    assert shown.exit_code == 1
+    for words in ("OldestBatchAlarm", "jobyard batches", "A batch that is stuck", "1 alarm off"):
+        assert words in shown.stdout
+    assert "RunsAlarm" not in shown.stdout
+
+
+def test_without_an_alarm_all_is_well(run: Run, api: FakeApi) -> None:
+    api.answers("GET /alarms", {"items": [alarm("RunsAlarm", "OK")]})
+
+    shown = run("alarms")
+
+    assert (shown.exit_code, shown.stdout.strip()) == (0, "1 alarm off")

@@ -4,7 +4,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.fake_api import BATCH, URL, FakeApi, Run, batch, problem, report
+from tests.cli.fake_api import BATCH, JOB, URL, FakeApi, Run, batch, job, problem, report
+
+SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
 
 MADE = {
     "batch_id": BATCH,
@@ -166,3 +168,41 @@ def test_several_batches_are_watched_together_and_all_must_complete(run: Run, ap
         "completed",
         "failed",
     ]
+
+
+@pytest.mark.parametrize(("end", "exit_code"), [("succeeded", 0), ("failed", 1)])
+def test_a_job_is_watched_to_its_end(run: Run, api: FakeApi, end: str, exit_code: int) -> None:
+    api.answers(f"GET /jobs/{JOB}", job("running"), job("running"), job(end))
+
+    shown = run("watch", JOB)
+
+    assert shown.exit_code == exit_code
+    first, last = shown.stdout.splitlines()
+    assert "running; step estimating" in first
+    assert end in last
+
+
+def test_the_running_job_of_a_schedule_is_watched(run: Run, api: FakeApi) -> None:
+    run_id = f"{SCHEDULE}.0.1"
+    api.answers(f"GET /schedules/{SCHEDULE}", {"running_job_ids": [run_id]})
+    api.answers(f"GET /jobs/{run_id}", job("succeeded", job_id=run_id))
+
+    assert f"{run_id} succeeded" in run("watch", SCHEDULE).stdout
+
+
+def test_the_last_job_of_a_schedule_is_shown_if_none_runs(run: Run, api: FakeApi) -> None:
+    run_id = f"{SCHEDULE}.0.1"
+    api.answers(f"GET /schedules/{SCHEDULE}", {"running_job_ids": []})
+    skipped, ran = {"job_id": ""}, {"job_id": run_id}
+    api.answers(
+        f"GET /schedules/{SCHEDULE}/occurrences", {"items": [skipped, ran], "next_cursor": None}
+    )
+    api.answers(f"GET /jobs/{run_id}", job("failed", job_id=run_id))
+
+    shown = run("watch", SCHEDULE)
+
+    assert (shown.exit_code, f"{run_id} failed" in shown.stdout) == (1, True)
+
+
+def test_batches_and_jobs_are_not_watched_together(run: Run, api: FakeApi) -> None:
+    assert run("watch", BATCH, JOB).exit_code == 2

@@ -344,6 +344,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "BatchMachine": ["states:StartExecution"],
         "JobMachine": ["states:StartExecution"],
         "SystemMachine": ["states:StartExecution"],
+        "*": ["cloudwatch:DescribeAlarms"],
         "UserPool": ["cognito-idp:AdminGetUser"],
         "ExecuteChunkLogs": ["logs:FilterLogEvents"],
         "ExecuteJobLogs": ["logs:FilterLogEvents"],

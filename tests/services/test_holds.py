@@ -26,7 +26,7 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.holds import HeldWork
-from jobyard.store import batches, chunks, holds
+from jobyard.store import activity, batches, chunks, holds
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.harness import Harness, Payloads, single_files, source_of
 from tests.killed_executions import Death, Killed
@@ -597,6 +597,16 @@ def test_a_second_hold_does_not_silently_replace_the_first(harness: Harness) -> 
     hold_commands.place_hold(
         scope, None, harness.context(BEN, reason="a quick look"), replacing=True
     )
+    stored = holds.find(scope)
+    assert stored is not None
+    assert stored.replaced == f"{scope} is held by ann: the shelf moves"
+    again = harness.context(BEN, reason="a quick look")
+    assert hold_commands.place_hold(scope, None, again, replacing=True).owner == "ben"
+    acts = [each.act for each in activity.newest_first(harness.now(), None, 50)]
+    (replaced,) = [
+        each for each in acts if (each.subject.subject_id, each.event) == (scope, "replace")
+    ]
+    assert (replaced.actor, replaced.changes) == ("ben", f"in place of: {stored.replaced}")
     assert [hold.reason for hold in hold_queries.list_holds(harness.query_context())] == [
         "a quick look"
     ]

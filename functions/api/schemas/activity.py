@@ -33,6 +33,10 @@ class Act(Schema):
         description="Of an operation, the number of jobs, 0 if not known; otherwise 1."
     )
     reason: str = Field(description='Why; "" if not given.')
+    changes: str = Field(
+        description="What changed: the fields of an edit, or the hold that was replaced; "
+        '"" if the event says it.'
+    )
     cause: str = Field(description="The request, as in the history of the subject.")
     links: Links
 
@@ -50,6 +54,7 @@ class Act(Schema):
             title=subject.title,
             count=subject.count,
             reason=act.reason,
+            changes=act.changes,
             cause=act.cause,
             links=subject_links(subject, request),
         )

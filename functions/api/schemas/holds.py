@@ -45,6 +45,9 @@ class Hold(Schema):
         description="When it ends by itself; null if a person has to lift it."
     )
     is_active: bool = Field(description="Whether it stops work now.")
+    replaced: str = Field(
+        description='The hold in whose place it was put, with who placed it and why; "" if none.'
+    )
     held: HeldWork | None = Field(
         description="What it holds. Null right after it was placed, and for a hold on a campaign, "
         "which holds all of its tasks."
@@ -63,6 +66,7 @@ class Hold(Schema):
             placed_at=hold.placed_at,
             until=hold.until,
             is_active=domain.active_hold([hold], request.app.now()) is not None,
+            replaced=hold.replaced,
             held=HeldWork(**vars(held)) if held else None,
             links={"self": request.link(f"holds/{hold.scope}")},
         )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from jobyard.domain.access import is_allowed
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
+CHANGES_BYTES = 1000  # of the text about what changed
 ACTS_KEPT = timedelta(days=90)  # acts, after they happened
 
 
@@ -29,7 +30,8 @@ class Subject:
 class Act:
     """What a person did: `event`, sent to a subject, at a time.
 
-    `actor` is their name to show, `sub` their id. `cause` is the key of the request.
+    `actor` is their name to show, `sub` their id. `cause` is the key of the request. `changes` is
+    what changed, as text; "" if the event says it.
     """
 
     at: datetime
@@ -39,9 +41,10 @@ class Act:
     subject: Subject
     reason: str
     cause: str
+    changes: str = ""
 
     def __post_init__(self) -> None:
-        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES, changes=CHANGES_BYTES)
 
     def is_visible_to(self, roles: Iterable[str]) -> bool:
         """Whether a person with `roles`, who may see activity, may see this act: if they may see

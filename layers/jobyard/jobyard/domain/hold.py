@@ -47,7 +47,7 @@ class Hold:
     New work is held instead of started; running work continues. Without `until` it lasts until it
     is lifted. A hold with a `lift` stops nothing any more: it remains until all that it held is
     released. `owner` is a name to show, `owner_sub` the id of that person; "" in holds from before
-    ids were stored.
+    ids were stored. `replaced` describes the hold in whose place it was put; "" if there was none.
     """
 
     scope: str
@@ -57,9 +57,10 @@ class Hold:
     until: datetime | None = None
     owner_sub: str = ""
     lift: HoldLift | None = None
+    replaced: str = ""
 
     def __post_init__(self) -> None:
-        clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES)
+        clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES, replaced=2 * REASON_BYTES)
 
     def description(self) -> str:
         """Why work in its scope waits."""

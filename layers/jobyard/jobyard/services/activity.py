@@ -10,9 +10,12 @@ from jobyard.services.context import CommandContext
 from jobyard.store import activity
 
 
-def record(context: CommandContext, event: str, subject: Subject, at: datetime) -> None:
+def record(
+    context: CommandContext, event: str, subject: Subject, at: datetime, changes: str = ""
+) -> None:
     """Record that the actor sent `event` to `subject`. `at` is the stored time of the change, which
-    is the same when the request is repeated.
+    is the same when the request is repeated. `changes` says what changed.
     """
     actor = context.actor
-    activity.put(Act(at, actor.name, actor.sub, event, subject, context.reason, context.run))
+    act = Act(at, actor.name, actor.sub, event, subject, context.reason, context.run, changes)
+    activity.put(act)

@@ -202,8 +202,8 @@ def _changed(
 
 def _recorded(found: Collection, event: str, context: CommandContext) -> Collection:
     """The collection, after what this request did to it is recorded."""
-    at = next(each.at for each in found.changes if (each.cause, each.event) == (context.run, event))
-    activity.record(context, event, Subject("collection", found.name), at)
+    change = next(e for e in found.changes if (e.cause, e.event) == (context.run, event))
+    activity.record(context, event, Subject("collection", found.name), change.at, change.summary)
     return found
 
 

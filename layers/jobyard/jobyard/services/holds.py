@@ -67,21 +67,30 @@ def place_hold(
     seen = holds.find(hold.scope)
     if seen and active_hold([seen], now) and not replacing:
         if _equals(hold, seen):
-            _record(seen, "place", seen.placed_at, context)
+            _record_placed(seen, context)
             return seen
         raise AlreadyHeld(
             f"{seen.description()} (since {seen.placed_at:%Y-%m-%d %H:%M} UTC); "
             "it stays unless you replace it"
         )
+    if seen and active_hold([seen], now):
+        hold = replace(hold, replaced=seen.description())
     holds.put(hold, seen=seen)
-    _record(hold, "place", now, context)
+    _record_placed(hold, context)
     return hold
 
 
-def _record(hold: Hold, event: str, at: datetime, context: CommandContext) -> None:
+def _record_placed(hold: Hold, context: CommandContext) -> None:
+    event = "replace" if hold.replaced else "place"
+    _record(hold, event, hold.placed_at, context, hold.replaced and f"in place of: {hold.replaced}")
+
+
+def _record(
+    hold: Hold, event: str, at: datetime, context: CommandContext, changes: str = ""
+) -> None:
     """Record what the actor did to a hold, once, whichever of their requests did it."""
     once = replace(context, key=f"{event} {hold.scope}")
-    activity.record(once, event, Subject("hold", hold.scope), at)
+    activity.record(once, event, Subject("hold", hold.scope), at, changes)
 
 
 def _equals(hold: Hold, seen: Hold) -> bool:
@@ -90,7 +99,11 @@ def _equals(hold: Hold, seen: Hold) -> bool:
         same_end = hold.until is seen.until
     else:
         same_end = abs(hold.until - seen.until) < timedelta(milliseconds=1)
-    return same_end and replace(hold, placed_at=seen.placed_at, until=seen.until) == seen
+    return (
+        same_end
+        and replace(hold, placed_at=seen.placed_at, until=seen.until, replaced=seen.replaced)
+        == seen
+    )
 
 
 def lift_hold(scope: str, context: CommandContext) -> HoldLift:

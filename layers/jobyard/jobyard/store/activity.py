@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jobyard.domain.activity import ACTS_KEPT, Act, Subject
 from jobyard.store.documents import from_ms, month_before, sortable, to_ms
-from jobyard.store.tables import TimelineItem
+from jobyard.store.tables import TimelineItem, save_if
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StoredAct:
 def put(act: Act) -> None:
     """Store an act. A repeat of the same act, with the same time and cause, changes nothing."""
     subject = act.subject
-    TimelineItem(
+    item = TimelineItem(
         series=_series(sortable(act.at)[:7]),
         at=f"{sortable(act.at)}#{act.cause}",
         expires=int((act.at + ACTS_KEPT).timestamp()),
@@ -34,8 +34,10 @@ def put(act: Act) -> None:
             [subject.kind, subject.subject_id, subject.title, subject.count],
             act.reason,
             act.cause,
+            act.changes,
         ],
-    ).save()
+    )
+    save_if(item, TimelineItem.series.does_not_exist())
 
 
 def newest_first(now: datetime, position: tuple[str, str] | None, page: int) -> Iterator[StoredAct]:
@@ -68,5 +70,5 @@ def _series(month: str) -> str:
 
 
 def _act(item: TimelineItem) -> Act:
-    at, actor, sub, event, subject, reason, cause = item.body
-    return Act(from_ms(at), actor, sub, event, Subject(*subject), reason, cause)
+    at, actor, sub, event, subject, *rest = item.body  # without changes before version 0.2.0
+    return Act(from_ms(at), actor, sub, event, Subject(*subject), *rest)

@@ -16,6 +16,7 @@ def of_item(item: HoldItem) -> Hold:
     owner, reason, since, until, *more = item.body
     sub = more[0] if more else ""
     lift = more[1] if len(more) > 1 else None
+    replaced = more[2] if len(more) > 2 else ""
     return Hold(
         item.scope,
         owner,
@@ -24,6 +25,7 @@ def of_item(item: HoldItem) -> Hold:
         from_ms_or_none(until),
         sub,
         None if lift is None else _lift(lift),
+        replaced,
     )
 
 
@@ -51,10 +53,12 @@ def _lift_line(lift: HoldLift) -> list[Any]:
 
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else to_ms(hold.until)
-    lift = [] if hold.lift is None else [_lift_line(hold.lift)]
-    # A hold without ids is stored as it was before ids existed: `put` and `delete` compare bodies.
-    sub = [hold.owner_sub] if hold.owner_sub or lift else []
-    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *lift]
+    more = [hold.owner_sub, None if hold.lift is None else _lift_line(hold.lift), hold.replaced]
+    # What is empty at the end is left out: `put` and `delete` compare bodies with stored ones,
+    # which may be from before there were ids, lifts and replaced holds.
+    while more and not more[-1]:
+        more.pop()
+    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *more]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:

@@ -240,3 +240,23 @@ def test_a_page_of_acts_that_one_may_not_see_is_short_and_the_next_continues(
 
     assert [kind for page in pages for kind in page] == ["hold", "batch"]
     assert [] in pages
+
+
+def test_an_edit_says_what_changed(api: Api) -> None:
+    schedule_id = a_schedule().schedule_id
+    api.request("PATCH", f"/schedules/{schedule_id}", body={"title": "At night", **WHY})
+
+    (edit,) = [
+        each
+        for each in api.get("/activity").json["items"]
+        if (each["subject_id"], each["event"]) == (schedule_id, "edit")
+    ]
+    assert edit["changes"] == "title: At night"
+
+
+def test_a_change_of_a_collection_says_what_changed(api: Api) -> None:
+    api.post("/collections", {"name": "plans", **WHY})
+    api.request("PATCH", "/collections/plans", body={"notify": ["jo@example.org"], **WHY})
+
+    newest = api.get("/activity").json["items"][0]
+    assert (newest["event"], newest["changes"]) == ("edit", "notifies jo@example.org")

@@ -386,7 +386,8 @@ def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext
         rules = changed_rules(before.rules, changes, before.created_at)
         return before.with_entry(_note(before, "change", context), rules=rules)
 
-    return _recorded(_restart(campaign_id, changed, context), "change", context)
+    what = json.dumps(changes, ensure_ascii=False, sort_keys=True)
+    return _recorded(_restart(campaign_id, changed, context), "change", context, what)
 
 
 def retry(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> StartedCampaign:
@@ -476,13 +477,15 @@ def _note(campaign: Campaign, event: str, context: CommandContext) -> HistoryEnt
     return HistoryEntry.note(event, campaign.state, context.now(), context.cause)
 
 
-def _recorded(campaign: Campaign, event: str, context: CommandContext) -> Campaign:
+def _recorded(
+    campaign: Campaign, event: str, context: CommandContext, changes: str = ""
+) -> Campaign:
     """The campaign, after what this request did to it is recorded; a repeat records it if the first
     try died before. What another request did is not this one's to record.
     """
     own = [entry.at for entry in campaign.history if entry.cause == context.run]
     if own:
-        activity.record(context, event, _subject(campaign), own[0])
+        activity.record(context, event, _subject(campaign), own[0], changes)
     return campaign
 
 

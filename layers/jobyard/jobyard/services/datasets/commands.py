@@ -132,7 +132,8 @@ def edit(name: str, wanted: DatasetEdit, context: CommandContext) -> Dataset:
         raise StaleState(message)
     after = dataset.with_settings(**changes)
     datasets.put_settings(after)
-    activity.record(context, "edit", Subject("dataset", name, after.title), context.now())
+    what = ", ".join(sorted(changes.keys() - {"rules_version"}))
+    activity.record(context, "edit", Subject("dataset", name, after.title), context.now(), what)
     return after
 
 

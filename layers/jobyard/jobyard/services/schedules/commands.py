@@ -5,7 +5,7 @@ future times only, and no due time is lost or decided by another rule.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -220,7 +220,12 @@ def edit(
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
-        _recorded(after, "edit", context)
+        what = tuple(
+            name
+            for name in ("title", "rule", "policy", "parameters")
+            if getattr(before, name) != getattr(after, name)
+        )
+        _recorded(after, "edit", context, what)
         runs_before, runs_after = (_shown_runs(each, cache, now) for each in (before, after))
         return EditResult(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
@@ -256,11 +261,23 @@ def _is_repeat(schedule: Schedule, event: str, context: CommandContext) -> bool:
     return any(e.cause == context.run and e.event == event for e in schedule.history)
 
 
-def _recorded(schedule: Schedule, event: str, context: CommandContext) -> Schedule:
-    """The schedule, after what this request did to it is recorded."""
+def _recorded(
+    schedule: Schedule, event: str, context: CommandContext, changed: Sequence[str] = ()
+) -> Schedule:
+    """The schedule, after what this request did to it is recorded, with the `changed` fields."""
     at = next(e.at for e in schedule.history if (e.cause, e.event) == (context.run, event))
-    activity.record(context, event, _subject(schedule), at)
+    texts = [f"{name}: {_field_text(getattr(schedule, name))}" for name in changed]
+    activity.record(context, event, _subject(schedule), at, "; ".join(texts))
     return schedule
+
+
+def _field_text(value: Any) -> str:
+    """The value of a field of a schedule, as text."""
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if isinstance(value, Policy):
+        return "; ".join(f"{name} {each}" for name, each in vars(value).items() if each)
+    return value if isinstance(value, str) else str(value.description())
 
 
 def _subject(schedule: Schedule) -> Subject:
