@@ -134,6 +134,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "ChunksTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
         "JobsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
             "dynamodb:BatchExecuteStatement(UPDATE)",
             "dynamodb:BatchWriteItem",
             "dynamodb:GetItem",

@@ -37,8 +37,26 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for thing, call in (
             ("BatchMachine", "Describe"),
             ("BatchMachine", "Start"),
+            ("JobMachine", "Describe"),
             ("JobMachine", "Start"),
             ("SystemMachine", "Start"),
+        )
+    },
+    **{
+        ("SystemRole", "ArchiveBucket", f"s3:{call}"): "rows or a report of more than 8 MiB"
+        for call in (
+            "AbortMultipartUpload",
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "UploadPart",
+        )
+    },
+    **{
+        (role, "SystemMachine", f"states:{call}Execution"): "a system job is due, or waited"
+        for role, call in (
+            ("ReportRole", "Start"),
+            ("ScheduleRole", "Describe"),
+            ("ScheduleRole", "Start"),
         )
     },
     ("ExecuteRole", "ArchiveBucket", "s3:UploadPartCopy"): "a staged file of more than 5 GB",
@@ -202,9 +220,14 @@ def story(
     _clockwork(admin, aws, physical, stack)
     (found,) = admin.get("/api/batches?limit=1")["items"]
     of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
-    about_all = [f"/api/{part}" for part in ("batches", "holds", "activity", "rates", "cost")]
+    about_all = [
+        f"/api/{part}" for part in ("batches", "holds", "activity", "alarms", "rates", "cost")
+    ]
     for path in (*about_all, "/api/batches?collection=maps", *of_batch):
         admin.get(path)
+    schedules = admin.get("/api/schedules")["items"]
+    last = next(each["latest_run"]["job_id"] for each in schedules if each["latest_run"])
+    admin.get(f"/api/jobs/{last}/log")  # in the second of the workers' log groups
     found = admin.get("/api/objects?collection=maps&local_id=box:1")
     version = f"/api/objects/{found['object_id']}/versions/1"
     for path in (f"/api/objects/{found['object_id']}", version, f"{version}/download?name=a.txt"):
