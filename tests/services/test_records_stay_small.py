@@ -40,7 +40,7 @@ from jobyard.services.jobs.attempt import (
 from jobyard.store import batches, job_format, jobs
 from tests.store.sizes import batch_bytes, job_bytes
 
-pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("store_endpoint")]
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("aws_semantics")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TYPE = JobType(
     "count",
