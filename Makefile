@@ -20,7 +20,7 @@ PYTEST := .venv/bin/pytest $(WORKERS)
 CORES = $(shell getconf _NPROCESSORS_ONLN) # enough where no test waits
 COVERAGE := .coverage.json
 # slipcover warns that it cannot instrument the tests themselves, which are not its subject.
-COVERED := PYTHONWARNINGS=ignore::RuntimeWarning:slipcover.importer .venv/bin/python -m slipcover \
+COVERED := PYTHONWARNINGS=ignore::RuntimeWarning:slipcover.importer .venv/bin/python -m slipcover --immediate \
 	--json --out $(COVERAGE) -m pytest $(WORKERS)
 # Runs several targets at once. GNU make 4 and later keeps the output of each together.
 AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
