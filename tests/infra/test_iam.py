@@ -197,6 +197,10 @@ def test_workers_have_no_access_to_manifests_and_api_and_pages_only_write_them(
                 for action in ("s3:PutObject", "s3:GetObject", "s3:GetObjectVersion")
                 for prefix in ("datasets", "targets")
             ),
+            *(
+                (action, "${IntakeBucket.Arn}/edits/*")
+                for action in ("s3:PutObject", "s3:GetObject")
+            ),
         }
 
 
