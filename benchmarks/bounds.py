@@ -18,6 +18,7 @@ NAMES = (
     "first_paint",
     "campaign",
     "rollout",
+    "datasets",
 )
 
 
@@ -82,6 +83,9 @@ BOUNDS = (
     Bound("rollout", "grant_error", 0.05),
     Bound("rollout", "settle_calls_last", 6),
     Bound("rollout", "settle_items_last", 110),
+    Bound("datasets", "small_commit_units", 15),
+    Bound("datasets", "lookup_reads", 3),
+    Bound("datasets", "bytes_per_feature", 500),
 )
 
 

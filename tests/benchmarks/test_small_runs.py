@@ -41,12 +41,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "first_paint": {"JOBS": 2, "RUNS": 1},
     "campaign": {"TASKS": 30, "FEW": 3, "REST_TASKS": 2, "TICK": timedelta(days=3)},
     "rollout": {"TARGETS": 60, "PER_MINUTE": 25},
+    "datasets": {"POINTS": 400, "FEW": 20},
 }
 # Which benchmarks run on which day: those that share a local stack, or three without one.
 BY_TURNS = (
     ("cost", "throughput", "first_paint"),
     ("coldstart", "deposit", "pages"),
-    ("small_deposits", "due", "campaign", "rollout"),
+    ("small_deposits", "due", "campaign", "rollout", "datasets"),
 )
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
 
