@@ -280,3 +280,24 @@ def test_features_are_shown_as_many_as_a_response_takes(
     assert queries.features_in("many", world, who).is_cut
     with pytest.raises(BadRequest, match="export it"):
         queries.feature("many", "3", who)
+
+
+def test_pages_of_changes_end_before_they_are_too_large(
+    harness: Harness, context: DatasetContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = by_id(point(str(n), n, text="x" * 1_000) for n in range(3))
+    make_dataset("heavy", before.values(), context)
+    middle = {each: point(each, 0, text="y" * 1_000) for each in before}
+    commit("heavy", 1, changes_to(before, middle), origin(1), context)
+    commit("heavy", 2, changes_to(middle, before), origin(2), context)
+    who = query(harness)
+
+    monkeypatch.setattr(queries, "_PAGE_BYTES", 3_000)
+    page = queries.list_changes("heavy", who, since=1, limit=9)
+    assert (len(page.changes), page.revision, page.skip) == (2, 2, 2)
+    monkeypatch.setattr(queries, "RESPONSE_BYTES", 3_000)
+    made, after = queries.history("heavy", "1", who, limit=9)
+    assert ([each.revision for each in made], after) == ([3], 3)
+    monkeypatch.setattr(queries, "RESPONSE_BYTES", 100)
+    with pytest.raises(BadRequest, match="export the changes since 2"):
+        queries.history("heavy", "1", who, limit=9)

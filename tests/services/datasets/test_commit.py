@@ -199,7 +199,7 @@ def test_equal_ids_in_two_datasets_never_meet(context: DatasetContext) -> None:
     assert contents("right", 1, context) == BEFORE
     found = RevisionReader(head("right"), 1, context).features_at(["1", "2", "3", "4"])
     assert found == BEFORE
-    assert feature_history(head("right"), "1", context, until=9, limit=9) == []
+    assert [*feature_history(head("right"), "1", context, until=9, limit=9)] == []
 
 
 def test_each_change_of_a_feature_is_in_its_history(context: DatasetContext) -> None:
@@ -208,7 +208,7 @@ def test_each_change_of_a_feature_is_in_its_history(context: DatasetContext) -> 
     commit("history", 2, changes_to(AFTER, BEFORE), origin(2), context)
     dataset = head("history")
 
-    found = feature_history(dataset, "2", context, until=9, limit=9)
+    found = [*feature_history(dataset, "2", context, until=9, limit=9)]
 
     assert [(each.revision, each.kind.value, each.origin) for each in found] == [
         (3, "insert", origin(2)),

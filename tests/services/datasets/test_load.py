@@ -38,6 +38,9 @@ def dot(feature_id: str, **members: Any) -> dict[str, Any]:
     return {"type": "Feature", "id": feature_id, **members}
 
 
+COMPRESSED = gzip.compress(geojson(dot("1")), mtime=0)
+
+
 def request_of(
     name: str, content: bytes, context: DatasetContext, load_id: str = "l1"
 ) -> LoadRequest:
@@ -103,11 +106,12 @@ def test_a_file_with_an_error_makes_nothing(context: DatasetContext) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(geojson(dot("1")))[:-9], "the file cannot be read: it is compressed"),
-        (gzip.compress(geojson(dot("1")))[:30] + b"x" * 30, "the file cannot be read"),
+        (COMPRESSED[:-9], "the file cannot be read: it is compressed"),
+        (COMPRESSED[:30] + b"x" * 30, "the file cannot be read"),
         (b"", "the file has 1 error"),
         (geojson(dot("1", geometry=None)).decode().encode("utf-16"), "the file has 1 error"),
     ],
+    ids=["cut off", "damaged", "empty", "UTF-16"],
 )
 def test_a_file_that_cannot_be_read_is_refused(
     context: DatasetContext, content: bytes, message: str

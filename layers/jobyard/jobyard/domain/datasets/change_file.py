@@ -38,7 +38,14 @@ class ChangeLine:
     def committed(self, revision: int, at: datetime, origin: CommitOrigin) -> CommittedChange:
         """The change as a part of its commit."""
         return CommittedChange(
-            self.feature_id, self.kind, self.before, self.after, revision, at, origin
+            self.feature_id,
+            self.kind,
+            self.before,
+            self.after,
+            revision,
+            at,
+            origin,
+            self.end - self.start,
         )
 
 

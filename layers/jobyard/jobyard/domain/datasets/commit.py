@@ -67,7 +67,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommittedChange:
-    """What a commit did to a feature."""
+    """What a commit did to a feature. `size` are the bytes of its line in the change file."""
 
     feature_id: str
     kind: ChangeKind
@@ -76,3 +76,4 @@ class CommittedChange:
     revision: int
     at: datetime
     origin: CommitOrigin
+    size: int = 0

@@ -1,6 +1,7 @@
 """What commits changed since a base, or before it: it is laid over the base to see a revision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from jobyard.domain.datasets.change_file import ChangeLine, parse_change, read_change_file
@@ -12,6 +13,10 @@ from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.files import ByteRange
 from jobyard.store import commits
+
+_SMALL = 1024 * 1024  # bytes of a change file that is read at once
+_READERS = 8  # small change files that are read at the same time
+_READ_AHEAD = 32  # small change files that are in memory
 
 
 class ChangedFeature(NamedTuple):
@@ -40,12 +45,22 @@ class Overlay:
         self._context = context
         self._entries: dict[str, ChangedFeature] = {}
         later = [*commits.between(dataset.name, min(base, revision) + 1, max(base, revision))]
-        for made in later if self._is_forward else reversed(later):
-            if area is None or do_boxes_meet(made.boxes, area):
-                self._note_all(made)
+        wanted = [each for each in later if area is None or do_boxes_meet(each.boxes, area)]
+        if not self._is_forward:
+            wanted.reverse()
+        with ThreadPoolExecutor(_READERS) as pool:
+            for start in range(0, len(wanted), _READ_AHEAD):
+                together = wanted[start : start + _READ_AHEAD]
+                for made, blocks in zip(together, pool.map(self._blocks, together), strict=True):
+                    self._note_all(made, blocks)
 
-    def _note_all(self, made: Commit) -> None:
-        _, lines = read_change_file(files.blocks_of(made.file, self._context))
+    def _blocks(self, made: Commit) -> Iterable[bytes]:
+        """The change file of a commit. A small one is read at once, next to others."""
+        blocks = files.blocks_of(made.file, self._context)
+        return blocks if made.size > _SMALL else [*blocks]
+
+    def _note_all(self, made: Commit, blocks: Iterable[bytes]) -> None:
+        _, lines = read_change_file(blocks)
         for line in lines:
             feature = self._feature_of(line)
             boxes = boxes_of(feature.geometry) if feature else ()

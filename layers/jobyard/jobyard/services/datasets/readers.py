@@ -214,17 +214,15 @@ def changes_of(made: Commit, context: DatasetContext) -> Iterator[CommittedChang
 
 def feature_history(
     dataset: Dataset, feature_id: str, context: DatasetContext, *, until: int, limit: int
-) -> list[CommittedChange]:
+) -> Iterator[CommittedChange]:
     """Up to `limit` changes of a feature up to the revision `until`, the last one first."""
-    history = []
     for found in versions.of_feature(
         dataset.name, feature_id, until=min(until, dataset.revision), limit=limit
     ):
         made = commits.find(dataset.name, found.revision)
         if made is not None:
             line = _line_of(found, context)
-            history.append(line.committed(made.revision, made.at, made.origin))
-    return history
+            yield line.committed(made.revision, made.at, made.origin)
 
 
 def _line_of(found: FeatureVersion, context: DatasetContext) -> ChangeLine:

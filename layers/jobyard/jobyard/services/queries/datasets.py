@@ -25,6 +25,7 @@ from jobyard.store import commits, datasets
 
 MAX_SHOWN_FEATURES = 1_000  # of a response
 RESPONSE_BYTES = 4 * 1024 * 1024  # of the features in a response: Lambda takes 6 MB
+_PAGE_BYTES = 16 * 1024 * 1024  # of the changes that a page reads, but for the last one
 _LINK_EXPIRES_S = 900
 
 
@@ -126,13 +127,15 @@ def list_changes(
     found.check_revision(since)
     changes = readers.changes_since(found, since, until, _context(context))
     page: list[ListedChange] = []
+    size = 0
     revision, taken = since + 1, skip
     for change in islice(changes, skip, None):
         if change.revision != revision:
             revision, taken = change.revision, 0
-        if len(page) == limit:
+        if len(page) == limit or size > _PAGE_BYTES:
             return ChangePage(page, revision, taken)
         page.append(_listed(change, found.precision))
+        size += change.size
         taken += 1
     return ChangePage(page)
 
@@ -204,17 +207,26 @@ def history(
     name: str, feature_id: str, context: QueryContext, *, before: int | None = None, limit: int
 ) -> tuple[list[CommittedChange], int]:
     """What commits did to a feature, the last one first, and the revision before which the next
-    page begins, 0 after the last.
+    page begins, 0 after the last. A page has as many changes as a response takes.
 
     Raises:
-        Forbidden, NotFound: as for `dataset`.
+        Forbidden, NotFound: as for `dataset`. BadRequest: one change is larger than a response.
     """
     found = dataset(name, context)
     until = found.revision if before is None else before - 1
-    made = readers.feature_history(
+    page: list[CommittedChange] = []
+    size = 0
+    for change in readers.feature_history(
         found, feature_id, _context(context), until=until, limit=limit + 1
-    )
-    return made[:limit], made[limit - 1].revision if len(made) > limit else 0
+    ):
+        size += change.size
+        if len(page) == limit or size > RESPONSE_BYTES:
+            if not page:
+                message = f"a change of feature {feature_id!r:.140} is larger than a response"
+                raise BadRequest(f"{message}: export the changes since {change.revision - 1}")
+            return page, page[-1].revision
+        page.append(change)
+    return page, 0
 
 
 def load_result(name: str, load_id: str, context: QueryContext, machines: Any) -> LoadResult:
