@@ -14,8 +14,10 @@ alternate with ours.
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.output import Figures, main, rounded, say
 from cli.local import artifacts, deployment
@@ -177,10 +179,7 @@ def _environment() -> dict[str, str]:
     template = deployment.read_template(ROOT)
     defaults = {name: str(one["Default"]) for name, one in template["Parameters"].items()}
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    given = {
-        name: defaults.get(value["Ref"], value["Ref"]) if set(value) == {"Ref"} else name
-        for name, value in ((name, _reference(value)) for name, value in variables.items())
-    }
+    given = {name: _value_of(value, name, defaults) for name, value in variables.items()}
     empty = (
         "JOBYARD_ALLOWED_HOSTS",
         "JOBYARD_S3_SOURCES",
@@ -193,8 +192,14 @@ def _environment() -> dict[str, str]:
     return given | account | keys
 
 
-def _reference(value: object) -> dict[str, str]:
-    return value if isinstance(value, dict) else {"Ref": str(value)}
+def _value_of(value: Any, name: str, defaults: Mapping[str, str]) -> str:
+    """The value of the variable `name`: its name, if AWS alone knows it."""
+    if not isinstance(value, dict):
+        return str(value)
+    if "Fn::Join" in value:
+        separator, parts = value["Fn::Join"]
+        return str(separator).join(_value_of(each, name, defaults) for each in parts)
+    return defaults.get(value["Ref"], value["Ref"]) if "Ref" in value else name
 
 
 def _median(starts: list[Start]) -> Start:
