@@ -146,7 +146,10 @@ def run_steps(
             return AttemptResult(record, wait, name, is_paused=True)
         began = now()
         progress.begin(name, began)
-        outcome = step(replace(attempt.step_input, data=record.data), attempt.context)
+        step_input = attempt.step_input
+        if step_input.data is not record.data:
+            step_input = replace(step_input, data=record.data)
+        outcome = step(step_input, attempt.context)
         outcome = _with_bounded_result(outcome, record)
         if _is_unfinished(outcome):
             outcome = attempt.time_out(record) or outcome
