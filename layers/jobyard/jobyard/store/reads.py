@@ -28,9 +28,9 @@ def get_many(keys: Sequence[Model], pause: Callable[[float], None] = time.sleep)
     found: dict[str, list[dict[str, Any]]] = {table: [] for table in pending}
     for tries in range(1, _TRIES + 1):
         response = client().batch_get_item(RequestItems=pending, ReturnConsumedCapacity="TOTAL")
-        for table, items in response["Responses"].items():
+        for table, items in response.get("Responses", {}).items():
             found[table] += items
-        pending = response["UnprocessedKeys"]
+        pending = response.get("UnprocessedKeys", {})
         if not pending:
             break
         if tries == _TRIES:
