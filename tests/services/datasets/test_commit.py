@@ -12,6 +12,7 @@ from jobyard.services.datasets.commit import commit, committed_revision, roll_fo
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.readers import RevisionReader, changes_since, feature_history, head
 from jobyard.store import commits
+from tests.call_interceptor import Answer, Call, Listener
 from tests.harness import Harness
 from tests.services.datasets.crashes import Died, DyingAt, Units
 from tests.services.datasets.datasets import (
@@ -156,6 +157,49 @@ def test_a_commit_is_all_or_nothing_wherever_its_worker_dies(
         "PutItem",  # the head
         "Query",
     ]
+
+
+class RivalAt(Listener):
+    """A rival commits between two calls of a worker, before call `number` is sent."""
+
+    def __init__(self, number: int, rival: Callable[[], None]) -> None:
+        self.calls = 0
+        self._number, self._rival = number, rival
+
+    def before(self, call: Call) -> Answer | None:
+        self.calls += 1
+        if self.calls == self._number + 1:
+            self._rival()
+        return None
+
+
+def test_of_two_commits_one_wins_wherever_they_meet(
+    harness: Harness, context: DatasetContext
+) -> None:
+    others = by_id([point("1", 0, name="z"), point("9", 9)])
+    winners = set()
+    for number in range(99):
+        name = f"meet-{number}"
+        make_dataset(name, BEFORE.values(), context)
+        won = []
+
+        def rival(name: str = name, won: list[str] = won) -> None:
+            with harness.interceptor.muted(), suppress(HeadMoved):
+                commit(name, 1, changes_to(BEFORE, others), origin(9), context)
+                won.append("rival")
+
+        met = RivalAt(number, rival)
+        with harness.interceptor.listening(met), suppress(HeadMoved):
+            commit(name, 1, CHANGES, origin(), context)
+            won.append("mine")
+        assert len(won) == 1
+        winners.add(won[0])
+        assert contents(name, 2, context) == (AFTER if won == ["mine"] else others)
+        assert contents(name, 1, context) == BEFORE
+        assert (head(name).revision, head(name).pending) == (2, None)
+        if met.calls <= number:
+            break
+    assert winners == {"mine", "rival"}
 
 
 def test_a_commit_may_be_finished_several_times(harness: Harness, context: DatasetContext) -> None:
