@@ -25,6 +25,9 @@ from jobyard.services.batches.intake import find_batch
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Account, Actor, CommandContext, QueryContext
+from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.datasets.export import export
+from jobyard.services.datasets.load import load
 from jobyard.services.edits.context import EditContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
@@ -73,6 +76,7 @@ ROLES = {
     "PrepareFunction": "EditRole",
     "CheckFunction": "EditRole",
     "CommitFunction": "EditRole",
+    "LoadFunction": "EditRole",
 }
 MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
 POLL_S = 0.01  # of the web server, between checks whether it is shut down
@@ -246,6 +250,7 @@ class Harness:
             "PrepareFunction": self.prepare_edit,
             "CheckFunction": self.check_edit,
             "CommitFunction": self.commit_edit,
+            "LoadFunction": self.load_dataset,
         }
         self.published: list[dict[str, Any]] = []  # the details of published events
         self.batch_functions: dict[str, Callable[[dict[str, Any]], Any]] = {}  # by name
@@ -372,6 +377,11 @@ class Harness:
         if step.error is not None:
             return run_give_up(step, "the execution", context).document()
         return run_commit(step, context).document()
+
+    def load_dataset(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Load state's function."""
+        task = {"load": load, "export": export}[event["task"]]
+        return task(event, DatasetContext(self.settings, self.s3, self.now))
 
     def tick(self) -> ClockResult:
         """Run the functions of each minute: the outbox tick, then the scheduler tick.
