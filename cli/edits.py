@@ -1,6 +1,6 @@
 """`jobyard edit`: merge what two people changed in the same version of a dataset.
 
-It needs no stack: it applies the rules of the domain.
+That needs no stack: it applies the rules of the domain. The other commands do.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cli import edit_requests
 from cli.features import Precision, change_findings, features_in, print_changes
 from cli.findings import EXIT_ERRORS
 from cli.terminal import SafeConsole, print_error
@@ -19,12 +20,13 @@ from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 from jobyard.domain.edits.merge import Merge, merge
 from jobyard.domain.plurals import plural
 
-app = typer.Typer(no_args_is_help=True, help="Merge what people changed in a dataset.")
+app = typer.Typer(no_args_is_help=True, help="Plan, do and review edit jobs.")
+app.add_typer(edit_requests.app)
 
 
 @app.callback()
 def edit() -> None:
-    """Merge what people changed in a dataset."""
+    """Plan, do and review edit jobs."""
 
 
 @app.command(name="merge")

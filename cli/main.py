@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from cli import auth, commands, lifecycles, show, submit, terminal
+from cli import auth, commands, lifecycles, show, submit, terminal, worklist
 from cli.context import CliContext
 from jobyard.domain.errors import JobyardError
 
@@ -20,7 +20,8 @@ LAZY_GROUPS = {
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
     "campaign": ("cli.campaigns", "Start campaigns and watch them."),
     "dataset": ("cli.datasets", "Check, load, show and export datasets."),
-    "edit": ("cli.edits", "Merge what people changed in a dataset."),
+    "edit": ("cli.edits", "Plan, do and review edit jobs."),
+    "team": ("cli.teams", "Manage the teams of edit jobs."),
     "collection": ("cli.collection", "Manage collections and who may deposit in them."),
     "object": ("cli.objects", "Show stored objects and download their files."),
     "schedule": ("cli.schedules", "Manage recurring jobs."),
@@ -76,7 +77,7 @@ app = typer.Typer(
     epilog="Without --stack, all commands use the local stack. There you are the demo user `admin` "
     "until you sign in as someone else.",
 )
-for module in (submit, show, commands, auth, lifecycles):
+for module in (submit, show, commands, auth, lifecycles, worklist):
     app.add_typer(module.app)
 
 

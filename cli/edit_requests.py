@@ -1,0 +1,527 @@
+"""`jobyard edit` with a stack: propose, plan, do and review edit jobs."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from cli import edit_view, options, show, terminal
+from cli.client import ApiClient, Document
+from cli.options import Json, Limit, StackName
+from jobyard.domain.edits.upload import UploadKind
+from jobyard.domain.edits.work import Priority
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.ids import is_child_id, is_edit_id
+from jobyard.domain.plurals import plural
+
+app = typer.Typer()
+attachments = typer.Typer(
+    no_args_is_help=True, help="Ask data custodians for files, and answer for them."
+)
+app.add_typer(attachments, name="attachment")
+
+_BLOCK = 1024 * 1024
+_SHOWN_FINDINGS = 20
+
+
+def _job_id(text: str) -> str:
+    """The id of an edit job, a fix-up or a review."""
+    if not (is_edit_id(text) or is_child_id(text)):
+        raise typer.BadParameter(
+            f"{text!r} is not the id of an edit job: e, x or r and 20 characters of a-z, 2-7"
+        )
+    return text
+
+
+EditId = Annotated[str, typer.Argument(parser=_job_id, metavar="ID", help="Its id.")]
+OptionalReason = Annotated[
+    str, typer.Option("--reason", parser=options.reason, metavar="TEXT", help="Why.")
+]
+Comment = Annotated[str, typer.Option(metavar="TEXT", help="The worker reads it.")]
+Instant = Annotated[
+    datetime | None, typer.Option(parser=options.instant, metavar="TIME", help="As planned.")
+]
+Index = Annotated[int, typer.Argument(min=1, help="The number of the attachment.")]
+
+
+@app.command()
+def propose(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    name: Annotated[str, typer.Option(metavar="TEXT", help="Its name.")] = "",
+    edit_type: Annotated[str, typer.Option("--type", metavar="TYPE", help="Its type.")] = "",
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(metavar="WEST SOUTH EAST NORTH", help="The extent in degrees."),
+    ] = None,
+    polygon: Annotated[
+        str, typer.Option(metavar="JSON", help="Or a list of [longitude, latitude]; @FILE for one.")
+    ] = "",
+    feature: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Or features; may be repeated.")
+    ] = None,
+    buffer: Annotated[
+        float, typer.Option(min=0, metavar="DEGREES", help="The context around the extent.")
+    ] = 0.0,
+    priority: Annotated[
+        Priority, typer.Option(parser=options.one_of(Priority), metavar="PRIORITY")
+    ] = Priority.NORMAL,
+    planned_start: Instant = None,
+    planned_end: Instant = None,
+    quarantine: Annotated[
+        bool | None,
+        typer.Option(
+            "--quarantine/--no-quarantine", help="A person reviews, or not; else as the type says."
+        ),
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Propose an edit job. A planner allocates it afterwards."""
+    extents = {
+        "box": [*box] if box else None,
+        "polygon": options.read_json("--polygon", polygon) if polygon else None,
+        "features": feature or None,
+    }
+    given = {kind: value for kind, value in extents.items() if value is not None}
+    if len(given) != 1:
+        raise typer.BadParameter("give one of --box, --polygon and --feature")
+    body: Document = {
+        "dataset": dataset,
+        "extent": given,
+        "name": name,
+        "type": edit_type,
+        "buffer": buffer,
+        "priority": priority.value,
+        "planned_start": planned_start and planned_start.isoformat(),
+        "planned_end": planned_end and planned_end.isoformat(),
+        "quarantine": quarantine,
+    }
+    edit_view.print_job(ctx.obj.api(stack).post("/edits", body), as_json=as_json)
+
+
+@app.command("list")
+def list_edits(
+    ctx: typer.Context,
+    dataset: Annotated[
+        str, typer.Option(metavar="DATASET", help="Those of a dataset, not those you proposed.")
+    ] = "",
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Those that are archived.")] = False,
+    limit: Limit = 100,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """List edit jobs, newest first: those you proposed, or those of a dataset."""
+    if (ended or archived) and not dataset:
+        raise typer.BadParameter("--ended and --archived need a --dataset")
+    which = "archived" if archived else "ended" if ended else "open"
+    query = {"dataset": dataset, "list": which} if dataset else {}
+    found = ctx.obj.api(stack).list_items("/edits", limit, **query)
+    rows = edit_view.rows(found["items"])
+    show.show_list(found, edit_view.COLUMNS, rows, "edit job", as_json=as_json)
+
+
+@app.command("show")
+def show_one(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Show an edit job with its children, or a fix-up or review."""
+    edit_view.print_job(ctx.obj.api(stack).get(f"/edits/{job_id}"), as_json=as_json)
+
+
+@app.command()
+def log(ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False) -> None:
+    """Show the process log of an edit job and its children. For admins."""
+    found = ctx.obj.api(stack).get(f"/edits/{job_id}/log")
+    if as_json:
+        terminal.print_json(found)
+        return
+    edit_view.print_log(found)
+
+
+@app.command()
+def change(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: options.Reason,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Another name.")] = None,
+    edit_type: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="Another type, of a proposal.")
+    ] = None,
+    priority: Annotated[
+        Priority | None, typer.Option(parser=options.one_of(Priority), metavar="PRIORITY")
+    ] = None,
+    planned_start: Instant = None,
+    planned_end: Instant = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Change an edit job. A worker who has it keeps it."""
+    given = {
+        "name": name,
+        "type": edit_type,
+        "priority": priority and priority.value,
+        "planned_start": planned_start and planned_start.isoformat(),
+        "planned_end": planned_end and planned_end.isoformat(),
+    }
+    body = {field: value for field, value in given.items() if value is not None}
+    if not body:
+        raise typer.BadParameter("nothing to change: give another name, type, priority or time")
+    changed = ctx.obj.api(stack).patch(f"/edits/{job_id}", {"reason": reason, **body})
+    edit_view.print_job(changed, as_json=as_json)
+
+
+@app.command()
+def allocate(
+    ctx: typer.Context,
+    job_id: EditId,
+    team: Annotated[str, typer.Argument(help="The team; a child keeps its own.")] = "",
+    assignee: Annotated[
+        str, typer.Option("--to", metavar="USER", help="The one person who is to do it.")
+    ] = "",
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Allocate a proposal to a team, or give a fix-up or review to another person."""
+    if not team and is_edit_id(job_id):
+        raise typer.BadParameter("an edit job is allocated to a team", param_hint="TEAM")
+    body = {"team": team, "assignee": assignee, "reason": reason}
+    edit_view.print_job(ctx.obj.api(stack).post(f"/edits/{job_id}/allocate", body), as_json=as_json)
+
+
+def _send(
+    ctx: typer.Context, event: str, job_id: str, reason: str, stack: str, *, as_json: bool
+) -> None:
+    answer = ctx.obj.api(stack).post(f"/edits/{job_id}/{event}", {"reason": reason})
+    edit_view.print_job(answer, as_json=as_json)
+
+
+@app.command()
+def activate(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Claim a job. The first one has it."""
+    _send(ctx, "activate", job_id, "", stack, as_json=as_json)
+
+
+@app.command()
+def relinquish(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Give back a job that you have. Your edits are dropped."""
+    _send(ctx, "relinquish", job_id, reason, stack, as_json=as_json)
+
+
+@app.command()
+def finish(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Complete an edit job of a type that is only looked at."""
+    _send(ctx, "finish", job_id, "", stack, as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Delete a proposal."""
+    _send(ctx, "delete", job_id, reason, stack, as_json=as_json)
+
+
+@app.command()
+def revoke(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: options.Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Take an edit job back: it is a proposal again, and the work is dropped."""
+    _send(ctx, "revoke", job_id, reason, stack, as_json=as_json)
+
+
+@app.command()
+def release(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """End the claim of a worker who does nothing with it. Others may activate the job."""
+    _send(ctx, "release", job_id, reason, stack, as_json=as_json)
+
+
+@app.command()
+def abandon(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: options.Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Abandon an edit job with its open child. All work is dropped."""
+    _send(ctx, "abandon", job_id, reason, stack, as_json=as_json)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    job_id: EditId,
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Start an abandoned or failed edit job again."""
+    _send(ctx, "retry", job_id, reason, stack, as_json=as_json)
+
+
+@app.command()
+def publish_again(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Publish a committed edit job again. For admins."""
+    _send(ctx, "publish_again", job_id, "", stack, as_json=as_json)
+
+
+@app.command()
+def archive(
+    ctx: typer.Context,
+    job_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Edit jobs that have ended.")
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(metavar="DATASET", help="Instead: what a dataset completed long ago.")
+    ] = "",
+    older_than: Annotated[
+        int, typer.Option(min=1, metavar="DAYS", help="How long ago, with --dataset.")
+    ] = 30,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Archive edit jobs, up to 500 at once. Exits with 1 if one is not archived."""
+    if bool(job_ids) is bool(dataset):
+        raise typer.BadParameter("give ids, or a --dataset")
+    ids = [_job_id(each) for each in job_ids or ()]
+    body = {"edit_ids": ids, "dataset": dataset, "older_than_days": older_than}
+    found = ctx.obj.api(stack).post("/edits/archive", body)
+    if as_json:
+        terminal.print_json(found)
+    else:
+        edit_view.print_archived(found)
+    if not all(each["archived"] for each in found["items"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def download(
+    ctx: typer.Context,
+    job_id: EditId,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write it; by default, its name.")
+    ] = None,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Download the package of a job that you have."""
+    api: ApiClient = ctx.obj.api(stack)
+    link = api.post(f"/edits/{job_id}/download", {})
+    target = to or Path(link["filename"])
+    api.download(link["url"], target)
+    if as_json:
+        terminal.print_json(link)
+    else:
+        terminal.console().print(f"{target}: the package {link['job']['package']['package_id']}")
+
+
+@app.command()
+def upload(
+    ctx: typer.Context,
+    job_id: EditId,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON or a zip.")],
+    whole: Annotated[
+        bool, typer.Option("--whole", help="The file has all features, not only changed ones.")
+    ] = False,
+    deleting: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="How many features it deletes, if they are many."),
+    ] = None,
+    comment: Comment = "",
+    minutes: Annotated[int, typer.Option(min=0, help="The time spent.")] = 0,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of the package; by default the last.")
+    ] = None,
+    package: Annotated[
+        str, typer.Option(metavar="ID", help="The package; by default the last.")
+    ] = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Upload edits: what changed, or with --whole all features of the package."""
+    api: ApiClient = ctx.obj.api(stack)
+    if attempt is None or not package:
+        job = api.get(f"/edits/{job_id}")
+        attempt = attempt or job["attempt"]
+        package = package or (job["package"] or {}).get("package_id", "")
+        if not package:
+            raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to")
+    with file.open("rb") as content:
+        digest = _digest(content)
+        form = api.post(f"/edits/{job_id}/upload-form", {"attempt": attempt, "filename": file.name})
+        api.upload(form["upload"], content, is_repeatable=True)
+    body = {
+        "key": form["key"],
+        "attempt": attempt,
+        "package_id": package,
+        "digest": digest,
+        "kind": (UploadKind.WHOLE if whole else UploadKind.CHANGES).value,
+        "deleting": deleting,
+        "comment": comment,
+        "time_spent_minutes": minutes,
+    }
+    found = api.post(f"/edits/{job_id}/upload", body)
+    if as_json:
+        terminal.print_json(found)
+        return
+    console = terminal.console()
+    for each in found["findings"][:_SHOWN_FINDINGS]:
+        where = f"line {each['line']}: " if each["line"] else ""
+        console.print(f"{each['level']}: {where}{each['feature_id']}: {each['message']}")
+    job = found["job"]
+    again = ", which were there already" if found["is_repeat"] else ""
+    console.print(f"{job_id} is {job['state']}: {plural(job['changes'], 'change')}{again}")
+
+
+def _digest(content: IO[bytes]) -> str:
+    """The SHA-256 of a file in hexadecimal. It is read from its beginning again afterwards."""
+    digest = hashlib.sha256()
+    while block := content.read(_BLOCK):
+        digest.update(block)
+    content.seek(0)
+    return digest.hexdigest()
+
+
+@app.command()
+def review(
+    ctx: typer.Context,
+    job_id: EditId,
+    decision: Annotated[
+        str,
+        typer.Argument(
+            metavar="approve|corrections|discard", help="What is to become of the changes."
+        ),
+    ],
+    comment: Comment = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Decide about a review that you have: approve, require corrections, or discard."""
+    events = {
+        "approve": "approve",
+        "corrections": "require_corrections",
+        "discard": "discard",
+    }
+    if decision not in events:
+        raise typer.BadParameter(f"one of {', '.join(events)}", param_hint="DECISION")
+    if decision != "approve" and not comment.strip():
+        raise typer.BadParameter("say why: the worker reads it", param_hint="--comment")
+    answer = ctx.obj.api(stack).post(f"/edits/{job_id}/{events[decision]}", {"comment": comment})
+    edit_view.print_job(answer, as_json=as_json)
+
+
+@attachments.command("request")
+def request_attachment(
+    ctx: typer.Context,
+    job_id: EditId,
+    custodian: Annotated[str, typer.Argument(help="The custodian's name.")],
+    email: Annotated[str, typer.Argument(help="Where the mail goes.")],
+    description: Annotated[str, typer.Argument(help="What is needed.")],
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Ask a data custodian for a file, while the edit job is proposed."""
+    body = {"custodian": custodian, "email": email, "description": description}
+    answer = ctx.obj.api(stack).post(f"/edits/{job_id}/attachments", body)
+    edit_view.print_job(answer, as_json=as_json)
+
+
+@attachments.command()
+def resend(
+    ctx: typer.Context, job_id: EditId, index: Index, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Send a custodian another link. The one before is not valid any more."""
+    answer = ctx.obj.api(stack).post(f"/edits/{job_id}/attachments/{index}/resend", {})
+    edit_view.print_job(answer, as_json=as_json)
+
+
+@attachments.command("upload")
+def upload_attachment(
+    ctx: typer.Context,
+    job_id: EditId,
+    index: Index,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")],
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Upload a file for a custodian."""
+    api: ApiClient = ctx.obj.api(stack)
+    path = f"/edits/{job_id}/attachments/{index}"
+    form = api.post(f"{path}/upload-form", {"filename": file.name})
+    with file.open("rb") as content:
+        api.upload(form["upload"], content, is_repeatable=True)
+    answer: dict[str, Any] = api.post(f"{path}/answer", {"key": form["key"]})
+    edit_view.print_job(answer, as_json=as_json)
+
+
+@attachments.command()
+def decline(
+    ctx: typer.Context,
+    job_id: EditId,
+    index: Index,
+    reason: OptionalReason = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Decline for a custodian, so that the edit job does not wait for the file."""
+    body = {"reason": reason}
+    answer = ctx.obj.api(stack).post(f"/edits/{job_id}/attachments/{index}/answer", body)
+    edit_view.print_job(answer, as_json=as_json)
+
+
+@app.command()
+def settings(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    edit_type: Annotated[str, typer.Argument(metavar="TYPE", help="The type to set.")] = "",
+    values: Annotated[
+        str,
+        typer.Option(
+            "--set", metavar="JSON", help="What holds for the TYPE; what is left out is off."
+        ),
+    ] = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Show what holds for the types of edit jobs on a dataset, or set it for one."""
+    api: ApiClient = ctx.obj.api(stack)
+    if bool(edit_type) is not bool(values):
+        raise typer.BadParameter("give TYPE and --set, or neither")
+    if edit_type:
+        api.put(f"/edit-settings/{dataset}/{edit_type}", options.read_json("--set", values))
+    found = api.get(f"/edit-settings/{dataset}")
+    if as_json:
+        terminal.print_json(found)
+        return
+    edit_view.print_settings(found)

@@ -1,0 +1,158 @@
+"""Edit jobs, the worklist and settings as a terminal shows them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from cli import tables, terminal
+from cli.client import Document
+from cli.show import Rows, section
+from cli.terminal import local_time
+from jobyard.domain.plurals import plural
+
+COLUMNS = ("!id", "!state", "!priority", "!planned end", "name", "team", "worker")
+# The commands that send events of another name.
+_COMMANDS = {
+    "edit": "change",
+    "approve": "review",
+    "require_corrections": "review",
+    "discard": "review",
+}
+_CLOCKS = {"yellow": "bold yellow", "red": "bold red"}
+
+
+def rows(jobs: Iterable[Document]) -> Rows:
+    """Edit jobs as the rows of a table with `COLUMNS`."""
+    return [
+        (
+            each["id"],
+            terminal.state(each["state"]),
+            each["priority"],
+            _planned_end(each),
+            each["name"],
+            each["team"],
+            _name(each["worker"]),
+        )
+        for each in jobs
+    ]
+
+
+def _planned_end(job: Document) -> Text:
+    return Text(local_time(job["planned_end"]), style=_CLOCKS.get(job["clock"] or "", ""))
+
+
+def _name(person: Document | None) -> str:
+    return str(person["name"]) if person else ""
+
+
+def print_job(job: Document, *, as_json: bool) -> None:
+    """Print an edit job or a child with all that belongs to it."""
+    if as_json:
+        terminal.print_json(job)
+        return
+    state = terminal.state(job["state"])
+    if job["is_idle"]:
+        state.append(", idle", style="yellow")
+    if job["is_stuck"]:
+        state.append(", for too long", style="red")
+    package = job["package"]
+    facts: list[tuple[str, Any]] = [
+        ("edit job" if job["kind"] == "edit" else job["kind"], job["id"]),
+        ("name", job["name"]),
+        ("state", state),
+        ("failure type", job["failure_type"] or ""),
+        ("edit job", job["parent_id"]),
+        ("dataset", job["dataset"]),
+        ("type", job["type"]),
+        ("priority", job["priority"]),
+        ("planned end", _planned_end(job) if job["planned_end"] else ""),
+        ("team", job["team"]),
+        ("assigned to", _name(job["assignee"])),
+        ("worker", _name(job["worker"])),
+        ("package", f"{package['package_id']}, {package['size']:,} bytes" if package else ""),
+        ("changes", plural(job["changes"], "feature") if job["changes"] else ""),
+        ("approved by", job["approval"]["reviewer"] if job["approval"] else ""),
+        ("revision", str(job["revision"] or "")),
+        ("comment", job["comment"]),
+        ("problem", Text(job["problem"], style="red")),
+        ("you may", _commands(job["actions"]) or "nothing now"),
+    ]
+    terminal.console().print(tables.key_values(facts))
+    if job["attachments"]:
+        section(
+            "Attachments",
+            ("!number", "custodian", "!state", "what", "file"),
+            [
+                (
+                    str(each["index"]),
+                    each["custodian"],
+                    each["state"],
+                    each["description"],
+                    each["filename"] or each["reason"],
+                )
+                for each in job["attachments"]
+            ],
+        )
+    if job["children"]:
+        section("Children", COLUMNS, rows(job["children"]))
+    if job["history"]:
+        section("History", ("!at", "!event", "!to", "by", "reason"), _history(job["history"]))
+
+
+def _commands(events: Iterable[str]) -> str:
+    """The commands that send `events`."""
+    names = dict.fromkeys(_COMMANDS.get(each, each) for each in events)
+    return terminal.commands_for(names)
+
+
+def _history(entries: Sequence[Document]) -> Rows:
+    return [
+        (local_time(each["at"]), each["event"], each["to"], each["actor"], each["reason"])
+        for each in entries
+    ]
+
+
+def print_log(log: Document) -> None:
+    """Print the process log of an edit job."""
+    if log["problem"]:
+        terminal.console().print(Text(log["problem"], style="red"))
+    entries = [each["entry"] for each in log["entries"]]
+    found: Rows = [
+        (each["job_id"], *row) for each, row in zip(log["entries"], _history(entries), strict=True)
+    ]
+    tables.show_table(("!job", "!at", "!event", "!to", "by", "reason"), found)
+
+
+def print_archived(found: Document) -> None:
+    """Print what became of each edit job that was to be archived."""
+    if not found["items"]:
+        terminal.console().print("no edit job to archive")
+        return
+    outcomes: Rows = [
+        (each["edit_id"], "archived" if each["archived"] else each["refusal"])
+        for each in found["items"]
+    ]
+    tables.show_table(("!edit job", "outcome"), outcomes)
+
+
+def print_settings(found: Document) -> None:
+    """Print the settings of a dataset's types of edit jobs."""
+    if not found["types"]:
+        terminal.console().print("no type is set: every type is accepted, with all settings off")
+        return
+    found_rows: Rows = [
+        (name, ", ".join(_settings(each)) or "all off") for name, each in found["types"].items()
+    ]
+    tables.show_table(("!type", "settings"), found_rows)
+
+
+def _settings(settings: Document) -> Iterable[str]:
+    for name, value in settings.items():
+        if name == "mails":
+            if not value:
+                yield "no mails"
+        elif value is True:
+            yield name.replace("_", " ")
+        elif value:
+            yield f"{name} {', '.join(value) if isinstance(value, list) else value}"

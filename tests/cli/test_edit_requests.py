@@ -1,0 +1,274 @@
+"""`jobyard edit`, `worklist` and `team` on a terminal."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.fake_api import NOW, FakeApi, Run, problem
+
+EDIT, REVIEW = "e" + "a" * 20, "r" + "b" * 20
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    """An edit job as the API shows it."""
+    person = {"id": "1", "name": "anna"}
+    return {
+        "id": EDIT,
+        "kind": "edit",
+        "state": "downloaded",
+        "version": 5,
+        "dataset": "counties",
+        "name": "Repair the border",
+        "type": "border",
+        "priority": "high",
+        "clock": "red",
+        "team": "north",
+        "worker": person,
+        "assignee": None,
+        "planner": person,
+        "created_at": NOW,
+        "since": NOW,
+        "planned_start": None,
+        "planned_end": NOW,
+        "actual_start": NOW,
+        "actual_end": None,
+        "extent": {"features": ["1"]},
+        "buffer": 0.0,
+        "quarantine": None,
+        "attempt": 2,
+        "base_revision": 1,
+        "revision": 0,
+        "package": {"package_id": f"{EDIT}.2.1", "digest": "d" * 64, "size": 9},
+        "changes": 3,
+        "approval": None,
+        "authors": ["anna"],
+        "failure_type": None,
+        "parent_id": "",
+        "open_child": "",
+        "attachments": [
+            {
+                "index": 1,
+                "custodian": "Ines",
+                "description": "the survey",
+                "state": "declined",
+                "sends": 1,
+                "link_expires_at": NOW,
+                "answered_by": "Ines",
+                "answered_at": NOW,
+                "filename": "",
+                "size": 0,
+                "reason": "lost",
+            }
+        ],
+        "time_spent_minutes": 0,
+        "comment": "",
+        "is_batch": False,
+        "is_idle": True,
+        "is_stuck": False,
+        "problem": "the last check failed",
+        "children": [],
+        "history": [
+            {
+                "event": "revoke",
+                "from": "downloaded",
+                "to": "proposed",
+                "at": NOW,
+                "actor": "planner",
+                "actor_id": "1",
+                "reason": "wrong area",
+                "cause": "r1",
+            }
+        ],
+        "actions": ["edit", "upload"],
+        "unavailable": [],
+        "links": {},
+        **changes,
+    }
+
+
+PAGE = {"items": [job()], "next_cursor": None}
+TEAM = {
+    "name": "north",
+    "title": "The north",
+    "version": 1,
+    "members": [
+        {
+            "person": {"id": "1", "name": "anna"},
+            "is_worker": True,
+            "is_reviewer": False,
+            "has_email": False,
+        }
+    ],
+    "links": {},
+}
+SETTINGS = {
+    "dataset": "counties",
+    "types": {"border": {"quarantine": True, "latest": ["name"], "batch": "", "mails": False}},
+}
+WORKLIST = {"columns": [{"column": "allocated", "items": [job()], "next_cursor": "c"}]}
+OUTCOMES = {"items": [{"edit_id": EDIT, "archived": True, "refusal": ""}]}
+LOG = {"problem": "", "entries": [{"job_id": EDIT, "entry": job()["history"][0]}]}
+WHY = ("--reason", "because")
+COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
+    (("edit", "propose", "counties", "--feature", "1", "--type", "border"), "POST /edits", job()),
+    (("edit", "list"), "GET /edits", PAGE),
+    (("edit", "list", "--dataset", "counties", "--ended"), "GET /edits", PAGE),
+    (("edit", "show", EDIT), f"GET /edits/{EDIT}", job()),
+    (("edit", "log", EDIT), f"GET /edits/{EDIT}/log", LOG),
+    (("edit", "change", EDIT, "--name", "x", *WHY), f"PATCH /edits/{EDIT}", job()),
+    (("edit", "allocate", EDIT, "north"), f"POST /edits/{EDIT}/allocate", job()),
+    (("edit", "allocate", REVIEW, "--to", "zoe"), f"POST /edits/{REVIEW}/allocate", job()),
+    *(
+        (("edit", event, EDIT), f"POST /edits/{EDIT}/{event}", job())
+        for event in ("activate", "relinquish", "finish", "delete", "release", "retry")
+    ),
+    (("edit", "publish-again", EDIT), f"POST /edits/{EDIT}/publish_again", job()),
+    (("edit", "revoke", EDIT, *WHY), f"POST /edits/{EDIT}/revoke", job()),
+    (("edit", "abandon", EDIT, *WHY), f"POST /edits/{EDIT}/abandon", job()),
+    (("edit", "archive", EDIT), "POST /edits/archive", OUTCOMES),
+    (("edit", "archive", "--dataset", "counties"), "POST /edits/archive", OUTCOMES),
+    (("edit", "review", REVIEW, "approve"), f"POST /edits/{REVIEW}/approve", job()),
+    (
+        ("edit", "review", REVIEW, "corrections", "--comment", "no"),
+        f"POST /edits/{REVIEW}/require_corrections",
+        job(),
+    ),
+    (
+        ("edit", "attachment", "request", EDIT, "Ines", "ines@example.org", "the survey"),
+        f"POST /edits/{EDIT}/attachments",
+        job(),
+    ),
+    (
+        ("edit", "attachment", "resend", EDIT, "1"),
+        f"POST /edits/{EDIT}/attachments/1/resend",
+        job(),
+    ),
+    (
+        ("edit", "attachment", "decline", EDIT, "1"),
+        f"POST /edits/{EDIT}/attachments/1/answer",
+        job(),
+    ),
+    (("edit", "settings", "counties"), "GET /edit-settings/counties", SETTINGS),
+    (("worklist",), "GET /worklist", WORKLIST),
+    (("worklist", "--column", "allocated"), "GET /worklist/allocated", WORKLIST["columns"][0]),
+    (("team", "list"), "GET /teams", {"items": ["north"], "next_cursor": None}),
+    (("team", "show", "north"), "GET /teams/north", TEAM),
+    (("team", "put", "north", "--worker", "anna"), "PUT /teams/north", TEAM),
+    (("team", "delete", "north"), "DELETE /teams/north", {"items": [], "next_cursor": None}),
+]
+
+
+@pytest.mark.parametrize(("words", "endpoint", "document"), COMMANDS)
+def test_each_command_sends_its_request_and_shows_the_answer(
+    words: tuple[str, ...], endpoint: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(endpoint, document)
+
+    as_json = run(*words, "--json")
+    as_text = run(*words)
+
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, document)
+    assert as_text.exit_code == 0
+    assert as_text.stdout.strip()
+    assert api.calls()[0].partition("?")[0] == endpoint
+
+
+def test_an_edit_job_is_shown_with_what_matters(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /edits/{EDIT}", job())
+
+    text = run("edit", "show", EDIT).stdout
+
+    for each in (
+        *("downloaded, idle", "anna", "the last check failed", "change, upload"),
+        *("wrong area", "lost", f"{EDIT}.2.1"),
+    ):
+        assert each in text
+
+
+def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "edits.geojson"
+    file.write_bytes(b"{}")
+    upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
+    api.answers(f"GET /edits/{EDIT}", job())
+    api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
+    api.answers("POST /intake", httpx.Response(204))
+    finding = {"level": "warning", "code": "X", "line": 2, "column": 1, "feature_id": "7"}
+    answer = {"job": job(state="uploaded"), "is_repeat": False, "given_ids": {}}
+    api.answers(
+        f"POST /edits/{EDIT}/upload", {**answer, "findings": [{**finding, "message": "lost"}]}
+    )
+
+    result = run("edit", "upload", EDIT, str(file), "--whole", "--deleting", "4", "--minutes", "9")
+
+    assert result.exit_code == 0
+    assert "warning: line 2: 7: lost" in result.stdout
+    assert "is uploaded: 3 changes" in result.stdout
+    sent = json.loads(api.requests[-1].content)
+    assert sent == {
+        "key": "k",
+        "attempt": 2,
+        "package_id": f"{EDIT}.2.1",
+        "digest": sha256(b"{}").hexdigest(),
+        "kind": "whole",
+        "deleting": 4,
+        "comment": "",
+        "time_spent_minutes": 9,
+    }
+
+
+def test_a_package_is_downloaded_to_a_file(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    link = {
+        "url": "https://files.example.org/package",
+        "filename": "p.zip",
+        "expires_at": NOW,
+        "job": job(),
+    }
+    api.answers(f"POST /edits/{EDIT}/download", link)
+    api.answers("GET /package", httpx.Response(200, content=b"PK"))
+    target = tmp_path / "here.zip"
+
+    assert run("edit", "download", EDIT, "--to", str(target)).exit_code == 0
+    assert target.read_bytes() == b"PK"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("propose", "counties"),
+        ("propose", "counties", "--feature", "1", "--polygon", "[]"),
+        ("list", "--ended"),
+        ("show", "b" + "a" * 20),
+        ("change", EDIT, *WHY),
+        ("allocate", EDIT),
+        ("revoke", EDIT),
+        ("archive",),
+        ("review", REVIEW, "reject"),
+        ("review", REVIEW, "discard"),
+        ("settings", "counties", "border"),
+    ],
+)
+def test_what_makes_no_sense_is_a_usage_error(
+    words: tuple[str, ...], run: Run, api: FakeApi
+) -> None:
+    assert run("edit", *words).exit_code == 2
+    assert api.requests == []
+
+
+def test_a_refusal_is_printed_and_an_archive_that_is_not_complete_exits_with_1(
+    run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST /edits/{EDIT}/activate", problem(409, "ben has activated it"))
+    refused = {"items": [{"edit_id": EDIT, "archived": False, "refusal": "it is open"}]}
+    api.answers("POST /edits/archive", refused)
+
+    lost = run("edit", "activate", EDIT)
+    archive = run("edit", "archive", EDIT)
+
+    assert (lost.exit_code, "ben has activated it" in lost.stderr) == (1, True)
+    assert (archive.exit_code, "it is open" in archive.stdout) == (1, True)
