@@ -164,7 +164,7 @@ S = JobState
         (S.SUCCEEDED, TaskTotals(succeeded=3), OPENS, CampaignPlan(END, S.SUCCEEDED)),
     ],
 )  # fmt: skip
-def test_what_a_campaign_does_next(
+def test_a_campaign_does_next_what_its_state_and_tasks_call_for(
     state: JobState, totals: TaskTotals, now: datetime, expected: CampaignPlan
 ) -> None:
     found = planned(campaign(state), totals, now)

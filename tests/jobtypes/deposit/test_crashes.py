@@ -160,15 +160,22 @@ def drive_through(injector: FaultInjector, job: StepInput, context: StorageConte
 @pytest.mark.parametrize("dies", [True, False], ids=["dies before", "loses the answer of"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_deposit_ends_the_same_whichever_call_to_s3_fails_or_loses_its_answer(
-    context: StorageContext, payloads: PayloadServer, kind: str, dies: bool
+    context: StorageContext,
+    payloads: PayloadServer,
+    kind: str,
+    dies: bool,
+    everything: bool,
+    turn: int,
 ) -> None:
+    """Every second call, the others the next day."""
     entry = KINDS[kind](payloads)
     injector = FaultInjector(context, dies)
     with injector.injecting(0):
         drive_through(injector, step_input(entry), context)
     baseline = end_of(context)
 
-    points = range(1, injector.calls + 1, _STRIDES.get(kind, 1))
+    stride = _STRIDES.get(kind, 1) * (1 if everything else 2)
+    points = range(1 + (turn + dies) % stride, injector.calls + 1, stride)
     for at in points:
         clear(context)
         with injector.injecting(at):

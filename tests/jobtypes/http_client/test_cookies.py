@@ -53,7 +53,7 @@ def after(*lines: bytes, at: WebUrl = HERE) -> Cookies:
         (b"seen=" + b"x" * 4096, b""),
     ],
 )
-def test_what_is_kept_of_a_cookie(line: bytes, sent: bytes) -> None:
+def test_a_cookie_is_kept_as_its_line_says(line: bytes, sent: bytes) -> None:
     assert after(line).header(HERE) == sent
 
 
