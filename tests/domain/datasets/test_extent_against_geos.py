@@ -12,7 +12,7 @@ from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 
 COUNTIES = ROOT / "examples/datasets/counties.geojson.gz"
-EXTENTS = 12
+EXTENTS = 4
 
 
 def random_extent(chance: random.Random) -> tuple[dict[str, Any], list[list[float]]]:
