@@ -46,3 +46,5 @@ def test_a_feature_shows_its_values_before_and_after(reader: Browser) -> None:
     assert "This feature was deleted" in deleted
     assert reader.get("/datasets/roads/feature?id=none").status == 404
     assert reader.get("/datasets/none").status == 404
+    assert reader.get(f"/datasets/{'n' * 3_000}").status == 404
+    assert reader.get(f"/datasets/roads/feature?id={'n' * 3_000}").status == 404

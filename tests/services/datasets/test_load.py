@@ -143,6 +143,17 @@ def test_features_have_up_to_a_number_of_bytes(
     assert (result.state, "divide the file" in result.message) == (LoadState.REFUSED, True)
 
 
+def test_a_small_file_may_not_become_a_large_one(
+    context: DatasetContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "CONTENT_BYTES", 3 * 1024**2)
+    bomb = gzip.compress(b" " * 5 * 1024**2 + geojson(dot("1")), mtime=0)
+
+    result = load_file("bomb", bomb, context)
+
+    assert (result.state, "decompressed" in result.message) == (LoadState.REFUSED, True)
+
+
 def test_a_name_is_loaded_once_and_the_refusal_says_what_to_do(context: DatasetContext) -> None:
     load_file("once", geojson(dot("1")), context, "l1")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobyard.domain.datasets.dataset import Dataset, PendingCommit
+from jobyard.domain.datasets.dataset import NAME_LETTERS, Dataset, PendingCommit
 from jobyard.domain.datasets.extent import Box
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.store import transactions
@@ -36,6 +36,8 @@ def put_new(dataset: Dataset) -> None:
 
 def find(name: str) -> Dataset | None:
     """The dataset; None if there is none."""
+    if len(name) > NAME_LETTERS:
+        return None  # it may be longer than a key
     items = {each.part: each for each in DatasetItem.query(name, consistent_read=True)}
     return _dataset(items) if len(items) == 2 else None
 

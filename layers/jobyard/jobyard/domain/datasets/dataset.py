@@ -15,6 +15,7 @@ from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
 FIRST_REVISION = 1  # what was loaded
+NAME_LETTERS = 64  # of a name, as NAME_PATTERN has it
 TITLE_BYTES = 200  # of a title, in UTF-8
 MAX_SETTINGS_BYTES = 100_000  # of the rules and the settings of edit jobs, as JSON
 _NAME = re.compile(NAME_PATTERN)
@@ -135,5 +136,5 @@ def check_name(name: str) -> None:
         BadRequest: it is not valid.
     """
     if not _NAME.fullmatch(name):
-        message = "a name has up to 64 letters, digits, dots, hyphens and underscores"
+        message = f"a name has up to {NAME_LETTERS} letters, digits, dots, hyphens and underscores"
         raise BadRequest(f"{name!r:.80} cannot be the name of a dataset: {message}")

@@ -10,6 +10,7 @@ from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 
 UPLOADS_PREFIX = "datasets/"  # of the intake bucket
 UPLOAD_BYTES = 512 * 1024**2  # of the largest file, compressed or not
+CONTENT_BYTES = 4 * UPLOAD_BYTES  # of a file, decompressed
 # Of the features of a file, as they are stored. At 1.7 MB a second, measured with the polygons of
 # the counties, a worker reads them in a third of its time.
 FEATURES_BYTES = 512 * 1024**2

@@ -20,6 +20,7 @@ from jobyard.domain.datasets.extent import Box, Boxes
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.load import (
+    CONTENT_BYTES,
     FEATURES_BYTES,
     UPLOAD_BYTES,
     DatasetFile,
@@ -104,7 +105,7 @@ def _read_and_make(request: LoadRequest, folder: str, context: DatasetContext) -
 def _read(request: LoadRequest, features: "SpooledFeatures", context: DatasetContext) -> LoadResult:
     """Read all features of the file, and check them."""
     blocks = uploaded_blocks(request.file, UPLOAD_BYTES, context)
-    reading = FeatureReader(decompressed(blocks), request.precision)
+    reading = FeatureReader(_bounded(decompressed(blocks)), request.precision)
     kept = BoundedFindings(MAX_LISTED)
     listed = []
     try:
@@ -119,6 +120,22 @@ def _read(request: LoadRequest, features: "SpooledFeatures", context: DatasetCon
     return LoadResult(
         state, message, reading.count, reading.errors, reading.warnings, tuple(listed)
     )
+
+
+def _bounded(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The blocks of a file, which may be small only as long as it is compressed.
+
+    Raises:
+        FileRefused: they are too many bytes.
+    """
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > CONTENT_BYTES:
+            raise FileRefused(
+                f"the file has more than {CONTENT_BYTES // 1024**2} MiB, decompressed"
+            )
+        yield block
 
 
 def uploaded_blocks(file: DatasetFile, max_bytes: int, context: DatasetContext) -> Iterator[bytes]:

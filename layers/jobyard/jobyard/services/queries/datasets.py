@@ -13,6 +13,7 @@ from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.export import ExportResult, ExportState
 from jobyard.domain.datasets.extent import Extent
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
 from jobyard.domain.datasets.load import LoadResult, LoadState
 from jobyard.domain.errors import BadRequest, NotFound
 from jobyard.domain.ids import is_export_id, is_load_id
@@ -193,6 +194,7 @@ def feature(
         BadRequest: the dataset has no such revision, or the feature is larger than a response.
     """
     found = dataset(name, context)
+    _check_id(feature_id)
     revision = found.revision if revision is None else revision
     features = readers.features_at(found, revision, [feature_id], _context(context))
     if feature_id not in features:
@@ -213,6 +215,7 @@ def history(
         Forbidden, NotFound: as for `dataset`. BadRequest: one change is larger than a response.
     """
     found = dataset(name, context)
+    _check_id(feature_id)
     until = found.revision if before is None else before - 1
     page: list[CommittedChange] = []
     size = 0
@@ -227,6 +230,16 @@ def history(
             return page, page[-1].revision
         page.append(change)
     return page, 0
+
+
+def _check_id(feature_id: str) -> None:
+    """Check that a feature may have this id.
+
+    Raises:
+        NotFound: none has.
+    """
+    if not 0 < len(feature_id) <= MAX_ID_LETTERS:
+        raise NotFound(f"an id has 1 to {MAX_ID_LETTERS} characters")
 
 
 def load_result(name: str, load_id: str, context: QueryContext, machines: Any) -> LoadResult:
