@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.edit_job import EDIT, EditJob
-from jobyard.domain.edits.next_step import EditStep, next_step, next_step_of_child
+from jobyard.domain.edits.next_step import ExpectedStep, next_step, next_step_of_child
 from jobyard.domain.edits.work import ClockColour, Priority
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.services.queries.edits import EditJobView
@@ -114,7 +114,7 @@ def column_label(column: WorklistColumn) -> str:
     return words(column.value).capitalize()
 
 
-def step_of(view: EditJobView) -> EditStep:
+def step_of(view: EditJobView) -> ExpectedStep:
     """What happens next with a job."""
     job = view.job
     if isinstance(job, ChildJob):

@@ -11,7 +11,7 @@ _MACHINE = "Jobyard"
 
 
 @dataclass(frozen=True)
-class EditStep:
+class ExpectedStep:
     """Who has to act, "" for nobody, and what happens then. `child_id` is where they act, "" for
     the job itself.
     """
@@ -48,14 +48,14 @@ _STEPS: dict[EditState, tuple[str, str]] = {
 }
 
 
-def next_step(job: EditJob, child: ChildJob | None = None) -> EditStep:
+def next_step(job: EditJob, child: ChildJob | None = None) -> ExpectedStep:
     """The next step of an edit job. `child` is the one that it waits for."""
     if child is not None and child.is_open:
-        return EditStep(who_acts(child), _OF_PARENT[child.failure_type], child.child_id)
+        return ExpectedStep(who_acts(child), _OF_PARENT[child.failure_type], child.child_id)
     who, what = _special_step(job) or _STEPS[job.state]
     if who == _THEIRS:
         who = job.worker.name if job.worker else f"a worker of team {job.team}"
-    return EditStep(who, what)
+    return ExpectedStep(who, what)
 
 
 def _special_step(job: EditJob) -> tuple[str, str] | None:
@@ -114,13 +114,13 @@ _DOWNLOADED = {
 }
 
 
-def next_step_of_child(child: ChildJob) -> EditStep:
+def next_step_of_child(child: ChildJob) -> ExpectedStep:
     """The next step of a child."""
     who = who_acts(child) if child.is_open else ""
     if child.state == FixupState.DOWNLOADED:
-        return EditStep(who, _DOWNLOADED[child.failure_type])
+        return ExpectedStep(who, _DOWNLOADED[child.failure_type])
     if child.state == ReviewState.DISCARDED:
         is_embargo = child.failure_type is FailureType.EMBARGO_REVIEW
         ended = "its edit job was abandoned" if is_embargo else "the worker makes the changes again"
-        return EditStep("", f"Nothing: {ended}.")
-    return EditStep(who, _CHILD_STEPS[child.state])
+        return ExpectedStep("", f"Nothing: {ended}.")
+    return ExpectedStep(who, _CHILD_STEPS[child.state])
