@@ -14,9 +14,11 @@ from jobyard.domain.ids import is_batch_id
 from jobyard.domain.overview import Overview, SystemHealth
 from jobyard.domain.rates import RATE_STEPS, RatePoint, RateRange, WaitLimit, wait_of
 from jobyard.services.queries.activity import recent_activity
+from jobyard.services.queries.edits import own_work
 from jobyard.services.queries.overview import SCHEDULES_READ, overview
 from jobyard.services.queries.rates import shared_rate_history
 from web.address import address_of
+from web.edit_words import tile_of
 from web.filters import duration, local
 from web.pictures.rates import Rate, rates
 from web.poll_interval import LIST_POLL_S
@@ -29,6 +31,7 @@ router = Router()  # type: ignore[no-untyped-call]
 _ORDER = [*BatchState]
 _OLD = timedelta(hours=24)  # a batch that has waited longer needs attention
 _PAGE_SIZE = 100
+_OWN_SHOWN = 8  # edit jobs
 _DEPLOYMENTS = 3  # in the legend of the picture, which marks all
 
 
@@ -36,8 +39,10 @@ _DEPLOYMENTS = 3  # in the legend of the picture, which marks all
 def show_home() -> Response[str]:
     """The home page."""
     request = current_request(router)
+    own = _own_work(request)
     if not request.may("batch", "list"):
-        return page("home_without_role.html", request, {})
+        poll_s = LIST_POLL_S if own else 0
+        return page("home_without_role.html", request, {"own": own}, poll_s=poll_s)
     found = overview(request.query_context, request.site.system_clients)
     rate_range = request.query.get("range", RateRange.HOUR)
     if rate_range not in {*RateRange}:
@@ -54,8 +59,35 @@ def show_home() -> Response[str]:
         **_rates(RateRange(rate_range), request),
         "acts": [_act_row(each) for each in found.activity or ()],
         "may_requeue": request.may("job", "requeue"),
+        "own": own,
     }
     return page("home.html", request, values, poll_s=LIST_POLL_S)
+
+
+def _own_work(request: PageRequest) -> dict[str, Any] | None:
+    """What waits for the reader in the worklist; None if they have none."""
+    if not request.may("worklist", "view"):
+        return None
+    found = own_work(request.query_context)
+    if not (found.waiting or found.claimed) and request.may("batch", "list"):
+        return None
+    tiles = [tile_of(each) for each in (*found.overdue, *found.claimed, *found.waiting)]
+    return {
+        "counts": [
+            {
+                "label": label,
+                "count": len(views),
+                "address": "/worklist",
+                "state": state if views else "",
+            }
+            for label, views, state in (
+                ("Waiting for me", found.waiting, "allocated"),
+                ("Claimed by me", found.claimed, "downloaded"),
+                ("Overdue", found.overdue, "error"),
+            )
+        ],
+        "tiles": [*dict.fromkeys(tiles)][:_OWN_SHOWN],
+    }
 
 
 def _system_problems(system: SystemHealth) -> list[dict[str, str]]:

@@ -156,7 +156,7 @@ def _archived(request: PageRequest) -> list[ArchiveOutcome]:
         if not isinstance(days, int) or not 0 <= days <= 36_500:
             raise ValidationFailed([("older_than", "Give a number of days, such as 30.")])
         return allocations.archive_completed(dataset, timedelta(days=days), context)
-    selected = request.form.get("job_id", [])
+    selected = [each for each in request.form.get("job_id", []) if each]
     if not selected:
         raise ValidationFailed([("job_id", "Select what to archive.")])
     return allocations.archive_many(selected, context)

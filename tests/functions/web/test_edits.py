@@ -1,9 +1,23 @@
 """The pages of edit jobs: what they show, and what their forms do."""
 
+import hashlib
+import json
+from urllib.parse import quote
+
 import pytest
 
+from jobyard.domain.datasets.extent import parse_extent
+from jobyard.store import edits, teams
 from tests.functions.web.browser import Browser
-from tests.functions.web.edit_records import EditRecords, store_edits
+from tests.functions.web.edit_records import (
+    ALAMEDA,
+    DATASET,
+    STANISLAUS,
+    TEAM,
+    EditRecords,
+    counties,
+    store_edits,
+)
 
 
 @pytest.fixture
@@ -28,3 +42,276 @@ def test_every_state_has_a_page_that_says_what_happens_next(
         for part in ("", "/changes", "/uploads"):
             page = browser.get(f"/edits/{child.child_id}{part}")
             assert page.status == 200
+
+
+_BOX = {"kind": "box", "west": "-122.4", "south": "37.2", "east": "-121", "north": "38"}
+
+
+def test_a_planner_proposes_changes_and_allocates_an_edit_job(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("planner")
+    form = browser.get(f"/edits/new?dataset={DATASET}")
+
+    made = browser.submit(
+        form,
+        "/edits/new",
+        **_BOX,
+        name="Mend the border",
+        edit_type="border",
+        priority="high",
+        planned_end="2026-12-24T18:00",
+        custodian_0="Rosa",
+        email_0="rosa@example.org",
+        description_0="the plan",
+    )
+    address = made.location
+    job = edits.get(address.removeprefix("/edits/"))
+    changed = browser.submit(
+        browser.get(f"{address}/edit"),
+        f"{address}/edit",
+        edit_type="border",
+        kind="polygon",
+        polygon="-122.4 37.2\n-121, 37.2\n-121 38",
+    )
+    page = browser.get(address)
+    allocated = browser.submit(page, f"{address}/allocate", team=TEAM, assignee="ben")
+
+    assert (made.status, changed.status) == (303, 303)
+    assert (allocated.status, allocated.alert) == (303, "")
+    assert job.extent == parse_extent({"box": [-122.4, 37.2, -121, 38]})
+    assert f"{job.planned_end:%Y-%m-%d %H:%M}" == "2026-12-24 18:00"
+    stored = edits.get(job.edit_id)
+    assert len(stored.extent.polygon) == 3
+    assert (stored.state, stored.assignee and stored.assignee.name) == ("blocked", "ben")
+
+
+def test_a_form_with_errors_says_where_and_keeps_what_was_typed(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("planner")
+    form = browser.get(f"/edits/new?dataset={DATASET}")
+
+    def post(**fields: str) -> str:
+        page = browser.submit(form, "/edits/new", **{"name": "Mend <b>", **fields})
+        assert page.status == 422
+        assert "Mend &lt;b&gt;" in page.html
+        return page.text
+
+    assert "Draw a box on the map" in post(kind="box")
+    assert "Vertex 2: give a longitude" in post(kind="polygon", polygon="1 2\nx\n3 4")
+    assert "meets itself" in post(kind="polygon", polygon="0 0\n1 1\n1 0\n0 1")
+    assert "Give the id of a feature" in post(kind="features")
+    look = browser.submit(form, "/edits/new", look="-123,37,-121,38", name="Mend")
+    assert (look.status, 'value="Mend"' in look.html) == (200, True)
+
+
+def test_events_need_their_reason_and_refusals_keep_the_page(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("planner")
+    job = records.jobs["downloaded"]
+    address = f"/edits/{job.edit_id}"
+    page = browser.get(address)
+
+    nothing = browser.submit(page, f"{address}/revoke")
+    revoked = browser.submit(page, f"{address}/revoke", reason="it was a mistake")
+    late = browser.submit(page, f"{address}/abandon", reason="twice")
+    missing = browser.post(f"{address}/explode", page.forms[f"{address}/revoke"])
+
+    assert nothing.status == 422
+    assert (revoked.status, edits.get(job.edit_id).state) == (303, "proposed")
+    assert (late.status, "proposed" in late.alert) == (409, True)
+    assert missing.status == 404
+
+
+def test_the_second_worker_to_activate_sees_who_was_first(
+    browser: Browser, records: EditRecords
+) -> None:
+    job = records.jobs["allocated"]
+    address = f"/edits/{job.edit_id}"
+    page = browser.sign_in("ben", name="ben", groups=("worker",)).get(address)
+    browser.sign_in("worker")
+    browser.submit(browser.get(address), f"{address}/activate")
+    browser.sign_in("ben", name="ben", groups=("worker",))
+
+    late = browser.submit(page, f"{address}/activate")
+
+    assert late.status == 409
+    assert "Worker has activated" in late.alert
+
+
+def _put(browser: Browser, key: str, body: bytes) -> None:
+    site = browser.function.SITE
+    site.s3.put_object(Bucket=site.settings.intake_bucket, Key=key, Body=body)
+
+
+def _sent_form(browser: Browser, address: str, body: bytes) -> str:
+    """Send a file as the form of an upload does; the address that S3 leads to."""
+    form = next(
+        fields
+        for action, fields in browser.get(f"{address}/upload").forms.items()
+        if "intake" in action
+    )
+    _put(browser, form["key"], body)
+    return f"{address}/upload?bucket=intake&key={quote(form['key'])}&etag=x"
+
+
+def test_a_worker_downloads_and_uploads_in_two_steps(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("worker")
+    job = records.jobs["downloaded"]
+    address = f"/edits/{job.edit_id}"
+    feature = counties()[ALAMEDA].document() | {"properties": {"name": "Alameda!"}}
+    body = json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()
+
+    link = browser.submit(browser.get(address), f"{address}/download").location
+    confirm = browser.get(_sent_form(browser, address, body))
+    cut = browser.submit(confirm, f"{address}/upload", kind="changes", digest="0" * 64)
+    digest = hashlib.sha256(body).hexdigest()
+    fields = {"kind": "changes", "minutes": "25", "comment": "as on the plan", "digest": digest}
+    done = browser.submit(confirm, f"{address}/upload", **fields)
+
+    assert "work" in link
+    assert (cut.status, "SHA-256" in cut.alert) == (422, True)
+    assert "Uploaded: 1 change" in done.text
+    assert "clockwise" in done.text
+    stored = edits.get(job.edit_id)
+    assert (stored.state, stored.time_spent_minutes) == ("uploaded", 25)
+    assert stored.upload_comment == "as on the plan"
+    shown = browser.get(f"{address}/changes").text
+    assert "Alameda Alameda!" in shown
+
+
+def test_a_whole_upload_that_leaves_out_many_asks_for_their_number(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("worker")
+    job = records.replaced("downloaded", extent=parse_extent({"box": [-125, 32, -114, 42]}))
+    records.package("downloaded")
+    address = f"/edits/{job.edit_id}"
+    kept = [each.document() for each in list(counties().values())[:30]]
+    body = json.dumps({"type": "FeatureCollection", "features": kept}).encode()
+    confirm = browser.get(_sent_form(browser, address, body))
+
+    guarded = browser.submit(confirm, f"{address}/upload", kind="whole")
+    done = browser.submit(guarded, f"{address}/upload", kind="whole", deleting="28")
+
+    assert guarded.status == 422
+    assert "it deletes 28 of 58 features" in guarded.alert
+    assert "Uploaded: 28 changes" in done.text
+
+
+def test_conflicts_are_decided_side_by_side(browser: Browser, records: EditRecords) -> None:
+    browser.sign_in("worker")
+    child = records.children["conflicted"]
+    address = f"/edits/{child.child_id}/conflicts"
+
+    page = browser.get(address)
+    half = browser.submit(page, address, **{"choice-1": "mine"})
+    done = browser.submit(page, address, **{"choice-1": "mine", "choice-2": "theirs"})
+
+    assert "Stanislaus County" in page.text
+    assert "changed here, deleted live" in page.text
+    assert (half.status, "Choose mine or theirs for 06001" in half.alert) == (422, True)
+    assert done.status == 303
+    stored = edits.get_child(child.child_id)
+    assert (stored.state, stored.edits and stored.edits.count) == ("uploaded", 1)
+
+
+def test_failures_are_listed_apart_from_inherited_defects_and_linked(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("worker")
+
+    for job_id in (records.jobs["invalid"].edit_id, records.children["invalid"].child_id):
+        page = browser.get(f"/edits/{job_id}")
+        before, _, after = page.text.partition("Not caused by this job")
+        assert "it overlaps 06099" in before
+        assert "it crosses itself" in after
+        assert f"/edits/{job_id}/changes?feature={ALAMEDA}" in page.html
+    one = browser.get(f"/edits/{records.jobs['invalid'].edit_id}/changes?feature={STANISLAUS}")
+    assert "Stanislaus &lt;b&gt;" in one.html
+    assert ALAMEDA not in one.text
+
+
+def test_a_reviewer_decides_with_a_comment(browser: Browser, records: EditRecords) -> None:
+    review = records.children["quarantined"]
+    address = f"/edits/{review.child_id}"
+    browser.sign_in("reviewer")
+    page = browser.get(address)
+    fields = page.forms[f"{address}/approve"]
+
+    silent = browser.post(f"{address}/require_corrections", fields)
+    done = browser.post(f"{address}/require_corrections", fields | {"comment": "east of the road"})
+
+    assert "Corrections required" in page.text
+    assert (silent.status, "needs a comment" in silent.alert) == (422, True)
+    assert done.status == 303
+    parent = browser.get(f"/edits/{records.jobs['quarantined'].edit_id}").text
+    assert "QUARANTINE_CORRECTIONS" in parent
+    assert "east of the road" in parent
+
+
+def test_a_late_upload_is_kept_and_shown_with_its_differences(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("worker")
+    job = records.jobs["downloaded"]
+    address = f"/edits/{job.edit_id}"
+    feature = counties()[ALAMEDA].document() | {"properties": {"name": "Too late"}}
+    body = json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()
+    confirm = browser.get(_sent_form(browser, address, body))
+    browser.sign_in("planner")
+    browser.submit(browser.get(address), f"{address}/revoke", reason="a mistake")
+    browser.sign_in("worker")
+
+    refused = browser.post(f"{address}/upload", confirm.forms[f"{address}/upload"])
+    uploads = browser.get(f"{address}/uploads")
+    name = uploads.html.partition("/uploads/diff?name=")[2].partition('"')[0]
+    diff = browser.get(f"{address}/uploads/diff?name={name}")
+    browser.sign_in("ben", name="ben", groups=("worker",))
+    foreign = browser.get(f"{address}/uploads")
+
+    assert refused.status in {404, 409}
+    assert "Too late" in diff.text
+    assert "Alameda" in diff.text
+    assert foreign.status == 404
+
+
+def test_many_are_archived_with_an_outcome_each(browser: Browser, records: EditRecords) -> None:
+    browser.sign_in("planner")
+    page = browser.get(f"/planner?dataset={DATASET}&list=ended")
+    fields = page.forms["/planner/archive"]
+    ended, open_ = records.jobs["completed"].edit_id, records.jobs["downloaded"].edit_id
+
+    none = browser.post("/planner/archive", {**fields, "job_id": "", "older_than": ""})
+    done = browser.post("/planner/archive", {**fields, "older_than": "", "job_id": [ended, open_]})
+
+    assert none.status == 422
+    assert "1 edit job archived, 1 not" in done.text
+    assert f"/edits/{open_}" in done.html
+    assert edits.get(ended).state == "archived"
+
+
+def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRecords) -> None:
+    browser.sign_in("admin")
+
+    new = browser.submit(browser.get("/teams"), "/teams", name="rivers")
+    form = browser.get(new.location)
+    unknown = browser.submit(form, "/teams/rivers", workers="nobody-here")
+    made = browser.submit(form, "/teams/rivers", title="Rivers", workers="depositor")
+    types = f"/datasets/{DATASET}/edit-types"
+    page = browser.get(types)
+    csrf = page.forms[types]
+    wrong = browser.post(types, {**csrf, "edit_type": "roads", "reviewers": "no-such-team"})
+    fields = {"edit_type": "roads", "quarantine": "1", "latest": "name\nseat", "reviewers": TEAM}
+    saved = browser.post(types, {"csrf": csrf["csrf"], "key": "k", **fields})
+
+    assert (unknown.status, "nobody-here" in unknown.alert) == (422, True)
+    assert made.status == 303
+    assert [each.name for each in teams.get("rivers").workers] == ["depositor"]
+    assert (wrong.status, "no-such-team" in wrong.alert) == (422, True)
+    assert saved.status == 303
+    assert "Quarantine" in browser.get(types).text

@@ -90,3 +90,32 @@ def test_who_has_no_worklist_sees_why(
     assert page.status == (200 if role == "admin" else 403)
     assert words in page.text
     assert role != "admin" or "Not there any more" in other.text
+
+
+def test_home_shows_what_waits_for_me_what_i_have_and_what_is_overdue(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("worker")
+
+    worker = browser.get("/").text
+    browser.sign_in("depositor")
+    depositor = browser.get("/").text
+
+    assert "My worklist" in worker
+    assert "1 Overdue" in worker
+    assert "Downloaded: border of Alameda" in worker
+    assert "My worklist" not in depositor
+
+
+def test_search_finds_edit_jobs_by_id_and_name_for_who_may_see_them(
+    browser: Browser, records: EditRecords
+) -> None:
+    job, child = records.jobs["downloaded"], records.children["conflicted"]
+
+    by_id = browser.sign_in("worker").get(f"/find?q={child.child_id}")
+    by_name = browser.sign_in("planner").get("/find?q=downloaded: border")
+    foreign = browser.sign_in("depositor").get(f"/find?q={job.edit_id}")
+
+    assert (by_id.status, by_id.location) == (303, f"/edits/{child.child_id}")
+    assert f"/edits/{job.edit_id}" in by_name.html
+    assert f"/edits/{job.edit_id}" not in foreign.html

@@ -170,7 +170,9 @@ def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> Confirm
     settings = settings_for(datasets.get(job.dataset), job.edit_type)
     if settings.read_only:
         raise InvalidTransition(f"edit jobs of type {job.edit_type} have no upload: finish it")
-    file = UploadedFile(_read(sent, context), sent.kind, sent.deleting, source)
+    body = _read(sent, context)
+    check_content(sent.digest, hashlib.sha256(body).hexdigest())
+    file = UploadedFile(body, sent.kind, sent.deleting, source)
     written = write_workspace(job, file, context)
     if isinstance(job, ChildJob):
         after: Job = change_job(
@@ -243,10 +245,10 @@ def _why_over(job: Job, context: CommandContext) -> str:
 
 
 def _read(sent: UploadRequest, context: CommandContext) -> bytes:
-    """The uploaded file, if it is what was sent.
+    """The uploaded file.
 
     Raises:
-        BadRequest: there is none, it is too large, or its digest differs.
+        BadRequest: there is none, or it is too large.
     """
     s3 = context.s3
     try:
@@ -258,7 +260,6 @@ def _read(sent: UploadRequest, context: CommandContext) -> bytes:
     if found["ContentLength"] > MAX_EDITS_BYTES:
         raise BadRequest(f"the file is larger than {MAX_EDITS_BYTES:,} bytes")
     body: bytes = found["Body"].read()
-    check_content(sent.digest, hashlib.sha256(body).hexdigest())
     return body
 
 

@@ -235,6 +235,53 @@ def _check_team(team: str, context: QueryContext) -> None:
         raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
 
 
+@dataclass(frozen=True)
+class OwnWork:
+    """What waits for a person: `waiting` are what they or their teams may take, `claimed` what they
+    have and can work on. Up to `MAX_IN_COLUMN` of each column are counted.
+    """
+
+    waiting: tuple[EditJobView, ...] = ()
+    claimed: tuple[EditJobView, ...] = ()
+
+    @property
+    def overdue(self) -> tuple[EditJobView, ...]:
+        """Those whose planned end has passed."""
+        return tuple(
+            each for each in (*self.claimed, *self.waiting) if each.clock is ClockColour.RED
+        )
+
+
+_WAITING = (WorklistColumn.ALLOCATED, WorklistColumn.REVIEWS)
+_CLAIMED = (WorklistColumn.PREPARED, WorklistColumn.DOWNLOADED)
+
+
+def own_work(context: QueryContext) -> OwnWork:
+    """What waits for the actor now.
+
+    Raises:
+        Forbidden: the actor has no worklist.
+    """
+    found = {
+        column: worklist_column(column, context, team="", after="", limit=MAX_IN_COLUMN).items
+        for column in (*_WAITING, *_CLAIMED)
+    }
+    sub = context.actor.sub
+    reviews = found[WorklistColumn.REVIEWS]
+    own_reviews = tuple(
+        each for each in reviews if _has(each, sub) and each.job.state != "allocated"
+    )
+    free = tuple(each for each in reviews if each not in own_reviews)
+    return OwnWork(
+        waiting=(*found[WorklistColumn.ALLOCATED], *free),
+        claimed=(*found[WorklistColumn.PREPARED], *found[WorklistColumn.DOWNLOADED], *own_reviews),
+    )
+
+
+def _has(view: EditJobView, sub: str) -> bool:
+    return view.job.worker is not None and view.job.worker.sub == sub
+
+
 def datasets_offered(context: QueryContext) -> list[Dataset]:
     """The first datasets by name, to choose from.
 

@@ -14,17 +14,29 @@ from datetime import datetime
 from jobyard.domain.access import is_allowed
 from jobyard.domain.arks import normal_ark
 from jobyard.domain.batches.batch import Batch
+from jobyard.domain.edits.child import ChildJob
+from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, NotFound
-from jobyard.domain.ids import NAME_PATTERN, Origin, is_batch_id, is_campaign_id, is_schedule_id
+from jobyard.domain.ids import (
+    NAME_PATTERN,
+    Origin,
+    is_batch_id,
+    is_campaign_id,
+    is_child_id,
+    is_edit_id,
+    is_schedule_id,
+)
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.access import may_see, visible_batch
 from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.context import QueryContext
+from jobyard.services.edits.access import id_of, kind_of, visible_job
 from jobyard.services.origins import job_origin
 from jobyard.services.queries.objects import object_with_local_id, stored_object
 from jobyard.services.schedules.access import schedule_or_tombstone
-from jobyard.store import batches, campaigns, collections, schedules
+from jobyard.store import batches, campaigns, collections, datasets, edits, schedules
 from jobyard.store.documents import month_before
+from jobyard.store.edits import Job
 
 MAX_TEXT_LENGTH = 300
 BATCHES_SEARCHED = 200  # the newest, by file name and submitter
@@ -33,7 +45,10 @@ SCHEDULES_SEARCHED = 100  # by title
 CAMPAIGNS_SEARCHED = 50  # the newest, by name and creator
 COLLECTIONS_FOUND = 100  # whose names begin with the text
 SHOWN_OF_A_KIND = 10  # unless one kind is asked for
-MATCH_KINDS = ("batch", "job", "campaign", "schedule", "object", "collection")
+EDITS_SEARCHED = 50  # the newest open ones of each dataset, by name
+_DATASETS_SEARCHED = 5
+_EDIT_KINDS = ("edit", "fixup", "review")
+MATCH_KINDS = ("batch", "job", "campaign", "schedule", "object", "collection", *_EDIT_KINDS)
 # Between a collection and a local identifier of it.
 _SEPARATORS = re.compile(r"[\s#:/]+")
 
@@ -81,16 +96,23 @@ def find(text: str, context: QueryContext, kind: str = "") -> SearchResult:
     recent, is_complete = _recent_batches(context)
     titled, has_all_titles = _schedules(wanted, context)
     named, has_all_campaigns = _campaigns(wanted, context)
+    edit_jobs, has_all_edits = _edits(wanted, context)
     found = [
         *_collections(wanted, context, COLLECTIONS_FOUND if kind else SHOWN_OF_A_KIND + 1),
         *_by_local_id(wanted, context),
         *titled,
         *named,
+        *edit_jobs,
         *_batches(wanted, recent),
     ]
     since = None if is_complete or not recent else recent[-1].submitted_at
     missing = tuple(
-        _not_searched(since, has_all_titles=has_all_titles, has_all_campaigns=has_all_campaigns)
+        _not_searched(
+            since,
+            has_all_titles=has_all_titles,
+            has_all_campaigns=has_all_campaigns,
+            has_all_edits=has_all_edits,
+        )
     )
     if kind:
         return SearchResult(tuple(each for each in found if each.kind == kind), since, missing)
@@ -124,6 +146,8 @@ def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
             elif is_schedule_id(text):
                 schedule = schedule_or_tombstone(text, actor)
                 yield Match("schedule", text, schedule.title, "its id")
+            elif is_edit_id(text) or is_child_id(text):
+                yield _edit_match(visible_job(text, actor), "its id")
             elif address and address.origin in Origin:
                 job_origin(text, actor, now)
                 yield Match("job", text, "", "its id")
@@ -131,7 +155,34 @@ def _by_id(text: str, context: QueryContext) -> Iterator[Match]:
                 found = stored_object(ark, context, limit=1)
                 yield Match("object", ark, found.collection, "its ark")
         except Gone as gone:
-            yield Match("job" if address else "batch", text, "", str(gone))
+            kind = "edit" if is_edit_id(text) else "job" if address else "batch"
+            yield Match(kind, text, "", str(gone))
+
+
+def _edit_match(job: Job, why: str) -> Match:
+    name = job.title if isinstance(job, ChildJob) else job.name
+    return Match(kind_of(job), id_of(job), name, why)
+
+
+def _edits(text: str, context: QueryContext) -> tuple[list[Match], bool]:
+    """The newest open edit jobs whose names have the text, and whether all were searched. Who sees
+    only those of their teams finds them in the worklist.
+    """
+    if not is_allowed("edit", "view", context.actor.roles):
+        return [], True
+    folded = text.casefold()
+    found: list[Match] = []
+    searched = datasets.by_name(after="", limit=_DATASETS_SEARCHED + 1)
+    has_all = len(searched) <= _DATASETS_SEARCHED
+    for each in searched[:_DATASETS_SEARCHED]:
+        keys = edits.of_dataset(each.name, edits.OPEN, after="", limit=EDITS_SEARCHED + 1)
+        has_all = has_all and len(keys) <= EDITS_SEARCHED
+        found += [
+            _edit_match(job, "its name")
+            for job in edits.read([key.job_id for key in keys[:EDITS_SEARCHED]])
+            if isinstance(job, EditJob) and folded in job.name.casefold()
+        ]
+    return found, has_all
 
 
 def _by_local_id(text: str, context: QueryContext) -> Iterator[Match]:
@@ -223,7 +274,7 @@ def _batches(text: str, recent: list[Batch]) -> list[Match]:
 
 
 def _not_searched(
-    since: datetime | None, *, has_all_titles: bool, has_all_campaigns: bool
+    since: datetime | None, *, has_all_titles: bool, has_all_campaigns: bool, has_all_edits: bool
 ) -> Iterator[str]:
     if since is not None:
         yield f"batches submitted before {since:%Y-%m-%d %H:%M} UTC, by file name and submitter"
@@ -231,6 +282,11 @@ def _not_searched(
         yield f"schedules after the first {SCHEDULES_SEARCHED} titles in alphabetical order"
     if not has_all_campaigns:
         yield f"campaigns before the newest {CAMPAIGNS_SEARCHED}, by name and creator"
+    if not has_all_edits:
+        yield (
+            f"edit jobs before the newest {EDITS_SEARCHED} open ones of each dataset, by name; "
+            f"datasets after the first {_DATASETS_SEARCHED}"
+        )
     yield "jobs by file name: search in the jobs of their batch"
     yield "jobs by error text: the jobs of a batch are filtered by failure code"
     yield "anything by date: the list of batches has the newest first"
