@@ -460,6 +460,7 @@ class Harness:
             key or f"request-{next(_requests)}",
             reason,
             account_of=account_of,
+            signing_key=lambda: b"the key of cursors and links",
         )
 
     def send_batch_event(self, batch_id: str, event: str, **how: Any) -> None:
