@@ -1,4 +1,5 @@
-"""Datasets: a list, one with its revisions, what a revision changed, a feature with its history."""
+"""Datasets: a list, one with its revisions and exports, what a revision changed, and a feature with
+its history."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,13 +10,16 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.datasets.changes import ChangeKind
 from jobyard.domain.datasets.commit import Commit, CommittedChange
+from jobyard.domain.datasets.export import ExportState
 from jobyard.domain.datasets.extent import Boxes, extent_around
 from jobyard.domain.datasets.feature import Feature, is_same
-from jobyard.domain.errors import NotFound
+from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.services.datasets.commands import start_export
 from jobyard.services.queries import datasets as queries
 from jobyard.services.queries.datasets import ListedChange
+from web.forms import handle_form, refusal_values, status_of
 from web.pictures.map import Mark, Shape, draw_map, extent_shape
-from web.request import current_request, page_links
+from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -25,6 +29,7 @@ _COMMITS_SHOWN = 20
 _CHANGES_SHOWN = 100  # in a table, and so on a map
 _HISTORY_SHOWN = 10
 _VALUE_LETTERS = 200
+_POLL_S = 3  # of the page of an export, until it is ready
 _MARKS = {
     ChangeKind.INSERT: Mark.INSERTED,
     ChangeKind.UPDATE: Mark.UPDATED,
@@ -49,7 +54,12 @@ def list_datasets() -> Response[str]:
 @router.get("/datasets/<name>")
 def show_dataset(name: str) -> Response[str]:
     """One dataset with a map, and its commits, the last one first."""
-    request = current_request(router)
+    return _dataset_page(current_request(router), name)
+
+
+def _dataset_page(
+    request: PageRequest, name: str, refusal: JobyardError | None = None
+) -> Response[str]:
     context = request.query_context
     found = queries.dataset(name, context)
     pagination = request.pagination("commits", name)
@@ -61,8 +71,9 @@ def show_dataset(name: str) -> Response[str]:
         "commits": made,
         "drawn": draw_map(shapes, "Map of the dataset and its latest changes") if shapes else None,
         **page_links(request, pagination.next_cursor(following or None)),
+        **refusal_values(request, refusal),
     }
-    return page("dataset.html", request, values)
+    return page("dataset.html", request, values, status=status_of(refusal))
 
 
 def _extent_shapes(boxes: Boxes, label: str) -> Iterator[Shape]:
@@ -81,6 +92,31 @@ def _commit_shapes(name: str, made: Sequence[Commit]) -> Iterator[Shape]:
                 address=f"/datasets/{name}/revisions/{each.revision}",
                 number=str(each.revision),
             )
+
+
+@router.post("/datasets/<name>/export")
+def export_dataset(name: str) -> Response[str]:
+    """Have the machine write a file: of a revision, or of the changes that made it."""
+    request = current_request(router)
+
+    def act() -> str:
+        revision = _whole_number(request.field("revision"))
+        since = revision - 1 if request.field("what") == "changes" else None
+        asked = start_export(name, request.command_context(), revision=revision, since=since)
+        return f"/datasets/{name}/exports/{asked.export_id}"
+
+    return handle_form(act, lambda refusal: _dataset_page(request, name, refusal))
+
+
+@router.get("/datasets/<name>/exports/<export_id>")
+def show_export(name: str, export_id: str) -> Response[str]:
+    """How far an export is; with the link to its file once it is ready."""
+    request = current_request(router)
+    context = request.query_context
+    view = queries.export_result(name, export_id, context, request.site.machines)
+    values = {"dataset": queries.dataset(name, context), "view": view}
+    is_waiting = view.state is ExportState.EXPORTING
+    return page("dataset_export.html", request, values, poll_s=_POLL_S if is_waiting else 0)
 
 
 @router.get("/datasets/<name>/revisions/<revision>")

@@ -1,7 +1,11 @@
 """Datasets on the pages: revisions, changes, maps, and the history of a feature."""
 
+import json
+
 import pytest
 
+from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.datasets.export import export
 from tests.functions.web.browser import Browser
 from tests.functions.web.dataset_records import a_dataset_with_a_commit
 
@@ -48,3 +52,23 @@ def test_a_feature_shows_its_values_before_and_after(reader: Browser) -> None:
     assert reader.get("/datasets/none").status == 404
     assert reader.get(f"/datasets/{'n' * 3_000}").status == 404
     assert reader.get(f"/datasets/roads/feature?id={'n' * 3_000}").status == 404
+
+
+def test_a_revision_is_exported_with_a_link(reader: Browser) -> None:
+    site = reader.function.SITE
+    form = reader.get("/datasets/roads/revisions/2")
+
+    sent = reader.submit(form, "/datasets/roads/export", what="changes")
+
+    waiting = reader.get(sent.location).html
+    assert "The file is being written" in waiting
+    arn = site.settings.edit_machine
+    (started,) = site.machines.list_executions(stateMachineArn=arn)["executions"]
+    found = site.machines.describe_execution(executionArn=started["executionArn"])
+    context = DatasetContext(site.settings, site.s3, site.now)
+    export(json.loads(found["input"]), context)
+    ready = reader.get(sent.location).html
+    assert "roads-changes-1-2.jsonl.gz" in ready
+    assert "X-Amz-Signature" in ready
+    refused = reader.submit(form, "/datasets/roads/export", revision="9")
+    assert "has the revisions 1 to 2, not 9" in refused.html
