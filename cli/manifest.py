@@ -7,7 +7,8 @@ import errno
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,14 +39,13 @@ from cli.terminal import SafeConsole, is_utf8, print_error, printable_path
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests import url_checks, writer
 from jobyard.domain.manifests.entry import Entry
-from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
+from jobyard.domain.manifests.profiles import PROFILES, Column, Profile, kind_of
 from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.plurals import plural
 from jobyard.domain.redaction import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
-SHOWN_NAMES = 10  # invalid file names that an error shows
 _HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
     "md5": lambda: hashlib.md5(usedforsecurity=False),
     "sha-256": hashlib.sha256,
@@ -60,6 +60,29 @@ class ProfileName(StrEnum):
     BATCH = "mrt-batch-manifest"
     CONTAINER_BATCH = "mrt-container-batch-manifest"
     SINGLE_FILE_BATCH = "mrt-single-file-batch-manifest"
+
+
+class Format(StrEnum):
+    """Values of --format."""
+
+    CHECKM = "checkm"
+    CSV = "csv"
+    JSON_LINES = "jsonl"
+
+
+_WRITERS = {
+    Format.CHECKM: writer.manifest,
+    Format.CSV: writer.csv_manifest,
+    Format.JSON_LINES: writer.json_lines,
+}
+
+
+class LocalIds(StrEnum):
+    """Values of --local-ids."""
+
+    PATH = "path"
+    NAME = "name"
+    NONE = "none"
 
 
 class Algorithm(StrEnum):
@@ -126,20 +149,52 @@ def make(
     output: Annotated[
         Path | None, typer.Option(help="The file to write.  [default: standard output]")
     ] = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="[default: by the name of --output, else checkm]"),
+    ] = None,
+    local_ids: Annotated[
+        LocalIds,
+        typer.Option(
+            help="The local identifier of each object: its path in DIR, its name, or none. With "
+            "it, the same file submitted again becomes a new version of its object."
+        ),
+    ] = LocalIds.PATH,
+    local_prefix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Put TEXT before each local identifier.")
+    ] = "",
+    hidden: Annotated[bool, typer.Option("--hidden", help="Take hidden files too.")] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links to folders, and out of DIR.")
+    ] = False,
 ) -> None:
-    """Make a Checkm manifest of the files in a folder, sorted by path.
+    """Make a manifest of the files in a folder, sorted by path.
 
-    Skips hidden files, links to folders and files that the profile does not accept, with a message
-    for each. The manifest passes `check`.
+    Skips hidden files, links to folders or out of DIR, and files that the profile does not accept,
+    with a message for each. The manifest passes `check`.
+
+    An mrt-ingest-manifest is one object and has no local identifiers: give one when you submit it.
     """
-    request = _MakeRequest(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
+    format_ = format_ or _format_of(output)
+    request = _MakeRequest(
+        folder,
+        base_url.rstrip("/"),
+        PROFILES[profile],
+        algorithm,
+        output,
+        format_,
+        local_ids,
+        local_prefix,
+        takes_hidden=hidden,
+        follows_links=follow_links,
+    )
     try:
         _check_base_url(request)
         files = _files_of(request)
         _check_names(request, files)
         total = sum(size for _, size in files)
         with _atomic_output(output) as stream, _progress_bar(total) as advance:
-            for line in writer.manifest(_hashed_entries(request, files, advance), request.profile):
+            for line in request.lines(_hashed_entries(request, files, advance)):
                 stream.write(line)
     except BadRequest as error:
         print_error(str(error))
@@ -162,11 +217,33 @@ class _MakeRequest:
     profile: Profile
     algorithm: str
     output: Path | None
+    format: Format
+    local_ids: LocalIds
+    local_prefix: str
+    takes_hidden: bool
+    follows_links: bool
+
+    def lines(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """The manifest of the entries, line by line."""
+        return _WRITERS[self.format](entries, self.profile)
+
+    def local(self, name: str) -> tuple[str, ...]:
+        """The local identifier of the object whose file is `name`; empty if it has none."""
+        if self.local_ids is LocalIds.NONE or Column.LOCAL not in self.profile.columns:
+            return ()
+        chosen = name if self.local_ids is LocalIds.PATH else name.rpartition("/")[2]
+        return (self.local_prefix + chosen,)
 
     def url(self, name: str) -> str:
         """URL of the file `name`. It is percent-encoded, except in s3:// URLs."""
         is_s3 = self.base_url.lower().startswith("s3://")
         return f"{self.base_url}/{name if is_s3 else quote(name)}"
+
+
+def _format_of(output: Path | None) -> Format:
+    """The format that the name of the output means."""
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    return Format(suffix) if suffix in set(Format) else Format.CHECKM
 
 
 def _check_base_url(request: _MakeRequest) -> None:
@@ -186,7 +263,7 @@ def _files_of(request: _MakeRequest) -> list[tuple[str, int]]:
     if not request.folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(request.folder))
     files = []
-    for path, reason in _walk(request.folder):
+    for path, reason in _walk(request.folder, request, {request.folder.resolve()}):
         name = path.relative_to(request.folder).as_posix()
         if not reason and request.output and path.resolve() == request.output.resolve():
             reason = "is the output file"
@@ -196,10 +273,6 @@ def _files_of(request: _MakeRequest) -> list[tuple[str, int]]:
             typer.echo(f"skipped {name!a}: {reason}", err=True)
         else:
             files.append((name, path.stat().st_size))
-    if invalid := [name for name, _ in files if not is_utf8(name)]:
-        names = ", ".join(map(printable_path, invalid[:SHOWN_NAMES]))
-        more = f" and {len(invalid) - SHOWN_NAMES} more" if len(invalid) > SHOWN_NAMES else ""
-        raise BadRequest(f"file names must be UTF-8, these are not: {names}{more}; rename them")
     if not files:
         raise BadRequest(
             f"{printable_path(request.folder)} has no file that {request.profile.name} accepts"
@@ -207,34 +280,69 @@ def _files_of(request: _MakeRequest) -> list[tuple[str, int]]:
     return sorted(files)
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every file below `folder`, with the reason to skip it, or ""."""
+def _walk(folder: Path, request: _MakeRequest, entered: set[Path]) -> Iterator[tuple[Path, str]]:
+    """Every file below `folder`, with the reason to skip it, or "". `entered` are the folders on
+    the way, so that a link to one of them does not lead in circles.
+    """
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)
-        if entry.name.startswith("."):
-            yield path, "is hidden"
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _walk(path)
-        elif entry.is_dir():
-            yield path, "is a link to a folder"
-        elif not entry.is_file():
-            yield path, "is not a file" if path.exists() else "is a broken link"
+        reason = _reason_to_skip(path, entry, request)
+        if reason or not entry.is_dir():
+            yield path, reason
+        elif (target := path.resolve()) in entered:
+            yield path, "is a link to a folder that contains it"
         else:
-            yield path, ""
+            yield from _walk(path, request, {*entered, target})
+
+
+def _reason_to_skip(path: Path, entry: "os.DirEntry[str]", request: _MakeRequest) -> str:
+    """Why a file or a folder is not taken; "" if it is."""
+    if entry.name.startswith(".") and not request.takes_hidden:
+        return "is hidden"
+    if entry.is_symlink() and not path.exists():
+        return "is a broken link"
+    if entry.is_symlink() and not request.follows_links:
+        if entry.is_dir():
+            return "is a link to a folder"
+        if not path.resolve().is_relative_to(request.folder.resolve()):
+            return "is a link out of the folder"
+    return "" if entry.is_dir() or entry.is_file() else "is not a file"
 
 
 def _check_names(request: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
-    """Refuse invalid names before hashing, which may take hours."""
-    entries = (Entry(0, request.profile.kind, request.url(name), name) for name, _ in files)
-    reading = ManifestReader(writer.manifest(entries, request.profile), filename="manifest.checkm")
-    faults = [
-        finding.message
-        for _, findings in reading
-        for finding in findings
-        if finding.level == "error"
+    """Refuse invalid names before hashing, which may take hours: all of them at once."""
+    faults = [f"{printable_path(name)} is not UTF-8" for name, _ in files if not is_utf8(name)]
+    valid = [name for name, _ in files if is_utf8(name)]
+    faults += _faults_in(request, valid)
+    repeated = Counter(local for name in valid for local in request.local(name))
+    faults += [
+        f"{plural(number, 'file')} would have the local identifier {local}: use --local-ids path"
+        for local, number in repeated.items()
+        if number > 1
     ]
     if faults:
-        raise BadRequest("\n".join(faults))
+        raise BadRequest("\n".join([*faults, "rename them; nothing was written"]))
+
+
+def _faults_in(request: _MakeRequest, names: Sequence[str]) -> list[str]:
+    """What is wrong with the names, as `check` would say it. One that the format cannot express is
+    found by itself, and the others are checked without it.
+    """
+    faults: list[str] = []
+    entries = []
+    for name in names:
+        entry = Entry(0, request.profile.kind, request.url(name), name, local=request.local(name))
+        try:
+            list(request.lines([entry]))
+        except BadRequest as error:
+            faults.append(str(error))
+        else:
+            entries.append(entry)
+    reading = ManifestReader(
+        request.lines(entries), filename=f"manifest.{request.format}", profile=request.profile.name
+    )
+    found = (finding for _, findings in reading for finding in findings)
+    return faults + [each.message for each in found if each.level == "error"]
 
 
 def _hashed_entries(
@@ -249,7 +357,16 @@ def _hashed_entries(
                 size += len(block)
                 advance(len(block))
         url = request.url(name)
-        yield Entry(0, request.profile.kind, url, name, request.algorithm, digest.hexdigest(), size)
+        yield Entry(
+            0,
+            request.profile.kind,
+            url,
+            name,
+            request.algorithm,
+            digest.hexdigest(),
+            size,
+            local=request.local(name),
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.findings import SHOWN_FINDINGS
-from cli.manifest import Algorithm, ProfileName, app
+from cli.manifest import Algorithm, Format, ProfileName, app
 from jobyard.domain.manifests.findings import MAX_FINDINGS
 from jobyard.domain.manifests.profiles import PROFILES
+from jobyard.domain.manifests.reader import ManifestReader
 from jobyard.domain.manifests.validation import HEX_LENGTHS
 
 HEADER = """\
@@ -22,6 +24,7 @@ HEADER = """\
 #%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize | nfo:fileLastModified \
 | nfo:fileName | mrt:mimeType
 """
+SINGLE_FILES = "mrt-single-file-batch-manifest"
 GOOD = HEADER + "https://x.y/a | | | 3 | | a | \n#%eof\n"
 WARNED = GOOD.replace("| a |", "| |")
 BAD = GOOD.replace("https", "gopher")
@@ -292,6 +295,97 @@ def test_invalid_names_are_refused_before_anything_is_written(folder: Path, tmp_
         assert "here" in result.stderr
         assert not output.exists()
         (folder / name).unlink()
+
+
+def test_all_invalid_names_are_listed_at_once(folder: Path) -> None:
+    for name in (
+        b"tab\there",
+        b"escape%7chere",
+        b"latin-\xe9",
+        *(b"bad\t%d" % n for n in range(20)),
+    ):
+        (folder / "b" / os.fsdecode(name)).touch()
+
+    shown = run("make", folder, "--base-url", "https://x").stderr
+
+    assert "latin-" in shown
+    assert "is not UTF-8" in shown
+    assert "escape%7chere" in shown
+    assert shown.count("bad") >= 20
+    assert "nothing was written" in shown
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_format_has_the_same_entries(
+    folder: Path, tmp_path: Path, profile: str, form: Format
+) -> None:
+    output = tmp_path / f"made.{form}"
+
+    made = run("make", folder, "--base-url", "https://x", "--profile", profile, "--output", output)
+
+    assert made.exit_code == 0
+    checked = check_json(output, "--profile", profile)
+    assert {each["level"] for each in checked["findings"]} <= {"warning"}
+    with output.open("rb") as stream:
+        reading = ManifestReader(stream, filename=output.name, profile=profile)
+        entries = [entry for found, _ in reading for entry in found]
+    assert entries
+    for entry in entries:
+        content = (folder / entry.name).read_bytes()
+        assert entry.digest == hashlib.sha256(content).hexdigest()
+        assert entry.size == len(content)
+        assert entry.local == (() if PROFILES[profile].is_one_object else (entry.name,))
+
+
+def test_local_identifiers_are_names_have_a_prefix_or_are_left_out(folder: Path) -> None:
+    make = (
+        "make",
+        folder,
+        "--base-url",
+        "https://x",
+        "--profile",
+        "mrt-single-file-batch-manifest",
+    )
+
+    named = run(*make, "--local-ids", "name", "--local-prefix", "maps/").stdout
+    assert "| maps/ä%7cc.txt |" in named or "| maps/ä%7cc.txt\n" in named
+    without = run(*make, "--local-ids", "none", "--format", "jsonl").stdout
+    assert "local" not in without
+
+
+def test_two_files_of_one_name_have_no_local_identifier_by_name(folder: Path) -> None:
+    (folder / "b" / "a file.txt").touch()
+    make = (
+        "make",
+        folder,
+        "--base-url",
+        "https://x",
+        "--profile",
+        "mrt-single-file-batch-manifest",
+    )
+
+    refused = run(*make, "--local-ids", "name")
+
+    assert refused.exit_code == 1
+    assert "2 files would have the local identifier a file.txt" in refused.stderr
+
+
+def test_links_out_of_the_folder_and_hidden_files_are_taken_if_told(
+    folder: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    (folder / "out").symlink_to(secret)
+    (folder / "in").symlink_to(folder / "a file.txt")
+
+    careful = run("make", folder, "--base-url", "https://x")
+    assert "skipped 'out': is a link out of the folder" in careful.stderr
+    assert "https://x/in " in careful.stdout
+    told = run("make", folder, "--base-url", "https://x", "--follow-links", "--hidden")
+    for name in ("out", "in", ".hidden", "b/.git/config"):
+        assert f"https://x/{name} " in told.stdout
+    assert "skipped 'loop': is a link to a folder that contains it" in told.stderr
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:

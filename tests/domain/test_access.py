@@ -13,7 +13,11 @@ def test_a_refusal_names_no_event_with_an_underscore(kind: str, event: str) -> N
 @pytest.mark.parametrize(
     ("kind", "event", "message"),
     [
-        ("batch", "cancel", "only an operator or an admin may cancel a batch; ask one of them"),
+        (
+            "batch",
+            "cancel",
+            "only its submitter, an operator or an admin may cancel a batch; ask one of them",
+        ),
         ("schedule", "run_now", "only an admin may start a run of a schedule; ask one of them"),
         ("job", "claim", "only the machine may claim a job"),
     ],

@@ -694,6 +694,26 @@ def test_its_submitter_sees_a_batch_while_they_may_list_their_own(caller: Caller
     assert seen == {"depositor"}
 
 
+@pytest.mark.parametrize(
+    ("role", "name", "may_cancel"),
+    [("depositor", "anna", True), ("depositor", "bert", False), ("viewer", "anna", False)],
+)
+def test_its_submitter_cancels_a_batch_while_they_may_list_their_own(
+    caller: Caller, role: str, name: str, may_cancel: bool
+) -> None:
+    batch = a_batch("processing", submitter="anna", submitter_sub=sub_of("anna"), entries=1)
+    who = actor(role, sub_of(name))
+
+    if _is_shown(lambda query: batch_queries.batch(batch.batch_id, query), caller, who):
+        shown = batch_queries.batch(batch.batch_id, caller.query(who))
+        assert ("cancel" in shown.actions) is may_cancel
+    if may_cancel:
+        assert send_batch_event(batch.batch_id, "cancel", caller.command(who)).is_cancelled
+        return
+    with pytest.raises((Forbidden, NotFound)):
+        send_batch_event(batch.batch_id, "cancel", caller.command(who))
+
+
 def test_its_owner_sees_and_changes_a_collection_whatever_their_role(caller: Caller) -> None:
     owner = actor("", sub_of("curator"))
     name = closed_collection()

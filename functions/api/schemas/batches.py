@@ -43,6 +43,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.manifests.profiles import PROFILES
 from jobyard.domain.redaction import text_without_secrets
+from jobyard.services.access import roles_on
 from jobyard.services.batches import operations, submissions
 from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import operations as operation_queries
@@ -304,7 +305,10 @@ class BatchStatus(Schema):
         return cls(
             batch_id=batch.batch_id,
             state=batch.state,
-            actions=[BatchEvent(each) for each in BATCH.actions(batch.state, request.actor.roles)],
+            actions=[
+                BatchEvent(each)
+                for each in BATCH.actions(batch.state, roles_on(batch, request.actor))
+            ],
             links=batch_links(batch.batch_id, request),
         )
 

@@ -13,7 +13,7 @@ from jobyard.domain.batches.report import (
     FailureGroup,
     ReportKind,
 )
-from jobyard.domain.batches.report_text import ReportContent, ReportedJob, mail_of
+from jobyard.domain.batches.report_text import ReportContent, ReportedJob, StoredObject, mail_of
 from jobyard.domain.cost import Usage, price_usage
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobState
@@ -201,3 +201,18 @@ def test_every_job_state_has_a_letter_and_a_label() -> None:
     assert set(OUTCOME_LETTERS) == set(JobState)
     assert set(OUTCOME_LETTERS.values()) == set(OUTCOMES)
     assert set(OUTCOMES.values()) <= set(OUTCOME_WORDS)
+
+
+def test_a_depositor_sees_what_was_stored_in_the_mail_and_on_the_page() -> None:
+    stored = [
+        StoredObject("coast.tif", "ark:/99999/jabc", "2", "m-1; map 1"),
+        StoredObject("<b>.tif", "ark:/99999/jdef", "1"),
+    ]
+    report = content(stored=stored, more_stored=3)
+
+    text, page = render_text(report), render_html(report)
+    assert "  coast.tif: ark:/99999/jabc version 2 (m-1; map 1)\n" in text
+    assert "  <b>.tif: ark:/99999/jdef version 1\n" in text
+    assert "and 3 more; jobs.csv lists all" in text
+    for cell in ("coast.tif", "ark:/99999/jabc", "2", "m-1; map 1", "&lt;b&gt;.tif"):
+        assert f"<td>{cell}</td>" in page

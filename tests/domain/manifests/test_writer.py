@@ -1,4 +1,5 @@
 import string
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import INGEST, SINGLE_FILE_BATCH, Profile
-from jobyard.domain.manifests.writer import line, manifest
+from jobyard.domain.manifests.reader import ManifestReader
+from jobyard.domain.manifests.writer import csv_manifest, json_lines, line, manifest
 from tests.domain.manifests.manifest_texts import EVERY_PROFILE, NAMES, read
 
 hexes = {"": 0, "md5": 32, "sha-256": 64, "sha-512": 128}
@@ -66,6 +68,27 @@ def test_what_is_written_is_read_back_as_the_same_entries(
     assert {finding.code for finding in outcome.findings} <= {"NAME_UNPORTABLE"}
     assert outcome.entries == given_entries
     assert outcome.reading.profile == profile.name
+
+
+@pytest.mark.parametrize(
+    ("write", "filename"), [(csv_manifest, "made.csv"), (json_lines, "made.jsonl")]
+)
+@given(st.sampled_from(EVERY_PROFILE), st.data())
+@settings(deadline=None)
+def test_other_formats_are_read_back_as_the_same_entries(
+    write: Callable[..., Iterator[bytes]],
+    filename: str,
+    profile: Profile,
+    choice: st.DataObject,
+) -> None:
+    given_entries = choice.draw(entries(profile).filter(bool))
+
+    reading = ManifestReader(write(given_entries, profile), filename=filename, profile=profile.name)
+    found = [each for part, _ in reading for each in part]
+
+    assert [each._replace(line=0) for each in found] == [
+        each._replace(line=0) for each in given_entries
+    ]
 
 
 @given(st.text(max_size=8), plain, plain, st.lists(plain, max_size=2))

@@ -30,7 +30,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "view"): (SUBMITTER, *_READERS),
     ("batch", "submit"): ("depositor", "operator", "admin"),  # if the collection allows it too
     ("batch", "release"): _OPERATORS,
-    ("batch", "cancel"): _OPERATORS,
+    ("batch", "cancel"): (SUBMITTER, *_OPERATORS),
     ("batch", "delete"): _ADMINS,
     ("batch", "update_reporting"): _ADMINS,
     ("batch", "resend_report"): _ADMINS,

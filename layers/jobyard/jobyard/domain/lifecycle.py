@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from jobyard.domain.access import ROLES, is_allowed, refusal, roles_for
+from jobyard.domain.access import RELATIONS, ROLES, is_allowed, refusal, roles_for
 from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition, NotFound
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
@@ -39,7 +39,8 @@ class State:
 
 @dataclass(frozen=True)
 class Transition:
-    """`event`, sent by one of `senders` (roles, or `MACHINE`), leads from `before` to `after`.
+    """`event`, sent by one of `senders` (roles, relations, or `MACHINE`), leads from `before` to
+    `after`.
 
     Only a transition that is declared to come `after_end` leaves a terminal state.
     """
@@ -128,7 +129,8 @@ class Lifecycle:
                 raise InvalidLifecycle(
                     f"{self.name}: {transition} names a state that is not declared"
                 )
-            if not transition.senders or not set(transition.senders) <= {*ROLES, MACHINE}:
+            known = {*ROLES, *RELATIONS, MACHINE}
+            if not transition.senders or not set(transition.senders) <= known:
                 raise InvalidLifecycle(
                     f"{self.name}: {transition.event} needs senders from the roles"
                 )

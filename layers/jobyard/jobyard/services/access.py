@@ -55,10 +55,16 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
     return batch
 
 
-def _check_visible(batch: Batch, actor: Actor) -> None:
+def roles_on(batch: Batch, actor: Actor) -> frozenset[str]:
+    """The roles of an actor, and their relation to a batch: a submitter keeps it as long as their
+    roles let them list their own batches.
+    """
     is_own = batch.is_submitted_by(actor.sub) and is_allowed("batch", "list", actor.roles)
-    relations = {SUBMITTER} if is_own else set()
-    if not is_allowed("batch", "view", actor.roles | relations):
+    return actor.roles | ({SUBMITTER} if is_own else frozenset())
+
+
+def _check_visible(batch: Batch, actor: Actor) -> None:
+    if not is_allowed("batch", "view", roles_on(batch, actor)):
         raise NotFound(f"there is no batch {batch.batch_id}")
 
 

@@ -24,11 +24,24 @@ class ReportedJob:
 
 
 @dataclass(frozen=True)
+class StoredObject:
+    """An object that a job stored, or added a version to. `local_ids` are the depositor's names for
+    it, separated by "; ".
+    """
+
+    name: str
+    ark: str
+    version: str
+    local_ids: str = ""
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """The content of a report.
 
-    `jobs` are the failed jobs, in an update the changed ones; `more_jobs` counts those that are not
-    listed. `findings` and `more_findings` are the same for the manifest's findings.
+    `stored` are the first objects that were stored, `more_stored` counts the others. `jobs` are the
+    failed jobs, in an update the changed ones; `more_jobs` counts those that are not listed.
+    `findings` and `more_findings` are the same for the manifest's findings.
     """
 
     batch: Batch
@@ -44,6 +57,8 @@ class ReportContent:
     more_findings: int
     link: str
     cost: Cost
+    stored: Sequence[StoredObject] = ()
+    more_stored: int = 0
 
     @property
     def outcome(self) -> str:
@@ -145,6 +160,11 @@ def _job_line(job: ReportedJob) -> str:
     return f"{short(job.name) or job.job_id}: {_change(job, '->')}{message} [{job.job_id}]"
 
 
+def _stored_line(stored: StoredObject) -> str:
+    local = f" ({short(stored.local_ids)})" if stored.local_ids else ""
+    return f"{short(stored.name)}: {stored.ark} version {stored.version}{local}"
+
+
 def mail_of(content: ReportContent) -> MailText:
     """The mail about a batch."""
     groups = MailSection(
@@ -160,6 +180,16 @@ def mail_of(content: ReportContent) -> MailText:
         [(short(job.name), _change(job, "→"), short(job.message)) for job in content.jobs],
         f"and {content.more_jobs} more; jobs.csv lists all jobs" if content.more_jobs else "",
     )
+    stored = MailSection(
+        "Stored",
+        [_stored_line(each) for each in content.stored],
+        ("File or object", "Ark", "Version", "Local identifier"),
+        [
+            (short(each.name), each.ark, each.version, short(each.local_ids))
+            for each in content.stored
+        ],
+        f"and {content.more_stored} more; jobs.csv lists all" if content.more_stored else "",
+    )
     more = content.more_findings
     findings = MailSection(
         "Findings in the manifest",
@@ -174,6 +204,6 @@ def mail_of(content: ReportContent) -> MailText:
         content.outcome,
         _headline(content),
         _facts(content),
-        (groups, listed, findings),
+        (groups, listed, stored, findings),
         (("Full report", download), ("API", content.link)),
     )

@@ -1,6 +1,10 @@
-"""Writing a Checkm manifest from which `reader` reads the same entries."""
+"""Writing a manifest, in Checkm, CSV or JSON Lines, from which `reader` reads the same entries."""
 
+import csv
+import io
+import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests.checkm import END_LINE, VERSION_LINE, escaped, unescaped
@@ -25,6 +29,59 @@ def manifest(entries: Iterable[Entry], profile: Profile) -> Iterator[bytes]:
     yield f"{END_LINE}\n".encode()
 
 
+def csv_manifest(entries: Iterable[Entry], profile: Profile) -> Iterator[bytes]:
+    """The same in CSV, with the short names of all columns of the profile.
+
+    Raises:
+        BadRequest: an entry has parameters, or text that UTF-8 cannot encode.
+    """
+    names = [column.alias for column in profile.columns if column.alias]
+    yield _csv_line(names)
+    for entry in entries:
+        if entry.parameters:
+            raise _unwritable_parameters(entry)
+        values = entry._asdict() | {
+            "size": "" if entry.size is None else str(entry.size),
+            "local": "; ".join(each.replace(";", "%sc") for each in entry.local),
+        }
+        yield _csv_line([values[name] for name in names])
+
+
+def _unwritable_parameters(entry: Entry) -> BadRequest:
+    return BadRequest(f"{quoted(entry.name)} has parameters: only JSON Lines can contain them")
+
+
+def _csv_line(cells: list[str]) -> bytes:
+    text = io.StringIO()  # readers keep the blanks around a value only in quotes
+    csv.writer(text, csv.excel, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(cells)
+    return _encoded(text.getvalue())
+
+
+def json_lines(entries: Iterable[Entry], profile: Profile) -> Iterator[bytes]:
+    """The same in JSON Lines, without empty fields.
+
+    Raises:
+        BadRequest: an entry has text that UTF-8 cannot encode.
+    """
+    names = [column.alias for column in profile.columns if column.alias]
+    # Each of these keys shows the reader that a row is an object, even with a null.
+    marker: dict[str, Any] = {"title": None} if Column.TITLE in profile.columns else {}
+    for entry in entries:
+        values = entry._asdict()
+        filled = {name: values[name] for name in names if values[name] not in ("", (), None)}
+        document = marker | filled
+        if entry.parameters:
+            document["parameters"] = dict(entry.parameters)
+        yield _encoded(json.dumps(document, ensure_ascii=False) + "\n")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"{quoted(text)} cannot be encoded in UTF-8") from error
+
+
 def headers(profile: Profile) -> list[bytes]:
     """The lines before the rows."""
     lines = [VERSION_LINE, f"#%profile | {PROFILE_BASE}{profile.name}"]
@@ -41,7 +98,7 @@ def line(entry: Entry, profile: Profile) -> bytes:
             character, a literal "%7c", "%20" at an end, or "%sc" in a local identifier.
     """
     if entry.parameters:
-        raise BadRequest(f"{quoted(entry.name)} has parameters: only JSON Lines can contain them")
+        raise _unwritable_parameters(entry)
     size = "" if entry.size is None else str(entry.size)
     fields = {
         Column.URL: _url(entry.url),

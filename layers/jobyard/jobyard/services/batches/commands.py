@@ -9,7 +9,7 @@ from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import sum_counts
 from jobyard.domain.errors import InvalidTransition
 from jobyard.services import activity
-from jobyard.services.access import authorize, visible_batch
+from jobyard.services.access import authorize, roles_on, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import batches, chunks, operations
 
@@ -28,13 +28,12 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
     """
     BATCH.check_event(event)
     batch = visible_batch(batch_id, context.actor, context.now())
-    authorize(context.actor, "batch", event)
+    roles = roles_on(batch, context.actor)
+    authorize(context.actor, "batch", event, relations=roles)
     last = batch.history[-1] if batch.history else None
     if not (last and last.cause == context.run and last.event == event):
         require_reason(context, event)
-        move = BATCH.authorized_move(
-            batch.state, event, context.now(), context.cause, context.actor.roles
-        )
+        move = BATCH.authorized_move(batch.state, event, context.now(), context.cause, roles)
         if event == "update_reporting" and not batch.last_report:
             raise InvalidTransition(f"batch {batch_id} was never reported")
         if event == "update_reporting" and not batch.entries:

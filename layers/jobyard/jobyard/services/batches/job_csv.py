@@ -24,6 +24,8 @@ COLUMNS = (
     "result",
     "local_id",
     "callback",
+    "ark",
+    "version",
 )
 
 
@@ -47,7 +49,16 @@ def cells_of(row: rows.Row, job: JobRecord, label: str) -> tuple[str, ...]:
         json.dumps(dict(job.data), sort_keys=True) if job.data else "",
         ";".join(row.get("local", ())),
         str(job.data.get("callback", "")),
+        *stored_version(job),
     )
+
+
+def stored_version(job: JobRecord) -> tuple[str, str]:
+    """The ark and the version that a job stored; "" for both if it stored none."""
+    is_stored = job.state in {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED}
+    if not is_stored or not {"ark", "version"} <= job.data.keys():
+        return "", ""
+    return str(job.data["ark"]), str(job.data["version"])
 
 
 def safe_cells(cells: Sequence[str]) -> list[str]:

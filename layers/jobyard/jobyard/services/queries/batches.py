@@ -11,7 +11,7 @@ from jobyard.domain.batches.tally import FailedJobs, StripSegment, Tally
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType, UnavailableEvent
 from jobyard.domain.plurals import plural
-from jobyard.services.access import authorize, visible_batch
+from jobyard.services.access import authorize, roles_on, visible_batch
 from jobyard.services.batches.held import held_by, hold_on
 from jobyard.services.context import Actor, QueryContext
 from jobyard.services.queries.tallies import has_stored_tally, tally_of_batch, tally_readers
@@ -57,7 +57,7 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
     found = visible_batch(batch_id, context.actor, context.now)
     tally = tally_of_batch(found, context)
     unavailable = BATCH.unavailable(
-        found.state, context.actor.roles, refused=_refused(found, tally.counts)
+        found.state, roles_on(found, context.actor), refused=_refused(found, tally.counts)
     )
     return replace(_tallied_view(found, tally, context), strip=tally.strip, unavailable=unavailable)
 
@@ -107,7 +107,8 @@ def _batch_view(found: Batch, counts: Mapping[str, int], context: QueryContext) 
 def _actions(found: Batch, counts: Mapping[str, int], actor: Actor) -> tuple[str, ...]:
     """The events that the actor may send to a batch."""
     refused = _refused(found, counts)
-    return tuple(each for each in BATCH.actions(found.state, actor.roles) if each not in refused)
+    actions = BATCH.actions(found.state, roles_on(found, actor))
+    return tuple(each for each in actions if each not in refused)
 
 
 def _refused(found: Batch, counts: Mapping[str, int]) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, OUTCOMES, FailureGroup
-from jobyard.domain.batches.report_text import ReportedJob
+from jobyard.domain.batches.report_text import ReportedJob, StoredObject
 from jobyard.domain.jobs.failures import failure_description
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.mail_text import MAX_LISTED_JOBS, MailText
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.services.batches import rows
-from jobyard.services.batches.job_csv import safe_cells
+from jobyard.services.batches.job_csv import safe_cells, stored_version
 from jobyard.services.batches.uploads import MultipartUpload, WrittenObject
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.reported_jobs import ReportedJobs
@@ -124,8 +124,9 @@ class Files:
 class Summary:
     """The counts of some of the jobs. `counts` are by outcome, `code_counts` by failure code.
 
-    `shown` are the jobs that the mail lists. `changed` counts the jobs whose outcome differs from
-    the last report, `unrecorded` those without a record.
+    `shown` are the jobs that the mail lists, `stored` the first of `stored_count` objects.
+    `changed` counts the jobs whose outcome differs from the last report, `unrecorded` those without
+    a record.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -134,6 +135,8 @@ class Summary:
     changed: int = 0
     failed: int = 0
     unrecorded: int = 0
+    stored: list[StoredObject] = field(default_factory=list)
+    stored_count: int = 0
 
     def groups(self) -> tuple[FailureGroup, ...]:
         """The failures by code, the largest group first."""
@@ -155,6 +158,18 @@ class Summary:
         self.changed += after.changed
         self.failed += after.failed
         self.unrecorded += after.unrecorded
+        self.stored += after.stored[: MAX_LISTED_JOBS - len(self.stored)]
+        self.stored_count += after.stored_count
+
+    def add_stored(self, row: rows.Row, job: JobRecord) -> None:
+        """Add the object that a job stored, if it did."""
+        ark, version = stored_version(job)
+        if not ark:
+            return
+        self.stored_count += 1
+        if len(self.stored) < MAX_LISTED_JOBS:
+            local_ids = "; ".join(row.get("local", ()))
+            self.stored.append(StoredObject(str(row.get("name", "")), ark, version, local_ids))
 
 
 def write_jobs(
@@ -189,6 +204,8 @@ def write_jobs(
             group = reported.group(job)
             summary.code_counts[group] = summary.code_counts.get(group, 0) + 1
         before = next(earlier, "") if update else ""
+        if before != letter:
+            summary.add_stored(row, job)
         if update and before != letter:
             summary.changed += 1
         is_listed = before != letter if update else job.state is JobState.FAILED

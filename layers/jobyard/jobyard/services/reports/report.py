@@ -117,6 +117,8 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
             more_findings=0,
             link=_link(batch, context),
             cost=cost_of(batch.batch_id, batch.notify, context),
+            stored=summary.stored,
+            more_stored=summary.stored_count - len(summary.stored),
         )
         files.json.end_array(counts=summary.counts, cost=cost_document(content.cost))
         keys = files.publish(mail_of(content))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from jobyard.domain.batches.report_text import ReportedJob
+from jobyard.domain.batches.report_text import ReportedJob, StoredObject
 from jobyard.services.batches.uploads import WrittenObject
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.files import Files, Summary, write_jobs
@@ -36,8 +36,9 @@ class Slice:
         document = json.loads(text)
         found = document["summary"]
         shown = [ReportedJob(**each) for each in found.pop("shown")]
+        stored = [StoredObject(**each) for each in found.pop("stored", ())]
         files = {name: WrittenObject(*written) for name, written in document["files"].items()}
-        return cls(Summary(**found, shown=shown), files)
+        return cls(Summary(**found, shown=shown, stored=stored), files)
 
 
 class Slices:
