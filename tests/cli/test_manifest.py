@@ -371,7 +371,7 @@ def test_two_files_of_one_name_have_no_local_identifier_by_name(folder: Path) ->
     assert "2 files would have the local identifier a file.txt" in refused.stderr
 
 
-def test_links_out_of_the_folder_and_hidden_files_are_taken_if_told(
+def test_links_out_of_the_folder_and_hidden_files_are_taken_on_request(
     folder: Path, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret.txt"
@@ -382,10 +382,10 @@ def test_links_out_of_the_folder_and_hidden_files_are_taken_if_told(
     careful = run("make", folder, "--base-url", "https://x")
     assert "skipped 'out': is a link out of the folder" in careful.stderr
     assert "https://x/in " in careful.stdout
-    told = run("make", folder, "--base-url", "https://x", "--follow-links", "--hidden")
+    asked = run("make", folder, "--base-url", "https://x", "--follow-links", "--hidden")
     for name in ("out", "in", ".hidden", "b/.git/config"):
-        assert f"https://x/{name} " in told.stdout
-    assert "skipped 'loop': is a link to a folder that contains it" in told.stderr
+        assert f"https://x/{name} " in asked.stdout
+    assert "skipped 'loop': is a link to a folder that contains it" in asked.stderr
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:

@@ -698,7 +698,7 @@ def test_its_submitter_sees_a_batch_while_they_may_list_their_own(caller: Caller
     ("role", "name", "may_cancel"),
     [("depositor", "anna", True), ("depositor", "bert", False), ("viewer", "anna", False)],
 )
-def test_its_submitter_cancels_a_batch_while_they_may_list_their_own(
+def test_its_submitter_cancels_a_batch_while_they_may_submit(
     caller: Caller, role: str, name: str, may_cancel: bool
 ) -> None:
     batch = a_batch("processing", submitter="anna", submitter_sub=sub_of("anna"), entries=1)

@@ -56,15 +56,17 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
 
 
 def roles_on(batch: Batch, actor: Actor) -> frozenset[str]:
-    """The roles of an actor, and their relation to a batch: a submitter keeps it as long as their
-    roles let them list their own batches.
+    """The roles of an actor who sends events to a batch, and their relation to it: a submitter
+    keeps it as long as their roles let them submit.
     """
-    is_own = batch.is_submitted_by(actor.sub) and is_allowed("batch", "list", actor.roles)
+    is_own = batch.is_submitted_by(actor.sub) and is_allowed("batch", "submit", actor.roles)
     return actor.roles | ({SUBMITTER} if is_own else frozenset())
 
 
 def _check_visible(batch: Batch, actor: Actor) -> None:
-    if not is_allowed("batch", "view", roles_on(batch, actor)):
+    is_own = batch.is_submitted_by(actor.sub) and is_allowed("batch", "list", actor.roles)
+    relations = {SUBMITTER} if is_own else set()
+    if not is_allowed("batch", "view", actor.roles | relations):
         raise NotFound(f"there is no batch {batch.batch_id}")
 
 
