@@ -143,6 +143,70 @@ def log(ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json
 
 
 @app.command()
+def changes(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """List what an edit job changes, or what a fix-up or review is about."""
+    found = ctx.obj.api(stack).get(f"/edits/{job_id}/changes", limit=50)
+    if as_json:
+        terminal.print_json(found)
+        return
+    edit_view.print_changes(found["items"])
+    if found["total"] > len(found["items"]):
+        terminal.console().print(f"[dim]of {plural(found['total'], 'change')}[/]")
+
+
+@app.command()
+def findings(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Show what a fix-up is about: broken rules, conflicts, or what a reviewer said."""
+    found = ctx.obj.api(stack).get(f"/edits/{job_id}/findings")
+    if as_json:
+        terminal.print_json(found)
+        return
+    edit_view.print_findings(found)
+
+
+@app.command()
+def forecast(
+    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+) -> None:
+    """Show what may conflict with work that is out."""
+    found = ctx.obj.api(stack).get(f"/edits/{job_id}/forecast")
+    if as_json:
+        terminal.print_json(found)
+        return
+    console = terminal.console()
+    console.print(found["summary"])
+    for each in found["overlapping"]:
+        console.print(f"{each['id']} {each['state']} {each['worker']} {each['name']}")
+
+
+@app.command()
+def rescued(
+    ctx: typer.Context,
+    job_id: EditId,
+    name: Annotated[
+        str, typer.Argument(help="One of them, to see how it differs from the dataset now.")
+    ] = "",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """List the uploads that came when their claims were over, or show how one differs."""
+    api: ApiClient = ctx.obj.api(stack)
+    path = f"/edits/{job_id}/rescued"
+    found = api.get(f"{path}/diff", name=name) if name else api.get(path)
+    if as_json:
+        terminal.print_json(found)
+    elif name:
+        edit_view.print_changes(found["changes"])
+        terminal.console().print(f"{found['same']} the same; the file: {found['url']}")
+    else:
+        edit_view.print_rescued(found["items"])
+
+
+@app.command()
 def change(
     ctx: typer.Context,
     job_id: EditId,

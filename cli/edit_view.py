@@ -156,3 +156,46 @@ def _settings(settings: Document) -> Iterable[str]:
             yield name.replace("_", " ")
         elif value:
             yield f"{name} {', '.join(value) if isinstance(value, list) else value}"
+
+
+def print_changes(changes: Sequence[Document]) -> None:
+    """Print changes of features."""
+    found: Rows = [(each["op"], each["id"], ", ".join(each["properties"])) for each in changes]
+    if found:
+        tables.show_table(("!change", "!feature", "in"), found)
+    else:
+        terminal.console().print("no change")
+
+
+def print_findings(found: Document) -> None:
+    """Print what a fix-up is about."""
+    console = terminal.console()
+    if not found["is_kept"]:
+        console.print("it was removed with the workspace")
+    report = found["report"] or {"failures": [], "inherited": []}
+    for title in ("failures", "inherited"):
+        if report[title]:
+            rows: Rows = [
+                (each["feature_id"], each["rule"], each["message"]) for each in report[title]
+            ]
+            section(title.capitalize(), ("!feature", "!rule", "message"), rows)
+    if found["conflicts"]:
+        conflicts: Rows = [
+            (each["id"], each["kind"].replace("_", " / "), ", ".join(each["properties"]))
+            for each in found["conflicts"]
+        ]
+        section("Conflicts", ("!feature", "!mine / theirs", "in"), conflicts)
+    if found["feedback"]:
+        console.print(f"{found['reviewer']}: {found['feedback']}")
+
+
+def print_rescued(uploads: Sequence[Document]) -> None:
+    """Print the uploads that came when their claims were over."""
+    found: Rows = [
+        (local_time(each["at"]), str(each["attempt"]), f"{each['size']:,}", each["name"])
+        for each in uploads
+    ]
+    if found:
+        tables.show_table(("!uploaded", "!attempt", "!bytes", "name"), found)
+    else:
+        terminal.console().print("no upload came too late")

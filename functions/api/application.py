@@ -38,7 +38,7 @@ ROUTES = {
     "campaigns": ("campaigns",),
     "calendars": ("calendars",),
     "datasets": ("datasets",),
-    "edits": ("edits",),
+    "edits": ("edits", "edit_details"),
     "worklist": ("edits",),
     "teams": ("teams",),
     "edit-settings": ("teams",),

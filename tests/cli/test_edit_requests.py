@@ -112,6 +112,31 @@ SETTINGS = {
 WORKLIST = {"columns": [{"column": "allocated", "items": [job()], "next_cursor": "c"}]}
 OUTCOMES = {"items": [{"edit_id": EDIT, "archived": True, "refusal": ""}]}
 LOG = {"problem": "", "entries": [{"job_id": EDIT, "entry": job()["history"][0]}]}
+FIXUP = "x" + "a" * 20
+CHANGES = {
+    "items": [{"id": "1", "op": "update", "properties": ["name"], "before": None, "after": None}],
+    "total": 2,
+    "is_kept": True,
+    "next_cursor": "c",
+}
+FAILURE = {"feature_id": "1", "rule": "names", "message": "used twice"}
+FINDINGS = {
+    "is_kept": False,
+    "report": {"failures": [FAILURE], "inherited": []},
+    "conflicts": [{"id": "1", "kind": "update_delete", "properties": []}],
+    "feedback": "wrong",
+    "reviewer": "zoe",
+}
+FORECAST = {
+    "is_out": True,
+    "base_revision": 1,
+    "revision": 2,
+    "changed": ["1"],
+    "is_complete": True,
+    "overlapping": [{"id": EDIT, "name": "x", "state": "prepared", "worker": "ben"}],
+    "summary": "1 of your features changed live; 1 open edit job overlaps",
+}
+RESCUED = {"name": "1/2/r/x", "attempt": 1, "filename": "x", "size": 9, "at": NOW}
 WHY = ("--reason", "because")
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("edit", "propose", "counties", "--feature", "1", "--type", "border"), "POST /edits", job()),
@@ -151,6 +176,15 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
         ("edit", "attachment", "decline", EDIT, "1"),
         f"POST /edits/{EDIT}/attachments/1/answer",
         job(),
+    ),
+    (("edit", "changes", EDIT), f"GET /edits/{EDIT}/changes", CHANGES),
+    (("edit", "findings", FIXUP), f"GET /edits/{FIXUP}/findings", FINDINGS),
+    (("edit", "forecast", EDIT), f"GET /edits/{EDIT}/forecast", FORECAST),
+    (("edit", "rescued", EDIT), f"GET /edits/{EDIT}/rescued", {"items": [RESCUED]}),
+    (
+        ("edit", "rescued", EDIT, "1/2/r/x"),
+        f"GET /edits/{EDIT}/rescued/diff",
+        {"upload": RESCUED, "url": "https://x", "same": 1, "is_complete": True, "changes": []},
     ),
     (("edit", "settings", "counties"), "GET /edit-settings/counties", SETTINGS),
     (("worklist",), "GET /worklist", WORKLIST),

@@ -336,6 +336,10 @@ OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
     ("GET", "/edits", None, {"viewer", "planner", "admin"}, 403),
     ("POST", "/edits/archive", {"edit_ids": ["e"]}, PLANNERS, 403),
     ("GET", "/edits/{edit}", None, {"viewer", "planner", "admin"}, 404),
+    ("GET", "/edits/{edit}/changes", None, {"viewer", "planner", "admin"}, 404),
+    ("GET", "/edits/{edit}/forecast", None, {"viewer", "planner", "admin"}, 404),
+    ("GET", "/edits/{edit}/findings", None, {"viewer", "planner", "admin"}, 404),
+    ("GET", "/edits/{edit}/rescued", None, {"viewer", "planner", "admin"}, 404),
     ("PATCH", "/edits/{edit}", {**WHY, "name": "x"}, PLANNERS, 403),
     ("GET", "/edits/{edit}/log", None, {"admin"}, 403),
     ("POST", "/edits/{edit}/allocate", {"team": "north"}, PLANNERS, 403),
@@ -413,7 +417,7 @@ def test_every_route_is_in_a_table_here() -> None:
         if operation.get("security") != []
     }
     # Their parameters are in the query: tried by the tests of these routes.
-    assert named | {"find", "find_object", "get_download_link"} == needing
+    assert named | {"find", "find_object", "get_download_link", "get_rescued_upload"} == needing
 
 
 def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) -> None:

@@ -1,0 +1,184 @@
+"""What an edit job is about: changes, conflicts, failures of rules, a forecast, rescued uploads."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import Field, JsonValue
+
+from api.schemas.datasets import GeoJsonFeature
+from api.schemas.fields import NextCursor, Schema
+from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
+from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.plurals import plural
+from jobyard.services.queries import edit_details as queries
+
+
+def _feature(found: Feature | None) -> GeoJsonFeature | None:
+    return GeoJsonFeature.of(found) if found else None
+
+
+class EditedFeature(Schema):
+    """A change of a feature, with the feature before and after."""
+
+    id: str = Field(description="The feature's id.")
+    op: ChangeKind = Field(description="`insert`, `update` or `delete`.")
+    properties: list[str] = Field(
+        description="The names of the properties that differ, and `geometry`."
+    )
+    before: GeoJsonFeature | None = Field(description="The feature before; null if it is new.")
+    after: GeoJsonFeature | None = Field(description="The feature after; null if it is deleted.")
+
+    @classmethod
+    def all_of(cls, changes: Sequence[FeatureChange]) -> "list[EditedFeature]":
+        """The changes of the domain."""
+        return [
+            cls(
+                id=each.feature_id,
+                op=each.kind,
+                properties=each.difference.names,
+                before=_feature(each.before),
+                after=_feature(each.after),
+            )
+            for each in changes
+        ]
+
+
+class EditedFeatureList(Schema):
+    """A page of the changes of an edit job, in the order of ids."""
+
+    items: list[EditedFeature]
+    total: int = Field(description="How many there are in all.")
+    is_kept: bool = Field(description="Whether their file still exists.")
+    next_cursor: NextCursor
+
+    @classmethod
+    def of(cls, found: queries.EditChanges, next_cursor: str | None) -> "EditedFeatureList":
+        """The changes of a query."""
+        return cls(
+            items=EditedFeature.all_of(found.items),
+            total=found.total,
+            is_kept=found.is_kept,
+            next_cursor=next_cursor,
+        )
+
+
+class OverlappingEdit(Schema):
+    """Another open edit job on the same features."""
+
+    id: str = Field(description="Its id.")
+    name: str = Field(description="Its name.")
+    state: str = Field(description="Its state.")
+    worker: str = Field(description='Who has it; "" for nobody.')
+
+
+class EditForecast(Schema):
+    """What will have to be merged when the work comes back."""
+
+    is_out: bool = Field(description="Whether the work is with people now.")
+    base_revision: int = Field(description="The dataset's revision when it was activated.")
+    revision: int = Field(description="The dataset's revision now.")
+    changed: list[str] = Field(
+        description="The ids of features in its extent that changed since then."
+    )
+    overlapping: list[OverlappingEdit] = Field(description="Other open edit jobs there.")
+    is_complete: bool = Field(description="Whether all commits and edit jobs were looked at.")
+    summary: str = Field(description="The forecast in words.")
+
+    @classmethod
+    def of(cls, found: queries.Forecast | None) -> "EditForecast":
+        """The forecast of a query."""
+        if found is None:
+            return cls(
+                is_out=False,
+                base_revision=0,
+                revision=0,
+                changed=[],
+                overlapping=[],
+                is_complete=True,
+                summary="the work is not out",
+            )
+        changed, others = len(found.changed), len(found.overlapping)
+        verb = "overlaps" if others == 1 else "overlap"
+        return cls(
+            is_out=True,
+            base_revision=found.base_revision,
+            revision=found.revision,
+            changed=[*found.changed],
+            overlapping=[
+                OverlappingEdit(
+                    id=each.edit_id,
+                    name=each.name,
+                    state=each.state,
+                    worker=each.worker.name if each.worker else "",
+                )
+                for each in found.overlapping
+            ],
+            is_complete=found.is_complete,
+            summary=f"{changed} of your features changed live; "
+            f"{plural(others, 'open edit job')} {verb}",
+        )
+
+
+class EditFindings(Schema):
+    """What a child is about."""
+
+    is_kept: bool = Field(description="Whether it is still there.")
+    report: dict[str, JsonValue] | None = Field(
+        description="The report of a validation: `failures`, and `inherited` ones, which do not "
+        "fail. Null if it is about something else."
+    )
+    conflicts: list[dict[str, JsonValue]] = Field(
+        description="The conflicts, each with the versions of its feature: base, mine and theirs."
+    )
+    feedback: str = Field(description="What the reviewer said.")
+    reviewer: str = Field(description="Who reviewed.")
+
+    @classmethod
+    def of(cls, found: queries.ChildFindings | None) -> "EditFindings":
+        """The findings of a query."""
+        kept = found or queries.ChildFindings()
+        return cls(
+            is_kept=found is not None,
+            report=dict(kept.report.document()) if kept.report else None,
+            conflicts=[dict(each.document()) for each in kept.conflicts],
+            feedback=kept.feedback,
+            reviewer=kept.reviewer,
+        )
+
+
+class RescuedEdit(Schema):
+    """An upload that came when its claim was over. It is kept for 7 days."""
+
+    name: str = Field(description="Its name, to see how it differs.")
+    attempt: int = Field(description="The attempt that it was for.")
+    filename: str = Field(description="The name of the file.")
+    size: int = Field(description="Its bytes.")
+    at: datetime = Field(description="When it was uploaded.")
+
+    @classmethod
+    def of(cls, found: queries.RescuedUpload) -> "RescuedEdit":
+        """The upload of a query."""
+        name = "/".join(found.key.split("/")[3:])
+        return cls(
+            name=name,
+            attempt=found.attempt,
+            filename=found.filename,
+            size=found.size,
+            at=found.at,
+        )
+
+
+class RescuedEditList(Schema):
+    """Rescued uploads, the latest first."""
+
+    items: list[RescuedEdit]
+
+
+class RescuedEditDiff(Schema):
+    """How a rescued upload differs from the dataset as it is now."""
+
+    upload: RescuedEdit
+    url: str = Field(description="GET the file here, within 15 minutes; no token is needed.")
+    changes: list[EditedFeature] = Field(description="What it would change.")
+    same: int = Field(description="How many of its features are as the dataset has them.")
+    is_complete: bool = Field(description="Whether all of it was compared.")
