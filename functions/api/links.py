@@ -10,6 +10,21 @@ from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.ids import origin_of
 
 Links = dict[str, str]
+_SUBJECT_PATHS = {  # by the kind in the access table; an operation on jobs has the id of its batch
+    "batch": "batches/{}",
+    "job": "batches/{}",
+    "schedule": "schedules/{}",
+    "calendar": "calendars/{}",
+    "campaign": "campaigns/{}",
+    "collection": "collections/{}",
+    "hold": "holds/{}",
+    "dataset": "datasets/{}",
+    "edit": "edits/{}",
+    "fixup": "edits/{}",
+    "review": "edits/{}",
+    "team": "teams/{}",
+    "edit settings": "edit-settings/{}",
+}
 
 
 def batch_links(batch_id: str, request: RequestContext) -> Links:
@@ -71,20 +86,12 @@ def cost_links(origin_id: str, request: RequestContext) -> Links:
 
 
 def subject_links(subject: Subject, request: RequestContext) -> Links:
-    """The link of what a person changed. A calendar or hold that was deleted has one too."""
+    """The link of what a person changed. What was deleted has one too; a dead letter has none."""
     found = subject.subject_id
-    path = "jobs" if "." in found and subject.kind in {"job", "schedule job", "task"} else ""
-    if not path:
-        path = {
-            "batch": "batches",
-            "job": "batches",
-            "schedule": "schedules",
-            "calendar": "calendars",
-            "campaign": "campaigns",
-            "collection": "collections",
-            "hold": "holds",
-        }[subject.kind]
-    return {"subject": request.link(f"{path}/{quote(found, safe='')}")}
+    is_job = "." in found and subject.kind in {"job", "schedule job", "task"}
+    path = "jobs/{}" if is_job else _SUBJECT_PATHS.get(subject.kind, "")
+    link = request.link(path.format(quote(found, safe="")))
+    return {"subject": link} if path else {}
 
 
 def object_links(ark: str, request: RequestContext) -> Links:
