@@ -23,13 +23,16 @@ from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.team import Team, TeamMember, User
 from jobyard.domain.edits.work import ChangeSet, Package, Priority
 from jobyard.domain.history import HistoryEntry
+from jobyard.services.context import Actor, CommandContext
 from jobyard.services.datasets.commit import commit
 from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.edits.attachments import token_of
 from jobyard.services.edits.packages import PackageContents, write_package
 from jobyard.services.edits.work_files import write_changes, write_json
 from jobyard.store import datasets, edits, teams
 from tests.domain.edits.edit_jobs import a_child, an_edit_job
 from tests.functions.api.api_client import NOW
+from tests.functions.web.browser import Browser
 from tests.people import sub_of
 from tests.services.datasets.datasets import make_dataset
 
@@ -49,6 +52,18 @@ def user(name: str) -> User:
 
 
 WORKER, BEN, REVIEWER, PLANNER = (user(each) for each in ("worker", "ben", "reviewer", "planner"))
+
+CUSTODIANS = (
+    Attachment(
+        1,
+        "Rosa Vale",
+        "rosa@example.org",
+        "The plan of the new border",
+        sends=1,
+        expires_at=NOW + timedelta(days=13),
+    ),
+    Attachment(2, "Tom", "tom@example.org", "Photos of the stones"),
+)
 
 
 @cache
@@ -261,19 +276,8 @@ class EditRecords:
 def store_edits(settings: "Settings", s3: Any) -> EditRecords:
     """An edit job in every state, with its children and files."""
     made = EditRecords(settings, s3)
-    custodians = (
-        Attachment(
-            1,
-            "Rosa Vale",
-            "rosa@example.org",
-            "The plan of the new border",
-            sends=1,
-            expires_at=NOW + timedelta(days=13),
-        ),
-        Attachment(2, "Tom", "tom@example.org", "Photos of the stones"),
-    )
-    made.job("proposed", "proposed", attachments=custodians[1:])
-    made.job("blocked", "blocked", attachments=custodians)
+    made.job("proposed", "proposed", attachments=CUSTODIANS[1:])
+    made.job("blocked", "blocked", attachments=CUSTODIANS)
     made.job("allocated", "allocated", planned_end=NOW + timedelta(days=3), extent=VALLEY)
     made.job("personal", "allocated", assignee=WORKER, planned_start=NOW - timedelta(days=1))
     made.job("activated", "activated")
@@ -315,3 +319,14 @@ def store_edits(settings: "Settings", s3: Any) -> EditRecords:
     made.job("archived", "archived", **ended)
     made.someone_commits()
     return made
+
+
+def link_of(browser: Browser, records: EditRecords, index: int = 1) -> str:
+    """The address of the link for an attachment of the blocked job."""
+    site = browser.function.SITE
+    job = records.jobs["blocked"]
+    nobody = Actor("", "", frozenset())
+    context = CommandContext(
+        site.settings, site.s3, site.machines, site.now, nobody, "k", signing_key=site.cursor_key
+    )
+    return f"/attachments/{token_of(job, job.attachments[index - 1], context)}"

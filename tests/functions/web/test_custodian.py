@@ -6,28 +6,15 @@ from datetime import timedelta
 import pytest
 
 from jobyard.domain.edits.edit_job import EditState
-from jobyard.services.context import CommandContext
-from jobyard.services.edits.attachments import token_of
 from jobyard.store import edits
 from tests.functions.web.browser import URL, Browser
-from tests.functions.web.edit_records import EditRecords, store_edits
+from tests.functions.web.edit_records import EditRecords, link_of, store_edits
 
 
 @pytest.fixture
 def records(browser: Browser) -> EditRecords:
     site = browser.function.SITE
     return store_edits(site.settings, site.s3)
-
-
-def link_of(browser: Browser, records: EditRecords, index: int = 1) -> str:
-    """The address of the link for an attachment of the blocked job."""
-    site = browser.function.SITE
-    job = records.jobs["blocked"]
-    context: CommandContext = replace(
-        CommandContext(site.settings, site.s3, site.machines, site.now, None, "k"),  # type: ignore[arg-type]
-        signing_key=site.cursor_key,
-    )
-    return f"/attachments/{token_of(job, job.attachments[index - 1], context)}"
 
 
 def test_a_custodian_sends_a_file_and_submits_it_without_signing_in(

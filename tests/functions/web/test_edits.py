@@ -57,7 +57,7 @@ def test_a_planner_proposes_changes_and_allocates_an_edit_job(
         form,
         "/edits/new",
         **_BOX,
-        name="Mend the border",
+        name="Repair it",
         edit_type="border",
         priority="high",
         planned_end="2026-12-24T18:00",
@@ -93,17 +93,17 @@ def test_a_form_with_errors_says_where_and_keeps_what_was_typed(
     form = browser.get(f"/edits/new?dataset={DATASET}")
 
     def post(**fields: str) -> str:
-        page = browser.submit(form, "/edits/new", **{"name": "Mend <b>", **fields})
+        page = browser.submit(form, "/edits/new", **{"name": "Repair <b>", **fields})
         assert page.status == 422
-        assert "Mend &lt;b&gt;" in page.html
+        assert "Repair &lt;b&gt;" in page.html
         return page.text
 
     assert "Draw a box on the map" in post(kind="box")
     assert "Vertex 2: give a longitude" in post(kind="polygon", polygon="1 2\nx\n3 4")
     assert "meets itself" in post(kind="polygon", polygon="0 0\n1 1\n1 0\n0 1")
     assert "Give the id of a feature" in post(kind="features")
-    look = browser.submit(form, "/edits/new", look="-123,37,-121,38", name="Mend")
-    assert (look.status, 'value="Mend"' in look.html) == (200, True)
+    look = browser.submit(form, "/edits/new", look="-123,37,-121,38", name="Repair")
+    assert (look.status, 'value="Repair"' in look.html) == (200, True)
 
 
 def test_events_need_their_reason_and_refusals_keep_the_page(

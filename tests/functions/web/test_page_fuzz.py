@@ -12,6 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.edit_job import EDIT
+from jobyard.domain.edits.fixup import FIXUP
+from jobyard.domain.edits.review import REVIEW
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.schedules.schedule import SCHEDULE
 from jobyard.services.context import Actor
@@ -22,6 +26,7 @@ from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.api.test_roles import prepared_batch
 from tests.functions.web.browser import URL, Browser
+from tests.functions.web.edit_records import CUSTODIANS, EditRecords, link_of
 from tests.people import sub_of
 from web.session_cookie import Session, session_cookie
 
@@ -32,6 +37,9 @@ _EVENTS = [
     *JOB.people_events(),
     *SCHEDULE.people_events(),
     *campaign_queries.EVENTS,
+    *EDIT.people_events(),
+    *FIXUP.people_events(),
+    *REVIEW.people_events(),
 ]
 _PATHS = [
     *("/", "/activity", "/find", "/objects", "/sign-in", "/sign-in/return", "/signed-out"),
@@ -53,10 +61,18 @@ _PATHS = [
     *("/campaigns/{campaign}/change", "/campaigns/{campaign}/retry", "/jobs/{task}"),
     *("/jobs/{task}/{event}", "/jobs/{task}/log"),
     *("/system", "/system/dead-letters/{any}/redrive", "/system/dead-letters/{any}/discard"),
+    *("/worklist", "/planner", "/planner/archive", "/edits/new", "/edits/{edit}", "/edits/{any}"),
+    *("/edits/{edit}/{event}", "/edits/{edit}/upload", "/edits/{edit}/edit", "/edits/{edit}/log"),
+    *("/edits/{child}", "/edits/{child}/{event}", "/edits/{child}/conflicts"),
+    *("/edits/{edit}/changes", "/edits/{edit}/uploads", "/edits/{edit}/uploads/diff"),
+    *("/edits/{edit}/uploads/file", "/edits/{edit}/attachments/1/{any}"),
+    *("/teams", "/teams/{any}", "/teams/{any}/delete", "/datasets/{any}/edit-types"),
+    *("/datasets/counties/edit-types", "/attachments/{any}", "/attachments/{link}"),
     *("/lifecycles/{any}", "/objects/{object}", "/objects/{object}/download", "/{any}", "{any}"),
 ]
 _PARAMETERS = [
     *("state", "code", "step", "name", "collection", "cursor", "from", "range", "year", "status"),
+    *("team", "sort", "column", "job", "dataset", "list", "frame", "feature", "back", "key"),
     *("system", "q", "ark", "local", "version", "filename", "bytes", "size", "to", "error"),
 ]
 _FIELDS = [
@@ -69,6 +85,11 @@ _FIELDS = [
     *("attempt_s", "percent", "at_least", "then", "notify_nobody", "replaces", "takes_min"),
     *("replace_overlapping", "offline", "before_to", "before_at_once", "parameter-version"),
     *("parameter-image", "parameter-sha256", "parameter-models"),
+    *("dataset", "edit_type", "west", "south", "east", "north", "polygon", "features", "buffer"),
+    *("planned_start", "planned_end", "priority", "quarantine", "look", "team", "assignee"),
+    *("comment", "minutes", "deleting", "key_of_file", "digest", "attempt", "package_id"),
+    *("choice-1", "older_than", "workers", "reviewers", "latest", "batch", "answer", "custodian"),
+    *("email", "description", "custodian_0"),
 ]
 _VALUES = st.one_of(
     st.sampled_from(
@@ -76,6 +97,8 @@ _VALUES = st.one_of(
             *("", "0", "1", "-1", "9" * 400, "\u0662", "NaN", "null", "[]", "{}", "yes", "save"),
             *("2026-12-01", "9999-12-31T23:59", "0001-01-01T00:00", "24:00", "failed", "once"),
             *("weekly", "sweep", "deposit", "maps", "everything", "collection", "UTC", "holidays"),
+            *("counties", "borders", "box", "polygon", "features", "whole", "mine", "-122.5", "91"),
+            *("0 0\n1 1\n1 0\n0 1", "-123,37,-121,38", "1e400", "decline", "uploads/../x"),
             *("a.csv", "a@example.org", "mon", "shift", "latest", "forbid", "5000:", "x" * 3000),
             *("\x00", "a\r\nb: c", "\u202e", "//evil.example", "javascript:alert(1)", "%0d%0a"),
             *(
@@ -144,7 +167,17 @@ def names(browser: Browser) -> dict[str, str]:
     a_version("ark:/13030/closed", collection="closed")
     campaign = a_campaign(browser.function.SITE.settings, name=f"of {_SUBMITTER}")
     put_tasks(campaign, ["rescheduled"])
+    site = browser.function.SITE
+    made = EditRecords(site.settings, site.s3)
+    edit = made.job("conflicted", "conflicted", problem=f"of {_SUBMITTER}")
+    made.workspace("conflicted")
+    child = made.child("conflicted", FailureType.CONFLICT, "downloaded")
+    made.child_with("conflicted", findings=made.conflicts("conflicted"))
+    made.job("blocked", "blocked", attachments=CUSTODIANS)
     return {
+        "edit": edit.edit_id,
+        "child": child.child_id,
+        "link": link_of(browser, made).rpartition("/")[2],
         "batch": batch_id,
         "job": f"{batch_id}.0.0",
         "schedule": a_schedule(title=f"of {_SUBMITTER}").schedule_id,
@@ -154,7 +187,7 @@ def names(browser: Browser) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("role", ["depositor", "operator", "admin", None])
+@pytest.mark.parametrize("role", ["depositor", "operator", "planner", "admin", None])
 def test_any_request_gets_a_page_with_the_security_headers(
     browser: Browser, names: Mapping[str, str], role: str | None
 ) -> None:
@@ -170,7 +203,7 @@ def test_any_request_gets_a_page_with_the_security_headers(
     def ask(event: dict[str, Any]) -> None:
         sent = {**event, "cookies": [*signed_in, *event["cookies"]]}
         answer = browser.function.handler(sent, Lambda())
-        _check(event, answer, sees_others=role in {"operator", "admin"})
+        _check(event, answer, sees_others=role in {"operator", "planner", "admin"})
 
     ask()
 
@@ -188,7 +221,7 @@ def _check(event: Mapping[str, Any], answer: Mapping[str, Any], *, sees_others: 
         assert not location.startswith(("//", "/\\"))
         assert urlsplit(location).netloc in {
             *("", urlsplit(URL).netloc, "sign-in.example.org"),
-            *("work.s3.amazonaws.com", "archive.s3.amazonaws.com"),
+            *("work.s3.amazonaws.com", "archive.s3.amazonaws.com", "intake.s3.amazonaws.com"),
         }
     body = answer.get("body") or ""
     if answer.get("isBase64Encoded"):

@@ -1,5 +1,6 @@
 """Who may do what on the pages: what the tables of the API say, also with a forged form."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,10 @@ import pytest
 
 from jobyard.domain.access import ROLES, is_allowed
 from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.edit_job import EDIT
+from jobyard.domain.edits.fixup import FIXUP
+from jobyard.domain.edits.review import REVIEW
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.schedules.schedule import SCHEDULE
 from jobyard.services.queries import campaigns as campaign_queries
@@ -17,6 +22,7 @@ from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.api.test_roles import FOREIGN, READERS, prepared_batch
 from tests.functions.web.browser import Browser, Page
+from tests.functions.web.edit_records import CUSTODIANS, EditRecords
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
 from tests.tables import contents
@@ -82,6 +88,18 @@ def test_a_role_may_do_with_others_batches_what_the_table_of_the_api_says(
 _EVENTS = [
     *(f"/batches/{{batch}}/{event}" for event in (*BATCH.people_events(), "explode")),
     *(f"/jobs/{{batch}}.0.0/{event}" for event in (*JOB.people_events(), "explode")),
+    *(f"/edits/{{edit}}/{event}" for event in (*EDIT.people_events(), "explode")),
+    "/edits/{edit}/attachments",
+    "/edits/{edit}/attachments/1/resend",
+    "/edits/{edit}/attachments/1/decline",
+    *(f"/edits/{{child}}/{event}" for event in (*FIXUP.people_events(), "conflicts")),
+    *(f"/edits/{{review}}/{event}" for event in REVIEW.people_events()),
+    "/edits/new",
+    "/planner/archive",
+    "/teams",
+    "/teams/borders",
+    "/teams/borders/delete",
+    "/datasets/counties/edit-types",
     "/batches/{batch}/operations",
     "/batches/{batch}/reports/1/resend",
     *(f"/schedules/{{schedule}}/{event}" for event in SCHEDULE.people_events()),
@@ -110,6 +128,7 @@ def test_what_a_person_may_not_see_answers_like_what_is_missing(
         "batch": prepared_batch("failed"),
         "schedule": a_schedule().schedule_id,
         "campaign": a_campaign(browser.function.SITE.settings).campaign_id,
+        **(_edits(browser) if "/edits/{" in address else {}),
     }
     missing = {name: each[0] + "a" * 20 for name, each in there.items()}
     before = _records()
@@ -123,10 +142,29 @@ def test_what_a_person_may_not_see_answers_like_what_is_missing(
     assert {each.status for each in answers} <= {403, 404}
     assert len({each.status for each in answers}) == 1
     shown = [
-        each.text.replace(one["batch"], "").replace(one["campaign"], "")
+        _without(each.text, one.values())
         for each, one in zip(answers, (there, missing), strict=True)
     ]
     assert shown[0] == shown[1]
+
+
+def _without(text: str, ids: Iterable[str]) -> str:
+    for each in ids:
+        text = text.replace(each, "")
+    return text
+
+
+def _edits(browser: Browser) -> dict[str, str]:
+    """The ids of an edit job, of a fix-up and of a review."""
+    site = browser.function.SITE
+    made = EditRecords(site.settings, site.s3)
+    made.job("conflicted", "conflicted", attachments=CUSTODIANS)
+    made.job("quarantined", "quarantined")
+    return {
+        "edit": made.jobs["conflicted"].edit_id,
+        "child": made.child("conflicted", FailureType.CONFLICT).child_id,
+        "review": made.child("quarantined", FailureType.QUARANTINE_REVIEW).child_id,
+    }
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

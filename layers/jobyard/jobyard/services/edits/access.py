@@ -36,7 +36,10 @@ def find_job(job_id: str) -> Job:
     if is_edit_id(job_id):
         return edits.get(job_id)
     if is_child_id(job_id):
-        return edits.get_child(job_id)
+        found = edits.find(job_id)
+        if not isinstance(found, ChildJob):
+            raise _unknown(job_id)
+        return found
     raise NotFound(f"{job_id!r:.80} is not the id of an edit job: e, x or r and 20 of a-z, 2-7")
 
 
@@ -62,11 +65,16 @@ def visible_job(job_id: str, actor: Actor) -> Job:
         job = find_job(job_id)
     except Gone:
         if not is_allowed("edit", "view", actor.roles):
-            raise NotFound(f"there is no edit job {job_id}") from None
+            raise _unknown(job_id) from None
         raise
     if not may_see(job, actor):
-        raise NotFound(f"there is no edit job {job_id}")
+        raise _unknown(job_id)
     return job
+
+
+def _unknown(job_id: str) -> NotFound:
+    """The refusal for a job that does not exist, and for one that the actor may not see."""
+    return NotFound(f"there is no edit job {job_id!r:.80}")
 
 
 def visible_edit(edit_id: str, actor: Actor) -> EditJob:
