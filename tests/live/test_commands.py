@@ -190,6 +190,7 @@ def test_campaigns_on_one_device_survive_a_killed_worker_and_a_restarted_stack(
     files_port, mails = deployment.files_port(running.endpoint), mail.sent(running.endpoint)
     with Simulator(files_port) as devices:
         devices.images["/image.bin"] = IMAGE
+        devices.device("slow-1").slow_s = 2.0  # it is still updated when its worker is killed
         Thread(target=devices.serve_forever, args=(0.05,), daemon=True).start()
         with project.admin() as admin:
             first = admin.post("/api/campaigns", **update(devices, "slow-1", "ok-2", "locked-3"))
