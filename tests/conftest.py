@@ -43,9 +43,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--turn", type=int, help="a day of the year, whose part to try")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is for other turns, unless all is wanted. Start the longest tests first."""
+    if config.option.points != "all":
+        late = {each for each in items if not _is_its_turn(each, config.option.turn)}
+        if late:
+            config.hook.pytest_deselected(items=[*late])
+            items[:] = [each for each in items if each not in late]
     items[:] = in_order(items)
+
+
+def _is_its_turn(item: Any, turn: int) -> bool:
+    """What the test's module says, if it has tests for some turns only."""
+    decide = getattr(item.module, "is_its_turn", None)
+    if decide is None or not hasattr(item, "callspec"):
+        return True
+    return bool(decide(item.originalname, item.callspec.params, turn))
 
 
 def pytest_xdist_auto_num_workers() -> int:

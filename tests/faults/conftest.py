@@ -40,25 +40,6 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is for other turns, unless all is wanted."""
-    if config.getoption("--points") == "all":
-        return
-    turn = config.getoption("--turn")
-    late = [each for each in items if not _is_its_turn(each, turn)]
-    if late:
-        config.hook.pytest_deselected(items=late)
-        items[:] = [each for each in items if each not in late]
-
-
-def _is_its_turn(item: Any, turn: int) -> bool:
-    """What the test's module says, if it has tests for some turns only."""
-    decide = getattr(item.module, "is_its_turn", None)
-    if decide is None or not hasattr(item, "callspec"):
-        return True
-    return bool(decide(item.originalname, item.callspec.params, turn))
-
-
 @pytest.fixture
 def runner(harness: Harness, payloads: Payloads) -> ScenarioRunner:
     """A runner whose buckets are empty."""
