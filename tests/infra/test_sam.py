@@ -72,15 +72,22 @@ def test_what_is_built_fits_into_lambda(built: Path) -> None:
     layers = sum(_size(built / layer) for layer in ("JobyardLayer", "VendorLayer"))
 
     assert layers + _size(built / "OpenFunction") < UNZIPPED / 4  # a small package starts faster
+    assert layers + _size(built / "GeometryLayer") + _size(built / "CheckFunction") < UNZIPPED / 2
 
 
-def test_the_vendor_layer_is_for_lambda_and_complete(built: Path) -> None:
-    vendor = built / "VendorLayer" / "python"
-    wanted = pinned((ROOT / "layers/vendor/requirements.txt").read_text())
-    there = {path.name for path in vendor.glob("*.dist-info")}
+@pytest.mark.parametrize(
+    ("layer", "name", "compiled"),
+    [("vendor", "VendorLayer", "pydantic_core"), ("geometry", "GeometryLayer", "shapely")],
+)
+def test_a_layer_of_packages_is_for_lambda_and_complete(
+    built: Path, layer: str, name: str, compiled: str
+) -> None:
+    packages = built / name / "python"
+    wanted = pinned((ROOT / f"layers/{layer}/requirements.txt").read_text())
+    there = {path.name for path in packages.glob("*.dist-info")}
 
     assert there == {f"{name.replace('-', '_')}-{version}.dist-info" for name, version in wanted}
-    assert list(vendor.glob("pydantic_core/*cpython-313-aarch64-linux-gnu.so"))
+    assert list(packages.glob(f"{compiled}/*cpython-313-aarch64-linux-gnu.so"))
 
 
 def test_no_layer_has_the_x_ray_sdk(built: Path) -> None:
