@@ -107,7 +107,9 @@ class EditStory:
         found = edits.find(job_id)
         assert found is not None
         assert found.package is not None
-        content = self.harness.s3.get_object(Bucket="work", Key=found.package.key)["Body"].read()
+        content = self.harness.s3.get_object(
+            Bucket=self.harness.settings.work_bucket, Key=found.package.key
+        )["Body"].read()
         assert hashlib.sha256(content).hexdigest() == found.package.digest
         return zipfile.ZipFile(BytesIO(content))
 
@@ -132,7 +134,7 @@ class EditStory:
         job = self.job(job_id)
         context = self.harness.context(person)
         key, _ = uploads.upload_form(job_id, job.attempt, "mine.geojson", context)
-        self.harness.s3.put_object(Bucket="intake", Key=key, Body=body)
+        self.harness.s3.put_object(Bucket=self.harness.settings.intake_bucket, Key=key, Body=body)
         package_id = job.package.package_id if job.package else ""
         sent = uploads.UploadRequest(
             key,
