@@ -392,6 +392,8 @@ CALLS["EditRole"] = {
         "dynamodb:PutItem",
         "dynamodb:TransactWriteItems(Put)",
     ],
+    "TeamsTable": ["dynamodb:Query"],
+    "ReportsTable": ["dynamodb:TransactWriteItems(Put)"],
     "IntakeBucket": ["s3:GetObject(VersionId)"],
     "WorkBucket": [
         "s3:AbortMultipartUpload",

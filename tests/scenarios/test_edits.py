@@ -417,6 +417,27 @@ def test_a_package_under_embargo_is_released_or_its_job_abandoned(harness: Harne
     assert story.state(released) == "completed"
 
 
+# Mails
+
+
+def test_the_machine_s_moves_are_mailed_to_those_who_act_next(harness: Harness) -> None:
+    story = EditStory(harness, rules=NO_OVERLAP, quarantine=True)
+    edit_id = started(story)
+    story.upload(edit_id, square("0", 0, 0, 2.5))
+    child = story.child(edit_id)
+    story.take(child.child_id)
+    story.upload(child.child_id, renamed("0", name="a"))
+
+    harness.tick()
+
+    mails = {each.subject.split(": ")[1]: set(each.to) for each in harness.mails()}
+    assert mails["Your edits break rules (Repair - VALIDATION 1)"] == {"anna@example.org"}
+    assert mails["Edits are to be reviewed (Repair - QUARANTINE_REVIEW 1)"] == {
+        "ralf@example.org",
+        "rita@example.org",
+    }
+
+
 # Failures
 
 

@@ -44,6 +44,7 @@ def run_batch(edit_id: str, context: EditContext, remaining: Callable[[], float]
                 base_revision=dataset.revision,
                 actual_start=context.now(),
             ),
+            context,
         )
     if job.is_batch and job.state is EditState.ACTIVATED:
         prepare(edit_id, context)
@@ -61,7 +62,9 @@ def _edited(job: EditJob, context: EditContext, remaining: Callable[[], float]) 
     upload = UploadedFile(body, UploadKind.CHANGES, None, source)
     written = write_workspace(job, upload, context)
     move = move_of(job, "upload", context)
-    return write_job(job, job.moved(move, workspace=written.changes, checks=job.checks + 1))
+    return write_job(
+        job, job.moved(move, workspace=written.changes, checks=job.checks + 1), context
+    )
 
 
 def _request_of(job: EditJob, context: EditContext) -> bytes:

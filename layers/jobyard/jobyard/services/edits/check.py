@@ -39,7 +39,7 @@ def check(edit_id: str, context: EditContext) -> ReadyCommit | None:
         job.dataset, edit_id, job.attempt, since=job.base_revision, context=context.datasets
     )
     if made is not None:
-        write_job(job, job.moved(move_of(job, "commit", context), revision=made))
+        write_job(job, job.moved(move_of(job, "commit", context), revision=made), context)
         return None
     settings = settings_for(dataset, job.edit_type)
     workspace = workspace_of(job, dataset, context)

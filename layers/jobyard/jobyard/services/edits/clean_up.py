@@ -34,7 +34,7 @@ def clean_up(edit_id: str, attempt: int, context: EditContext) -> None:
 def _complete(job: EditJob, context: EditContext) -> None:
     move = move_of(job, "complete", context)
     after = job.moved(move, package=None, workspace=None, actual_end=context.now())
-    write_job(job, after)
+    write_job(job, after, context)
 
 
 def _remove(prefix: str, context: EditContext) -> None:

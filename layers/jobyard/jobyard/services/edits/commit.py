@@ -43,7 +43,7 @@ def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
         revision = commit(job.dataset, ready.revision, changes, _origin_of(job), context.datasets)
     except HeadMoved:
         return False
-    write_job(job, job.moved(move_of(job, "commit", context), revision=revision))
+    write_job(job, job.moved(move_of(job, "commit", context), revision=revision), context)
     return True
 
 

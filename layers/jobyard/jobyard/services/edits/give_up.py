@@ -34,10 +34,10 @@ def give_up(job_id: str, problem: str, context: EditContext) -> Job | None:
         return fail(job, problem, context)
     if job.state is EditState.ACTIVATED:
         move = move_of(job, "revert", context, problem)
-        return write_job(job, job.dropping_work(move, problem=problem))
+        return write_job(job, job.dropping_work(move, problem=problem), context)
     if job.state is EditState.COMMITTED:
         move = move_of(job, "postpone", context, problem)
-        return write_job(job, job.moved(move, problem=problem))
+        return write_job(job, job.moved(move, problem=problem), context)
     return None
 
 
@@ -50,12 +50,12 @@ def _give_up_check(job: EditJob, problem: str, context: EditContext) -> EditJob:
         job.dataset, job.edit_id, job.attempt, since=job.base_revision, context=context.datasets
     )
     if made is not None:
-        return write_job(job, job.moved(move_of(job, "commit", context), revision=made))
+        return write_job(job, job.moved(move_of(job, "commit", context), revision=made), context)
     if job.is_batch:
         return fail(job, problem, context)
     move = move_of(job, "revert", context, problem)
     # Without a workspace the same file is not taken for a repeat of what was given back.
-    return write_job(job, job.moved(move, problem=problem, workspace=None))
+    return write_job(job, job.moved(move, problem=problem, workspace=None), context)
 
 
 def _give_up_child(child: ChildJob, problem: str, context: EditContext) -> ChildJob | None:
@@ -87,4 +87,6 @@ def fail(job: EditJob, problem: str, context: EditContext, findings: str = "") -
     }
     write_json(log_key(job.edit_id, job.attempt), log, context.datasets)
     move = move_of(job, "fail", context, problem)
-    return write_job(job, job.moved(move, problem=problem, open_child="", actual_end=context.now()))
+    return write_job(
+        job, job.moved(move, problem=problem, open_child="", actual_end=context.now()), context
+    )

@@ -12,7 +12,7 @@ from jobyard.domain.edits.work import Approval
 from jobyard.domain.errors import StaleState
 from jobyard.services.datasets.commit import roll_forward
 from jobyard.services.edits.context import EditContext
-from jobyard.services.edits.moves import move_of, write_child
+from jobyard.services.edits.moves import move_of, write_child, write_job
 from jobyard.services.edits.reconcile import reconcile, workspace_of
 from jobyard.services.edits.settings import settings_for
 from jobyard.services.edits.validate_changes import problem_of, validate_changes
@@ -70,7 +70,7 @@ def merge_child(child_id: str, context: EditContext) -> EditJob | None:
         checks=parent.checks + 1,
     )
     completed = child.moved(move_of(child, "complete", context))
-    edits.write(parent, after, ChildWrite(child, completed))
+    write_job(parent, after, context, ChildWrite(child, completed))
     context.executions.start_edit(parent.edit_id, "check", f"{after.attempt}-{after.checks}")
     return after
 

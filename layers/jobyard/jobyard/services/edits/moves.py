@@ -1,13 +1,18 @@
 """Moves that the machine makes: of edit jobs, and of children in the same transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.children import new_child
 from jobyard.domain.edits.edit_job import EDIT, EditJob
-from jobyard.domain.lifecycle import Move
+from jobyard.domain.edits.settings import EditSettings
+from jobyard.domain.errors import InvalidTransition, NotFound
+from jobyard.domain.lifecycle import Move, StateType
 from jobyard.services.edits.context import EditContext
-from jobyard.store import edits
+from jobyard.services.edits.notices import Notice, child_notices, end_notices, outbox_items
+from jobyard.services.edits.settings import settings_for
+from jobyard.store import datasets, edits
 from jobyard.store.edits import ChildWrite
 
 
@@ -17,14 +22,39 @@ def move_of(job: EditJob | ChildJob, event: str, context: EditContext, reason: s
     return lifecycle.move(job.state, event, context.now(), context.cause(reason))
 
 
-def write_job(before: EditJob, after: EditJob, *children: ChildWrite) -> EditJob:
-    """Write an edit job after a move of the machine, with children in the same transaction.
+def write_job(
+    before: EditJob, after: EditJob, context: EditContext, *children: ChildWrite
+) -> EditJob:
+    """Write an edit job after a move of the machine, with children and mails in the same
+    transaction.
 
     Raises:
         StaleState: somebody changed it since it was read.
     """
-    edits.write(before, after, *children)
+    made = [each.after for each in children if each.before is None]
+    notices = _notices(after, made, context)
+    items = outbox_items(after, notices, context.now(), context.s3, context.settings)
+    edits.write(before, after, *children, more=items)
     return after
+
+
+def _notices(job: EditJob, made: Sequence[ChildJob], context: EditContext) -> list[Notice]:
+    """The mails about children that are made, and about the end of a job."""
+    if not made and EDIT.state(job.state).type is not StateType.TERMINAL:
+        return []
+    settings = _settings_of(job)
+    notices = [
+        each for child in made for each in child_notices(job, child, settings, context.settings)
+    ]
+    return notices + end_notices(job, settings, context.settings)
+
+
+def _settings_of(job: EditJob) -> EditSettings:
+    """The settings of a job; those of a type that was removed meanwhile are all off."""
+    try:
+        return settings_for(datasets.get(job.dataset), job.edit_type)
+    except (InvalidTransition, NotFound):
+        return EditSettings()
 
 
 def write_child(before: ChildJob, after: ChildJob) -> ChildJob:
@@ -66,4 +96,4 @@ def move_with_child(
         subject=job.workspace,
         findings=findings,
     )
-    return write_job(job, after, ChildWrite(None, child))
+    return write_job(job, after, context, ChildWrite(None, child))

@@ -66,7 +66,7 @@ def _prepare_edit(job: EditJob, context: EditContext) -> None:
         move_with_child(job, "embargo", review, team, context, package=package)
         return
     move = move_of(job, "prepare", context)
-    write_job(job, job.moved(move, package=package, is_discarded=False))
+    write_job(job, job.moved(move, package=package, is_discarded=False), context)
 
 
 def _contents(

@@ -44,7 +44,7 @@ def publish(edit_id: str, context: EditContext) -> bool:
         write_json(_pointer(job.dataset, str(made.revision)), detail, context.datasets)
         _point_to_latest(job, context)
         _send(detail, context)
-    write_job(job, job.moved(move_of(job, "publish", context)))
+    write_job(job, job.moved(move_of(job, "publish", context)), context)
     return True
 
 
