@@ -64,7 +64,7 @@ def get_team(team: TeamName) -> schemas.Team:
     description="It applies at once: who is not a member any more can do nothing more.",
     responses={
         200: {"description": "The team."},
-        **problem_responses(BadRequest, Forbidden, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
     },
     middlewares=[idempotent],
 )

@@ -68,7 +68,7 @@ class RequestedAttachment(Schema, extra="forbid"):
 class NewEditJob(Schema, extra="forbid"):
     """An edit job to propose."""
 
-    dataset: str = Field(description="The dataset.", max_length=64)
+    dataset: str = Field(description="The dataset.", min_length=1, max_length=64)
     extent: dict[str, JsonValue] = Field(
         description="What it is about: `box` ([west, south, east, north], in degrees), `polygon` "
         "(a list of up to 500 [longitude, latitude]), or `features` (a list of ids).",

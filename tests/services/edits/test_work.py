@@ -82,8 +82,9 @@ def test_only_a_complete_proposal_is_allocated_and_only_to_members(people: Reque
 
     with pytest.raises(InvalidTransition, match="has no name and no type"):
         allocations.allocate(nameless.edit_id, "north", "", people.planner())
-    with pytest.raises(BadRequest, match="no team 'south'"):
-        allocations.allocate(job.edit_id, "south", "", people.planner())
+    for name in ("south", ""):
+        with pytest.raises(BadRequest, match=f"no team '{name}'"):
+            allocations.allocate(job.edit_id, name, "", people.planner())
     with pytest.raises(BadRequest, match="'zoe' is no worker of team north"):
         allocations.allocate(job.edit_id, "north", "zoe", people.planner())
     unknown = a_stored_job(edit_type="nonsense")

@@ -15,6 +15,8 @@ _TEAM = "#team"  # the part of a team itself; no id of a person begins so
 
 def find(name: str) -> Team | None:
     """The team with its members; None if there is none."""
+    if not name:
+        return None  # no key of DynamoDB is empty
     items = {each.part: each for each in TeamItem.query(name, consistent_read=True)}
     head = items.pop(_TEAM, None)
     if head is None:
