@@ -25,6 +25,7 @@ from web.edit_words import (
     form_links,
     id_of,
     metadata,
+    not_possible,
     step_of,
     tile_of,
 )
@@ -54,6 +55,7 @@ def page_values(
         "tabs_of_job": _tabs(view, tab, request),
         "buttons": buttons_of(view),
         "form_links": form_links(view),
+        "not_possible": not_possible(view),
         "may_see_planner": request.may("edit", "view"),
         **refusal_values(request, refusal),
     }

@@ -13,7 +13,7 @@ from jobyard.domain.edits.work import ClockColour, Priority
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.services.queries.edits import EditJobView
 from web.event_buttons import EventButton, event_buttons
-from web.filters import words
+from web.filters import sentence, words
 
 Job = EditJob | ChildJob
 FORM_EVENTS = frozenset(  # they have a form of their own
@@ -124,18 +124,21 @@ def step_of(view: EditJobView) -> ExpectedStep:
 
 
 def buttons_of(view: EditJobView, back: str = "") -> list[EventButton]:
-    """The buttons of a job. After an event, the person goes to the address `back`."""
+    """The buttons of a job for what the person may do now. After an event, they go to the address
+    `back`.
+    """
     job = view.job
-    found = event_buttons(
-        kind_of(job),
-        address_of_job(job),
-        [each for each in view.actions if each not in FORM_EVENTS],
-        [each for each in view.unavailable if each.event not in FORM_EVENTS],
-    )
+    actions = [each for each in view.actions if each not in FORM_EVENTS]
+    found = event_buttons(kind_of(job), address_of_job(job), actions, ())
     if not back:
         return found
     query = urlencode({"back": back})
     return [replace(each, address=f"{each.address}?{query}") for each in found]
+
+
+def not_possible(view: EditJobView) -> list[tuple[str, str]]:
+    """What the person cannot do now, each with the reason. There are too many for buttons."""
+    return [(words(each.event).capitalize(), sentence(each.reason)) for each in view.unavailable]
 
 
 _FORM_LINKS: Mapping[str, tuple[str, str, str]] = {

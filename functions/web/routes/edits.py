@@ -393,19 +393,45 @@ def request_attachment(job_id: str) -> Response[str]:
     return handle_form(act, lambda refusal: _overview(request, job_id, refusal))
 
 
+@router.get("/edits/<job_id>/attachments/<index>")
+def attachment_form(job_id: str, index: str) -> Response[str]:
+    """The form with which a planner sends a file for a custodian, then hands it over."""
+    request = current_request(router)
+    number = number_in(index)
+    view = queries.edit_job(job_id, request.query_context)
+    back = f"{request.site.settings.url}/edits/{job_id}/attachments/{index}"
+    _, made = attachments.answer_form(
+        job_id,
+        number if isinstance(number, int) else 0,
+        "${filename}",
+        request.command_context(),
+        {"success_action_redirect": back},
+    )
+    values = page_values(view, "", request) | {
+        "form": made,
+        "key_of_file": request.query.get("key", ""),
+        "answer_address": f"/edits/{job_id}/attachments/{index}/answer",
+        "number": index,
+    }
+    origins = storage_origins(request)
+    return page("edit_attachment.html", request, values, upload_origin=origins)
+
+
 @router.post("/edits/<job_id>/attachments/<index>/<event>")
 def answer_attachment(job_id: str, index: str, event: str) -> Response[str]:
-    """Send a link for an attachment again, or decline for its custodian."""
+    """Send a link for an attachment again, or answer for its custodian."""
     request = current_request(router)
 
     def act() -> str:
         number = number_in(index)
-        if not isinstance(number, int) or event not in {"resend", "decline"}:
+        if not isinstance(number, int) or event not in {"resend", "decline", "answer"}:
             raise NotFound("there is no such attachment")
+        context = request.command_context()
         if event == "resend":
-            attachments.resend(job_id, number, request.command_context())
+            attachments.resend(job_id, number, context)
         else:
-            attachments.answer(job_id, number, "", request.command_context())
+            key = request.text("key_of_file", _KEY_BYTES) if event == "answer" else ""
+            attachments.answer(job_id, number, key, context)
         return f"/edits/{job_id}#attachments"
 
     return handle_form(act, lambda refusal: _overview(request, job_id, refusal))

@@ -17,6 +17,7 @@ from web.edit_words import (
     form_links,
     matches,
     metadata,
+    not_possible,
     sorted_tiles,
     tile_of,
 )
@@ -123,5 +124,6 @@ def _panel(query: dict[str, str], request: PageRequest) -> dict[str, Any] | None
         "view": view,
         "buttons": buttons_of(view, _address(query, job=job_id)),
         "form_links": form_links(view),
+        "not_possible": not_possible(view),
         "close": _address(query),
     }

@@ -315,3 +315,22 @@ def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRe
     assert (wrong.status, "no-such-team" in wrong.alert) == (422, True)
     assert saved.status == 303
     assert "Quarantine" in browser.get(types).text
+
+
+def test_a_planner_sends_a_file_for_a_custodian(browser: Browser, records: EditRecords) -> None:
+    browser.sign_in("planner")
+    address = f"/edits/{records.jobs['blocked'].edit_id}"
+    form = next(
+        fields
+        for action, fields in browser.get(f"{address}/attachments/1").forms.items()
+        if "intake" in action
+    )
+    key = form["key"].replace("${filename}", "plan.pdf")
+    _put(browser, key, b"the plan")
+
+    back = browser.get(f"{address}/attachments/1?key={quote(key)}")
+    done = browser.submit(back, f"{address}/attachments/1/answer")
+
+    assert done.status == 303
+    stored = edits.get(records.jobs["blocked"].edit_id).attachments[0]
+    assert (stored.filename, stored.answered_by) == ("plan.pdf", "planner")

@@ -171,9 +171,13 @@ def _answer_by_link(
 
 
 def answer_form(
-    edit_id: str, index: int, filename: str, context: CommandContext
+    edit_id: str,
+    index: int,
+    filename: str,
+    context: CommandContext,
+    fields: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, UploadForm]:
-    """The key and the form for a planner to upload a file for a custodian.
+    """The key and the form for a planner to upload a file for a custodian, with more `fields`.
 
     Raises:
         Forbidden, NotFound. InvalidTransition: it was answered, or the job does not wait for it.
@@ -183,7 +187,7 @@ def answer_form(
     attachment = _attachment(job, index)
     attachment.check_open()
     _check_blocked(job)
-    return _form(job, attachment, filename, context)
+    return _form(job, attachment, filename, context, fields)
 
 
 def answer(edit_id: str, index: int, key: str, context: CommandContext) -> EditJob:
