@@ -175,6 +175,9 @@ class EventsOfTest:
     def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:
         """Publish events."""
         with self._harness.interceptor.intercepted("events", "PutEvents", {"Entries": Entries}):
+            if self._harness.refuses_events:
+                refused = {"ErrorCode": "ThrottlingException", "ErrorMessage": "too many"}
+                return {"FailedEntryCount": len(Entries), "Entries": [refused for _ in Entries]}
             self._harness.published += [json.loads(each["Detail"]) for each in Entries]
         return {"FailedEntryCount": 0, "Entries": [{} for _ in Entries]}
 
@@ -253,6 +256,7 @@ class Harness:
             "LoadFunction": self.load_dataset,
         }
         self.published: list[dict[str, Any]] = []  # the details of published events
+        self.refuses_events = False
         self.batch_functions: dict[str, Callable[[dict[str, Any]], Any]] = {}  # by name
         with_roles = {name: self._with_role(name, each) for name, each in functions.items()}
         self.machines = Machines(with_roles, self.s3, self.wait_until, self.now, self.interceptor)

@@ -385,6 +385,22 @@ def test_an_approval_survives_a_conflict_unless_a_value_is_made_by_hand(
     assert story.edit(edit_id).children[FailureType.QUARANTINE_REVIEW] == reviews
 
 
+def test_repairs_after_an_approval_are_reviewed_again(harness: Harness) -> None:
+    story = EditStory(harness, rules=UNIQUE, quarantine=True)
+    edit_id = quarantined(story, square("m", 40, 40, code=7))
+    theirs = started(story, BEN, quarantine=False)
+    story.upload(theirs, square("t", 30, 30, code=7), person=BEN)
+    story.decide(story.child(edit_id).child_id, "approve")
+    assert story.state(edit_id) == "invalid"
+    child = story.child(edit_id)
+    story.take(child.child_id)
+
+    story.upload(child.child_id, square("m", 40, 40, code=8))
+
+    assert story.state(edit_id) == "quarantined"
+    assert story.edit(edit_id).children[FailureType.QUARANTINE_REVIEW] == 2
+
+
 def test_a_planner_s_flag_overrides_the_setting_of_quarantine(harness: Harness) -> None:
     story = EditStory(harness)
     edit_id = started(story, quarantine=True)
@@ -498,6 +514,25 @@ def test_an_extent_with_too_many_features_is_refused_with_the_reason(
         story.take(edit_id)
 
     assert "more than 19 features" in story.edit(edit_id).problem
+
+
+def test_a_commit_that_cannot_be_published_stays_and_is_published_later(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story)
+    harness.refuses_events = True
+    with pytest.raises(Exception, match="too many"):
+        story.upload(edit_id, renamed("0", name="a"))
+    assert story.state(edit_id) == "committed"
+    assert "failed to publish" in story.edit(edit_id).problem
+    assert story.properties()["0"]["name"] == "a"
+
+    harness.refuses_events = False
+    harness.advance(61)
+    harness.tick()
+    harness.machines.run_all()
+
+    assert story.state(edit_id) == "completed"
+    assert [each["revision"] for each in harness.published] == [2]
 
 
 def test_a_lost_race_is_checked_again(harness: Harness) -> None:

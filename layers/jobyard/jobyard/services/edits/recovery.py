@@ -78,7 +78,7 @@ def _task_of(job: Job) -> tuple[str, str] | None:
         case EditState.UPLOADED:
             return "check", f"{job.attempt}-{job.checks}"
         case EditState.COMMITTED:
-            return "publish", f"{job.attempt}-{job.version}"
+            return "publish", str(job.attempt)
         case _:
             return "clean_up", str(job.attempt)
 
