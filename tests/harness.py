@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from jobyard.services.edits.context import EditContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.device_access import DeviceAccess
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.jobs.worker import Worker, no_maintenance
 from jobyard.services.machines.edit import (
     EditStep,
@@ -304,6 +306,7 @@ class Harness:
             no_maintenance,
             f"request-{next(_requests)}",
             DeviceAccess(self.http, SecretsOfTest, self.now),
+            threads=ThreadPoolExecutor(CONCURRENT_JOBS),
             pause=self.advance,
         )
 

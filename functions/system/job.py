@@ -4,6 +4,7 @@ It has a role of its own: workers that read what strangers send may not delete r
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -34,6 +35,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+THREAD = ThreadPoolExecutor(1)  # an invocation runs one job
 METER = Meter([S3])
 HTTP = HttpClient(frozenset(), now=now)  # system jobs send no requests
 
@@ -69,7 +71,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if request.address is None or not is_system_job(request.address):
         raise ValueError(f"{request.origin_id} has no system jobs")
     devices = DeviceAccess(HTTP, _no_secrets, now)
-    worker = Worker(SETTINGS, S3, HTTP, now, remaining, _maintenance, request_id, devices)
+    worker = Worker(
+        SETTINGS, S3, HTTP, now, remaining, _maintenance, request_id, devices, threads=THREAD
+    )
     done = run_execute_job(request, worker, METER, int(context.memory_limit_in_mb))
     log_finished(done.finished, request, metering_error=done.metering_error)
     return done.next_step.document()

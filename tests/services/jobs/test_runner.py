@@ -1,9 +1,12 @@
 """How a worker ends attempts, with a source in memory."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -101,8 +104,19 @@ def worker_from(start: datetime) -> Worker:
         return start + timedelta(seconds=next(tenths) / 10)
 
     unused = cast("Any", None)
-    counter = UnsavedCounter()
-    return Worker(unused, unused, unused, now, lambda: 600.0, unused, "request-1", unused, counter)
+    threads = ThreadPoolExecutor(1)
+    return Worker(
+        unused,
+        unused,
+        unused,
+        now,
+        lambda: 600.0,
+        unused,
+        "request-1",
+        unused,
+        threads,
+        UnsavedCounter(),
+    )
 
 
 @pytest.mark.parametrize("left_tenths", range(12))
@@ -128,6 +142,47 @@ def test_on_failure_is_called_whenever_the_job_fails(left_tenths: int) -> None:
     last = source.written[-1]
     assert last.state in {JobState.FAILED, JobState.SCHEDULED}
     assert (last.state is JobState.FAILED) == bool(failures) == bool(last.data)
+
+
+@dataclass
+class Unwritable(OneJob):
+    """Two jobs. The first one's end cannot be written, while the second one still runs."""
+
+    fails: Event = field(default_factory=Event)
+
+    def due(self) -> Sequence[DueJob]:
+        other = new_job(JobAddress("b", 0, 1), NOON)
+        return [DueJob(self.job), DueJob(other)]
+
+    def free_slots(self, active_count: int) -> int:
+        return 2
+
+    def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+        if self.written:
+            self.fails.set()
+            raise OSError("no answer")
+        return super().write(changes)
+
+
+def test_a_worker_that_fails_waits_for_the_steps_that_run() -> None:
+    """Its threads are those of the next invocation too."""
+    ended: list[str] = []
+
+    def step(step_input: StepInput, _context: StepContext) -> StepResult:
+        if step_input.job_id == "b.0.1":
+            source.fails.wait()
+            time.sleep(0.05)  # the worker has failed by now
+        ended.append(step_input.job_id)
+        return Done()
+
+    job = new_job(JobAddress("b", 0, 0), NOON)
+    source = Unwritable(job, JobType("slow", "Slow", (("waiting", step),), StepContext))
+    worker = replace(worker_from(NOON), now=lambda: NOON, threads=ThreadPoolExecutor(2))
+
+    with pytest.raises(OSError, match="no answer"):
+        run_jobs(source, worker)
+
+    assert ended == ["b.0.0", "b.0.1"]
 
 
 def test_no_more_jobs_start_than_the_source_has_slots() -> None:

@@ -7,7 +7,7 @@ safe to repeat.
 """
 
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -90,10 +90,10 @@ class _Runner:
 
     def run(self) -> None:
         """Start the due jobs, keep up to `CONCURRENT_JOBS` running, and write their ends."""
-        with ThreadPoolExecutor(CONCURRENT_JOBS) as pool:
+        try:
             while self.todo or self.active:
                 if self.todo and self._may_start():
-                    self._start(pool)
+                    self._start()
                 if self.active or self.ended:
                     self._gather()
                     running = (each.progress for each in self.active.values())
@@ -104,6 +104,8 @@ class _Runner:
                 elif self.todo and not self._free_slots():
                     self.worker.pause(_PAUSE_S)
                     self._refresh()
+        finally:
+            wait(self.active)  # no step outlives its invocation
         self.source.finish(self.todo)
 
     def _may_start(self) -> bool:
@@ -132,7 +134,7 @@ class _Runner:
             self.source.refresh()
             self.counter.save_if_due(now)
 
-    def _start(self, pool: ThreadPoolExecutor) -> None:
+    def _start(self) -> None:
         """Write the starts of the next jobs, then run them.
 
         An orphaned job runs alone, because it may have killed its worker. Jobs with the same lock
@@ -164,7 +166,7 @@ class _Runner:
             if stored.state is JobState.RUNNING:
                 self.counter.count_start(stored, due.ready_at)
                 active = _ActiveJob(stored, lock_key, Progress(stored), due.is_orphaned)
-                self.active[pool.submit(self._attempt, active)] = active
+                self.active[self.worker.threads.submit(self._attempt, active)] = active
             else:
                 self._finish(stored)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -39,7 +40,8 @@ class Worker:
 
     `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
     `request_id` is that of its invocation. `devices` has what tasks on devices need. `job_counter`
-    counts what this worker starts and ends. `pause` waits for that many seconds.
+    counts what this worker starts and ends. `pause` waits for that many seconds. `threads` run the
+    steps: as many as jobs run at the same time, shared by the invocations of a process.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class Worker:
     maintenance: Callable[[], MaintenanceTasks]
     request_id: str
     devices: DeviceAccess
+    threads: Executor
     job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
     pause: Callable[[float], None] = time.sleep
 
