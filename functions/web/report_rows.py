@@ -4,7 +4,7 @@ from typing import Any
 
 from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import NotFound
-from jobyard.domain.ids import origin_of
+from jobyard.domain.ids import is_child_id, is_edit_id, origin_of
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.reports.commands import resend_refusal
 from web.address import address_of
@@ -15,7 +15,9 @@ _NUMBER_LENGTH = 6  # digits of the number of a report
 
 
 def reports_address(origin_id: str) -> str:
-    """The address of the reports of a batch or a campaign."""
+    """The address of the reports of a batch or a campaign, or of the edit job of a notice."""
+    if is_edit_id(origin_id) or is_child_id(origin_id):
+        return address_of("edit", origin_id)
     return f"{address_of(origin_of(origin_id), origin_id)}/reports"
 
 

@@ -414,7 +414,7 @@ def get_worklist(
     summary="Get a column of the worklist",
     responses={
         200: {"description": "A page of the column."},
-        **problem_responses(BadRequest, Forbidden),
+        **problem_responses(BadRequest, Forbidden, NotFound),
     },
 )
 def get_worklist_column(

@@ -15,7 +15,8 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.services.edits import allocations, claims, proposals, reviews, uploads
 from jobyard.services.edits.uploads import UploadRefused, UploadRequest
 from jobyard.services.queries import edits as queries
-from jobyard.store import edits
+from jobyard.services.reports.commands import resend_refusal
+from jobyard.store import edits, reports
 from tests.domain.edits.edit_jobs import NOON
 from tests.functions.api.api_client import Api
 from tests.people import sub_of
@@ -30,6 +31,7 @@ from tests.services.edits.edit_records import (
     user,
 )
 from tests.services.edits.requests_of import Requests
+from web.report_rows import reports_address
 
 BOX = parse_extent({"box": [-122.5, 37.4, -121.4, 37.9]})
 
@@ -74,6 +76,16 @@ def test_a_proposal_is_allocated_and_its_team_gets_one_mail(people: Requests) ->
             replace(proposal, dataset="counties", extent=parse_extent({"features": ["1"]})),
             people.planner(key="k"),
         )
+
+
+def test_a_notice_is_no_report_that_is_sent_again(people: Requests) -> None:
+    job = a_stored_job("downloaded", "anna")
+    allocations.release(job.edit_id, people.planner())
+
+    (notice,) = reports.of_batch(job.edit_id)
+
+    assert "about an edit job" in resend_refusal(notice)
+    assert reports_address(notice.batch_id) == f"/edits/{job.edit_id}"
 
 
 def test_only_a_complete_proposal_is_allocated_and_only_to_members(people: Requests) -> None:

@@ -1,7 +1,7 @@
 """What people do to reports: have one sent again."""
 
 from jobyard.domain.activity import Subject
-from jobyard.domain.batches.report import Delivery, DeliveryState, Report
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.ids import origin_of
 from jobyard.services import activity
@@ -19,6 +19,8 @@ RESENDABLE = frozenset(
 def resend_refusal(report: Report) -> str:
     """Why the mail of a report cannot be sent again now; "" if it can."""
     state = report.delivery.state
+    if report.kind is ReportKind.NOTICE:
+        return "it is about an edit job: send again what it says, such as a custodian's link"
     if state in RESENDABLE:
         return ""
     if state is DeliveryState.SUPPRESSED:
