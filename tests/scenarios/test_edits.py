@@ -632,6 +632,26 @@ def _read(harness: Harness, key: str) -> bytes:
     return content
 
 
+def test_all_lost_work_has_its_turn_in_some_minute(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobyard.services.edits.recovery.MAX_RECOVERED", 2)
+    story = EditStory(harness)
+    edit_ids = [story.propose() for _ in range(5)]
+    for edit_id in edit_ids:
+        story.allocate(edit_id)
+        claims.activate(edit_id, harness.context(ANNA))
+    harness.machines._waiting.clear()
+    harness.machines.executions.clear()
+
+    for _ in range(5):
+        harness.advance(61)
+        harness.tick()
+    harness.machines.run_all()
+
+    assert {story.state(each) for each in edit_ids} == {"prepared"}
+
+
 def test_what_died_or_was_not_started_is_done_in_the_next_minute(harness: Harness) -> None:
     story = EditStory(harness)
     edit_id = story.propose()

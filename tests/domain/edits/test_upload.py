@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobyard.domain.datasets.changes import change_of
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.edits.conflict import ConflictVersions, conflict_from, decided
 from jobyard.domain.edits.merge import merge
 from jobyard.domain.edits.upload import (
+    Choice,
     PackageFeatures,
     Upload,
     UploadedChanges,
@@ -232,3 +235,29 @@ def test_a_conflict_is_the_same_after_it_was_stored() -> None:
         assert stored.conflict == each.conflict
         for one, other in ((stored.base, each.base), (stored.theirs, each.theirs)):
             assert change_of("", one, other) is None
+
+
+VALUES = st.dictionaries(st.sampled_from("xyz"), st.sampled_from([0, 1, None]), max_size=3)
+
+
+@given(VALUES, VALUES, VALUES, st.sampled_from(Choice))
+def test_a_choice_loses_nothing_that_is_not_in_conflict(
+    base: Properties, mine: Properties, theirs: Properties, choice: Choice
+) -> None:
+    versions = [{"1": Feature("1", None, each)} for each in (base, mine, theirs)]
+    for conflict in merge(*versions).conflicts:
+        found = ConflictVersions(conflict, *(each["1"] for each in versions))
+        chosen = found.as_chosen(choice, 7)
+        assert chosen is not None
+        winner = mine if choice is Choice.MINE else theirs
+
+        assert found.has_only_values_of(chosen, 7)
+        for name in "xyz":
+            value = chosen.properties.get(name, "missing")
+            sides = [side.get(name, "missing") for side in (base, mine, theirs)]
+            if name in conflict.difference.properties:
+                assert value == winner.get(name, "missing")
+            elif sides[1] != sides[0]:
+                assert value == sides[1]
+            else:
+                assert value == sides[2]

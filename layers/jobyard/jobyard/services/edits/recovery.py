@@ -1,6 +1,6 @@
 """Recovers the machine's work on edit jobs: starts what was not started, or what died."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -11,9 +11,10 @@ from jobyard.domain.edits.fixup import FixupState
 from jobyard.services.executions import Executions, edit_execution
 from jobyard.services.pending_work import PendingWork, recover
 from jobyard.store import edits
-from jobyard.store.edits import Job
+from jobyard.store.edits import DueEdit, Job
 
-MAX_RECOVERED = 100  # jobs that one tick looks at, those first that wait longest
+MAX_DUE = 1_000  # jobs that one tick considers, those that wait longest
+MAX_RECOVERED = 50  # jobs among them whose executions it looks up; the next tick does the next ones
 _MINUTE = timedelta(minutes=1)
 
 
@@ -30,7 +31,8 @@ def recover_edits(
 ) -> EditRecovery:
     """Start the next execution for each job that waits for the machine and has none that runs."""
     started = stuck = 0
-    for due in islice(edits.due(now - _MINUTE), MAX_RECOVERED):
+    due_jobs = [*islice(edits.due(now - _MINUTE), MAX_DUE)]
+    for due in _turn_of(due_jobs, now):
         if remaining() <= 0:
             break
         job = edits.find(due.job_id)
@@ -39,6 +41,16 @@ def recover_edits(
             started += recover(work, executions, now)
         stuck += isinstance(job, EditJob) and job.is_stuck(now)
     return EditRecovery(started, stuck)
+
+
+def _turn_of(due_jobs: Sequence[DueEdit], now: datetime) -> Sequence[DueEdit]:
+    """The jobs whose turn it is in this minute, so that some that fail again and again do not keep
+    others from being recovered.
+    """
+    if len(due_jobs) <= MAX_RECOVERED:
+        return due_jobs
+    start = int(now.timestamp() // 60) * MAX_RECOVERED % len(due_jobs)
+    return [*due_jobs[start:], *due_jobs[:start]][:MAX_RECOVERED]
 
 
 def work_of(job: Job, executions: Executions) -> PendingWork | None:
