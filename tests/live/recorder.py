@@ -14,6 +14,7 @@ import botocore.handlers
 
 Call = dict[str, str]
 _seen: set[str] = set()
+_IAM_NAMES = {"monitoring": "cloudwatch"}  # where IAM's name differs from that of signatures
 
 
 def record(folder: str, notes: str) -> None:
@@ -59,10 +60,12 @@ def _calls(service: str, operation: str, params: dict[str, Any]) -> Iterator[Cal
             yield {"call": f"logs:{operation}", "on": params["logGroupName"]}
         case "secretsmanager":
             yield {"call": f"secretsmanager:{operation}", "on": f"secret:{params['SecretId']}"}
-        case "monitoring":
-            yield {"call": f"cloudwatch:{operation}", "on": "*"}
+        case "events":
+            for entry in params["Entries"]:
+                bus = entry.get("EventBusName", "default")
+                yield {"call": f"events:{operation}", "on": f"event-bus/{bus}"}
         case _:
-            yield {"call": f"{service}:{operation}", "on": "*"}
+            yield {"call": f"{_IAM_NAMES.get(service, service)}:{operation}", "on": "*"}
 
 
 def _dynamodb(operation: str, params: dict[str, Any]) -> Iterator[Call]:

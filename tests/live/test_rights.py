@@ -21,7 +21,7 @@ from cli.local import deployment, voters
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from tests.harness import Payloads, serving, single_files
-from tests.infra.rights import CALLS, EXECUTION, MACHINE, SECRET, grants_all, thing_of
+from tests.infra.rights import CALLS, EVENT_BUS, EXECUTION, MACHINE, SECRET, grants_all, thing_of
 from tests.infra.template_reader import Resources, expanded_of
 from tests.live.api_user import ApiUser
 from tests.live.reader import hidden_fields, signed_in
@@ -161,6 +161,19 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         ("ApiRole", thing, call): "the scenario has no dataset; tests/functions/api has"
         for thing in ("DatasetsTable", "CommitsTable", "VersionsTable", "EditMachine")
         for call in CALLS["ApiRole"][thing]
+    },
+    **{
+        ("EditRole", thing, call): "the scenario has no edit job; tests/live/test_edits.py has"
+        for thing, calls in CALLS["EditRole"].items()
+        for call in calls
+    },
+    **{
+        ("ScheduleRole", thing, call): "an execution of the edit machine was lost"
+        for thing, call in (
+            ("EditMachine", "states:DescribeExecution"),
+            ("EditMachine", "states:StartExecution"),
+            ("EditsTable", "dynamodb:GetItem"),
+        )
     },
     ("WebRole", "UserPoolClient", "cognito-idp:GetTokensFromRefreshToken"): (
         "a session that is older than a quarter of an hour"
@@ -592,6 +605,8 @@ def _written(on: str, logical: dict[str, str]) -> str:
         return f"{arn}${{AWS::StackName}}-{':'.join([name.rpartition('-')[2], *execution])}"
     if on.startswith("secret:jobyard/devices/"):  # where the parameter DeviceSecrets begins
         return f"{SECRET}${{DeviceSecrets}}{on.removeprefix('secret:jobyard/devices/')}"
+    if on.startswith("event-bus/"):
+        return f"{EVENT_BUS}{on.removeprefix('event-bus/')}"
     name, slash, rest = on.partition("/")
     if name == voters.TABLE:
         name, logical = "swept", logical | {"swept": "SweepTables"}
