@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,10 +49,7 @@ class InProcessEmulator:
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._dynamodb = self.ministack._get_module("dynamodb")
-        # The grammar of a condition depends on its text alone, and few texts are used.
-        self._dynamodb._condition_syntax_error = lru_cache(1024)(
-            self._dynamodb._condition_syntax_error
-        )
+        _remember_expressions(self._dynamodb)
 
     def request(self, method: str, url: str, headers: Mapping[str, Any], body: bytes) -> Answered:
         """Status, headers and body of the answer."""
@@ -133,6 +130,23 @@ class InProcessEmulator:
         """Every mail sent since the last `clear`, oldest first."""
         _, _, body = self.request("GET", f"{ENDPOINT}{mail.PATH}", {}, b"")
         return mail.parse(json.loads(body))
+
+
+def _remember_expressions(dynamodb: Any) -> None:
+    """The parts of an expression and its grammar depend on its text alone, and few texts are used;
+    MiniStack looks at them again for each item of a query.
+    """
+    dynamodb._condition_syntax_error = lru_cache(1024)(dynamodb._condition_syntax_error)
+    tokenize = dynamodb._tokenize
+    tokens_of = lru_cache(1024)(lambda expression: tuple(tokenize(expression)))
+    dynamodb._tokenize = lambda expression: [*tokens_of(expression)]
+    for name in ("_check_redundant_parens", "_check_reserved_keyword_usage"):
+        check = lru_cache(1024)(getattr(dynamodb, name))
+        setattr(dynamodb, name, _on_tuple(check))
+
+
+def _on_tuple(check: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda tokens, *more: check(tuple(tokens), *more)
 
 
 def _complete(coroutine: Any) -> Any:
