@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 LINTERS := lint-format lint-code lint-types lint-imports lint-templates
-.PHONY: help demo demo-schedules demo-campaign test check lint $(LINTERS) test-domain local down \
+.PHONY: help demo demo-schedules demo-campaign demo-edit test check lint $(LINTERS) test-domain local down \
 	deploy docs machines locks sbom dev emulator sam supply chromium faults browser screenshots bench
 MAKEFLAGS += --no-print-directory
 # Containers often set it. Then each of pytest's workers compiles every module, at each run.
@@ -37,6 +37,9 @@ demo-schedules: dev emulator ## Show a schedule that sweeps a table, on this lap
 
 demo-campaign: dev emulator ## Show a campaign on simulated devices, on this laptop
 	@.venv/bin/python -m cli.demo_campaign
+
+demo-edit: dev emulator ## Show how people repair a border of two counties, on this laptop
+	@.venv/bin/python -m cli.demo_edit
 
 local: dev emulator ## Start the stack on this laptop and leave it running
 	@.venv/bin/jobyard local up

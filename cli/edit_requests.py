@@ -99,7 +99,7 @@ def propose(
         "planned_end": planned_end and planned_end.isoformat(),
         "quarantine": quarantine,
     }
-    edit_view.print_job(ctx.obj.api(stack).post("/edits", body), as_json=as_json)
+    edit_view.print_state(ctx.obj.api(stack).post("/edits", body), as_json=as_json)
 
 
 @app.command("list")
@@ -235,7 +235,7 @@ def change(
     if not body:
         raise typer.BadParameter("nothing to change: give another name, type, priority or time")
     changed = ctx.obj.api(stack).patch(f"/edits/{job_id}", {"reason": reason, **body})
-    edit_view.print_job(changed, as_json=as_json)
+    edit_view.print_state(changed, as_json=as_json)
 
 
 @app.command()
@@ -254,14 +254,16 @@ def allocate(
     if not team and is_edit_id(job_id):
         raise typer.BadParameter("an edit job is allocated to a team", param_hint="TEAM")
     body = {"team": team, "assignee": assignee, "reason": reason}
-    edit_view.print_job(ctx.obj.api(stack).post(f"/edits/{job_id}/allocate", body), as_json=as_json)
+    edit_view.print_state(
+        ctx.obj.api(stack).post(f"/edits/{job_id}/allocate", body), as_json=as_json
+    )
 
 
 def _send(
     ctx: typer.Context, event: str, job_id: str, reason: str, stack: str, *, as_json: bool
 ) -> None:
     answer = ctx.obj.api(stack).post(f"/edits/{job_id}/{event}", {"reason": reason})
-    edit_view.print_job(answer, as_json=as_json)
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @app.command()
@@ -502,7 +504,7 @@ def review(
     if decision != "approve" and not comment.strip():
         raise typer.BadParameter("say why: the worker reads it", param_hint="--comment")
     answer = ctx.obj.api(stack).post(f"/edits/{job_id}/{events[decision]}", {"comment": comment})
-    edit_view.print_job(answer, as_json=as_json)
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @attachments.command("request")
@@ -518,7 +520,7 @@ def request_attachment(
     """Ask a data custodian for a file, while the edit job is proposed."""
     body = {"custodian": custodian, "email": email, "description": description}
     answer = ctx.obj.api(stack).post(f"/edits/{job_id}/attachments", body)
-    edit_view.print_job(answer, as_json=as_json)
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @attachments.command()
@@ -527,7 +529,7 @@ def resend(
 ) -> None:
     """Send a custodian another link. The one before is not valid any more."""
     answer = ctx.obj.api(stack).post(f"/edits/{job_id}/attachments/{index}/resend", {})
-    edit_view.print_job(answer, as_json=as_json)
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @attachments.command("upload")
@@ -546,7 +548,7 @@ def upload_attachment(
     with file.open("rb") as content:
         api.upload(form["upload"], content, is_repeatable=True)
     answer: dict[str, Any] = api.post(f"{path}/answer", {"key": form["key"]})
-    edit_view.print_job(answer, as_json=as_json)
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @attachments.command()
@@ -561,7 +563,7 @@ def decline(
     """Decline for a custodian, so that the edit job does not wait for the file."""
     body = {"reason": reason}
     answer = ctx.obj.api(stack).post(f"/edits/{job_id}/attachments/{index}/answer", body)
-    edit_view.print_job(answer, as_json=as_json)
+    edit_view.print_state(answer, as_json=as_json)
 
 
 @app.command()

@@ -100,6 +100,18 @@ def print_job(job: Document, *, as_json: bool) -> None:
         section("History", ("!at", "!event", "!to", "by", "reason"), _history(job["history"]))
 
 
+def print_state(job: Document, *, as_json: bool) -> None:
+    """Print in one line what has become of a job, after an event; `show` has the rest."""
+    if as_json:
+        terminal.print_json(job)
+        return
+    line = Text.assemble((job["id"], "bold"), " is ", terminal.state(job["state"]))
+    line.append(f": {job['name']}" if job["name"] else "")
+    if following := _commands(job["actions"]):
+        line.append(f"; you may {following}", style="dim")
+    terminal.console().print(line, soft_wrap=True)
+
+
 def _commands(events: Iterable[str]) -> str:
     """The commands that send `events`."""
     names = dict.fromkeys(_COMMANDS.get(each, each) for each in events)
