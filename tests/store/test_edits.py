@@ -184,6 +184,6 @@ def test_a_team_of_the_largest_size_is_written_at_once_and_each_member_is_found_
     assert teams.names_of("sub-08") == []
     with pytest.raises(StaleState):
         teams.write(team, team)
-    teams.remove(smaller)
+    teams.write(smaller, replace(smaller, members=(), is_deleted=True))
     assert teams.find("largest") is None
     assert "largest" not in teams.names(after="", limit=9)

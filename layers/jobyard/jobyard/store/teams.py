@@ -6,6 +6,7 @@ from dataclasses import replace
 from jobyard.domain.edits.team import MAX_TEAMS_OF_PERSON, Team, TeamMember, User
 from jobyard.domain.errors import BadRequest, NotFound, StaleState
 from jobyard.store import transactions
+from jobyard.store.documents import from_ms_or_none, to_ms
 from jobyard.store.tables import TeamItem
 from jobyard.store.transactions import MAX_ITEMS
 
@@ -13,8 +14,8 @@ _SHELF = "teams"  # one partition of the list for all: there are few
 _TEAM = "#team"  # the part of a team itself; no id of a person begins so
 
 
-def find(name: str) -> Team | None:
-    """The team with its members; None if there is none."""
+def find_any(name: str) -> Team | None:
+    """The team with its members, even if it is deleted; None if there never was one."""
     if not name:
         return None  # no key of DynamoDB is empty
     items = {each.part: each for each in TeamItem.query(name, consistent_read=True)}
@@ -22,7 +23,22 @@ def find(name: str) -> Team | None:
     if head is None:
         return None
     members = sorted(map(_member, items.values()), key=lambda each: each.user.name.casefold())
-    return Team(name, head.body["title"], tuple(members), int(head.version))
+    title, changed_at, changed_by, is_deleted = head.body
+    return Team(
+        name,
+        title,
+        tuple(members),
+        int(head.version),
+        from_ms_or_none(changed_at),
+        changed_by,
+        is_deleted,
+    )
+
+
+def find(name: str) -> Team | None:
+    """The team with its members; None if there is none."""
+    found = find_any(name)
+    return None if found is None or found.is_deleted else found
 
 
 def get(name: str) -> Team:
@@ -58,7 +74,8 @@ def names_of(sub: str) -> list[str]:
 
 
 def write(before: Team | None, after: Team) -> Team:
-    """Write a team over `before`, None if it is new. Returns it with its new version.
+    """Write a team over `before`, None if there never was one. Returns it with its new version. A
+    repeat succeeds.
 
     Raises:
         StaleState: it changed since it was read.
@@ -66,37 +83,28 @@ def write(before: Team | None, after: Team) -> Team:
     """
     seen = before.version if before else 0
     new = replace(after, version=seen + 1)
-    items = [
-        transactions.put(
-            TeamItem(new.name, _TEAM, shelf=_SHELF, version=new.version, body={"title": new.title}),
-            seen,
-        ),
-        *_changes_of_members(before or Team(new.name), new),
-    ]
+    changed_at = to_ms(new.changed_at) if new.changed_at else None
+    head = TeamItem(
+        new.name,
+        _TEAM,
+        shelf=None if new.is_deleted else _SHELF,
+        version=new.version,
+        body=[new.title, changed_at, new.changed_by, new.is_deleted],
+    )
+    items = [transactions.put(head, seen), *_changes_of_members(before or Team(new.name), new)]
     if len(items) > MAX_ITEMS:
         raise BadRequest(f"a request changes up to {MAX_ITEMS - 1} members of a team")
     try:
         transactions.write(items)
     except StaleState as error:
-        stored = find(new.name)
+        stored = find_any(new.name)
         if stored is None or _content(stored) != _content(new):
             raise StaleState(f"team {new.name} has changed since it was read") from error
     return new
 
 
-def remove(team: Team) -> None:
-    """Remove a team and its members.
-
-    Raises:
-        StaleState: it changed since it was read.
-    """
-    items = [transactions.delete(TeamItem(team.name, _TEAM), team.version)]
-    items += [transactions.remove(_item(team.name, each)) for each in team.members]
-    transactions.write(items)
-
-
-def _content(team: Team) -> tuple[int, str, set[TeamMember]]:
-    return team.version, team.title, set(team.members)
+def _content(team: Team) -> tuple[int, str, bool, set[TeamMember]]:
+    return team.version, team.title, team.is_deleted, set(team.members)
 
 
 def _changes_of_members(before: Team, after: Team) -> Iterator[transactions.TransactItem]:

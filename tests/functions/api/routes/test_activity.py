@@ -8,12 +8,21 @@ import pytest
 
 from jobyard.domain.access import ACCESS
 from jobyard.domain.activity import ACTS_KEPT, Act, Subject
+from jobyard.domain.edits.child import FailureType
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
 from tests.functions.api.batch_records import a_batch, a_job, a_report, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.api.test_idempotency import forget_answers
+from tests.services.edits.edit_records import (
+    a_dataset,
+    a_stored_child,
+    a_stored_job,
+    a_team,
+    member,
+    requested,
+)
 
 WHY = {"reason": "the server is back"}
 CALENDAR = {"exclude": ["2026-12-25"], "reason": "holidays"}
@@ -24,6 +33,8 @@ _QUESTIONS = {
     "upload_targets",
     "preview_edit",
     "preview_rule",
+    "start_attachment",
+    "start_upload",
 }
 # Every other change: its operation, its path and body, and the act that it leaves.
 CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
@@ -98,6 +109,130 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     ("lift_hold", "DELETE", "/holds/collection:maps", None, ("hold", "lift")),
 ]
 
+PROPOSAL = {"dataset": "counties", "extent": {"features": ["1"]}}
+CUSTODIAN = {"custodian": "Ines", "email": "ines@example.org", "description": "x"}
+SAID = {"comment": "so it is"}
+# The same for edit jobs, and who does it: a role and a name.
+EDIT_CHANGES: list[tuple[str, str, str, Any, tuple[str, str], str, str]] = [
+    ("propose_edit", "POST", "/edits", PROPOSAL, ("edit", "propose"), "planner", "paula"),
+    (
+        "edit_edit",
+        "PATCH",
+        "/edits/{proposed}",
+        {"name": "x", **WHY},
+        ("edit", "edit"),
+        "planner",
+        "paula",
+    ),
+    (
+        "allocate_edit",
+        "POST",
+        "/edits/{proposed}/allocate",
+        {"team": "north", **WHY},
+        ("edit", "allocate"),
+        "planner",
+        "paula",
+    ),
+    (
+        "archive_edits",
+        "POST",
+        "/edits/archive",
+        {"dataset": "old"},
+        ("edit", "archive"),
+        "planner",
+        "paula",
+    ),
+    (
+        "send_edit_event",
+        "POST",
+        "/edits/{allocated}/activate",
+        {},
+        ("edit", "activate"),
+        "worker",
+        "anna",
+    ),
+    (
+        "download_edit",
+        "POST",
+        "/edits/{prepared}/download",
+        {},
+        ("edit", "download"),
+        "worker",
+        "anna",
+    ),
+    *(
+        (
+            operation,
+            "POST",
+            f"/edits/{{review}}/{event}",
+            SAID,
+            ("review", event),
+            "reviewer",
+            "zoe",
+        )
+        for operation, event in (
+            ("approve_review", "approve"),
+            ("require_corrections", "require_corrections"),
+            ("discard_review", "discard"),
+        )
+    ),
+    (
+        "request_attachment",
+        "POST",
+        "/edits/{proposed}/attachments",
+        CUSTODIAN,
+        ("edit", "request"),
+        "planner",
+        "paula",
+    ),
+    (
+        "resend_attachment_request",
+        "POST",
+        "/edits/{blocked}/attachments/1/resend",
+        WHY,
+        ("edit", "resend"),
+        "planner",
+        "paula",
+    ),
+    (
+        "answer_attachment",
+        "POST",
+        "/edits/{blocked}/attachments/1/answer",
+        WHY,
+        ("edit", "answer"),
+        "planner",
+        "paula",
+    ),
+    ("put_team", "PUT", "/teams/new", {"workers": []}, ("team", "put"), "admin", "admin"),
+    ("delete_team", "DELETE", "/teams/idle", None, ("team", "delete"), "admin", "admin"),
+    (
+        "put_edit_settings",
+        "PUT",
+        "/edit-settings/counties/border",
+        {"quarantine": True},
+        ("edit settings", "put"),
+        "admin",
+        "admin",
+    ),
+]
+# Tried by the tests of edit jobs: what leaves the act needs a package.
+_UPLOADS = {"upload_edit"}
+
+
+def edit_things() -> dict[str, str]:
+    """Edit jobs that the changes are sent to."""
+    a_team("north", member("anna"), member("zoe", worker=False, reviewer=True))
+    a_team("idle")
+    a_dataset(border={})
+    a_stored_job("completed", dataset="old", actual_end=NOW - timedelta(days=99))
+    return {
+        "proposed": a_stored_job().edit_id,
+        "allocated": a_stored_job("allocated").edit_id,
+        "prepared": a_stored_job("prepared", "anna").edit_id,
+        "blocked": a_stored_job("blocked", attachments=requested(sends=1)).edit_id,
+        "review": a_stored_child(FailureType.QUARANTINE_REVIEW, "downloaded", "zoe").child_id,
+    }
+
 
 def things(api: Api) -> dict[str, str]:
     """The things that the changes are sent to."""
@@ -142,7 +277,8 @@ def test_every_operation_that_changes_something_is_in_the_table() -> None:
         if method in {"post", "put", "patch", "delete"}
     }
 
-    assert changing - _QUESTIONS == {operation for operation, *_ in CHANGES}
+    changes = {operation for operation, *_ in (*CHANGES, *EDIT_CHANGES)}
+    assert changing - _QUESTIONS - _UPLOADS == changes
 
 
 def test_the_description_names_every_kind_of_subject() -> None:
@@ -177,6 +313,37 @@ def test_a_change_leaves_one_act_and_its_repeat_none(
     assert (newest["kind"], newest["event"], newest["actor"]) == (*act, "admin")
     assert newest["reason"] == {**query, **(body or {})}.get("reason", "")
     assert newest["subject_id"] in newest["links"]["subject"].replace("%3A", ":")
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "path", "body", "act", "role", "name"),
+    EDIT_CHANGES,
+    ids=[each[0] for each in EDIT_CHANGES],
+)
+def test_a_change_of_an_edit_job_leaves_one_act_and_its_repeat_none(
+    api: Api,
+    operation: str,
+    method: str,
+    path: str,
+    body: Any,
+    act: tuple[str, str],
+    role: str,
+    name: str,
+) -> None:
+    path = path.format(**edit_things())
+    described_operation = operation_of(method, f"/api{path}")
+    assert described_operation is not None
+    assert described_operation["operationId"] == operation
+
+    for _ in range(2):
+        forget_answers()  # as if the first request had failed after its change
+        headers = {"idempotency-key": "once"}
+        answer = api.request(method, path, body=body, headers=headers, role=role, name=name)
+        assert answer.status < 300, answer.text
+
+    (found,) = acts(api)
+    assert (found["kind"], found["event"], found["actor"]) == (*act, name)
+    assert found["subject_id"] in found["links"]["subject"]
 
 
 def test_a_refused_change_leaves_no_act(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import NAME_BYTES, clean_fields
@@ -41,12 +42,17 @@ class TeamMember:
 
 @dataclass(frozen=True)
 class Team:
-    """A team. `version` counts its writes, 0 before the first."""
+    """A team. `version` counts its writes, 0 before the first; `changed_by` is the cause of the
+    last one. Of one that `is_deleted` a tombstone remains.
+    """
 
     name: str
     title: str = ""
     members: tuple[TeamMember, ...] = ()
     version: int = 0
+    changed_at: datetime | None = None
+    changed_by: str = ""
+    is_deleted: bool = False
 
     def __post_init__(self) -> None:
         clean_fields(self, title=MAX_TITLE_BYTES)

@@ -35,9 +35,10 @@ def change_job(
     change: Callable[[T], JobChange],
     context: CommandContext,
     event: str,
+    about: ChildJob | None = None,
 ) -> T:
     """Write what `change` makes of a job, which `read` reads. A repeated request finds its own move
-    in the history, and changes nothing.
+    in the history, and changes nothing. It is recorded as an act on `about`, or on the job.
 
     Raises:
         StaleState: others changed the job during each try.
@@ -45,22 +46,22 @@ def change_job(
     for _ in range(_TRIES):
         before = read()
         if before.has_entry_of(context.run):
-            return _recorded(before, event, context)
+            return _recorded(before, event, context, about)
         made = change(before)
         items = outbox_items(made.after, made.notices, context.now(), context.s3, context.settings)
         try:
             edits.write(before, made.after, *made.children, more=items)
         except StaleState:
             continue
-        return _recorded(cast("T", made.after), event, context)
+        return _recorded(cast("T", made.after), event, context, about)
     raise StaleState(f"{id_of(read())} changes too fast; try again")
 
 
-def _recorded(job: T, event: str, context: CommandContext) -> T:
+def _recorded(job: T, event: str, context: CommandContext, about: ChildJob | None) -> T:
     """The job, after what this request did to it is recorded as activity."""
     own = [entry.at for entry in job.history if entry.cause == context.run]
     if own:
-        activity.record(context, event, subject_of(job), own[0])
+        activity.record(context, event, subject_of(about or job), own[0])
     return job
 
 

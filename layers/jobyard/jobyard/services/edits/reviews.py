@@ -66,6 +66,7 @@ def _decided(child_id: str, event: str, comment: str, context: CommandContext) -
         lambda before: _decision(before, child_id, event, comment, context),
         context,
         event,
+        about=review,
     )
     _start(parent, context)
     return edits.get_child(child_id)

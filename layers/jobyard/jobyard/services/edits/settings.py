@@ -54,9 +54,8 @@ def put_settings(
     types = {**dataset.edit_types, edit_type: settings.document()}
     if len(types) > MAX_EDIT_TYPES:
         raise BadRequest(f"a dataset has up to {MAX_EDIT_TYPES} types of edit jobs")
-    if types != dataset.edit_types:
+    if types != dataset.edit_types:  # else it is a repeat
         datasets.put_settings(replace(dataset, edit_types=types, version=dataset.version + 1))
-    activity.record(
-        context, "put", Subject("edit settings", name, f"{name}: {edit_type}"), context.now()
-    )
+        subject = Subject("edit settings", name, f"{name}: {edit_type}")
+        activity.record(context, "put", subject, context.now())
     return settings

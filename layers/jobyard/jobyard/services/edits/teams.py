@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobyard.domain.activity import Subject
 from jobyard.domain.edits.team import Team, TeamMember, User
@@ -37,14 +37,31 @@ def put(name: str, wanted: TeamEdit, context: CommandContext) -> Team:
     if not _NAME.fullmatch(name):
         message = "a name has up to 64 letters, digits, dots, hyphens and underscores"
         raise BadRequest(f"{name!r:.80} cannot be the name of a team: {message}")
-    before = teams.find(name)
-    after = Team(name, wanted.title, _members(wanted, before, context))
-    if before is None or (before.title, set(before.members)) != (after.title, set(after.members)):
-        after = teams.write(before, after)
-    else:
-        after = before
-    activity.record(context, "put", Subject("team", name, after.title or name), context.now())
-    return after
+    before = teams.find_any(name)
+    if before is not None and before.changed_by == context.run and not before.is_deleted:
+        return _recorded(before, "put", context)  # by an earlier try of this request
+    after = Team(
+        name,
+        wanted.title,
+        _members(wanted, before, context),
+        changed_at=context.now(),
+        changed_by=context.run,
+    )
+    if before is not None and _is_same(before, after):
+        return before
+    return _recorded(teams.write(before, after), "put", context)
+
+
+def _is_same(before: Team, after: Team) -> bool:
+    content = [(each.title, set(each.members), each.is_deleted) for each in (before, after)]
+    return content[0] == content[1]
+
+
+def _recorded(team: Team, event: str, context: CommandContext) -> Team:
+    """The team, after what this request did to it is recorded."""
+    subject = Subject("team", team.name, team.title or team.name)
+    activity.record(context, event, subject, team.changed_at or context.now())
+    return team
 
 
 def _members(
@@ -65,13 +82,17 @@ def _members(
 
 
 def delete(name: str, context: CommandContext) -> None:
-    """Delete a team that has nothing to do.
+    """Delete a team that has nothing to do. A tombstone remains.
 
     Raises:
         Forbidden, NotFound. InvalidTransition: edit jobs are allocated to it.
         StaleState: somebody else changed it meanwhile.
     """
     authorize(context.actor, "team", "delete")
+    team = teams.find_any(name)
+    if team is not None and team.is_deleted and team.changed_by == context.run:
+        _recorded(team, "delete", context)  # by an earlier try of this request
+        return
     team = teams.get(name)
     busy = [
         key.job_id
@@ -83,5 +104,7 @@ def delete(name: str, context: CommandContext) -> None:
         raise InvalidTransition(
             f"team {name} has open edit jobs, such as {busy[0]}: revoke or abandon them first"
         )
-    teams.remove(team)
-    activity.record(context, "delete", Subject("team", name, team.title or name), context.now())
+    deleted = replace(
+        team, members=(), changed_at=context.now(), changed_by=context.run, is_deleted=True
+    )
+    _recorded(teams.write(team, deleted), "delete", context)
