@@ -207,6 +207,7 @@ def _batch_to_report(size: int) -> Batch:
 def _settings() -> Settings:
     named: dict[str, Any] = {name: name for name in Settings.__dataclass_fields__}
     named |= {"work_bucket": _WORK, "chunk_size": CHUNK_SIZE, "max_concurrency": 1}
+    named["report_link_days"] = 0
     return Settings(**named)
 
 

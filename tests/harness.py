@@ -231,6 +231,7 @@ class Harness:
             mail_to="operators@example.org",
             mail_bcc="",
             mail_domains=("example.org",),
+            report_link_days=14,
             mail_configuration_set="jobyard",
             instance="scenario",
             url="http://jobyard.example.org",

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",
     "JOBYARD_MAIL_DOMAINS": "example.org",
+    "JOBYARD_REPORT_LINK_DAYS": "14",
     "JOBYARD_MAIL_CONFIGURATION_SET": "jobyard",
     "JOBYARD_INSTANCE": "test",
     "JOBYARD_ALLOWED_HOSTS": "",

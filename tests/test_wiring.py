@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",
     "JOBYARD_MAIL_DOMAINS": "Example.org,example.edu",
+    "JOBYARD_REPORT_LINK_DAYS": "14",
     "JOBYARD_MAIL_CONFIGURATION_SET": "set",
     "JOBYARD_INSTANCE": "",
     "JOBYARD_DEAD_LETTERS": "https://sqs.us-east-1.amazonaws.com/0/letters",

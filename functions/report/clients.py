@@ -1,7 +1,9 @@
 """What the handlers of this folder share: clients, settings, the clock."""
 
 import os
+import secrets
 from datetime import UTC, datetime
+from functools import cache
 
 from aws_lambda_powertools import Logger
 from botocore.config import Config
@@ -9,6 +11,7 @@ from botocore.exceptions import BotoCoreError
 
 from jobyard import cold_start
 from jobyard.domain.batches.report import Report
+from jobyard.services import cursors
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.meter import Meter
@@ -46,6 +49,14 @@ def _log_refused(report: Report, error: Exception) -> None:
     )
 
 
-REPORT_CONTEXT = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_log_refused)
+@cache
+def _signing_key() -> bytes:
+    """The keys of links, read once: the first one stays valid when keys are rotated."""
+    return cursors.key(secrets.token_urlsafe(32))
+
+
+REPORT_CONTEXT = ReportContext(
+    SETTINGS, S3, SES, BotoCoreError, now, refused=_log_refused, signing_key=_signing_key
+)
 
 cold_start.end()

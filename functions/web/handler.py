@@ -26,6 +26,7 @@ from jobyard.services import sessions
 from jobyard.wiring import wire
 from web.custodian import PATH as CUSTODIANS
 from web.dispatcher import dispatch
+from web.report_link import PATH as REPORTS
 from web.responses import finish
 from web.signer import Signer
 from web.site import Site
@@ -97,8 +98,8 @@ cold_start.end()
 
 
 def _logged_path(path: str) -> str:
-    """A path as the log has it: without the token of a data custodian's link."""
-    return f"{CUSTODIANS}…" if path.startswith(CUSTODIANS) else path
+    """A path as the log has it: without the token of a link in a mail."""
+    return next((f"{each}…" for each in (CUSTODIANS, REPORTS) if path.startswith(each)), path)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:

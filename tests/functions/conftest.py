@@ -58,6 +58,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_MAIL_TO": "ops@example.org",
         "JOBYARD_MAIL_BCC": "",
         "JOBYARD_MAIL_DOMAINS": "example.org",
+        "JOBYARD_REPORT_LINK_DAYS": "14",
         "JOBYARD_MAIL_CONFIGURATION_SET": "fn",
         "JOBYARD_INSTANCE": "fn",
         "JOBYARD_DEAD_LETTERS": "https://sqs.us-east-1.amazonaws.com/0/letters",

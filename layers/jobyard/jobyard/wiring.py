@@ -62,6 +62,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         mail_bcc=env["JOBYARD_MAIL_BCC"],
         mail_domains=_comma_separated(env["JOBYARD_MAIL_DOMAINS"].lower()),
         mail_configuration_set=env["JOBYARD_MAIL_CONFIGURATION_SET"],
+        report_link_days=int(env["JOBYARD_REPORT_LINK_DAYS"]),
         instance=env["JOBYARD_INSTANCE"],
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),
         allowed_hosts=frozenset(_comma_separated(env["JOBYARD_ALLOWED_HOSTS"])),

@@ -62,9 +62,16 @@ class MailText:
                 parts += [f"<h2>{section.title}</h2>", _table(section.columns, section.rows)]
             if section.more:
                 parts.append(f"<p>{section.more}</p>")
-        links = (f"{name}: <code>{escape(value)}</code>" for name, value in self.links)
+        links = (f"{name}: {_link(value)}" for name, value in self.links)
         parts += [f"<p>{'<br>'.join(links)}</p>", "</body></html>\n"]
         return "".join(parts)
+
+
+def _link(value: str) -> str:
+    """An address or a command, as HTML."""
+    shown = escape(value)
+    is_address = value.startswith(("http://", "https://"))
+    return f'<a href="{shown}">{shown}</a>' if is_address else f"<code>{shown}</code>"
 
 
 _STYLE = (

@@ -13,7 +13,8 @@ SAME_MANIFEST = timedelta(hours=24)  # how long the same content counts as a dup
 class Settings:
     """The settings of a deployment.
 
-    Only recipients at `mail_domains`, or below one, may be named. `chunk_size` is in jobs,
+    Only recipients at `mail_domains`, or below one, may be named. Links to reports in mails work
+    for `report_link_days`, 0 for no links. `chunk_size` is in jobs,
     `max_concurrency` in chunks. Mail subjects have the name `instance`, "" in production. Payloads
     may come from private hosts only if they are in `allowed_hosts`, as `host:port`, and from S3
     only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change `sweep_tables` only.
@@ -37,6 +38,7 @@ class Settings:
     mail_bcc: str
     mail_domains: tuple[str, ...]
     mail_configuration_set: str
+    report_link_days: int
     instance: str
     url: str
     allowed_hosts: frozenset[str]

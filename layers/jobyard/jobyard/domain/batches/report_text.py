@@ -41,7 +41,8 @@ class ReportContent:
 
     `stored` are the first objects that were stored, `more_stored` counts the others. `jobs` are the
     failed jobs, in an update the changed ones; `more_jobs` counts those that are not listed.
-    `findings` and `more_findings` are the same for the manifest's findings.
+    `findings` and `more_findings` are the same for the manifest's findings. `report_address` is
+    that of the report's page, which needs no command; "" if there is none.
     """
 
     batch: Batch
@@ -59,6 +60,7 @@ class ReportContent:
     cost: Cost
     stored: Sequence[StoredObject] = ()
     more_stored: int = 0
+    report_address: str = ""
 
     @property
     def outcome(self) -> str:
@@ -160,6 +162,13 @@ def _job_line(job: ReportedJob) -> str:
     return f"{short(job.name) or job.job_id}: {_change(job, '->')}{message} [{job.job_id}]"
 
 
+def _addresses(content: ReportContent) -> list[tuple[str, str]]:
+    if not content.report_address:
+        return []
+    address = content.report_address
+    return [("This report", address), ("All jobs as CSV", f"{address}/jobs.csv")]
+
+
 def _stored_line(stored: StoredObject) -> str:
     local = f" ({short(stored.local_ids)})" if stored.local_ids else ""
     return f"{short(stored.name)}: {stored.ark} version {stored.version}{local}"
@@ -205,5 +214,5 @@ def mail_of(content: ReportContent) -> MailText:
         _headline(content),
         _facts(content),
         (groups, listed, stored, findings),
-        (("Full report", download), ("API", content.link)),
+        (*_addresses(content), ("Full report", download), ("API", content.link)),
     )

@@ -23,6 +23,7 @@ class ReportContext:
     `unanswered` is the error of the mail client when no answer arrives. `used` returns the usage of
     this invocation so far, for the cost in the report. `slice_jobs` is the maximum of jobs that one
     invocation reads. `refused` is called when the mail service rejects a mail or does not answer.
+    `signing_key` returns the keys of links.
     """
 
     settings: Settings
@@ -33,3 +34,4 @@ class ReportContext:
     used: Callable[[], Usage] = Usage
     slice_jobs: int = SLICE_JOBS
     refused: Callable[[Report, Exception], None] = lambda report, error: None
+    signing_key: Callable[[], bytes] = lambda: b"-"

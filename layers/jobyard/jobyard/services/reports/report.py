@@ -7,6 +7,7 @@ The jobs of a large batch are reported in slices, one per call: see `slices`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
@@ -19,6 +20,7 @@ from jobyard.domain.text import safe_cell
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.cost import cost_document, cost_of
 from jobyard.services.reports.files import Files, findings_of
+from jobyard.services.reports.links import report_address
 from jobyard.services.reports.mail import deliver
 from jobyard.services.reports.reported_jobs import BatchJobs
 from jobyard.services.reports.slices import Slices, write_all
@@ -119,6 +121,7 @@ def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Re
             cost=cost_of(batch.batch_id, batch.notify, context),
             stored=summary.stored,
             more_stored=summary.stored_count - len(summary.stored),
+            report_address=_address(batch, seq, now, context),
         )
         files.json.end_array(counts=summary.counts, cost=cost_document(content.cost))
         keys = files.publish(mail_of(content))
@@ -151,6 +154,7 @@ def _write_refused(batch: Batch, seq: int, context: ReportContext) -> Report:
             more_findings=batch.findings - len(shown),
             link=_link(batch, context),
             cost=cost_of(batch.batch_id, batch.notify, context),
+            report_address=_address(batch, seq, context.now(), context),
         )
         files.json.end_array(cost=cost_document(content.cost))
         keys = files.publish(mail_of(content))
@@ -182,6 +186,10 @@ def _put_report(
 
 def _prefix(batch: Batch, seq: int) -> str:
     return f"reports/{batch.batch_id}/{seq:04d}"
+
+
+def _address(batch: Batch, seq: int, now: datetime, context: ReportContext) -> str:
+    return report_address(batch.batch_id, seq, context.settings, now, context.signing_key)
 
 
 def _link(batch: Batch, context: ReportContext) -> str:
