@@ -26,7 +26,8 @@ NAMES = [f"{letter}.txt" for letter in "abcdefg"]
 MISSING = ("b.txt", "c.txt", "f.txt")
 # Fields that differ between two batches of one manifest.
 _OF_ITS_OWN = re.compile(
-    r"[0-9a-f]{20,}|ark:/[^\s\",]+|<tr><td>(Cost|Note)</td>.*?</tr>|^(Cost|Note): .*\n",
+    r"/report-files/[\w-]+|[0-9a-f]{20,}|ark:/[^\s\",<]+|<tr><td>(Cost|Note)</td>.*?</tr>"
+    r"|^(Cost|Note): .*\n",
     re.MULTILINE,
 )
 _WRITES = {"PutObject", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}
