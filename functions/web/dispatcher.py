@@ -13,6 +13,7 @@ from gateway.errors import Unauthenticated
 from gateway.headers import LambdaResponse
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services.context import Actor
+from jobyard.services.reports.links import LINK_PATH
 from web import assets, csrf, custodian, report_link, sign_in
 from web.application import error_page, refusal_page, respond
 from web.request import PageRequest, cookies_of
@@ -81,7 +82,7 @@ def _public_response(event: Mapping[str, Any], site: Site) -> Response[Any] | No
         return page("signed_out.html", _request(event, site, None), {})
     if path.startswith(custodian.PATH):
         return custodian.respond(_request(event, site, None))
-    if path.startswith(report_link.PATH):
+    if path.startswith(LINK_PATH):
         return report_link.respond(_request(event, site, None))
     if path == "/signed-in":
         return page("signed_in.html", _request(event, site, None), {})

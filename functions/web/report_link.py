@@ -3,11 +3,9 @@
 from aws_lambda_powertools.event_handler import Response
 
 from jobyard.domain.errors import Gone, NotFound
-from jobyard.services.reports.links import LINK_PATH, file_address
+from jobyard.services.reports.links import file_address
 from web.request import PageRequest
 from web.responses import page, see_other
-
-PATH = LINK_PATH
 
 
 def respond(request: PageRequest) -> Response[str]:

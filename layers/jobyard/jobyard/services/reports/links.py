@@ -1,7 +1,7 @@
 """Links to the files of a report that work for some days, without signing in and without a command.
 
 S3's own links end with the credentials that signed them, within hours. So a mail has a link of
-ours, which leads to one of S3 that has just been signed. Whoever has the link may read the report.
+ours, which leads to one of S3 that has just been signed. All who have the link may read the report.
 """
 
 from collections.abc import Callable
