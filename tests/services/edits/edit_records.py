@@ -33,7 +33,7 @@ def member(name: str, *, worker: bool = True, reviewer: bool = False) -> TeamMem
 
 def a_team(name: str, *members: TeamMember) -> Team:
     """The team with these members, and no others."""
-    before = teams.find(name)
+    before = teams.find_any(name)
     return teams.write(before, Team(name, f"Team {name}", members))
 
 
