@@ -98,7 +98,7 @@ def list_rescued_uploads(job_id: JobId) -> schemas.RescuedEditList:
 )
 def get_rescued_upload(
     job_id: JobId,
-    name: Annotated[str, Query(description="The `name` of the upload.", max_length=1024)],
+    name: Annotated[str, Query(description="The `name` of the upload.", max_length=1024)] = "",
 ) -> schemas.RescuedEditDiff:
     context = current_request(router).query_context()
     found = queries.rescued_diff(job_id, name, context)

@@ -31,6 +31,7 @@ def filled(path: str) -> str:
         "{scope}": "everything",
         "{seq}": "1",
         "{number}": "1",
+        "{column}": "allocated",
     }.items():
         path = path.replace(name, value)
     while "{" in path:
