@@ -38,6 +38,8 @@ def a_dataset(name: str, **changes: Any) -> Dataset:
         "rules_version": "abc",
         "edit_types": {"survey": {"quarantine": True}},
         "load_id": "l1",
+        "changed_at": NOON,
+        "cause": "r1",
     }
     return Dataset(name, **(values | changes))
 

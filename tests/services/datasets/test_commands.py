@@ -48,12 +48,15 @@ class Machines:
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
         assert stateMachineArn == "edit"
+        if name in self.started:
+            raise self.exceptions.ExecutionAlreadyExists
         self.started[name] = json.loads(input)
 
     def describe_execution(self, *, executionArn: str) -> Mapping[str, Any]:
         if executionArn.rpartition(":")[2] not in self.started:
             raise LookupError
-        return {"status": self.status, "startDate": None}
+        document = json.dumps(self.started[executionArn.rpartition(":")[2]])
+        return {"status": self.status, "startDate": None, "input": document}
 
     def run(self, context: DatasetContext) -> None:
         """Do what was started."""
@@ -145,7 +148,7 @@ def exported(
     harness: Harness, context: DatasetContext, machines: Machines, name: str, **wanted: Any
 ) -> tuple[str, bytes]:
     """The name and the content of an exported file."""
-    asked = start_export(name, command(harness, machines, str(wanted)), **wanted)
+    asked = start_export(name, command(harness, machines, f"{name} {wanted}"), **wanted)
     assert queries.export_result(name, asked.export_id, query(harness), machines).link == ""
     machines.run(context)
     view = queries.export_result(name, asked.export_id, query(harness), machines)
@@ -224,11 +227,11 @@ def test_title_and_rules_are_set_over_the_version_that_was_seen(
     assert after.rules_version
     assert edit("edited", DatasetEdit("Roads", rules, 1), command(harness, machines)) == after
     with pytest.raises(StaleState, match="has the version 2, not 1"):
-        edit("edited", DatasetEdit("Streets", None, 1), command(harness, machines))
+        edit("edited", DatasetEdit("Streets", None, 1), command(harness, machines, "two"))
     with pytest.raises(InvalidRule):
-        edit("edited", DatasetEdit(rules=[{"rule": "none"}]), command(harness, machines))
+        edit("edited", DatasetEdit(rules=[{"rule": "none"}]), command(harness, machines, "two"))
     with pytest.raises(BadRequest, match="give a title, rules, or both"):
-        edit("edited", DatasetEdit(), command(harness, machines))
+        edit("edited", DatasetEdit(), command(harness, machines, "two"))
 
 
 def test_commits_changes_and_histories_are_listed_in_pages(

@@ -98,9 +98,19 @@ class Executions:
         name = edit_execution(job_id, task, number, recoveries)
         self._start(self.settings.edit_machine, name, document)
 
-    def start_dataset_task(self, task_id: str, document: Mapping[str, Any]) -> None:
-        """Start the execution that loads or exports a dataset. `document` has its `task`."""
-        self._start(self.settings.edit_machine, dataset_execution(task_id), document)
+    def start_dataset_task(self, task_id: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Start the execution that loads or exports a dataset. `document` has its `task`. Returns
+        the document with which it was started first, which a repeat needs.
+        """
+        name, machine = dataset_execution(task_id), self.settings.edit_machine
+        self._start(machine, name, document)
+        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        with suppress(self.machines.exceptions.ExecutionDoesNotExist):  # Step Functions lags
+            first: Mapping[str, Any] = json.loads(
+                self.machines.describe_execution(executionArn=arn)["input"]
+            )
+            return first
+        return document
 
     def start_manifest(self, letter_id: str, event: Mapping[str, Any]) -> None:
         """Start the execution for a new manifest, from the event about it, as its rule would.

@@ -7,7 +7,7 @@ from jobyard.domain.datasets.dataset import NAME_LETTERS, Dataset, PendingCommit
 from jobyard.domain.datasets.extent import Box
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.store import transactions
-from jobyard.store.documents import from_ms, to_ms, without_blanks
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
 from jobyard.store.tables import DatasetItem, is_version, save_if
 
 _SHELF = "datasets"  # one partition of the index for all: there are few
@@ -106,6 +106,7 @@ def _settings_item(dataset: Dataset) -> DatasetItem:
         "title": dataset.title,
         "created": [to_ms(dataset.created_at), dataset.created_by, dataset.created_by_sub],
         "load": dataset.load_id,
+        "changed": [dataset.changed_at and to_ms(dataset.changed_at), dataset.cause],
         "precision": dataset.precision,
         "missing_is_null": dataset.missing_is_null,
         "rules": [dict(each) for each in dataset.rules],
@@ -141,6 +142,8 @@ def _dataset(items: _Items) -> Dataset:
         edit_types=settings["edit_types"],
         head_version=int(items[_HEAD].version),
         load_id=settings["load"],
+        changed_at=from_ms_or_none(settings["changed"][0]),
+        cause=settings["changed"][1],
     )
 
 

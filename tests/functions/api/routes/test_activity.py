@@ -8,13 +8,18 @@ import pytest
 
 from jobyard.domain.access import ACCESS
 from jobyard.domain.activity import ACTS_KEPT, Act, Subject
+from jobyard.domain.datasets.load import UPLOADS_PREFIX
 from jobyard.domain.edits.child import FailureType
+from jobyard.domain.upload_keys import upload_key
+from jobyard.services.datasets.context import DatasetContext
 from jobyard.store import activity
 from tests.functions.api.api_client import NOW, Api, described, operation_of
 from tests.functions.api.batch_records import a_batch, a_job, a_report, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.schedule_records import a_schedule, wanted
 from tests.functions.api.test_idempotency import forget_answers
+from tests.people import sub_of
+from tests.services.datasets.datasets import make_dataset, point
 from tests.services.edits.edit_records import (
     a_dataset,
     a_stored_child,
@@ -25,11 +30,13 @@ from tests.services.edits.edit_records import (
 )
 
 WHY = {"reason": "the server is back"}
+DATASET_FILE = upload_key(UPLOADS_PREFIX, sub_of("admin"), "key", "roads.geojson")
 CALENDAR = {"exclude": ["2026-12-25"], "reason": "holidays"}
 # The operations that change nothing.
 _QUESTIONS = {
     "preview_campaign",
     "preview_campaign_retry",
+    "upload_dataset",
     "upload_targets",
     "preview_edit",
     "preview_rule",
@@ -105,6 +112,15 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
         {"groups": ["staff"], **WHY},
         ("collection", "deny"),
     ),
+    (
+        "load_dataset",
+        "POST",
+        "/datasets",
+        {"name": "loaded", "file": DATASET_FILE},
+        ("dataset", "load"),
+    ),
+    ("edit_dataset", "PUT", "/datasets/roads", {"title": "b", **WHY}, ("dataset", "edit")),
+    ("export_dataset", "POST", "/datasets/roads/exports", {}, ("dataset", "export")),
     ("place_hold", "PUT", "/holds/type:sweep", WHY, ("hold", "place")),
     ("lift_hold", "DELETE", "/holds/collection:maps", None, ("hold", "lift")),
 ]
@@ -236,6 +252,11 @@ def edit_things() -> dict[str, str]:
 
 def things(api: Api) -> dict[str, str]:
     """The things that the changes are sent to."""
+    from api.handler import CONTEXT
+
+    context = DatasetContext(CONTEXT.settings, CONTEXT.s3, api.tick)
+    make_dataset("roads", [point("1", 0)], context)
+    context.s3.put_object(Bucket=context.settings.intake_bucket, Key=DATASET_FILE, Body=b"{}")
     failed = a_batch("failed", entries=1, last_report=1)
     job = a_job(failed, 0, "failed").address.job_id
     other = a_batch("failed", entries=1)

@@ -48,7 +48,7 @@ class Dataset:
     documents that were checked, `rules_version` is their digest. `edit_types` are the settings of
     edit jobs as documents, by job type. `version` counts the writes of the settings, from 1,
     `head_version` those of the head: a commit changes the head only. `load_id` is the load that
-    made it.
+    made it. `changed_at` and `cause` are when a request changed its title or rules last, and which.
     """
 
     name: str
@@ -70,6 +70,8 @@ class Dataset:
     edit_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     head_version: int = 1
     load_id: str = ""
+    changed_at: datetime | None = None
+    cause: str = ""
 
     def __post_init__(self) -> None:
         clean_fields(self, title=TITLE_BYTES, created_by=NAME_BYTES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobyard.domain.activity import Subject
@@ -74,7 +75,8 @@ def start_load(new: NewDataset, context: CommandContext) -> LoadRequest:
         new.precision,
         new.missing_is_null,
     )
-    context.executions.start_dataset_task(load_id, request.document())
+    first = context.executions.start_dataset_task(load_id, request.document())
+    request = LoadRequest.of_document(first)
     activity.record(context, "load", Subject("dataset", new.name, request.title), request.at)
     return request
 
@@ -117,6 +119,8 @@ def edit(name: str, wanted: DatasetEdit, context: CommandContext) -> Dataset:
     authorize(context.actor, "dataset", "edit")
     require_reason(context, "a change of a dataset")
     dataset = datasets.get(name)
+    if dataset.changed_at and dataset.cause == context.run:
+        return _recorded(dataset, dataset.changed_at, wanted, context)
     changes: dict[str, Any] = {}
     if wanted.title is not None:
         changes["title"] = wanted.title.strip() or name
@@ -125,16 +129,23 @@ def edit(name: str, wanted: DatasetEdit, context: CommandContext) -> Dataset:
         changes |= {"rules": found.documents, "rules_version": found.version}
     if not changes:
         raise BadRequest("give a title, rules, or both")
-    if all(getattr(dataset, field) == value for field, value in changes.items()):
-        return dataset  # also for a repeat
     if wanted.version not in (None, dataset.version):
         message = f"{name} has the version {dataset.version}, not {wanted.version}; read it again"
         raise StaleState(message)
-    after = dataset.with_settings(**changes)
+    now = context.now()
+    after = dataset.with_settings(**changes, changed_at=now, cause=context.run)
     datasets.put_settings(after)
-    what = ", ".join(sorted(changes.keys() - {"rules_version"}))
-    activity.record(context, "edit", Subject("dataset", name, after.title), context.now(), what)
-    return after
+    return _recorded(after, now, wanted, context)
+
+
+def _recorded(
+    dataset: Dataset, at: datetime, wanted: DatasetEdit, context: CommandContext
+) -> Dataset:
+    """The dataset, after its last change, which is this request's, is recorded."""
+    given = {"title": wanted.title, "rules": wanted.rules}
+    names = ", ".join(name for name, value in sorted(given.items()) if value is not None)
+    activity.record(context, "edit", Subject("dataset", dataset.name, dataset.title), at, names)
+    return dataset
 
 
 def start_export(
@@ -163,6 +174,8 @@ def start_export(
         if since > revision:
             raise BadRequest(f"since is {since}, which is after the revision {revision}")
     request = ExportRequest(export_id_of(context.key.encode()), name, revision, extent, since)
-    context.executions.start_dataset_task(request.export_id, request.document())
-    activity.record(context, "export", Subject("dataset", name, dataset.title), context.now())
-    return request
+    document = {**request.document(), "at": context.now().isoformat()}
+    first = context.executions.start_dataset_task(request.export_id, document)
+    at = datetime.fromisoformat(first["at"])
+    activity.record(context, "export", Subject("dataset", name, dataset.title), at)
+    return ExportRequest.of_document(first)
