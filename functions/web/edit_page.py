@@ -262,7 +262,7 @@ def version_rows(
         {
             "name": name,
             "differs": name in differing or is_new,
-            "values": [_value(version, name) for version in versions],
+            "cells": [_cell(version, name) for version in versions],
         }
         for name in names
     ]
@@ -270,26 +270,27 @@ def version_rows(
         {
             "name": GEOMETRY,
             "differs": GEOMETRY in differing or is_new,
-            "values": [_geometry_words(version) for version in versions],
+            "cells": [_geometry_cell(version) for version in versions],
         }
     )
     return sorted(rows, key=lambda row: not row["differs"])
 
 
-def _value(version: Feature | None, name: str) -> str:
+def _cell(version: Feature | None, name: str) -> dict[str, Any]:
+    """A value as a table shows it. `is_absent` if there is none."""
     if version is None:
-        return "no feature"
+        return {"text": "no feature", "is_absent": True}
     if name not in version.properties:
-        return "missing"
+        return {"text": "missing", "is_absent": True}
     value = version.properties[name]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return cut(text, _VALUE_LENGTH)
+    return {"text": cut(text, _VALUE_LENGTH), "is_absent": False}
 
 
-def _geometry_words(version: Feature | None) -> str:
+def _geometry_cell(version: Feature | None) -> dict[str, Any]:
     if version is None:
-        return "no feature"
-    return geometry_words(version.geometry)
+        return {"text": "no feature", "is_absent": True}
+    return {"text": geometry_words(version.geometry), "is_absent": version.geometry is None}
 
 
 def geometry_words(geometry: Geometry | None) -> str:

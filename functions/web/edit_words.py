@@ -142,10 +142,10 @@ def not_possible(view: EditJobView) -> list[tuple[str, str]]:
 
 
 _FORM_LINKS: Mapping[str, tuple[str, str, str]] = {
+    "approve": ("Decide", "circle-check", "#decide"),
     "upload": ("Upload", "upload", "upload"),
     "allocate": ("Allocate", "users", "#allocate"),
     "edit": ("Change", "pencil", "edit"),
-    "approve": ("Decide", "circle-check", "#decide"),
 }
 
 

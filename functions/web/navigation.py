@@ -23,11 +23,7 @@ _LINKS = (
     ("Lifecycles", "/lifecycles/batch", "workflow", None),
 )
 # Where pages belong that are not below the address of a link.
-_PARENTS = {
-    "schedules": "job-management",
-    "calendars": "job-management",
-    "edits": "worklist",
-}
+_PARENTS = {"schedules": "job-management", "calendars": "job-management"}
 _PARENTS_OF_JOBS = {
     Origin.BATCH: "batches",
     Origin.SCHEDULE: "job-management",
@@ -48,6 +44,8 @@ class NavigationLink:
 def navigation_links(request: PageRequest) -> list[NavigationLink]:
     """The links that the person may follow, in order."""
     section = _section_of(request.path)
+    if section == "edits":
+        section = "planner" if request.may("edit", "view") else "worklist"
     return [
         NavigationLink(label, address, icon, address.split("/")[1] == section)
         for label, address, icon, event in _LINKS

@@ -52,7 +52,7 @@ class Mark(StrEnum):
 
 # What a legend says of one shape and of several, and the sign on the map.
 _WORDS = {
-    Mark.CONTEXT: ("feature around it", "features around it", ""),
+    Mark.CONTEXT: ("other feature", "other features", ""),
     Mark.FEATURE: ("feature", "features", ""),
     Mark.BEFORE: ("outline before", "outlines before", ""),
     Mark.INSERTED: ("new", "new", "+"),
@@ -415,7 +415,7 @@ def _farthest(points: Sequence[_Point], first: int, last: int) -> tuple[float, i
 def _signs(shapes: Iterable[Shape], plane: _Plane) -> Iterator[Markup]:
     """The signs and numbers of shapes, where they do not cover each other."""
     places: list[_Point] = []
-    for shape in shapes:
+    for shape in reversed([*shapes]):  # what is drawn on top has its sign first
         sign = shape.number or _WORDS[shape.mark][2]
         if not sign:
             continue

@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
+from jobyard.domain.edits.attachment import ATTACHMENT_BYTES
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.upload import UploadKind
@@ -412,6 +413,7 @@ def attachment_form(job_id: str, index: str) -> Response[str]:
         "key_of_file": request.query.get("key", ""),
         "answer_address": f"/edits/{job_id}/attachments/{index}/answer",
         "number": index,
+        "max_bytes": ATTACHMENT_BYTES,
     }
     origins = storage_origins(request)
     return page("edit_attachment.html", request, values, upload_origin=origins)

@@ -38,7 +38,7 @@ def test_a_map_of_all_counties_is_small_and_leaves_none_out() -> None:
 
     assert len(found.picture) <= MAX_BYTES
     assert found.left_out == 0
-    assert found.legend == (("context", "", f"{len(shapes):,} features around it"),)
+    assert found.legend == (("context", "", f"{len(shapes):,} other features"),)
 
 
 def test_what_is_too_much_to_draw_is_counted_and_changes_come_before_what_is_around() -> None:

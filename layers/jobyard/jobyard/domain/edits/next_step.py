@@ -48,11 +48,23 @@ _STEPS: dict[EditState, tuple[str, str]] = {
 }
 
 
+# The same if it waits for a child that is not at hand.
+_WITH_CHILD: dict[EditState, tuple[str, str]] = {
+    EditState.EMBARGOED: ("a reviewer", "They release its package, or discard it."),
+    EditState.INVALID: (_THEIRS, "They repair what breaks rules, in its child."),
+    EditState.QUARANTINED: ("a reviewer or its worker", "They review or correct it, in its child."),
+    EditState.CONFLICTED: (_THEIRS, "They decide between both versions, in its child."),
+}
+
+
 def next_step(job: EditJob, child: ChildJob | None = None) -> ExpectedStep:
-    """The next step of an edit job. `child` is the one that it waits for."""
+    """The next step of an edit job. `child` is the one that it waits for; without it, as in a list,
+    the step says less.
+    """
     if child is not None and child.is_open:
         return ExpectedStep(who_acts(child), _OF_PARENT[child.failure_type], child.child_id)
-    who, what = _special_step(job) or _STEPS[job.state]
+    steps = _WITH_CHILD if job.open_child and child is None else _STEPS
+    who, what = _special_step(job) or steps.get(job.state) or _STEPS[job.state]
     if who == _THEIRS:
         who = job.worker.name if job.worker else f"a worker of team {job.team}"
     return ExpectedStep(who, what)

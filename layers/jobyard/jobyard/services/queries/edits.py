@@ -74,7 +74,8 @@ def view_of(job: Job, context: QueryContext) -> EditJobView:
 def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) -> EditJobView:
     lifecycle = job.lifecycle if isinstance(job, ChildJob) else EDIT
     roles = context.actor.roles
-    refused = _refusals(job, context)
+    settings = _settings_of(job)
+    refused = _refusals(job, context) | _refusals_of_type(job, settings)
     return EditJobView(
         job,
         tuple(each for each in lifecycle.actions(job.state, roles) if each not in refused),
@@ -83,8 +84,17 @@ def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) ->
         isinstance(job, EditJob) and job.is_idle(context.now),
         isinstance(job, EditJob) and job.is_stuck(context.now),
         tuple(children),
-        _settings_of(job),
+        settings,
     )
+
+
+def _refusals_of_type(job: Job, settings: EditSettings | None) -> dict[str, str]:
+    """Why the type of an edit job does not allow what its state does: it is for looking, or not."""
+    if not isinstance(job, EditJob) or settings is None:
+        return {}
+    if settings.read_only:
+        return {"upload": "its type has no upload: finish it"}
+    return {"finish": "edit jobs of its type end with an upload"}
 
 
 def _settings_of(job: Job) -> EditSettings | None:
