@@ -312,7 +312,8 @@ def _without_tries(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_times(text: str) -> str:
-    """The text of a mail or a page without times and cost."""
+    """The text of a mail or a page without times and cost; links end at a time too."""
+    text = re.sub(r"/report-files/[\w-]+", "/report-files/LINK", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", "TIME", text)
     text = re.sub(r"(?m)^Cost: .*$", "Cost: COST", text)
     return re.sub(r"<td>Cost</td><td>.*?</td>", "<td>Cost</td><td>COST</td>", text)
