@@ -63,7 +63,8 @@ def test_a_revision_is_exported_with_a_link(reader: Browser) -> None:
     waiting = reader.get(sent.location).html
     assert "The file is being written" in waiting
     arn = site.settings.edit_machine
-    (started,) = site.machines.list_executions(stateMachineArn=arn)["executions"]
+    listed = site.machines.list_executions(stateMachineArn=arn)["executions"]
+    (started,) = (each for each in listed if each["name"].startswith("export-"))
     found = site.machines.describe_execution(executionArn=started["executionArn"])
     context = DatasetContext(site.settings, site.s3, site.now)
     export(json.loads(found["input"]), context)
