@@ -64,7 +64,7 @@ def test_a_revision_is_exported_with_a_link(reader: Browser) -> None:
     assert "The file is being written" in waiting
     arn = site.settings.edit_machine
     listed = site.machines.list_executions(stateMachineArn=arn)["executions"]
-    (started,) = (each for each in listed if each["name"].startswith("export-"))
+    (started,) = (each for each in listed if each["name"].startswith("dataset-"))
     found = site.machines.describe_execution(executionArn=started["executionArn"])
     context = DatasetContext(site.settings, site.s3, site.now)
     export(json.loads(found["input"]), context)
