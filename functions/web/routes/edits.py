@@ -111,7 +111,7 @@ def show_changes(job_id: str) -> Response[str]:
             pagination.next_cursor(found.after) if found.after and not feature_id else None,
         ),
     }
-    return page("edit_changes.html", request, values)
+    return page("edit_changes.html", request, values, upload_origin=storage_origins(request))
 
 
 @router.get("/edits/<job_id>/conflicts")
@@ -262,7 +262,7 @@ def _uploaded(request: PageRequest, job_id: str, confirmed: ConfirmedUpload) -> 
         return see_other(f"/edits/{job_id}")
     view = queries.edit_job(job_id, request.query_context)
     values = page_values(view, "", request) | {"written": written}
-    return page("edit_uploaded.html", request, values)
+    return page("edit_uploaded.html", request, values, upload_origin=storage_origins(request))
 
 
 @router.get("/edits/<job_id>/uploads")
@@ -274,7 +274,7 @@ def list_uploads(job_id: str) -> Response[str]:
     values = _values_if_visible(job_id, request) | {
         "uploads": [{"upload": each, "name": each.key.removeprefix(prefix)} for each in found],
     }
-    return page("edit_uploads.html", request, values)
+    return page("edit_uploads.html", request, values, upload_origin=storage_origins(request))
 
 
 def _values_if_visible(job_id: str, request: PageRequest) -> dict[str, Any]:
@@ -299,7 +299,7 @@ def show_diff(job_id: str) -> Response[str]:
         "rows": change_rows(found.changes[:_CHANGES_SHOWN]),
         "drawn": draw_map(shapes, "Map of the late upload") if shapes else None,
     }
-    return page("edit_late.html", request, values)
+    return page("edit_late.html", request, values, upload_origin=storage_origins(request))
 
 
 @router.get("/edits/<job_id>/uploads/file")
@@ -324,7 +324,7 @@ def show_log(job_id: str) -> Response[str]:
             for of, each in reversed(log.entries)
         ],
     }
-    return page("edit_log.html", request, values)
+    return page("edit_log.html", request, values, upload_origin=storage_origins(request))
 
 
 @router.get("/edits/<job_id>/edit")

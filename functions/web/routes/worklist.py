@@ -10,6 +10,7 @@ from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.domain.errors import Forbidden, Gone, NotFound
 from jobyard.services.access import authorize
 from jobyard.services.queries import edits as queries
+from web.edit_page import storage_origins
 from web.edit_words import (
     SORTS,
     buttons_of,
@@ -61,7 +62,8 @@ def show_worklist() -> Response[str]:
         "panel": _panel(query, request),
         "may_plan": request.may("edit", "propose"),
     }
-    return page("worklist.html", request, values, poll_s=LIST_POLL_S)
+    origins = storage_origins(request)
+    return page("worklist.html", request, values, poll_s=LIST_POLL_S, upload_origin=origins)
 
 
 def _all(given: dict[str, str], request: PageRequest) -> list[queries.ColumnView]:

@@ -334,3 +334,20 @@ def test_a_planner_sends_a_file_for_a_custodian(browser: Browser, records: EditR
     assert done.status == 303
     stored = edits.get(records.jobs["blocked"].edit_id).attachments[0]
     assert (stored.filename, stored.answered_by) == ("plan.pdf", "planner")
+
+
+def test_every_page_with_a_download_lets_its_form_lead_to_the_package(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("worker")
+    job_id = records.jobs["downloaded"].edit_id
+    action = f'action="/edits/{job_id}/download'
+
+    for address in (
+        f"/worklist?job={job_id}",
+        *(f"/edits/{job_id}{part}" for part in ("", "/changes", "/upload", "/uploads")),
+    ):
+        page = browser.get(address)
+        assert action in page.html
+        forms = page.headers["content-security-policy"].partition("form-action")[2]
+        assert "https://work.s3.amazonaws.com" in forms.partition(";")[0]
