@@ -107,6 +107,11 @@ def _overlapping(content: bytes) -> bytes:
     return content[: second + 42] + content[first + 42 : first + 46] + content[second + 46 :]
 
 
+def _garbled(content: bytes) -> bytes:
+    start = 30 + len(FEATURES_FILE)  # of what is compressed: a block of a type that does not exist
+    return content[:start] + b"\xff" + content[start + 1 :]
+
+
 LINK = (stat.S_IFLNK | 0o777) << 16
 
 
@@ -128,6 +133,7 @@ LINK = (stat.S_IFLNK | 0o777) << 16
         (lambda: _overlapping(zipped(("x", b""))), "share the same bytes"),
         (lambda: zipped()[:-30], "damaged"),
         (lambda: zipped()[:40], "damaged"),
+        (lambda: _garbled(zipped()), "damaged"),
         (lambda: b"PK\x05\x06" + b"\0" * 18, "no file"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -125,7 +126,7 @@ def uploaded_blocks(stream: IO[bytes], wanted: str) -> Iterator[bytes]:
             entry = _wanted(archive.infolist(), wanted)
             with archive.open(entry) as source:
                 yield from _limited(iter(lambda: source.read(_BLOCK), b""))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise BadRequest(f"the zip is damaged: {error}") from error
 
 
