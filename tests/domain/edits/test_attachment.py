@@ -38,6 +38,12 @@ def test_an_answer_is_given_once_and_the_refusal_says_who_gave_it() -> None:
         replace(REQUESTED, sends=MAX_SENDS).sent(NOON)
 
 
+def test_the_bare_address_of_a_custodian_is_kept() -> None:
+    (asked,) = request_attachment((), "Ines", " Ines <ines@example.org> ", "x")
+
+    assert asked.email == "ines@example.org"
+
+
 def test_requests_are_numbered_and_bounded_and_name_a_custodian() -> None:
     some = request_attachment((), "Ines", "ines@example.org", "the survey")
 
@@ -48,6 +54,7 @@ def test_requests_are_numbered_and_bounded_and_name_a_custodian() -> None:
         ("", "ines@example.org", "x"),
         ("Ines", "ines@example.org, jon@example.org", "x"),
         ("Ines", "nobody", "x"),
+        ("Ines", "ines@example.org\nBcc: jon@example.org", "x"),
         ("Ines", "ines@example.org", " "),
     ]:
         with pytest.raises(BadRequest):

@@ -119,7 +119,8 @@ def request_attachment(
         raise BadRequest(f"an edit job has up to {MAX_ATTACHMENTS} attachments")
     if not custodian.strip() or not description.strip():
         raise BadRequest("an attachment needs the name of its custodian, and a description")
-    if len(addresses(email).valid) != 1 or len(email) > MAX_EMAIL_BYTES:
+    found = addresses(email)
+    if len(found.valid) != 1 or found.invalid:
         raise BadRequest(f"{email!r:.300} is not one e-mail address")
     index = max((each.index for each in attachments), default=0) + 1
-    return (*attachments, Attachment(index, custodian, email, description))
+    return (*attachments, Attachment(index, custodian, found.valid[0], description))
