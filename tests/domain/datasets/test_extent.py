@@ -114,6 +114,8 @@ def test_an_extent_with_an_inner_corner_does_not_have_what_is_in_the_corner() ->
         ({"box": [0, 5, 1, 1]}, "above its north"),
         ({"box": [0, 0, 181, 1]}, "longitude that is not between"),
         ({"box": [0, float("nan"), 1, 1]}, "latitude that is not between"),
+        ({"box": [0, 0, 10**400, 1]}, "longitude that is not between"),
+        ({"polygon": [[0, 0], [1, -(10**400)], [0, 1]]}, "latitude that is not between"),
         ({"polygon": [[0, 0], [1, 1], [0, 0]]}, "at least 3 different vertices, not 2"),
         ({"polygon": [[0, 0], [1, 0], [1, 1], [1, 0]]}, "vertex 4 of the polygon repeats vertex 2"),
         ({"polygon": [[0, 0], [1, 1], [1, 0], [0, 1]]}, "meets itself after vertex 1"),

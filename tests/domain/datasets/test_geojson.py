@@ -182,6 +182,7 @@ def test_nesting_of_32_levels_is_read() -> None:
         {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}},
         {"type": "name", "properties": {"name": "EPSG:4326"}},  # latitude comes first there
         {"type": "name", "properties": None},
+        {"type": "name", "properties": {"name": []}},
         "CRS84",
     ],
 )
@@ -208,6 +209,8 @@ def test_crs84_may_be_named() -> None:
         (["1", 2], "list of numbers"),
         ([True, 2], "list of numbers"),
         ([1, None], "list of numbers"),
+        ([10**400, 0], "longitude"),
+        ([0, 0, 10**400], "height"),
         ({"x": 1}, "not an object"),
     ],
 )

@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
 from typing import Any, NamedTuple
 
 from jobyard.domain.datasets.feature import Feature, Geometry
-from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
+from jobyard.domain.datasets.geojson import MAX_ID_LETTERS, is_id
 from jobyard.domain.datasets.geometry import (
     COLLECTION,
     SINGLE_OF,
@@ -210,9 +209,9 @@ def parse_extent(document: Mapping[str, Any]) -> Extent:
 def _parse_box(value: Any) -> Boxes:
     if not _is_list_of_numbers(value, 4):
         raise BadRequest("a box is [west, south, east, north], in degrees")
+    _check_position(value[:2], "the south-west corner of the box")
+    _check_position(value[2:], "the north-east corner of the box")
     west, south, east, north = map(float, value)
-    _check_position((west, south), "the south-west corner of the box")
-    _check_position((east, north), "the north-east corner of the box")
     if south > north:
         raise BadRequest(f"the south of the box, {south}, is above its north, {north}")
     if west > east:
@@ -249,7 +248,7 @@ def _parse_ids(value: Any) -> tuple[str, ...]:
     is_list = isinstance(value, list | tuple) and bool(value)
     if not is_list or not all(isinstance(each, str) and each for each in value):
         raise BadRequest("features are a list of at least one id, each a text")
-    if any(len(each) > MAX_ID_LETTERS or not each.isprintable() for each in value):
+    if not all(map(is_id, value)):
         raise BadRequest(f"an id has up to {MAX_ID_LETTERS} printable characters")
     return tuple(dict.fromkeys(value))
 
@@ -264,9 +263,9 @@ def _is_list_of_numbers(value: Any, length: int) -> bool:
 
 def _check_position(position: Sequence[float], what: str) -> None:
     longitude, latitude = position
-    if not isfinite(longitude) or not -180 <= longitude <= 180:
+    if not -180 <= longitude <= 180:
         raise BadRequest(f"{what} has a longitude that is not between -180 and 180: {longitude}")
-    if not isfinite(latitude) or not -90 <= latitude <= 90:
+    if not -90 <= latitude <= 90:
         raise BadRequest(f"{what} has a latitude that is not between -90 and 90: {latitude}")
 
 

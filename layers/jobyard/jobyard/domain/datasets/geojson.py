@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import count
@@ -226,7 +227,7 @@ class _FeatureCheck:
         if isinstance(given, bool) or not isinstance(given, str | int | float):
             message = f"an id is a text or a number, not {_shown(given)}"
         elif isinstance(given, str):
-            if len(given) > MAX_ID_LETTERS or not given.isprintable():
+            if not is_id(given):
                 message = f"an id has up to {MAX_ID_LETTERS} printable characters"
         elif not abs(given) <= MAX_SAFE_NUMBER:
             message = f"a number as id is at most {MAX_SAFE_NUMBER:,}: write it as a text"
@@ -409,14 +410,19 @@ def _position_error(value: Any) -> str:
     if not -90 <= value[1] <= 90:
         swapped = ": are longitude and latitude swapped?" if -180 <= value[1] <= 180 else ""
         return f"the latitude {value[1]} is not between -90 and 90{swapped}"
-    if len(value) == 3 and not math.isfinite(value[2]):
+    if len(value) == 3 and not abs(value[2]) <= sys.float_info.max:
         return "the height is too large"
     return ""
 
 
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a feature."""
+    return 0 < len(text) <= MAX_ID_LETTERS and text.isprintable()
+
+
 def _is_crs84(value: Any) -> bool:
     properties = value.get("properties") if isinstance(value, dict) else None
-    return isinstance(properties, dict) and properties.get("name") in _CRS84
+    return isinstance(properties, dict) and str(properties.get("name")) in _CRS84
 
 
 def _is_text(value: str) -> bool:
