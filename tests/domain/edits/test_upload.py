@@ -107,6 +107,18 @@ def test_a_feature_is_not_kept_and_deleted() -> None:
     assert _codes(read({}, deleted=[True])) == ["DELETED_BAD"]
 
 
+@pytest.mark.parametrize("hostile", ["\ud800", "\u202e1", "\0", "", "x" * 129, 1e300])
+def test_what_can_be_no_id_is_not_deleted(hostile: str | float) -> None:
+    assert _codes(read({}, deleted=[hostile])) == ["DELETED_BAD"]
+
+
+@pytest.mark.parametrize(
+    "choices", [["1"], {"1": []}, {"1": {}}, {"1": None}, {"1": "ours"}, {"\ud800": "mine"}]
+)
+def test_a_choice_that_is_none_is_refused(choices: Any) -> None:
+    assert _codes(read({}, choices=choices)) == ["CHOICE_BAD"]
+
+
 def test_a_missing_property_and_a_missing_height_are_found() -> None:
     """kart#484."""
     package = PackageFeatures(features(f1={"x": 1, "y": 2, "place": POINT}), {})

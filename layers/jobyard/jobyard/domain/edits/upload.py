@@ -8,7 +8,7 @@ from typing import Any
 
 from jobyard.domain.datasets.changes import FeatureChange, change_of, in_order
 from jobyard.domain.datasets.feature import Feature
-from jobyard.domain.datasets.geojson import FeatureReader
+from jobyard.domain.datasets.geojson import FeatureReader, is_id
 from jobyard.domain.datasets.geojson_checks import FeatureFinding, GeoJsonCheck
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests.findings import FindingCheck, quoted_all
@@ -149,11 +149,18 @@ def read_upload(blocks: Iterable[bytes], precision: int) -> Upload:
         message = "deleted: a list of ids, each a text or a whole number"
         findings.append(_finding(UploadCheck.DELETED_BAD, "", message))
     choices = reading.members.get("choices", {})
-    if not isinstance(choices, Mapping) or not set(choices.values()) <= set(Choice):
+    if not _are_choices(choices):
         message = 'choices: an object with "mine" or "theirs" for each id'
         findings.append(_finding(UploadCheck.CHOICE_BAD, "", message))
         choices = {}
     return Upload(features, deleted or [], choices, findings, given)
+
+
+def _are_choices(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        is_id(name) and isinstance(chosen, str) and chosen in set(Choice)
+        for name, chosen in value.items()
+    )
 
 
 def _ids_in(value: Any) -> list[str] | None:
@@ -164,7 +171,7 @@ def _ids_in(value: Any) -> list[str] | None:
     for each in value:
         if isinstance(each, float) and each.is_integer():
             each = int(each)
-        if isinstance(each, bool) or not isinstance(each, str | int):
+        if isinstance(each, bool) or not isinstance(each, str | int) or not is_id(str(each)):
             return None
         ids[str(each)] = None
     return [*ids]
