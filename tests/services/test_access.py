@@ -741,9 +741,9 @@ def test_a_group_named_like_a_relation_gives_no_right(caller: Caller, group: str
 
 def test_a_refusal_says_who_may_and_what_to_do_instead() -> None:
     with pytest.raises(Forbidden) as refused:
-        authorize(actor("viewer"), "batch", "cancel")
+        authorize(actor("viewer"), "batch", "release")
     assert str(refused.value) == (
-        "only an operator or an admin may cancel a batch; ask one of them"
+        "only an operator or an admin may release a batch; ask one of them"
     )
 
     with pytest.raises(Forbidden, match="only the machine may start a batch"):
