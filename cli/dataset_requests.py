@@ -12,6 +12,7 @@ from rich.text import Text
 from cli import options, show, terminal
 from cli.client import ApiClient, Document
 from cli.context import CliContext
+from cli.dataset_rules import rules_in
 from cli.features import Precision
 from cli.findings import EXIT_ERRORS, EXIT_UNREADABLE, blocks, line_of, opened
 from cli.options import Json, Limit, StackName
@@ -167,6 +168,24 @@ def show_one(ctx: typer.Context, name: Name, stack: StackName = "", as_json: Jso
         for each in made
     ]
     show.section("commits", ("!revision", "!at", "!changes", "by", "!edit job", "~comment"), rows)
+
+
+@app.command()
+def rules(
+    ctx: typer.Context,
+    name: Name,
+    file: Annotated[str, typer.Argument(help="JSON, a list of all rules; - for stdin.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why they change.")] = "",
+    stack: StackName = "",
+) -> None:
+    """Print the rules of a dataset as JSON, or replace them by those of a file."""
+    api: ApiClient = ctx.obj.api(stack)
+    if not file:
+        terminal.print_json(api.get(f"/datasets/{name}")["rules"])
+        return
+    wanted = [dict(each) for each in rules_in(file).documents]
+    after = api.put(f"/datasets/{name}", {"rules": wanted, "reason": reason})
+    terminal.console().print(f"[bold]{name}[/] has {plural(len(after['rules']), 'rule')}")
 
 
 @app.command()

@@ -21,7 +21,6 @@ COUNTIES = "examples/datasets/counties.geojson.gz"
 ALAMEDA, STANISLAUS = "06001", "06099"
 NAMES = {ALAMEDA: "Alameda", STANISLAUS: "Stanislaus"}
 TEAM, EDIT_TYPE = "surveyors", "border"
-RULES = [{"rule": "geometry", "types": ["Polygon", "MultiPolygon"], "required": True}]
 SPIKE = [-121.470975, 37.481556]  # the corner at which both counties meet themselves
 _POLL_S = 0.2
 _TIMEOUT_S = 120.0
@@ -138,13 +137,12 @@ class _Story:
     admin: ApiClient
 
     def load(self) -> str:
-        """Load the counties, with a rule, a team and reviews. Returns the dataset's name."""
+        """Load the counties, with a team and reviews. Returns the dataset's name."""
         taken = {each["name"] for each in self.admin.list_items("/datasets")["items"]}
         names = ("counties", *(f"counties-{number}" for number in range(2, 1000)))
         name = next(each for each in names if each not in taken)
         self.runner.section("An admin loads 3,231 counties, which people are to edit")
         self.runner.run("admin", "dataset", "load", name, COUNTIES)
-        self.admin.put(f"/datasets/{name}", {"rules": RULES, "reason": "counties are areas"})
         members = ("--worker", "worker", "--reviewer", "reviewer")
         self.runner.run("admin", "team", "put", TEAM, *members)
         wanted = json.dumps({"quarantine": True})

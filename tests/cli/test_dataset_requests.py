@@ -187,3 +187,32 @@ def test_an_export_that_failed_exits_with_1(api: FakeApi, run: Run) -> None:
     result = run("dataset", "export", "roads", "--since", "1")
 
     assert (result.exit_code, "try again" in result.stderr) == (1, True)
+
+
+def test_rules_are_printed_and_replaced_by_those_of_a_file(
+    tmp_path: Path, api: FakeApi, run: Run
+) -> None:
+    file = tmp_path / "rules.json"
+    wanted = [{"rule": "unique", "properties": ["name"]}]
+    file.write_text(json.dumps(wanted))
+    api.answers("GET /datasets/roads", a_dataset(rules=[{"rule": "geometry"}]))
+    api.answers("PUT /datasets/roads", a_dataset(rules=wanted))
+
+    printed = run("dataset", "rules", "roads")
+    replaced = run("dataset", "rules", "roads", str(file), "--reason", "names are keys")
+
+    assert json.loads(printed.stdout) == [{"rule": "geometry"}]
+    assert replaced.stdout == "roads has 1 rule\n"
+    sent = json.loads(api.requests[-1].content)
+    assert sent == {"rules": wanted, "reason": "names are keys"}
+
+
+def test_rules_that_cannot_be_applied_are_not_sent(tmp_path: Path, api: FakeApi, run: Run) -> None:
+    file = tmp_path / "rules.json"
+    file.write_text('[{"rule": "schema", "schema": {"type": "nothing"}}]')
+
+    result = run("dataset", "rules", "roads", str(file), "--reason", "so")
+
+    assert result.exit_code == 2
+    assert "nothing" in result.stderr
+    assert not api.requests

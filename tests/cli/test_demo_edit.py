@@ -8,7 +8,6 @@ import pytest
 from cli import demo_edit
 from cli.demo_edit import ALAMEDA, STANISLAUS, Feature
 from cli.local.emulator import ROOT
-from jobyard.domain.datasets.rules import read_rules
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +30,5 @@ def test_a_county_that_meets_itself_is_sound_without_one_corner(
     assert len(before) - len(after) == before.count(demo_edit.SPIKE) == 1
 
 
-def test_the_mistake_breaks_the_demos_rules(counties: dict[str, Feature]) -> None:
+def test_the_mistake_makes_a_county_meet_itself(counties: dict[str, Feature]) -> None:
     assert demo_edit.meets_itself(demo_edit.with_a_knot(counties[STANISLAUS]))
-    assert read_rules(demo_edit.RULES).version

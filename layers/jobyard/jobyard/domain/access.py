@@ -153,7 +153,7 @@ def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:
 
 
 def refusal(kind: str, event: str, roles: Iterable[str], hint: str = "ask one of them") -> str:
-    """The message of a refusal: "only an operator or an admin may release a batch; ask one of them".
+    """The message of a refusal: "only an operator or an admin may lift a hold; ask one of them".
 
     `roles` are those that may do it, `hint` is what to do.
     """

@@ -345,3 +345,7 @@ _KINDS: Mapping[str, Callable[[_Fields], Rule]] = {
     "reference": _reference,
     "named": _named,
 }
+
+
+# Of a dataset that is loaded: what people change has to be valid, but for what they inherit.
+DEFAULT_RULES = read_rules([{"rule": "geometry"}])

@@ -28,6 +28,7 @@ from jobyard.domain.datasets.load import (
     LoadResult,
     LoadState,
 )
+from jobyard.domain.datasets.rules import DEFAULT_RULES
 from jobyard.domain.errors import StaleState
 from jobyard.domain.manifests.findings import BoundedFindings
 from jobyard.domain.plurals import plural
@@ -93,6 +94,8 @@ def _read_and_make(request: LoadRequest, folder: str, context: DatasetContext) -
         boxes=index.boxes,
         precision=request.precision,
         missing_is_null=request.missing_is_null,
+        rules=DEFAULT_RULES.documents,
+        rules_version=DEFAULT_RULES.version,
         load_id=request.load_id,
     )
     try:
