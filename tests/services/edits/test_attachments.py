@@ -69,6 +69,26 @@ def test_a_job_with_requests_is_blocked_until_each_is_answered(people: Requests)
     assert people.mails(job.edit_id)[-1][0] == ("anna@example.org",)
 
 
+def test_a_file_that_is_uploaded_again_meanwhile_does_not_replace_what_was_read(
+    people: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_blocked_job(people, "ines")
+    token, request = link(people, job), stranger(people)
+    key, _ = attachments.form_by_link(token, "survey.pdf", request)
+    people.put_file(key, b"survey")
+    copy = request.s3.copy_object
+
+    def copy_late(**parameters: Any) -> Any:
+        people.put_file(key, b"another")
+        return copy(**parameters)
+
+    monkeypatch.setattr(request.s3, "copy_object", copy_late)
+    (answer,) = attachments.upload_by_link(token, key, request).attachments
+
+    stored = request.s3.get_object(Bucket=request.settings.work_bucket, Key=answer.key)
+    assert stored["Body"].read() == b"survey"
+
+
 def test_a_link_is_for_one_attachment_and_used_once(people: Requests) -> None:
     job = a_blocked_job(people, "ines", "jon")
     token = link(people, job, 0)

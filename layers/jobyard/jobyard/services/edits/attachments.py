@@ -333,7 +333,11 @@ def _uploaded(job: EditJob, index: int, key: str, context: CommandContext) -> di
     s3.copy_object(
         Bucket=settings.work_bucket,
         Key=target,
-        CopySource={"Bucket": settings.intake_bucket, "Key": key},
+        CopySource={
+            "Bucket": settings.intake_bucket,
+            "Key": key,
+            "VersionId": found["VersionId"],  # the form may be sent again meanwhile
+        },
     )
     return {
         "filename": filename,
