@@ -152,6 +152,28 @@ def test_what_breaks_a_rule_is_repaired_in_a_validation_child(harness: Harness) 
     assert [story.job(each).state for each in story.edit(edit_id).child_ids] == ["completed"] * 2
 
 
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"type": 5}, "not valid under any"),
+        ({"properties": {"name": {"pattern": "("}}}, "is not a 'regex'"),
+        ({"$ref": "#/$defs/none"}, "refers to nothing"),
+    ],
+)
+def test_edits_are_given_back_if_the_rules_cannot_be_applied(
+    schema: Any, reason: str, harness: Harness
+) -> None:
+    story = EditStory(harness, rules=[{"rule": "schema", "schema": schema}])
+    edit_id = started(story)
+
+    story.upload(edit_id, renamed("0", name="new"))
+
+    job = story.edit(edit_id)
+    assert job.state == "downloaded"
+    assert "the rules of the dataset have an error" in job.problem
+    assert reason in job.problem
+
+
 def test_an_inherited_failure_does_not_fail_unless_a_setting_says_so(harness: Harness) -> None:
     overlapping = [*TWENTY, square("20", 0.5, 0.5)]
     story = EditStory(harness, overlapping, NO_OVERLAP)

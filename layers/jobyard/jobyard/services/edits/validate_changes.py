@@ -10,11 +10,16 @@ from jobyard.domain.datasets.validation_report import ValidationReport
 from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.plurals import plural
 from jobyard.services.edits.reconcile import Reconciled
+from jobyard.validation.feature_rules import check_rules
 from jobyard.validation.validate import validate
 
 
 def validate_changes(reconciled: Reconciled, dataset: Dataset) -> ValidationReport:
-    """What the rules of the dataset say about changes that were merged with what is live."""
+    """What the rules of the dataset say about changes that were merged with what is live.
+
+    Raises:
+        InvalidRule: the rules cannot be applied. Where they are set, no package can check schemas.
+    """
     changed: dict[str, Feature | None] = {}
     before: dict[str, Feature] = {}
     for feature_id, change in reconciled.candidate.items():
@@ -27,6 +32,7 @@ def validate_changes(reconciled: Reconciled, dataset: Dataset) -> ValidationRepo
         return reader.features_near([box])
 
     rules = read_rules(dataset.rules)
+    check_rules(rules)
     return validate(changed, before, neighbours, reader.all_features, rules, dataset.precision)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.errors import (
     BadRequest,
+    InvalidRule,
     InvalidTransition,
     JobyardError,
     NotFound,
@@ -122,7 +123,12 @@ def run_check(step: EditStep, context: EditContext) -> EditStep:
         return step.then(EditTask.END)
     if step.losses > MAX_LOST_RACES:
         raise LostRaces(f"{step.losses} other commits came first: {step.job_id} is not committed")
-    ready = check(step.job_id, context)
+    try:
+        ready = check(step.job_id, context)
+    except InvalidRule as error:
+        problem = f"the rules of the dataset have an error, which an admin can correct: {error}"
+        give_up(step.job_id, problem, context)
+        return step.then(EditTask.END)
     if ready is None:
         return step.then(_after(edits.get(step.job_id)))
     return step.then(EditTask.COMMIT, revision=ready.revision, digest=ready.digest)
