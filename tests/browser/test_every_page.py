@@ -25,6 +25,7 @@ from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
+from tests.functions.web.edit_records import DATASET, TEAM, link_of, store_edits
 from tests.people import sub_of
 from web.template_environment import TEMPLATES, environment
 
@@ -37,6 +38,7 @@ UNSEEN = {
     "manifest_check.html",
     "targets_check.html",
     "targets_upload.html",
+    *("edits_archived.html", "edit_uploaded.html", "edit_late.html"),  # after forms and uploads
 }
 
 
@@ -134,11 +136,41 @@ def addresses(site: Site) -> list[str]:
         f"{of_schedule}/history",
         f"{of_schedule}/year",
         f"{of_schedule}/cost",
+        *_edit_pages(site),
         "/lifecycles/batch?state=failed",
         "/nothing-here",
         "/sign-in/return",
         "/signed-in",
         "/signed-out",
+    ]
+
+
+def _edit_pages(site: Site) -> list[str]:
+    """The addresses of the pages of edit jobs."""
+    pages = site.browser.function.SITE
+    made = store_edits(pages.settings, pages.s3)
+    jobs, children = made.jobs, made.children
+    downloaded, archived = jobs["downloaded"].edit_id, jobs["archived"].edit_id
+    return [
+        f"/worklist?team={TEAM}&job={children['invalid'].child_id}",
+        "/planner",
+        "/edits/new?frame=-123,37,-121,38",
+        f"/edits/{jobs['proposed'].edit_id}",
+        f"/edits/{jobs['blocked'].edit_id}",
+        f"/edits/{jobs['blocked'].edit_id}/attachments/1",
+        f"/edits/{downloaded}",
+        f"/edits/{downloaded}/upload",
+        f"/edits/{downloaded}/uploads",
+        f"/edits/{archived}/log",
+        f"/edits/{children['invalid'].child_id}",
+        f"/edits/{children['quarantined'].child_id}",
+        f"/edits/{jobs['invalid'].edit_id}/changes",
+        f"/edits/{children['conflicted'].child_id}/conflicts",
+        "/teams",
+        f"/teams/{TEAM}",
+        f"/datasets/{DATASET}/edit-types",
+        link_of(site.browser, made),
+        "/attachments/x",
     ]
 
 
