@@ -84,7 +84,7 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
         return "dataset", "export"
     if (kind, name) == ("schedule", "preview"):
         return "schedule", "preview"
-    return kind, event or _EVENTS.get((method, kind), "")
+    return kind, event.removesuffix("/preview") or _EVENTS.get((method, kind), "")
 
 
 def _edit_access(kind: str, method: str, job_id: str, event: str) -> tuple[str, str] | None:

@@ -136,7 +136,8 @@ def test_a_problem_has_all_that_a_support_request_needs(api: Api) -> None:
         "type": "https://jobyard.example.org/api/docs#not-found",
         "title": "It does not exist, or you may not see it",
         "status": 404,
-        "detail": "no lifecycle is called 'no such'; there are batch, job, task, schedule",
+        "detail": "no lifecycle is called 'no such'; there are batch, job, task, schedule, edit, "
+        "fixup, review",
         "instance": "/api/lifecycles/no%20such",
         "request_id": sent["requestContext"]["requestId"],
     }

@@ -88,7 +88,7 @@ def test_a_viewer_sees_why_and_a_forged_form_of_theirs_is_refused(browser: Brows
     forged = browser.post(f"{at}/cancel", page.forms["/sign-out"] | {"reason": "mine"})
 
     assert f"{at}/cancel" not in page.forms
-    assert "only an operator or an admin may cancel a batch" in page.text
+    assert "only its submitter, an operator or an admin may cancel a batch" in page.text
     assert (forged.status, executions("batch")) == (403, executions("batch"))
     assert batches.get(batch.batch_id, browser.function.SITE.now()).state == "processing"
 

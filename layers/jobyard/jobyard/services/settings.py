@@ -58,10 +58,8 @@ class Settings:
 
     @property
     def worker_logs(self) -> tuple[str, ...]:
-        """The names of the workers' log groups."""
-        return tuple(
-            f"{self.stack}-{each}" for each in ("execute-chunk", "execute-job", "system-job")
-        )
+        """The names of the log groups of workers, but for system jobs."""
+        return (f"{self.stack}-execute-chunk", f"{self.stack}-execute-job")
 
     @property
     def system_logs(self) -> str:
