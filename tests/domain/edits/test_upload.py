@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jobyard.domain.datasets.changes import change_of
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.edits.conflict import ConflictVersions, conflict_from, decided
-from jobyard.domain.edits.merge import merge
+from jobyard.domain.edits.merge import Merge, merge
 from jobyard.domain.edits.upload import (
     Choice,
     PackageFeatures,
@@ -225,6 +225,21 @@ def test_every_conflict_is_decided_and_nothing_else_is_changed() -> None:
         ("OUTSIDE_PACKAGE", "9"),
     ]
     assert _codes(read({}, choices={"1": "ours"})) == ["CHOICE_BAD"]
+
+
+@pytest.mark.parametrize(("choice", "is_kept"), [("mine", False), ("theirs", True)])
+def test_a_deletion_of_what_somebody_changed_is_decided_once(choice: str, is_kept: bool) -> None:
+    """iD#5114."""
+    base, theirs = features(f1={"x": 1}), features(f1={"x": 2})
+    (conflict,) = merge(base, {}, theirs).conflicts
+    versions = ConflictVersions(conflict, base["1"], None, theirs["1"])
+
+    made = decided([versions], read({}, choices={"1": choice}), 7)
+
+    mine = Merge(tuple(made.changes)).applied_to(theirs)
+    assert ("1" in mine) is is_kept
+    again = merge(theirs, mine, theirs)
+    assert (again.conflicts, again.applied_to(theirs)) == ((), mine)
 
 
 def test_only_a_value_made_by_hand_asks_for_another_review() -> None:
