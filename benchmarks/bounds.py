@@ -19,6 +19,7 @@ NAMES = (
     "campaign",
     "rollout",
     "datasets",
+    "edit",
 )
 
 
@@ -86,6 +87,9 @@ BOUNDS = (
     Bound("datasets", "small_commit_units", 15),
     Bound("datasets", "lookup_reads", 3),
     Bound("datasets", "bytes_per_feature", 500),
+    Bound("edit", "writes_per_change", 1.1),
+    Bound("edit", "small_commit_units", 15),
+    Bound("edit", "growth_mb", 10),
 )
 
 

@@ -58,9 +58,9 @@ def measure() -> Figures:
         dataset = readers.head("many")
         content = files.read(files.index_key(dataset.base), context)
         index = BaseIndex.of_content(content)
-        with _reads_of(stack) as lookup:
+        with reads_of(stack) as lookup:
             readers.features_at(dataset, 1, [str(POINTS // 2)], context)
-        with _reads_of(stack) as region:
+        with reads_of(stack) as region:
             inside = sum(1 for _ in readers.features_in(dataset, 1, _REGION, context))
         say(f"{inside} features in a region, {region[0]} reads")
         units = {name: _commit(name, context) for name in ("few", "many")}
@@ -136,7 +136,7 @@ def _commit(name: str, context: DatasetContext) -> float:
 
 
 @contextmanager
-def _reads_of(stack: Stack) -> Iterator[list[int]]:
+def reads_of(stack: Stack) -> Iterator[list[int]]:
     """Count the reads of S3 in the block."""
     found = [0]
 

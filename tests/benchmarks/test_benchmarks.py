@@ -99,6 +99,6 @@ def test_an_odd_row_is_no_copy_of_an_exact_one(tmp_path: Path) -> None:
 def test_the_peer_is_pinned_where_it_is_installed_from() -> None:
     pinned = (ROOT / "requirements" / "bench.txt").read_text()
 
-    assert {"celery", "cronsim", "redis", "py-spy"} <= set(
+    assert {"celery", "cronsim", "pygeodiff", "redis", "py-spy"} <= set(
         re.findall(r"^([a-z-]+)==", pinned, re.MULTILINE)
     )

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import tests.tables
-from benchmarks import recurrence, throughput
+from benchmarks import edit, recurrence, throughput
 from benchmarks.bounds import NAMES, compare
 from benchmarks.recurrence import START
 from benchmarks.stacks import LocalStack, local_stack
@@ -42,12 +42,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "campaign": {"TASKS": 30, "FEW": 3, "REST_TASKS": 2, "TICK": timedelta(days=3)},
     "rollout": {"TARGETS": 60, "PER_MINUTE": 25},
     "datasets": {"POINTS": 400, "FEW": 20},
+    "edit": {"FEATURES": 120, "SMALL": 30, "LARGE": 1_200},
 }
 # Which benchmarks run on which day: those that share a local stack, or three without one.
 BY_TURNS = (
     ("cost", "throughput", "first_paint"),
     ("coldstart", "deposit", "pages"),
-    ("small_deposits", "due", "campaign", "rollout", "datasets"),
+    ("small_deposits", "due", "campaign", "rollout", "datasets", "edit"),
 )
 _HAS_PEERS = (ROOT / ".venv-bench").exists()
 
@@ -158,6 +159,8 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
     if name == "first_paint":  # Playwright starts once in a process
         one_chromium = request.getfixturevalue("chromium")
         monkeypatch.setattr(module, "running_chromium", lambda: nullcontext(one_chromium))
+    if name == "edit":  # a process of its own takes seconds to start
+        monkeypatch.setattr(module, "_apart", lambda function, *arguments: function(*arguments))
     if name == "pages":  # a second deployment on moto in one process would end the first
         one = request.getfixturevalue("deployment")
         monkeypatch.setattr(module, "deployed", lambda: nullcontext(one))
@@ -166,6 +169,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
     if not _HAS_PEERS:
         monkeypatch.setattr(recurrence, "cronsim", no_cronsim)
         monkeypatch.setattr(recurrence, "_cron", as_we_say)
+        monkeypatch.setattr(edit, "peer", lambda *_: 1.0)
     return module
 
 
