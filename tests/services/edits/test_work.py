@@ -12,7 +12,7 @@ from jobyard.domain.edits.edit_job import EDIT, EditState
 from jobyard.domain.edits.upload import upload_digest
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition, NotFound
 from jobyard.domain.lifecycle import Cause
-from jobyard.services.edits import allocations, claims, proposals, reviews, uploads
+from jobyard.services.edits import allocations, claims, proposals, reviews, settings, uploads
 from jobyard.services.edits.uploads import UploadRefused, UploadRequest
 from jobyard.services.queries import edits as queries
 from jobyard.services.reports.commands import resend_refusal
@@ -608,3 +608,9 @@ def test_without_mails_only_custodians_get_one(people: Requests) -> None:
 
     assert people.mails(job.edit_id) == []
     assert [to for to, _ in people.mails(asked.edit_id)] == [("ines@example.org",)]
+
+
+@pytest.mark.parametrize("hostile", [" ", "bor\u202eder", "bor\nder", "é" * 100, "\ud800"])
+def test_a_type_has_a_name_that_can_be_shown(hostile: str, people: Requests) -> None:
+    with pytest.raises(BadRequest, match="can be shown"):
+        settings.put_settings("counties", hostile, {}, people.by("admin", "admin"))

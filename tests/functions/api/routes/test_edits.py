@@ -208,3 +208,30 @@ def test_an_admin_makes_teams_and_sets_what_holds_for_a_type(api: Api) -> None:
     assert found["types"]["border"]["reviewers"] == "south"
     assert unknown.status == 400
     assert left["items"] == ["north"]
+
+
+def test_only_an_admin_sees_the_secrets_of_the_url_that_edits(api: Api) -> None:
+    url = "https://edits.example.org/run?token=abc"
+
+    api.request("PUT", "/edit-settings/counties/border", body={"batch": url})
+    seen = {
+        role: api.get("/edit-settings/counties", role=role).json["types"]["border"]["batch"]
+        for role in ("admin", "worker")
+    }
+
+    assert seen == {"admin": url, "worker": "https://edits.example.org/run?token=***"}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://me:secret@edits.example.org/", "user name or password"),
+        ("http://[::1", "batch: the URL"),
+        ("https://a b", "contains a space"),
+    ],
+)
+def test_a_url_that_cannot_be_called_does_not_edit(url: str, message: str, api: Api) -> None:
+    refused = api.request("PUT", "/edit-settings/counties/border", body={"batch": url})
+
+    assert refused.status == 400
+    assert message in refused.json["detail"]

@@ -9,6 +9,8 @@ from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.edits.settings import EditSettings, settings_of
 from jobyard.domain.edits.work import MAX_TYPE_BYTES
 from jobyard.domain.errors import BadRequest, InvalidTransition
+from jobyard.domain.text import clean
+from jobyard.domain.urls import error_in
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
@@ -46,8 +48,11 @@ def put_settings(
     """
     authorize(context.actor, "edit settings", "put")
     settings = settings_of(document)
-    if not edit_type.strip() or len(edit_type.encode()) > MAX_TYPE_BYTES:
-        raise BadRequest(f"the name of a type has 1 to {MAX_TYPE_BYTES} bytes")
+    if not edit_type.strip() or clean(edit_type, MAX_TYPE_BYTES) != edit_type:
+        raise BadRequest(f"the name of a type has 1 to {MAX_TYPE_BYTES} bytes that can be shown")
+    problem = error_in(settings.batch) if "://" in settings.batch else ""
+    if problem:
+        raise BadRequest(f"batch: the URL {problem}")
     if settings.reviewers and teams.find(settings.reviewers) is None:
         raise BadRequest(f"reviewers: there is no team {settings.reviewers!r}")
     dataset = datasets.get(name)

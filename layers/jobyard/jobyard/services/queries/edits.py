@@ -1,7 +1,7 @@
 """Reads about edit jobs: one with all that belongs to it, lists, the worklist, teams."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from jobyard.domain.access import is_allowed
@@ -15,6 +15,7 @@ from jobyard.domain.edits.worklist import WorklistColumn, column_of, first_key, 
 from jobyard.domain.errors import BadRequest, Forbidden, NotFound
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import UnavailableEvent
+from jobyard.domain.redaction import without_secrets
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.edits.access import may_see, visible_edit, visible_job
@@ -349,14 +350,18 @@ def list_teams(context: QueryContext, *, after: str, limit: int) -> TeamPage:
 
 
 def edit_settings(dataset: str, context: QueryContext) -> Mapping[str, EditSettings]:
-    """The settings of a dataset's types of edit jobs, by type.
+    """The settings of a dataset's types of edit jobs, by type. The URL that edits has its secrets
+    only for those who may set it.
 
     Raises:
         Forbidden: the actor may not see them. NotFound: there is no such dataset.
     """
     authorize(context.actor, "edit settings", "view")
     found = datasets.get(dataset)
-    return {each: settings_for(found, each) for each in found.edit_types}
+    types = {each: settings_for(found, each) for each in found.edit_types}
+    if is_allowed("edit settings", "put", context.actor.roles):
+        return types
+    return {name: replace(each, batch=without_secrets(each.batch)) for name, each in types.items()}
 
 
 @dataclass(frozen=True)
