@@ -156,11 +156,11 @@ def test_an_id_that_is_no_number_gets_a_suffix() -> None:
     assert merge({}, mine, theirs, renumbers=True).new_ids == {"a": "a-3"}
 
 
-VERSIONS = st.dictionaries(
-    st.sampled_from("123"),
-    st.dictionaries(st.sampled_from("xy"), st.sampled_from([0, 1, True, None]), max_size=2),
-    max_size=3,
-).map(lambda found: {each: Feature(each, None, values) for each, values in found.items()})
+PLACES = st.sampled_from([None, *({"type": "Point", "coordinates": [x, 0]} for x in range(3))])
+VALUES = st.dictionaries(st.sampled_from("xy"), st.sampled_from([0, 1, True, None]), max_size=2)
+VERSIONS = st.dictionaries(st.sampled_from("123"), st.tuples(PLACES, VALUES), max_size=3).map(
+    lambda found: {name: Feature(name, *each) for name, each in found.items()}
+)
 
 
 @given(VERSIONS, VERSIONS, VERSIONS)
