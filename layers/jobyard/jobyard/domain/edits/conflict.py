@@ -94,11 +94,12 @@ def decided(
     changes: list[FeatureChange] = []
     findings: list[FeatureFinding] = []
     known = {each.feature_id for each in conflicts}
+    deleted = set(upload.deleted)
     for conflict in conflicts:
         feature_id = conflict.feature_id
         if feature_id in upload.choices:
             after = conflict.as_chosen(Choice(upload.choices[feature_id]), precision)
-        elif feature_id in upload.features or feature_id in upload.deleted:
+        elif feature_id in upload.features or feature_id in deleted:
             after = upload.features.get(feature_id)
         else:
             message = "the conflict is not decided: upload the feature, delete it, or choose"
