@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jobyard.domain.datasets.changes import change_of
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.edits import upload as upload_module
 from jobyard.domain.edits.conflict import ConflictVersions, conflict_from, decided
 from jobyard.domain.edits.merge import Merge, merge
 from jobyard.domain.edits.upload import (
@@ -110,6 +111,19 @@ def test_a_feature_is_not_kept_and_deleted() -> None:
 @pytest.mark.parametrize("hostile", ["\ud800", "\u202e1", "\0", "", "x" * 129, 1e300])
 def test_what_can_be_no_id_is_not_deleted(hostile: str | float) -> None:
     assert _codes(read({}, deleted=[hostile])) == ["DELETED_BAD"]
+
+
+def test_more_than_a_commit_takes_is_refused_before_it_is_read_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upload_module, "MAX_CHANGES", 2)
+    monkeypatch.setattr(upload_module, "MAX_UPLOADED_FEATURES", 4)
+    changed = features(f1={"y": 1}, f2={"y": 1}, f3={"y": 1})
+
+    assert "TOO_MANY_CHANGES" in uploaded(read(changed), CHANGES, PACKAGE)[1]
+    assert _codes(read(TWENTY)) == ["TOO_MANY_CHANGES"]
+    assert len(read(TWENTY).features) < len(TWENTY)
+    assert _codes(read({}, deleted=["1", "2", "3"])) == ["TOO_MANY_CHANGES"]
 
 
 @pytest.mark.parametrize(

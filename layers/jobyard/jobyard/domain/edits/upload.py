@@ -6,6 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from jobyard.domain.datasets.change_file import MAX_CHANGES
 from jobyard.domain.datasets.changes import FeatureChange, change_of, in_order
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader, is_id
@@ -17,6 +18,8 @@ from jobyard.domain.plurals import plural
 FEW_DELETIONS = 10  # a whole upload may leave out so many, or a tenth, without saying so
 _KEPT = ("deleted", "choices")  # members of the collection, next to its features
 _MAX_FINDINGS = 1_000
+# Of one file: all that a package may have to edit, and as many around them.
+MAX_UPLOADED_FEATURES = 2 * MAX_CHANGES
 
 
 class UploadKind(StrEnum):
@@ -48,6 +51,11 @@ class UploadCheck(FindingCheck):
         "OUTSIDE_PACKAGE",
         "error",
         "A feature of the dataset is changed, or inserted again, that is not in the package.",
+    )
+    TOO_MANY_CHANGES = (
+        "TOO_MANY_CHANGES",
+        "error",
+        f"More than {MAX_CHANGES:,} features are changed, or {2 * MAX_CHANGES:,} are in the file.",
     )
     CHOICE_BAD = "CHOICE_BAD", "error", "A choice is not `mine` or `theirs` for a conflict."
     CONFLICT_OPEN = "CONFLICT_OPEN", "error", "A conflict is not decided."
@@ -144,10 +152,15 @@ def read_upload(blocks: Iterable[bytes], precision: int) -> Upload:
                 findings.append(finding)
         if len(findings) >= 2 * _MAX_FINDINGS:
             break
+        if len(features) > MAX_UPLOADED_FEATURES:
+            findings.append(_too_many(f"the file has more than {MAX_UPLOADED_FEATURES:,} features"))
+            break
     deleted = _ids_in(reading.members.get("deleted", []))
     if deleted is None:
         message = "deleted: a list of ids, each a text or a whole number"
         findings.append(_finding(UploadCheck.DELETED_BAD, "", message))
+    elif len(deleted) > MAX_CHANGES:
+        findings.append(_too_many(f"deleted: more than {MAX_CHANGES:,} ids"))
     choices = reading.members.get("choices", {})
     if not _are_choices(choices):
         message = 'choices: an object with "mine" or "theirs" for each id'
@@ -200,7 +213,13 @@ def uploaded_changes(
         if change:
             changes.append(change)
             findings += _dropped(change)
+    if len(changes) > MAX_CHANGES:
+        findings.append(_too_many(f"it changes more than {MAX_CHANGES:,} features"))
     return UploadedChanges(changes, findings)
+
+
+def _too_many(message: str) -> FeatureFinding:
+    return _finding(UploadCheck.TOO_MANY_CHANGES, "", f"{message}: split the work")
 
 
 def _misplaced(upload: Upload, package: PackageFeatures) -> list[FeatureFinding]:
