@@ -338,6 +338,8 @@ def _faults_in(request: _MakeRequest, names: Sequence[str]) -> list[str]:
             faults.append(str(error))
         else:
             entries.append(entry)
+    if not entries:
+        return faults
     reading = ManifestReader(
         request.lines(entries), filename=f"manifest.{request.format}", profile=request.profile.name
     )

@@ -162,6 +162,17 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for thing in ("DatasetsTable", "CommitsTable", "VersionsTable", "EditMachine")
         for call in CALLS["ApiRole"][thing]
     },
+    ("ApiRole", "TeamsTable", "dynamodb:TransactWriteItems(Delete)"): "a team is deleted",
+    ("ApiRole", "WorkBucket", "s3:CopyObject"): "an upload came after its claim had ended",
+    **{
+        ("ApiRole", "WorkBucket", f"s3:{call}"): "edits of more than 8 MiB"
+        for call in (
+            "AbortMultipartUpload",
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "UploadPart",
+        )
+    },
     **{
         ("EditRole", thing, call): "the scenario has no edit job; tests/live/test_edits.py has"
         for thing, calls in CALLS["EditRole"].items()
