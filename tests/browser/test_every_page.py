@@ -12,7 +12,11 @@ from jobyard.domain.activity import Act, Subject
 from jobyard.domain.alarms import RUNBOOKS
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState
+from jobyard.domain.datasets.export import ExportRequest
+from jobyard.domain.ids import export_id_of
 from jobyard.domain.jobs.job import Attempt, JobState
+from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.datasets.export import export
 from jobyard.store import activity, operations
 from tests.browser.conftest import Open, violations
 from tests.browser.site_server import Site
@@ -25,6 +29,7 @@ from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
+from tests.functions.web.dataset_records import a_dataset_with_a_commit
 from tests.functions.web.edit_records import DATASET, TEAM, link_of, store_edits
 from tests.people import sub_of
 from web.template_environment import TEMPLATES, environment
@@ -136,12 +141,28 @@ def addresses(site: Site) -> list[str]:
         f"{of_schedule}/history",
         f"{of_schedule}/year",
         f"{of_schedule}/cost",
+        *_dataset_pages(site),
         *_edit_pages(site),
         "/lifecycles/batch?state=failed",
         "/nothing-here",
         "/sign-in/return",
         "/signed-in",
         "/signed-out",
+    ]
+
+
+def _dataset_pages(site: Site) -> list[str]:
+    """The addresses of the pages of datasets."""
+    pages = site.browser.function.SITE
+    a_dataset_with_a_commit("roads", pages)
+    request = ExportRequest(export_id_of(b"roads"), "roads", 2)
+    export(request.document(), DatasetContext(pages.settings, pages.s3, pages.now))
+    return [
+        "/datasets",
+        "/datasets/roads",
+        "/datasets/roads/revisions/2",
+        "/datasets/roads/feature?id=a%2Fb",
+        f"/datasets/roads/exports/{request.export_id}",
     ]
 
 
