@@ -1,0 +1,129 @@
+"""The story of an edit job in a real browser, with a planner, a worker and a reviewer signed in."""
+
+import json
+
+import pytest
+from playwright.sync_api import FilePayload, Page, Route, expect
+
+from jobyard.services.datasets.context import DatasetContext
+from jobyard.store import datasets
+from tests.browser.conftest import Open
+from tests.browser.site_server import Site
+from tests.functions.web.edit_machine import run_machine
+from tests.functions.web.edit_records import ALAMEDA, TEAM, a_dataset, a_team, counties
+
+
+@pytest.fixture
+def dataset(site: Site) -> str:
+    """The counties of California, with a team that works on them."""
+    pages = site.browser.function.SITE
+    a_team()
+    return a_dataset(DatasetContext(pages.settings, pages.s3, pages.now)).name
+
+
+def _send(page: Page, site: Site, body: bytes) -> None:
+    """Choose a file and press Send. The body of a form with a file is not shown to routes, so the
+    file is stored here, and S3's answer leads back to the page.
+    """
+    pages = site.browser.function.SITE
+    key = page.locator("#send-edits [name=key]").input_value()
+    back = page.locator("#send-edits [name=success_action_redirect]").input_value()
+    pages.s3.put_object(Bucket=pages.settings.intake_bucket, Key=key, Body=body)
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=303, headers={"Location": f"{back}?bucket=intake&key={key}"})
+
+    page.route("https://intake.**", answer)
+    file: FilePayload = {"name": "edits.geojson", "mimeType": "text/plain", "buffer": body}
+    page.set_input_files("#file", file)
+    _press(page, "Send")
+
+
+def _download(page: Page) -> None:
+    """Press Download, and get a file where the pages lead to S3. Routes see no redirect, so the
+    answer with the address is fetched here.
+    """
+    file = {"Content-Disposition": 'attachment; filename="package.zip"'}
+
+    def answer(route: Route) -> None:
+        found = route.fetch(max_redirects=0)
+        assert "X-Amz-Signature" in found.headers["location"]
+        route.fulfill(headers=file, body="a zip")
+
+    page.route("**/download?**", answer)
+    with page.expect_download():
+        _press(page, "Download")
+
+
+def _press(page: Page, name: str) -> None:
+    page.locator("main").get_by_role("button", name=name, exact=True).first.click()
+
+
+def _draw_box(page: Page) -> None:
+    """Drag a box over the middle of the map."""
+    box = page.locator("svg.map").bounding_box()
+    assert box
+    x, y, width, height = box["x"], box["y"], box["width"], box["height"]
+    page.mouse.move(x + width * 0.42, y + height * 0.40)
+    page.mouse.down()
+    page.mouse.move(x + width * 0.50, y + height * 0.55)
+    page.mouse.up()
+
+
+def test_a_border_is_planned_drawn_edited_reviewed_and_committed(
+    open_page: Open, site: Site, dataset: str
+) -> None:
+    planner = open_page("planner", f"/edits/new?dataset={dataset}")
+    planner.get_by_label("Name", exact=True).first.fill("Repair the border")
+    planner.get_by_label("Type").select_option("border")
+    planner.locator("svg.map").scroll_into_view_if_needed()
+    _draw_box(planner)
+    expect(planner.get_by_label("West")).not_to_have_value("")
+    planner.get_by_label("A polygon").check()
+    planner.get_by_label("Vertices").fill("-122.5 37.3\n-121.3 37.3\n-121.3 38\n-122.5 38")
+    _press(planner, "Propose")
+    expect(planner.get_by_role("heading", name="Repair the border")).to_be_visible()
+    planner.get_by_label("Team").select_option(TEAM)
+    _press(planner, "Allocate")
+    expect(planner.get_by_text("a worker of team borders").first).to_be_visible()
+
+    worker = open_page("worker", "/worklist")
+    worker.get_by_role("link", name="Repair the border").click()
+    expect(worker.locator("#panel")).to_contain_text("Worker Group")
+    _press(worker, "Activate")
+    expect(worker.locator("#panel")).to_contain_text("Activated")
+    run_machine(site.browser)
+    worker.reload()
+    _download(worker)
+    worker.reload()
+    worker.locator("#panel").get_by_role("link", name="Upload").click()
+    document = counties()[ALAMEDA].document() | {"properties": {"name": "Alameda County"}}
+    edited = {"type": "FeatureCollection", "features": [document]}
+    _send(worker, site, json.dumps(edited).encode())
+    worker.get_by_label("Comment").fill("the official name")
+    worker.get_by_label("Time spent").fill("15")
+    _press(worker, "Upload")
+    expect(worker.get_by_text("Uploaded: 1 change")).to_be_visible()
+    run_machine(site.browser)
+
+    reviewer = open_page("reviewer", "/worklist")
+    reviewer.get_by_role("link", name="Repair the border - QUARANTINE_REVIEW 1").click()
+    expect(reviewer.locator("#panel")).to_contain_text("QUARANTINE_REVIEW")
+    _press(reviewer, "Activate")
+    expect(reviewer.locator("#panel")).to_contain_text("Activated")
+    run_machine(site.browser)
+    reviewer.reload()
+    _download(reviewer)
+    reviewer.reload()
+    reviewer.locator("#panel").get_by_role("link", name="Decide").click()
+    expect(reviewer.locator("svg.map")).to_be_visible()
+    reviewer.get_by_label("Comment").fill("as it should be")
+    _press(reviewer, "Approve")
+    expect(reviewer.get_by_text("Approved").first).to_be_visible()
+    run_machine(site.browser)
+
+    planner.reload()
+    expect(planner.get_by_text("Completed").first).to_be_visible()
+    planner.get_by_role("link", name="Changes").first.click()
+    expect(planner.get_by_text("Alameda County")).to_be_visible()
+    assert datasets.get(dataset).revision == 2
