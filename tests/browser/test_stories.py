@@ -75,7 +75,7 @@ def test_a_viewer_sees_why_they_cannot(open_page: Open, site: Site) -> None:
 
     page.get_by_role("button", name="Cancel").click(force=True)
 
-    expect(page.get_by_text("only an operator or an admin may cancel a batch")).to_be_visible()
+    expect(page.get_by_text("only its submitter, an operator or an admin may")).to_be_visible()
 
 
 def test_the_keyboard_finds_and_goes(open_page: Open, site: Site) -> None:
