@@ -55,7 +55,7 @@ def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
             run_all()
 
     harness.machines.run_all = run_all_and_wait  # type: ignore[method-assign]
-    nouns = ("batches", "campaigns", "chunks", "reports", "schedules", "timeline")
+    nouns = ("batches", "campaigns", "chunks", "edits", "reports", "schedules", "timeline")
     indexed = {f"test-{noun}": key_names()[f"test-{noun}"] for noun in nouns}
     with (
         Stale(raw, indexed, now=harness.now).copying() as copies,

@@ -59,7 +59,7 @@ def test_a_dataset_is_uploaded_loaded_and_shown(api: Api, context: DatasetContex
 
     assert (answer.status, answer.json["state"]) == (202, "loading")
     path = answer.headers["location"].partition("/api")[2]
-    (document,) = (each for each in started(api) if each["name"] == "loaded")
+    (document,) = (each for each in started(api) if each.get("name") == "loaded")
     load(document, context)
     assert api.get(path, role="planner").json["state"] == "loaded"
     shown = api.get("/datasets/loaded", role="viewer").json
@@ -75,7 +75,7 @@ def test_the_findings_of_a_file_are_shown(api: Api, context: DatasetContext) -> 
         Bucket=context.settings.intake_bucket, Key=upload["file"], Body=b'{"type":\nNaN}'
     )
     answer = api.post("/datasets", {"name": "bad", "file": upload["file"]})
-    (document,) = (each for each in started(api) if each["name"] == "bad")
+    (document,) = (each for each in started(api) if each.get("name") == "bad")
 
     load(document, context)
 
@@ -158,7 +158,7 @@ def test_an_extent_is_exported_with_a_link(api: Api, context: DatasetContext, ro
     answer = api.post(f"/datasets/{roads}/exports", {"extent": extent}, role="worker")
 
     assert (answer.status, answer.json["state"]) == (202, "exporting")
-    (document,) = (each for each in started(api) if each["name"] == roads)
+    (document,) = (each for each in started(api) if each.get("name") == roads)
     export(document, context)
     found = api.get(answer.headers["location"].partition("/api")[2]).json
     assert (found["state"], found["count"]) == ("ready", 1)
