@@ -184,8 +184,8 @@ class Places:
 
     def count(self, _device: str, step: str) -> None:
         if step == "reach" and self.campaign:
-            # The end of one attempt and the start of the next are two writes of one call: whoever
-            # reads between them counts one too many, but not twice.
+            # The end of one attempt and the start of the next are two writes of one call: a reader
+            # between them counts one too many, but not twice.
             self.most = max(self.most, min(self._now(), self._now()))
 
     def _now(self) -> int:
