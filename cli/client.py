@@ -112,8 +112,10 @@ class ApiClient:
             return VersionedDocument(None, etag)
         return VersionedDocument(_document(response), response.headers.get("ETag", ""))
 
-    def list_items(self, path: str, limit: int | None = None, **query: Any) -> Document:
-        """GET a list, following its pages up to `limit` items.
+    def list_items(
+        self, path: str, limit: int | None = None, *, page_size: int = PAGE_SIZE, **query: Any
+    ) -> Document:
+        """GET a list, following its pages of up to `page_size` items up to `limit` items.
 
         `next_cursor` of the result continues the list; None means that it is complete. `unknown`
         are those that cannot be read, of all pages, if the list has such a field.
@@ -122,8 +124,8 @@ class ApiClient:
         unknown: list[Document] = []
         cursor: str | None = query.pop("cursor", None)
         while True:
-            page_size = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - len(items))
-            page = self.get(path, **query, cursor=cursor, limit=page_size)
+            wanted = page_size if limit is None else min(page_size, limit - len(items))
+            page = self.get(path, **query, cursor=cursor, limit=wanted)
             items += page["items"]
             unknown += page.get("unknown", ())
             cursor = page.get("next_cursor")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
 from rich.text import Text
@@ -30,6 +30,7 @@ app = typer.Typer()
 
 _POLL_S = 1.0
 _SHOWN_ERRORS = 20
+_HISTORY_PAGE = 5  # commits, whose features may be large
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name.")]
 Revision = Annotated[
@@ -230,7 +231,8 @@ def history(
 ) -> None:
     """Show what commits did to a feature, the last one first, with the values that differ."""
     api: ApiClient = ctx.obj.api(stack)
-    found = _pages(api, f"/datasets/{name}/history", limit, id=feature_id)
+    path = f"/datasets/{name}/history"
+    found = api.list_items(path, limit, page_size=_HISTORY_PAGE, id=feature_id)
     if as_json:
         terminal.print_json(found)
         return
@@ -246,19 +248,6 @@ def history(
     ]
     columns = ("!revision", "!at", "!change", "by", "~before → after")
     show.show_list(found, columns, rows, "change", as_json=False)
-
-
-def _pages(api: ApiClient, path: str, limit: int, **query: Any) -> Document:
-    """A list whose pages are short, as its items may be large."""
-    items: list[Document] = []
-    page: Document = {}
-    while len(items) < limit:
-        wanted = min(5, limit - len(items))
-        page = api.get(path, **query, cursor=page.get("next_cursor"), limit=wanted)
-        items += page["items"]
-        if not page["next_cursor"]:
-            break
-    return {**page, "items": items}
 
 
 def _differing(before: Document | None, after: Document | None) -> str:
