@@ -31,10 +31,7 @@ def rules_in(file: str) -> RuleSet:
     try:
         rules = read_rules(json.loads(content, object_pairs_hook=object_of))
         check_rules(rules)
-    except InvalidRule as error:
-        print_error(f"{name}: {error}")
-        raise typer.Exit(EXIT_UNREADABLE) from error
-    except RepeatedKey as error:
+    except (InvalidRule, RepeatedKey) as error:
         print_error(f"{name}: {error}")
         raise typer.Exit(EXIT_UNREADABLE) from error
     except (ValueError, RecursionError) as error:
