@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,6 @@ attachments = typer.Typer(
 )
 app.add_typer(attachments, name="attachment")
 
-_BLOCK = 1024 * 1024
 _SHOWN_FINDINGS = 20
 
 
@@ -444,7 +443,7 @@ def upload(
         if not package:
             raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to")
     with file.open("rb") as content:
-        digest = _digest(content)
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
         form = api.post(f"/edits/{job_id}/upload-form", {"attempt": attempt, "filename": file.name})
         api.upload(form["upload"], content, is_repeatable=True)
     body = {
@@ -468,15 +467,6 @@ def upload(
     job = found["job"]
     again = ", which were there already" if found["is_repeat"] else ""
     console.print(f"{job_id} is {job['state']}: {plural(job['changes'], 'change')}{again}")
-
-
-def _digest(content: IO[bytes]) -> str:
-    """The SHA-256 of a file in hexadecimal. It is read from its beginning again afterwards."""
-    digest = hashlib.sha256()
-    while block := content.read(_BLOCK):
-        digest.update(block)
-    content.seek(0)
-    return digest.hexdigest()
 
 
 @app.command()
