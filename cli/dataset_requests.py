@@ -7,29 +7,24 @@ from tempfile import TemporaryFile
 from typing import IO, Annotated
 
 import typer
-from rich.text import Text
 
 from cli import options, show, terminal
 from cli.client import ApiClient, Document
 from cli.context import CliContext
 from cli.dataset_rules import rules_in
-from cli.features import Precision
-from cli.findings import EXIT_ERRORS, EXIT_UNREADABLE, blocks, line_of, opened
+from cli.features import Precision, checked_features
+from cli.findings import EXIT_ERRORS, blocks, opened
 from cli.options import Json, Limit, StackName
-from cli.terminal import SafeConsole, local_time, print_error, printable_path
-from jobyard.domain.datasets.compression import DamagedFile, decompressed
+from cli.terminal import local_time, printable_path
 from jobyard.domain.datasets.extent import parse_extent
-from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 from jobyard.domain.datasets.load import UPLOAD_BYTES
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.manifests.findings import BoundedFindings
 from jobyard.domain.plurals import plural
 
 app = typer.Typer()
 
 _POLL_S = 1.0
-_SHOWN_ERRORS = 20
 _HISTORY_PAGE = 5  # commits, whose features may be large
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name.")]
@@ -59,7 +54,11 @@ def load(
     """
     api: ApiClient = ctx.obj.api(stack)
     with opened(file) as stream, TemporaryFile() as copy:
-        _check(_copied(blocks(stream), copy), printable_path(file), precision)
+        content = _copied(blocks(stream), copy)
+        for _ in checked_features(
+            content, printable_path(file), precision, "it is not sent", EXIT_ERRORS
+        ):
+            pass
         filename = Path(file).name if file != "-" else "features.geojson"
         created = api.post("/datasets/uploads", {"filename": filename})
         copy.seek(0)
@@ -94,24 +93,6 @@ def _copied(content: Iterable[bytes], copy: IO[bytes]) -> Iterator[bytes]:
             raise typer.BadParameter(message, param_hint="FILE")
         copy.write(block)
         yield block
-
-
-def _check(content: Iterator[bytes], name: str, precision: int) -> None:
-    """Read all of a file. Exits with 1 if it has errors, and prints the first of them."""
-    console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
-    reading = FeatureReader(decompressed(content), precision)
-    kept = BoundedFindings(_SHOWN_ERRORS)
-    try:
-        for _, findings in reading:
-            for finding in kept.take(each for each in findings if each.level == "error"):
-                console.print(line_of(finding, name))
-    except DamagedFile as error:
-        print_error(f"{name} cannot be read: {error}")
-        raise typer.Exit(EXIT_UNREADABLE) from error
-    if reading.errors:
-        count = plural(reading.errors, "error")
-        console.print(Text.assemble(f"{name}: ", ("it is not sent", "bold red"), f": {count}"))
-        raise typer.Exit(EXIT_ERRORS)
 
 
 def _awaited(context: CliContext, api: ApiClient, path: str, state: str) -> Document:

@@ -18,7 +18,7 @@ from cli.features import (
     features_in,
     print_changes,
 )
-from cli.findings import EXIT_ERRORS, opened, print_document, print_listing
+from cli.findings import EXIT_ERRORS, blocks, opened, print_document, print_listing
 from cli.terminal import SafeConsole, printable_path
 from jobyard.domain.datasets.changes import changes_between
 from jobyard.domain.datasets.geojson import FeatureReader
@@ -56,7 +56,7 @@ def check(
     with opened(file) as stream:
         name = printable_path(file)
         reading = RuledReading(
-            FeatureReader(content_of(stream, name), precision), checked, precision
+            FeatureReader(content_of(blocks(stream), name), precision), checked, precision
         )
         if as_json:
             print_document(reading, lambda: {"features": reading.count})

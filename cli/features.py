@@ -1,7 +1,7 @@
 """Reads the features of a file of GeoJSON for commands that compare whole files."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Annotated
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -13,10 +13,10 @@ from jobyard.domain.datasets.compression import DamagedFile, decompressed
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geometry import MAX_PRECISION
-from jobyard.domain.manifests.findings import quoted_all
+from jobyard.domain.manifests.findings import BoundedFindings, quoted_all
 from jobyard.domain.plurals import plural
 
-SHOWN_ERRORS = 20  # of a file that cannot be compared
+_SHOWN_ERRORS = 20  # of a file that is refused
 
 Precision = Annotated[
     int,
@@ -29,10 +29,10 @@ Precision = Annotated[
 ]
 
 
-def content_of(stream: IO[bytes], file: str) -> Iterator[bytes]:
-    """The content of a stream, decompressed if it is gzip. Exits with 2 if that is damaged."""
+def content_of(parts: Iterable[bytes], file: str) -> Iterator[bytes]:
+    """The content of a file, decompressed if it is gzip. Exits with 2 if that is damaged."""
     try:
-        yield from decompressed(blocks(stream))
+        yield from decompressed(parts)
     except DamagedFile as error:
         print_error(f"{file} cannot be read: {error}")
         raise typer.Exit(EXIT_UNREADABLE) from error
@@ -40,28 +40,31 @@ def content_of(stream: IO[bytes], file: str) -> Iterator[bytes]:
 
 def features_in(file: str, precision: int) -> dict[str, Feature]:
     """The features of a file by their ids. Exits with 2 if it has errors, and prints these."""
-    console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
     name = printable_path(file)
-    features: dict[str, Feature] = {}
     with opened(file) as stream:
-        reading = FeatureReader(content_of(stream, name), precision)
-        shown = 0
-        for found, findings in reading:
-            features.update({feature.feature_id: feature for feature in found})
-            for finding in findings:
-                if finding.level == "error" and shown < SHOWN_ERRORS:
-                    console.print(line_of(finding, name))
-                    shown += 1
-    if reading.errors:
-        console.print(
-            Text.assemble(
-                f"{name}: ",
-                ("it cannot be compared", "bold red"),
-                f": {plural(reading.errors, 'error')}",
-            )
+        found = checked_features(
+            blocks(stream), name, precision, "it cannot be compared", EXIT_UNREADABLE
         )
-        raise typer.Exit(EXIT_UNREADABLE)
-    return features
+        return {feature.feature_id: feature for feature in found}
+
+
+def checked_features(
+    parts: Iterable[bytes], file: str, precision: int, refusal: str, exit_code: int
+) -> Iterator[Feature]:
+    """The features of a file. After the last one, exits with `exit_code` if the file has errors:
+    the first of them are printed, then the `refusal`.
+    """
+    console = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
+    reading = FeatureReader(content_of(parts, file), precision)
+    kept = BoundedFindings(_SHOWN_ERRORS)
+    for features, findings in reading:
+        yield from features
+        for finding in kept.take(each for each in findings if each.level == "error"):
+            console.print(line_of(finding, file))
+    if reading.errors:
+        count = plural(reading.errors, "error")
+        console.print(Text.assemble(f"{file}: ", (refusal, "bold red"), f": {count}"))
+        raise typer.Exit(exit_code)
 
 
 def change_line(change: FeatureChange) -> Text:
