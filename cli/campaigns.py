@@ -6,7 +6,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from tempfile import TemporaryFile
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -17,6 +17,7 @@ from cli.findings import (
     EXIT_ERRORS,
     EXIT_UNREADABLE,
     blocks,
+    copied,
     line_of,
     opened,
     print_document,
@@ -225,7 +226,8 @@ def _targets_of(file: str, api: ApiClient) -> Document:
     """
     found: list[Document] = []
     with opened(file) as stream, TemporaryFile() as copy:
-        for target in _checked_targets(_copied(stream, copy), printable_path(file)):
+        content = copied(stream, copy, TARGETS_BYTES, "--targets")
+        for target in _checked_targets(content, printable_path(file)):
             if len(found) <= MAX_INLINE_TARGETS:
                 found.append(target.document())
         if len(found) <= MAX_INLINE_TARGETS:
@@ -245,20 +247,6 @@ def _checked_targets(content: Iterable[bytes], name: str) -> Iterator[CampaignTa
     if reading.worst_level == "error":
         documents = [_finding_document(each, "") for each in findings]
         _refuse(documents, [line_of(each, name) for each in findings], name, as_json=False)
-
-
-def _copied(stream: IO[bytes], copy: IO[bytes]) -> Iterator[bytes]:
-    """The blocks of a stream, which are copied: a pipe can be read only once.
-
-    Raises:
-        typer.BadParameter: it is larger than an upload may be.
-    """
-    for block in blocks(stream):
-        copy.write(block)
-        if copy.tell() > TARGETS_BYTES:
-            message = f"it is larger than {TARGETS_BYTES:,} bytes"
-            raise typer.BadParameter(message, param_hint="--targets")
-        yield block
 
 
 @app.command("list")

@@ -1,10 +1,9 @@
 """`jobyard dataset` with a stack: load datasets, list and show them, export them."""
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,7 +12,7 @@ from cli.client import ApiClient, Document
 from cli.context import CliContext
 from cli.dataset_rules import rules_in
 from cli.features import Precision, checked_features
-from cli.findings import EXIT_ERRORS, blocks, opened
+from cli.findings import EXIT_ERRORS, copied, opened
 from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, printable_path
 from jobyard.domain.datasets.extent import parse_extent
@@ -54,14 +53,13 @@ def load(
     """
     api: ApiClient = ctx.obj.api(stack)
     with opened(file) as stream, TemporaryFile() as copy:
-        content = _copied(blocks(stream), copy)
+        content = copied(stream, copy, UPLOAD_BYTES, "FILE")
         for _ in checked_features(
             content, printable_path(file), precision, "it is not sent", EXIT_ERRORS
         ):
             pass
         filename = Path(file).name if file != "-" else "features.geojson"
         created = api.post("/datasets/uploads", {"filename": filename})
-        copy.seek(0)
         api.upload(created["upload"], copy, is_repeatable=True)
     request = {
         "name": name,
@@ -81,18 +79,6 @@ def load(
         terminal.print_error(found["message"])
     if found["state"] != "loaded":
         raise typer.Exit(EXIT_ERRORS)
-
-
-def _copied(content: Iterable[bytes], copy: IO[bytes]) -> Iterator[bytes]:
-    """The blocks, which are also written to `copy`."""
-    size = 0
-    for block in content:
-        size += len(block)
-        if size > UPLOAD_BYTES:
-            message = f"the file is larger than {UPLOAD_BYTES:,} bytes"
-            raise typer.BadParameter(message, param_hint="FILE")
-        copy.write(block)
-        yield block
 
 
 def _awaited(context: CliContext, api: ApiClient, path: str, state: str) -> Document:

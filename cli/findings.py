@@ -62,6 +62,19 @@ def blocks(stream: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
+def copied(stream: IO[bytes], copy: IO[bytes], limit: int, option: str) -> Iterator[bytes]:
+    """The blocks of a stream, which are also written to `copy`: a pipe can be read only once.
+
+    Raises:
+        typer.BadParameter: the file of `option` is larger than `limit` bytes.
+    """
+    for block in blocks(stream):
+        copy.write(block)
+        if copy.tell() > limit:
+            raise typer.BadParameter(f"it is larger than {limit:,} bytes", param_hint=option)
+        yield block
+
+
 def print_document(reading: Reading, head: Callable[[], dict[str, Any]]) -> None:
     """Print JSON: the verdict, the fields of `head`, which is called after the end, and the
     findings.
