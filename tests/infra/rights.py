@@ -382,31 +382,31 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "ExecuteJobLogs": ["logs:FilterLogEvents"],
         "SystemJobLogs": ["logs:FilterLogEvents"],
     },
-}
-CALLS["EditRole"] = {
-    "DatasetsTable": ["dynamodb:PutItem", "dynamodb:Query", "dynamodb:TransactWriteItems(Put)"],
-    "CommitsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-    "VersionsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
-    "EditsTable": [
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:TransactWriteItems(Put)",
-    ],
-    "TeamsTable": ["dynamodb:Query"],
-    "ReportsTable": ["dynamodb:TransactWriteItems(Put)"],
-    "IntakeBucket": ["s3:GetObject(VersionId)"],
-    "WorkBucket": [
-        "s3:AbortMultipartUpload",
-        "s3:CompleteMultipartUpload",
-        "s3:CreateMultipartUpload",
-        "s3:DeleteObjects",
-        "s3:GetObject",
-        "s3:ListObjectsV2",
-        "s3:PutObject",
-        "s3:UploadPart",
-    ],
-    "EditMachine": ["states:StartExecution"],
-    "default": ["events:PutEvents"],
+    "EditRole": {
+        "DatasetsTable": ["dynamodb:PutItem", "dynamodb:Query", "dynamodb:TransactWriteItems(Put)"],
+        "CommitsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "VersionsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
+        "EditsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "TeamsTable": ["dynamodb:Query"],
+        "ReportsTable": ["dynamodb:TransactWriteItems(Put)"],
+        "IntakeBucket": ["s3:GetObject(VersionId)"],
+        "WorkBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CreateMultipartUpload",
+            "s3:DeleteObjects",
+            "s3:GetObject",
+            "s3:ListObjectsV2",
+            "s3:PutObject",
+            "s3:UploadPart",
+        ],
+        "EditMachine": ["states:StartExecution"],
+        "default": ["events:PutEvents"],
+    },
 }
 # Pages show what the API returns, and send the same events.
 CALLS["WebRole"] = CALLS["ApiRole"] | {
