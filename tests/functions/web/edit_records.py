@@ -33,8 +33,8 @@ from jobyard.store import datasets, edits, teams
 from tests.domain.edits.edit_jobs import a_child, an_edit_job
 from tests.functions.api.api_client import NOW
 from tests.functions.web.browser import Browser
-from tests.people import sub_of
 from tests.services.datasets.datasets import make_dataset
+from tests.services.edits.edit_records import user
 
 if TYPE_CHECKING:
     from jobyard.services.settings import Settings
@@ -44,11 +44,6 @@ DATASET = "counties"
 ALAMEDA, STANISLAUS, SAN_JOAQUIN = "06001", "06099", "06077"
 BAY = parse_extent({"box": [-122.4, 37.2, -120.8, 38.1]})
 VALLEY = parse_extent({"polygon": [[-121.5, 36.8], [-119.0, 36.8], [-119.4, 38.2], [-121.4, 38.0]]})
-
-
-def user(name: str) -> User:
-    """A person, with the id that tests give them."""
-    return User(sub_of(name), name)
 
 
 WORKER, BEN, REVIEWER, PLANNER = (user(each) for each in ("worker", "ben", "reviewer", "planner"))
