@@ -1,13 +1,12 @@
 """Shows jobs, of batches, campaigns or schedules, until they end: a line for each change."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
 from cli.client import ApiClient, Document
-from cli.progress import FAST_FOR_S, FAST_POLL_S, POLL_S
+from cli.progress import clock, polls
 from cli.terminal import waiting_for
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.lifecycle import StateType
@@ -34,14 +33,14 @@ def watch(
     """
     found: dict[str, Document] = {}
     shown: dict[str, str] = {}
-    for _ in _polls(pause):
+    for _ in polls(pause):
         for job_id in job_ids:
             if job_id in found and is_over(found[job_id]):
                 continue
             found[job_id] = api.get(f"/jobs/{job_id}")
             text = line(found[job_id])
             if console and shown.get(job_id) != text:
-                console.print(f"{_clock()} {text}", markup=False, soft_wrap=True)
+                console.print(f"{clock()} {text}", markup=False, soft_wrap=True)
             shown[job_id] = text
         if all(is_over(each) for each in found.values()):
             break
@@ -57,16 +56,3 @@ def line(job: Document) -> str:
         parts.append(f"{job['failure_code']}: {job['failure_message']}")
     waiting = waiting_for(job.get("waiting_reason") or "", job.get("waiting_until"))
     return "; ".join([*parts, waiting] if waiting else parts)
-
-
-def _polls(pause: Callable[[float], None]) -> Iterator[None]:
-    waited_s = 0.0
-    while True:
-        yield
-        pause_s = FAST_POLL_S if waited_s < FAST_FOR_S else POLL_S
-        pause(pause_s)
-        waited_s += pause_s
-
-
-def _clock() -> str:
-    return datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -133,15 +133,26 @@ def _changes(
     is_over: Callable[[Document], bool],
 ) -> Iterator[WatchedBatch]:
     """Poll the batches until all are over. Yields a batch each time it has changed."""
-    waited_s = 0.0
     open_batches = list(watched)
-    while True:
+    for _ in polls(pause):
         for each in open_batches:
             if each.refresh(time.monotonic()):
                 yield each
         open_batches = [each for each in open_batches if not is_over(each.batch)]
         if not open_batches:
             return
+
+
+def clock() -> str:
+    """The date and time now, for a line about a change."""
+    return datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def polls(pause: Callable[[float], None]) -> Iterator[None]:
+    """Yields without end, each time something that is watched should be fetched: often at first."""
+    waited_s = 0.0
+    while True:
+        yield
         pause_s = FAST_POLL_S if waited_s < FAST_FOR_S else POLL_S
         pause(pause_s)
         waited_s += pause_s
@@ -166,8 +177,7 @@ def _show_lines(updates: Iterator[WatchedBatch], console: Console) -> None:
 def line(watched: WatchedBatch) -> str:
     """The state of a batch as one line, for logs."""
     batch = watched.batch
-    clock = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-    parts = [f"{clock} {batch['batch_id']} {batch['state']}"]
+    parts = [f"{clock()} {batch['batch_id']} {batch['state']}"]
     if watched.total:
         ended = f"{watched.ended} of {plural(watched.total, 'job')}"
         parts.append(f"{ended}: {counts_text(watched.counts)}")
