@@ -365,7 +365,8 @@ def publish_again(
 def archive(
     ctx: typer.Context,
     job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID", help="Edit jobs that have ended.")
+        list[str] | None,
+        typer.Argument(parser=_job_id, metavar="ID", help="Edit jobs that have ended."),
     ] = None,
     dataset: Annotated[
         str, typer.Option(metavar="DATASET", help="Instead: what a dataset completed long ago.")
@@ -379,8 +380,7 @@ def archive(
     """Archive edit jobs, up to 500 at once. Exits with 1 if one is not archived."""
     if bool(job_ids) is bool(dataset):
         raise typer.BadParameter("give ids, or a --dataset")
-    ids = [_job_id(each) for each in job_ids or ()]
-    body = {"edit_ids": ids, "dataset": dataset, "older_than_days": older_than}
+    body = {"edit_ids": job_ids or [], "dataset": dataset, "older_than_days": older_than}
     found = ctx.obj.api(stack).post("/edits/archive", body)
     if as_json:
         terminal.print_json(found)
