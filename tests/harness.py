@@ -380,10 +380,10 @@ class Harness:
 
     def commit_edit(self, event: dict[str, Any]) -> dict[str, Any]:
         """The function of the Commit and GiveUp states."""
-        step = EditStep.of(event)
+        step = EditStep.of(event.get("input", event))
         context = self.edit_context(step)
-        if step.error is not None:
-            return run_give_up(step, "the execution", context).document()
+        if "execution" in event:
+            return run_give_up(step, event["execution"], context).document()
         return run_commit(step, context).document()
 
     def load_dataset(self, event: dict[str, Any]) -> dict[str, Any]:

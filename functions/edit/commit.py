@@ -7,10 +7,10 @@ from jobyard.services.machines.edit import EditStep, run_commit, run_give_up
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Do the task that `event` names. If it has the error of another task, give the job back."""
-    step = EditStep.of(event)
-    if step.error is None:
+    """Do the task that `event` names, or take a job back from the execution that it names."""
+    if "execution" not in event:
+        step = EditStep.of(event)
         return log_step(step, run_commit(step, edit_context(step)))
-    execution = f"{step.job_id}-{step.task}-{step.number}"
+    step = EditStep.of(event["input"])
     LOGGER.error("edit task failed", job_id=step.job_id, task=step.task, error=step.error)
-    return log_step(step, run_give_up(step, execution, edit_context(step)))
+    return log_step(step, run_give_up(step, event["execution"], edit_context(step)))

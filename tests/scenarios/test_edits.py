@@ -486,7 +486,7 @@ def fail_once(harness: Harness, name: str) -> None:
     def failing(
         called: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]
     ) -> Any:
-        if called == name and "error" not in event:
+        if called == name and "execution" not in event:
             raise RuntimeError("out of memory")
         return invoke(called, function, event)
 
@@ -545,7 +545,8 @@ def test_a_commit_that_cannot_be_published_stays_and_is_published_later(harness:
     with pytest.raises(Exception, match="too many"):
         story.upload(edit_id, renamed("0", name="a"))
     assert story.state(edit_id) == "committed"
-    assert "failed to publish" in story.edit(edit_id).problem
+    # The execution was started to check.
+    assert f"failed to publish: see execution {edit_id}-check-1-1" in story.edit(edit_id).problem
     assert story.properties()["0"]["name"] == "a"
 
     harness.refuses_events = False
