@@ -142,6 +142,16 @@ def test_a_planner_answers_for_a_custodian(people: Requests) -> None:
     assert (freed.state, freed.attachments[0].answered_by) == ("allocated", "planner")
 
 
+def test_an_answer_counts_when_the_type_of_the_job_is_gone(people: Requests) -> None:
+    job = a_blocked_job(people, "ines")
+    a_dataset(roads={})
+
+    freed = attachments.decline_by_link(link(people, job), "I have none", stranger(people))
+
+    assert freed.state == "allocated"
+    assert people.mails(job.edit_id)[-1][0] == ("anna@example.org",)
+
+
 def test_attachments_are_requested_while_a_job_is_proposed(people: Requests) -> None:
     job = a_blocked_job(people)
     assert job.state == "allocated"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.settings import EditSettings
@@ -26,7 +25,7 @@ from jobyard.services.edits.changes import (
     requested_move,
 )
 from jobyard.services.edits.notices import Notice, emails_of, emails_of_workers, notice
-from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.settings import sends_mails, settings_for
 from jobyard.store import datasets, edits, teams
 from jobyard.store.edits import ChildWrite
 
@@ -303,7 +302,7 @@ def allocate_child(child_id: str, person: str, context: CommandContext) -> Child
             user = _member_for(before, team, person)
         after = before.given_up(move, user)
         notices = []
-        if user is not None and _sends_mails(before.dataset, before.edit_type):
+        if user is not None and sends_mails(before):
             to = emails_of(each for each in team.members if each.user.sub == user.sub)
             headline = "A part of an edit job was given to you"
             notices = notice(after, to, headline, [], context.settings)
@@ -331,7 +330,7 @@ def _member_for(child: ChildJob, team: Team, person: str) -> User:
 def _notices_to_worker(
     before: EditJob, after: EditJob, what: str, context: CommandContext
 ) -> list[Notice]:
-    if before.worker is None or not _sends_mails(before.dataset, before.edit_type):
+    if before.worker is None or not sends_mails(before):
         return []
     member = teams.member(before.team, before.worker.sub)
     facts = [("By", context.actor.name), ("Reason", context.reason)]
@@ -339,13 +338,6 @@ def _notices_to_worker(
         facts.append(("Your edits", "An upload is refused now, and kept for 7 days"))
     to = (member.email,) if member else ()
     return notice(after, to, f"Your edit job {what}", facts, context.settings)
-
-
-def _sends_mails(dataset: str, edit_type: str) -> bool:
-    found: Dataset | None = datasets.find(dataset)
-    if found is None or (found.edit_types and edit_type not in found.edit_types):
-        return True
-    return settings_for(found, edit_type).mails
 
 
 def _clean_up(job: EditJob, context: CommandContext) -> None:

@@ -24,9 +24,9 @@ from jobyard.services.context import Actor, CommandContext
 from jobyard.services.edits.access import visible_edit
 from jobyard.services.edits.changes import JobChange, caused_move, change_job, requested_move
 from jobyard.services.edits.notices import Notice, emails_of_workers, link_notice, notice
-from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.settings import sends_mails
 from jobyard.services.upload_form import UploadForm, presigned_form
-from jobyard.store import datasets, edits, teams
+from jobyard.store import edits, teams
 
 _LINK = "attachment"  # the kind of signed links
 _MISSING = frozenset({"NoSuchKey", "404", "403"})
@@ -243,8 +243,7 @@ def _answered(
 def _answer_notices(
     job: EditJob, done: Attachment, is_last: bool, context: CommandContext
 ) -> list[Notice]:
-    dataset = datasets.find(job.dataset)
-    if dataset is None or not settings_for(dataset, job.edit_type).mails:
+    if not sends_mails(job):
         return []
     notices = []
     if done.state is AttachmentState.DECLINED:

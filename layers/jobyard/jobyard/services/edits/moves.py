@@ -7,12 +7,11 @@ from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.children import new_child
 from jobyard.domain.edits.edit_job import EDIT, EditJob
 from jobyard.domain.edits.settings import EditSettings
-from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.lifecycle import Move, StateType
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.notices import Notice, child_notices, end_notices, outbox_items
-from jobyard.services.edits.settings import settings_for
-from jobyard.store import datasets, edits
+from jobyard.services.edits.settings import find_settings
+from jobyard.store import edits
 from jobyard.store.edits import ChildWrite
 
 
@@ -42,19 +41,11 @@ def _notices(job: EditJob, made: Sequence[ChildJob], context: EditContext) -> li
     """The mails about children that are made, and about the end of a job."""
     if not made and EDIT.state(job.state).type is not StateType.TERMINAL:
         return []
-    settings = _settings_of(job)
+    settings = find_settings(job) or EditSettings()
     notices = [
         each for child in made for each in child_notices(job, child, settings, context.settings)
     ]
     return notices + end_notices(job, settings, context.settings)
-
-
-def _settings_of(job: EditJob) -> EditSettings:
-    """The settings of a job; those of a type that was removed meanwhile are all off."""
-    try:
-        return settings_for(datasets.get(job.dataset), job.edit_type)
-    except (InvalidTransition, NotFound):
-        return EditSettings()
 
 
 def write_child(before: ChildJob, after: ChildJob) -> ChildJob:

@@ -15,6 +15,7 @@ from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
 from jobyard.store import datasets, teams
+from jobyard.store.edits import Job
 
 MAX_EDIT_TYPES = 50  # of a dataset
 
@@ -34,6 +35,21 @@ def settings_for(dataset: Dataset, edit_type: str) -> EditSettings:
             f"dataset {dataset.name} has no type {edit_type!r} of edit jobs; it has {known}"
         )
     return EditSettings()
+
+
+def find_settings(job: Job) -> EditSettings | None:
+    """The settings of a job's type; None if the dataset has no such type any more."""
+    dataset = datasets.find(job.dataset)
+    if dataset is None or (dataset.edit_types and job.edit_type not in dataset.edit_types):
+        return None
+    return settings_for(dataset, job.edit_type)
+
+
+def sends_mails(job: Job) -> bool:
+    """Whether workers, reviewers and planners get mails about a job: by default, if its type is
+    gone, since what people decide is not refused for a mail about it.
+    """
+    return (find_settings(job) or EditSettings()).mails
 
 
 def put_settings(

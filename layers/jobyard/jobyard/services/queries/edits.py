@@ -19,7 +19,7 @@ from jobyard.domain.redaction import without_secrets
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.edits.access import may_see, visible_edit, visible_job
-from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.settings import find_settings, settings_for
 from jobyard.store import datasets, edits, teams
 from jobyard.store.edits import EditKey, Job
 
@@ -75,7 +75,7 @@ def view_of(job: Job, context: QueryContext) -> EditJobView:
 def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) -> EditJobView:
     lifecycle = job.lifecycle if isinstance(job, ChildJob) else EDIT
     roles = context.actor.roles
-    settings = _settings_of(job)
+    settings = find_settings(job)
     refused = _refusals(job, context) | _refusals_of_type(job, settings)
     return EditJobView(
         job,
@@ -96,14 +96,6 @@ def _refusals_of_type(job: Job, settings: EditSettings | None) -> dict[str, str]
     if settings.read_only:
         return {"upload": "its type has no upload: finish it"}
     return {"finish": "edit jobs of its type end with an upload"}
-
-
-def _settings_of(job: Job) -> EditSettings | None:
-    """The settings of a job's type; None if the dataset has no such type any more."""
-    dataset = datasets.find(job.dataset)
-    if dataset is None or (dataset.edit_types and job.edit_type not in dataset.edit_types):
-        return None
-    return settings_for(dataset, job.edit_type)
 
 
 def _refusals(job: Job, context: QueryContext) -> dict[str, str]:
