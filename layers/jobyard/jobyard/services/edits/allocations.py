@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
-from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.team import Team, User
 from jobyard.domain.errors import BadRequest, InvalidTransition, JobyardError
 from jobyard.services.access import authorize
@@ -24,8 +23,8 @@ from jobyard.services.edits.changes import (
     change_job,
     requested_move,
 )
-from jobyard.services.edits.notices import Notice, emails_of, emails_of_workers, notice
-from jobyard.services.edits.settings import sends_mails, settings_for
+from jobyard.services.edits.notices import Notice, allocation_notices, email_in, notice
+from jobyard.services.edits.settings import settings_for, settings_or_default
 from jobyard.store import datasets, edits, teams
 from jobyard.store.edits import ChildWrite
 
@@ -64,7 +63,7 @@ def allocate(edit_id: str, team_name: str, assignee: str, context: CommandContex
             after = job.moved(move, attachments=requested)
             return JobChange(after, notices=request_notices(after, after.open_attachments, context))
         after = job.moved(move)
-        return JobChange(after, notices=allocation_notices(after, team, settings, context))
+        return JobChange(after, notices=allocation_notices(after, team, settings, context.settings))
 
     job = change_job(lambda: visible_edit(edit_id, context.actor), allocated, context, "allocate")
     start_batch(job, context)
@@ -98,18 +97,6 @@ def _check_complete(job: EditJob, team: Team) -> None:
         )
     if not team.workers:
         raise InvalidTransition(f"team {team.name} has no workers: an admin can add some")
-
-
-def allocation_notices(
-    job: EditJob, team: Team, settings: EditSettings, context: CommandContext
-) -> list[Notice]:
-    """The mail to those who may activate a job."""
-    if not settings.mails or job.is_batch:
-        return []
-    to = emails_of_workers(team)
-    if job.assignee is not None:
-        to = emails_of(each for each in team.members if each.user.sub == job.assignee.sub)
-    return notice(job, to, "An edit job can be activated", [("Team", team.name)], context.settings)
 
 
 def revoke(edit_id: str, context: CommandContext) -> EditJob:
@@ -205,7 +192,7 @@ def retry(edit_id: str, context: CommandContext) -> EditJob:
         after = before.dropping_work(move, actual_end=None, is_batch=bool(settings.batch))
         if not settings.batch:
             check_reviewable(after, settings, [after.assignee] if after.assignee else team.workers)
-        return JobChange(after, notices=allocation_notices(after, team, settings, context))
+        return JobChange(after, notices=allocation_notices(after, team, settings, context.settings))
 
     job = change_job(lambda: visible_edit(edit_id, context.actor), retried, context, "retry")
     start_batch(job, context)
@@ -302,10 +289,9 @@ def allocate_child(child_id: str, person: str, context: CommandContext) -> Child
             user = _member_for(before, team, person)
         after = before.given_up(move, user)
         notices = []
-        if user is not None and sends_mails(before):
-            to = emails_of(each for each in team.members if each.user.sub == user.sub)
+        if user is not None and settings_or_default(before).mails:
             headline = "A part of an edit job was given to you"
-            notices = notice(after, to, headline, [], context.settings)
+            notices = notice(after, email_in(team, user), headline, [], context.settings)
         return JobChange(after, notices=notices)
 
     job = change_job(lambda: visible_child(child_id, context.actor), allocated, context, "allocate")
@@ -330,7 +316,7 @@ def _member_for(child: ChildJob, team: Team, person: str) -> User:
 def _notices_to_worker(
     before: EditJob, after: EditJob, what: str, context: CommandContext
 ) -> list[Notice]:
-    if before.worker is None or not sends_mails(before):
+    if before.worker is None or not settings_or_default(before).mails:
         return []
     member = teams.member(before.team, before.worker.sub)
     facts = [("By", context.actor.name), ("Reason", context.reason)]

@@ -23,8 +23,8 @@ from jobyard.services.access import authorize
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.edits.access import visible_edit
 from jobyard.services.edits.changes import JobChange, caused_move, change_job, requested_move
-from jobyard.services.edits.notices import Notice, emails_of_workers, link_notice, notice
-from jobyard.services.edits.settings import sends_mails
+from jobyard.services.edits.notices import Notice, allocation_notices, link_notice, notice
+from jobyard.services.edits.settings import settings_or_default
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import edits, teams
 
@@ -243,7 +243,8 @@ def _answered(
 def _answer_notices(
     job: EditJob, done: Attachment, is_last: bool, context: CommandContext
 ) -> list[Notice]:
-    if not sends_mails(job):
+    edit_settings = settings_or_default(job)
+    if not edit_settings.mails:
         return []
     notices = []
     if done.state is AttachmentState.DECLINED:
@@ -252,12 +253,8 @@ def _answer_notices(
         headline = "An attachment was declined"
         notices += notice(job, [job.planner_email], headline, facts, context.settings)
     team = teams.find(job.team)
-    if is_last and team is not None and not job.is_batch:
-        to: Iterable[str] = emails_of_workers(team)
-        if job.assignee is not None:
-            to = [each.email for each in team.members if each.user.sub == job.assignee.sub]
-        headline = "An edit job can be activated"
-        notices += notice(job, to, headline, [("Team", team.name)], context.settings)
+    if is_last and team is not None:
+        notices += allocation_notices(job, team, edit_settings, context.settings)
     return notices
 
 

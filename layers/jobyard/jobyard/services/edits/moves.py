@@ -6,11 +6,10 @@ from typing import Any
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.children import new_child
 from jobyard.domain.edits.edit_job import EDIT, EditJob
-from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.lifecycle import Move, StateType
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.notices import Notice, child_notices, end_notices, outbox_items
-from jobyard.services.edits.settings import find_settings
+from jobyard.services.edits.settings import settings_or_default
 from jobyard.store import edits
 from jobyard.store.edits import ChildWrite
 
@@ -41,7 +40,7 @@ def _notices(job: EditJob, made: Sequence[ChildJob], context: EditContext) -> li
     """The mails about children that are made, and about the end of a job."""
     if not made and EDIT.state(job.state).type is not StateType.TERMINAL:
         return []
-    settings = find_settings(job) or EditSettings()
+    settings = settings_or_default(job)
     notices = [
         each for child in made for each in child_notices(job, child, settings, context.settings)
     ]

@@ -9,7 +9,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report, Repor
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.settings import EditSettings
-from jobyard.domain.edits.team import Team, TeamMember
+from jobyard.domain.edits.team import Team, TeamMember, User
 from jobyard.domain.mail_addresses import addresses, all_addresses
 from jobyard.domain.mail_text import MailText, short, time_text
 from jobyard.domain.text import clean
@@ -88,6 +88,11 @@ def emails_of(members: Iterable[TeamMember]) -> tuple[str, ...]:
     return tuple(each.email for each in members if each.email)
 
 
+def email_in(team: Team, person: User) -> tuple[str, ...]:
+    """The address of a person in a team; none if they are no member of it."""
+    return emails_of(each for each in team.members if each.user.sub == person.sub)
+
+
 def emails_of_workers(team: Team) -> tuple[str, ...]:
     """The addresses of the workers of a team."""
     return emails_of(each for each in team.members if each.is_worker)
@@ -147,6 +152,18 @@ _MADE = {
 }
 
 
+def allocation_notices(
+    job: EditJob, team: Team, edit_settings: EditSettings, settings: Settings
+) -> list[Notice]:
+    """The mail to those who may activate a job."""
+    if not edit_settings.mails or job.is_batch:
+        return []
+    to = emails_of_workers(team)
+    if job.assignee is not None:
+        to = email_in(team, job.assignee)
+    return notice(job, to, "An edit job can be activated", [("Team", team.name)], settings)
+
+
 def child_notices(
     job: EditJob, child: ChildJob, edit_settings: EditSettings, settings: Settings
 ) -> list[Notice]:
@@ -157,8 +174,7 @@ def child_notices(
     if team is None:
         return []
     if child.worker is not None:
-        sub = child.worker.sub
-        to = emails_of(each for each in team.members if each.user.sub == sub)
+        to = email_in(team, child.worker)
     elif child.failure_type.is_review:
         to = emails_of_reviewers(team, (each.sub for each in job.authors))
     else:

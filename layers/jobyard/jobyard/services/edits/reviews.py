@@ -17,7 +17,7 @@ from jobyard.services.edits.access import authorize_claim, user_of, visible_chil
 from jobyard.services.edits.changes import JobChange, caused_move, change_job, requested_move
 from jobyard.services.edits.claims import check_impartial
 from jobyard.services.edits.notices import Notice, notice
-from jobyard.services.edits.settings import sends_mails
+from jobyard.services.edits.settings import settings_or_default
 from jobyard.services.edits.work_files import CHILDREN, root_of, write_json
 from jobyard.store import edits, teams
 from jobyard.store.edits import ChildWrite
@@ -163,7 +163,7 @@ def _start(job: EditJob, context: CommandContext) -> None:
 def _notices_to_worker(
     job: EditJob, headline: str, comment: str, context: CommandContext
 ) -> list[Notice]:
-    if job.worker is None or not sends_mails(job):
+    if job.worker is None or not settings_or_default(job).mails:
         return []
     member = teams.member(job.team, job.worker.sub)
     facts = [("Reviewer", context.actor.name), ("Comment", comment or "-")]

@@ -45,11 +45,11 @@ def find_settings(job: Job) -> EditSettings | None:
     return settings_for(dataset, job.edit_type)
 
 
-def sends_mails(job: Job) -> bool:
-    """Whether workers, reviewers and planners get mails about a job: by default, if its type is
-    gone, since what people decide is not refused for a mail about it.
+def settings_or_default(job: Job) -> EditSettings:
+    """The settings of a job's type, the default ones if the dataset has no such type any more: what
+    people decide is not refused because of a mail about it.
     """
-    return (find_settings(job) or EditSettings()).mails
+    return find_settings(job) or EditSettings()
 
 
 def put_settings(
