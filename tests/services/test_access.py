@@ -495,7 +495,7 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
 # Parts of changes, for which the services that have them are tried.
 PARTS_OF_CHANGES = {
     *("require_reason", "record", "change_job", "requested_move", "caused_move"),
-    *("check_impartial", "abandoned_child", "start_batch"),
+    *("check_impartial", "abandoned_child"),
     *("request_notices", "token_of", "check_recipients", "refused_recipients"),
     *("upload_choices", "digest_of"),
 }

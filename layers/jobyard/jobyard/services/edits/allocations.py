@@ -25,6 +25,7 @@ from jobyard.services.edits.changes import (
 )
 from jobyard.services.edits.notices import Notice, allocation_notices, email_in, notice
 from jobyard.services.edits.settings import settings_for, settings_or_default
+from jobyard.services.edits.tasks import start_task
 from jobyard.store import datasets, edits, teams
 from jobyard.store.edits import ChildWrite
 
@@ -66,14 +67,9 @@ def allocate(edit_id: str, team_name: str, assignee: str, context: CommandContex
         return JobChange(after, notices=allocation_notices(after, team, settings, context.settings))
 
     job = change_job(lambda: visible_edit(edit_id, context.actor), allocated, context, "allocate")
-    start_batch(job, context)
+    if job.state is EditState.ALLOCATED:
+        start_task(job, context.executions)
     return job
-
-
-def start_batch(job: EditJob, context: CommandContext) -> None:
-    """Start the execution in which a function edits a job that is allocated to no person."""
-    if job.is_batch and job.state is EditState.ALLOCATED:
-        context.executions.start_edit(job.edit_id, "batch", str(job.attempt))
 
 
 def _assignee(team: Team, name: str) -> User | None:
@@ -195,7 +191,8 @@ def retry(edit_id: str, context: CommandContext) -> EditJob:
         return JobChange(after, notices=allocation_notices(after, team, settings, context.settings))
 
     job = change_job(lambda: visible_edit(edit_id, context.actor), retried, context, "retry")
-    start_batch(job, context)
+    if job.state is EditState.ALLOCATED:
+        start_task(job, context.executions)
     return job
 
 

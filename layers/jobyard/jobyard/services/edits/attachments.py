@@ -25,6 +25,7 @@ from jobyard.services.edits.access import visible_edit
 from jobyard.services.edits.changes import JobChange, caused_move, change_job, requested_move
 from jobyard.services.edits.notices import Notice, allocation_notices, link_notice, notice
 from jobyard.services.edits.settings import settings_or_default
+from jobyard.services.edits.tasks import start_task
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import edits, teams
 
@@ -235,8 +236,8 @@ def _answered(
         return JobChange(after, notices=_answer_notices(after, done, is_last, context))
 
     job = change_job(lambda: edits.get(edit_id), answered, context, "answer")
-    if job.is_batch and job.state is EditState.ALLOCATED:
-        context.executions.start_edit(edit_id, "batch", str(job.attempt))
+    if job.state is EditState.ALLOCATED:
+        start_task(job, context.executions)
     return job
 
 

@@ -19,6 +19,7 @@ from jobyard.services.edits.access import (
 )
 from jobyard.services.edits.changes import JobChange, change_job, requested_move
 from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.tasks import start_task
 from jobyard.store import datasets, edits
 from jobyard.store.edits import Job
 
@@ -49,7 +50,7 @@ def activate(job_id: str, context: CommandContext) -> Job:
             "activate",
         )
     if activated.state == EditState.ACTIVATED:
-        context.executions.start_edit(job_id, "prepare", str(activated.attempt))
+        start_task(activated, context.executions)
     return activated
 
 

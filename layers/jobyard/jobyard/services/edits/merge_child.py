@@ -15,6 +15,7 @@ from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.moves import move_of, write_child, write_job
 from jobyard.services.edits.reconcile import reconcile, workspace_of
 from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.tasks import start_task
 from jobyard.services.edits.validate_changes import problem_of, validate_changes
 from jobyard.services.edits.work_files import (
     folder_of,
@@ -71,7 +72,7 @@ def merge_child(child_id: str, context: EditContext) -> EditJob | None:
     )
     completed = child.moved(move_of(child, "complete", context))
     write_job(parent, after, context, ChildWrite(child, completed))
-    context.executions.start_edit(parent.edit_id, "check", f"{after.attempt}-{after.checks}")
+    start_task(after, context.executions)
     return after
 
 

@@ -13,6 +13,7 @@ from jobyard.domain.edits.team import Team, TeamMember, User
 from jobyard.domain.mail_addresses import addresses, all_addresses
 from jobyard.domain.mail_text import MailText, short, time_text
 from jobyard.domain.text import clean
+from jobyard.services.edits.access import id_of
 from jobyard.services.settings import Settings
 from jobyard.store import reports, teams, transactions
 from jobyard.store.edits import Job
@@ -114,7 +115,7 @@ def outbox_items(
     The number of a mail follows from the job's version, so a repeat writes the same.
     """
     items = []
-    job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
+    job_id = id_of(job)
     for index, each in enumerate(notices[:_PER_VERSION]):
         seq = job.version * _PER_VERSION + index
         files = {}

@@ -20,6 +20,7 @@ from jobyard.domain.edits.work import Package
 from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.edits.access import id_of
 from jobyard.services.edits.work_files import (
     folder_of,
     read_changes,
@@ -74,7 +75,7 @@ def write_package(
     """
     is_child = isinstance(job, ChildJob)
     number = job.version if is_child else parent.checks
-    job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
+    job_id = id_of(job)
     package_id = package_id_of(job_id, job.attempt, number)
     key = f"{folder_of(job)}/package-{number}.zip"
     write_features(_editable_key(key), contents.editable.values(), context)

@@ -7,7 +7,8 @@ from itertools import islice
 
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
-from jobyard.domain.edits.fixup import FixupState
+from jobyard.services.edits.access import id_of
+from jobyard.services.edits.tasks import task_of
 from jobyard.services.executions import Executions, edit_execution
 from jobyard.services.pending_work import PendingWork, recover
 from jobyard.store import edits
@@ -55,10 +56,10 @@ def _turn_of(due_jobs: Sequence[DueEdit], now: datetime) -> Sequence[DueEdit]:
 
 def work_of(job: Job, executions: Executions) -> PendingWork | None:
     """What the machine has to do about a job; None if it has nothing to do."""
-    found = _task_of(job)
+    found = task_of(job)
     if found is None:
         return None
-    job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
+    job_id = id_of(job)
     task, number = found
     return PendingWork(
         executions.settings.edit_machine,
@@ -68,34 +69,6 @@ def work_of(job: Job, executions: Executions) -> PendingWork | None:
         lambda recoveries: executions.start_edit(job_id, task, number, recoveries),
         _executions_before(job),
     )
-
-
-def _task_of(job: Job) -> tuple[str, str] | None:
-    """The task that a job waits for, and its number, as the request that caused it has them."""
-    if isinstance(job, ChildJob):
-        if job.state == FixupState.ACTIVATED:
-            return "prepare", str(job.attempt)
-        if job.state == FixupState.UPLOADED:
-            return "check", f"{job.attempt}-{job.version}"
-        return None
-    if not job.needs_machine:
-        return None
-    if job.is_batch and job.state in _BATCH:
-        return "batch", str(job.attempt)
-    match job.state:
-        case EditState.ACTIVATED:
-            return "prepare", str(job.attempt)
-        case EditState.QUARANTINED:
-            return "prepare", f"{job.attempt}-{job.checks}"
-        case EditState.UPLOADED:
-            return "check", f"{job.attempt}-{job.checks}"
-        case EditState.COMMITTED:
-            return "publish", str(job.attempt)
-        case _:
-            return "clean_up", str(job.attempt)
-
-
-_BATCH = frozenset({EditState.ALLOCATED, EditState.ACTIVATED, EditState.PREPARED})
 
 
 def _executions_before(job: Job) -> tuple[str, ...]:

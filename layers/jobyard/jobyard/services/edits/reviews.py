@@ -18,6 +18,7 @@ from jobyard.services.edits.changes import JobChange, caused_move, change_job, r
 from jobyard.services.edits.claims import check_impartial
 from jobyard.services.edits.notices import Notice, notice
 from jobyard.services.edits.settings import settings_or_default
+from jobyard.services.edits.tasks import start_task
 from jobyard.services.edits.work_files import CHILDREN, root_of, write_json
 from jobyard.store import edits, teams
 from jobyard.store.edits import ChildWrite
@@ -152,10 +153,8 @@ def _corrections(job: EditJob, review: ChildJob, comment: str, context: CommandC
 
 def _start(job: EditJob, context: CommandContext) -> None:
     """Start what follows from the decision. A repeat starts it if its first try died."""
-    if job.state is EditState.UPLOADED:
-        context.executions.start_edit(job.edit_id, "check", f"{job.attempt}-{job.checks}")
-    elif job.state is EditState.QUARANTINED and job.is_discarded:
-        context.executions.start_edit(job.edit_id, "prepare", f"{job.attempt}-{job.checks}")
+    if job.state in {EditState.UPLOADED, EditState.QUARANTINED}:
+        start_task(job, context.executions)
     elif job.state is EditState.ABANDONED:
         context.executions.start_edit(job.edit_id, "clean_up", str(job.attempt - 1))
 

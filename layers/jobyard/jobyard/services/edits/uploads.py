@@ -27,6 +27,7 @@ from jobyard.services.edits.access import (
 )
 from jobyard.services.edits.changes import JobChange, change_job, requested_move
 from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.tasks import start_task
 from jobyard.services.edits.workspaces import UploadedFile, WrittenWorkspace, write_workspace
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import datasets, edits
@@ -298,8 +299,5 @@ def _uploaded_child(
 def _started(job: Job, context: CommandContext) -> Job:
     """The job, after the execution that checks its upload was started."""
     if job.state == EditState.UPLOADED:
-        if isinstance(job, ChildJob):
-            context.executions.start_edit(job.child_id, "check", f"{job.attempt}-{job.version}")
-        else:
-            context.executions.start_edit(job.edit_id, "check", f"{job.attempt}-{job.checks}")
+        start_task(job, context.executions)
     return job

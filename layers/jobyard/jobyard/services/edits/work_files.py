@@ -17,6 +17,7 @@ from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.work import ChangeSet
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
+from jobyard.services.edits.access import id_of
 from jobyard.store.edits import Job
 
 CHILDREN = "children"
@@ -60,7 +61,7 @@ def write_changes(
     Raises:
         BadRequest: there are more changes than a commit may have.
     """
-    job_id = job.child_id if isinstance(job, ChildJob) else job.edit_id
+    job_id = id_of(job)
     digest = hashlib.sha256()
     for line in _change_lines(job, job_id, changes):
         digest.update(line)
