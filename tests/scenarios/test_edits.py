@@ -11,9 +11,10 @@ from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.upload import UploadKind
 from jobyard.domain.errors import BadRequest, Forbidden
 from jobyard.services.edits import claims
+from jobyard.services.edits.settings import put_settings
 from jobyard.services.edits.work_files import log_key
 from jobyard.store import commits, edits
-from tests.edit_stories import ANNA, BEN, RALF, RITA, TWENTY, EditStory, square
+from tests.edit_stories import ADMIN, ANNA, BEN, RALF, RITA, TWENTY, EditStory, square
 from tests.harness import Harness
 
 pytestmark = pytest.mark.emulator
@@ -578,6 +579,31 @@ def test_a_lost_race_is_checked_again(harness: Harness) -> None:
     assert (story.edit(theirs).revision, story.edit(mine).revision) == (2, 3)
     live = story.properties()
     assert (live["0"]["name"], live["1"]["name"]) == ("a", "b")
+
+
+def test_changes_whose_settings_changed_after_their_check_are_checked_again(
+    harness: Harness,
+) -> None:
+    story = EditStory(harness, latest=["name"])
+    mine, theirs = started(story), started(story, BEN)
+    story.upload(theirs, renamed("0", name="b"), person=BEN)
+    invoke = harness.machines.invoke
+
+    def changing(
+        name: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]
+    ) -> Any:
+        if name == "CommitFunction" and event["task"] == "commit":
+            put_settings("counties", "border", {}, harness.context(ADMIN))
+        return invoke(name, function, event)
+
+    harness.machines.invoke = changing
+    story.upload(mine, renamed("0", name="a"))
+
+    assert (story.state(mine), story.child(mine).failure_type) == (
+        "conflicted",
+        FailureType.CONFLICT,
+    )
+    assert story.properties()["0"]["name"] == "b"
 
 
 # Batch mode

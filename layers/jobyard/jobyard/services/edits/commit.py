@@ -25,7 +25,7 @@ class ReadyCommit:
 
 def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
     """Commit what was checked, all or nothing. Returns whether it is live now; False if another
-    commit came first, so that it has to be checked again.
+    commit came first or the settings changed, so that it has to be checked again.
 
     Raises:
         StaleState: somebody changed the job meanwhile.
@@ -38,8 +38,11 @@ def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
     dataset = datasets.get(job.dataset)
     settings = settings_for(dataset, job.edit_type)
     workspace = workspace_of(job, dataset, context)
+    reconciled = reconcile(workspace, dataset, ready.revision, settings, context)
+    if reconciled.conflicts:  # the check found none: the settings have changed since
+        return False
+    changes = reconciled.merged.changes
     try:
-        changes = reconcile(workspace, dataset, ready.revision, settings, context).merged.changes
         revision = commit(job.dataset, ready.revision, changes, _origin_of(job), context.datasets)
     except HeadMoved:
         return False
