@@ -11,6 +11,8 @@ from jobyard.domain.plurals import plural
 
 app = typer.Typer()
 
+_PAGE_SIZE = 50  # the most of a column that one response has
+
 
 def _column(text: str) -> str:
     """The name of a column. Which there are, only the API knows."""
@@ -35,10 +37,10 @@ def worklist(
     api = ctx.obj.api(stack)
     query = {"team": team} if team else {}
     if column:
-        found = api.get(f"/worklist/{column}", limit=min(limit, 50), **query)
+        found = api.list_items(f"/worklist/{column}", limit, page_size=_PAGE_SIZE, **query)
         columns = [found]
     else:
-        found = api.get("/worklist", limit=min(limit, 50), **query)
+        found = api.get("/worklist", limit=min(limit, _PAGE_SIZE), **query)
         columns = found["columns"]
     if as_json:
         terminal.print_json(found)
@@ -51,4 +53,5 @@ def worklist(
         show.section(title, edit_view.COLUMNS, edit_view.rows(each["items"]))
         if each["next_cursor"]:
             count = plural(len(each["items"]), "job")
-            terminal.console().print(f"[dim]the first {count}: --column {each['column']}[/]")
+            more = "--limit" if column else f"--column {each['column']}"
+            terminal.console().print(f"[dim]showing the first {count}: use {more} for more[/]")

@@ -109,7 +109,8 @@ SETTINGS = {
     "dataset": "counties",
     "types": {"border": {"quarantine": True, "latest": ["name"], "batch": "", "mails": False}},
 }
-WORKLIST = {"columns": [{"column": "allocated", "items": [job()], "next_cursor": "c"}]}
+COLUMN = {"column": "allocated", "items": [job()], "next_cursor": None}
+WORKLIST = {"columns": [{**COLUMN, "next_cursor": "c"}]}
 OUTCOMES = {"items": [{"edit_id": EDIT, "archived": True, "refusal": ""}]}
 LOG = {"problem": "", "entries": [{"job_id": EDIT, "entry": job()["history"][0]}]}
 FIXUP = "x" + "a" * 20
@@ -188,7 +189,7 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     ),
     (("edit", "settings", "counties"), "GET /edit-settings/counties", SETTINGS),
     (("worklist",), "GET /worklist", WORKLIST),
-    (("worklist", "--column", "allocated"), "GET /worklist/allocated", WORKLIST["columns"][0]),
+    (("worklist", "--column", "allocated"), "GET /worklist/allocated", COLUMN),
     (("team", "list"), "GET /teams", {"items": ["north"], "next_cursor": None}),
     (("team", "show", "north"), "GET /teams/north", TEAM),
     (("team", "put", "north", "--worker", "anna"), "PUT /teams/north", TEAM),
@@ -209,6 +210,24 @@ def test_each_command_sends_its_request_and_shows_the_answer(
     assert as_text.exit_code == 0
     assert as_text.stdout.strip()
     assert api.calls()[0].partition("?")[0] == endpoint
+
+
+def test_a_column_of_the_worklist_is_read_page_by_page_up_to_the_limit(
+    run: Run, api: FakeApi
+) -> None:
+    first, second = ({**COLUMN, "items": [job()] * number} for number in (50, 10))
+    api.answers("GET /worklist/allocated", {**first, "next_cursor": "c"}, second)
+    api.answers("GET /worklist", WORKLIST)
+
+    shown = run("worklist", "--column", "allocated", "--limit", "60")
+    all_columns = run("worklist")
+
+    assert shown.stdout.count(EDIT) == 60
+    assert api.calls()[:2] == [
+        "GET /worklist/allocated?limit=50",
+        "GET /worklist/allocated?cursor=c&limit=10",
+    ]
+    assert "showing the first 1 job: use --column allocated for more" in all_columns.stdout
 
 
 def test_an_edit_job_is_shown_with_what_matters(run: Run, api: FakeApi) -> None:
