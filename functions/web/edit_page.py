@@ -129,6 +129,7 @@ def overview_values(
         **values,
         "dataset": dataset,
         "rows": [_child_row(each) for each in reversed(view.children)],
+        "earlier": job.earlier_children if isinstance(job, EditJob) else 0,
         "found": found,
         "findings": Lazy(f"findings {versions}", lambda: finding_values(found.value)),
         "drawn": Lazy(

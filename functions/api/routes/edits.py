@@ -175,7 +175,7 @@ def edit_edit(job_id: JobId, changes: schemas.EditJobChanges) -> schemas.EditJob
     "/api/edits/<job_id>/log",
     operation_id="get_edit_log",
     tags=["Edit jobs"],
-    summary="Get the process log of an edit job and its children",
+    summary="Get the process log of an edit job and its last children",
     responses={
         200: {"description": "All moves, oldest first."},
         **problem_responses(Forbidden, NotFound, Gone),

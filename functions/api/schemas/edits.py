@@ -27,6 +27,7 @@ from jobyard.domain.edits.edit_job import EditJob as DomainEditJob
 from jobyard.domain.edits.team import MAX_EMAIL_BYTES, User
 from jobyard.domain.edits.upload import UploadKind
 from jobyard.domain.edits.work import (
+    CHILDREN_READ,
     MAX_COMMENT_BYTES,
     MAX_MINUTES,
     MAX_NAME_BYTES,
@@ -375,7 +376,10 @@ class EditJob(Schema):
     is_idle: bool = Field(description="Whether its worker has done nothing for a week.")
     is_stuck: bool = Field(description="Whether the machine works on it for too long.")
     problem: str = Field(description='Why the last step of the machine failed; "" if it did not.')
-    children: list["EditJob"] = Field(description="Its children, oldest first, without details.")
+    children: list["EditJob"] = Field(
+        description="Its children, oldest first, without details: the last "
+        f"{CHILDREN_READ} of each failure type."
+    )
     history: list[HistoryEntry] = Field(description="What happened, oldest first.")
     actions: list[str] = Field(description="The events that you may send now.")
     unavailable: Unavailable
@@ -597,7 +601,7 @@ class LogEntry(Schema):
 
 
 class EditLog(Schema):
-    """The process log of an edit job and its children."""
+    """The process log of an edit job and its last children."""
 
     problem: str = Field(description="Why the last step of the machine failed.")
     entries: list[LogEntry] = Field(description="Oldest first.")

@@ -6,15 +6,23 @@ from datetime import timedelta
 import pytest
 
 from jobyard.domain.datasets.commit import MAX_AUTHORS
-from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.child import FailureType, child_id_of
 from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.team import Team, TeamMember, User, impartial_reviewers
-from jobyard.domain.edits.work import Approval, ChangeSet, ClockColour, Package, Priority
+from jobyard.domain.edits.work import (
+    CHILDREN_READ,
+    Approval,
+    ChangeSet,
+    ClockColour,
+    Package,
+    Priority,
+)
 from jobyard.domain.edits.worklist import WorklistColumn, column_of, first_key, last_key, sort_key
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.lifecycle import StateType
 from tests.domain.edits.edit_jobs import ANNA, BEN, NOON, PRESS, a_child, an_edit_job
 
+MAX_KEYS = 100  # of a batch of reads; source: DynamoDB API reference
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -145,6 +153,18 @@ def test_children_are_counted_so_that_their_ids_follow() -> None:
     assert second.child_ids == (first.open_child, second.open_child)
     assert all(each[0] == "x" for each in second.child_ids)
     assert job.with_child(FailureType.EMBARGO_REVIEW)["open_child"][0] == "r"
+
+
+def test_the_last_children_of_each_type_are_read_in_one_batch_however_many_there_were() -> None:
+    job = an_edit_job("invalid", children=dict.fromkeys(FailureType, 1_000))
+    job = replace(job, **job.with_child(FailureType.VALIDATION))
+
+    assert job.child_ids[:CHILDREN_READ] == tuple(
+        child_id_of(job.edit_id, FailureType.VALIDATION, number) for number in range(982, 1_002)
+    )
+    assert job.open_child in job.child_ids
+    assert len(job.child_ids) == MAX_KEYS
+    assert job.earlier_children == 4_901
 
 
 def test_authors_add_up_and_have_a_bound() -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.edits.child import FailureType
 from jobyard.store import edits, teams
 from tests.functions.web.browser import Browser
 from tests.functions.web.edit_records import (
@@ -235,6 +236,18 @@ def test_failures_are_listed_apart_from_inherited_defects_and_linked(
     one = browser.get(f"/edits/{records.jobs['invalid'].edit_id}/changes?feature={STANISLAUS}")
     assert "Stanislaus &lt;b&gt;" in one.html
     assert ALAMEDA not in one.text
+
+
+def test_a_page_says_how_many_children_it_does_not_show(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("planner")
+    counts = {FailureType.VALIDATION: 1, FailureType.CONFLICT: 23}
+    job = records.replaced("invalid", children=counts)
+
+    page = browser.get(f"/edits/{job.edit_id}")
+
+    assert "Earlier ones that are not shown: 3" in page.text
 
 
 def test_a_reviewer_decides_with_a_comment(browser: Browser, records: EditRecords) -> None:

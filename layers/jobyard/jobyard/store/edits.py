@@ -385,7 +385,7 @@ def read(job_ids: Sequence[str]) -> list[Job]:
 
 
 def children_of(job: EditJob) -> list[ChildJob]:
-    """The children of an edit job, oldest first."""
+    """The children of an edit job, oldest first: of each type the last `CHILDREN_READ`."""
     found = [each for each in read(job.child_ids) if isinstance(each, ChildJob)]
     return sorted(found, key=lambda child: child.created_at)
 

@@ -13,6 +13,7 @@ from jobyard.domain.edits.attachment import Attachment
 from jobyard.domain.edits.child import FailureType, child_id_of
 from jobyard.domain.edits.team import User
 from jobyard.domain.edits.work import (
+    CHILDREN_READ,
     IDLE_AFTER,
     MAX_COMMENT_BYTES,
     MAX_EDIT_HISTORY_BYTES,
@@ -319,12 +320,17 @@ class EditJob:
 
     @property
     def child_ids(self) -> tuple[str, ...]:
-        """The ids of its children, by type and number."""
+        """The ids of its children, by type and number: of each type the last `CHILDREN_READ`."""
         return tuple(
             child_id_of(self.edit_id, failure_type, number)
             for failure_type, count in self.children.items()
-            for number in range(1, count + 1)
+            for number in range(max(count - CHILDREN_READ, 0) + 1, count + 1)
         )
+
+    @property
+    def earlier_children(self) -> int:
+        """How many children it had before those of `child_ids`."""
+        return sum(max(count - CHILDREN_READ, 0) for count in self.children.values())
 
     @property
     def open_attachments(self) -> tuple[Attachment, ...]:

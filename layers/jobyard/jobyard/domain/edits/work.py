@@ -12,6 +12,7 @@ MAX_COMMENT_BYTES = 2_000  # of an upload or a review
 MAX_PROBLEM_BYTES = REASON_BYTES
 MAX_EDIT_HISTORY_BYTES = 8 * 1024
 MAX_MINUTES = 100_000  # of work in all
+CHILDREN_READ = 20  # of each type, the last ones: five types are one batch of reads
 IDLE_AFTER = timedelta(days=7)  # without an event of its worker, a claim is shown as idle
 STUCK_AFTER = timedelta(minutes=30)  # the machine's work raises an alarm; source: DEC 3-13
 VISIBLE_AFTER_END = timedelta(hours=24)  # in the worklist; source: DEC 3-1

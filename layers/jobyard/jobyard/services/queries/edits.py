@@ -33,7 +33,7 @@ _OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of t
 @dataclass(frozen=True)
 class EditJobView:
     """A job as the actor sees it: `actions` are the events that they may send now, `unavailable`
-    those that they may not, each with the reason. `children` are those of an edit job.
+    those that they may not, each with the reason. `children` are the last ones of an edit job.
     """
 
     job: Job
@@ -358,8 +358,8 @@ def edit_settings(dataset: str, context: QueryContext) -> Mapping[str, EditSetti
 
 @dataclass(frozen=True)
 class ProcessLog:
-    """What the machine and people did with an edit job and its children, oldest first, and why its
-    last step failed.
+    """What the machine and people did with an edit job and its last children, oldest first, and why
+    its last step failed.
     """
 
     job: EditJob
