@@ -29,7 +29,7 @@ def new_child(
     """
     number = job.children[failure_type]
     state = ReviewState.ALLOCATED if failure_type.is_review else FixupState.ALLOCATED
-    entry = HistoryEntry("make", state, state, at, cause.actor, cause.key, cause.reason, cause.sub)
+    entry = HistoryEntry.note("make", state, at, cause)
     return ChildJob(
         child_id=child_id_of(job.edit_id, failure_type, number),
         parent_id=job.edit_id,
