@@ -4,12 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobyard.domain.datasets.base_format import feature_of
 from jobyard.domain.datasets.changes import ChangeKind, Difference, FeatureChange, change_of
 from jobyard.domain.datasets.feature import GEOMETRY, Feature, is_same
 from jobyard.domain.datasets.geojson_checks import FeatureFinding
 from jobyard.domain.datasets.geometry import is_same_geometry
 from jobyard.domain.edits.merge import MergeConflict, with_changes
-from jobyard.domain.edits.upload import Choice, Upload, UploadCheck, UploadedChanges
+from jobyard.domain.edits.upload import (
+    Choice,
+    Upload,
+    UploadCheck,
+    UploadedChanges,
+    upload_finding,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +80,9 @@ def conflict_from(document: Mapping[str, Any]) -> ConflictVersions:
     names = document["properties"]
     difference = Difference(tuple(each for each in names if each != GEOMETRY), GEOMETRY in names)
     conflict = MergeConflict(document["id"], ChangeKind(mine), ChangeKind(theirs), difference)
-    base, my_version, their_version = (
-        _feature_from(document[name]) for name in ("base", "mine", "theirs")
-    )
+    features = (document[name] for name in ("base", "mine", "theirs"))
+    base, my_version, their_version = (each and feature_of(each) for each in features)
     return ConflictVersions(conflict, base, my_version, their_version)
-
-
-def _feature_from(document: Mapping[str, Any] | None) -> Feature | None:
-    if document is None:
-        return None
-    return Feature(document["id"], document["geometry"], document["properties"])
 
 
 def decided(
@@ -103,21 +103,17 @@ def decided(
             after = upload.features.get(feature_id)
         else:
             message = "the conflict is not decided: upload the feature, delete it, or choose"
-            findings.append(_finding(UploadCheck.CONFLICT_OPEN, feature_id, message))
+            findings.append(upload_finding(UploadCheck.CONFLICT_OPEN, feature_id, message))
             continue
         change = change_of(feature_id, conflict.theirs, after, precision)
         if change:
             changes.append(change)
     for name in _unknown(upload, known):
         message = "it is in no conflict: change it in another edit job"
-        findings.append(_finding(UploadCheck.OUTSIDE_PACKAGE, name, message))
+        findings.append(upload_finding(UploadCheck.OUTSIDE_PACKAGE, name, message))
     return UploadedChanges(changes, findings)
 
 
 def _unknown(upload: Upload, known: set[str]) -> Iterable[str]:
     named = [*upload.features, *upload.deleted, *upload.choices]
     return [each for each in dict.fromkeys(named) if each not in known]
-
-
-def _finding(check: UploadCheck, feature_id: str, message: str) -> FeatureFinding:
-    return FeatureFinding(check.level, check.value, 0, 0, message, feature_id)

@@ -158,13 +158,13 @@ def read_upload(blocks: Iterable[bytes], precision: int) -> Upload:
     deleted = _ids_in(reading.members.get("deleted", []))
     if deleted is None:
         message = "deleted: a list of ids, each a text or a whole number"
-        findings.append(_finding(UploadCheck.DELETED_BAD, "", message))
+        findings.append(upload_finding(UploadCheck.DELETED_BAD, "", message))
     elif len(deleted) > MAX_CHANGES:
         findings.append(_too_many(f"deleted: more than {MAX_CHANGES:,} ids"))
     choices = reading.members.get("choices", {})
     if not _are_choices(choices):
         message = 'choices: an object with "mine" or "theirs" for each id'
-        findings.append(_finding(UploadCheck.CHOICE_BAD, "", message))
+        findings.append(upload_finding(UploadCheck.CHOICE_BAD, "", message))
         choices = {}
     return Upload(features, deleted or [], choices, findings, given)
 
@@ -219,30 +219,30 @@ def uploaded_changes(
 
 
 def _too_many(message: str) -> FeatureFinding:
-    return _finding(UploadCheck.TOO_MANY_CHANGES, "", f"{message}: split the work")
+    return upload_finding(UploadCheck.TOO_MANY_CHANGES, "", f"{message}: split the work")
 
 
 def _misplaced(upload: Upload, package: PackageFeatures) -> list[FeatureFinding]:
-    """ChildFindings about features that the worker may not change."""
+    """Findings about features that the worker may not change."""
     findings: list[FeatureFinding] = []
     for each in upload.deleted:
         if each in package.context:
             message = "it is context, and read-only: it cannot be deleted"
-            findings.append(_finding(UploadCheck.CONTEXT_CHANGED, each, message))
+            findings.append(upload_finding(UploadCheck.CONTEXT_CHANGED, each, message))
         elif each not in package.editable:
             message = "it is deleted, but it is not in the package"
-            findings.append(_finding(UploadCheck.DELETED_UNKNOWN, each, message))
+            findings.append(upload_finding(UploadCheck.DELETED_UNKNOWN, each, message))
         if each in upload.features:
             message = "it is in `deleted` and among the features"
-            findings.append(_finding(UploadCheck.DELETED_BAD, each, message))
+            findings.append(upload_finding(UploadCheck.DELETED_BAD, each, message))
     for each, feature in upload.features.items():
         context = package.context.get(each)
         if context is not None and change_of(each, context, feature, package.precision):
             message = "it is context, and read-only: leave it as it is, or out"
-            findings.append(_finding(UploadCheck.CONTEXT_CHANGED, each, message))
+            findings.append(upload_finding(UploadCheck.CONTEXT_CHANGED, each, message))
         elif context is None and each not in package.editable and each in package.elsewhere:
             message = "the dataset has a feature of this id outside the package: give another id"
-            findings.append(_finding(UploadCheck.OUTSIDE_PACKAGE, each, message))
+            findings.append(upload_finding(UploadCheck.OUTSIDE_PACKAGE, each, message))
     return findings
 
 
@@ -256,7 +256,7 @@ def _unconfirmed(deletions: int, editable: int, deleting: int | None) -> list[Fe
     said = "" if deleting is None else f", not {deleting}"
     message = f"it deletes {deletions} of {plural(editable, 'feature')}{said}: "
     message += f"if that is meant, say so (deleting {deletions}); else upload all, or `changes`"
-    return [_finding(UploadCheck.DELETIONS_UNCONFIRMED, "", message)]
+    return [upload_finding(UploadCheck.DELETIONS_UNCONFIRMED, "", message)]
 
 
 def _with_nulls(before: Feature, after: Feature) -> Feature:
@@ -272,12 +272,13 @@ def _dropped(change: FeatureChange) -> list[FeatureFinding]:
     if change.dropped_properties:
         names = quoted_all(change.dropped_properties)
         message = f"it had {names} before, which null would have kept"
-        found.append(_finding(UploadCheck.PROPERTY_DROPPED, change.feature_id, message))
+        found.append(upload_finding(UploadCheck.PROPERTY_DROPPED, change.feature_id, message))
     if change.drops_heights:
         message = "its positions had heights, and have none now"
-        found.append(_finding(UploadCheck.HEIGHTS_DROPPED, change.feature_id, message))
+        found.append(upload_finding(UploadCheck.HEIGHTS_DROPPED, change.feature_id, message))
     return found
 
 
-def _finding(check: UploadCheck, feature_id: str, message: str) -> FeatureFinding:
+def upload_finding(check: UploadCheck, feature_id: str, message: str) -> FeatureFinding:
+    """A finding about a feature of an upload; about the whole upload if `feature_id` is ""."""
     return FeatureFinding(check.level, check.value, 0, 0, message, feature_id)
