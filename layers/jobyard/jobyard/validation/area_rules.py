@@ -13,7 +13,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from jobyard.domain.datasets.changes import in_order
-from jobyard.domain.datasets.extent import Box
+from jobyard.domain.datasets.extent import Box, union
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geometry import is_same_geometry
 from jobyard.domain.datasets.rules import NoGapRule, NoOverlapRule, Rule, RuleCheck, RuleSet
@@ -53,7 +53,7 @@ class AreaRules:
         names = in_order(boxes)
         tree = shapely.STRtree([shapely.box(*boxes[name]) for name in names])
         for group in _groups(boxes):
-            box = _union(boxes[name] for name in group)
+            box = union(boxes[name] for name in group)
             near = [names[each] for each in sorted(tree.query(shapely.box(*box)))]
             around = {each.feature_id: each for each in self._changes.unchanged_in(box)}
             neighbourhood = _Neighbourhood(
@@ -215,12 +215,7 @@ def _of(values: Mapping[str, _Value], names: Iterable[str]) -> dict[str, _Value]
 
 
 def _box_around(name: str, *areas: Areas) -> Box:
-    return _union(Box(*each[name].bounds) for each in areas if name in each)
-
-
-def _union(boxes: Iterable[Box]) -> Box:
-    wests, souths, easts, norths = zip(*boxes, strict=True)
-    return Box(min(wests), min(souths), max(easts), max(norths))
+    return union(Box(*each[name].bounds) for each in areas if name in each)
 
 
 def _grown(box: Box) -> Box:
@@ -235,7 +230,7 @@ def _groups(boxes: Mapping[str, Box]) -> Iterator[list[str]]:
     whole, size = Box(0, 0, 0, 0), 0.0
     for name in _in_strips(boxes):
         box = boxes[name]
-        whole, size = (_union((whole, box)), size + _size(box)) if group else (box, _size(box))
+        whole, size = (union((whole, box)), size + _size(box)) if group else (box, _size(box))
         if group and (len(group) == _MAX_GROUP or _size(whole) > _SPARSE * size):
             yield group
             group, whole, size = [], box, _size(box)

@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 from jobyard.domain.datasets.feature import Feature, Geometry
 from jobyard.domain.datasets.geojson import MAX_ID_LETTERS, is_id
 from jobyard.domain.datasets.geometry import (
-    COLLECTION,
-    SINGLE_OF,
     Position,
     crossing_in,
     do_lines_meet,
-    positions,
+    parts_of,
 )
 from jobyard.domain.errors import BadRequest
 
@@ -71,11 +69,6 @@ Boxes = tuple[Box, ...]
 _Ring = tuple[tuple[float, float], ...]  # without the closing position
 
 
-def box_of(geometry: Geometry) -> Box:
-    """The box of all positions of a geometry, as wide as its numbers say."""
-    return _box_around(positions(geometry))
-
-
 def boxes_of(geometry: Geometry | None) -> Boxes:
     """The smallest box on the globe around a geometry: none, one, or two across the antimeridian.
 
@@ -97,7 +90,7 @@ def boxes_around(boxes: Iterable[Box]) -> Boxes:
         reach = max(reach, box.east)
     if widest <= first.west + 360 - reach:
         cut = 0
-    return tuple(_union(part) for part in (ordered[:cut], ordered[cut:]) if part)
+    return tuple(union(part) for part in (ordered[:cut], ordered[cut:]) if part)
 
 
 def do_boxes_meet(boxes: Iterable[Box], others: Sequence[Box]) -> bool:
@@ -105,7 +98,8 @@ def do_boxes_meet(boxes: Iterable[Box], others: Sequence[Box]) -> bool:
     return any(box.meets(other) for box in boxes for other in others)
 
 
-def _union(boxes: Sequence[Box]) -> Box:
+def union(boxes: Iterable[Box]) -> Box:
+    """The box around at least one box, as wide as their numbers say."""
     wests, souths, easts, norths = zip(*boxes, strict=True)
     return Box(min(wests), min(souths), max(easts), max(norths))
 
@@ -116,24 +110,11 @@ def _box_around(places: Iterable[Position]) -> Box:
 
 
 def _part_boxes(geometry: Geometry) -> Iterator[Box]:
-    for kind, coordinates in _parts_of(geometry):
+    for kind, coordinates in parts_of(geometry):
         if kind == "Point":
             yield Box(*coordinates[:2], *coordinates[:2])
         else:
             yield _box_around(coordinates[0] if kind == "Polygon" else coordinates)
-
-
-def _parts_of(geometry: Geometry) -> Iterator[tuple[str, Sequence[Any]]]:
-    """The kind and the coordinates of each Point, LineString and Polygon of a geometry."""
-    kind = geometry["type"]
-    if kind == COLLECTION:
-        for each in geometry["geometries"]:
-            yield from _parts_of(each)
-    elif kind in SINGLE_OF:
-        for part in geometry["coordinates"]:
-            yield SINGLE_OF[kind], part
-    else:
-        yield kind, geometry["coordinates"]
 
 
 @dataclass(frozen=True)
@@ -161,7 +142,7 @@ class Extent:
         if geometry is None or not do_boxes_meet(boxes_of(geometry), self.area):
             return False
         rings = [self.polygon] if self.polygon else [_corners(each) for each in self.boxes]
-        parts = [*_parts_of(geometry)]
+        parts = [*parts_of(geometry)]
         if any(box.has(each) for box in self.boxes for each in _part_boxes(geometry)):
             return True
         return any(_is_part_in(*part, ring) for part in parts for ring in rings)

@@ -180,6 +180,19 @@ def _side(start: _Place, end: _Place, point: _Place) -> int:
     return (across > 0) - (across < 0)
 
 
+def parts_of(geometry: Geometry) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The kind and the coordinates of each Point, LineString and Polygon of a geometry."""
+    kind = geometry["type"]
+    if kind == COLLECTION:
+        for each in geometry["geometries"]:
+            yield from parts_of(each)
+    elif kind in SINGLE_OF:
+        for part in geometry["coordinates"]:
+            yield SINGLE_OF[kind], part
+    else:
+        yield kind, geometry["coordinates"]
+
+
 def positions(geometry: Geometry) -> Iterator[Position]:
     """All positions of a geometry, in order."""
     if geometry["type"] == COLLECTION:

@@ -5,7 +5,7 @@ from math import acos, degrees, hypot
 from typing import Any
 
 from jobyard.domain.datasets.feature import Feature, Geometry
-from jobyard.domain.datasets.geometry import COLLECTION, Position
+from jobyard.domain.datasets.geometry import Position, parts_of
 
 _SHARPEST = 1.0  # degrees, unless the parameter `degrees` says otherwise
 
@@ -35,13 +35,6 @@ def _angle(
 
 
 def _rings(geometry: Geometry | None) -> Iterator[Sequence[Position]]:
-    if geometry is None:
-        return
-    if geometry["type"] == COLLECTION:
-        for each in geometry["geometries"]:
-            yield from _rings(each)
-    elif geometry["type"] == "Polygon":
-        yield from geometry["coordinates"]
-    elif geometry["type"] == "MultiPolygon":
-        for polygon in geometry["coordinates"]:
-            yield from polygon
+    for kind, coordinates in parts_of(geometry) if geometry else ():
+        if kind == "Polygon":
+            yield from coordinates
