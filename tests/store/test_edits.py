@@ -166,6 +166,14 @@ def test_a_deleted_proposal_is_gone_and_one_that_never_was_is_not_found() -> Non
         edits.get_child(job.edit_id)
 
 
+@pytest.mark.parametrize("name", ["", "n" * 3_000])
+def test_a_name_that_is_no_key_has_no_team_and_no_list(name: str) -> None:
+    assert teams.find(name) is None
+    assert teams.member(name, "sub-07") is None
+    assert edits.of_team(name, "a", "b", 9) == []
+    assert edits.of_dataset(name, edits.OPEN, after="", limit=9) == []
+
+
 def test_a_team_of_the_largest_size_is_written_at_once_and_each_member_is_found_alone() -> None:
     many = tuple(
         TeamMember(User(f"sub-{number:02}", f"name {number:02}"), "a@example.org")

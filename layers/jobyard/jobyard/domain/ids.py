@@ -5,11 +5,13 @@ Each id is a hash of a seed, so that a repeat gets the same id.
 
 import base64
 import hashlib
+import re
 from enum import StrEnum
 
 from jobyard.domain.metrics import RUNS_FAILED_OR_MISSED
 
-NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or job type, as a regex
+# Of a collection, a dataset, a team or a job type, as a regex.
+NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _HASH_LENGTH = 20
 
 
@@ -94,6 +96,11 @@ def load_id_of(seed: bytes) -> str:
 def export_id_of(seed: bytes) -> str:
     """The id of an export of a dataset for `seed`: "o" and 20 lower-case base32 characters."""
     return f"o{_hash_of(seed)}"
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` has the form `NAME_PATTERN`."""
+    return re.fullmatch(NAME_PATTERN, text) is not None
 
 
 def is_load_id(text: str) -> bool:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobyard.domain.datasets.dataset import NAME_LETTERS, Dataset, PendingCommit
+from jobyard.domain.datasets.dataset import Dataset, PendingCommit
 from jobyard.domain.datasets.extent import Box
 from jobyard.domain.errors import NotFound, StaleState
+from jobyard.domain.ids import is_name
 from jobyard.store import transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
 from jobyard.store.tables import DatasetItem, is_version, save_if
@@ -36,7 +37,7 @@ def put_new(dataset: Dataset) -> None:
 
 def find(name: str) -> Dataset | None:
     """The dataset; None if there is none."""
-    if len(name) > NAME_LETTERS:
+    if not is_name(name):
         return None  # it may be longer than a key
     items = {each.part: each for each in DatasetItem.query(name, consistent_read=True)}
     return _dataset(items) if len(items) == 2 else None

@@ -18,7 +18,7 @@ from jobyard.domain.edits.team import User
 from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority
 from jobyard.domain.edits.worklist import sort_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.ids import is_child_id
+from jobyard.domain.ids import is_child_id, is_name
 from jobyard.domain.lifecycle import StateType
 from jobyard.store import transactions
 from jobyard.store.documents import (
@@ -30,7 +30,14 @@ from jobyard.store.documents import (
     to_ms,
     without_blanks,
 )
-from jobyard.store.tables import EditItem, save_if
+from jobyard.store.tables import (
+    ByDatasetIndex,
+    ByPlannerIndex,
+    ByTeamIndex,
+    ByWorkerIndex,
+    EditItem,
+    save_if,
+)
 
 Job = EditJob | ChildJob
 OPEN, ENDED, ARCHIVED = "open", "ended", "archived"  # the lists of a dataset
@@ -402,17 +409,21 @@ def of_team(team: str, first: str, last: str, limit: int) -> list[EditKey]:
     """Up to `limit` jobs in the worklist of a team, whose places are after `first` and before
     `last`, in order.
     """
-    found = EditItem.by_team.query(
-        team, range_key_condition=EditItem.place.between(first, last), limit=limit
-    )
-    return [EditKey(item.job_id, item.place) for item in found]
+    if not is_name(team):
+        return []  # it may be longer than a key
+    return _between(EditItem.by_team, team, first, last, limit)
 
 
 def of_worker(sub: str, first: str, last: str, limit: int) -> list[EditKey]:
     """Up to `limit` jobs that a person has claimed, as `of_team`."""
-    found = EditItem.by_worker.query(
-        sub, range_key_condition=EditItem.place.between(first, last), limit=limit
-    )
+    return _between(EditItem.by_worker, sub, first, last, limit)
+
+
+def _between(
+    index: ByTeamIndex | ByWorkerIndex, partition: str, first: str, last: str, limit: int
+) -> list[EditKey]:
+    condition = EditItem.place.between(first, last)
+    found = index.query(partition, range_key_condition=condition, limit=limit)
     return [EditKey(item.job_id, item.place) for item in found]
 
 
@@ -420,22 +431,22 @@ def of_dataset(dataset: str, which: str, *, after: str, limit: int) -> list[Edit
     """Up to `limit` edit jobs of a dataset, newest first, after a position. `which` is one of its
     lists: `OPEN`, `ENDED` or `ARCHIVED`.
     """
-    found = EditItem.by_dataset.query(
-        f"{dataset}#{which}",
-        range_key_condition=EditItem.created < after if after else None,
-        scan_index_forward=False,
-        limit=limit,
-    )
-    return [EditKey(item.job_id, item.created) for item in found]
+    if not is_name(dataset):
+        return []  # it may be longer than a key
+    return _newest_first(EditItem.by_dataset, f"{dataset}#{which}", after, limit)
 
 
 def of_planner(sub: str, *, after: str, limit: int) -> list[EditKey]:
     """Up to `limit` edit jobs of a planner, newest first, after a position: not archived ones."""
-    found = EditItem.by_planner.query(
-        sub,
-        range_key_condition=EditItem.created < after if after else None,
-        scan_index_forward=False,
-        limit=limit,
+    return _newest_first(EditItem.by_planner, sub, after, limit)
+
+
+def _newest_first(
+    index: ByDatasetIndex | ByPlannerIndex, partition: str, after: str, limit: int
+) -> list[EditKey]:
+    condition = EditItem.created < after if after else None
+    found = index.query(
+        partition, range_key_condition=condition, scan_index_forward=False, limit=limit
     )
     return [EditKey(item.job_id, item.created) for item in found]
 

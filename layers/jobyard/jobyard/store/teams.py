@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from jobyard.domain.edits.team import MAX_TEAMS_OF_PERSON, Team, TeamMember, User
 from jobyard.domain.errors import BadRequest, NotFound, StaleState
+from jobyard.domain.ids import is_name
 from jobyard.store import transactions
 from jobyard.store.documents import from_ms_or_none, to_ms
 from jobyard.store.tables import TeamItem
@@ -16,8 +17,8 @@ _TEAM = "#team"  # the part of a team itself; no id of a person begins so
 
 def find_any(name: str) -> Team | None:
     """The team with its members, even if it is deleted; None if there never was one."""
-    if not name:
-        return None  # no key of DynamoDB is empty
+    if not is_name(name):
+        return None  # it may be empty, or longer than a key
     items = {each.part: each for each in TeamItem.query(name, consistent_read=True)}
     head = items.pop(_TEAM, None)
     if head is None:
@@ -55,6 +56,8 @@ def get(name: str) -> Team:
 
 def member(name: str, sub: str) -> TeamMember | None:
     """The member of a team with this id; None if there is none."""
+    if not is_name(name):
+        return None
     try:
         return _member(TeamItem.get(name, sub, consistent_read=True))
     except TeamItem.DoesNotExist:

@@ -1,7 +1,6 @@
 """A dataset as it is stored: its head, which each commit moves, and its settings."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,14 +10,13 @@ from jobyard.domain.datasets.commit import Commit, CommitOrigin
 from jobyard.domain.datasets.extent import Boxes, boxes_around
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION
 from jobyard.domain.errors import BadRequest, StaleState
-from jobyard.domain.ids import NAME_PATTERN
+from jobyard.domain.ids import is_name
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
 FIRST_REVISION = 1  # what was loaded
 NAME_LETTERS = 64  # of a name, as NAME_PATTERN has it
 TITLE_BYTES = 200  # of a title, in UTF-8
 MAX_SETTINGS_BYTES = 100_000  # of the rules and the settings of edit jobs, as JSON
-_NAME = re.compile(NAME_PATTERN)
 
 
 class HeadMoved(StaleState):
@@ -137,6 +135,6 @@ def check_name(name: str) -> None:
     Raises:
         BadRequest: it is not valid.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         message = f"a name has up to {NAME_LETTERS} letters, digits, dots, hyphens and underscores"
         raise BadRequest(f"{name!r:.80} cannot be the name of a dataset: {message}")

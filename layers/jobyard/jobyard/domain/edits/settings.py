@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.ids import NAME_PATTERN
+from jobyard.domain.ids import is_name
 
 MAX_LATEST = 50  # properties whose latest value counts
 MAX_BATCH_BYTES = 2_048  # of a URL or the name of a function
@@ -48,7 +48,7 @@ class EditSettings:
             raise BadRequest("batch: nothing edits a type that is read_only")
         if self.batch and not _is_batch_target(self.batch):
             raise BadRequest("batch: a URL, or the name of a Lambda function")
-        if self.reviewers and not re.fullmatch(NAME_PATTERN, self.reviewers):
+        if self.reviewers and not is_name(self.reviewers):
             raise BadRequest("reviewers: the name of a team")
 
     def document(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Teams: an admin says who works on edit jobs and who reviews them."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,13 +7,11 @@ from jobyard.domain.activity import Subject
 from jobyard.domain.edits.team import Team, TeamMember, User
 from jobyard.domain.edits.worklist import WorklistColumn, last_key
 from jobyard.domain.errors import BadRequest, InvalidTransition
-from jobyard.domain.ids import NAME_PATTERN
+from jobyard.domain.ids import is_name
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
 from jobyard.store import edits, teams
-
-_NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ def put(name: str, wanted: TeamEdit, context: CommandContext) -> Team:
             members. StaleState: somebody else changed it meanwhile.
     """
     authorize(context.actor, "team", "put")
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         message = "a name has up to 64 letters, digits, dots, hyphens and underscores"
         raise BadRequest(f"{name!r:.80} cannot be the name of a team: {message}")
     before = teams.find_any(name)
