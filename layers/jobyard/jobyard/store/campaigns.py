@@ -31,6 +31,7 @@ from jobyard.store.documents import (
     parse_history,
     sortable,
     to_ms,
+    to_ms_or_none,
     without_blanks,
 )
 from jobyard.store.tables import CampaignItem, save_if
@@ -41,10 +42,6 @@ _ARCHIVING = "archiving"  # the partition of tombstones whose records are not al
 # The stored state of a tombstone. No lifecycle has it, so no event applies to the campaign.
 _ARCHIVED = "archived"
 _SHELVES = {False: "campaigns", True: "system"}  # partitions of the list; by `is_system`
-
-
-def _ms_or_none(at: datetime | None) -> int | None:
-    return to_ms(at) if at else None
 
 
 def item_of(campaign: Campaign) -> CampaignItem:
@@ -66,14 +63,14 @@ def item_of(campaign: Campaign) -> CampaignItem:
             "replace_overlapping": campaign.replace_overlapping,
             "stop": campaign.stop_reason and campaign.stop_reason.value,
             "is_forced": campaign.is_forced,
-            "counted_since": _ms_or_none(campaign.counted_since),
-            "started_at": _ms_or_none(campaign.started_at),
-            "ended_at": _ms_or_none(campaign.ended_at),
+            "counted_since": to_ms_or_none(campaign.counted_since),
+            "started_at": to_ms_or_none(campaign.started_at),
+            "ended_at": to_ms_or_none(campaign.ended_at),
             "replaces": campaign.replaces,
             "replaced_by": campaign.replaced_by,
             "retry_of": campaign.retry_of,
             "generation": campaign.generation,
-            "rests_until": _ms_or_none(campaign.rests_until),
+            "rests_until": to_ms_or_none(campaign.rests_until),
             "rest_reason": campaign.rest_reason,
             "counts": dict(campaign.counts),
             "notify": list(campaign.notify),

@@ -15,7 +15,7 @@ from jobyard.store.documents import (
     parse_history,
     parse_spans,
     spans_document,
-    to_ms,
+    to_ms_or_none,
     without_blanks,
 )
 from jobyard.store.tables import ChunkItem, is_version, save_if
@@ -47,7 +47,7 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 },
                 "replacements": _positions_by_id(record.replacements),
                 "runs": {
-                    run: [progress.last_pass, progress.next_at and to_ms(progress.next_at)]
+                    run: [progress.last_pass, to_ms_or_none(progress.next_at)]
                     for run, progress in record.runs.items()
                 },
             }

@@ -8,7 +8,7 @@ from jobyard.domain.datasets.extent import Box
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.ids import is_name
 from jobyard.store import transactions
-from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 from jobyard.store.tables import DatasetItem, is_version, save_if
 
 _SHELF = "datasets"  # one partition of the index for all: there are few
@@ -107,7 +107,7 @@ def _settings_item(dataset: Dataset) -> DatasetItem:
         "title": dataset.title,
         "created": [to_ms(dataset.created_at), dataset.created_by, dataset.created_by_sub],
         "load": dataset.load_id,
-        "changed": [dataset.changed_at and to_ms(dataset.changed_at), dataset.cause],
+        "changed": [to_ms_or_none(dataset.changed_at), dataset.cause],
         "precision": dataset.precision,
         "missing_is_null": dataset.missing_is_null,
         "rules": [dict(each) for each in dataset.rules],

@@ -16,6 +16,11 @@ def to_ms(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
+def to_ms_or_none(at: datetime | None) -> int | None:
+    """As `to_ms`; None for None."""
+    return None if at is None else to_ms(at)
+
+
 def from_ms(ms: int | float) -> datetime:
     """The time of a stored number of milliseconds, in UTC."""
     return _EPOCH + ms * _MILLISECOND

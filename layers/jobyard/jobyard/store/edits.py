@@ -28,6 +28,7 @@ from jobyard.store.documents import (
     parse_history,
     sortable,
     to_ms,
+    to_ms_or_none,
     without_blanks,
 )
 from jobyard.store.tables import (
@@ -45,10 +46,6 @@ _DUE = "due"  # one partition: the machine works on few at a time
 _DUE_PAGE = 100
 _HIDDEN = frozenset({EditState.ARCHIVED, EditState.DELETED})
 _PARENT = "parent"  # the field that only a child has
-
-
-def _ms(at: datetime | None) -> int | None:
-    return to_ms(at) if at else None
 
 
 def _line(value: User | Package | ChangeSet | None) -> list[Any] | None:
@@ -76,8 +73,8 @@ def _edit_item(job: EditJob) -> EditItem:
             "team": job.team,
             "assignee": _line(job.assignee),
             "worker": _line(job.worker),
-            "planned": [_ms(job.planned_start), _ms(job.planned_end)],
-            "actual": [_ms(job.actual_start), _ms(job.actual_end)],
+            "planned": [to_ms_or_none(job.planned_start), to_ms_or_none(job.planned_end)],
+            "actual": [to_ms_or_none(job.actual_start), to_ms_or_none(job.actual_end)],
             "is_batch": job.is_batch,
             "planner_email": job.planner_email,
             "attempt": job.attempt,
@@ -130,7 +127,7 @@ def _shelf(job: EditJob) -> str | None:
 def _attachment_line(each: Attachment) -> list[Any]:
     fields = {**vars(each), "state": each.state.value}
     for name in ("expires_at", "answered_at"):
-        fields[name] = _ms(fields[name])
+        fields[name] = to_ms_or_none(fields[name])
     return [*fields.values()]
 
 
@@ -156,8 +153,8 @@ def _child_item(child: ChildJob) -> EditItem:
             "since": to_ms(child.since),
             "priority": child.priority.value,
             "worker": _line(child.worker),
-            "planned": [_ms(child.planned_start), _ms(child.planned_end)],
-            "ended_at": _ms(child.ended_at),
+            "planned": [to_ms_or_none(child.planned_start), to_ms_or_none(child.planned_end)],
+            "ended_at": to_ms_or_none(child.ended_at),
             "attempt": child.attempt,
             "package": _line(child.package),
             "subject": _line(child.subject),

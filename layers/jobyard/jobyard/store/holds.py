@@ -7,7 +7,7 @@ from pynamodb.exceptions import DeleteError
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, HoldLift
-from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none
 from jobyard.store.tables import HoldItem, is_condition_failure, save_if
 
 
@@ -52,7 +52,7 @@ def _lift_line(lift: HoldLift) -> list[Any]:
 
 
 def _body(hold: Hold) -> list[Any]:
-    until = None if hold.until is None else to_ms(hold.until)
+    until = to_ms_or_none(hold.until)
     more = [hold.owner_sub, None if hold.lift is None else _lift_line(hold.lift), hold.replaced]
     # What is empty at the end is left out: `put` and `delete` compare bodies with stored ones,
     # which may be from before there were ids, lifts and replaced holds.

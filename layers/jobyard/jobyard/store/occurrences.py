@@ -7,7 +7,7 @@ from typing import Any
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Trigger, Verdict
 from jobyard.store import transactions
-from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 from jobyard.store.tables import OccurrenceItem
 
 
@@ -37,8 +37,8 @@ def item_of(occurrence: Occurrence) -> OccurrenceItem:
 def _outcome_document(outcome: RunOutcome) -> list[Any]:
     return [
         outcome.state,
-        outcome.started_at and to_ms(outcome.started_at),
-        outcome.resumed_at and to_ms(outcome.resumed_at),
+        to_ms_or_none(outcome.started_at),
+        to_ms_or_none(outcome.resumed_at),
         to_ms(outcome.ended_at),
         list(outcome.failure_codes),
         outcome.failure_message,

@@ -16,7 +16,7 @@ from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.store import batches, transactions
-from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none
 from jobyard.store.tables import OperationItem
 
 _RUNNING = "running"  # the id of the list's item; an operation's is "r" and twelve digits
@@ -105,7 +105,7 @@ def _item(operation: Operation) -> OperationItem:
             "refused": operation.not_requeueable,
             "more": operation.may_match_more,
             "chunks": _bitmap(operation.chunks),
-            "ended_at": None if operation.ended_at is None else to_ms(operation.ended_at),
+            "ended_at": to_ms_or_none(operation.ended_at),
         },
     )
 

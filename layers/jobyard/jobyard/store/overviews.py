@@ -31,7 +31,7 @@ from jobyard.domain.overview import (
 )
 from jobyard.domain.schedules.occurrence import SkipReason
 from jobyard.domain.text import clean
-from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 
 OVERVIEW_FORMAT = 5  # to be increased with each change of the document
 
@@ -115,7 +115,7 @@ def _open_batch(line: list[Any]) -> OpenBatch:
 def _campaign_line(campaign: OpenCampaign) -> list[Any]:
     shown = replace(campaign, name=clean(campaign.name, NAME_BYTES_SHOWN))
     *line, window_at = vars(shown).values()
-    return [*line, window_at and to_ms(window_at)]
+    return [*line, to_ms_or_none(window_at)]
 
 
 def _campaign(line: list[Any]) -> OpenCampaign:
@@ -125,10 +125,7 @@ def _campaign(line: list[Any]) -> OpenCampaign:
 def _limits_document(limits: LimitsInUse) -> list[Any]:
     return [
         [[*vars(each).values()] for each in limits.running],
-        [
-            [each.scope, each.owner, each.reason, each.until and to_ms(each.until)]
-            for each in limits.holds
-        ],
+        [[each.scope, each.owner, each.reason, to_ms_or_none(each.until)] for each in limits.holds],
         limits.more_holds,
     ]
 
@@ -146,7 +143,7 @@ def _limits(running: list[Any], holds: list[Any], more_holds: int) -> LimitsInUs
 
 def _failures_line(found: RecentFailures) -> list[Any]:
     batches = [[*vars(each).values()] for each in found.batches]
-    seen_at = [at and to_ms(at) for at in (found.first_seen_at, found.last_seen_at)]
+    seen_at = [to_ms_or_none(at) for at in (found.first_seen_at, found.last_seen_at)]
     return [found.code, found.count, found.batch_count, batches, *seen_at]
 
 

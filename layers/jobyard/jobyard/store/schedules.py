@@ -34,6 +34,7 @@ from jobyard.store.documents import (
     history_document,
     parse_history,
     to_ms,
+    to_ms_or_none,
     without_blanks,
 )
 from jobyard.store.tables import ScheduleItem, save_if
@@ -59,15 +60,15 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "owner": schedule.owner,
             "owner_sub": schedule.owner_sub,
             "created_at": to_ms(schedule.created_at),
-            "changed_at": _ms_or_none(schedule.changed_at),
+            "changed_at": to_ms_or_none(schedule.changed_at),
             "parameters": dict(schedule.parameters),
             "is_system": schedule.is_system,
-            "next_at": _ms_or_none(schedule.next_at),
-            "decided_until": _ms_or_none(schedule.decided_until),
-            "look_at": _ms_or_none(schedule.next_check_at),
-            "resume_at": _ms_or_none(schedule.resume_at),
-            "queued": _ms_or_none(schedule.queued_for),
-            "kept_from": _ms_or_none(schedule.retained_from),
+            "next_at": to_ms_or_none(schedule.next_at),
+            "decided_until": to_ms_or_none(schedule.decided_until),
+            "look_at": to_ms_or_none(schedule.next_check_at),
+            "resume_at": to_ms_or_none(schedule.resume_at),
+            "queued": to_ms_or_none(schedule.queued_for),
+            "kept_from": to_ms_or_none(schedule.retained_from),
             "active": [
                 [to_ms(run.scheduled_for), to_ms(run.started_at), run.run]
                 for run in schedule.active
@@ -82,15 +83,11 @@ def _item(schedule: Schedule) -> ScheduleItem:
         shelf=_SHELVES[schedule.is_system] if is_listed else None,
         title=f"{natural_key(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
         due_shard=_shard(schedule.schedule_id) if due_at else None,
-        due_at=to_ms(due_at) if due_at else None,
+        due_at=to_ms_or_none(due_at),
         state=schedule.state.value,
         version=schedule.version,
         body=body,
     )
-
-
-def _ms_or_none(at: datetime | None) -> int | None:
-    return to_ms(at) if at else None
 
 
 def _shard(schedule_id: str) -> str:

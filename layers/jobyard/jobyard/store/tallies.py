@@ -19,6 +19,7 @@ from jobyard.store.documents import (
     parse_spans,
     spans_document,
     to_ms,
+    to_ms_or_none,
     without_blanks,
 )
 from jobyard.store.tables import BatchItem, is_version, save_if
@@ -92,7 +93,7 @@ def _save(batch_id: str, after: StoredTally, seen: int, now: datetime) -> bool:
         body=without_blanks(
             {
                 "tally": _document(after.tally) if after.tally else None,
-                "claimed": after.claimed_until and to_ms(after.claimed_until),
+                "claimed": to_ms_or_none(after.claimed_until),
             }
         ),
     )
@@ -117,7 +118,7 @@ def _document(tally: Tally) -> dict[str, Any]:
         "failures": dict(tally.failures),
         "final": dict(tally.not_requeueable),
         "failed_at": spans_document(tally.failed_at),
-        "next": tally.next_retry and to_ms(tally.next_retry),
+        "next": to_ms_or_none(tally.next_retry),
         "strip": encode_strip(tally.strip),
         "at": to_ms(tally.counted_at),
         "ms": tally.duration // _MILLISECOND,

@@ -7,7 +7,7 @@ from jobyard.domain.edits.team import MAX_TEAMS_OF_PERSON, Team, TeamMember, Use
 from jobyard.domain.errors import BadRequest, NotFound, StaleState
 from jobyard.domain.ids import is_name
 from jobyard.store import transactions
-from jobyard.store.documents import from_ms_or_none, to_ms
+from jobyard.store.documents import from_ms_or_none, to_ms_or_none
 from jobyard.store.tables import TeamItem
 from jobyard.store.transactions import MAX_ITEMS
 
@@ -86,7 +86,7 @@ def write(before: Team | None, after: Team) -> Team:
     """
     seen = before.version if before else 0
     new = replace(after, version=seen + 1)
-    changed_at = to_ms(new.changed_at) if new.changed_at else None
+    changed_at = to_ms_or_none(new.changed_at)
     head = TeamItem(
         new.name,
         _TEAM,
