@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from jobyard.services.edits.uploads import ConfirmedUpload, UploadRequest
 
 _MAX_ARCHIVED = 500
+MAX_WARNINGS = 1_000  # of an upload that an answer lists
 
 
 class RequestedAttachment(Schema, extra="forbid"):
@@ -564,7 +565,10 @@ class UploadedEdits(Schema):
 
     job: EditJob
     is_repeat: bool = Field(description="Whether the same upload had been confirmed before.")
-    findings: list[UploadFinding] = Field(description="Warnings about the file.")
+    findings: list[UploadFinding] = Field(
+        description=f"Warnings about the file: the first {MAX_WARNINGS:,}."
+    )
+    warnings: int = Field(description="How many there are, listed or not.")
     given_ids: dict[str, str] = Field(
         description="The ids that features without one got, by their lines."
     )
@@ -573,6 +577,7 @@ class UploadedEdits(Schema):
     def of(cls, found: "ConfirmedUpload", job: EditJob) -> "UploadedEdits":
         """The result of the service."""
         written = found.written
+        warnings = written.findings if written else ()
         return cls(
             job=job,
             is_repeat=written is None,
@@ -585,8 +590,9 @@ class UploadedEdits(Schema):
                     feature_id=each.feature_id,
                     message=each.message,
                 )
-                for each in (written.findings if written else ())
+                for each in warnings[:MAX_WARNINGS]
             ],
+            warnings=len(warnings),
             given_ids={str(line): each for line, each in written.given_ids.items()}
             if written
             else {},
