@@ -47,6 +47,7 @@ UNBOUNDED = {
 }
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
+MACHINES = ("BatchMachine", "EditMachine", "JobMachine", "SystemMachine")
 # Lambda connects a function to a VPC with the function's own role. Source: its developer guide.
 NETWORK_ACTIONS = {
     "ec2:AssignPrivateIpAddresses",
@@ -137,10 +138,10 @@ def test_roles_name_their_managed_policies(
 ) -> None:
     """Lambda and Step Functions check the role when tracing or logging is switched on. A role that
     names its policies has them by then. A policy that names the role may be attached later."""
-    traced = [*CALLS, "BatchMachineRole", "JobMachineRole", "SystemMachineRole"]
-    for role in traced:
+    of_machines = [f"{machine}Role" for machine in MACHINES]
+    for role in [*CALLS, *of_machines]:
         assert {"Ref": "TracingPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"], role
-    for role in ("BatchMachineRole", "JobMachineRole", "SystemMachineRole"):
+    for role in of_machines:
         assert {"Ref": "LogDeliveryPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"]
     for policy in of_type(resources, "AWS::IAM::ManagedPolicy").values():
         assert policy["Properties"].keys() == {"Description", "PolicyDocument"}
@@ -301,7 +302,8 @@ def test_a_machine_is_created_after_its_policy(template: dict[str, Any]) -> None
 def test_a_machine_may_call_the_functions_of_its_states(
     resources: Resources, template: dict[str, Any]
 ) -> None:
-    for machine in ("BatchMachine", "JobMachine", "SystemMachine"):
+    assert {*of_type(template["Resources"], "AWS::Serverless::StateMachine")} == {*MACHINES}
+    for machine in MACHINES:
         names = template["Resources"][machine]["Properties"]["DefinitionSubstitutions"]
         called = {
             resource
