@@ -146,8 +146,8 @@ def described() -> dict[str, Any]:
     return openapi_document(whole_app(), "/")
 
 
-def template_of(path: str) -> str:
-    """The path template that `path` matches, the most specific of several; "" when none does."""
+def templates_of(path: str) -> list[str]:
+    """The path templates that `path` matches, the most specific first."""
     requested = path.split("/")
     matching = [
         template
@@ -158,14 +158,15 @@ def template_of(path: str) -> str:
             for part, given in zip(parts, requested, strict=True)
         )
     ]
-    return min(matching, key=lambda template: template.count("{"), default="")
+    return sorted(matching, key=lambda template: template.count("{"))
 
 
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
-    """The operation of a request, None if there is none."""
-    operations = described()["paths"].get(template_of(path), {})
-    found: dict[str, Any] | None = operations.get(method.lower())
-    return found
+    """The operation of a request, None if there is none. `GET /campaigns/preview` asks for a
+    campaign of that name: only `POST` has a path of its own."""
+    paths = described()["paths"]
+    operations = (paths[template].get(method.lower()) for template in templates_of(path))
+    return next((found for found in operations if found), None)
 
 
 def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
@@ -175,7 +176,7 @@ def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
         return  # a file of the documentation's page
     if operation is None:
         assert (answer.status, answer.kind) == (
-            (405, "method-not-allowed") if template_of(path) else (404, "not-found")
+            (405, "method-not-allowed") if templates_of(path) else (404, "not-found")
         )
         return
     responses = operation["responses"]

@@ -6,6 +6,7 @@ import pytest
 
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.export import export
+from jobyard.services.executions import dataset_execution
 from tests.functions.web.browser import Browser
 from tests.functions.web.dataset_records import a_dataset_with_a_commit
 
@@ -64,7 +65,8 @@ def test_a_revision_is_exported_with_a_link(reader: Browser) -> None:
     assert "The file is being written" in waiting
     arn = site.settings.edit_machine
     listed = site.machines.list_executions(stateMachineArn=arn)["executions"]
-    (started,) = (each for each in listed if each["name"].startswith("dataset-"))
+    name = dataset_execution(sent.location.rpartition("/")[2])
+    (started,) = (each for each in listed if each["name"] == name)
     found = site.machines.describe_execution(executionArn=started["executionArn"])
     context = DatasetContext(site.settings, site.s3, site.now)
     export(json.loads(found["input"]), context)
