@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
     from jobyard.services.edits.uploads import ConfirmedUpload, UploadRequest
 
 _MAX_ARCHIVED = 500
-MAX_WARNINGS = 1_000  # of an upload that an answer lists
+# Of an upload that an answer lists: it is stored for repeats, in an item of at most 400 KB.
+MAX_WARNINGS = 100
+MAX_GIVEN_IDS = 5_000
 
 
 class RequestedAttachment(Schema, extra="forbid"):
@@ -570,7 +573,8 @@ class UploadedEdits(Schema):
     )
     warnings: int = Field(description="How many there are, listed or not.")
     given_ids: dict[str, str] = Field(
-        description="The ids that features without one got, by their lines."
+        description="The ids that features without one got, by their lines: the first "
+        f"{MAX_GIVEN_IDS:,}."
     )
 
     @classmethod
@@ -578,6 +582,7 @@ class UploadedEdits(Schema):
         """The result of the service."""
         written = found.written
         warnings = written.findings if written else ()
+        given_ids = written.given_ids.items() if written else ()
         return cls(
             job=job,
             is_repeat=written is None,
@@ -593,9 +598,7 @@ class UploadedEdits(Schema):
                 for each in warnings[:MAX_WARNINGS]
             ],
             warnings=len(warnings),
-            given_ids={str(line): each for line, each in written.given_ids.items()}
-            if written
-            else {},
+            given_ids={str(line): each for line, each in islice(given_ids, MAX_GIVEN_IDS)},
         )
 
 
