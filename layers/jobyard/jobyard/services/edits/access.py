@@ -77,6 +77,23 @@ def _unknown(job_id: str) -> NotFound:
     return NotFound(f"there is no edit job {job_id!r:.80}")
 
 
+def has_had(job: Job, sub: str) -> bool:
+    """Whether a person activated a job, now or in an earlier attempt."""
+    return any(each.event == "activate" and each.sub == sub for each in job.history)
+
+
+def visible_or_had_job(job_id: str, actor: Actor) -> Job:
+    """The job, also for an actor who had it once: a proposal, say, after it was revoked.
+
+    Raises:
+        NotFound, Gone: as for `visible_job`.
+    """
+    job = edits.find(job_id)
+    if job is not None and has_had(job, actor.sub):
+        return job
+    return visible_job(job_id, actor)
+
+
 def visible_edit(edit_id: str, actor: Actor) -> EditJob:
     """The edit job, if `actor` may see it.
 

@@ -22,8 +22,9 @@ from jobyard.services.context import CommandContext
 from jobyard.services.edits.access import (
     authorize_claim,
     authorize_job,
+    has_had,
     id_of,
-    visible_job,
+    visible_or_had_job,
 )
 from jobyard.services.edits.changes import JobChange, change_job, requested_move
 from jobyard.services.edits.settings import settings_for
@@ -126,22 +127,10 @@ def upload_choices(
 def _check_had(job_id: str, context: CommandContext) -> None:
     """Check that the actor has a job, or had it once."""
     authorize_job(job_id, "upload", context.actor)
-    job = _find(job_id, context)
+    job = visible_or_had_job(job_id, context.actor)
     sub = context.actor.sub
-    had_it = any(each.event == "activate" and each.sub == sub for each in job.history)
-    if not had_it and (job.worker is None or job.worker.sub != sub):
+    if not has_had(job, sub) and (job.worker is None or job.worker.sub != sub):
         raise Forbidden(f"you have not activated {job_id}: activate it first")
-
-
-def _find(job_id: str, context: CommandContext) -> Job:
-    """The job, also for a person who had it once: a proposal, say, after it was revoked."""
-    found = edits.find(job_id)
-    sub = context.actor.sub
-    if found is not None and any(
-        each.event == "activate" and each.sub == sub for each in found.history
-    ):
-        return found
-    return visible_job(job_id, context.actor)
 
 
 def _folder(job_id: str, attempt: int, sub: str) -> str:
@@ -160,7 +149,7 @@ def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> Confirm
             is in it is wrong; the message says where.
     """
     authorize_job(job_id, "upload", context.actor)
-    job = _find(job_id, context)
+    job = visible_or_had_job(job_id, context.actor)
     _check_key(job_id, sent, context)
     if not 0 <= sent.minutes <= MAX_MINUTES:
         raise BadRequest(f"minutes: 0 to {MAX_MINUTES:,}")

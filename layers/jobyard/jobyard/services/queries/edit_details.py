@@ -24,7 +24,7 @@ from jobyard.domain.errors import BadRequest, NotFound
 from jobyard.services.context import QueryContext
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.readers import RevisionReader, changes_of
-from jobyard.services.edits.access import visible_job
+from jobyard.services.edits.access import id_of, visible_or_had_job
 from jobyard.services.edits.work_files import change_lines_of, read_json
 from jobyard.services.edits.workspaces import conflicts_of
 from jobyard.store import commits, datasets, edits
@@ -285,8 +285,11 @@ def rescued_uploads(job_id: str, context: QueryContext) -> list[RescuedUpload]:
     Raises:
         NotFound: there is no such job, or the actor neither sees it nor had it.
     """
-    job = _seen_or_had(job_id, context)
-    prefix = f"edits/{job_id}/uploads/"
+    return _rescued_uploads(visible_or_had_job(job_id, context.actor), context)
+
+
+def _rescued_uploads(job: Job, context: QueryContext) -> list[RescuedUpload]:
+    prefix = f"edits/{id_of(job)}/uploads/"
     listed = context.s3.list_objects_v2(
         Bucket=context.settings.intake_bucket, Prefix=prefix, MaxKeys=1_000
     )
@@ -307,14 +310,17 @@ def rescued_uploads(job_id: str, context: QueryContext) -> list[RescuedUpload]:
     return found[:MAX_RESCUED]
 
 
-def _seen_or_had(job_id: str, context: QueryContext) -> Job:
-    sub = context.actor.sub
-    job = edits.find(job_id)
-    if job is not None and any(
-        each.event == "activate" and each.sub == sub for each in job.history
-    ):
-        return job
-    return visible_job(job_id, context.actor)
+def _rescued_upload(job: Job, name: str, context: QueryContext) -> RescuedUpload:
+    """The upload whose key is `name` after what all keys of the job begin with.
+
+    Raises:
+        NotFound: there is none.
+    """
+    key = f"edits/{id_of(job)}/uploads/{name}"
+    found = next((each for each in _rescued_uploads(job, context) if each.key == key), None)
+    if found is None:
+        raise NotFound("there is no such upload; it is kept for 7 days")
+    return found
 
 
 @dataclass(frozen=True)
@@ -335,16 +341,13 @@ def rescued_diff(job_id: str, name: str, context: QueryContext) -> RescuedDiff:
     Raises:
         NotFound: there is none. BadRequest: it is too large to compare, or no such file.
     """
-    key = f"edits/{job_id}/uploads/{name}"
-    upload = next((each for each in rescued_uploads(job_id, context) if each.key == key), None)
-    if upload is None:
-        raise NotFound("there is no such upload; it is kept for 7 days")
+    job = visible_or_had_job(job_id, context.actor)
+    upload = _rescued_upload(job, name, context)
     if upload.size > MAX_DIFF_BYTES:
         raise BadRequest(f"it has more than {MAX_DIFF_BYTES:,} bytes: download it")
-    job = _seen_or_had(job_id, context)
     dataset = datasets.get(job.dataset)
     files = _files(context)
-    found = context.s3.get_object(Bucket=context.settings.intake_bucket, Key=key)
+    found = context.s3.get_object(Bucket=context.settings.intake_bucket, Key=upload.key)
     body = found["Body"].read()
     read = read_upload(_blocks(body), dataset.precision)
     ids = [*dict.fromkeys((*read.features, *read.deleted))]
@@ -377,14 +380,12 @@ def rescued_link(job_id: str, name: str, context: QueryContext) -> str:
     Raises:
         NotFound: there is none.
     """
-    key = f"edits/{job_id}/uploads/{name}"
-    if not any(each.key == key for each in rescued_uploads(job_id, context)):
-        raise NotFound("there is no such upload; it is kept for 7 days")
+    upload = _rescued_upload(visible_or_had_job(job_id, context.actor), name, context)
     url: str = context.s3.generate_presigned_url(
         "get_object",
         Params={
             "Bucket": context.settings.intake_bucket,
-            "Key": key,
+            "Key": upload.key,
             "ResponseContentType": "application/octet-stream",
             "ResponseContentDisposition": "attachment",
         },
