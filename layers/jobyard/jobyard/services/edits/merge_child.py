@@ -1,6 +1,5 @@
 """Merges what was uploaded to a fix-up into its edit job, which is checked again."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from jobyard.domain.datasets.changes import change_of, in_order
@@ -19,12 +18,12 @@ from jobyard.services.edits.tasks import start_task
 from jobyard.services.edits.validate_changes import problem_of, validate_changes
 from jobyard.services.edits.work_files import (
     folder_of,
-    read_changes,
+    read_change_set,
     read_json,
     write_changes,
     write_json,
 )
-from jobyard.services.edits.workspaces import Changes, composed, conflicts_of
+from jobyard.services.edits.workspaces import Changes, composed, conflicts_of, edits_of_reviewer
 from jobyard.store import edits
 from jobyard.store.edits import ChildWrite
 
@@ -45,7 +44,7 @@ def merge_child(child_id: str, context: EditContext) -> EditJob | None:
     if parent.open_child != child_id:
         raise StaleState(f"{parent.edit_id} does not wait for {child_id} any more")
     dataset = roll_forward(parent.dataset, context.datasets)
-    made = _changes_of(child, dataset, context)
+    made = read_change_set(child.edits, dataset.precision, context.datasets)
     base_revision, approval = parent.base_revision, None
     if child.failure_type is FailureType.CONFLICT:
         changes, base_revision, approval = _resolved(parent, child, made, dataset, context)
@@ -76,12 +75,6 @@ def merge_child(child_id: str, context: EditContext) -> EditJob | None:
     return after
 
 
-def _changes_of(child: ChildJob, dataset: Dataset, context: EditContext) -> Changes:
-    if child.edits is None:
-        return {}
-    return read_changes(child.edits.key, dataset.precision, context.datasets)
-
-
 def _problem_of(
     parent: EditJob, child: ChildJob, changes: Changes, dataset: Dataset, context: EditContext
 ) -> str:
@@ -102,10 +95,9 @@ def _corrected(
     """The changes of a job with those of its fix-up, and of the reviewer who asked for it."""
     changes = workspace_of(parent, dataset, context)
     if child.failure_type is FailureType.QUARANTINE_CORRECTIONS and child.findings:
-        reviewed: Sequence[str] | None = read_json(child.findings, context.datasets).get("edits")
-        if reviewed:
-            theirs = read_changes(reviewed[0], dataset.precision, context.datasets)
-            changes = composed(changes, theirs, dataset.precision)
+        feedback = read_json(child.findings, context.datasets)
+        theirs = edits_of_reviewer(feedback, dataset.precision, context.datasets)
+        changes = composed(changes, theirs, dataset.precision)
     return composed(changes, made, dataset.precision)
 
 

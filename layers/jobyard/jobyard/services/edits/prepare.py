@@ -14,7 +14,6 @@ from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.fixup import FixupState
 from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.upload import Choice
-from jobyard.domain.edits.work import ChangeSet
 from jobyard.domain.errors import BadRequest
 from jobyard.services.datasets.readers import RevisionReader
 from jobyard.services.edits.context import EditContext
@@ -26,8 +25,8 @@ from jobyard.services.edits.moves import (
 )
 from jobyard.services.edits.packages import PackageContents, write_package
 from jobyard.services.edits.settings import settings_for
-from jobyard.services.edits.work_files import read_changes, read_json
-from jobyard.services.edits.workspaces import Changes, applied, conflicts_of
+from jobyard.services.edits.work_files import read_change_set, read_json
+from jobyard.services.edits.workspaces import Changes, applied, conflicts_of, edits_of_reviewer
 from jobyard.store import datasets, edits
 
 MAX_CONTEXT = 50_000  # features around those to edit
@@ -57,7 +56,7 @@ def _needs_package(job: EditJob) -> bool:
 def _prepare_edit(job: EditJob, context: EditContext) -> None:
     dataset = datasets.get(job.dataset)
     settings = settings_for(dataset, job.edit_type)
-    included = _changes_of(job.workspace, dataset, context)
+    included = read_change_set(job.workspace, dataset.precision, context.datasets)
     contents = _contents(job, dataset, settings, included, context)
     package = write_package(job, job, contents, dataset, context.datasets)
     if job.state is EditState.ACTIVATED and settings.embargo:
@@ -124,12 +123,6 @@ def _boxes_around(extent: Extent, features: Mapping[str, Feature]) -> Boxes:
     return boxes_around(box for each in features.values() for box in boxes_of(each.geometry))
 
 
-def _changes_of(changes: ChangeSet | None, dataset: Dataset, context: EditContext) -> Changes:
-    if changes is None:
-        return {}
-    return read_changes(changes.key, dataset.precision, context.datasets)
-
-
 def _prepare_child(child: ChildJob, context: EditContext) -> None:
     parent = edits.get(child.parent_id)
     package = (
@@ -149,21 +142,16 @@ def _contents_of_child(
     findings = read_json(child.findings, context.datasets) if child.findings else None
     if child.failure_type is FailureType.CONFLICT:
         return _contents_of_conflicts(child, dataset, findings, context), dataset
-    included = _changes_of(child.subject, dataset, context)
+    included = read_change_set(child.subject, dataset.precision, context.datasets)
     changed: Sequence[FeatureChange] = [*included.values()]
     if child.failure_type is FailureType.QUARANTINE_CORRECTIONS:
-        included = {**included, **_edits_of_reviewer(findings, dataset, context)}
+        theirs = edits_of_reviewer(findings, dataset.precision, context.datasets)
+        included = {**included, **theirs}
     settings = settings_for(dataset, parent.edit_type)
     contents = _contents(
         parent, dataset, settings, included, context, findings=findings, changed=changed
     )
     return contents, dataset
-
-
-def _edits_of_reviewer(findings: Any, dataset: Dataset, context: EditContext) -> Changes:
-    """What the reviewer changed in what they reviewed, which a corrections child has already."""
-    made = findings.get("edits") if findings else None
-    return read_changes(made[0], dataset.precision, context.datasets) if made else {}
 
 
 def _contents_of_conflicts(

@@ -13,7 +13,7 @@ from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.upload import Choice
 from jobyard.services.datasets.readers import RevisionReader
 from jobyard.services.edits.context import EditContext
-from jobyard.services.edits.work_files import read_changes
+from jobyard.services.edits.work_files import read_change_set
 from jobyard.services.edits.workspaces import Changes
 
 
@@ -45,9 +45,7 @@ class Reconciled:
 
 def workspace_of(job: EditJob, dataset: Dataset, context: EditContext) -> Changes:
     """The changes that a job wants to make, against the revision that its package is of."""
-    if job.workspace is None:
-        return {}
-    return read_changes(job.workspace.key, dataset.precision, context.datasets)
+    return read_change_set(job.workspace, dataset.precision, context.datasets)
 
 
 def reconcile(

@@ -74,10 +74,16 @@ def _change_lines(job: Job, job_id: str, changes: Sequence[FeatureChange]) -> It
     return change_lines(job.dataset, 0, CommitOrigin(job_id, job.attempt), changes)
 
 
+def read_change_set(
+    stored: ChangeSet | None, precision: int, context: DatasetContext
+) -> dict[str, FeatureChange]:
+    """The changes of a set, by the ids of features; none without a set."""
+    return read_changes(stored.key, precision, context) if stored else {}
+
+
 def read_changes(key: str, precision: int, context: DatasetContext) -> dict[str, FeatureChange]:
     """The changes of a file, by the ids of features."""
-    _, lines = read_change_file(files.blocks_of(key, context))
-    found = (change_of(each.feature_id, each.before, each.after, precision) for each in lines)
+    found = change_lines_of(key, precision, context)
     return {change.feature_id: change for change in found if change}
 
 

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.datasets.changes import FeatureChange, change_of, in_order
 from jobyard.domain.datasets.feature import Feature
@@ -23,7 +23,7 @@ from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.readers import RevisionReader
 from jobyard.services.edits.packages import IncludedChanges, read_contents
-from jobyard.services.edits.work_files import read_json, write_changes
+from jobyard.services.edits.work_files import read_change_set, read_json, write_changes
 from jobyard.services.settings import Settings
 from jobyard.store import datasets, edits
 from jobyard.store.edits import Job
@@ -175,3 +175,13 @@ def applied(features: Mapping[str, Feature], changes: Changes) -> dict[str, Feat
 def conflicts_of(child: ChildJob, context: DatasetContext) -> list[ConflictVersions]:
     """The conflicts that a CONFLICT child is about."""
     return [conflict_from(each) for each in read_json(child.findings, context)["conflicts"]]
+
+
+def edits_of_reviewer(
+    feedback: Mapping[str, Any] | None, precision: int, context: DatasetContext
+) -> Changes:
+    """What a reviewer changed in what they reviewed, by their feedback: a child for corrections has
+    it already.
+    """
+    stored = feedback["edits"] if feedback else None
+    return read_change_set(ChangeSet(*stored) if stored else None, precision, context)
