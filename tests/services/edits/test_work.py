@@ -17,6 +17,7 @@ from jobyard.services.edits.uploads import UploadRefused, UploadRequest
 from jobyard.services.queries import edits as queries
 from jobyard.services.reports.commands import resend_refusal
 from jobyard.store import edits, reports
+from tests.call_interceptor import Call, CallInterceptor, Listener
 from tests.domain.edits.edit_jobs import NOON
 from tests.functions.api.api_client import Api
 from tests.people import sub_of
@@ -543,6 +544,30 @@ def test_the_worklist_has_what_one_may_do_and_what_one_has(people: Requests) -> 
         columns("stranger", "worker", team="north")
     with pytest.raises(Forbidden):
         columns("viewer", "viewer")
+
+
+class TeamReads(Listener):
+    """Counts the reads of teams."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def prepare(self, call: Call) -> None:
+        self.count += call.parameters.get("TableName", "").endswith("teams")
+
+
+def test_a_worklist_reads_a_team_as_often_for_many_jobs_as_for_one(
+    people: Requests, aws_semantics: CallInterceptor
+) -> None:
+    counts = []
+    for _ in range(3):
+        a_stored_job("allocated")
+        reads = TeamReads()
+        with aws_semantics.listening(reads):
+            queries.worklist(people.query("anna", "worker"))
+        counts.append(reads.count)
+
+    assert counts == [2, 2, 2]  # the names of anna's teams, and whether she still is of one
 
 
 def test_a_column_is_read_in_pages_in_the_order_of_its_places(people: Requests) -> None:

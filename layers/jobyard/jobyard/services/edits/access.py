@@ -1,6 +1,7 @@
 """Who may see and work on edit jobs and their children. Teams are read strongly at each request."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import cache
 
 from jobyard.domain.access import TEAM, is_allowed
 from jobyard.domain.edits.child import ChildJob
@@ -67,7 +68,7 @@ def visible_job(job_id: str, actor: Actor) -> Job:
         if not is_allowed("edit", "view", actor.roles):
             raise _unknown(job_id) from None
         raise
-    if not may_see(job, actor):
+    if not may_see(job, actor, memberships(actor)):
         raise _unknown(job_id)
     return job
 
@@ -118,7 +119,12 @@ def visible_child(child_id: str, actor: Actor) -> ChildJob:
     return job
 
 
-def may_see(job: Job, actor: Actor) -> bool:
+def memberships(actor: Actor) -> Callable[[str], bool]:
+    """Says whether an actor is of a team, by its name. Each team is read strongly, and once."""
+    return cache(lambda name: teams.member(name, actor.sub) is not None)
+
+
+def may_see(job: Job, actor: Actor, is_member: Callable[[str], bool]) -> bool:
     """Whether an actor may see a job: by their role, or because it is their team's."""
     kind = kind_of(job)
     if is_allowed(kind, "view", actor.roles):
@@ -132,7 +138,7 @@ def may_see(job: Job, actor: Actor) -> bool:
     names = {job.team}
     if isinstance(job, EditJob) and job.open_child:
         names.add(edits.get_child(job.open_child).team)
-    return any(teams.member(name, actor.sub) is not None for name in names if name)
+    return any(is_member(name) for name in names if name)
 
 
 def user_of(actor: Actor) -> User:

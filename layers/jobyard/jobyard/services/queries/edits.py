@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.datasets.dataset import Dataset
@@ -18,7 +19,7 @@ from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.redaction import without_secrets
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
-from jobyard.services.edits.access import may_see, visible_edit, visible_job
+from jobyard.services.edits.access import may_see, memberships, visible_edit, visible_job
 from jobyard.services.edits.settings import find_settings, settings_for
 from jobyard.store import datasets, edits, teams
 from jobyard.store.edits import EditKey, Job
@@ -184,9 +185,8 @@ def worklist(context: QueryContext, *, team: str = "", limit: int = 20) -> list[
     Raises:
         Forbidden: the actor has no worklist, or may not see that of the team.
     """
-    return [
-        worklist_column(each, context, team=team, after="", limit=limit) for each in WorklistColumn
-    ]
+    found = _Worklist(context, team)
+    return [found.column(each, after="", limit=limit) for each in WorklistColumn]
 
 
 def worklist_column(
@@ -197,45 +197,59 @@ def worklist_column(
     Raises:
         Forbidden: the actor has no worklist, or may not see that of the team.
     """
-    authorize(context.actor, "worklist", "view")
-    limit = min(limit, MAX_IN_COLUMN)
-    first = f"{after}!" if after else first_key(column, context.now)  # "!" follows no position
-    last = last_key(column)
-    sub = context.actor.sub
-    if team:
-        _check_team(team, context)
-        keys = edits.of_team(team, first, last, limit + 1)
-    else:
-        keys = edits.of_worker(sub, first, last, limit + 1)
-        if column in {WorklistColumn.ALLOCATED, WorklistColumn.REVIEWS, WorklistColumn.BLOCKED}:
-            for name in teams.names_of(sub):
-                keys += edits.of_team(name, first, last, limit + 1)
-    keys = sorted({key.job_id: key for key in keys}.values(), key=lambda key: key.position)
-    shown = keys[:limit]
-    jobs = [
-        each
-        for each in edits.read([key.job_id for key in shown])
-        if _belongs_here(each, column, team, context)
-    ]
-    cursor = shown[-1].position if len(keys) > limit else ""
-    return ColumnView(column, tuple(_summary(each, context) for each in jobs), cursor)
+    return _Worklist(context, team).column(column, after=after, limit=limit)
 
 
-def _belongs_here(job: Job, column: WorklistColumn, team: str, context: QueryContext) -> bool:
-    """Whether the column still shows a job: the index may be outdated, others may have taken it."""
-    if column_of(job) is not column or not job.is_visible(context.now):
-        return False
-    if not may_see(job, context.actor):
-        return False
-    sub = context.actor.sub
-    return bool(team) or job.worker is None or job.worker.sub == sub
+class _Worklist:
+    """A worklist as the actor sees it: their own, or that of a team. What several columns or jobs
+    need is read once.
+    """
 
+    def __init__(self, context: QueryContext, team: str) -> None:
+        """Raises:
+        Forbidden: the actor has no worklist, or may not see that of the team.
+        """
+        authorize(context.actor, "worklist", "view")
+        self._context, self._team, self._sub = context, team, context.actor.sub
+        self._is_member = memberships(context.actor)
+        sees_all = is_allowed("edit", "view", context.actor.roles)
+        if team and not sees_all and not self._is_member(team):
+            raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
 
-def _check_team(team: str, context: QueryContext) -> None:
-    if is_allowed("edit", "view", context.actor.roles):
-        return
-    if teams.member(team, context.actor.sub) is None:
-        raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
+    @cached_property
+    def _own_teams(self) -> Sequence[str]:
+        return teams.names_of(self._sub)
+
+    def column(self, column: WorklistColumn, *, after: str, limit: int) -> ColumnView:
+        """Up to `limit` jobs of a column, after a cursor."""
+        limit = min(limit, MAX_IN_COLUMN)
+        # "!" follows no position
+        first = f"{after}!" if after else first_key(column, self._context.now)
+        last = last_key(column)
+        if self._team:
+            keys = edits.of_team(self._team, first, last, limit + 1)
+        else:
+            keys = edits.of_worker(self._sub, first, last, limit + 1)
+            if column in {WorklistColumn.ALLOCATED, WorklistColumn.REVIEWS, WorklistColumn.BLOCKED}:
+                for name in self._own_teams:
+                    keys += edits.of_team(name, first, last, limit + 1)
+        keys = sorted({key.job_id: key for key in keys}.values(), key=lambda key: key.position)
+        shown = keys[:limit]
+        jobs = [
+            each
+            for each in edits.read([key.job_id for key in shown])
+            if self._belongs_in(column, each)
+        ]
+        cursor = shown[-1].position if len(keys) > limit else ""
+        return ColumnView(column, tuple(_summary(each, self._context) for each in jobs), cursor)
+
+    def _belongs_in(self, column: WorklistColumn, job: Job) -> bool:
+        """Whether a column still shows a job: the index may be outdated, others may have it."""
+        if column_of(job) is not column or not job.is_visible(self._context.now):
+            return False
+        if not may_see(job, self._context.actor, self._is_member):
+            return False
+        return bool(self._team) or job.worker is None or job.worker.sub == self._sub
 
 
 @dataclass(frozen=True)
@@ -265,8 +279,9 @@ def own_work(context: QueryContext) -> OwnWork:
     Raises:
         Forbidden: the actor has no worklist.
     """
+    own = _Worklist(context, "")
     found = {
-        column: worklist_column(column, context, team="", after="", limit=MAX_IN_COLUMN).items
+        column: own.column(column, after="", limit=MAX_IN_COLUMN).items
         for column in (*_WAITING, *_CLAIMED)
     }
     sub = context.actor.sub
