@@ -270,6 +270,16 @@ def test_unfinished_uploads_and_staged_files_expire(resources: Resources) -> Non
     assert staging["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
 
 
+def test_what_is_removed_of_datasets_and_edit_jobs_goes_after_a_month(
+    resources: Resources,
+) -> None:
+    rules = resources["WorkBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    for prefix in ("datasets/", "edits/"):
+        (rule,) = (each for each in rules if each.get("Prefix") == prefix)
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+        assert "ExpirationInDays" not in rule
+
+
 def test_no_lifecycle_rule_deletes_from_the_archive(resources: Resources) -> None:
     rules = resources["ArchiveBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
 
