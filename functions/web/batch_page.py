@@ -59,7 +59,7 @@ def _tabs(view: BatchView, current: str, address: str) -> list[dict[str, Any]]:
     parts = [
         ("Overview", "", None),
         ("Jobs", "/jobs", batch.entries),
-        ("ChildFindings", "/findings", batch.findings),
+        ("Findings", "/findings", batch.findings),
         ("Reports", "/reports", batch.last_report),
         ("Cost", "/cost", None),
         ("History", "/history", None),
@@ -109,7 +109,7 @@ def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]
 
 
 def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """ChildFindings as a page lists them, each with its line and column in words."""
+    """Findings as a page lists them, each with its line and column in words."""
     return [
         {
             "level": each["level"],

@@ -1,10 +1,12 @@
 """Every page answers every role, with what it may see."""
 
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 import pytest
 
+from cli.local.emulator import ROOT
 from jobyard.domain.access import ROLES
 from jobyard.domain.cost import Usage
 from jobyard.store import usage
@@ -129,6 +131,8 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     answers = {address: browser.get(address) for address in addresses}
 
     assert {answer.status for answer in answers.values()} <= {200, 403, 404}
+    named = {at: names for at, each in answers.items() if (names := _class_names_in(each.text))}
+    assert named == {}
     statuses = {address: answer.status for address, answer in answers.items()}
     prefixes = ("/schedules", "/job-management", "/calendars")
     of_schedules = [each for each in addresses if each.startswith(prefixes)]
@@ -147,6 +151,19 @@ def test_every_page_answers_every_role(browser: Browser, addresses: list[str], r
     if role in {"viewer", "operator", "admin"}:
         others = {*addresses} - {"/system", "/campaigns/new", log, *of_schedules, *forms, *of_edits}
         assert {each: statuses[each] for each in others} == dict.fromkeys(others, 200)
+
+
+CLASSES = {
+    name
+    for folder in ("functions", "layers/jobyard")
+    for path in (ROOT / folder).rglob("*.py")
+    for name in re.findall(r"^class ([A-Z][a-z]+[A-Z]\w+)", path.read_text(), re.MULTILINE)
+}
+
+
+def _class_names_in(text: str) -> set[str]:
+    """The names of our classes in a text for people, where a renaming may have put one."""
+    return CLASSES & set(re.findall(r"\w+", text))
 
 
 EDIT_PREFIXES = ("/worklist", "/planner", "/edits", "/teams", "/datasets")
