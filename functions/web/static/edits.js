@@ -1,4 +1,5 @@
-// Notes the digest of a file of edits before it is sent, so that a file that arrives cut is refused.
+// Notes the digest of a file of edits before it is sent, so that a file that arrives cut is refused. Files for
+// custodians are sent without: they may be too large for the memory of a browser, and nobody compares them.
 "use strict";
 (() => {
   const send = document.getElementById("send-edits");
@@ -13,7 +14,7 @@
   const input = send.elements.file;
   const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-  send.addEventListener("submit", async (event) => {
+  if ("digest" in send.dataset) send.addEventListener("submit", async (event) => {
     if (!crypto.subtle || !input.files.length) return;
     event.preventDefault();
     try {
