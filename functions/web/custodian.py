@@ -8,7 +8,14 @@ from urllib.parse import urlsplit
 from aws_lambda_powertools.event_handler import Response
 
 from jobyard.domain.edits.attachment import ATTACHMENT_BYTES, MAX_REQUEST_BYTES
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition, NotFound
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    InvalidTransition,
+    LinkNotValid,
+    NotFound,
+)
 from jobyard.services.edits import attachments
 from web import csrf
 from web.forms import refusal_text
@@ -39,9 +46,10 @@ def respond(request: PageRequest) -> Response[str]:
         return _refused(request, _NOT_VALID, 404)
     except Forbidden as refusal:
         return _refused(request, str(refusal), 403)
-    except InvalidTransition as refusal:
-        is_of_link = "link" in str(refusal) or "answered" in str(refusal)
-        return _refused(request, str(refusal) if is_of_link else _OVER, 409)
+    except LinkNotValid as refusal:
+        return _refused(request, str(refusal), 409)
+    except InvalidTransition:
+        return _refused(request, _OVER, 409)
 
 
 def _show(token: str, request: PageRequest, refusal: str = "") -> Response[str]:

@@ -15,6 +15,10 @@ class InvalidTransition(JobyardError):
     """The state does not allow the event."""
 
 
+class LinkNotValid(InvalidTransition):
+    """The link of a mail has expired, was replaced by that of a newer mail, or was used."""
+
+
 class OperationInProgress(InvalidTransition):
     """An operation on the same jobs is running; wait for its end."""
 

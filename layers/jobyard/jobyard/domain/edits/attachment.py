@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobyard.domain.edits.team import MAX_EMAIL_BYTES
-from jobyard.domain.errors import BadRequest, InvalidTransition
+from jobyard.domain.errors import BadRequest, InvalidTransition, LinkNotValid
 from jobyard.domain.mail_addresses import addresses
 from jobyard.domain.text import FILENAME_BYTES, NAME_BYTES, clean_fields
 
@@ -86,13 +86,14 @@ class Attachment:
         """Check that the link of mail number `sends` is still valid.
 
         Raises:
-            InvalidTransition: a newer mail has replaced it, it has expired, or it was used.
+            LinkNotValid: a newer mail has replaced it, it has expired, or it was used.
         """
-        self.check_open()
+        if not self.is_open:
+            raise LinkNotValid(self._answer)
         if sends != self.sends:
-            raise InvalidTransition("a newer mail has replaced this link: use the link in it")
+            raise LinkNotValid("a newer mail has replaced this link: use the link in it")
         if self.expires_at is None or now >= self.expires_at:
-            raise InvalidTransition("this link has expired: ask the planner to send another one")
+            raise LinkNotValid("this link has expired: ask the planner to send another one")
 
     def check_open(self) -> None:
         """Check that nobody has answered.
@@ -101,10 +102,15 @@ class Attachment:
             InvalidTransition: somebody has; the message says who and what.
         """
         if not self.is_open:
-            raise InvalidTransition(
-                f"attachment {self.index} is {self.state}, by {self.answered_by}; "
-                "it can be answered once"
-            )
+            raise InvalidTransition(self._answer)
+
+    @property
+    def _answer(self) -> str:
+        """Who answered, and what."""
+        return (
+            f"attachment {self.index} is {self.state}, by {self.answered_by}; "
+            "it can be answered once"
+        )
 
 
 def request_attachment(

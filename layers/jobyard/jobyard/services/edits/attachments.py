@@ -114,7 +114,8 @@ def requested_by_link(token: str, context: CommandContext) -> CustodianRequest:
 
     Raises:
         NotFound: the link is not one of this deployment.
-        InvalidTransition: it has expired, was replaced or used, or the job does not wait for it.
+        LinkNotValid: it has expired, was replaced or used. InvalidTransition: the job does not wait
+            for it.
     """
     job, index, sends = _linked(token, context)
     attachment = _attachment(job, index)
