@@ -51,7 +51,7 @@ def page_values(
         "view": view,
         "address": address_of_job(job),
         "parent": parent,
-        "open_child": tile_of(_as_view(child)) if child else None,
+        "open_child": tile_of(EditJobView(child)) if child else None,
         "tabs_of_job": _tabs(view, tab, request),
         "buttons": buttons_of(view),
         "form_links": form_links(view),
@@ -76,10 +76,6 @@ def _open_child(view: EditJobView) -> ChildJob | None:
     if not isinstance(view.job, EditJob) or not view.job.open_child:
         return None
     return next((each for each in view.children if each.child_id == view.job.open_child), None)
-
-
-def _as_view(job: Job) -> EditJobView:
-    return EditJobView(job, (), (), None, False, False)
 
 
 def _tabs(view: EditJobView, tab: str, request: PageRequest) -> list[dict[str, Any]]:
@@ -159,7 +155,7 @@ def _map_of(job: Job, parent: EditJob, found: ChildFindings | None, context: Que
 
 
 def _child_row(child: ChildJob) -> dict[str, Any]:
-    view = _as_view(child)
+    view = EditJobView(child)
     return {"tile": tile_of(view), "step": step_of(view), "comment": child.comment}
 
 

@@ -420,8 +420,7 @@ class EditJob(Schema):
                 "is_idle": view.is_idle,
                 "is_stuck": view.is_stuck,
                 "children": [
-                    cls.of(EditJobView(each, (), (), None, False, False), request, full=False)
-                    for each in view.children
+                    cls.of(EditJobView(each), request, full=False) for each in view.children
                 ],
                 "history": HistoryEntry.all_of(job.history) if full else [],
                 "actions": [*view.actions],

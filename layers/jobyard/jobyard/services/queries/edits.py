@@ -34,15 +34,16 @@ _OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of t
 @dataclass(frozen=True)
 class EditJobView:
     """A job as the actor sees it: `actions` are the events that they may send now, `unavailable`
-    those that they may not, each with the reason. `children` are the last ones of an edit job.
+    those that they may not, each with the reason. `children` are the last ones of an edit job. A
+    view of the job alone is for what only names it.
     """
 
     job: Job
-    actions: tuple[str, ...]
-    unavailable: tuple[UnavailableEvent, ...]
-    clock: ClockColour | None
-    is_idle: bool
-    is_stuck: bool
+    actions: tuple[str, ...] = ()
+    unavailable: tuple[UnavailableEvent, ...] = ()
+    clock: ClockColour | None = None
+    is_idle: bool = False
+    is_stuck: bool = False
     children: tuple[ChildJob, ...] = ()
     settings: EditSettings | None = None
 
