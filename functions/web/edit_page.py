@@ -24,6 +24,7 @@ from web.edit_words import (
     buttons_of,
     form_links,
     id_of,
+    is_conflict,
     metadata,
     not_possible,
     step_of,
@@ -91,7 +92,7 @@ def _tabs(view: EditJobView, tab: str, request: PageRequest) -> list[dict[str, A
             "is_current": tab == "changes",
         },
     ]
-    if isinstance(job, ChildJob) and job.failure_type is FailureType.CONFLICT:
+    if is_conflict(job):
         tabs.append(
             {
                 "label": "Conflicts",

@@ -156,7 +156,7 @@ def form_links(view: EditJobView) -> list[dict[str, str]]:
     for event, (label, icon, place) in _FORM_LINKS.items():
         if event not in view.actions:
             continue
-        if event == "upload" and _is_conflict(view.job):
+        if event == "upload" and is_conflict(view.job):
             links.append(
                 {"label": "Decide", "icon": "git-compare", "address": f"{address}/conflicts"}
             )
@@ -165,7 +165,8 @@ def form_links(view: EditJobView) -> list[dict[str, str]]:
     return links
 
 
-def _is_conflict(job: Job) -> bool:
+def is_conflict(job: Job) -> bool:
+    """Whether it is a child in which somebody decides conflicts."""
     return isinstance(job, ChildJob) and job.failure_type is FailureType.CONFLICT
 
 

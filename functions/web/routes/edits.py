@@ -39,6 +39,7 @@ from web.edit_page import (
     storage_origins,
     typed_choices,
 )
+from web.edit_words import Job, is_conflict
 from web.forms import handle_form, number_in, refusal_text, status_of
 from web.lazy import Lazy
 from web.pictures.map import draw_map
@@ -150,12 +151,8 @@ def decide_conflicts(job_id: str) -> Response[str]:
     request = current_request(router)
 
     def act() -> str:
-        view = queries.child_of(job_id, request.query_context)
-        found = (
-            edit_details.findings(view.job, request.query_context)
-            if isinstance(view.job, ChildJob)
-            else None
-        )
+        child = queries.child_of(job_id, request.query_context)
+        found = edit_details.findings(child, request.query_context)
         ids = [each.feature_id for each in found.conflicts] if found else []
         choices = typed_choices(request.form, ids)
         open_ones = [each for each in ids if each not in choices]
@@ -163,14 +160,13 @@ def decide_conflicts(job_id: str) -> Response[str]:
             raise ValidationFailed(
                 [("choice", f"Choose mine or theirs for {', '.join(open_ones[:5])}.")]
             )
-        sent = _sent(request, view.job.attempt, view.job.package)
-        uploads.upload_choices(job_id, choices, sent, request.command_context())
+        uploads.upload_choices(job_id, choices, _sent(request, child), request.command_context())
         return f"/edits/{job_id}"
 
     return handle_form(act, lambda refusal: _conflicts_page(request, job_id, refusal))
 
 
-def _sent(request: PageRequest, attempt: int, package: Any) -> UploadRequest:
+def _sent(request: PageRequest, job: Job) -> UploadRequest:
     """The confirmation of an upload that a form describes. A form for an earlier claim names it.
 
     Raises:
@@ -188,12 +184,13 @@ def _sent(request: PageRequest, attempt: int, package: Any) -> UploadRequest:
         errors.append(("minutes", "Give the time that you spent in whole minutes."))
     if errors:
         raise ValidationFailed(errors)
-    given = number_in(request.field("attempt") or str(attempt))
+    given = number_in(request.field("attempt") or str(job.attempt))
+    package_id = job.package.package_id if job.package else ""
     kind = request.field("kind")
     return UploadRequest(
         key=request.text("key_of_file", _KEY_BYTES),
-        attempt=given if isinstance(given, int) else attempt,
-        package_id=request.field("package_id") or (package.package_id if package else ""),
+        attempt=given if isinstance(given, int) else job.attempt,
+        package_id=request.field("package_id") or package_id,
         digest=request.field("digest"),
         kind=UploadKind(kind) if kind in {*UploadKind} else UploadKind.CHANGES,
         deleting=number if isinstance(number, int) else None,
@@ -231,7 +228,7 @@ def _upload_page(
         "may_upload": "upload" in view.actions,
         "why_not": next((each.reason for each in view.unavailable if each.event == "upload"), ""),
         "errors": errors,
-        "is_conflict": isinstance(job, ChildJob) and job.failure_type.value == "CONFLICT",
+        "is_conflict": is_conflict(job),
     }
     status = status_of(refusal)
     origins = storage_origins(request)
@@ -244,7 +241,7 @@ def confirm_upload(job_id: str) -> Response[str]:
     request = current_request(router)
     try:
         view = queries.edit_job(job_id, request.query_context)
-        sent = _sent(request, view.job.attempt, view.job.package)
+        sent = _sent(request, view.job)
         context = request.command_context()
         if not sent.digest:
             sent = replace(sent, digest=uploads.digest_of(job_id, sent, context))

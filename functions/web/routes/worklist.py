@@ -16,6 +16,7 @@ from web.edit_words import (
     buttons_of,
     column_label,
     form_links,
+    id_of,
     matches,
     metadata,
     not_possible,
@@ -87,7 +88,7 @@ def _column(
     found: queries.ColumnView, query: dict[str, str], request: PageRequest
 ) -> dict[str, Any]:
     """A column as the page shows it."""
-    tiles = [tile_of(each, _address(query, job=_id_in(each)) + "#panel") for each in found.items]
+    tiles = [tile_of(each, _address(query, job=id_of(each.job)) + "#panel") for each in found.items]
     tiles = [each for each in tiles if matches(each, query.get("q", ""))]
     pagination = request.pagination(
         "worklist", request.actor.sub, query.get("team", ""), found.column
@@ -99,10 +100,6 @@ def _column(
         "tiles": sorted_tiles(tiles, query.get("sort", "")),
         "more": _address(query, column=found.column.value, cursor=more) if more else "",
     }
-
-
-def _id_in(view: queries.EditJobView) -> str:
-    return tile_of(view).job_id
 
 
 def _address(query: dict[str, str], **changes: str | None) -> str:

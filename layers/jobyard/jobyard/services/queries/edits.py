@@ -57,16 +57,16 @@ def edit_job(job_id: str, context: QueryContext) -> EditJobView:
     return view_of(visible_job(job_id, context.actor), context)
 
 
-def child_of(job_id: str, context: QueryContext) -> EditJobView:
+def child_of(job_id: str, context: QueryContext) -> ChildJob:
     """A fix-up or a review.
 
     Raises:
         NotFound: there is none, or the actor may not see it.
     """
-    view = edit_job(job_id, context)
-    if not isinstance(view.job, ChildJob):
+    job = visible_job(job_id, context.actor)
+    if not isinstance(job, ChildJob):
         raise NotFound(f"{job_id} is no child of an edit job: its id begins with x or r")
-    return view
+    return job
 
 
 def view_of(job: Job, context: QueryContext) -> EditJobView:
