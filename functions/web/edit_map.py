@@ -5,7 +5,7 @@ from itertools import chain
 
 from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.datasets.extent import Box, Boxes
+from jobyard.domain.datasets.extent import Box, Boxes, Extent
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.validation_report import RuleFailure
 from jobyard.domain.edits.edit_job import EditJob
@@ -44,11 +44,9 @@ def feature_shapes(
             yield Shape(each.geometry, mark, label)
 
 
-def block_shapes(blocks: Iterable[Box]) -> Iterator[Shape]:
+def block_shapes(blocks: Boxes) -> Iterator[Shape]:
     """Where features are roughly, if they are too many."""
-    for west, south, east, north in blocks:
-        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-        yield Shape({"type": "Polygon", "coordinates": [ring]}, Mark.CONTEXT)
+    return extent_shape(Extent(boxes=blocks), mark=Mark.CONTEXT)
 
 
 def finding_shapes(
@@ -121,15 +119,15 @@ def dataset_map(
 def _numbered(number: int, job: EditJob, features: Sequence[Feature]) -> Iterator[Shape]:
     """The extent of a job, or its features, with its number in the list."""
     mark = Mark.EXTENT if job.is_open else Mark.DONE
-    more = {"address": f"/edits/{job.edit_id}", "number": str(number)}
+    address = f"/edits/{job.edit_id}"
     label = f"{number}: {job.name or job.edit_id}, {job.state}"
     if not job.extent.feature_ids:
-        yield from extent_shape(job.extent, label, mark=mark.value, **more)
+        yield from extent_shape(job.extent, label, mark, address, str(number))
         return
     wanted = set(job.extent.feature_ids)
     for each in features:
         if each.feature_id in wanted and each.geometry is not None:
-            yield Shape(each.geometry, mark, label, **more)
+            yield Shape(each.geometry, mark, label, address, str(number))
 
 
 def frame_of(text: str) -> Boxes:

@@ -97,18 +97,13 @@ class Map:
         return ",".join(f"{each:.6f}".rstrip("0").rstrip(".") for each in self.frame)
 
 
-def extent_shape(extent: Extent, label: str = "", **more: str) -> Iterator[Shape]:
+def extent_shape(
+    extent: Extent, label: str = "", mark: Mark = Mark.EXTENT, address: str = "", number: str = ""
+) -> Iterator[Shape]:
     """The shapes of an extent; none if it lists features."""
-    rings = [[*extent.polygon]] if extent.polygon else [_corners(each) for each in extent.boxes]
-    for ring in rings:
+    for ring in [extent.polygon] if extent.polygon else [each.corners for each in extent.boxes]:
         geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-        mark = Mark(more.get("mark", Mark.EXTENT))
-        yield Shape(geometry, mark, label, more.get("address", ""), more.get("number", ""))
-
-
-def _corners(box: Box) -> list[_Point]:
-    west, south, east, north = box
-    return [(west, south), (east, south), (east, north), (west, north)]
+        yield Shape(geometry, mark, label, address, number)
 
 
 def draw_map(shapes: Sequence[Shape], title: str, frame: Boxes = ()) -> Map:

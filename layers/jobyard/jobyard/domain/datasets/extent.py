@@ -48,6 +48,12 @@ class Box(NamedTuple):
         )
 
     @property
+    def corners(self) -> "_Ring":
+        """Its corners, counterclockwise from the south-west, without a closing one."""
+        west, south, east, north = self
+        return (west, south), (east, south), (east, north), (west, north)
+
+    @property
     def centre(self) -> tuple[float, float]:
         """Its longitude and latitude in the middle."""
         return (self.west + self.east) / 2, (self.south + self.north) / 2
@@ -141,7 +147,7 @@ class Extent:
         geometry = feature.geometry
         if geometry is None or not do_boxes_meet(boxes_of(geometry), self.area):
             return False
-        rings = [self.polygon] if self.polygon else [_corners(each) for each in self.boxes]
+        rings = [self.polygon] if self.polygon else [each.corners for each in self.boxes]
         parts = [*parts_of(geometry)]
         if any(box.has(each) for box in self.boxes for each in _part_boxes(geometry)):
             return True
@@ -248,11 +254,6 @@ def _check_position(position: Sequence[float], what: str) -> None:
         raise BadRequest(f"{what} has a longitude that is not between -180 and 180: {longitude}")
     if not -90 <= latitude <= 90:
         raise BadRequest(f"{what} has a latitude that is not between -90 and 90: {latitude}")
-
-
-def _corners(box: Box) -> _Ring:
-    west, south, east, north = box
-    return (west, south), (east, south), (east, north), (west, north)
 
 
 def _is_part_in(kind: str, coordinates: Sequence[Any], area: _Ring) -> bool:
