@@ -142,31 +142,25 @@ def frame_of(text: str) -> Boxes:
     return (Box(west, south, east, north),)
 
 
+def frame_text(box: Box) -> str:
+    """A frame as an address and a form have it, which `frame_of` reads."""
+    west, south, east, north = box
+    sides = (max(west, -200.0), max(south, -90.0), min(east, 340.0), min(north, 90.0))
+    return ",".join(f"{each:.5f}".rstrip("0").rstrip(".") for each in sides)
+
+
 def zooms(drawn: Map) -> list[tuple[str, str, str]]:
     """The frames around the one of a map, as (label, icon, frame)."""
     west, south, east, north = drawn.frame
-    across, down = east - west, north - south
-
-    def text(w: float, s: float, e: float, n: float) -> str:
-        w, e = max(w, -200.0), min(e, 340.0)
-        s, n = max(s, -90.0), min(n, 90.0)
-        return ",".join(f"{each:.5f}".rstrip("0").rstrip(".") for each in (w, s, e, n))
-
-    quarter_x, quarter_y = across / 4, down / 4
-    moved = [
-        (
-            "Zoom in",
-            "zoom-in",
-            text(west + quarter_x, south + quarter_y, east - quarter_x, north - quarter_y),
-        ),
-        (
-            "Zoom out",
-            "zoom-out",
-            text(west - across / 2, south - down / 2, east + across / 2, north + down / 2),
-        ),
-        ("West", "", text(west - quarter_x, south, east - quarter_x, north)),
-        ("East", "", text(west + quarter_x, south, east + quarter_x, north)),
-        ("North", "", text(west, south + quarter_y, east, north + quarter_y)),
-        ("South", "", text(west, south - quarter_y, east, north - quarter_y)),
+    x, y = (east - west) / 4, (north - south) / 4
+    return [
+        (label, icon, frame_text(box))
+        for label, icon, box in (
+            ("Zoom in", "zoom-in", Box(west + x, south + y, east - x, north - y)),
+            ("Zoom out", "zoom-out", Box(west - 2 * x, south - 2 * y, east + 2 * x, north + 2 * y)),
+            ("West", "", Box(west - x, south, east - x, north)),
+            ("East", "", Box(west + x, south, east + x, north)),
+            ("North", "", Box(west, south + y, east, north + y)),
+            ("South", "", Box(west, south - y, east, north - y)),
+        )
     ]
-    return moved

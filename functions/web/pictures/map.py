@@ -91,11 +91,6 @@ class Map:
     frame: Box
     left_out: int
 
-    @property
-    def frame_text(self) -> str:
-        """The box as an address and a form have it: west, south, east, north."""
-        return ",".join(f"{each:.6f}".rstrip("0").rstrip(".") for each in self.frame)
-
 
 def extent_shape(
     extent: Extent, label: str = "", mark: Mark = Mark.EXTENT, address: str = "", number: str = ""

@@ -10,6 +10,7 @@ import pytest
 
 from cli.local.emulator import ROOT
 from jobyard.domain.datasets.extent import parse_extent
+from web.edit_map import frame_text
 from web.pictures.map import MAX_BYTES, Map, Mark, Shape, draw_map, extent_shape
 
 COUNTIES = ROOT / "examples" / "datasets" / "counties.geojson.gz"
@@ -93,7 +94,7 @@ def test_a_frame_shows_what_is_inside_and_counts_the_rest() -> None:
 
     assert found.left_out == 1
     assert found.frame.has(frame[0])
-    assert re.fullmatch(r"-?[\d.]+(,-?[\d.]+){3}", found.frame_text)
+    assert re.fullmatch(r"-?[\d.]+(,-?[\d.]+){3}", frame_text(found.frame))
 
 
 @pytest.mark.parametrize(
