@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
+from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.extent import Box, Boxes, Extent
 from jobyard.domain.datasets.feature import Feature
@@ -12,14 +12,9 @@ from jobyard.domain.edits.edit_job import EditJob
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import edit_details
 from jobyard.services.queries.edit_details import ChildFindings
-from web.pictures.map import Map, Mark, Shape, draw_map, extent_shape, shown_box
+from web.pictures.map import MARK_OF_CHANGE, Map, Mark, Shape, draw_map, extent_shape, shown_box
 
 MAX_CHANGES = 300  # that a map shows
-_MARKS = {
-    ChangeKind.INSERT: Mark.INSERTED,
-    ChangeKind.UPDATE: Mark.UPDATED,
-    ChangeKind.DELETE: Mark.DELETED,
-}
 
 
 def change_shapes(changes: Iterable[FeatureChange]) -> Iterator[Shape]:
@@ -31,7 +26,9 @@ def change_shapes(changes: Iterable[FeatureChange]) -> Iterator[Shape]:
             yield Shape(before.geometry, Mark.BEFORE)
         shown = after if after is not None and after.geometry is not None else before
         if shown is not None and shown.geometry is not None:
-            yield Shape(shown.geometry, _MARKS[each.kind], f"{each.feature_id}: {each.kind}")
+            yield Shape(
+                shown.geometry, MARK_OF_CHANGE[each.kind], f"{each.feature_id}: {each.kind}"
+            )
 
 
 def feature_shapes(

@@ -12,9 +12,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from jobyard.domain.datasets.changes import ChangeKind
 from jobyard.domain.datasets.extent import Box, Boxes, Extent, boxes_around, boxes_of
 from jobyard.domain.datasets.feature import Geometry
 from jobyard.domain.datasets.geometry import COLLECTION, SINGLE_OF, Position
+from web.filters import cut
 
 MAX_BYTES = 60_000  # of a map
 _WIDTH = 1000  # units; a map is shown some 1,000 pixels wide, or less
@@ -26,7 +28,7 @@ _TOLERANCES = (0.7, 1.5, 3.0, 6.0, 12.0)  # units
 _MAX_SIGNS = 150
 _SIGN_DISTANCE = 26.0  # units
 _MAX_LABELLED = 400  # shapes with a title of their own
-_LABEL_BYTES = 80
+_LABEL_LENGTH = 80
 _KM_A_DEGREE = 111.32
 
 _Point = tuple[float, float]
@@ -63,6 +65,11 @@ _WORDS = {
     Mark.INHERITED: ("broke a rule before", "broke rules before", "i"),
     Mark.EXTENT: ("extent", "extents", ""),
     Mark.DONE: ("extent of ended work", "extents of ended work", ""),
+}
+MARK_OF_CHANGE = {
+    ChangeKind.INSERT: Mark.INSERTED,
+    ChangeKind.UPDATE: Mark.UPDATED,
+    ChangeKind.DELETE: Mark.DELETED,
 }
 _AREAS = frozenset({Mark.EXTENT, Mark.DONE})  # they are drawn last, as lines
 
@@ -296,7 +303,7 @@ def _joined(pieces: Iterable[tuple[Shape, str]], own_label: set[int]) -> list[Ma
             run.append(path)
             continue
         flush()
-        label = shape.label if len(shape.label) <= _LABEL_BYTES else f"{shape.label[:79]}…"
+        label = cut(shape.label, _LABEL_LENGTH)
         title = Markup("<title>{}</title>").format(label) if label else Markup("")
         drawn = Markup('<path class="{}" d="{}">{}</path>').format(shape.mark.value, path, title)
         if shape.address:

@@ -17,8 +17,9 @@ from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services.datasets.commands import start_export
 from jobyard.services.queries import datasets as queries
 from jobyard.services.queries.datasets import ListedChange
+from web.filters import cut
 from web.forms import handle_form, refusal_values, status_of
-from web.pictures.map import Mark, Shape, draw_map, extent_shape
+from web.pictures.map import MARK_OF_CHANGE, Mark, Shape, draw_map, extent_shape
 from web.request import PageRequest, current_request, page_links
 from web.responses import page
 
@@ -28,13 +29,8 @@ _PAGE_SIZE = 50
 _COMMITS_SHOWN = 20
 _CHANGES_SHOWN = 100  # in a table, and so on a map
 _HISTORY_SHOWN = 10
-_VALUE_LETTERS = 200
+_VALUE_LENGTH = 200
 _POLL_S = 3  # of the page of an export, until it is ready
-_MARKS = {
-    ChangeKind.INSERT: Mark.INSERTED,
-    ChangeKind.UPDATE: Mark.UPDATED,
-    ChangeKind.DELETE: Mark.DELETED,
-}
 
 
 @router.get("/datasets")
@@ -158,7 +154,7 @@ def _changed_shapes(changes: Sequence[ListedChange]) -> Iterator[Shape]:
         if change.kind is ChangeKind.UPDATE and "geometry" in change.properties:
             yield from _shape(change.before, Mark.BEFORE)
     for change in changes:
-        yield from _shape(change.after or change.before, _MARKS[change.kind])
+        yield from _shape(change.after or change.before, MARK_OF_CHANGE[change.kind])
 
 
 def _shape(feature: Feature | None, mark: Mark) -> Iterator[Shape]:
@@ -216,5 +212,4 @@ def _differing(change: CommittedChange) -> list[tuple[str, str, str]]:
 
 def _text(value: Any) -> str:
     """A value as JSON, cut to a length that a table takes."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _VALUE_LETTERS else f"{text[:_VALUE_LETTERS]}…"
+    return cut(json.dumps(value, ensure_ascii=False), _VALUE_LENGTH)
