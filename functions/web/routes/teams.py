@@ -13,6 +13,7 @@ from jobyard.services.edits import settings as edit_settings
 from jobyard.services.edits import teams
 from jobyard.services.edits.teams import TeamEdit
 from jobyard.services.queries import edits as queries
+from web.address import address_of
 from web.event_buttons import EventButton
 from web.forms import handle_form, refusal_text, refusal_values, status_of
 from web.request import PageRequest, current_request, page_links
@@ -67,7 +68,7 @@ def new_team() -> Response[str]:
         refusal = ValidationFailed([("name", "Give the team a name without a slash.")])
         values = _list_values(request, refusal)
         return page("teams.html", request, values, status=status_of(refusal))
-    return see_other(f"/teams/{name}")
+    return see_other(address_of("team", name))
 
 
 @router.get("/teams/<name>")
@@ -157,7 +158,7 @@ def _types_page(
     found = queries.edit_settings(name, request.query_context)
     typed = request.field("edit_type") if refusal else ""
     rows = [_type_row(each, settings, request, typed) for each, settings in found.items()]
-    new = _type_row("", EditSettings(), request, typed if typed not in found else " ")
+    new = _type_row("", EditSettings(), request, "" if typed in found else typed)
     values = {
         "name": name,
         "address": f"/datasets/{name}/edit-types",
@@ -175,7 +176,7 @@ def _type_row(
 ) -> dict[str, Any]:
     """The settings of a type as a form; as they were typed, if its form was refused."""
     document = settings.document() | {"latest": "\n".join(settings.latest)}
-    is_refused = bool(typed) and (typed == edit_type or not edit_type) and typed != " "
+    is_refused = bool(typed) and (typed == edit_type or not edit_type)
     if is_refused:
         document = {
             name: name in request.form if isinstance(value, bool) else request.field(name)

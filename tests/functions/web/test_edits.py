@@ -313,6 +313,7 @@ def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRe
     browser.sign_in("admin")
 
     new = browser.submit(browser.get("/teams"), "/teams", name="rivers")
+    odd = browser.submit(browser.get("/teams"), "/teams", name="a?b#c")
     form = browser.get(new.location)
     unknown = browser.submit(form, "/teams/rivers", workers="nobody-here")
     made = browser.submit(form, "/teams/rivers", title="Rivers", workers="depositor")
@@ -323,6 +324,7 @@ def test_an_admin_makes_a_team_and_sets_a_type(browser: Browser, records: EditRe
     fields = {"edit_type": "roads", "quarantine": "1", "latest": "name\nseat", "reviewers": TEAM}
     saved = browser.post(types, {"csrf": csrf["csrf"], "key": "k", **fields})
 
+    assert odd.location == "/teams/a%3Fb%23c"
     assert (unknown.status, "nobody-here" in unknown.alert) == (422, True)
     assert made.status == 303
     assert [each.name for each in teams.get("rivers").workers] == ["depositor"]
