@@ -21,8 +21,7 @@ def change_shapes(changes: Iterable[FeatureChange]) -> Iterator[Shape]:
     """The shapes of changes, with the outline before where the geometry changed."""
     for each in changes:
         before, after = each.before, each.after
-        is_moved = after is None or each.difference.in_geometry
-        if before is not None and before.geometry is not None and after is not None and is_moved:
+        if before and after and before.geometry is not None and each.difference.in_geometry:
             yield Shape(before.geometry, Mark.BEFORE)
         shown = after if after is not None and after.geometry is not None else before
         if shown is not None and shown.geometry is not None:
