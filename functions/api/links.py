@@ -7,12 +7,14 @@ from jobyard.domain.activity import Subject
 from jobyard.domain.arks import object_id_of
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob
-from jobyard.domain.ids import origin_of
+from jobyard.domain.ids import is_batch_id, origin_of
 
 Links = dict[str, str]
-_SUBJECT_PATHS = {  # by the kind in the access table; an operation on jobs has the id of its batch
+_PATHS = {  # by the kind in the access table
     "batch": "batches/{}",
-    "job": "batches/{}",
+    "job": "jobs/{}",
+    "schedule job": "jobs/{}",
+    "task": "jobs/{}",
     "schedule": "schedules/{}",
     "calendar": "calendars/{}",
     "campaign": "campaigns/{}",
@@ -87,11 +89,17 @@ def cost_links(origin_id: str, request: RequestContext) -> Links:
 
 def subject_links(subject: Subject, request: RequestContext) -> Links:
     """The link of what a person changed. What was deleted has one too; a dead letter has none."""
-    found = subject.subject_id
-    is_job = "." in found and subject.kind in {"job", "schedule job", "task"}
-    path = "jobs/{}" if is_job else _SUBJECT_PATHS.get(subject.kind, "")
-    link = request.link(path.format(quote(found, safe="")))
-    return {"subject": link} if path else {}
+    # An operation on jobs has the id of their batch.
+    is_of_many = subject.kind == "job" and is_batch_id(subject.subject_id)
+    kind = "batch" if is_of_many else subject.kind
+    link = _link_to(kind, subject.subject_id, request)
+    return {"subject": link} if link else {}
+
+
+def _link_to(kind: str, thing_id: str, request: RequestContext) -> str:
+    """The link of a thing; "" for a kind without a path."""
+    path = _PATHS.get(kind, "")
+    return request.link(path.format(quote(thing_id, safe=""))) if path else ""
 
 
 def object_links(ark: str, request: RequestContext) -> Links:
@@ -103,6 +111,4 @@ def match_links(kind: str, found_id: str, request: RequestContext) -> Links:
     """The link of what a search found."""
     if kind == "object":
         return object_links(found_id, request)
-    paths = {"batch": "batches", "job": "jobs", "schedule": "schedules", "campaign": "campaigns"}
-    path = paths.get(kind, "collections")
-    return {"self": request.link(f"{path}/{quote(found_id, safe='')}")}
+    return {"self": _link_to(kind, found_id, request)}

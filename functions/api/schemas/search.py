@@ -14,7 +14,8 @@ class Match(Schema):
     """A thing that was found."""
 
     kind: str = Field(
-        description="A `batch`, `job`, `campaign`, `schedule`, `object` or `collection`."
+        description="A `batch`, `job`, `campaign`, `schedule`, `object`, `collection`, `edit`, "
+        "`fixup` or `review`."
     )
     found_id: str = Field(description="Its id, ark or name.")
     title: str = Field(

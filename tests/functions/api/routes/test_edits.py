@@ -67,6 +67,16 @@ def test_a_planner_proposes_changes_and_allocates_an_edit_job(api: Api) -> None:
     assert listed["next_cursor"] is None
 
 
+def test_a_search_leads_to_edit_jobs_and_their_children(api: Api) -> None:
+    child = a_stored_child(FailureType.VALIDATION)
+
+    for kind, found_id in (("edit", child.parent_id), ("fixup", child.child_id)):
+        (item,) = api.get("/find", query={"q": found_id}).json["items"]
+        assert (item["kind"], item["found_id"]) == (kind, found_id)
+        path = item["links"]["self"].partition("/api")[2]
+        assert api.get(path).json["id"] == found_id
+
+
 def test_a_worker_finds_activates_and_downloads_an_edit_job(api: Api) -> None:
     job_id = a_stored_job("allocated").edit_id
     mine = a_stored_job("prepared", "anna").edit_id

@@ -1,5 +1,6 @@
 """A search recognizes ids and names, shows what one may see, and says what it did not search."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 from jobyard.services.queries import search as search_queries
 from jobyard.store import collections, objects
-from tests.functions.api.api_client import Api
+from tests.functions.api.api_client import Api, described
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
@@ -36,6 +37,12 @@ def test_an_id_or_an_ark_finds_the_one_thing_that_has_it(api: Api) -> None:
     for found in (batch.batch_id, job, schedule, ARK):
         (item,) = api.get("/find", query={"q": found}).json["items"]
         assert api.get(item["links"]["self"].partition("/api")[2]).status == 200
+
+
+def test_the_description_names_every_kind_of_match() -> None:
+    description = described()["components"]["schemas"]["Match"]["properties"]["kind"]["description"]
+
+    assert set(re.findall("`([^`]+)`", description)) == set(search_queries.MATCH_KINDS)
 
 
 @pytest.mark.parametrize("text", ["maps box/1", "maps#box/1", "maps: box/1"])
