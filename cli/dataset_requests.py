@@ -24,6 +24,7 @@ from jobyard.domain.plurals import plural
 app = typer.Typer()
 
 _POLL_S = 1.0
+_MAX_POLLS = 3_600  # an hour: a load that fails is tried again, for up to 15 minutes each time
 _HISTORY_PAGE = 5  # commits, whose features may be large
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name.")]
@@ -82,12 +83,14 @@ def load(
 
 
 def _awaited(context: CliContext, api: ApiClient, path: str, state: str) -> Document:
-    """The document at `path` as soon as it has left `state`."""
-    found = api.get(path)
-    while found["state"] == state:
-        context.pause(_POLL_S)
+    """The document at `path` as soon as it has left `state`. Exits with 1 if it does not."""
+    for _ in range(_MAX_POLLS):
         found = api.get(path)
-    return found
+        if found["state"] != state:
+            return found
+        context.pause(_POLL_S)
+    terminal.print_error(f"it is still {state} after an hour: GET /api{path} shows how far it is")
+    raise typer.Exit(EXIT_ERRORS)
 
 
 @app.command("list")

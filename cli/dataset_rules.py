@@ -16,6 +16,7 @@ from jobyard.domain.errors import InvalidRule
 from jobyard.domain.json_objects import RepeatedKey, object_of
 from jobyard.domain.manifests.findings import Check, FindingLevels
 
+_MAX_FILE_BYTES = 2 * MAX_RULES_BYTES  # a file for people has spaces and lines
 _SKIPPED = RuleCheck.AREA_SKIPPED
 _LEVELS = {each.value: each.level for each in RuleCheck}
 
@@ -27,7 +28,10 @@ def rules_in(file: str) -> RuleSet:
 
     name = printable_path(file)
     with opened(file) as stream:
-        content = stream.read(2 * MAX_RULES_BYTES)
+        content = stream.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        print_error(f"{name}: larger than {_MAX_FILE_BYTES:,} bytes, which a file of rules may have")
+        raise typer.Exit(EXIT_UNREADABLE)
     try:
         rules = read_rules(json.loads(content, object_pairs_hook=object_of))
         check_rules(rules)

@@ -10,6 +10,7 @@ import typer
 from cli import edit_view, options, show, terminal
 from cli.client import ApiClient, Document
 from cli.options import Json, Limit, StackName
+from jobyard.domain.edits.edit_job import EditState
 from jobyard.domain.edits.upload import UploadKind
 from jobyard.domain.edits.work import Priority
 from jobyard.domain.errors import BadRequest
@@ -23,6 +24,7 @@ attachments = typer.Typer(
 app.add_typer(attachments, name="attachment")
 
 _SHOWN_FINDINGS = 20
+_CHANGES_PAGE = 50  # changes, which may be large
 
 
 def _job_id(text: str) -> str:
@@ -104,20 +106,36 @@ def propose(
 @app.command("list")
 def list_edits(
     ctx: typer.Context,
-    dataset: Annotated[
-        str, typer.Option(metavar="DATASET", help="Those of a dataset, not those you proposed.")
-    ] = "",
     ended: Annotated[bool, typer.Option("--ended", help="Those that have ended.")] = False,
     archived: Annotated[bool, typer.Option("--archived", help="Those that are archived.")] = False,
+    own: Annotated[
+        bool, typer.Option("--own", help="Those you proposed, open or ended.")
+    ] = False,
+    state: Annotated[
+        EditState | None,
+        typer.Option(parser=options.one_of(EditState), metavar="STATE", help="Those in a state."),
+    ] = None,
+    dataset: Annotated[str, typer.Option(metavar="DATASET", help="Those of a dataset.")] = "",
+    team: Annotated[str, typer.Option(metavar="TEAM", help="Those allocated to a team.")] = "",
+    edit_type: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Those of a type.")
+    ] = "",
     limit: Limit = 100,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """List edit jobs, newest first: those you proposed, or those of a dataset."""
-    if (ended or archived) and not dataset:
-        raise typer.BadParameter("--ended and --archived need a --dataset")
-    which = "archived" if archived else "ended" if ended else "open"
-    query = {"dataset": dataset, "list": which} if dataset else {}
+    """List edit jobs, newest first: those that are open, of all datasets."""
+    if ended + archived + own + bool(state) > 1:
+        raise typer.BadParameter("give one of --ended, --archived, --own and --state")
+    wanted = {
+        "list": "archived" if archived else "ended" if ended else "",
+        "own": "true" if own else "",
+        "state": state.value if state else "",
+        "dataset": dataset,
+        "team": team,
+        "type": edit_type,
+    }
+    query = {name: value for name, value in wanted.items() if value}
     found = ctx.obj.api(stack).list_items("/edits", limit, **query)
     rows = edit_view.rows(found["items"])
     show.show_list(found, edit_view.COLUMNS, rows, "edit job", as_json=as_json)
@@ -143,16 +161,22 @@ def log(ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json
 
 @app.command()
 def changes(
-    ctx: typer.Context, job_id: EditId, stack: StackName = "", as_json: Json = False
+    ctx: typer.Context,
+    job_id: EditId,
+    limit: Limit = 100,
+    stack: StackName = "",
+    as_json: Json = False,
 ) -> None:
     """List what an edit job changes, or what a fix-up or review is about."""
-    found = ctx.obj.api(stack).get(f"/edits/{job_id}/changes", limit=50)
+    path = f"/edits/{job_id}/changes"
+    found = ctx.obj.api(stack).list_items(path, limit, page_size=_CHANGES_PAGE)
     if as_json:
         terminal.print_json(found)
         return
     edit_view.print_changes(found["items"])
     if found["total"] > len(found["items"]):
-        terminal.console().print(f"[dim]of {plural(found['total'], 'change')}[/]")
+        total = plural(found["total"], "change")
+        terminal.console().print(f"[dim]of {total}: use --limit for more[/]")
 
 
 @app.command()

@@ -194,6 +194,7 @@ def test_check_applies_rules_and_gives_the_line_of_a_feature_that_breaks_one(fol
         ('[{"rule": "unique"}]', "rules[0].properties: at least one property"),
         ('[{"rule": "geometry", "rule": "unique"}]', "the key 'rule' twice"),
         ('{"rule": "geometry"', "not JSON"),
+        (" " * 131_073, "larger than 131,072 bytes"),
         ('[{"rule": "schema", "schema": {"$ref": "http://x"}}]', "no other document is read"),
     ],
 )

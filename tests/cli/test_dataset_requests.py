@@ -93,6 +93,21 @@ def test_a_file_with_errors_is_not_sent(tmp_path: Path, api: FakeApi, run: Run) 
 
 
 @pytest.mark.usefixtures("uploading")
+def test_a_load_is_awaited_for_an_hour(
+    tmp_path: Path, api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.dataset_requests._MAX_POLLS", 3)
+    file = tmp_path / "roads.geojson"
+    file.write_text(json.dumps(FEATURES))
+    api.answers(f"GET {LOAD}", a_load("loading"))
+
+    result = run("dataset", "load", "roads", str(file))
+
+    assert (result.exit_code, len(api.paused)) == (1, 3)
+    assert "still loading after an hour" in result.stderr
+
+
+@pytest.mark.usefixtures("uploading")
 def test_a_refused_load_exits_with_1(tmp_path: Path, api: FakeApi, run: Run) -> None:
     file = tmp_path / "roads.geojson"
     file.write_text(json.dumps(FEATURES))

@@ -118,7 +118,7 @@ CHANGES = {
     "items": [{"id": "1", "op": "update", "properties": ["name"], "before": None, "after": None}],
     "total": 2,
     "is_kept": True,
-    "next_cursor": "c",
+    "next_cursor": None,
 }
 FAILURE = {"feature_id": "1", "rule": "names", "message": "used twice"}
 FINDINGS = {
@@ -212,6 +212,25 @@ def test_each_command_sends_its_request_and_shows_the_answer(
     assert api.calls()[0].partition("?")[0] == endpoint
 
 
+def test_edit_jobs_are_listed_by_filters_and_changes_page_by_page(run: Run, api: FakeApi) -> None:
+    api.answers("GET /edits", {"items": [], "next_cursor": None})
+    api.answers(
+        f"GET /edits/{EDIT}/changes", *({**CHANGES, "next_cursor": each} for each in ("c", None))
+    )
+
+    run("edit", "list", "--state", "failed", "--dataset", "roads", "--team", "n", "--type", "t")
+    run("edit", "list", "--own")
+    shown = run("edit", "changes", EDIT, "--limit", "60")
+
+    assert api.calls() == [
+        "GET /edits?state=failed&dataset=roads&team=n&type=t&limit=100",
+        "GET /edits?own=true&limit=100",
+        f"GET /edits/{EDIT}/changes?limit=50",
+        f"GET /edits/{EDIT}/changes?cursor=c&limit=50",
+    ]
+    assert shown.stdout.count("update") == 2
+
+
 def test_a_column_of_the_worklist_is_read_page_by_page_up_to_the_limit(
     run: Run, api: FakeApi
 ) -> None:
@@ -295,7 +314,7 @@ def test_a_package_is_downloaded_to_a_file(run: Run, api: FakeApi, tmp_path: Pat
     [
         ("propose", "counties"),
         ("propose", "counties", "--feature", "1", "--polygon", "[]"),
-        ("list", "--ended"),
+        ("list", "--ended", "--own"),
         ("show", "b" + "a" * 20),
         ("change", EDIT, *WHY),
         ("allocate", EDIT),

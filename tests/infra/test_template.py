@@ -85,6 +85,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
             "by_worker": ("worker", "place"),
             "by_dataset": ("shelf", "created"),
             "by_planner": ("planner", "created"),
+            "listed": ("listing", "created"),
             "due": ("due_shard", "due_at"),
         },
         False,

@@ -19,7 +19,7 @@ from api.schemas import edits as schemas
 from api.schemas.uploads import Upload
 from jobyard.domain.edits.attachment import MAX_ATTACHMENTS
 from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.domain.errors import (
     BadRequest,
@@ -87,38 +87,49 @@ def propose_edit(body: schemas.NewEditJob) -> Response[schemas.EditJob]:
     operation_id="list_edits",
     tags=["Edit jobs"],
     summary="List edit jobs, newest first",
+    description="Those of all datasets, unless a parameter says which. A page may have fewer than "
+    "`limit` items, or none, although another page follows.",
     responses={
         200: {"description": "A page of edit jobs."},
         **problem_responses(BadRequest, Forbidden),
     },
 )
 def list_edits(
-    dataset: Annotated[
-        str,
-        Query(description="Those of this dataset; left out, those you proposed.", max_length=64),
-    ] = "",
     which: Annotated[
         str,
         Query(
             alias="list",
-            description="Of a dataset: `open`, `ended` or `archived`.",
+            description="`open`, `ended` or `archived`.",
             json_schema_extra={"enum": ["open", "ended", "archived"]},
             max_length=16,
         ),
     ] = "open",
+    own: Annotated[
+        bool,
+        Query(description="Those you proposed, open or ended; `list` does not count then."),
+    ] = False,
+    state: Annotated[
+        EditState | None,
+        Query(description="Only those in this state; `list` does not count then."),
+    ] = None,
+    dataset: Annotated[
+        str, Query(description="Only those of this dataset.", max_length=64)
+    ] = "",
+    team: Annotated[
+        str, Query(description="Only those allocated to this team.", max_length=64)
+    ] = "",
+    edit_type: Annotated[
+        str, Query(alias="type", description="Only those of this type.", max_length=64)
+    ] = "",
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> schemas.EditJobList:
     request = current_request(router)
-    own = "" if dataset else request.actor.sub
-    pagination = request.pagination("edits", dataset, which, own)
+    wanted = edit_queries.EditFilter(which, own, dataset, state, team, edit_type)
+    filters = (which, str(own), dataset, state or "", team, edit_type)
+    pagination = request.pagination("edits", *filters, request.actor.sub if own else "")
     page = edit_queries.list_edits(
-        request.query_context(),
-        dataset=dataset,
-        which=which,
-        planner=not dataset,
-        after=pagination.start(cursor, ""),
-        limit=limit,
+        request.query_context(), wanted, after=pagination.start(cursor, ""), limit=limit
     )
     return schemas.EditJobList.of(page, pagination.next_cursor(page.after or None), request)
 

@@ -1,4 +1,4 @@
-"""The planner: edit jobs of a dataset as a list and on a map, proposals, and archiving many."""
+"""The planner: edit jobs as a list, those of one dataset on a map, proposals, archiving many."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from gateway.errors import ValidationFailed
 from jobyard.domain.datasets.dataset import Dataset
-from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.services.access import authorize
 from jobyard.services.edits import allocations, proposals
@@ -28,17 +28,21 @@ from web.responses import page
 router = Router()  # type: ignore[no-untyped-call]
 
 _PAGE_SIZE = 50
+_ALL = "*"  # all datasets: no dataset has this name
 _LISTS = (
     ("open", "Open"),
     ("ended", "Ended"),
     ("archived", "Archived"),
     ("mine", "Proposed by me"),
 )
+_STATES = [
+    (each.name, each.labels["edit"].capitalize()) for each in EDIT.states if each.name != "deleted"
+]
 
 
 @router.get("/planner")
 def show_planner() -> Response[str]:
-    """The edit jobs of a dataset, as a list and on a map."""
+    """The edit jobs of all datasets, or those of one on a map."""
     request = current_request(router)
     return page("planner.html", request, _planner_values(request), poll_s=LIST_POLL_S)
 
@@ -46,24 +50,27 @@ def show_planner() -> Response[str]:
 def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -> dict[str, Any]:
     context = request.query_context
     offered = queries.datasets_offered(context)
-    dataset = _chosen(offered, request.query.get("dataset", ""))
+    chosen = request.query.get("dataset", "")
+    dataset = None if chosen == _ALL else _chosen(offered, chosen)
     which = request.query.get("list", "")
     which = which if which in dict(_LISTS) else "open"
     frame = frame_of(request.query.get("frame", ""))
-    pagination = request.pagination("edits", dataset.name if dataset else "", which)
-    views: tuple[queries.EditJobView, ...] = ()
-    after = ""
-    if dataset or which == "mine":
-        found = queries.list_edits(
-            context,
-            dataset=dataset.name if dataset else "",
-            which="open" if which == "mine" else which,
-            planner=which == "mine",
-            after=pagination.start(request.query.get("cursor", ""), ""),
-            limit=_PAGE_SIZE,
-        )
-        views, after = found.items, found.after
-    query = {"dataset": dataset.name if dataset else "", "list": which}
+    given = _filter_of(request)
+    wanted = queries.EditFilter(
+        "open" if which == "mine" else which,
+        which == "mine",
+        dataset.name if dataset else "",
+        EditState(given["state"]) if given["state"] else None,
+        given["team"],
+        given["type"],
+    )
+    which = which if which == "mine" else wanted.listing  # that of the state, if there is one
+    pagination = request.pagination("edits", wanted.dataset, which, *given.values())
+    after = pagination.start(request.query.get("cursor", ""), "")
+    found = queries.list_edits(context, wanted, after=after, limit=_PAGE_SIZE)
+    views, after = found.items, found.after
+    query = {"dataset": dataset.name if dataset else _ALL, "list": which}
+    query |= {name: text for name, text in given.items() if text}
     jobs = [
         (number, view.job)
         for number, view in enumerate(views, start=1)
@@ -75,12 +82,20 @@ def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -
         drawn = Lazy(key, lambda: _zoomed(dataset_map(dataset, jobs, frame, context), query))
     return {
         "dataset": dataset,
-        "datasets": [(each.name, each.title or each.name) for each in offered],
+        "datasets": [
+            *((each.name, each.title or each.name) for each in offered),
+            (_ALL, "All datasets"),
+        ],
+        "has_datasets": bool(offered),
+        "given": given,
+        "states": _STATES,
+        "is_filtered": any(given.values()),
+        "all_address": f"/planner?{urlencode({'dataset': query['dataset'], 'list': which})}",
         "which": which,
         "lists": [
             {
                 "label": label,
-                "address": f"/planner?{urlencode(query | {'list': name})}",
+                "address": f"/planner?{urlencode(query | {'list': name, 'state': ''})}",
                 "is_current": name == which,
             }
             for name, label in _LISTS
@@ -90,12 +105,19 @@ def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -
             for number, view in enumerate(views, start=1)
         ],
         "drawn": drawn,
+        "may_load": request.may("dataset", "load"),
         "may_propose": request.may("edit", "propose"),
         "may_archive": request.may("edit", "archive") and which in {"ended", "mine"},
         "archive_days": ARCHIVE_AFTER.days,
         **page_links(request, pagination.next_cursor(after) if after else None),
         **refusal_values(request, refusal),
     }
+
+
+def _filter_of(request: PageRequest) -> dict[str, str]:
+    """What the list is filtered by, as it was given."""
+    given = {name: request.query.get(name, "").strip() for name in ("state", "team", "type")}
+    return given | {"state": given["state"] if given["state"] in dict(_STATES) else ""}
 
 
 def _chosen(offered: list[Dataset], name: str) -> Dataset | None:

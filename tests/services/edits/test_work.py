@@ -210,17 +210,48 @@ def test_archiving_many_has_an_outcome_for_each(people: Requests) -> None:
     assert outcomes[0].refusal == ""
     assert "edit is allocated: cannot archive" in outcomes[1].refusal
     assert "no edit job" in outcomes[2].refusal
-    listed = queries.list_edits(
-        people.query("planner", "planner"),
-        dataset="counties",
-        which="archived",
-        planner=False,
-        after="",
-        limit=9,
-    )
+    context = people.query("planner", "planner")
+    archived = queries.EditFilter("archived", dataset="counties")
+    listed = queries.list_edits(context, archived, after="", limit=9)
     assert [each.job.name for each in listed.items] == [done.name]
     with pytest.raises(BadRequest, match="1 to 500"):
         allocations.archive_many([f"e{number:020}" for number in range(501)], people.planner())
+
+
+def test_edit_jobs_of_all_datasets_are_listed_by_state_team_and_type(
+    people: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_dataset("roads")
+    times = [NOON + timedelta(minutes=number) for number in range(6)]
+    a_stored_job("proposed", name="0", created_at=times[0])
+    a_stored_job("allocated", name="1", created_at=times[1], edit_type="lakes")
+    a_stored_job("allocated", name="2", created_at=times[2], dataset="roads", team="south")
+    a_stored_job("completed", name="3", created_at=times[3], dataset="roads", actual_end=NOON)
+    a_stored_job("abandoned", name="4", created_at=times[4], actual_end=NOON)
+    a_stored_job("deleted", name="5", created_at=times[5])
+    context = people.query("viewer", "viewer")
+
+    def names(wanted: queries.EditFilter, limit: int = 9) -> list[str]:
+        found, after = [], ""
+        while True:
+            page = queries.list_edits(context, wanted, after=after, limit=limit)
+            found += [each.job.name for each in page.items]
+            after = page.after
+            if not after:
+                return found
+
+    assert names(queries.EditFilter(), limit=2) == names(queries.EditFilter()) == ["2", "1", "0"]
+    assert names(queries.EditFilter("ended")) == ["4", "3"]
+    assert names(queries.EditFilter(state=EditState.COMPLETED)) == ["3"]
+    assert names(queries.EditFilter(dataset="roads")) == ["2"]
+    monkeypatch.setattr(queries, "_READ_TOGETHER", 1)
+    monkeypatch.setattr(queries, "_MOST_READ", 2)
+    assert names(queries.EditFilter(team="north")) == ["1"]
+    assert names(queries.EditFilter(edit_type="lakes", team="south")) == []
+    first = queries.list_edits(context, queries.EditFilter(team="-"), after="", limit=9)
+    assert (first.items, bool(first.after)) == ((), True)
+    with pytest.raises(Forbidden, match="use the worklist"):
+        queries.list_edits(people.query("w", "worker"), queries.EditFilter(), after="", limit=9)
 
 
 def test_only_what_was_completed_long_ago_is_archived_in_bulk(people: Requests) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.attachment import Attachment, AttachmentState
 from jobyard.domain.edits.child import ChildJob, FailureType
-from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.fixup import FixupState
 from jobyard.domain.edits.review import ReviewState
 from jobyard.domain.edits.team import User
@@ -32,6 +32,7 @@ from jobyard.store.documents import (
     without_blanks,
 )
 from jobyard.store.tables import (
+    AllEditsIndex,
     ByDatasetIndex,
     ByPlannerIndex,
     ByTeamIndex,
@@ -41,7 +42,7 @@ from jobyard.store.tables import (
 )
 
 Job = EditJob | ChildJob
-OPEN, ENDED, ARCHIVED = "open", "ended", "archived"  # the lists of a dataset
+OPEN, ENDED, ARCHIVED = "open", "ended", "archived"  # the lists of a dataset, and of all
 _DUE = "due"  # one partition: the machine works on few at a time
 _DUE_PAGE = 100
 _HIDDEN = frozenset({EditState.ARCHIVED, EditState.DELETED})
@@ -100,12 +101,14 @@ def _edit_item(job: EditJob) -> EditItem:
         body["quarantine"] = job.quarantine
     place = sort_key(job)
     is_listed = job.state not in _HIDDEN
+    listing = listing_of(job.state)
     return EditItem(
         job_id=job.edit_id,
         team=job.team if place and job.team else None,
         worker=job.worker.sub if place and job.worker else None,
         place=place or None,
-        shelf=_shelf(job),
+        shelf=f"{job.dataset}#{listing}" if listing else None,
+        listing=listing,
         planner=job.planner.sub if is_listed else None,
         created=f"{sortable(job.created_at)}#{job.edit_id}",
         due_shard=_DUE if job.needs_machine else None,
@@ -116,12 +119,13 @@ def _edit_item(job: EditJob) -> EditItem:
     )
 
 
-def _shelf(job: EditJob) -> str | None:
-    if job.state is EditState.DELETED:
+def listing_of(state: EditState) -> str | None:
+    """The list that has edit jobs in a state; None if no list has them."""
+    if state is EditState.DELETED:
         return None
-    if job.state is EditState.ARCHIVED:
-        return f"{job.dataset}#{ARCHIVED}"
-    return f"{job.dataset}#{OPEN if job.is_open else ENDED}"
+    if state is EditState.ARCHIVED:
+        return ARCHIVED
+    return ENDED if EDIT.is_final(state) else OPEN
 
 
 def _attachment_line(each: Attachment) -> list[Any]:
@@ -433,13 +437,18 @@ def of_dataset(dataset: str, which: str, *, after: str, limit: int) -> list[Edit
     return _newest_first(EditItem.by_dataset, f"{dataset}#{which}", after, limit)
 
 
+def of_all(which: str, *, after: str, limit: int) -> list[EditKey]:
+    """Up to `limit` edit jobs of all datasets, as `of_dataset`."""
+    return _newest_first(EditItem.listed, which, after, limit)
+
+
 def of_planner(sub: str, *, after: str, limit: int) -> list[EditKey]:
     """Up to `limit` edit jobs of a planner, newest first, after a position: not archived ones."""
     return _newest_first(EditItem.by_planner, sub, after, limit)
 
 
 def _newest_first(
-    index: ByDatasetIndex | ByPlannerIndex, partition: str, after: str, limit: int
+    index: AllEditsIndex | ByDatasetIndex | ByPlannerIndex, partition: str, after: str, limit: int
 ) -> list[EditKey]:
     condition = EditItem.created < after if after else None
     found = index.query(

@@ -443,6 +443,18 @@ class ByDatasetIndex(GlobalSecondaryIndex["EditItem"]):
     created = UnicodeAttribute(range_key=True)
 
 
+class AllEditsIndex(GlobalSecondaryIndex["EditItem"]):
+    """Edit jobs of all datasets by the time of their creation. `listing` is "open", "ended" or
+    "archived", one partition for each: edit jobs are work of people, a few in a second at most."""
+
+    class Meta:
+        index_name = "listed"
+        projection = KeysOnlyProjection()
+
+    listing = UnicodeAttribute(hash_key=True)
+    created = UnicodeAttribute(range_key=True)
+
+
 class ByPlannerIndex(GlobalSecondaryIndex["EditItem"]):
     """Edit jobs of a planner by the time of their creation, without archived ones; sparse."""
 
@@ -476,6 +488,7 @@ class EditItem(Model):
     worker = UnicodeAttribute(null=True)
     place = UnicodeAttribute(null=True)
     shelf = UnicodeAttribute(null=True)
+    listing = UnicodeAttribute(null=True)
     planner = UnicodeAttribute(null=True)
     created = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(null=True)
@@ -487,6 +500,7 @@ class EditItem(Model):
     by_worker = ByWorkerIndex()
     by_dataset = ByDatasetIndex()
     by_planner = ByPlannerIndex()
+    listed = AllEditsIndex()
     due = EditDueIndex()
 
 

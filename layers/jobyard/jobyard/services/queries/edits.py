@@ -8,7 +8,7 @@ from functools import cached_property
 from jobyard.domain.access import is_allowed
 from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.edit_job import EDIT, EditJob
+from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.team import Team
 from jobyard.domain.edits.work import ClockColour
@@ -19,13 +19,15 @@ from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.redaction import without_secrets
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
-from jobyard.services.edits.access import may_see, memberships, visible_edit, visible_job
+from jobyard.services.edits.access import id_of, may_see, memberships, visible_edit, visible_job
 from jobyard.services.edits.settings import find_settings, settings_for
 from jobyard.store import datasets, edits, teams
 from jobyard.store.edits import EditKey, Job
 
 MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
 MAX_STUCK = 100
+_READ_TOGETHER = 100  # edit jobs
+_MOST_READ = 500  # edit jobs, for one page of a list with a filter
 MAX_TEAMS_OFFERED = 200  # to choose a worklist from
 MAX_DATASETS_OFFERED = 100
 _OWN_EVENTS = ("activate", "download", "upload", "relinquish", "finish")  # of the worker alone
@@ -125,33 +127,72 @@ class EditJobPage:
     after: str
 
 
+@dataclass(frozen=True)
+class EditFilter:
+    """Which edit jobs a list has: of the list `which` ("open", "ended" or "archived"), or those in
+    one state, whatever its list is; of all datasets or one, of all teams or one, of all types or
+    one. With `is_own` those that the actor proposed, of any list but the archived.
+    """
+
+    which: str = edits.OPEN
+    is_own: bool = False
+    dataset: str = ""
+    state: EditState | None = None
+    team: str = ""
+    edit_type: str = ""
+
+    @property
+    def listing(self) -> str:
+        """The list that is read. The deleted are in none."""
+        return (edits.listing_of(self.state) or "") if self.state else self.which
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether it leaves out some of the list that is read."""
+        return bool(self.state or self.team or self.edit_type or (self.is_own and self.dataset))
+
+    def has(self, job: EditJob) -> bool:
+        """Whether a job of the list that is read is one of them."""
+        pairs = ((self.dataset, job.dataset), (self.team, job.team), (self.edit_type, job.edit_type))
+        return self.state in {None, job.state} and all(want in {"", has} for want, has in pairs)
+
+
 def list_edits(
-    context: QueryContext, *, dataset: str, which: str, planner: bool, after: str, limit: int
+    context: QueryContext, wanted: EditFilter, *, after: str, limit: int
 ) -> EditJobPage:
-    """Up to `limit` edit jobs, newest first: of a dataset, `which` is "open", "ended" or
-    "archived"; or, with `planner`, those that the actor proposed and that are not archived.
+    """Up to `limit` edit jobs, newest first. A page may be short although another one follows.
 
     Raises:
         Forbidden: the actor may not see edit jobs that are not their team's.
     """
     if not is_allowed("edit", "view", context.actor.roles):
         raise Forbidden("only a viewer, a planner or an admin may list edit jobs; use the worklist")
-    if planner:
-        keys = edits.of_planner(context.actor.sub, after=after, limit=limit + 1)
-    elif dataset:
-        if which not in {edits.OPEN, edits.ENDED, edits.ARCHIVED}:
-            raise BadRequest("list: open, ended or archived")
-        keys = edits.of_dataset(dataset, which, after=after, limit=limit + 1)
-    else:
-        raise BadRequest("name a dataset, or ask for your own edit jobs")
-    return _page(keys, limit, context)
+    if wanted.which not in {edits.OPEN, edits.ENDED, edits.ARCHIVED}:
+        raise BadRequest("list: open, ended or archived")
+    size = _READ_TOGETHER if wanted.is_selective else limit
+    found: list[EditJobView] = []
+    for _ in range(_MOST_READ // _READ_TOGETHER):
+        keys = _keys(wanted, context, after, size + 1)
+        jobs = {id_of(each): each for each in edits.read([key.job_id for key in keys[:size]])}
+        for number, key in enumerate(keys[:size], start=1):
+            after, job = key.position, jobs.get(key.job_id)
+            if isinstance(job, EditJob) and wanted.has(job):
+                found.append(_summary(job, context))
+            if len(found) == limit:
+                return EditJobPage(tuple(found), after if number < len(keys) else "")
+        if len(keys) <= size:
+            return EditJobPage(tuple(found), "")
+        if not wanted.is_selective:
+            break
+    return EditJobPage(tuple(found), after)
 
 
-def _page(keys: Sequence[EditKey], limit: int, context: QueryContext) -> EditJobPage:
-    shown = keys[:limit]
-    jobs = edits.read([each.job_id for each in shown])
-    cursor = shown[-1].position if len(keys) > limit else ""
-    return EditJobPage(tuple(_summary(each, context) for each in jobs), cursor)
+def _keys(wanted: EditFilter, context: QueryContext, after: str, limit: int) -> list[EditKey]:
+    if wanted.is_own:
+        return edits.of_planner(context.actor.sub, after=after, limit=limit)
+    if wanted.dataset:
+        return edits.of_dataset(wanted.dataset, wanted.listing, after=after, limit=limit)
+    return edits.of_all(wanted.listing, after=after, limit=limit)
 
 
 def _summary(job: Job, context: QueryContext) -> EditJobView:
