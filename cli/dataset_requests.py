@@ -160,6 +160,22 @@ def rules(
 
 
 @app.command()
+def delete(
+    ctx: typer.Context,
+    name: Name,
+    reason: options.Reason,
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Delete a dataset of which no edit job is open. For admins."""
+    gone = ctx.obj.api(stack).delete(f"/datasets/{name}", reason=reason)
+    if as_json:
+        terminal.print_json(gone)
+    else:
+        terminal.console().print(f"[bold]{name}[/] is deleted")
+
+
+@app.command()
 def changes(
     ctx: typer.Context,
     name: Name,

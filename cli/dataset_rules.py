@@ -30,7 +30,9 @@ def rules_in(file: str) -> RuleSet:
     with opened(file) as stream:
         content = stream.read(_MAX_FILE_BYTES + 1)
     if len(content) > _MAX_FILE_BYTES:
-        print_error(f"{name}: larger than {_MAX_FILE_BYTES:,} bytes, which a file of rules may have")
+        print_error(
+            f"{name}: larger than {_MAX_FILE_BYTES:,} bytes, which a file of rules may have"
+        )
         raise typer.Exit(EXIT_UNREADABLE)
     try:
         rules = read_rules(json.loads(content, object_pairs_hook=object_of))

@@ -108,18 +108,14 @@ def list_edits(
     ctx: typer.Context,
     ended: Annotated[bool, typer.Option("--ended", help="Those that have ended.")] = False,
     archived: Annotated[bool, typer.Option("--archived", help="Those that are archived.")] = False,
-    own: Annotated[
-        bool, typer.Option("--own", help="Those you proposed, open or ended.")
-    ] = False,
+    own: Annotated[bool, typer.Option("--own", help="Those you proposed, open or ended.")] = False,
     state: Annotated[
         EditState | None,
         typer.Option(parser=options.one_of(EditState), metavar="STATE", help="Those in a state."),
     ] = None,
     dataset: Annotated[str, typer.Option(metavar="DATASET", help="Those of a dataset.")] = "",
     team: Annotated[str, typer.Option(metavar="TEAM", help="Those allocated to a team.")] = "",
-    edit_type: Annotated[
-        str, typer.Option("--type", metavar="TYPE", help="Those of a type.")
-    ] = "",
+    edit_type: Annotated[str, typer.Option("--type", metavar="TYPE", help="Those of a type.")] = "",
     limit: Limit = 100,
     stack: StackName = "",
     as_json: Json = False,

@@ -117,9 +117,15 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
     },
     "SystemRole": {
-        "DatasetsTable": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "CommitsTable": ["dynamodb:PutItem", "dynamodb:Query"],
+        "DatasetsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+        ],
+        "CommitsTable": ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"],
         "VersionsTable": ["dynamodb:BatchWriteItem"],
+        "EditsTable": ["dynamodb:Query"],
         "CampaignsTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",
@@ -272,7 +278,12 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "EditsTable": ["dynamodb:GetItem", "dynamodb:Query"],
     },
     "ApiRole": {
-        "DatasetsTable": ["dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "DatasetsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(ConditionCheck)",
+        ],
         "CommitsTable": ["dynamodb:GetItem", "dynamodb:Query"],
         "VersionsTable": ["dynamodb:Query"],
         "EditMachine": ["states:DescribeExecution", "states:StartExecution"],

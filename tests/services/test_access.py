@@ -305,6 +305,7 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         dataset_commands.edit,
         lambda admin: (a_dataset().name, DatasetEdit("Counties")),
     ),
+    ("dataset", "delete"): (dataset_commands.delete, lambda admin: (a_dataset().name,)),
     ("dataset", "export"): (dataset_commands.start_export, lambda admin: (a_dataset().name,)),
     ("batch", "submit"): (
         submit,

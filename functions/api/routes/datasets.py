@@ -12,12 +12,14 @@ from api.problems import field_path, problem_responses
 from api.routes.parameters import Cursor, Limit
 from api.routes.responses import LOCATION, accepted
 from api.schemas import datasets as schemas
+from api.schemas.fields import Reason
 from api.schemas.uploads import Upload
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
+    Gone,
     InvalidRule,
     InvalidTransition,
     NotFound,
@@ -119,7 +121,10 @@ def get_load(
     operation_id="get_dataset",
     tags=["Datasets"],
     summary="Get a dataset",
-    responses={200: {"description": "The dataset."}, **problem_responses(Forbidden, NotFound)},
+    responses={
+        200: {"description": "The dataset."},
+        **problem_responses(Forbidden, NotFound, Gone),
+    },
 )
 def get_dataset(dataset: DatasetName) -> schemas.Dataset:
     request = current_request(router)
@@ -133,7 +138,7 @@ def get_dataset(dataset: DatasetName) -> schemas.Dataset:
     summary="Set the title and the rules of a dataset",
     responses={
         200: {"description": "The dataset."},
-        **problem_responses(BadRequest, InvalidRule, Forbidden, NotFound, StaleState),
+        **problem_responses(BadRequest, InvalidRule, Forbidden, NotFound, Gone, StaleState),
     },
     middlewares=[idempotent],
 )
@@ -146,6 +151,27 @@ def edit_dataset(dataset: DatasetName, body: schemas.DatasetChanges) -> schemas.
     return schemas.Dataset.of(found, request)
 
 
+@router.delete(
+    "/api/datasets/<dataset>",
+    operation_id="delete_dataset",
+    tags=["Datasets"],
+    summary="Delete a dataset of which no edit job is open",
+    description="Nobody sees it from now on. Its files are removed in one of the next nights.",
+    responses={
+        200: {"description": "The deleted dataset."},
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def delete_dataset(
+    dataset: DatasetName, reason: Annotated[Reason, Query(description="Why.")]
+) -> schemas.Dataset:
+    from jobyard.services.datasets.commands import delete
+
+    request = current_request(router)
+    return schemas.Dataset.of(delete(dataset, request.command_context(reason)), request)
+
+
 @router.get(
     "/api/datasets/<dataset>/commits",
     operation_id="list_commits",
@@ -153,7 +179,7 @@ def edit_dataset(dataset: DatasetName, body: schemas.DatasetChanges) -> schemas.
     summary="List the commits of a dataset, the last one first",
     responses={
         200: {"description": "A page of commits."},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
 )
 def list_commits(
@@ -175,7 +201,7 @@ def list_commits(
     summary="List what changed between two revisions",
     responses={
         200: {"description": "A page of changes."},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
 )
 def list_dataset_changes(
@@ -209,7 +235,7 @@ def list_dataset_changes(
     description="As many as a response takes; an export has all.",
     responses={
         200: {"description": "The features."},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
 )
 def list_features(
@@ -246,7 +272,7 @@ def _numbers(text: str) -> list[Any]:
     summary="Get a feature by its id, as GeoJSON",
     responses={
         200: {"description": "The feature."},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
 )
 def get_feature(
@@ -264,7 +290,7 @@ def get_feature(
     summary="List what commits did to a feature, the last one first",
     responses={
         200: {"description": "A page of changes."},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
 )
 def list_feature_history(
@@ -291,7 +317,7 @@ def list_feature_history(
     status_code=202,
     responses={
         202: {"description": "The export.", "headers": LOCATION},
-        **problem_responses(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone),
     },
     middlewares=[idempotent],
 )
@@ -314,7 +340,7 @@ def export_dataset(dataset: DatasetName, body: schemas.NewExport) -> Response[sc
     operation_id="get_export",
     tags=["Datasets"],
     summary="Get how far an export is, with the link to its file",
-    responses={200: {"description": "The export."}, **problem_responses(Forbidden, NotFound)},
+    responses={200: {"description": "The export."}, **problem_responses(Forbidden, NotFound, Gone)},
 )
 def get_export(
     dataset: DatasetName,

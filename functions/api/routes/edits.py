@@ -112,9 +112,7 @@ def list_edits(
         EditState | None,
         Query(description="Only those in this state; `list` does not count then."),
     ] = None,
-    dataset: Annotated[
-        str, Query(description="Only those of this dataset.", max_length=64)
-    ] = "",
+    dataset: Annotated[str, Query(description="Only those of this dataset.", max_length=64)] = "",
     team: Annotated[
         str, Query(description="Only those allocated to this team.", max_length=64)
     ] = "",

@@ -11,7 +11,14 @@ from api.problems import problem_responses
 from api.routes.parameters import Cursor, Limit
 from api.schemas import teams as schemas
 from jobyard.domain.edits.work import MAX_TYPE_BYTES
-from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    InvalidTransition,
+    NotFound,
+    StaleState,
+)
 from jobyard.services.edits import settings as settings_service
 from jobyard.services.edits import teams as team_service
 from jobyard.services.queries import edits as edit_queries
@@ -102,7 +109,7 @@ def delete_team(team: TeamName) -> schemas.TeamList:
     summary="Get the settings of a dataset's types of edit jobs",
     responses={
         200: {"description": "The settings, by type."},
-        **problem_responses(Forbidden, NotFound),
+        **problem_responses(Forbidden, NotFound, Gone),
     },
 )
 def get_edit_settings(dataset: DatasetName) -> schemas.EditTypes:
@@ -120,7 +127,7 @@ def get_edit_settings(dataset: DatasetName) -> schemas.EditTypes:
     description="A setting counts at the step that reads it; jobs that are past it keep what held.",
     responses={
         200: {"description": "The settings."},
-        **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, StaleState),
     },
     middlewares=[idempotent],
 )

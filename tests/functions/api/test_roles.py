@@ -277,6 +277,7 @@ OF_DATASETS: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/datasets", {"name": "other", "file": "none"}, {"planner", "admin"}),
     ("GET", "/datasets/roads/loads/none", None, {"planner", "admin"}),
     ("PUT", "/datasets/roads", {**WHY, "title": "Roads"}, {"admin"}),
+    ("DELETE", "/datasets/roads?reason=because", None, {"admin"}),
 ]
 
 

@@ -97,6 +97,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("dataset", "export"): _DATASET_READERS,
     ("dataset", "load"): _PLANNERS,
     ("dataset", "edit"): _ADMINS,  # its title and its rules
+    ("dataset", "delete"): _ADMINS,
     # An edit job and its children: fix-ups and reviews.
     ("edit", "view"): (TEAM, "viewer", "planner", "admin"),
     ("edit", "view_log"): _ADMINS,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jobyard.domain.datasets.dataset import FIRST_REVISION
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.services.datasets import removal
 from jobyard.services.datasets.commit import roll_forward
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.pack import is_due, pack, remove_unused
@@ -60,11 +61,15 @@ class Maintenance:
         return self._saved(seen, after, *work_slice.items)
 
     def pack(self, seen: Checkpoint) -> Checkpoint:
-        """Pack the next dataset if it is due. A commit of it that is decided is finished first."""
+        """Pack the next dataset if it is due. A commit of it that is decided is finished first.
+        After the last one, remove the next part of what deleted datasets leave behind.
+        """
+        context = DatasetContext(self.settings, self.s3, self.now)
+        if "removing" in seen.cursor:
+            return self._saved(seen, self._removed(seen, context))
         found = datasets.by_name(after=seen.cursor.get("after", ""), limit=1)
         if not found:
-            return self._saved(seen, seen.advanced(0, (), {}))
-        context = DatasetContext(self.settings, self.s3, self.now)
+            return self._saved(seen, seen.advanced(0, (), {"removing": ""}))
         dataset = roll_forward(found[0].name, context)
         is_packed = is_due(dataset)
         if is_packed:
@@ -72,6 +77,14 @@ class Maintenance:
         elif dataset.base_revision > FIRST_REVISION:
             remove_unused(dataset, context)
         return self._saved(seen, seen.advanced(is_packed, (), {"after": dataset.name}))
+
+    def _removed(self, seen: Checkpoint, context: DatasetContext) -> Checkpoint:
+        found = datasets.deleted(after=seen.cursor["removing"], limit=1)
+        if not found:
+            return seen.advanced(0, (), {})
+        if removal.is_due(found[0], self.now()) and not removal.remove_next(found[0], context):
+            return seen.advanced(0, (), seen.cursor)
+        return seen.advanced(0, (), {"removing": found[0].name})
 
     def _saved(self, seen: Checkpoint, after: Checkpoint, *items: TransactItem) -> Checkpoint:
         """Write the checkpoint in one transaction with `items`. Returns another worker's, if it

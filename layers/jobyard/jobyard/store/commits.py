@@ -50,6 +50,17 @@ def latest(dataset: str, *, until: int, limit: int) -> list[Commit]:
     return [_commit(item) for item in found]
 
 
+def oldest(dataset: str) -> Commit | None:
+    """The first commit of a dataset that is left; None if none is."""
+    found = CommitItem.query(dataset, limit=1, consistent_read=True)
+    return next((_commit(item) for item in found), None)
+
+
+def remove(dataset: str, revision: int) -> None:
+    """Remove a commit."""
+    CommitItem(dataset=dataset, revision=revision).delete()
+
+
 def _commit(item: CommitItem) -> Commit:
     body = item.body
     file, size = body["file"]

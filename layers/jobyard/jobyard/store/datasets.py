@@ -1,17 +1,19 @@
 """Stores datasets: a head, which commits move, and settings, in two items of one partition."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from jobyard.domain.datasets.dataset import Dataset, PendingCommit
+from jobyard.domain.datasets.dataset import Dataset, Deletion, PendingCommit
 from jobyard.domain.datasets.extent import Box
-from jobyard.domain.errors import NotFound, StaleState
+from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.ids import is_name
 from jobyard.store import transactions
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, to_ms_or_none, without_blanks
 from jobyard.store.tables import DatasetItem, is_version, save_if
 
 _SHELF = "datasets"  # one partition of the index for all: there are few
+_DELETED_SHELF = "deleted"  # those whose files are not removed yet
 _HEAD = "head"
 _SETTINGS = "settings"
 _Items = Mapping[str, DatasetItem]  # by part
@@ -27,7 +29,7 @@ def put_new(dataset: Dataset) -> None:
     try:
         transactions.write([transactions.put(each, 0) for each in items])
     except StaleState as error:
-        found = find(dataset.name)
+        found = find_any(dataset.name)
         if found is None or (found.created_at, found.created_by_sub) != (
             dataset.created_at,
             dataset.created_by_sub,
@@ -36,7 +38,13 @@ def put_new(dataset: Dataset) -> None:
 
 
 def find(name: str) -> Dataset | None:
-    """The dataset; None if there is none."""
+    """The dataset; None if there is none, or it was deleted."""
+    found = find_any(name)
+    return None if found is None or found.deletion else found
+
+
+def find_any(name: str) -> Dataset | None:
+    """The dataset, also if it was deleted; None if there is none."""
     if not is_name(name):
         return None  # it may be longer than a key
     items = {each.part: each for each in DatasetItem.query(name, consistent_read=True)}
@@ -47,18 +55,30 @@ def get(name: str) -> Dataset:
     """The dataset.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none. Gone: it was deleted.
     """
-    found = find(name)
+    found = find_any(name)
     if found is None:
         raise NotFound(f"there is no dataset {name!r:.80}")
+    if found.deletion:
+        raise Gone(found.description)
     return found
 
 
 def by_name(*, after: str, limit: int) -> list[Dataset]:
     """Up to `limit` datasets with names after `after`, by name."""
+    found = _listed(_SHELF, after, limit)
+    return [each for each in found if not each.deletion]
+
+
+def deleted(*, after: str, limit: int) -> list[Dataset]:
+    """Up to `limit` deleted datasets whose files are not removed yet, as `by_name`."""
+    return [each for each in _listed(_DELETED_SHELF, after, limit) if each.deletion]
+
+
+def _listed(shelf: str, after: str, limit: int) -> list[Dataset]:
     condition = DatasetItem.name > after if after else None
-    found = DatasetItem.listed.query(_SHELF, range_key_condition=condition, limit=limit)
+    found = DatasetItem.listed.query(shelf, range_key_condition=condition, limit=limit)
     names = [each.name for each in found]
     items: dict[str, dict[str, DatasetItem]] = {name: {} for name in names}
     keys = [(name, part) for name in names for part in (_HEAD, _SETTINGS)]
@@ -75,9 +95,32 @@ def put_settings(dataset: Dataset) -> None:
     """
     item = _settings_item(dataset)
     if not save_if(item, is_version(DatasetItem, dataset.version - 1)):
-        stored = get(dataset.name)
-        if _settings_item(stored).body != item.body or stored.version != dataset.version:
+        stored = find_any(dataset.name)
+        if (
+            stored is None
+            or _settings_item(stored).body != item.body
+            or stored.version != dataset.version
+        ):
             raise StaleState(f"dataset {dataset.name} has changed since it was read")
+
+
+def require(name: str) -> transactions.TransactItem:
+    """The item of a transaction that checks that a dataset exists, and was not deleted."""
+    return transactions.require_value(DatasetItem(name=name, part=_SETTINGS), "shelf", _SHELF)
+
+
+def remove(dataset: Dataset) -> None:
+    """Remove a deleted dataset, so that its name is free again."""
+    with DatasetItem.batch_write() as removing:
+        for part in (_HEAD, _SETTINGS):
+            removing.delete(DatasetItem(name=dataset.name, part=part))
+
+
+def put_removed(dataset: Dataset) -> None:
+    """Store that no file of a deleted dataset is left. It stays as a tombstone."""
+    item = _settings_item(replace(dataset, version=dataset.version + 1))
+    item.shelf = None
+    save_if(item, is_version(DatasetItem, dataset.version))
 
 
 def put_head(dataset: Dataset) -> bool:
@@ -114,8 +157,15 @@ def _settings_item(dataset: Dataset) -> DatasetItem:
         "rules_version": dataset.rules_version,
         "edit_types": {name: dict(each) for name, each in dataset.edit_types.items()},
     }
+    if dataset.deletion:
+        body["deleted"] = [
+            to_ms(dataset.deletion.at),
+            dataset.deletion.by,
+            dataset.deletion.reason,
+        ]
+    shelf = _DELETED_SHELF if dataset.deletion else _SHELF
     return DatasetItem(
-        name=dataset.name, part=_SETTINGS, shelf=_SHELF, version=dataset.version, body=body
+        name=dataset.name, part=_SETTINGS, shelf=shelf, version=dataset.version, body=body
     )
 
 
@@ -145,7 +195,15 @@ def _dataset(items: _Items) -> Dataset:
         load_id=settings["load"],
         changed_at=from_ms_or_none(settings["changed"][0]),
         cause=settings["changed"][1],
+        deletion=_deletion(settings.get("deleted")),
     )
+
+
+def _deletion(line: Any) -> Deletion | None:
+    if not line:
+        return None
+    at, by, reason = line
+    return Deletion(from_ms(at), by, reason)
 
 
 def _pending(line: Any) -> PendingCommit | None:

@@ -288,13 +288,15 @@ def _child(item: EditItem) -> ChildJob:
     )
 
 
-def put_new(job: EditJob) -> None:
-    """Store a new edit job.
+def put_new(job: EditJob, *conditions: transactions.TransactItem) -> None:
+    """Store a new edit job, if `conditions` hold.
 
     Raises:
-        StaleState: there is one with its id.
+        StaleState: there is one with its id, or a condition does not hold.
     """
-    if not save_if(item_of(job), EditItem.job_id.does_not_exist()):
+    if conditions:
+        transactions.write([transactions.put(item_of(job), 0), *conditions])
+    elif not save_if(item_of(job), EditItem.job_id.does_not_exist()):
         raise StaleState(f"edit job {job.edit_id} exists already")
 
 

@@ -72,10 +72,17 @@ def increment_version(item: Model) -> TransactItem:
 
 def require_state(item: Model, state: str) -> TransactItem:
     """The item that checks that `item`, of which only the keys are used, is in `state`."""
+    return require_value(item, "state", state)
+
+
+def require_value(item: Model, attribute: str, value: str) -> TransactItem:
+    """The item that checks that an attribute of `item`, of which only the keys are used, has a
+    value.
+    """
     condition = {
-        "ConditionExpression": "#state = :state",
-        "ExpressionAttributeNames": {"#state": item.get_attributes()["state"].attr_name},
-        "ExpressionAttributeValues": {":state": {"S": state}},
+        "ConditionExpression": "#attribute = :value",
+        "ExpressionAttributeNames": {"#attribute": item.get_attributes()[attribute].attr_name},
+        "ExpressionAttributeValues": {":value": {"S": value}},
     }
     return {"ConditionCheck": key_of(item) | condition}
 

@@ -35,6 +35,13 @@ def put_all(dataset: str, versions: Iterable[FeatureVersion]) -> None:
             )
 
 
+def remove_all(dataset: str, feature_ids: Iterable[str], revision: int) -> None:
+    """Remove the versions of features at a revision, in batches."""
+    with VersionItem.batch_write() as batch:
+        for each in feature_ids:
+            batch.delete(VersionItem(feature=_key(dataset, each), revision=revision))
+
+
 def of_feature(dataset: str, feature_id: str, *, until: int, limit: int) -> list[FeatureVersion]:
     """Up to `limit` versions of a feature up to the revision `until`, the last one first."""
     found = VersionItem.query(

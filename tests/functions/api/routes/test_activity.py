@@ -121,6 +121,7 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     ),
     ("edit_dataset", "PUT", "/datasets/roads", {"title": "b", **WHY}, ("dataset", "edit")),
     ("export_dataset", "POST", "/datasets/roads/exports", {}, ("dataset", "export")),
+    ("delete_dataset", "DELETE", "/datasets/roads", None, ("dataset", "delete")),
     ("place_hold", "PUT", "/holds/type:sweep", WHY, ("hold", "place")),
     ("lift_hold", "DELETE", "/holds/collection:maps", None, ("hold", "lift")),
 ]

@@ -15,6 +15,7 @@ from jobyard.domain.text import NAME_BYTES, clean_fields
 
 FIRST_REVISION = 1  # what was loaded
 NAME_LETTERS = 64  # of a name, as NAME_PATTERN has it
+_RESERVED = frozenset({"new"})  # names of pages below /datasets/
 TITLE_BYTES = 200  # of a title, in UTF-8
 MAX_SETTINGS_BYTES = 100_000  # of the rules and the settings of edit jobs, as JSON
 
@@ -37,6 +38,15 @@ class PendingCommit:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """When a dataset was deleted, by whom, and why."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset. `revision` is that of its head: readers see what was committed until then.
@@ -46,7 +56,8 @@ class Dataset:
     documents that were checked, `rules_version` is their digest. `edit_types` are the settings of
     edit jobs as documents, by job type. `version` counts the writes of the settings, from 1,
     `head_version` those of the head: a commit changes the head only. `load_id` is the load that
-    made it. `changed_at` and `cause` are when a request changed its title or rules last, and which.
+    made it. `changed_at` and `cause` are when a request changed its title or rules last, or deleted
+    it, and which. `deletion` says when it was deleted, and by whom.
     """
 
     name: str
@@ -70,6 +81,7 @@ class Dataset:
     load_id: str = ""
     changed_at: datetime | None = None
     cause: str = ""
+    deletion: "Deletion | None" = None
 
     def __post_init__(self) -> None:
         clean_fields(self, title=TITLE_BYTES, created_by=NAME_BYTES)
@@ -85,6 +97,20 @@ class Dataset:
             message = f"the rules and settings of a dataset have up to {MAX_SETTINGS_BYTES:,} bytes"
             raise BadRequest(message)
         return after
+
+    def deleted(self, deletion: Deletion, cause: str) -> "Dataset":
+        """The dataset after its deletion. Its files are removed later."""
+        return replace(
+            self, deletion=deletion, version=self.version + 1, changed_at=deletion.at, cause=cause
+        )
+
+    @property
+    def description(self) -> str:
+        """What it is, and if it was deleted, by whom and why."""
+        gone = self.deletion
+        if gone is None:
+            return f"dataset {self.name}"
+        return f"dataset {self.name} was deleted by {gone.by} on {gone.at:%Y-%m-%d}: {gone.reason}"
 
     def awaiting(self, pending: PendingCommit) -> "Dataset":
         """The dataset after it was decided what its next commit is."""
@@ -135,6 +161,8 @@ def check_name(name: str) -> None:
     Raises:
         BadRequest: it is not valid.
     """
+    if name in _RESERVED:
+        raise BadRequest(f"no dataset can be called {name}: the address of a page is")
     if not is_name(name):
         message = f"a name has up to {NAME_LETTERS} letters, digits, dots, hyphens and underscores"
         raise BadRequest(f"{name!r:.80} cannot be the name of a dataset: {message}")

@@ -1,12 +1,13 @@
-"""What people do with datasets: load and export them, edit their title and their rules."""
+"""What people do with datasets: load, export and delete them, edit their title and their rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from jobyard.domain.activity import Subject
-from jobyard.domain.datasets.dataset import Dataset, check_name
+from jobyard.domain.datasets.dataset import Dataset, Deletion, check_name
 from jobyard.domain.datasets.export import ExportRequest
 from jobyard.domain.datasets.extent import Extent
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION, MAX_PRECISION
@@ -20,7 +21,9 @@ from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.datasets.load import MISSING_OBJECT, already_exists
 from jobyard.services.upload_form import UploadForm, presigned_form
-from jobyard.store import datasets
+from jobyard.store import datasets, edits
+
+_OPEN_NAMED = 3  # edit jobs, in the refusal of a deletion
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,10 @@ class NewDataset:
     missing_is_null: bool = False
 
 
-def file_form(filename: str, context: CommandContext) -> tuple[str, UploadForm]:
-    """The key to load a dataset from, and the form to upload its file to it.
+def file_form(
+    filename: str, context: CommandContext, fields: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, UploadForm]:
+    """The key to load a dataset from, and the form to upload its file to it, with more `fields`.
 
     The same request sent again gets the same key.
 
@@ -44,8 +49,8 @@ def file_form(filename: str, context: CommandContext) -> tuple[str, UploadForm]:
     """
     authorize(context.actor, "dataset", "load")
     key = upload_key(UPLOADS_PREFIX, context.actor.sub, context.key, filename)
-    form = presigned_form(context.s3, context.settings, key, UPLOAD_BYTES, context.now())
-    return key, form
+    now = context.now()
+    return key, presigned_form(context.s3, context.settings, key, UPLOAD_BYTES, now, fields)
 
 
 def start_load(new: NewDataset, context: CommandContext) -> LoadRequest:
@@ -61,9 +66,9 @@ def start_load(new: NewDataset, context: CommandContext) -> LoadRequest:
     if not 0 <= new.precision <= MAX_PRECISION:
         raise BadRequest(f"precision: 0 to {MAX_PRECISION} decimals of a degree")
     load_id = load_id_of(context.key.encode())
-    existing = datasets.find(new.name)
+    existing = datasets.find_any(new.name)
     if existing is not None and existing.load_id != load_id:
-        raise InvalidTransition(already_exists(new.name))
+        raise InvalidTransition(already_exists(new.name, existing))
     request = LoadRequest(
         load_id,
         new.name,
@@ -136,6 +141,39 @@ def edit(name: str, wanted: DatasetEdit, context: CommandContext) -> Dataset:
     after = dataset.with_settings(**changes, changed_at=now, cause=context.run)
     datasets.put_settings(after)
     return _recorded(after, now, wanted, context)
+
+
+def delete(name: str, context: CommandContext) -> Dataset:
+    """Delete a dataset. Nobody sees it from now on; the system job `pack` removes its files.
+
+    Raises:
+        Forbidden: the actor may not. NotFound: there is no such dataset. Gone: it was deleted.
+        BadRequest: no reason is given. InvalidTransition: edit jobs of it are open.
+        StaleState: its settings changed at the same time.
+    """
+    authorize(context.actor, "dataset", "delete")
+    require_reason(context, "the deletion of a dataset")
+    found = datasets.find_any(name)
+    if found is not None and found.deletion and found.cause == context.run:
+        return _deletion_recorded(found, context)
+    dataset = datasets.get(name)
+    open_jobs = edits.of_dataset(name, edits.OPEN, after="", limit=_OPEN_NAMED + 1)
+    if open_jobs:
+        named = ", ".join(each.job_id for each in open_jobs[:_OPEN_NAMED])
+        more = " and more" if len(open_jobs) > _OPEN_NAMED else ""
+        message = f"edit jobs of {name} are open: {named}{more}; complete, abandon or delete them"
+        raise InvalidTransition(message)
+    deletion = Deletion(context.now(), context.actor.name, context.reason)
+    after = dataset.deleted(deletion, context.run)
+    datasets.put_settings(after)
+    return _deletion_recorded(after, context)
+
+
+def _deletion_recorded(dataset: Dataset, context: CommandContext) -> Dataset:
+    if dataset.deletion:
+        subject = Subject("dataset", dataset.name, dataset.title)
+        activity.record(context, "delete", subject, dataset.deletion.at)
+    return dataset
 
 
 def _recorded(

@@ -29,9 +29,14 @@ class WrittenFile(NamedTuple):
     at: datetime
 
 
+def root_of(dataset: str) -> str:
+    """Where all files of a dataset are, but its exports."""
+    return f"datasets/{dataset}/"
+
+
 def base_prefix(dataset: str) -> str:
     """Where all base files of a dataset are."""
-    return f"datasets/{dataset}/base/"
+    return f"{root_of(dataset)}base/"
 
 
 def base_folder(dataset: str, revision: int, token: str) -> str:
@@ -43,12 +48,12 @@ def change_key(dataset: str, revision: int, origin: CommitOrigin, at: datetime) 
     """The key of a change file that is written at `at`. Of two that are written at once, for the
     same attempt at an edit job, both have the same changes."""
     token = f"{revision}-{origin.edit_id}-{origin.attempt}-{at:%Y%m%dT%H%M%S%f}"
-    return f"datasets/{dataset}/changes/{token}.jsonl"
+    return f"{root_of(dataset)}changes/{token}.jsonl"
 
 
 def load_key(dataset: str, load_id: str) -> str:
     """The key of the result of a load."""
-    return f"datasets/{dataset}/loads/{load_id}.json"
+    return f"{root_of(dataset)}loads/{load_id}.json"
 
 
 def export_key(dataset: str, export_id: str) -> str:

@@ -53,10 +53,10 @@ def load(document: Mapping[str, Any], context: DatasetContext) -> dict[str, Any]
     """
     request = LoadRequest.of_document(document)
     folder = files.base_folder(request.name, FIRST_REVISION, request.load_id)
-    existing = datasets.find(request.name)
+    existing = datasets.find_any(request.name)
     if existing is not None and existing.load_id == request.load_id:
         return {"state": LoadState.LOADED.value}
-    result = LoadResult(LoadState.REFUSED, already_exists(request.name))
+    result = LoadResult(LoadState.REFUSED, already_exists(request.name, existing))
     if existing is None:
         result = _read_and_make(request, folder, context)
     if result.state is LoadState.REFUSED:
@@ -64,8 +64,10 @@ def load(document: Mapping[str, Any], context: DatasetContext) -> dict[str, Any]
     return {"state": result.state.value}
 
 
-def already_exists(name: str) -> str:
+def already_exists(name: str, existing: Dataset | None = None) -> str:
     """What to do instead of loading a dataset a second time."""
+    if existing is not None and existing.deletion:
+        return f"{existing.description}; load the file under another name"
     return (
         f"there is a dataset {name} already: change it with edit jobs, or load the file under "
         "another name"

@@ -172,8 +172,8 @@ def retry(edit_id: str, context: CommandContext) -> EditJob:
     closed.
 
     Raises:
-        Forbidden, NotFound. InvalidTransition: it has not ended so, was never allocated, its team
-            is gone, or nobody could review it.
+        Forbidden, NotFound. Gone: its dataset was deleted. InvalidTransition: it has not ended so,
+            was never allocated, its team is gone, or nobody could review it.
     """
     authorize(context.actor, "edit", "retry")
 
@@ -188,7 +188,11 @@ def retry(edit_id: str, context: CommandContext) -> EditJob:
         after = before.dropping_work(move, actual_end=None, is_batch=bool(settings.batch))
         if not settings.batch:
             check_reviewable(after, settings, [after.assignee] if after.assignee else team.workers)
-        return JobChange(after, notices=allocation_notices(after, team, settings, context.settings))
+        return JobChange(
+            after,
+            notices=allocation_notices(after, team, settings, context.settings),
+            conditions=[datasets.require(before.dataset)],
+        )
 
     job = change_job(lambda: visible_edit(edit_id, context.actor), retried, context, "retry")
     if job.state is EditState.ALLOCATED:

@@ -16,6 +16,7 @@ from jobyard.services.edits.access import id_of, kind_of
 from jobyard.services.edits.notices import Notice, outbox_items
 from jobyard.store import edits
 from jobyard.store.edits import ChildWrite, Job
+from jobyard.store.transactions import TransactItem
 
 _TRIES = 6
 T = TypeVar("T", EditJob, ChildJob)
@@ -23,11 +24,14 @@ T = TypeVar("T", EditJob, ChildJob)
 
 @dataclass(frozen=True)
 class JobChange:
-    """What a request makes of a job and of children in one transaction, and the mails about it."""
+    """What a request makes of a job and of children in one transaction, and the mails about it. It
+    is made only if `conditions` hold.
+    """
 
     after: Job
     children: Sequence[ChildWrite] = ()
     notices: Sequence[Notice] = ()
+    conditions: Sequence[TransactItem] = ()
 
 
 def change_job(
@@ -49,6 +53,7 @@ def change_job(
             return _recorded(before, event, context, about)
         made = change(before)
         items = outbox_items(made.after, made.notices, context.now(), context.s3, context.settings)
+        items += made.conditions
         try:
             edits.write(before, made.after, *made.children, more=items)
         except StaleState:

@@ -61,7 +61,7 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
     """Propose an edit job. A repeated request returns the job that the first one made.
 
     Raises:
-        Forbidden: the actor may not. NotFound: there is no such dataset.
+        Forbidden: the actor may not. NotFound: there is no such dataset. Gone: it was deleted.
         BadRequest: a field is wrong. InvalidTransition: the dataset has no such type of edit jobs.
     """
     authorize(context.actor, "edit", "propose")
@@ -113,8 +113,9 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
         ),
     )
     try:
-        edits.put_new(job)
+        edits.put_new(job, datasets.require(job.dataset))
     except StaleState:
+        datasets.get(job.dataset)  # it may have been deleted meanwhile
         job = edits.get(job.edit_id)
         _check_repeated(job, proposal)
     activity.record(context, "propose", subject_of(job), job.created_at)

@@ -8,6 +8,7 @@ from typing import Any
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.errors import (
     BadRequest,
+    Gone,
     InvalidRule,
     InvalidTransition,
     JobyardError,
@@ -100,7 +101,7 @@ def run_prepare(step: EditStep, context: EditContext, remaining: Callable[[], fl
             prepare(step.job_id, context)
             return step.then(EditTask.END)
         job = run_batch(step.job_id, context, remaining)
-    except (BadRequest, InvalidTransition, NotFound) as error:
+    except (BadRequest, Gone, InvalidTransition, NotFound) as error:
         give_up(step.job_id, str(error), context)
         return step.then(EditTask.END)
     if job.state is not EditState.UPLOADED:

@@ -47,7 +47,8 @@ def dataset(name: str, context: QueryContext) -> Dataset:
     """One dataset.
 
     Raises:
-        Forbidden: the actor may not see datasets. NotFound: there is no such dataset.
+        Forbidden: the actor may not see datasets. NotFound: there is no such dataset. Gone: it was
+            deleted.
     """
     authorize(context.actor, "dataset", "view")
     return datasets.get(name)
@@ -260,7 +261,7 @@ def load_result(name: str, load_id: str, context: QueryContext, machines: Any) -
 
 
 def _is_loaded(name: str, load_id: str) -> bool:
-    found = datasets.find(name)
+    found = datasets.find_any(name)
     return found is not None and found.load_id == load_id
 
 

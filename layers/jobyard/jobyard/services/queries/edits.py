@@ -153,13 +153,15 @@ class EditFilter:
 
     def has(self, job: EditJob) -> bool:
         """Whether a job of the list that is read is one of them."""
-        pairs = ((self.dataset, job.dataset), (self.team, job.team), (self.edit_type, job.edit_type))
+        pairs = (
+            (self.dataset, job.dataset),
+            (self.team, job.team),
+            (self.edit_type, job.edit_type),
+        )
         return self.state in {None, job.state} and all(want in {"", has} for want, has in pairs)
 
 
-def list_edits(
-    context: QueryContext, wanted: EditFilter, *, after: str, limit: int
-) -> EditJobPage:
+def list_edits(context: QueryContext, wanted: EditFilter, *, after: str, limit: int) -> EditJobPage:
     """Up to `limit` edit jobs, newest first. A page may be short although another one follows.
 
     Raises:
