@@ -108,21 +108,25 @@ def failure_groups(view: BatchView, request: PageRequest) -> list[dict[str, Any]
     ]
 
 
-def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Findings as a page lists them, each with its line and column in words."""
+def finding_rows(
+    findings: list[dict[str, Any]], whole: str = "The manifest"
+) -> list[dict[str, Any]]:
+    """Findings as a page lists them, each with its line and column in words; `whole` is what one
+    without a line is about.
+    """
     return [
         {
             "level": each["level"],
             "code": each["code"],
             "message": each["message"],
-            "position": _position(each),
+            "position": _position(each, whole),
             "address": "",
         }
         for each in findings
     ]
 
 
-def _position(finding: dict[str, Any]) -> str:
+def _position(finding: dict[str, Any], whole: str) -> str:
     line, column = finding.get("line"), finding.get("column")
-    where = f"Line {line}" if line else "The manifest"
+    where = f"Line {line}" if line else whole
     return f"{where}, column {column}" if column else where

@@ -46,7 +46,7 @@ def check(
     Raises:
         BadRequest: the content is not gzip.
     """
-    content = _Content(compressed, is_late, is_cut=is_cut)
+    content = CompressedContent(compressed, is_late, is_cut=is_cut)
     kept = BoundedFindings(MAX_SHOWN_FINDINGS)
     reading = ManifestReader(content.blocks(), filename=filename, allowed_hosts=allowed_hosts)
     found = []
@@ -67,10 +67,12 @@ def check(
     )
 
 
-class _Content:
+class CompressedContent:
     """The decompressed content, up to `MAX_CHECKED_BYTES`; `size` counts what was read."""
 
-    def __init__(self, compressed: bytes, is_late: Callable[[], bool], *, is_cut: bool) -> None:
+    def __init__(
+        self, compressed: bytes, is_late: Callable[[], bool] = lambda: False, *, is_cut: bool
+    ) -> None:
         self.size = 0
         self.is_cut = is_cut
         self._is_late = is_late
@@ -95,7 +97,7 @@ class _Content:
             try:
                 block = reader.decompress(data, _BLOCK)
             except zlib.error as error:
-                message = "the manifest did not arrive in one piece; choose it again"
+                message = "the file did not arrive in one piece; choose it again"
                 raise BadRequest(message) from error
             data = reader.unconsumed_tail
             self.size += len(block)

@@ -1,5 +1,5 @@
-// Checks a manifest before it is sent. Without this script the form sends it unchecked, and its
-// findings are on the page of the batch.
+// Checks a manifest, or the file of a dataset, before it is sent. Without this script the form sends it
+// unchecked, and its findings are on the page of the batch, or of the load.
 "use strict";
 (() => {
   const area = document.getElementById("drop");
@@ -65,7 +65,7 @@
       if (errors) send.textContent = "Send it anyway";
       result.scrollIntoView({ block: "nearest" });
     } catch {
-      if (number === newest) say("The check did not answer. You can send the manifest: it is checked then too.", "warning");
+      if (number === newest) say("The check did not answer. You can send the file: it is checked then too.", "warning");
     }
   }
 

@@ -118,6 +118,9 @@ def edit_pages(browser: Browser) -> list[str]:
         f"/edits/{downloaded}/log",
         f"/edits/{downloaded}/edit",
         "/edits/new",
+        "/planner?dataset=*&state=downloaded&team=none",
+        "/datasets/new",
+        "/datasets/new?key=datasets/x/y/roads.geojson",
         "/teams",
         f"/teams/{TEAM}",
         f"/datasets/{DATASET}/edit-types",
@@ -174,6 +177,7 @@ def _check_edits(role: str, statuses: Mapping[str, int]) -> None:
     hidden = {each for each, status in statuses.items() if status != HTTPStatus.OK}
     logs = {each for each in statuses if each.endswith("/log")}
     plans = {each for each in statuses if each.endswith("/edit") or each == "/edits/new"}
+    plans |= {each for each in statuses if each.startswith("/datasets/new")}
     if role == "admin":
         assert hidden == set()
     elif role == "planner":

@@ -67,6 +67,8 @@ _PATHS = [
     *("/edits/{edit}/changes", "/edits/{edit}/uploads", "/edits/{edit}/uploads/diff"),
     *("/edits/{edit}/uploads/file", "/edits/{edit}/attachments/1/{any}"),
     *("/teams", "/teams/{any}", "/teams/{any}/delete", "/datasets/{any}/edit-types"),
+    *("/datasets", "/datasets/new", "/datasets/check", "/datasets/{any}", "/datasets/{any}/edit"),
+    *("/datasets/counties/edit", "/datasets/{any}/delete", "/datasets/counties/loads/{any}"),
     *("/datasets/counties/edit-types", "/attachments/{any}", "/attachments/{link}"),
     *("/lifecycles/{any}", "/objects/{object}", "/objects/{object}/download", "/{any}", "{any}"),
 ]
@@ -89,7 +91,7 @@ _FIELDS = [
     *("planned_start", "planned_end", "priority", "quarantine", "look", "team", "assignee"),
     *("comment", "minutes", "deleting", "key_of_file", "digest", "attempt", "package_id"),
     *("choice-1", "older_than", "workers", "reviewers", "latest", "batch", "answer", "custodian"),
-    *("email", "description", "custodian_0"),
+    *("email", "description", "custodian_0", "rules", "precision", "missing_is_null"),
 ]
 _VALUES = st.one_of(
     st.sampled_from(
