@@ -21,6 +21,7 @@ from jobyard.domain.ids import (
     NAME_PATTERN,
     is_batch_id,
     is_campaign_id,
+    is_edit_id,
     is_origin_id,
     is_schedule_id,
 )
@@ -155,6 +156,14 @@ def origin_id(text: str) -> str:
     """The id of a batch, a schedule or a campaign."""
     if not is_origin_id(text):
         raise typer.BadParameter(f"{text!r} is not the id of a batch, a schedule or a campaign")
+    return text
+
+
+def metered_id(text: str) -> str:
+    """The id of a batch, a schedule, a campaign or an edit job, whose cost is known."""
+    if not (is_origin_id(text) or is_edit_id(text)):
+        what = "a batch, a schedule, a campaign or an edit job"
+        raise typer.BadParameter(f"{text!r} is not the id of {what}")
     return text
 
 

@@ -14,7 +14,7 @@ from cli.client import Document
 from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
-from jobyard.domain.ids import is_campaign_id, origin_of
+from jobyard.domain.ids import is_campaign_id, is_edit_id, origin_of
 from jobyard.domain.jobs.job import SUMMARY_CODE, JobState
 from jobyard.domain.plurals import plural
 from jobyard.domain.rates import RateRange
@@ -289,13 +289,14 @@ def log(
 def cost(
     ctx: typer.Context,
     origin_id: Annotated[
-        str, typer.Argument(parser=options.origin_id, metavar="BATCH|SCHEDULE|CAMPAIGN")
+        str, typer.Argument(parser=options.metered_id, metavar="BATCH|SCHEDULE|CAMPAIGN|EDIT")
     ],
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Show what a batch, a schedule or a campaign has used of AWS, and its price."""
-    found = ctx.obj.api(stack).get(f"/{origin_of(origin_id).path}/{origin_id}/cost")
+    """Show what a batch, a schedule, a campaign or an edit job has used of AWS, and its price."""
+    path = "edits" if is_edit_id(origin_id) else origin_of(origin_id).path
+    found = ctx.obj.api(stack).get(f"/{path}/{origin_id}/cost")
     if as_json:
         terminal.print_json(found)
         return

@@ -42,6 +42,7 @@ from jobyard.services.machines.edit import (
     run_give_up,
     run_prepare,
 )
+from jobyard.services.machines.edit_meter import run_metered, run_metered_load
 from jobyard.services.machines.execute_chunk import run_execute_chunk
 from jobyard.services.machines.execute_job import run_execute_job
 from jobyard.services.machines.inputs import ChunkInput, ExecutionInput
@@ -371,25 +372,35 @@ class Harness:
     def prepare_edit(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Prepare state's function."""
         step = EditStep.of(event)
-        return run_prepare(step, self.edit_context(step), lambda: 600.0).document()
+        context = self.edit_context(step)
+        return self._metered("prepare", step, lambda: run_prepare(step, context, lambda: 600.0))
 
     def check_edit(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Check state's function."""
         step = EditStep.of(event)
-        return run_check(step, self.edit_context(step)).document()
+        context = self.edit_context(step)
+        return self._metered("check", step, lambda: run_check(step, context))
 
     def commit_edit(self, event: dict[str, Any]) -> dict[str, Any]:
         """The function of the Commit and GiveUp states."""
         step = EditStep.of(event.get("input", event))
         context = self.edit_context(step)
         if "execution" in event:
-            return run_give_up(step, event["execution"], context).document()
-        return run_commit(step, context).document()
+            execution = event["execution"]
+            return self._metered("commit", step, lambda: run_give_up(step, execution, context))
+        return self._metered("commit", step, lambda: run_commit(step, context))
+
+    def _metered(self, part: str, step: EditStep, run: Callable[[], EditStep]) -> dict[str, Any]:
+        return run_metered(part, step, run, self.meter, MEMORY_MB).step.document()
 
     def load_dataset(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Load state's function."""
         task = {"load": load, "export": export}[event["task"]]
-        return task(event, DatasetContext(self.settings, self.s3, self.now))
+        context = DatasetContext(self.settings, self.s3, self.now)
+        done, _ = run_metered_load(
+            event["name"], lambda: task(event, context), self.meter, MEMORY_MB
+        )
+        return done
 
     def tick(self) -> ClockResult:
         """Run the functions of each minute: the outbox tick, then the scheduler tick.

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from edit.clients import edit_context, log_step
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from edit.clients import run_step
 from jobyard.services.machines.edit import EditStep, run_check
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do the task that `event` names."""
     step = EditStep.of(event)
-    return log_step(step, run_check(step, edit_context(step)))
+    return run_step("check", step, lambda edit: run_check(step, edit), context)

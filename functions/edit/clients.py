@@ -15,6 +15,8 @@ from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.edits.context import EditContext
 from jobyard.services.executions import Executions
 from jobyard.services.machines.edit import EditStep
+from jobyard.services.machines.edit_meter import run_metered
+from jobyard.services.meter import Meter
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, session, wire
 
 LOGGER = Logger()
@@ -75,8 +77,17 @@ def remaining_in(context: LambdaContext) -> Callable[[], float]:
     return lambda: context.get_remaining_time_in_millis() / 1000
 
 
-def log_step(step: EditStep, following: EditStep) -> dict[str, Any]:
-    """Log a task and what follows it. Returns the document of that."""
+METER = Meter([S3])
+
+
+def run_step(
+    part: str, step: EditStep, run: Callable[[EditContext], EditStep], context: LambdaContext
+) -> dict[str, Any]:
+    """Run a task, and log it with what follows. Returns the document of that."""
+    edit = edit_context(step)
+    memory_mb = int(context.memory_limit_in_mb)
+    done = run_metered(part, step, lambda: run(edit), METER, memory_mb)
+    following = done.step
     LOGGER.info(
         "edit task",
         task=step.task,
@@ -84,6 +95,7 @@ def log_step(step: EditStep, following: EditStep) -> dict[str, Any]:
         number=step.number,
         next=following.task,
         losses=following.losses,
+        metering_error=done.metering_error,
     )
     return following.document()
 

@@ -103,6 +103,8 @@ def _tabs(view: EditJobView, tab: str, request: PageRequest) -> list[dict[str, A
     tabs.append(
         {"label": "Late uploads", "address": f"{address}/uploads", "is_current": tab == "uploads"}
     )
+    if isinstance(job, EditJob) and request.may("edit", "view"):
+        tabs.append({"label": "Cost", "address": f"{address}/cost", "is_current": tab == "cost"})
     if isinstance(job, EditJob) and request.may("edit", "view_log"):
         tabs.append(
             {"label": "Process log", "address": f"{address}/log", "is_current": tab == "log"}

@@ -90,6 +90,7 @@ READS = [
     (("cost", BATCH), f"GET /batches/{BATCH}/cost", cost()),
     (("cost", CAMPAIGN), f"GET /campaigns/{CAMPAIGN}/cost", cost()),
     (("cost", SCHEDULE), f"GET /schedules/{SCHEDULE}/cost", cost()),
+    (("cost", "e" + "a" * 20), f"GET /edits/e{'a' * 20}/cost", cost()),
     (("reports", CAMPAIGN), f"GET /campaigns/{CAMPAIGN}/reports", {"items": [report()]}),
     (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
     (("holds",), "GET /holds", {"items": []}),

@@ -403,6 +403,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "TeamsTable": ["dynamodb:Query"],
+        "TimelineTable": ["dynamodb:UpdateItem"],
+        "UsageTable": ["dynamodb:UpdateItem"],
         "ReportsTable": ["dynamodb:TransactWriteItems(Put)"],
         "IntakeBucket": ["s3:GetObject(VersionId)"],
         "WorkBucket": [

@@ -13,7 +13,7 @@ from jobyard.domain.errors import BadRequest, Forbidden
 from jobyard.services.edits import claims
 from jobyard.services.edits.settings import put_settings
 from jobyard.services.edits.work_files import log_key
-from jobyard.store import commits, edits
+from jobyard.store import commits, edits, usage
 from tests.edit_stories import ADMIN, ANNA, BEN, RALF, RITA, TWENTY, EditStory, square
 from tests.harness import Harness
 
@@ -65,6 +65,25 @@ def test_an_edit_goes_from_a_proposal_to_what_is_live(harness: Harness) -> None:
     assert [(each["dataset"], each["revision"]) for each in harness.published] == [("counties", 2)]
     stored = harness.s3.list_objects_v2(Bucket="work", Prefix=f"edits/{edit_id}/")
     assert stored.get("KeyCount") == 0
+    used = dict(usage.parts_of(edit_id))
+    assert [*used] == ["edit check", "edit commit", "edit prepare"]
+    entered = ("Start", "Prepare", "Prepared", "Done"), ("Start", "Check", "Checked")
+    committed = ("Commit", "Committed") * 3, ("Done",)
+    assert sum(each.transitions for each in used.values()) == sum(map(len, entered + committed))
+    assert all(each.invocations and each.mb_ms for each in used.values())
+
+
+def test_what_children_use_counts_for_their_edit_job(harness: Harness) -> None:
+    story = EditStory(harness, rules=UNIQUE)
+    edit_id = started(story)
+    story.upload(edit_id, renamed("0", code="a"), renamed("1", code="a"))
+    before = usage.of_origin(edit_id)
+    fixup_id = story.edit(edit_id).open_child
+
+    story.take(fixup_id)
+
+    assert usage.of_origin(edit_id).invocations == before.invocations + 1
+    assert [*usage.parts_of(fixup_id)] == []
 
 
 def test_a_package_has_what_is_around_the_extent_as_context(harness: Harness) -> None:

@@ -29,7 +29,7 @@ def get_batch_cost(batch_id: BatchId) -> BatchCost:
     "/api/cost",
     operation_id="get_month_cost",
     tags=["Rates"],
-    summary="Get what all batches, schedules and campaigns used of AWS this month, and its price",
+    summary="Get what all batches, schedules, campaigns and edit jobs cost this month",
     responses={200: {"description": "The cost up to now."}, **problem_responses(Forbidden)},
 )
 def get_month_cost() -> MonthCost:

@@ -9,9 +9,11 @@ from api.context import RequestContext, current_request
 from api.problems import problem_responses
 from api.routes.parameters import Cursor
 from api.schemas import edit_details as schemas
+from api.schemas.costs import EditCost
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.errors import BadRequest, Gone, NotFound
+from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details as queries
 from jobyard.services.queries import edits as edit_queries
 
@@ -44,6 +46,18 @@ def list_edit_changes(
     after = pagination.start(cursor, 0)
     found = queries.changes(job, request.query_context(), after=after, limit=limit)
     return schemas.EditedFeatureList.of(found, pagination.next_cursor(found.after or None))
+
+
+@router.get(
+    "/api/edits/<job_id>/cost",
+    operation_id="get_edit_cost",
+    tags=["Edit jobs"],
+    summary="Get what an edit job used of AWS, and its price",
+    responses={200: {"description": "The cost up to now."}, **problem_responses(NotFound, Gone)},
+)
+def get_edit_cost(job_id: JobId) -> EditCost:
+    request = current_request(router)
+    return EditCost.of(job_id, cost_queries.edit_cost(job_id, request.query_context()), request)
 
 
 @router.get(

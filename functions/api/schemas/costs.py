@@ -1,4 +1,4 @@
-"""The cost of a batch, of a schedule, of a campaign and of a month."""
+"""The cost of a batch, of a schedule, of a campaign, of an edit job and of a month."""
 
 from datetime import date, datetime
 from typing import Any
@@ -116,8 +116,26 @@ class CampaignCost(CostReport):
         )
 
 
+class EditCost(CostReport):
+    """What the machine's part of an edit job and its children cost up to now, as Jobyard measured
+    it and AWS lists its prices.
+
+    Not included are requests of people and programs, mails, logs, and the storage of records.
+    """
+
+    edit_id: str = Field(description="The edit job.")
+
+    @classmethod
+    def of(cls, edit_id: str, cost: domain.Cost, request: RequestContext) -> "EditCost":
+        """The cost of an edit job up to now."""
+        edit_url = request.link(f"edits/{edit_id}")
+        links = {"self": f"{edit_url}/cost", "edit": edit_url}
+        return cls(edit_id=edit_id, **_cost(cost), links=links)
+
+
 class MonthCost(CostReport):
-    """What all batches, schedules and campaigns cost this month, as Jobyard measured it.
+    """What all batches, schedules, campaigns and edit jobs cost this month, as Jobyard measured it,
+    and loading and exporting datasets.
 
     Not included are the scheduler, requests of people and programs, logs, and the storage of
     records.

@@ -27,6 +27,7 @@ from jobyard.services.edits import (
     uploads,
 )
 from jobyard.services.edits.uploads import ConfirmedUpload, UploadRequest
+from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details
 from jobyard.services.queries import edits as queries
 from web import edit_form as form
@@ -322,6 +323,16 @@ def show_log(job_id: str) -> Response[str]:
         ],
     }
     return page("edit_log.html", request, values, upload_origin=storage_origins(request))
+
+
+@router.get("/edits/<job_id>/cost")
+def show_cost(job_id: str) -> Response[str]:
+    """What the machine's part of an edit job has cost so far."""
+    request = current_request(router)
+    view = queries.edit_job(job_id, request.query_context)
+    cost = cost_queries.edit_cost(job_id, request.query_context)
+    values = page_values(view, "cost", request) | {"cost": cost}
+    return page("edit_cost.html", request, values, upload_origin=storage_origins(request))
 
 
 @router.get("/edits/<job_id>/edit")

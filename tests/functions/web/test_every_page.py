@@ -116,6 +116,7 @@ def edit_pages(browser: Browser) -> list[str]:
         f"/edits/{downloaded}/upload",
         f"/edits/{downloaded}/uploads",
         f"/edits/{downloaded}/log",
+        f"/edits/{downloaded}/cost",
         f"/edits/{downloaded}/edit",
         "/edits/new",
         "/planner?dataset=*&state=downloaded&team=none",

@@ -65,7 +65,7 @@ _PATHS = [
     *("/edits/{edit}/{event}", "/edits/{edit}/upload", "/edits/{edit}/edit", "/edits/{edit}/log"),
     *("/edits/{child}", "/edits/{child}/{event}", "/edits/{child}/conflicts"),
     *("/edits/{edit}/changes", "/edits/{edit}/uploads", "/edits/{edit}/uploads/diff"),
-    *("/edits/{edit}/uploads/file", "/edits/{edit}/attachments/1/{any}"),
+    *("/edits/{edit}/cost", "/edits/{edit}/uploads/file", "/edits/{edit}/attachments/1/{any}"),
     *("/teams", "/teams/{any}", "/teams/{any}/delete", "/datasets/{any}/edit-types"),
     *("/datasets", "/datasets/new", "/datasets/check", "/datasets/{any}", "/datasets/{any}/edit"),
     *("/datasets/counties/edit", "/datasets/{any}/delete", "/datasets/counties/loads/{any}"),

@@ -1,5 +1,5 @@
 """The usage of an invocation: counted at the calls of AWS clients, and at the end added to its
-batch, schedule or campaign, and to the totals of the deployment.
+batch, schedule, campaign, edit job or dataset, and to the totals of the deployment.
 
 Usage that belongs to none of them is not recorded: of the scheduler tick, the API, logs.
 """
@@ -31,8 +31,9 @@ _REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # charged alt
 class Invocation:
     """What a handler adds to the usage of its invocation.
 
-    `part` names the function in the usage. `origin_id` is the batch, schedule or campaign; if
-    it is "", nothing is recorded. `transitions` are of the state machine, `events` of EventBridge.
+    `part` names the function in the usage. `origin_id` is the batch, schedule, campaign, edit job
+    or dataset; if it is "", nothing is recorded. `transitions` are of the state machine, `events`
+    of EventBridge.
     """
 
     part: str

@@ -1,4 +1,4 @@
-"""The cost of a batch, a schedule or a campaign."""
+"""The cost of a batch, a schedule, a campaign or an edit job."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.campaigns.access import visible_campaign
 from jobyard.services.context import QueryContext
+from jobyard.services.edits.access import visible_edit
 from jobyard.services.schedules.access import schedule_or_tombstone
 from jobyard.store import rates, usage
 
@@ -32,7 +33,8 @@ def cost(batch_id: str, context: QueryContext) -> CostView:
 
 
 def month_cost(context: QueryContext) -> Cost:
-    """The cost of all batches, schedules and campaigns together in this month, in UTC, so far.
+    """The cost of all batches, schedules, campaigns and edit jobs together, and of loading and
+    exporting datasets, in this month, in UTC, so far.
 
     Raises:
         Forbidden: the actor may not see all costs.
@@ -75,3 +77,12 @@ def campaign_cost(campaign_id: str, context: QueryContext) -> CampaignCostView:
     """
     found = visible_campaign(campaign_id, context.actor)
     return CampaignCostView(found, price_usage(usage.of_origin(found.campaign_id)))
+
+
+def edit_cost(edit_id: str, context: QueryContext) -> Cost:
+    """The cost of what the machine did for an edit job and its children.
+
+    Raises:
+        NotFound: there is no such edit job, or the actor may not see it. Gone: it was deleted.
+    """
+    return price_usage(usage.of_origin(visible_edit(edit_id, context.actor).edit_id))
