@@ -57,24 +57,44 @@ def page(
     status: int = 200,
     poll_s: int = 0,
     upload_origin: str = "",
+    etag: str = "",
 ) -> Response[str]:
     """A page; 304 to a poll if the reader has it already, which is known before it is rendered.
 
     A browser that opens the page gets it again: its forms need new keys.
 
     `values` are what the template shows. `poll_s` says in how many seconds the page asks again for
-    what has changed; 0 is never.
+    what has changed; 0 is never. `etag` is its ETag, "" for that of its values.
     """
     headers = _headers(poll_s)
     if upload_origin:
         policy = content_security_policy(request.site.settings.sign_in_url, upload_origin)
         headers["Content-Security-Policy"] = policy
     if status == HTTPStatus.OK and request.method == "GET":
-        headers["ETag"] = _etag(request, _digest(template, values))
+        headers["ETag"] = etag or _etag(request, _digest(template, values))
         if _is_known(headers["ETag"], request):
             return Response(304, body="", headers=headers)
     body = render(template, request, {**values, "poll_s": poll_s, "etag": headers.get("ETag", "")})
     return Response(status, HTML, body, headers)
+
+
+def versioned_page(
+    template: str,
+    request: PageRequest,
+    version: str,
+    values_of: Callable[[], Mapping[str, Any]],
+    *,
+    poll_s: int,
+    upload_origin: str = "",
+) -> Response[str]:
+    """A page whose values change with its `version`, and are read only if the reader does not have
+    that version: see `page`.
+    """
+    etag = _etag(request, _digest(template, {"version": version}))
+    if _is_known(etag, request):
+        return Response(304, body="", headers=_headers(poll_s) | {"ETag": etag})
+    shown = {"poll_s": poll_s, "upload_origin": upload_origin}
+    return page(template, request, values_of(), **shown, etag=etag)
 
 
 def shared_page(

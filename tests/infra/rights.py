@@ -403,6 +403,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "TeamsTable": ["dynamodb:Query"],
+        "RequestsTable": ["dynamodb:PutItem"],
         "TimelineTable": ["dynamodb:UpdateItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
         "ReportsTable": ["dynamodb:TransactWriteItems(Put)"],

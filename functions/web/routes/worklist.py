@@ -8,7 +8,6 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.domain.errors import Forbidden, Gone, NotFound
-from jobyard.services.access import authorize
 from jobyard.services.queries import edits as queries
 from web.edit_page import storage_origins
 from web.edit_words import (
@@ -25,7 +24,7 @@ from web.edit_words import (
 )
 from web.poll_interval import LIST_POLL_S
 from web.request import PageRequest, current_request
-from web.responses import page
+from web.responses import versioned_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -38,7 +37,19 @@ _SEARCHED = 50  # of a column, if the list is searched or sorted
 def show_worklist() -> Response[str]:
     """The worklist of a person, or of a team."""
     request = current_request(router)
-    authorize(request.actor, "worklist", "view")
+    team = request.query.get("team", "").strip()
+    version = queries.worklist_version(request.query_context, team=team)
+    return versioned_page(
+        "worklist.html",
+        request,
+        version,
+        lambda: _values(request),
+        poll_s=LIST_POLL_S,
+        upload_origin=storage_origins(request),
+    )
+
+
+def _values(request: PageRequest) -> dict[str, Any]:
     context = request.query_context
     teams = queries.worklist_teams(context)
     given = {name: request.query.get(name, "").strip() for name in ("team", "q", "sort", "column")}
@@ -47,7 +58,7 @@ def show_worklist() -> Response[str]:
     columns = _one_column(WorklistColumn(wanted), team, request) if wanted else _all(given, request)
     query = {name: text for name, text in given.items() if text}
     shown = [_column(each, query, request) for each in columns]
-    values = {
+    return {
         "columns": [each for each in shown if each["tiles"] or each["label"] == wanted],
         "empty_columns": [each["label"] for each in shown if not each["tiles"]],
         "is_filtered": bool(query),
@@ -63,8 +74,6 @@ def show_worklist() -> Response[str]:
         "panel": _panel(query, request),
         "may_plan": request.may("edit", "propose"),
     }
-    origins = storage_origins(request)
-    return page("worklist.html", request, values, poll_s=LIST_POLL_S, upload_origin=origins)
 
 
 def _all(given: dict[str, str], request: PageRequest) -> list[queries.ColumnView]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from jobyard.domain.batches.operation import Filter, Operation, OperationState
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
-from jobyard.store import holds, operations
+from jobyard.store import edits, holds, operations
 from tests.functions.api.api_client import NOW
 from tests.functions.api.batch_records import (
     HOUR_AGO,
@@ -23,6 +24,7 @@ from tests.functions.api.batch_records import (
 from tests.functions.api.campaign_records import a_campaign, put_tasks
 from tests.functions.api.schedule_records import DAILY, a_schedule, items_read, minute, work
 from tests.functions.web.browser import Browser
+from tests.functions.web.edit_records import TEAM, store_edits
 
 _MONITORING = ("cloudwatch", "sqs")
 ENTRIES, CHUNK_SIZE = 3_000, 100  # more chunks than are counted at each reading
@@ -80,6 +82,30 @@ def test_a_poll_of_home_reads_two_items_and_calls_neither_cloudwatch_nor_sqs(
     assert again.status == 304
     assert found.total() <= 2
     assert calls == []
+
+
+def test_a_poll_of_the_worklist_reads_three_items_and_finds_each_change(browser: Browser) -> None:
+    site = browser.function.SITE
+    job = store_edits(site.settings, site.s3).jobs["allocated"]
+    browser.sign_in("worker")
+
+    def polled(address: str, etag: str) -> tuple[int, float]:
+        with items_read() as found:
+            answer = browser.get(address, if_none_match=etag, x_poll="1")
+        return answer.status, found.total()
+
+    clock: Any = site.now.__self__
+    for address in ("/worklist", f"/worklist?team={TEAM}", f"/worklist?job={job.edit_id}"):
+        etag = browser.get(address).headers["etag"]
+        status, reads = polled(address, etag)
+        assert (status, reads <= POLL_READS) == (304, True)
+        job = edits.get(job.edit_id)
+        edits.write(job, replace(job, version=job.version + 1, since=clock.tick()))
+        assert polled(address, etag)[0] == 200
+        etag = browser.get(address).headers["etag"]
+        assert polled(address, etag)[0] == 200  # an index may not have the change yet
+        clock.now += timedelta(minutes=1)
+        assert polled(address, etag)[0] == 200  # a clock may have turned red
 
 
 @pytest.fixture

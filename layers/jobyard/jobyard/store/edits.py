@@ -20,7 +20,7 @@ from jobyard.domain.edits.worklist import sort_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.ids import is_child_id, is_name
 from jobyard.domain.lifecycle import StateType
-from jobyard.store import transactions
+from jobyard.store import transactions, worklist_marks
 from jobyard.store.documents import (
     from_ms,
     from_ms_or_none,
@@ -298,6 +298,7 @@ def put_new(job: EditJob, *conditions: transactions.TransactItem) -> None:
         transactions.write([transactions.put(item_of(job), 0), *conditions])
     elif not save_if(item_of(job), EditItem.job_id.does_not_exist()):
         raise StaleState(f"edit job {job.edit_id} exists already")
+    _mark([(None, job)])
 
 
 def find(job_id: str) -> Job | None:
@@ -365,6 +366,21 @@ def write(
     if not is_written and not _is_stored(pairs):
         name = after.edit_id if isinstance(after, EditJob) else after.child_id
         raise StaleState(f"{name} has changed since it was read; it may be another person's now")
+    _mark(pairs)
+
+
+def _mark(pairs: Sequence[tuple[Job | None, Job]]) -> None:
+    """Mark the worklists that show one of the jobs, before or after its change."""
+    for before, after in pairs:
+        found: dict[str, None] = {}
+        for each in filter(None, (before, after)):
+            if each.team:
+                found[worklist_marks.of_team(each.team)] = None
+            if each.worker is not None:
+                found[worklist_marks.of_person(each.worker.sub)] = None
+        at = max((after.since, *(each.at for each in after.history[-1:])))
+        job_id = after.edit_id if isinstance(after, EditJob) else after.child_id
+        worklist_marks.put(found, f"{job_id}.{after.version}", at)
 
 
 def _write_together(

@@ -21,12 +21,13 @@ from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.services.edits.access import id_of, may_see, memberships, visible_edit, visible_job
 from jobyard.services.edits.settings import find_settings, settings_for
-from jobyard.store import datasets, edits, teams
+from jobyard.store import datasets, edits, teams, worklist_marks
 from jobyard.store.edits import EditKey, Job
 
 MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
 MAX_STUCK = 100
 _READ_TOGETHER = 100  # edit jobs
+_INDEX_LAG = timedelta(seconds=15)
 _MOST_READ = 500  # edit jobs, for one page of a list with a filter
 MAX_TEAMS_OFFERED = 200  # to choose a worklist from
 MAX_DATASETS_OFFERED = 100
@@ -244,6 +245,27 @@ def worklist_column(
     return _Worklist(context, team).column(column, after=after, limit=limit)
 
 
+def worklist_version(context: QueryContext, *, team: str = "") -> str:
+    """A text that stays the same while the worklist does, for a minute at most: then clocks may
+    have changed, and what is completed may have left. It reads few items: the actor's teams, and
+    the marks of their worklists.
+
+    Raises:
+        Forbidden: the actor has no worklist, or may not see that of the team.
+    """
+    found = _Worklist(context, team)
+    names = [team] if team else found.own_teams
+    worklists = [worklist_marks.of_team(each) for each in names]
+    if not team:
+        worklists.append(worklist_marks.of_person(context.actor.sub))
+    marks = worklist_marks.read(worklists)
+    until = context.now.replace(second=0, microsecond=0)
+    # The indexes may not have a change of the last seconds yet.
+    if any(each.at and context.now - each.at < _INDEX_LAG for each in marks):
+        until = context.now
+    return repr((until, names, [each.change for each in marks]))
+
+
 class _Worklist:
     """A worklist as the actor sees it: their own, or that of a team. What several columns or jobs
     need is read once.
@@ -261,7 +283,8 @@ class _Worklist:
             raise Forbidden(f"you are not of team {team!r:.80}: ask an admin to add you")
 
     @cached_property
-    def _own_teams(self) -> Sequence[str]:
+    def own_teams(self) -> Sequence[str]:
+        """The teams of the actor."""
         return teams.names_of(self._sub)
 
     def column(self, column: WorklistColumn, *, after: str, limit: int) -> ColumnView:
@@ -275,7 +298,7 @@ class _Worklist:
         else:
             keys = edits.of_worker(self._sub, first, last, limit + 1)
             if column in {WorklistColumn.ALLOCATED, WorklistColumn.REVIEWS, WorklistColumn.BLOCKED}:
-                for name in self._own_teams:
+                for name in self.own_teams:
                     keys += edits.of_team(name, first, last, limit + 1)
         keys = sorted({key.job_id: key for key in keys}.values(), key=lambda key: key.position)
         shown = keys[:limit]
