@@ -93,8 +93,8 @@ def versioned_page(
     etag = _etag(request, _digest(template, {"version": version}))
     if _is_known(etag, request):
         return Response(304, body="", headers=_headers(poll_s) | {"ETag": etag})
-    shown = {"poll_s": poll_s, "upload_origin": upload_origin}
-    return page(template, request, values_of(), **shown, etag=etag)
+    values = values_of()
+    return page(template, request, values, poll_s=poll_s, upload_origin=upload_origin, etag=etag)
 
 
 def shared_page(

@@ -170,9 +170,7 @@ def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     )
     assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())
     counts = {"processed": 1 + len(DAYS), "failed": 0, "total": 1 + len(DAYS)}
-    expected = Done(
-        {"records": counts}, f"archived batches, campaigns and occurrences: {1 + len(DAYS)}"
-    )
+    expected = Done({"records": counts}, f"archived records: {1 + len(DAYS)}")
     assert baseline["outcome"] == repr(expected)
     assert (baseline["left"], baseline["work"], baseline["jobs"]) == ([], [], [])
     plans.expect_all()

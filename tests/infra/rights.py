@@ -125,7 +125,14 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "CommitsTable": ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"],
         "VersionsTable": ["dynamodb:BatchWriteItem"],
-        "EditsTable": ["dynamodb:Query"],
+        "EditsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
         "CampaignsTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",

@@ -157,7 +157,7 @@ def test_a_batch_that_ended_long_ago_is_archived_whole_and_then_removed(
     outcome = retain(harness)
 
     counts = {"processed": 1, "failed": 0, "total": 1}
-    assert outcome == Done({"records": counts}, "archived batches, campaigns and occurrences: 1")
+    assert outcome == Done({"records": counts}, "archived records: 1")
     assert [*records(harness, batch_id)] == []
     assert versions(harness, batch_id) == []
     lines = archived(harness, batch_id)
@@ -260,7 +260,7 @@ def test_a_batch_is_archived_exactly_ninety_days_after_its_end(
 def done(processed: int) -> Done:
     """The result of a retention that archived so many, without failures."""
     counts = {"processed": processed, "failed": 0, "total": processed}
-    return Done({"records": counts}, f"archived batches, campaigns and occurrences: {processed}")
+    return Done({"records": counts}, f"archived records: {processed}")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ A move of an edit job and the creation or the end of its child are one transacti
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from jobyard.domain.archive import Phase
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.attachment import Attachment, AttachmentState
 from jobyard.domain.edits.child import ChildJob, FailureType
@@ -15,6 +16,7 @@ from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.fixup import FixupState
 from jobyard.domain.edits.review import ReviewState
 from jobyard.domain.edits.team import User
+from jobyard.domain.edits.tombstone import EditTombstone
 from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority
 from jobyard.domain.edits.worklist import sort_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
@@ -47,6 +49,8 @@ _DUE = "due"  # one partition: the machine works on few at a time
 _DUE_PAGE = 100
 _HIDDEN = frozenset({EditState.ARCHIVED, EditState.DELETED})
 _PARENT = "parent"  # the field that only a child has
+_ARCHIVE = "archive"  # the field that only a tombstone has
+_ARCHIVING = "archiving"  # a partition of the same index: what retention has not finished
 
 
 def _line(value: User | Package | ChangeSet | None) -> list[Any] | None:
@@ -56,6 +60,18 @@ def _line(value: User | Package | ChangeSet | None) -> list[Any] | None:
 def item_of(job: Job) -> EditItem:
     """An edit job or a child as an item."""
     return _edit_item(job) if isinstance(job, EditJob) else _child_item(job)
+
+
+def _tombstone_item(tombstone: EditTombstone) -> EditItem:
+    """No list shows it; while records are left, the index has it of what has to be done."""
+    item = _edit_item(tombstone.job)
+    at, was = to_ms(tombstone.archived_at), tombstone.job.version
+    item.body[_ARCHIVE] = [at, tombstone.folder, tombstone.phase.value, was]
+    item.version = tombstone.version
+    item.shelf = item.listing = None
+    if tombstone.phase is not Phase.REMOVED:
+        item.due_shard, item.due_at = _ARCHIVING, to_ms(tombstone.archived_at)
+    return item
 
 
 def _edit_item(job: EditJob) -> EditItem:
@@ -302,21 +318,25 @@ def put_new(job: EditJob, *conditions: transactions.TransactItem) -> None:
 
 
 def find(job_id: str) -> Job | None:
-    """The edit job or the child with this id; None if there is none."""
+    """The edit job or the child with this id; None if there is none, or retention archived it."""
     try:
-        return _job(EditItem.get(job_id, consistent_read=True))
+        item = EditItem.get(job_id, consistent_read=True)
     except EditItem.DoesNotExist:
         return None
+    return None if _ARCHIVE in item.body else _job(item)
 
 
 def get(edit_id: str) -> EditJob:
     """The edit job.
 
     Raises:
-        NotFound: there is none. Gone: a planner deleted it.
+        NotFound: there is none. Gone: a planner deleted it, or retention archived it.
     """
     found = find(edit_id)
     if not isinstance(found, EditJob):
+        archived = tombstone(edit_id)
+        if archived is not None:
+            raise Gone(archived.description)
         raise NotFound(f"there is no edit job {edit_id!r:.80}")
     if found.state is EditState.DELETED:
         last = found.history[-1]
@@ -373,7 +393,7 @@ def _mark(pairs: Sequence[tuple[Job | None, Job]]) -> None:
     """Mark the worklists that show one of the jobs, before or after its change."""
     for before, after in pairs:
         found: dict[str, None] = {}
-        for each in filter(None, (before, after)):
+        for each in (before or after, after):
             if each.team:
                 found[worklist_marks.of_team(each.team)] = None
             if each.worker is not None:
@@ -406,7 +426,8 @@ def _is_stored(pairs: Sequence[tuple[Job | None, Job]]) -> bool:
 
 def read(job_ids: Sequence[str]) -> list[Job]:
     """The edit jobs and children with these ids, in this order, without those that do not exist."""
-    found = {item.job_id: _job(item) for item in EditItem.batch_get(job_ids, consistent_read=True)}
+    items = EditItem.batch_get(job_ids, consistent_read=True)
+    found = {item.job_id: _job(item) for item in items if _ARCHIVE not in item.body}
     return [found[each] for each in job_ids if each in found]
 
 
@@ -498,3 +519,78 @@ def due(until: datetime) -> Iterator[DueEdit]:
     )
     for item in found:
         yield DueEdit(item.job_id, from_ms(item.due_at))
+
+
+def oldest_archived(*, after: str, until: datetime, limit: int) -> list[EditKey]:
+    """Up to `limit` edit jobs that planners archived, those proposed first, after a position; none
+    that was proposed after `until`.
+    """
+    last = f"{sortable(until)}#~"  # "~" follows all ids
+    condition = EditItem.created.between(f"{after}!" if after else "0", last)
+    found = EditItem.listed.query(ARCHIVED, range_key_condition=condition, limit=limit)
+    return [EditKey(item.job_id, item.created) for item in found]
+
+
+def tombstone(edit_id: str) -> EditTombstone | None:
+    """The tombstone of an edit job that retention archived; None if it did not."""
+    try:
+        item = EditItem.get(edit_id, consistent_read=True)
+    except EditItem.DoesNotExist:
+        return None
+    if _ARCHIVE not in item.body:
+        return None
+    at, folder, phase, version = item.body[_ARCHIVE]
+    job = replace(_edit(item), version=version)
+    return EditTombstone(job, from_ms(at), folder, Phase(phase), int(item.version))
+
+
+def start_archiving(job: EditJob, at: datetime, folder: str) -> None:
+    """Replace an edit job by a tombstone, before its records are archived.
+
+    Raises:
+        StaleState: it changed since it was read.
+    """
+    made = EditTombstone(job, at, folder, Phase.ARCHIVING, job.version + 1)
+    if not save_if(_tombstone_item(made), EditItem.version == job.version):
+        raise StaleState(f"{job.edit_id} has changed since it was read")
+
+
+def cancel_archiving(seen: EditTombstone) -> None:
+    """Undo `start_archiving`.
+
+    Raises:
+        StaleState: its records are being removed, or archiving was cancelled already.
+    """
+    job = replace(seen.job, version=seen.version + 1)
+    if not save_if(item_of(job), EditItem.version == seen.version):
+        raise StaleState(f"{job.edit_id} is no longer {seen.phase}")
+
+
+def tombstone_item(seen: EditTombstone, after: EditTombstone) -> transactions.TransactItem:
+    """The item of a transaction that replaces the tombstone `seen` by `after`."""
+    item = _tombstone_item(replace(after, version=seen.version + 1))
+    return transactions.put(item, seen.version)
+
+
+@dataclass(frozen=True)
+class ArchivingEdit:
+    """An edit job whose records are not all removed yet. `position` is its place among them."""
+
+    job_id: str
+    position: int
+
+
+def in_archiving(after: int | None) -> ArchivingEdit | None:
+    """The oldest edit job after a position whose records are not all removed yet; None if there is
+    none.
+    """
+    condition = EditItem.due_at > after if after is not None else None
+    found = EditItem.due.query(_ARCHIVING, range_key_condition=condition, limit=1)
+    return next((ArchivingEdit(each.job_id, int(each.due_at)) for each in found), None)
+
+
+def remove_children(job: EditJob) -> None:
+    """Remove all children of an edit job. What is gone already is ignored."""
+    with EditItem.batch_write() as removing:
+        for each in job.all_child_ids:
+            removing.delete(EditItem(job_id=each))

@@ -328,6 +328,15 @@ class EditJob:
         )
 
     @property
+    def all_child_ids(self) -> tuple[str, ...]:
+        """The ids of all children that it ever had, by type and number."""
+        return tuple(
+            child_id_of(self.edit_id, failure_type, number)
+            for failure_type, count in self.children.items()
+            for number in range(1, count + 1)
+        )
+
+    @property
     def earlier_children(self) -> int:
         """How many children it had before those of `child_ids`."""
         return sum(max(count - CHILDREN_READ, 0) for count in self.children.values())

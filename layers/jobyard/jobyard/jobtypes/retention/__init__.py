@@ -39,15 +39,13 @@ def archive(step_input: StepInput, context: MaintenanceContext) -> StepResult:
                 checkpoint, lambda: context.remaining() - RETENTION_MARGIN_S
             )
         if checkpoint.version == seen:
-            message = (
-                f"archived batches, campaigns and occurrences so far: {checkpoint.processed:,}"
-            )
+            message = f"archived records so far: {checkpoint.processed:,}"
             result_class = Continue if checkpoint.version > first_version else Snooze
             return result_class(_NEXT_WORKER_S, message)
     result = {"records": checkpoint.counts}
     if checkpoint.failed:
         return Fail(Failure.RECORDS_FAILED, _failure_summary(checkpoint), result=result)
-    return Done(result, f"archived batches, campaigns and occurrences: {checkpoint.processed:,}")
+    return Done(result, f"archived records: {checkpoint.processed:,}")
 
 
 def _failure_summary(checkpoint: Checkpoint) -> str:

@@ -1,6 +1,6 @@
 """Which batches are archived, and what is archived of one besides its jobs and files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -101,8 +101,19 @@ class ArchivedBatch:
     def repaired_at(self) -> datetime | None:
         return self._batch.repaired_at
 
-    def line(self) -> bytes:
-        return record_line("batch", self._batch)
+    @property
+    def reported_ids(self) -> tuple[str, ...]:
+        return (self.origin_id,)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return (f"work/{self.origin_id}/", f"reports/{self.origin_id}/")
+
+    def lines(self) -> Iterator[bytes]:
+        yield record_line("batch", self._batch)
+
+    def remove_records(self) -> None:
+        """It has no other records of its own."""
 
     def summary(self) -> Mapping[str, Any]:
         batch = self._batch

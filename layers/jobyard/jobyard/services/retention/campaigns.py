@@ -4,7 +4,7 @@ The claims on its targets stay (decisions/0031): another campaign may have taken
 is one small item for each target that was ever worked on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -120,12 +120,23 @@ class ArchivedCampaign:
     def row_count(self) -> int:
         return self._campaign.tasks if self._campaign.is_opened else 0
 
-    def line(self) -> bytes:
+    @property
+    def reported_ids(self) -> tuple[str, ...]:
+        return (self.origin_id,)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return (f"work/{self.origin_id}/", f"reports/{self.origin_id}/")
+
+    def lines(self) -> Iterator[bytes]:
         campaign = self._campaign
         document: dict[str, Any] = {
             each.name: getattr(campaign, each.name) for each in fields(campaign)
         }
-        return record_line("campaign", {**document, "rules": campaign.rules.document()})
+        yield record_line("campaign", {**document, "rules": campaign.rules.document()})
+
+    def remove_records(self) -> None:
+        """It has no other records of its own."""
 
     def summary(self) -> Mapping[str, Any]:
         campaign = self._campaign

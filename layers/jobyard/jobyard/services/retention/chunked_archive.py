@@ -1,5 +1,5 @@
-"""Archive a batch or a campaign: hide it, write it to the archive part by part, delete it part by
-part.
+"""Archive a batch, a campaign or an edit job: hide it, write it to the archive part by part, delete
+it part by part.
 
 Its tombstone has the phase. While archiving, nothing is deleted, and parts may be written again.
 While removing, records are deleted only after they were read back from the archive. So any worker
@@ -7,7 +7,7 @@ can continue where another one stopped.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,7 +35,7 @@ class TooEarly(Exception):
 
 
 class ArchivedOrigin(Protocol):
-    """A batch or campaign with a tombstone."""
+    """A batch, campaign or edit job with a tombstone."""
 
     @property
     def origin_id(self) -> str:
@@ -65,8 +65,19 @@ class ArchivedOrigin(Protocol):
     def row_count(self) -> int:
         """How many rows there are; 0 if none were written."""
 
-    def line(self) -> bytes:
-        """Its own record, as a line of the archive."""
+    @property
+    def reported_ids(self) -> Sequence[str]:
+        """The ids whose reports are its: its own, and those of its children."""
+
+    @property
+    def folders(self) -> Sequence[str]:
+        """Where its files in the work bucket are."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Its own records, as lines of the archive."""
+
+    def remove_records(self) -> None:
+        """Removes its own records but the tombstone."""
 
     def summary(self) -> Mapping[str, Any]:
         """What the inventory says about it."""
@@ -215,7 +226,7 @@ class _Archiving:
         opened = bool(self.origin.row_count)
         left_out = {rows.rows_key(origin_id), rows.index_key(origin_id)} if opened else set()
         pages = self.context.s3.get_paginator("list_objects_v2")
-        for prefix in (f"work/{origin_id}/", f"reports/{origin_id}/"):
+        for prefix in self.origin.folders:
             for page in pages.paginate(Bucket=self.context.settings.work_bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
                     key = found["Key"]
@@ -223,16 +234,19 @@ class _Archiving:
                         yield key, found["Size"]
 
     def _part_name(self, key: str) -> str:
-        """The part of a file: files/reports/0001/jobs.csv.gz for reports/BATCH/0001/jobs.csv."""
-        kind, _, rest = key.split("/", 2)
-        return f"files/{kind}/{rest}.gz"
+        """The part of a file: files/reports/0001/jobs.csv.gz for reports/BATCH/0001/jobs.csv. Those
+        of children have the child's id too.
+        """
+        kind, of, rest = key.split("/", 2)
+        return f"files/{kind}/{rest}.gz" if of == self.origin_id else f"files/{key}.gz"
 
     def _origin_lines(self) -> Iterator[bytes]:
         """The records of the origin as a whole."""
         origin_id = self.origin_id
-        yield self.origin.line()
-        for report in reports.of_batch(origin_id):
-            yield record_line("report", report)
+        yield from self.origin.lines()
+        for each in self.origin.reported_ids:
+            for report in reports.of_batch(each):
+                yield record_line("report", report)
         for operation in operations.of_batch(origin_id):
             yield record_line("operation", operation)
         for part, used in usage.parts_of(origin_id):
@@ -290,16 +304,18 @@ class _Archiving:
 
     def _remove_origin_records(self) -> None:
         origin_id = self.origin_id
-        found_reports = [*reports.of_batch(origin_id)]
+        ids = self.origin.reported_ids
+        found_reports = [report for each in ids for report in reports.of_batch(each)]
         found_operations = [*operations.of_batch(origin_id)]
         usage_parts = [*usage.parts_of(origin_id)]
         lines = [record_line("report", each) for each in found_reports]
         lines += [record_line("operation", each) for each in found_operations]
         lines += [record_line("usage", each, part=part) for part, each in usage_parts]
-        self.archive.ensure([self.origin.part], [self.origin.line(), *lines])
+        self.archive.ensure([self.origin.part], [*self.origin.lines(), *lines])
         reports.remove(found_reports)
         operations.remove(origin_id, found_operations)
         usage.remove(origin_id, [part for part, _ in usage_parts])
+        self.origin.remove_records()
 
     def _remove_objects(self) -> bool:
         """Delete all versions of the origin's objects in the work bucket, while time remains.
@@ -315,7 +331,7 @@ class _Archiving:
                 raise NotArchivable(f"{key} has changed since it was archived")
         origin_id, bucket = self.origin_id, self.context.settings.work_bucket
         pages = self.context.s3.get_paginator("list_object_versions")
-        for prefix in (f"work/{origin_id}/", f"reports/{origin_id}/", f"operations/{origin_id}/"):
+        for prefix in (*self.origin.folders, f"operations/{origin_id}/"):
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 found: list[ObjectIdentifierTypeDef] = [
                     {"Key": each["Key"], "VersionId": each["VersionId"]}

@@ -1,13 +1,13 @@
-"""The order of retention: batches by month, schedules, campaigns, leftovers.
+"""The order of retention: batches by month, schedules, campaigns, edit jobs, leftovers.
 
 Leftovers are last, so that one that always fails delays nothing else. A bookmark's "go" is the
 stage. Its "after" is the cursor of the last record in it that was checked, "month" and "next" the
 month in progress with its next check time, "system" whether system campaigns are checked; "batch",
-"schedule" or "campaign" is the one being archived.
+"schedule", "campaign" or "edit" is the one being archived.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,8 +18,9 @@ from jobyard.domain.ids import Origin
 from jobyard.jobtypes import types_of
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import campaigns as campaign_retention
+from jobyard.services.retention import edits as edit_retention
 from jobyard.services.retention import schedules as schedule_retention
-from jobyard.services.retention.chunked_archive import archive_next_part
+from jobyard.services.retention.chunked_archive import ArchivedOrigin, archive_next_part
 from jobyard.services.retention.work_slice import (
     Bookmark,
     RetentionContext,
@@ -32,6 +33,12 @@ BATCHES_PER_READ = 500
 FIRST: Bookmark = {"go": "months"}
 # Of a bookmark, without the one being archived.
 _POSITION = ("go", "month", "after", "next", "system")
+# The origin that is being archived, by its kind, which names its id in a bookmark.
+_ARCHIVED: Mapping[str, Callable[[str], ArchivedOrigin | None]] = {
+    "batch": batch_retention.archived_batch,
+    "campaign": campaign_retention.archived_campaign,
+    "edit": edit_retention.archived_edit,
+}
 _RECHECK_AFTER = timedelta(hours=12)  # less than a day, so that the next daily run rechecks
 
 
@@ -41,14 +48,10 @@ def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     Raises:
         StaleState: someone else changed a record at the same time; call again.
     """
-    if "batch" in bookmark:
-        position = {name: bookmark[name] for name in _POSITION if name in bookmark}
-        batch = batch_retention.archived_batch(bookmark["batch"])
-        return archive_next_part(batch, bookmark, position, context)
-    if "campaign" in bookmark:
-        position = {name: bookmark[name] for name in _POSITION if name in bookmark}
-        campaign = campaign_retention.archived_campaign(bookmark["campaign"])
-        return archive_next_part(campaign, bookmark, position, context)
+    for kind, archived in _ARCHIVED.items():
+        if kind in bookmark:
+            position = {name: bookmark[name] for name in _POSITION if name in bookmark}
+            return archive_next_part(archived(bookmark[kind]), bookmark, position, context)
     if "schedule" in bookmark:
         work_slice = schedule_retention.archive_next_part(bookmark, context)
         return replace(work_slice, bookmark={"go": "schedules", **work_slice.bookmark})
@@ -60,15 +63,20 @@ def run_slice(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
             return WorkSlice({"go": "schedules", **found} if found else {"go": "campaigns"})
         case "campaigns":
             return _campaigns(bookmark, context)
+        case "edits":
+            return edit_retention.next_slice(bookmark, context) or WorkSlice({"go": "leftovers"})
         case "campaign leftovers":
-            return campaign_retention.next_leftover(bookmark) or WorkSlice({})
+            found_leftover = campaign_retention.next_leftover(bookmark)
+            return found_leftover or WorkSlice({"go": "edit leftovers"})
+        case "edit leftovers":
+            return edit_retention.next_leftover(bookmark) or WorkSlice({})
         case _:  # "leftovers"
             return _leftovers(bookmark)
 
 
 def _campaigns(bookmark: Bookmark, context: RetentionContext) -> WorkSlice:
     """Check some campaigns: first those of people, then those of system job types."""
-    following: Bookmark = {"go": "leftovers"}
+    following: Bookmark = {"go": "edits"}
     if not bookmark.get("system"):
         following = {"go": "campaigns", "system": True}
     return campaign_retention.next_slice(bookmark, context) or WorkSlice(following)
