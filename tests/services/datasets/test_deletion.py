@@ -1,4 +1,4 @@
-"""A deleted dataset: who may delete it, what others are told, and how its files are removed."""
+"""A deleted dataset: who may delete it, what others see then, and how its files are removed."""
 
 from dataclasses import replace
 from datetime import timedelta

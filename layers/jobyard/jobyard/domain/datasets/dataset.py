@@ -40,7 +40,7 @@ class PendingCommit:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """When a dataset was deleted, by whom, and why."""
+    """When a dataset was deleted, who did it, and why."""
 
     at: datetime
     by: str
@@ -57,7 +57,7 @@ class Dataset:
     edit jobs as documents, by job type. `version` counts the writes of the settings, from 1,
     `head_version` those of the head: a commit changes the head only. `load_id` is the load that
     made it. `changed_at` and `cause` are when a request changed its title or rules last, or deleted
-    it, and which. `deletion` says when it was deleted, and by whom.
+    it, and which. `deletion` says when it was deleted, and who did it.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Dataset:
 
     @property
     def description(self) -> str:
-        """What it is, and if it was deleted, by whom and why."""
+        """What it is, and if it was deleted, who did it and why."""
         gone = self.deletion
         if gone is None:
             return f"dataset {self.name}"
