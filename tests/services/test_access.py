@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import boto3
@@ -95,6 +96,7 @@ from tests.services.edits.edit_records import (
 
 RULE = recurrence_of(DAILY)
 FAILED = Filter(JobState.FAILED)
+_numbers = count(1)
 REFUSALS = (Forbidden, NotFound)  # NotFound for those who may not see it
 
 
@@ -305,7 +307,10 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         dataset_commands.edit,
         lambda admin: (a_dataset().name, DatasetEdit("Counties")),
     ),
-    ("dataset", "delete"): (dataset_commands.delete, lambda admin: (a_dataset().name,)),
+    ("dataset", "delete"): (
+        dataset_commands.delete,
+        lambda admin: (a_dataset(f"old-{next(_numbers)}").name,),
+    ),
     ("dataset", "export"): (dataset_commands.start_export, lambda admin: (a_dataset().name,)),
     ("batch", "submit"): (
         submit,

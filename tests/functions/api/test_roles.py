@@ -339,6 +339,7 @@ OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
     ("POST", "/edits/archive", {"edit_ids": ["e"]}, PLANNERS, 403),
     ("GET", "/edits/{edit}", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/changes", None, {"viewer", "planner", "admin"}, 404),
+    ("GET", "/edits/{edit}/cost", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/forecast", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/findings", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/rescued", None, {"viewer", "planner", "admin"}, 404),
