@@ -233,7 +233,7 @@ class Job(JobSummary):
             steps=[Step.of(name, recorded.get(name)) for name in view.all_steps],
             advice=view.advice,
             attempts=[Attempt.of(*each) for each in view.job.numbered_attempts],
-            result=dict(view.job.data),
+            result=view.job.result,
             history=HistoryEntry.all_of(view.job.history),
         )
 

@@ -337,7 +337,7 @@ def _details(view: JobView) -> list[tuple[str, object]]:
     if view.records:
         counts = (f"{name} {count}" for name, count in view.records.items() if count is not None)
         found.append(("Records", ", ".join(counts)))
-    results = ((words(name).capitalize(), _shown(each)) for name, each in view.job.data.items())
+    results = ((words(name).capitalize(), _shown(each)) for name, each in view.job.result.items())
     return found + [(name, shown) for name, shown in results if name not in {"Ark", "Records"}]
 
 

@@ -412,6 +412,13 @@ class JobRecord:
         clean_fields(self, failure_message=MESSAGE_BYTES)
 
     @property
+    def result(self) -> dict[str, Any]:
+        """What its steps returned, for readers: without what only they need, whose names begin
+        with an underscore.
+        """
+        return {name: value for name, value in self.data.items() if not name.startswith("_")}
+
+    @property
     def stored(self) -> "JobRecord | None":
         """The record; None if it is of version 0, which is not stored."""
         return self if self.version else None

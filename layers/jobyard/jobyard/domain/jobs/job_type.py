@@ -59,11 +59,13 @@ class Snooze:
 class Continue:
     """A part of the step is done: run the step again in `seconds` for the rest.
 
-    A step may return it any number of times.
+    A step may return it any number of times. `result` is kept like that of `Done`, and passed to
+    the step when it runs again.
     """
 
     seconds: float
     message: str
+    result: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         clean_fields(self, message=MESSAGE_BYTES)
@@ -142,6 +144,10 @@ def _no_parameters(parameters: Mapping[str, Any]) -> None:
         raise InvalidParameters(name, "this job type takes no parameters")
 
 
+def _any_parameters(_parameters: Mapping[str, Any]) -> None:
+    """Accept any values."""
+
+
 @dataclass(frozen=True)
 class JobType(Generic[Context]):
     """A job type: its steps, its retry policy, what creates its jobs, and their labels."""
@@ -168,6 +174,10 @@ class JobType(Generic[Context]):
     parameters: Mapping[str, str] = field(default_factory=dict)  # descriptions by name
     # Raises InvalidParameters for parameters that a schedule or campaign may not have.
     check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
+    # Raises InvalidParameters for parameters that a batch may not have, besides unknown names.
+    check_submission: Callable[[Mapping[str, Any]], object] = _any_parameters
+    # The kind of its batches in domain/access.py: who may submit one.
+    batch_kind: str = "batch"
     # What a person can do at the device of a job that is stuck in a step, by step.
     advice: Mapping[str, str] = field(default_factory=dict)
     retention_days: int = 90  # until an ended job is archived

@@ -216,7 +216,7 @@ def _as_running(progress: Progress, percent: int | None) -> JobRecord:
 
 def _with_bounded_result(outcome: StepResult, record: JobRecord) -> StepResult:
     """The outcome; a failure instead if the step's result does not fit into the job's record."""
-    if isinstance(outcome, Done | Fail) and outcome.result:
+    if isinstance(outcome, Done | Fail | Continue) and outcome.result:
         size = json_bytes({**record.data, **outcome.result})
         if size > DATA_BYTES:
             reason = f"the results of its steps have {size} bytes; a job keeps {DATA_BYTES}"
@@ -237,6 +237,8 @@ def _with_step(
         status, message = StepStatus.SKIPPED, outcome.message
     elif isinstance(outcome, Snooze | Continue):
         status, message, percent = StepStatus.PENDING, outcome.message, progress.percent
+        if isinstance(outcome, Continue) and outcome.result:
+            data = {**record.data, **clean_values(outcome.result)}
     else:
         data = {**record.data, **clean_values(outcome.result)}
     done = StepRecord(times[0], status, *times[1:], message, percent)

@@ -182,11 +182,11 @@ class CampaignJobs:
             job.failure_code if has_failed else "",
             job.failure_message if has_failed else "",
             str(job.attempt_count),
-            json.dumps(dict(job.data), sort_keys=True) if job.data else "",
+            json.dumps(job.result, sort_keys=True) if job.result else "",
         )
 
     def numbers(self, row: Row, job: JobRecord) -> Mapping[str, Any]:
-        return {"attempt_count": job.attempt_count, "result": dict(job.data)}
+        return {"attempt_count": job.attempt_count, "result": job.result}
 
     def unrecorded(self, address: JobAddress) -> JobRecord:
         return untouched_task(self.campaign, address)

@@ -109,7 +109,7 @@ class BatchJobs:
             "line": row.get("line"),
             "attempt_count": job.attempt_count,
             "requeue_count": job.requeue_count,
-            "result": dict(job.data),
+            "result": job.result,
         }
 
     def unrecorded(self, address: JobAddress) -> JobRecord:
