@@ -184,6 +184,8 @@ def _environment() -> dict[str, str]:
         "JOBYARD_ALLOWED_HOSTS",
         "JOBYARD_S3_SOURCES",
         "JOBYARD_SWEEP_TABLES",
+        "JOBYARD_CALL_FUNCTIONS",
+        "JOBYARD_CALL_SECRETS",
         "JOBYARD_DEVICE_NETWORKS",
     )
     given |= {name: "" for name in empty}

@@ -31,8 +31,10 @@ from jobyard.services.datasets.export import export
 from jobyard.services.datasets.load import load
 from jobyard.services.edits.context import EditContext
 from jobyard.services.executions import Executions
+from jobyard.services.jobs.callbacks import CallbackTokens
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.device_access import DeviceAccess
+from jobyard.services.jobs.function_access import FunctionAccess
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.jobs.worker import Worker, no_maintenance
 from jobyard.services.machines.edit import (
@@ -81,6 +83,7 @@ ROLES = {
     "CommitFunction": "EditRole",
     "LoadFunction": "EditRole",
 }
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:recognise"  # one that jobs may invoke
 MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
 POLL_S = 0.01  # of the web server, between checks whether it is shut down
 _requests = count(1)  # for all harnesses, so that no two requests share a key
@@ -161,10 +164,15 @@ class Clients:
 
 
 class SecretsOfTest:
-    """A deployment without secrets."""
+    """The secrets that a test has given the harness, as JSON by name."""
+
+    def __init__(self, secrets: Mapping[str, Any]) -> None:
+        self._secrets = secrets
 
     def get_secret_value(self, *, SecretId: str) -> Mapping[str, Any]:
-        """No secret has the name."""
+        """The secret with that name."""
+        if SecretId in self._secrets:
+            return {"SecretString": json.dumps(self._secrets[SecretId])}
         error = {"Error": {"Code": "ResourceNotFoundException", "Message": SecretId}}
         raise ClientError(error, "GetSecretValue")  # type: ignore[arg-type]
 
@@ -191,7 +199,9 @@ class FunctionsOfTest:
     def __init__(self, harness: "Harness") -> None:
         self._harness = harness
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+    def invoke(
+        self, *, FunctionName: str, Payload: bytes, InvocationType: str = "RequestResponse"
+    ) -> dict[str, Any]:
         """Invoke a function. One that raises an exception fails, as on Lambda."""
         request = {"FunctionName": FunctionName}
         with self._harness.interceptor.intercepted("lambda", "Invoke", request):
@@ -239,6 +249,8 @@ class Harness:
             allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
             s3_sources=(),
             sweep_tables=(),
+            call_functions=(FUNCTION,),
+            call_secrets="jobyard/calls/",
             device_networks=(),
             user_pool="people",
             user_pool_client="pages",
@@ -246,7 +258,7 @@ class Harness:
             requests_table="test-requests",
             dead_letters="",
         )
-        self.http = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
+        self.allow_hosts()
         functions = {
             "OpenFunction": self.open,
             "ExecuteChunkFunction": self.execute_chunk,
@@ -261,6 +273,7 @@ class Harness:
         }
         self.published: list[dict[str, Any]] = []  # the details of published events
         self.refuses_events = False
+        self.secrets: dict[str, Any] = {}  # by name
         self.batch_functions: dict[str, Callable[[dict[str, Any]], Any]] = {}  # by name
         with_roles = {name: self._with_role(name, each) for name, each in functions.items()}
         self.machines = Machines(with_roles, self.s3, self.wait_until, self.now, self.interceptor)
@@ -268,6 +281,10 @@ class Harness:
         self._uploads = 0
         with self.interceptor.muted():
             make_collections()
+
+    def allow_hosts(self) -> None:
+        """Allow the private hosts that the settings list."""
+        self.http = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
 
     def _with_role(self, name: str, function: Function) -> Function:
         def with_role(event: dict[str, Any]) -> dict[str, Any]:
@@ -307,8 +324,10 @@ class Harness:
             lambda: 600.0,
             no_maintenance,
             f"request-{next(_requests)}",
-            DeviceAccess(self.http, SecretsOfTest, self.now),
+            DeviceAccess(self.http, lambda: SecretsOfTest(self.secrets), self.now),
             threads=ThreadPoolExecutor(CONCURRENT_JOBS),
+            functions=FunctionAccess(self.settings.call_functions, lambda: FunctionsOfTest(self)),
+            callbacks=CallbackTokens(lambda: f"secret-{next(_requests)}"),
             pause=self.advance,
         )
 

@@ -34,6 +34,8 @@ ENVIRONMENT = {
     "JOBYARD_ALLOWED_HOSTS": "",
     "JOBYARD_S3_SOURCES": "",
     "JOBYARD_SWEEP_TABLES": "",
+    "JOBYARD_CALL_FUNCTIONS": "",
+    "JOBYARD_CALL_SECRETS": "jobyard/calls/",
     "JOBYARD_DEVICE_NETWORKS": "",
     "JOBYARD_STAGE_URL": "https://jobyard.example.org",
     "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",

@@ -31,6 +31,8 @@ ENVIRONMENT = {
     "JOBYARD_ALLOWED_HOSTS": "127.0.0.1:4915, files.example.org:8080",
     "JOBYARD_S3_SOURCES": "theirs/outgoing",
     "JOBYARD_SWEEP_TABLES": "voters, of-others",
+    "JOBYARD_CALL_FUNCTIONS": "arn:1, arn:2",
+    "JOBYARD_CALL_SECRETS": "jobyard/calls/",
     "JOBYARD_DEVICE_NETWORKS": "10.1.0.0/16, fd00::/8",
     "JOBYARD_USER_POOL": "pool",
     "JOBYARD_USER_POOL_CLIENT": "client",
@@ -54,6 +56,7 @@ def test_settings_are_read_and_lists_are_split() -> None:
     assert settings.s3_sources == ("theirs/outgoing",)
     assert settings.mail_domains == ("example.org", "example.edu")
     assert settings.sweep_tables == ("voters", "of-others")
+    assert settings.call_functions == ("arn:1", "arn:2")
     assert (settings.batch_machine, settings.stack) == ("stack-batch", "stack")
     assert settings.url == "https://example.org"
     assert settings.sign_in_url == "https://sign-in.example.org"

@@ -43,6 +43,7 @@ ROUTES = {
     "teams": ("teams",),
     "edit-settings": ("teams",),
     "job-types": ("job_types",),
+    "callbacks": ("callbacks",),
     "collections": ("collections",),
     "holds": ("holds",),
     "activity": ("activity",),

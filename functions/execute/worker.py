@@ -3,7 +3,8 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
@@ -12,7 +13,10 @@ from botocore.config import Config
 
 from jobyard import cold_start
 from jobyard.jobtypes.http_client import HttpClient
+from jobyard.jobtypes.lambda_call.plan import INVOCATION_S
+from jobyard.services.jobs.callbacks import CallbackTokens
 from jobyard.services.jobs.device_access import DeviceAccess
+from jobyard.services.jobs.function_access import FunctionAccess
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.services.jobs.worker import Worker, no_maintenance
 from jobyard.services.meter import Meter
@@ -20,6 +24,7 @@ from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, 
 
 if TYPE_CHECKING:
     from jobyard.services.jobs.device_access import SecretsClient
+    from jobyard.services.jobs.function_access import LambdaClient
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -48,6 +53,27 @@ def _device_access() -> DeviceAccess:
     return DeviceAccess(devices, cache(_secrets), now)
 
 
+def _lambda() -> "LambdaClient":
+    """The client of Lambda. It waits as long as a function may run whose answer is waited for, and
+    never retries: the function would run twice.
+    """
+    client: LambdaClient = session().create_client(
+        "lambda",
+        config=CLIENT_CONFIG.merge(
+            Config(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                read_timeout=INVOCATION_S,
+                max_pool_connections=CONCURRENT_JOBS,
+            )
+        ),
+    )
+    return client
+
+
+FUNCTIONS = FunctionAccess(SETTINGS.call_functions, cache(_lambda))
+CALLBACKS = CallbackTokens(partial(token_urlsafe, 32))
+
+
 def _secrets() -> "SecretsClient":
     client: SecretsClient = session().create_client("secretsmanager", config=CLIENT_CONFIG)
     return client
@@ -63,7 +89,17 @@ def worker(context: LambdaContext) -> Worker:
     request_id = context.aws_request_id
     devices = _device_access()
     return Worker(
-        SETTINGS, S3, HTTP, now, remaining, no_maintenance, request_id, devices, threads=THREADS
+        SETTINGS,
+        S3,
+        HTTP,
+        now,
+        remaining,
+        no_maintenance,
+        request_id,
+        devices,
+        threads=THREADS,
+        functions=FUNCTIONS,
+        callbacks=CALLBACKS,
     )
 
 

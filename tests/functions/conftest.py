@@ -66,6 +66,8 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_ALLOWED_HOSTS": "",
         "JOBYARD_S3_SOURCES": "",
         "JOBYARD_SWEEP_TABLES": "",
+        "JOBYARD_CALL_FUNCTIONS": "",
+        "JOBYARD_CALL_SECRETS": "jobyard/calls/",
         "JOBYARD_DEVICE_NETWORKS": "",
         "JOBYARD_USER_POOL": "people",
         "JOBYARD_USER_POOL_CLIENT": "pages",

@@ -71,6 +71,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
         ],
+        "CallSecrets": ["secretsmanager:GetSecretValue"],
         "DeviceSecrets": ["secretsmanager:GetSecretValue"],
         "BatchesTable": ["dynamodb:GetItem"],
         "ChunksTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
@@ -86,7 +87,11 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "OccurrencesTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
         "TimelineTable": ["dynamodb:UpdateItem"],
-        "CheckpointsTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
+        "CheckpointsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
         "SweepTables": [
             "dynamodb:BatchGetItem",
             "dynamodb:Query",
@@ -372,7 +377,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "CalendarsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
         "CollectionsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "CheckpointsTable": ["dynamodb:GetItem"],
+        "CheckpointsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "IntakeBucket": [
             "s3:GetObject",
             "s3:GetObject(VersionId)",
@@ -431,6 +436,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
 }
 # Pages show what the API returns, and send the same events.
 CALLS["WebRole"] = CALLS["ApiRole"] | {
+    "CheckpointsTable": ["dynamodb:GetItem"],
     "OperationsTable": [*CALLS["ApiRole"]["OperationsTable"], "dynamodb:Query"],
     "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
     "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
@@ -470,7 +476,8 @@ MET = {"HasSweepTables"}  # conditions that hold in the tested deployment
 def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
     """A role's statements: its own, and those of the policies that name it or that it names.
 
-    Without S3SourcesPolicy and DeviceSubnetsPolicy, whose conditions are not met.
+    Without S3SourcesPolicy, CallFunctionsPolicy and DeviceSubnetsPolicy, whose conditions are not
+    met.
     """
     documents = [
         policy["PolicyDocument"] for policy in resources[role]["Properties"].get("Policies", ())

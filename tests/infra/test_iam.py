@@ -335,6 +335,27 @@ def test_sweeps_change_only_the_allowed_tables(resources: Resources) -> None:
     ]
 
 
+def test_jobs_invoke_only_the_allowed_functions(resources: Resources) -> None:
+    policy = resources["CallFunctionsPolicy"]
+
+    assert policy["Condition"] == "HasCallFunctions"
+    assert policy["Properties"]["Roles"] == [{"Ref": "ExecuteRole"}]
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    assert statement["Resource"] == {"Ref": "CallFunctions"}
+
+
+def test_callbacks_change_no_checkpoint(resources: Resources) -> None:
+    """Anybody may try to answer one: nobody is signed in."""
+    (put,) = (
+        each
+        for each in resources["ApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if (each["Action"], each["Resource"])
+        == ("dynamodb:PutItem", {"Fn::GetAtt": ["CheckpointsTable", "Arn"]})
+    )
+    assert put["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["callback#*"]}}
+
+
 def test_s3_urls_read_only_from_the_allowed_buckets(resources: Resources) -> None:
     policy = resources["S3SourcesPolicy"]
 

@@ -473,7 +473,7 @@ def test_a_failed_execution_raises_an_alarm_and_is_recovered(resources: Resource
     ]
 
 
-def test_the_api_needs_a_token_and_only_its_documentation_and_the_pages_do_not(
+def test_the_api_needs_a_token_but_for_its_documentation_callbacks_and_the_pages(
     resources: Resources,
 ) -> None:
     api, web = "integrations/${ApiIntegration}", "integrations/${WebIntegration}"
@@ -489,6 +489,7 @@ def test_the_api_needs_a_token_and_only_its_documentation_and_the_pages_do_not(
         "GET /api/openapi.json": ("NONE", api),
         "GET /api/docs": ("NONE", api),
         "GET /api/docs/{name}": ("NONE", api),
+        "POST /api/callbacks": ("NONE", api),
         "$default": ("NONE", web),
     }
 
@@ -507,7 +508,7 @@ def test_pages_have_a_request_limit_of_their_own(resources: Resources) -> None:
     assert stage["Properties"]["DefaultRouteSettings"].keys() == limits.keys()
 
 
-def test_the_documentation_has_request_limits_of_its_own(resources: Resources) -> None:
+def test_what_needs_no_token_has_request_limits_of_its_own(resources: Resources) -> None:
     """Anybody may request it, and it is on the API's function."""
     routes = of_type(resources, "AWS::ApiGatewayV2::Route")
     limits = resources["ApiStage"]["Properties"]["RouteSettings"]
@@ -518,7 +519,7 @@ def test_the_documentation_has_request_limits_of_its_own(resources: Resources) -
     }
 
     assert limits.keys() == set(unauthenticated.values())
-    for key in limits.keys() - {"$default"}:
+    for key in limits.keys() - {"$default", "POST /api/callbacks"}:
         assert limits[key] == {"ThrottlingBurstLimit": 20, "ThrottlingRateLimit": 5}
     # AWS refuses settings of a route that does not exist yet.
     assert set(resources["ApiStage"]["DependsOn"]) == unauthenticated.keys()

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from cli.local import deployment, voters
@@ -157,6 +158,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
             "UploadPart",
         )
     },
+    ("ApiRole", "CheckpointsTable", "dynamodb:PutItem"): "no function may be invoked there",
     **{
         ("ApiRole", thing, call): "the scenario has no dataset; tests/functions/api has"
         for thing in ("DatasetsTable", "CommitsTable", "VersionsTable", "EditMachine")
@@ -236,6 +238,7 @@ def story(
     _container(admin, served)  # a second version of the same object
     _repairs(admin, served)
     _many_chunks(admin)
+    _calls(admin)
     _repeats(admin)
     _holds_that_end(admin, served, aws, physical)
     _what_rules_wake(admin, aws, physical, stack)
@@ -293,6 +296,21 @@ def _container(admin: ApiUser, payloads: Payloads) -> None:
         filename="box.csv",
     )
     admin.await_state(f"/api/batches/{batch_id}", "completed")
+
+
+def _calls(admin: ApiUser) -> None:
+    """A call whose secret does not exist, one whose function is not allowed, and a callback."""
+    of_url = {"url": "https://files.invalid/", "secret": "jobyard/calls/none"}
+    of_function = {"function": "none", "mode": "callback"}
+    for job_type, parameters in (("http", of_url), ("lambda", of_function)):
+        manifest = "fileUrl,fileName,title\nhttps://files.invalid/1,1.txt,One\n"
+        how = {"filename": "calls.csv", "job_type": job_type, "parameters": parameters}
+        batch_id = admin.submit(manifest, **how)
+        batch = admin.await_state(f"/api/batches/{batch_id}", "failed")
+        assert [each["failure_code"] for each in batch["failure_groups"]] == ["CALL_NOT_ALLOWED"]
+    unknown = {"token": "secret.b.0.0", "status": "succeeded"}
+    answered = httpx.post(f"{admin.api.base_url}/api/callbacks", json=unknown, trust_env=False)
+    assert answered.status_code == 404, answered.text
 
 
 def _many_chunks(admin: ApiUser) -> None:
@@ -614,8 +632,9 @@ def _written(on: str, logical: dict[str, str]) -> str:
         kind, name, *execution = on.split(":")[5:]
         arn = {"stateMachine": MACHINE, "execution": EXECUTION}[kind]
         return f"{arn}${{AWS::StackName}}-{':'.join([name.rpartition('-')[2], *execution])}"
-    if on.startswith("secret:jobyard/devices/"):  # where the parameter DeviceSecrets begins
-        return f"{SECRET}${{DeviceSecrets}}{on.removeprefix('secret:jobyard/devices/')}"
+    for kind, parameter in (("devices", "DeviceSecrets"), ("calls", "CallSecrets")):
+        if on.startswith(f"secret:jobyard/{kind}/"):  # where the parameter's value begins
+            return f"{SECRET}${{{parameter}}}{on.removeprefix(f'secret:jobyard/{kind}/')}"
     if on.startswith("event-bus/"):
         return f"{EVENT_BUS}{on.removeprefix('event-bus/')}"
     name, slash, rest = on.partition("/")

@@ -92,8 +92,10 @@ _TAGS = (
     Tag(name="Holds", description="A hold keeps work from starting, with an owner and a reason."),
     Tag(name="Lifecycles", description="The states, and the roles that may send each event."),
     Tag(name="People", description="The person or program that is signed in."),
+    Tag(name="Callbacks", description="A callback answers the call of a job, with its token."),
     Tag(name="Documents", description="This documentation. It needs no token."),
 )
+_WITHOUT_TOKEN = frozenset({"Callbacks", "Documents"})
 # Powertools adds these schemas; no response of ours uses them.
 _UNUSED = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 # Descriptions of enumerations for clients; those in the domain are for programmers.
@@ -143,6 +145,7 @@ _ENUMS = {
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
     "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
     "mail service refused it; `suppressed` when the batch wants no mail.",
+    "CallbackStatus": "How the work ended.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),
     "JsonValue": "Any JSON value.",
@@ -210,7 +213,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     responses.pop("422", None)
     kinds: list[type[JobyardError]] = [InternalError, Unavailable, ValidationFailed]
-    if operation["tags"] == ["Documents"]:
+    if operation["tags"][0] in _WITHOUT_TOKEN:
         operation["security"] = []
     else:
         kinds += [Unauthenticated]
@@ -218,6 +221,8 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         parameters.append(_IF_NONE_MATCH)
         responses["200"]["headers"] = _ETAG
         responses["304"] = {"description": "Nothing has changed since the version you have."}
+    elif operation["tags"] == ["Callbacks"]:  # a repeat is safe by its token
+        kinds += [BadRequest, PayloadTooLarge, UnsupportedMediaType]
     else:
         parameters.append(_IDEMPOTENCY_KEY)
         kinds += [

@@ -68,6 +68,8 @@ def wire(env: Mapping[str, str]) -> Settings:
         allowed_hosts=frozenset(_comma_separated(env["JOBYARD_ALLOWED_HOSTS"])),
         s3_sources=s3_sources,
         sweep_tables=sweep_tables,
+        call_functions=_comma_separated(env["JOBYARD_CALL_FUNCTIONS"]),
+        call_secrets=env["JOBYARD_CALL_SECRETS"],
         device_networks=_comma_separated(env["JOBYARD_DEVICE_NETWORKS"]),
         user_pool=env["JOBYARD_USER_POOL"],
         user_pool_client=env["JOBYARD_USER_POOL_CLIENT"],

@@ -8,6 +8,7 @@ import pytest
 
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.jobtypes.lambda_call.plan import INVOCATION_S
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.services.jobs.runner import FinishedJob
 from jobyard.services.machines.inputs import ExecutionInput
@@ -63,3 +64,15 @@ def test_a_worker_does_nothing_that_only_system_jobs_may(functions: dict[str, Mo
 
     with pytest.raises(Forbidden):
         worker.step_context(RETENTION).maintenance()
+
+
+def test_a_function_is_invoked_once_and_waited_for_as_long_as_it_may_take(
+    functions: dict[str, ModuleType],
+) -> None:
+    """botocore invokes a function again after a minute, unless it is told otherwise."""
+    worker = importlib.import_module("execute.worker")
+
+    config = worker.FUNCTIONS.client().meta.config
+
+    assert config.retries["total_max_attempts"] == 1
+    assert config.read_timeout >= INVOCATION_S

@@ -29,6 +29,9 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "list"): ("viewer", "depositor", "operator", "admin"),  # a depositor's own only
     ("batch", "view"): (SUBMITTER, *_READERS),
     ("batch", "submit"): ("depositor", "operator", "admin"),  # if the collection allows it too
+    # Their jobs call URLs with credentials, and invoke functions of the deployment.
+    ("batch of http", "submit"): _OPERATORS,
+    ("batch of lambda", "submit"): _OPERATORS,
     ("batch", "release"): _OPERATORS,
     ("batch", "cancel"): (SUBMITTER, *_OPERATORS),
     ("batch", "delete"): _ADMINS,

@@ -9,6 +9,8 @@ from jobyard.domain.jobs.job_type import Fail, JobType, StepInput, StepResult
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.device_info import DEVICE_INFO
 from jobyard.jobtypes.device_update import DEVICE_UPDATE
+from jobyard.jobtypes.http_call import HTTP
+from jobyard.jobtypes.lambda_call import LAMBDA
 from jobyard.jobtypes.pack import PACK
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
@@ -20,6 +22,8 @@ TYPES: Mapping[str, JobType[Any]] = {
     SWEEP.name: SWEEP,
     DEVICE_UPDATE.name: DEVICE_UPDATE,
     DEVICE_INFO.name: DEVICE_INFO,
+    HTTP.name: HTTP,
+    LAMBDA.name: LAMBDA,
     RETENTION.name: RETENTION,
     RECONCILE.name: RECONCILE,
     PACK.name: PACK,

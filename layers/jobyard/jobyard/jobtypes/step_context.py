@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.collection import Collection
+from jobyard.domain.jobs.callback import CallbackAnswer
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.objects import ObjectVersion
+from jobyard.jobtypes.functions import FunctionAnswer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,6 +63,28 @@ class Checkpoints(Protocol):
 
         Its condition fails if someone else has written a checkpoint since.
         """
+
+
+class Functions(Protocol):
+    """The Lambda functions that the deployment allows."""
+
+    def invoke(self, name: str, payload: bytes, *, is_async: bool) -> FunctionAnswer:
+        """Invoke a function, by its ARN or its name, and return its answer; an empty one if
+        `is_async`.
+
+        Raises:
+            FunctionRefused: it was not invoked, or did not answer.
+        """
+
+
+class Callbacks(Protocol):
+    """The callbacks of functions: a token for each call, and what was answered with it."""
+
+    def issue(self, key: str, until: datetime) -> str:
+        """A new token to answer the call with `key`, valid until then. Earlier ones stay valid."""
+
+    def find(self, key: str) -> CallbackAnswer | None:
+        """The answer to the call with `key`, by a strong read; None if there is none yet."""
 
 
 class MaintenanceTasks(Protocol):
@@ -131,6 +155,25 @@ class DeviceContext(StepContext):
     http: "HttpClient"
     devices: "HttpClient"
     credentials: Callable[[str], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class CallContext(StepContext):
+    """For steps that call URLs with credentials. `credentials` returns the JSON object in a secret;
+    None if the deployment does not allow it for calls, or it has none.
+    """
+
+    http: "HttpClient"
+    credentials: Callable[[str], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class FunctionContext(StepContext):
+    """For steps that invoke functions. They answer later at `callback_url`, if asked to."""
+
+    functions: Functions
+    callbacks: Callbacks
+    callback_url: str
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ class Response:
 @dataclass(frozen=True)
 class Answer:
     """The answer to a request. `body` is its start; `retry_after` the seconds that it asks to wait.
+    `location` is the absolute URL in its Location; "" without one.
 
     A body in a transfer coding that is not `chunked` is returned as it was sent.
     """
@@ -148,6 +149,7 @@ class Answer:
     status: int
     body: bytes = b""
     retry_after: float | None = None
+    location: str = ""
 
 
 class HttpClient:
@@ -247,7 +249,8 @@ class HttpClient:
                 fields = {**_REQUEST_FIELDS, **encoded, "Connection": b"close"}
                 head = connection.request(method, pace, fields, body)
                 retry_after = _retry_after(head.text("retry-after"), self._now())
-                return Answer(head.status, _start_of_body(connection, head, max_bytes), retry_after)
+                body_start = _start_of_body(connection, head, max_bytes)
+                return Answer(head.status, body_start, retry_after, _location(head, target))
             finally:
                 connection.close()
 
@@ -365,6 +368,15 @@ def _errors_as_refusals(target: Target, method: str) -> Iterator[None]:
     except NotHttp as error:
         message = f"{target.host} {error} (request: {method})"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, message) from error
+
+
+def _location(head: Head, target: Target) -> str:
+    """The URL in the Location of an answer of `target`; "" if there is none, or no valid one."""
+    location = next(iter(head.values("location")), b"")
+    try:
+        return urljoin(target.text, percent_encoded(location)) if location else ""
+    except ValueError:
+        return ""
 
 
 def _start_of_body(connection: Connection, head: Head, max_bytes: int) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobyard.domain import urls
+from jobyard.domain.access import listed, roles_for
 from jobyard.domain.batches.batch import (
     BATCH,
     INTAKE_PREFIX,
@@ -23,7 +24,7 @@ from jobyard.domain.hold import active_hold, scopes_of
 from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.plurals import plural
-from jobyard.jobtypes import batch_refusal
+from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services.batches import rows
 from jobyard.services.batches.intake import (
     NO_COLLECTION,
@@ -158,9 +159,23 @@ def _refusal(batch: Batch, source: ManifestSource, settings: Settings) -> str:
         return reason
     if reason := batch_refusal(batch.job_type):
         return reason
+    if reason := _drop_refusal(batch):
+        return reason
     callback = batch.parameters.get("callback_url")
     reason = urls.callback_error(callback, settings.allowed_hosts) if callback else ""
     return f"its callback URL {reason}" if reason else ""
+
+
+def _drop_refusal(batch: Batch) -> str:
+    """Why a manifest of this job type cannot be dropped in the bucket; "" if it can, or was not.
+
+    Nobody knows who dropped it, so nobody's roles can allow more than a deposit.
+    """
+    kind = TYPES[batch.job_type].batch_kind
+    if batch.submitter_sub or kind == "batch":
+        return ""
+    people = listed(roles_for(kind, "submit"))
+    return f"a {kind} is submitted by {people}, not dropped in the bucket"
 
 
 def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> NextStep:

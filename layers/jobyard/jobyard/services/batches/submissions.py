@@ -15,7 +15,7 @@ from jobyard.domain.ids import batch_id_of
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services import activity
-from jobyard.services.access import authorize_deposit, visible_batch
+from jobyard.services.access import authorize, authorize_deposit, visible_batch
 from jobyard.services.context import CommandContext, QueryContext
 from jobyard.services.recipients import check_recipients
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
@@ -46,7 +46,8 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
     The same request sent again returns the same batch.
 
     Raises:
-        Forbidden, NotFound: the actor may not deposit into the collection, or may not see it.
+        Forbidden, NotFound: the actor may not deposit into the collection, or may not see it, or
+            may not submit batches of the job type.
         BadRequest: the job type does not exist or takes no manifests, or the deployment may not
             mail a recipient. InvalidParameters: it has
             no such parameter.
@@ -55,9 +56,10 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
     collection = authorize_deposit(submission.collection, context.actor)
     if reason := batch_refusal(submission.job_type):
         raise BadRequest(reason)
-    TYPES[submission.job_type].check_parameter_names(
-        submission.parameters.keys() - {"callback_url"}
-    )
+    job_type = TYPES[submission.job_type]
+    authorize(context.actor, job_type.batch_kind, "submit")
+    job_type.check_parameter_names(submission.parameters.keys() - {"callback_url"})
+    job_type.check_submission(submission.parameters)
     now = context.now()
     recipients = _recipients(submission, collection, context)
     batch = Batch(

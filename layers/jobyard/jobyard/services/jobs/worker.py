@@ -5,14 +5,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import (
+    CallContext,
     DeviceContext,
+    FunctionContext,
     HttpContext,
     MaintenanceContext,
     MaintenanceTasks,
@@ -20,7 +23,9 @@ from jobyard.jobtypes.step_context import (
     StorageContext,
     TableContext,
 )
+from jobyard.services.jobs.callbacks import NO_CALLBACKS, CallbackTokens
 from jobyard.services.jobs.device_access import DeviceAccess
+from jobyard.services.jobs.function_access import NO_FUNCTIONS, FunctionAccess
 from jobyard.services.jobs.job_counter import JobCounter
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, objects, tables
@@ -39,9 +44,11 @@ class Worker:
     """What a worker has: settings, clients, the clock, and the seconds until its time is over.
 
     `http` is the client of job types. `maintenance` returns what only the system's own jobs need.
-    `request_id` is that of its invocation. `devices` has what tasks on devices need. `job_counter`
-    counts what this worker starts and ends. `pause` waits for that many seconds. `threads` run the
-    steps: as many as jobs run at the same time, shared by the invocations of a process.
+    `request_id` is that of its invocation. `devices` has what tasks on devices need, `functions`
+    has the functions that jobs may invoke, and `callbacks` the tokens for their callbacks.
+    `job_counter` counts what this worker starts and ends. `pause` waits for that many seconds.
+    `threads` run the steps: as many as jobs run at the same time, shared by the invocations of a
+    process.
     """
 
     settings: Settings
@@ -53,6 +60,8 @@ class Worker:
     request_id: str
     devices: DeviceAccess
     threads: Executor
+    functions: FunctionAccess = NO_FUNCTIONS
+    callbacks: CallbackTokens = NO_CALLBACKS
     job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
     pause: Callable[[float], None] = time.sleep
 
@@ -120,6 +129,31 @@ def _device(worker: Worker, remaining: _Remaining, _: _FindCollection) -> Device
     )
 
 
+def _call(worker: Worker, remaining: _Remaining, _: _FindCollection) -> CallContext:
+    return CallContext(
+        worker.now,
+        remaining,
+        http=worker.http,
+        credentials=partial(_credentials, worker),
+    )
+
+
+def _credentials(worker: Worker, name: str) -> Mapping[str, Any] | None:
+    """The JSON object in a secret, if its name shows that it is for calls."""
+    is_for_calls = name.startswith(worker.settings.call_secrets)
+    return worker.devices.credentials(name) if is_for_calls else None
+
+
+def _function(worker: Worker, remaining: _Remaining, _: _FindCollection) -> FunctionContext:
+    return FunctionContext(
+        worker.now,
+        remaining,
+        functions=worker.functions,
+        callbacks=worker.callbacks,
+        callback_url=f"{worker.settings.url}/api/callbacks",
+    )
+
+
 def _storage(worker: Worker, remaining: _Remaining, collection: _FindCollection) -> StorageContext:
     return StorageContext(
         worker.now,
@@ -154,6 +188,8 @@ _BUILDERS: Mapping[
     StepContext: _step,
     HttpContext: _http,
     DeviceContext: _device,
+    CallContext: _call,
+    FunctionContext: _function,
     StorageContext: _storage,
     TableContext: _table,
     MaintenanceContext: _maintenance,

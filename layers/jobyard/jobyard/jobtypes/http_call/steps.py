@@ -1,0 +1,288 @@
+"""The step of an HTTP call: one request with an idempotency key, then requests for its end.
+
+Between two requests the job waits in its state machine, not in a worker.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+from jobyard.domain import urls
+from jobyard.domain.errors import InvalidParameters, JobyardError
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.jobs.job_type import Continue, Fail, Snooze, StepInput, StepResult
+from jobyard.domain.redaction import redacted
+from jobyard.jobtypes import calls
+from jobyard.jobtypes.http_call.plan import CallPlan
+from jobyard.jobtypes.http_client import Answer, FetchRefused
+from jobyard.jobtypes.step_context import CallContext
+
+MAX_REDIRECTS = 5
+_STATUS_URL = "_status_url"  # key in the job's data; it may be signed
+_STATUS_URL_BYTES = 1000
+_BUSY_S = 60.0  # to wait for a server that does not say how long
+_UNANSWERED = frozenset(
+    {Failure.PAYLOAD_UNREACHABLE, Failure.PAYLOAD_TIMEOUT, Failure.PAYLOAD_TRUNCATED}
+)
+_TRY_LATER = frozenset({425, 429})
+# A server answers 409 while an earlier request with the same key is not done (draft-ietf-httpapi-
+# idempotency-key-header, 2.6).
+_RETRYABLE = frozenset({408, 409})
+
+
+class _CallEnded(JobyardError):
+    """The call has ended without success. `result` ends the step."""
+
+    def __init__(self, result: Fail) -> None:
+        super().__init__(result.message)
+        self.result = result
+
+
+def call(step_input: StepInput, context: CallContext) -> StepResult:
+    """Make the call; if it has been made and accepted, ask for its end."""
+    try:
+        plan = CallPlan.of(step_input.parameters)
+        request = _Request.of(plan, step_input, context)
+        status_url = step_input.data.get(_STATUS_URL)
+        if status_url and step_input.data.get(calls.CALLED_AT):
+            return _asked(request, status_url)
+        return _called(request)
+    except InvalidParameters as error:
+        return Fail(Failure.BAD_PARAMETERS, str(error), requeueable=False)
+    except _CallEnded as ended:
+        return ended.result
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A job's call. `credentials` are sent to `origins` only."""
+
+    plan: CallPlan
+    url: str
+    step_input: StepInput
+    context: CallContext
+    credentials: Mapping[str, str]
+    origins: frozenset[str]
+
+    @classmethod
+    def of(cls, plan: CallPlan, step_input: StepInput, context: CallContext) -> "_Request":
+        url = plan.url or step_input.entry.get("url", "")
+        if not url:
+            raise InvalidParameters("url", "is missing, and the job's row has none")
+        credentials: Mapping[str, str] = {}
+        origins: frozenset[str] = frozenset()
+        if plan.secret:
+            credentials, origins = _credentials(plan.secret, context)
+            if _origin(url) not in origins:
+                reason = f"the secret {plan.secret} may not be sent to {_origin(url)}"
+                raise _CallEnded(Fail(Failure.CALL_NOT_ALLOWED, reason))
+        return cls(plan, url, step_input, context, credentials, origins)
+
+    def send(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        """The answer, after redirects. A redirect to GET (303) ends in the answer to that.
+
+        Raises:
+            _CallEnded: there is none.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._send_once(method, url, body)
+            if answer.status == 303 and answer.location:
+                method, body = "GET", None
+            elif not (answer.status in {307, 308} or (_moves(answer) and method == "GET")):
+                return answer
+            if not answer.location:
+                return answer
+            url = answer.location
+        message = f"the URL redirects {method} more than {MAX_REDIRECTS} times"
+        raise _CallEnded(Fail(Failure.TOO_MANY_REDIRECTS, message))
+
+    def _send_once(self, method: str, url: str, body: bytes | None) -> Answer:
+        try:
+            return self.context.http.send(
+                method,
+                url,
+                self.context.remaining,
+                headers=self._headers(method, url, body),
+                body=body,
+                max_bytes=calls.MAX_ANSWER_BYTES,
+            )
+        except FetchRefused as refusal:
+            code = refusal.code
+            if code in _UNANSWERED:
+                code = Failure.CALL_UNANSWERED
+            elif code is Failure.PAYLOAD_REFUSED:
+                code = Failure.CALL_REFUSED
+            raise _CallEnded(Fail(code, refusal.message, code in RETRYABLE)) from refusal
+
+    def _headers(self, method: str, url: str, body: bytes | None) -> dict[str, str]:
+        """The headers of a request. Only the server of the call gets those that the job names."""
+        headers = {"Accept": "application/json"}
+        if _origin(url) == _origin(self.url):
+            headers |= self.plan.headers
+        if method != "GET":
+            headers["Idempotency-Key"] = calls.idempotency_key(self.step_input)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if _origin(url) in self.origins:
+            headers |= self.credentials
+        return headers
+
+
+def _called(request: _Request) -> StepResult:
+    """Make the call."""
+    plan, step_input = request.plan, request.step_input
+    body = None
+    if plan.method not in {"GET", "DELETE"}:
+        body = json.dumps(calls.document_of(step_input)).encode()
+    answer = request.send(plan.method, request.url, body)
+    if 200 <= answer.status < 300:
+        if url := _status_url(answer, request):
+            now = request.context.now()
+            data = {_STATUS_URL: url, calls.CALLED_AT: now.isoformat()}
+            return Continue(max(plan.poll_s, answer.retry_after or 0.0), _waits_for(url), data)
+        if answer.status == 202 and answer.retry_after is not None:
+            return Snooze(answer.retry_after, _said(answer, request), Failure.CALL_BUSY)
+        return calls.done_with(answer.body, status=answer.status)
+    if answer.status in _TRY_LATER or (answer.status == 503 and answer.retry_after is not None):
+        wait_s = _BUSY_S if answer.retry_after is None else answer.retry_after
+        return Snooze(wait_s, _said(answer, request), Failure.CALL_BUSY)
+    if answer.status >= 500 or answer.status in _RETRYABLE:
+        return Fail(Failure.CALL_FAILED, _said(answer, request), True, answer.retry_after)
+    data = calls.after_failure(step_input)
+    return Fail(Failure.CALL_REFUSED, _said(answer, request), result=data)
+
+
+def _status_url(answer: Answer, request: _Request) -> str:
+    """The URL to ask for the end of what was called; "" if the answer is the end.
+
+    Raises:
+        _CallEnded: it is too long to keep.
+    """
+    url = answer.location if answer.status == 202 else ""
+    if not url and request.plan.status_field:
+        found = _lookup(calls.parsed(answer.body), request.plan.status_field)
+        url = _joined(request.url, found)
+        if not url and answer.status == 202:
+            reason = f"its answer has no URL in {request.plan.status_field}"
+            raise _CallEnded(Fail(Failure.CALL_REFUSED, reason))
+    if len(url.encode()) > _STATUS_URL_BYTES:
+        reason = f"the URL to ask for the end is longer than {_STATUS_URL_BYTES} bytes"
+        raise _CallEnded(Fail(Failure.CALL_REFUSED, reason))
+    return url
+
+
+def _asked(request: _Request, url: str) -> StepResult:
+    """Ask for the end of what was called. While it does not answer, the job waits on."""
+    plan, step_input = request.plan, request.step_input
+    now = request.context.now()
+    is_last = calls.has_waited(step_input, now, plan.wait_h)
+    wait_s = calls.next_look_s(step_input, now, plan.poll_s, plan.wait_h)
+    again = {_STATUS_URL: ""}  # a requeue makes the call again, with the same key
+    try:
+        answer = request.send("GET", url)
+    except _CallEnded as ended:
+        if not ended.result.retryable:
+            raise _CallEnded(_with(ended.result, again)) from ended
+        if is_last:
+            return Fail(Failure.TIMEOUT, ended.result.message, result=again)
+        return Continue(wait_s, ended.result.message)
+    is_working = answer.status == 202
+    if answer.status in {408, *_TRY_LATER} or answer.status >= 500:
+        is_working = True
+    elif not 200 <= answer.status < 300:
+        return Fail(Failure.CALL_REFUSED, _said(answer, request), result=again)
+    elif plan.state_field:
+        state = _lookup(calls.parsed(answer.body), plan.state_field)
+        if _text(state) in plan.failed:
+            reason = f"{plan.state_field} is {_text(state)}{calls.quoted(answer.body)}"
+            data = {**again, **calls.after_failure(step_input)}
+            return Fail(Failure.CALL_FAILED, reason, result=data)
+        is_working = is_working or _text(state) not in plan.done
+    if not is_working:
+        return calls.done_with(answer.body, status=answer.status, _status_url="")
+    if is_last:
+        reason = f"it was not done within {plan.wait_h:g} hours: {_said(answer, request)}"
+        return Fail(Failure.TIMEOUT, reason, result=again)
+    return Continue(max(wait_s, min(answer.retry_after or 0.0, 3600.0)), _waits_for(url))
+
+
+def _with(failure: Fail, data: Mapping[str, Any]) -> Fail:
+    return Fail(failure.code, failure.message, failure.retryable, result=data)
+
+
+def _waits_for(url: str) -> str:
+    return f"the call was accepted; {redacted(url, 200)} says when it is done"
+
+
+def _moves(answer: Answer) -> bool:
+    return answer.status in {301, 302} and bool(answer.location)
+
+
+def _said(answer: Answer, request: _Request) -> str:
+    where = _origin(request.url)
+    return f"{where} answered {answer.status}{calls.quoted(answer.body)}"
+
+
+def _lookup(value: Any, field: str) -> Any:
+    """The value of a field, whose name may have dots; None if there is none."""
+    for name in field.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _joined(url: str, found: Any) -> str:
+    """The URL that an answer of `url` names; "" if it names none."""
+    try:
+        return urljoin(url, found) if isinstance(found, str) and found else ""
+    except ValueError:
+        return ""
+
+
+def _text(value: Any) -> str:
+    """A state as the parameters write it: true, 3 or DONE."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of a URL; "" if it is none."""
+    try:
+        found = urls.parse(url)
+    except urls.BadUrl:
+        return ""
+    return f"{found.scheme}://{found.authority}"
+
+
+def _credentials(name: str, context: CallContext) -> tuple[dict[str, str], frozenset[str]]:
+    """The headers with the credentials in a secret, and the origins that may get them.
+
+    Raises:
+        _CallEnded: the secret cannot be used.
+    """
+    found = context.credentials(name)
+    if found is None:
+        raise _not_usable(f"there is no secret {name} that calls may use")
+    listed = found.get("origins")
+    listed = listed if isinstance(listed, list) else []
+    origins = frozenset(_origin(each) for each in listed if isinstance(each, str)) - {""}
+    if not origins:
+        raise _not_usable(f"the secret {name} does not list the origins that may get it")
+    match found:
+        case {"token": str(token)} if token:
+            headers = {"Authorization": f"Bearer {token}"}
+        case {"username": str(username), "password": str(password)}:
+            text = base64.b64encode(f"{username}:{password}".encode()).decode()
+            headers = {"Authorization": f"Basic {text}"}
+        case {"header": str(header), "value": str(value)} if header and value:
+            headers = {header: value}
+        case _:
+            raise _not_usable(f"the secret {name} has no credentials")
+    if not all(each.isascii() and each.isprintable() for each in (*headers, *headers.values())):
+        raise _not_usable(f"the credentials in the secret {name} are not printable ASCII")
+    return headers, origins
+
+
+def _not_usable(reason: str) -> _CallEnded:
+    return _CallEnded(Fail(Failure.CALL_NOT_ALLOWED, reason))
