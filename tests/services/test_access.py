@@ -316,6 +316,14 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
         submit,
         lambda admin: (Submission("maps", "may.checkm", "deposit", "", (), {}, ""),),
     ),
+    ("batch of http", "submit"): (
+        submit,
+        lambda admin: (Submission("maps", "may.csv", "http", "", (), {}, ""),),
+    ),
+    ("batch of lambda", "submit"): (
+        submit,
+        lambda admin: (Submission("maps", "may.csv", "lambda", "", (), {"function": "f"}, ""),),
+    ),
     ("batch", "release"): (
         send_batch_event,
         lambda admin: (another_persons_batch("held", opened=False), "release"),
