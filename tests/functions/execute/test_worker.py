@@ -69,7 +69,7 @@ def test_a_worker_does_nothing_that_only_system_jobs_may(functions: dict[str, Mo
 def test_a_function_is_invoked_once_and_waited_for_as_long_as_it_may_take(
     functions: dict[str, ModuleType],
 ) -> None:
-    """botocore invokes a function again after a minute, unless it is told otherwise."""
+    """By default botocore invokes a function again after a minute."""
     worker = importlib.import_module("execute.worker")
 
     config = worker.FUNCTIONS.client().meta.config
