@@ -60,10 +60,10 @@ class Worker:
     request_id: str
     devices: DeviceAccess
     threads: Executor
-    functions: FunctionAccess = NO_FUNCTIONS
-    callbacks: CallbackTokens = NO_CALLBACKS
     job_counter: JobCounter = field(default_factory=JobCounter, compare=False)
     pause: Callable[[float], None] = time.sleep
+    functions: FunctionAccess = NO_FUNCTIONS
+    callbacks: CallbackTokens = NO_CALLBACKS
 
     def step_context(
         self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None
