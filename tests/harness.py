@@ -238,6 +238,7 @@ class Harness:
             system_machine=f"{machines}system",
             chunk_size=chunk_size,
             max_concurrency=4,
+            max_workers=100,
             mail_from="jobyard@example.org",
             mail_to="operators@example.org",
             mail_bcc="",

@@ -44,6 +44,7 @@ def parameters(running: Emulator, files_port: int = FILES_PORT) -> dict[str, str
         "Instance": "local",
         # A worker is a process of about 50 MB, and the emulator is the bottleneck.
         "MaxConcurrency": "4",
+        "MaxWorkers": "8",
         "AllowedHosts": f"{HOST}:{files_port}",
         "SweepTables": voters.TABLE,
         "MailFrom": "jobyard@example.org",

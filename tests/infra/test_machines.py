@@ -319,7 +319,7 @@ NEXT_STEPS: list[tuple[str, str, NextAction]] = [
     *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
     *(
         ("BatchMachine", "Settle", where)
-        for where in ("next_pass", "report", "continue_as_new", "rest", "end")
+        for where in ("next_pass", "report", "continue_as_new", "settle_later", "rest", "end")
     ),
     *(("JobMachine", "Settle", where) for where in ("report", "end")),
     *(("BatchMachine", "Report", where) for where in ("report", "end")),

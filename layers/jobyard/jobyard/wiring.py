@@ -45,6 +45,7 @@ def wire(env: Mapping[str, str]) -> Settings:
     for table in sweep_tables:
         if table in names.values():
             raise ValueError(f"sweeps may not change our own table: {table}")
+    (max_workers,) = map(int, env["JOBYARD_LIMITS"].split(","))
     tables.bind(names, region=env["AWS_REGION"])
     session().set_default_client_config(CLIENT_CONFIG.merge(Config(user_agent=USER_AGENT)))
     return Settings(
@@ -57,6 +58,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         system_machine=f"{env['JOBYARD_MACHINES']}system",
         chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
         max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
+        max_workers=max_workers,
         mail_from=env["JOBYARD_MAIL_FROM"],
         mail_to=env["JOBYARD_MAIL_TO"],
         mail_bcc=env["JOBYARD_MAIL_BCC"],

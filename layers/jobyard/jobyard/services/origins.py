@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from jobyard.services.pending_work import RecoveredPage
     from jobyard.services.reports.context import ReportContext
     from jobyard.services.reports.report import ReportProgress
-    from jobyard.services.runs import ExecutionRun, NextStep
+    from jobyard.services.runs import ExecutionRun, NextStep, Waits
 
     _Resume = Callable[[str, str, ExecutionRun, OpenContext], NextStep]
     _RunChunk = Callable[[str, Chunk, ExecutionRun, Worker], list[FinishedJob]]
-    _Settle = Callable[[str, ExecutionRun, SettleContext, datetime | None], NextStep]
+    _Settle = Callable[[str, ExecutionRun, SettleContext, Waits], NextStep]
     _Report = Callable[[str, ReportContext], ReportProgress]
     _JobSource = Callable[[JobAddress, ExecutionRun, Worker], JobSource]
     _GiveUpJob = Callable[[JobAddress, ExecutionRun, datetime], bool]
@@ -114,7 +114,7 @@ class _Batches:
     def settle(self) -> "_Settle":
         from jobyard.services.batches.settle import settle
 
-        return lambda batch_id, run, context, _pass_began: settle(batch_id, run, context)
+        return settle
 
     @property
     def report(self) -> "_Report":

@@ -16,9 +16,19 @@ from jobyard.domain.jobs.job import JobAddress
 RECOVERY_PASSES = 1_000_000
 
 # What the machine's Choice decides by. "next_pass" is another pass after a Wait. "continue_as_new"
-# is the same in a new execution, because the history of this one is long. After "rest", a new
-# execution settles the campaign when the Wait is over.
-NextAction = Literal["execute", "settle", "report", "next_pass", "continue_as_new", "rest", "end"]
+# is the same in a new execution, because the history of this one is long. "settle_later" settles
+# the batch again after a Wait, for workers or for a retry. After "rest", a new execution settles
+# the campaign when the Wait is over.
+NextAction = Literal[
+    "execute",
+    "settle",
+    "report",
+    "next_pass",
+    "continue_as_new",
+    "settle_later",
+    "rest",
+    "end",
+]
 
 _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "execute": 1,  # the Map
@@ -26,6 +36,7 @@ _TRANSITIONS_BETWEEN: dict[NextAction, int] = {
     "report": 0,
     "next_pass": 2,  # Wait, the Map
     "continue_as_new": 2,  # Continue, Done
+    "settle_later": 1,  # SettleLater
     "rest": 3,  # Rest, Continue, Done
     "end": 1,  # Done
 }
@@ -52,6 +63,10 @@ class ExecutionRun:
         """How often the run was recovered."""
         return self.number // RECOVERY_PASSES
 
+    def before(self) -> "ExecutionRun":
+        """The run before this pass, which could not begin."""
+        return ExecutionRun(self.name, self.number - 1)
+
     def next_pass(self) -> "ExecutionRun":
         """The run at its next pass."""
         return ExecutionRun(self.name, self.number + 1)
@@ -73,11 +88,24 @@ class ExecutionRun:
 
 
 @dataclass(frozen=True)
+class Waits:
+    """What an execution did before it settles: a pass that began at `pass_began` (aware UTC), or
+    None. It has waited `count` times without a pass.
+    """
+
+    pass_began: datetime | None = None
+    count: int = 0
+
+
+NO_WAITS = Waits()
+
+
+@dataclass(frozen=True)
 class NextStep:
     """The next step of an execution.
 
     `until` is the earliest time for it (aware UTC). The index lists the chunks of the next pass.
-    `address` is set in an execution for a single job.
+    `waits` counts the "settle_later" of an execution. `address` is set in one for a single job.
     """
 
     origin_id: str
@@ -89,6 +117,7 @@ class NextStep:
     index_version: str = ""
     max_concurrency: int = 1
     execution_name: str = ""
+    waits: int = 0
     address: JobAddress | None = None
 
     @property

@@ -14,8 +14,8 @@ class Settings:
     """The settings of a deployment.
 
     Only recipients at `mail_domains`, or below one, may be named. Links to reports in mails work
-    for `report_link_days`, 0 for no links. `chunk_size` is in jobs, `max_concurrency` in chunks.
-    Mail subjects have the name `instance`, "" in production. Payloads may come from private hosts
+    for `report_link_days`, 0 for no links. `chunk_size` is in jobs, `max_concurrency` in chunks of
+    one batch, `max_workers` in chunks of all. Mail subjects have the name `instance`, "" in production. Payloads may come from private hosts
     only if they are in `allowed_hosts`, as `host:port`, and from S3 only if they are in
     `s3_sources`, as `bucket/prefix`. Sweeps may change `sweep_tables` only. Calls may use secrets
     whose names begin with `call_secrets`, and invoke `call_functions`, given as ARNs. Devices may
@@ -34,6 +34,7 @@ class Settings:
     system_machine: str
     chunk_size: int
     max_concurrency: int
+    max_workers: int
     mail_from: str
     mail_to: str
     mail_bcc: str

@@ -1,12 +1,14 @@
 """Stores collections."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from jobyard.domain.batches.worker_leases import WorkerLease
 from jobyard.domain.collection import Collection, CollectionChange
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold
-from jobyard.store import holds, reads
+from jobyard.store import holds, reads, worker_leases
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import CollectionItem, HoldItem, is_version, save_if
 
@@ -69,12 +71,26 @@ def find(name: str) -> Collection | None:
         return None
 
 
-def find_with_holds(name: str, scopes: Sequence[str]) -> tuple[Collection | None, list[Hold]]:
-    """The collection, None if there is none, and the holds of `scopes`, in one call."""
-    keys = [CollectionItem(name), *(HoldItem(scope) for scope in scopes)]
-    collection, *found = reads.get_many(keys)
+@dataclass(frozen=True)
+class WorkerView:
+    """What a worker has to know while it runs a chunk: the collection, None if there is none, the
+    holds on it, and the leases of workers with their version.
+    """
+
+    collection: Collection | None
+    holds: Sequence[Hold]
+    leases: Mapping[str, WorkerLease]
+    leases_version: int
+
+
+def worker_view(name: str, scopes: Sequence[str]) -> WorkerView:
+    """Read a collection, the holds of `scopes`, and the leases of workers, in one call."""
+    keys = [CollectionItem(name), worker_leases.key(), *(HoldItem(scope) for scope in scopes)]
+    collection, leases, *found = reads.get_many(keys)
     placed = [holds.of_item(item) for item in found if item]
-    return _collection(collection) if collection else None, placed
+    return WorkerView(
+        _collection(collection) if collection else None, placed, *worker_leases.of_item(leases)
+    )
 
 
 def by_name(*, after: str, limit: int) -> list[Collection]:

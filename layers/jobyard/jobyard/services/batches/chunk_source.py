@@ -13,6 +13,7 @@ from typing import Any
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.batches.operation import ACCEPTED, REFUSED, Filter, JobOutcome, Operation
+from jobyard.domain.batches.worker_leases import must_yield
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
@@ -31,6 +32,7 @@ from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
+from jobyard.services.batches.worker_leases import renew_workers, run_key
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
@@ -83,6 +85,7 @@ class ChunkSource:
     hold: Hold | None = None
     found_collection: Collection | None = None
     is_cancelling: bool = False
+    is_yielding: bool = False
 
     @classmethod
     def read(
@@ -185,31 +188,44 @@ class ChunkSource:
         self.jobs.has_conflict = True
 
     def refresh(self) -> None:
-        """Look for a hold and a cancel, and save the counts."""
+        """Look for a hold, a cancel and other batches that wait, and save the counts."""
         self._read_stops(batches.get(self.batch.batch_id, self.worker.now()).state)
         self.jobs.save(self.run)
 
     def _read_stops(self, state: BatchState) -> None:
-        """Read the hold, a cancel from `state`, and the collection, which steps check before they
-        write.
+        """Read the hold, a cancel from `state`, the leases of workers, and the collection, which
+        steps check before they write.
         """
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
-        found = collections.find_with_holds(self.batch.collection, scopes)
-        self.found_collection, placed = found
-        self.hold = active_hold(placed, self.worker.now())
+        view, now = collections.worker_view(self.batch.collection, scopes), self.worker.now()
+        self.found_collection = view.collection
+        self.hold = active_hold(view.holds, now)
         self.is_cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
+        lease, limit = run_key(self.batch.batch_id, self.run.name), self.worker.settings.max_workers
+        self.is_yielding = must_yield(view.leases, lease, limit, now)
+        if not self.is_yielding:
+            renew_workers(view.leases, view.leases_version, lease, self.chunk.number, now)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a hold or a cancel forbids further starts."""
+        """Whether a hold or a cancel forbids further starts, or other batches wait for workers."""
+        return self._is_closed or self.is_yielding
+
+    @property
+    def _is_closed(self) -> bool:
         return self.is_cancelling or self.hold is not None
 
     def finish(self, not_started: Iterable[DueJob]) -> None:
-        """Save the counts. After a hold or a cancel, first hold or cancel the jobs not started."""
+        """Save the counts. After a hold or a cancel, first hold or cancel the jobs not started.
+
+        A worker that yielded before it started any job writes nothing: the chunk stays due.
+        """
         not_started = list(not_started)
-        if self.is_stopped:
+        if self._is_closed:
             self._stop(not_started)
-        self.jobs.save(self.run, ends_pass=self.is_stopped or not not_started)
+        if self.is_yielding and not self.jobs.records:
+            return
+        self.jobs.save(self.run, ends_pass=self._is_closed or not not_started)
         if self.hold and not_started:
             self._lift_again(self.hold)
 

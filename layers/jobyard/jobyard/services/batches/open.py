@@ -34,6 +34,7 @@ from jobyard.services.batches.intake import (
 )
 from jobyard.services.batches.manifest_rows import read_manifest
 from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.batches.worker_leases import lease_workers
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import MANIFEST_BYTES, SAME_MANIFEST, Settings
 from jobyard.store import batches, collections, holds, key_values
@@ -187,15 +188,24 @@ def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> N
 
 
 def _first_pass(batch: Batch, context: OpenContext) -> NextStep:
-    """The next step: a pass over all chunks of the batch."""
-    settings, key = context.settings, rows.index_key(batch.batch_id)
-    version = context.s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
+    """The next step: a pass over the chunks of the batch. If no worker is free, Settle waits."""
+    s3, settings, run = context.s3, context.settings, ExecutionRun(MAIN_RUN, 1)
+    size = lease_workers(batch, run.name, batch.chunk_count, settings, context.now())
+    if not size.workers:
+        return NextStep(batch.batch_id, "settle", run=run.before())
+    if size.chunks >= batch.chunk_count:
+        key = rows.index_key(batch.batch_id)
+        version = s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
+    else:
+        key = rows.pass_key(batch.batch_id, run.name, run.number)
+        index = rows.chunks_between(s3, settings, batch.batch_id, 0, size.chunks - 1)
+        version = rows.put_index(s3, settings, key, index)
     return NextStep(
         batch.batch_id,
         "execute",
-        run=ExecutionRun(MAIN_RUN, 1),
+        run=run,
         index_bucket=settings.work_bucket,
         index_key=key,
         index_version=version,
-        max_concurrency=settings.max_concurrency,
+        max_concurrency=size.workers,
     )

@@ -5,6 +5,7 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.services.batches import rows
 from jobyard.services.batches.open import open_batch, open_entry
 from jobyard.services.batches.open_context import OpenContext
+from jobyard.services.batches.worker_leases import lease_workers
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, operations
 
@@ -19,9 +20,12 @@ def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext)
         return open_batch(_claim_recovery(batch, context) if run.recoveries else batch, context)
     if command == "operation" and batch.state is not BatchState.DELETED:
         operation = operations.get(batch_id, run.name)
-        settings = context.settings
+        settings, numbers = context.settings, [*operation.chunks]
+        size = lease_workers(batch, run.name, len(numbers), settings, context.now())
+        if not size.workers:
+            return NextStep(batch_id, "settle", run=run.before())
         key = rows.pass_key(batch_id, run.name, run.number)
-        index = rows.chunks_of(context.s3, settings, batch_id, operation.chunks)
+        index = rows.chunks_of(context.s3, settings, batch_id, numbers[: size.chunks])
         return NextStep(
             batch_id,
             "execute",
@@ -29,7 +33,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, context: OpenContext)
             index_bucket=settings.work_bucket,
             index_key=key,
             index_version=rows.put_index(context.s3, settings, key, index),
-            max_concurrency=settings.max_concurrency,
+            max_concurrency=size.workers,
         )
     return NextStep(batch_id, "settle", run=run)
 

@@ -5,7 +5,7 @@ can move it to `reporting`.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,9 @@ from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
 from jobyard.services.batches.orphans import give_up_chunk
-from jobyard.services.executions import Executions
-from jobyard.services.runs import RECOVERY_PASSES, ExecutionRun, NextStep
+from jobyard.services.batches.worker_leases import lease_workers, release_workers
+from jobyard.services.executions import Executions, batch_execution
+from jobyard.services.runs import NO_WAITS, RECOVERY_PASSES, ExecutionRun, NextStep, Waits
 from jobyard.services.settings import Settings
 from jobyard.store import batches, chunks, jobs, operations
 
@@ -32,6 +33,8 @@ STALLED_CANCEL = 5  # the same for a batch that is being cancelled
 _MAX_GIVEN_UP = 200  # chunks; Settle has five minutes, and the next pass tries the others
 _CHECKED_CHUNKS = 20  # unfinished chunks that are checked for progress
 PASSES_PER_EXECUTION = 500  # AWS ends an execution after 25,000 history events
+_WAITS_PER_EXECUTION = 500  # the same; a wait has nine events
+_KEEPS_WORKERS = timedelta(seconds=10)  # workers are given back until a pass that begins later
 _FIRST_WAIT_S = 5.0  # after a pass without progress; then four times as long each time
 _LONGEST_WAIT_S = 1800.0
 
@@ -46,9 +49,22 @@ class SettleContext:
     executions: Executions
 
 
-def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep:
-    """Decide what comes after a pass of `run`: another pass, the report, or the execution's end."""
+def settle(
+    batch_id: str, run: ExecutionRun, context: SettleContext, waits: Waits = NO_WAITS
+) -> NextStep:
+    """Decide what comes after a pass of `run`: another pass, the report, or the execution's end.
+
+    The workers of the pass are leased again for the next one, or given back.
+    """
     batch = batches.get(batch_id, context.now())
+    step = _next_step(batch, run, context, waits)
+    if step.next in {"report", "end"}:
+        release_workers(batch_id, run.name, context.settings, context.now())
+    return step
+
+
+def _next_step(batch: Batch, run: ExecutionRun, context: SettleContext, waits: Waits) -> NextStep:
+    batch_id = batch.batch_id
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING:
         is_ours = batch.history[-1].cause == cause or run.recoveries > 0
@@ -59,9 +75,9 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
             return _report(batch, run, cause, context, reason)
         return NextStep(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
-    next_pass = _next_pass(batch, records, run, context)
-    if next_pass is not None:
-        return next_pass
+    due, last_pass = due_chunks(batch, records, run, context.now())
+    if due:
+        return _next_pass(batch, _DueChunks(due, last_pass), run, context, waits)
     if run.name != MAIN_RUN:
         _end_operation(batch_id, run, context)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
@@ -73,8 +89,12 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
 
 
 def settle_job(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
-    """Decide what comes after the execution of a single job of a batch."""
-    return settle(address.origin_id, run, context)
+    """Decide what comes after the execution of a single job of a batch. It runs no passes."""
+    step = settle(address.origin_id, run, context)
+    if step.next == "report":
+        return step
+    release_workers(address.origin_id, run.name, context.settings, context.now())
+    return replace(step, next="end")
 
 
 def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, reason: str) -> NextStep:
@@ -110,18 +130,23 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     return open_count + batch.entries - sum(record.recorded for record in seen)
 
 
+@dataclass(frozen=True)
+class _DueChunks:
+    """The chunks that need another pass of a run, each with its time, and the run's last pass."""
+
+    times: dict[int, datetime]
+    last_pass: int
+
+
 def _next_pass(
-    batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, context: SettleContext
-) -> NextStep | None:
-    """Another pass over the chunks that need one; None if no chunk does.
+    batch: Batch, found: _DueChunks, run: ExecutionRun, context: SettleContext, waits: Waits
+) -> NextStep:
+    """Another pass over the due chunks, or over as many as the run gets workers for.
 
     A run without progress waits longer each time. In the end its chunks are given up.
     """
-    now = context.now()
-    due, last_pass = due_chunks(batch, records, run, now)
-    if not due:
-        return None
-    stalled = run.number - max(last_pass, run.recoveries * RECOVERY_PASSES)
+    now, due = context.now(), found.times
+    stalled = run.number - max(found.last_pass, run.recoveries * RECOVERY_PASSES)
     if stalled > 0:
         stalled = min(stalled, run.number - _last_progress(batch, [*due], run))
     if stalled >= (STALLED_CANCEL if batch.state is BatchState.CANCELLING else STALLED_PASSES):
@@ -130,17 +155,26 @@ def _next_pass(
             give_up_chunk(batch, number, run, now)
             del due[number]
         if not due:
-            return settle(batch.batch_id, run, context)
+            return _next_step(batches.get(batch.batch_id, now), run, context, waits)
         stalled = 0
-    backoff_s = _FIRST_WAIT_S * 4 ** min(stalled - 1, 10) if stalled > 0 else 0.0
-    backoff = timedelta(seconds=min(backoff_s, _LONGEST_WAIT_S))
-    until = max(min(due.values()), now + backoff)
+    has_waited = waits.pass_began is None and waits.count > 0
+    backoff_s = 0.0
+    if stalled > 0 and not has_waited:
+        backoff_s = min(_FIRST_WAIT_S * 4 ** min(stalled - 1, 10), _LONGEST_WAIT_S)
+    until = max(min(due.values()), now + timedelta(seconds=backoff_s))
+    if until > now + _KEEPS_WORKERS:
+        release_workers(batch.batch_id, run.name, context.settings, now)
+        return _settle_later(batch, run, until, waits)
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
-    next_run = ExecutionRun(run.name, run.number + 1)
+    size = lease_workers(batch, run.name, len(ready), context.settings, now)
+    if not size.workers:
+        return _settle_later(batch, run, now + size.wait, waits)
+    next_run = run.next_pass()
     key = rows.pass_key(batch.batch_id, next_run.name, next_run.number)
-    index = rows.chunks_of(context.s3, context.settings, batch.batch_id, ready)
+    index = rows.chunks_of(context.s3, context.settings, batch.batch_id, ready[: size.chunks])
     version = rows.put_index(context.s3, context.settings, key, index)
-    is_last = run.number % PASSES_PER_EXECUTION == 0
+    passes = run.number % RECOVERY_PASSES
+    is_last = passes > 0 and passes % PASSES_PER_EXECUTION == 0
     return NextStep(
         batch.batch_id,
         "continue_as_new" if is_last else "next_pass",
@@ -149,9 +183,23 @@ def _next_pass(
         index_bucket=context.settings.work_bucket,
         index_key=key,
         index_version=version,
-        max_concurrency=context.settings.max_concurrency,
+        max_concurrency=size.workers,
         execution_name=_next_execution(batch.batch_id, next_run),
+        waits=waits.count,
     )
+
+
+def _settle_later(batch: Batch, run: ExecutionRun, until: datetime, waits: Waits) -> NextStep:
+    """Settle again at `until`. An execution that has waited often continues in the one that would
+    recover it, because its history is long.
+    """
+    step = NextStep(batch.batch_id, "settle_later", run=run, until=until, waits=waits.count + 1)
+    if waits.count < _WAITS_PER_EXECUTION:
+        return step
+    number = run.recoveries + 1
+    name = batch_execution(batch.batch_id, "settle", run.name, number)
+    recovered = ExecutionRun.recovered(run.name, number)
+    return replace(step, next="continue_as_new", run=recovered, execution_name=name)
 
 
 def _next_execution(batch_id: str, run: ExecutionRun) -> str:

@@ -32,7 +32,7 @@ from jobyard.services.batches.settle import PASSES_PER_EXECUTION, SettleContext
 from jobyard.services.campaigns.held import hold_on
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
-from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.runs import NO_WAITS, ExecutionRun, NextStep, Waits
 from jobyard.store import campaigns, chunks, holds, leases
 
 _TRIES = 5
@@ -42,9 +42,9 @@ _PASS_CHECK = timedelta(minutes=30)  # how long passes may take until the schedu
 
 
 def settle(
-    campaign_id: str, run: ExecutionRun, context: SettleContext, pass_began: datetime | None = None
+    campaign_id: str, run: ExecutionRun, context: SettleContext, waits: Waits = NO_WAITS
 ) -> NextStep:
-    """Decide what comes after a pass, which began at `pass_began`, or after a rest (None).
+    """Decide what comes after a pass, or after a rest.
 
     Raises:
         NotFound: there is no such campaign.
@@ -57,7 +57,7 @@ def settle(
         if not campaign.is_open:
             return NextStep(campaign_id, "report", run=run)
         try:
-            return _Settlement.read(campaign, run, context, pass_began).next_step()
+            return _Settlement.read(campaign, run, context, waits.pass_began).next_step()
         except StaleState:
             if tries == _TRIES:
                 raise

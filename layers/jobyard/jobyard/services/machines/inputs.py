@@ -19,7 +19,8 @@ class ExecutionInput:
 
     `origin_id` is "" with a new manifest. `command` is what the execution was started for, "" after
     its first step. `error` is the error of the last task, as Step Functions reports it; None if it
-    did not fail. After a pass, `pass_began` is when it began at the earliest.
+    did not fail. After a pass, `pass_began` is when it began at the earliest; None after a wait
+    without a pass. `waits` counts those of the execution.
     """
 
     origin_id: str
@@ -29,6 +30,7 @@ class ExecutionInput:
     manifest: ManifestSource | None = None
     error: Any = None
     pass_began: datetime | None = None
+    waits: int = 0
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "ExecutionInput":
@@ -48,12 +50,15 @@ class ExecutionInput:
             address=JobAddress.of_document(document),
             error=error,
             pass_began=_pass_began(document),
+            waits=document.get("waits", 0),
         )
 
 
 def _pass_began(document: Mapping[str, Any]) -> datetime | None:
-    """When a machine went on after a Wait; None in the input of an execution."""
-    return datetime.fromisoformat(document["until"]) if "until" in document else None
+    """When a machine began a pass after a Wait; None if there was none."""
+    if "until" not in document or document.get("next") == "settle_later":
+        return None
+    return datetime.fromisoformat(document["until"])
 
 
 def manifest_source(detail: Mapping[str, Any]) -> ManifestSource:

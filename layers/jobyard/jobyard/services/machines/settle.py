@@ -13,7 +13,7 @@ from jobyard.services.batches.settle import SettleContext, give_up
 from jobyard.services.machines.inputs import ExecutionInput
 from jobyard.services.meter import Meter
 from jobyard.services.origins import CHUNKED, ORIGINS
-from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.runs import ExecutionRun, NextStep, Waits
 
 # Imported with the function, not with its first job.
 _JOBS = {
@@ -60,7 +60,8 @@ def _settle(request: ExecutionInput, request_id: str, context: SettleContext) ->
         step = give_up(request.origin_id, request.run, context, message)
         return Settled(step, is_unopened=True)
     settle = CHUNKED[origin_of(request.origin_id)].settle
-    return Settled(settle(request.origin_id, request.run, context, request.pass_began))
+    waits = Waits(request.pass_began, request.waits)
+    return Settled(settle(request.origin_id, request.run, context, waits))
 
 
 def _settle_unopened(source: ManifestSource, context: SettleContext, message: str) -> NextStep:
