@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.batches.worker_leases import (
-    LEASE_FOR,
     MAX_WAITING,
-    SLICE,
     WAIT_FOR,
+    WORKERS_LEASED_FOR,
+    YIELD_AFTER,
     WorkerLease,
     leased,
     must_yield,
@@ -100,13 +100,13 @@ def test_after_its_slice_a_batch_yields_to_one_that_waits_and_they_take_turns() 
     assert [stack.ask("a", 1), stack.ask("b", 1)] == [1, 0]
     assert not stack.yields("a")
 
-    stack.at += SLICE.total_seconds()
+    stack.at += YIELD_AFTER.total_seconds()
     assert stack.ask("b", 1) == 0
     assert stack.yields("a")
     assert stack.ask("a", 1) == 0  # it waits behind the other one
     assert stack.ask("b", 1) == 1
     assert not stack.yields("b")
-    stack.at += SLICE.total_seconds()
+    stack.at += YIELD_AFTER.total_seconds()
     assert stack.ask("a", 1) == 0
     assert stack.yields("b")
 
@@ -117,7 +117,7 @@ def test_a_batch_yields_what_the_reserve_lacks() -> None:
     stack.ask("b", 1, "books")
     assert not stack.yields("a")
 
-    stack.at += SLICE.total_seconds()
+    stack.at += YIELD_AFTER.total_seconds()
 
     assert stack.yields("a")
     assert not stack.yields("b")
@@ -136,12 +136,12 @@ def test_a_batch_that_is_alone_never_yields() -> None:
 def test_the_lease_of_a_dead_execution_expires_unless_workers_renew_it() -> None:
     stack = Deployment(2)
     stack.ask("dead", 1)
-    stack.at = LEASE_FOR.total_seconds() - 1
+    stack.at = WORKERS_LEASED_FOR.total_seconds() - 1
     assert stack.ask("b", 1) == 0
 
     found = renewed(stack.leases, "dead", 3, stack.now)
     assert found
-    assert found["dead"].until == stack.now + LEASE_FOR
+    assert found["dead"].until == stack.now + WORKERS_LEASED_FOR
     assert renewed(found, "dead", 3, stack.now) is None
     assert renewed(found, "unknown", 3, stack.now) is None
 
@@ -149,7 +149,7 @@ def test_the_lease_of_a_dead_execution_expires_unless_workers_renew_it() -> None
     assert stack.ask("b", 1) == 1
 
 
-def test_asking_again_while_it_waits_keeps_its_place_without_a_write_each_time() -> None:
+def test_another_request_while_it_waits_keeps_its_place_without_a_write_each_time() -> None:
     stack = Deployment(2)
     stack.ask("a", 1)
     stack.ask("b", 1)
@@ -202,7 +202,7 @@ def test_no_more_workers_are_leased_than_there_are(
 
 
 @given(st.integers(2, 20), _ASKED)
-def test_whoever_wants_a_worker_gets_one_in_the_end(
+def test_each_run_that_wants_a_worker_gets_one_in_the_end(
     limit: int, asked: list[tuple[int, int, str, str, int]]
 ) -> None:
     """Those that must yield give back and ask again; the others ask until they get some."""

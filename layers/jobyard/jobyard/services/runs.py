@@ -97,7 +97,7 @@ class Waits:
     count: int = 0
 
 
-NO_WAITS = Waits()
+NEVER_WAITED = Waits()
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,24 @@
 
 Each run of a batch leases workers for a pass, in one item for the deployment. Collections share the
 workers equally, within a collection its submitters do, and within those their runs. Some workers
-stay free for whoever has none, and for small batches.
+stay free for those who have none, and for small batches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-SLICE = timedelta(seconds=30)  # how long a run keeps its workers although others wait
-LEASE_FOR = timedelta(minutes=5)  # workers renew it; so long are those of a dead execution missing
-WAIT_FOR = timedelta(minutes=1)  # how long a run waits without asking again
+YIELD_AFTER = timedelta(seconds=30)  # how long a run keeps its workers although others wait
+WORKERS_LEASED_FOR = timedelta(
+    minutes=5
+)  # workers renew it; so long are those of a dead execution missing
+WAIT_FOR = timedelta(minutes=1)  # how long a run waits without another request
 MAX_WAITING = 100  # runs that are remembered; others ask as well, but count for no share
 _RESERVED = 8  # one worker in so many stays free for those who have none
-_RENEW_AT = (0.3, 0.5)  # of `LEASE_FOR` that is left: a worker each, so that not all renew at once
+_RENEW_AT = (
+    0.3,
+    0.5,
+)  # of `WORKERS_LEASED_FOR` that is left: a worker each, so that not all renew at once
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,24 @@ def leased(
     before = leases.get(run)
     continues = before is not None and before.workers > 0  # after a pass of its own
     since = before.since if before and not continues else now
-    asking = replace(request, since=since, until=now + WAIT_FOR, workers=0)
+    own = replace(request, since=since, until=now + WAIT_FOR, workers=0)
     held = [lease for lease in others.values() if lease.workers]
-    is_late = _has_waited_less(others, asking, now)
-    is_new = not continues and _may_use_reserve(held, asking, is_late=is_late)
+    is_late = _has_waited_less(others, own, now)
+    is_new = not continues and _may_use_reserve(held, own, is_late=is_late)
     free = limit - sum(lease.workers for lease in held)
     usable = free - reserve_of(limit)
-    share = _shares(usable_of(limit), _in_turn({**others, run: asking}, now))[run]
-    least = 0 if continues or is_late or _is_behind_others(held, others, asking) else 1
+    share = _shares(usable_of(limit), _in_turn({**others, run: own}, now))[run]
+    least = 0 if continues or is_late or _is_behind_others(held, others, own) else 1
     workers = max(min(max(share, least), usable), min(1, free) if is_new else 0)
     if workers > 0:
-        return {**others, run: replace(asking, since=now, until=now + LEASE_FOR, workers=workers)}
+        return {
+            **others,
+            run: replace(own, since=now, until=now + WORKERS_LEASED_FOR, workers=workers),
+        }
     if before and not continues and before.until - now > WAIT_FOR / 2:
-        asking = replace(asking, until=before.until)  # nothing new, so no write
+        own = replace(own, until=before.until)  # nothing new, so no write
     waiting = sum(not lease.workers for lease in others.values())
-    return {**others, run: asking} if waiting < MAX_WAITING else others
+    return {**others, run: own} if waiting < MAX_WAITING else others
 
 
 def must_yield(leases: Mapping[str, WorkerLease], run: str, limit: int, now: datetime) -> bool:
@@ -71,7 +79,7 @@ def must_yield(leases: Mapping[str, WorkerLease], run: str, limit: int, now: dat
     its share. An unknown run need not.
     """
     own = leases.get(run)
-    if own is None or now - own.since < SLICE:
+    if own is None or now - own.since < YIELD_AFTER:
         return False
     live = {name: lease for name, lease in leases.items() if now < lease.until or name == run}
     return own.workers > _shares(usable_of(limit), _in_turn(live, now))[run]
@@ -86,9 +94,11 @@ def renewed(
     """
     own = leases.get(run)
     first, last = _RENEW_AT
-    if own is None or own.until - now > LEASE_FOR * (last - (last - first) * (chunk % 16) / 16):
+    if own is None or own.until - now > WORKERS_LEASED_FOR * (
+        last - (last - first) * (chunk % 16) / 16
+    ):
         return None
-    return {**leases, run: replace(own, until=now + LEASE_FOR)}
+    return {**leases, run: replace(own, until=now + WORKERS_LEASED_FOR)}
 
 
 def reserve_of(limit: int) -> int:
@@ -102,34 +112,34 @@ def usable_of(limit: int) -> int:
 
 
 def _is_behind_others(
-    held: Sequence[WorkerLease], others: Mapping[str, WorkerLease], asking: WorkerLease
+    held: Sequence[WorkerLease], others: Mapping[str, WorkerLease], own: WorkerLease
 ) -> bool:
     """Whether runs of other collections wait that have no worker. Otherwise a run may take a worker
     that is free, although it is the turn of another run of its collection, which will ask soon.
     """
-    served = {lease.collection for lease in held} | {asking.collection}
+    served = {lease.collection for lease in held} | {own.collection}
     return any(not lease.workers and lease.collection not in served for lease in others.values())
 
 
-def _has_waited_less(others: Mapping[str, WorkerLease], asking: WorkerLease, now: datetime) -> bool:
+def _has_waited_less(others: Mapping[str, WorkerLease], own: WorkerLease, now: datetime) -> bool:
     """Whether another run of its collection has waited for a slice, and longer than it."""
     return any(
         not lease.workers
-        and lease.collection == asking.collection
-        and lease.since < asking.since
-        and now - lease.since >= SLICE
+        and lease.collection == own.collection
+        and lease.since < own.since
+        and now - lease.since >= YIELD_AFTER
         for lease in others.values()
     )
 
 
-def _may_use_reserve(held: Sequence[WorkerLease], asking: WorkerLease, *, is_late: bool) -> bool:
+def _may_use_reserve(held: Sequence[WorkerLease], own: WorkerLease, *, is_late: bool) -> bool:
     """Whether a run may use the reserve, which `leased` describes."""
-    of_collection = [lease for lease in held if lease.collection == asking.collection]
+    of_collection = [lease for lease in held if lease.collection == own.collection]
     if not of_collection:
         return not is_late
-    if asking.submitter and not any(lease.submitter == asking.submitter for lease in held):
+    if own.submitter and not any(lease.submitter == own.submitter for lease in held):
         return True
-    return asking.wanted == 1 and not any(lease.wanted == 1 for lease in of_collection)
+    return own.wanted == 1 and not any(lease.wanted == 1 for lease in of_collection)
 
 
 def _in_turn(leases: Mapping[str, WorkerLease], now: datetime) -> dict[str, WorkerLease]:
@@ -142,7 +152,7 @@ def _in_turn(leases: Mapping[str, WorkerLease], now: datetime) -> dict[str, Work
         since = lease.since.timestamp()
         if not lease.workers:
             return 1, since
-        return (0, since) if now - lease.since < SLICE else (2, -since)
+        return (0, since) if now - lease.since < YIELD_AFTER else (2, -since)
 
     return dict(sorted(leases.items(), key=turn))
 

@@ -19,7 +19,7 @@ from jobyard.services.batches import rows
 from jobyard.services.batches.orphans import give_up_chunk
 from jobyard.services.batches.worker_leases import lease_workers, release_workers
 from jobyard.services.executions import Executions, batch_execution
-from jobyard.services.runs import NO_WAITS, RECOVERY_PASSES, ExecutionRun, NextStep, Waits
+from jobyard.services.runs import NEVER_WAITED, RECOVERY_PASSES, ExecutionRun, NextStep, Waits
 from jobyard.services.settings import Settings
 from jobyard.store import batches, chunks, jobs, operations
 
@@ -50,7 +50,7 @@ class SettleContext:
 
 
 def settle(
-    batch_id: str, run: ExecutionRun, context: SettleContext, waits: Waits = NO_WAITS
+    batch_id: str, run: ExecutionRun, context: SettleContext, waits: Waits = NEVER_WAITED
 ) -> NextStep:
     """Decide what comes after a pass of `run`: another pass, the report, or the execution's end.
 

@@ -32,7 +32,7 @@ from jobyard.services.batches.settle import PASSES_PER_EXECUTION, SettleContext
 from jobyard.services.campaigns.held import hold_on
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
-from jobyard.services.runs import NO_WAITS, ExecutionRun, NextStep, Waits
+from jobyard.services.runs import NEVER_WAITED, ExecutionRun, NextStep, Waits
 from jobyard.store import campaigns, chunks, holds, leases
 
 _TRIES = 5
@@ -42,7 +42,7 @@ _PASS_CHECK = timedelta(minutes=30)  # how long passes may take until the schedu
 
 
 def settle(
-    campaign_id: str, run: ExecutionRun, context: SettleContext, waits: Waits = NO_WAITS
+    campaign_id: str, run: ExecutionRun, context: SettleContext, waits: Waits = NEVER_WAITED
 ) -> NextStep:
     """Decide what comes after a pass, or after a rest.
 
