@@ -74,7 +74,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "CallSecrets": ["secretsmanager:GetSecretValue"],
         "DeviceSecrets": ["secretsmanager:GetSecretValue"],
         "BatchesTable": ["dynamodb:GetItem"],
-        "ChunksTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "ChunksTable": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
         "JobsTable": [
             "dynamodb:BatchExecuteStatement(INSERT)",
             "dynamodb:BatchExecuteStatement(UPDATE)",

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -919,14 +920,18 @@ def _evaluated(part: Any, values: dict[str, list[str]]) -> Any:
     raise AssertionError(f"{function} is not known here")
 
 
+@cache
+def _parameters() -> str:
+    """The names of the template's parameters, as alternatives of a pattern."""
+    return "|".join(read_template(ROOT)["Parameters"])
+
+
 def _longest(value: Any) -> str:
     """`value` with the longest generated names: stack name, logical id, 13 letters.
 
     Parameters are left out.
     """
-    text = written(value)
-    parameters = "|".join(read_template(ROOT)["Parameters"])
-    text = re.sub(rf"\$\{{({parameters})\}}", "", text)
+    text = re.sub(rf"\$\{{({_parameters()})\}}", "", written(value))
     text = text.replace("${AWS::StackName}", LONGEST_STACK_NAME)
     text = re.sub(r"\$\{([A-Za-z]+)(\.\w+)?\}", rf"{LONGEST_STACK_NAME}-\1-ABCDEFGHIJKLM", text)
     return re.sub(r"\$\{AWS::\w+\}", ACCOUNT, text)
