@@ -15,14 +15,14 @@ class Settings:
 
     Only recipients at `mail_domains`, or below one, may be named. Links to reports in mails work
     for `report_link_days`, 0 for no links. `chunk_size` is in jobs, `max_concurrency` in chunks of
-    one batch, `max_workers` in chunks of all. Mail subjects have the name `instance`, "" in production. Payloads may come from private hosts
-    only if they are in `allowed_hosts`, as `host:port`, and from S3 only if they are in
-    `s3_sources`, as `bucket/prefix`. Sweeps may change `sweep_tables` only. Calls may use secrets
-    whose names begin with `call_secrets`, and invoke `call_functions`, given as ARNs. Devices may
-    have any address and port in `device_networks`, in CIDR notation. `requests_table` has the
-    idempotency records of the API, the queue at the URL `dead_letters` the events that could not be
-    delivered. `url` is the public URL of pages and API, `sign_in_url` that of the user pool's
-    sign-in page.
+    one batch, `max_workers` in chunks of all. Mail subjects have the name `instance`, "" in
+    production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
+    `host:port`, and from S3 only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change
+    `sweep_tables` only. Calls may use secrets whose names begin with `call_secrets`, and invoke
+    `call_functions`, given as ARNs. Devices may have any address and port in `device_networks`, in
+    CIDR notation. `requests_table` has the idempotency records of the API, the queue at the URL
+    `dead_letters` the events that could not be delivered. `url` is the public URL of pages and API,
+    `sign_in_url` that of the user pool's sign-in page.
     """
 
     intake_bucket: str
