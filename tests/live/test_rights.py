@@ -158,7 +158,6 @@ UNSEEN: dict[tuple[str, str, str], str] = {
             "UploadPart",
         )
     },
-    ("ApiRole", "CheckpointsTable", "dynamodb:PutItem"): "no function may be invoked there",
     **{
         ("ApiRole", thing, call): "the scenario has no dataset; tests/functions/api has"
         for thing in ("DatasetsTable", "CommitsTable", "VersionsTable", "EditMachine")
@@ -238,7 +237,7 @@ def story(
     _container(admin, served)  # a second version of the same object
     _repairs(admin, served)
     _many_chunks(admin)
-    _calls(admin)
+    _calls(admin, aws, physical)
     _repeats(admin)
     _holds_that_end(admin, served, aws, physical)
     _what_rules_wake(admin, aws, physical, stack)
@@ -298,7 +297,7 @@ def _container(admin: ApiUser, payloads: Payloads) -> None:
     admin.await_state(f"/api/batches/{batch_id}", "completed")
 
 
-def _calls(admin: ApiUser) -> None:
+def _calls(admin: ApiUser, aws: Aws, physical: dict[str, str]) -> None:
     """A call whose secret does not exist, one whose function is not allowed, and a callback."""
     of_url = {"url": "https://files.invalid/", "secret": "jobyard/calls/none"}
     of_function = {"function": "none", "mode": "callback"}
@@ -308,9 +307,18 @@ def _calls(admin: ApiUser) -> None:
         batch_id = admin.submit(manifest, **how)
         batch = admin.await_state(f"/api/batches/{batch_id}", "failed")
         assert [each["failure_code"] for each in batch["failure_groups"]] == ["CALL_NOT_ALLOWED"]
-    unknown = {"token": "secret.b.0.0", "status": "succeeded"}
-    answered = httpx.post(f"{admin.api.base_url}/api/callbacks", json=unknown, trust_env=False)
-    assert answered.status_code == 404, answered.text
+    tokens = [[hashlib.sha256(b"secret").hexdigest(), "2099-01-01T00:00:00+00:00"]]
+    issued = {
+        "job_id": {"S": "callback#rights"},
+        "version": {"N": "1"},
+        "expires": {"N": "4070908800"},
+        "body": {"S": json.dumps({"tokens": tokens})},
+    }
+    aws("dynamodb").put_item(TableName=physical["CheckpointsTable"], Item=issued)
+    for token, status in (("secret.rights", 200), ("secret.wrong", 404)):
+        sent = {"token": token, "status": "succeeded"}
+        answer = httpx.post(admin.api.base_url.join("/api/callbacks"), json=sent, trust_env=False)
+        assert answer.status_code == status, answer.text
 
 
 def _many_chunks(admin: ApiUser) -> None:

@@ -31,7 +31,7 @@ _RESERVED = frozenset(
         "upgrade",
     }
 )
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_CREDENTIALS = re.compile(r".*(auth|authorization|cookie|credential|key|password|secret|token)s?")
 _FIELD = re.compile(r"[^.\x00-\x1f]{1,64}(\.[^.\x00-\x1f]{1,64}){0,7}")
 _MAX_VALUES = 20  # of `done` and `failed`
 
@@ -96,7 +96,7 @@ def _headers(found: Any) -> Mapping[str, str]:
     for name, value in found.items():
         if not isinstance(value, str) or not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
             raise InvalidParameters("headers", f"{name!r:.80} is not a header of printable ASCII")
-        if name.lower() in _CREDENTIALS:
+        if _CREDENTIALS.fullmatch(name.lower()) and name.lower() not in _RESERVED:
             raise InvalidParameters("headers", f"{name} has credentials: put them into a secret")
         if name.lower() in _RESERVED:
             raise InvalidParameters("headers", f"{name} cannot be set")
