@@ -113,7 +113,7 @@ def test_an_accepted_call_is_made_once_and_its_end_is_asked_for(bench: Bench) ->
     last = bench.run()
 
     assert isinstance(first, Continue)
-    assert first.seconds == 30.0
+    assert 30 <= first.seconds < 30 + 16
     assert all(isinstance(each, Continue) for each in waits)
     assert last == Done({"status": 200, "answer": {"done": True}, "_status_url": ""})
     assert bench.server.requests == [("POST", "/call"), *[("GET", "/work/7")] * 4]
@@ -130,7 +130,7 @@ def test_the_waits_grow_and_end_in_a_timeout(bench: Bench) -> None:
     assert isinstance(result, Fail)
     assert (result.code, result.retryable) == (Failure.TIMEOUT, False)
     assert bench.at == datetime(2026, 12, 1, 12, tzinfo=UTC)
-    assert 100 < count < 200  # starts of a worker, and passes of a batch
+    assert 150 < count < 250  # starts of a worker, and passes of a batch
     assert isinstance(bench.run(wait_hours=24), Continue)  # a requeue makes the call again
     assert {headers["idempotency-key"] for headers, _ in bench.server.bodies} == {JOB}
 

@@ -1,6 +1,7 @@
 """What the job types `http` and `lambda` share: what a call says, and what a job keeps of it."""
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +25,7 @@ _FIELDS = frozenset(
 )
 _QUOTED = 200  # characters of an error that a message quotes
 _LONGEST_WAIT_S = 900.0  # before what was called is asked again
-_WAIT_GROWTH = 0.1  # of the time waited so far; so a day takes some 150 waits
+_WAIT_GROWTH = 0.1  # of the time waited so far; so a day takes some 220 waits
 
 
 def idempotency_key(step_input: StepInput) -> str:
@@ -90,10 +91,18 @@ def quoted(body: bytes) -> str:
 
 
 def next_look_s(step_input: StepInput, now: datetime, least_s: float, wait_h: float) -> float:
-    """Seconds until what was called is asked again; they grow with the time waited so far."""
+    """Seconds until what was called is asked again: `least_s` or more, but not beyond the end of
+    the wait. They grow with the time waited so far.
+
+    Jobs that wait for about as long ask at the same instants, so that a pass of their batch serves
+    all of them.
+    """
     waited_s = (now - _called_at(step_input, now)).total_seconds()
-    left_s = max(wait_h * 3600 - waited_s, 1.0)
-    return min(max(least_s, min(waited_s * _WAIT_GROWTH, _LONGEST_WAIT_S)), left_s)
+    wait_s = max(least_s, min(waited_s * _WAIT_GROWTH, _LONGEST_WAIT_S))
+    grid_s = 2.0 ** math.floor(math.log2(wait_s))
+    earliest_s = now.timestamp() + max(least_s, wait_s / 2)
+    next_s = math.ceil(earliest_s / grid_s) * grid_s - now.timestamp()
+    return min(next_s, max(wait_h * 3600 - waited_s, 1.0))
 
 
 def has_waited(step_input: StepInput, now: datetime, wait_h: float) -> bool:

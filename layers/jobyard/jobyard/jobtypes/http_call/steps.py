@@ -23,6 +23,7 @@ from jobyard.jobtypes.step_context import CallContext
 MAX_REDIRECTS = 5
 _STATUS_URL = "_status_url"  # key in the job's data; it may be signed
 _STATUS_URL_BYTES = 1000
+_LONGEST_ASKED_S = 3600.0  # of a Retry-After, while a job waits for the end
 _BUSY_S = 60.0  # to wait for a server that does not say how long
 _UNANSWERED = frozenset(
     {Failure.PAYLOAD_UNREACHABLE, Failure.PAYLOAD_TIMEOUT, Failure.PAYLOAD_TRUNCATED}
@@ -142,7 +143,7 @@ def _called(request: _Request) -> StepResult:
         if url := _status_url(answer, request):
             now = request.context.now()
             data = {_STATUS_URL: url, calls.CALLED_AT: now.isoformat()}
-            return Continue(max(plan.poll_s, answer.retry_after or 0.0), _waits_for(url), data)
+            return Continue(_wait_s(request, answer), _waits_for(url), data)
         if answer.status == 202 and answer.retry_after is not None:
             return Snooze(answer.retry_after, _said(answer, request), Failure.CALL_BUSY)
         return calls.done_with(answer.body, status=answer.status)
@@ -179,7 +180,6 @@ def _asked(request: _Request, url: str) -> StepResult:
     plan, step_input = request.plan, request.step_input
     now = request.context.now()
     is_last = calls.has_waited(step_input, now, plan.wait_h)
-    wait_s = calls.next_look_s(step_input, now, plan.poll_s, plan.wait_h)
     again = {_STATUS_URL: ""}  # a requeue makes the call again, with the same key
     try:
         answer = request.send("GET", url)
@@ -188,7 +188,7 @@ def _asked(request: _Request, url: str) -> StepResult:
             raise _CallEnded(_with(ended.result, again)) from ended
         if is_last:
             return Fail(Failure.TIMEOUT, ended.result.message, result=again)
-        return Continue(wait_s, ended.result.message)
+        return Continue(_wait_s(request), ended.result.message)
     is_working = answer.status == 202
     if answer.status in {408, *_TRY_LATER} or answer.status >= 500:
         is_working = True
@@ -206,7 +206,15 @@ def _asked(request: _Request, url: str) -> StepResult:
     if is_last:
         reason = f"it was not done within {plan.wait_h:g} hours: {_said(answer, request)}"
         return Fail(Failure.TIMEOUT, reason, result=again)
-    return Continue(max(wait_s, min(answer.retry_after or 0.0, 3600.0)), _waits_for(url))
+    return Continue(_wait_s(request, answer), _waits_for(url))
+
+
+def _wait_s(request: _Request, answer: Answer | None = None) -> float:
+    """Seconds until the end is asked for again: at least what the answer says, up to an hour."""
+    asked_s = min((answer and answer.retry_after) or 0.0, _LONGEST_ASKED_S)
+    least_s = max(request.plan.poll_s, asked_s)
+    now = request.context.now()
+    return calls.next_look_s(request.step_input, now, least_s, request.plan.wait_h)
 
 
 def _with(failure: Fail, data: Mapping[str, Any]) -> Fail:

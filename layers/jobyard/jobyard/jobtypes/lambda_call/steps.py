@@ -18,7 +18,7 @@ from jobyard.jobtypes.functions import FunctionRefused
 from jobyard.jobtypes.lambda_call.plan import INVOCATION_S, InvocationMode, InvocationPlan
 from jobyard.jobtypes.step_context import FunctionContext
 
-_FIRST_LOOK_S = 5.0  # after the invocation, until the first look for a callback
+_LEAST_WAIT_S = 5.0  # between two looks for a callback
 _BUSY_S = 30.0  # to wait after a throttle, or for a function that does not say how long
 _WAITS = "the function was invoked, and calls back when it is done"
 
@@ -83,7 +83,8 @@ def _started(plan: InvocationPlan, step_input: StepInput, context: FunctionConte
         context.functions.invoke(plan.function, json.dumps(document).encode(), is_async=True)
     except FunctionRefused as refused:
         return _refused(refused)
-    return Continue(_FIRST_LOOK_S, _WAITS, {calls.CALLED_AT: now.isoformat()})
+    wait_s = calls.next_look_s(step_input, now, _LEAST_WAIT_S, plan.wait_h)
+    return Continue(wait_s, _WAITS, {calls.CALLED_AT: now.isoformat()})
 
 
 def _awaited(plan: InvocationPlan, step_input: StepInput, context: FunctionContext) -> StepResult:
@@ -95,7 +96,7 @@ def _awaited(plan: InvocationPlan, step_input: StepInput, context: FunctionConte
     if calls.has_waited(step_input, now, plan.wait_h):
         reason = f"the function did not call back within {plan.wait_h:g} hours"
         return Fail(Failure.CALLBACK_LOST, reason, True, result={calls.CALLED_AT: ""})
-    return Continue(calls.next_look_s(step_input, now, _FIRST_LOOK_S, plan.wait_h), _WAITS)
+    return Continue(calls.next_look_s(step_input, now, _LEAST_WAIT_S, plan.wait_h), _WAITS)
 
 
 def _outcome(found: CallbackAnswer, step_input: StepInput) -> StepResult:
