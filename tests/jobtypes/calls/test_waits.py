@@ -36,12 +36,12 @@ def test_a_job_asks_soon_at_first_and_then_after_a_part_of_the_time_waited() -> 
 
 
 def test_jobs_of_one_batch_ask_at_the_same_instants() -> None:
-    """So a thousand of them need hardly more passes than one."""
+    """So two hundred that were called within a minute need hardly more passes than one."""
     of_one = len(looks(NOON, 24))
     of_all = {
         at.replace(microsecond=0)
-        for number in range(1000)
-        for at in looks(NOON + timedelta(seconds=0.06 * number), 24)[:-1]
+        for number in range(200)
+        for at in looks(NOON + timedelta(seconds=0.3 * number), 24)[:-1]
     }
 
     assert len(of_all) < 1.2 * of_one
