@@ -111,7 +111,7 @@ def show_tasks(found: Document) -> None:
             _step(each),
             f"{each['steps_done']} of {each['step_count']}",
             terminal.local_time(each["last_triggered"]),
-            each["failure_message"] or _waiting(each),
+            _waiting(each) or each["failure_message"],
         )
         for each in found["items"]
     ]
@@ -136,7 +136,4 @@ def show_state(found: Document) -> None:
 
 def _waiting(found: Document) -> str:
     """What a campaign or a task waits for, and until when."""
-    reason = str(found["waiting_reason"])
-    if not reason or not found["waiting_until"]:
-        return reason
-    return f"{reason}, until {terminal.local_time(found['waiting_until'])}"
+    return terminal.waiting_for(found["waiting_reason"], found["waiting_until"])

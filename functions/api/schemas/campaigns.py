@@ -347,7 +347,11 @@ class Task(Schema):
     waiting_reason: str = Field(
         description='What it waits for, or that it ends after its step or part; "" if neither.'
     )
-    waiting_until: datetime | None = Field(description="When the wait ends at the earliest.")
+    waiting_until: datetime | None = Field(
+        description="When the wait ends: at the earliest; by the forecast, if it waits for its "
+        "turn; at the latest, if another campaign works on its target. Null if that depends on "
+        "what the reason says."
+    )
     actions: list[JobEvent] = Field(
         description="The events that you may send now, with POST /api/jobs/{job_id}/{event}."
     )

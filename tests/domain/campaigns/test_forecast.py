@@ -6,21 +6,27 @@ from typing import Any
 import pytest
 
 from jobyard.domain.campaigns.fields import FieldReader
-from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
-from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
+from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of, start_times
+from jobyard.domain.campaigns.rules import RULE_FIELDS, CampaignRules, rules_of
 from tests.domain.campaigns.schedules import calendar_for, instant
 from tests.domain.campaigns.simulations import ALL_DAY, AT_ONCE, FRIDAYS, many, ok, run
 
+MINUTE = timedelta(minutes=1)
 CREATED = instant("2026-11-25T10:00")
 NIGHTS: dict[str, Any] = FRIDAYS | {
     "window": {"from": "22:00", "to": "23:59", "weekdays": ["wed", "thu", "fri"]}
 }
 
 
-def forecast(tasks: int, after_min: float = 0, **fields: Any) -> CampaignForecast:
+def rules_with(**fields: Any) -> CampaignRules:
     reader = FieldReader(fields, RULE_FIELDS)
     rules = rules_of(reader, CREATED, calendar_for)
     reader.check()
+    return rules
+
+
+def forecast(tasks: int, after_min: float = 0, **fields: Any) -> CampaignForecast:
+    rules = rules_with(**fields)
     openings = rules.schedule.openings(CREATED)
     return forecast_of(rules, openings, tasks, CREATED + timedelta(minutes=after_min))
 
@@ -74,7 +80,33 @@ def test_a_forecast_agrees_with_a_simulation_in_which_all_succeed() -> None:
     found = forecast(300, **fields)
 
     assert found.last_start is not None
-    assert found.last_start <= last < found.last_start + timedelta(minutes=1)
+    assert found.last_start <= last < found.last_start + MINUTE
+
+
+def test_each_task_starts_within_the_minute_that_is_forecast() -> None:
+    fields = NIGHTS | {"rollout": {"per_minute": 1, "factor": 1.5, "every": 30}, "at_once": 1000}
+    rules, count = rules_with(**fields), 300
+    openings = rules.schedule.openings(CREATED)
+
+    found = start_times(rules, openings, [*range(count), 1_000_000], CREATED)
+
+    tasks = run(fields, many(count, ok())).tasks
+    starts = [task.attempts[0].started_at for task in tasks]
+    assert all(found[place] - MINUTE <= at < found[place] for place, at in enumerate(starts))
+    assert len(found) == count  # the windows leave no time for a million
+    started = 100  # when so many have succeeded, the rate has grown by 1.5 three times
+    assert start_times(rules, openings, [2], CREATED, started)[2] == (instant("2026-11-25T21:01"))
+
+
+def test_a_forecast_grows_with_what_has_succeeded() -> None:
+    rules = rules_with(**AT_ONCE, rollout={"per_minute": 10, "factor": 2, "every": 50})
+    openings = rules.schedule.openings(CREATED)
+
+    found = forecast_of(rules, openings, 40, CREATED, succeeded=100)
+
+    assert (
+        found.description() == "40 targets at 40 a minute, growing, need 1 min; 1 window gives 30"
+    )
 
 
 def test_a_forecast_is_the_same_for_a_minute() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
-from jobyard.domain.campaigns.task_wait import NO_WAIT, Wait, rest_of, wait_of
+from jobyard.domain.campaigns.task_wait import NO_WAIT, Wait, rest_of, wait_of, waits_for_turn
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import (
     PART,
@@ -24,6 +24,7 @@ MINUTE = timedelta(minutes=1)
 OPEN = campaign(JobState.RUNNING)
 RESTING = replace(OPEN, rests_until=OPENS + MINUTE, rest_reason="all slots are taken")
 HOLD = Hold("campaign:c1", "Ada", "the switch is being moved", CREATED, OPENS)
+ENDING = ("its campaign is ending, and ends it too", None)
 FOR_A_WINDOW = ("its window is closed", OPENS)
 RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
 
@@ -36,10 +37,21 @@ RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
         (RESTING, None, OPENS + MINUTE, NO_WAIT),  # it decides again
         (RESTING, None, CREATED, FOR_A_WINDOW),  # whatever it decides before
         (RESTING, HOLD, CREATED, (HOLD.description(), OPENS)),
-        (RESTING, replace(HOLD, until=None), OPENS, (HOLD.description(), None)),
+        (
+            RESTING,
+            replace(HOLD, until=None),
+            OPENS,
+            (f"{HOLD.description()}, until a person lifts it", None),
+        ),
+        (
+            replace(OPEN, check_at=CREATED),
+            None,
+            OPENS,
+            (f"nothing has decided about it since {CREATED:%Y-%m-%d %H:%M} UTC", None),
+        ),
         (OPEN, None, CLOSES, ("no further window opens before it expires", EXPIRES)),
-        (OPEN, HOLD, EXPIRES, ("its campaign is ending", None)),
-        (campaign(JobState.STOPPING), HOLD, OPENS, ("its campaign is ending", None)),
+        (OPEN, HOLD, EXPIRES, ENDING),
+        (campaign(JobState.STOPPING), HOLD, OPENS, ENDING),
     ],
 )
 def test_a_campaign_rests_for_a_hold_or_until_its_window_opens(
@@ -85,3 +97,26 @@ def test_a_task_waits_for_its_campaign_or_for_its_own_next_attempt(
     waiting: JobRecord, rest: Wait, wait: Wait
 ) -> None:
     assert wait_of(waiting, rest, {"apply", "verify"}, OPENS) == wait
+
+
+def test_a_task_waits_for_those_before_it_and_a_retry_for_all() -> None:
+    of = replace(
+        campaign(JobState.RUNNING, rollout={"per_minute": 10}),
+        tasks=400,
+        chunk_size=100,
+        counts={"running": 4, "succeeded": 16},
+    )
+    first, second, third = (new_job(JobAddress("c1", number, 50), CREATED) for number in range(3))
+    retry, unreached = replace(OFFLINE, next_at=OPENS), new_job(JobAddress("c1", 3, 99), CREATED)
+    tasks = {"1": first, "2": second, "3": third, "retry": retry, "last": unreached}
+
+    found = waits_for_turn(of, tasks, 2, OPENS)
+
+    # Two workers run the first two chunks side by side; 20 tasks have started.
+    minutes = {name: (until - OPENS) // MINUTE for name, (_, until) in found.items() if until}
+    assert minutes == {"1": 9, "2": 9, "3": 29, "retry": 39, "last": 38}
+    assert {reason for reason, _ in found.values()} == {"waits for its turn, by the forecast"}
+    too_late = waits_for_turn(of, {"last": unreached}, 2, of.openings.all[-1].end - 2 * MINUTE)
+    assert too_late == {
+        "last": ("by the forecast, its turn does not come before its campaign expires", EXPIRES)
+    }

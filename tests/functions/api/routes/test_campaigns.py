@@ -479,6 +479,7 @@ def test_a_task_that_is_stuck_says_what_to_do_at_its_device(api: Api) -> None:
     assert waiting["advice"] == ""
 
 
+FOR_ITS_TURN = "waits for its turn, by the forecast"
 OPEN_NOW = {"window": {"from": "08:00", "to": "20:00"}}
 
 
@@ -511,7 +512,7 @@ def test_a_task_waits_for_its_retry_without_a_limit_or_for_its_turn(api: Api) ->
 
     assert waits(api, campaign.campaign_id) == [
         ("Rescheduled", "retry after DEVICE_OFFLINE", "2026-11-20T10:37:56Z"),
-        ("Rescheduled", "waits for its turn", None),
+        ("Rescheduled", FOR_ITS_TURN, "2026-11-20T10:35:00Z"),
     ]
 
 
@@ -522,7 +523,8 @@ def test_a_task_of_a_paused_campaign_waits_until_the_hold_ends(api: Api, until: 
     paused = api.post(f"/campaigns/{campaign.campaign_id}/pause", {**WHY, "until": until})
     assert paused.status == 200
 
-    reason = f"campaign:{campaign.campaign_id} is held by admin: {WHY['reason']}"
+    ends = "" if until else ", until a person lifts it"
+    reason = f"campaign:{campaign.campaign_id} is held by admin: {WHY['reason']}{ends}"
     assert waits(api, campaign.campaign_id) == [
         ("Rescheduled", reason, until),
         ("Scheduled", reason, until),
@@ -536,5 +538,5 @@ def test_a_task_names_the_campaign_that_works_on_its_target(api: Api) -> None:
 
     assert waits(api, campaign_id) == [
         ("Scheduled", f"campaign {other} works on its target", "2026-11-20T10:44:56Z"),
-        ("Scheduled", "waits for its turn", None),
+        ("Scheduled", FOR_ITS_TURN, "2026-11-20T10:35:00Z"),
     ]

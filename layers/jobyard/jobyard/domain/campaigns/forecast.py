@@ -3,7 +3,7 @@
 It assumes that each task succeeds in its first attempt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,9 +86,15 @@ class CampaignForecast:
 
 
 def forecast_of(
-    rules: CampaignRules, openings: Openings, tasks: int, now: datetime, takes_s: int = TAKES_S
+    rules: CampaignRules,
+    openings: Openings,
+    tasks: int,
+    now: datetime,
+    takes_s: int = TAKES_S,
+    succeeded: int = 0,
 ) -> CampaignForecast:
-    """The forecast for `tasks` tasks that have not started, if each takes `takes_s` seconds.
+    """The forecast for `tasks` tasks that have not started, if each takes `takes_s` seconds, and
+    `succeeded` others have succeeded.
 
     It is that of the whole minute, so that it does not change with each look at it.
     """
@@ -99,7 +105,7 @@ def forecast_of(
     shown: list[OpeningForecast] = []
     for opening in left:
         before = started
-        for at, number in _slices(opening, rules, now, takes_s, tasks, started):
+        for at, number in _slices(opening, rules, now, takes_s, tasks, started, succeeded):
             started += number
             last_start = at
             needed += min(SLICE, opening.end - rules.schedule.needs - at)
@@ -115,9 +121,31 @@ def forecast_of(
         started=started,
         needed=needed if started == tasks else None,
         last_start=last_start if started == tasks else None,
-        rate=_rate(rules, takes_s),
+        rate=_rate(rules, takes_s, succeeded),
         warnings=tuple(_warnings(rules, left, tasks, started)),
     )
+
+
+def start_times(
+    rules: CampaignRules,
+    openings: Openings,
+    places: Iterable[int],
+    now: datetime,
+    succeeded: int = 0,
+) -> dict[int, datetime]:
+    """The minutes by which tasks have started, by the forecast and by their places among those that
+    have not started, from 0. Those that the openings leave no time for are left out.
+    """
+    now = now.replace(second=0, microsecond=0)
+    left = sorted({*places}, reverse=True)
+    found: dict[int, datetime] = {}
+    started, tasks = 0, left[0] + 1 if left else 0
+    for opening in openings.openings(now, len(openings.all)):
+        for at, number in _slices(opening, rules, now, TAKES_S, tasks, started, succeeded):
+            started += number
+            while left and left[-1] < started:
+                found[left.pop()] = (at + SLICE).replace(second=0, microsecond=0)
+    return found
 
 
 def _usable_time(opening: Opening, rules: CampaignRules, now: datetime) -> timedelta:
@@ -133,12 +161,13 @@ def _slices(
     takes_s: int,
     tasks: int,
     started: int,
+    succeeded: int,
 ) -> Iterator[tuple[datetime, int]]:
     """The slices of an opening in which tasks start, each with their number."""
     at = max(opening.start, now)
     last = opening.end - max(rules.schedule.needs, _SECOND)
     while at <= last and started < tasks:
-        grant = _grant(rules, started, takes_s)
+        grant = _grant(rules, succeeded + started, takes_s)
         number = min(starts_by(rules.rollout, grant, min(SLICE, last - at)), tasks - started)
         yield at, number
         started += number
@@ -158,8 +187,8 @@ def _at_once_limit(rules: CampaignRules, takes_s: int) -> int:
     return max(rules.at_once * (SLICE // _SECOND) // max(takes_s, 1), 1)
 
 
-def _rate(rules: CampaignRules, takes_s: int) -> str:
-    grant, limit = grant_of(rules.rollout, 0), _at_once_limit(rules, takes_s)
+def _rate(rules: CampaignRules, takes_s: int, succeeded: int) -> str:
+    grant, limit = grant_of(rules.rollout, succeeded), _at_once_limit(rules, takes_s)
     grows = _GROWING if rules.rollout and rules.rollout.factor > 1 and grant < limit else ""
     return f"at {min(grant, limit):,} a minute{grows}"
 

@@ -1,9 +1,10 @@
 """What a task that waits waits for, and until when."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from datetime import datetime
 
 from jobyard.domain.campaigns.campaign import Campaign
+from jobyard.domain.campaigns.forecast import start_times
 from jobyard.domain.campaigns.task_summary import is_bound, is_in_attempt
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobRecord, JobState
@@ -12,6 +13,8 @@ from jobyard.domain.jobs.job import JobRecord, JobState
 Wait = tuple[str, datetime | None]
 NO_WAIT: Wait = ("", None)
 FOR_ITS_TURN: Wait = ("waits for its turn", None)
+_BY_FORECAST = "waits for its turn, by the forecast"
+_TOO_LATE = "by the forecast, its turn does not come before its campaign expires"
 
 
 def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
@@ -20,9 +23,11 @@ def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
     """
     openings = campaign.openings
     if campaign.state is JobState.STOPPING or now >= openings.end:
-        return "its campaign is ending", None
+        return "its campaign is ending, and ends it too", None
+    if reason := silence_of(campaign, now):
+        return reason, None
     if hold is not None:
-        return hold.description(), hold.until
+        return wait_for_hold(hold)
     if campaign.is_opened and openings.opening_at(now) is None:
         following = openings.next_opening(now)
         if following is None:
@@ -30,6 +35,19 @@ def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
         return "its window is closed", following.start
     until = campaign.rests_until
     return (campaign.rest_reason, until) if until and until > now else NO_WAIT
+
+
+def wait_for_hold(hold: Hold) -> Wait:
+    """What is waited for under a hold."""
+    ends = "" if hold.until else ", until a person lifts it"
+    return f"{hold.description()}{ends}", hold.until
+
+
+def silence_of(campaign: Campaign, now: datetime) -> str:
+    """That nothing has decided about a campaign for long; "" if something has."""
+    if not campaign.is_silent(now) or campaign.check_at is None:
+        return ""
+    return f"nothing has decided about it since {campaign.check_at:%Y-%m-%d %H:%M UTC}"
 
 
 def wait_of(task: JobRecord, rest: Wait, bound_steps: Set[str], now: datetime) -> Wait:
@@ -46,3 +64,33 @@ def wait_of(task: JobRecord, rest: Wait, bound_steps: Set[str], now: datetime) -
     if is_in_attempt(task):
         return task.attempts[-1].failure_message or "continues its attempt", retry_at
     return f"retry after {task.failure_code}", retry_at
+
+
+def waits_for_turn(
+    campaign: Campaign, tasks: Mapping[str, JobRecord], workers: int, now: datetime
+) -> dict[str, Wait]:
+    """Until when some tasks, by a key, wait for their turn, by the forecast. Each of so many
+    `workers` runs a chunk.
+    """
+    places = {key: _place(campaign, task, workers) for key, task in tasks.items()}
+    openings, succeeded = campaign.openings, campaign.counts.get(JobState.SUCCEEDED, 0)
+    starts = start_times(campaign.rules, openings, places.values(), now, succeeded)
+    return {
+        key: (_BY_FORECAST, starts[place]) if place in starts else (_TOO_LATE, openings.end)
+        for key, place in places.items()
+    }
+
+
+def _place(campaign: Campaign, task: JobRecord, workers: int) -> int:
+    """The place of a task among those that have not started, from 0, in the order of the last
+    decision: workers run one chunk each, and those that have started come last.
+    """
+    recorded = sum(campaign.counts.values())
+    if task.attempts:
+        return campaign.tasks - recorded
+    first = task.address.chunk // workers * workers
+    beside = min(workers, campaign.chunk_count - first)
+    order = (
+        first * campaign.chunk_size + task.address.position * beside + task.address.chunk - first
+    )
+    return max(order - recorded, 0)

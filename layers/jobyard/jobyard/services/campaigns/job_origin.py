@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.chunks import ChunkRecord
+from jobyard.domain.campaigns import task_wait
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
+from jobyard.domain.campaigns.rollout import grant_of
 from jobyard.domain.campaigns.task_wait import FOR_ITS_TURN, NO_WAIT, Wait, rest_of, wait_of
 from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.history import HistoryEntry
@@ -19,6 +21,7 @@ from jobyard.services.access import authorize
 from jobyard.services.batches import rows
 from jobyard.services.campaigns.held import hold_on
 from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.store import campaigns, chunks, claims, jobs
 
 
@@ -93,13 +96,19 @@ def why_task_waits(
     return FOR_ITS_TURN if found == NO_WAIT else found
 
 
-def waits_for_others(tasks: Mapping[str, JobAddress], now: datetime) -> Mapping[str, Wait]:
-    """The targets of some tasks that tasks of other campaigns work on, each with that campaign and
-    until when at most. `tasks` are by target.
+def waits_for_turn(
+    campaign: Campaign, tasks: Mapping[str, JobRecord], now: datetime
+) -> Mapping[str, Wait]:
+    """Until when tasks that wait for their turn do so, by target as `tasks` are: by the forecast,
+    or at most if a task of another campaign works on the target.
     """
-    found: dict[str, Wait] = {}
-    for target_id, claim in (claims.of_targets(tasks) if tasks else {}).items():
-        task, holder_id = tasks[target_id], claim.task.origin_id
+    if not tasks:
+        return {}
+    grant = grant_of(campaign.rules.rollout, campaign.counts.get(JobState.SUCCEEDED, 0))
+    workers = max(-(-min(campaign.rules.at_once, grant) // CONCURRENT_JOBS), 1)
+    found = task_wait.waits_for_turn(campaign, tasks, workers, now)
+    for target_id, claim in claims.of_targets(tasks).items():
+        task, holder_id = tasks[target_id].address, claim.task.origin_id
         if holder_id == task.origin_id or now >= claim.until:
             continue
         if not claim.is_free(jobs.find(claim.task), task, now):
@@ -167,7 +176,7 @@ class CampaignOrigin:
         if found != FOR_ITS_TURN:
             return found
         target_id = self.row(context)["id"]
-        return waits_for_others({target_id: self.address}, context.now).get(target_id, found)
+        return waits_for_turn(self.campaign, {target_id: job}, context.now)[target_id]
 
 
 def campaign_origin(address: JobAddress, actor: Actor, now: datetime) -> CampaignOrigin:

@@ -10,7 +10,14 @@ from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.forecast import CampaignForecast, forecast_of
 from jobyard.domain.campaigns.rules import changed_rules
 from jobyard.domain.campaigns.targets import CampaignTarget
-from jobyard.domain.campaigns.task_wait import FOR_ITS_TURN, NO_WAIT, Wait, rest_of
+from jobyard.domain.campaigns.task_wait import (
+    FOR_ITS_TURN,
+    NO_WAIT,
+    Wait,
+    rest_of,
+    silence_of,
+    wait_for_hold,
+)
 from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TaskState, state_of_only_task
@@ -24,7 +31,7 @@ from jobyard.services.campaigns.held import hold_on
 from jobyard.services.campaigns.job_origin import (
     takes_events,
     untouched_task,
-    waits_for_others,
+    waits_for_turn,
     why_task_waits,
 )
 from jobyard.services.context import QueryContext
@@ -55,7 +62,7 @@ _MOST_READ = 500  # campaigns, for one page of those in a state
 @dataclass(frozen=True)
 class CampaignView:
     """A campaign as it is shown. `counts` has its tasks by their state, `done` those that ended.
-    `is_silent`: nothing has decided about it for long, so that its state is Unknown.
+    `silence`: that nothing has decided about it for long, so that its state is Unknown; else "".
 
     `actions` are the events that the actor may send, `unavailable` the others, each with the
     reason. `hold` is the hold in force that covers it; it is only read with a single campaign.
@@ -68,7 +75,12 @@ class CampaignView:
     actions: tuple[str, ...]
     unavailable: tuple[UnavailableEvent, ...] = ()
     hold: Hold | None = None
-    is_silent: bool = False
+    silence: str = ""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its state is Unknown."""
+        return bool(self.silence)
 
     @property
     def label(self) -> str:
@@ -78,16 +90,14 @@ class CampaignView:
     @property
     def waiting_reason(self) -> str:
         """Why nothing starts; "" if something may."""
-        if self.is_silent:
-            return f"nothing has decided about it since {self.campaign.check_at:%Y-%m-%d %H:%M UTC}"
-        if not self.campaign.is_open:
-            return ""
-        return self.hold.description() if self.hold else self.campaign.rest_reason
+        if self.silence or not self.campaign.is_open:
+            return self.silence
+        return wait_for_hold(self.hold)[0] if self.hold else self.campaign.rest_reason
 
     @property
     def waiting_until(self) -> datetime | None:
         """When it decides again; None if it does not wait, or until a person decides."""
-        if self.is_silent or not self.campaign.is_open:
+        if self.silence or not self.campaign.is_open:
             return None
         return self.hold.until if self.hold else self.campaign.rests_until
 
@@ -99,8 +109,9 @@ class CampaignView:
 
     def forecast(self, now: datetime) -> CampaignForecast:
         """What its next openings hold of the tasks that have not ended."""
-        left = self.campaign.tasks - self.done
-        return forecast_of(self.campaign.rules, self.campaign.openings, left, now)
+        campaign, left = self.campaign, self.campaign.tasks - self.done
+        succeeded = campaign.counts.get(JobState.SUCCEEDED, 0)
+        return forecast_of(campaign.rules, campaign.openings, left, now, succeeded=succeeded)
 
 
 _STOPPED = {
@@ -154,7 +165,7 @@ def _view(campaign: Campaign, closed: Mapping[str, str], context: QueryContext) 
         done,
         actions=tuple(event for event in EVENTS if event not in reasons),
         unavailable=tuple(UnavailableEvent(e, reasons[e]) for e in EVENTS if e in reasons),
-        is_silent=campaign.is_silent(context.now),
+        silence=silence_of(campaign, context.now),
     )
 
 
@@ -301,27 +312,28 @@ def list_tasks(
         for view in _tasks_of(found, rest, number, context, first, end):
             if len(items) == limit:
                 after = number, view.task.address.position
-                return TaskPage(_with_claims(items, now), after)
+                return TaskPage(_with_turns(found, items, now), after)
             if not state or view.state == state:
                 items.append(view)
-    return TaskPage(_with_claims(items, now), (last, 0) if last < found.chunk_count else None)
+    following = (last, 0) if last < found.chunk_count else None
+    return TaskPage(_with_turns(found, items, now), following)
 
 
-def _with_claims(items: Sequence[TaskView], now: datetime) -> tuple[TaskView, ...]:
-    """The tasks of a page; those that wait for their turn say which campaign works on the target,
-    if one does.
-    """
+def _with_turns(
+    campaign: Campaign, items: Sequence[TaskView], now: datetime
+) -> tuple[TaskView, ...]:
+    """The tasks of a page; those that wait for their turn say until when."""
     for_turn = {
-        each.target.target_id: each.task.address
+        each.target.target_id: each.task
         for each in items
         if (each.waiting_reason, each.waiting_until) == FOR_ITS_TURN
     }
-    waits = waits_for_others(for_turn, now)
-    found = []
+    waits = waits_for_turn(campaign, for_turn, now)
+    shown = []
     for each in items:
         reason, until = waits.get(each.target.target_id, (each.waiting_reason, each.waiting_until))
-        found.append(replace(each, waiting_reason=reason, waiting_until=until))
-    return tuple(found)
+        shown.append(replace(each, waiting_reason=reason, waiting_until=until))
+    return tuple(shown)
 
 
 def _tasks_of(
