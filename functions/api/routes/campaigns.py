@@ -232,65 +232,6 @@ def pause_campaign(campaign_id: CampaignId, body: schemas.PauseRequest) -> schem
 
 
 @router.post(
-    "/api/campaigns/<campaign_id>/resume",
-    operation_id="resume_campaign",
-    tags=["Campaigns"],
-    summary="Resume a paused campaign",
-    description="The hold on it is lifted. Failures before count no more for its abort rule.",
-    responses={
-        200: {"description": "The campaign."},
-        **problem_responses(Forbidden, NotFound, Gone, InvalidTransition, StaleState),
-    },
-    middlewares=[idempotent],
-)
-def resume_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Campaign:
-    from jobyard.services.campaigns import commands
-
-    request = current_request(router)
-    return _schema(commands.resume(campaign_id, request.command_context(body.reason)), request)
-
-
-@router.post(
-    "/api/campaigns/<campaign_id>/cancel",
-    operation_id="cancel_campaign",
-    tags=["Campaigns"],
-    summary="Cancel a campaign",
-    description="Waiting tasks end at once. One that runs ends after its step or the part of it, "
-    "or after its bound steps; what is done stays done. Cancelling again changes nothing.",
-    responses={
-        200: {"description": "The campaign."},
-        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
-    },
-    middlewares=[idempotent],
-)
-def cancel_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Campaign:
-    from jobyard.services.campaigns import commands
-
-    request = current_request(router)
-    return _schema(commands.cancel(campaign_id, request.command_context(body.reason)), request)
-
-
-@router.post(
-    "/api/campaigns/<campaign_id>/force",
-    operation_id="force_campaign",
-    tags=["Campaigns"],
-    summary="End a campaign without waiting for what runs",
-    description="It is cancelled, or ends at once if it is ending. A worker may still be at work "
-    "on a device, which may be left half done. So its target stays claimed for up to 16 minutes.",
-    responses={
-        200: {"description": "The campaign."},
-        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
-    },
-    middlewares=[idempotent],
-)
-def force_campaign(campaign_id: CampaignId, body: ReasonRequest) -> schemas.Campaign:
-    from jobyard.services.campaigns import commands
-
-    request = current_request(router)
-    return _schema(commands.force(campaign_id, request.command_context(body.reason)), request)
-
-
-@router.post(
     "/api/campaigns/<campaign_id>/change",
     operation_id="change_campaign",
     tags=["Campaigns"],
@@ -370,8 +311,8 @@ def preview_campaign_retry(
 )
 def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
     request = current_request(router)
-    view = cost_queries.campaign_cost(campaign_id, request.query_context())
-    return CampaignCost.of(view, request)
+    campaign, cost = cost_queries.campaign_cost(campaign_id, request.query_context())
+    return CampaignCost.of(campaign, cost, request)
 
 
 @router.get(
@@ -412,3 +353,39 @@ def resend_campaign_report(
     request = current_request(router)
     report = report_commands.resend(campaign_id, seq, request.command_context(body.reason))
     return Response(202, "application/json", Report.of(report, request.query_context()))
+
+
+@router.post(
+    "/api/campaigns/<campaign_id>/<event>",
+    operation_id="send_campaign_event",
+    tags=["Campaigns"],
+    summary="Resume, cancel or force a campaign",
+    description="`resume` lifts the hold on it; failures before count no more for its abort rule. "
+    "`cancel` ends waiting tasks at once. One that runs ends after its step or the part of it, or "
+    "after its bound steps; what is done stays done. Cancelling again changes nothing. `force` "
+    "cancels it without waiting for what runs, or ends one at once that is ending. A worker may "
+    "still be at work on a device, which may be left half done. So its target stays claimed for up "
+    "to 16 minutes.",
+    responses={
+        200: {"description": "The campaign."},
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def send_event(
+    campaign_id: CampaignId,
+    event: Annotated[
+        str,
+        Path(
+            description="The event.",
+            json_schema_extra={"enum": ["resume", "cancel", "force"]},
+            max_length=64,
+        ),
+    ],
+    body: ReasonRequest,
+) -> schemas.Campaign:
+    from jobyard.services.campaigns import commands
+
+    request = current_request(router)
+    context = request.command_context(body.reason)
+    return _schema(commands.send_event(campaign_id, event, context), request)

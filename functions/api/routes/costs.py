@@ -21,8 +21,8 @@ router = Router()  # type: ignore[no-untyped-call]
 )
 def get_batch_cost(batch_id: BatchId) -> BatchCost:
     request = current_request(router)
-    view = cost_queries.cost(batch_id, request.query_context())
-    return BatchCost.of(view, request)
+    batch, cost = cost_queries.batch_cost(batch_id, request.query_context())
+    return BatchCost.of(batch, cost, request)
 
 
 @router.get(

@@ -342,5 +342,5 @@ def list_occurrences(
 )
 def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
     request = current_request(router)
-    view = cost_queries.schedule_cost(schedule_id, request.query_context())
-    return ScheduleCost.of(schedule_id, view.cost, request)
+    cost = cost_queries.schedule_cost(schedule_id, request.query_context())
+    return ScheduleCost.of(schedule_id, cost, request)

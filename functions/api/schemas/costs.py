@@ -9,8 +9,9 @@ from api.context import RequestContext
 from api.links import cost_links
 from api.schemas.fields import Links, Schema
 from jobyard.domain import cost as domain
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.cost import PRICES
-from jobyard.services.queries.costs import CampaignCostView, CostView
 
 
 class CostLine(Schema):
@@ -64,13 +65,12 @@ class BatchCost(CostReport):
     )
 
     @classmethod
-    def of(cls, view: CostView, request: RequestContext) -> "BatchCost":
+    def of(cls, batch: Batch, cost: domain.Cost, request: RequestContext) -> "BatchCost":
         """The cost of a batch up to now."""
-        batch, dollars = view.batch, view.cost.dollars
         return cls(
             batch_id=batch.batch_id,
-            dollars_per_job=dollars / batch.entries if batch.entries else None,
-            **_cost(view.cost),
+            dollars_per_job=cost.dollars / batch.entries if batch.entries else None,
+            **_cost(cost),
             links=cost_links(batch.batch_id, request),
         )
 
@@ -105,13 +105,12 @@ class CampaignCost(CostReport):
     dollars_per_task: float = Field(description="The total divided by the number of tasks.")
 
     @classmethod
-    def of(cls, view: CampaignCostView, request: RequestContext) -> "CampaignCost":
+    def of(cls, campaign: Campaign, cost: domain.Cost, request: RequestContext) -> "CampaignCost":
         """The cost of a campaign up to now."""
-        campaign = view.campaign
         return cls(
             campaign_id=campaign.campaign_id,
-            dollars_per_task=view.cost.dollars / campaign.tasks if campaign.tasks else 0.0,
-            **_cost(view.cost),
+            dollars_per_task=cost.dollars / campaign.tasks if campaign.tasks else 0.0,
+            **_cost(cost),
             links=cost_links(campaign.campaign_id, request),
         )
 

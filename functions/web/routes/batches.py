@@ -216,7 +216,7 @@ def show_cost(batch_id: str) -> Response[str]:
 
     def read() -> dict[str, Any]:
         view = batch_queries.batch(batch_id, request.query_context)
-        cost = cost_queries.cost(batch_id, request.query_context).cost
+        cost = cost_queries.cost_of(batch_id)
         return batch_values(view, "cost", request) | {"cost": cost}
 
     return _part_page("batch_cost.html", batch_id, read)

@@ -15,7 +15,6 @@ from jobyard.domain.errors import (
     InvalidCampaign,
     InvalidParameters,
     JobyardError,
-    NotFound,
 )
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.task import TASK, TaskState
@@ -447,7 +446,7 @@ def show_cost(campaign_id: str) -> Response[str]:
     """What a campaign has cost so far."""
     request = current_request(router)
     view = campaign_queries.campaign(campaign_id, request.query_context)
-    cost = cost_queries.campaign_cost(campaign_id, request.query_context).cost
+    cost = cost_queries.cost_of(campaign_id)
     values = campaign_values(view, "cost", request) | {"cost": cost}
     poll_s = 0 if _has_ended(values) else LIST_POLL_S
     return page("campaign_cost.html", request, values, poll_s=poll_s)
@@ -462,14 +461,8 @@ def post_event(campaign_id: str, event: str) -> Response[str]:
         context = request.command_context()
         if event == "pause":
             commands.pause(campaign_id, local_time(request, "until"), context)
-        elif event == "resume":
-            commands.resume(campaign_id, context)
-        elif event == "cancel":
-            commands.cancel(campaign_id, context)
-        elif event == "force":
-            commands.force(campaign_id, context)
         else:
-            raise NotFound(f"a job with tasks has no event {event!r}")
+            commands.send_event(campaign_id, event, context)
         return f"/campaigns/{campaign_id}"
 
     return handle_form(act, lambda refusal: _refused_page(request, campaign_id, refusal))

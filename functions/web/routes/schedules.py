@@ -212,7 +212,7 @@ def show_cost(schedule_id: str) -> Response[str]:
     """What the jobs of a schedule have cost so far."""
     request = current_request(router)
     details = schedule_queries.schedule(schedule_id, request.query_context)
-    cost = cost_queries.schedule_cost(schedule_id, request.query_context).cost
+    cost = cost_queries.cost_of(schedule_id)
     return page(
         "schedule_cost.html", request, _schedule_values(details, "cost", request) | {"cost": cost}
     )

@@ -70,9 +70,9 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
     ("delete_schedule", "DELETE", "/schedules/{id}", None, ("schedule", "delete")),
     ("start_campaign", "POST", "/campaigns", campaign_request(), ("campaign", "start")),
     ("pause_campaign", "POST", "/campaigns/{campaign}/pause", WHY, ("hold", "place")),
-    ("resume_campaign", "POST", "/campaigns/{paused}/resume", WHY, ("hold", "lift")),
-    ("cancel_campaign", "POST", "/campaigns/{campaign}/cancel", WHY, ("campaign", "cancel")),
-    ("force_campaign", "POST", "/campaigns/{campaign}/force", WHY, ("campaign", "force")),
+    ("send_campaign_event", "POST", "/campaigns/{paused}/resume", WHY, ("hold", "lift")),
+    ("send_campaign_event", "POST", "/campaigns/{campaign}/cancel", WHY, ("campaign", "cancel")),
+    ("send_campaign_event", "POST", "/campaigns/{campaign}/force", WHY, ("campaign", "force")),
     (
         "change_campaign",
         "POST",

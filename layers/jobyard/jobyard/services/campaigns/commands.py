@@ -368,6 +368,20 @@ def force(campaign_id: str, context: CommandContext) -> Campaign:
     return _recorded(_restart(campaign_id, forced, context), "force", context)
 
 
+_SENT = {"resume": resume, "cancel": cancel, "force": force}
+
+
+def send_event(campaign_id: str, event: str, context: CommandContext) -> Campaign:
+    """Resume, cancel or force a campaign.
+
+    Raises:
+        NotFound: there is no such event, or no such campaign. Otherwise as for that event.
+    """
+    if event not in _SENT:
+        raise NotFound(f"a job with tasks has no event {event!r}")
+    return _SENT[event](campaign_id, context)
+
+
 def change(campaign_id: str, changes: Mapping[str, Any], context: CommandContext) -> Campaign:
     """Change a campaign while it runs: a later end, its rate, how many tasks run at once.
 
