@@ -8,10 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
-
-from jobyard.domain.batches.batch import Batch
-from jobyard.domain.plurals import plural
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 INVENTORY = "manifest.json"  # the inventory in the folder of an archive; it is written last
 
@@ -116,23 +113,33 @@ class Phase(StrEnum):
     REMOVED = "removed"  # only the tombstone remains
 
 
-def archived_text(was: str, phase: Phase, archived_at: datetime, folder: str) -> str:
-    """Where a batch or campaign is now; `was` says what it was."""
-    if phase is Phase.ARCHIVING:
-        return f"{was} is being archived; this began on {archived_at:%Y-%m-%d %H:%M} UTC"
-    where = f"{folder}/{INVENTORY} in the archive bucket"
-    return f"{was} was archived on {archived_at:%Y-%m-%d}: see {where}"
+class Archivable(Protocol):
+    """A batch or a campaign, as its tombstone keeps it."""
+
+    @property
+    def version(self) -> int:
+        """The number of its writes."""
+
+    @property
+    def description(self) -> str:
+        """What it is, in a few words."""
+
+    def reduced(self) -> Self:
+        """It without the fields that only the archive keeps."""
+
+
+_Origin = TypeVar("_Origin", bound=Archivable)
 
 
 @dataclass(frozen=True)
-class Tombstone:
-    """What remains of an archived batch.
+class Tombstone(Generic[_Origin]):
+    """What remains of an archived batch or campaign.
 
-    `batch` is the batch as it was; once removed, without the fields that only the archive keeps.
-    `folder` is its folder in the archive. `version` continues the batch's.
+    `origin` is it as it was; once removed, without the fields that only the archive keeps. `folder`
+    is its folder in the archive. `version` continues that of the origin.
     """
 
-    batch: Batch
+    origin: _Origin
     archived_at: datetime
     folder: str
     phase: Phase
@@ -140,24 +147,14 @@ class Tombstone:
 
     @property
     def description(self) -> str:
-        """What the batch was, and where it is now."""
-        batch = self.batch
-        was = (
-            f"batch {batch.batch_id} ({batch.filename or 'no file'} of collection "
-            f"{batch.collection}, {batch.state}, {plural(batch.entries, 'job')}, submitted "
-            f"{batch.submitted_at:%Y-%m-%d})"
-        )
-        return archived_text(was, self.phase, self.archived_at, self.folder)
+        """What it was, and where it is now."""
+        was = self.origin.description
+        if self.phase is Phase.ARCHIVING:
+            return f"{was} is being archived; this began on {self.archived_at:%Y-%m-%d %H:%M} UTC"
+        where = f"{self.folder}/{INVENTORY} in the archive bucket"
+        return f"{was} was archived on {self.archived_at:%Y-%m-%d}: see {where}"
 
-    def reduced(self) -> "Tombstone":
-        """The tombstone once the records are removed."""
-        reduced = replace(
-            self.batch,
-            notify=(),
-            undeliverable=(),
-            parameters={},
-            note="",
-            failure_message="",
-            history=(),
-        )
-        return replace(self, batch=reduced, phase=Phase.REMOVED)
+    def after(self, phase: Phase) -> "Tombstone[_Origin]":
+        """The tombstone in a phase; reduced once the records are removed."""
+        origin = self.origin.reduced() if phase is Phase.REMOVED else self.origin
+        return replace(self, origin=origin, phase=phase)

@@ -46,10 +46,10 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
     try:
         batch = batches.get(batch_id, now)
     except Gone:
-        tombstone = batches.tombstone(batch_id)
+        tombstone = batches.TOMBSTONES.find(batch_id)
         if tombstone is None:
             raise
-        _check_visible(tombstone.batch, actor)
+        _check_visible(tombstone.origin, actor)
         raise Gone(tombstone.description) from None
     _check_visible(batch, actor)
     return batch

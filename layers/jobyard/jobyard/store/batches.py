@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobyard.domain.archive import Phase, Tombstone
+from jobyard.domain.archive import Tombstone
 from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, ManifestSource
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
@@ -23,11 +23,9 @@ from jobyard.store.documents import (
     without_blanks,
 )
 from jobyard.store.tables import BatchItem, KeyValueItem, save_if
+from jobyard.store.tombstones import ARCHIVED, TombstoneTable
 
 _FIRST_MONTH = "first month"
-# The stored state of a tombstone. No lifecycle has it, so no event applies to the batch. While the
-# batch's records are being removed, the index by state lists it.
-_ARCHIVED = "archived"
 
 
 def _item(batch: Batch) -> BatchItem:
@@ -147,8 +145,10 @@ def get(batch_id: str, now: datetime, *, grace: timedelta = timedelta(0)) -> Bat
         item = BatchItem.get(batch_id, consistent_read=True)
     except BatchItem.DoesNotExist:
         raise NotFound(f"there is no batch {batch_id}") from None
-    if item.state == _ARCHIVED:
-        raise Gone(f"batch {batch_id} was archived on {_tombstone(item).archived_at:%Y-%m-%d}")
+    if item.state == ARCHIVED:
+        raise Gone(
+            f"batch {batch_id} was archived on {TOMBSTONES.parse(item).archived_at:%Y-%m-%d}"
+        )
     batch = _batch(item)
     if batch.has_expired(now - grace):
         raise Gone(f"batch {batch_id} was never uploaded and has expired")
@@ -181,7 +181,7 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
         (BatchItem.version == before.version) & (BatchItem.state == before.state.value),
     ):
         item = BatchItem.get(before.batch_id, consistent_read=True)
-        if item.state == _ARCHIVED:
+        if item.state == ARCHIVED:
             raise StaleState(f"batch {before.batch_id} has been archived since")
         stored = _batch(item)
         last = stored.history[-1] if stored.history else None
@@ -282,95 +282,16 @@ def submitted_until(month: str, at: datetime, after: str = "") -> Iterator[Batch
 # Tombstones
 
 
-def _item_of(tombstone: Tombstone) -> BatchItem:
-    batch = tombstone.batch
-    item = _item(batch)
-    being_removed = tombstone.phase is not Phase.REMOVED
-    archived = {
-        "state": item.state,
-        "collection": batch.collection,
-        "submitter": item.submitter,
-        "version": batch.version,
-        "at": to_ms(tombstone.archived_at),
-        "folder": tombstone.folder,
-        "phase": tombstone.phase.value,
-    }
-    return BatchItem(
-        batch_id=batch.batch_id,
-        state=_ARCHIVED,
-        submitted=item.submitted if being_removed else None,
-        version=tombstone.version,
-        body={**item.body, "archived": archived},
-    )
+def _listed(item: BatchItem) -> dict[str, Any]:
+    return {"submitted": item.submitted}  # the index by state lists it
 
 
-def _tombstone(item: BatchItem) -> Tombstone:
-    archived = item.body["archived"]
-    item_before = BatchItem(
-        batch_id=item.batch_id,
-        state=archived["state"],
-        collection=archived["collection"],
-        submitter=archived["submitter"],
-        version=archived["version"],
-        body=item.body,
-    )
-    return Tombstone(
-        _batch(item_before),
-        from_ms(archived["at"]),
-        archived["folder"],
-        Phase(archived["phase"]),
-        int(item.version),
-    )
+TOMBSTONES = TombstoneTable(BatchItem, _item, _batch, _listed, ("collection", "submitter"))
 
 
-def tombstone(batch_id: str) -> Tombstone | None:
-    """The tombstone of an archived batch; None if the batch is not archived."""
-    try:
-        item = BatchItem.get(batch_id, consistent_read=True)
-    except BatchItem.DoesNotExist:
-        return None
-    return _tombstone(item) if item.state == _ARCHIVED else None
-
-
-def start_archiving(batch: Batch, at: datetime, folder: str) -> Tombstone:
-    """Replace the batch by a tombstone: no event applies to it any more, and no list shows it.
-
-    A repeat with the same `at` succeeds.
-
-    Raises:
-        StaleState: the batch changed since it was read.
-    """
-    new = Tombstone(batch, from_ms(to_ms(at)), folder, Phase.ARCHIVING, batch.version + 1)
-    if (
-        not save_if(
-            _item_of(new),
-            (BatchItem.version == batch.version) & (BatchItem.state == batch.state.value),
-        )
-        and tombstone(batch.batch_id) != new
-    ):
-        raise StaleState(f"batch {batch.batch_id} has changed since it was read")
-    return new
-
-
-def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
-    """Undo `start_archiving`, and store `repaired_at` with the batch.
-
-    Raises:
-        StaleState: its records are being removed, or archiving was cancelled already.
-    """
-    batch = replace(seen.batch, version=seen.version + 1, repaired_at=repaired_at)
-    if not save_if(_item(batch), BatchItem.version == seen.version):
-        raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}")
-
-
-def tombstone_item(seen: Tombstone, after: Tombstone) -> transactions.TransactItem:
-    """The item of a transaction that replaces the tombstone `seen` by `after`."""
-    return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
-
-
-def in_archiving(after: str = "") -> Iterator[Tombstone]:
+def in_archiving(after: str = "") -> Iterator[Tombstone[Batch]]:
     """The tombstones of batches whose records are not all removed yet, after the cursor `after`,
     oldest first, from the index."""
     condition = BatchItem.submitted > after if after else None
-    for item in BatchItem.by_state.query(_ARCHIVED, range_key_condition=condition):
-        yield _tombstone(item)
+    for item in BatchItem.by_state.query(ARCHIVED, range_key_condition=condition):
+        yield TOMBSTONES.parse(item)

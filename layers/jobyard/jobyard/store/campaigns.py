@@ -1,17 +1,15 @@
 """Stores campaigns. Every write is conditional on the version that was read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jobyard.domain.archive import Phase
 from jobyard.domain.batches.report import ReportKind
 from jobyard.domain.campaigns.campaign import Campaign, StopReason
 from jobyard.domain.campaigns.fields import FieldReader
 from jobyard.domain.campaigns.rules import RULE_FIELDS, rules_of
 from jobyard.domain.campaigns.targets_file import TargetsFile
-from jobyard.domain.campaigns.tombstone import CampaignTombstone
 from jobyard.domain.errors import (
     Gone,
     InvalidCampaign,
@@ -23,7 +21,6 @@ from jobyard.domain.errors import (
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.domain.schedules.calendar import calendar_of
-from jobyard.store import transactions
 from jobyard.store.documents import (
     from_ms,
     from_ms_or_none,
@@ -35,12 +32,11 @@ from jobyard.store.documents import (
     without_blanks,
 )
 from jobyard.store.tables import CampaignItem, save_if
+from jobyard.store.tombstones import ARCHIVED, TombstoneTable
 
 _OPEN = "open"  # the partition of the index of open campaigns: each is written once a minute
 _DUE_PAGE = 100
 _ARCHIVING = "archiving"  # the partition of tombstones whose records are not all removed yet
-# The stored state of a tombstone. No lifecycle has it, so no event applies to the campaign.
-_ARCHIVED = "archived"
 _SHELVES = {False: "campaigns", True: "system"}  # partitions of the list; by `is_system`
 
 
@@ -176,8 +172,8 @@ def get(campaign_id: str) -> Campaign:
         item = CampaignItem.get(campaign_id, consistent_read=True)
     except CampaignItem.DoesNotExist:
         raise NotFound(f"there is no campaign {campaign_id}") from None
-    if item.state == _ARCHIVED:
-        raise Gone(_tombstone(item).description)
+    if item.state == ARCHIVED:
+        raise Gone(TOMBSTONES.parse(item).description)
     return _campaign(item)
 
 
@@ -263,7 +259,7 @@ def newest(limit: int, after: str = "", *, system: bool = False) -> CampaignPage
     items, unknown = [], []
     for key in shown:
         item = found.get(key.campaign_id)
-        if item is None or item.state == _ARCHIVED:
+        if item is None or item.state == ARCHIVED:
             continue  # the index lags behind
         try:
             items.append(_campaign(item))
@@ -301,82 +297,11 @@ def _keys(shelf: str, limit: int, after: str) -> Iterator[CampaignKey]:
 # Tombstones
 
 
-def _item_of(tombstone: CampaignTombstone) -> CampaignItem:
-    item = item_of(tombstone.campaign)
-    archived = {
-        "state": item.state,
-        "version": tombstone.campaign.version,
-        "at": to_ms(tombstone.archived_at),
-        "folder": tombstone.folder,
-        "phase": tombstone.phase.value,
-    }
-    is_removed = tombstone.phase is Phase.REMOVED
-    return CampaignItem(
-        campaign_id=item.campaign_id,
-        shelf=None if is_removed else _ARCHIVING,
-        created=None if is_removed else item.created,
-        state=_ARCHIVED,
-        version=tombstone.version,
-        body={**item.body, "archived": archived},
-    )
+def _listed(item: CampaignItem) -> dict[str, Any]:
+    return {"shelf": _ARCHIVING, "created": item.created}
 
 
-def _tombstone(item: CampaignItem) -> CampaignTombstone:
-    archived = item.body["archived"]
-    item_before = CampaignItem(
-        campaign_id=item.campaign_id,
-        state=archived["state"],
-        version=archived["version"],
-        body=item.body,
-    )
-    return CampaignTombstone(
-        _campaign(item_before),
-        from_ms(archived["at"]),
-        archived["folder"],
-        Phase(archived["phase"]),
-        int(item.version),
-    )
-
-
-def tombstone(campaign_id: str) -> CampaignTombstone | None:
-    """The tombstone of an archived campaign; None if the campaign is not archived."""
-    try:
-        item = CampaignItem.get(campaign_id, consistent_read=True)
-    except CampaignItem.DoesNotExist:
-        return None
-    return _tombstone(item) if item.state == _ARCHIVED else None
-
-
-def start_archiving(campaign: Campaign, at: datetime, folder: str) -> CampaignTombstone:
-    """Replace the campaign by a tombstone: no event applies to it any more, and no list shows it.
-
-    A repeat with the same `at` succeeds.
-
-    Raises:
-        StaleState: the campaign changed since it was read.
-    """
-    version = campaign.version + 1
-    new = CampaignTombstone(campaign, from_ms(to_ms(at)), folder, Phase.ARCHIVING, version)
-    saved = save_if(_item_of(new), CampaignItem.version == campaign.version)
-    if not saved and tombstone(campaign.campaign_id) != new:
-        raise StaleState(f"campaign {campaign.campaign_id} has changed since it was read")
-    return new
-
-
-def cancel_archiving(seen: CampaignTombstone) -> None:
-    """Undo `start_archiving`.
-
-    Raises:
-        StaleState: its records are being removed, or archiving was cancelled already.
-    """
-    campaign = replace(seen.campaign, version=seen.version + 1)
-    if not save_if(item_of(campaign), CampaignItem.version == seen.version):
-        raise StaleState(f"campaign {campaign.campaign_id} is no longer {seen.phase}")
-
-
-def tombstone_item(seen: CampaignTombstone, after: CampaignTombstone) -> transactions.TransactItem:
-    """The item of a transaction that replaces the tombstone `seen` by `after`."""
-    return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
+TOMBSTONES = TombstoneTable(CampaignItem, item_of, _campaign, _listed)
 
 
 def in_archiving(after: str = "") -> CampaignKey | None:

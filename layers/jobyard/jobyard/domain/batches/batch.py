@@ -26,6 +26,7 @@ from jobyard.domain.lifecycle import (
     event_senders,
 )
 from jobyard.domain.mail_addresses import UndeliverableRecipient
+from jobyard.domain.plurals import plural
 from jobyard.domain.text import FILENAME_BYTES, MESSAGE_BYTES, NAME_BYTES, clean_fields
 
 
@@ -234,6 +235,27 @@ class Batch:
             "undeliverable": [[*vars(each).values()] for each in self.undeliverable],
         }
         return json_bytes(fields)
+
+    @property
+    def description(self) -> str:
+        """What it is, as its tombstone says it."""
+        return (
+            f"batch {self.batch_id} ({self.filename or 'no file'} of collection "
+            f"{self.collection}, {self.state}, {plural(self.entries, 'job')}, submitted "
+            f"{self.submitted_at:%Y-%m-%d})"
+        )
+
+    def reduced(self) -> "Batch":
+        """The batch without the fields that only the archive keeps."""
+        return replace(
+            self,
+            notify=(),
+            undeliverable=(),
+            parameters={},
+            note="",
+            failure_message="",
+            history=(),
+        )
 
     @property
     def chunk_count(self) -> int:

@@ -35,6 +35,7 @@ from jobyard.domain.mail_addresses import (
     UndeliverableRecipient,
     all_addresses,
 )
+from jobyard.domain.plurals import plural
 from jobyard.domain.text import NAME_BYTES, clean_fields
 
 REQUEST_FIELDS = (
@@ -187,6 +188,26 @@ class Campaign:
         """The size of the stored record in bytes without its history, never too low."""
         fields = {name: each for name, each in vars(self).items() if name != "openings"}
         return json_bytes(fields | {"history": (), "rules": self.rules.document()})
+
+    @property
+    def description(self) -> str:
+        """What it is, as its tombstone says it."""
+        return (
+            f"campaign {self.campaign_id} ({self.name}, {self.state}, "
+            f"{plural(self.tasks, 'task')}, started {self.created_at:%Y-%m-%d})"
+        )
+
+    def reduced(self) -> "Campaign":
+        """The campaign without the fields that only the archive keeps."""
+        schedule = replace(self.rules.schedule, calendar=None)
+        return replace(
+            self,
+            rules=replace(self.rules, schedule=schedule),
+            notify=(),
+            undeliverable=(),
+            parameters={},
+            history=(),
+        )
 
     @property
     def chunk_count(self) -> int:

@@ -37,7 +37,7 @@ def start_archiving(suggested: Batch, context: RetentionContext) -> bool:
     # Each try has a folder of its own, so that nothing in it is written twice.
     attempt = f"v{batch.version}"
     folder = archive_folder(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
-    batches.start_archiving(batch, now, folder)
+    batches.TOMBSTONES.start(batch, now, folder)
     return True
 
 
@@ -57,7 +57,7 @@ def _is_in_use(batch: Batch) -> bool:
 
 def archived_batch(batch_id: str) -> "ArchivedBatch | None":
     """The batch with a tombstone; None if it has none."""
-    tombstone = batches.tombstone(batch_id)
+    tombstone = batches.TOMBSTONES.find(batch_id)
     return ArchivedBatch(tombstone) if tombstone else None
 
 
@@ -65,13 +65,13 @@ def archived_batch(batch_id: str) -> "ArchivedBatch | None":
 class ArchivedBatch:
     """A batch with a tombstone; see `ArchivedOrigin`."""
 
-    tombstone: Tombstone
+    tombstone: Tombstone[Batch]
 
     part = "batch.jsonl.gz"
 
     @property
     def _batch(self) -> Batch:
-        return self.tombstone.batch
+        return self.tombstone.origin
 
     @property
     def origin_id(self) -> str:
@@ -134,9 +134,8 @@ class ArchivedBatch:
             raise TooEarly("one of its jobs changed after its report", job.at)
 
     def in_phase(self, phase: Phase) -> TransactItem:
-        seen = self.tombstone
-        after = seen.reduced() if phase is Phase.REMOVED else replace(seen, phase=phase)
-        return batches.tombstone_item(seen, after)
+        return batches.TOMBSTONES.put(self.tombstone, self.tombstone.after(phase))
 
     def cancel(self, repaired_at: datetime | None) -> None:
-        batches.cancel_archiving(self.tombstone, repaired_at)
+        batch = replace(self._batch, repaired_at=repaired_at)
+        batches.TOMBSTONES.cancel(self.tombstone, batch)

@@ -5,13 +5,12 @@ is one small item for each target that was ever worked on.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from jobyard.domain.archive import Phase, archive_folder, record_line
+from jobyard.domain.archive import Phase, Tombstone, archive_folder, record_line
 from jobyard.domain.campaigns.campaign import Campaign
-from jobyard.domain.campaigns.tombstone import CampaignTombstone
 from jobyard.domain.errors import Gone, InvalidCampaign, NotFound
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobRecord
@@ -64,7 +63,7 @@ def _start_archiving(campaign_id: str, context: RetentionContext) -> bool:
     # Each try has a folder of its own, so that nothing in it is written twice.
     attempt = f"v{campaign.version}"
     folder = archive_folder(campaign.job_type, campaign.created_at, campaign_id, attempt)
-    campaigns.start_archiving(campaign, now, folder)
+    campaigns.TOMBSTONES.start(campaign, now, folder)
     return True
 
 
@@ -79,7 +78,7 @@ def next_leftover(bookmark: Bookmark) -> WorkSlice | None:
 
 def archived_campaign(campaign_id: str) -> "ArchivedCampaign | None":
     """The campaign with a tombstone; None if it has none."""
-    tombstone = campaigns.tombstone(campaign_id)
+    tombstone = campaigns.TOMBSTONES.find(campaign_id)
     return ArchivedCampaign(tombstone) if tombstone else None
 
 
@@ -87,14 +86,14 @@ def archived_campaign(campaign_id: str) -> "ArchivedCampaign | None":
 class ArchivedCampaign:
     """A campaign with a tombstone; see `ArchivedOrigin`."""
 
-    tombstone: CampaignTombstone
+    tombstone: Tombstone[Campaign]
 
     part = "campaign.jsonl.gz"
     repaired_at = None
 
     @property
     def _campaign(self) -> Campaign:
-        return self.tombstone.campaign
+        return self.tombstone.origin
 
     @property
     def origin_id(self) -> str:
@@ -152,9 +151,7 @@ class ArchivedCampaign:
             raise TooEarly("one of its tasks changed after its end")
 
     def in_phase(self, phase: Phase) -> TransactItem:
-        seen = self.tombstone
-        after = seen.reduced() if phase is Phase.REMOVED else replace(seen, phase=phase)
-        return campaigns.tombstone_item(seen, after)
+        return campaigns.TOMBSTONES.put(self.tombstone, self.tombstone.after(phase))
 
     def cancel(self, repaired_at: datetime | None) -> None:
-        campaigns.cancel_archiving(self.tombstone)
+        campaigns.TOMBSTONES.cancel(self.tombstone, self._campaign)

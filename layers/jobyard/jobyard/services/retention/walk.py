@@ -193,5 +193,5 @@ def _leftovers(bookmark: Bookmark) -> WorkSlice:
     found = next(batches.in_archiving(bookmark.get("after", "")), None)
     if found is None:
         return WorkSlice({"go": "campaign leftovers"})
-    after = batches.page_key(found.batch)
-    return WorkSlice({"go": "leftovers", "after": after, "batch": found.batch.batch_id})
+    after = batches.page_key(found.origin)
+    return WorkSlice({"go": "leftovers", "after": after, "batch": found.origin.batch_id})
