@@ -184,7 +184,7 @@ def test_mails_and_logs_are_shown(project: Project, running: Emulator) -> None:
     assert "'Opn' is not one of" in unknown.stderr
 
 
-def test_campaigns_on_one_device_survive_a_killed_worker_and_a_restarted_stack(
+def test_campaigns_survive_a_killed_worker_a_pause_and_a_restarted_stack(
     project: Project, running: Emulator
 ) -> None:
     files_port, mails = deployment.files_port(running.endpoint), mail.sent(running.endpoint)
@@ -199,6 +199,7 @@ def test_campaigns_on_one_device_survive_a_killed_worker_and_a_restarted_stack(
             second = admin.post("/api/campaigns", **update(devices, "slow-1"))
             second_path = f"/api/campaigns/{second['campaign_id']}"
             kill_workers(running)
+            admin.post(f"{second_path}/pause", reason="the stack restarts")
         devices.device("slow-1").kind = "ok"
 
         assert project.local("down").returncode == 0
@@ -209,6 +210,8 @@ def test_campaigns_on_one_device_survive_a_killed_worker_and_a_restarted_stack(
             assert let_claims_pass(project, restarted, first["campaign_id"]) > 0
             ended = admin.await_state(first_path, "partially_succeeded", "failed", "succeeded")
             let_claims_pass(project, restarted, second["campaign_id"])
+            paused = admin.await_state(second_path, "paused", "held", "succeeded")
+            admin.post(f"{second_path}/resume", reason="the stack runs again")
             last = admin.await_state(second_path, "succeeded", "failed")
             attempts = [
                 attempt
@@ -221,6 +224,8 @@ def test_campaigns_on_one_device_survive_a_killed_worker_and_a_restarted_stack(
         "partially_succeeded",
         {"succeeded": 2, "failed": 1},
     )
+    assert (paused["label"], paused["counts"].get("succeeded")) == ("Paused", None)
+    assert "the stack restarts, until a person lifts it" in paused["waiting_reason"]
     assert last["state"] == "succeeded"
     assert {each: len(devices.device(each).applied) for each in ("slow-1", "ok-2", "locked-3")} == {
         "slow-1": 1,

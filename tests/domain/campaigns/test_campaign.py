@@ -102,6 +102,8 @@ def test_rules_read_back_from_their_document() -> None:
         ({"rollout": {"per_minute": 0}, "abort": {"percent": 0}}, ["rollout.per_minute",
                                                                    "abort.percent"]),
         ({"speed": 1}, ["speed"]),
+        ({"at_once": 0, "window": {"weekdays": []}}, ["at_once", "window.weekdays"]),
+        ({"targets": ["a b"], "to": "2020-01-01"}, ["targets[0]", "to"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_listed_by_field(changes: dict[str, Any], places: list[str]) -> None:

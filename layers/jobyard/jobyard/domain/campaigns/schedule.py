@@ -149,10 +149,11 @@ def schedule_of(
     What is wrong is recorded in `fields`; then the schedule is of no use. `calendar_for` finds
     or parses the calendar. `default_needs_min` is for a document without `needs`.
     """
+    before = len(fields.problems)
     kind = fields.read("kind", one_of(CampaignKind), CampaignKind.SCHEDULED)
     if "kind" not in fields:
         fields.refuse("kind", f"missing; one of {', '.join(CampaignKind)}")
-    if fields.problems:
+    if len(fields.problems) > before:
         return CampaignSchedule(kind)
     zone = fields.read("zone", zone_name_of, DEFAULT_ZONE)
     needs = fields.read("needs", whole_number(0, MAX_NEEDS_MIN, "of minutes"), default_needs_min)
@@ -175,9 +176,9 @@ def schedule_of(
     )
     if "to" not in fields:
         fields.refuse("to", "missing; a date like '2026-11-30'")
-    if not fields.problems:
+    if len(fields.problems) == before:
         _check_range(fields, schedule, created_at)
-    if not fields.problems:
+    if len(fields.problems) == before:
         _check_openings(fields, schedule, created_at)
     return schedule
 

@@ -20,8 +20,8 @@ FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ufffd]")
 _BEYOND_ASCII = re.compile(b"\xc2[\x80-\x9f]|\xef\xbf\xbd")  # C1 controls and U+FFFD in UTF-8
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOT_TEXT = {  # how other files begin, and what to do about them
-    b"\xff\xfe": "this is UTF-16 text: save the manifest as UTF-8",
-    b"\xfe\xff": "this is UTF-16 text: save the manifest as UTF-8",
+    b"\xff\xfe": "this is UTF-16 text: save the file as UTF-8",
+    b"\xfe\xff": "this is UTF-16 text: save the file as UTF-8",
     b"PK\x03\x04": "this is a spreadsheet or another zip file: save it as CSV (in UTF-8)",
     b"\xd0\xcf\x11\xe0": "this is an old spreadsheet or document: save it as CSV (in UTF-8)",
     b"%PDF-": "this is a PDF: a manifest is text in UTF-8",
@@ -181,7 +181,7 @@ def _repaired_line(number: int, raw: bytes) -> tuple[str, list[Finding]]:
         text = line.decode()
     except UnicodeDecodeError as error:
         column = len(line[: error.start].decode()) + 1
-        message = f"byte 0x{line[error.start]:02x} is not UTF-8 text: save the manifest as UTF-8"
+        message = f"byte 0x{line[error.start]:02x} is not UTF-8 text: save the file as UTF-8"
         findings.append(Check.INVALID_UTF8.at(number, column, message))
         return line.decode(errors="replace") + ending, findings
     bad = FORBIDDEN.search(text)
