@@ -1,7 +1,7 @@
 """The form of a campaign: its fields as text, and the request that they describe."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,13 @@ from jobyard.domain.campaigns.assumptions import Assumptions
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.retry import DEFAULT_RETRY_S
 from jobyard.domain.campaigns.rules import DEFAULT_AT_ONCE, DEFAULT_ATTEMPT_S, RULE_FIELDS
-from jobyard.domain.campaigns.schedule import ALWAYS, DEFAULT_EXPIRES_S, CampaignKind
+from jobyard.domain.campaigns.schedule import (
+    ALWAYS,
+    DEFAULT_EXPIRES_S,
+    MAX_EXPIRES_S,
+    MIN_EXPIRES_S,
+    CampaignKind,
+)
 from jobyard.domain.campaigns.targets import TargetReader
 from jobyard.domain.errors import InvalidCampaign, InvalidParameters, JobyardError
 from jobyard.domain.mail_addresses import addresses
@@ -24,7 +30,6 @@ from web.request import PageRequest
 PARAMETER = "parameter-"  # begins the names of the fields of the job type's parameters
 AT_ONCE = "once"  # the kind of a campaign that ignores windows, as forms.js and app.css know it
 MAX_SHOWN_FINDINGS = 100  # of each level
-_MAX_NAMED = 5  # problems in one sentence
 _MAX_TAKES_MIN = 1_440
 # The fields of the form for those of a request, if they have another name.
 _FORM_FIELDS = {
@@ -36,6 +41,11 @@ _FORM_FIELDS = {
     "window.weekdays": "weekdays",
     "rollout": "per_minute",
     "abort": "percent",
+}
+# What is allowed in fields of the form that have another unit than those of a request.
+_ALLOWED = {
+    "expires_s": "a whole number of minutes "
+    f"from {MIN_EXPIRES_S // 60:,} to {MAX_EXPIRES_S // 60:,}"
 }
 CHANGEABLE = ("to", "at_once", "per_minute", "factor", "every")  # while it runs
 _SPLIT_FIELDS = ("rollout", "abort")  # objects whose fields have the same names in the form
@@ -308,11 +318,16 @@ def file_findings(refusal: Exception | None) -> list[dict[str, str]]:
     ]
 
 
-def summary_of(refusal: Exception) -> str:
-    """Why a form was refused. Of many problems with a file only the first is named."""
-    if isinstance(refusal, InvalidCampaign) and len(refusal.problems) > _MAX_NAMED:
-        return f"The first of {len(refusal.problems)} problems is {refusal.problems[0]}"
-    return refusal_text(refusal) if isinstance(refusal, JobyardError) else str(refusal)
+def summary_of(refusal: JobyardError, shown: Container[str]) -> str:
+    """Why a form was refused. What is wrong with the fields that are `shown` is said there."""
+    if not isinstance(refusal, InvalidCampaign):
+        return refusal_text(refusal)
+    by_field = {_form_field(each.where): str(each) for each in refusal.problems}
+    texts = [text for field, text in by_field.items() if field not in shown]
+    if number := len(by_field) - len(texts):
+        verb, at = ("is", "it says") if number == 1 else ("are", "they say")
+        texts.append(f"{plural(number, 'field')} {verb} not valid: {at} what is allowed")
+    return ". ".join(map(sentence, texts)) if len(texts) > 1 else texts[0]
 
 
 def check_targets(typed: TypedTargets) -> list[dict[str, str]]:
@@ -323,7 +338,7 @@ def check_targets(typed: TypedTargets) -> list[dict[str, str]]:
     """
     if typed.errors:
         errors = plural(typed.errors, "error")
-        raise ValidationFailed([("targets", f"The targets have {errors}, which are listed below.")])
+        raise ValidationFailed([("targets", f"The targets have {errors}, listed below.")])
     return list(typed.targets)
 
 
@@ -350,11 +365,18 @@ def errors_of(refusal: Exception | None) -> dict[str, str]:
     if isinstance(refusal, InvalidCampaign):
         errors: dict[str, str] = {}
         for each in refusal.problems:
-            errors.setdefault(_form_field(each.where), sentence(each.allowed))
+            errors.setdefault(
+                _form_field(each.where), sentence(_ALLOWED.get(each.where, each.allowed))
+            )
         return errors
     if isinstance(refusal, InvalidParameters):
         return {f"{PARAMETER}{refusal.field}": sentence(refusal.problem)} if refusal.field else {}
-    return dict(refusal.errors) if isinstance(refusal, ValidationFailed) else {}
+    if not isinstance(refusal, ValidationFailed):
+        return {}
+    return {
+        name: " ".join(text for each, text in refusal.errors if each == name)
+        for name, _ in refusal.errors
+    }
 
 
 def _form_field(where: str) -> str:

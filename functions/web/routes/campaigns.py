@@ -44,7 +44,7 @@ from web.campaign_page import (
     unfinished,
 )
 from web.filters import words
-from web.forms import handle_form, local_time, refusal_text, status_of
+from web.forms import handle_form, local_time, status_of
 from web.pictures.openings import openings_line
 from web.poll_interval import LIST_POLL_S
 from web.report_rows import link_to_file, report_number, report_rows, reports_address
@@ -204,7 +204,7 @@ def _form_page(
         "calendars_offered": [(name, name) for name in names if name],
         "weekdays": WEEKDAYS,
         "errors": form.errors_of(refusal),
-        "refusal": refusal and form.summary_of(refusal),
+        "refusal": refusal and form.summary_of(refusal, fields),
         "view": None,
     }
     if started and assumed:
@@ -299,7 +299,7 @@ def _change_page(
         "forecast": forecast,
         "openings": opening_rows(forecast, zone),
         "errors": form.errors_of(refusal),
-        "refusal": refusal and refusal_text(refusal),
+        "refusal": refusal and form.summary_of(refusal, fields),
     }
     return page("campaign_change.html", request, values, status=status_of(refusal))
 

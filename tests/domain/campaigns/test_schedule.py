@@ -28,7 +28,10 @@ RANGE: dict[str, Any] = {"zone": "Europe/Zurich", "first": "2026-11-25", "last":
         ({"zone": "Moon/Crater"}, "zone: an IANA time zone"),
         ({"last": None}, "to: missing"),
         ({"last": "2026-02-30"}, "to: a date like"),
-        ({"last": "2026-11-24"}, "to: 25 November 2026, the first date, or later"),
+        (
+            {"last": "2026-11-24"},
+            "to: 25 November 2026, when it begins, or later, not 24 November 2026",
+        ),
         ({"last": "2027-11-27"}, "to: at most 366 days after 25 November 2026"),
         ({"last": "9999-12-31", "first": "9999-12-01"}, "to: a date before the year 9999"),
         (  # hawkbit#2026: a range in the past is refused with its dates
@@ -142,7 +145,11 @@ def test_fire_and_forget_ignores_windows() -> None:
     ("kind", "until", "words"),
     [
         ("scheduled", "2026-11-30", "to: later than 1 December 2026 00:00 Europe/Zurich"),
-        ("scheduled", "2026-11-20", "to: 25 November 2026, the first date, or later"),
+        (
+            "scheduled",
+            "2026-11-20",
+            "to: 25 November 2026, when it begins, or later, not 20 November 2026",
+        ),
         ("scheduled", "2027-12-30", "to: at most 366 days"),
         ("scheduled", "soon", "to: a date like"),
         ("fire_and_forget", "2026-11-25T11:30", "to: later than 25 November 2026 11:30"),

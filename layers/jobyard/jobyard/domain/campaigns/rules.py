@@ -104,7 +104,7 @@ def changed_rules(rules: CampaignRules, changes: object, created_at: datetime) -
         at_once=fields.read("at_once", whole_number(1, MAX_AT_ONCE), rules.at_once),
         rollout=fields.read("rollout", changed_rollout, None if is_removed else rules.rollout),
     )
-    if changed == rules:
+    if changed == rules and not fields.problems:
         fields.refuse("", f"at least one change of {', '.join(CHANGE_FIELDS)}")
     fields.check()
     return changed

@@ -233,7 +233,8 @@ def _check_range(fields: FieldReader, schedule: CampaignSchedule, created_at: da
 def _check_length(where: str, first: date, last: date) -> None:
     days = last.toordinal() - first.toordinal()
     if days < 0:
-        raise InvalidRule(where, f"{format_day(first)}, the first date, or later")
+        allowed = f"{format_day(first)}, when it begins, or later, not {format_day(last)}"
+        raise InvalidRule(where, allowed)
     if days > MAX_DAYS:
         raise InvalidRule(where, f"at most {MAX_DAYS} days after {format_day(first)}")
 
