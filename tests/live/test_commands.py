@@ -225,7 +225,7 @@ def test_campaigns_survive_a_killed_worker_a_pause_and_a_restarted_stack(
         {"succeeded": 2, "failed": 1},
     )
     assert (paused["label"], paused["counts"].get("succeeded")) == ("Paused", None)
-    assert "the stack restarts, until a person lifts it" in paused["waiting_reason"]
+    assert "the stack restarts, until a person releases it" in paused["waiting_reason"]
     assert last["state"] == "succeeded"
     assert {each: len(devices.device(each).applied) for each in ("slow-1", "ok-2", "locked-3")} == {
         "slow-1": 1,

@@ -41,7 +41,7 @@ RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
             RESTING,
             replace(HOLD, until=None),
             OPENS,
-            (f"{HOLD.description()}, until a person lifts it", None),
+            (f"{HOLD.description()}, until a person releases it", None),
         ),
         (
             replace(OPEN, check_at=CREATED),

@@ -523,7 +523,7 @@ def test_a_task_of_a_paused_campaign_waits_until_the_hold_ends(api: Api, until: 
     paused = api.post(f"/campaigns/{campaign.campaign_id}/pause", {**WHY, "until": until})
     assert paused.status == 200
 
-    ends = "" if until else ", until a person lifts it"
+    ends = "" if until else ", until a person releases it"
     reason = f"campaign:{campaign.campaign_id} is held by admin: {WHY['reason']}{ends}"
     assert waits(api, campaign.campaign_id) == [
         ("Rescheduled", reason, until),

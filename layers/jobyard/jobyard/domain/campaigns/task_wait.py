@@ -39,7 +39,7 @@ def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
 
 def wait_for_hold(hold: Hold) -> Wait:
     """What is waited for under a hold."""
-    ends = "" if hold.until else ", until a person lifts it"
+    ends = "" if hold.until else ", until a person releases it"
     return f"{hold.description()}{ends}", hold.until
 
 
