@@ -26,6 +26,7 @@ from jobyard.services.holds import lift_hold
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.queries import jobs as jobs_queries
+from jobyard.services.queries.campaigns import list_tasks
 from jobyard.services.rates import sample_rates
 from jobyard.store import activity, campaigns, chunks, holds, jobs, rates, tables, usage
 from tests.call_interceptor import Answer, Call, Listener
@@ -244,6 +245,21 @@ def test_a_rollout_starts_its_grant_in_each_minute_evenly(stack: Harness, device
     gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
     assert max(gaps[:9]) <= 7
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+def test_each_task_starts_when_its_wait_says(stack: Harness, devices: Devices) -> None:
+    campaign = start(stack, [f"device-{n}" for n in range(70)], rollout={"per_minute": 30})
+    page = list_tasks(
+        campaign.campaign_id, stack.query_context(), state="", after=(0, 0), limit=100
+    )
+    stack.machines.run_all()
+
+    late = []
+    for each in page.items:
+        (at,) = devices.attempts(each.target.target_id)
+        assert each.waiting_until
+        late.append((at - each.waiting_until) / timedelta(minutes=1))
+    assert -1 <= min(late) <= max(late) <= 0
 
 
 def test_few_tasks_start_at_the_pace_of_the_grant(stack: Harness, devices: Devices) -> None:
