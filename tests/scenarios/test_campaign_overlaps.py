@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.services.campaigns import commands
+from jobyard.services.campaigns.overlaps import MAX_COMPARED
 from jobyard.services.campaigns.uploaded_targets import targets_upload
 from jobyard.store import campaigns, chunks, jobs
 from tests.call_interceptor import Call, CallInterceptor, Listener
@@ -94,6 +95,19 @@ def test_a_preview_shows_which_campaigns_have_the_same_targets(
     shown = [(each.campaign.campaign_id, each.targets) for each in found.overlaps]
     assert shown == [(first.campaign_id, 2), (second.campaign_id, 1)]
     assert campaigns.get(first.campaign_id).is_open
+
+
+def test_a_preview_does_not_compare_more_tasks_than_it_can(
+    stack: Harness, devices: Devices
+) -> None:
+    before = campaigns.get(night(stack, "AB").campaign_id)
+    large = replace(before, tasks=MAX_COMPARED + 1, version=before.version + 1)
+    campaigns.write(before, large)
+    stack.advance(1)
+
+    (overlap,) = commands.preview(document("A"), stack.context()).overlaps
+
+    assert (overlap.campaign.campaign_id, overlap.targets) == (before.campaign_id, None)
 
 
 def test_without_consent_nothing_is_replaced(stack: Harness, devices: Devices) -> None:

@@ -22,7 +22,7 @@ from jobyard.domain.jobs.job import NO_FAILURES, JobAddress
 from jobyard.domain.jobs.job_type import Continue, Snooze
 from jobyard.services.campaigns import commands, task_events
 from jobyard.services.campaigns.recovery import recover_campaign, restart_overdue
-from jobyard.services.holds import lift_hold
+from jobyard.services.holds import lift_hold, place_hold
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.machines.inputs import ChunkInput
 from jobyard.services.queries import jobs as jobs_queries
@@ -340,6 +340,32 @@ def test_pausing_stops_and_resuming_goes_on(stack: Harness, devices: Devices) ->
 
     assert minutes(devices.attempts("A")) == [0, 5, 10, 60]
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
+
+
+@pytest.mark.parametrize("scope", ["everything", f"type:{NAME}"])
+def test_a_wider_hold_stops_a_campaign_and_its_end_is_seen(
+    scope: str, stack: Harness, devices: Devices
+) -> None:
+    place_hold(scope, None, stack.context())
+    campaign = start(stack, "A", expires_s=7_200)
+    seen: list[str] = []
+
+    def wait_until(until: datetime) -> None:
+        if until > TEN + timedelta(minutes=15) and not seen:
+            tasks = list_tasks(
+                campaign.campaign_id, stack.query_context(), state="", after=(0, 0), limit=1
+            )
+            seen.extend(each.waiting_reason for each in tasks.items)
+            lift_hold(scope, stack.context())
+        stack.wait_until(until)
+
+    stack.machines._wait_until = wait_until
+    stack.machines.run_all()
+    stack.machines._wait_until = stack.wait_until
+
+    assert campaigns.get(campaign.campaign_id).state == "succeeded"
+    assert seen == [f"{scope} is held by admin: because, until a person releases it"]
+    assert minutes(devices.attempts("A")) == [20]  # it looks at the hold each ten minutes
 
 
 def test_resuming_goes_on_after_its_first_try_died(stack: Harness, devices: Devices) -> None:
