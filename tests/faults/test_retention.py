@@ -93,7 +93,7 @@ def run_to_the_end(harness: Harness, injector: Injector) -> StepResult:
 def end_of(harness: Harness, outcome: StepResult) -> dict[str, Any]:
     """What the tables and buckets contain in the end."""
     batch_id, schedule_id = BATCH.batch_id, SCHEDULE.schedule_id
-    tombstone = batches.TOMBSTONES.find(batch_id)
+    tombstone = batches.BATCH_TOMBSTONES.find(batch_id)
     left = [
         *chunks.of_batch(batch_id),
         *(job for number in range(2) for job in jobs.of_chunk(batch_id, number)),

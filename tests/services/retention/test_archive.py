@@ -116,7 +116,7 @@ def records(harness: Harness, batch_id: str) -> Iterator[Any]:
 
 def folder_of(batch_id: str) -> str:
     """The folder of a batch's archive, from its tombstone."""
-    found = batches.TOMBSTONES.find(batch_id)
+    found = batches.BATCH_TOMBSTONES.find(batch_id)
     assert found
     return f"{found.folder}/"
 
@@ -236,7 +236,7 @@ def test_an_archived_batch_is_gone_with_a_message_and_in_no_list(
 
 def is_archived(batch_id: str) -> bool:
     """Whether only a tombstone of a batch remains."""
-    found = batches.TOMBSTONES.find(batch_id)
+    found = batches.BATCH_TOMBSTONES.find(batch_id)
     return found is not None and found.phase is Phase.REMOVED
 
 
@@ -315,7 +315,7 @@ def test_a_batch_that_is_requeued_during_its_removal_is_restored(
     (operation,) = operations.of_batch(failed.batch_id)
     late = replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None)
     operations.put_new(late, BatchState.FAILED)
-    batches.TOMBSTONES.start(seen, years.now(), "records/deposit/2026/05/at-the-last-moment")
+    batches.BATCH_TOMBSTONES.start(seen, years.now(), "records/deposit/2026/05/at-the-last-moment")
 
     assert retain(years) == done(0)
     assert batches.get(failed.batch_id, years.now()).state is BatchState.FAILED
@@ -328,7 +328,7 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
     moved = replace(job, version=3, state=JobState.SCHEDULED, cause="too late")
     (operation,) = operations.of_batch(failed.batch_id)
 
-    batches.TOMBSTONES.start(seen, years.now(), "records/deposit/2026/05/taken")
+    batches.BATCH_TOMBSTONES.start(seen, years.now(), "records/deposit/2026/05/taken")
 
     with pytest.raises(StaleState):
         jobs.apply(job, moved, BatchState.FAILED)

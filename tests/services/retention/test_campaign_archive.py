@@ -74,7 +74,7 @@ def test_a_campaign_is_archived_whole_then_removed_and_its_claims_stay(
     assert outcome == done(1)
     assert [*records(stack, campaign_id)] == []
     assert versions(stack, campaign_id) == []
-    tombstone = campaigns.TOMBSTONES.find(campaign_id)
+    tombstone = campaigns.CAMPAIGN_TOMBSTONES.find(campaign_id)
     assert tombstone is not None
     assert tombstone.phase is Phase.REMOVED
     assert claims.of_targets(["A", "B"]) == claimed
@@ -147,7 +147,7 @@ def test_a_campaign_is_archived_exactly_ninety_days_after_its_end(
     stack.at += timedelta(seconds=1)
 
     assert retain(stack) == done(1)
-    assert campaigns.TOMBSTONES.find(campaign.campaign_id) is not None
+    assert campaigns.CAMPAIGN_TOMBSTONES.find(campaign.campaign_id) is not None
 
 
 def test_a_campaign_that_is_open_is_kept_however_old(stack: Harness, devices: Devices) -> None:
@@ -196,7 +196,7 @@ def test_a_campaign_with_missing_rows_is_left_unchanged_and_delays_no_other(
 
     assert listed(stack) == [broken.campaign_id]
     assert jobs.find(JobAddress(broken.campaign_id, 0, 0)) is not None
-    assert campaigns.TOMBSTONES.find(healthy.campaign_id) is not None
+    assert campaigns.CAMPAIGN_TOMBSTONES.find(healthy.campaign_id) is not None
 
 
 def test_a_campaign_that_cannot_be_read_is_left_and_delays_no_other(
@@ -207,7 +207,7 @@ def test_a_campaign_that_cannot_be_read_is_left_and_delays_no_other(
     stack.at += OLD
 
     assert retain(stack) == done(1)
-    assert campaigns.TOMBSTONES.find(healthy.campaign_id) is not None
+    assert campaigns.CAMPAIGN_TOMBSTONES.find(healthy.campaign_id) is not None
     tables.CampaignItem.get(broken.campaign_id).delete()
 
 
@@ -217,11 +217,11 @@ def test_what_a_lost_retention_left_is_removed_by_the_next(
     campaign = ended(stack)
     stack.at += OLD
     folder = "records/scripted-device/2026/11/left/v1"
-    campaigns.TOMBSTONES.start(campaign, stack.at, folder)
+    campaigns.CAMPAIGN_TOMBSTONES.start(campaign, stack.at, folder)
     assert listed(stack) == []
 
     assert retain(stack) == done(1)
-    tombstone = campaigns.TOMBSTONES.find(campaign.campaign_id)
+    tombstone = campaigns.CAMPAIGN_TOMBSTONES.find(campaign.campaign_id)
     assert tombstone is not None
     assert (tombstone.phase, tombstone.folder) == (Phase.REMOVED, folder)
 
@@ -234,7 +234,7 @@ def test_the_tasks_of_many_chunks_are_archived_in_parts(
     stack.at += OLD
 
     assert retain(stack) == done(1)
-    tombstone = campaigns.TOMBSTONES.find(campaign.campaign_id)
+    tombstone = campaigns.CAMPAIGN_TOMBSTONES.find(campaign.campaign_id)
     assert tombstone is not None
     found = objects(stack, "archive", f"{tombstone.folder}/")
     assert len([name for name in found if name.startswith("jobs-")]) == 3

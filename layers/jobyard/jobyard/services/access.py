@@ -46,7 +46,7 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
     try:
         batch = batches.get(batch_id, now)
     except Gone:
-        tombstone = batches.TOMBSTONES.find(batch_id)
+        tombstone = batches.BATCH_TOMBSTONES.find(batch_id)
         if tombstone is None:
             raise
         _check_visible(tombstone.origin, actor)

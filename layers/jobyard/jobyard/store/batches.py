@@ -147,7 +147,7 @@ def get(batch_id: str, now: datetime, *, grace: timedelta = timedelta(0)) -> Bat
         raise NotFound(f"there is no batch {batch_id}") from None
     if item.state == ARCHIVED:
         raise Gone(
-            f"batch {batch_id} was archived on {TOMBSTONES.parse(item).archived_at:%Y-%m-%d}"
+            f"batch {batch_id} was archived on {BATCH_TOMBSTONES.parse(item).archived_at:%Y-%m-%d}"
         )
     batch = _batch(item)
     if batch.has_expired(now - grace):
@@ -286,7 +286,7 @@ def _listed(item: BatchItem) -> dict[str, Any]:
     return {"submitted": item.submitted}  # the index by state lists it
 
 
-TOMBSTONES = TombstoneTable(BatchItem, _item, _batch, _listed, ("collection", "submitter"))
+BATCH_TOMBSTONES = TombstoneTable(BatchItem, _item, _batch, _listed, ("collection", "submitter"))
 
 
 def in_archiving(after: str = "") -> Iterator[Tombstone[Batch]]:
@@ -294,4 +294,4 @@ def in_archiving(after: str = "") -> Iterator[Tombstone[Batch]]:
     oldest first, from the index."""
     condition = BatchItem.submitted > after if after else None
     for item in BatchItem.by_state.query(ARCHIVED, range_key_condition=condition):
-        yield TOMBSTONES.parse(item)
+        yield BATCH_TOMBSTONES.parse(item)

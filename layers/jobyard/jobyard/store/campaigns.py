@@ -173,7 +173,7 @@ def get(campaign_id: str) -> Campaign:
     except CampaignItem.DoesNotExist:
         raise NotFound(f"there is no campaign {campaign_id}") from None
     if item.state == ARCHIVED:
-        raise Gone(TOMBSTONES.parse(item).description)
+        raise Gone(CAMPAIGN_TOMBSTONES.parse(item).description)
     return _campaign(item)
 
 
@@ -301,7 +301,7 @@ def _listed(item: CampaignItem) -> dict[str, Any]:
     return {"shelf": _ARCHIVING, "created": item.created}
 
 
-TOMBSTONES = TombstoneTable(CampaignItem, item_of, _campaign, _listed)
+CAMPAIGN_TOMBSTONES = TombstoneTable(CampaignItem, item_of, _campaign, _listed)
 
 
 def in_archiving(after: str = "") -> CampaignKey | None:

@@ -162,7 +162,9 @@ def test_a_campaign_that_has_ended_is_not_replaced(api: Api) -> None:
 
 def test_an_archived_campaign_is_gone(api: Api) -> None:
     campaign_id = an_ended_campaign(start(api)["campaign_id"])
-    campaigns.TOMBSTONES.start(campaigns.get(campaign_id), datetime.now(UTC), "records/f/v2")
+    campaigns.CAMPAIGN_TOMBSTONES.start(
+        campaigns.get(campaign_id), datetime.now(UTC), "records/f/v2"
+    )
 
     for path in ("", "/tasks", "/reports", "/cost"):
         answer = api.get(f"/campaigns/{campaign_id}{path}")

@@ -89,8 +89,11 @@ def _place(campaign: Campaign, task: JobRecord, workers: int) -> int:
     if task.attempts:
         return campaign.tasks - recorded
     first = task.address.chunk // workers * workers
-    beside = min(workers, campaign.chunk_count - first)
+    group_size = min(workers, campaign.chunk_count - first)
     order = (
-        first * campaign.chunk_size + task.address.position * beside + task.address.chunk - first
+        first * campaign.chunk_size
+        + task.address.position * group_size
+        + task.address.chunk
+        - first
     )
     return max(order - recorded, 0)

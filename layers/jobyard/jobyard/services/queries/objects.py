@@ -189,7 +189,7 @@ def _depositor(version: ObjectVersion, context: QueryContext) -> str:
     try:
         return batches.get(version.batch_id, context.now).submitter
     except Gone:
-        tombstone = batches.TOMBSTONES.find(version.batch_id)
+        tombstone = batches.BATCH_TOMBSTONES.find(version.batch_id)
         return tombstone.origin.submitter if tombstone else ""
     except NotFound:
         return ""

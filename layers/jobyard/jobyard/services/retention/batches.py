@@ -37,7 +37,7 @@ def start_archiving(suggested: Batch, context: RetentionContext) -> bool:
     # Each try has a folder of its own, so that nothing in it is written twice.
     attempt = f"v{batch.version}"
     folder = archive_folder(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
-    batches.TOMBSTONES.start(batch, now, folder)
+    batches.BATCH_TOMBSTONES.start(batch, now, folder)
     return True
 
 
@@ -57,7 +57,7 @@ def _is_in_use(batch: Batch) -> bool:
 
 def archived_batch(batch_id: str) -> "ArchivedBatch | None":
     """The batch with a tombstone; None if it has none."""
-    tombstone = batches.TOMBSTONES.find(batch_id)
+    tombstone = batches.BATCH_TOMBSTONES.find(batch_id)
     return ArchivedBatch(tombstone) if tombstone else None
 
 
@@ -134,8 +134,8 @@ class ArchivedBatch:
             raise TooEarly("one of its jobs changed after its report", job.at)
 
     def in_phase(self, phase: Phase) -> TransactItem:
-        return batches.TOMBSTONES.put(self.tombstone, self.tombstone.after(phase))
+        return batches.BATCH_TOMBSTONES.put(self.tombstone, self.tombstone.after(phase))
 
     def cancel(self, repaired_at: datetime | None) -> None:
         batch = replace(self._batch, repaired_at=repaired_at)
-        batches.TOMBSTONES.cancel(self.tombstone, batch)
+        batches.BATCH_TOMBSTONES.cancel(self.tombstone, batch)

@@ -63,7 +63,7 @@ def _start_archiving(campaign_id: str, context: RetentionContext) -> bool:
     # Each try has a folder of its own, so that nothing in it is written twice.
     attempt = f"v{campaign.version}"
     folder = archive_folder(campaign.job_type, campaign.created_at, campaign_id, attempt)
-    campaigns.TOMBSTONES.start(campaign, now, folder)
+    campaigns.CAMPAIGN_TOMBSTONES.start(campaign, now, folder)
     return True
 
 
@@ -78,7 +78,7 @@ def next_leftover(bookmark: Bookmark) -> WorkSlice | None:
 
 def archived_campaign(campaign_id: str) -> "ArchivedCampaign | None":
     """The campaign with a tombstone; None if it has none."""
-    tombstone = campaigns.TOMBSTONES.find(campaign_id)
+    tombstone = campaigns.CAMPAIGN_TOMBSTONES.find(campaign_id)
     return ArchivedCampaign(tombstone) if tombstone else None
 
 
@@ -151,7 +151,7 @@ class ArchivedCampaign:
             raise TooEarly("one of its tasks changed after its end")
 
     def in_phase(self, phase: Phase) -> TransactItem:
-        return campaigns.TOMBSTONES.put(self.tombstone, self.tombstone.after(phase))
+        return campaigns.CAMPAIGN_TOMBSTONES.put(self.tombstone, self.tombstone.after(phase))
 
     def cancel(self, repaired_at: datetime | None) -> None:
-        campaigns.TOMBSTONES.cancel(self.tombstone, self._campaign)
+        campaigns.CAMPAIGN_TOMBSTONES.cancel(self.tombstone, self._campaign)
