@@ -1,7 +1,7 @@
 """The form of a campaign: its fields as text, and the request that they describe."""
 
 import json
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,36 @@ _FORM_FIELDS = {
     "window.weekdays": "weekdays",
     "rollout": "per_minute",
     "abort": "percent",
+}
+# The labels of the fields, in the order of the page.
+LABELS = {
+    "name": "Name",
+    "job_type": "Type",
+    "targets": "Targets, one on each line",
+    "expires_min": "Expires after",
+    "from": "First day",
+    "from_time": "From",
+    "to": "Last day",
+    "to_time": "Until",
+    "weekdays": "Opens on",
+    "window_from": "Opens at",
+    "window_to": "Closes at",
+    "zone": "Time zone",
+    "calendar": "Calendar that closes times",
+    "needs": "Minutes that a task needs",
+    "per_minute": "Tasks that start in a minute",
+    "factor": "Grows by the factor",
+    "every": "Each time that so many tasks have succeeded",
+    "at_once": "Tasks at the same time",
+    "percent": "Percent that fail",
+    "at_least": "Of at least",
+    "then": "Then it is",
+    "retry_s": "Seconds until a retry",
+    "attempt_s": "Seconds that an attempt may take",
+    "notify": "Report to",
+    "replaces": "Replaces the job",
+    "takes_min": "Minutes that a task takes",
+    "offline": "Devices that are offline at first, of a hundred",
 }
 # What is allowed in fields of the form that have another unit than those of a request.
 _ALLOWED = {
@@ -318,16 +348,16 @@ def file_findings(refusal: Exception | None) -> list[dict[str, str]]:
     ]
 
 
-def summary_of(refusal: JobyardError, shown: Container[str]) -> str:
-    """Why a form was refused. What is wrong with the fields that are `shown` is said there."""
+def summary_of(refusal: JobyardError) -> str:
+    """Why a form was refused. What is wrong with a field is said there, so it is only named."""
     if not isinstance(refusal, InvalidCampaign):
         return refusal_text(refusal)
     by_field = {_form_field(each.where): str(each) for each in refusal.problems}
-    texts = [text for field, text in by_field.items() if field not in shown]
-    if number := len(by_field) - len(texts):
-        verb, at = ("is", "it says") if number == 1 else ("are", "they say")
-        texts.append(f"{plural(number, 'field')} {verb} not valid: {at} what is allowed")
-    return ". ".join(map(sentence, texts)) if len(texts) > 1 else texts[0]
+    texts = [sentence(text) for field, text in by_field.items() if field not in LABELS]
+    if named := [label for field, label in LABELS.items() if field in by_field]:
+        verb = "is" if len(named) == 1 else "are"
+        texts.append(f"{plural(len(named), 'field')} {verb} not valid: {'; '.join(named)}.")
+    return " ".join(texts)
 
 
 def check_targets(typed: TypedTargets) -> list[dict[str, str]]:

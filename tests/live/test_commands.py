@@ -198,8 +198,8 @@ def test_campaigns_survive_a_killed_worker_a_pause_and_a_restarted_stack(
             await_call(devices, "slow-1", "GET /update")
             second = admin.post("/api/campaigns", **update(devices, "slow-1"))
             second_path = f"/api/campaigns/{second['campaign_id']}"
-            kill_workers(running)
             admin.post(f"{second_path}/pause", reason="the stack restarts")
+            kill_workers(running)
         devices.device("slow-1").kind = "ok"
 
         assert project.local("down").returncode == 0

@@ -195,6 +195,7 @@ def _form_page(
         "unfinished": unfinished(stored) if stored else 0,
         "address": request.path,
         "fields": fields,
+        "labels": form.LABELS,
         "findings": finding_rows([*typed.findings]) if typed else form.file_findings(refusal),
         "job_types_offered": [(each.name, each.title) for each in types],
         "parameters_offered": [each for each in types if each.parameters],
@@ -204,7 +205,7 @@ def _form_page(
         "calendars_offered": [(name, name) for name in names if name],
         "weekdays": WEEKDAYS,
         "errors": form.errors_of(refusal),
-        "refusal": refusal and form.summary_of(refusal, fields),
+        "refusal": refusal and form.summary_of(refusal),
         "view": None,
     }
     if started and assumed:
@@ -299,7 +300,7 @@ def _change_page(
         "forecast": forecast,
         "openings": opening_rows(forecast, zone),
         "errors": form.errors_of(refusal),
-        "refusal": refusal and form.summary_of(refusal, fields),
+        "refusal": refusal and form.summary_of(refusal),
     }
     return page("campaign_change.html", request, values, status=status_of(refusal))
 

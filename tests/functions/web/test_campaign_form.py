@@ -130,7 +130,10 @@ def test_a_preview_shows_openings_forecast_and_simulation_and_starts_nothing(
         ({"notify": "a@example.org", "notify_nobody": "1"}, "Leave it empty if nobody"),
         ({"notify": "nobody, a@b@c"}, "nobody: it has no @"),
         ({"kind": "once", "expires_min": "1"}, "A whole number of minutes from 5 to 10,080"),
-        ({"at_once": "0", "zone": "Zurich"}, "2 fields are not valid: they say what is allowed"),
+        (
+            {"at_once": "0", "zone": "Zurich"},
+            "2 fields are not valid: Time zone; Tasks at the same time.",
+        ),
     ],
 )
 def test_what_is_wrong_is_shown_and_what_was_typed_is_kept(
