@@ -43,7 +43,7 @@ _FORM_FIELDS = {
     "abort": "percent",
 }
 # The labels of the fields, in the order of the page.
-LABELS = {
+FIELD_LABELS = {
     "name": "Name",
     "job_type": "Type",
     "targets": "Targets, one on each line",
@@ -353,8 +353,8 @@ def summary_of(refusal: JobyardError) -> str:
     if not isinstance(refusal, InvalidCampaign):
         return refusal_text(refusal)
     by_field = {_form_field(each.where): str(each) for each in refusal.problems}
-    texts = [sentence(text) for field, text in by_field.items() if field not in LABELS]
-    if named := [label for field, label in LABELS.items() if field in by_field]:
+    texts = [sentence(text) for field, text in by_field.items() if field not in FIELD_LABELS]
+    if named := [label for field, label in FIELD_LABELS.items() if field in by_field]:
         verb = "is" if len(named) == 1 else "are"
         texts.append(f"{plural(len(named), 'field')} {verb} not valid: {'; '.join(named)}.")
     return " ".join(texts)

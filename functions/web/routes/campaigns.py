@@ -195,7 +195,7 @@ def _form_page(
         "unfinished": unfinished(stored) if stored else 0,
         "address": request.path,
         "fields": fields,
-        "labels": form.LABELS,
+        "labels": form.FIELD_LABELS,
         "findings": finding_rows([*typed.findings]) if typed else form.file_findings(refusal),
         "job_types_offered": [(each.name, each.title) for each in types],
         "parameters_offered": [each for each in types if each.parameters],
