@@ -360,18 +360,6 @@ def summary_of(refusal: JobyardError) -> str:
     return " ".join(texts)
 
 
-def check_targets(typed: TypedTargets) -> list[dict[str, str]]:
-    """The targets of a form, as a request has them.
-
-    Raises:
-        ValidationFailed: they have errors.
-    """
-    if typed.errors:
-        errors = plural(typed.errors, "error")
-        raise ValidationFailed([("targets", f"The targets have {errors}, listed below.")])
-    return list(typed.targets)
-
-
 def assumptions_of(fields: Mapping[str, Any]) -> Assumptions:
     """What a person assumes of the targets.
 
@@ -390,8 +378,17 @@ def assumptions_of(fields: Mapping[str, Any]) -> Assumptions:
     return Assumptions(int(takes) * 60, int(offline))
 
 
-def errors_of(refusal: Exception | None) -> dict[str, str]:
-    """What is wrong with each field, by its name; {} if no field is named."""
+def errors_of(refusal: Exception | None, typed: TypedTargets | None = None) -> dict[str, str]:
+    """What is wrong with each field, by its name; {} if no field is named. `typed` are the targets
+    in the form, whose errors are listed next to them.
+    """
+    errors = _errors_of(refusal)
+    if typed and typed.errors:
+        errors["targets"] = f"The targets have {plural(typed.errors, 'error')}, listed below."
+    return errors
+
+
+def _errors_of(refusal: Exception | None) -> dict[str, str]:
     if isinstance(refusal, InvalidCampaign):
         errors: dict[str, str] = {}
         for each in refusal.problems:

@@ -119,7 +119,7 @@ def start_campaign() -> Response[str]:
     def document() -> dict[str, Any]:
         if typed is None:
             return form.document_of(fields) | {"targets_file": fields["targets_file"]}
-        return form.document_of(fields) | {"targets": form.check_targets(typed)}
+        return form.document_of(fields) | {"targets": [*typed.targets]}  # none after an error
 
     def act() -> str:
         started = commands.start(document(), request.command_context())
@@ -204,7 +204,7 @@ def _form_page(
         "starters": listed(roles_for("campaign", "start")),
         "calendars_offered": [(name, name) for name in names if name],
         "weekdays": WEEKDAYS,
-        "errors": form.errors_of(refusal),
+        "errors": form.errors_of(refusal, typed),
         "refusal": refusal and form.summary_of(refusal),
         "view": None,
     }

@@ -124,6 +124,10 @@ def test_a_preview_shows_openings_forecast_and_simulation_and_starts_nothing(
         ({"parameter-models": "[1"}, "not JSON"),
         ({"targets": ""}, "1 error"),
         ({"targets": "id,address\ngw-1,a b"}, "Line 2, column 6"),
+        (
+            {"targets": "id\na b", "zone": "X"},
+            "2 fields are not valid: Targets, one on each line; Time",
+        ),
         ({"replaces": "cabc"}, "id of a campaign"),
         ({"calendar": "none"}, "name of a calendar"),
         ({"from_time": "18:00"}, "Give its day too"),
