@@ -106,7 +106,7 @@ class Inventory:
 
 
 class Phase(StrEnum):
-    """How far the retention of a batch or campaign is."""
+    """How far the retention of a batch, campaign or edit job is."""
 
     ARCHIVING = "archiving"  # its records are being written to the archive; none is removed
     REMOVING = "removing"  # all records are archived and are being removed
@@ -114,7 +114,7 @@ class Phase(StrEnum):
 
 
 class Archivable(Protocol):
-    """A batch or a campaign, as its tombstone keeps it."""
+    """A batch, a campaign or an edit job, as its tombstone keeps it."""
 
     @property
     def version(self) -> int:
@@ -133,7 +133,7 @@ _Origin = TypeVar("_Origin", bound=Archivable)
 
 @dataclass(frozen=True)
 class Tombstone(Generic[_Origin]):
-    """What remains of an archived batch or campaign.
+    """What remains of an archived batch, campaign or edit job.
 
     `origin` is it as it was; once removed, without the fields that only the archive keeps. `folder`
     is its folder in the archive. `version` continues that of the origin.

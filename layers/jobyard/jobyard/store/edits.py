@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobyard.domain.archive import Phase
+from jobyard.domain.archive import Phase, Tombstone
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.attachment import Attachment, AttachmentState
 from jobyard.domain.edits.child import ChildJob, FailureType
@@ -16,7 +16,6 @@ from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.fixup import FixupState
 from jobyard.domain.edits.review import ReviewState
 from jobyard.domain.edits.team import User
-from jobyard.domain.edits.tombstone import EditTombstone
 from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority
 from jobyard.domain.edits.worklist import sort_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
@@ -62,10 +61,10 @@ def item_of(job: Job) -> EditItem:
     return _edit_item(job) if isinstance(job, EditJob) else _child_item(job)
 
 
-def _tombstone_item(tombstone: EditTombstone) -> EditItem:
+def _tombstone_item(tombstone: Tombstone[EditJob]) -> EditItem:
     """No list shows it; while records are left, the index has it of what has to be done."""
-    item = _edit_item(tombstone.job)
-    at, was = to_ms(tombstone.archived_at), tombstone.job.version
+    item = _edit_item(tombstone.origin)
+    at, was = to_ms(tombstone.archived_at), tombstone.origin.version
     item.body[_ARCHIVE] = [at, tombstone.folder, tombstone.phase.value, was]
     item.version = tombstone.version
     item.shelf = item.listing = None
@@ -531,7 +530,7 @@ def oldest_archived(*, after: str, until: datetime, limit: int) -> list[EditKey]
     return [EditKey(item.job_id, item.created) for item in found]
 
 
-def tombstone(edit_id: str) -> EditTombstone | None:
+def tombstone(edit_id: str) -> Tombstone[EditJob] | None:
     """The tombstone of an edit job that retention archived; None if it did not."""
     try:
         item = EditItem.get(edit_id, consistent_read=True)
@@ -541,7 +540,7 @@ def tombstone(edit_id: str) -> EditTombstone | None:
         return None
     at, folder, phase, version = item.body[_ARCHIVE]
     job = replace(_edit(item), version=version)
-    return EditTombstone(job, from_ms(at), folder, Phase(phase), int(item.version))
+    return Tombstone(job, from_ms(at), folder, Phase(phase), int(item.version))
 
 
 def start_archiving(job: EditJob, at: datetime, folder: str) -> None:
@@ -550,23 +549,25 @@ def start_archiving(job: EditJob, at: datetime, folder: str) -> None:
     Raises:
         StaleState: it changed since it was read.
     """
-    made = EditTombstone(job, at, folder, Phase.ARCHIVING, job.version + 1)
+    made = Tombstone(job, at, folder, Phase.ARCHIVING, job.version + 1)
     if not save_if(_tombstone_item(made), EditItem.version == job.version):
         raise StaleState(f"{job.edit_id} has changed since it was read")
 
 
-def cancel_archiving(seen: EditTombstone) -> None:
+def cancel_archiving(seen: Tombstone[EditJob]) -> None:
     """Undo `start_archiving`.
 
     Raises:
         StaleState: its records are being removed, or archiving was cancelled already.
     """
-    job = replace(seen.job, version=seen.version + 1)
+    job = replace(seen.origin, version=seen.version + 1)
     if not save_if(item_of(job), EditItem.version == seen.version):
         raise StaleState(f"{job.edit_id} is no longer {seen.phase}")
 
 
-def tombstone_item(seen: EditTombstone, after: EditTombstone) -> transactions.TransactItem:
+def tombstone_item(
+    seen: Tombstone[EditJob], after: Tombstone[EditJob]
+) -> transactions.TransactItem:
     """The item of a transaction that replaces the tombstone `seen` by `after`."""
     item = _tombstone_item(replace(after, version=seen.version + 1))
     return transactions.put(item, seen.version)

@@ -328,6 +328,26 @@ class EditJob:
         )
 
     @property
+    def description(self) -> str:
+        """What it is, as its tombstone says it."""
+        return (
+            f"edit job {self.edit_id} ({self.name or 'no name'}, of dataset {self.dataset}, "
+            f"proposed {self.created_at:%Y-%m-%d})"
+        )
+
+    def reduced(self) -> "EditJob":
+        """The edit job without the fields that only the archive keeps."""
+        return replace(
+            self,
+            planner_email="",
+            authors=(),
+            attachments=(),
+            upload_comment="",
+            problem="",
+            history=(),
+        )
+
+    @property
     def all_child_ids(self) -> tuple[str, ...]:
         """The ids of all children that it ever had, by type and number."""
         return tuple(

@@ -12,7 +12,7 @@ from jobyard.store import rates, usage
 
 
 def cost_of(origin_id: str) -> Cost:
-    """The cost so far of a batch, a schedule, a campaign or an edit job, which the actor may see."""
+    """The cost so far of a batch, a schedule, a campaign or an edit job that the actor may see."""
     return price_usage(usage.of_origin(origin_id))
 
 

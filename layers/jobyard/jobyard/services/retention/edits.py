@@ -4,13 +4,12 @@ Only those that a planner has archived, and so hidden: what is shown stays where
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobyard.domain.archive import Phase, archive_folder, record_line
+from jobyard.domain.archive import Phase, Tombstone, archive_folder, record_line
 from jobyard.domain.edits.edit_job import EditJob, EditState
-from jobyard.domain.edits.tombstone import EditTombstone
 from jobyard.domain.jobs.job import JobRecord
 from jobyard.services.retention.work_slice import (
     Bookmark,
@@ -79,7 +78,7 @@ class ArchivedEdit:
     are records of its own.
     """
 
-    tombstone: EditTombstone
+    tombstone: Tombstone[EditJob]
 
     part = "edit.jsonl.gz"
     repaired_at = None
@@ -89,7 +88,7 @@ class ArchivedEdit:
 
     @property
     def _job(self) -> EditJob:
-        return self.tombstone.job
+        return self.tombstone.origin
 
     @property
     def origin_id(self) -> str:
@@ -134,9 +133,7 @@ class ArchivedEdit:
         """It has no such jobs."""
 
     def in_phase(self, phase: Phase) -> TransactItem:
-        seen = self.tombstone
-        after = seen.reduced() if phase is Phase.REMOVED else replace(seen, phase=phase)
-        return edits.tombstone_item(seen, after)
+        return edits.tombstone_item(self.tombstone, self.tombstone.after(phase))
 
     def cancel(self, repaired_at: datetime | None) -> None:
         edits.cancel_archiving(self.tombstone)
