@@ -43,11 +43,13 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(*, iam: bool = False, call_log: Path | None = None) -> Iterator[LocalStack]:
+def local_stack(
+    *, iam: bool = False, call_log: Path | None = None, build: Path | None = None
+) -> Iterator[LocalStack]:
     """Start an emulator on a free port, deploy the project with noop, and stop it at the end.
 
     Nothing is persisted. With `iam`, the roles of the template are enforced. The scheduler's
-    functions log their calls to `call_log`.
+    functions log their calls to `call_log`. `build` is a folder with built layers.
     """
     home = Path(tempfile.mkdtemp(prefix="jobyard-bench-"))
     files_port = emulator.free_port()
@@ -60,7 +62,7 @@ def local_stack(*, iam: bool = False, call_log: Path | None = None) -> Iterator[
             stack = deployment.deploy(
                 started.endpoint,
                 deployment.parameters(started, files_port),
-                build=home / "build",
+                build=build or home / "build",
                 root=project,
             )
             cognito = clients.client("cognito-idp", started.endpoint)

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from cli.local import clients
 from cli.local import emulator as emulators
 from jobyard.services.meter import Meter
 from jobyard.store import tables
+from tests.built_layers import build_layers
 from tests.call_interceptor import CallInterceptor
 from tests.faults.aws_semantics import DynamoDBSemantics, S3Semantics, key_names
 from tests.harness import Clients, Harness, Payloads, serving
@@ -115,6 +117,15 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     running = emulators.start(home, emulators.free_port(), persist=False)
     yield running.endpoint
     emulators.stop(home)
+
+
+@pytest.fixture(scope="session")
+def layers(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The folder with the layers of packages, which all of xdist's workers share."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # each worker has a folder in the session's
+        folder = folder.parent
+    return build_layers(folder / "layers")
 
 
 @pytest.fixture(scope="session")

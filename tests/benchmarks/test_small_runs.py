@@ -23,6 +23,7 @@ from benchmarks.bounds import NAMES, compare
 from benchmarks.recurrence import START
 from benchmarks.stacks import LocalStack, local_stack
 from cli.local.emulator import ROOT
+from tests.built_layers import with_layers
 
 pytestmark = pytest.mark.emulator
 
@@ -137,9 +138,10 @@ def _store_given_back() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared(tmp_path_factory: pytest.TempPathFactory, layers: Path) -> Iterator[Shared]:
     call_log = tmp_path_factory.mktemp("notes") / "calls.jsonl"
-    with local_stack(call_log=call_log) as local:
+    build = with_layers(tmp_path_factory.mktemp("build"), layers)
+    with local_stack(call_log=call_log, build=build) as local:
         yield Shared(local, call_log)
 
 

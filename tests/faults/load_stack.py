@@ -20,6 +20,7 @@ from cli.local import clients, demo_collections, demo_users, deployment, emulato
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
 from jobyard.store import tables
+from tests.built_layers import with_layers
 
 
 def with_counting(target: Path) -> Path:
@@ -68,15 +69,18 @@ class LoadStack:
 
 
 @contextmanager
-def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
-    """Deploy the project with the counting job type to an emulator that keeps its state."""
+def load_stack(home: Path, layers: Path, *, chunk_size: int) -> Iterator[LoadStack]:
+    """Deploy the project with the counting job type to an emulator that keeps its state.
+
+    `layers` are the built ones.
+    """
     started = emulator.start(home, emulator.free_port(), persist=True)
     try:
         values = deployment.parameters(started, emulator.free_port())
         stack = deployment.deploy(
             started.endpoint,
             values | {"ChunkSize": str(chunk_size), "MaxConcurrency": "2"},
-            build=home / "build",
+            build=with_layers(home / "build", layers),
             root=with_counting(home / "project"),
         )
         cognito = clients.client("cognito-idp", started.endpoint)

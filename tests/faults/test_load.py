@@ -123,12 +123,12 @@ class Flood:
 
 
 def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_are_killed(
-    request: pytest.FixtureRequest, tmp_path: Path, summary: Callable[[str], None]
+    request: pytest.FixtureRequest, tmp_path: Path, layers: Path, summary: Callable[[str], None]
 ) -> None:
     size = request.config.getoption("--load")
     number, jobs_each, chunk_size = SIZES[size]
     began = time.monotonic()
-    with load_stack(tmp_path, chunk_size=chunk_size) as load:
+    with load_stack(tmp_path, layers, chunk_size=chunk_size) as load:
         flood = Flood(load, number, manifest(jobs_each))
         deployed = time.monotonic()
         restarted = False

@@ -26,10 +26,9 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] == "aws_xray_sd
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def path(layers: Path) -> list[str]:
     """The path of a function: its code and its two layers."""
-    build = tmp_path_factory.mktemp("build")
-    vendor = artifacts.packages_layer(ROOT / "layers" / "vendor", build)
+    vendor = artifacts.packages_layer(ROOT / "layers" / "vendor", layers)
     return [str(folder) for folder in (ROOT / "functions", ROOT / "layers" / "jobyard", vendor)]
 
 
@@ -79,8 +78,10 @@ print(*(each.code for each in validate(changed, {{}}, lambda _: (), list, rules,
 """
 
 
-def test_the_trimmed_geometry_layer_is_enough_to_validate(path: list[str], tmp_path: Path) -> None:
-    layer = artifacts.packages_layer(ROOT / "layers" / "geometry", tmp_path)
+def test_the_trimmed_geometry_layer_is_enough_to_validate(
+    path: list[str], layers: Path, tmp_path: Path
+) -> None:
+    layer = artifacts.packages_layer(ROOT / "layers" / "geometry", layers)
     program = VALIDATING.format(path=[*path, str(layer)])
 
     done = subprocess.run(

@@ -18,6 +18,7 @@ from benchmarks.coldstart import HANDLERS
 from cli.local import clients, demo_collections, demo_users, deployment, emulator
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
+from tests.built_layers import with_layers
 from tests.harness import Payloads, serving
 from tests.live.api_user import ApiUser
 
@@ -101,12 +102,14 @@ def _keep_for_no_time(root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, project: Path) -> Stack:
+def stack(
+    platform: Emulator, aws: Callable[[str], Any], files_port: int, project: Path, layers: Path
+) -> Stack:
     """template.yaml, deployed, with the demo's people and collections."""
     deployed = deployment.deploy(
         platform.endpoint,
         deployment.parameters(platform, files_port),
-        build=platform.home / "build",
+        build=with_layers(platform.home / "build", layers),
         root=project,
     )
     demo_users.ensure(aws("cognito-idp"), deployed.user_pool)

@@ -27,6 +27,7 @@ from examples.devices.simulator import NEW, Simulator
 from jobyard.domain.campaigns.claim import CLAIM_FOR
 from jobyard.domain.campaigns.task_summary import TaskSummary
 from jobyard.store import campaigns, chunks, jobs
+from tests.built_layers import with_layers
 from tests.faults.load_stack import LoadStack, names_of, store_of, workers_of
 from tests.live.api_user import ApiUser
 
@@ -99,8 +100,9 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory, layers: Path) -> Iterator[Project]:
     made = Project(tmp_path_factory.mktemp("project"))
+    with_layers(made.home / "build", layers)
     yield made
     emulator.stop(made.home)
 
