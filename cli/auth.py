@@ -9,7 +9,7 @@ from cli import session, tables, terminal
 from cli.client import Document
 from cli.connections import StackConnection
 from cli.options import Json, StackName
-from cli.session import Session, SessionTokens
+from cli.session import Session
 from jobyard.domain.access import ROLES
 
 app = typer.Typer()
@@ -67,21 +67,20 @@ def logout(ctx: typer.Context, stack: StackName = "") -> None:
 def whoami(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """Show the stack, the signed-in user and their roles."""
     connection = ctx.obj.connect(stack)
-    _show_session(connection, session.open_session(connection), as_json=as_json)
+    _show_session(connection, ctx.obj.tokens(stack).session, as_json=as_json)
 
 
 @app.command()
 def token(ctx: typer.Context, stack: StackName = "") -> None:
     """Print an access token for curl and other programs. It expires within minutes."""
-    connection = ctx.obj.connect(stack)
-    typer.echo(SessionTokens(connection, session.open_session(connection)).token())
+    typer.echo(ctx.obj.tokens(stack).token())
 
 
 def _show_session(connection: StackConnection, current: Session, *, as_json: bool) -> None:
     shown: Document = {
         "stack": connection.name,
         "api_url": current.api_url,
-        "username": current.username,
+        "username": current.username or f"client {current.user_pool_client}",
         "roles": current.roles,
     }
     if as_json:
@@ -92,7 +91,7 @@ def _show_session(connection: StackConnection, current: Session, *, as_json: boo
             (
                 ("stack", connection.name),
                 ("API", current.api_url),
-                ("user", current.username),
+                ("user", shown["username"]),
                 ("roles", ", ".join(current.roles) or "none: ask an admin for one"),
             )
         )

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.connections import AwsAccessError, StackConnection, error_text
 from jobyard.domain.errors import JobyardError
+from jobyard.domain.programs import roles_of_scopes
 
 RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
 
@@ -52,8 +53,10 @@ class Session:
 
     @property
     def roles(self) -> list[str]:
-        """The user's roles, which are their Cognito groups."""
-        return list(self.claims.get("cognito:groups", []))
+        """The user's roles: a person's Cognito groups, or those that a program's scopes give."""
+        if "username" in self.claims:
+            return list(self.claims.get("cognito:groups", []))
+        return sorted(roles_of_scopes(str(self.claims.get("scope", "")).split()))
 
 
 def open_session(connection: StackConnection) -> Session:

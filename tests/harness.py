@@ -255,6 +255,7 @@ class Harness:
             device_networks=(),
             user_pool="people",
             user_pool_client="pages",
+            programs={},
             sign_in_url="https://sign-in.example.org",
             requests_table="test-requests",
             dead_letters="",

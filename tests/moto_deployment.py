@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "JOBYARD_DEVICE_NETWORKS": "",
     "JOBYARD_STAGE_URL": "https://jobyard.example.org",
     "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",
-    "JOBYARD_USER_POOL_CLIENT": "pages",
+    "JOBYARD_CLIENTS": "pages,nightly-id=nightly",
     "POWERTOOLS_SERVICE_NAME": "jobyard",
     "POWERTOOLS_METRICS_NAMESPACE": "Jobyard",
 }

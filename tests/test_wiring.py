@@ -36,7 +36,7 @@ ENVIRONMENT = {
     "JOBYARD_CALL_SECRETS": "jobyard/calls/",
     "JOBYARD_DEVICE_NETWORKS": "10.1.0.0/16, fd00::/8",
     "JOBYARD_USER_POOL": "pool",
-    "JOBYARD_USER_POOL_CLIENT": "client",
+    "JOBYARD_CLIENTS": "client,abc123=nightly",
     "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org/",
 }
 
@@ -60,6 +60,7 @@ def test_settings_are_read_and_lists_are_split() -> None:
     assert settings.call_functions == ("arn:1", "arn:2")
     assert (settings.batch_machine, settings.stack) == ("stack-batch", "stack")
     assert settings.url == "https://example.org"
+    assert settings.programs == {"abc123": "nightly"}
     assert settings.sign_in_url == "https://sign-in.example.org"
 
 

@@ -41,6 +41,8 @@ def parameters(running: Emulator, files_port: int = FILES_PORT) -> dict[str, str
     return {
         "PublicUrl": running.web_url,
         "SignInUrl": running.endpoint,
+        "ProgramName": "nightly",
+        "ProgramRoles": "depositor,viewer",
         "Instance": "local",
         # A worker is a process of about 50 MB, and the emulator is the bottleneck.
         "MaxConcurrency": "4",

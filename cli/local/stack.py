@@ -23,6 +23,7 @@ class Stack:
     archive_bucket: str
     user_pool: str
     user_pool_client: str
+    sign_in_url: str
     batch_machine: str
     job_machine: str
 

@@ -120,7 +120,7 @@ def roles_needed(method: str, path: str) -> tuple[str, ...] | None:
     return ROLES if not roles or RELATIONS.intersection(roles) else roles
 
 
-def authorize_schedules(event: Mapping[str, Any]) -> None:
+def authorize_schedules(event: Mapping[str, Any], programs: Mapping[str, str]) -> None:
     """Check that a request about schedules or calendars, if it is one, comes from an admin.
 
     Raises:
@@ -128,10 +128,10 @@ def authorize_schedules(event: Mapping[str, Any]) -> None:
     """
     kind = _KINDS.get(_path(event).partition("/")[0])
     if kind in {"schedule", "calendar"}:
-        authorize(actor_of(claims_of(event)), kind, "view")
+        authorize(actor_of(claims_of(event), programs), kind, "view")
 
 
-def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
+def role_refusal(event: Mapping[str, Any], programs: Mapping[str, str]) -> Forbidden | None:
     """The refusal if the actor has no role that may send this request; None if one of them may.
 
     Raises:
@@ -139,16 +139,18 @@ def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
     """
     method = event["requestContext"]["http"]["method"]
     roles = roles_needed(method, _path(event))
-    if roles is None or not actor_of(claims_of(event)).roles.isdisjoint(roles):
+    if roles is None or not actor_of(claims_of(event), programs).roles.isdisjoint(roles):
         return None
     kind, name = access_of(method, _path(event)) or ("", "")
     return Forbidden(refusal(kind, name, roles))
 
 
-def forbidden_or(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
+def forbidden_or(
+    error: JobyardError, event: Mapping[str, Any], programs: Mapping[str, str]
+) -> JobyardError:
     """The error to return: `error`, unless the actor may not send the request at all."""
     try:
-        return role_refusal(event) or error
+        return role_refusal(event, programs) or error
     except Unauthenticated as unauthenticated:
         return unauthenticated
 

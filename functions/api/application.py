@@ -90,7 +90,12 @@ def _problem(error: JobyardError) -> Response[str]:
 
 
 def _invalid(error: RequestValidationError) -> Response[str]:
-    return _problem(forbidden_or(validation_failed(error.errors()), APP.current_event.raw_event))
+    return _problem(_forbidden_or(validation_failed(error.errors())))
+
+
+def _forbidden_or(error: JobyardError) -> JobyardError:
+    app: AppContext = APP.context["app"]
+    return forbidden_or(error, APP.current_event.raw_event, app.settings.programs)
 
 
 def _unrouted(error: NotFoundError) -> Response[str]:
@@ -127,7 +132,7 @@ def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -
         expected = f"there are {', '.join(known)}" if known else "this request takes none"
         message = f"there is no such parameter; {expected}"
         refusal = ValidationFailed([(f"query.{name}", message) for name in unknown[:_MAX_NAMED]])
-        raise forbidden_or(refusal, app.current_event.raw_event)
+        raise _forbidden_or(refusal)
     return next_middleware(app)
 
 

@@ -103,9 +103,10 @@ def current_request(router: BaseRouter) -> RequestContext:
     """
     event: Mapping[str, Any] = router.current_event.raw_event
     context = event["requestContext"]
+    app: AppContext = router.context["app"]
     return RequestContext(
-        router.context["app"],
-        actor_of(claims_of(event)),
+        app,
+        actor_of(claims_of(event), app.settings.programs),
         f"{context['http']['method']} {event['rawPath']}",
         context["requestId"],
         _idempotency_key(event),

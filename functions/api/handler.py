@@ -50,7 +50,7 @@ CONTEXT = AppContext(
     logs=lazy_client("logs"),
     cloudwatch=lazy_client("cloudwatch"),
     idempotency_records=_idempotency_records,
-    account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
+    account_of=lambda name: account_of(name, SETTINGS, _COGNITO),
     cursor_key=cursor_key,
     now=now,
     log_internal_error=lambda error: LOGGER.error("internal error", exc_info=error),
@@ -71,10 +71,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
 
 def _respond(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     try:
-        authorize_schedules(event)
+        authorize_schedules(event, SETTINGS.programs)
         check_body(event)
     except JobyardError as refused:
-        refusal = problem_response(forbidden_or(refused, event), event, SETTINGS.url)
+        error = forbidden_or(refused, event, SETTINGS.programs)
+        refusal = problem_response(error, event, SETTINGS.url)
         return {
             "statusCode": refusal.status_code,
             "headers": refusal.headers,

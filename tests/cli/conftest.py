@@ -72,7 +72,10 @@ def on_aws(tmp_path: Path, cognito: FakeCognito) -> StackConnection:
 def cli_context(api: FakeApi, local: StackConnection, on_aws: StackConnection) -> CliContext:
     """The context that commands get."""
     return CliContext(
-        lambda name: on_aws if name else local, httpx.MockTransport(api), api.paused.append
+        lambda name: on_aws if name else local,
+        httpx.MockTransport(api),
+        api.paused.append,
+        environment={},
     )
 
 

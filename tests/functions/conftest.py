@@ -71,7 +71,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_CALL_SECRETS": "jobyard/calls/",
         "JOBYARD_DEVICE_NETWORKS": "",
         "JOBYARD_USER_POOL": "people",
-        "JOBYARD_USER_POOL_CLIENT": "pages",
+        "JOBYARD_CLIENTS": "pages",
         "JOBYARD_SIGN_IN_URL": "https://sign-in.example.org",
         "POWERTOOLS_SERVICE_NAME": "jobyard",
         "JOBYARD_TABLES": ",".join(f"test-{noun}" for noun in tables.MODELS),

@@ -17,6 +17,7 @@ from jobyard.domain.access import ROLES
 from jobyard.domain.batches.report import LATE_AFTER
 from jobyard.domain.dead_letter import LETTER_KINDS
 from jobyard.domain.freshness import CLAIM_TIME
+from jobyard.domain.programs import PROGRAM_ROLES, SCOPES
 from jobyard.services.jobs.runner import CONCURRENT_JOBS
 from jobyard.store import tables
 from tests.infra.template_reader import Resources, of_type, written
@@ -616,7 +617,9 @@ def test_pages_know_the_url_of_the_sign_in_page(resources: Resources) -> None:
     own = "https://${UserPoolDomain}.auth.${AWS::Region}.amazoncognito.com"
 
     assert written(variables["JOBYARD_SIGN_IN_URL"]) == f"${{SignInUrl}} | {own}"
-    assert variables["JOBYARD_USER_POOL_CLIENT"] == {"Ref": "UserPoolClient"}
+    assert written(variables["JOBYARD_CLIENTS"]) == (
+        "${UserPoolClient},${ProgramClient}=${ProgramName} | ${UserPoolClient}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -929,9 +932,10 @@ def _parameters() -> str:
 def _longest(value: Any) -> str:
     """`value` with the longest generated names: stack name, logical id, 13 letters.
 
-    Parameters are left out.
+    Parameters are left out. Clients of the user pool have ids of 26 letters.
     """
-    text = re.sub(rf"\$\{{({_parameters()})\}}", "", written(value))
+    text = re.sub(r"\$\{(UserPool|Program)Client\}", "x" * 26, written(value))
+    text = re.sub(rf"\$\{{({_parameters()})\}}", "", text)
     text = text.replace("${AWS::StackName}", LONGEST_STACK_NAME)
     text = re.sub(r"\$\{([A-Za-z]+)(\.\w+)?\}", rf"{LONGEST_STACK_NAME}-\1-ABCDEFGHIJKLM", text)
     return re.sub(r"\$\{AWS::\w+\}", ACCOUNT, text)
@@ -966,3 +970,31 @@ def test_user_names_ignore_case(resources: Resources) -> None:
     (pool,) = of_type(resources, "AWS::Cognito::UserPool").values()
 
     assert pool["Properties"]["UsernameConfiguration"] == {"CaseSensitive": False}
+
+
+def test_a_program_has_the_scopes_of_its_roles_and_no_more(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    scopes = resources["ProgramScopes"]["Properties"]
+    client = resources["ProgramClient"]["Properties"]
+    parameters = template["Parameters"]
+
+    assert scopes["Identifier"] + "/" == SCOPES
+    assert tuple(each["ScopeName"] for each in scopes["Scopes"]) == PROGRAM_ROLES
+    assert tuple(parameters["ProgramRoles"]["AllowedValues"]) == PROGRAM_ROLES
+    assert client["GenerateSecret"] is True
+    assert client["AllowedOAuthFlows"] == ["client_credentials"]
+    assert client["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]  # so no passwords
+
+
+def test_there_is_no_program_unless_it_has_a_name(
+    template: dict[str, Any], resources: Resources
+) -> None:
+    assert template["Parameters"]["ProgramName"]["Default"] == ""
+    for name in ("ProgramScopes", "ProgramClient"):
+        assert resources[name]["Condition"] == "HasProgram"
+    audience = resources["ApiAuthorizer"]["Properties"]["JwtConfiguration"]["Audience"]
+    assert [written(each) for each in audience] == [
+        "${UserPoolClient}",
+        "${ProgramClient} | ${AWS::NoValue}",
+    ]

@@ -1,10 +1,11 @@
-"""The worked example of docs/api.md runs as it is written, against a stack."""
+"""The worked example of docs/api.md runs as it is written, by a program, against a stack."""
 
 import json
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -15,12 +16,25 @@ from tests.harness import Payloads
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def program_of(stack: Stack, aws: Callable[[str], Any]) -> str:
+    """The id of the client of the stack's program."""
+    (found,) = aws("cloudformation").describe_stacks(StackName=stack.name)["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+    return str(outputs["ProgramClient"])
+
+
 def test_the_worked_example_runs(
-    stack: Stack, token: Callable[[str], str], payloads: Payloads, tmp_path: Path
+    stack: Stack, aws: Callable[[str], Any], payloads: Payloads, tmp_path: Path
 ) -> None:
     blocks = _BLOCK.findall((ROOT / "docs" / "api.md").read_text())
     payloads.files["/coast.tif"] = b"a coast"
-    given = f"API='{stack.api_url}' TOKEN={token('depositor')}; export no_proxy=127.0.0.1\n"
+    client = aws("cognito-idp").describe_user_pool_client(
+        UserPoolId=stack.user_pool, ClientId=program_of(stack, aws)
+    )["UserPoolClient"]
+    given = (
+        f"API='{stack.api_url}' SIGN_IN_URL='{stack.sign_in_url}'; export no_proxy=127.0.0.1\n"
+        f"CLIENT_ID='{client['ClientId']}' CLIENT_SECRET='{client['ClientSecret']}'\n"
+    )
     script = given + "".join(blocks).replace("https://files.example.org", payloads.url)
 
     ran = subprocess.run(

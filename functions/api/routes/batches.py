@@ -71,7 +71,7 @@ def _check_callback(url: str | None, request: RequestContext) -> None:
     problem = urls.callback_error(url, request.app.settings.allowed_hosts) if url else ""
     if problem:
         invalid = ValidationFailed([("body.callback_url", f"the callback URL {problem}")])
-        raise forbidden_or(invalid, router.current_event.raw_event)
+        raise forbidden_or(invalid, router.current_event.raw_event, request.app.settings.programs)
 
 
 @router.get(

@@ -27,6 +27,11 @@ def _comma_separated(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _id_and_name(text: str) -> tuple[str, str]:
+    client, _, name = text.partition("=")
+    return client, name
+
+
 def wire(env: Mapping[str, str]) -> Settings:
     """Read `env`, bind the store's tables, return the settings.
 
@@ -46,6 +51,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         if table in names.values():
             raise ValueError(f"sweeps may not change our own table: {table}")
     (max_workers,) = map(int, env["JOBYARD_LIMITS"].split(","))
+    people, *programs = _comma_separated(env["JOBYARD_CLIENTS"])
     tables.bind(names, region=env["AWS_REGION"])
     session().set_default_client_config(CLIENT_CONFIG.merge(Config(user_agent=USER_AGENT)))
     return Settings(
@@ -74,7 +80,8 @@ def wire(env: Mapping[str, str]) -> Settings:
         call_secrets=env["JOBYARD_CALL_SECRETS"],
         device_networks=_comma_separated(env["JOBYARD_DEVICE_NETWORKS"]),
         user_pool=env["JOBYARD_USER_POOL"],
-        user_pool_client=env["JOBYARD_USER_POOL_CLIENT"],
+        user_pool_client=people,
+        programs=dict(_id_and_name(each) for each in programs),
         sign_in_url=env["JOBYARD_SIGN_IN_URL"].rstrip("/"),
         requests_table=names["requests"],
         dead_letters=env["JOBYARD_DEAD_LETTERS"],

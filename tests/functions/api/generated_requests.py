@@ -27,7 +27,7 @@ CHECKS = [
     checks.response_schema_conformance,
     schemathesis.checks.not_a_server_error,
 ]
-ROLES_AND_NOBODY = [*sorted(ROLES), "none", "nobody"]
+ROLES_AND_NOBODY = [*sorted(ROLES), "program:depositor", "program:admin", "none", "nobody"]
 
 
 def _as_described() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from jobyard.domain.access import ROLES, roles_for
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.programs import PROGRAM_ROLES
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
@@ -149,6 +150,49 @@ def test_a_role_may_do_what_the_table_says(
             refused.add(role)
 
     assert refused == EVERYONE - allowed
+
+
+@pytest.mark.parametrize("role", [*PROGRAM_ROLES, "worker", "none"])
+def test_a_program_may_do_what_its_scopes_allow(api: Api, role: str) -> None:
+    """As a person of that role, but for what belongs to people."""
+    shown = api.get("/me", role=f"program:{role}").json
+    person = role if role in PROGRAM_ROLES else ""
+    requests = [
+        ("GET", "/batches", None),
+        ("GET", "/alarms", None),
+        ("GET", "/schedules", None),
+        ("POST", "/collections", {"name": f"of-{role}"}),
+        ("PUT", "/holds/type:deposit", {**WHY, "replace": True}),
+        ("POST", "/batches", {"collection": "maps", "filename": "may.checkm", "notify": []}),
+    ]
+
+    for method, path, body in requests:
+        program = api.request(method, path, role=f"program:{role}", body=body)
+        assert (program.status >= 400) is (
+            api.request(method, path, role=person, body=body).status in {403, 404}
+        ), (method, path)
+    assert shown == {"name": "program:nightly", "roles": [person] if person else []}
+
+
+def test_what_a_program_does_has_its_name(api: Api) -> None:
+    api.request("PUT", "/holds/everything", role="program:operator", body=WHY)
+
+    assert api.get("/holds/everything").json["owner"] == "program:nightly"
+    assert api.get("/activity").json["items"][0]["actor"] == "program:nightly"
+
+
+def test_a_program_deposits_where_it_is_allowed(api: Api) -> None:
+    collections.put(replace(an_open_collection("closed"), groups=frozenset()))
+    wanted = {"collection": "closed", "filename": "may.checkm", "notify": []}
+    refused = api.post("/batches", wanted, role="program:depositor")
+    allowed = api.post("/collections/closed/allow", {**WHY, "people": ["program:nightly"]})
+    unknown = api.post("/collections/closed/allow", {**WHY, "people": ["program:other"]})
+    accepted = api.post("/batches", wanted, role="program:depositor")
+    batch = accepted.json["batch_id"]
+
+    assert (refused.status, allowed.status, unknown.status, accepted.status) == (404, 200, 400, 201)
+    assert api.get(f"/batches/{batch}", role="program:depositor").status == 200
+    assert api.get(f"/batches/{batch}", role="depositor").status == 404
 
 
 # Requests about schedules, their jobs and calendars: only for admin.

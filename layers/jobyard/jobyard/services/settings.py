@@ -1,5 +1,6 @@
 """The settings of a deployment, which `wiring` reads. They have no defaults."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,7 +23,8 @@ class Settings:
     `call_functions`, given as ARNs. Devices may have any address and port in `device_networks`, in
     CIDR notation. `requests_table` has the idempotency records of the API, the queue at the URL
     `dead_letters` the events that could not be delivered. `url` is the public URL of pages and API,
-    `sign_in_url` that of the user pool's sign-in page.
+    `sign_in_url` that of the user pool's sign-in page. `programs` are names by
+    the id of the client that has tokens of its own.
     """
 
     intake_bucket: str
@@ -51,6 +53,7 @@ class Settings:
     device_networks: tuple[str, ...]
     user_pool: str
     user_pool_client: str
+    programs: Mapping[str, str]
     sign_in_url: str
     requests_table: str
     dead_letters: str
