@@ -104,6 +104,7 @@ class Payloads:
     retry_after: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     posted: list[Any] = field(default_factory=list)  # bodies of POST requests
+    posted_raw: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # with headers
     url: str = ""
 
 
@@ -122,6 +123,8 @@ def serving(port: int = 0) -> Iterator[Payloads]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             payloads.posted.append(json.loads(body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            payloads.posted_raw.append((headers, body))
             payloads.files.setdefault(self.path, b"")
             self._answer(with_body=True)
 
@@ -368,7 +371,13 @@ class Harness:
     def report_context(self) -> ReportContext:
         """The context of the Report state and of the outbox."""
         return ReportContext(
-            self.settings, self.s3, self.ses, BotoCoreError, self.now, slice_jobs=self.slice_jobs
+            self.settings,
+            self.s3,
+            self.ses,
+            BotoCoreError,
+            self.now,
+            slice_jobs=self.slice_jobs,
+            http=lambda: self.http,
         )
 
     def report(self, event: dict[str, Any]) -> dict[str, Any]:

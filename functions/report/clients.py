@@ -4,6 +4,7 @@ import os
 import secrets
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 from botocore.config import Config
@@ -16,7 +17,11 @@ from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.meter import Meter
 from jobyard.services.reports.context import ReportContext
+from jobyard.services.reports.webhooks import ANSWER_S, CONNECT_S
 from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, session, wire
+
+if TYPE_CHECKING:
+    from jobyard.jobtypes.http_client import HttpClient
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -55,8 +60,24 @@ def _signing_key() -> bytes:
     return cursors.key(secrets.token_urlsafe(32))
 
 
+@cache
+def _http() -> "HttpClient":
+    """The client that calls webhooks; its imports take a while, and most calls need none."""
+    from jobyard.jobtypes.http_client import HttpClient, Timeouts
+
+    timeouts = Timeouts(connect_s=CONNECT_S, response_s=ANSWER_S)
+    return HttpClient(SETTINGS.allowed_hosts, now, timeouts=timeouts)
+
+
 REPORT_CONTEXT = ReportContext(
-    SETTINGS, S3, SES, BotoCoreError, now, refused=_log_refused, signing_key=_signing_key
+    SETTINGS,
+    S3,
+    SES,
+    BotoCoreError,
+    now,
+    refused=_log_refused,
+    signing_key=_signing_key,
+    http=_http,
 )
 
 cold_start.end()

@@ -49,6 +49,7 @@ def _item(report: Report) -> ReportItem:
                 [[*vars(each).values()] for each in delivery.undeliverable],
                 *_request(delivery),
             ],
+            **({"webhook": report.webhook} if report.webhook else {}),
         },
     )
 
@@ -90,6 +91,7 @@ def _report(item: ReportItem) -> Report:
             from_ms_or_none(requested_at),
         ),
         version=int(item.version),
+        webhook=body.get("webhook", ""),
     )
 
 

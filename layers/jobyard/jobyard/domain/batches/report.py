@@ -19,7 +19,8 @@ class ReportKind(StrEnum):
     REFUSED = "refused"  # its manifest was refused, or it failed as a whole
     UPDATE = "update"  # an admin requested it, and something had changed
     HELD = "held"  # too many tasks of a campaign failed
-    NOTICE = "notice"  # an edit job has something for a person to do or to know
+    NOTICE = "notice"  # a person has something to do or to know
+    WEBHOOK = "webhook"  # a program is called
 
 
 class DeliveryState(StrEnum):
@@ -62,7 +63,8 @@ class Delivery:
 @dataclass(frozen=True)
 class Report:
     """One report. `seq` counts the reports of a batch or campaign from 1. `files` maps a format to
-    its S3 key. `batch_id` is the id of the batch or campaign.
+    its S3 key. `batch_id` is the id of the batch or campaign. `webhook` is the name of the one that
+    is called; "" for a mail.
     """
 
     batch_id: str
@@ -77,6 +79,7 @@ class Report:
     files: Mapping[str, str]
     delivery: Delivery
     version: int = 0
+    webhook: str = ""
 
     def is_late(self, now: datetime) -> bool:
         """Whether a mail that has not been sent by `now` should have been."""

@@ -367,7 +367,11 @@ def _last_runs(schedule: Schedule, number: int, context: QueryContext) -> list[L
 
 def _undelivered(now: datetime) -> UndeliveredReports:
     """Reports whose mail should have been sent, and those whose mail was lost in the last week."""
-    waiting = (each for each in reports.undelivered(_REPORTS_COUNTED) if each.is_late(now))
+    waiting = (
+        each
+        for each in reports.undelivered(_REPORTS_COUNTED)
+        if each.is_late(now) and not each.webhook
+    )
     lost = reports.failed_since(now - _LOST_SINCE, _REPORTS_COUNTED)
     found = [*islice(chain(waiting, lost), _REPORTS_COUNTED + 1)]
     is_exact = len(found) <= _REPORTS_COUNTED

@@ -20,6 +20,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.task import TASK, state_of_only_task
 from jobyard.domain.redaction import without_secrets
+from jobyard.domain.webhooks import WebhookEvent
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches.rows import Row
 from jobyard.services.campaigns.job_origin import untouched_task
@@ -29,6 +30,7 @@ from jobyard.services.reports.files import Files
 from jobyard.services.reports.mail import deliver
 from jobyard.services.reports.report import ReportProgress
 from jobyard.services.reports.slices import Slices, write_all
+from jobyard.services.reports.webhooks import links, queue_calls
 from jobyard.services.runs import NextAction
 from jobyard.store import campaigns, reports
 
@@ -64,7 +66,32 @@ def report(campaign_id: str, context: ReportContext) -> ReportProgress:
             return _progress(campaign)
         written = _write(campaign, campaign.due_report, slices, context)
     deliver(written, context)
-    return _progress(_reported(campaign, seq))
+    calls = [] if campaign.is_open else _queue_calls(campaign, written, context)
+    reported = _reported(campaign, seq)
+    for each in calls:
+        deliver(each, context)
+    return _progress(reported)
+
+
+def _queue_calls(campaign: Campaign, written: Report, context: ReportContext) -> list[Report]:
+    """Store the calls of webhooks about a campaign that has ended."""
+    data = {
+        "campaign_id": campaign.campaign_id,
+        "state": campaign.state.value,
+        "name": campaign.name,
+        "job_type": campaign.job_type,
+        "counts": {name: count for name, count in written.counts.items() if count},
+        "report": written.seq,
+        "links": links(f"campaigns/{campaign.campaign_id}", context.settings),
+    }
+    return queue_calls(
+        WebhookEvent.CAMPAIGN_ENDED,
+        campaign.campaign_id,
+        written.seq,
+        written.created_at,
+        data,
+        context,
+    )
 
 
 def _progress(campaign: Campaign) -> ReportProgress:

@@ -1,4 +1,4 @@
-"""The outbox: send the mail of each report once, and record its delivery."""
+"""The outbox: send the mail of each report once, call webhooks, and record their delivery."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from jobyard.domain.batches.report import Delivery, DeliveryState, Report
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import StaleState
 from jobyard.domain.mail_addresses import (
     Addresses,
@@ -17,6 +17,7 @@ from jobyard.domain.mail_addresses import (
 )
 from jobyard.domain.text import clean
 from jobyard.services.reports.context import ReportContext
+from jobyard.services.reports.webhooks import CALL_TIMEOUT_S, call, is_call_due
 from jobyard.services.settings import Settings
 from jobyard.store import reports
 
@@ -25,6 +26,8 @@ QUICK_TRIES = 10  # a minute apart; later ones are an hour apart
 MAIL_TRIES = QUICK_TRIES + 72  # in all: three days
 _SLOW_PAUSE = timedelta(hours=1)
 MAILS_A_MINUTE = 50  # that one tick sends; SES lets a new account send one a second
+CALLS_A_MINUTE = 50  # of webhooks, that one tick makes
+_CALL_SPARE_S = 5.0  # for the records before and after a call
 SEND_TIMEOUT_S = 35.0  # the longest that sending one mail takes
 MAX_COUNTED_REPORTS = 5_000  # undelivered reports read per tick; more are an alarm as well
 FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
@@ -53,6 +56,8 @@ def deliver(report: Report, context: ReportContext) -> Report:
     A mail without a recorded answer is sent again after a quarter of an hour. SES cannot say
     whether it accepted the first one. So only in this case a mail may be sent twice.
     """
+    if report.kind is ReportKind.WEBHOOK:
+        return call(report, context)
     now = context.now()
     delivery = report.delivery
     if not _is_due(delivery, now):
@@ -246,18 +251,29 @@ def recipient_count(to: Sequence[str], settings: Settings) -> int:
 def deliver_waiting(
     context: ReportContext, remaining: Callable[[], float] = lambda: math.inf
 ) -> int:
-    """Send the mails in the outbox. Returns how many reports are still undelivered, including
-    those that failed within the last hour.
+    """Send the mails in the outbox, then call the webhooks in it. Returns how many mails are still
+    undelivered, including reports that failed within the last hour.
 
-    `remaining` is in seconds. Mails that wait for a later try do not delay others.
+    `remaining` is in seconds. Mails that wait for a later try do not delay others, and slow
+    receivers of webhooks delay no mails. Calls that wait for one are not counted: the receiver is
+    somebody else's.
     """
     left = sent = 0
+    calls = []
     for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
+        if report.kind is ReportKind.WEBHOOK:
+            calls.append(report)
+            continue
         found = report
         may_send = sent < MAILS_A_MINUTE and remaining() >= SEND_TIMEOUT_S
         if may_send and _is_due(report.delivery, context.now()):
             found = deliver(reports.get(report.batch_id, report.seq), context)
             sent += 1
         left += found.delivery.state in _WAITING
+    due = (each for each in calls if is_call_due(each.delivery, context.now()))
+    for report in islice(due, CALLS_A_MINUTE):
+        if remaining() < CALL_TIMEOUT_S + _CALL_SPARE_S:
+            break
+        call(reports.get(report.batch_id, report.seq), context)
     since = context.now() - FAILED_COUNTED_FOR
     return left + sum(1 for _ in islice(reports.failed_since(since), MAX_COUNTED_REPORTS))

@@ -6,6 +6,7 @@ written again. So each change is reported once, even after a crash.
 The jobs of a large batch are reported in slices, one per call: see `slices`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.mail_text import MAX_LISTED_JOBS
 from jobyard.domain.text import safe_cell
+from jobyard.domain.webhooks import WebhookEvent
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.cost import cost_document, cost_of
 from jobyard.services.reports.files import Files, findings_of
@@ -24,6 +26,7 @@ from jobyard.services.reports.links import report_address
 from jobyard.services.reports.mail import deliver
 from jobyard.services.reports.reported_jobs import BatchJobs
 from jobyard.services.reports.slices import Slices, write_all
+from jobyard.services.reports.webhooks import links, queue_calls
 from jobyard.services.runs import NextAction
 from jobyard.store import batches, reports
 
@@ -70,7 +73,37 @@ def _report(batch_id: str, context: ReportContext) -> Batch:
     if written is None:
         return _end(batch, _last_counts(batch), context, "no change since the last report")
     deliver(written, context)
-    return _end(batch, written.counts, context, "", last_report=seq, reported_counts=written.counts)
+    calls = _queue_calls(batch, written, context)
+    counts = written.counts
+    ended = _end(batch, counts, context, "", last_report=seq, reported_counts=counts)
+    for each in calls:
+        deliver(each, context)
+    return ended
+
+
+def _queue_calls(batch: Batch, written: Report, context: ReportContext) -> list[Report]:
+    """Store the calls of webhooks about a batch that ends with this report."""
+    path = f"batches/{batch.batch_id}"
+    data = {
+        "batch_id": batch.batch_id,
+        "state": BATCH.transition(batch.state, _end_event(batch, written.counts)).after,
+        "collection": batch.collection,
+        "job_type": batch.job_type,
+        "filename": batch.filename,
+        "entries": batch.entries,
+        "counts": {name: count for name, count in written.counts.items() if count},
+        "report": written.seq,
+        "links": links(path, context.settings),
+    }
+    return queue_calls(
+        WebhookEvent.BATCH_ENDED,
+        batch.batch_id,
+        written.seq,
+        written.created_at,
+        data,
+        context,
+        batch.collection,
+    )
 
 
 def _last_counts(batch: Batch) -> dict[str, int]:
@@ -79,19 +112,21 @@ def _last_counts(batch: Batch) -> dict[str, int]:
 
 def _end(batch: Batch, counts: Any, context: ReportContext, reason: str, **changes: Any) -> Batch:
     now = context.now()
-    if batch.is_cancelled:
-        event = "stop"
-    elif counts.get("failed") or counts.get("waiting") or batch.failure_message:
-        # Waiting: a job was requeued while this report was written. The next report has its end.
-        event = "fail"
-    elif batch.entries and counts.get("deleted", 0) == batch.entries:
-        event = "clear"
-    else:
-        event = "complete"
     # Each version of a batch is reported once, so only a repeat of this call has the same cause.
     cause = Cause(str(CauseKey(action=Action.REPORT, subject=str(batch.version))), reason=reason)
-    move = BATCH.move(batch.state, event, now, cause)
+    move = BATCH.move(batch.state, _end_event(batch, counts), now, cause)
     return batches.apply(batch, move, report_checked_at=now, ended_at=now, **changes)
+
+
+def _end_event(batch: Batch, counts: Mapping[str, int]) -> str:
+    if batch.is_cancelled:
+        return "stop"
+    if counts.get("failed") or counts.get("waiting") or batch.failure_message:
+        # Waiting: a job was requeued while this report was written. The next report has its end.
+        return "fail"
+    if batch.entries and counts.get("deleted", 0) == batch.entries:
+        return "clear"
+    return "complete"
 
 
 def _write(batch: Batch, seq: int, slices: Slices, context: ReportContext) -> Report | None:

@@ -1,0 +1,153 @@
+"""Calls webhooks through the outbox: what is to be called is stored first, and tried until it is
+answered, so that each call arrives at least once. All tries have the same id.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.errors import StaleState
+from jobyard.domain.redaction import redacted
+from jobyard.domain.text import clean
+from jobyard.domain.webhooks import (
+    PAUSES,
+    WEBHOOK_TRIES,
+    Webhook,
+    WebhookEvent,
+    headers,
+    payload,
+    url_error,
+    webhook_id,
+    webhook_seq,
+)
+from jobyard.services.reports.context import ReportContext
+from jobyard.services.settings import Settings
+from jobyard.store import reports, webhooks
+
+CONNECT_S, ANSWER_S = 5.0, 10.0  # that the receiver has
+CALL_TIMEOUT_S = CONNECT_S + ANSWER_S  # the longest that one call takes
+_FILE = "webhook.json"
+_GONE = 410  # the receiver wants no more calls
+_REMOVED = "there is no such webhook any more"
+
+
+def queue_calls(
+    event: WebhookEvent,
+    origin_id: str,
+    number: int,
+    at: datetime,
+    data: Mapping[str, Any],
+    context: ReportContext,
+    collection: str = "",
+) -> list[Report]:
+    """Store the calls about the `number`th report of an origin, `at` its time. A repeat returns the
+    stored ones. Nothing is stored if no webhook wants the event.
+    """
+    wanting = [each for each in webhooks.list_all()[0] if each.wants(event, collection)]
+    return [_queue(each, event, origin_id, number, at, data, context) for each in wanting]
+
+
+def _queue(
+    webhook: Webhook,
+    event: WebhookEvent,
+    origin_id: str,
+    number: int,
+    at: datetime,
+    data: Mapping[str, Any],
+    context: ReportContext,
+) -> Report:
+    seq = webhook_seq(number, webhook.slot)
+    stored = reports.find(origin_id, seq)
+    if stored is not None:
+        return stored
+    key = f"reports/{origin_id}/{seq}/{_FILE}"
+    context.s3.put_object(
+        Bucket=context.settings.work_bucket,
+        Key=key,
+        Body=payload(event, at, data),
+        ContentType="application/json",
+    )
+    return reports.put_new(
+        Report(
+            batch_id=origin_id,
+            seq=seq,
+            kind=ReportKind.WEBHOOK,
+            created_at=at,
+            to=(redacted(webhook.url),),
+            subject=f"{event.value} to {webhook.name}",
+            outcome="",
+            counts={},
+            changed_count=0,
+            files={_FILE: key},
+            delivery=Delivery(DeliveryState.QUEUED, at),
+            webhook=webhook.name,
+        )
+    )
+
+
+def is_call_due(delivery: Delivery, now: datetime) -> bool:
+    """Whether a call has to be tried now, and not later."""
+    waiting = delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
+    pause = PAUSES[min(delivery.tries, len(PAUSES)) - 1] if delivery.tries else timedelta()
+    return waiting and now - delivery.at >= pause
+
+
+def call(report: Report, context: ReportContext) -> Report:
+    """Call a webhook, if it is due. Returns the stored report.
+
+    A call without a recorded answer is tried again after a pause.
+    """
+    now = context.now()
+    if not is_call_due(report.delivery, now):
+        return report
+    found = next((each for each in webhooks.list_all()[0] if each.name == report.webhook), None)
+    sending = replace(
+        report.delivery,
+        state=DeliveryState.SENDING if found else DeliveryState.FAILED,
+        at=now,
+        error="" if found else _REMOVED,
+        tries=report.delivery.tries + 1,
+    )
+    try:
+        report = reports.put_delivery(report, sending)
+        if found is None:
+            return report
+        return reports.put_delivery(report, _tried(report, found, context))
+    except StaleState:
+        return reports.get(report.batch_id, report.seq)  # another worker calls it
+
+
+def _no_limit() -> float:
+    return math.inf  # the client's own limits are shorter than any worker's time
+
+
+def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery:
+    """Try a call. Returns how its delivery goes on."""
+    from jobyard.jobtypes.http_client import FetchRefused  # few deployments have a webhook
+
+    answer = context.s3.get_object(Bucket=context.settings.work_bucket, Key=report.files[_FILE])
+    body = answer["Body"].read()
+    message_id = webhook_id(report.batch_id, report.seq)
+    signed = headers(message_id, context.now(), body, webhook.secret)
+    status, error = 0, url_error(webhook.url, context.settings.allowed_hosts)
+    try:
+        if not error:
+            sent = context.http().send("POST", webhook.url, _no_limit, headers=signed, body=body)
+            status = sent.status
+    except FetchRefused as refusal:
+        error = refusal.message
+    delivery = replace(report.delivery, at=context.now(), message_id=message_id)
+    if 200 <= status < 300:
+        return replace(delivery, state=DeliveryState.DELIVERED, error="")
+    error = clean(error or f"it answered {status}")
+    if status == _GONE or delivery.tries >= WEBHOOK_TRIES:
+        return replace(delivery, state=DeliveryState.FAILED, error=error)
+    return replace(delivery, state=DeliveryState.QUEUED, error=error)
+
+
+def links(path: str, settings: Settings) -> dict[str, str]:
+    """The links of a call: to the API and to the page of what it is about, at `path`."""
+    return {"self": f"{settings.url}/api/{path}", "page": f"{settings.url}/{path}"}

@@ -1,0 +1,74 @@
+"""Stores the webhooks of a deployment: all in one item, which each end of a batch reads."""
+
+import json
+from collections.abc import Sequence
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.webhooks import Webhook, WebhookEvent
+from jobyard.store.documents import from_ms, to_ms
+from jobyard.store.tables import KeyValueItem, is_version, save_if
+
+_KEY = "webhooks"
+
+
+def list_all() -> tuple[tuple[Webhook, ...], int]:
+    """The webhooks, by name, and the version of their list, 0 if there was none yet."""
+    try:
+        item = KeyValueItem.get(_KEY, consistent_read=True)
+    except KeyValueItem.DoesNotExist:
+        return (), 0
+    return tuple(_webhook(*each) for each in json.loads(item.content)), int(item.version or 0)
+
+
+def put_all(webhooks: Sequence[Webhook], seen: int) -> None:
+    """Store the webhooks in place of those of the version `seen`.
+
+    Raises:
+        StaleState: someone else changed them meanwhile.
+    """
+    ordered = sorted(webhooks, key=lambda each: each.name)
+    content = json.dumps([_document(each) for each in ordered], separators=(",", ":"))
+    item = KeyValueItem(id=_KEY, content=content, version=seen + 1)
+    if not save_if(item, is_version(KeyValueItem, seen)):
+        raise StaleState("someone else changed the webhooks; read them again")
+
+
+def _document(webhook: Webhook) -> list[object]:
+    return [
+        webhook.name,
+        webhook.slot,
+        webhook.url,
+        webhook.secret,
+        [each.value for each in webhook.events],
+        list(webhook.collections),
+        to_ms(webhook.changed_at),
+        webhook.actor,
+        webhook.reason,
+        webhook.cause,
+    ]
+
+
+def _webhook(
+    name: str,
+    slot: int,
+    url: str,
+    secret: str,
+    events: list[str],
+    collections: list[str],
+    changed_at: int,
+    actor: str,
+    reason: str,
+    cause: str,
+) -> Webhook:
+    return Webhook(
+        name,
+        slot,
+        url,
+        secret,
+        tuple(map(WebhookEvent, events)),
+        tuple(collections),
+        from_ms(changed_at),
+        actor,
+        reason,
+        cause,
+    )
