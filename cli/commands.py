@@ -293,7 +293,7 @@ def resend_report(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Send the mail of a report again, to all of its recipients."""
+    """Send the mail of a report again, to all of its recipients, or call a webhook again."""
     path = f"/{origin_of(origin_id).path}/{origin_id}/reports/{number}/resend"
     report = ctx.obj.api(stack).post(path, {"reason": reason})
     if as_json:

@@ -25,6 +25,7 @@ LAZY_GROUPS = {
     "collection": ("cli.collection", "Manage collections and who may deposit in them."),
     "object": ("cli.objects", "Show stored objects and download their files."),
     "schedule": ("cli.schedules", "Manage recurring jobs."),
+    "webhook": ("cli.webhooks", "Manage webhooks: URLs that are called at an end."),
     "calendar": ("cli.calendars", "Manage the calendars that schedules follow."),
 }
 

@@ -383,6 +383,14 @@ def reports(
             f"{terminal.counts_text(report['counts'])}",
             markup=False,
         )
+    for call in found.get("webhook_calls", ()):
+        delivery = call["delivery"]
+        error = f": {delivery['error']}" if delivery["error"] else ""
+        console.print(
+            f"{local_time(call['created_at'])}  webhook {call['seq']}: {call['subject']}, "
+            f"{delivery['state']} after {plural(call['tries'], 'try')}{error}",
+            markup=False,
+        )
     for target in written:
         console.print(f"  {target}", markup=False, soft_wrap=True)
     if not found["items"]:

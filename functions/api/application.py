@@ -48,6 +48,7 @@ ROUTES = {
     "holds": ("holds",),
     "activity": ("activity",),
     "alarms": ("alarms",),
+    "webhooks": ("webhooks",),
     "rates": ("rates",),
     "cost": ("costs",),
     "objects": ("objects",),

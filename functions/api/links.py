@@ -25,6 +25,7 @@ _PATHS = {  # by the kind in the access table
     "fixup": "edits/{}",
     "review": "edits/{}",
     "team": "teams/{}",
+    "webhook": "webhooks/{}",
     "edit settings": "edit-settings/{}",
 }
 

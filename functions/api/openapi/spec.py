@@ -76,6 +76,7 @@ _TAGS = (
         name="Edit jobs",
         description="An edit job is a piece of work for people on the features of a dataset.",
     ),
+    Tag(name="Webhooks", description="Webhooks are URLs that are called when something ends."),
     Tag(name="Teams", description="Teams work on edit jobs, and review them."),
     Tag(name="Activity", description="Activity is what people did, for 90 days."),
     Tag(
@@ -141,11 +142,13 @@ _ENUMS = {
     "ReportKind": "Why a report was written. `first`: the batch or campaign ended. `refused`: its "
     "manifest or file of targets was refused, or all of it failed. `update`: an administrator "
     "asked for it and something had changed. `held`: too many tasks of a campaign failed. "
-    "`notice`: a person has something to do or to know about an edit job.",
+    "`notice`: a person has something to do or to know. `webhook`: a program is called.",
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
     "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
     "mail service refused it; `suppressed` when the batch wants no mail.",
     "CallbackStatus": "How the work ended.",
+    "mail service refused it; `suppressed` when the batch wants no mail. A call of a webhook is "
+    "`queued`, `sending`, `delivered`, or `failed` when it was given up.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),
     "JsonValue": "Any JSON value.",

@@ -200,10 +200,8 @@ def get_operation(
 )
 def list_reports(batch_id: BatchId) -> report_schemas.ReportList:
     context = current_request(router).query_context()
-    found = report_queries.list_reports(batch_id, context)
-    return report_schemas.ReportList(
-        items=[report_schemas.Report.of(report, context) for report in found]
-    )
+    found = report_queries.list_deliveries(batch_id, context)
+    return report_schemas.ReportList.of(found, context)
 
 
 @router.get(

@@ -328,8 +328,8 @@ def get_campaign_cost(campaign_id: CampaignId) -> CampaignCost:
 )
 def list_campaign_reports(campaign_id: CampaignId) -> ReportList:
     context = current_request(router).query_context()
-    found = report_queries.list_reports(campaign_id, context)
-    return ReportList(items=[Report.of(report, context) for report in found])
+    found = report_queries.list_deliveries(campaign_id, context)
+    return ReportList.of(found, context)
 
 
 @router.post(

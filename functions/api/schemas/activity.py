@@ -20,8 +20,8 @@ class Act(Schema):
     event: str = Field(description="The event, such as `submit`, `requeue` or `place`.")
     kind: str = Field(
         description="What it was sent to: a `batch`, `job`, `schedule`, `schedule job`, "
-        "`campaign`, `task`, `calendar`, `collection`, `hold`, `dead letter`, `dataset`, `edit`, "
-        "`fixup`, `review`, `attachment`, `edit settings` or `team`."
+        "`campaign`, `task`, `calendar`, `collection`, `hold`, `webhook`, `dead letter`, "
+        "`dataset`, `edit`, `fixup`, `review`, `attachment`, `edit settings` or `team`."
     )
     subject_id: str = Field(
         description="Its id, name or scope; for an operation on several jobs, their batch."

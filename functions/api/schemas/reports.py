@@ -30,13 +30,27 @@ class Delivery(Schema):
 
     state: DeliveryState = Field(description="How far the mail got.")
     updated_at: datetime = Field(description="When that state was reached.")
-    message_id: str = Field(description='The id of the mail service; "" until there is one.')
+    message_id: str = Field(
+        description='The id of the mail service, or the `webhook-id`; "" until there is one.'
+    )
     error: str = Field(
-        description='Why the mail service refused it, and the id of the log entry; "" otherwise.'
+        description="Why the mail service refused it, and the id of the log entry, or why a call "
+        'failed; "" otherwise.'
     )
     undeliverable: list[Undeliverable] = Field(
         description="Recipients who could not be notified while others were."
     )
+
+    @classmethod
+    def of(cls, delivery: domain.Delivery) -> "Delivery":
+        """How far a mail or a call got."""
+        return cls(
+            state=delivery.state,
+            updated_at=delivery.at,
+            message_id=delivery.message_id,
+            error=delivery.error,
+            undeliverable=Undeliverable.all_of(delivery.undeliverable),
+        )
 
 
 class ReportFiles(Schema):
@@ -82,27 +96,54 @@ class Report(Schema):
     @classmethod
     def of(cls, report: domain.Report, context: QueryContext) -> "Report":
         """A report with links to its files."""
-        delivery = report.delivery
         return cls(
             seq=report.seq,
             kind=report.kind,
             created_at=report.created_at,
             to=list(report.to),
             subject=report.subject,
-            delivery=Delivery(
-                state=delivery.state,
-                updated_at=delivery.at,
-                message_id=delivery.message_id,
-                error=delivery.error,
-                undeliverable=Undeliverable.all_of(delivery.undeliverable),
-            ),
+            delivery=Delivery.of(report.delivery),
             counts=dict(report.counts),
             changed_count=report.changed_count,
             files=ReportFiles.of(report, context),
         )
 
 
+class WebhookCall(Schema):
+    """A call of a webhook about a batch or a campaign."""
+
+    seq: int = Field(description="Its number, to have it made again as a report is sent again.")
+    webhook: str = Field(description="The name of the webhook.")
+    subject: str = Field(description="The event and the webhook.")
+    url: str = Field(description="The URL when it was stored, without secrets.")
+    created_at: datetime = Field(description="When it was stored.")
+    tries: int = Field(description="How often it was tried.")
+    delivery: Delivery
+
+    @classmethod
+    def of(cls, call: domain.Report) -> "WebhookCall":
+        """A call as it is stored."""
+        return cls(
+            seq=call.seq,
+            webhook=call.webhook,
+            subject=call.subject,
+            url=", ".join(call.to),
+            created_at=call.created_at,
+            tries=call.delivery.tries,
+            delivery=Delivery.of(call.delivery),
+        )
+
+
 class ReportList(Schema):
-    """All reports of a batch or a campaign, oldest first."""
+    """All reports of a batch or a campaign, and the calls of webhooks about it, oldest first."""
 
     items: list[Report]
+    webhook_calls: list[WebhookCall]
+
+    @classmethod
+    def of(cls, found: report_queries.Deliveries, context: QueryContext) -> "ReportList":
+        """What was sent about a batch or a campaign."""
+        return cls(
+            items=[Report.of(each, context) for each in found.reports],
+            webhook_calls=[WebhookCall.of(each) for each in found.calls],
+        )

@@ -67,6 +67,8 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     api.request("PUT", "/holds/collection:maps", body={"reason": "wait"})
     why = {"reason": "because"}
     api.request("PUT", "/calendars/holidays", body=why)
+    hook = {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **why}
+    api.request("PUT", "/webhooks/ours", body=hook)
     schedules = [
         a_schedule(),
         minute(a_schedule(_HOURLY, since=NOW - timedelta(hours=3))),
@@ -91,6 +93,7 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
         ],
         "schedule_id": [each.schedule_id for each in (*schedules, suspended)],
         "calendar": ["holidays"],
+        "webhook": ["ours"],
         "collection": ["maps", "books"],
         "operation_id": [retry],
         "scope": ["collection:maps", "type:deposit", "everything"],

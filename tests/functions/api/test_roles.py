@@ -195,7 +195,8 @@ def test_a_program_deposits_where_it_is_allowed(api: Api) -> None:
     assert api.get(f"/batches/{batch}", role="depositor").status == 404
 
 
-# Requests about schedules, their jobs and calendars: only for admin.
+HOOK = {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **WHY}
+# Requests about schedules, their jobs, calendars and webhooks: only for admin.
 OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("POST", "/schedules/preview", {"rule": DAILY}),
     ("POST", "/schedules", wanted()),
@@ -213,6 +214,10 @@ OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("GET", "/schedules/{schedule}/cost", None),
     ("GET", "/jobs/{job}", None),
     ("POST", "/jobs/{job}/cancel", WHY),
+    ("GET", "/webhooks", None),
+    ("GET", "/webhooks/ours", None),
+    ("PUT", "/webhooks/ours", HOOK),
+    ("DELETE", "/webhooks/ours?reason=because", None),
     ("GET", "/calendars", None),
     ("GET", "/calendars/holidays", None),
     ("PUT", "/calendars/holidays", WHY),
@@ -269,6 +274,7 @@ def of_schedules(api: Api) -> dict[str, str]:
     suspended, running = a_schedule().schedule_id, a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
     api.request("PUT", "/calendars/holidays", body=WHY)
+    api.request("PUT", "/webhooks/ours", body=HOOK)
     job = api.post(f"/schedules/{running}/run_now", WHY).json["job_id"]
     return {"schedule": a_schedule().schedule_id, "suspended": suspended, "job": job}
 

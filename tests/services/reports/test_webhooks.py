@@ -87,7 +87,9 @@ def test_the_end_of_a_batch_is_called_signed(harness: Harness, payloads: Payload
     }
 
 
-def test_a_webhook_hears_of_its_collections_only(harness: Harness, payloads: Payloads) -> None:
+def test_a_webhook_is_called_about_its_collections_only(
+    harness: Harness, payloads: Payloads
+) -> None:
     put(harness, payloads, collections=("books",))
     put(harness, payloads, "campaigns", events=(WebhookEvent.CAMPAIGN_ENDED,))
 
@@ -269,7 +271,7 @@ def test_there_are_so_many_webhooks_at_most(harness: Harness, payloads: Payloads
     put(harness, payloads, "one-more")
 
     stored, _ = store.list_all()
-    assert sorted(each.slot for each in stored) == list(range(MAX_WEBHOOKS))
+    assert sorted(each.slot for each in stored if not each.is_deleted) == list(range(MAX_WEBHOOKS))
     with pytest.raises(NotFound):
         webhooks.delete("hook-7", harness.context())
 

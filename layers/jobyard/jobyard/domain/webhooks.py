@@ -13,6 +13,7 @@ from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 from jobyard.domain.urls import BadUrl, callback_error, parse
 
 MAX_WEBHOOKS = 20  # of a deployment
+MAX_DELETED = 5  # deleted webhooks that are kept
 MAX_COLLECTIONS = 50  # that a webhook names
 # From one try to the next, as the specification proposes; then it is given up, after three days.
 PAUSES = tuple(timedelta(minutes=each) for each in (1, 5, 30, 120, 300, 600, 840, 1200, 1440))
@@ -32,7 +33,8 @@ class WebhookEvent(StrEnum):
 @dataclass(frozen=True)
 class Webhook:
     """A URL to call about `events`: of batches only if they are in one of `collections`, if it has
-    some. Only its `secret` signs; `slot` numbers a deployment's webhooks.
+    some. Its `secret` signs the calls; `slot` numbers a deployment's webhooks. One that was deleted
+    has no events and no secret; it is kept so that a repeated request finds it.
     """
 
     name: str
@@ -48,6 +50,11 @@ class Webhook:
 
     def __post_init__(self) -> None:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it was deleted."""
+        return not self.events
 
     def wants(self, event: WebhookEvent, collection: str) -> bool:
         """Whether it is called about an event; `collection` is "" for what has none."""

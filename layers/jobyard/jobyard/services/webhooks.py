@@ -1,7 +1,7 @@
 """Put, list and delete webhooks. Only admins may."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobyard.domain.activity import Subject
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound
@@ -39,7 +39,19 @@ def list_webhooks(context: QueryContext) -> tuple[Webhook, ...]:
         Forbidden: the actor may not see them.
     """
     authorize(context.actor, "webhook", "view")
-    return webhooks.list_all()[0]
+    return tuple(each for each in webhooks.list_all()[0] if not each.is_deleted)
+
+
+def get_webhook(name: str, context: QueryContext) -> Webhook:
+    """The webhook of this name.
+
+    Raises:
+        Forbidden: the actor may not see it. NotFound: there is none.
+    """
+    found = _named(name, list_webhooks(context))
+    if found is None:
+        raise NotFound(f"there is no webhook {name!r}")
+    return found
 
 
 def put(wanted: WebhookRequest, context: CommandContext) -> StoredWebhook:
@@ -61,6 +73,8 @@ def put(wanted: WebhookRequest, context: CommandContext) -> StoredWebhook:
     before = _named(wanted.name, stored)
     if before is not None and before.cause == context.run:
         return _recorded(before, before.secret == _secret(wanted, version - 1, context), context)
+    if before is not None and before.is_deleted:
+        before = None
     has_new_secret = before is None or wanted.new_secret
     after = Webhook(
         name=wanted.name,
@@ -92,11 +106,22 @@ def delete(name: str, context: CommandContext) -> Webhook:
     authorize(context.actor, "webhook", "delete")
     stored, version = webhooks.list_all()
     found = _named(name, stored)
-    if found is None:
+    if found is None or (found.is_deleted and found.cause != context.run):
         raise NotFound(f"there is no webhook {name!r}")
     require_reason(context, "a webhook's end")
-    webhooks.put_all([each for each in stored if each.name != name], version)
-    activity.record(context, "delete", Subject("webhook", name), context.now())
+    if not found.is_deleted:
+        actor = context.actor.name
+        found = replace(
+            found,
+            secret="",
+            events=(),
+            changed_at=context.now(),
+            actor=actor,
+            reason=context.reason,
+            cause=context.run,
+        )
+        webhooks.put_all([*(each for each in stored if each.name != name), found], version)
+    activity.record(context, "delete", Subject("webhook", name), found.changed_at)
     return found
 
 
@@ -110,7 +135,7 @@ def _free_slot(stored: Iterable[Webhook]) -> int:
     Raises:
         InvalidTransition: there is none.
     """
-    free = set(range(MAX_WEBHOOKS)) - {each.slot for each in stored}
+    free = set(range(MAX_WEBHOOKS)) - {each.slot for each in stored if not each.is_deleted}
     if not free:
         raise InvalidTransition(f"there are {MAX_WEBHOOKS} webhooks, which is the most")
     return min(free)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.webhooks import Webhook, WebhookEvent
+from jobyard.domain.webhooks import MAX_DELETED, Webhook, WebhookEvent
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import KeyValueItem, is_version, save_if
 
@@ -12,7 +12,9 @@ _KEY = "webhooks"
 
 
 def list_all() -> tuple[tuple[Webhook, ...], int]:
-    """The webhooks, by name, and the version of their list, 0 if there was none yet."""
+    """The webhooks, by name, with those that were deleted last, and the version of their list, 0 if
+    there was none yet.
+    """
     try:
         item = KeyValueItem.get(_KEY, consistent_read=True)
     except KeyValueItem.DoesNotExist:
@@ -21,12 +23,16 @@ def list_all() -> tuple[tuple[Webhook, ...], int]:
 
 
 def put_all(webhooks: Sequence[Webhook], seen: int) -> None:
-    """Store the webhooks in place of those of the version `seen`.
+    """Store the webhooks in place of those of the version `seen`, and the last deleted ones.
 
     Raises:
         StaleState: someone else changed them meanwhile.
     """
-    ordered = sorted(webhooks, key=lambda each: each.name)
+    deleted = sorted(
+        (each for each in webhooks if each.is_deleted), key=lambda each: each.changed_at
+    )
+    present = [each for each in webhooks if not each.is_deleted]
+    ordered = sorted([*present, *deleted[-MAX_DELETED:]], key=lambda each: each.name)
     content = json.dumps([_document(each) for each in ordered], separators=(",", ":"))
     item = KeyValueItem(id=_KEY, content=content, version=seen + 1)
     if not save_if(item, is_version(KeyValueItem, seen)):

@@ -89,6 +89,14 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
         ("campaign", "resend_report"),
     ),
     ("put_calendar", "PUT", "/calendars/closed", CALENDAR, ("calendar", "put")),
+    (
+        "put_webhook",
+        "PUT",
+        "/webhooks/ours",
+        {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **WHY},
+        ("webhook", "put"),
+    ),
+    ("delete_webhook", "DELETE", "/webhooks/theirs", None, ("webhook", "delete")),
     ("delete_calendar", "DELETE", "/calendars/old", None, ("calendar", "delete")),
     ("create_collection", "POST", "/collections", {"name": "new"}, ("collection", "create")),
     (
@@ -266,6 +274,8 @@ def things(api: Api) -> dict[str, str]:
     suspended = a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
     api.request("PUT", "/calendars/old", body=CALENDAR)
+    hook = {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **WHY}
+    api.request("PUT", "/webhooks/theirs", body=hook)
     api.request("PUT", "/holds/collection:maps", body=WHY)
     api.post("/collections", {"name": "mine", "groups": ["staff"]})
     campaign, paused, ended = (

@@ -19,15 +19,27 @@ _LETTERS_READ = 1_000_000  # outcomes, a byte each, that a page of changes reads
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
 
-def list_reports(origin_id: str, context: QueryContext) -> list[Report]:
-    """The reports of a batch or campaign, oldest first.
+@dataclass(frozen=True)
+class Deliveries:
+    """What was sent about a batch or campaign, oldest first: reports, and calls of webhooks."""
+
+    reports: tuple[Report, ...]
+    calls: tuple[Report, ...]
+
+
+def list_deliveries(origin_id: str, context: QueryContext) -> Deliveries:
+    """What was sent about a batch or campaign.
 
     Raises:
         NotFound, Gone: there is no such batch or campaign, or the actor may not see it.
         Forbidden: the actor may not see campaigns.
     """
     visible_origin(origin_id, context.actor, context.now)
-    return list(reports.of_batch(origin_id))
+    found = list(reports.of_batch(origin_id))
+    return Deliveries(
+        tuple(each for each in found if not each.webhook),
+        tuple(each for each in found if each.webhook),
+    )
 
 
 def link_to(report: Report, name: str, context: QueryContext) -> str:

@@ -103,7 +103,14 @@ def call(report: Report, context: ReportContext) -> Report:
     now = context.now()
     if not is_call_due(report.delivery, now):
         return report
-    found = next((each for each in webhooks.list_all()[0] if each.name == report.webhook), None)
+    found = next(
+        (
+            each
+            for each in webhooks.list_all()[0]
+            if each.name == report.webhook and not each.is_deleted
+        ),
+        None,
+    )
     sending = replace(
         report.delivery,
         state=DeliveryState.SENDING if found else DeliveryState.FAILED,
@@ -125,7 +132,7 @@ def _no_limit() -> float:
 
 
 def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery:
-    """Try a call. Returns how its delivery goes on."""
+    """Try a call. Returns how its delivery continues."""
     from jobyard.jobtypes.http_client import FetchRefused  # few deployments have a webhook
 
     answer = context.s3.get_object(Bucket=context.settings.work_bucket, Key=report.files[_FILE])
