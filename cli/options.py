@@ -167,14 +167,14 @@ def metered_id(text: str) -> str:
     return text
 
 
-def batch_or_campaign_id(text: str) -> str:
-    """The id of a batch or a campaign, which have reports. For another kind of id the error names
-    the command to use.
+def reported_id(text: str) -> str:
+    """The id of a batch, a campaign or a schedule, which have reports. For another kind of id the
+    error names the command to use.
     """
-    return text if is_campaign_id(text) else batch_id(text)
+    return text if is_campaign_id(text) or is_schedule_id(text) else batch_id(text)
 
 
-ReportedId = Annotated[str, typer.Argument(parser=batch_or_campaign_id, metavar="BATCH|CAMPAIGN")]
+ReportedId = Annotated[str, typer.Argument(parser=reported_id, metavar="BATCH|CAMPAIGN|SCHEDULE")]
 
 
 def calendar_name(text: str) -> str:

@@ -91,6 +91,8 @@ def show_one(found: Document, newest: list[Document]) -> None:
                 ("waiting", wait_text(found)),
                 ("running", ", ".join(found["running_job_ids"])),
                 *_policy(found).items(),
+                ("mail about failures", ", ".join(found.get("notify", ()))),
+                ("last mailed", _mailed(found)),
                 (
                     "created",
                     f"{zoned_time(found['created_at'], found['zone'])} by {found['owner']}",
@@ -104,6 +106,13 @@ def show_one(found: Document, newest: list[Document]) -> None:
     section("Next runs", ("!time in zone", "!UTC", "~note"), _runs(found))
     section("Last runs", *_occurrences(newest, found["zone"]))
     section("History", *history(found, partial(zoned_time, zone=found["zone"])))
+
+
+def _mailed(found: Document) -> str:
+    if not found.get("failure_mailed_at"):
+        return ""
+    at = zoned_time(found["failure_mailed_at"], found["zone"])
+    return f"{at}; again after a success, or in 24 hours"
 
 
 def _show_latest(occurrence: Document, zone: str) -> None:

@@ -62,6 +62,14 @@ CalendarName = Annotated[
     str | None, typer.Option("--calendar", metavar="NAME", help="The calendar to follow.")
 ]
 
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Gets a mail when a job fails; may be repeated.",
+    ),
+]
+
 
 @app.callback()
 def schedule() -> None:
@@ -185,6 +193,7 @@ def create(
     missed_max_age: MaxAge = None,
     overlap: Overlap = None,
     calendar: CalendarName = None,
+    notify: Notify = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
@@ -195,6 +204,7 @@ def create(
         "job_type": job_type,
         "rule": rules.rule_document(rule, fields),
         **_settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar),
+        **({"notify": notify} if notify else {}),
     }
     created = ctx.obj.api(stack).post("/schedules", body)
     if as_json:
@@ -233,6 +243,10 @@ def edit(
         str | None,
         typer.Option("--calendar", metavar="NAME", help='The calendar to follow; "" for none.'),
     ] = None,
+    notify: Notify = None,
+    no_notify: Annotated[
+        bool, typer.Option("--no-notify", help="Nobody gets a mail when a job fails.")
+    ] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
@@ -245,7 +259,10 @@ def edit(
     body = _settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar)
     if title == "":
         raise typer.BadParameter("the value is empty", param_hint="--title")
+    if notify and no_notify:
+        raise typer.BadParameter("give --notify or --no-notify, not both")
     body |= {"title": title} if title else {}
+    body |= {"notify": notify or []} if notify or no_notify else {}
     if not (body or fields) and rule is None:
         raise typer.BadParameter("nothing to change: give at least one option besides --reason")
     if rule is not None:

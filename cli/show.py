@@ -360,7 +360,7 @@ def reports(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """List the reports of a batch or a campaign, their recipients and their delivery."""
+    """List the reports of a batch or a campaign, or the mails about failed jobs of a schedule."""
     api = ctx.obj.api(stack)
     found = api.get(f"/{origin_of(origin_id).path}/{origin_id}/reports")
     written = []

@@ -81,8 +81,8 @@ def access_of(method: str, path: str) -> tuple[str, str] | None:
         return kind, "view"
     if event == "operations":
         return "job", "requeue"  # the body names the event; all events of jobs need the same roles
-    if kind == "batch" and event.endswith("/resend"):
-        return "batch", "resend_report"
+    if event.endswith("/resend") and kind in {"batch", "campaign", "schedule"}:
+        return kind, "resend_report"
     if (kind, event) == ("dataset", "exports"):
         return "dataset", "export"
     if (kind, name) == ("schedule", "preview"):

@@ -52,7 +52,8 @@ def job_links(job_id: str, request: RequestContext) -> Links:
 
 def schedule_links(schedule_id: str, request: RequestContext) -> Links:
     own = request.link(f"schedules/{schedule_id}")
-    return {"self": own, "occurrences": f"{own}/occurrences", "cost": f"{own}/cost"}
+    parts = ("occurrences", "reports", "cost")
+    return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 
 def campaign_links(campaign_id: str, request: RequestContext) -> Links:

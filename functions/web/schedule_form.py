@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.errors import ValidationFailed
 from jobyard.domain.errors import InvalidRule
+from jobyard.domain.mail_addresses import addresses
 from jobyard.domain.schedules.recurrence import Kind, Recurrence
 from jobyard.domain.schedules.rule_parsing import DEFAULT_ZONE, recurrence_of
 from jobyard.domain.schedules.schedule import (
@@ -48,6 +49,7 @@ def empty_fields(now: datetime) -> dict[str, Any]:
         "max_age_h": "24",
         "overlap": "forbid",
         "calendar": "",
+        "notify": "",
         "parameters": "{}",
         "reason": "",
     }
@@ -71,6 +73,7 @@ def fields_of(schedule: Schedule) -> dict[str, Any]:
         "max_age_h": str(policy.catch_up.max_age_h),
         "overlap": policy.overlap.value,
         "calendar": policy.calendar,
+        "notify": ", ".join(schedule.notify),
         "parameters": json.dumps(dict(schedule.parameters), indent=2, ensure_ascii=False),
     }
 
@@ -141,6 +144,20 @@ def parameters_of(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def notify_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses that get a mail when a job fails.
+
+    Raises:
+        ValidationFailed: one of them is not valid.
+    """
+    found = addresses(str(fields["notify"]))
+    if found.invalid:
+        raise ValidationFailed(
+            [("notify", f"A mail to {each.description}.") for each in found.invalid]
+        )
+    return found.valid
 
 
 def title_of(fields: Mapping[str, Any]) -> str:

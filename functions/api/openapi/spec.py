@@ -142,13 +142,13 @@ _ENUMS = {
     "ReportKind": "Why a report was written. `first`: the batch or campaign ended. `refused`: its "
     "manifest or file of targets was refused, or all of it failed. `update`: an administrator "
     "asked for it and something had changed. `held`: too many tasks of a campaign failed. "
-    "`notice`: a person has something to do or to know. `webhook`: a program is called.",
+    "`notice`: a person has something to do or to know. `failed_run`: a job of a schedule failed. "
+    "`webhook`: a program is called.",
     "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
     "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
-    "mail service refused it; `suppressed` when the batch wants no mail.",
-    "CallbackStatus": "How the work ended.",
     "mail service refused it; `suppressed` when the batch wants no mail. A call of a webhook is "
     "`queued`, `sending`, `delivered`, or `failed` when it was given up.",
+    "CallbackStatus": "How the work ended.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),
     "JsonValue": "Any JSON value.",

@@ -14,11 +14,12 @@ from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.links import schedule_links
 from api.problems import problem_responses
-from api.routes.parameters import Cursor, Limit
+from api.routes.parameters import Cursor, Limit, ReportNumber
 from api.routes.responses import LOCATION, accepted, created
 from api.schemas import schedules as schemas
 from api.schemas.costs import ScheduleCost
 from api.schemas.fields import Reason, ReasonRequest
+from api.schemas.reports import Report, ReportList
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -32,6 +33,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.schedules.schedule import Schedule, ScheduleFilter
 from jobyard.domain.schedules.year import FIRST_YEAR, LAST_YEAR
 from jobyard.services.queries import costs as cost_queries
+from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries import schedules as schedule_queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -328,6 +330,42 @@ def list_occurrences(
         schedule_id, request.query_context(), after=pagination.start(cursor, ""), limit=limit
     )
     return schemas.OccurrenceList.of(page.items, pagination.next_cursor(page.after), request)
+
+
+@router.get(
+    "/api/schedules/<schedule_id>/reports",
+    operation_id="list_schedule_reports",
+    tags=["Schedules"],
+    summary="List the mails about failed jobs of a schedule, with their delivery",
+    responses={
+        200: {"description": "Its reports."},
+        **problem_responses(Forbidden, NotFound, Gone),
+    },
+)
+def list_schedule_reports(schedule_id: ScheduleId) -> ReportList:
+    context = current_request(router).query_context()
+    return ReportList.of(report_queries.list_deliveries(schedule_id, context), context)
+
+
+@router.post(
+    "/api/schedules/<schedule_id>/reports/<seq>/resend",
+    operation_id="resend_schedule_report",
+    tags=["Schedules"],
+    summary="Send the mail about a failed job, or a call of a webhook, again",
+    responses={
+        200: {"description": "The report. It is sent within a minute."},
+        **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
+    },
+    middlewares=[idempotent],
+)
+def resend_schedule_report(
+    schedule_id: ScheduleId, seq: ReportNumber, body: ReasonRequest
+) -> Report:
+    from jobyard.services.reports import commands as report_commands
+
+    request = current_request(router)
+    report = report_commands.resend(schedule_id, seq, request.command_context(body.reason))
+    return Report.of(report, request.query_context())
 
 
 @router.get(

@@ -17,6 +17,7 @@ from api.schemas.fields import (
     Links,
     NextCursor,
     Reason,
+    Recipients,
     RecordCounts,
     Schema,
     Title,
@@ -155,6 +156,10 @@ class MissedRuns(Schema, extra="forbid"):
         return CatchUp(self.which, self.limit, self.max_age_h)
 
 
+_NOTIFY = (
+    "Addresses that get a mail when a job fails: the first time after one that succeeded, and then "
+    "once in 24 hours while jobs fail. Only those in the deployment's mail domains, and your own."
+)
 _MISSED = "Which missed runs to catch up on. A string leaves `limit` at 10 and `max_age_h` at 24."
 _CALENDAR = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 CalendarName = Annotated[str, Field(pattern=_CALENDAR)]
@@ -178,6 +183,7 @@ class NewSchedule(Schema, extra="forbid"):
     calendar: CalendarName | None = Field(
         default=None, description="The name of the calendar that excludes times."
     )
+    notify: Recipients = Field(default_factory=list, description=_NOTIFY)
 
     def spec(self, now: datetime) -> "commands.ScheduleSpec":
         """The schedule as the service creates it.
@@ -193,6 +199,7 @@ class NewSchedule(Schema, extra="forbid"):
             rule=self.rule.recurrence(now),
             policy=Policy(_missed(self.missed), self.overlap, self.calendar or ""),
             parameters=self.parameters,
+            notify=tuple(self.notify),
         )
 
 
@@ -219,6 +226,7 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
     calendar: Annotated[str, Field(pattern=f"^$|{_CALENDAR}")] | None = Field(
         default=None, description='The name of the calendar that excludes times; "" for none.'
     )
+    notify: Recipients | None = Field(default=None, description=_NOTIFY)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -241,6 +249,7 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
             catch_up=None if self.missed is None else _missed(self.missed),
             overlap=self.overlap,
             calendar=self.calendar,
+            notify=None if self.notify is None else tuple(self.notify),
         )
 
 
@@ -431,6 +440,10 @@ class Schedule(ScheduleSummary):
     )
     calendar: str = Field(description='The calendar that excludes times; "" if none does.')
     parameters: dict[str, JsonValue] = Field(description="The parameters of its jobs.")
+    notify: list[str] = Field(description=_NOTIFY)
+    failure_mailed_at: datetime | None = Field(
+        description="When the last such mail was stored; null if a job has succeeded since."
+    )
     owner: str = Field(description="Who created it.")
     created_at: datetime = Field(description="When it was created.")
     next_runs: list[NextRun] = Field(description="The next twenty runs, or fewer if the rule ends.")
@@ -461,6 +474,8 @@ class Schedule(ScheduleSummary):
             overlap=policy.overlap,
             calendar=policy.calendar,
             parameters=dict(schedule.parameters),
+            notify=list(schedule.notify),
+            failure_mailed_at=schedule.failure_mailed_at,
             owner=schedule.owner,
             created_at=schedule.created_at,
             next_runs=NextRun.all_of(details.next_runs),

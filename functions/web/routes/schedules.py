@@ -18,6 +18,7 @@ from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import schedules as schedule_queries
 from jobyard.services.queries.job_types import list_job_types
 from jobyard.services.queries.schedules import ScheduleDetails
+from jobyard.services.reports import commands as report_commands
 from jobyard.services.schedules import commands
 from jobyard.services.schedules.access import active_schedule
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
@@ -34,6 +35,7 @@ from web.forms import (
 )
 from web.pictures.year import year
 from web.poll_interval import LIST_POLL_S, poll_interval_s
+from web.report_rows import report_number, report_rows, reports_address
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, shared_page
 
@@ -99,6 +101,7 @@ def create_schedule() -> Response[str]:
             rule=form.rule_of(fields, context.now()),
             policy=form.policy_of(fields),
             parameters=form.parameters_of(fields),
+            notify=form.notify_of(fields),
         )
         return f"/schedules/{commands.create(spec, context).schedule_id}"
 
@@ -120,7 +123,13 @@ def _schedule_values(
     """What all pages of one schedule share."""
     view = details.view
     address = f"/schedules/{view.schedule.schedule_id}"
-    parts = (("Details", ""), ("History", "/history"), ("Year", "/year"), ("Cost", "/cost"))
+    parts = (
+        ("Details", ""),
+        ("History", "/history"),
+        ("Year", "/year"),
+        ("Reports", "/reports"),
+        ("Cost", "/cost"),
+    )
     tabs = [
         {"label": label, "address": address + path, "is_current": label.lower() == tab}
         for label, path in parts
@@ -207,6 +216,35 @@ def show_year(schedule_id: str) -> Response[str]:
     return page("schedule_year.html", request, values)
 
 
+@router.get("/schedules/<schedule_id>/reports")
+def list_reports(schedule_id: str) -> Response[str]:
+    """The mails about failed jobs of a schedule, and the calls of webhooks, with their delivery."""
+    return _reports_page(current_request(router), schedule_id)
+
+
+def _reports_page(
+    request: PageRequest, schedule_id: str, refusal: JobyardError | None = None
+) -> Response[str]:
+    details = schedule_queries.schedule(schedule_id, request.query_context)
+    values = _schedule_values(details, "reports", request, refusal)
+    values |= {"reports": report_rows(schedule_id, request)}
+    return page(
+        "schedule_reports.html", request, values, status=status_of(refusal), poll_s=LIST_POLL_S
+    )
+
+
+@router.post("/schedules/<schedule_id>/reports/<seq>/resend")
+def resend_report(schedule_id: str, seq: str) -> Response[str]:
+    """Send a mail about a failed job again, or call a webhook again."""
+    request = current_request(router)
+
+    def act() -> str:
+        report_commands.resend(schedule_id, report_number(seq), request.command_context())
+        return reports_address(schedule_id)
+
+    return handle_form(act, lambda refusal: _reports_page(request, schedule_id, refusal))
+
+
 @router.get("/schedules/<schedule_id>/cost")
 def show_cost(schedule_id: str) -> Response[str]:
     """What the jobs of a schedule have cost so far."""
@@ -246,6 +284,7 @@ def edit_schedule(schedule_id: str) -> Response[str]:
             catch_up=policy.catch_up,
             overlap=policy.overlap,
             calendar=policy.calendar,
+            notify=form.notify_of(fields),
         )
         commands.edit(schedule_id, changes, context, seen=seen_version(request))
         return f"/schedules/{schedule_id}"

@@ -212,6 +212,8 @@ OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("DELETE", "/schedules/{schedule}?reason=because", None),
     ("GET", "/schedules/{schedule}/occurrences", None),
     ("GET", "/schedules/{schedule}/cost", None),
+    ("GET", "/schedules/{schedule}/reports", None),
+    ("POST", "/schedules/{schedule}/reports/1/resend", WHY),
     ("GET", "/jobs/{job}", None),
     ("POST", "/jobs/{job}/cancel", WHY),
     ("GET", "/webhooks", None),
@@ -276,7 +278,9 @@ def of_schedules(api: Api) -> dict[str, str]:
     api.request("PUT", "/calendars/holidays", body=WHY)
     api.request("PUT", "/webhooks/ours", body=HOOK)
     job = api.post(f"/schedules/{running}/run_now", WHY).json["job_id"]
-    return {"schedule": a_schedule().schedule_id, "suspended": suspended, "job": job}
+    schedule = a_schedule().schedule_id
+    a_report_of(schedule)
+    return {"schedule": schedule, "suspended": suspended, "job": job}
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OF_SCHEDULES)

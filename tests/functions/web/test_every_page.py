@@ -78,6 +78,7 @@ def addresses(browser: Browser) -> list[str]:
         f"/schedules/{schedule.schedule_id}/year",
         f"/schedules/{schedule.schedule_id}/year?year=2027",
         f"/schedules/{schedule.schedule_id}/cost",
+        f"/schedules/{schedule.schedule_id}/reports",
         "/campaigns",
         of_campaign,
         f"{of_campaign}/tasks",

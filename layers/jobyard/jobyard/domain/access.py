@@ -61,6 +61,7 @@ ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("schedule", "resume"): _ADMINS,
     ("schedule", "run_now"): _ADMINS,
     ("schedule", "delete"): _ADMINS,
+    ("schedule", "resend_report"): _ADMINS,
     # A campaign is a job with many tasks; holds on it are holds.
     ("campaign", "view"): _READERS,
     ("campaign", "start"): _ADMINS,

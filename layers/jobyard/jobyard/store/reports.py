@@ -9,7 +9,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report, Repor
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import UndeliverableRecipient
 from jobyard.store import transactions
-from jobyard.store.documents import from_ms, from_ms_or_none, sortable, to_ms
+from jobyard.store.documents import from_ms, from_ms_or_none, sortable, to_ms, without_blanks
 from jobyard.store.tables import ReportItem, save_if
 
 _FAILED = {DeliveryState.FAILED, DeliveryState.BOUNCED}
@@ -49,7 +49,7 @@ def _item(report: Report) -> ReportItem:
                 [[*vars(each).values()] for each in delivery.undeliverable],
                 *_request(delivery),
             ],
-            **({"webhook": report.webhook} if report.webhook else {}),
+            **without_blanks({"webhook": report.webhook, "texts": dict(report.texts)}),
         },
     )
 
@@ -92,6 +92,7 @@ def _report(item: ReportItem) -> Report:
         ),
         version=int(item.version),
         webhook=body.get("webhook", ""),
+        texts=body.get("texts", {}),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import InvalidRule, NotFound, StaleState
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.natural_order import natural_key
@@ -27,7 +28,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.store import jobs, occurrences, transactions
+from jobyard.store import jobs, occurrences, reports, transactions
 from jobyard.store.documents import (
     from_ms,
     from_ms_or_none,
@@ -76,6 +77,9 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "latest": latest and _latest_line(latest),
             "skip": skip and [to_ms(skip.scheduled_for), skip.reason, to_ms(skip.decided_at)],
             "history": history_document(schedule.history),
+            "notify": list(schedule.notify),
+            "mailed_at": to_ms_or_none(schedule.failure_mailed_at),
+            "reports": schedule.report_count,
         }
     )
     return ScheduleItem(
@@ -127,6 +131,9 @@ def _schedule(item: ScheduleItem) -> Schedule:
         latest=_latest(body.get("latest")),
         history=parse_history(body.get("history", [])),
         last_skip=_last_skip(body.get("skip")),
+        notify=tuple(body.get("notify", ())),
+        failure_mailed_at=from_ms_or_none(body.get("mailed_at")),
+        report_count=body.get("reports", 0),
     )
 
 
@@ -183,6 +190,7 @@ class ScheduleWrites:
     new_occurrences: Sequence[Occurrence] = ()
     changed_occurrences: Sequence[tuple[Occurrence, Occurrence]] = ()
     jobs: Sequence[tuple[JobRecord, JobRecord]] = ()
+    reports: Sequence[Report] = ()
 
 
 def write(before: Schedule, after: Schedule, extra: ScheduleWrites = ScheduleWrites()) -> Schedule:
@@ -199,6 +207,7 @@ def write(before: Schedule, after: Schedule, extra: ScheduleWrites = ScheduleWri
         for was, now in extra.changed_occurrences
     ]
     items += [transactions.put(jobs.item_of(moved), job.version) for job, moved in extra.jobs]
+    items += [reports.new_item(each) for each in extra.reports]
     try:
         transactions.write(items)
     except StaleState as error:

@@ -96,6 +96,13 @@ CHANGES: list[tuple[str, str, str, Any, tuple[str, str]]] = [
         {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **WHY},
         ("webhook", "put"),
     ),
+    (
+        "resend_schedule_report",
+        "POST",
+        "/schedules/{suspended}/reports/1/resend",
+        WHY,
+        ("schedule", "resend_report"),
+    ),
     ("delete_webhook", "DELETE", "/webhooks/theirs", None, ("webhook", "delete")),
     ("delete_calendar", "DELETE", "/calendars/old", None, ("calendar", "delete")),
     ("create_collection", "POST", "/collections", {"name": "new"}, ("collection", "create")),
@@ -273,6 +280,7 @@ def things(api: Api) -> dict[str, str]:
     a_report(other)
     suspended = a_schedule().schedule_id
     api.post(f"/schedules/{suspended}/suspend", WHY)
+    a_report_of(suspended)
     api.request("PUT", "/calendars/old", body=CALENDAR)
     hook = {"url": "https://hooks.example.org/", "events": ["batch.ended.v1"], **WHY}
     api.request("PUT", "/webhooks/theirs", body=hook)

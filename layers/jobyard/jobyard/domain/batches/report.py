@@ -1,7 +1,7 @@
 """A report: what was sent about a batch or campaign, when, to which people, and its delivery."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ class ReportKind(StrEnum):
     UPDATE = "update"  # an admin requested it, and something had changed
     HELD = "held"  # too many tasks of a campaign failed
     NOTICE = "notice"  # a person has something to do or to know
+    FAILED_RUN = "failed_run"  # a job of a schedule failed
     WEBHOOK = "webhook"  # a program is called
 
 
@@ -63,8 +64,8 @@ class Delivery:
 @dataclass(frozen=True)
 class Report:
     """One report. `seq` counts the reports of a batch or campaign from 1. `files` maps a format to
-    its S3 key. `batch_id` is the id of the batch or campaign. `webhook` is the name of the one that
-    is called; "" for a mail.
+    its S3 key; short `texts` are kept in the record instead. `batch_id` is the id of the batch,
+    campaign or schedule. `webhook` is the name of the one that is called; "" for a mail.
     """
 
     batch_id: str
@@ -80,6 +81,7 @@ class Report:
     delivery: Delivery
     version: int = 0
     webhook: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def is_late(self, now: datetime) -> bool:
         """Whether a mail that has not been sent by `now` should have been."""

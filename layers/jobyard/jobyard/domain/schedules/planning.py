@@ -11,7 +11,7 @@ from itertools import takewhile
 from jobyard.domain.cause_key import MAIN_RUN
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.checkpoint import Checkpoint
-from jobyard.domain.jobs.job import JobRecord
+from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.lifecycle import Cause, Move
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import next_runs
@@ -329,7 +329,11 @@ def after_end(
     elif latest and latest.scheduled_for == occurrence.scheduled_for:
         latest = replace(latest, state=outcome.state)
     active = tuple(run for run in schedule.active if run.scheduled_for != occurrence.scheduled_for)
-    return schedule.moved(move, active=active, latest=latest), occurrence.with_outcome(outcome)
+    mailed_at = schedule.failure_mailed_at
+    if job.state in {JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED}:
+        mailed_at = None
+    after = schedule.moved(move, active=active, latest=latest, failure_mailed_at=mailed_at)
+    return after, occurrence.with_outcome(outcome)
 
 
 def after_wait(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobyard.domain.schedules.occurrence import SkipReason
 
 SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
+REMINDED_AFTER = timedelta(hours=24)  # after a mail about a failed job, while jobs fail
 MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999, in milliseconds since 1970
 MAX_HISTORY_BYTES = 4 * 1024  # of its history, which is written again with each run
@@ -200,7 +201,9 @@ class Schedule:
     `next_check_at` is when its active runs are checked. `resume_at` is when its suspension ends
     without a person. `queued_for` is the time of the queued run, whose occurrence has the verdict
     `wait`. Retention has archived the jobs before `retained_from`. `last_skip` is kept for the
-    overview.
+    overview. `notify` are addresses that get a mail when a job fails; `failure_mailed_at` is when
+    the last one was stored, None once a job has succeeded since. `report_count` numbers these mails
+    and the calls of webhooks.
     """
 
     schedule_id: str
@@ -226,6 +229,14 @@ class Schedule:
     history: tuple[HistoryEntry, ...] = ()
     owner_sub: str = ""
     last_skip: LastSkip | None = None
+    notify: tuple[str, ...] = ()
+    failure_mailed_at: datetime | None = None
+    report_count: int = 0
+
+    def is_failure_mail_due(self, now: datetime) -> bool:
+        """Whether a job that fails is mailed: the first one after a success, and then one a day."""
+        mailed_at = self.failure_mailed_at
+        return bool(self.notify) and (mailed_at is None or now - mailed_at >= REMINDED_AFTER)
 
     @property
     def due_at(self) -> datetime | None:

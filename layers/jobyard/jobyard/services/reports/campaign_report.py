@@ -90,7 +90,6 @@ def _queue_calls(campaign: Campaign, written: Report, context: ReportContext) ->
         written.seq,
         written.created_at,
         data,
-        context,
     )
 
 

@@ -202,6 +202,8 @@ def _send(
     settings = context.settings
 
     def text_of(name: str) -> str:
+        if name in report.texts:
+            return report.texts[name]
         answer = context.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
         text: str = answer["Body"].read().decode()
         return text

@@ -101,7 +101,6 @@ def _queue_calls(batch: Batch, written: Report, context: ReportContext) -> list[
         written.seq,
         written.created_at,
         data,
-        context,
         batch.collection,
     )
 

@@ -29,7 +29,7 @@ from jobyard.store import reports, webhooks
 
 CONNECT_S, ANSWER_S = 5.0, 10.0  # that the receiver has
 CALL_TIMEOUT_S = CONNECT_S + ANSWER_S  # the longest that one call takes
-_FILE = "webhook.json"
+_TEXT = "webhook.json"
 _GONE = 410  # the receiver wants no more calls
 _REMOVED = "there is no such webhook any more"
 
@@ -40,52 +40,44 @@ def queue_calls(
     number: int,
     at: datetime,
     data: Mapping[str, Any],
-    context: ReportContext,
     collection: str = "",
 ) -> list[Report]:
     """Store the calls about the `number`th report of an origin, `at` its time. A repeat returns the
     stored ones. Nothing is stored if no webhook wants the event.
     """
-    wanting = [each for each in webhooks.list_all()[0] if each.wants(event, collection)]
-    return [_queue(each, event, origin_id, number, at, data, context) for each in wanting]
+    wanted = calls_about(event, origin_id, number, at, data, collection)
+    return [reports.put_new(each) for each in wanted]
 
 
-def _queue(
-    webhook: Webhook,
+def calls_about(
     event: WebhookEvent,
     origin_id: str,
     number: int,
     at: datetime,
     data: Mapping[str, Any],
-    context: ReportContext,
-) -> Report:
-    seq = webhook_seq(number, webhook.slot)
-    stored = reports.find(origin_id, seq)
-    if stored is not None:
-        return stored
-    key = f"reports/{origin_id}/{seq}/{_FILE}"
-    context.s3.put_object(
-        Bucket=context.settings.work_bucket,
-        Key=key,
-        Body=payload(event, at, data),
-        ContentType="application/json",
-    )
-    return reports.put_new(
+    collection: str = "",
+) -> list[Report]:
+    """The calls of the webhooks that want an event, to be stored; as `queue_calls`."""
+    body = payload(event, at, data)
+    return [
         Report(
             batch_id=origin_id,
-            seq=seq,
+            seq=webhook_seq(number, each.slot),
             kind=ReportKind.WEBHOOK,
             created_at=at,
-            to=(redacted(webhook.url),),
-            subject=f"{event.value} to {webhook.name}",
+            to=(redacted(each.url),),
+            subject=f"{event.value} to {each.name}",
             outcome="",
             counts={},
             changed_count=0,
-            files={_FILE: key},
+            files={},
             delivery=Delivery(DeliveryState.QUEUED, at),
-            webhook=webhook.name,
+            webhook=each.name,
+            texts={_TEXT: body.decode()},
         )
-    )
+        for each in webhooks.list_all()[0]
+        if each.wants(event, collection)
+    ]
 
 
 def is_call_due(delivery: Delivery, now: datetime) -> bool:
@@ -135,8 +127,7 @@ def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery
     """Try a call. Returns how its delivery continues."""
     from jobyard.jobtypes.http_client import FetchRefused  # few deployments have a webhook
 
-    answer = context.s3.get_object(Bucket=context.settings.work_bucket, Key=report.files[_FILE])
-    body = answer["Body"].read()
+    body = report.texts[_TEXT].encode()
     message_id = webhook_id(report.batch_id, report.seq)
     signed = headers(message_id, context.now(), body, webhook.secret)
     status, error = 0, url_error(webhook.url, context.settings.allowed_hosts)

@@ -24,7 +24,7 @@ from jobyard.services.retention.work_slice import (
     WorkSlice,
     retention_of,
 )
-from jobyard.store import jobs, occurrences, schedules
+from jobyard.store import jobs, occurrences, reports, schedules
 from jobyard.store.transactions import MAX_ITEMS
 
 SCHEDULES_PER_READ = 100
@@ -133,6 +133,8 @@ def _remove_occurrences(
 ) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until, limit=_REMOVED_AT_ONCE)]
     if not found:
+        sent = reports.of_batch(schedule.schedule_id)
+        reports.remove([each for each in sent if each.created_at < until])
         return WorkSlice({"after": bookmark["after"]})  # check the same schedule for another month
     archive: Archive = context.archive(bookmark["folder"])
     found_jobs = _jobs_of(found)

@@ -36,6 +36,7 @@ from jobyard.jobtypes import TYPES, job_type_of, types_of
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
+from jobyard.services.recipients import check_recipients
 from jobyard.services.schedules.access import (
     active_schedule,
     check_not_deleted,
@@ -59,6 +60,7 @@ class ScheduleSpec:
     rule: Recurrence
     policy: Policy
     parameters: Mapping[str, Any]
+    notify: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class ScheduleEdit:
     catch_up: CatchUp | None = None
     overlap: OverlapPolicy | None = None
     calendar: str | None = None
+    notify: tuple[str, ...] | None = None
 
     def policy(self, before: Policy) -> Policy:
         """The policy `before` with the changes."""
@@ -96,10 +99,12 @@ def create(spec: ScheduleSpec, context: CommandContext) -> Schedule:
 
     Raises:
         Forbidden: the actor may not create schedules.
-        InvalidParameters, BadRequest: a field is invalid, or the rule has no future time.
+        InvalidParameters, BadRequest: a field is invalid, the rule has no future time, or the
+            deployment may not mail a recipient.
     """
     authorize(context.actor, "schedule", "create")
     _check(spec.job_type, spec.parameters, spec.policy)
+    check_recipients(spec.notify, context)
     now = context.now()
     schedule = Schedule(
         schedule_id=schedule_id_of(f"{context.actor.sub}\n{context.key}".encode()),
@@ -113,6 +118,7 @@ def create(spec: ScheduleSpec, context: CommandContext) -> Schedule:
         owner_sub=context.actor.sub,
         created_at=now,
         parameters=spec.parameters,
+        notify=spec.notify,
         next_at=_first_run(spec.rule, now),
     )
     try:
@@ -205,7 +211,15 @@ def edit(
             _check(before.job_type, parameters, policy)
         rule = changes.rule or before.rule
         title = changes.title or before.title
-        changed = {"title": title, "rule": rule, "policy": policy, "parameters": parameters}
+        notify = before.notify if changes.notify is None else changes.notify
+        check_recipients(tuple(each for each in notify if each not in before.notify), context)
+        changed = {
+            "title": title,
+            "rule": rule,
+            "policy": policy,
+            "parameters": parameters,
+            "notify": notify,
+        }
         try:
             if before.state is ScheduleState.ENDED and changes.rule is None:
                 raise BadRequest("the schedule has ended: give it a rule with future times")
@@ -222,7 +236,7 @@ def edit(
             continue
         what = tuple(
             name
-            for name in ("title", "rule", "policy", "parameters")
+            for name in ("title", "rule", "policy", "parameters", "notify")
             if getattr(before, name) != getattr(after, name)
         )
         _recorded(after, "edit", context, what)
@@ -275,6 +289,8 @@ def _field_text(value: Any) -> str:
     """The value of a field of a schedule, as text."""
     if isinstance(value, Mapping):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if isinstance(value, tuple):
+        return ", ".join(value) or "nobody"
     if isinstance(value, Policy):
         return "; ".join(f"{name} {each}" for name, each in vars(value).items() if each)
     return value if isinstance(value, str) else str(value.description())

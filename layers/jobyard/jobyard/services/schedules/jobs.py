@@ -3,9 +3,11 @@
 Workers run them like any other job, see `occurrence_source`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from jobyard.domain.batches.report import Report
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey, Interruption
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.failures import Failure
@@ -26,6 +28,7 @@ from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import failed_as_orphaned
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_queued
+from jobyard.services.schedules.failure_reports import failure_reports
 from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
@@ -84,7 +87,8 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
             # Occurrences that are no longer active are closed already.
             if occurrence.scheduled_for in {each.scheduled_for for each in schedule.active}:
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
-                schedule = write_end(schedule, occurrence, (job, job), cause, now)
+                found = failure_reports(schedule, occurrence, job, now, executions.settings)
+                schedule = write_end(schedule, occurrence, (job, job), cause, now, found)
             start_queued(schedule, ScheduleTick(ScheduleCache(), executions, now))
         except StaleState:
             continue
@@ -104,15 +108,21 @@ def write_end(
     change: tuple[JobRecord, JobRecord],
     cause: Cause,
     now: datetime,
+    found_reports: Sequence[Report] = (),
 ) -> Schedule:
-    """Close a job's occurrence, in one write with `change`, the job before and after. Returns the
-    stored schedule.
+    """Close a job's occurrence, in one write with `change`, the job before and after, and the
+    reports about it. Returns the stored schedule.
     """
     before, after = change
     move = SCHEDULE.move(schedule.state, "track", now, cause)
     checkpoint = checkpoints.get(after.address.job_id)
     after_schedule, closed = after_end(schedule, occurrence, after, checkpoint, move)
+    if found_reports:
+        is_mailed = any(not each.webhook for each in found_reports)
+        mailed_at = now if is_mailed else after_schedule.failure_mailed_at
+        count = schedule.report_count + 1
+        after_schedule = replace(after_schedule, report_count=count, failure_mailed_at=mailed_at)
     moved = [] if before is after else [change]
     return schedules.write(
-        schedule, after_schedule, ScheduleWrites((), [(occurrence, closed)], moved)
+        schedule, after_schedule, ScheduleWrites((), [(occurrence, closed)], moved, found_reports)
     )
