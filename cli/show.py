@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli import options, tables, terminal
 from cli.batch_result import report_text, undeliverable
-from cli.client import Document
+from cli.client import ApiClient, Document
 from cli.options import Json, Limit, StackName
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
@@ -158,6 +158,32 @@ def jobs(
     show_list(found, ("!job", "!state", "file", "step", "details"), rows, "job", as_json=as_json)
 
 
+@app.command("failed-records")
+def failed_records(
+    ctx: typer.Context,
+    job_id: JobId,
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE", dir_okay=False, help="The file to write.")
+    ],
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Download the list of the records that a sweep could not change, as JSON Lines."""
+    api: ApiClient = ctx.obj.api(stack)
+    found = api.get(f"/jobs/{job_id}/failed-records")
+    api.download(found["url"], target)
+    if as_json:
+        terminal.print_json(found)
+        return
+    terminal.console().print(f"{plural(found['records'], 'record')} in {target}", markup=False)
+
+
+def _failed_records_command(found: Document) -> str:
+    """The command that downloads the failed records; "" if there is no file of them."""
+    listed = (found.get("result") or {}).get("failed_records")
+    return f"jobyard failed-records {found['job_id']} FILE" if listed else ""
+
+
 @app.command()
 def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json = False) -> None:
     """Show a job: its state, result, steps, attempts and history."""
@@ -169,7 +195,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     results: Rows = [
         (name, _result_text(value))
         for name, value in (found.get("result") or {}).items()
-        if name != "records"  # shown above
+        if name not in {"records", "failed_records"}  # shown above
     ]
     console.print(
         tables.key_values(
@@ -179,6 +205,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
                 ("waiting", _wait_text(found)),
                 ("failure", _failure_text(found)),
                 ("records", records(found.get("records") or {})),
+                ("all failed records", _failed_records_command(found)),
                 ("schedule", found.get("schedule_id") or ""),
                 (
                     "scheduled for",

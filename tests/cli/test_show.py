@@ -533,3 +533,16 @@ def test_without_an_alarm_all_is_well(run: Run, api: FakeApi) -> None:
     shown = run("alarms")
 
     assert (shown.exit_code, shown.stdout.strip()) == (0, "1 alarm off")
+
+
+def test_the_failed_records_of_a_sweep_are_downloaded(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    target, line = tmp_path / "failed.jsonl", '{"key": "M7", "reason": "legal_hold is true"}\n'
+    api.answers(f"GET /jobs/{JOB}/failed-records", {"url": f"{URL}/there", "records": 1})
+    api.answers("GET /there", httpx.Response(200, text=line))
+
+    shown = run("failed-records", JOB, str(target))
+
+    assert shown.stdout.startswith("1 record in ")
+    assert target.read_text() == line

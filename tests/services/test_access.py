@@ -32,7 +32,8 @@ from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.domain.upload_keys import upload_key
-from jobyard.services import calendars, collections, dead_letters, holds
+from jobyard.domain.webhooks import WebhookEvent
+from jobyard.services import calendars, collections, dead_letters, holds, webhooks
 from jobyard.services.access import authorize
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
@@ -70,6 +71,7 @@ from jobyard.services.queries import schedules as schedule_queries
 from jobyard.services.queries import system as system_queries
 from jobyard.services.reports import commands as report_commands
 from jobyard.services.schedules import commands as schedules
+from jobyard.services.webhooks import WebhookRequest
 from jobyard.store import calendars as stored_calendars
 from jobyard.store import collections as stored_collections
 from jobyard.store import edits
@@ -210,6 +212,19 @@ def job_of_schedule(admin: CommandContext, *, failed: bool = False) -> str:
 
 def a_campaign(admin: CommandContext) -> str:
     return campaigns.start(campaign_request(), admin).campaign.campaign_id
+
+
+HOOK = WebhookRequest("ours", "https://hooks.example.org/", (WebhookEvent.BATCH_ENDED,), ())
+
+
+def a_webhook(admin: CommandContext) -> str:
+    return webhooks.put(HOOK, admin).webhook.name
+
+
+def a_reported_schedule() -> str:
+    schedule_id = a_schedule().schedule_id
+    a_report_of(schedule_id)
+    return schedule_id
 
 
 def a_reported_campaign(admin: CommandContext) -> str:
@@ -389,6 +404,8 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ),
     ("task", "cancel"): (send_job_event, lambda admin: (f"{a_campaign(admin)}.0.0", "cancel")),
     ("task", "requeue"): (send_job_event, lambda admin: (a_failed_task(admin), "requeue")),
+    ("webhook", "put"): (webhooks.put, lambda admin: (HOOK,)),
+    ("webhook", "delete"): (webhooks.delete, lambda admin: (a_webhook(admin),)),
     ("calendar", "put"): (calendars.put, lambda admin: (Calendar("holidays"), None)),
     ("calendar", "delete"): (calendars.delete, lambda admin: (a_calendar(admin), None)),
     ("collection", "create"): (
@@ -418,6 +435,10 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ("batch", "resend_report"): (
         report_commands.resend,
         lambda admin: (a_reported_batch(), 1),
+    ),
+    ("schedule", "resend_report"): (
+        report_commands.resend,
+        lambda admin: (a_reported_schedule(), 1),
     ),
     ("campaign", "resend_report"): (
         report_commands.resend,
@@ -596,6 +617,7 @@ READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
     ("task", "view_log"): lambda context, admin: job_logs.attempt_log(
         a_tried_task(admin), None, boto3.client("logs"), context
     ),
+    ("webhook", "view"): lambda context, admin: webhooks.list_webhooks(context),
     ("calendar", "view"): lambda context, admin: calendar_queries.calendar(
         a_calendar(admin), context
     ),

@@ -13,7 +13,7 @@ from api.problems import problem_responses
 from api.routes.parameters import BatchId, Cursor, Limit, event_parameter
 from api.routes.responses import LINK_TO_NEXT
 from api.schemas.fields import ReasonRequest
-from api.schemas.jobs import Job, JobList, JobLog, JobStatus
+from api.schemas.jobs import FailedRecords, Job, JobList, JobLog, JobStatus
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -27,6 +27,7 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.services.jobs.commands import send_job_event, starts_work
 from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.failed_records import failed_records
 from jobyard.services.queries.job_logs import attempt_log
 from jobyard.services.queries.jobs import JobMatch
 
@@ -176,6 +177,23 @@ def get_job_log(
     request = current_request(router)
     found = attempt_log(job_id, attempt, request.app.logs, request.query_context())
     return JobLog.of(found, request)
+
+
+@router.get(
+    "/api/jobs/<job_id>/failed-records",
+    operation_id="get_failed_records",
+    tags=["Jobs"],
+    summary="Get a link to the list of the records that a sweep could not change",
+    description="The file has a JSON object with `key` and `reason` in each line, up to about "
+    "16 MB; `records` of the job counts all. It is kept for 90 days.",
+    responses={
+        200: {"description": "The link, valid for 15 minutes."},
+        **problem_responses(Forbidden, NotFound, Gone),
+    },
+)
+def get_failed_records(job_id: JobId) -> FailedRecords:
+    found = failed_records(job_id, current_request(router).query_context())
+    return FailedRecords(url=found.url, records=found.records)
 
 
 @router.post(

@@ -261,6 +261,13 @@ class JobList(Schema):
         return cls(items=items, next_cursor=pagination.next_cursor(page.after))
 
 
+class FailedRecords(Schema):
+    """The file that lists the records that a job could not change."""
+
+    url: str = Field(description="A link to the file, valid for 15 minutes.")
+    records: int = Field(description="How many records it lists.")
+
+
 class JobStatus(Schema):
     """A job after an event."""
 

@@ -20,6 +20,7 @@ from jobyard.services.queries import batches as batch_queries
 from jobyard.services.queries import job_csv
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.failed_records import failed_records, listed_failures
 from jobyard.services.queries.job_logs import LogLine, attempt_log
 from jobyard.services.queries.job_types import state_labels, steps_of
 from jobyard.services.queries.jobs import JobMatch, JobView
@@ -34,7 +35,7 @@ from web.pictures.steps import step_diagram
 from web.pictures.timeline import timeline
 from web.poll_interval import LIST_POLL_S, poll_interval_s
 from web.request import PageRequest, current_request, page_links
-from web.responses import page, shared_page
+from web.responses import page, see_other, shared_page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -338,7 +339,12 @@ def _details(view: JobView) -> list[tuple[str, object]]:
         counts = (f"{name} {count}" for name, count in view.records.items() if count is not None)
         found.append(("Records", ", ".join(counts)))
     results = ((words(name).capitalize(), _shown(each)) for name, each in view.job.result.items())
-    return found + [(name, shown) for name, shown in results if name not in {"Ark", "Records"}]
+    if listed := listed_failures(view.job):
+        link = Markup('<a href="/jobs/{}/failed-records">{}</a>')
+        shown_count = f"{listed:,} (JSON Lines)"
+        found.append(("Failed records", link.format(view.job.address.job_id, shown_count)))
+    hidden = {"Ark", "Records", "Failed records"}
+    return found + [(name, shown) for name, shown in results if name not in hidden]
 
 
 def _ark(view: JobView) -> str:
@@ -353,6 +359,12 @@ def _shown(value: object) -> str:
     """A result of a step: text as it is, anything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text_without_secrets(text[:_RESULT_LENGTH])
+
+
+@router.get("/jobs/<job_id>/failed-records")
+def download_failed_records(job_id: str) -> Response[str]:
+    """Redirect to the list of the records that a sweep could not change."""
+    return see_other(failed_records(job_id, current_request(router).query_context).url)
 
 
 @router.get("/jobs/<job_id>/log")

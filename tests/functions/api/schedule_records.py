@@ -116,7 +116,10 @@ def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
             "attempts": (Attempt(began, at, "sweep", code, words),),
             "failure_code": code,
             "failure_message": words,
-            "data": {"records": {"processed": 10, "failed": 2, "total": 12}},
+            "data": {
+                "records": {"processed": 10, "failed": 2, "total": 12},
+                "failed_records": {"number": 3, "records": 2},
+            },
         }
     if event == "succeed":
         return {

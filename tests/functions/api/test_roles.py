@@ -1,6 +1,7 @@
 """Who may do what, in a table; anything else is denied."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.programs import PROGRAM_ROLES
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.store import collections, holds, operations
-from tests.functions.api.api_client import Api
+from jobyard.store import schedules as stored_schedules
+from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, a_report, a_report_of
 from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.object_records import a_version
-from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
+from tests.functions.api.schedule_records import DAILY, a_schedule, wanted, work
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
 from tests.services.datasets.datasets import make_dataset, point
@@ -215,6 +217,7 @@ OF_SCHEDULES: list[tuple[str, str, Any]] = [
     ("GET", "/schedules/{schedule}/reports", None),
     ("POST", "/schedules/{schedule}/reports/1/resend", WHY),
     ("GET", "/jobs/{job}", None),
+    ("GET", "/jobs/{swept}/failed-records", None),
     ("POST", "/jobs/{job}/cancel", WHY),
     ("GET", "/webhooks", None),
     ("GET", "/webhooks/ours", None),
@@ -280,7 +283,16 @@ def of_schedules(api: Api) -> dict[str, str]:
     job = api.post(f"/schedules/{running}/run_now", WHY).json["job_id"]
     schedule = a_schedule().schedule_id
     a_report_of(schedule)
-    return {"schedule": schedule, "suspended": suspended, "job": job}
+    ran = a_schedule()
+    api.post(f"/schedules/{ran.schedule_id}/run_now", WHY)
+    active = stored_schedules.get(ran.schedule_id).active[0]
+    swept = work(ran.job_address(active.scheduled_for), "failed", NOW, timedelta(seconds=1))
+    return {
+        "schedule": schedule,
+        "suspended": suspended,
+        "job": job,
+        "swept": swept.address.job_id,
+    }
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OF_SCHEDULES)

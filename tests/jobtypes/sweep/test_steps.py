@@ -15,7 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 import tests.tables
 from cli.local import clients, voters
 from cli.local.emulator import ROOT
-from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.checkpoint import Checkpoint, failed_file_key
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import (
     Continue,
@@ -28,6 +28,7 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import TableContext
+from jobyard.jobtypes.sweep import failed_records
 from jobyard.jobtypes.sweep.steps import sweep
 from jobyard.jobtypes.sweep.table import PAGE_SIZE
 from jobyard.store import checkpoints, tables
@@ -149,7 +150,10 @@ def members(binding: dict[str, dict[str, Any]], interceptor: CallInterceptor) ->
             dynamodb=tables.client(),
             sweep_tables=("members", voters.TABLE),
             checkpoints=checkpoints,
+            s3=clients.client("s3", ENDPOINT),
+            work_bucket="sweeps-work",
         )
+        context.s3.create_bucket(Bucket="sweeps-work")
         yield Members(raw, interceptor, context)
         raw.delete_table(TableName="members")
 
@@ -700,3 +704,119 @@ def test_only_a_schedule_starts_a_sweep(members: Members) -> None:
     assert isinstance(outcome, Fail)
     assert outcome.code is Failure.BAD_PARAMETERS
     assert not members.expired()
+
+
+# All failed records, in a file
+
+
+def failed_in_file(
+    job: StepInput, outcome: StepResult, context: TableContext
+) -> list[dict[str, str]]:
+    """The records in the file of a sweep that failed."""
+    assert isinstance(outcome, Fail)
+    found = outcome.result["failed_records"]
+    key = failed_file_key(job.job_id, found["number"])
+    answer = context.s3.get_object(Bucket=context.work_bucket, Key=key)
+    lines = answer["Body"].read().splitlines()
+    assert len(lines) == found["records"]
+    return [json.loads(line) for line in lines]
+
+
+def test_all_failed_records_are_in_a_file(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_records, "PART_BYTES", 2000)
+    held = {"legal_hold": {"BOOL": True}}
+    names = members.put_many(
+        [(number, {"S": "2026-11-01"}, held if number % 3 else {}) for number in range(300)]
+    )
+
+    job = a_job()
+    outcome = run(job, members.context)
+
+    found = failed_in_file(job, outcome, members.context)
+    assert [each["key"] for each in found] == [n for at, n in enumerate(names) if at % 3]
+    assert {each["reason"] for each in found} == {"legal_hold is true"}
+    assert counts(outcome) == (100, 200, 300)
+
+
+def test_the_file_of_a_requeued_sweep_has_what_failed_again(members: Members) -> None:
+    held = {"legal_hold": {"BOOL": True}}
+    first, second = members.put(1, **held), members.put(2, **held)
+    job = a_job()
+    before = run(job, members.context)
+    assert isinstance(before, Fail)
+
+    members.change(first, legal_hold={"BOOL": False})
+    again = run(replace(job, data=before.result), members.context)
+    members.change(second, legal_hold={"BOOL": False})
+    assert isinstance(again, Fail)
+    done = run(replace(job, data=again.result), members.context)
+
+    assert [each["key"] for each in failed_in_file(job, before, members.context)] == [first, second]
+    assert [each["key"] for each in failed_in_file(job, again, members.context)] == [second]
+    assert isinstance(done, Done)
+    assert done.result["failed_records"] is None
+
+
+def test_a_sweep_without_failures_writes_no_file(members: Members) -> None:
+    members.put_due(3)
+
+    outcome = run(a_job(), members.context)
+
+    assert isinstance(outcome, Done)
+    assert "failed_records" not in outcome.result
+
+
+def test_a_file_is_bounded_and_the_rest_is_counted(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failed_records, "PART_BYTES", 100)
+    monkeypatch.setattr(failed_records, "MAX_PARTS", 1)
+    held = {"legal_hold": {"BOOL": True}}
+    members.put_many([(number, {"S": "2026-11-01"}, held) for number in range(150)])
+
+    job = a_job()
+    outcome = run(job, members.context)
+
+    assert len(failed_in_file(job, outcome, members.context)) == PAGE_SIZE
+    assert counts(outcome) == (0, 150, 150)
+
+
+class Killing(Listener):
+    """Kills the worker at a call: before it is sent, or after it was carried out."""
+
+    def __init__(self, number: int, *, is_sent: bool) -> None:
+        self.left, self.is_sent = number, is_sent
+
+    def before(self, call: Call) -> Answer | None:
+        self.left -= 1
+        if self.left < 0 and not self.is_sent:
+            raise KeyboardInterrupt
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if self.left < 0 and self.is_sent:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+@pytest.mark.parametrize("number", range(4))
+def test_the_file_has_what_is_counted_whenever_a_worker_dies(
+    members: Members, number: int, is_sent: bool
+) -> None:
+    held = {"legal_hold": {"BOOL": True}}
+    names = members.put_many(
+        [(each, {"S": "2026-11-01"}, held if each % 2 else {}) for each in range(210)]
+    )
+    job = a_job()
+    killing = Killing(number, is_sent=is_sent)
+    with members.interceptor.listening(killing), pytest.raises(KeyboardInterrupt):
+        run(job, members.context)
+
+    outcome = run(job, members.context)
+
+    assert isinstance(outcome, Fail)
+    found = [each["key"] for each in failed_in_file(job, outcome, members.context)]
+    assert found == names[1::2]
+    assert counts(outcome) == (105, 105, 210)

@@ -195,11 +195,15 @@ class StorageContext(StepContext):
 
 @dataclass(frozen=True)
 class TableContext(StepContext):
-    """For steps that change records of the user's tables. `sweep_tables` are the allowed ones."""
+    """For steps that change records of the user's tables. `sweep_tables` are the allowed ones; what
+    could not be changed is listed in the work bucket.
+    """
 
     dynamodb: "DynamoDBClient"
     sweep_tables: tuple[str, ...]
     checkpoints: Checkpoints
+    s3: "S3Client"
+    work_bucket: str
 
 
 @dataclass(frozen=True)

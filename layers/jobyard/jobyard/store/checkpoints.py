@@ -26,6 +26,7 @@ def get(job_id: str) -> Checkpoint:
         cursor=body["place"],
         ended=body["ended"],
         failures=tuple((key, why) for key, why in body["failures"]),
+        failed_part=body.get("failed_part", ""),
     )
 
 
@@ -45,6 +46,7 @@ def put_item(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, 
             "place": dict(after.cursor),
             "ended": after.ended,
             "failures": list(after.failures),
+            **({"failed_part": after.failed_part} if after.failed_part else {}),
         },
     )
     return transactions.put(item, seen.version)

@@ -1004,3 +1004,18 @@ def test_the_lateness_of_runs_leaves_out_manual_ones(api: Api) -> None:
     shown = api.get(path(schedule, "/lateness")).json
 
     assert (shown["runs"], shown["median_s"], shown["longest_s"]) == (0, None, None)
+
+
+def test_the_failed_records_of_a_sweep_are_a_file_and_no_other(api: Api) -> None:
+    schedule = a_schedule()
+    api.post(f"/schedules/{schedule.schedule_id}/run_now", {"reason": "now"})
+    active = schedules.get(schedule.schedule_id).active[0]
+    job_id = schedule.job_address(active.scheduled_for).job_id
+    none_yet = api.get(f"/jobs/{job_id}/failed-records")
+
+    work(schedule.job_address(active.scheduled_for), "failed", NOW, timedelta(seconds=1))
+    found = api.get(f"/jobs/{job_id}/failed-records").json
+
+    assert (none_yet.status, none_yet.kind) == (404, "not-found")
+    assert found["records"] == 2
+    assert f"/failed-records/{job_id}/3.jsonl?" in found["url"]

@@ -7,8 +7,15 @@ from typing import Any
 from jobyard.domain.text import clean
 
 MAX_NAMED_FAILURES = 10  # failed records whose keys are kept
+# In a job's result: the number of the file that lists its failed records, and how many it lists.
+FAILED_FILE = "failed_records"
 _KEY_BYTES = 256  # of the key of a failed record
 _REASON_BYTES = 256  # of the reason why it failed
+
+
+def failed_file_key(job_id: str, number: int) -> str:
+    """The key, in the work bucket, of a file that lists failed records of a job."""
+    return f"failed-records/{job_id}/{number}.jsonl"
 
 
 def _cleaned(failure: tuple[str, str]) -> tuple[str, str]:
@@ -22,7 +29,8 @@ class Checkpoint:
 
     `processed` and `failed` count each record once. `cursor` is what the job type needs to
     continue, as JSON, empty at the start. `ended` says that no record is left. `failures` are the
-    first `MAX_NAMED_FAILURES` records that failed, in order, as (key, reason).
+    first `MAX_NAMED_FAILURES` records that failed, in order, as (key, reason). `failed_part` names
+    what the job type has stored about all of them; "" if nothing.
     """
 
     job_id: str
@@ -32,6 +40,7 @@ class Checkpoint:
     cursor: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
     failures: tuple[tuple[str, str], ...] = ()
+    failed_part: str = ""
 
     @property
     def total(self) -> int:
@@ -62,4 +71,4 @@ class Checkpoint:
 
     def next_pass(self) -> "Checkpoint":
         """The checkpoint before another pass over the failed records."""
-        return replace(self, failed=0, cursor={}, ended=False, failures=())
+        return replace(self, failed=0, cursor={}, ended=False, failures=(), failed_part="")

@@ -6,14 +6,17 @@ checkpoint is written, and that write fails unless it replaces the checkpoint th
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from jobyard.domain.errors import InvalidParameters
-from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.checkpoint import FAILED_FILE, Checkpoint
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.jobs.job_type import Continue, Done, Fail, Snooze, StepInput, StepResult
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.step_context import TableContext
+from jobyard.jobtypes.sweep.failed_records import FailedRecords
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import MAX_TRIES, Key, Record, Table, TableError, key_text
 
@@ -39,6 +42,7 @@ def sweep(
         message = f"sweeps may not change {plan.table}; tables they may change: {allowed}"
         return Fail(Failure.TABLE_NOT_ALLOWED, message)
     table = Table(context.dynamodb, plan, plan.latest(scheduled_time), pause)
+    failed = FailedRecords(context.s3, context.work_bucket, step_input.job_id)
     checkpoint = context.checkpoints.get(step_input.job_id)
     first_version = checkpoint.version
     if checkpoint.ended and checkpoint.failed:
@@ -49,17 +53,31 @@ def sweep(
                 message = f"went through {plural(checkpoint.total, 'record')} so far"
                 result_class = Continue if checkpoint.version > first_version else Snooze
                 return result_class(0, message)
-            checkpoint = _next_page(checkpoint, table, context)
+            checkpoint = _next_page(checkpoint, table, failed, context)
     except TableError as refusal:
         checkpoint = context.checkpoints.get(step_input.job_id)
-        retryable, result = refusal.code in RETRYABLE, {"records": checkpoint.counts}
+        retryable = refusal.code in RETRYABLE
         if retryable and checkpoint.version > first_version:
             return Continue(BUSY_PAUSE_S, refusal.message)
+        result = _result(checkpoint, failed, step_input)
         return Fail(refusal.code, refusal.message, retryable=retryable, result=result)
-    result = {"records": checkpoint.counts}
+    result = _result(checkpoint, failed, step_input)
     if checkpoint.failed:
         return Fail(Failure.RECORDS_FAILED, _failure_summary(checkpoint), result=result)
     return Done(result)
+
+
+def _result(
+    checkpoint: Checkpoint, failed: FailedRecords, step_input: StepInput
+) -> Mapping[str, Any]:
+    """The counts, and the file with the failed records, if there are some or were before."""
+    result: dict[str, Any] = {"records": checkpoint.counts}
+    if checkpoint.failed_part:
+        count = failed.write_file(checkpoint.failed_part, checkpoint.version)
+        result[FAILED_FILE] = {"number": checkpoint.version, "records": count}
+    elif step_input.data.get(FAILED_FILE):
+        result[FAILED_FILE] = None
+    return result
 
 
 def _scheduled_time(step_input: StepInput) -> datetime:
@@ -69,7 +87,9 @@ def _scheduled_time(step_input: StepInput) -> datetime:
     return datetime.fromisoformat(given)
 
 
-def _next_page(checkpoint: Checkpoint, table: Table, context: TableContext) -> Checkpoint:
+def _next_page(
+    checkpoint: Checkpoint, table: Table, records: FailedRecords, context: TableContext
+) -> Checkpoint:
     """Change the next page. Returns the checkpoint after it, or the one another worker wrote first.
 
     A record that changed after the index was read is read again. If it is no longer due, or gone,
@@ -82,8 +102,10 @@ def _next_page(checkpoint: Checkpoint, table: Table, context: TableContext) -> C
     failures: dict[Key, str] = {}
     changes = _changes_of(page.records, failures, table)
     for tries in range(1, MAX_TRIES + 1):
-        failed = [(key_text(key), reason[:_MAX_REASON]) for key, reason in failures.items()]
-        after = checkpoint.advanced(len(changes), failed, page.next)
+        failed = {key_text(key): reason[:_MAX_REASON] for key, reason in failures.items()}
+        part = records.with_page(checkpoint.failed_part, failed)
+        after = checkpoint.advanced(len(changes), [*failed.items()], page.next)
+        after = replace(after, failed_part=part)
         result = table.write(
             changes, context.checkpoints.put_item(checkpoint, after, context.now())
         )

@@ -175,6 +175,8 @@ def _table(worker: Worker, remaining: _Remaining, _: _FindCollection) -> TableCo
         dynamodb=tables.client(),
         sweep_tables=worker.settings.sweep_tables,
         checkpoints=checkpoints,
+        s3=worker.s3,
+        work_bucket=worker.settings.work_bucket,
     )
 
 
