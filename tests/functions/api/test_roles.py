@@ -466,6 +466,7 @@ def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.api_client import described, operation_of
 
     nouns = ("batch", "campaign", "edit", "ended", "reported", "schedule", "suspended", "job")
+    nouns += ("swept",)
     ids = {name: "b" + "a" * 20 for name in nouns}
     requests = [(method, path) for method, path, *_ in FOREIGN]
     requests += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
