@@ -725,7 +725,7 @@ def failed_in_file(
 def test_all_failed_records_are_in_a_file(
     members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failed_records, "PART_BYTES", 2000)
+    monkeypatch.setattr(failed_records, "RECORD_PART_BYTES", 2000)
     held = {"legal_hold": {"BOOL": True}}
     names = members.put_many(
         [(number, {"S": "2026-11-01"}, held if number % 3 else {}) for number in range(300)]
@@ -771,7 +771,7 @@ def test_a_sweep_without_failures_writes_no_file(members: Members) -> None:
 def test_a_file_is_bounded_and_the_rest_is_counted(
     members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failed_records, "PART_BYTES", 100)
+    monkeypatch.setattr(failed_records, "RECORD_PART_BYTES", 100)
     monkeypatch.setattr(failed_records, "MAX_PARTS", 1)
     held = {"legal_hold": {"BOOL": True}}
     members.put_many([(number, {"S": "2026-11-01"}, held) for number in range(150)])

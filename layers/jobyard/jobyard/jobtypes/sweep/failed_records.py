@@ -16,12 +16,12 @@ from jobyard.domain.jobs.checkpoint import failed_file_key
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PART_BYTES = 64 * 1024  # of a full part; each page with failures stores one again
+RECORD_PART_BYTES = 64 * 1024  # of a full part; each page with failures stores one again
 MAX_PARTS = 256  # so the file has up to about 16 MB; records beyond are counted only
 
 
 @dataclass(frozen=True)
-class _Part:
+class _RecordPart:
     """A part: its number from 1, the name of the one before it, and its lines."""
 
     number: int = 1
@@ -34,32 +34,32 @@ class _Part:
         return head.encode() + b"\n" + self.lines
 
     @classmethod
-    def of(cls, body: bytes) -> "_Part":
+    def of(cls, body: bytes) -> "_RecordPart":
         """The part that is stored as `body`."""
         head, _, lines = body.partition(b"\n")
         return cls(**json.loads(head), lines=lines)
 
 
 @dataclass
-class FailedRecords:
+class FailedRecordParts:
     """The failed records of a job, in the work bucket."""
 
     s3: "S3Client"
     bucket: str
     job_id: str
-    _known: dict[str, _Part] = field(default_factory=dict)  # the last parts, by name
+    _known: dict[str, _RecordPart] = field(default_factory=dict)  # the last parts, by name
 
     def with_page(self, last: str, failures: Mapping[str, str]) -> str:
         """Store the part with the failures of a page, by key, after the part named `last` ("" for
         none). Returns its name; that of `last` if nothing is added.
         """
-        part = self._part(last) if last else _Part()
-        if len(part.lines) >= PART_BYTES:
-            part = _Part(part.number + 1, last)
+        part = self._part(last) if last else _RecordPart()
+        if len(part.lines) >= RECORD_PART_BYTES:
+            part = _RecordPart(part.number + 1, last)
         if not failures or part.number > MAX_PARTS:
             return last
         lines = "".join(_line(key, reason) for key, reason in failures.items())
-        part = _Part(part.number, part.previous, part.lines + lines.encode(errors="replace"))
+        part = _RecordPart(part.number, part.previous, part.lines + lines.encode(errors="replace"))
         body = part.body()
         name = f"{part.number:03d}-{hashlib.sha256(body).hexdigest()[:24]}"
         self.s3.put_object(Bucket=self.bucket, Key=self._part_key(name), Body=body)
@@ -79,17 +79,17 @@ class FailedRecords:
         )
         return lines.count(b"\n")
 
-    def _parts(self, last: str) -> Iterator[_Part]:
+    def _parts(self, last: str) -> Iterator[_RecordPart]:
         """The parts, last to first."""
         while last:
             part = self._part(last)
             yield part
             last = part.previous
 
-    def _part(self, name: str) -> _Part:
+    def _part(self, name: str) -> _RecordPart:
         if name not in self._known:
             answer = self.s3.get_object(Bucket=self.bucket, Key=self._part_key(name))
-            self._known[name] = _Part.of(answer["Body"].read())
+            self._known[name] = _RecordPart.of(answer["Body"].read())
         return self._known[name]
 
     def _part_key(self, name: str) -> str:

@@ -16,7 +16,7 @@ from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.jobs.job_type import Continue, Done, Fail, Snooze, StepInput, StepResult
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.step_context import TableContext
-from jobyard.jobtypes.sweep.failed_records import FailedRecords
+from jobyard.jobtypes.sweep.failed_records import FailedRecordParts
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import MAX_TRIES, Key, Record, Table, TableError, key_text
 
@@ -42,7 +42,7 @@ def sweep(
         message = f"sweeps may not change {plan.table}; tables they may change: {allowed}"
         return Fail(Failure.TABLE_NOT_ALLOWED, message)
     table = Table(context.dynamodb, plan, plan.latest(scheduled_time), pause)
-    failed = FailedRecords(context.s3, context.work_bucket, step_input.job_id)
+    failed = FailedRecordParts(context.s3, context.work_bucket, step_input.job_id)
     checkpoint = context.checkpoints.get(step_input.job_id)
     first_version = checkpoint.version
     if checkpoint.ended and checkpoint.failed:
@@ -68,7 +68,7 @@ def sweep(
 
 
 def _result(
-    checkpoint: Checkpoint, failed: FailedRecords, step_input: StepInput
+    checkpoint: Checkpoint, failed: FailedRecordParts, step_input: StepInput
 ) -> Mapping[str, Any]:
     """The counts, and the file with the failed records, if there are some or were before."""
     result: dict[str, Any] = {"records": checkpoint.counts}
@@ -88,7 +88,7 @@ def _scheduled_time(step_input: StepInput) -> datetime:
 
 
 def _next_page(
-    checkpoint: Checkpoint, table: Table, records: FailedRecords, context: TableContext
+    checkpoint: Checkpoint, table: Table, records: FailedRecordParts, context: TableContext
 ) -> Checkpoint:
     """Change the next page. Returns the checkpoint after it, or the one another worker wrote first.
 

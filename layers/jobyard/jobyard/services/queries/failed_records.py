@@ -14,7 +14,7 @@ _LINK_EXPIRES_S = 900
 
 
 @dataclass(frozen=True)
-class FailedRecords:
+class FailedRecordsLink:
     """A link to the file, valid for 15 minutes, and how many records it lists."""
 
     url: str
@@ -27,7 +27,7 @@ def listed_failures(job: JobRecord) -> int:
     return found["records"] if found else 0
 
 
-def failed_records(job_id: str, context: QueryContext) -> FailedRecords:
+def failed_records(job_id: str, context: QueryContext) -> FailedRecordsLink:
     """The file that lists the failed records of a job.
 
     Raises:
@@ -50,7 +50,7 @@ def failed_records(job_id: str, context: QueryContext) -> FailedRecords:
         },
         ExpiresIn=_LINK_EXPIRES_S,
     )
-    return FailedRecords(url, found["records"])
+    return FailedRecordsLink(url, found["records"])
 
 
 def _file_of(job: JobRecord) -> dict[str, Any] | None:
