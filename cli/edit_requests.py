@@ -9,10 +9,11 @@ import typer
 
 from cli import edit_view, options, show, terminal
 from cli.client import ApiClient, Document
+from cli.findings import EXIT_ERRORS
 from cli.options import Json, Limit, StackName
 from jobyard.domain.edits.edit_job import EditState
 from jobyard.domain.edits.upload import UploadKind
-from jobyard.domain.edits.work import Priority
+from jobyard.domain.edits.work import Priority, UploadOutcome
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.ids import is_child_id, is_edit_id
 from jobyard.domain.plurals import plural
@@ -23,8 +24,8 @@ attachments = typer.Typer(
 )
 app.add_typer(attachments, name="attachment")
 
-_SHOWN_FINDINGS = 20
 _CHANGES_PAGE = 50  # changes, which may be large
+_POLL_S = 1.0
 
 
 def _job_id(text: str) -> str:
@@ -454,7 +455,10 @@ def upload(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Upload edits: what changed, or with --whole all features of the package."""
+    """Upload edits: what changed, or with --whole all features of the package.
+
+    Waits until the file was read. With mistakes it is refused, and nothing is changed.
+    """
     api: ApiClient = ctx.obj.api(stack)
     if attempt is None or not package:
         job = api.get(f"/edits/{job_id}")
@@ -476,17 +480,17 @@ def upload(
         "comment": comment,
         "time_spent_minutes": minutes,
     }
-    found = api.post(f"/edits/{job_id}/upload", body)
+    api.post(f"/edits/{job_id}/upload", body)
+    found = api.get(f"/edits/{job_id}/upload")
+    while found["outcome"] == UploadOutcome.READING:
+        ctx.obj.pause(_POLL_S)
+        found = api.get(f"/edits/{job_id}/upload")
     if as_json:
         terminal.print_json(found)
-        return
-    console = terminal.console()
-    for each in found["findings"][:_SHOWN_FINDINGS]:
-        where = f"line {each['line']}: " if each["line"] else ""
-        console.print(f"{each['level']}: {where}{each['feature_id']}: {each['message']}")
-    job = found["job"]
-    again = ", which were there already" if found["is_repeat"] else ""
-    console.print(f"{job_id} is {job['state']}: {plural(job['changes'], 'change')}{again}")
+    else:
+        edit_view.print_upload(job_id, found)
+    if found["outcome"] == UploadOutcome.REFUSED:
+        raise typer.Exit(EXIT_ERRORS)
 
 
 @app.command()

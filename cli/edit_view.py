@@ -9,6 +9,7 @@ from cli import tables, terminal
 from cli.client import Document
 from cli.show import Rows, section
 from cli.terminal import local_time
+from jobyard.domain.edits.work import UploadOutcome
 from jobyard.domain.plurals import plural
 
 COLUMNS = ("!id", "!state", "!priority", "!planned end", "name", "team", "worker")
@@ -19,6 +20,7 @@ _COMMANDS = {
     "require_corrections": "review",
     "discard": "review",
 }
+_SHOWN_FINDINGS = 20
 _CLOCKS = {"yellow": "bold yellow", "red": "bold red"}
 
 
@@ -211,3 +213,19 @@ def print_rescued(uploads: Sequence[Document]) -> None:
         tables.show_table(("!uploaded", "!attempt", "!bytes", "name"), found)
     else:
         terminal.console().print("no upload came too late")
+
+
+def print_upload(job_id: str, found: Document) -> None:
+    """Print what became of a file that was uploaded, and what was found in it."""
+    console = terminal.console()
+    for each in found["findings"][:_SHOWN_FINDINGS]:
+        where = f"line {each['line']}: " if each["line"] else ""
+        feature = f"{each['feature_id']}: " if each["feature_id"] else ""
+        console.print(f"{each['level']}: {where}{feature}{each['message']}")
+    if found["found"] > _SHOWN_FINDINGS:
+        console.print(f"and {found['found'] - _SHOWN_FINDINGS:,} more")
+    if found["outcome"] == UploadOutcome.REFUSED:
+        terminal.print_error(f"the file was refused: {found['problem']}")
+        return
+    ids = f"; {plural(len(found['new_ids']), 'new id')}" if found["new_ids"] else ""
+    console.print(f"{job_id}: accepted, {plural(found['changes'], 'change')}{ids}")

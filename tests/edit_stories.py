@@ -126,7 +126,7 @@ class EditStory:
         kind: UploadKind = UploadKind.CHANGES,
         deleting: int | None = None,
         **members: Any,
-    ) -> uploads.ConfirmedUpload:
+    ) -> Job:
         """Upload features, with members of the collection such as `deleted`."""
         documents = [each.document() for each in features]
         collection = {"type": "FeatureCollection", "features": documents, **members}
@@ -146,9 +146,9 @@ class EditStory:
             "done",
             30,
         )
-        done = uploads.upload(job_id, sent, context)
+        uploads.upload(job_id, sent, context)
         self.harness.machines.run_all()
-        return done
+        return self.job(job_id)
 
     def decide(self, child_id: str, decision: str, person: Actor = RITA) -> None:
         """Decide about a review."""

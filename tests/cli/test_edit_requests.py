@@ -261,6 +261,29 @@ def test_an_edit_job_is_shown_with_what_matters(run: Run, api: FakeApi) -> None:
         assert each in text
 
 
+def test_a_refused_upload_says_where_the_mistakes_are(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "edits.geojson"
+    file.write_bytes(b"{}")
+    upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
+    api.answers(f"GET /edits/{EDIT}", job())
+    api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
+    api.answers("POST /intake", httpx.Response(204))
+    api.answers(f"POST /edits/{EDIT}/upload", job())
+    finding = {"level": "error", "code": "X", "line": 2, "column": 1, "feature_id": ""}
+    findings = [{**finding, "message": "no object"}]
+    read = {"problem": "a mistake", "changes": 0, "found": 41, "new_ids": {}, "findings": findings}
+    api.answers(f"GET /edits/{EDIT}/upload", {**read, "outcome": "refused"})
+
+    result = run("edit", "upload", EDIT, str(file))
+
+    assert result.exit_code == 1
+    assert "error: line 2: no object" in result.stdout
+    assert "and 21 more" in result.stdout
+    assert "the file was refused: a mistake" in result.stderr
+
+
 def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
     run: Run, api: FakeApi, tmp_path: Path
 ) -> None:
@@ -270,18 +293,22 @@ def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
     api.answers(f"GET /edits/{EDIT}", job())
     api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
     api.answers("POST /intake", httpx.Response(204))
+    api.answers(f"POST /edits/{EDIT}/upload", job())
     finding = {"level": "warning", "code": "X", "line": 2, "column": 1, "feature_id": "7"}
-    answer = {"job": job(state="uploaded"), "is_repeat": False, "given_ids": {}}
-    api.answers(
-        f"POST /edits/{EDIT}/upload", {**answer, "findings": [{**finding, "message": "lost"}]}
-    )
+    read = {
+        **{"outcome": "accepted", "problem": "", "changes": 3, "found": 1, "new_ids": {}},
+        "findings": [{**finding, "message": "lost"}],
+    }
+    reading = {**read, "outcome": "reading", "findings": []}
+    api.answers(f"GET /edits/{EDIT}/upload", reading, reading, read)
 
     result = run("edit", "upload", EDIT, str(file), "--whole", "--deleting", "4", "--minutes", "9")
 
     assert result.exit_code == 0
     assert "warning: line 2: 7: lost" in result.stdout
-    assert "is uploaded: 3 changes" in result.stdout
-    sent = json.loads(api.requests[-1].content)
+    assert f"{EDIT}: accepted, 3 changes" in result.stdout
+    confirmed = next(each for each in api.requests if each.url.path.endswith("/upload"))
+    sent = json.loads(confirmed.content)
     assert sent == {
         "key": "k",
         "attempt": 2,

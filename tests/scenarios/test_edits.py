@@ -8,13 +8,16 @@ import pytest
 
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.next_step import next_step
 from jobyard.domain.edits.upload import UploadKind
-from jobyard.domain.errors import BadRequest, Forbidden
-from jobyard.services.edits import claims
+from jobyard.domain.errors import Forbidden, InvalidTransition
+from jobyard.services.edits import allocations, claims
 from jobyard.services.edits.settings import put_settings
 from jobyard.services.edits.work_files import log_key
+from jobyard.services.queries import edit_details
+from jobyard.services.queries import edits as edit_queries
 from jobyard.store import commits, edits, usage
-from tests.edit_stories import ADMIN, ANNA, BEN, RALF, RITA, TWENTY, EditStory, square
+from tests.edit_stories import ADMIN, ANNA, BEN, PLANNER, RALF, RITA, TWENTY, EditStory, square
 from tests.harness import Harness
 
 pytestmark = pytest.mark.emulator
@@ -51,7 +54,7 @@ def test_an_edit_goes_from_a_proposal_to_what_is_live(harness: Harness) -> None:
     assert (about["package_id"], about["features"]) == (f"{edit_id}.1.0", 12)
     assert [each.event for each in job.history] == [
         *("propose", "allocate", "activate", "prepare", "download"),
-        *("upload", "commit", "publish", "complete"),
+        *("upload", "accept", "commit", "publish", "complete"),
     ]
     assert story.properties() == {
         **{each.feature_id: dict(each.properties) for each in TWENTY if each.feature_id != "1"},
@@ -96,10 +99,8 @@ def test_a_package_has_what_is_around_the_extent_as_context(harness: Harness) ->
     assert set(story.packed(edit_id)) == {"6"}
     around = {"0", "1", "2", "5", "7", "10", "11", "12"}
     assert set(story.packed(edit_id, "context.geojson")) == around
-    with pytest.raises(BadRequest, match="read-only"):
-        story.upload(edit_id, renamed("5", name="mine"))
-    with pytest.raises(BadRequest, match="outside the package"):
-        story.upload(edit_id, renamed("19", name="mine"))
+    assert "read-only" in story.upload(edit_id, renamed("5", name="mine")).problem
+    assert "outside the package" in story.upload(edit_id, renamed("19", name="mine")).problem
     assert story.state(edit_id) == "downloaded"
 
 
@@ -119,11 +120,71 @@ def test_a_whole_upload_that_forgets_many_features_deletes_none(harness: Harness
     story = EditStory(harness)
     edit_id = started(story)
 
-    with pytest.raises(BadRequest, match="it deletes 18 of 20 features"):
-        story.upload(edit_id, *TWENTY[:2], kind=UploadKind.WHOLE)
-    assert story.state(edit_id) == "downloaded"
+    refused = story.upload(edit_id, *TWENTY[:2], kind=UploadKind.WHOLE)
+    assert refused.state == "downloaded"
+    assert "it deletes 18 of 20 features" in refused.problem
     story.upload(edit_id, *TWENTY[:2], kind=UploadKind.WHOLE, deleting=18)
     assert set(story.live()) == {"0", "1"}
+
+
+def test_a_file_with_a_mistake_leaves_the_job_with_its_worker(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story)
+    twice = renamed("0", name="once"), renamed("0", name="twice")
+    query = harness.query_context(ANNA)
+
+    refused = story.upload(edit_id, *twice)
+    report = edit_details.upload_report(refused, query)
+
+    assert (refused.state, refused.worker and refused.worker.name) == ("downloaded", "anna")
+    assert refused.sent
+    assert report
+    assert (refused.sent.outcome, report.outcome) == ("refused", "refused")
+    assert [(each.code, each.line > 0) for each in report.findings] == [("ID_REPEATED", True)]
+    again = story.upload(edit_id, renamed("0", name="once"))
+    report = edit_details.upload_report(again, query)
+    assert (again.state, again.problem) == ("completed", "")
+    assert report  # it stays after the end
+    assert (report.outcome, report.changes) == ("accepted", 1)
+
+
+def test_nothing_follows_an_upload_until_its_file_was_read(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story)
+    run_all = harness.machines.run_all
+    harness.machines.run_all = list  # type: ignore[assignment]
+
+    reading = story.upload(edit_id, renamed("0", name="a"))
+    again = story.upload(edit_id, renamed("0", name="a"))
+    with pytest.raises(InvalidTransition, match="is being read"):
+        story.upload(edit_id, renamed("0", name="b"))
+
+    assert (reading.state, reading.is_reading, again) == ("downloaded", True, reading)
+    view = edit_queries.edit_job(edit_id, harness.query_context(ANNA))
+    assert view.actions == ("download", "relinquish")
+    assert next_step(story.edit(edit_id)).what == "The file that was uploaded is being read."
+    harness.machines.executions.clear()  # its execution was lost
+    harness.machines._waiting.clear()
+    harness.advance(61)
+    harness.tick()
+    run_all()
+    assert story.state(edit_id) == "completed"
+
+
+def test_a_claim_that_ends_while_its_file_is_read_keeps_the_file(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = started(story)
+    run_all = harness.machines.run_all
+    harness.machines.run_all = list  # type: ignore[assignment]
+    story.upload(edit_id, renamed("0", name="a"))
+
+    allocations.revoke(edit_id, harness.context(PLANNER, reason="a mistake"))
+    run_all()
+
+    job = story.edit(edit_id)
+    assert (job.state, job.sent, job.workspace) == ("proposed", None, None)
+    kept = edit_details.rescued_uploads(edit_id, harness.query_context(PLANNER))
+    assert [(each.attempt, each.filename) for each in kept] == [(1, "mine.geojson")]
 
 
 def test_a_package_that_is_uploaded_as_it_is_changes_nothing(harness: Harness) -> None:
@@ -251,8 +312,8 @@ def test_a_conflict_is_decided_in_a_child_with_the_three_versions(harness: Harne
         "a",
         "b",
     ]
-    with pytest.raises(BadRequest, match="the conflict is not decided"):
-        story.upload(child.child_id, choices={"0": "mine"})
+    open_one = story.upload(child.child_id, choices={"0": "mine"})
+    assert "1: the conflict is not decided" in open_one.problem
     story.upload(child.child_id, choices={"0": "mine", "1": "mine"})
 
     assert story.state(edit_id) == "completed"

@@ -91,6 +91,21 @@ def get_edit_findings(job_id: JobId) -> schemas.EditFindings:
 
 
 @router.get(
+    "/api/edits/<job_id>/upload",
+    operation_id="get_edit_upload",
+    tags=["Edit jobs"],
+    summary="Get what became of the file that was uploaded last",
+    responses={200: {"description": "What was found in it."}, **problem_responses(*_SEEN)},
+)
+def get_edit_upload(job_id: JobId) -> schemas.UploadedEdits:
+    request = current_request(router)
+    report = queries.upload_report(_job(job_id, request), request.query_context())
+    if report is None:
+        raise NotFound(f"nothing was uploaded to the current claim of {job_id}")
+    return schemas.UploadedEdits.of(report)
+
+
+@router.get(
     "/api/edits/<job_id>/rescued",
     operation_id="list_rescued_uploads",
     tags=["Edit jobs"],

@@ -247,17 +247,19 @@ def start_upload(job_id: JobId, body: schemas.UploadSubmission) -> schemas.FileU
     operation_id="upload_edit",
     tags=["Edit jobs"],
     summary="Confirm an upload of edits",
-    description="The same upload again is ignored. If the claim has ended meanwhile the answer is "
-    "409, and the file is kept for 7 days.",
-    responses={200: {"description": "The job."}, **problem_responses(*_CHANGED)},
+    description="The machine reads the file then; GET …/upload says what it found. The same upload "
+    "again is ignored. If the claim has ended meanwhile the answer is 409, and the file is kept "
+    "for 7 days.",
+    status_code=202,
+    responses={202: {"description": "The file is being read."}, **problem_responses(*_CHANGED)},
     middlewares=[idempotent],
 )
-def upload_edit(job_id: JobId, body: schemas.EditUpload) -> schemas.UploadedEdits:
+def upload_edit(job_id: JobId, body: schemas.EditUpload) -> Response[schemas.EditJob]:
     from jobyard.services.edits import uploads
 
     request = current_request(router)
-    found = uploads.upload(job_id, body.request(), request.command_context(body.comment[:500]))
-    return schemas.UploadedEdits.of(found, _after(found.job, request))
+    job = uploads.upload(job_id, body.request(), request.command_context(body.comment[:500]))
+    return Response(202, "application/json", _after(job, request))
 
 
 def _decide(job_id: str, event: str, body: schemas.Decision) -> schemas.EditJob:

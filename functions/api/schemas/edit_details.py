@@ -9,6 +9,8 @@ from api.schemas.datasets import GeoJsonFeature
 from api.schemas.fields import NextCursor, Schema
 from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.edits.upload_report import MAX_GIVEN_IDS, MAX_LISTED, UploadReport
+from jobyard.domain.edits.work import UploadOutcome
 from jobyard.domain.plurals import plural
 from jobyard.services.queries import edit_details as queries
 
@@ -182,3 +184,55 @@ class RescuedEditDiff(Schema):
     changes: list[EditedFeature] = Field(description="What it would change.")
     same: int = Field(description="How many of its features are as the dataset has them.")
     is_complete: bool = Field(description="Whether all of it was compared.")
+
+
+class UploadFinding(Schema):
+    """What was found in an upload."""
+
+    level: str = Field(description="`error`, `warning` or `information`.")
+    code: str = Field(description="What it is, from the list in docs/datasets.md.")
+    line: int = Field(description="The line, 0 if it is about no line.")
+    column: int = Field(description="The column.")
+    feature_id: str = Field(description="The feature, if it is about one.")
+    message: str = Field(description="What was found.")
+
+
+class UploadedEdits(Schema):
+    """What became of the file that was uploaded last."""
+
+    outcome: UploadOutcome = Field(
+        description="`reading` until the machine has read the file, then `accepted` or `refused`. "
+        "A refused file changes nothing; upload a corrected one."
+    )
+    problem: str = Field(description='Why it was refused; "" if it was not.')
+    changes: int = Field(description="How many features it changes.")
+    findings: list[UploadFinding] = Field(
+        description=f"What was found in it, errors first: the first {MAX_LISTED:,}."
+    )
+    found: int = Field(description="How many findings there are, listed or not.")
+    new_ids: dict[str, str] = Field(
+        description="The new ids of features, by the ids that they had, or by the lines of those "
+        f"that had none: the first {MAX_GIVEN_IDS:,}."
+    )
+
+    @classmethod
+    def of(cls, report: UploadReport) -> "UploadedEdits":
+        """The report of the domain."""
+        return cls(
+            outcome=report.outcome,
+            problem=report.problem,
+            changes=report.changes,
+            findings=[
+                UploadFinding(
+                    level=each.level,
+                    code=each.code,
+                    line=each.line,
+                    column=each.column,
+                    feature_id=each.feature_id,
+                    message=each.message,
+                )
+                for each in report.findings
+            ],
+            found=report.found,
+            new_ids=dict(report.new_ids or {}),
+        )

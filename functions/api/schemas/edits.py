@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue
@@ -35,6 +34,8 @@ from jobyard.domain.edits.work import (
     MAX_TYPE_BYTES,
     ClockColour,
     Priority,
+    SentFile,
+    UploadOutcome,
 )
 from jobyard.domain.edits.worklist import WorklistColumn
 from jobyard.services.edits.proposals import (
@@ -48,12 +49,9 @@ from jobyard.services.queries.edits import ColumnView, EditJobPage, EditJobView,
 if TYPE_CHECKING:
     from jobyard.services.edits.allocations import ArchiveOutcome
     from jobyard.services.edits.claims import PackageLink
-    from jobyard.services.edits.uploads import ConfirmedUpload, UploadRequest
+    from jobyard.services.edits.uploads import UploadRequest
 
 _MAX_ARCHIVED = 500
-# Of an upload that an answer lists: it is stored for repeats, in an item of at most 400 KB.
-MAX_WARNINGS = 100
-MAX_GIVEN_IDS = 5_000
 
 
 class RequestedAttachment(Schema, extra="forbid"):
@@ -328,6 +326,27 @@ class EditAttachment(Schema):
     reason: str = Field(description="Why there is no file.")
 
 
+class SentEdits(Schema):
+    """The file that was uploaded to the claim of a job last."""
+
+    outcome: UploadOutcome = Field(
+        description="`reading` until the machine has read it, then `accepted` or `refused`; "
+        "GET …/upload says what was found."
+    )
+    filename: str = Field(description="Its name.")
+    kind: UploadKind = Field(description="What it was said to have.")
+    at: datetime = Field(description="When it was confirmed.")
+
+    @classmethod
+    def of(cls, sent: SentFile | None) -> "SentEdits | None":
+        """The file; null for none."""
+        if sent is None:
+            return None
+        return cls(
+            outcome=sent.outcome, filename=sent.filename, kind=UploadKind(sent.kind), at=sent.at
+        )
+
+
 class EditApproval(Schema):
     """The approval of changes."""
 
@@ -367,6 +386,7 @@ class EditJob(Schema):
     base_revision: int = Field(description="The dataset's revision when it was activated.")
     revision: int = Field(description="The dataset's revision with its changes; 0 before that.")
     package: EditPackage | None = Field(description="What its worker downloads.")
+    upload: SentEdits | None = Field(description="The file that was uploaded to its claim last.")
     changes: int = Field(description="How many features its uploaded edits change.")
     approval: EditApproval | None = Field(description="The approval of its changes.")
     authors: list[str] = Field(description="Who had a part in its changes, and may not review.")
@@ -415,6 +435,7 @@ class EditJob(Schema):
                 and EditPackage(
                     package_id=package.package_id, digest=package.digest, size=package.size
                 ),
+                "upload": SentEdits.of(job.sent),
                 "time_spent_minutes": job.time_spent_minutes,
                 "problem": job.problem,
                 "is_idle": view.is_idle,
@@ -549,56 +570,6 @@ class PackageDownload(Schema):
     def of(cls, link: "PackageLink", job: EditJob) -> "PackageDownload":
         """The link of the service."""
         return cls(url=link.url, filename=link.filename, expires_at=link.expires_at, job=job)
-
-
-class UploadFinding(Schema):
-    """What was found in an upload."""
-
-    level: str = Field(description="`warning` or `information`.")
-    code: str = Field(description="What it is, from the list in docs/datasets.md.")
-    line: int = Field(description="The line, 0 if it is about no line.")
-    column: int = Field(description="The column.")
-    feature_id: str = Field(description="The feature, if it is about one.")
-    message: str = Field(description="What was found.")
-
-
-class UploadedEdits(Schema):
-    """A job after an upload."""
-
-    job: EditJob
-    is_repeat: bool = Field(description="Whether the same upload had been confirmed before.")
-    findings: list[UploadFinding] = Field(
-        description=f"Warnings about the file: the first {MAX_WARNINGS:,}."
-    )
-    warnings: int = Field(description="How many there are, listed or not.")
-    given_ids: dict[str, str] = Field(
-        description="The ids that features without one got, by their lines: the first "
-        f"{MAX_GIVEN_IDS:,}."
-    )
-
-    @classmethod
-    def of(cls, found: "ConfirmedUpload", job: EditJob) -> "UploadedEdits":
-        """The result of the service."""
-        written = found.written
-        warnings = written.findings if written else ()
-        given_ids = written.given_ids.items() if written else ()
-        return cls(
-            job=job,
-            is_repeat=written is None,
-            findings=[
-                UploadFinding(
-                    level=each.level,
-                    code=each.code,
-                    line=each.line,
-                    column=each.column,
-                    feature_id=each.feature_id,
-                    message=each.message,
-                )
-                for each in warnings[:MAX_WARNINGS]
-            ],
-            warnings=len(warnings),
-            given_ids={str(line): each for line, each in islice(given_ids, MAX_GIVEN_IDS)},
-        )
 
 
 class LogEntry(Schema):

@@ -26,7 +26,7 @@ from jobyard.services.edits import (
     reviews,
     uploads,
 )
-from jobyard.services.edits.uploads import ConfirmedUpload, UploadRequest
+from jobyard.services.edits.uploads import UploadRequest
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details
 from jobyard.services.queries import edits as queries
@@ -78,7 +78,9 @@ def _overview(
 
 def _poll_s(view: queries.EditJobView, request: PageRequest) -> int:
     """Seconds until the next poll; 0 for what has ended."""
-    return poll_interval_s(view.job.since, request.query_context.now) if view.job.is_open else 0
+    if not view.job.is_open:
+        return 0
+    return poll_interval_s(view.job.due_since, request.query_context.now)
 
 
 @router.get("/edits/<job_id>/changes")
@@ -162,7 +164,7 @@ def decide_conflicts(job_id: str) -> Response[str]:
                 [("choice", f"Choose mine or theirs for {', '.join(open_ones[:5])}.")]
             )
         uploads.upload_choices(job_id, choices, _sent(request, child), request.command_context())
-        return f"/edits/{job_id}"
+        return f"/edits/{job_id}/file"
 
     return handle_form(act, lambda refusal: _conflicts_page(request, job_id, refusal))
 
@@ -238,7 +240,7 @@ def _upload_page(
 
 @router.post("/edits/<job_id>/upload")
 def confirm_upload(job_id: str) -> Response[str]:
-    """Confirm an upload. What was found in the file is shown, if there is something."""
+    """Confirm an upload. The page of the file shows what is found in it."""
     request = current_request(router)
     try:
         view = queries.edit_job(job_id, request.query_context)
@@ -246,21 +248,30 @@ def confirm_upload(job_id: str) -> Response[str]:
         context = request.command_context()
         if not sent.digest:
             sent = replace(sent, digest=uploads.digest_of(job_id, sent, context))
-        confirmed = uploads.upload(job_id, sent, context)
+        uploads.upload(job_id, sent, context)
     except JobyardError as refusal:
         if status_of(refusal) not in {403, 409, 422}:
             raise
         return _upload_page(request, job_id, refusal)
-    return _uploaded(request, job_id, confirmed)
+    return see_other(f"/edits/{job_id}/file")
 
 
-def _uploaded(request: PageRequest, job_id: str, confirmed: ConfirmedUpload) -> Response[str]:
-    written = confirmed.written
-    if written is None or not (written.findings or written.given_ids):
-        return see_other(f"/edits/{job_id}")
+@router.get("/edits/<job_id>/file")
+def show_file(job_id: str) -> Response[str]:
+    """The file that was uploaded last: that it is being read, or what was found in it."""
+    request = current_request(router)
     view = queries.edit_job(job_id, request.query_context)
-    values = page_values(view, "", request) | {"written": written}
-    return page("edit_uploaded.html", request, values, upload_origin=storage_origins(request))
+    report = edit_details.upload_report(view.job, request.query_context)
+    if report is None:
+        raise NotFound(f"nothing was uploaded to the current claim of {job_id}")
+    values = page_values(view, "", request) | {"report": report}
+    return page(
+        "edit_file.html",
+        request,
+        values,
+        poll_s=_poll_s(view, request) if view.job.is_reading else 0,
+        upload_origin=storage_origins(request),
+    )
 
 
 @router.get("/edits/<job_id>/uploads")

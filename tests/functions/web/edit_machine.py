@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jobyard.domain.edits.edit_job import EditState
 from jobyard.services.edits.context import EditContext
+from jobyard.services.edits.tasks import task_of
 from jobyard.services.executions import Executions
 from jobyard.services.machines.edit import (
     EditStep,
@@ -34,16 +34,28 @@ def run_machine(browser: Browser) -> None:
 
 def _run_due(browser: Browser) -> None:
     for each in [*edits.due(browser.function.SITE.now())]:
-        job = edits.find(each.job_id)
-        assert job
-        task = EditTask.PREPARE if job.state == EditState.ACTIVATED else EditTask.CHECK
-        step = EditStep(task, each.job_id, f"{job.attempt}-{job.version}")
+        step = _step(each.job_id)
         while step.task is not EditTask.END:
             step = _run(step, _context(step, browser))
 
 
+def read_file(browser: Browser, job_id: str) -> None:
+    """Read the file that was uploaded to a job, and no more."""
+    step = _step(job_id)
+    assert step.task is EditTask.READ
+    _run(step, _context(step, browser))
+
+
+def _step(job_id: str) -> EditStep:
+    job = edits.find(job_id)
+    assert job
+    found = task_of(job)
+    assert found
+    return EditStep(EditTask(found[0]), job_id, found[1])
+
+
 def _run(step: EditStep, context: EditContext) -> EditStep:
-    if step.task is EditTask.PREPARE:
+    if step.task in {EditTask.PREPARE, EditTask.READ}:
         return run_prepare(step, context, lambda: 60.0)
     return run_check(step, context) if step.task is EditTask.CHECK else run_commit(step, context)
 

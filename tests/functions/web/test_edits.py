@@ -11,6 +11,7 @@ from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.child import FailureType
 from jobyard.store import edits, teams
 from tests.functions.web.browser import Browser
+from tests.functions.web.edit_machine import read_file
 from tests.functions.web.edit_records import (
     ALAMEDA,
     DATASET,
@@ -170,14 +171,23 @@ def test_a_worker_downloads_and_uploads_in_two_steps(
 
     link = browser.submit(browser.get(address), f"{address}/download").location
     confirm = browser.get(_sent_form(browser, address, body))
-    cut = browser.submit(confirm, f"{address}/upload", kind="changes", digest="0" * 64)
+    sent = browser.submit(confirm, f"{address}/upload", kind="changes", digest="0" * 64)
+    reading = browser.get(sent.location)
+    read_file(browser, job.edit_id)
+    cut = browser.get(sent.location)
     digest = hashlib.sha256(body).hexdigest()
     fields = {"kind": "changes", "minutes": "25", "comment": "as on the plan", "digest": digest}
-    done = browser.submit(confirm, f"{address}/upload", **fields)
+    browser.submit(confirm, f"{address}/upload", **fields)
+    overview = browser.get(address).text
+    read_file(browser, job.edit_id)
+    done = browser.get(f"{address}/file")
 
     assert "work" in link
-    assert (cut.status, "SHA-256" in cut.alert) == (422, True)
-    assert "Uploaded: 1 change" in done.text
+    assert "The file is being read" in reading.text
+    assert 'data-live="on"' in reading.html
+    assert "The file was refused The stored file has the SHA-256" in cut.text
+    assert "The file is being read" in overview
+    assert "Accepted: 1 change" in done.text
     assert "clockwise" in done.text
     stored = edits.get(job.edit_id)
     assert (stored.state, stored.time_spent_minutes) == ("uploaded", 25)
@@ -198,11 +208,14 @@ def test_a_whole_upload_that_leaves_out_many_asks_for_their_number(
     confirm = browser.get(_sent_form(browser, address, body))
 
     guarded = browser.submit(confirm, f"{address}/upload", kind="whole")
-    done = browser.submit(guarded, f"{address}/upload", kind="whole", deleting="28")
+    read_file(browser, job.edit_id)
+    refused = browser.get(guarded.location)
+    browser.submit(confirm, f"{address}/upload", kind="whole", deleting="28")
+    read_file(browser, job.edit_id)
 
-    assert guarded.status == 422
-    assert "it deletes 28 of 58 features" in guarded.alert
-    assert "Uploaded: 28 changes" in done.text
+    assert "it deletes 28 of 58 features" in refused.text
+    assert "DELETIONS_UNCONFIRMED" in refused.text
+    assert "Accepted: 28 changes" in browser.get(guarded.location).text
 
 
 def test_conflicts_are_decided_side_by_side(browser: Browser, records: EditRecords) -> None:
@@ -217,7 +230,8 @@ def test_conflicts_are_decided_side_by_side(browser: Browser, records: EditRecor
     assert "Stanislaus County" in page.text
     assert "changed here, deleted live" in page.text
     assert (half.status, "Choose mine or theirs for 06001" in half.alert) == (422, True)
-    assert done.status == 303
+    assert done.location.endswith(f"/edits/{child.child_id}/file")
+    read_file(browser, child.child_id)
     stored = edits.get_child(child.child_id)
     assert (stored.state, stored.edits and stored.edits.count) == ("uploaded", 1)
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.edits.context import EditContext
+from jobyard.services.executions import Executions
 from jobyard.store import reports
 from tests.functions.api.api_client import Api
 from tests.people import sub_of
@@ -51,6 +53,21 @@ class Requests:
         app = _app()
         who = Actor(sub_of(name), name, frozenset(roles))
         return QueryContext(app.settings, app.s3, who, self.api.tick() + after)
+
+    def machine(self) -> EditContext:
+        """A task of the edit machine."""
+        app, nothing = _app(), None
+        now = self.api.tick()
+        return EditContext(
+            app.settings,
+            app.s3,
+            nothing,
+            nothing,
+            nothing,  # type: ignore[arg-type]
+            Executions(app.settings, app.machines),
+            lambda: now,
+            "read-1-1",
+        )
 
     def executions(self, job_id: str) -> list[str]:
         """The executions that were started for a job, by the ends of their names."""

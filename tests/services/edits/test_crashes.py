@@ -5,6 +5,7 @@ move, one mail, one execution. And of many who activate one job at the same time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.team import MAX_MEMBERS
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.services.context import Actor, CommandContext
-from jobyard.services.edits import allocations, attachments, claims, reviews
+from jobyard.services.edits import allocations, attachments, claims, reviews, uploads
+from jobyard.services.machines.edit import EditStep, EditTask, run_prepare
+from jobyard.services.queries import edit_details
 from jobyard.store import edits, reports, teams
 from tests.domain.edits.edit_jobs import NOON
 from tests.harness import Harness
@@ -37,6 +40,16 @@ def a_review() -> str:
     return a_stored_child(FailureType.QUARANTINE_REVIEW, "downloaded", "zoe").child_id
 
 
+def upload(job_id: str, body: bytes, context: CommandContext) -> None:
+    """Send a file and confirm it."""
+    name = f"{context.actor.sub}/r/edits.geojson"
+    sent = uploads.UploadRequest(
+        f"edits/{job_id}/uploads/1/{name}", 1, f"{job_id}.1.1", sha256(body).hexdigest()
+    )
+    context.s3.put_object(Bucket=context.settings.intake_bucket, Key=sent.key, Body=body)
+    uploads.upload(job_id, sent, context)
+
+
 # What is done: the person and their role, what makes the job, and the service.
 ACTS: dict[str, tuple[str, str, Callable[[], str], Act]] = {
     "allocate": (
@@ -58,6 +71,12 @@ ACTS: dict[str, tuple[str, str, Callable[[], str], Act]] = {
         lambda job_id, context: attachments.answer(job_id, 1, "", context),
     ),
     "activate": ("anna", "worker", lambda: a_stored_job("allocated").edit_id, claims.activate),
+    "upload": (
+        "anna",
+        "worker",
+        lambda: a_stored_job("downloaded", "anna").edit_id,
+        lambda job_id, context: upload(job_id, b"{}", context),
+    ),
     "relinquish": (
         "anna",
         "worker",
@@ -147,6 +166,31 @@ def test_a_request_that_died_and_is_sent_again_is_done_once(
 
     assert "TransactWriteItems" in calls or "PutItem" in calls
     assert number > 2
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+def test_a_file_is_refused_once_whenever_its_reader_dies(is_sent: bool, harness: Harness) -> None:
+    """A file that is accepted is read in tests/scenarios/test_edit_crashes.py."""
+    person = Actor(sub_of("anna"), "anna", frozenset({"worker"}))
+    for number in range(99):
+        job_id = a_stored_job("downloaded", "anna").edit_id
+        upload(job_id, b"not JSON", harness.context(person))
+        step = EditStep(EditTask.READ, job_id, "1-2")
+        dying = DyingAt(number, is_sent=is_sent)
+        with harness.interceptor.listening(dying), suppress(Died):
+            run_prepare(step, harness.edit_context(step), lambda: 60.0)
+
+        after = run_prepare(step, harness.edit_context(step), lambda: 60.0)
+
+        job = edits.get(job_id)
+        assert (after.task, job.state) == (EditTask.END, "downloaded")
+        assert [each.event for each in job.history] == ["upload", "refuse"]
+        report = edit_details.upload_report(job, harness.query_context(person))
+        assert report
+        assert [each.code for each in report.findings] == ["GEOJSON_BAD"]
+        if len(dying.calls) <= number:
+            break
+    assert number > 3
 
 
 def test_two_hundred_activate_one_job_at_once_and_one_has_it(harness: Harness) -> None:

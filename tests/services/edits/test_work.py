@@ -13,6 +13,7 @@ from jobyard.domain.edits.upload import upload_digest
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition, NotFound
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.edits import allocations, claims, proposals, reviews, settings, uploads
+from jobyard.services.edits.read_file import read_file
 from jobyard.services.edits.uploads import UploadRefused, UploadRequest
 from jobyard.services.queries import edits as queries
 from jobyard.services.reports.commands import resend_refusal
@@ -427,7 +428,7 @@ def test_the_same_upload_again_is_ignored(people: Requests) -> None:
 
     done = uploads.upload(job.edit_id, request, people.worker())
 
-    assert (done.job, done.written) == (stored, None)
+    assert done == stored
     assert people.executions(job.edit_id) == ["check-1-1"]
 
 
@@ -439,9 +440,11 @@ def test_a_file_that_is_not_what_was_sent_changes_nothing(people: Requests) -> N
     with pytest.raises(BadRequest, match="no file was uploaded"):
         uploads.upload(job.edit_id, request, people.worker())
     people.put_file(request.key, b"{")
-    with pytest.raises(BadRequest, match="nothing was changed"):
-        uploads.upload(job.edit_id, request, people.worker())
-    assert edits.get(job.edit_id) == job
+    uploads.upload(job.edit_id, request, people.worker())
+    done = read_file(job.edit_id, people.machine())
+    assert done
+    assert (done.state, done.workspace) == ("downloaded", None)  # type: ignore[union-attr]
+    assert "the stored file has the SHA-256" in done.problem
 
 
 # ---- Reviewers

@@ -16,11 +16,17 @@ from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.fixup import FixupState
 from jobyard.domain.edits.review import ReviewState
 from jobyard.domain.edits.team import User
-from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority
+from jobyard.domain.edits.work import (
+    Approval,
+    ChangeSet,
+    Package,
+    Priority,
+    SentFile,
+    UploadOutcome,
+)
 from jobyard.domain.edits.worklist import sort_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.ids import is_child_id, is_name
-from jobyard.domain.lifecycle import StateType
 from jobyard.store import transactions, worklist_marks
 from jobyard.store.documents import (
     from_ms,
@@ -98,6 +104,7 @@ def _edit_item(job: EditJob) -> EditItem:
             "base_revision": job.base_revision,
             "revision": job.revision,
             "package": _line(job.package),
+            "sent": _sent_line(job.sent),
             "workspace": _line(job.workspace),
             "approval": approval
             and [approval.digest, approval.reviewer_sub, approval.reviewer, to_ms(approval.at)],
@@ -127,11 +134,25 @@ def _edit_item(job: EditJob) -> EditItem:
         planner=job.planner.sub if is_listed else None,
         created=f"{sortable(job.created_at)}#{job.edit_id}",
         due_shard=_DUE if job.needs_machine else None,
-        due_at=to_ms(job.since) if job.needs_machine else None,
+        due_at=to_ms(job.due_since) if job.needs_machine else None,
         state=job.state.value,
         version=job.version,
         body=body,
     )
+
+
+def _sent_line(sent: SentFile | None) -> list[Any] | None:
+    if sent is None:
+        return None
+    return [*{**vars(sent), "at": to_ms(sent.at), "outcome": sent.outcome.value}.values()]
+
+
+def _sent(line: Sequence[Any] | None) -> SentFile | None:
+    if not line:
+        return None
+    fields = dict(zip(SentFile.__dataclass_fields__, line, strict=False))
+    outcome = UploadOutcome(fields["outcome"])
+    return SentFile(**{**fields, "at": from_ms(fields["at"]), "outcome": outcome})
 
 
 def listing_of(state: EditState) -> str | None:
@@ -178,6 +199,7 @@ def _child_item(child: ChildJob) -> EditItem:
             "package": _line(child.package),
             "subject": _line(child.subject),
             "findings": child.findings,
+            "sent": _sent_line(child.sent),
             "edits": _line(child.edits),
             "comment": child.comment,
             "minutes": child.time_spent_minutes,
@@ -186,14 +208,13 @@ def _child_item(child: ChildJob) -> EditItem:
         }
     )
     place = sort_key(child)
-    is_transient = child.state_type is StateType.TRANSIENT
     return EditItem(
         job_id=child.child_id,
         team=child.team if place and child.team else None,
         worker=child.worker.sub if place and child.worker else None,
         place=place or None,
-        due_shard=_DUE if is_transient else None,
-        due_at=to_ms(child.since) if is_transient else None,
+        due_shard=_DUE if child.needs_machine else None,
+        due_at=to_ms(child.due_since) if child.needs_machine else None,
         state=child.state,
         version=child.version,
         body=body,
@@ -239,6 +260,7 @@ def _edit(item: EditItem) -> EditJob:
         base_revision=body.get("base_revision", 0),
         revision=body.get("revision", 0),
         package=_package(body),
+        sent=_sent(body.get("sent")),
         workspace=_change_set(body.get("workspace")),
         approval=_approval(body.get("approval")),
         authors=tuple(User(*each) for each in body.get("authors", ())),
@@ -295,6 +317,7 @@ def _child(item: EditItem) -> ChildJob:
         package=_package(body),
         subject=_change_set(body.get("subject")),
         findings=body.get("findings", ""),
+        sent=_sent(body.get("sent")),
         edits=_change_set(body.get("edits")),
         comment=body.get("comment", ""),
         time_spent_minutes=body.get("minutes", 0),

@@ -18,6 +18,7 @@ from jobyard.domain.edits.work import (
     ClockColour,
     Package,
     Priority,
+    SentFile,
     clock_colour,
 )
 from jobyard.domain.history import HistoryEntry, compact_history
@@ -60,8 +61,9 @@ class ChildJob:
     or reviewers. Until it is activated, `worker` is the one who is to do it, None for anyone of
     the team. `attempt` is the number of the claim; it grows when a claim ends without a result.
     `subject` is what it is about: the changes to repair or review. `findings` is the key of a file:
-    the report of a validation, conflicts, or the feedback of a review. `edits` are what its
-    worker or reviewer uploaded. `since` is when it came into its state.
+    the report of a validation, conflicts, or the feedback of a review. `sent` is the file that its
+    worker or reviewer uploaded last, `edits` are what was accepted of it. `since` is when it came
+    into its state.
     """
 
     child_id: str
@@ -85,6 +87,7 @@ class ChildJob:
     package: Package | None = None
     subject: ChangeSet | None = None
     findings: str = ""
+    sent: SentFile | None = None
     edits: ChangeSet | None = None
     comment: str = ""
     time_spent_minutes: int = 0
@@ -115,6 +118,21 @@ class ChildJob:
     def state_type(self) -> StateType:
         """What it waits for."""
         return self.lifecycle.state(self.state).type
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the machine reads a file that its worker or reviewer uploaded."""
+        return self.sent is not None and self.sent.is_reading
+
+    @property
+    def needs_machine(self) -> bool:
+        """Whether the machine has something to do about it now."""
+        return self.is_open and (self.is_reading or self.state_type is StateType.TRANSIENT)
+
+    @property
+    def due_since(self) -> datetime:
+        """Since when the machine has something to do about it, if it has."""
+        return self.sent.at if self.sent and self.sent.is_reading else self.since
 
     @property
     def is_open(self) -> bool:
@@ -154,7 +172,13 @@ class ChildJob:
 
     def given_up(self, move: Move, worker: User | None, **changes: Any) -> "ChildJob":
         """The child after a move that ends its claim. It is for `worker` now, None for anyone."""
-        fields = {"package": None, "edits": None, "attempt": self.attempt + 1, **changes}
+        fields = {
+            "package": None,
+            "sent": None,
+            "edits": None,
+            "attempt": self.attempt + 1,
+            **changes,
+        }
         return self.moved(move, worker=worker, **fields)
 
 

@@ -26,6 +26,7 @@ from jobyard.domain.edits.work import (
     ClockColour,
     Package,
     Priority,
+    SentFile,
     clock_colour,
 )
 from jobyard.domain.errors import InvalidTransition
@@ -120,7 +121,8 @@ EDIT = Lifecycle(
         _state(
             _S.DOWNLOADED,
             StateType.INTERACTION,
-            "Its worker has the package and edits. They upload what they changed.",
+            "Its worker has the package and edits. They upload what they changed; the machine "
+            "reads the file, and accepts or refuses it.",
         ),
         _state(
             _S.UPLOADED,
@@ -201,10 +203,12 @@ EDIT = Lifecycle(
         Transition(_S.PREPARED, "release", _S.ALLOCATED, _by("release")),
         Transition(_S.PREPARED, "revoke", _S.PROPOSED, _by("revoke")),
         Transition(_S.PREPARED, "abandon", _S.ABANDONED, _by("abandon")),
-        Transition(_S.PREPARED, "upload", _S.UPLOADED, (MACHINE,)),
+        Transition(_S.PREPARED, "accept", _S.UPLOADED, (MACHINE,)),
         Transition(_S.PREPARED, "fail", _S.FAILED, (MACHINE,)),
         Transition(_S.DOWNLOADED, "download", _S.DOWNLOADED, _by("download")),
-        Transition(_S.DOWNLOADED, "upload", _S.UPLOADED, _by("upload")),
+        Transition(_S.DOWNLOADED, "upload", _S.DOWNLOADED, _by("upload")),
+        Transition(_S.DOWNLOADED, "accept", _S.UPLOADED, (MACHINE,)),
+        Transition(_S.DOWNLOADED, "refuse", _S.DOWNLOADED, (MACHINE,)),
         Transition(_S.DOWNLOADED, "finish", _S.COMPLETED, _by("finish")),
         Transition(_S.DOWNLOADED, "relinquish", _S.ALLOCATED, _by("relinquish")),
         Transition(_S.DOWNLOADED, "release", _S.ALLOCATED, _by("release")),
@@ -250,6 +254,7 @@ class EditJob:
     With `is_batch`, a function edits instead of a worker. Mails about it go to `planner_email` too.
     `attempt` is the number of the claim that is, or comes next; it grows whenever work is dropped.
     `base_revision` is the dataset's at the activation. `workspace` are the changes to commit.
+    `sent` is the file that its worker uploaded last.
     `authors` changed something in them. `children` counts the children by type; `open_child` is the
     id of the one that it waits for, "" for none. `revision` is the dataset's with its changes.
     `is_discarded`: a reviewer discarded the changes, and a new package has to be written. `problem`
@@ -284,6 +289,7 @@ class EditJob:
     base_revision: int = 0
     revision: int = 0
     package: Package | None = None
+    sent: SentFile | None = None
     workspace: ChangeSet | None = None
     approval: Approval | None = None
     authors: tuple[User, ...] = ()
@@ -316,7 +322,19 @@ class EditJob:
             return self.is_discarded
         if self.state in {EditState.ALLOCATED, EditState.PREPARED}:
             return self.is_batch
+        if self.state is EditState.DOWNLOADED:
+            return self.is_reading
         return EDIT.state(self.state).type is StateType.TRANSIENT
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the machine reads a file that its worker uploaded."""
+        return self.sent is not None and self.sent.is_reading
+
+    @property
+    def due_since(self) -> datetime:
+        """Since when the machine has something to do about it, if it has."""
+        return self.sent.at if self.sent and self.sent.is_reading else self.since
 
     @property
     def child_ids(self) -> tuple[str, ...]:
@@ -391,7 +409,7 @@ class EditJob:
 
     def is_stuck(self, now: datetime) -> bool:
         """Whether the machine has worked on it for longer than it should."""
-        return self.needs_machine and now - self.since > STUCK_AFTER
+        return self.needs_machine and now - self.due_since > STUCK_AFTER
 
     def is_author(self, sub: str) -> bool:
         """Whether a person changed something in its workspace, or is about to."""
@@ -442,6 +460,7 @@ class EditJob:
         dropped = {
             "worker": None,
             "package": None,
+            "sent": None,
             "workspace": None,
             "approval": None,
             "authors": (),

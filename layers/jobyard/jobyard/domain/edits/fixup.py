@@ -57,7 +57,8 @@ FIXUP = Lifecycle(
         _state(
             _S.DOWNLOADED,
             StateType.INTERACTION,
-            "Its worker has the package and edits. They upload what they made of it.",
+            "Its worker has the package and edits. They upload what they made of it; the machine "
+            "reads the file, and accepts or refuses it.",
         ),
         _state(
             _S.UPLOADED,
@@ -78,7 +79,9 @@ FIXUP = Lifecycle(
         Transition(_S.PREPARED, "relinquish", _S.ALLOCATED, _by("relinquish")),
         Transition(_S.PREPARED, "allocate", _S.ALLOCATED, _by("allocate")),
         Transition(_S.DOWNLOADED, "download", _S.DOWNLOADED, _by("download")),
-        Transition(_S.DOWNLOADED, "upload", _S.UPLOADED, _by("upload")),
+        Transition(_S.DOWNLOADED, "upload", _S.DOWNLOADED, _by("upload")),
+        Transition(_S.DOWNLOADED, "accept", _S.UPLOADED, (MACHINE,)),
+        Transition(_S.DOWNLOADED, "refuse", _S.DOWNLOADED, (MACHINE,)),
         Transition(_S.DOWNLOADED, "relinquish", _S.ALLOCATED, _by("relinquish")),
         Transition(_S.DOWNLOADED, "allocate", _S.ALLOCATED, _by("allocate")),
         Transition(_S.UPLOADED, "revert", _S.DOWNLOADED, (MACHINE,)),

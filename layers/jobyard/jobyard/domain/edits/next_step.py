@@ -21,6 +21,7 @@ class ExpectedStep:
     child_id: str = ""
 
 
+_READS = "The file that was uploaded is being read."
 _THEIRS = "its worker"  # stands for who has the job
 # Who acts in a state, and what happens then.
 _STEPS: dict[EditState, tuple[str, str]] = {
@@ -79,6 +80,8 @@ def _special_step(job: EditJob) -> tuple[str, str] | None:
         return _MACHINE, "A function edits it now."
     if job.state is EditState.ALLOCATED and job.assignee is not None:
         return job.assignee.name, "They activate it, and get a package to edit."
+    if job.is_reading:
+        return _MACHINE, _READS
     if job.state is EditState.QUARANTINED and job.is_discarded:
         return _MACHINE, "A package with the kept edits is being written again."
     if job.state is EditState.COMMITTED and job.problem:
@@ -97,7 +100,7 @@ _OF_PARENT = {
 
 def who_acts(child: ChildJob) -> str:
     """Who has to act on a child that is open."""
-    if child.state in {FixupState.ACTIVATED, FixupState.UPLOADED}:
+    if child.needs_machine:
         return _MACHINE
     if child.worker is not None:
         return child.worker.name
@@ -129,6 +132,8 @@ _DOWNLOADED = {
 def next_step_of_child(child: ChildJob) -> ExpectedStep:
     """The next step of a child."""
     who = who_acts(child) if child.is_open else ""
+    if child.is_reading:
+        return ExpectedStep(who, _READS)
     if child.state == FixupState.DOWNLOADED:
         return ExpectedStep(who, _DOWNLOADED[child.failure_type])
     if child.state == ReviewState.DISCARDED:

@@ -86,6 +86,8 @@ REVIEW = Lifecycle(
         Transition(_S.PREPARED, "allocate", _S.ALLOCATED, _by("allocate")),
         Transition(_S.DOWNLOADED, "download", _S.DOWNLOADED, _by("download")),
         Transition(_S.DOWNLOADED, "upload", _S.DOWNLOADED, _by("upload")),
+        Transition(_S.DOWNLOADED, "accept", _S.DOWNLOADED, (MACHINE,)),
+        Transition(_S.DOWNLOADED, "refuse", _S.DOWNLOADED, (MACHINE,)),
         Transition(_S.DOWNLOADED, "approve", _S.APPROVED, _by("approve")),
         Transition(
             _S.DOWNLOADED,

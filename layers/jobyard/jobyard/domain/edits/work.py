@@ -1,6 +1,6 @@
 """What edit jobs and their children are worked on with: packages, change sets, clocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -44,6 +44,50 @@ class Package:
     key: str
     digest: str
     size: int
+
+
+class UploadOutcome(StrEnum):
+    """What became of a file of edits that was uploaded."""
+
+    READING = "reading"  # the machine reads it, or is about to
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # it has a mistake, and nothing was changed
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """The file that was uploaded to a claim last, at `key` of the intake bucket.
+
+    `package_id` is of the package that it answers, `digest` its SHA-256 in hexadecimal, as it was
+    declared. `kind` is one of `UploadKind`, `deleting` the number of features that it deletes, None
+    if that was left open. `number` tells the files of a claim apart. `comment` and `minutes` become
+    those of the job when the file is accepted.
+    """
+
+    key: str
+    package_id: str
+    digest: str
+    kind: str
+    deleting: int | None
+    minutes: int
+    number: int
+    at: datetime
+    outcome: UploadOutcome = UploadOutcome.READING
+    comment: str = ""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the machine has not read it."""
+        return self.outcome is UploadOutcome.READING
+
+    @property
+    def filename(self) -> str:
+        """The name of the file."""
+        return self.key.rpartition("/")[2]
+
+    def read(self, outcome: UploadOutcome) -> "SentFile":
+        """The file after it was read."""
+        return replace(self, outcome=outcome, comment="")
 
 
 @dataclass(frozen=True)

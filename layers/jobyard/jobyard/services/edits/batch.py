@@ -61,7 +61,7 @@ def _edited(job: EditJob, context: EditContext, remaining: Callable[[], float]) 
     source = upload_digest(job.edit_id, job.attempt, package_id, sha256(body).hexdigest())
     upload = UploadedFile(body, UploadKind.CHANGES, None, source)
     written = write_workspace(job, upload, context)
-    move = move_of(job, "upload", context)
+    move = move_of(job, "accept", context)
     return write_job(
         job, job.moved(move, workspace=written.changes, checks=job.checks + 1), context
     )

@@ -12,6 +12,7 @@ from jobyard.domain.edits.fixup import FixupState
 from jobyard.services.datasets.commit import committed_revision
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.moves import move_of, write_child, write_job
+from jobyard.services.edits.read_file import refuse
 from jobyard.services.edits.work_files import log_key, read_json, write_json
 from jobyard.store import edits
 from jobyard.store.edits import Job
@@ -24,6 +25,8 @@ def give_up(job_id: str, problem: str, context: EditContext) -> Job | None:
         StaleState: somebody changed the job meanwhile.
     """
     job = edits.find(job_id)
+    if job is not None and job.sent is not None and job.sent.is_reading:
+        return refuse(job, job.sent, problem, context)
     if isinstance(job, ChildJob):
         return _give_up_child(job, problem, context)
     if job is None:

@@ -63,7 +63,7 @@ def work_of(job: Job, executions: Executions) -> PendingWork | None:
     task, number = found
     return PendingWork(
         executions.settings.edit_machine,
-        job.since,
+        job.due_since,
         0,
         lambda recoveries: edit_execution(job_id, task, number, recoveries),
         lambda recoveries: executions.start_edit(job_id, task, number, recoveries),
@@ -73,11 +73,16 @@ def work_of(job: Job, executions: Executions) -> PendingWork | None:
 
 def _executions_before(job: Job) -> tuple[str, ...]:
     """The executions of the tasks before, which do this one too if they still run."""
+    read = (
+        (edit_execution(id_of(job), "read", f"{job.attempt}-{job.sent.number}"),)
+        if job.sent is not None and not job.is_reading
+        else ()
+    )
     if isinstance(job, ChildJob):
-        return ()
+        return read
     check = edit_execution(job.edit_id, "check", f"{job.attempt}-{job.checks}")
     if job.state in {EditState.COMMITTED, EditState.PUBLISHED}:
-        return (check,)
+        return (*read, check)
     if job.is_batch and job.state is EditState.UPLOADED:
         return (edit_execution(job.edit_id, "batch", str(job.attempt)),)
-    return ()
+    return read

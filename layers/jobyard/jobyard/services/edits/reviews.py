@@ -84,6 +84,8 @@ def _decision(
         authorize_claim(review, event, context.actor)
     move = requested_move(review, event, context)
     check_impartial(review, job, context)
+    if review.is_reading:
+        raise InvalidTransition("the file that you uploaded is being read: try again in a moment")
     ended = ChildWrite(review, review.moved(move, comment=comment))
     parent_move = caused_move(job, event, context)
     if event == "approve":

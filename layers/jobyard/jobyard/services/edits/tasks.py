@@ -21,14 +21,14 @@ def start_task(job: Job, executions: Executions) -> None:
 
 def task_of(job: Job) -> tuple[str, str] | None:
     """The task that a job waits for, and its number; None if it waits for none."""
+    if not job.needs_machine:
+        return None
+    if job.sent is not None and job.sent.is_reading:
+        return "read", f"{job.attempt}-{job.sent.number}"
     if isinstance(job, ChildJob):
         if job.state == FixupState.ACTIVATED:
             return "prepare", str(job.attempt)
-        if job.state == FixupState.UPLOADED:
-            return "check", f"{job.attempt}-{job.version}"
-        return None
-    if not job.needs_machine:
-        return None
+        return "check", f"{job.attempt}-{job.version}"
     if job.is_batch and job.state in _BATCH:
         return "batch", str(job.attempt)
     match job.state:

@@ -1,6 +1,7 @@
 """Uploads of edits, in two phases: a form to send the file with, and its confirmation.
 
-A file that is refused because its attempt is over stays in the intake bucket for a week.
+The machine reads the file then: it may be large. A file that is refused because its attempt is
+over stays in the intake bucket for a week.
 """
 
 import hashlib
@@ -13,8 +14,8 @@ from types import MappingProxyType
 
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
-from jobyard.domain.edits.upload import UploadKind, check_content, upload_digest
-from jobyard.domain.edits.work import MAX_MINUTES
+from jobyard.domain.edits.upload import UploadKind, upload_digest
+from jobyard.domain.edits.work import MAX_COMMENT_BYTES, MAX_MINUTES, SentFile
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition
 from jobyard.domain.ids import is_child_id, is_edit_id
 from jobyard.domain.text import FILENAME_BYTES, clean
@@ -29,13 +30,13 @@ from jobyard.services.edits.access import (
 from jobyard.services.edits.changes import JobChange, change_job, requested_move
 from jobyard.services.edits.settings import settings_for
 from jobyard.services.edits.tasks import start_task
-from jobyard.services.edits.workspaces import UploadedFile, WrittenWorkspace, write_workspace
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import datasets, edits
 from jobyard.store.edits import Job
 
 MAX_EDITS_BYTES = 32 * 1024 * 1024  # of a file of edits
 RESCUED_FOR = timedelta(days=7)  # source: DEC 3-3; the intake bucket's rule for edits/
+_BLOCK = 1024 * 1024
 _MISSING = frozenset({"NoSuchKey", "404", "403"})
 
 
@@ -59,14 +60,6 @@ class UploadRequest:
     deleting: int | None = None
     comment: str = ""
     minutes: int = 0
-
-
-@dataclass(frozen=True)
-class ConfirmedUpload:
-    """A job after an upload, and what was found in the file. `written` is None for a repeat."""
-
-    job: Job
-    written: WrittenWorkspace | None
 
 
 def upload_form(
@@ -98,12 +91,17 @@ def digest_of(job_id: str, sent: UploadRequest, context: CommandContext) -> str:
     """
     _check_had(job_id, context)
     _check_key(job_id, sent, context)
-    return hashlib.sha256(_read(sent, context)).hexdigest()
+    _check_size(sent, context)
+    found = context.s3.get_object(Bucket=context.settings.intake_bucket, Key=sent.key)
+    digest = hashlib.sha256()
+    for block in found["Body"].iter_chunks(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def upload_choices(
     child_id: str, choices: Mapping[str, str], sent: UploadRequest, context: CommandContext
-) -> ConfirmedUpload:
+) -> Job:
     """Decide conflicts without a file: `choices` are "mine" or "theirs" by the ids of features. The
     key, the digest and the kind of `sent` do not count.
 
@@ -137,48 +135,43 @@ def _folder(job_id: str, attempt: int, sub: str) -> str:
     return f"edits/{job_id}/uploads/{attempt}/{sub}/"
 
 
-def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> ConfirmedUpload:
-    """Confirm an upload: its changes become the workspace, and the machine checks them. A repeat
-    with the same file is ignored.
+def upload(job_id: str, sent: UploadRequest, context: CommandContext) -> Job:
+    """Confirm an upload: the machine reads the file, and accepts or refuses it. Returns the job. A
+    repeat with the same file is ignored.
 
     Raises:
         Forbidden: another person has the job; the message names them. NotFound.
         UploadRefused: the attempt or the package is not the current one; the file is kept.
-        InvalidTransition: the state does not allow it.
-        BadRequest: there is no such file, it is another one than was sent, it is too large, or what
-            is in it is wrong; the message says where.
+        InvalidTransition: the state does not allow it, or an earlier file is being read.
+        BadRequest: there is no such file, or it is too large.
     """
     authorize_job(job_id, "upload", context.actor)
     job = visible_or_had_job(job_id, context.actor)
     _check_key(job_id, sent, context)
     if not 0 <= sent.minutes <= MAX_MINUTES:
         raise BadRequest(f"minutes: 0 to {MAX_MINUTES:,}")
-    source = upload_digest(job_id, sent.attempt, sent.package_id, sent.digest.lower())
-    if _is_repeat(job, source):
-        return ConfirmedUpload(_started(job, context), None)
+    if _is_repeat(job, sent):
+        return _started(job, context)
     _check_current(job, sent, context)
     settings = settings_for(datasets.get(job.dataset), job.edit_type)
     if settings.read_only:
         raise InvalidTransition(f"edit jobs of type {job.edit_type} have no upload: finish it")
-    body = _read(sent, context)
-    check_content(sent.digest, hashlib.sha256(body).hexdigest())
-    file = UploadedFile(body, sent.kind, sent.deleting, source)
-    written = write_workspace(job, file, context)
+    _check_size(sent, context)
     if isinstance(job, ChildJob):
         after: Job = change_job(
             lambda: edits.get_child(job_id),
-            lambda before: _uploaded_child(before, sent, written, context),
+            lambda before: _uploaded(before, sent, context),
             context,
             "upload",
         )
     else:
         after = change_job(
             lambda: edits.get(job_id),
-            lambda before: _uploaded_edit(before, sent, written, context),
+            lambda before: _uploaded(before, sent, context),
             context,
             "upload",
         )
-    return ConfirmedUpload(_started(after, context), written)
+    return _started(after, context)
 
 
 def _check_key(job_id: str, sent: UploadRequest, context: CommandContext) -> None:
@@ -190,9 +183,13 @@ def _check_key(job_id: str, sent: UploadRequest, context: CommandContext) -> Non
     raise BadRequest(f"{sent.key!r:.300} is not a key that your form for {job_id} has")
 
 
-def _is_repeat(job: Job, source: str) -> bool:
-    """Whether a job has the changes of this upload already."""
+def _is_repeat(job: Job, sent: UploadRequest) -> bool:
+    """Whether a job has the changes of this upload already, or its file is being read."""
+    digest = sent.digest.lower()
+    if job.sent is not None and job.sent.is_reading and sent.attempt == job.attempt:
+        return (job.sent.package_id, job.sent.digest) == (sent.package_id, digest)
     stored = job.edits if isinstance(job, ChildJob) else job.workspace
+    source = upload_digest(id_of(job), sent.attempt, sent.package_id, digest)
     return stored is not None and stored.source == source
 
 
@@ -208,6 +205,11 @@ def _check_current(job: Job, sent: UploadRequest, context: CommandContext) -> No
     if sent.attempt == job.attempt and job.worker is not None:
         authorize_claim(job, "upload", context.actor)
         requested_move(job, "upload", context)
+        if job.sent is not None and job.sent.is_reading:
+            raise InvalidTransition(
+                f"{job.sent.filename}, which you uploaded before, is being read: try again in a "
+                "moment"
+            )
         if job.package is not None and job.package.package_id == sent.package_id:
             return
         why = "its package was written again: download it, and upload what you made of that"
@@ -234,59 +236,44 @@ def _why_over(job: Job, context: CommandContext) -> str:
     return f"{last.event} by {who}{reason}{now_of}"
 
 
-def _read(sent: UploadRequest, context: CommandContext) -> bytes:
-    """The uploaded file.
+def _check_size(sent: UploadRequest, context: CommandContext) -> None:
+    """Check that there is a file, and that it is not too large.
 
     Raises:
-        BadRequest: there is none, or it is too large.
+        BadRequest.
     """
     s3 = context.s3
     try:
-        found = s3.get_object(Bucket=context.settings.intake_bucket, Key=sent.key)
+        found = s3.head_object(Bucket=context.settings.intake_bucket, Key=sent.key)
     except s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
         raise BadRequest(f"no file was uploaded to {sent.key!r:.300}") from error
     if found["ContentLength"] > MAX_EDITS_BYTES:
         raise BadRequest(f"the file is larger than {MAX_EDITS_BYTES:,} bytes")
-    body: bytes = found["Body"].read()
-    return body
 
 
-def _uploaded_edit(
-    before: EditJob, sent: UploadRequest, written: WrittenWorkspace, context: CommandContext
+def _uploaded(
+    before: EditJob | ChildJob, sent: UploadRequest, context: CommandContext
 ) -> JobChange:
     _check_current(before, sent, context)
     move = requested_move(before, "upload", context)
-    return JobChange(
-        before.moved(
-            move,
-            workspace=written.changes,
-            approval=None,
-            checks=before.checks + 1,
-            upload_comment=sent.comment,
-            time_spent_minutes=min(before.time_spent_minutes + sent.minutes, MAX_MINUTES),
-        )
+    file = SentFile(
+        sent.key,
+        sent.package_id,
+        sent.digest.lower(),
+        sent.kind.value,
+        sent.deleting,
+        sent.minutes,
+        before.version + 1,
+        context.now(),
+        comment=clean(sent.comment, MAX_COMMENT_BYTES),
     )
-
-
-def _uploaded_child(
-    before: ChildJob, sent: UploadRequest, written: WrittenWorkspace, context: CommandContext
-) -> JobChange:
-    _check_current(before, sent, context)
-    move = requested_move(before, "upload", context)
-    return JobChange(
-        before.moved(
-            move,
-            edits=written.changes,
-            comment=sent.comment,
-            time_spent_minutes=min(before.time_spent_minutes + sent.minutes, MAX_MINUTES),
-        )
-    )
+    return JobChange(before.moved(move, sent=file))
 
 
 def _started(job: Job, context: CommandContext) -> Job:
-    """The job, after the execution that checks its upload was started."""
-    if job.state == EditState.UPLOADED:
+    """The job, after the execution that reads its file, or checks what was read, was started."""
+    if job.is_reading or job.state == EditState.UPLOADED:
         start_task(job, context.executions)
     return job

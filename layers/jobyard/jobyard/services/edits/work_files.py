@@ -14,7 +14,7 @@ from jobyard.domain.datasets.changes import FeatureChange, change_of
 from jobyard.domain.datasets.commit import CommitOrigin
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.work import ChangeSet
+from jobyard.domain.edits.work import ChangeSet, SentFile
 from jobyard.services.datasets import files
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.edits.access import id_of
@@ -39,6 +39,12 @@ def folder_of(job: Job) -> str:
 def log_key(edit_id: str, attempt: int) -> str:
     """The key of the process log of an attempt that failed."""
     return f"{root_of(edit_id)}/log/{attempt}.json"
+
+
+def report_key(job: Job, sent: SentFile) -> str:
+    """The key of what was found in a file that was uploaded to a job. It stays after the end."""
+    root = root_of(job.parent_id if isinstance(job, ChildJob) else job.edit_id)
+    return f"{root}/log/upload-{id_of(job)}-{job.attempt}-{sent.number}.json"
 
 
 def write_json(key: str, value: Any, context: DatasetContext) -> str:

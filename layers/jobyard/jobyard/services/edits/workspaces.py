@@ -51,12 +51,13 @@ class UploadedFile:
 class WrittenWorkspace:
     """The changes of an upload as they were written, with what was found: warnings only.
 
-    `given_ids` are the ids that features without one got, by their lines.
+    `new_ids` are the ids that features got, by the ids that they had or by the lines of those that
+    had none.
     """
 
     changes: ChangeSet
     findings: Sequence[FeatureFinding]
-    given_ids: Mapping[int, str]
+    new_ids: Mapping[str, str]
 
 
 class InvalidUpload(BadRequest):
@@ -132,7 +133,8 @@ def write_workspace(job: Job, upload: UploadedFile, context: WorkspaceContext) -
         raise InvalidUpload(result.findings)
     ordered = [changes[each] for each in in_order(changes)]
     written = write_changes(job, ordered, upload.digest, files)
-    return WrittenWorkspace(written, (*read.findings, *result.findings), read.given_ids)
+    new_ids = {str(line): each for line, each in read.given_ids.items()}
+    return WrittenWorkspace(written, (*read.findings, *result.findings), new_ids)
 
 
 def _with_included(

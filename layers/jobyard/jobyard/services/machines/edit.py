@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.errors import (
     BadRequest,
@@ -23,7 +24,9 @@ from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.give_up import give_up
 from jobyard.services.edits.prepare import prepare
 from jobyard.services.edits.publish import publish
+from jobyard.services.edits.read_file import read_file
 from jobyard.store import edits
+from jobyard.store.edits import Job
 
 MAX_LOST_RACES = 20  # of commits in a row; then somebody has to look
 
@@ -33,6 +36,7 @@ class EditTask(StrEnum):
 
     PREPARE = "prepare"
     BATCH = "batch"
+    READ = "read"
     CHECK = "check"
     COMMIT = "commit"
     PUBLISH = "publish"
@@ -95,7 +99,11 @@ class EditStep:
 
 
 def run_prepare(step: EditStep, context: EditContext, remaining: Callable[[], float]) -> EditStep:
-    """Prepare the package of a job or child. In batch mode, have it edited too."""
+    """Prepare the package of a job or child. In batch mode, have it edited too. Or read the file
+    that was uploaded to it.
+    """
+    if step.task is EditTask.READ:
+        return _after_reading(step, read_file(step.job_id, context))
     try:
         if step.task is not EditTask.BATCH:
             prepare(step.job_id, context)
@@ -107,6 +115,14 @@ def run_prepare(step: EditStep, context: EditContext, remaining: Callable[[], fl
     if job.state is not EditState.UPLOADED:
         return step.then(EditTask.END)
     return step.then(EditTask.CHECK, number=f"{job.attempt}-{job.checks}")
+
+
+def _after_reading(step: EditStep, job: Job | None) -> EditStep:
+    """What follows when a file was read: a check, if it was accepted."""
+    if job is None or job.state != EditState.UPLOADED:
+        return step.then(EditTask.END)
+    number = job.version if isinstance(job, ChildJob) else job.checks
+    return step.then(EditTask.CHECK, number=f"{job.attempt}-{number}")
 
 
 def run_check(step: EditStep, context: EditContext) -> EditStep:

@@ -19,13 +19,14 @@ from jobyard.domain.edits.conflict import ConflictVersions
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.package import CHANGES_FILE, FEATURES_FILE, uploaded_blocks
 from jobyard.domain.edits.upload import read_upload
+from jobyard.domain.edits.upload_report import UploadReport, upload_report_from
 from jobyard.domain.edits.work import ChangeSet
 from jobyard.domain.errors import BadRequest, NotFound
 from jobyard.services.context import QueryContext
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.readers import RevisionReader, changes_of
 from jobyard.services.edits.access import id_of, visible_or_had_job
-from jobyard.services.edits.work_files import change_lines_of, read_json
+from jobyard.services.edits.work_files import change_lines_of, read_json, report_key
 from jobyard.services.edits.workspaces import conflicts_of
 from jobyard.store import commits, datasets, edits
 from jobyard.store.edits import Job
@@ -154,6 +155,21 @@ def findings(child: ChildJob, context: QueryContext) -> ChildFindings | None:
     if child.failure_type is FailureType.QUARANTINE_CORRECTIONS:
         return ChildFindings(feedback=document["comment"], reviewer=document["reviewer"])
     return ChildFindings(report=report_from(document))
+
+
+def upload_report(job: Job, context: QueryContext) -> UploadReport | None:
+    """What became of the file that was uploaded to the claim of a job last; None if there was none.
+    Its findings are gone if its file was removed with the workspace.
+    """
+    sent = job.sent
+    if sent is None or sent.is_reading:
+        return UploadReport(sent.outcome) if sent else None
+    try:
+        return upload_report_from(read_json(report_key(job, sent), _files(context)))
+    except context.s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in _MISSING:
+            raise
+        return UploadReport(sent.outcome, job.problem)
 
 
 @dataclass(frozen=True)

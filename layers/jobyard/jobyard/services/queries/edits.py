@@ -81,7 +81,8 @@ def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) ->
     lifecycle = job.lifecycle if isinstance(job, ChildJob) else EDIT
     roles = context.actor.roles
     settings = find_settings(job)
-    refused = _refusals(job, context) | _refusals_of_type(job, settings)
+    refused = _refusals(job, context) | _refusals_while_reading(job)
+    refused |= _refusals_of_type(job, settings)
     return EditJobView(
         job,
         tuple(each for each in lifecycle.actions(job.state, roles) if each not in refused),
@@ -92,6 +93,14 @@ def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) ->
         tuple(children),
         settings,
     )
+
+
+def _refusals_while_reading(job: Job) -> dict[str, str]:
+    """Why nothing follows an upload whose file the machine reads."""
+    if not job.is_reading:
+        return {}
+    events = ("upload", "approve", "require_corrections", "discard")
+    return dict.fromkeys(events, "the file that was uploaded is being read")
 
 
 def _refusals_of_type(job: Job, settings: EditSettings | None) -> dict[str, str]:
