@@ -23,9 +23,6 @@ _LEVELS = {each.value: each.level for each in RuleCheck}
 
 def rules_in(file: str) -> RuleSet:
     """The rules of a file. Exits with 2 if it has none, and says why."""
-    # Shapely takes a third of a second to load, which only this command waits for.
-    from jobyard.validation.feature_rules import check_rules
-
     name = printable_path(file)
     with opened(file) as stream:
         content = stream.read(_MAX_FILE_BYTES + 1)
@@ -36,7 +33,6 @@ def rules_in(file: str) -> RuleSet:
         raise typer.Exit(EXIT_UNREADABLE)
     try:
         rules = read_rules(json.loads(content, object_pairs_hook=object_of))
-        check_rules(rules)
     except (InvalidRule, RepeatedKey) as error:
         print_error(f"{name}: {error}")
         raise typer.Exit(EXIT_UNREADABLE) from error

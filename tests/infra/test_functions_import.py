@@ -65,13 +65,11 @@ import sys
 sys.path[:0] = {path!r}
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.rules import read_rules
-from jobyard.validation.feature_rules import check_rules
 from jobyard.validation.validate import validate
 rules = read_rules([
     {{"rule": "schema", "schema": {{"required": ["name"]}}}},
     {{"rule": "geometry"}}, {{"rule": "no_overlap"}}, {{"rule": "no_gap"}},
 ])
-check_rules(rules)
 square = {{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}}
 changed = {{each: Feature(each, square, {{}}) for each in "ab"}}
 print(*(each.code for each in validate(changed, {{}}, lambda _: (), list, rules, 7).failures))

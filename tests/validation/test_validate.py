@@ -7,10 +7,10 @@ import pytest
 
 from jobyard.domain.datasets.extent import Box, boxes_of, do_boxes_meet
 from jobyard.domain.datasets.feature import Feature
-from jobyard.domain.datasets.rules import read_rules
+from jobyard.domain.datasets.rules import NAMED_CHECKS, read_rules
 from jobyard.domain.datasets.validation_report import ValidationReport, report_from
 from jobyard.domain.errors import InvalidRule
-from jobyard.validation.feature_rules import check_rules
+from jobyard.validation.named import NAMED_RULES
 from jobyard.validation.validate import validate
 
 Square = tuple[float, float, float, float]  # west, south, east, north
@@ -44,7 +44,6 @@ def validated(
 
     before = {each: head[each] for each in changes if each in head}
     checked = read_rules(rules)
-    check_rules(checked)
     return validate(changes, before, neighbours, head.values, checked, precision)
 
 
@@ -318,27 +317,39 @@ def test_a_report_is_the_same_after_it_was_stored() -> None:
             "rules[0].schema",
         ),
         ({"rule": "schema", "schema": {"$schema": "http://example.org/own"}}, "rules[0].schema"),
-        ({"rule": "schema", "schema": {"$ref": "#/$defs/nothing"}}, "schema.schema"),
-        ({"rule": "schema", "schema": {"type": "text"}}, "schema.schema"),
+        ({"rule": "schema", "schema": {"$ref": "#/$defs/nothing"}}, "rules[0].schema"),
+        ({"rule": "schema", "schema": {"type": "text"}}, "rules[0].schema"),
         ({"rule": "no_overlap", "layers": ["lakes"]}, "rules[0].layers"),
         ({"rule": "unique", "properties": []}, "rules[0].properties"),
         ({"rule": "unique", "properties": ["x"], "propertys": 1}, "rules[0]"),
         ({"rule": "no_gap", "largest": True}, "rules[0].largest"),
-        ({"rule": "named", "check": "nothing"}, "nothing"),
+        ({"rule": "named", "check": "nothing"}, "rules[0].check"),
         ({"rule": "geometries"}, "rules[0].rule"),
         ("no_gap", "rules[0]"),
     ],
 )
 def test_a_rule_that_is_none_is_refused_with_its_place(rule: Any, where: str) -> None:
     with pytest.raises(InvalidRule) as refused:
-        check_rules(read_rules([rule]))
+        read_rules([rule])
 
     assert refused.value.where == where
 
 
-def test_a_schema_that_refers_to_itself_without_end_is_a_failure() -> None:
-    rule = {"rule": "schema", "schema": {"properties": {"a": {"$ref": "#/properties/a"}}}}
+def test_a_pattern_and_a_repetition_take_time_in_proportion_to_a_value() -> None:
+    """Python's own expressions would take hours for the first one, and the package for the list."""
+    code = {"pattern": "^(a+)+$"}
+    listed = {"uniqueItems": True}
+    schema = {"properties": {"code": code, "long": code, "list": listed, "twice": listed}}
+    values = {"code": "a" * 5_000 + "!", "long": "a" * 20_000}
+    lists = {"list": [*range(5_000), "x", None], "twice": [[1], 0, False, [1.0]]}
 
-    report = validated([rule], changed=[feature("1", a=1)])
+    report = validated(
+        [{"rule": "schema", "schema": schema}], changed=[feature("1", **values, **lists)]
+    )
 
-    assert [each.message for each in report.failures] == ["the schema refers to itself without end"]
+    places = [each.message.partition(":")[0] for each in report.failures]
+    assert places == ["code", "long", "twice"]
+
+
+def test_the_checks_in_code_are_those_that_rules_may_name() -> None:
+    assert set(NAMED_CHECKS) == set(NAMED_RULES)

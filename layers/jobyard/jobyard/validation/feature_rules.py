@@ -1,16 +1,17 @@
 """Rules about a feature by itself: its schema, its geometry, and rules that the project added."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
 import shapely
-from jsonschema import Draft202012Validator, SchemaError
+from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
-from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.feature import Feature, value_key
+from jobyard.domain.datasets.patterns import MAX_MATCHED, Pattern
 from jobyard.domain.datasets.rules import (
+    MAX_RULES,
     GeometryRule,
     NamedRule,
     Rule,
@@ -19,7 +20,6 @@ from jobyard.domain.datasets.rules import (
     SchemaRule,
 )
 from jobyard.domain.datasets.validation_report import RuleFailure
-from jobyard.domain.errors import InvalidRule
 from jobyard.domain.manifests.findings import quoted, quoted_all
 from jobyard.domain.plurals import plural
 from jobyard.validation.geometries import geometry_of, reason_of, rounded
@@ -29,44 +29,32 @@ _MAX_SCHEMA_ERRORS = 20  # of a feature
 _OF_FEATURES = (SchemaRule, GeometryRule, NamedRule)
 
 
-def check_rules(rules: RuleSet) -> None:
-    """Check what only the packages that apply rules can check.
-
-    Raises:
-        InvalidRule: a schema is not one, a reference in it leads nowhere, or no rule of a name was
-            added.
-    """
-    for rule in rules.rules:
-        if isinstance(rule, NamedRule) and rule.check not in NAMED_RULES:
-            raise InvalidRule(rule.name, f"checks are {quoted_all(sorted(NAMED_RULES))}")
-        if isinstance(rule, SchemaRule):
-            _check_schema(rule)
+def _pattern_errors(
+    _: object, pattern: str, instance: object, __: object
+) -> Iterator[ValidationError]:
+    if not isinstance(instance, str):
+        return
+    if len(instance) > MAX_MATCHED:
+        message = f"it is longer than the {MAX_MATCHED:,} letters that a pattern is matched with"
+        yield ValidationError(message)
+    elif not _compiled(pattern).is_in(instance):
+        yield ValidationError(f"{quoted(instance)} does not match {quoted(pattern)}")
 
 
-def _check_schema(rule: SchemaRule) -> None:
-    try:
-        Draft202012Validator.check_schema(rule.schema)
-    except SchemaError as error:
-        raise InvalidRule(f"{rule.name}.schema", error.message) from error
-    resource = DRAFT202012.create_resource(rule.schema)
-    resolver = Registry().with_resource("", resource).resolver()
-    for reference in _references(rule.schema):
-        try:
-            resolver.lookup(reference)
-        except Unresolvable as error:
-            allowed = f"{quoted(reference)} refers to nothing in the schema"
-            raise InvalidRule(f"{rule.name}.schema", allowed) from error
+def _repetition_errors(
+    _: object, is_unique: object, instance: object, __: object
+) -> Iterator[ValidationError]:
+    if not is_unique or not isinstance(instance, list):
+        return
+    if len({value_key(each) for each in instance}) < len(instance):
+        yield ValidationError("it has an item twice")
 
 
-def _references(value: object) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, each in value.items():
-            if name in ("$ref", "$dynamicRef") and isinstance(each, str):
-                yield each
-            yield from _references(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _references(each)
+_compiled = lru_cache(MAX_RULES)(Pattern)
+# Patterns and repetitions of the package take time without bound, for some values.
+_VALIDATOR = validators.extend(
+    Draft202012Validator, {"pattern": _pattern_errors, "uniqueItems": _repetition_errors}
+)
 
 
 class FeatureRules:
@@ -76,7 +64,7 @@ class FeatureRules:
         self._rules = [each for each in rules.rules if isinstance(each, _OF_FEATURES)]
         self._precision = precision
         self._validators = {
-            rule.name: Draft202012Validator(rule.schema, registry=Registry())
+            rule.name: _VALIDATOR(rule.schema, registry=Registry())
             for rule in self._rules
             if isinstance(rule, SchemaRule)
         }
@@ -102,13 +90,9 @@ class FeatureRules:
     def _schema_failures(self, rule: SchemaRule, feature: Feature) -> Iterator[RuleFailure]:
         code = RuleCheck.SCHEMA_BROKEN.value
         errors = self._validators[rule.name].iter_errors(feature.properties)
-        try:
-            for error in islice(errors, _MAX_SCHEMA_ERRORS):
-                where = error.json_path.removeprefix("$").removeprefix(".")
-                message = f"{where}: {error.message}" if where else error.message
-                yield RuleFailure(rule.name, code, feature.feature_id, message)
-        except RecursionError:
-            message = "the schema refers to itself without end"
+        for error in islice(errors, _MAX_SCHEMA_ERRORS):
+            where = error.json_path.removeprefix("$").removeprefix(".")
+            message = f"{where}: {error.message}" if where else error.message
             yield RuleFailure(rule.name, code, feature.feature_id, message)
 
 

@@ -4,22 +4,24 @@
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NoReturn
 
 from jobyard.domain.datasets.feature import Feature, value_key
 from jobyard.domain.datasets.geometry import COLLECTION, SINGLE_OF
+from jobyard.domain.datasets.json_schema import InvalidSchema, check_schema
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.manifests.findings import FindingCheck, quoted, quoted_all
 
 MAX_RULES = 100
 MAX_RULES_BYTES = 65_536  # of all rules of a dataset, as JSON
 MAX_RULE_NAME = 64  # letters
+MAX_RULES_DEPTH = 64  # of lists and objects within each other
 GEOMETRY_TYPES = ("Point", "LineString", "Polygon", *SINGLE_OF, COLLECTION)
-DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+# The rules that this project added in code, in `jobyard.validation.named`.
+NAMED_CHECKS = ("no_spikes",)
 
 
 class RuleCheck(FindingCheck):
@@ -154,6 +156,8 @@ def read_rules(documents: object) -> RuleSet:
         raise InvalidRule("rules", "rules are a list of objects")
     if len(documents) > MAX_RULES:
         raise InvalidRule("rules", f"at most {MAX_RULES} rules are allowed")
+    if _is_deeper(documents, MAX_RULES_DEPTH):
+        raise InvalidRule("rules", f"rules are nested up to {MAX_RULES_DEPTH} levels deep")
     if len(json.dumps(documents).encode()) > MAX_RULES_BYTES:
         raise InvalidRule("rules", f"at most {MAX_RULES_BYTES:,} bytes of rules are allowed")
     layers: dict[str, Layer] = {}
@@ -174,6 +178,21 @@ def read_rules(documents: object) -> RuleSet:
             fields.refuse("rule", f"a rule is one of {quoted_all(['layer', *_KINDS])}")
         fields.refuse_others()
     return RuleSet(tuple(rules), tuple(documents))
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    """Whether lists and objects of a JSON value are nested more than `most` levels deep."""
+    level: list[object] = [value]
+    for _ in range(most + 1):
+        inner = [each for each in level if isinstance(each, Mapping | list)]
+        level = [
+            item
+            for each in inner
+            for item in (each.values() if isinstance(each, Mapping) else each)
+        ]
+        if not inner:
+            return False
+    return True
 
 
 class _Fields:
@@ -271,24 +290,11 @@ def _schema(fields: _Fields) -> Rule:
     schema = fields.value("schema")
     if not isinstance(schema, Mapping | bool):
         fields.refuse("schema", "it is a JSON schema, an object")
-    for name, value in _members(schema):
-        if name in _REFERENCES and not (isinstance(value, str) and value.startswith("#")):
-            fields.refuse("schema", f'{name} begins with "#": no other document is read')
-        if name in ("$id", "$vocabulary") or (name == "$schema" and value != DRAFT):
-            fields.refuse("schema", f"{name} is not allowed; the draft is that of 2020-12")
+    try:
+        check_schema(schema)
+    except InvalidSchema as error:
+        fields.refuse("schema", str(error))
     return SchemaRule(fields.name("schema"), fields.layers(), schema)
-
-
-def _members(value: object) -> Iterator[tuple[str, object]]:
-    """The members of all objects within a JSON value."""
-    remaining = [value]
-    while remaining:
-        each = remaining.pop()
-        if isinstance(each, Mapping):
-            yield from each.items()
-            remaining += each.values()
-        elif isinstance(each, list):
-            remaining += each
 
 
 def _geometry(fields: _Fields) -> Rule:
@@ -330,6 +336,8 @@ def _reference(fields: _Fields) -> Rule:
 
 def _named(fields: _Fields) -> Rule:
     check = fields.text("check")
+    if check not in NAMED_CHECKS:
+        fields.refuse("check", f"checks are {quoted_all(NAMED_CHECKS)}")
     parameters = fields.value("parameters")
     if parameters is not None and not isinstance(parameters, Mapping):
         fields.refuse("parameters", "they are an object")

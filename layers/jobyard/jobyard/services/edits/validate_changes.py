@@ -10,7 +10,6 @@ from jobyard.domain.datasets.validation_report import ValidationReport
 from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.plurals import plural
 from jobyard.services.edits.reconcile import Reconciled
-from jobyard.validation.feature_rules import check_rules
 from jobyard.validation.validate import validate
 
 
@@ -18,7 +17,7 @@ def validate_changes(reconciled: Reconciled, dataset: Dataset) -> ValidationRepo
     """What the rules of the dataset say about changes that were merged with what is live.
 
     Raises:
-        InvalidRule: the rules cannot be applied. Where they are set, no package can check schemas.
+        InvalidRule: the rules were stored by an earlier version, and are not allowed any more.
     """
     changed: dict[str, Feature | None] = {}
     before: dict[str, Feature] = {}
@@ -32,7 +31,6 @@ def validate_changes(reconciled: Reconciled, dataset: Dataset) -> ValidationRepo
         return reader.features_near([box])
 
     rules = read_rules(dataset.rules)
-    check_rules(rules)
     return validate(changed, before, neighbours, reader.all_features, rules, dataset.precision)
 
 
