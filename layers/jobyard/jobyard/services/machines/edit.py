@@ -135,16 +135,19 @@ def run_check(step: EditStep, context: EditContext) -> EditStep:
     from jobyard.services.edits.check import check
     from jobyard.services.edits.merge_child import merge_child
 
-    if is_child_id(step.job_id):
-        merge_child(step.job_id, context)
-        return step.then(EditTask.END)
     if step.losses > MAX_LOST_RACES:
         raise LostRaces(f"{step.losses} other commits came first: {step.job_id} is not committed")
     try:
+        if is_child_id(step.job_id):
+            merge_child(step.job_id, context)
+            return step.then(EditTask.END)
         ready = check(step.job_id, context)
     except InvalidRule as error:
         problem = f"the rules of the dataset have an error, which an admin can correct: {error}"
         give_up(step.job_id, problem, context)
+        return step.then(EditTask.END)
+    except (BadRequest, InvalidTransition) as error:
+        give_up(step.job_id, str(error), context)
         return step.then(EditTask.END)
     if ready is None:
         return step.then(_after(edits.get(step.job_id)))
