@@ -11,7 +11,7 @@ from jobyard.domain.edits.attachment import MAX_ATTACHMENTS, Attachment, Attachm
 from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.edit_job import EDIT, EditJob
 from jobyard.domain.edits.team import MAX_MEMBERS, Team, TeamMember, User
-from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority
+from jobyard.domain.edits.work import Approval, ChangeSet, Package, Priority, SentFile
 from jobyard.domain.edits.worklist import WorklistColumn, first_key, last_key
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.lifecycle import Cause
@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 def the_largest_job() -> EditJob:
     """An edit job in which everything is as long as it may be."""
     letters = "ü" * 4_000
-    extent = {"features": [f"{number:0>12}" for number in range(980)]}
+    extent = {"features": [f"{number:0>12}" for number in range(998)]}
     job = an_edit_job(
         "quarantined",
         "largest",
@@ -37,7 +37,9 @@ def the_largest_job() -> EditJob:
         buffer=0.25,
         team="n" * 64,
         assignee=User(letters, letters),
-        worker=ANNA,
+        worker=User(letters, letters),
+        planner=User(letters, letters),
+        planner_email="e" * 254,
         planned_start=NOON,
         planned_end=NOON + DAY,
         actual_start=NOON,
@@ -48,9 +50,10 @@ def the_largest_job() -> EditJob:
         base_revision=5,
         revision=6,
         package=Package("p" * 40, "k" * 300, "d" * 64, 7),
+        sent=SentFile("k" * 420, "p" * 40, "d" * 64, "changes", 9_999, 10, 123_456, NOON),
         workspace=ChangeSet("k" * 300, "d" * 64, 8, "s" * 64),
         approval=Approval("d" * 64, "sub", "ben", NOON),
-        authors=tuple(User(f"{number}" * 36, letters) for number in range(MAX_AUTHORS)),
+        authors=tuple(User(f"{number}" + letters, letters) for number in range(MAX_AUTHORS)),
         children=dict.fromkeys(FailureType, 12),
         open_child="r" * 21,
         attachments=tuple(
@@ -65,10 +68,9 @@ def the_largest_job() -> EditJob:
                 NOON,
                 letters,
                 letters,
-                "k" * 100,
+                "k" * 420,
                 9,
-                "d" * 64,
-                letters,
+                "d" * 64,  # one that is uploaded was not declined with a reason
             )
             for number in range(MAX_ATTACHMENTS)
         ),

@@ -390,6 +390,10 @@ class EditJob(Schema):
     changes: int = Field(description="How many features its uploaded edits change.")
     approval: EditApproval | None = Field(description="The approval of its changes.")
     authors: list[str] = Field(description="Who had a part in its changes, and may not review.")
+    former_authors: list[str] = Field(
+        description="Who had a package of an earlier attempt. They may not review either: what "
+        "they made may be uploaded again by others."
+    )
     failure_type: FailureType | None = Field(description="Why a child was made; null otherwise.")
     parent_id: str = Field(description='The edit job of a child; "" otherwise.')
     open_child: str = Field(description='The child that it waits for; "" for none.')
@@ -471,6 +475,7 @@ def _edit_fields(job: DomainEditJob) -> dict[str, Any]:
             reviewer=job.approval.reviewer, digest=job.approval.digest, at=job.approval.at
         ),
         "authors": [each.name for each in job.authors],
+        "former_authors": [each.name for each in job.former_authors],
         "failure_type": None,
         "parent_id": "",
         "open_child": job.open_child,
@@ -512,6 +517,7 @@ def _child_fields(child: ChildJob) -> dict[str, Any]:
         "changes": child.edits.count if child.edits else 0,
         "approval": None,
         "authors": [],
+        "former_authors": [],
         "failure_type": child.failure_type,
         "parent_id": child.parent_id,
         "open_child": "",

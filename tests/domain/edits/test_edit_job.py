@@ -51,7 +51,8 @@ def test_what_drops_the_work_makes_uploads_of_it_those_of_an_earlier_attempt(
     after = job.dropping_work(EDIT.move(job.state, event, NOON + HOUR, PRESS))
 
     assert (after.worker, after.package, after.workspace, after.approval) == (None,) * 4
-    assert (after.authors, after.attempt, after.version) == ((), 2, 2)
+    assert (after.authors, after.former_authors) == ((), (ANNA,))
+    assert (after.attempt, after.version) == (2, 2)
     assert after.history[-1].event == event
 
 
@@ -173,6 +174,10 @@ def test_authors_add_up_and_have_a_bound() -> None:
     assert job.with_author(ANNA) == (ANNA,)
     assert job.with_author(BEN) == (ANNA, BEN)
     many = tuple(User(f"sub-{number}", "x") for number in range(MAX_AUTHORS))
+    once = replace(job, authors=(ANNA,), former_authors=many[:19])
+    assert once.with_author(ANNA) == (ANNA,)
+    with pytest.raises(InvalidTransition, match="20 authors"):
+        once.with_author(BEN)
     with pytest.raises(InvalidTransition, match="20 authors"):
         replace(job, authors=many).with_author(ANNA)
 

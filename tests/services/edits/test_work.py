@@ -485,6 +485,24 @@ def test_no_author_reviews_whatever_their_roles(roles: tuple[str, ...], people: 
     assert claims.activate(review.child_id, people.reviewer()).state == "activated"
 
 
+def test_who_had_the_package_before_a_revocation_does_not_review(people: Requests) -> None:
+    """Their edits may be uploaded again by the next worker, who got them from a planner."""
+    job = a_stored_job("downloaded", "ben", edit_type="checked", quarantine=True)
+    a_team("north", member("anna"), member("ben", reviewer=True))
+
+    allocations.revoke(job.edit_id, people.planner())
+
+    revoked = edits.get(job.edit_id)
+    assert (revoked.authors, revoked.former_authors) == ((), (user("ben"),))
+    with pytest.raises(InvalidTransition, match="nobody could review"):
+        allocations.allocate(job.edit_id, "north", "anna", people.planner())
+    review = a_stored_child(FailureType.QUARANTINE_REVIEW)
+    parent = edits.get(review.parent_id)
+    edits.write(parent, replace(parent, version=9, former_authors=(user("ben"),)))
+    with pytest.raises(Forbidden, match="you had a part in the changes"):
+        claims.activate(review.child_id, people.reviewer("ben"))
+
+
 def test_an_author_by_a_later_fixup_cannot_end_a_review_that_was_theirs(people: Requests) -> None:
     review = a_stored_child(FailureType.QUARANTINE_REVIEW, "downloaded", "zoe")
     job = edits.get(review.parent_id)

@@ -109,6 +109,7 @@ def _edit_item(job: EditJob) -> EditItem:
             "approval": approval
             and [approval.digest, approval.reviewer_sub, approval.reviewer, to_ms(approval.at)],
             "authors": [_line(each) for each in job.authors],
+            "former_authors": [_line(each) for each in job.former_authors],
             "children": {each.value: number for each, number in job.children.items()},
             "open_child": job.open_child,
             "attachments": [_attachment_line(each) for each in job.attachments],
@@ -264,6 +265,7 @@ def _edit(item: EditItem) -> EditJob:
         workspace=_change_set(body.get("workspace")),
         approval=_approval(body.get("approval")),
         authors=tuple(User(*each) for each in body.get("authors", ())),
+        former_authors=tuple(User(*each) for each in body.get("former_authors", ())),
         children={FailureType(each): number for each, number in body.get("children", {}).items()},
         open_child=body.get("open_child", ""),
         attachments=tuple(map(_attachment, body.get("attachments", ()))),

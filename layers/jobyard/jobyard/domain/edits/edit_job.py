@@ -15,6 +15,7 @@ from jobyard.domain.edits.team import User
 from jobyard.domain.edits.work import (
     CHILDREN_READ,
     IDLE_AFTER,
+    MAX_CHILDREN,
     MAX_COMMENT_BYTES,
     MAX_EDIT_HISTORY_BYTES,
     MAX_NAME_BYTES,
@@ -254,12 +255,13 @@ class EditJob:
     With `is_batch`, a function edits instead of a worker. Mails about it go to `planner_email` too.
     `attempt` is the number of the claim that is, or comes next; it grows whenever work is dropped.
     `base_revision` is the dataset's at the activation. `workspace` are the changes to commit.
-    `sent` is the file that its worker uploaded last.
-    `authors` changed something in them. `children` counts the children by type; `open_child` is the
-    id of the one that it waits for, "" for none. `revision` is the dataset's with its changes.
-    `is_discarded`: a reviewer discarded the changes, and a new package has to be written. `problem`
-    says why the machine's last step failed. `since` is when it came into its state, `checks` how
-    often its changes were checked since the activation.
+    `sent` is the file that its worker uploaded last. `authors` changed something in them;
+    `former_authors` had a package in an earlier attempt, so that what they made may be uploaded
+    again by others. `children` counts the children by type; `open_child` is the id of the one that
+    it waits for, "" for none. `revision` is the dataset's with its changes. `is_discarded`: a
+    reviewer discarded the changes, and a new package has to be written. `problem` says why the
+    machine's last step failed. `since` is when it came into its state, `checks` how often its
+    changes were checked since the activation.
     """
 
     edit_id: str
@@ -293,6 +295,7 @@ class EditJob:
     workspace: ChangeSet | None = None
     approval: Approval | None = None
     authors: tuple[User, ...] = ()
+    former_authors: tuple[User, ...] = ()
     children: Mapping[FailureType, int] = field(default_factory=dict)
     open_child: str = ""
     attachments: tuple[Attachment, ...] = ()
@@ -412,8 +415,8 @@ class EditJob:
         return self.needs_machine and now - self.due_since > STUCK_AFTER
 
     def is_author(self, sub: str) -> bool:
-        """Whether a person changed something in its workspace, or is about to."""
-        return any(each.sub == sub for each in self.authors)
+        """Whether a person may have made something in its workspace, or is about to."""
+        return any(each.sub == sub for each in (*self.authors, *self.former_authors))
 
     def with_author(self, person: User) -> tuple[User, ...]:
         """Its authors with one more.
@@ -421,9 +424,10 @@ class EditJob:
         Raises:
             InvalidTransition: it has too many.
         """
-        if self.is_author(person.sub):
+        if any(each.sub == person.sub for each in self.authors):
             return self.authors
-        if len(self.authors) >= MAX_AUTHORS:
+        known = {each.sub for each in (*self.authors, *self.former_authors, person)}
+        if len(known) > MAX_AUTHORS:
             raise InvalidTransition(
                 f"edit job {self.edit_id} has {MAX_AUTHORS} authors: abandon it, and propose "
                 "smaller ones"
@@ -431,7 +435,16 @@ class EditJob:
         return (*self.authors, person)
 
     def with_child(self, failure_type: FailureType) -> dict[str, Any]:
-        """The changed fields of the edit job when a child of this type is made."""
+        """The changed fields of the edit job when a child of this type is made.
+
+        Raises:
+            InvalidTransition: it has had too many.
+        """
+        if sum(self.children.values()) >= MAX_CHILDREN:
+            raise InvalidTransition(
+                f"edit job {self.edit_id} has had {MAX_CHILDREN} fix-ups and reviews, and gets no "
+                "more: abandon it, and propose smaller ones"
+            )
         number = self.children.get(failure_type, 0) + 1
         return {
             "children": {**self.children, failure_type: number},
@@ -464,6 +477,7 @@ class EditJob:
             "workspace": None,
             "approval": None,
             "authors": (),
+            "former_authors": self._all_authors() if self._had_package else self.former_authors,
             "open_child": "",
             "is_discarded": False,
             "base_revision": 0,
@@ -471,6 +485,18 @@ class EditJob:
             "attempt": self.attempt + 1,
         }
         return self.moved(move, **dropped | changes)
+
+    @property
+    def _had_package(self) -> bool:
+        """Whether somebody may have edited the package of this attempt."""
+        return self.workspace is not None or self.state not in _BEFORE_DOWNLOAD
+
+    def _all_authors(self) -> tuple[User, ...]:
+        found = {each.sub: each for each in (*self.former_authors, *self.authors)}
+        return tuple(found.values())
+
+
+_BEFORE_DOWNLOAD = frozenset({_S.BLOCKED, _S.ALLOCATED, _S.ACTIVATED, _S.EMBARGOED, _S.PREPARED})
 
 
 def _compacted(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:

@@ -23,7 +23,7 @@ CHANGES_FILE = "changes.geojson"  # of an upload, or of what a review is about
 CHECKSUMS_FILE = "checksums.sha256"  # of all other files, as sha256sum writes them
 ATTACHMENTS_FOLDER = "attachments/"
 
-MAX_UNPACKED_BYTES = 128 * 1024**2  # of what is read of an upload, by a function of the API
+MAX_UNPACKED_BYTES = 128 * 1024**2  # of what is read of an upload
 MAX_RATIO = 100  # text compresses 1:10; only a bomb has more
 _ALWAYS_ALLOWED_BYTES = 64 * 1024**2  # may have any ratio
 _MAX_ENTRIES = 1_000

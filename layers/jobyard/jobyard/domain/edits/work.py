@@ -1,6 +1,6 @@
 """What edit jobs and their children are worked on with: packages, change sets, clocks."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ MAX_COMMENT_BYTES = 2_000  # of an upload or a review
 MAX_PROBLEM_BYTES = REASON_BYTES
 MAX_EDIT_HISTORY_BYTES = 8 * 1024
 MAX_MINUTES = 100_000  # of work in all
+MAX_CHILDREN = 200  # of an edit job, in all of its attempts: each waits for a person
 CHILDREN_READ = 20  # of each type, the last ones: five types are one batch of reads
 IDLE_AFTER = timedelta(days=7)  # without an event of its worker, a claim is shown as idle
 STUCK_AFTER = timedelta(minutes=30)  # the machine's work raises an alarm; source: DEC 3-13
@@ -60,8 +61,8 @@ class SentFile:
 
     `package_id` is of the package that it answers, `digest` its SHA-256 in hexadecimal, as it was
     declared. `kind` is one of `UploadKind`, `deleting` the number of features that it deletes, None
-    if that was left open. `number` tells the files of a claim apart. `comment` and `minutes` become
-    those of the job when the file is accepted.
+    if that was left open. `number` tells the files of a claim apart. `minutes` count when it is
+    accepted.
     """
 
     key: str
@@ -73,7 +74,6 @@ class SentFile:
     number: int
     at: datetime
     outcome: UploadOutcome = UploadOutcome.READING
-    comment: str = ""
 
     @property
     def is_reading(self) -> bool:
@@ -84,10 +84,6 @@ class SentFile:
     def filename(self) -> str:
         """The name of the file."""
         return self.key.rpartition("/")[2]
-
-    def read(self, outcome: UploadOutcome) -> "SentFile":
-        """The file after it was read."""
-        return replace(self, outcome=outcome, comment="")
 
 
 @dataclass(frozen=True)

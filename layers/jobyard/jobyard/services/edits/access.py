@@ -197,7 +197,7 @@ def check_reviewable(job: EditJob, settings: EditSettings, workers: Collection[U
     if not needs_review(job, settings):
         return
     team = reviewing_team(job, settings)
-    authors = {each.sub for each in job.authors}
+    authors = {each.sub for each in (*job.authors, *job.former_authors)}
     if workers and any(impartial_reviewers(team, {*authors, each.sub}) for each in workers):
         return
     if not workers and impartial_reviewers(team, authors):

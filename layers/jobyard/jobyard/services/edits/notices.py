@@ -177,7 +177,7 @@ def child_notices(
     if child.worker is not None:
         to = email_in(team, child.worker)
     elif child.failure_type.is_review:
-        to = emails_of_reviewers(team, (each.sub for each in job.authors))
+        to = emails_of_reviewers(team, (each.sub for each in (*job.authors, *job.former_authors)))
     else:
         to = emails_of_workers(team)
     return notice(child, to, _MADE[child.failure_type], [("Team", team.name)], settings)

@@ -1,6 +1,7 @@
 """Reads the file that was uploaded to a job: it becomes the job's changes, or is refused."""
 
 import hashlib
+from dataclasses import replace
 
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob
@@ -67,14 +68,13 @@ def _content(sent: SentFile, context: EditContext) -> bytes:
 
 def _accept(job: Job, sent: SentFile, written: WrittenWorkspace, context: EditContext) -> Job:
     move = move_of(job, "accept", context)
-    read = sent.read(UploadOutcome.ACCEPTED)
+    read = replace(sent, outcome=UploadOutcome.ACCEPTED)
     minutes = min(job.time_spent_minutes + sent.minutes, MAX_MINUTES)
     if isinstance(job, ChildJob):
         after = job.moved(
             move,
             sent=read,
             edits=written.changes,
-            comment=sent.comment,
             time_spent_minutes=minutes,
         )
         return write_child(job, after)
@@ -86,7 +86,6 @@ def _accept(job: Job, sent: SentFile, written: WrittenWorkspace, context: EditCo
             workspace=written.changes,
             approval=None,
             checks=job.checks + 1,
-            upload_comment=sent.comment,
             time_spent_minutes=minutes,
         ),
         context,
@@ -109,7 +108,7 @@ def refuse(
     report = UploadReport.of(UploadOutcome.REFUSED, findings, {}, problem=problem)
     write_json(report_key(job, sent), report.document(), context.datasets)
     move = move_of(job, "refuse", context, problem)
-    read = sent.read(UploadOutcome.REFUSED)
+    read = replace(sent, outcome=UploadOutcome.REFUSED)
     if isinstance(job, EditJob):
         return write_job(job, job.moved(move, sent=read, problem=problem), context)
     return write_child(job, job.moved(move, sent=read, problem=problem))

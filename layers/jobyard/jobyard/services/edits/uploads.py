@@ -15,7 +15,7 @@ from types import MappingProxyType
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.domain.edits.upload import UploadKind, upload_digest
-from jobyard.domain.edits.work import MAX_COMMENT_BYTES, MAX_MINUTES, SentFile
+from jobyard.domain.edits.work import MAX_MINUTES, SentFile
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition
 from jobyard.domain.ids import is_child_id, is_edit_id
 from jobyard.domain.text import FILENAME_BYTES, clean
@@ -267,9 +267,9 @@ def _uploaded(
         sent.minutes,
         before.version + 1,
         context.now(),
-        comment=clean(sent.comment, MAX_COMMENT_BYTES),
     )
-    return JobChange(before.moved(move, sent=file))
+    comment = "comment" if isinstance(before, ChildJob) else "upload_comment"
+    return JobChange(before.moved(move, sent=file, **{comment: sent.comment}))
 
 
 def _started(job: Job, context: CommandContext) -> Job:
