@@ -1,7 +1,9 @@
 """Commits the changes of an edit job that were checked at the head of their dataset."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.commit import Author, CommitOrigin
 from jobyard.domain.datasets.dataset import HeadMoved
 from jobyard.domain.edits.edit_job import EditJob, EditState
@@ -36,12 +38,14 @@ def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
     if (job.workspace.digest if job.workspace else "") != ready.digest:
         raise StaleState(f"the changes of {job.edit_id} are not those that were checked")
     dataset = datasets.get(job.dataset)
-    settings = settings_for(dataset, job.edit_type)
     workspace = workspace_of(job, dataset, context)
-    reconciled = reconcile(workspace, dataset, ready.revision, settings, context)
-    if reconciled.conflicts:  # the check found none: the settings have changed since
-        return False
-    changes = reconciled.merged.changes
+    changes: Iterable[FeatureChange] = workspace.values()
+    if ready.revision != job.base_revision:  # else they were checked as they are
+        settings = settings_for(dataset, job.edit_type)
+        reconciled = reconcile(workspace, dataset, ready.revision, settings, context)
+        if reconciled.conflicts:  # the check found none: the settings have changed since
+            return False
+        changes = reconciled.merged.changes
     try:
         revision = commit(job.dataset, ready.revision, changes, _origin_of(job), context.datasets)
     except HeadMoved:
