@@ -8,12 +8,20 @@ import pytest
 
 from jobyard.domain.datasets.base_format import BaseIndex
 from jobyard.domain.datasets.commit import Commit
+from jobyard.domain.datasets.dataset import HeadMoved
 from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput
 from jobyard.jobtypes.pack import PACK
 from jobyard.services.datasets import files
-from jobyard.services.datasets.commit import commit
+from jobyard.services.datasets.commit import commit, roll_forward
 from jobyard.services.datasets.context import DatasetContext
-from jobyard.services.datasets.pack import MAX_COMMITS, MIN_CHANGES, is_due, pack, remove_unused
+from jobyard.services.datasets.pack import (
+    MAX_COMMITS,
+    MIN_CHANGES,
+    is_due,
+    pack,
+    remove_lost,
+    remove_unused,
+)
 from jobyard.services.datasets.readers import all_features, head
 from jobyard.store import commits
 from tests.harness import Harness
@@ -162,6 +170,33 @@ def test_base_files_that_no_head_names_are_removed_a_day_later(context: DatasetC
 
     assert keys_of("unused", context).isdisjoint(old)
     check_reads("unused", [before, {}], context)
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+def test_change_files_of_lost_commits_are_removed_and_no_others(
+    is_sent: bool, harness: Harness, context: DatasetContext
+) -> None:
+    before, name = by_id([point("1", 1), point("2", 2)]), f"lost-{is_sent}"
+    make_dataset(name, before.values(), context)
+    for number in range(1, 8):  # the worker of each dies at the next call, and another one commits
+        harness.at += timedelta(seconds=1)
+        dying = DyingAt(number, is_sent=is_sent)
+        with harness.interceptor.listening(dying), suppress(Died):
+            commit(name, head(name).revision, changes_to(before, {}), origin(number), context)
+        with suppress(HeadMoved):
+            commit(name, head(name).revision, changes_to(before, {}), origin(99), context)
+    dataset = roll_forward(name, context)
+    harness.at += timedelta(seconds=1)
+    awaited = files.change_key(name, dataset.revision + 1, origin(5), harness.at)
+    files.write(awaited, [b"of a commit that may still be decided"], context)
+
+    removed = remove_lost(dataset, context)
+
+    kept = {each.key for each in files.stored_under(f"datasets/{name}/changes/", context)}
+    made = {each.file for each in commits.between(name, 2, dataset.revision)}
+    assert removed > 0
+    assert kept == {*made, awaited}
+    assert remove_lost(dataset, context) == 0
 
 
 @pytest.mark.parametrize(

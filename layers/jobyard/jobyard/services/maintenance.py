@@ -11,7 +11,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.services.datasets import removal
 from jobyard.services.datasets.commit import roll_forward
 from jobyard.services.datasets.context import DatasetContext
-from jobyard.services.datasets.pack import is_due, pack, remove_unused
+from jobyard.services.datasets.pack import is_due, pack, remove_lost, remove_unused
 from jobyard.services.executions import Executions
 from jobyard.services.recovery import recover_slice
 from jobyard.services.retention import FIRST, RetentionContext, run_slice
@@ -73,6 +73,7 @@ class Maintenance:
         dataset = roll_forward(found[0].name, context)
         is_packed = is_due(dataset)
         if is_packed:
+            remove_lost(dataset, context)
             pack(dataset, context)
         elif dataset.base_revision > FIRST_REVISION:
             remove_unused(dataset, context)

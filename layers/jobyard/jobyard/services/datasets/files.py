@@ -47,8 +47,13 @@ def base_folder(dataset: str, revision: int, token: str) -> str:
 def change_key(dataset: str, revision: int, origin: CommitOrigin, at: datetime) -> str:
     """The key of a change file that is written at `at`. Of two that are written at once, for the
     same attempt at an edit job, both have the same changes."""
-    token = f"{revision}-{origin.edit_id}-{origin.attempt}-{at:%Y%m%dT%H%M%S%f}"
-    return f"{root_of(dataset)}changes/{token}.jsonl"
+    token = f"{origin.edit_id}-{origin.attempt}-{at:%Y%m%dT%H%M%S%f}"
+    return f"{change_prefix(dataset, revision)}{token}.jsonl"
+
+
+def change_prefix(dataset: str, revision: int) -> str:
+    """What the keys of all change files begin with that were written for a revision."""
+    return f"{root_of(dataset)}changes/{revision}-"
 
 
 def load_key(dataset: str, load_id: str) -> str:

@@ -37,6 +37,7 @@ MAX_SHARE = 0.05  # of the features that changed since the base
 MIN_CHANGES = 250  # since the base: fewer are no work for readers
 UNUSED_KEPT = timedelta(days=1)  # base files that no head names: readers may have begun before
 _TRIES = 5
+_MAX_SWEPT = 4 * MAX_COMMITS  # revisions: a request each
 
 
 def is_due(dataset: Dataset) -> bool:
@@ -136,6 +137,23 @@ def _rebase(name: str, folder: str, revision: int, index: BaseIndex) -> Dataset:
         if datasets.put_head(after):
             return after
     raise StaleState(f"the head of {name} changes all the time: try again")
+
+
+def remove_lost(dataset: Dataset, context: DatasetContext) -> int:
+    """Remove the change files of commits since the base that lost their race, or were written again
+    after a crash. Returns their number.
+
+    A revision has its commit, so no other file of it can be decided any more.
+    """
+    first = max(dataset.base_revision, dataset.revision - _MAX_SWEPT) + 1
+    lost = [
+        each.key
+        for made in commits.between(dataset.name, first, dataset.revision)
+        for each in files.stored_under(files.change_prefix(dataset.name, made.revision), context)
+        if each.key != made.file
+    ]
+    files.remove(lost, context)
+    return len(lost)
 
 
 def remove_unused(dataset: Dataset, context: DatasetContext) -> int:
