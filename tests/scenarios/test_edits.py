@@ -16,8 +16,10 @@ from jobyard.domain.errors import Forbidden, InvalidTransition
 from jobyard.services.edits import allocations, claims
 from jobyard.services.edits.settings import put_settings
 from jobyard.services.edits.work_files import log_key
+from jobyard.services.executions import Executions
 from jobyard.services.queries import edit_details
 from jobyard.services.queries import edits as edit_queries
+from jobyard.services.recovery import recover_slice
 from jobyard.store import commits, datasets, edits, usage
 from tests.edit_stories import ADMIN, ANNA, BEN, PLANNER, RALF, RITA, TWENTY, EditStory, square
 from tests.harness import Harness
@@ -796,6 +798,32 @@ def test_all_lost_work_has_its_turn_in_some_minute(
     harness.machines.run_all()
 
     assert {story.state(each) for each in edit_ids} == {"prepared"}
+
+
+def test_the_hourly_reconcile_recovers_edit_jobs_page_by_page(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobyard.services.edits.recovery.MAX_RECOVERED", 2)
+    story = EditStory(harness)
+    edit_ids = [story.propose() for _ in range(5)]
+    for edit_id in edit_ids:
+        story.allocate(edit_id)
+    for number, edit_id in enumerate(edit_ids):
+        claims.activate(edit_id, harness.context(ANNA))
+        harness.advance(number % 2)  # some wait as long as others
+    harness.machines._waiting.clear()
+    harness.machines.executions.clear()
+    harness.advance(121)
+    executions = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
+    checked, cursor = [], {"in": "edits"}
+    while cursor:
+        page = recover_slice(cursor, executions, harness.now())
+        checked.append(page.checked)
+        cursor = dict(page.cursor)
+    harness.machines.run_all()
+
+    assert {story.state(each) for each in edit_ids} == {"prepared"}
+    assert checked == [2, 2, 1]
 
 
 def test_what_died_or_was_not_started_is_done_in_the_next_minute(harness: Harness) -> None:

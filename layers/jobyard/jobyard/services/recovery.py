@@ -13,16 +13,20 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.ids import origin_of
+from jobyard.services.edits import recovery as edits
 from jobyard.services.executions import Executions
 from jobyard.services.origins import ORIGINS
+
+_EDITS = "edits"  # the list of what the edit machine works on
 
 
 @dataclass(frozen=True)
 class RecoverySlice:
     """The result of a slice of a full recovery.
 
-    `cursor` is where the next slice starts, empty at the end. `checked` counts batches, and
-    schedules with active jobs; `recovered` counts started executions.
+    `cursor` is where the next slice starts, empty at the end. `checked` counts batches,
+    schedules with active jobs, and edit jobs that wait for the machine; `recovered` counts started
+    executions.
     """
 
     cursor: Mapping[str, Any]
@@ -35,9 +39,12 @@ def recover_slice(
 ) -> RecoverySlice:
     """Recover a slice of all lists, from `cursor` on; from the beginning if it is empty."""
     origins = {name: origin for origin in ORIGINS.values() for name in origin.recovery_lists}
-    names = [*origins]
-    name = cursor.get("in", names[0])
-    page = origins[name].recover_page(name, cursor.get("after", ""), executions, now)
+    names = [*origins, _EDITS]
+    name, after = cursor.get("in", names[0]), cursor.get("after", "")
+    if name == _EDITS:
+        page = edits.recover_page(after, executions, now)
+    else:
+        page = origins[name].recover_page(name, after, executions, now)
     following = names[names.index(name) + 1 :]
     if page.after:
         cursor = {"in": name, "after": page.after}

@@ -534,12 +534,16 @@ class DueEdit:
         return is_child_id(self.job_id)
 
 
-def due(until: datetime) -> Iterator[DueEdit]:
-    """What the machine works on since `until` or longer, oldest first."""
+def due(until: datetime, after: datetime | None = None) -> Iterator[DueEdit]:
+    """What the machine works on since `until` or longer, oldest first; with `after`, not what it
+    works on since then or longer.
+    """
+    first = 0 if after is None else to_ms(after) + 1
+    last = to_ms(until.astimezone(UTC))
+    if first > last:
+        return
     found = EditItem.due.query(
-        _DUE,
-        range_key_condition=EditItem.due_at <= to_ms(until.astimezone(UTC)),
-        page_size=_DUE_PAGE,
+        _DUE, range_key_condition=EditItem.due_at.between(first, last), page_size=_DUE_PAGE
     )
     for item in found:
         yield DueEdit(item.job_id, from_ms(item.due_at))

@@ -10,7 +10,7 @@ from jobyard.domain.edits.edit_job import EditJob, EditState
 from jobyard.services.edits.access import id_of
 from jobyard.services.edits.tasks import task_of
 from jobyard.services.executions import Executions, edit_execution
-from jobyard.services.pending_work import PendingWork, recover
+from jobyard.services.pending_work import PendingWork, RecoveredPage, recover
 from jobyard.store import edits
 from jobyard.store.edits import DueEdit, Job
 
@@ -42,6 +42,23 @@ def recover_edits(
             started += recover(work, executions, now)
         stuck += isinstance(job, EditJob) and job.is_stuck(now)
     return EditRecovery(started, stuck)
+
+
+def recover_page(after: str, executions: Executions, now: datetime) -> RecoveredPage:
+    """Recover the next `MAX_RECOVERED` jobs, and those that wait as long as the last of them.
+    `after` is since when the last one before waits, "" to begin.
+    """
+    since = datetime.fromisoformat(after) if after else None
+    checked = recovered = 0
+    for due in edits.due(now - _MINUTE, since):
+        if checked >= MAX_RECOVERED and due.since != since:
+            return RecoveredPage(since.isoformat() if since else "", checked, recovered)
+        since, checked = due.since, checked + 1
+        job = edits.find(due.job_id)
+        work = None if job is None else work_of(job, executions)
+        if work is not None:
+            recovered += recover(work, executions, now)
+    return RecoveredPage("", checked, recovered)
 
 
 def _turn_of(due_jobs: Sequence[DueEdit], now: datetime) -> Sequence[DueEdit]:
