@@ -129,6 +129,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:Query",
         ],
         "CommitsTable": ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "EditMachine": ["states:DescribeExecution", "states:StartExecution"],
         "VersionsTable": ["dynamodb:BatchWriteItem"],
         "EditsTable": [
             "dynamodb:BatchGetItem",
@@ -419,7 +420,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "TimelineTable": ["dynamodb:UpdateItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
         "ReportsTable": ["dynamodb:TransactWriteItems(Put)"],
-        "IntakeBucket": ["s3:GetObject(VersionId)"],
+        "IntakeBucket": ["s3:GetObject", "s3:GetObject(VersionId)"],
         "WorkBucket": [
             "s3:AbortMultipartUpload",
             "s3:CompleteMultipartUpload",

@@ -180,7 +180,8 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for call in calls
     },
     **{
-        ("ScheduleRole", thing, call): "an execution of the edit machine was lost"
+        (role, thing, call): "an execution of the edit machine was lost"
+        for role in ("ScheduleRole", "SystemRole")
         for thing, call in (
             ("EditMachine", "states:DescribeExecution"),
             ("EditMachine", "states:StartExecution"),

@@ -109,9 +109,10 @@ class MainStory:
         return any(True for _ in edits.due(self.harness.now()))
 
     def files_of(self, edit_id: str) -> list[str]:
-        """The files that are left of a job."""
+        """The files that are left of a job, but for what was found in what was uploaded."""
         found = self.harness.s3.list_objects_v2(Bucket="work", Prefix=f"edits/{edit_id}/")
-        return [each["Key"] for each in found.get("Contents", ())]
+        keys = [each["Key"] for each in found.get("Contents", ())]
+        return [each for each in keys if "/log/upload-" not in each]
 
 
 @contextmanager

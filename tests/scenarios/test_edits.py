@@ -70,11 +70,13 @@ def test_an_edit_goes_from_a_proposal_to_what_is_live(harness: Harness) -> None:
     assert (made.inserted, made.updated, made.deleted) == (1, 1, 1)
     assert [each.name for each in made.origin.authors] == ["anna"]
     assert [(each["dataset"], each["revision"]) for each in harness.published] == [("counties", 2)]
-    stored = harness.s3.list_objects_v2(Bucket="work", Prefix=f"edits/{edit_id}/")
-    assert stored.get("KeyCount") == 0
+    stored = harness.s3.list_objects_v2(Bucket="work", Prefix=f"edits/{edit_id}/")["Contents"]
+    (report,) = [each["Key"] for each in stored]  # what was found in the file stays
+    assert report.startswith(f"edits/{edit_id}/log/upload-")
     used = dict(usage.parts_of(edit_id))
     assert [*used] == ["edit check", "edit commit", "edit prepare"]
-    entered = ("Start", "Prepare", "Prepared", "Done"), ("Start", "Check", "Checked")
+    read = "Start", "Prepare", "Prepared"
+    entered = (*read, "Done"), (*read, "Check", "Checked")
     committed = ("Commit", "Committed") * 3, ("Done",)
     assert sum(each.transitions for each in used.values()) == sum(map(len, entered + committed))
     assert all(each.invocations and each.mb_ms for each in used.values())
@@ -645,8 +647,8 @@ def test_a_commit_that_cannot_be_published_stays_and_is_published_later(harness:
     with pytest.raises(Exception, match="too many"):
         story.upload(edit_id, renamed("0", name="a"))
     assert story.state(edit_id) == "committed"
-    # The execution was started to check.
-    assert f"failed to publish: see execution {edit_id}-check-1-1" in story.edit(edit_id).problem
+    # The execution was started to read the file.
+    assert f"failed to publish: see execution {edit_id}-read-1-6" in story.edit(edit_id).problem
     assert story.properties()["0"]["name"] == "a"
 
     harness.refuses_events = False

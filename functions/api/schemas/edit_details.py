@@ -9,7 +9,7 @@ from api.schemas.datasets import GeoJsonFeature
 from api.schemas.fields import NextCursor, Schema
 from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
 from jobyard.domain.datasets.feature import Feature
-from jobyard.domain.edits.upload_report import MAX_GIVEN_IDS, MAX_LISTED, UploadReport
+from jobyard.domain.edits.upload_report import MAX_GIVEN_IDS, MAX_LISTED_FINDINGS, UploadReport
 from jobyard.domain.edits.work import UploadOutcome
 from jobyard.domain.plurals import plural
 from jobyard.services.queries import edit_details as queries
@@ -207,7 +207,7 @@ class UploadedEdits(Schema):
     problem: str = Field(description='Why it was refused; "" if it was not.')
     changes: int = Field(description="How many features it changes.")
     findings: list[UploadFinding] = Field(
-        description=f"What was found in it, errors first: the first {MAX_LISTED:,}."
+        description=f"What was found in it, errors first: the first {MAX_LISTED_FINDINGS:,}."
     )
     found: int = Field(description="How many findings there are, listed or not.")
     new_ids: dict[str, str] = Field(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from jobyard.domain.datasets.json_schema import MAX_PARTS, InvalidSchema, check_schema
+from jobyard.domain.datasets.json_schema import MAX_SCHEMA_PARTS, InvalidSchema, check_schema
 from jobyard.domain.datasets.rules import read_rules
 from jobyard.domain.errors import InvalidRule
 
@@ -71,7 +71,7 @@ def test_what_is_no_schema_is_refused_with_its_place(schema: Any, message: str) 
 def test_references_that_multiply_are_refused(levels: int) -> None:
     check_schema(fan_out(3))
 
-    with pytest.raises(InvalidSchema, match=f"more than {MAX_PARTS:,} parts|nested up to"):
+    with pytest.raises(InvalidSchema, match=f"more than {MAX_SCHEMA_PARTS:,} parts|nested up to"):
         check_schema(fan_out(levels))
 
 

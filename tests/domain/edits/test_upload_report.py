@@ -6,7 +6,7 @@ from jobyard.domain.datasets.geojson import MAX_ID_LETTERS
 from jobyard.domain.edits.upload import UploadCheck, upload_finding
 from jobyard.domain.edits.upload_report import (
     MAX_GIVEN_IDS,
-    MAX_LISTED,
+    MAX_LISTED_FINDINGS,
     UploadReport,
     upload_report_from,
 )
@@ -21,9 +21,14 @@ def test_a_report_lists_errors_first_and_has_a_size_that_an_answer_may_have() ->
     error = upload_finding(UploadCheck.DELETED_BAD, feature_id, "m" * 500)
     new_ids = {f"{number}{feature_id}": feature_id for number in range(2 * MAX_GIVEN_IDS)}
 
-    report = UploadReport.of(UploadOutcome.REFUSED, [warning] * 2 * MAX_LISTED + [error], new_ids)
+    report = UploadReport.of(
+        UploadOutcome.REFUSED, [warning] * 2 * MAX_LISTED_FINDINGS + [error], new_ids
+    )
 
-    assert (len(report.findings), report.found) == (MAX_LISTED, 2 * MAX_LISTED + 1)
+    assert (len(report.findings), report.found) == (
+        MAX_LISTED_FINDINGS,
+        2 * MAX_LISTED_FINDINGS + 1,
+    )
     assert report.findings[0] == error
     assert (len(report.new_ids or ()), report.given) == (MAX_GIVEN_IDS, 2 * MAX_GIVEN_IDS)
     document = report.document()

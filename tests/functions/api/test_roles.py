@@ -408,6 +408,7 @@ OF_EDITS: list[tuple[str, str, Any, set[str], int]] = [
     ("GET", "/edits/{edit}/cost", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/forecast", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/findings", None, {"viewer", "planner", "admin"}, 404),
+    ("GET", "/edits/{edit}/upload", None, {"viewer", "planner", "admin"}, 404),
     ("GET", "/edits/{edit}/rescued", None, {"viewer", "planner", "admin"}, 404),
     ("PATCH", "/edits/{edit}", {**WHY, "name": "x"}, PLANNERS, 403),
     ("GET", "/edits/{edit}/log", None, {"admin"}, 403),

@@ -184,7 +184,7 @@ def test_a_file_is_refused_once_whenever_its_reader_dies(is_sent: bool, harness:
 
         job = edits.get(job_id)
         assert (after.task, job.state) == (EditTask.END, "downloaded")
-        assert [each.event for each in job.history] == ["upload", "refuse"]
+        assert [each.event for each in job.history] == ["activate", "upload", "refuse"]
         report = edit_details.upload_report(job, harness.query_context(person))
         assert report
         assert [each.code for each in report.findings] == ["GEOJSON_BAD"]

@@ -52,7 +52,7 @@ def _repetition_errors(
 
 _compiled = lru_cache(MAX_RULES)(Pattern)
 # Patterns and repetitions of the package take time without bound, for some values.
-_VALIDATOR = validators.extend(
+_VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": _pattern_errors, "uniqueItems": _repetition_errors}
 )
 

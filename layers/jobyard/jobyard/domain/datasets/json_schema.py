@@ -12,8 +12,8 @@ from jobyard.domain.datasets.patterns import InvalidPattern, Pattern
 from jobyard.domain.manifests.findings import quoted, quoted_all
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-MAX_PARTS = 1_000  # schemas within a schema, each as often as something refers to it
-MAX_DEPTH = 32  # of them within each other
+MAX_SCHEMA_PARTS = 1_000  # schemas within a schema, each as often as something refers to it
+MAX_SCHEMA_DEPTH = 32  # of them within each other
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _PART = frozenset(
     {"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"}
@@ -47,10 +47,14 @@ class _Check:
         to it.
         """
         self._parts += 1
-        if self._parts > MAX_PARTS:
-            _refuse("", f"it has more than {MAX_PARTS:,} parts, with its references followed")
-        if depth > MAX_DEPTH:
-            _refuse("", f"schemas are nested up to {MAX_DEPTH} deep, with references followed")
+        if self._parts > MAX_SCHEMA_PARTS:
+            _refuse(
+                "", f"it has more than {MAX_SCHEMA_PARTS:,} parts, with its references followed"
+            )
+        if depth > MAX_SCHEMA_DEPTH:
+            _refuse(
+                "", f"schemas are nested up to {MAX_SCHEMA_DEPTH} deep, with references followed"
+            )
         if isinstance(schema, bool):
             return
         if not isinstance(schema, Mapping):

@@ -8,7 +8,7 @@ from typing import Any
 from jobyard.domain.datasets.geojson_checks import FeatureFinding
 from jobyard.domain.edits.work import UploadOutcome
 
-MAX_LISTED = 1_000  # findings that a report lists, errors first
+MAX_LISTED_FINDINGS = 1_000  # findings that a report lists, errors first
 MAX_GIVEN_IDS = 2_000  # new ids that a report lists
 
 
@@ -46,7 +46,7 @@ class UploadReport:
             outcome,
             problem,
             changes,
-            tuple(ordered[:MAX_LISTED]),
+            tuple(ordered[:MAX_LISTED_FINDINGS]),
             len(findings),
             listed,
             len(new_ids),
