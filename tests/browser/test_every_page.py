@@ -43,7 +43,7 @@ UNSEEN = {
     "manifest_check.html",
     "targets_check.html",
     "targets_upload.html",
-    *("edits_archived.html", "edit_uploaded.html", "edit_late.html"),  # after forms and uploads
+    *("edits_archived.html", "edit_file.html", "edit_late.html"),  # after forms and uploads
 }
 
 
