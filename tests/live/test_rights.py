@@ -146,6 +146,18 @@ UNSEEN: dict[tuple[str, str, str], str] = {
             ("VersionsTable", "BatchWriteItem"),
         )
     },
+    ("SystemRole", "DatasetsTable", "dynamodb:BatchWriteItem"): "a dataset was deleted",
+    ("SystemRole", "CommitsTable", "dynamodb:DeleteItem"): "a dataset was deleted",
+    **{
+        ("SystemRole", "EditsTable", f"dynamodb:{call}"): "an edit job was archived long ago"
+        for call in (
+            "BatchGetItem",
+            "BatchWriteItem",
+            "GetItem",
+            "PutItem",
+            "TransactWriteItems(Put)",
+        )
+    },
     **{
         ("SystemRole", "WorkBucket", f"s3:{call}"): "a dataset has many changes"
         for call in (
