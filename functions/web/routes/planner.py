@@ -10,10 +10,11 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from gateway.errors import ValidationFailed
 from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
-from jobyard.domain.errors import JobyardError, NotFound
+from jobyard.domain.errors import JobyardError
 from jobyard.services.access import authorize
 from jobyard.services.edits import allocations, proposals
 from jobyard.services.edits.allocations import ARCHIVE_AFTER, ArchiveOutcome
+from jobyard.services.queries import datasets as dataset_queries
 from jobyard.services.queries import edits as queries
 from web import edit_form as form
 from web.edit_map import dataset_map, frame_of, zooms
@@ -49,9 +50,9 @@ def show_planner() -> Response[str]:
 
 def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -> dict[str, Any]:
     context = request.query_context
-    offered = queries.datasets_offered(context)
     chosen = request.query.get("dataset", "")
-    dataset = None if chosen == _ALL else _chosen(offered, chosen)
+    offered, dataset = _offered("" if chosen == _ALL else chosen, request)
+    dataset = None if chosen == _ALL else dataset
     which = request.query.get("list", "")
     which = which if which in dict(_LISTS) else "open"
     frame = frame_of(request.query.get("frame", ""))
@@ -120,18 +121,21 @@ def _filter_of(request: PageRequest) -> dict[str, str]:
     return given | {"state": given["state"] if given["state"] in dict(_STATES) else ""}
 
 
-def _chosen(offered: list[Dataset], name: str) -> Dataset | None:
-    """The dataset of that name, the first one without a name; None if there is none.
+def _offered(name: str, request: PageRequest) -> tuple[list[Dataset], Dataset | None]:
+    """The datasets to choose from, and the one of that name: the first one without a name, None if
+    there is none. One that is not among the first is offered too.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: there is none of that name. Gone: it was deleted.
     """
+    offered = queries.datasets_offered(request.query_context)
     if not name:
-        return offered[0] if offered else None
+        return offered, offered[0] if offered else None
     found = next((each for each in offered if each.name == name), None)
     if found is None:
-        raise NotFound(f"there is no dataset {name!r:.80}")
-    return found
+        found = dataset_queries.dataset(name, request.query_context)
+        offered.append(found)
+    return offered, found
 
 
 def _zoomed(drawn: Map, query: dict[str, str]) -> dict[str, Any]:
@@ -217,11 +221,10 @@ def _new_page(
     *,
     frame: str = "",
 ) -> Response[str]:
-    offered = queries.datasets_offered(request.query_context)
     name = (
         request.field("dataset") if request.method == "POST" else request.query.get("dataset", "")
     )
-    dataset = _chosen(offered, name)
+    offered, dataset = _offered(name, request)
     values = {
         "job": None,
         "address": "/edits/new",

@@ -381,3 +381,25 @@ def test_every_page_with_a_download_lets_its_form_lead_to_the_package(
         assert action in page.html
         forms = page.headers["content-security-policy"].partition("form-action")[2]
         assert "https://work.s3.amazonaws.com" in forms.partition(";")[0]
+
+
+def test_a_planner_lists_edit_jobs_of_all_datasets_by_state_and_team(
+    browser: Browser, records: EditRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("planner")
+    open_, ended = records.jobs["downloaded"].edit_id, records.jobs["completed"].edit_id
+
+    every = browser.get("/planner?dataset=*").html
+    completed = browser.get("/planner?dataset=*&state=completed").html
+    none = browser.get(f"/planner?dataset={DATASET}&team=none&list=ended").html
+
+    assert open_ in every
+    assert ended not in every
+    assert "map-tools" not in every
+    assert ended in completed
+    assert open_ not in completed
+    assert 'list=ended&amp;state=" aria-current="page"' in completed
+    assert "Nothing matches" in none
+    monkeypatch.setattr("jobyard.services.queries.edits.datasets_offered", lambda _: [])
+    assert f'value="{DATASET}" selected' in browser.get(f"/planner?dataset={DATASET}").html
+    assert browser.get("/planner?dataset=none").status == 404
