@@ -79,7 +79,9 @@ def show_one(found: Document) -> None:
         ("tasks", f"{found['done']:,} of {found['tasks']:,} done; {counts}"),
         ("schedule", Text(found["schedule"])),
         ("started by", Text(f"{found['creator']}, {terminal.local_time(found['created_at'])}")),
-        ("ends", terminal.local_time(found["ended_at"] or found["expires_at"])),
+        ("ended", terminal.local_time(found["ended_at"]))
+        if found["ended_at"]
+        else ("ends", terminal.local_time(found["expires_at"])),
     ]
     links = (("retries", "retry_of"), ("replaces", "replaces"), ("replaced by", "replaced_by"))
     facts += [(name, found[field]) for name, field in links if found[field]]
@@ -130,7 +132,8 @@ def _step(task: Document) -> str:
 
 def show_state(found: Document) -> None:
     """Print the state of a campaign after an event."""
-    line = f"{found['campaign_id']} is {found['label']}"
+    waiting = _waiting(found)
+    line = f"{found['campaign_id']} is {found['label']}" + (f": {waiting}" if waiting else "")
     terminal.console().print(line, markup=False)
 
 

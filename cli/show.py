@@ -234,7 +234,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     ]
     section("Steps", ("step", "status", "started", "ended", "message"), steps)
     if found.get("advice"):
-        console.print(Text.assemble(("at the device", "bold"), f" {found['advice']}"))
+        console.print(Text.assemble(("At the device: ", "bold"), found["advice"]))
     attempts: Rows = [
         (
             _attempt_numbers(each),

@@ -261,7 +261,9 @@ def test_an_event_is_sent_with_its_reason(event: str, api: FakeApi, run: Run) ->
     result = run("campaign", event, CAMPAIGN_ID, *WHY)
 
     assert api.bodies("POST") == [{"reason": WHY[1]}]
-    assert result.stdout == f"{CAMPAIGN_ID} is Cancelling\n"
+    assert result.stdout.startswith(
+        f"{CAMPAIGN_ID} is Cancelling: its window is closed, until 2030-02-01"
+    )
 
 
 def test_a_field_that_is_given_twice_is_refused_before_it_is_sent(api: FakeApi, run: Run) -> None:

@@ -24,6 +24,7 @@ MINUTE = timedelta(minutes=1)
 OPEN = campaign(JobState.RUNNING)
 RESTING = replace(OPEN, rests_until=OPENS + MINUTE, rest_reason="all slots are taken")
 HOLD = Hold("campaign:c1", "Ada", "the switch is being moved", CREATED, OPENS)
+AFTER_HOLD = replace(RESTING, rest_reason=HOLD.description())
 ENDING = ("its campaign is ending, and ends it too", None)
 FOR_A_WINDOW = ("its window is closed", OPENS)
 RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
@@ -43,6 +44,7 @@ RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
             OPENS,
             (f"{HOLD.description()}, until a person releases it", None),
         ),
+        (AFTER_HOLD, None, OPENS, ("its hold has ended: it continues shortly", OPENS + MINUTE)),
         (
             replace(OPEN, check_at=CREATED),
             None,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from jobyard.domain.campaigns.targets_file import TARGETS_BYTES
 from jobyard.domain.cost import Usage
-from jobyard.store import campaigns, usage
+from jobyard.store import campaigns, holds, usage
 from jobyard.store.documents import to_ms
 from jobyard.store.tables import CampaignItem
 from tests.functions.api.api_client import NOW, Api
@@ -531,6 +532,26 @@ def test_a_task_of_a_paused_campaign_waits_until_the_hold_ends(api: Api, until: 
         ("Rescheduled", reason, until),
         ("Scheduled", reason, until),
     ]
+
+
+def test_a_list_says_until_when_a_campaign_is_held(api: Api) -> None:
+    campaign_id = start(api, **OPEN_NOW)["campaign_id"]
+    assert api.post(f"/campaigns/{campaign_id}/pause", WHY).status == 200
+    scope, before = f"campaign:{campaign_id}", campaigns.get(campaign_id)
+    reason = f"{scope} is held by admin: {WHY['reason']}"
+    resting = {"rest_reason": reason, "rests_until": NOW + timedelta(minutes=10)}
+    campaigns.write(before, replace(before, version=before.version + 1, **resting))
+
+    (held,) = api.get("/campaigns").json["items"]
+    placed = holds.find(scope)
+    assert placed
+    holds.delete(placed)
+    (after,) = api.get("/campaigns").json["items"]
+
+    assert held["waiting_reason"] == f"{reason}, until a person releases it"
+    assert held["waiting_until"] is None
+    assert after["waiting_reason"] == "its hold has ended: it continues shortly"
+    assert api.get(f"/campaigns/{campaign_id}").json["waiting_reason"] == after["waiting_reason"]
 
 
 def test_a_task_names_the_campaign_that_works_on_its_target(api: Api) -> None:

@@ -1,12 +1,13 @@
 """What a task that waits waits for, and until when."""
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from datetime import datetime
 
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.campaigns.forecast import start_times
 from jobyard.domain.campaigns.task_summary import is_bound, is_in_attempt
-from jobyard.domain.hold import Hold
+from jobyard.domain.hold import Hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JobRecord, JobState
 
 # The reason, and when it is over at the earliest; None: a person decides, or it is not known.
@@ -33,6 +34,7 @@ def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
         if following is None:
             return "no further window opens before it expires", openings.end
         return "its window is closed", following.start
+    campaign = without_ended_hold(campaign, hold)
     until = campaign.rests_until
     return (campaign.rest_reason, until) if until and until > now else NO_WAIT
 
@@ -41,6 +43,24 @@ def wait_for_hold(hold: Hold) -> Wait:
     """What is waited for under a hold."""
     ends = "" if hold.until else ", until a person releases it"
     return f"{hold.description()}{ends}", hold.until
+
+
+def held_scope(campaign: Campaign) -> str:
+    """The scope of the hold for which a campaign rests; "" if it does not rest for one. The hold
+    may have ended since it decided so.
+    """
+    scope, held, _ = campaign.rest_reason.partition(" is held by ")
+    known = scopes_of_campaign(campaign.campaign_id, campaign.job_type)
+    return scope if held and scope in known else ""
+
+
+def without_ended_hold(campaign: Campaign, hold: Hold | None) -> Campaign:
+    """The campaign with another reason if it rests for a hold that has ended. `hold` is the one in
+    force; None if there is none.
+    """
+    if hold is not None or not held_scope(campaign):
+        return campaign
+    return replace(campaign, rest_reason="its hold has ended: it continues shortly")
 
 
 def silence_of(campaign: Campaign, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """What is shown of campaigns and their tasks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,11 @@ from jobyard.domain.campaigns.task_wait import (
     FOR_ITS_TURN,
     NO_WAIT,
     Wait,
+    held_scope,
     rest_of,
     silence_of,
     wait_for_hold,
+    without_ended_hold,
 )
 from jobyard.domain.hold import Hold, active_hold, scopes_of_campaign
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
@@ -65,7 +67,7 @@ class CampaignView:
     `silence`: that nothing has decided about it for long, so that its state is Unknown; else "".
 
     `actions` are the events that the actor may send, `unavailable` the others, each with the
-    reason. `hold` is the hold in force that covers it; it is only read with a single campaign.
+    reason. `hold` is the hold in force that covers it. In a list it is the one for which it rests.
     It waits for `waiting_reason` until `waiting_until`; "" and None if it does not wait.
     """
 
@@ -201,7 +203,8 @@ def campaign(campaign_id: str, context: QueryContext) -> CampaignView:
         closed.setdefault("pause", "it is paused already")
     else:
         closed.setdefault("resume", _NOT_PAUSED)
-    return replace(_view(found, closed, context), hold=active_hold(placed, context.now))
+    hold = active_hold(placed, context.now)
+    return replace(_view(without_ended_hold(found, hold), closed, context), hold=hold)
 
 
 def with_changes(
@@ -248,11 +251,21 @@ def list_campaigns(
         size = min(limit - len(items) - len(unknown), left)
         page = campaigns.newest(size, after, system=system)
         views = [view_of(each, context) for each in page.items]
-        items += [each for each in views if label in {"", each.label}]
+        items += _with_holds([each for each in views if label in {"", each.label}], context)
         unknown += page.unknown if label in {"", UNKNOWN_LABEL} else ()
         after, left = page.after, left - size
         if not after or not left or len(items) + len(unknown) == limit:
             return CampaignViewPage(tuple(items), after or None, tuple(unknown))
+
+
+def _with_holds(views: Iterable[CampaignView], context: QueryContext) -> Iterator[CampaignView]:
+    """Campaigns of a list, each with the hold for which it rests, if that is still in force."""
+    scopes = [(each, held_scope(each.campaign)) for each in views]
+    wanted = {scope for _, scope in scopes if scope}
+    found = {each.scope: each for each in holds.of_scopes(wanted)} if wanted else {}
+    for view, scope in scopes:
+        hold = active_hold([found[scope]], context.now) if scope in found else None
+        yield replace(view, campaign=without_ended_hold(view.campaign, hold), hold=hold)
 
 
 def label_of(state: str) -> str:
