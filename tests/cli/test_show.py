@@ -410,7 +410,7 @@ def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[Com
         (("batch", JOB), f"jobyard job {JOB}"),
         (("jobs", "s" + "a" * 20), f"jobyard schedule show s{'a' * 20}"),
         (("batch", "nope"), "is not a batch id"),
-        (("cost", "nope"), "is not the id of a batch, a schedule or a campaign"),
+        (("cost", "nope"), "is not the id of a batch, a schedule, a campaign or"),
         (("jobs", BATCH, "--csv", "--json"), "choose one of --csv and --json"),
         (("jobs", BATCH, "--limit", "x"), "'x' is not a whole number of at least 1"),
         (("batches", "--state", "open"), "not one of pending, held"),
