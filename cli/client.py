@@ -276,7 +276,8 @@ def _delays() -> Iterator[float]:
 
 def _is_retryable(response: httpx.Response) -> bool:
     """Whether a retry may help: throttled, a server error, or the first request still runs."""
-    throttled = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    is_refusal = "problem+json" in response.headers.get("Content-Type", "")  # such as of a quota
+    throttled = response.status_code == httpx.codes.TOO_MANY_REQUESTS and not is_refusal
     in_progress = response.status_code == httpx.codes.CONFLICT and "Retry-After" in response.headers
     return throttled or in_progress or response.is_server_error
 

@@ -20,6 +20,7 @@ from cli.local.mail import Mail
 from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.batches.mail_event import MailEvent
 from jobyard.domain.errors import NotFound
+from jobyard.domain.quota import Quotas
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.intake import find_batch
@@ -97,7 +98,7 @@ def account_of(name: str) -> Account:
 @dataclass
 class Payloads:
     """A depositor's web server: files by path. A path may have a `status`, and a `retry_after` in
-    seconds."""
+    seconds. Answers for a path in `held` wait for its event."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Payloads:
     requests: list[tuple[str, str]] = field(default_factory=list)
     posted: list[Any] = field(default_factory=list)  # bodies of POST requests
     posted_raw: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # with headers
+    held: dict[str, threading.Event] = field(default_factory=dict)
     url: str = ""
 
 
@@ -130,6 +132,8 @@ def serving(port: int = 0) -> Iterator[Payloads]:
 
         def _answer(self, *, with_body: bool) -> None:
             payloads.requests.append((self.command, self.path))
+            if self.path in payloads.held:
+                payloads.held[self.path].wait()
             body = payloads.files.get(self.path, b"")
             known = 200 if self.path in payloads.files else 404
             self.send_response(payloads.status.get(self.path, known))
@@ -242,6 +246,8 @@ class Harness:
             chunk_size=chunk_size,
             max_concurrency=4,
             max_workers=100,
+            requests_per_host=2500,
+            quotas=Quotas(open_batches=1000, daily_bytes=10**12, daily_mails=10_000),
             mail_from="jobyard@example.org",
             mail_to="operators@example.org",
             mail_bcc="",

@@ -24,7 +24,7 @@ ENVIRONMENT = {
     **{f"JOBYARD_{bucket.upper()}_BUCKET": bucket for bucket in tables.BUCKETS},
     "JOBYARD_CHUNK_SIZE": "2",
     "JOBYARD_MAX_CONCURRENCY": "4",
-    "JOBYARD_LIMITS": "100",
+    "JOBYARD_LIMITS": "100,1000,1000,1000,10000",
     "JOBYARD_MAIL_FROM": "jobyard@example.org",
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",

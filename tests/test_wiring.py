@@ -19,7 +19,7 @@ ENVIRONMENT = {
     "JOBYARD_MACHINES": "stack-",
     "JOBYARD_CHUNK_SIZE": "100",
     "JOBYARD_MAX_CONCURRENCY": "40",
-    "JOBYARD_LIMITS": "100",
+    "JOBYARD_LIMITS": "100,1000,1000,1000,10000",
     "JOBYARD_MAIL_FROM": "jobyard@example.org",
     "JOBYARD_MAIL_TO": "operators@example.org",
     "JOBYARD_MAIL_BCC": "",

@@ -11,7 +11,13 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel, Field
 
 from gateway.errors import PROBLEMS, MethodNotAllowed, ValidationFailed, problem_type
-from jobyard.domain.errors import InvalidCampaign, InvalidParameters, InvalidRule, JobyardError
+from jobyard.domain.errors import (
+    InvalidCampaign,
+    InvalidParameters,
+    InvalidRule,
+    JobyardError,
+    QuotaExceeded,
+)
 from jobyard.domain.text import clean
 
 CONTENT_TYPE = "application/problem+json"
@@ -65,8 +71,14 @@ def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) ->
         status_code=kind.status,
         content_type=CONTENT_TYPE,
         body=json.dumps(problem.model_dump(exclude_none=True), separators=(",", ":")),
-        headers={**kind.headers, **allow},
+        headers={**kind.headers, **allow, **_retry_after(error)},
     )
+
+
+def _retry_after(error: JobyardError) -> dict[str, str]:
+    if not isinstance(error, QuotaExceeded) or error.retry_after_s is None:
+        return {}
+    return {"Retry-After": str(error.retry_after_s)}
 
 
 def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:

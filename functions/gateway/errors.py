@@ -17,6 +17,7 @@ from jobyard.domain.errors import (
     JobyardError,
     NotFound,
     OperationInProgress,
+    QuotaExceeded,
     StaleState,
 )
 
@@ -117,6 +118,7 @@ PROBLEMS: Mapping[type[JobyardError], ProblemType] = {
         413, "payload-too-large", "The body is larger than a request may be"
     ),
     UnsupportedMediaType: ProblemType(415, "unsupported-media-type", "The body is not JSON"),
+    QuotaExceeded: ProblemType(429, "quota-exceeded", "A limit for each person is reached"),
     ValidationFailed: ProblemType(422, "validation-failed", "A field or parameter is not valid"),
     IdempotencyKeyReused: ProblemType(
         422, "idempotency-key-reused", "This idempotency key was used with another body"

@@ -13,7 +13,7 @@ from web.request import PageRequest
 from web.responses import see_other
 
 # HTTP statuses of refusals that the page of the form shows; others get an error page.
-_SHOWN_ON_PAGE = frozenset({400, 403, 409, 422})
+_SHOWN_ON_PAGE = frozenset({400, 403, 409, 422, 429})
 
 
 def handle_form(

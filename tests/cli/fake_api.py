@@ -65,7 +65,8 @@ def _path(url: httpx.URL) -> str:
 def problem(status: int, detail: str, **headers: str) -> httpx.Response:
     """A problem document, as the API returns it."""
     document = {"type": "about:blank", "title": "Refused", "status": status, "detail": detail}
-    return httpx.Response(status, json=document, headers=headers)
+    headers |= {"Content-Type": "application/problem+json"}
+    return httpx.Response(status, content=json.dumps(document), headers=headers)
 
 
 def token(name: str, role: str, expires: int = 4_000_000_000) -> str:

@@ -63,13 +63,15 @@ def test_a_retry_waits_while_the_first_try_is_in_progress(api: FakeApi, client: 
     assert api.paused == [2.0]
 
 
-def test_an_api_error_is_not_retried(api: FakeApi, client: ApiClient) -> None:
-    api.answers("POST /batches/b1/cancel", problem(409, "batch is completed: cannot cancel"))
+@pytest.mark.parametrize("status", [409, 429])
+def test_an_api_error_is_not_retried(status: int, api: FakeApi, client: ApiClient) -> None:
+    """Not even one of a quota; the gateway's own 429 is no problem document, and is."""
+    api.answers("POST /batches/b1/cancel", problem(status, "batch is completed: cannot cancel"))
 
     with pytest.raises(ApiError, match="batch is completed: cannot cancel") as refusal:
         client.post("/batches/b1/cancel", {"reason": "why"})
 
-    assert refusal.value.status == 409
+    assert refusal.value.status == status
     assert len(api.requests) == 1
 
 

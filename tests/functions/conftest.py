@@ -54,7 +54,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         "JOBYARD_MACHINES": made[0].removesuffix("batch"),
         "JOBYARD_CHUNK_SIZE": "100",
         "JOBYARD_MAX_CONCURRENCY": "4",
-        "JOBYARD_LIMITS": "100",
+        "JOBYARD_LIMITS": "100,1000,1000,1000,10000",
         "JOBYARD_MAIL_FROM": "fn@example.org",
         "JOBYARD_MAIL_TO": "ops@example.org",
         "JOBYARD_MAIL_BCC": "",

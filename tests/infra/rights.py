@@ -48,7 +48,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "OperationsTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
         "TimelineTable": ["dynamodb:UpdateItem"],
-        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         "IntakeBucket": [
             "s3:GetObject(VersionId)",
             "s3:HeadObject",
@@ -240,7 +240,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
         "TimelineTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
-        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         "IntakeBucket": ["s3:HeadObject", "s3:HeadObject(VersionId)"],
         "WorkBucket": [
             "s3:AbortMultipartUpload",
@@ -439,7 +439,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
 CALLS["WebRole"] = CALLS["ApiRole"] | {
     "CheckpointsTable": ["dynamodb:GetItem"],
     "OperationsTable": [*CALLS["ApiRole"]["OperationsTable"], "dynamodb:Query"],
-    "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+    "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
     "SessionsTable": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"],
     "UserPoolClient": ["cognito-idp:GetTokensFromRefreshToken", "cognito-idp:RevokeToken"],
     "DeadLetters": [

@@ -1,6 +1,7 @@
 """Merritt's four use cases on the real local stack, from the API to the inbox."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ import httpx
 from cli.local.stack import Stack
 from tests.harness import Payloads, single_files
 from tests.live.api_user import TIMEOUT_S, ApiUser
+
+WORKERS = 8  # of the local stack for all batches, one of which stays free
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 
@@ -172,3 +175,28 @@ def test_every_line_of_log_of_a_batch_names_it(
     log = admin.get(f"/api/jobs/{batch_id}.0.2/log")
     assert {"pass ended", "job failed"} <= {line["message"] for line in log["lines"]}, log
     assert log["attempt"]["request_id"] == failed["request_id"]
+
+
+def test_a_small_batch_ends_while_the_workers_of_others_are_busy(
+    api_user: Callable[[str], ApiUser], payloads: Payloads
+) -> None:
+    """More batches than there are workers wait for a server that does not answer."""
+    depositor, admin = api_user("depositor"), api_user("admin")
+    slow = single_files(payloads, {"slow.txt": b"slow"})
+    payloads.held["/slow.txt"] = threading.Event()
+    try:
+        others = [depositor.submit(slow) for _ in range(WORKERS + 2)]
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(payloads.requests) < WORKERS - 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+        small = admin.submit(single_files(payloads, {"small.txt": b"1"}), collection="brief")
+
+        admin.await_state(f"/api/batches/{small}", "completed")
+        states = {depositor.get(f"/api/batches/{each}")["state"] for each in others}
+        assert states <= {"pending", "processing"}
+    finally:
+        payloads.held["/slow.txt"].set()
+    for each in others:
+        depositor.await_state(f"/api/batches/{each}", "completed", "failed")

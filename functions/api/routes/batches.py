@@ -26,6 +26,7 @@ from jobyard.domain.errors import (
     InvalidTransition,
     NotFound,
     OperationInProgress,
+    QuotaExceeded,
     StaleState,
 )
 from jobyard.services.batches import commands, operations, submissions
@@ -51,7 +52,9 @@ _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
     status_code=201,
     responses={
         201: {"description": "The batch waits for its manifest.", "headers": LOCATION},
-        **problem_responses(BadRequest, InvalidParameters, Forbidden, NotFound, Gone),
+        **problem_responses(
+            BadRequest, InvalidParameters, Forbidden, NotFound, Gone, QuotaExceeded
+        ),
     },
     middlewares=[idempotent],
 )

@@ -9,6 +9,7 @@ from typing import Any
 import botocore
 from botocore.config import Config
 
+from jobyard.domain.quota import Quotas
 from jobyard.services.settings import Settings
 from jobyard.store import tables
 
@@ -50,7 +51,8 @@ def wire(env: Mapping[str, str]) -> Settings:
     for table in sweep_tables:
         if table in names.values():
             raise ValueError(f"sweeps may not change our own table: {table}")
-    (max_workers,) = map(int, env["JOBYARD_LIMITS"].split(","))
+    limits = [int(each) for each in env["JOBYARD_LIMITS"].split(",")]
+    max_workers, requests_per_host, open_batches, daily_gigabytes, daily_mails = limits
     people, *programs = _comma_separated(env["JOBYARD_CLIENTS"])
     tables.bind(names, region=env["AWS_REGION"])
     session().set_default_client_config(CLIENT_CONFIG.merge(Config(user_agent=USER_AGENT)))
@@ -65,6 +67,8 @@ def wire(env: Mapping[str, str]) -> Settings:
         chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
         max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
         max_workers=max_workers,
+        requests_per_host=requests_per_host,
+        quotas=Quotas(open_batches, daily_gigabytes * 10**9, daily_mails),
         mail_from=env["JOBYARD_MAIL_FROM"],
         mail_to=env["JOBYARD_MAIL_TO"],
         mail_bcc=env["JOBYARD_MAIL_BCC"],

@@ -9,9 +9,11 @@ from urllib.parse import quote
 import boto3
 import pytest
 
-from jobyard.store import batches
+from jobyard.domain.quota import Quotas
+from jobyard.store import batches, quotas
 from tests.functions.api.api_client import Lambda
 from tests.functions.web.browser import Browser, Page
+from tests.people import sub_of
 from tests.tables import REGION, ROOT
 from web import manifest_check
 from web.manifest_check import MAX_CHECKED_BYTES, check
@@ -133,6 +135,19 @@ def test_a_submission_leads_to_the_form_that_sends_the_file_to_s3(browser: Brows
     assert fields["success_action_redirect"].endswith(f"/batches/{batch_id}")
     policy = sending.headers["content-security-policy"]
     assert address.rstrip("/") in policy.partition("form-action")[2]
+
+
+def test_a_submission_beyond_a_quota_says_which(browser: Browser) -> None:
+    browser.sign_in("depositor")
+    now, owner = browser.function.SITE.now(), sub_of("depositor")
+    quotas.begin_day(owner, now)
+    limits = Quotas(open_batches=1_000, daily_bytes=10**12, daily_mails=10_000)
+    quotas.add_mails(owner, 10_000, limits, now)
+
+    answer = _submit(browser)
+
+    assert answer.status == 429
+    assert "10,000 are used today of the 10,000" in answer.alert
 
 
 @pytest.mark.parametrize(

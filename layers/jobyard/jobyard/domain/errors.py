@@ -27,6 +27,16 @@ class AlreadyHeld(InvalidTransition):
     """The scope is already on hold. A request may say that it replaces the hold."""
 
 
+class QuotaExceeded(JobyardError):
+    """A limit for each person is reached. `retry_after_s` is in how many seconds it is free again,
+    None if that is not known.
+    """
+
+    def __init__(self, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Forbidden(JobyardError):
     """The actor's roles do not allow this."""
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jobyard.domain.quota import Quotas
+
 UPLOAD_TIME = timedelta(minutes=15)  # from the submission; an upload may begin until then
 MANIFEST_BYTES = 512 * 1024 * 1024  # of the largest manifest: some five million lines
 MANIFEST_LINES = 8_000_000  # of the longest manifest: each takes up to 40 bytes of memory
@@ -16,8 +18,9 @@ class Settings:
 
     Only recipients at `mail_domains`, or below one, may be named. Links to reports in mails work
     for `report_link_days`, 0 for no links. `chunk_size` is in jobs, `max_concurrency` in chunks of
-    one batch, `max_workers` in chunks of all. Mail subjects have the name `instance`, "" in
-    production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
+    one batch, `max_workers` in chunks of all. Workers have up to `requests_per_host` requests to a
+    host in progress. `quotas` are those of each person. Mail subjects have the name `instance`, ""
+    in production. Payloads may come from private hosts only if they are in `allowed_hosts`, as
     `host:port`, and from S3 only if they are in `s3_sources`, as `bucket/prefix`. Sweeps may change
     `sweep_tables` only. Calls may use secrets whose names begin with `call_secrets`, and invoke
     `call_functions`, given as ARNs. Devices may have any address and port in `device_networks`, in
@@ -37,6 +40,8 @@ class Settings:
     chunk_size: int
     max_concurrency: int
     max_workers: int
+    requests_per_host: int
+    quotas: Quotas
     mail_from: str
     mail_to: str
     mail_bcc: str

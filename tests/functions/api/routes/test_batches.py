@@ -11,10 +11,11 @@ import pytest
 from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
+from jobyard.domain.quota import Quotas
 from jobyard.services.queries import reports as report_queries
 from jobyard.services.queries.tallies import MAX_UNSTORED_CHUNKS
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
-from jobyard.store import collections, holds, reports
+from jobyard.store import collections, holds, quotas, reports
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import (
     HOUR_AGO,
@@ -24,6 +25,7 @@ from tests.functions.api.batch_records import (
     executions,
     put_findings,
 )
+from tests.people import sub_of
 
 SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
 WHY = {"reason": "the server is back"}
@@ -42,6 +44,18 @@ def test_a_submission_is_announced_and_gets_its_upload_url(api: Api) -> None:
     shown = api.get(f"/batches/{submitted['batch_id']}", role="depositor").json
     assert shown["waiting_reason"] == "waits for its manifest to arrive and be opened"
     assert shown["waiting_until"] == upload["expires_at"]
+
+
+def test_a_submission_beyond_a_quota_is_refused_until_the_next_day(api: Api) -> None:
+    limits = Quotas(open_batches=1_000, daily_bytes=10**12, daily_mails=10_000)
+    quotas.begin_day(sub_of("depositor"), NOW)
+    quotas.add_mails(sub_of("depositor"), 10_000, limits, NOW)
+
+    answer = api.post("/batches", SUBMISSION, role="depositor")
+
+    assert (answer.status, answer.kind) == (429, "quota-exceeded")
+    assert "DailyMailsPerPerson" in answer.json["detail"]
+    assert 1 <= int(answer.headers["retry-after"]) <= 86_400
 
 
 def test_an_upload_is_for_one_key_of_a_bounded_size_and_for_a_while(api: Api) -> None:

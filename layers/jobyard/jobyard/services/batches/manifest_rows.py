@@ -31,7 +31,8 @@ class ManifestResult:
     """The result of reading a manifest.
 
     `refusal` is why the batch gets no jobs, "" if it does; only then the fields after `findings`
-    are set. `findings` and `files` are counts, `entries` is the number of jobs.
+    are set. `findings` and `files` are counts, `entries` is the number of jobs, `size` the bytes of
+    all files whose size it gives.
     """
 
     refusal: str
@@ -40,6 +41,7 @@ class ManifestResult:
     files: int = 0
     profile: str | None = None
     sha256: str = ""
+    size: int = 0
 
 
 def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) -> ManifestResult:
@@ -79,7 +81,7 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
         lines = stack.enter_context(_upload(context, lines_key))
         index = stack.enter_context(_upload(context, rows.index_key(batch.batch_id)))
         output = ManifestOutput(lines, index, findings)
-        refusal = _write(reading, output, context.settings.chunk_size)
+        size, refusal = _write(reading, output, context.settings.chunk_size)
         with _upload(context, rows.findings_key(batch.batch_id)) as upload:
             upload.write(findings.text())
             upload.finish()
@@ -97,6 +99,7 @@ def read_manifest(batch: Batch, source: ManifestSource, context: OpenContext) ->
         reading.row_count,
         reading.profile,
         digest.hexdigest(),
+        size,
     )
 
 
@@ -155,13 +158,15 @@ class ManifestOutput:
     findings: Findings
 
 
-def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> None:
-    """Write rows and index while reading. After the first error no more rows are written, because
-    the batch will have no jobs.
+def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> int:
+    """Write rows and index while reading. Returns the bytes of all files whose size is given.
+
+    After the first error no more rows are written, because the batch will have no jobs.
     """
-    chunk = start = end = row_count = 0
+    chunk = start = end = row_count = size = 0
     for entries, findings in reading:
         output.findings.add(findings)
+        size += sum(each.size or 0 for each in entries)
         while entries and not reading.errors:
             taken, entries = entries[: chunk_size - row_count], entries[chunk_size - row_count :]
             block = b"".join(map(row_of, taken))
@@ -173,20 +178,23 @@ def write_rows(reading: ManifestReader, output: ManifestOutput, chunk_size: int)
                 chunk, start, row_count = chunk + 1, end, 0
     if row_count:
         output.index.write(Chunk(chunk, start, end).index_line())
+    return size
 
 
-def _write(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> str:
-    """Write rows and index. Returns why the batch gets no jobs; "" if it does."""
+def _write(reading: ManifestReader, output: ManifestOutput, chunk_size: int) -> tuple[int, str]:
+    """Write rows and index. Returns the bytes of all files, and why the batch gets no jobs; "" if
+    it does.
+    """
     try:
-        write_rows(reading, output, chunk_size)
+        size = write_rows(reading, output, chunk_size)
     except ManifestTooLarge as reason:
-        return f"{reason}: divide it"
+        return 0, f"{reason}: divide it"
     if reading.worst_level == "error":
-        return f"the manifest has {plural(reading.errors, 'error')}"
+        return size, f"the manifest has {plural(reading.errors, 'error')}"
     most = MAX_CHUNKS * chunk_size
     if reading.job_count > most:
-        return f"the manifest has {reading.job_count} lines; {most} are allowed: divide it"
-    return ""
+        return size, f"the manifest has {reading.job_count} lines; {most} are allowed: divide it"
+    return size, ""
 
 
 def _upload(context: OpenContext, key: str | Callable[[], str]) -> MultipartUpload:

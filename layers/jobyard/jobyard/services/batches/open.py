@@ -18,12 +18,13 @@ from jobyard.domain.batches.batch import (
 )
 from jobyard.domain.cause_key import MAIN_RUN, Action, CauseKey
 from jobyard.domain.collection import deposit_refusal
-from jobyard.domain.errors import NotFound
+from jobyard.domain.errors import NotFound, QuotaExceeded
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.hold import active_hold, scopes_of
 from jobyard.domain.ids import NAME_PATTERN
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.plurals import plural
+from jobyard.domain.quota import quota_owner
 from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services.batches import rows
 from jobyard.services.batches.intake import (
@@ -35,6 +36,7 @@ from jobyard.services.batches.intake import (
 from jobyard.services.batches.manifest_rows import read_manifest
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.worker_leases import lease_workers
+from jobyard.services.quotas import count_bytes, may_mail, take_place
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import MANIFEST_BYTES, SAME_MANIFEST, Settings
 from jobyard.store import batches, collections, holds, key_values
@@ -107,14 +109,22 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
 
 def _read(batch: Batch, context: OpenContext) -> NextStep:
     """Read the manifest and record the result: the batch has jobs, or it is refused."""
-    if batch.source is None:
+    if (source := batch.source) is None:
         raise NotFound(f"batch {batch.batch_id} has no manifest")
-    if reason := _refusal(batch, batch.source, context.settings):
+    if reason := _refusal(batch, source, context.settings):
         return _refuse(batch, context, reason, 0)
-    manifest = read_manifest(batch, batch.source, context)
+    if reason := _place_refusal(batch, context):
+        if not _may_mail(batch, context):
+            batch = replace(batch, notify=())
+        return _refuse(batch, context, reason, 0)
+    manifest = read_manifest(batch, source, context)
     if manifest.refusal:
         return _refuse(batch, context, manifest.refusal, manifest.findings)
     now = context.now()
+    try:
+        count_bytes(batch, source.size + manifest.size, context.settings.quotas, now)
+    except QuotaExceeded as exceeded:
+        return _refuse(batch, context, str(exceeded), manifest.findings)
     earlier_batch = key_values.register_manifest(
         f"{batch.collection}#{batch.submitter_sub}#{manifest.sha256}",
         batch.batch_id,
@@ -134,6 +144,25 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         manifest_sha256=manifest.sha256,
     )
     return _first_pass(batch, context)
+
+
+def _place_refusal(batch: Batch, context: OpenContext) -> str:
+    """Why a batch exceeds the quota of open batches or of mails; "" if it does not. A submission
+    was counted with its request.
+    """
+    owner = quota_owner(batch.submitter_sub, batch.collection)
+    mails = len(batch.notify) if batch.is_dropped else 0
+    try:
+        take_place(owner, batch.batch_id, mails, context.settings.quotas, context.now())
+    except QuotaExceeded as exceeded:
+        return str(exceeded)
+    return ""
+
+
+def _may_mail(batch: Batch, context: OpenContext) -> bool:
+    """Whether the report on a batch that exceeds a quota may be mailed."""
+    owner = quota_owner(batch.submitter_sub, batch.collection)
+    return may_mail(owner, len(batch.notify), context.settings.quotas, context.now())
 
 
 def _opened_cause(context: OpenContext) -> str:
@@ -183,7 +212,7 @@ def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> N
     """End the batch without jobs; its report lists the findings."""
     now = context.now()
     move = BATCH.move(batch.state, "report", now, Cause(_opened_cause(context)))
-    batches.apply(batch, move, failure_message=reason, findings=findings)
+    batches.apply(batch, move, failure_message=reason, findings=findings, notify=batch.notify)
     return NextStep(batch.batch_id, "report")
 
 

@@ -17,6 +17,7 @@ from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services import activity
 from jobyard.services.access import authorize, authorize_deposit, visible_batch
 from jobyard.services.context import CommandContext, QueryContext
+from jobyard.services.quotas import take_place
 from jobyard.services.recipients import check_recipients
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.services.upload_form import UploadForm, presigned_form
@@ -52,6 +53,7 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
             mail a recipient. InvalidParameters: it has
             no such parameter.
         Gone: the request is a repeat, and the time for the upload is over.
+        QuotaExceeded: the actor has too many open batches, or sends too many mails today.
     """
     collection = authorize_deposit(submission.collection, context.actor)
     if reason := batch_refusal(submission.job_type):
@@ -62,8 +64,13 @@ def submit(submission: Submission, context: CommandContext) -> tuple[Batch, Uplo
     job_type.check_submission(submission.parameters)
     now = context.now()
     recipients = _recipients(submission, collection, context)
+    batch_id, mails = (
+        batch_id_of(f"{context.actor.sub}\n{context.key}".encode()),
+        len(recipients.valid),
+    )
+    take_place(context.actor.sub, batch_id, mails, context.settings.quotas, now)
     batch = Batch(
-        batch_id=batch_id_of(f"{context.actor.sub}\n{context.key}".encode()),
+        batch_id=batch_id,
         state=BatchState.PENDING,
         version=0,
         collection=submission.collection,

@@ -19,6 +19,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.mail_text import MAX_LISTED_JOBS
 from jobyard.domain.text import safe_cell
 from jobyard.domain.webhooks import WebhookEvent
+from jobyard.services.quotas import count_stored
 from jobyard.services.reports.context import ReportContext
 from jobyard.services.reports.cost import cost_document, cost_of
 from jobyard.services.reports.files import Files, findings_of
@@ -28,7 +29,7 @@ from jobyard.services.reports.reported_jobs import BatchJobs
 from jobyard.services.reports.slices import Slices, write_all
 from jobyard.services.reports.webhooks import links, queue_calls
 from jobyard.services.runs import NextAction
-from jobyard.store import batches, reports
+from jobyard.store import batches, reports, usage
 
 REPORTING_STATES = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 _FINDING_COLUMNS = ("level", "code", "line", "column", "message")
@@ -73,6 +74,7 @@ def _report(batch_id: str, context: ReportContext) -> Batch:
     if written is None:
         return _end(batch, _last_counts(batch), context, "no change since the last report")
     deliver(written, context)
+    count_stored(batch, usage.of_origin(batch_id).bytes_stored, context.now())
     calls = _queue_calls(batch, written, context)
     counts = written.counts
     ended = _end(batch, counts, context, "", last_report=seq, reported_counts=counts)
