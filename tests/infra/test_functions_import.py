@@ -1,5 +1,6 @@
 """Every function can be imported with the path it has on Lambda."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +38,14 @@ def environment(template: dict[str, Any], resources: Resources) -> dict[str, str
     """A function's environment in a deployment with default parameters."""
     functions = of_type(resources, "AWS::Lambda::Function")
     variables = functions["OpenFunction"]["Properties"]["Environment"]["Variables"]
-    defaults = {f"${{{name}}}": str(one["Default"]) for name, one in template["Parameters"].items()}
+    defaults = {name: str(one["Default"]) for name, one in template["Parameters"].items()}
+
+    def with_defaults(value: str) -> str:
+        return re.sub(r"\$\{(\w+)\}", lambda found: defaults.get(found[1], found[0]), value)
+
     given = {name: written(value) for name, value in variables.items()}
     region = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
-    return {name: defaults.get(value, value) for name, value in given.items()} | region
+    return {name: with_defaults(value) for name, value in given.items()} | region
 
 
 @pytest.mark.parametrize("module", HANDLERS)
