@@ -352,20 +352,22 @@ def list_schedule_reports(schedule_id: ScheduleId) -> ReportList:
     operation_id="resend_schedule_report",
     tags=["Schedules"],
     summary="Send the mail about a failed job, or a call of a webhook, again",
+    description="To all of its recipients, within a minute.",
+    status_code=202,
     responses={
-        200: {"description": "The report. It is sent within a minute."},
+        202: {"description": "It waits to be sent."},
         **problem_responses(BadRequest, Forbidden, NotFound, Gone, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )
 def resend_schedule_report(
     schedule_id: ScheduleId, seq: ReportNumber, body: ReasonRequest
-) -> Report:
+) -> Response[Report]:
     from jobyard.services.reports import commands as report_commands
 
     request = current_request(router)
     report = report_commands.resend(schedule_id, seq, request.command_context(body.reason))
-    return Report.of(report, request.query_context())
+    return Response(202, "application/json", Report.of(report, request.query_context()))
 
 
 @router.get(

@@ -138,7 +138,7 @@ class ReportList(Schema):
     """All reports of a batch or a campaign, and the calls of webhooks about it, oldest first."""
 
     items: list[Report]
-    webhook_calls: list[WebhookCall]
+    webhook_calls: list[WebhookCall] = Field(description="The calls of webhooks.")
 
     @classmethod
     def of(cls, found: report_queries.Deliveries, context: QueryContext) -> "ReportList":
