@@ -60,10 +60,21 @@ def test_a_depositor_submits_no_calls_and_nobody_drops_them(
     )
 
 
-def test_a_batch_with_wrong_parameters_is_refused_before_its_upload(harness: Harness) -> None:
-    for job_type, parameters in (("http", {"method": "TRACE"}), ("lambda", {}), ("http", {"x": 1})):
-        with pytest.raises(InvalidParameters):
-            submitted(harness, job_type, parameters, MANIFEST)
+@pytest.mark.parametrize(
+    ("job_type", "parameters"),
+    [
+        ("http", {"method": "TRACE"}),
+        ("http", {"unknown": 1}),
+        ("http", {"callback_url": "https://example.org/"}),
+        ("lambda", {}),
+        ("lambda", {"function": "f", "callback_url": "https://example.org/"}),
+    ],
+)
+def test_a_batch_with_wrong_parameters_is_refused_before_its_upload(
+    harness: Harness, job_type: str, parameters: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidParameters):
+        submitted(harness, job_type, parameters, MANIFEST)
 
 
 def test_a_function_that_fails_is_retried_and_a_requeue_resumes(harness: Harness) -> None:

@@ -145,6 +145,16 @@ def number_of(
     return number
 
 
+def refuse_callback(parameters: Mapping[str, Any]) -> None:
+    """Refuse the callback URL of a submission, which only deposits call.
+
+    Raises:
+        InvalidParameters: there is one.
+    """
+    if "callback_url" in parameters:
+        raise InvalidParameters("callback_url", "is called for deposits only")
+
+
 def check_body(parameters: Mapping[str, Any]) -> None:
     """Check the parameter `body`.
 

@@ -9,6 +9,7 @@ from typing import Any
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
+from jobyard.jobtypes.calls import refuse_callback
 from jobyard.jobtypes.http_call.plan import CallPlan
 from jobyard.jobtypes.step_context import CallContext
 
@@ -30,6 +31,16 @@ def _check_schedule(parameters: Mapping[str, Any]) -> None:
         raise InvalidParameters("url", "is missing")
 
 
+def _check_submission(parameters: Mapping[str, Any]) -> None:
+    """Check the parameters of a batch.
+
+    Raises:
+        InvalidParameters: a parameter is not valid.
+    """
+    refuse_callback(parameters)
+    CallPlan.of(parameters)
+
+
 HTTP = JobType(
     name="http",
     title="HTTP call",
@@ -39,7 +50,7 @@ HTTP = JobType(
     labels={"scheduled": "Waiting", "running": "Calling"},
     origins=frozenset({Origin.BATCH, Origin.SCHEDULE}),
     check_parameters=_check_schedule,
-    check_submission=CallPlan.of,
+    check_submission=_check_submission,
     batch_kind="batch of http",
     parameters={
         "url": "The URL to call; the row's own URL if it is left out.",

@@ -180,7 +180,10 @@ def _asked(request: _Request, url: str) -> StepResult:
     plan, step_input = request.plan, request.step_input
     now = request.context.now()
     is_last = calls.has_waited(step_input, now, plan.wait_h)
-    again = {_STATUS_URL: ""}  # a requeue makes the call again, with the same key
+    again = {
+        _STATUS_URL: "",
+        calls.CALLED_AT: "",
+    }  # a requeue calls again, with the same key
     try:
         answer = request.send("GET", url)
     except _CallEnded as ended:
@@ -198,7 +201,7 @@ def _asked(request: _Request, url: str) -> StepResult:
         state = _lookup(calls.parsed(answer.body), plan.state_field)
         if _text(state) in plan.failed:
             reason = f"{plan.state_field} is {_text(state)}{calls.quoted(answer.body)}"
-            data = {**again, **calls.after_failure(step_input)}
+            data = {_STATUS_URL: "", **calls.after_failure(step_input)}
             return Fail(Failure.CALL_FAILED, reason, result=data)
         is_working = is_working or _text(state) not in plan.done
     if not is_working:

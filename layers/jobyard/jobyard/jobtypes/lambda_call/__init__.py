@@ -9,6 +9,7 @@ from typing import Any
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
+from jobyard.jobtypes.calls import refuse_callback
 from jobyard.jobtypes.lambda_call.plan import InvocationPlan
 from jobyard.jobtypes.step_context import FunctionContext
 
@@ -25,7 +26,8 @@ def _check(parameters: Mapping[str, Any]) -> None:
     Raises:
         InvalidParameters: a parameter is not valid, unknown or missing.
     """
-    LAMBDA.check_parameter_names(parameters.keys() - {"callback_url"})
+    refuse_callback(parameters)
+    LAMBDA.check_parameter_names(parameters.keys())
     if not InvocationPlan.of(parameters).function:
         raise InvalidParameters("function", "is missing")
 
