@@ -19,6 +19,7 @@ READING = [
     for method, operation in operations.items()
     if "requestBody" in operation
 ]
+FOR_ANYBODY = {("POST", "/api/callbacks")}  # it needs a token of its own, and no role
 
 
 def filled(path: str) -> str:
@@ -77,7 +78,7 @@ def may_send(method: str, path: str) -> frozenset[str]:
     return frozenset(roles_needed(method, filled(path).removeprefix("/")) or ROLES)
 
 
-@pytest.mark.parametrize(("method", "path"), READING)
+@pytest.mark.parametrize(("method", "path"), [each for each in READING if each not in FOR_ANYBODY])
 @pytest.mark.parametrize(
     "body", ["{", "[]", '{"x": NaN}', '{"there is no such field": 1}', "x" * 300_000]
 )
