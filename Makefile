@@ -18,10 +18,6 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 WORKERS := --numprocesses auto --maxprocesses 5
 PYTEST := .venv/bin/pytest $(WORKERS)
 CORES = $(shell getconf _NPROCESSORS_ONLN) # enough where no test waits
-COVERAGE := .coverage.json
-# slipcover warns that it cannot instrument the tests themselves, which are not its subject.
-COVERED := PYTHONWARNINGS=ignore::RuntimeWarning:slipcover.importer .venv/bin/python -m slipcover --immediate \
-	--json --out $(COVERAGE) -m pytest $(WORKERS)
 # Runs several targets at once. GNU make 4 and later keeps the output of each together.
 AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
@@ -49,9 +45,9 @@ down: dev ## Stop the local stack; its data is kept
 
 test: lint emulator sam chromium ## Run all linters and tests, live tests included
 	$(call say,tests: the live ones in parallel with the others)
-	@$(COVERED)
+	@$(PYTEST) -p tests.coverage_plugin
 	$(call say,coverage with branches)
-	@.venv/bin/python -m tests.coverage $(COVERAGE)
+	@.venv/bin/python -m tests.coverage .coverage.json
 
 check: dev ## Run the linters, and the tests of domain and infrastructure
 	@$(AT_ONCE) test-domain $(LINTERS)
