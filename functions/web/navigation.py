@@ -9,11 +9,11 @@ from web.request import PageRequest
 _LINKS = (
     ("Home", "/", "house", None),
     ("Batches", "/batches", "layers", ("batch", "list")),
-    ("Jobs", "/campaigns", "workflow", ("campaign", "view")),
+    ("Jobs", "/campaigns", "router", ("campaign", "view")),
     ("Job Management", "/job-management", "calendar-clock", ("schedule", "view")),
     ("Worklist", "/worklist", "clipboard-list", ("worklist", "view")),
     ("Planner", "/planner", "map", ("edit", "view")),
-    ("Datasets", "/datasets", "layers", ("dataset", "view")),
+    ("Datasets", "/datasets", "database", ("dataset", "view")),
     ("Teams", "/teams", "users", ("team", "view")),
     ("Objects", "/objects", "archive", ("batch", "list")),
     ("Collections", "/collections", "folder", ("batch", "list")),

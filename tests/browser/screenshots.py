@@ -1,5 +1,5 @@
 """Pictures of every page, of an empty deployment and of a full one, at three widths, in light and
-dark.
+dark. An admin sees them, or whom the name of a page ends with: `worklist@worker`.
 
 Usage: python -m tests.browser.screenshots FOLDER [NAME ...]
 """
@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
+from tests.browser.edit_volume import store_edit_volume
 from tests.browser.site_server import Site, serving
 from tests.browser.tabs import running_chromium
 from tests.browser.volume import store_volume
@@ -20,13 +21,14 @@ from tests.functions.api.api_client import NOW
 from tests.functions.api.campaign_requests import IMAGE
 from tests.moto_deployment import deployed, empty_site
 
-WIDTHS = (390, 1440, 1920)
+WIDTHS = (390, 1280, 1920)
 SCHEMES = ("light", "dark")
 EMPTY = {
-    f"empty-{path or 'home'}": f"/{path}"
+    f"empty-{path if path[:1].isalpha() else f'home{path}'}": f"/{path.partition('@')[0]}"
     for path in (
         *("", "activity", "batches", "collections", "holds", "objects", "system"),
         *("calendars", "job-management", "campaigns"),
+        *("datasets", "planner", "teams", "worklist", "worklist@worker", "@nobody"),
     )
 }
 _MANIFEST = b"url,size,algorithm,digest\nhttps://files.example.org/1.tif,12,md5,x\nftp://a/b,-1,,\n"
@@ -51,10 +53,11 @@ class Camera:
             context = self.chromium.new_context(
                 viewport={"width": width, "height": 900}, color_scheme=scheme
             )
-            context.add_cookies(self.site.cookies("admin"))  # type: ignore[arg-type]
             page = context.new_page()
             page.clock.set_fixed_time(NOW)
             for name in wanted:
+                role = name.partition("@")[2] or "admin"
+                context.add_cookies(self.site.cookies(role))  # type: ignore[arg-type]
                 page.goto(self.site.url + addresses[name])
                 if name in ACTS:
                     ACTS[name][1](page)
@@ -130,7 +133,8 @@ def take(folder: Path, names: list[str]) -> int:
             taken = Camera(chromium, site, folder, names).take(EMPTY)
         # Its home page is shared between readers, and here no time passes that makes it old.
         with empty_site(deployment, patch) as browser, serving(browser) as site:
-            addresses = store_volume(site.browser.function.SITE.settings).addresses
+            volume = store_volume(site.browser.function.SITE.settings)
+            addresses = {**volume.addresses, **store_edit_volume(site.browser)}
             after_acts = {name: addresses[page] for name, (page, _) in ACTS.items()}
             return taken + Camera(chromium, site, folder, names).take({**addresses, **after_acts})
 

@@ -1,13 +1,17 @@
 """Every page in a real browser: accessible, small, without errors, at every width and in both
 schemes."""
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jinja2 import Template
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import FilePayload, Page, Response, expect
 
+from jobyard.domain.access import ROLES
 from jobyard.domain.activity import Act, Subject
 from jobyard.domain.alarms import RUNBOOKS
 from jobyard.domain.batches.operation import Filter, Operation
@@ -32,25 +36,25 @@ from tests.functions.web.alarms import put_alarm
 from tests.functions.web.dataset_records import a_dataset_with_a_commit
 from tests.functions.web.edit_records import DATASET, TEAM, link_of, store_edits
 from tests.people import sub_of
+from web import routes
 from web.template_environment import TEMPLATES, environment
 
-LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (390, 1280, 1920)]
-PEOPLE = ("admin", "operator", "depositor", "viewer", "nobody")
-# One of the homes is seen by some only; the checks are parts that scripts put in.
-UNSEEN = {
-    "home.html",
-    "home_without_role.html",
-    "manifest_check.html",
-    "targets_check.html",
-    "targets_upload.html",
-    *("edits_archived.html", "edit_file.html", "edit_late.html"),  # after forms and uploads
+LOOKS = [(scheme, width) for width in (390, 1280, 1920) for scheme in ("light", "dark")]
+PEOPLE = (*ROLES, "nobody")
+# One of the homes is seen by some only; an upload of edits has a story of its own.
+UNSEEN = {"home.html", "home_without_role.html", "targets_upload.html", "edit_uploaded.html"}
+# The addresses that answer with a file, or lead to one.
+FILES = {
+    "/batches/<batch_id>/jobs.csv",
+    "/campaigns/<campaign_id>/reports/<seq>/<name>",
+    "/edits/<job_id>/uploads/file",
+    "/objects/<object_id>/download",
 }
 
 
-@pytest.fixture
-def role(turn: int) -> str:
-    """Who looks. Five people and six looks: in 30 days each person has had each look."""
-    return PEOPLE[turn % len(PEOPLE)]
+def is_its_turn(_name: str, parameters: Mapping[str, str], turn: int) -> bool:
+    """Whether a person looks in this turn. In 48 days each of them has had each look."""
+    return parameters["role"] == PEOPLE[turn % len(PEOPLE)]
 
 
 @pytest.fixture
@@ -132,6 +136,7 @@ def addresses(site: Site) -> list[str]:
         f"{of_campaign}/tasks?state=failed",
         f"/jobs/{campaign.campaign_id}.0.0",
         f"{of_campaign}/change",
+        f"{of_campaign}/retry",
         f"{of_campaign}/cost",
         f"{of_campaign}/reports",
         "/campaigns/new",
@@ -170,6 +175,7 @@ def _edit_pages(site: Site) -> list[str]:
     """The addresses of the pages of edit jobs."""
     pages = site.browser.function.SITE
     made = store_edits(pages.settings, pages.s3)
+    late = made.late_upload("failed")
     jobs, children = made.jobs, made.children
     downloaded, archived = jobs["downloaded"].edit_id, jobs["archived"].edit_id
     return [
@@ -177,11 +183,13 @@ def _edit_pages(site: Site) -> list[str]:
         "/planner",
         "/edits/new?frame=-123,37,-121,38",
         f"/edits/{jobs['proposed'].edit_id}",
+        f"/edits/{jobs['proposed'].edit_id}/edit",
         f"/edits/{jobs['blocked'].edit_id}",
         f"/edits/{jobs['blocked'].edit_id}/attachments/1",
         f"/edits/{downloaded}",
         f"/edits/{downloaded}/upload",
-        f"/edits/{downloaded}/uploads",
+        f"/edits/{jobs['failed'].edit_id}/uploads",
+        late,
         f"/edits/{archived}/log",
         f"/edits/{children['invalid'].child_id}",
         f"/edits/{children['quarantined'].child_id}",
@@ -208,6 +216,7 @@ def put_system(site: Site) -> None:
     a_report(a_batch("failed", entries=1), subject="FAIL may.checkm", created_at=now, delivery=lost)
 
 
+@pytest.mark.parametrize("role", PEOPLE)
 def test_every_page_is_accessible_small_and_fits(
     open_page: Open,
     site: Site,
@@ -217,22 +226,41 @@ def test_every_page_is_accessible_small_and_fits(
     turn: int,
     everything: bool,
 ) -> None:
-    looks = LOOKS if everything else [LOOKS[turn % len(LOOKS)]]
+    looks = LOOKS if everything else [LOOKS[turn // len(PEOPLE) % len(LOOKS)]]
+    # Of all, each looks at what they may see. Of one a day, an admin looks at the rest.
+    people = {role} if everything else {role, "admin"}
     for scheme, width in looks:
         looking: dict[str, Any] = {"width": width, "color_scheme": scheme, "bypass_csp": True}
         page = open_page(role, "/", **looking)
         refusals: set[int] = set()
         for address in addresses:
-            for each in dict.fromkeys((role, "admin")):  # an admin, if the role may not see it
+            for each in sorted(people, key=lambda person: person != role):
                 page.context.add_cookies(site.cookies(each))  # type: ignore[arg-type]
                 status = _visit(page, site.url + address, refusals)
                 if status == HTTPStatus.OK:
                     break
                 refusals.add(status)
-        (jobs,) = (each for each in addresses if "/jobs?" in each)
-        page.context.add_cookies(site.cookies("admin"))  # type: ignore[arg-type]
-        _send_forms(page, site.url + jobs)
-    assert templates >= {each.name for each in TEMPLATES.glob("*.html")} - UNSEEN
+        if "admin" in people:
+            page.context.add_cookies(site.cookies("admin"))  # type: ignore[arg-type]
+            _send_forms(page, site.url, addresses)
+    if "admin" in people:
+        assert templates >= {each.name for each in TEMPLATES.glob("*.html")} - UNSEEN
+    paths = [address.partition("?")[0] for address in addresses]
+    assert {each for each in _routes() if not _has_one(paths, each)} == FILES
+
+
+def _routes() -> list[str]:
+    """The patterns of the addresses of all pages."""
+    sources = (Path(routes.__path__[0])).glob("*.py")
+    return [
+        each for path in sources for each in re.findall(r'@router.get\("(.+)"', path.read_text())
+    ]
+
+
+def _has_one(paths: Iterable[str], route: str) -> bool:
+    """Whether one of the paths is of that route."""
+    pattern = re.compile(re.sub("<[a-z_]+>", "[^/]+", route))
+    return any(pattern.fullmatch(each) for each in paths)
 
 
 def _visit(page: Page, address: str, refusals: set[int]) -> int:
@@ -252,9 +280,25 @@ def _visit(page: Page, address: str, refusals: set[int]) -> int:
     return answer.status
 
 
-def _send_forms(page: Page, jobs: str) -> None:
-    """Look at the pages that answer forms: a preview, and the end of a session."""
-    page.goto(jobs)
+def _send_forms(page: Page, url: str, addresses: Sequence[str]) -> None:
+    """Look at what answers forms: checks, outcomes, a preview, and the end of a session."""
+    page.goto(f"{url}/batches/new")
+    file: FilePayload = {"name": "may.csv", "mimeType": "text/csv", "buffer": b"url\nftp://a/b\n"}
+    page.set_input_files("#file", file)
+    expect(page.locator("#check .items")).to_be_visible()
+    _check(page)
+    page.goto(f"{url}/campaigns/new")
+    page.get_by_label("One on each line").fill("id,address\ngw-1,gw 1\n")
+    page.get_by_label("One on each line").blur()
+    expect(page.locator("#check .items")).to_be_visible()
+    _check(page)
+    page.goto(f"{url}/planner?list=ended")
+    page.get_by_label("Archive what was completed").fill("0")
+    page.get_by_role("button", name="Archive them").click()
+    expect(page.get_by_role("heading", name="archived", exact=False).first).to_be_visible()
+    _check(page)
+    (jobs,) = (each for each in addresses if "/jobs?" in each)
+    page.goto(url + jobs)
     page.get_by_label("Select 0", exact=True).check()
     page.get_by_role("button", name="Requeue…").click()
     expect(page.get_by_role("heading", name="Requeue 1 job?")).to_be_visible()

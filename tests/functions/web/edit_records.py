@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cli.local.emulator import ROOT
 from jobyard.domain.datasets.changes import FeatureChange, change_of
@@ -131,7 +132,7 @@ class EditRecords:
         self.jobs: dict[str, EditJob] = {}
         self.children: dict[str, ChildJob] = {}
 
-    def job(self, name: str, state: str, **fields: Any) -> EditJob:
+    def job(self, name: str, state: str, /, **fields: Any) -> EditJob:
         """Store an edit job."""
         given: dict[str, Any] = {
             "name": f"{name.capitalize()}: border of Alameda",
@@ -256,6 +257,18 @@ class EditRecords:
         key = f"edits/{self.jobs[name].edit_id}/conflicts.json"
         document = {"revision": 2, "conflicts": [each.document() for each in listed]}
         return write_json(key, document, self.context)
+
+    def late_upload(self, name: str) -> str:
+        """Keep an upload for the attempt before; the address of its differences."""
+        job = self.replaced(name, attempt=self.jobs[name].attempt + 1)
+        feature = counties()[ALAMEDA].document() | {"properties": {"name": "Alameda County"}}
+        late = f"{job.attempt - 1}/{WORKER.sub}/1/border.geojson"
+        self.context.s3.put_object(
+            Bucket=self.context.settings.intake_bucket,
+            Key=f"edits/{job.edit_id}/uploads/{late}",
+            Body=json.dumps({"type": "FeatureCollection", "features": [feature]}).encode(),
+        )
+        return f"/edits/{job.edit_id}/uploads/diff?name={quote(late, safe='')}"
 
     def someone_commits(self) -> None:
         """Another person changes Stanislaus, which is in the extent of all."""

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from jobyard.domain.arks import EXAMPLE_ARK, normal_ark
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.errors import BadRequest, Gone, NotFound
 from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.text import clean
@@ -49,12 +50,14 @@ class StoredFile:
 class VersionView:
     """A version of an object with a page of its files, by name.
 
-    `depositor` submitted its batch, "" if the batch is not known any more. `source` is where it
-    came from: its kind, name and URL. `after` is the number of the next file; None after the last.
+    `depositor` submitted its batch, whose manifest is `filename`; both are "" if the batch is not
+    known any more. `source` is where it came from: its kind, name and URL. `after` is the number of
+    the next file; None after the last.
     """
 
     version: ObjectVersion
     depositor: str
+    filename: str
     metadata: Mapping[str, Any]
     source: Mapping[str, Any]
     files: tuple[StoredFile, ...]
@@ -107,9 +110,11 @@ def object_version(
     listed = manifest["files"]
     files = tuple(StoredFile(**each) for each in listed[after : after + limit])
     following = after + limit
+    batch = _batch(version, context)
     return VersionView(
         version,
-        _depositor(version, context),
+        batch.submitter if batch else "",
+        batch.filename if batch else "",
         manifest.get("metadata", {}),
         manifest.get("source", {}),
         files,
@@ -184,12 +189,12 @@ def _manifest(version: ObjectVersion, context: QueryContext) -> dict[str, Any]:
     return manifest
 
 
-def _depositor(version: ObjectVersion, context: QueryContext) -> str:
-    """Who submitted the batch of a version; "" if it is not known any more."""
+def _batch(version: ObjectVersion, context: QueryContext) -> Batch | None:
+    """The batch of a version; None if it is not known any more."""
     try:
-        return batches.get(version.batch_id, context.now).submitter
+        return batches.get(version.batch_id, context.now)
     except Gone:
         tombstone = batches.BATCH_TOMBSTONES.find(version.batch_id)
-        return tombstone.origin.submitter if tombstone else ""
+        return tombstone.origin if tombstone else None
     except NotFound:
-        return ""
+        return None
