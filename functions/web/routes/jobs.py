@@ -283,18 +283,18 @@ def _crumbs(view: JobView) -> list[dict[str, str]]:
         campaign = f"/campaigns/{address.origin_id}"
         return [
             {"label": "Jobs", "address": "/campaigns"},
-            {"label": "Job", "address": campaign},
+            {"label": view.origin_title, "address": campaign},
             {"label": "Job Tasks", "address": f"{campaign}/tasks"},
         ]
     if address.origin is Origin.SCHEDULE:
         return [
-            {"label": "Job management", "address": "/job-management"},
-            {"label": "Schedule", "address": f"/schedules/{address.origin_id}"},
+            {"label": "Job Management", "address": "/job-management"},
+            {"label": view.origin_title, "address": f"/schedules/{address.origin_id}"},
         ]
     batch = f"/batches/{address.origin_id}"
     return [
         {"label": "Batches", "address": "/batches"},
-        {"label": "Batch", "address": batch},
+        {"label": view.origin_title, "address": batch},
         {"label": "Jobs", "address": f"{batch}/jobs"},
     ]
 
@@ -381,7 +381,7 @@ def show_log(job_id: str) -> Response[str]:
     values = {
         "name": _name_of(view),
         "job_id": job_id,
-        "crumbs_of_log": [*_crumbs(view), {"label": "Job", "address": address}],
+        "crumbs_of_log": [*_crumbs(view), {"label": _name_of(view), "address": address}],
         "log": found,
         "lines": [_line(each) for each in found.lines] if found else [],
         **_next_logs(view, found.number if found else 0, f"{address}/log?attempt="),

@@ -31,6 +31,10 @@ class BatchOrigin:
     resubmit_hint = "the depositor has to submit it again"
 
     @property
+    def title(self) -> str:
+        return self.batch.filename
+
+    @property
     def job_type(self) -> JobType[Any]:
         return job_type_of(self.batch.job_type)
 

@@ -128,6 +128,10 @@ class CampaignOrigin:
     resubmit_hint = "start a new campaign for its target"
 
     @property
+    def title(self) -> str:
+        return self.campaign.name
+
+    @property
     def job_type(self) -> JobType[Any]:
         return job_type_of(self.campaign.job_type)
 

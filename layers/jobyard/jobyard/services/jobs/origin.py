@@ -28,6 +28,10 @@ class JobOrigin(Protocol):
         """The job's type."""
 
     @property
+    def title(self) -> str:
+        """What people call the batch, the schedule or the campaign."""
+
+    @property
     def occurrence(self) -> "Occurrence | None":
         """The occurrence that the job runs for; None for a batch's job."""
 

@@ -44,6 +44,7 @@ class JobView:
     () in a list.
     `row` is its row in the manifest or its target; {} for a schedule's job, which has an
     `occurrence` instead.
+    `origin_title` is what people call its batch, schedule or campaign.
     `records` are the numbers `processed`, `failed` and `total`; None if the job does not count
     records. A list does not read them for open jobs. `step` is the first unfinished step.
     `advice` says what a person can do at the device that is stuck in the step; "" if none is.
@@ -59,6 +60,7 @@ class JobView:
     until: datetime | None
     actions: tuple[str, ...]
     all_steps: tuple[str, ...]
+    origin_title: str
     occurrence: Occurrence | None = None
     records: Mapping[str, int | None] | None = None
     unavailable: tuple[UnavailableEvent, ...] = ()
@@ -102,6 +104,7 @@ def _job_view(
         until=until,
         actions=tuple(e for e in job.actions(context.actor.roles) if is_open(origin, e)),
         all_steps=tuple(name for name, _ in job_type.steps),
+        origin_title=origin.title,
         occurrence=origin.occurrence,
         records=job.data.get("records"),
         kept_until=origin.kept_until,

@@ -42,6 +42,10 @@ class ScheduleOrigin:
         return self.occurrence.address
 
     @property
+    def title(self) -> str:
+        return self.schedule.title
+
+    @property
     def job_type(self) -> JobType[Any]:
         return job_type_of(self.occurrence.job_type)
 
