@@ -61,6 +61,11 @@ def duration(length: timedelta | float) -> str:
     return " ".join(filter(None, parts))
 
 
+def ago(length: timedelta) -> str:
+    """How long ago something was: "3 min 20 s ago", "just now" below a second."""
+    return "just now" if length < timedelta(seconds=1) else f"{duration(length)} ago"
+
+
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters of a text, with an ellipsis where it was cut."""
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

@@ -50,7 +50,10 @@ def rates(points: Sequence[Rate], local: Callable[[datetime], str]) -> Markup:
     ).format(
         _TOP + _HEIGHT + 20,
         f"Jobs per minute from {local(first)} to {local(last)}; at the end "
-        f"{latest.started:g} started, {latest.finished:g} finished, {latest.failed:g} failed"
+        + ", ".join(
+            f"{round(getattr(latest, name), 1):g} {name}"
+            for name in ("started", "finished", "failed")
+        )
         + "".join(deployed),
         Markup("").join(_grid(most)),
         *(_TOP, _HEIGHT, Markup("").join(marks), Markup("").join(lines)),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 
 from jobyard.domain.jobs.job import SUMMARY_CODE, Attempt
+from jobyard.domain.plurals import plural
 from web.filters import cut, duration
 
 MAX_ROWS = 12  # the first and the last of more attempts
@@ -43,7 +44,7 @@ def timeline(
         '<text x="100%" y="{}" text-anchor="end">{}</text></svg>'
     ).format(
         y + 22,
-        f"{number} attempts: {_times(numbered, length, until)}",
+        f"{plural(number, 'attempt')}: {_times(numbered, length, until)}",
         Markup("").join(parts),
         *(y + 2, y + 2, y + 18, local(since), y + 18, local(until)),
     )
@@ -55,7 +56,12 @@ def _times(numbered: Sequence[tuple[int, Attempt]], length: timedelta, until: da
         return f"over {duration(length)}"
     times = (((each.ended_at or until) - each.started_at) for _, each in numbered)
     worked = sum(times, start=timedelta())
-    return f"worked {duration(worked)}, waited {duration(length - worked)}"
+    return f"worked {duration(worked)}{_waited(', waited {}', length - worked)}"
+
+
+def _waited(words: str, length: timedelta) -> str:
+    """The words with a time of waiting; "" for less than a second."""
+    return words.format(duration(length)) if length >= timedelta(seconds=1) else ""
 
 
 def _row(
@@ -81,13 +87,13 @@ def _row(
     outcome = outcome or ("succeeded" if attempt.ended_at else "running")
     return Markup(
         '<text class="strong" y="{}">{}<tspan class="plain" dx="6">{}</tspan></text>'
-        '<text x="100%" y="{}" text-anchor="end"><tspan class="wide">waited {}, </tspan>'
+        '<text x="100%" y="{}" text-anchor="end"><tspan class="wide">{}</tspan>'
         "{} {}</text>"
         '<rect class="waits" x="{:.2f}%" y="{}" width="{:.2f}%" height="2"/>'
         '<rect class="s-{}" x="{:.2f}%" y="{}" width="{:.2f}%" height="{}" rx="2"/>'
     ).format(
         *(y + _TEXT, name, cut(outcome, 26)),
-        *(y + _TEXT, duration(attempt.started_at - before)),
+        *(y + _TEXT, _waited("waited {}, ", attempt.started_at - before)),
         *("worked" if attempt.count == 1 else "over", duration(end - attempt.started_at)),
         *(percent(before), y + _TEXT + 9, max(left - percent(before), 0)),
         _state_of(attempt),

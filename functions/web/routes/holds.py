@@ -14,6 +14,7 @@ from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import holds as hold_queries
 from jobyard.services.queries.holds import HeldWork
 from jobyard.services.queries.job_types import list_job_types
+from web.address import address_of
 from web.event_buttons import EventButton, role_reason
 from web.forms import handle_form, local_time, refusal_values, status_of
 from web.poll_interval import LIST_POLL_S
@@ -73,6 +74,7 @@ def _row(hold: Hold, work: HeldWork | None, request: PageRequest) -> dict[str, o
     return {
         "hold": hold,
         "label": labels.get(kind, "Everything"),
+        "address": address_of(kind, name),
         "held": _held(work) if work else "all of its tasks",
         "lift": button,
     }

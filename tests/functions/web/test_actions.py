@@ -88,7 +88,7 @@ def test_a_viewer_sees_why_and_a_forged_form_of_theirs_is_refused(browser: Brows
     forged = browser.post(f"{at}/cancel", page.forms["/sign-out"] | {"reason": "mine"})
 
     assert f"{at}/cancel" not in page.forms
-    assert "only its submitter, an operator or an admin may cancel a batch" in page.text
+    assert "Only its submitter, an operator or an admin may cancel a batch" in page.text
     assert (forged.status, executions("batch")) == (403, executions("batch"))
     assert batches.get(batch.batch_id, browser.function.SITE.now()).state == "processing"
 
@@ -313,7 +313,7 @@ def test_an_operator_sees_who_may_send_a_report_again(browser: Browser) -> None:
 
     forged = browser.post(f"{at}/1/resend", page.forms["/sign-out"] | {"reason": "x"})
 
-    assert "only an admin may send again a report of a batch" in page.text
+    assert "Only an admin may send again a report of a batch" in page.text
     assert forged.status == 403
 
 

@@ -340,7 +340,7 @@ def test_a_viewer_changes_nothing(browser: Browser) -> None:
 
     assert browser.get(f"/campaigns/{campaign_id}/change").status == 403
     assert browser.get(f"/campaigns/{campaign_id}/retry").status == 403
-    assert "only an operator or an admin may change a campaign" in page.text
+    assert "Only an operator or an admin may change a campaign" in page.text
 
 
 def test_the_targets_may_be_in_a_file_that_was_uploaded(browser: Browser) -> None:

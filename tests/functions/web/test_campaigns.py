@@ -218,8 +218,8 @@ def test_events_that_are_not_open_say_why(browser: Browser) -> None:
     browser.sign_in("operator")
     operated = browser.get(f"/campaigns/{campaign.campaign_id}")
 
-    assert "only an operator or an admin may pause a campaign" in viewed.text
-    assert "it has ended" in operated.text
+    assert "Only an operator or an admin may pause a campaign" in viewed.text
+    assert "It has ended" in operated.text
     assert f"/campaigns/{campaign.campaign_id}/pause" not in operated.forms
 
 
@@ -329,7 +329,7 @@ def test_an_operator_sees_who_may_send_the_report_of_a_campaign_again(browser: B
 
     forged = browser.post(f"{at}/1/resend", page.forms["/sign-out"] | {"reason": "x"})
 
-    assert "only an admin may send again a report of a campaign" in page.text
+    assert "Only an admin may send again a report of a campaign" in page.text
     assert forged.status == 403
     assert reports.get(campaign.campaign_id, 1).delivery.state == "delivered"
 

@@ -108,7 +108,7 @@ def test_each_kind_of_dead_letter_says_what_it_is_and_what_to_do(
     assert "TIMED_OUT: b1-main" in page.text
     assert "not <b>an</b> event" in page.text
     assert "of about" not in page.text
-    assert "only an admin may redrive a dead letter" in page.text
+    assert "Only an admin may redrive a dead letter" in page.text
     assert not [action for action in page.forms if "dead-letters" in action]
     assert _letters(settings) == 4  # a look leaves them where they are
 
@@ -172,8 +172,8 @@ class _Crashing:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (mail_event(batch_id=""), "its mail is none of a report"),
-        (execution_event(), "a redrive is not needed"),
+        (mail_event(batch_id=""), "Its mail is none of a report"),
+        (execution_event(), "A redrive is not needed"),
         ("not an event", "does not know this event"),
         (manifest_event(bucket="theirs"), "no manifest of this deployment"),
         (manifest_event(key="elsewhere/a"), "no manifest of this deployment"),

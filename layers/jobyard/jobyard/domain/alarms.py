@@ -49,7 +49,7 @@ RUNBOOKS = (
     Runbook(
         ("DeadLettersAlarm",),
         "an event could not be delivered. It is in the dead-letter queue",
-        "open the page System, `/system`. For a new manifest: redrive it, and its batch starts. "
+        "on the page System, `/system`: for a new manifest, redrive it, and its batch starts. "
         "For a mail event: redrive it, and the delivery is recorded. For a failed execution: "
         "discard it, Jobyard recovers the work by itself",
     ),

@@ -293,7 +293,8 @@ class Lifecycle:
             if set(senders).isdisjoint(roles):
                 found.append(UnavailableEvent(event, refusal(kind or self.name, event, senders)))
             elif state not in states:
-                needed = " or ".join(dict.fromkeys(states))
+                *others, last = dict.fromkeys(states)
+                needed = f"{', '.join(others)} or {last}" if others else last
                 found.append(
                     UnavailableEvent(event, f"the {self.name} must be {needed}; it is {state}")
                 )

@@ -118,7 +118,7 @@ def test_a_timeline_tells_waiting_from_working() -> None:
 def test_a_timeline_of_a_job_that_has_not_started_has_only_its_axis() -> None:
     picture = timeline((), NOON, NOON, local)
 
-    assert title(picture) == "0 attempts: worked 0 ms, waited 1 ms"
+    assert title(picture) == "0 attempts: worked 0 ms"
     assert "Attempt" not in picture
 
 
