@@ -119,7 +119,7 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str, str]] = {
     ("schedule", "resume"): ("Resume", "play", "Runs start again at their next time."),
     ("schedule", "run_now"): (
         "Run now",
-        "play",
+        "circle-play",
         "A job starts at once. The next scheduled run stays as it is.",
     ),
     ("schedule", "delete"): ("Delete", "trash-2", "No run starts any more. Its history stays."),

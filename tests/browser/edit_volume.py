@@ -47,8 +47,8 @@ _NAMES = (
 
 
 def store_edit_volume(browser: Browser) -> Mapping[str, str]:
-    """Store them in the empty tables. Returns the address of each page, by a name for a file; who
-    is to look follows an @.
+    """Store them in the empty tables. Returns the address of each page, by a name for a file;
+    the person who is to look follows an @.
     """
     site = browser.function.SITE
     made = store_edits(site.settings, site.s3)

@@ -1,5 +1,5 @@
 """Pictures of every page, of an empty deployment and of a full one, at three widths, in light and
-dark. An admin sees them, or whom the name of a page ends with: `worklist@worker`.
+dark. An admin sees them, or the person after the @ in the name of a page: `worklist@worker`.
 
 Usage: python -m tests.browser.screenshots FOLDER [NAME ...]
 """

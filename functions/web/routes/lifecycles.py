@@ -9,6 +9,9 @@ from web.pictures.lifecycle import lifecycle_diagram
 from web.request import current_request
 from web.responses import page
 
+# What people call what has a lifecycle, if that is not its name.
+_NOUNS = {"edit": "edit job", "fixup": "fix-up"}
+
 router = Router()  # type: ignore[no-untyped-call]
 
 
@@ -24,14 +27,16 @@ def show_lifecycle(name: str) -> Response[str]:
         current = ""
     links = [
         {
-            "label": each.capitalize(),
+            "label": _NOUNS.get(each, each).capitalize(),
             "address": f"/lifecycles/{each}",
             "is_current": each == name,
         }
         for each in LIFECYCLES
     ]
+    noun = _NOUNS.get(name, name)
     values = {
         "lifecycle": lifecycle,
+        "noun": f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}",
         "links": links,
         "current": current,
         "picture": lifecycle_diagram(lifecycle, current),
