@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from jinja2 import Template
@@ -17,6 +18,7 @@ from jobyard.domain.alarms import RUNBOOKS
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.datasets.export import ExportRequest
+from jobyard.domain.edits.work import SentFile
 from jobyard.domain.ids import export_id_of
 from jobyard.domain.jobs.job import Attempt, JobState
 from jobyard.services.datasets.context import DatasetContext
@@ -33,6 +35,7 @@ from tests.functions.api.log_events import CHUNK_LOGS, REQUEST, put_log, worker_
 from tests.functions.api.object_records import a_version
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.web.alarms import put_alarm
+from tests.functions.web.browser import Browser
 from tests.functions.web.dataset_records import a_dataset_with_a_commit
 from tests.functions.web.edit_records import DATASET, TEAM, link_of, store_edits
 from tests.people import sub_of
@@ -42,13 +45,14 @@ from web.template_environment import TEMPLATES, environment
 LOOKS = [(scheme, width) for width in (390, 1280, 1920) for scheme in ("light", "dark")]
 LAPTOP = 1280  # pixels; wider pages differ in space alone, which one person tries
 PEOPLE = (*ROLES, "nobody")
-# One of the homes is seen by some only; an upload of edits has a story of its own.
-UNSEEN = {"home.html", "home_without_role.html", "targets_upload.html", "edit_uploaded.html"}
+# One of the homes is seen by some only; files are sent by forms that others are made like.
+UNSEEN = {"home.html", "home_without_role.html", "targets_upload.html", "dataset_send.html"}
 # The addresses that answer with a file, or lead to one.
 FILES = {
     "/batches/<batch_id>/jobs.csv",
     "/campaigns/<campaign_id>/reports/<seq>/<name>",
     "/edits/<job_id>/uploads/file",
+    "/jobs/<job_id>/failed-records",
     "/objects/<object_id>/download",
 }
 
@@ -147,6 +151,7 @@ def addresses(site: Site) -> list[str]:
         f"{of_schedule}/history",
         f"{of_schedule}/year",
         f"{of_schedule}/cost",
+        f"{of_schedule}/reports",
         *_dataset_pages(site),
         *_edit_pages(site),
         "/lifecycles/batch?state=failed",
@@ -169,7 +174,21 @@ def _dataset_pages(site: Site) -> list[str]:
         "/datasets/roads/revisions/2",
         "/datasets/roads/feature?id=a%2Fb",
         f"/datasets/roads/exports/{request.export_id}",
+        "/datasets/new",
+        "/datasets/new?key=datasets/x/y/roads.geojson",
+        _load_of_rivers(site.browser),
     ]
+
+
+def _load_of_rivers(browser: Browser) -> str:
+    """The address of the load of a dataset, which has just begun."""
+    pages = browser.function.SITE
+    browser.sign_in("admin")
+    sent = browser.submit(browser.get("/datasets/new"), "/datasets/new", file="rivers.geojson")
+    form = next(fields for action, fields in sent.forms.items() if action.startswith("http"))
+    pages.s3.put_object(Bucket=pages.settings.intake_bucket, Key=form["key"], Body=b"{}")
+    second = browser.get(f"/datasets/new?key={quote(form['key'])}")
+    return browser.submit(second, "/datasets").location
 
 
 def _edit_pages(site: Site) -> list[str]:
@@ -177,6 +196,8 @@ def _edit_pages(site: Site) -> list[str]:
     pages = site.browser.function.SITE
     made = store_edits(pages.settings, pages.s3)
     late = made.late_upload("failed")
+    sent = SentFile("edits/border.geojson", "p", "d" * 64, "changes", None, 5, 1, NOW)
+    made.replaced("uploaded", sent=sent)
     jobs, children = made.jobs, made.children
     downloaded, archived = jobs["downloaded"].edit_id, jobs["archived"].edit_id
     return [
@@ -189,6 +210,8 @@ def _edit_pages(site: Site) -> list[str]:
         f"/edits/{jobs['blocked'].edit_id}/attachments/1",
         f"/edits/{downloaded}",
         f"/edits/{downloaded}/upload",
+        f"/edits/{downloaded}/cost",
+        f"/edits/{jobs['uploaded'].edit_id}/file",
         f"/edits/{jobs['failed'].edit_id}/uploads",
         late,
         f"/edits/{archived}/log",
@@ -287,6 +310,11 @@ def _send_forms(page: Page, url: str, addresses: Sequence[str]) -> None:
     """Look at what answers forms: checks, outcomes, a preview, and the end of a session."""
     page.goto(f"{url}/batches/new")
     file: FilePayload = {"name": "may.csv", "mimeType": "text/csv", "buffer": b"url\nftp://a/b\n"}
+    page.set_input_files("#file", file)
+    expect(page.locator("#check .items")).to_be_visible()
+    _check(page)
+    page.goto(f"{url}/datasets/new")
+    file = {"name": "a.geojson", "mimeType": "application/json", "buffer": b'{"type": "Point"}'}
     page.set_input_files("#file", file)
     expect(page.locator("#check .items")).to_be_visible()
     _check(page)

@@ -128,6 +128,7 @@ class Volume:
             "schedule-history": f"{schedule}/history",
             "schedule-year": f"{schedule}/year",
             "schedule-cost": f"{schedule}/cost",
+            "schedule-reports": f"{schedule}/reports",
             "lifecycle": "/lifecycles/batch?state=failed",
             "missing": "/nothing-here",
             "find": "/find?q=may.checkm",
