@@ -295,7 +295,7 @@ class Harness:
 
     def allow_hosts(self) -> None:
         """Allow the private hosts that the settings list."""
-        self.http = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
+        self.http = HttpClient(self.settings.allowed_hosts, now=self.now)
 
     def _with_role(self, name: str, function: Function) -> Function:
         def with_role(event: dict[str, Any]) -> dict[str, Any]:

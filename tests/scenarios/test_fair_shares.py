@@ -195,4 +195,4 @@ def test_every_batch_ends_however_few_workers_there_are(stack: Harness, payloads
 
     assert len(simulation.ended) == 6
     assert simulation.most_workers <= 2
-    assert worker_leases.get()[0] == {}
+    assert worker_leases.get().leases == {}

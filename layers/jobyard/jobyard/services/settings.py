@@ -64,6 +64,11 @@ class Settings:
     dead_letters: str
 
     @property
+    def worker_limit(self) -> int:
+        """How many chunks run at the same time, each with a request to a host at least."""
+        return min(self.max_workers, self.requests_per_host)
+
+    @property
     def stack(self) -> str:
         """The stack's name, with which the names of its machines and alarms begin."""
         return self.batch_machine.rpartition(":")[2].removesuffix("-batch")

@@ -1,16 +1,16 @@
 """Stores collections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobyard.domain.batches.worker_leases import WorkerLease
 from jobyard.domain.collection import Collection, CollectionChange
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold
 from jobyard.store import holds, reads, worker_leases
 from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import CollectionItem, HoldItem, is_version, save_if
+from jobyard.store.worker_leases import SharedLimits
 
 _SHELF = "collections"  # one partition of the index for all: there are few writes
 
@@ -74,22 +74,21 @@ def find(name: str) -> Collection | None:
 @dataclass(frozen=True)
 class WorkerView:
     """What a worker has to know while it runs a chunk: the collection, None if there is none, the
-    holds on it, and the leases of workers with their version.
+    holds on it, and what all workers share.
     """
 
     collection: Collection | None
     holds: Sequence[Hold]
-    leases: Mapping[str, WorkerLease]
-    leases_version: int
+    limits: SharedLimits
 
 
 def worker_view(name: str, scopes: Sequence[str]) -> WorkerView:
-    """Read a collection, the holds of `scopes`, and the leases of workers, in one call."""
+    """Read a collection, the holds of `scopes`, and what all workers share, in one call."""
     keys = [CollectionItem(name), worker_leases.key(), *(HoldItem(scope) for scope in scopes)]
-    collection, leases, *found = reads.get_many(keys)
+    collection, limits, *found = reads.get_many(keys)
     placed = [holds.of_item(item) for item in found if item]
     return WorkerView(
-        _collection(collection) if collection else None, placed, *worker_leases.of_item(leases)
+        _collection(collection) if collection else None, placed, worker_leases.of_item(limits)
     )
 
 

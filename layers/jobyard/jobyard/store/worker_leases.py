@@ -1,6 +1,8 @@
-"""Stores the leases of workers, in one item of the table of chunks."""
+"""Stores what all workers share, in one item of the table of chunks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from jobyard.domain.batches.worker_leases import WorkerLease
 from jobyard.domain.errors import StaleState
@@ -8,6 +10,18 @@ from jobyard.store.documents import from_ms, to_ms
 from jobyard.store.tables import ChunkItem, is_version, save_if
 
 _BATCH = "workers"  # no batch has such an id
+_HOSTS = ""  # the key of the busy hosts among the runs
+
+
+@dataclass(frozen=True)
+class SharedLimits:
+    """The leases of workers by run, the hosts that asked for no requests until a time, and the
+    version of both, 0 if there are none yet.
+    """
+
+    leases: Mapping[str, WorkerLease] = field(default_factory=dict)
+    busy_hosts: Mapping[str, datetime] = field(default_factory=dict)
+    version: int = 0
 
 
 def key() -> ChunkItem:
@@ -15,32 +29,35 @@ def key() -> ChunkItem:
     return ChunkItem(_BATCH, 0)
 
 
-def of_item(item: ChunkItem | None) -> tuple[dict[str, WorkerLease], int]:
-    """The stored leases by run, and their version, 0 if there are none yet."""
+def of_item(item: ChunkItem | None) -> SharedLimits:
+    """What is stored."""
     if item is None:
-        return {}, 0
-    found = {
+        return SharedLimits()
+    body = dict(item.body)
+    hosts = body.pop(_HOSTS, {})
+    leases = {
         run: WorkerLease(wanted, collection, submitter, from_ms(since), from_ms(until), workers)
-        for run, (wanted, collection, submitter, since, until, workers) in item.body.items()
+        for run, (wanted, collection, submitter, since, until, workers) in body.items()
     }
-    return found, int(item.version)
+    busy = {host: from_ms(until) for host, until in hosts.items()}
+    return SharedLimits(leases, busy, int(item.version))
 
 
-def get() -> tuple[dict[str, WorkerLease], int]:
-    """The leases by run, and their version, 0 if there are none yet."""
+def get() -> SharedLimits:
+    """What is stored."""
     try:
         return of_item(ChunkItem.get(_BATCH, 0, consistent_read=True))
     except ChunkItem.DoesNotExist:
-        return {}, 0
+        return SharedLimits()
 
 
-def put(leases: Mapping[str, WorkerLease], seen_version: int) -> None:
-    """Store leases over those of `seen_version`.
+def put(limits: SharedLimits) -> None:
+    """Store limits over those of their version.
 
     Raises:
         StaleState: they changed since they were read.
     """
-    body = {
+    body: dict[str, object] = {
         run: [
             lease.wanted,
             lease.collection,
@@ -49,8 +66,10 @@ def put(leases: Mapping[str, WorkerLease], seen_version: int) -> None:
             to_ms(lease.until),
             lease.workers,
         ]
-        for run, lease in leases.items()
+        for run, lease in limits.leases.items()
     }
-    item = ChunkItem(batch_id=_BATCH, chunk=0, version=seen_version + 1, body=body)
-    if not save_if(item, is_version(ChunkItem, seen_version)):
+    if limits.busy_hosts:
+        body[_HOSTS] = {host: to_ms(until) for host, until in limits.busy_hosts.items()}
+    item = ChunkItem(batch_id=_BATCH, chunk=0, version=limits.version + 1, body=body)
+    if not save_if(item, is_version(ChunkItem, limits.version)):
         raise StaleState("the leases of workers changed since they were read")

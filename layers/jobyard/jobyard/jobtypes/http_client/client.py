@@ -21,6 +21,7 @@ from jobyard.jobtypes.http_client.addresses import (
 )
 from jobyard.jobtypes.http_client.connections import Connection, ConnectionPool, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
+from jobyard.jobtypes.http_client.host_gate import HostGate
 from jobyard.jobtypes.http_client.pace import Pace, Timeouts
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.jobtypes.http_client.responses import (
@@ -37,6 +38,7 @@ MAX_REDIRECTS = 5  # for one URL
 _REDIRECTING = frozenset({300, 301, 302, 303, 307, 308})
 _REQUEST_FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
 _UNENCODED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
+_BUSY = frozenset({429, 503})  # with Retry-After, of a host and not of one file
 _WITHOUT_BODY = frozenset({204, 304})
 _MAX_RETRY_AFTER_S = 10 * 365 * 86_400.0  # a longer Retry-After cannot be meant
 _FAILURES = {
@@ -182,6 +184,7 @@ class HttpClient:
         self._resolve = resolve
         self._tls = cache(lambda: _http_only(tls()))  # reading the certificates takes a while
         self._pool = ConnectionPool(now)
+        self.hosts = HostGate(now)
 
     def head(self, url: str, remaining: Callable[[], float]) -> int | None:
         """The size in bytes by a HEAD request; None if the server gives none.
@@ -191,11 +194,12 @@ class HttpClient:
         Raises:
             FetchRefused: see docs/deposit.md.
         """
-        connection, head, _ = self._follow("HEAD", url, remaining)
+        connection, head, target = self._follow("HEAD", url, remaining)
         try:
             return _length(head)
         finally:
             self._keep_or_close(connection, head)
+            self.hosts.leave(_host_of(target))
 
     @contextmanager
     def get(
@@ -222,6 +226,7 @@ class HttpClient:
                 self._keep_or_close(connection, head)
             else:
                 connection.close()
+            self.hosts.leave(_host_of(target))
 
     def send(
         self,
@@ -242,7 +247,8 @@ class HttpClient:
         """
         pace = Pace(self._timeouts, remaining, method)
         target = parse_target(url, self._allowed_hosts, self._networks)
-        with _errors_as_refusals(target, method):
+        turn = self.hosts.turn(_host_of(target), remaining)
+        with turn, _errors_as_refusals(target, method):
             connection = connect(target, self._resolve, self._tls, pace)
             try:
                 encoded = {name: value.encode() for name, value in (headers or {}).items()}
@@ -262,22 +268,29 @@ class HttpClient:
         self, method: str, url: str, remaining: Callable[[], float], offset: int = 0
     ) -> tuple[Connection, Head, Target]:
         """Request the URL, from byte `offset` on, and follow redirects until status 200, or 206 of
-        a part. Each redirect is checked.
+        a part. Each redirect is checked. The caller leaves the last target's host.
         """
         fields = {**_REQUEST_FIELDS, "Range": b"bytes=%d-" % offset} if offset else _REQUEST_FIELDS
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
         target = parse_target(url, self._allowed_hosts, self._networks)
         for _ in range(MAX_REDIRECTS + 1):
-            with _errors_as_refusals(target, method):
-                connection, head = self._request(method, target, pace, cookies, fields)
+            host = _host_of(target)
+            self.hosts.enter(host, remaining)
+            try:
+                with _errors_as_refusals(target, method):
+                    connection, head = self._request(method, target, pace, cookies, fields)
+            except BaseException:
+                self.hosts.leave(host)
+                raise
             if head.status == 200 or (offset and head.status == 206):
                 return connection, head, target
             connection.close()
+            self.hosts.leave(host)
             cookies.take(target, head.values("set-cookie"), self._now())
             location = next(iter(head.values("location")), b"")
             if head.status not in _REDIRECTING or not location:
-                raise self._refusal(head, method)
+                raise self._refusal(head, method, host)
             target = self._next(target, location)
         message = f"the URL redirects {method} more than {MAX_REDIRECTS} times"
         raise FetchRefused(Failure.TOO_MANY_REDIRECTS, message)
@@ -328,13 +341,22 @@ class HttpClient:
         else:
             self._pool.keep(connection)
 
-    def _refusal(self, head: Head, method: str) -> FetchRefused:
+    def _refusal(self, head: Head, method: str, host: str) -> FetchRefused:
+        """The refusal of a response. A host that is busy is left alone for as long as it asks."""
+        retry_after = _retry_after(head.text("retry-after"), self._now())
+        if retry_after and head.status in _BUSY:
+            self.hosts.leave_alone(host, retry_after)
         return FetchRefused(
             failure_of(head.status),
             f"the server answered {method} with {head.status} {head.reason}".rstrip(),
-            retry_after=_retry_after(head.text("retry-after"), self._now()),
+            retry_after=retry_after,
             status=head.status,
         )
+
+
+def _host_of(target: Target) -> str:
+    """The host with its port, as it is counted."""
+    return f"{target.host}:{target.port}"
 
 
 def _http_only(context: ssl.SSLContext) -> ssl.SSLContext:

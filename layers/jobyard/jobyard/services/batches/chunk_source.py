@@ -32,13 +32,14 @@ from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
-from jobyard.services.batches.worker_leases import renew_workers, run_key
+from jobyard.services.batches.worker_leases import host_limit, run_key, share_limits
 from jobyard.services.jobs.chunk_jobs import ChunkJobs
 from jobyard.services.jobs.runner import CONCURRENT_JOBS, FinishedJob, run_jobs
 from jobyard.services.jobs.source import Change, DueJob
 from jobyard.services.jobs.worker import Worker
 from jobyard.services.runs import ExecutionRun, NextStep
-from jobyard.store import batches, collections, holds, jobs, operations
+from jobyard.store import batches, collections, holds, jobs, operations, worker_leases
+from jobyard.store.worker_leases import SharedLimits
 
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 
@@ -201,10 +202,18 @@ class ChunkSource:
         self.found_collection = view.collection
         self.hold = active_hold(view.holds, now)
         self.is_cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
-        lease, limit = run_key(self.batch.batch_id, self.run.name), self.worker.settings.max_workers
-        self.is_yielding = must_yield(view.leases, lease, limit, now)
-        if not self.is_yielding:
-            renew_workers(view.leases, view.leases_version, lease, self.chunk.number, now)
+        self._share(view.limits, now)
+
+    def _share(self, limits: SharedLimits, now: datetime) -> None:
+        """Follow what all workers share: yield, or renew the lease; bound requests to hosts."""
+        lease, settings = run_key(self.batch.batch_id, self.run.name), self.worker.settings
+        self.is_yielding = must_yield(limits.leases, lease, settings.worker_limit, now)
+        hosts = self.worker.http.hosts
+        hosts.allow(host_limit(limits, settings), limits.busy_hosts)
+        learned = hosts.learned()
+        renews = "" if self.is_yielding else lease
+        if share_limits(limits, renews, self.chunk.number, learned, now):
+            hosts.shared(learned)
 
     @property
     def is_stopped(self) -> bool:
@@ -221,6 +230,8 @@ class ChunkSource:
         A worker that yielded before it started any job writes nothing: the chunk stays due.
         """
         not_started = list(not_started)
+        if self.worker.http.hosts.learned():
+            self._share(worker_leases.get(), self.worker.now())
         if self._is_closed:
             self._stop(not_started)
         if self.is_yielding and not self.jobs.records:

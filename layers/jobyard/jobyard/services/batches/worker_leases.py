@@ -11,10 +11,12 @@ from jobyard.domain.batches.worker_leases import WorkerLease, leased, renewed
 from jobyard.domain.errors import StaleState
 from jobyard.services.settings import Settings
 from jobyard.store import worker_leases
+from jobyard.store.worker_leases import SharedLimits
 
 _TRIES = 8
 _ROUNDS = 100  # chunks of a pass, for each of its workers, while no other run waits
 _PASSES = 50  # while others do, a pass has a chunk for each worker, or this part of all if more
+_MAX_HOSTS = 100  # that are left alone
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 10.0  # until a run that waits asks again
 
 
@@ -63,23 +65,44 @@ def _changed(
 ) -> Mapping[str, WorkerLease]:
     """The stored leases after a run asked; {} if others changed them in each try."""
     for _ in range(_TRIES):
-        seen, version = worker_leases.get()
-        if not request.wanted and key not in seen:
-            return seen
-        found = leased(seen, key, request, settings.max_workers, now)
-        if found == seen:
+        seen = worker_leases.get()
+        if not request.wanted and key not in seen.leases:
+            return seen.leases
+        found = leased(seen.leases, key, request, settings.worker_limit, now)
+        if found == seen.leases:
             return found
         with suppress(StaleState):
-            worker_leases.put(found, version)
+            worker_leases.put(SharedLimits(found, _still_busy(seen.busy_hosts, now), seen.version))
             return found
     return {}
 
 
-def renew_workers(
-    leases: Mapping[str, WorkerLease], version: int, key: str, chunk: int, now: datetime
-) -> None:
-    """Renew the lease of a run in the leases that a worker read, before it expires."""
-    found = renewed(leases, key, chunk, now)
-    if found is not None:
-        with suppress(StaleState):  # another worker did
-            worker_leases.put(found, version)
+def share_limits(
+    limits: SharedLimits, key: str, chunk: int, learned: Mapping[str, datetime], now: datetime
+) -> bool:
+    """Renew the lease of a run before it expires, and tell all workers which hosts a worker has
+    `learned` to be busy. Returns False if others changed the limits at the same time.
+    """
+    found = renewed(limits.leases, key, chunk, now)
+    busy = _still_busy({**limits.busy_hosts, **learned}, now)
+    if found is None and (not learned or busy == limits.busy_hosts):
+        return True  # old ones are removed with the next write
+    try:
+        worker_leases.put(SharedLimits(found or limits.leases, busy, limits.version))
+    except StaleState:
+        return False
+    return True
+
+
+def host_limit(limits: SharedLimits, settings: Settings) -> int:
+    """How many requests to a host each worker may have in progress. Together they have no more than
+    `requests_per_host`, because there are no more workers than that.
+    """
+    workers = sum(lease.workers for lease in limits.leases.values())
+    return max(settings.requests_per_host // max(workers, 1), 1)
+
+
+def _still_busy(hosts: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
+    """The hosts that are still to be left alone, at most `_MAX_HOSTS`: the longest."""
+    found = sorted(((until, host) for host, until in hosts.items() if until > now), reverse=True)
+    return {host: until for until, host in found[:_MAX_HOSTS]}
