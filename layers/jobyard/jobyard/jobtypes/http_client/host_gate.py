@@ -107,7 +107,8 @@ class HostGate:
         if left_s <= 0:
             del self._busy[host]
             return
-        raise _busy(f"{host} asked for no requests until {until:%H:%M:%S} UTC", left_s)
+        message = f"{host} asked for no requests until {until:%H:%M:%S} UTC"
+        raise _busy(message, math.ceil(left_s))
 
 
 def _busy(message: str, wait_s: float) -> FetchRefused:
