@@ -237,7 +237,12 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
             "dynamodb:TransactWriteItems(Update)",
         ],
-        "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "ReportsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
         "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
         "TimelineTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],

@@ -99,10 +99,12 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for thing, call in (
             ("CollectionsTable", "dynamodb:GetItem"),
             ("IntakeBucket", "s3:HeadObject(VersionId)"),
-            ("RequestsTable", "dynamodb:GetItem"),
             ("RequestsTable", "dynamodb:PutItem"),
         )
     },
+    ("ReportRole", "ReportsTable", "dynamodb:TransactWriteItems(Put)"): (
+        "a run of a schedule failed about which somebody gets a mail"
+    ),
     **{
         ("ExecuteRole", "HoldsTable", f"dynamodb:{call}"): "a worker was late, its hold is gone"
         for call in ("GetItem", "PutItem")

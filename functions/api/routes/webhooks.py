@@ -60,7 +60,7 @@ def get_webhook(webhook: Name) -> Webhook:
     description="Calls that wait are made as it is now.",
     responses={
         200: {"description": "The webhook, with its secret if that is new."},
-        **problem_responses(BadRequest, Forbidden, InvalidTransition, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
     },
     middlewares=[idempotent],
 )
