@@ -17,7 +17,7 @@ from jobyard.services.campaigns import commands
 from jobyard.services.queries.campaigns import campaign as shown_campaign
 from jobyard.services.queries.campaigns import list_campaigns
 from jobyard.services.queries.jobs import job
-from jobyard.services.queries.reports import list_reports
+from jobyard.services.queries.reports import list_deliveries
 from jobyard.store import campaigns, claims, jobs, tables
 from tests.archived_fixtures import reset_retention
 from tests.call_interceptor import Call, Listener
@@ -114,7 +114,7 @@ def test_an_archived_campaign_is_gone_with_a_message_and_in_no_list(
     for ask in (
         lambda: shown_campaign(campaign_id, query),
         lambda: job(task, query),
-        lambda: list_reports(campaign_id, query),
+        lambda: list_deliveries(campaign_id, query).reports,
         lambda: commands.retry(campaign_id, {}, stack.context()),
     ):
         with pytest.raises(Gone, match=r"succeeded, 2 tasks, .* was archived on 2027-02-24"):
