@@ -159,6 +159,21 @@ def callback_error(url: str, allowed_hosts: Collection[str] = ()) -> str:
     return error_in(url) or warning_in(url.partition("#")[0], allowed_hosts)
 
 
+def https_error(url: str, allowed_hosts: Collection[str]) -> str:
+    """Why the deployment does not call a service at a URL; "" if it does. It has to be https, but
+    for the hosts that the deployment allows by name.
+    """
+    if error := callback_error(url, allowed_hosts):
+        return error
+    try:
+        parsed = parse(url)
+    except BadUrl as error:
+        return str(error)
+    if parsed.scheme != "https" and parsed.host_and_port not in allowed_hosts:
+        return "has to begin with https://"
+    return ""
+
+
 def _is_plain(url: str) -> bool:
     return len(url) <= URL_LENGTH and _PLAIN.fullmatch(url) is not None
 

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
-from jobyard.domain.urls import BadUrl, callback_error, parse
 
 MAX_WEBHOOKS = 20  # of a deployment
 MAX_DELETED = 5  # deleted webhooks that are kept
@@ -59,21 +58,6 @@ class Webhook:
     def wants(self, event: WebhookEvent, collection: str) -> bool:
         """Whether it is called about an event; `collection` is "" for what has none."""
         return event in self.events and (not self.collections or collection in self.collections)
-
-
-def url_error(url: str, allowed_hosts: frozenset[str]) -> str:
-    """Why the deployment does not call a webhook at a URL; "" if it does. It has to be https, but
-    for the hosts that the deployment allows by name.
-    """
-    if error := callback_error(url, allowed_hosts):
-        return error
-    try:
-        parsed = parse(url)
-    except BadUrl as error:
-        return str(error)
-    if parsed.scheme != "https" and parsed.host_and_port not in allowed_hosts:
-        return "has to begin with https://"
-    return ""
 
 
 def new_secret(key: bytes, *parts: str) -> str:

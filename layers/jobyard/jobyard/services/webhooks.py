@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from jobyard.domain.activity import Subject
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound
 from jobyard.domain.redaction import redacted
-from jobyard.domain.webhooks import MAX_WEBHOOKS, Webhook, WebhookEvent, new_secret, url_error
+from jobyard.domain.urls import https_error
+from jobyard.domain.webhooks import MAX_WEBHOOKS, Webhook, WebhookEvent, new_secret
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, QueryContext, require_reason
@@ -67,7 +68,7 @@ def put(wanted: WebhookRequest, context: CommandContext) -> StoredWebhook:
     """
     authorize(context.actor, "webhook", "put")
     require_reason(context, "a webhook's change")
-    if error := url_error(wanted.url, context.settings.allowed_hosts):
+    if error := https_error(wanted.url, context.settings.allowed_hosts):
         raise BadRequest(f"the webhook's URL {error}")
     stored, version = webhooks.list_all()
     before = _named(wanted.name, stored)

@@ -237,6 +237,7 @@ def test_only_an_admin_sees_the_secrets_of_the_url_that_edits(api: Api) -> None:
     [
         ("https://me:secret@edits.example.org/", "user name or password"),
         ("http://[::1", "batch: the URL"),
+        ("http://edits.example.org/run", "batch: the URL has to begin with https://"),
         ("https://a b", "contains a space"),
     ],
 )

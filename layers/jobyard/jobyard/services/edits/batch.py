@@ -14,7 +14,7 @@ from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.moves import move_of, write_job
 from jobyard.services.edits.prepare import prepare
-from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.settings import batch_error, settings_for
 from jobyard.services.edits.workspaces import UploadedFile, write_workspace
 from jobyard.store import datasets, edits
 
@@ -96,6 +96,8 @@ def _call(
     settings: EditSettings, request: bytes, context: EditContext, remaining: Callable[[], float]
 ) -> bytes:
     """The answer: changes in GeoJSON, as an upload of the kind `changes` has them."""
+    if problem := batch_error(settings, context.settings.allowed_hosts):
+        raise BatchFailed(f"the URL {problem}")
     if settings.batch.startswith(("http://", "https://")):
         return _call_url(settings.batch, request, context, remaining)
     answer = context.functions.invoke(FunctionName=settings.batch, Payload=request)

@@ -10,7 +10,7 @@ from jobyard.domain.edits.settings import EditSettings, settings_of
 from jobyard.domain.edits.work import MAX_TYPE_BYTES
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.text import clean
-from jobyard.domain.urls import error_in
+from jobyard.domain.urls import https_error
 from jobyard.services import activity
 from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext
@@ -52,6 +52,13 @@ def settings_or_default(job: Job) -> EditSettings:
     return find_settings(job) or EditSettings()
 
 
+def batch_error(settings: EditSettings, allowed_hosts: frozenset[str]) -> str:
+    """Why the deployment does not call the URL that edits; "" if it does, or if a function edits.
+    The link to the package is a secret, so it is sent over https.
+    """
+    return https_error(settings.batch, allowed_hosts) if "://" in settings.batch else ""
+
+
 def put_settings(
     name: str, edit_type: str, document: Mapping[str, Any], context: CommandContext
 ) -> EditSettings:
@@ -66,7 +73,7 @@ def put_settings(
     settings = settings_of(document)
     if not edit_type.strip() or clean(edit_type, MAX_TYPE_BYTES) != edit_type:
         raise BadRequest(f"the name of a type has 1 to {MAX_TYPE_BYTES} bytes that can be shown")
-    problem = error_in(settings.batch) if "://" in settings.batch else ""
+    problem = batch_error(settings, context.settings.allowed_hosts)
     if problem:
         raise BadRequest(f"batch: the URL {problem}")
     if settings.reviewers and teams.find(settings.reviewers) is None:

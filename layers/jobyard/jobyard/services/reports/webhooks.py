@@ -12,6 +12,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report, Repor
 from jobyard.domain.errors import StaleState
 from jobyard.domain.redaction import redacted
 from jobyard.domain.text import clean
+from jobyard.domain.urls import https_error
 from jobyard.domain.webhooks import (
     PAUSES,
     WEBHOOK_TRIES,
@@ -19,7 +20,6 @@ from jobyard.domain.webhooks import (
     WebhookEvent,
     headers,
     payload,
-    url_error,
     webhook_id,
     webhook_seq,
 )
@@ -130,7 +130,7 @@ def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery
     body = report.texts[_TEXT].encode()
     message_id = webhook_id(report.batch_id, report.seq)
     signed = headers(message_id, context.now(), body, webhook.secret)
-    status, error = 0, url_error(webhook.url, context.settings.allowed_hosts)
+    status, error = 0, https_error(webhook.url, context.settings.allowed_hosts)
     try:
         if not error:
             sent = context.http().send("POST", webhook.url, _no_limit, headers=signed, body=body)
