@@ -1,7 +1,9 @@
 """`jobyard edit` with a stack: propose, plan, do and review edit jobs."""
 
 import hashlib
+import json
 from datetime import datetime
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ from cli.client import ApiClient, Document
 from cli.findings import EXIT_ERRORS
 from cli.options import Json, Limit, StackName
 from jobyard.domain.edits.edit_job import EditState
-from jobyard.domain.edits.upload import UploadKind
+from jobyard.domain.edits.upload import Choice, UploadKind
 from jobyard.domain.edits.work import Priority, UploadOutcome
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.ids import is_child_id, is_edit_id
@@ -432,11 +434,34 @@ def download(
         terminal.console().print(f"{target}: the package {link['job']['package']['package_id']}")
 
 
+def _content_of(file: Path | None, choices: list[str]) -> BufferedReader | BytesIO:
+    """What to upload: a file, or choices as one that has no features."""
+    if (file is None) == (not choices):
+        raise BadRequest("give a file, or decide conflicts with --choice ID=mine")
+    if file is not None:
+        return file.open("rb")
+    made = {name: choice for name, _, choice in (each.rpartition("=") for each in choices)}
+    if wrong := [each for each in made.values() if each not in set(Choice)]:
+        raise BadRequest(f"--choice: {wrong[0]!r} is none of {', '.join(Choice)}")
+    document = {"type": "FeatureCollection", "features": [], "choices": made}
+    return BytesIO(json.dumps(document).encode())
+
+
 @app.command()
 def upload(
     ctx: typer.Context,
     job_id: EditId,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON or a zip.")],
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="GeoJSON or a zip.")
+    ] = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choice",
+            metavar="ID=CHOICE",
+            help="Without a file: decide a conflict by mine, theirs or renumber; repeat it.",
+        ),
+    ] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="The file has all features, not only changed ones.")
     ] = False,
@@ -466,9 +491,10 @@ def upload(
         package = package or (job["package"] or {}).get("package_id", "")
         if not package:
             raise BadRequest(f"{job_id} is {job['state']}, and has no package to upload to")
-    with file.open("rb") as content:
+    with _content_of(file, choices or []) as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-        form = api.post(f"/edits/{job_id}/upload-form", {"attempt": attempt, "filename": file.name})
+        name = file.name if file else "choices.geojson"
+        form = api.post(f"/edits/{job_id}/upload-form", {"attempt": attempt, "filename": name})
         api.upload(form["upload"], content, is_repeatable=True)
     body = {
         "key": form["key"],

@@ -227,5 +227,7 @@ def print_upload(job_id: str, found: Document) -> None:
     if found["outcome"] == UploadOutcome.REFUSED:
         terminal.print_error(f"the file was refused: {found['problem']}")
         return
+    for before, new in list(found["new_ids"].items())[:_SHOWN_FINDINGS]:
+        console.print(f"{before} has the new id {new}")
     ids = f"; {plural(len(found['new_ids']), 'new id')}" if found["new_ids"] else ""
     console.print(f"{job_id}: accepted, {plural(found['changes'], 'change')}{ids}")

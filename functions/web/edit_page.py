@@ -10,6 +10,7 @@ from jobyard.domain.datasets.feature import GEOMETRY, Feature, Geometry
 from jobyard.domain.datasets.geometry import positions
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.upload import Choice
 from jobyard.domain.errors import Gone, JobyardError, NotFound
 from jobyard.domain.plurals import plural
 from jobyard.services.context import QueryContext
@@ -238,6 +239,7 @@ def conflict_rows(found: ChildFindings | None) -> list[dict[str, Any]]:
                 "feature_id": each.feature_id,
                 "kind": conflict.document()["kind"],
                 "names": conflict.document()["properties"],
+                "may_renumber": Choice.RENUMBER in each.choices,
                 "mine_deletes": each.mine is None,
                 "theirs_deletes": each.theirs is None,
                 "values": version_rows(

@@ -284,6 +284,27 @@ def test_a_refused_upload_says_where_the_mistakes_are(
     assert "the file was refused: a mistake" in result.stderr
 
 
+def test_conflicts_are_decided_without_a_file(run: Run, api: FakeApi) -> None:
+    upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
+    api.answers(f"GET /edits/{EDIT}", job())
+    api.answers(f"POST /edits/{EDIT}/upload-form", {"key": "k", "upload": upload})
+    api.answers("POST /intake", httpx.Response(204))
+    api.answers(f"POST /edits/{EDIT}/upload", job())
+    read = {"problem": "", "changes": 2, "found": 0, "findings": [], "outcome": "accepted"}
+    api.answers(f"GET /edits/{EDIT}/upload", {**read, "new_ids": {"101": "105"}})
+
+    done = run("edit", "upload", EDIT, "--choice", "101=renumber", "--choice", "a=b=mine")
+    wrong = run("edit", "upload", EDIT, "--choice", "101=ours")
+    nothing = run("edit", "upload", EDIT)
+
+    assert "accepted, 2 changes; 1 new id" in done.stdout
+    assert "101 has the new id 105" in done.stdout
+    sent = next(each for each in api.requests if each.url.path == "/intake")
+    assert b'"choices": {"101": "renumber", "a=b": "mine"}' in sent.content
+    assert "'ours' is none of mine, theirs, renumber" in wrong.stderr
+    assert "give a file, or decide" in nothing.stderr
+
+
 def test_an_upload_sends_the_file_with_its_digest_for_the_last_package(
     run: Run, api: FakeApi, tmp_path: Path
 ) -> None:

@@ -345,6 +345,48 @@ def test_a_conflict_is_decided_in_a_child_with_the_three_versions(harness: Harne
     assert live["3"] == {"name": "a", "x": 2}
 
 
+def test_what_both_inserted_under_one_id_is_kept_twice(harness: Harness) -> None:
+    """kart#885, geodiff#62: mine get ids that neither the dataset nor I have used."""
+    story = EditStory(harness, quarantine=True)
+    mine, theirs = started(story), started(story, BEN, quarantine=False)
+    new = [str(number) for number in range(101, 105)]
+    story.upload(theirs, *(square(each, 50, 50, name="b") for each in new[:2]), person=BEN)
+    inserted = [square(each, 60, 60, name="a") for each in [*new, "well"]]
+    story.upload(mine, *inserted, renamed("0", name="a"))
+    other = started(story, BEN, quarantine=False)
+    story.upload(other, square("105", 70, 70, name="c"), square("well", 1, 1), person=BEN)
+    review_id = story.child(mine).child_id
+    story.take(review_id, RITA)
+    story.decide(review_id, "approve")
+    child = story.child(mine)
+    story.take(child.child_id)
+    found = json.loads(story.package(child.child_id).read("findings.json"))["conflicts"]
+    assert {each["kind"] for each in found} == {"insert_insert"}
+    assert found[0]["choices"] == ["mine", "theirs", "renumber"]
+
+    wrong = {"101": "renumber", "102": "renumber", "well": "renumber"}
+    done = story.upload(child.child_id, choices=wrong)
+
+    report = edit_details.upload_report(done, harness.query_context(ANNA))
+    assert report
+    assert report.new_ids == {"101": "107", "102": "106", "well": "well-2"}
+    assert story.state(mine) == "completed"  # the approval holds: no value was made by hand
+    live = story.properties()
+    assert [live[each]["name"] for each in ("101", "106", "107", "103", "105")] == [*"baaac"]
+    assert (live["well-2"]["name"], "name" in live["well"]) == ("a", False)
+
+
+def test_only_what_both_inserted_is_renumbered(harness: Harness) -> None:
+    story = EditStory(harness)
+    edit_id = in_conflict(story)
+    child = story.child(edit_id)
+    story.take(child.child_id)
+
+    refused = story.upload(child.child_id, choices={"0": "renumber", "1": "mine"})
+
+    assert "only what both inserted" in refused.problem
+
+
 def test_theirs_may_win_and_the_rest_of_mine_is_kept(harness: Harness) -> None:
     story = EditStory(harness)
     edit_id = in_conflict(story)

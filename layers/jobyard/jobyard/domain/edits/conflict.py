@@ -1,7 +1,8 @@
 """Conflicts of an edit job with what became live meanwhile, and how a worker decides them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from jobyard.domain.datasets.base_format import feature_of
@@ -33,6 +34,12 @@ class ConflictVersions:
         """The feature that both changed."""
         return self.conflict.feature_id
 
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What its worker may choose."""
+        both_insert = self.conflict.mine is self.conflict.theirs is ChangeKind.INSERT
+        return tuple(Choice) if both_insert else (Choice.MINE, Choice.THEIRS)
+
     def as_chosen(self, choice: Choice, precision: int) -> Feature | None:
         """The feature if all that is in conflict is mine or theirs. What only one of both changed
         is kept in either case.
@@ -63,6 +70,7 @@ class ConflictVersions:
         versions = {"base": self.base, "mine": self.mine, "theirs": self.theirs}
         return {
             **self.conflict.document(),
+            "choices": [each.value for each in self.choices],
             **{name: each and each.document() for name, each in versions.items()},
         }
 
@@ -86,32 +94,49 @@ def conflict_from(document: Mapping[str, Any]) -> ConflictVersions:
 
 
 def decided(
-    conflicts: Sequence[ConflictVersions], upload: Upload, precision: int
+    conflicts: Sequence[ConflictVersions],
+    upload: Upload,
+    precision: int,
+    new_ids: Mapping[str, str] = MappingProxyType({}),
 ) -> UploadedChanges:
     """The decisions of an upload, as changes against theirs. Each conflict is decided by a choice,
-    by a feature that is uploaded, or by an id in `deleted`.
+    by a feature that is uploaded, or by an id in `deleted`. `new_ids` are those of features that
+    are renumbered.
     """
     changes: list[FeatureChange] = []
     findings: list[FeatureFinding] = []
-    known = {each.feature_id for each in conflicts}
-    deleted = set(upload.deleted)
+    known, deleted = {each.feature_id for each in conflicts}, set(upload.deleted)
     for conflict in conflicts:
         feature_id = conflict.feature_id
-        if feature_id in upload.choices:
-            after = conflict.as_chosen(Choice(upload.choices[feature_id]), precision)
-        elif feature_id in upload.features or feature_id in deleted:
-            after = upload.features.get(feature_id)
+        choice = upload.choices.get(feature_id)
+        if choice is not None and choice not in conflict.choices:
+            message = "renumber: only what both inserted can have two ids"
+            findings.append(upload_finding(UploadCheck.CHOICE_BAD, feature_id, message))
+        elif choice == Choice.RENUMBER:
+            changes += _renumbered(conflict, new_ids[feature_id], precision)
+        elif choice or feature_id in upload.features or feature_id in deleted:
+            after = (
+                conflict.as_chosen(Choice(choice), precision)
+                if choice
+                else upload.features.get(feature_id)
+            )
+            change = change_of(feature_id, conflict.theirs, after, precision)
+            changes += [change] if change else []
         else:
             message = "the conflict is not decided: upload the feature, delete it, or choose"
             findings.append(upload_finding(UploadCheck.CONFLICT_OPEN, feature_id, message))
-            continue
-        change = change_of(feature_id, conflict.theirs, after, precision)
-        if change:
-            changes.append(change)
     for name in _unknown(upload, known):
         message = "it is in no conflict: change it in another edit job"
         findings.append(upload_finding(UploadCheck.OUTSIDE_PACKAGE, name, message))
     return UploadedChanges(changes, findings)
+
+
+def _renumbered(conflict: ConflictVersions, new_id: str, precision: int) -> Iterator[FeatureChange]:
+    """Mine as an inserted feature with another id; theirs stays."""
+    if conflict.mine is not None:
+        change = change_of(new_id, None, replace(conflict.mine, feature_id=new_id), precision)
+        if change:
+            yield change
 
 
 def _unknown(upload: Upload, known: set[str]) -> Iterable[str]:

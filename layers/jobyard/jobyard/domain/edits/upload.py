@@ -34,6 +34,7 @@ class Choice(StrEnum):
 
     MINE = "mine"
     THEIRS = "theirs"
+    RENUMBER = "renumber"  # both inserted it: both stay, and mine gets another id
 
 
 class UploadCheck(FindingCheck):
@@ -57,7 +58,11 @@ class UploadCheck(FindingCheck):
         "error",
         f"More than {MAX_CHANGES:,} features are changed, or {2 * MAX_CHANGES:,} are in the file.",
     )
-    CHOICE_BAD = "CHOICE_BAD", "error", "A choice is not `mine` or `theirs` for a conflict."
+    CHOICE_BAD = (
+        "CHOICE_BAD",
+        "error",
+        "A choice for a conflict is not `mine`, `theirs`, or `renumber` for what both inserted.",
+    )
     CONFLICT_OPEN = "CONFLICT_OPEN", "error", "A conflict is not decided."
     PROPERTY_DROPPED = (
         "PROPERTY_DROPPED",
@@ -163,7 +168,7 @@ def read_upload(blocks: Iterable[bytes], precision: int) -> Upload:
         findings.append(_too_many(f"deleted: more than {MAX_CHANGES:,} ids"))
     choices = reading.members.get("choices", {})
     if not _are_choices(choices):
-        message = 'choices: an object with "mine" or "theirs" for each id'
+        message = 'choices: an object with "mine", "theirs" or "renumber" for each id'
         findings.append(upload_finding(UploadCheck.CHOICE_BAD, "", message))
         choices = {}
     return Upload(features, deleted or [], choices, findings, given)

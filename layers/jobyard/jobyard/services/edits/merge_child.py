@@ -113,7 +113,8 @@ def _resolved(
     merged = reconcile(workspace, dataset, revision, settings, context).merged
     changes = {each.feature_id: each for each in merged.changes}
     is_by_hand = False
-    for conflict in conflicts_of(child, context.datasets):
+    conflicts = conflicts_of(child, context.datasets)
+    for conflict in conflicts:
         feature_id = conflict.feature_id
         decision = made.get(feature_id)
         after = conflict.theirs if decision is None else decision.after
@@ -121,4 +122,7 @@ def _resolved(
         if change:
             changes[feature_id] = change
         is_by_hand |= not conflict.has_only_values_of(after, dataset.precision)
+    # What is renumbered is inserted, with all that is mine.
+    known = {each.feature_id for each in conflicts}
+    changes |= {name: each for name, each in made.items() if name not in known}
     return changes, revision, None if is_by_hand else parent.approval

@@ -7,12 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.datasets.changes import FeatureChange, change_of, in_order
+from jobyard.domain.datasets.dataset import Dataset
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson_checks import FeatureFinding
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.conflict import ConflictVersions, conflict_from, decided
+from jobyard.domain.edits.new_ids import new_ids_for
 from jobyard.domain.edits.package import CHANGES_FILE, FEATURES_FILE, uploaded_blocks
 from jobyard.domain.edits.upload import (
+    Choice,
+    Upload,
     UploadedChanges,
     UploadKind,
     read_upload,
@@ -113,8 +117,11 @@ def write_workspace(job: Job, upload: UploadedFile, context: WorkspaceContext) -
     read = read_upload(uploaded_blocks(io.BytesIO(upload.body), wanted), dataset.precision)
     if read.has_errors:
         raise InvalidUpload(read.findings)
+    new_ids = {str(line): each for line, each in read.given_ids.items()}
     if isinstance(job, ChildJob) and job.failure_type is FailureType.CONFLICT:
-        result = decided(conflicts_of(job, files), read, dataset.precision)
+        conflicts = conflicts_of(job, files)
+        new_ids |= _renumbered_ids(job, conflicts, read, dataset, files)
+        result = decided(conflicts, read, dataset.precision, new_ids)
         changes = {each.feature_id: each for each in result.changes}
     else:
         contents = read_contents(job.package, dataset.precision, files)
@@ -133,8 +140,27 @@ def write_workspace(job: Job, upload: UploadedFile, context: WorkspaceContext) -
         raise InvalidUpload(result.findings)
     ordered = [changes[each] for each in in_order(changes)]
     written = write_changes(job, ordered, upload.digest, files)
-    new_ids = {str(line): each for line, each in read.given_ids.items()}
     return WrittenWorkspace(written, (*read.findings, *result.findings), new_ids)
+
+
+def _renumbered_ids(
+    child: ChildJob,
+    conflicts: Sequence[ConflictVersions],
+    read: Upload,
+    dataset: Dataset,
+    files: DatasetContext,
+) -> dict[str, str]:
+    """New ids for the features that the worker of a CONFLICT child has renumbered."""
+    renumbered = [
+        each.feature_id
+        for each in conflicts
+        if read.choices.get(each.feature_id) == Choice.RENUMBER and Choice.RENUMBER in each.choices
+    ]
+    if not renumbered:
+        return {}
+    mine = read_change_set(child.subject, dataset.precision, files)
+    reader = RevisionReader(dataset, dataset.revision, files)
+    return new_ids_for(renumbered, mine.keys(), reader.features_at)
 
 
 def _with_included(
