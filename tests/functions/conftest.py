@@ -18,6 +18,10 @@ HANDLERS = (
     "schedule.scheduler_tick",
     "schedule.execution_failure",
     "ingest.open",
+    "edit.prepare",
+    "edit.check",
+    "edit.commit",
+    "edit.load",
     "execute.chunk",
     "execute.job",
     "system.job",
@@ -42,7 +46,7 @@ def environment(store_endpoint: str) -> dict[str, str]:
         machines.create_state_machine(
             name=f"fn-{name}", definition=json.dumps(BROKEN), roleArn="arn:aws:iam::0:role/fn"
         )["stateMachineArn"]
-        for name in ("batch", "job", "system")
+        for name in ("batch", "edit", "job", "system")
     ]
     return {
         "AWS_REGION": clients.REGION,
