@@ -49,7 +49,7 @@ _COLUMNS = 100  # of the grid of squares
 _OF_DATASETS = ("datasets", "commits", "versions")
 _PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 _DRIVER = ROOT / "benchmarks" / "geodiff" / "drive.py"
-_STAGES = ("package", "merge", "validate", "commit")
+_STAGES = ("package", "read", "merge", "validate", "commit")
 
 
 class WrongEdit(Exception):
@@ -217,7 +217,8 @@ class TimedStack(Stack):
 
     def prepare_edit(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Prepare state's function."""
-        with reads_of(self) as reads, self.ran.timed("package"):
+        stage = "read" if event["task"] == "read" else "package"
+        with reads_of(self) as reads, self.ran.timed(stage):
             done = super().prepare_edit(event)
         self.ran.reads = self.ran.reads or reads[0]
         return done

@@ -20,7 +20,7 @@ from jobyard.services.edits.moves import move_of, move_with_child, write_job
 from jobyard.services.edits.reconcile import Reconciled, reconcile, workspace_of
 from jobyard.services.edits.settings import settings_for
 from jobyard.services.edits.validate_changes import problem_of, validate_changes
-from jobyard.services.edits.work_files import folder_of, write_json
+from jobyard.services.edits.work_files import folder_of, write_changes, write_json
 from jobyard.store import edits
 
 
@@ -58,9 +58,19 @@ def check(edit_id: str, context: EditContext) -> ReadyCommit | None:
         problem = f"{plural(len(reconciled.conflicts), 'conflict')} with what is live by now"
         _require_fixes(job, FailureType.CONFLICT, "conflict", problem, conflicts, context)
     else:
-        digest = job.workspace.digest if job.workspace else ""
-        return ReadyCommit(edit_id, dataset.revision, digest)
+        return _ready(job, dataset, reconciled, context)
     return None
+
+
+def _ready(
+    job: EditJob, dataset: Dataset, reconciled: Reconciled, context: EditContext
+) -> ReadyCommit:
+    """What may be committed: the changes as they were merged, unless that is what they are."""
+    merged = ""
+    if dataset.revision != job.base_revision:
+        merged = write_changes(job, reconciled.merged.changes, "", context.datasets).key
+    digest = job.workspace.digest if job.workspace else ""
+    return ReadyCommit(job.edit_id, dataset.revision, digest, merged, dataset.version)
 
 
 def _needs_review(job: EditJob, settings: EditSettings) -> bool:

@@ -1,9 +1,7 @@
 """Commits the changes of an edit job that were checked at the head of their dataset."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobyard.domain.datasets.changes import FeatureChange
 from jobyard.domain.datasets.commit import Author, CommitOrigin
 from jobyard.domain.datasets.dataset import HeadMoved
 from jobyard.domain.edits.edit_job import EditJob, EditState
@@ -11,18 +9,22 @@ from jobyard.domain.errors import StaleState
 from jobyard.services.datasets.commit import commit
 from jobyard.services.edits.context import EditContext
 from jobyard.services.edits.moves import move_of, write_job
-from jobyard.services.edits.reconcile import reconcile, workspace_of
-from jobyard.services.edits.settings import settings_for
+from jobyard.services.edits.work_files import read_changes
 from jobyard.store import datasets, edits
 
 
 @dataclass(frozen=True)
 class ReadyCommit:
-    """Changes that may be committed: those with this digest, at this revision."""
+    """Changes that may be committed at a revision: those of a workspace with this digest, as they
+    were merged, in the file `merged`; "" if nothing else became live, so that they are as they
+    were. They were checked by the rules and settings in `version` of the dataset.
+    """
 
     edit_id: str
     revision: int
     digest: str
+    merged: str = ""
+    version: int = 0
 
 
 def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
@@ -38,14 +40,10 @@ def commit_changes(ready: ReadyCommit, context: EditContext) -> bool:
     if (job.workspace.digest if job.workspace else "") != ready.digest:
         raise StaleState(f"the changes of {job.edit_id} are not those that were checked")
     dataset = datasets.get(job.dataset)
-    workspace = workspace_of(job, dataset, context)
-    changes: Iterable[FeatureChange] = workspace.values()
-    if ready.revision != job.base_revision:  # else they were checked as they are
-        settings = settings_for(dataset, job.edit_type)
-        reconciled = reconcile(workspace, dataset, ready.revision, settings, context)
-        if reconciled.conflicts:  # the check found none: the settings have changed since
-            return False
-        changes = reconciled.merged.changes
+    if dataset.version != ready.version:
+        return False
+    key = ready.merged or (job.workspace.key if job.workspace else "")
+    changes = read_changes(key, dataset.precision, context.datasets).values() if key else ()
     try:
         revision = commit(job.dataset, ready.revision, changes, _origin_of(job), context.datasets)
     except HeadMoved:

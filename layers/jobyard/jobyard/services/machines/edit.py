@@ -52,9 +52,9 @@ class LostRaces(JobyardError):
 class EditStep:
     """A task of the edit machine. Each task returns the whole next step.
 
-    `number` tells the executions of a task apart. `revision` and `digest` are of changes that may
-    be committed; `losses` counts the commits that came first. `error` is that of the last task, as
-    Step Functions reports it.
+    `number` tells the executions of a task apart. `revision`, `digest`, `merged` and `version` are
+    those of a `ReadyCommit`; `losses` counts the commits that came first. `error` is that of the
+    last task, as Step Functions reports it.
     """
 
     task: EditTask
@@ -62,6 +62,8 @@ class EditStep:
     number: str
     revision: int = 0
     digest: str = ""
+    merged: str = ""
+    version: int = 0
     losses: int = 0
     error: Any = None
 
@@ -78,6 +80,8 @@ class EditStep:
             document["number"],
             document.get("revision", 0),
             document.get("digest", ""),
+            document.get("merged", ""),
+            document.get("version", 0),
             document.get("losses", 0),
             document.get("error"),
         )
@@ -151,14 +155,20 @@ def run_check(step: EditStep, context: EditContext) -> EditStep:
         return step.then(EditTask.END)
     if ready is None:
         return step.then(_after(edits.get(step.job_id)))
-    return step.then(EditTask.COMMIT, revision=ready.revision, digest=ready.digest)
+    return step.then(
+        EditTask.COMMIT,
+        revision=ready.revision,
+        digest=ready.digest,
+        merged=ready.merged,
+        version=ready.version,
+    )
 
 
 def run_commit(step: EditStep, context: EditContext) -> EditStep:
     """Commit what was checked, publish what is committed, or clean up what is published."""
     match step.task:
         case EditTask.COMMIT:
-            ready = ReadyCommit(step.job_id, step.revision, step.digest)
+            ready = ReadyCommit(step.job_id, step.revision, step.digest, step.merged, step.version)
             if not commit_changes(ready, context):
                 return step.then(EditTask.CHECK, losses=step.losses + 1)
         case EditTask.PUBLISH:
