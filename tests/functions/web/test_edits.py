@@ -3,12 +3,18 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
+from jobyard.domain.datasets.changes import Difference, change_of
 from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.conflict import ConflictVersions
+from jobyard.domain.edits.merge import MergeConflict
+from jobyard.services.edits.work_files import write_json
 from jobyard.store import edits, teams
 from tests.functions.web.browser import Browser
 from tests.functions.web.edit_machine import read_file
@@ -234,6 +240,27 @@ def test_conflicts_are_decided_side_by_side(browser: Browser, records: EditRecor
     read_file(browser, child.child_id)
     stored = edits.get_child(child.child_id)
     assert (stored.state, stored.edits and stored.edits.count) == ("uploaded", 1)
+
+
+def test_what_both_inserted_may_get_a_new_id(browser: Browser, records: EditRecords) -> None:
+    browser.sign_in("worker")
+    mine = Feature("new", counties()[ALAMEDA].geometry, {"name": "mine"})
+    theirs = replace(mine, properties={"name": "theirs"})
+    made = [change_of("new", None, each) for each in (mine, theirs)]
+    assert made[0]
+    assert made[1]
+    conflict = MergeConflict("new", made[0].kind, made[1].kind, Difference(("name",)))
+    found = ConflictVersions(conflict, None, mine, theirs).document()
+    child = records.children["conflicted"]
+    write_json(child.findings, {"revision": 2, "conflicts": [found]}, records.context)
+    address = f"/edits/{child.child_id}"
+
+    page = browser.get(f"{address}/conflicts")
+    browser.submit(page, f"{address}/conflicts", **{"choice-1": "renumber"})
+    read_file(browser, child.child_id)
+
+    assert "Both: mine gets a new id" in page.text
+    assert "new new-2" in browser.get(f"{address}/file").text
 
 
 def test_failures_are_listed_apart_from_inherited_defects_and_linked(

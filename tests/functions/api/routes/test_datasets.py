@@ -137,6 +137,28 @@ def test_the_history_of_a_feature_has_it_before_and_after(api: Api, roads: str) 
     assert api.get(f"/datasets/{roads}/history", query={"id": "none"}).json["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("schema", "allowed"),
+    [
+        ({"type": "text"}, "/type: it is one of"),
+        ({"properties": {"a": {"$ref": "#/properties/a"}}}, "references form no circle"),
+        ({"$ref": "https://example.org/schema.json"}, "no other document is read"),
+        ({"pattern": "^(a+)+$", "patternProperties": {}}, "/patternProperties: it is not among"),
+        ({"pattern": "((a{90}){90}){90}"}, "more than 500 states"),
+    ],
+)
+def test_a_schema_that_no_check_may_use_is_refused_when_it_is_set(
+    api: Api, roads: str, schema: Any, allowed: str
+) -> None:
+    rules = [{"rule": "schema", "schema": schema}]
+
+    bad = api.request("PUT", f"/datasets/{roads}", body={"rules": rules, "reason": "because"})
+
+    (error,) = bad.json["errors"]
+    assert (bad.status, error["field"]) == (400, "body.rules[0].schema")
+    assert allowed in error["message"]
+
+
 def test_an_admin_sets_title_and_rules(api: Api, roads: str) -> None:
     rules = [{"rule": "unique", "name": "names", "properties": ["name"]}]
     request = {"title": "Streets", "rules": rules, "version": 1, "reason": "because"}
