@@ -103,8 +103,10 @@ def test_a_border_is_planned_drawn_edited_reviewed_and_committed(
     worker.get_by_label("Comment").fill("the official name")
     worker.get_by_label("Time spent").fill("15")
     _press(worker, "Upload")
-    expect(worker.get_by_text("Uploaded: 1 change")).to_be_visible()
+    expect(worker.get_by_text("The file is being read").first).to_be_visible()
     run_machine(site.browser)
+    worker.reload()
+    expect(worker.get_by_text("Accepted: 1 change")).to_be_visible()
 
     reviewer = open_page("reviewer", "/worklist")
     reviewer.get_by_role("link", name="Repair the border - QUARANTINE_REVIEW 1").click()
