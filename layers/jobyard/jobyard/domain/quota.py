@@ -70,7 +70,7 @@ def mail_refusal(used: QuotaUse, mails: int, quotas: Quotas, now: datetime) -> s
 
 def byte_refusal(used: QuotaUse, size: int, quotas: Quotas, now: datetime) -> str:
     """Why a batch may not have so many bytes; "" if it may."""
-    if used.bytes + size <= quotas.daily_bytes:
+    if not size or used.bytes + size <= quotas.daily_bytes:
         return ""
     return (
         f"its manifest and the files in it have {size:,} bytes. {used.bytes:,} are used today of "

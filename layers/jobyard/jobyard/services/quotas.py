@@ -24,31 +24,60 @@ from jobyard.store import batches, quotas
 _TRIES = 10
 _UNKNOWN_S = 3600.0  # how long a place is kept for a batch that is not stored yet
 _CHECKED_AT = 25  # at each multiple of so many places, those of ended batches are removed: the item
+_TOLERANCE, _TOLERATED = 1.1, 10_000_000  # a part of the known bytes, and bytes
 _REMOVED = 25  # stays small. So many are removed at most, because each takes a call
 
 
-def take_place(owner: str, batch_id: str, mails: int, limits: Quotas, now: datetime) -> None:
-    """Count a new batch and the mails of its report. A repeat counts nothing.
+def check_room(owner: str, batch_id: str, mails: int, limits: Quotas, now: datetime) -> None:
+    """Check that there is room for a batch, before its manifest is read. Nothing is counted.
 
     Raises:
         QuotaExceeded: its owner has too many open batches, or sends too many mails today.
+    """
+    used = _use_of_today(owner, now)
+    if batch_id not in used.places:
+        _check(owner, used, mails, 0, limits, now)
+
+
+def take_place(
+    owner: str, batch_id: str, mails: int, limits: Quotas, now: datetime, size: int | None = None
+) -> None:
+    """Count a new batch, the mails of its report, and its bytes if they are known. A repeat counts
+    nothing.
+
+    Raises:
+        QuotaExceeded: its owner has too many open batches, or sends or deposits too much today.
         StaleState: others changed what the owner uses during each try.
     """
     for _ in range(_TRIES):
         used = _use_of_today(owner, now)
         if batch_id in used.places:
             return
-        refusal = open_refusal(used, limits)
-        is_due = used.places and len(used.places) % _CHECKED_AT == 0
-        if (refusal or is_due) and _leave_ended(owner, used, now):
+        if _check(owner, used, mails, size or 0, limits, now):
             continue
-        if refusal:
-            raise QuotaExceeded(refusal)
-        if refusal := mail_refusal(used, mails, limits, now):
-            raise QuotaExceeded(refusal, seconds_left(now))
-        if quotas.take_place(owner, batch_id, mails, limits, now):
+        if quotas.take_place(owner, batch_id, mails, size, limits, now):
             return
     raise StaleState("too many requests of one person at the same time")
+
+
+def _check(
+    owner: str, used: QuotaUse, mails: int, size: int, limits: Quotas, now: datetime
+) -> bool:
+    """Check the limits. Returns whether places were removed, so that `used` is out of date.
+
+    Raises:
+        QuotaExceeded: one would be exceeded.
+    """
+    refusal = open_refusal(used, limits)
+    is_due = used.places and len(used.places) % _CHECKED_AT == 0
+    if (refusal or is_due) and _leave_ended(owner, used, now):
+        return True
+    if refusal:
+        raise QuotaExceeded(refusal)
+    refusal = mail_refusal(used, mails, limits, now) or byte_refusal(used, size, limits, now)
+    if refusal:
+        raise QuotaExceeded(refusal, seconds_left(now))
+    return False
 
 
 def count_bytes(batch: Batch, size: int, limits: Quotas, now: datetime) -> None:
@@ -72,10 +101,13 @@ def count_bytes(batch: Batch, size: int, limits: Quotas, now: datetime) -> None:
 
 
 def count_stored(batch: Batch, stored: int, now: datetime) -> None:
-    """Count what a batch has stored more than its manifest said, for the days to come."""
+    """Count what a batch has stored much more than its manifest said: it gives no sizes. What
+    Jobyard itself writes, such as reports, is within the tolerance.
+    """
     owner = quota_owner(batch.submitter_sub, batch.collection)
     note = quotas.get(owner).places.get(batch.batch_id)
-    if note is not None and stored > (quotas.noted_bytes(note) or 0):
+    known = quotas.noted_bytes(note or "") or 0
+    if note is not None and stored > known * _TOLERANCE + _TOLERATED:
         quotas.add_bytes(owner, batch.batch_id, note, stored, None, now)
 
 

@@ -16,7 +16,7 @@ from jobyard.store import transactions
 from jobyard.store.tables import KeyValueItem, client
 
 _KEPT = timedelta(days=60)
-_NO_LIMIT = 10**12
+_NO_LIMIT = 10**18
 
 
 def get(owner: str) -> QuotaUse:
@@ -43,21 +43,26 @@ def begin_day(owner: str, now: datetime) -> None:
     )
 
 
-def take_place(owner: str, batch_id: str, mails: int, quotas: Quotas, now: datetime) -> bool:
-    """Add an open batch and its mails to those of today. Returns False if a limit, another day or
-    an earlier call prevents it.
+def take_place(
+    owner: str, batch_id: str, mails: int, size: int | None, quotas: Quotas, now: datetime
+) -> bool:
+    """Add an open batch, with its mails and its bytes, to those of today. None are bytes that are
+    not known yet. Returns False if a limit, another day or an earlier call prevents it.
     """
+    at = str(int(now.timestamp()))
     return _update(
         owner,
-        "SET #places.#batch = :at, #expires = :expires ADD #mails :mails",
+        "SET #places.#batch = :note, #expires = :expires ADD #mails :mails, #bytes :size",
         "#day = :day AND attribute_not_exists(#places.#batch) AND size(#places) < :most "
-        "AND #mails <= :rest",
+        "AND #mails <= :mails_before AND #bytes <= :bytes_before",
         {
             ":day": day_of(now),
-            ":at": _note(now),
+            ":note": at if size is None else f"{at} {size}",
             ":most": quotas.open_batches,
             ":mails": mails,
-            ":rest": quotas.daily_mails - mails if mails else _NO_LIMIT,
+            ":mails_before": quotas.daily_mails - mails if mails else _NO_LIMIT,
+            ":size": size or 0,
+            ":bytes_before": quotas.daily_bytes - size if size else _NO_LIMIT,
             ":expires": _expiry(now),
         },
         batch_id,
@@ -106,10 +111,6 @@ def noted_bytes(note: str) -> int | None:
     """The bytes that were added for a batch; None before its manifest was read."""
     size = note.partition(" ")[2]
     return int(size) if size else None
-
-
-def _note(now: datetime) -> str:
-    return str(int(now.timestamp()))
 
 
 def _expiry(now: datetime) -> int:

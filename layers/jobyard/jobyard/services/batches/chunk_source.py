@@ -1,7 +1,8 @@
 """The job source of a batch's chunk: all of its jobs, or a single one.
 
 A worker starts what its run owns: rows without a record, jobs whose retry is due, orphaned jobs.
-The chunk's record has the counts of its jobs. They are saved every two seconds and at the end.
+The chunk's record has the counts of its jobs. They are saved every five seconds and at the end, so
+once for a chunk of jobs that take a second.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,6 +42,7 @@ from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, collections, holds, jobs, operations, worker_leases
 from jobyard.store.worker_leases import SharedLimits
 
+_SAVE_EACH = timedelta(seconds=5)
 _EARLY = timedelta(seconds=0.5)  # how much before its time a retry may start
 
 
@@ -83,6 +85,7 @@ class ChunkSource:
     rows: list[rows.Row]
     jobs: ChunkJobs
     positions: Sequence[int]
+    saved_at: datetime
     hold: Hold | None = None
     found_collection: Collection | None = None
     is_cancelling: bool = False
@@ -111,6 +114,7 @@ class ChunkSource:
             rows=found,
             jobs=read_jobs(batch.batch_id, chunk.number, batch.collection),
             positions=range(len(found)) if position is None else [position],
+            saved_at=worker.now(),
         )
 
     # The methods of JobSource
@@ -189,9 +193,12 @@ class ChunkSource:
         self.jobs.has_conflict = True
 
     def refresh(self) -> None:
-        """Look for a hold, a cancel and other batches that wait, and save the counts."""
-        self._read_stops(batches.get(self.batch.batch_id, self.worker.now()).state)
-        self.jobs.save(self.run)
+        """Look for a hold, a cancel and other batches that wait; save the counts if it is time."""
+        now = self.worker.now()
+        self._read_stops(batches.get(self.batch.batch_id, now).state)
+        if now - self.saved_at >= _SAVE_EACH:
+            self.saved_at = now
+            self.jobs.save(self.run)
 
     def _read_stops(self, state: BatchState) -> None:
         """Read the hold, a cancel from `state`, the leases of workers, and the collection, which

@@ -36,7 +36,7 @@ from jobyard.services.batches.intake import (
 from jobyard.services.batches.manifest_rows import read_manifest
 from jobyard.services.batches.open_context import OpenContext
 from jobyard.services.batches.worker_leases import lease_workers
-from jobyard.services.quotas import count_bytes, may_mail, take_place
+from jobyard.services.quotas import check_room, count_bytes, may_mail, take_place
 from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import MANIFEST_BYTES, SAME_MANIFEST, Settings
 from jobyard.store import batches, collections, holds, key_values
@@ -113,7 +113,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         raise NotFound(f"batch {batch.batch_id} has no manifest")
     if reason := _refusal(batch, source, context.settings):
         return _refuse(batch, context, reason, 0)
-    if reason := _place_refusal(batch, context):
+    if reason := _room_refusal(batch, context):
         if not _may_mail(batch, context):
             batch = replace(batch, notify=())
         return _refuse(batch, context, reason, 0)
@@ -121,10 +121,8 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     if manifest.refusal:
         return _refuse(batch, context, manifest.refusal, manifest.findings)
     now = context.now()
-    try:
-        count_bytes(batch, source.size + manifest.size, context.settings.quotas, now)
-    except QuotaExceeded as exceeded:
-        return _refuse(batch, context, str(exceeded), manifest.findings)
+    if reason := _byte_refusal(batch, source.size + manifest.size, context):
+        return _refuse(batch, context, reason, manifest.findings)
     earlier_batch = key_values.register_manifest(
         f"{batch.collection}#{batch.submitter_sub}#{manifest.sha256}",
         batch.batch_id,
@@ -146,14 +144,29 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     return _first_pass(batch, context)
 
 
-def _place_refusal(batch: Batch, context: OpenContext) -> str:
-    """Why a batch exceeds the quota of open batches or of mails; "" if it does not. A submission
-    was counted with its request.
+def _room_refusal(batch: Batch, context: OpenContext) -> str:
+    """Why there is no room for a dropped manifest in its collection's quota; "" if there is, and
+    for a submission, which was counted with its request.
     """
-    owner = quota_owner(batch.submitter_sub, batch.collection)
-    mails = len(batch.notify) if batch.is_dropped else 0
+    owner, limits = quota_owner("", batch.collection), context.settings.quotas
     try:
-        take_place(owner, batch.batch_id, mails, context.settings.quotas, context.now())
+        if batch.is_dropped:
+            check_room(owner, batch.batch_id, len(batch.notify), limits, context.now())
+    except QuotaExceeded as exceeded:
+        return str(exceeded)
+    return ""
+
+
+def _byte_refusal(batch: Batch, size: int, context: OpenContext) -> str:
+    """Why a batch exceeds a quota with its bytes; "" if it does not. Then they are counted, and of
+    a dropped manifest everything is.
+    """
+    owner, limits, now = quota_owner("", batch.collection), context.settings.quotas, context.now()
+    try:
+        if batch.is_dropped:
+            take_place(owner, batch.batch_id, len(batch.notify), limits, now, size)
+        else:
+            count_bytes(batch, size, limits, now)
     except QuotaExceeded as exceeded:
         return str(exceeded)
     return ""
