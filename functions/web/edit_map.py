@@ -11,10 +11,11 @@ from jobyard.domain.datasets.validation_report import RuleFailure
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.services.context import QueryContext
 from jobyard.services.queries import edit_details
-from jobyard.services.queries.edit_details import ChildFindings
+from jobyard.services.queries.edit_details import AreaView, ChildFindings
 from web.pictures.map import MARK_OF_CHANGE, Map, Mark, Shape, draw_map, extent_shape, shown_box
 
 MAX_CHANGES = 300  # that a map shows
+_NUMBERS_SHOWN = 3  # of jobs with the same extent
 
 
 def change_shapes(changes: Iterable[FeatureChange]) -> Iterator[Shape]:
@@ -104,26 +105,45 @@ def dataset_map(
     """The map of a dataset in `frame`, of all without one, with the extents of numbered jobs."""
     shown = shown_box(frame or dataset.boxes).grown(0.0)
     view = edit_details.view_of(dataset, shown, context)
+    together: dict[tuple[str, Mark], list[tuple[int, EditJob]]] = {}
+    for number, job in jobs:
+        kind = Mark.EXTENT if job.is_open else Mark.DONE
+        together.setdefault((repr(job.extent.document()), kind), []).append((number, job))
     shapes = [
-        *block_shapes(view.blocks),
-        *feature_shapes(view.features, mark),
-        *chain.from_iterable(_numbered(number, job, view.features) for number, job in jobs),
+        *background_shapes(view, mark),
+        *chain.from_iterable(
+            _numbered(some, kind, view.features) for (_, kind), some in together.items()
+        ),
     ]
     return draw_map(shapes, f"Map of {dataset.title or dataset.name}", frame or dataset.boxes)
 
 
-def _numbered(number: int, job: EditJob, features: Sequence[Feature]) -> Iterator[Shape]:
-    """The extent of a job, or its features, with its number in the list."""
-    mark = Mark.EXTENT if job.is_open else Mark.DONE
-    address = f"/edits/{job.edit_id}"
+def background_shapes(view: AreaView, mark: Mark = Mark.CONTEXT) -> Iterator[Shape]:
+    """The shapes of what a dataset has: its features, or where they are if they are too many."""
+    yield from block_shapes(view.blocks)
+    yield from feature_shapes(view.features, mark)
+
+
+def _numbered(
+    jobs: Sequence[tuple[int, EditJob]], mark: Mark, features: Sequence[Feature]
+) -> Iterator[Shape]:
+    """The extent of jobs, or their features, with their numbers in the list. Several jobs with the
+    same extent are one shape, which leads to the first of them in the list.
+    """
+    (first, job), *others = jobs
+    number, address = str(first), f"/edits/{job.edit_id}"
     label = f"{number}: {job.name or job.edit_id}, {job.state}"
+    if others:
+        numbers = ", ".join(str(each) for each, _ in jobs)
+        number = numbers if len(jobs) <= _NUMBERS_SHOWN else f"{first}, … ({len(jobs)})"
+        label, address = f"{numbers}: {len(jobs)} edit jobs with this extent", f"#{job.edit_id}"
     if not job.extent.feature_ids:
-        yield from extent_shape(job.extent, label, mark, address, str(number))
+        yield from extent_shape(job.extent, label, mark, address, number)
         return
     wanted = set(job.extent.feature_ids)
     for each in features:
         if each.feature_id in wanted and each.geometry is not None:
-            yield Shape(each.geometry, mark, label, address, str(number))
+            yield Shape(each.geometry, mark, label, address, number)
 
 
 def frame_of(text: str) -> Boxes:

@@ -15,7 +15,7 @@ from jobyard.domain.datasets.changes import ChangeKind
 from jobyard.domain.datasets.commit import Commit, CommittedChange
 from jobyard.domain.datasets.dataset import TITLE_BYTES, check_name
 from jobyard.domain.datasets.export import ExportState
-from jobyard.domain.datasets.extent import Boxes, extent_around
+from jobyard.domain.datasets.extent import extent_around
 from jobyard.domain.datasets.feature import Feature, is_same
 from jobyard.domain.datasets.geometry import DEFAULT_PRECISION, MAX_PRECISION
 from jobyard.domain.datasets.load import UPLOAD_BYTES, LoadState
@@ -25,9 +25,11 @@ from jobyard.services.access import authorize
 from jobyard.services.datasets import commands
 from jobyard.services.datasets.commands import start_export
 from jobyard.services.queries import datasets as queries
+from jobyard.services.queries import edit_details
 from jobyard.services.queries.datasets import ListedChange
 from web.batch_page import finding_rows
 from web.dataset_check import check_features
+from web.edit_map import background_shapes
 from web.edit_page import storage_origins
 from web.event_buttons import EventButton
 from web.filters import cut
@@ -198,7 +200,8 @@ def _dataset_page(
     pagination = request.pagination("commits", name)
     before = pagination.start(request.query.get("cursor", ""), None)
     made, following = queries.list_commits(name, context, before=before, limit=_COMMITS_SHOWN)
-    shapes = [*_extent_shapes(found.boxes, found.name), *_commit_shapes(name, made)]
+    view = edit_details.view_of(found, found.boxes, context)
+    shapes = [*background_shapes(view), *_commit_shapes(name, made)]
     rules = json.dumps([dict(each) for each in found.rules], indent=2, ensure_ascii=False)
     is_edit = request.is_post_to(f"/datasets/{name}/edit")
     values = {
@@ -259,11 +262,6 @@ def delete_dataset(name: str) -> Response[str]:
         return "/datasets"
 
     return handle_form(act, lambda refusal: _dataset_page(request, name, refusal))
-
-
-def _extent_shapes(boxes: Boxes, label: str) -> Iterator[Shape]:
-    if boxes:
-        yield from extent_shape(extent_around(boxes), label)
 
 
 def _commit_shapes(name: str, made: Sequence[Commit]) -> Iterator[Shape]:

@@ -63,7 +63,7 @@ def _values(request: PageRequest) -> dict[str, Any]:
         "empty_columns": [each["label"] for each in shown if not each["tiles"]],
         "is_filtered": bool(query),
         "teams": [
-            ("", "Mine, and what my teams may take"),
+            ("", "Mine and my teams'"),
             *((each, each) for each in (*teams.own, *teams.others)),
         ],
         "sorts": SORTS,
