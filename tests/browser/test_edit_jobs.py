@@ -1,12 +1,14 @@
 """The story of an edit job in a real browser, with a planner, a worker and a reviewer signed in."""
 
 import json
+import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from jobyard.services.datasets.context import DatasetContext
-from jobyard.store import datasets
+from jobyard.store import datasets, edits
 from tests.browser.conftest import Open
 from tests.browser.site_server import Site
 from tests.functions.web.edit_machine import run_machine
@@ -68,6 +70,57 @@ def _draw_box(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(x + width * 0.50, y + height * 0.55)
     page.mouse.up()
+
+
+# The ids of three features that are under their own middles.
+_CLICKABLE = """() => [...document.querySelectorAll("svg.map path.feature")].filter((path) => {
+  const box = path.getBoundingClientRect();
+  return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === path;
+}).slice(0, 3).map((path) => path.querySelector("title").textContent)"""
+
+
+def _draw_polygon(page: Page) -> None:
+    """Click three places of the map, then one more."""
+    svg = page.locator("svg.map")
+    box = svg.bounding_box()
+    assert box
+    for x, y in ((0.40, 0.40), (0.55, 0.40), (0.55, 0.60), (0.40, 0.60)):
+        svg.click(position={"x": box["width"] * x, "y": box["height"] * y})
+
+
+def _extent_of(site: Site, page: Page) -> Any:
+    """The extent of the edit job whose page is shown."""
+    return edits.get(page.url.rpartition("/")[2]).extent.document()
+
+
+def test_an_extent_is_drawn_as_a_polygon_and_chosen_as_features(
+    open_page: Open, site: Site, dataset: str
+) -> None:
+    page = open_page("planner", f"/edits/new?dataset={dataset}")
+    page.get_by_label("A polygon").check()
+    page.locator("svg.map").scroll_into_view_if_needed()
+    _draw_polygon(page)
+    vertices = page.get_by_label("Vertices").input_value().splitlines()
+    assert len(vertices) == 4
+    expect(page.locator("svg.map path.drawing")).to_have_attribute("d", re.compile("^M.*z$"))
+    _press(page, "Propose")
+    expect(page.get_by_role("button", name="Allocate")).to_be_visible()
+    drawn = _extent_of(site, page)["polygon"]
+    typed = [[float(text) for text in line.split()] for line in vertices]
+    assert [*map(tuple, drawn)] == [*map(tuple, typed)]
+
+    page = open_page("planner", f"/edits/new?dataset={dataset}")
+    page.get_by_label("Features", exact=True).check()
+    page.locator("svg.map").scroll_into_view_if_needed()
+    first, second, third = page.evaluate(_CLICKABLE)
+    for each in (first, second, second, third):
+        page.locator("svg.map path.feature", has=page.locator(f'title:text-is("{each}")')).click()
+    expect(page.locator("svg.map path.feature.chosen")).to_have_count(2)
+    ids = page.locator("[name=features]").input_value().splitlines()
+    assert ids == [first, third]
+    _press(page, "Propose")
+    expect(page.get_by_role("button", name="Allocate")).to_be_visible()
+    assert _extent_of(site, page) == {"features": ids}
 
 
 def test_a_border_is_planned_drawn_edited_reviewed_and_committed(
