@@ -829,3 +829,25 @@ def test_the_page_lists_every_command() -> None:
 
     assert {("schedule", "preview"), ("schedule", "edit")} <= documented
     assert {name for name in known if " ".join(name) not in PAGE} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "notify"),
+    [
+        (("--notify", "anna@example.org", "--notify", "ben@example.org"), 2),
+        (("--no-notify",), 0),
+    ],
+)
+def test_an_edit_sets_who_gets_mails(
+    run: Run, api: FakeApi, words: tuple[str, ...], notify: int
+) -> None:
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(f"PATCH {PATH}", EDITED)
+
+    run("schedule", "edit", SCHEDULE, *WHY, *words)
+
+    (body,) = api.bodies("PATCH")
+    assert len(body["notify"]) == notify
+    assert run("schedule", "edit", SCHEDULE, *WHY, "--no-notify", *words).exit_code == (
+        2 if notify else 0
+    )

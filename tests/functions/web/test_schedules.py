@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from jobyard.domain.batches.report import Delivery, DeliveryState, ReportKind
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.schedule import LatestRun, ScheduleState
-from jobyard.store import schedules
+from jobyard.store import reports, schedules
 from tests.functions.api.api_client import NOW
+from tests.functions.api.batch_records import a_report_of
 from tests.functions.api.schedule_records import DAILY, a_schedule, minute, wanted
 from tests.functions.web.browser import Browser, Page
 
@@ -72,6 +74,8 @@ def test_a_new_schedule_is_created_and_shown_in_the_words_of_votecal(browser: Br
         ({"parameters": "{"}, "are not JSON"),
         ({"parameters": "[]"}, "Give a JSON object"),
         ({"limit": "many"}, "a whole number from 1 to 1000"),
+        ({"notify": "anna at example.org"}, "A mail to anna at example.org: "),
+        ({"notify": "eve@example.com"}, "this deployment sends mail to example.org only"),
         ({"overlap": "maybe"}, "Choose one for overlaps"),
         ({"title": ""}, "a title of 1 to 100 letters"),
         ({"job_type": "deposit"}, "cannot run job type"),
@@ -259,3 +263,27 @@ def test_only_administrators_see_or_change_schedules(browser: Browser, role: str
     for event in ("suspend", "run_now", "delete"):
         assert browser.post(f"{at}/{event}", fields).status == 403
     assert schedules.get(schedule.schedule_id) == schedule
+
+
+def test_people_who_get_mails_are_shown_and_a_mail_is_sent_again(browser: Browser) -> None:
+    browser.sign_in("admin")
+    created = _new(browser, "save", notify="Anna <anna@example.org>, ben@example.org").location
+    schedule_id = created.rpartition("/")[2]
+    a_report_of(schedule_id, kind=ReportKind.FAILED_RUN, files={})
+    call = Delivery(DeliveryState.FAILED, NOW, "msg_1", "it answered 503", 10)
+    a_report_of(
+        schedule_id, 500_020, kind=ReportKind.WEBHOOK, files={}, webhook="ours", delivery=call
+    )
+
+    details = browser.get(created).text
+    page = browser.get(f"{created}/reports")
+    resend = f"{created}/reports/500020/resend"
+    sent = browser.post(resend, page.forms[resend] | {"reason": "they repaired it"})
+
+    assert "anna@example.org, ben@example.org" in details
+    assert "a run failed" in page.text
+    assert "it answered 503" in page.text
+    assert (sent.status, sent.location) == (303, f"{created}/reports")
+    assert reports.get(schedule_id, 500_020).delivery.state == "queued"
+    fields = browser.get(f"{created}/edit").forms[f"{created}/edit"]
+    assert fields["notify"] == "anna@example.org, ben@example.org"

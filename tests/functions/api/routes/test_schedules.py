@@ -1019,3 +1019,18 @@ def test_the_failed_records_of_a_sweep_are_a_file_and_no_other(api: Api) -> None
     assert (none_yet.status, none_yet.kind) == (404, "not-found")
     assert found["records"] == 2
     assert f"/failed-records/{job_id}/3.jsonl?" in found["url"]
+
+
+def test_who_gets_mails_about_failed_runs_is_set_and_shown(api: Api) -> None:
+    created = api.post("/schedules", wanted(notify=["Anna <anna@example.org>"])).json
+    path = f"/schedules/{created['schedule_id']}"
+    why = {"reason": "she is away"}
+
+    refused = api.request("PATCH", path, body={**why, "notify": ["eve@example.com"]})
+    changed = api.request("PATCH", path, body={**why, "notify": []}).json["schedule"]
+
+    assert (created["notify"], created["failure_mailed_at"]) == (["anna@example.org"], None)
+    assert (refused.status, changed["notify"]) == (400, [])
+    acts = api.get("/activity").json["items"]
+    assert [each["changes"] for each in acts if each["event"] == "edit"] == ["notify: nobody"]
+    assert api.get(f"{path}/reports").json == {"items": [], "webhook_calls": []}
