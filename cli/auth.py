@@ -7,9 +7,8 @@ import typer
 
 from cli import session, tables, terminal
 from cli.client import Document
-from cli.connections import StackConnection
 from cli.options import Json, StackName
-from cli.session import Session
+from cli.session import Session, SessionTokens
 from jobyard.domain.access import ROLES
 
 app = typer.Typer()
@@ -52,7 +51,7 @@ def login(
     else:
         name = username or terminal.prompt("Username:")
         current = session.sign_in(connection, name, _secret("Password"), _challenge)
-    _show_session(connection, current, as_json=as_json)
+    _show_session(connection.name, current, as_json=as_json)
 
 
 @app.command()
@@ -66,8 +65,9 @@ def logout(ctx: typer.Context, stack: StackName = "") -> None:
 @app.command()
 def whoami(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """Show the stack, the signed-in user and their roles."""
-    connection = ctx.obj.connect(stack)
-    _show_session(connection, ctx.obj.tokens(stack).session, as_json=as_json)
+    tokens = ctx.obj.tokens(stack)
+    name = tokens.connection.name if isinstance(tokens, SessionTokens) else stack
+    _show_session(name, tokens.session, as_json=as_json)
 
 
 @app.command()
@@ -76,9 +76,10 @@ def token(ctx: typer.Context, stack: StackName = "") -> None:
     typer.echo(ctx.obj.tokens(stack).token())
 
 
-def _show_session(connection: StackConnection, current: Session, *, as_json: bool) -> None:
+def _show_session(stack: str, current: Session, *, as_json: bool) -> None:
+    """Show who is signed in to a stack; its name is "" if a program knows only its URLs."""
     shown: Document = {
-        "stack": connection.name,
+        "stack": stack,
         "api_url": current.api_url,
         "username": current.username or f"client {current.user_pool_client}",
         "roles": current.roles,
@@ -89,7 +90,7 @@ def _show_session(connection: StackConnection, current: Session, *, as_json: boo
     terminal.console().print(
         tables.key_values(
             (
-                ("stack", connection.name),
+                ("stack", stack),
                 ("API", current.api_url),
                 ("user", shown["username"]),
                 ("roles", ", ".join(current.roles) or "none: ask an admin for one"),

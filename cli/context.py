@@ -25,22 +25,22 @@ class CliContext:
     def tokens(self, stack: str) -> SessionTokens | ProgramTokens:
         """The tokens of the program in the environment, or else of the signed-in user."""
         program = ProgramCredentials.of_environment(self.environment)
-        connection = self.connect(stack)
         if program is None:
+            connection = self.connect(stack)
             return SessionTokens(connection, open_session(connection))
-        return ProgramTokens(program, connection, self.transport)
+        return ProgramTokens(program, lambda: self.connect(stack).locate(), self.transport)
 
     def api(self, stack: str, session: Session | None = None) -> ApiClient:
         """A client of the stack's API for `session`, by default the signed-in user."""
-        connection = self.connect(stack)
-        bearer = SessionTokens(connection, session) if session else self.tokens(stack)
+        bearer = SessionTokens(self.connect(stack), session) if session else self.tokens(stack)
         roles = ", ".join(bearer.session.roles) or "no role"
-        who = (
-            f"you are signed in as {bearer.session.username} ({roles}); "
-            f"`{connection.login}` signs in as someone else"
-        )
         if isinstance(bearer, ProgramTokens):
             who = f"you are the program in JOBYARD_CLIENT_ID ({roles})"
+        else:
+            who = (
+                f"you are signed in as {bearer.session.username} ({roles}); "
+                f"`{bearer.connection.login}` signs in as someone else"
+            )
         return ApiClient(
             bearer.session.api_url,
             bearer,

@@ -6,12 +6,12 @@ are needed.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
 
-from cli.connections import StackConnection
+from cli.local.stack import Stack
 from cli.session import RENEW_BEFORE_S, Session, SignInFailed
 
 _TIMEOUT_S = 20.0
@@ -44,18 +44,21 @@ class ProgramCredentials:
 
 
 class ProgramTokens:
-    """The access tokens of a program. They are kept in memory only."""
+    """The access tokens of a program. They are kept in memory only.
+
+    `locate` finds the stack, unless the credentials have its URLs.
+    """
 
     def __init__(
         self,
         credentials: ProgramCredentials,
-        connection: StackConnection,
+        locate: Callable[[], Stack],
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._credentials, self._transport = credentials, transport
         api_url, self._sign_in_url = credentials.api_url, credentials.sign_in_url
         if not (api_url and self._sign_in_url):
-            stack = connection.locate()
+            stack = locate()
             api_url = api_url or stack.api_url
             self._sign_in_url = self._sign_in_url or stack.sign_in_url
         self.session = Session(api_url, "", credentials.client_id, "", self._new_token(), "")

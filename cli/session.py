@@ -161,7 +161,7 @@ class SessionTokens:
     """The access tokens of a session, renewed before they expire."""
 
     def __init__(self, connection: StackConnection, session: Session) -> None:
-        self._connection = connection
+        self.connection = connection
         self.session = session
 
     def token(self) -> str:
@@ -176,7 +176,7 @@ class SessionTokens:
         Raises:
             SignInRequired: the session has expired.
         """
-        self.session = _renew(self._connection, self.session)
+        self.session = _renew(self.connection, self.session)
         return self.session.access_token
 
 

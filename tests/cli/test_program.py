@@ -8,6 +8,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from cli.connections import StackConnection, StackNotRunning
 from cli.context import CliContext
 from cli.main import app
 from cli.program import ProgramCredentials
@@ -74,6 +75,19 @@ def test_refused_credentials_are_said_without_the_secret(
 
     assert "token" in output
     assert "hidden" not in output
+
+
+def test_a_program_with_urls_looks_no_stack_up(api: FakeApi, cli_context: CliContext) -> None:
+    api.answers("POST /oauth2/token", {"access_token": token()})
+
+    def connect(_name: str) -> StackConnection:
+        raise StackNotRunning("there is none")
+
+    alone = replace(cli_context, connect=connect)
+
+    assert run(alone, "token", environment=GIVEN | URLS).strip() == token()
+    assert "client k5x" in run(alone, "whoami", environment=GIVEN | URLS)
+    assert "there is none" in run(alone, "token", environment=GIVEN)
 
 
 def test_an_id_needs_its_secret() -> None:
