@@ -31,7 +31,7 @@ from tests.faults.load_stack import LoadStack, Reaper, load_stack, store_of
 
 SEED = 20261122
 SIZES = {"small": (5, 100, 25), "full": (100, 1000, 100)}  # batches, jobs each, jobs a chunk
-PAUSES = {"small": (0.3, 0.9), "full": (2.0, 6.0)}  # seconds between two killed workers
+PAUSES = {"small": (0.8, 2.4), "full": (2.0, 6.0)}  # seconds between two killed workers
 STUCK = timedelta(minutes=15)  # without an ended batch, after which the test fails
 OPEN_AT_ONCE = 4  # batches; each has two workers, and the emulator one thread for all of them
 ENDED = {"completed", "failed"}
