@@ -23,6 +23,7 @@ from tests.harness import Clients, Harness, Payloads, serving
 from tests.in_process_emulator import ENDPOINT, InProcessEmulator
 from tests.in_process_emulator import running as in_process_emulator_running
 from tests.tables import create_tables
+from tests.turns import of_other_days
 from tests.worker_scheduling import ByFile, in_order
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--turn", type=int, help="a day of the year, whose part to try")
 
 
+@pytest.hookimpl(tryfirst=True)  # all tests of a file are there yet, whatever -k chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is for other turns, unless all is wanted. Start the longest tests first."""
-    if config.option.points != "all":
+    """Deselect what is for other turns, unless all is wanted or some are named. Start the longest
+    tests first."""
+    if config.option.points != "all" and not any("::" in each for each in config.args):
         late = {each for each in items if not _is_its_turn(each, config.option.turn)}
+        late |= of_other_days(items, config.option.turn)
         if late:
             config.hook.pytest_deselected(items=[*late])
             items[:] = [each for each in items if each not in late]

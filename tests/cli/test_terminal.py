@@ -143,6 +143,7 @@ def test_mail_and_no_mail_at_once_are_refused(run: Run, tmp_path: Path, api: Fak
     assert api.requests == []
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize("name", TERMINALS)
 def test_unusual_terminals_cause_no_traceback(name: str, non_utf8_folder: Path) -> None:
     names = "'caf\u00e9 \u65e5\u672c.csv'"

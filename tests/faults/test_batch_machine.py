@@ -301,7 +301,7 @@ def test_whatever_happens_in_whatever_order_a_batch_is_reported_correctly(
     run_state_machine_as_test(
         seed(turn)(empty_deployment),
         settings=settings(
-            max_examples=150 if everything else 10,
+            max_examples=150 if everything else 6,
             stateful_step_count=30,
             deadline=None,
             database=None,

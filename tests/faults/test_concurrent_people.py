@@ -154,6 +154,7 @@ def run_to_the_end(harness: Harness, batch_id: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize(("state", "event"), list(events_of_people(JOB)))
 def test_of_two_who_send_a_job_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
@@ -205,6 +206,7 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     return batch_id
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize(("state", "event"), list(events_of_people(BATCH)))
 def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
@@ -311,6 +313,7 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
     assert at > 2
 
 
+@pytest.mark.turns(3)  # and of these, one order in each turn
 @pytest.mark.parametrize("first", ["batch", "job"])
 @pytest.mark.parametrize(
     ("state", "of_job", "of_batch"),
@@ -373,6 +376,7 @@ def with_gone(command: Callable[[], Any]) -> None:
 # Many jobs, and holds
 
 
+@pytest.mark.turns(2)
 @pytest.mark.parametrize(
     ("state", "event"),
     [

@@ -1,4 +1,5 @@
-"""What is tried by turns: every fault of every operation each turn, every call over the turns."""
+"""What is tried by turns: every fault of every operation each turn, every call over the turns. Most
+scenarios have a turn every second day; see `test_every_call.py`."""
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_each_operation_fails_in_each_way_each_turn(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 8, 21, 24, 56, 110])
-def test_each_call_fails_in_each_way_in_some_turn_of_a_quarter(number: int) -> None:
+def test_each_call_fails_in_each_way_in_some_turn_of_ninety(number: int) -> None:
     tried = {each for turn in range(270, 360) for each in planned(number, turn)}
 
     everything = FaultPlans.of(calls_of(number), 0, everything=True).planned

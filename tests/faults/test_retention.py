@@ -149,13 +149,14 @@ def clear() -> None:
         each.delete()
 
 
+@pytest.mark.turns(2)
 def test_a_retention_ends_the_same_whichever_call_fails_in_whichever_way(
     empty_runner: ScenarioRunner, everything: bool, turn: int, summary: Callable[[str], None]
 ) -> None:
     baseline, injector = archive(empty_runner, {})
     always = {*archive(empty_runner, {})[1].points}
     calls = [point for point in injector.points if point in always]
-    plans = FaultPlans.of(calls, turn, everything=everything)
+    plans = FaultPlans.of(calls, turn // 2, everything=everything)
     wrong: dict[str, Any] = {}
 
     for plan in plans:
@@ -180,7 +181,7 @@ def test_a_retention_finishes_what_a_lost_one_began(
     empty_runner: ScenarioRunner, everything: bool, turn: int
 ) -> None:
     baseline, injector = archive(empty_runner, {})
-    points = injector.points if everything else injector.points[turn % 12 :: 12]
+    points = injector.points if everything else injector.points[turn % 24 :: 24]
     harness, wrong = empty_runner.harness, {}
 
     for point in points:

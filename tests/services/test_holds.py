@@ -412,8 +412,8 @@ def test_a_lift_that_dies_anywhere_is_continued_by_the_next_tick(
     applied: bool, harness: Harness, payloads: Payloads, everything: bool, turn: int
 ) -> None:
     """It holds a whole batch and jobs of another one; each is released once."""
-    step = 1 if everything else 8
-    # A call that one turn dies before, it dies after four turns later.
+    step = 1 if everything else 16
+    # A call that one turn dies before, it dies after eight turns later.
     at, was_reached = 1 + (turn + step // 2 * applied) % step - step, True
     while was_reached:
         at += step

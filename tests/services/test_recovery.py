@@ -86,7 +86,7 @@ def test_a_batch_ends_the_same_wherever_an_execution_dies(
 ) -> None:
     calm = Death()
     undisturbed = run_story(harness, payloads, calm)
-    step = 1 if request.config.getoption("--points") == "all" else 24
+    step = 1 if request.config.getoption("--points") == "all" else 48
     turn = request.config.getoption("--turn") or datetime.now(UTC).timetuple().tm_yday
 
     wrong = {}

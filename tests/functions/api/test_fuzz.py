@@ -118,6 +118,7 @@ def sampling(everything: bool, turn: int) -> Sampling:
     return Sampling(300 if everything else 10, turn)
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_request_as_described_is_answered_as_described(
     name: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling
@@ -125,26 +126,12 @@ def test_a_request_as_described_is_answered_as_described(
     _ask(gateway, name, "positive", there, sampling)
 
 
-def taking_of(turn: int) -> list[str]:
-    """The operations that get wrong requests at a turn: every second one."""
-    return TAKING[turn % 2 :: 2]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Choose the operations that get wrong requests."""
-    if "taking" in metafunc.fixturenames:
-        option = metafunc.config.option
-        metafunc.parametrize("taking", TAKING if option.points == "all" else taking_of(option.turn))
-
-
-def test_each_operation_gets_wrong_requests_every_two_days() -> None:
-    assert sorted(taking_of(1) + taking_of(2)) == sorted(TAKING)
-
-
+@pytest.mark.turns(3)
+@pytest.mark.parametrize("name", TAKING)
 def test_a_request_that_is_not_as_described_is_refused_as_described(
-    taking: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], sampling: Sampling
 ) -> None:
-    statuses = _ask(gateway, taking, "negative", there, sampling)
+    statuses = _ask(gateway, name, "negative", there, sampling)
 
     assert any(status >= 400 for status in statuses)
 
