@@ -20,10 +20,11 @@ from jobyard.domain.jobs.job import (
 )
 from tests.domain.campaigns.test_planning import CLOSES, CREATED, EXPIRES, OPENS, campaign
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 OPEN = campaign(JobState.RUNNING)
 RESTING = replace(OPEN, rests_until=OPENS + MINUTE, rest_reason="all slots are taken")
 HOLD = Hold("campaign:c1", "Ada", "the switch is being moved", CREATED, OPENS)
+LATE = campaign(JobState.RUNNING, needs=5, window={"from": "22:00", "to": "02:00"})
 AFTER_HOLD = replace(RESTING, rest_reason=HOLD.description())
 ENDING = ("its campaign is ending, and ends it too", None)
 FOR_A_WINDOW = ("its window is closed", OPENS)
@@ -51,6 +52,7 @@ RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
             OPENS,
             (f"nothing has decided about it since {CREATED:%Y-%m-%d %H:%M} UTC", None),
         ),
+        (LATE, None, CLOSES - MINUTE, (LATE.rules.schedule.too_late_text, OPENS + DAY)),
         (OPEN, None, CLOSES, ("no further window opens before it expires", EXPIRES)),
         (OPEN, HOLD, EXPIRES, ENDING),
         (campaign(JobState.STOPPING), HOLD, OPENS, ENDING),

@@ -158,8 +158,7 @@ def _open(campaign: Campaign, totals: TaskTotals, opening: Opening, now: datetim
     if totals.must_continue(now):
         return CampaignPlan(PlannedAction.EXECUTE, _S.RUNNING, min(now + SLICE, opening.end))
     if totals.may_start(now):
-        minutes = campaign.rules.schedule.needs_min
-        reason = f"less than {minutes} minutes are left, which a task needs"
+        reason = campaign.rules.schedule.too_late_text
         times = [opening.end, totals.bound_at]
     else:
         reason = "its tasks wait for a retry" if totals.waiting else "its last tasks run"

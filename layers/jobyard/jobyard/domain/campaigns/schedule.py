@@ -64,6 +64,11 @@ class CampaignSchedule:
         """The time that must be left to the end of the opening when a task starts."""
         return timedelta(minutes=self.needs_min)
 
+    @property
+    def too_late_text(self) -> str:
+        """Why no task starts although the window is open."""
+        return f"less than {self.needs_min} minutes are left, which a task needs"
+
     @cached_property
     def _zone(self) -> ZoneInfo:
         return zone_named(self.zone)

@@ -29,11 +29,12 @@ def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
         return reason, None
     if hold is not None:
         return wait_for_hold(hold)
-    if campaign.is_opened and openings.opening_at(now) is None:
+    opening, schedule = openings.opening_at(now), campaign.rules.schedule
+    if campaign.is_opened and (opening is None or opening.end - now < schedule.needs):
         following = openings.next_opening(now)
         if following is None:
             return "no further window opens before it expires", openings.end
-        return "its window is closed", following.start
+        return schedule.too_late_text if opening else "its window is closed", following.start
     campaign = without_ended_hold(campaign, hold)
     until = campaign.rests_until
     return (campaign.rest_reason, until) if until and until > now else NO_WAIT
