@@ -15,14 +15,17 @@ from cli.local.mail import Mail
 from jobyard.domain.batches.report import DeliveryState, ReportKind
 from jobyard.domain.campaigns.campaign import Campaign
 from jobyard.domain.errors import Forbidden, InvalidCampaign
+from jobyard.domain.webhooks import WebhookEvent
+from jobyard.services import webhooks
 from jobyard.services.campaigns import commands
 from jobyard.services.campaigns.recovery import recover_campaign
 from jobyard.services.queries.campaigns import list_tasks
 from jobyard.services.reports.commands import resend
+from jobyard.services.webhooks import WebhookRequest
 from jobyard.store import campaigns, reports
 from tests.call_interceptor import Call, Listener
 from tests.faults.injection import FunctionDied
-from tests.harness import DEPOSITOR, Harness
+from tests.harness import DEPOSITOR, Harness, Payloads
 from tests.machines import ExecutionFailed
 from tests.scenarios.campaign_tasks import TEN, start
 from tests.scenarios.test_campaigns import run_until
@@ -70,6 +73,38 @@ def test_the_end_of_a_campaign_is_mailed_once_with_what_to_do(
     assert f"Job: http://jobyard.example.org/campaigns/{campaign.campaign_id}" in lines
     ended = campaigns.get(campaign.campaign_id)
     assert (ended.last_report, ended.due_report, ended.check_at) == (1, None, None)
+
+
+def test_webhooks_are_called_about_the_end_of_a_campaign_and_no_hold(
+    stack: Harness, devices: Devices, payloads: Payloads
+) -> None:
+    events = (WebhookEvent.CAMPAIGN_ENDED, WebhookEvent.BATCH_ENDED)
+    webhooks.put(WebhookRequest("ours", f"{payloads.url}/hook", events, ()), stack.context())
+    devices.always["B reach"] = INCOMPATIBLE
+    campaign = start(stack, "ABC", name="Gateways to 4.2")
+    names = [f"device-{n}" for n in range(20)]
+    for name in names:
+        devices.always[f"{name} reach"] = INCOMPATIBLE
+    held = start(stack, names, abort=ABORT, expires_s=7_200)
+    run_until(stack, TEN + timedelta(minutes=20))
+
+    assert campaigns.get(held.campaign_id).last_report == 1
+    (body,) = payloads.posted
+    assert body["type"] == "campaign.ended.v1"
+    assert body["data"] == {
+        "campaign_id": campaign.campaign_id,
+        "state": "partially_succeeded",
+        "name": "Gateways to 4.2",
+        "job_type": NAME,
+        "counts": {"succeeded": 2, "failed": 1},
+        "report": 1,
+        "links": {
+            "self": f"http://jobyard.example.org/api/campaigns/{campaign.campaign_id}",
+            "page": f"http://jobyard.example.org/campaigns/{campaign.campaign_id}",
+        },
+    }
+    (call,) = [each for each in reports.of_batch(campaign.campaign_id) if each.webhook]
+    assert call.delivery.state == "delivered"
 
 
 def test_a_report_lists_each_task_in_the_order_of_its_targets(

@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import hmac
+import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from cli.local.emulator import ROOT
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound, StaleState
 from jobyard.domain.webhooks import MAX_WEBHOOKS, PAUSES, WEBHOOK_TRIES, WebhookEvent, headers
 from jobyard.services import webhooks
@@ -285,3 +288,19 @@ def test_two_admins_at_once_do_not_overwrite_each_other(
 
     with pytest.raises(StaleState):
         store.put_all(stored, version)
+
+
+def test_the_documentation_names_the_events_and_the_fields(
+    harness: Harness, payloads: Payloads
+) -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    rows = re.findall(r"^\| `(\w+\.\w+\.v\d+)` \|[^|]+\| (.*) \|$", page, re.MULTILINE)
+    put(harness, payloads)
+
+    deposit(harness, payloads)
+
+    (sent,) = payloads.posted
+    assert [name for name, _ in rows] == [*WebhookEvent]
+    assert re.findall(r"`(\w+)`", dict(rows)["batch.ended.v1"]) == [*sent["data"]]
+    (example,) = re.findall(r'^```json\n(\{\n  "type": "batch.*?)^```$', page, re.M | re.S)
+    assert json.loads(example)["data"].keys() == sent["data"].keys()
