@@ -72,13 +72,13 @@ def respond(request: PageRequest, context: Any) -> dict[str, Any]:
     return APP.resolve(dict(request.event), context)
 
 
-def refusal_page(error: JobyardError, request: PageRequest) -> Response[str]:
-    """The page that shows a refusal, with its status."""
+def refusal_page(error: JobyardError, request: PageRequest, title: str = "") -> Response[str]:
+    """The page that shows a refusal, with its status. `title` replaces that of its kind."""
     kind = problem_type(type(error))
     response = page(
         "error.html",
         request,
-        {"title": _TITLES.get(type(error), kind.title), "message": str(error)},
+        {"title": title or _TITLES.get(type(error), kind.title), "message": str(error)},
         status=kind.status,
     )
     response.headers.update(kind.headers)

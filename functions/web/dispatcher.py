@@ -95,7 +95,8 @@ def _private_response(request: PageRequest, context: Any) -> LambdaResponse:
         try:
             csrf.check(request)
         except JobyardError as refusal:
-            return _lambda_response(request.event, refusal_page(refusal, request))
+            title = "The form was not accepted"
+            return _lambda_response(request.event, refusal_page(refusal, request, title))
         if request.path == _SIGN_OUT_PATH:
             return _lambda_response(request.event, _sign_out(request))
     return respond(request, context)

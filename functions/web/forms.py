@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from aws_lambda_powertools.event_handler import Response
 
 from gateway.errors import ValidationFailed, problem_type
-from jobyard.domain.errors import JobyardError, StaleState
+from jobyard.domain.errors import InvalidParameters, JobyardError, StaleState
 from jobyard.domain.mail_addresses import Addresses
 from jobyard.domain.schedules.wall_clock import first_instant
 from web.request import PageRequest
@@ -43,6 +43,8 @@ def refusal_text(refusal: JobyardError) -> str:
     """A refusal in words. The messages of fields are sentences on the pages, and need no name."""
     if isinstance(refusal, ValidationFailed):
         return " ".join(text for _, text in refusal.errors)
+    if isinstance(refusal, InvalidParameters) and refusal.field:
+        return f"parameter {refusal}"
     return str(refusal)
 
 

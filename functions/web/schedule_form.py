@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.errors import ValidationFailed
-from jobyard.domain.errors import InvalidRule
+from jobyard.domain.errors import InvalidParameters, InvalidRule
 from jobyard.domain.mail_addresses import addresses
 from jobyard.domain.schedules.recurrence import Kind, Recurrence
 from jobyard.domain.schedules.rule_parsing import DEFAULT_ZONE, recurrence_of
@@ -18,7 +18,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
 )
 from web.filters import sentence
-from web.forms import number_in
+from web.forms import number_in, refusal_text
 from web.request import PageRequest
 
 # Fields of a rule: texts, and whole numbers.
@@ -177,4 +177,6 @@ def errors_of(refusal: Exception | None) -> dict[str, str]:
     """What is wrong with each field, by its name; {} if no field is named."""
     if isinstance(refusal, InvalidRule):
         return {refusal.where: sentence(refusal.allowed)}
+    if isinstance(refusal, InvalidParameters):
+        return {"parameters": sentence(refusal_text(refusal))}
     return dict(refusal.errors) if isinstance(refusal, ValidationFailed) else {}

@@ -4,10 +4,11 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from jobyard.domain.arks import ark_of_object_id
-from jobyard.domain.errors import NotFound
+from jobyard.domain.errors import BadRequest, JobyardError, NotFound
 from jobyard.services.queries import collections as collection_queries
 from jobyard.services.queries import objects as object_queries
 from web.address import address_of
+from web.forms import status_of
 from web.request import PageRequest, current_request, page_links
 from web.responses import page, see_other
 
@@ -24,13 +25,18 @@ def find_object() -> Response[str]:
     """Go to the object with an ark or a local identifier; without one, the form to find it."""
     request = current_request(router)
     query, context = request.query, request.query_context
-    if query.get("local") and query.get("collection"):
-        found = object_queries.object_with_local_id(query["collection"], query["local"], context)
-        return see_other(address_of("object", found.ark))
-    if query.get("ark"):
-        found = object_queries.stored_object(query["ark"], context, limit=1)
-        return see_other(address_of("object", found.ark))
-    return _search_page(request)
+    try:
+        if query.get("local") and query.get("collection"):
+            found = object_queries.object_with_local_id(
+                query["collection"], query["local"], context
+            )
+        elif query.get("ark"):
+            found = object_queries.stored_object(query["ark"], context, limit=1)
+        else:
+            return _search_page(request)
+    except (BadRequest, NotFound) as refusal:
+        return _search_page(request, refusal)
+    return see_other(address_of("object", found.ark))
 
 
 @router.get("/objects/<object_id>")
@@ -58,12 +64,15 @@ def show_object(object_id: str) -> Response[str]:
     return page("object.html", request, values)
 
 
-def _search_page(request: PageRequest) -> Response[str]:
+def _search_page(request: PageRequest, refusal: JobyardError | None = None) -> Response[str]:
+    """The form to find an object, with what was looked for in vain."""
     found, _ = collection_queries.list_collections(
         request.query_context, after="", limit=_COLLECTIONS_OFFERED
     )
     names = [(each.collection.name, each.collection.name) for each in found]
-    return page("objects.html", request, {"options": names})
+    given = {each: request.query.get(each, "") for each in ("ark", "local", "collection")}
+    values = {"options": names, "given": given, "problem": refusal and str(refusal)}
+    return page("objects.html", request, values, status=status_of(refusal))
 
 
 @router.get("/objects/<object_id>/download")

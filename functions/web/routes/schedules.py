@@ -28,6 +28,7 @@ from web.event_buttons import event_buttons
 from web.forms import (
     handle_form,
     local_time,
+    refusal_text,
     refusal_values,
     seen_version,
     status_of,
@@ -337,7 +338,7 @@ def _form_page(
             }
     except JobyardError as error:
         refusal = refusal or error
-    values |= {"errors": form.errors_of(refusal), "refusal": refusal and str(refusal)}
+    values |= {"errors": form.errors_of(refusal), "refusal": refusal and refusal_text(refusal)}
     return page("schedule_form.html", request, values, status=status_of(refusal))
 
 

@@ -63,7 +63,7 @@ def test_a_file_is_downloaded_by_a_link_of_s3(browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("address", "status"),
     [
-        ("/objects?ark=no+ark", 400),
+        ("/objects?ark=no+ark", 422),
         ("/objects?ark=ark:/13030/other", 404),
         (f"{AT}?version=9", 404),
         (f"{AT}?version=x", 404),
@@ -76,6 +76,15 @@ def test_a_missing_object_or_file_is_not_found(browser: Browser, address: str, s
     browser.sign_in("viewer")
 
     assert browser.get(address).status == status
+
+
+def test_what_was_looked_for_in_vain_is_kept(browser: Browser) -> None:
+    browser.sign_in("viewer")
+
+    page = browser.get("/objects?ark=no+ark")
+
+    assert "'no ark' is not an ark" in page.text.replace("&#39;", "'")
+    assert 'value="no ark"' in page.html
 
 
 def test_a_person_without_rights_to_the_collection_sees_no_object(browser: Browser) -> None:
