@@ -168,6 +168,9 @@ def test_nothing_follows_an_upload_until_its_file_was_read(harness: Harness) -> 
     assert (reading.state, reading.is_reading, again) == ("downloaded", True, reading)
     view = edit_queries.edit_job(edit_id, harness.query_context(ANNA))
     assert view.actions == ("download", "relinquish")
+    listed = edit_queries.worklist(harness.query_context(ANNA))
+    (tile,) = (item for column in listed for item in column.items)
+    assert "upload" not in tile.actions
     assert next_step(story.edit(edit_id)).what == "The file that was uploaded is being read."
     harness.machines.executions.clear()  # its execution was lost
     harness.machines._waiting.clear()

@@ -211,10 +211,11 @@ def _summary(job: Job, context: QueryContext) -> EditJobView:
     """A job in a list, for which nothing else is read."""
     lifecycle = job.lifecycle if isinstance(job, ChildJob) else EDIT
     is_other = job.worker is not None and job.worker.sub != context.actor.sub
+    refused = {*_refusals_while_reading(job), *(_OWN_EVENTS if is_other else ())}
     actions = lifecycle.actions(job.state, context.actor.roles)
     return EditJobView(
         job,
-        tuple(each for each in actions if not (is_other and each in _OWN_EVENTS)),
+        tuple(each for each in actions if each not in refused),
         (),
         job.clock(context.now),
         isinstance(job, EditJob) and job.is_idle(context.now),
