@@ -73,6 +73,7 @@ class SystemState:
     counted_up_to: int
     chunk_size: int
     max_concurrency: int
+    max_workers: int
     retention: tuple[Retention, ...]
     system_jobs: tuple[ScheduleView, ...] | None
 
@@ -124,6 +125,7 @@ def system_state(context: QueryContext) -> SystemState:
         counted_up_to=_BATCHES_COUNTED,
         chunk_size=settings.chunk_size,
         max_concurrency=settings.max_concurrency,
+        max_workers=settings.worker_limit,
         retention=_retention(),
         system_jobs=_system_jobs(context),
     )
