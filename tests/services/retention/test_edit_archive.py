@@ -83,6 +83,7 @@ def test_an_edit_job_is_archived_whole_and_a_tombstone_says_where(stack: Harness
     tombstone = edits.tombstone(job.edit_id)
     assert tombstone is not None
     assert (tombstone.phase, tombstone.origin.history) == (Phase.REMOVED, ())
+    assert (tombstone.origin.authors, tombstone.origin.sent) == ((), None)
     with pytest.raises(Gone, match=r"of dataset counties, .* was archived on .*manifest.json"):
         queries.edit_job(job.edit_id, stack.query_context(ADMIN))
     for hidden, who in ((job.edit_id, ANNA), (fixup_id, ADMIN)):

@@ -362,6 +362,8 @@ class EditJob:
             self,
             planner_email="",
             authors=(),
+            former_authors=(),
+            sent=None,
             attachments=(),
             upload_comment="",
             problem="",
