@@ -1,6 +1,6 @@
 """Who may do what on the pages: what the tables of the API say, also with a forged form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from tests.functions.web.browser import Browser, Page
 from tests.functions.web.edit_records import CUSTODIANS, EditRecords
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
-from tests.tables import contents
+from tests.tables import contents, put_back
 
 _EVERYONE = {*ROLES, ""}
 
@@ -123,18 +123,33 @@ _EVENTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    """The records that the first test of `there` made, for the others."""
+    return {}
+
+
+@pytest.fixture
+def there(browser: Browser, made: dict[str, Any]) -> Mapping[str, str]:
+    """The ids of things that a person may not see. Created once, and restored for each test."""
+    if not made:
+        collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
+        ids = {
+            "batch": prepared_batch("failed"),
+            "schedule": a_schedule().schedule_id,
+            "campaign": a_campaign(browser.function.SITE.settings).campaign_id,
+            **_edits(browser),
+        }
+        made |= {"ids": ids, "contents": contents()}
+    put_back(made["contents"])
+    return made["ids"]  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("role", ["", "depositor"])
 @pytest.mark.parametrize("address", _EVENTS)
 def test_what_a_person_may_not_see_answers_like_what_is_missing(
-    browser: Browser, role: str, address: str
+    browser: Browser, there: Mapping[str, str], role: str, address: str
 ) -> None:
-    collections.put(replace(an_open_collection("closed"), groups=frozenset({"students"})))
-    there = {
-        "batch": prepared_batch("failed"),
-        "schedule": a_schedule().schedule_id,
-        "campaign": a_campaign(browser.function.SITE.settings).campaign_id,
-        **(_edits(browser) if "/edits/{" in address else {}),
-    }
     missing = {name: each[0] + "a" * 20 for name, each in there.items()}
     before = _records()
 
