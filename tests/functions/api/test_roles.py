@@ -23,6 +23,7 @@ from tests.open_collections import an_open_collection
 from tests.people import sub_of
 from tests.services.datasets.datasets import make_dataset, point
 from tests.services.edits.edit_records import a_dataset, a_stored_job, a_team, member
+from tests.tables import contents, put_back
 
 WHY = {"reason": "because"}
 EVERYONE = {*ROLES, ""}  # "" is somebody without a role
@@ -99,16 +100,14 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
     otherwise: int,
 ) -> None:
     target = path.format(batch=prepared_batch(state))
-    refused = {
-        role: api.request(method, target, role=role, body=body).status
-        for role in EVERYONE - allowed
-    }
-    taken = {
-        role: api.request(
-            method, path.format(batch=prepared_batch(state)), role=role, body=body
-        ).status
-        for role in allowed
-    }
+    prepared = contents()
+
+    def status_for(role: str) -> int:
+        put_back(prepared)
+        return api.request(method, target, role=role, body=body).status
+
+    refused = {role: status_for(role) for role in EVERYONE - allowed}
+    taken = {role: status_for(role) for role in allowed}
 
     assert refused == {role: otherwise if role in READERS else 404 for role in EVERYONE - allowed}
     assert all(status in {200, 202} for status in taken.values())
@@ -256,16 +255,18 @@ OF_CAMPAIGNS: list[tuple[str, str, Any, set[str]]] = [
 def test_a_role_may_do_with_campaigns_what_the_table_says(
     api: Api, method: str, path: str, body: Any, allowed: set[str]
 ) -> None:
+    campaign = api.post("/campaigns", campaign_request()).json["campaign_id"]
+    if "resume" in path:
+        api.post(f"/campaigns/{campaign}/pause", WHY)
+    if "ended" in path:
+        an_ended_campaign(campaign)
+    if "reported" in path:
+        a_report_of(campaign)
+    ids = {"campaign": campaign, "ended": campaign, "reported": campaign}
+    prepared = contents()
     refused = set()
     for role in sorted(EVERYONE):
-        campaign = api.post("/campaigns", campaign_request()).json["campaign_id"]
-        if "resume" in path:
-            api.post(f"/campaigns/{campaign}/pause", WHY)
-        if "ended" in path:
-            an_ended_campaign(campaign)
-        if "reported" in path:
-            a_report_of(campaign)
-        ids = {"campaign": campaign, "ended": campaign, "reported": campaign}
+        put_back(prepared)
         answer = api.request(method, path.format(**ids), role=role, body=body)
         if answer.status >= 400:
             assert (answer.status, answer.kind) == (403, "forbidden")
