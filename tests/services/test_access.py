@@ -533,6 +533,7 @@ PARTS_OF_CHANGES = {
     *("check_impartial", "abandoned_child"),
     *("request_notices", "token_of", "check_recipients", "refused_recipients"),
     *("upload_choices", "digest_of"),
+    "send_event",  # resumes, cancels or forces a campaign
 }
 # Who has the link of a custodian may do this, and needs no role; see tests/services/edits.
 BY_LINK = {"requested_by_link", "form_by_link", "upload_by_link", "decline_by_link"}
