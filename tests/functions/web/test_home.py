@@ -30,7 +30,7 @@ def test_deployments_are_marked_in_the_picture_and_the_latest_three_named(browse
     for page in (first, shared):  # the second is made of what the first has stored
         assert page.html.count('class="deploy"') == 4
         for number in (2, 3, 4):
-            assert f'<span class="deployed">0.2.0+{number} deployed ' in page.html
+            assert f'<span class="deployed"><span>0.2.0+{number} deployed ' in page.html
         assert page.html.count('<span class="deployed">') == 3
         assert page.html.count("0.2.0+1") == 1  # in the title of the picture only
 
