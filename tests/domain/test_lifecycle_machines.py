@@ -93,8 +93,9 @@ EDIT = {
     "abandon > abandoned by pa",
     "prepared": "edit > prepared by pa, download > downloaded by w, relinquish > allocated by w, "
     "release > allocated by pa, revoke > proposed by pa, abandon > abandoned by pa, "
-    "upload > uploaded by m, fail > failed by m",
-    "downloaded": "edit > downloaded by pa, download > downloaded by w, upload > uploaded by w, "
+    "accept > uploaded by m, fail > failed by m",
+    "downloaded": "edit > downloaded by pa, download > downloaded by w, upload > downloaded by w, "
+    "accept > uploaded by m, refuse > downloaded by m, "
     "finish > completed by w, relinquish > allocated by w, release > allocated by pa, "
     "revoke > proposed by pa, abandon > abandoned by pa",
     "uploaded": "invalidate > invalid by m, quarantine > quarantined by m, "
@@ -119,7 +120,8 @@ FIXUP = {
     "activated": "prepare > prepared by m, revert > allocated by m, abandon > abandoned by m",
     "prepared": "download > downloaded by w, relinquish > allocated by w, "
     "allocate > allocated by pa, abandon > abandoned by m",
-    "downloaded": "download > downloaded by w, upload > uploaded by w, "
+    "downloaded": "download > downloaded by w, upload > downloaded by w, "
+    "accept > uploaded by m, refuse > downloaded by m, "
     "relinquish > allocated by w, allocate > allocated by pa, abandon > abandoned by m",
     "uploaded": "revert > downloaded by m, complete > completed by m, abandon > abandoned by m",
     "completed": "",
@@ -131,6 +133,7 @@ REVIEW = {
     "prepared": "download > downloaded by r, relinquish > allocated by r, "
     "allocate > allocated by pa, abandon > abandoned by m",
     "downloaded": "download > downloaded by r, upload > downloaded by r, approve > approved by r, "
+    "accept > downloaded by m, refuse > downloaded by m, "
     "require_corrections > corrections_required by r, discard > discarded by r, "
     "relinquish > allocated by r, allocate > allocated by pa, abandon > abandoned by m",
     "approved": "",
