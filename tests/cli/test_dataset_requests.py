@@ -229,5 +229,5 @@ def test_rules_that_cannot_be_applied_are_not_sent(tmp_path: Path, api: FakeApi,
     result = run("dataset", "rules", "roads", str(file), "--reason", "so")
 
     assert result.exit_code == 2
-    assert "nothing" in result.stderr
+    assert "rules[0].schema: /type: it is one of" in result.stderr
     assert not api.requests

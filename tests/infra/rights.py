@@ -211,6 +211,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "ChunksTable": [
             "dynamodb:GetItem",
+            "dynamodb:PutItem",
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Put)",
         ],

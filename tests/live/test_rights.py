@@ -102,6 +102,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
             ("RequestsTable", "dynamodb:PutItem"),
         )
     },
+    ("ReportRole", "RequestsTable", "dynamodb:UpdateItem"): "a batch stored more than it had said",
     ("ReportRole", "ReportsTable", "dynamodb:TransactWriteItems(Put)"): (
         "a run of a schedule failed about which somebody gets a mail"
     ),
@@ -179,6 +180,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
     },
     ("ApiRole", "TeamsTable", "dynamodb:TransactWriteItems(Delete)"): "a team is deleted",
     ("ApiRole", "WorkBucket", "s3:CopyObject"): "an upload came after its claim had ended",
+    ("ApiRole", "IntakeBucket", "s3:GetObject"): "an upload came after its claim had ended",
     **{
         ("ApiRole", "WorkBucket", f"s3:{call}"): "edits of more than 8 MiB"
         for call in (

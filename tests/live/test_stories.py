@@ -108,6 +108,7 @@ def test_an_administrator_schedules_over_a_clock_change_runs_and_suspends(
     page = visit("admin", "/job-management", timezone_id="Asia/Tokyo")
     page.get_by_role("link", name="New job").first.click()
     page.get_by_label("Title").fill("Nightly sweep")
+    page.get_by_label("Job type").select_option("Sweep")
     page.get_by_label("At", exact=True).fill("02:30")
     page.get_by_label("Time zone").fill("America/Los_Angeles")
     page.get_by_label("First day").fill(first.isoformat())
@@ -144,7 +145,7 @@ def test_a_viewer_sees_and_changes_nothing_and_signs_out(
     untrusted = _forge(page, failed_batch, csrf="")
 
     assert (refused["status"], untrusted["status"]) == (403, 403)
-    assert "only an admin may delete a batch" in refused["text"]
+    assert "Only an admin may delete a batch" in refused["text"]
     assert viewer.get(f"/api{failed_batch}")["state"] == before
     page.reload()
     page.get_by_role("button", name="Account of viewer").click()
