@@ -41,3 +41,13 @@ def test_the_demo_repairs_a_border_in_four_steps_of_three_people(
     assert repaired["after"]["properties"] == {"name": "Stanislaus County"}
     assert "revision 1  Stanislaus meets itself" in output.getvalue()
     assert "revision 3  Stanislaus is sound" in output.getvalue()
+    assert worker.get(f"/api/edits/{edit_id}/cost")["billed_ms"] > 0
+    listed = api_user("planner").get(f"/api/edits?state=completed&dataset={done['dataset']}")
+    assert edit_id in [each["id"] for each in listed["items"]]
+
+    admin = api_user("admin").api
+    path = f"/api/datasets/{done['dataset']}"
+    assert admin.delete(path, params={"reason": "the demo is over"}).status_code == 200
+    gone = admin.get(path)
+    assert gone.status_code == 410
+    assert "was deleted by admin" in gone.json()["detail"]
