@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 
 from jobyard.domain.batches.chunks import PassShare
 from jobyard.domain.campaigns.campaign import Campaign
-from jobyard.domain.campaigns.task_summary import keeps_its_place
 from jobyard.domain.errors import BadRequest, InvalidCampaign, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import NO_FAILURES, JobAddress
@@ -174,39 +172,29 @@ def test_a_device_is_offline_for_two_windows_and_succeeds_in_the_third(
     assert days == {0, 7, 14}
 
 
-@dataclass
-class Places:
-    """How many attempts of a campaign there were at the same time at most, those that continue
-    later included; counted when an attempt begins.
-    """
-
-    campaign: Campaign | None = None
-    most: int = 0
-
-    def count(self, _device: str, step: str) -> None:
-        if step == "reach" and self.campaign:
-            # The end of one attempt and the start of the next are two writes of one call: a reader
-            # between them counts one too many, but not twice.
-            self.most = max(self.most, min(self._now(), self._now()))
-
-    def _now(self) -> int:
-        assert self.campaign is not None
-        of_chunks = map(partial(jobs.of_chunk, self.campaign.campaign_id), range(20))
-        known = [task for of_chunk in of_chunks for task in of_chunk]
-        return sum(task.state == "running" for task in known) + sum(map(keeps_its_place, known))
+def _most_at_once(devices: Devices) -> int:
+    """How many devices had a place at the same time: from the first call to the last `verify`,
+    those that restart meanwhile included."""
+    ends = {device: number for number, (device, step, _) in enumerate(devices.calls)}
+    with_place: set[str] = set()
+    most = 0
+    for number, (device, _, _) in enumerate(devices.calls):
+        with_place.add(device)
+        most = max(most, len(with_place))
+        if ends[device] == number:
+            with_place.remove(device)
+    return most
 
 
 def test_never_more_than_at_once_run(stack: Harness, devices: Devices) -> None:
-    places = Places()
-    devices.during = places.count
     for device in "ABCD":  # each restarts, and keeps its place
         devices.answers[f"{device} verify"] = [Continue(90, "the device reboots")]
-    places.campaign = campaign = start(stack, "ABCDEFGH", at_once=2)
+    campaign = start(stack, "ABCDEFGH", at_once=2)
     stack.machines.run_all()
 
     assert campaigns.get(campaign.campaign_id).state == "succeeded"
     assert states(campaign) == "s" * 8
-    assert places.most == 2
+    assert _most_at_once(devices) == 2
 
 
 def test_workers_share_the_slots_that_are_free(stack: Harness, devices: Devices) -> None:

@@ -11,6 +11,7 @@ from jobyard.services.datasets.commit import commit
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.datasets.export import export
 from jobyard.services.datasets.load import load
+from jobyard.services.executions import dataset_execution
 from tests.functions.api.api_client import Api
 from tests.services.datasets.datasets import by_id, changes_to, make_dataset, point
 
@@ -35,16 +36,18 @@ def roads(context: DatasetContext) -> str:
     return "roads"
 
 
-def started(api: Api) -> list[dict[str, Any]]:
-    """The input of each execution of the edit machine."""
+def started(api: Api) -> dict[str, dict[str, Any]]:
+    """The input of each execution of the edit machine, by the execution's name."""
     from api.handler import CONTEXT
 
     machines, arn = CONTEXT.machines, CONTEXT.settings.edit_machine
     found = machines.list_executions(stateMachineArn=arn)["executions"]
-    return [
-        json.loads(machines.describe_execution(executionArn=each["executionArn"])["input"])
+    return {
+        each["name"]: json.loads(
+            machines.describe_execution(executionArn=each["executionArn"])["input"]
+        )
         for each in found
-    ]
+    }
 
 
 def test_a_dataset_is_uploaded_loaded_and_shown(api: Api, context: DatasetContext) -> None:
@@ -59,7 +62,7 @@ def test_a_dataset_is_uploaded_loaded_and_shown(api: Api, context: DatasetContex
 
     assert (answer.status, answer.json["state"]) == (202, "loading")
     path = answer.headers["location"].partition("/api")[2]
-    (document,) = (each for each in started(api) if each.get("name") == "loaded")
+    (document,) = (each for each in started(api).values() if each.get("name") == "loaded")
     load(document, context)
     assert api.get(path, role="planner").json["state"] == "loaded"
     shown = api.get("/datasets/loaded", role="viewer").json
@@ -75,7 +78,7 @@ def test_the_findings_of_a_file_are_shown(api: Api, context: DatasetContext) -> 
         Bucket=context.settings.intake_bucket, Key=upload["file"], Body=b'{"type":\nNaN}'
     )
     answer = api.post("/datasets", {"name": "bad", "file": upload["file"]})
-    (document,) = (each for each in started(api) if each.get("name") == "bad")
+    (document,) = (each for each in started(api).values() if each.get("name") == "bad")
 
     load(document, context)
 
@@ -180,8 +183,8 @@ def test_an_extent_is_exported_with_a_link(api: Api, context: DatasetContext, ro
     answer = api.post(f"/datasets/{roads}/exports", {"extent": extent}, role="worker")
 
     assert (answer.status, answer.json["state"]) == (202, "exporting")
-    (document,) = (each for each in started(api) if each.get("name") == roads)
-    export(document, context)
+    name = dataset_execution(answer.headers["location"].rpartition("/")[2])
+    export(started(api)[name], context)
     found = api.get(answer.headers["location"].partition("/api")[2]).json
     assert (found["state"], found["count"]) == ("ready", 1)
     assert found["filename"] == "roads-2-extent.geojson.gz"
