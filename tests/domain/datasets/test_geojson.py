@@ -13,6 +13,7 @@ from jobyard.domain.datasets import geometry as geometries
 from jobyard.domain.datasets.feature import Feature
 from jobyard.domain.datasets.geojson import FeatureReader
 from jobyard.domain.datasets.geojson_checks import FeatureFinding
+from jobyard.domain.datasets.json_stream import JsonStream, Path
 
 SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
 
@@ -331,6 +332,30 @@ def test_a_ring_that_meets_itself_is_reported_where_it_does() -> None:
     assert len(features) == 1
     assert [(each.level, each.code) for each in findings] == [("warning", "RING_CROSSES")]
     assert findings[0].column == json.dumps(feature(1, polygon(ring))).index("[0, 0]") + 1
+
+
+def test_the_text_of_a_feature_is_not_read_again_for_each_of_many_findings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A megabyte of rings that cross themselves would take hours."""
+    reads: list[JsonStream] = []
+    places = JsonStream._places
+
+    def counted(stream: JsonStream) -> Iterator[tuple[Path, int, bool]]:
+        reads.append(stream)
+        return places(stream)
+
+    monkeypatch.setattr(JsonStream, "_places", counted)
+    bow = [[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]
+    many = {"type": "MultiPolygon", "coordinates": [[bow]] * 500}
+    text = collection(feature(1, many), feature(2, x="?")).replace('"?"', f"[{'1e999,' * 2_000}0]")
+
+    features, findings = read(text)
+
+    assert [each.feature_id for each in features] == ["1"]
+    assert [each.code for each in findings].count("NUMBER_BAD") == 1_000
+    assert {each.line for each in findings} == {2, 3}
+    assert len(reads) == 2 * 20
 
 
 def test_a_ring_that_would_take_too_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ from jobyard.domain.plurals import plural
 MAX_FEATURES = 1_000_000
 MAX_ID_LETTERS = 128
 _MAX_TURNED = 20  # rings that are turned and listed one by one
+_MAX_PLACED = 20  # findings of a feature whose place is searched: each search reads the feature
+_MAX_ERRORS = 1_000  # of a feature
 _MAX_MEMBERS = 100  # names of unknown members that are reported once each
 _CRS84 = frozenset(
     {"urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:OGC::CRS84", "OGC:CRS84", "CRS84"}
@@ -187,15 +189,22 @@ class _FeatureCheck:
         self._stream = stream
         self._precision = precision
         self._reported = reported
+        self._errors = 0
 
     @property
     def has_errors(self) -> bool:
         """Whether the feature cannot be used."""
-        return any(each.level == "error" for each in self.findings)
+        return self._errors > 0
 
     def add(self, check: FindingCheck, path: Path, message: str) -> None:
-        """Add a finding about what is at `path` within the feature."""
-        place = self._stream.place(path)
+        """Add a finding about what is at `path` within the feature. After many findings, its place
+        is that of the feature; after many errors, no more are added.
+        """
+        if check.level == "error":
+            self._errors += 1
+            if self._errors > _MAX_ERRORS:
+                return
+        place = self._stream.place(path if len(self.findings) < _MAX_PLACED else ())
         self.findings.append(_finding(check, *place, message, self.feature_id))
 
     def feature(self, value: Any) -> Feature | None:

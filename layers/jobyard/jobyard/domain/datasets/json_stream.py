@@ -150,8 +150,10 @@ class JsonStream:
         A path to a key that is missing leads to the object that lacks it.
         """
         found: dict[Path, int] = {(): self._start}
+        ways = {path[:length] for length in range(1, len(path) + 1)}
         if path:
-            found |= {at: offset for at, offset, is_key in self._places() if not is_key}
+            places = self._places()
+            found |= {at: offset for at, offset, is_key in places if at in ways and not is_key}
         while path not in found:
             path = path[:-1]
         return self._place_at(found[path])
