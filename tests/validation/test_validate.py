@@ -351,5 +351,16 @@ def test_a_pattern_and_a_repetition_take_time_in_proportion_to_a_value() -> None
     assert places == ["code", "long", "twice"]
 
 
+def test_an_integer_beyond_all_floats_is_checked_like_others() -> None:
+    schema = {"properties": {"half": {"multipleOf": 0.5}, "seven": {"multipleOf": 7.0}}}
+    beyond = 10**400
+
+    report = validated(
+        [{"rule": "schema", "schema": schema}], changed=[feature("1", half=beyond, seven=beyond)]
+    )
+
+    assert [each.message.partition(":")[0] for each in report.failures] == ["seven"]
+
+
 def test_the_checks_in_code_are_those_that_rules_may_name() -> None:
     assert set(NAMED_CHECKS) == set(NAMED_RULES)

@@ -38,6 +38,8 @@ BAD: list[tuple[Any, str]] = [
     ({"$id": "https://example.org/a"}, "/$id: it is not among"),
     ({"patternProperties": {"(a+)+$": {}}}, "/patternProperties: it is not among"),
     ({"$ref": "#/$defs/a"}, "refers to nothing"),
+    ({"$ref": "#/$defs/a%2Fb", "$defs": {"a/b": {}}}, "refers to nothing"),
+    ({"$ref": "#/allOf/" + "9" * 5_000, "allOf": [{}]}, "refers to nothing"),
     ({"properties": {"a": {"$ref": "#"}}}, "references form no circle"),
     ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "form no circle"),
     ({"const": {"type": 7}, "$ref": "#/const"}, "#/const/type: it is one of"),

@@ -1,8 +1,10 @@
 """Rules about a feature by itself: its schema, its geometry, and rules that the project added."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import shapely
 from jsonschema import Draft202012Validator, ValidationError, validators
@@ -50,10 +52,28 @@ def _repetition_errors(
         yield ValidationError("it has an item twice")
 
 
+def _factor_errors(
+    validator: Any, factor: Any, instance: Any, schema: object
+) -> Iterator[ValidationError]:
+    try:
+        yield from Draft202012Validator.VALIDATORS["multipleOf"](
+            validator, factor, instance, schema
+        )
+    except OverflowError:  # an integer beyond all floats
+        if Fraction(instance) % Fraction(factor):
+            yield ValidationError(f"{instance!r:.80} is not a multiple of {factor!r:.80}")
+
+
 _compiled = lru_cache(MAX_RULES)(Pattern)
-# Patterns and repetitions of the package take time without bound, for some values.
+# Patterns and repetitions of the package take time without bound, for some values; its multiples
+# raise an error for integers beyond all floats.
 _VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern_errors, "uniqueItems": _repetition_errors}
+    Draft202012Validator,
+    {
+        "multipleOf": _factor_errors,
+        "pattern": _pattern_errors,
+        "uniqueItems": _repetition_errors,
+    },
 )
 
 

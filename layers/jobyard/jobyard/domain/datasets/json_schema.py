@@ -99,15 +99,19 @@ class _Check:
     def _found(self, reference: str, place: str) -> object:
         """What a reference leads to."""
         found = self._root
-        for part in reference.split("/")[1:]:
-            name = unquote(part).replace("~1", "/").replace("~0", "~")
+        for part in unquote(reference).split("/")[1:]:  # as the package does: %2F is a / too
+            name = part.replace("~1", "/").replace("~0", "~")
             if isinstance(found, Mapping) and name in found:
                 found = found[name]
-            elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            elif isinstance(found, list) and _is_index(name, found):
                 found = found[int(name)]
             else:
                 _refuse(place, f"{quoted(reference)} refers to nothing in the schema")
         return found
+
+
+def _is_index(text: str, found: list[object]) -> bool:
+    return text.isdecimal() and len(text) < 6 and int(text) < len(found)
 
 
 def _is_number(value: object) -> bool:
