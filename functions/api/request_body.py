@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from gateway.errors import PayloadTooLarge, UnsupportedMediaType
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.json_objects import RepeatedKey, object_of
+from jobyard.domain.json_objects import RepeatedKey, is_deeper, object_of
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50  # nested levels of objects and lists
@@ -33,7 +33,7 @@ def check_body(event: Mapping[str, Any]) -> None:
     document = _parsed(body)
     if not isinstance(document, dict):
         raise BadRequest("the body is not a JSON object: send { … }")
-    if _is_deeper(document, MAX_DEPTH):
+    if is_deeper(document, MAX_DEPTH):
         raise BadRequest(f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
 
 
@@ -59,14 +59,6 @@ def _parsed(body: bytes) -> Any:
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
     return document
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    level = [value]
-    for _ in range(levels):
-        members = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [each for group in members for each in group if isinstance(each, dict | list)]
-    return bool(level)
 
 
 def _bytes_of(event: Mapping[str, Any]) -> bytes:

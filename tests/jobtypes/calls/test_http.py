@@ -283,6 +283,13 @@ def test_a_secret_has_a_token_a_password_or_a_header(
         assert bench.server.bodies[0][0][header[0]] == header[1]
 
 
+@pytest.mark.parametrize("answer", ["[" * 480 + "]" * 480, "[" * 900, '{"a": NaN}', "1e999"])
+def test_an_answer_that_cannot_be_kept_as_json_is_kept_as_a_text(bench: Bench, answer: str) -> None:
+    bench.answers("/call", 200, answer)
+
+    assert bench.run() == Done({"status": 200, "answer": answer})
+
+
 def test_a_large_answer_is_not_kept(bench: Bench) -> None:
     bench.answers("/call", 200, "x" * (KEPT_BYTES + 1))
 

@@ -1,4 +1,6 @@
-"""JSON objects without repeated keys: JSON does not define which value of such a key counts."""
+"""JSON values as strangers send them: objects without repeated keys, whose value JSON does not
+define, and values that are not nested deeply.
+"""
 
 from typing import Any
 
@@ -25,3 +27,12 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise RepeatedKey(key)
             seen.add(key)
     return values
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists of a JSON value are nested in more than so many levels."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        members = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for group in members for each in group if isinstance(each, dict | list)]
+    return bool(level)

@@ -9,6 +9,7 @@ from typing import Any
 from jobyard.domain.compaction import json_bytes
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.jobs.job_type import Done, StepInput
+from jobyard.domain.json_objects import is_deeper
 from jobyard.domain.text import clean, clean_values
 
 MAX_ANSWER_BYTES = 64 * 1024  # that are read of an answer
@@ -23,6 +24,7 @@ CALLED_AT = "_called_at"  # when it was made, "" if it is to be made again
 _FIELDS = frozenset(
     {"job_id", "batch_id", "collection", "row", "scheduled_for", "idempotency_key", "callback"}
 )
+_MAX_LEVELS = 32  # of lists and objects in an answer
 _QUOTED = 200  # characters of an error that a message quotes
 _LONGEST_WAIT_S = 900.0  # before what was called is asked again
 _WAIT_GROWTH = 0.1  # of the time waited so far; so a day takes some 220 waits
@@ -70,11 +72,17 @@ def done_with(body: bytes, **data: Any) -> Done:
 
 
 def parsed(body: bytes) -> Any:
-    """The value in a body of JSON; None if it is not JSON."""
+    """The value in a body of JSON; None if it is not JSON, or cannot be kept: it is nested deeply,
+    or has a NaN or an infinite number.
+    """
     try:
-        return json.loads(body)
+        found = json.loads(body)
+        if is_deeper(found, _MAX_LEVELS):
+            return None
+        json.dumps(found, allow_nan=False)
     except (ValueError, RecursionError):
         return None
+    return found
 
 
 def quoted(body: bytes) -> str:
