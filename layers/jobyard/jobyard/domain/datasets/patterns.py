@@ -13,7 +13,7 @@ MAX_PATTERN = 500  # letters of a pattern
 MAX_STATES = 500  # of its automaton; a repetition counts each time
 MAX_MATCHED = 10_000  # letters of a text that is matched
 _MAX_NESTED = 20  # groups
-_MAX_REMEMBERED = 10_000  # transitions
+_MAX_REMEMBERED = 1_000  # transitions, each with up to all states
 
 Ranges = tuple[tuple[str, str], ...]
 _LAST = "\U0010ffff"
