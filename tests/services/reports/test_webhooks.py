@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from cli.local.emulator import ROOT
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound, StaleState
 from jobyard.domain.webhooks import MAX_WEBHOOKS, PAUSES, WEBHOOK_TRIES, WebhookEvent, headers
 from jobyard.services import webhooks
+from jobyard.services.reports import mail
 from jobyard.services.reports.commands import resend
+from jobyard.services.reports.webhooks import queue_calls
 from jobyard.services.webhooks import WebhookRequest
 from jobyard.store import reports
 from jobyard.store import webhooks as store
@@ -36,6 +39,14 @@ def put(harness: Harness, payloads: Payloads, name: str = "ours", **changes: Any
 def deposit(harness: Harness, payloads: Payloads, collection: str = "maps") -> str:
     text = single_files(payloads, {"a.txt": b"a"})
     return harness.drop(text, collection=collection)
+
+
+def put_mail(batch_id: str, at: datetime) -> None:
+    """Store a report whose mail waits to be sent."""
+    texts = {"mail.txt": "words", "report.html": "words"}
+    to, queued = ("a@example.org",), Delivery(DeliveryState.QUEUED, at)
+    found = Report(batch_id, 1, ReportKind.FIRST, at, to, "words", "OK", {}, 0, {}, queued)
+    reports.put_new(replace(found, texts=texts))
 
 
 def calls_of(batch_id: str) -> list[Any]:
@@ -173,6 +184,29 @@ def test_a_slow_receiver_delays_no_mail_and_is_no_undelivered_report(
     assert len(payloads.posted) == 1  # the tick has no time left for a call
     deliver_waiting(harness.report_context())
     assert len(payloads.posted) == 2
+
+
+def test_a_receiver_that_fails_delays_no_other_one_and_no_mail(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(harness, payloads, "bad", url=f"{payloads.url}/bad")
+    put(harness, payloads, "good")
+    payloads.status["/bad"] = 500
+    origins = [f"origin-{number}" for number in range(3)]
+    for each in origins:
+        queue_calls(WebhookEvent.BATCH_ENDED, each, 1, harness.now(), {})
+    harness.advance(1)
+    put_mail("mailed", harness.now())
+    monkeypatch.setattr(mail, "MAX_COUNTED_REPORTS", 1)
+    monkeypatch.setattr(mail, "CALLS_A_MINUTE", 5)
+
+    mail.deliver_waiting(harness.report_context())
+
+    calls = [call for each in origins for call in calls_of(each)]
+    tries = [each.delivery.tries for each in calls if each.webhook == "bad"]
+    assert [each.delivery.state for each in calls if each.webhook == "good"] == ["delivered"] * 3
+    assert tries == [1, 1, 0]  # the second one after all calls of the other webhook
+    assert reports.get("mailed", 1).delivery.state is DeliveryState.SENT
 
 
 class ReportDyingAt(DyingAt):

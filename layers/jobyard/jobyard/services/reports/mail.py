@@ -30,6 +30,7 @@ CALLS_A_MINUTE = 50  # of webhooks, that one tick makes
 _CALL_SPARE_S = 5.0  # for the records before and after a call
 SEND_TIMEOUT_S = 35.0  # the longest that sending one mail takes
 MAX_COUNTED_REPORTS = 5_000  # undelivered reports read per tick; more are an alarm as well
+MAX_COUNTED_CALLS = 15_000  # of webhooks, read in the same tick
 FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
 _WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 _SERVER_ERROR = 500  # from this status on, the mail may have been accepted nevertheless
@@ -260,22 +261,44 @@ def deliver_waiting(
     receivers of webhooks delay no mails. Calls that wait for one are not counted: the receiver is
     somebody else's.
     """
-    left = sent = 0
+    left = mails = sent = 0
     calls = []
-    for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
+    for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS + MAX_COUNTED_CALLS):
         if report.kind is ReportKind.WEBHOOK:
-            calls.append(report)
+            if is_call_due(report.delivery, context.now()):
+                calls.append(report)
             continue
+        if mails == MAX_COUNTED_REPORTS:
+            break
+        mails += 1
         found = report
         may_send = sent < MAILS_A_MINUTE and remaining() >= SEND_TIMEOUT_S
         if may_send and _is_due(report.delivery, context.now()):
             found = deliver(reports.get(report.batch_id, report.seq), context)
             sent += 1
         left += found.delivery.state in _WAITING
-    due = (each for each in calls if is_call_due(each.delivery, context.now()))
-    for report in islice(due, CALLS_A_MINUTE):
-        if remaining() < CALL_TIMEOUT_S + _CALL_SPARE_S:
-            break
-        call(reports.get(report.batch_id, report.seq), context)
+    _call_webhooks(calls, context, remaining)
     since = context.now() - FAILED_COUNTED_FOR
     return left + sum(1 for _ in islice(reports.failed_since(since), MAX_COUNTED_REPORTS))
+
+
+def _call_webhooks(
+    due: Sequence[Report], context: ReportContext, remaining: Callable[[], float]
+) -> None:
+    """Make the calls that are due. After one that fails, others to its webhook come last, so that
+    a receiver that does not answer delays no other one.
+    """
+    failing: set[str] = set()
+    last: list[Report] = []
+    made = 0
+    for found in (due, last):
+        for report in found:
+            if found is due and report.webhook in failing:
+                last.append(report)
+                continue
+            if made == CALLS_A_MINUTE or remaining() < CALL_TIMEOUT_S + _CALL_SPARE_S:
+                return
+            made += 1
+            after = call(reports.get(report.batch_id, report.seq), context)
+            if after.delivery.state in _WAITING:
+                failing.add(report.webhook)
