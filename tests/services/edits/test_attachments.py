@@ -8,7 +8,7 @@ import pytest
 from jobyard.domain.edits.attachment import LINK_TIME
 from jobyard.domain.edits.edit_job import EditJob
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound
-from jobyard.services.edits import allocations, attachments
+from jobyard.services.edits import allocations, attachments, proposals
 from jobyard.store import edits
 from tests.functions.api.api_client import Api
 from tests.services.edits.edit_records import a_dataset, a_stored_job, a_team, member
@@ -160,3 +160,16 @@ def test_attachments_are_requested_while_a_job_is_proposed(people: Requests) -> 
         attachments.request(job.edit_id, "Ines", "ines@example.org", "x", people.planner())
     with pytest.raises(NotFound, match="no attachment 7"):
         attachments.resend(job.edit_id, 7, people.planner())
+
+
+def test_only_custodians_in_the_mail_domains_may_be_named(people: Requests) -> None:
+    job, stranger = a_stored_job(), proposals.AttachmentRequest("Eve", "eve@example.com", "x")
+    only = "eve@example.com: this deployment sends mail to example.org only"
+
+    with pytest.raises(BadRequest, match=only):
+        attachments.request(job.edit_id, "Eve", stranger.email, "x", people.planner())
+    with pytest.raises(BadRequest, match=only):
+        proposals.propose(
+            proposals.Proposal("counties", job.extent, attachments=(stranger,)), people.planner()
+        )
+    assert edits.get(job.edit_id).attachments == ()

@@ -26,6 +26,7 @@ from jobyard.services.edits.changes import JobChange, caused_move, change_job, r
 from jobyard.services.edits.notices import Notice, allocation_notices, link_notice, notice
 from jobyard.services.edits.settings import settings_or_default
 from jobyard.services.edits.tasks import start_task
+from jobyard.services.recipients import check_recipients
 from jobyard.services.upload_form import UploadForm, presigned_form
 from jobyard.store import edits, teams
 
@@ -41,7 +42,8 @@ def request(
 
     Raises:
         Forbidden, NotFound. InvalidTransition: it is not a proposal any more.
-        BadRequest: a text is missing, the address is none, or there are too many requests.
+        BadRequest: a text is missing, the address is none or one that the deployment may not mail,
+            or there are too many requests.
     """
     authorize(context.actor, "attachment", "request")
 
@@ -52,6 +54,7 @@ def request(
                 f"{before.state}: revoke it first"
             )
         more = request_attachment(before.attachments, custodian, email, description)
+        check_recipients((more[-1].email,), context)
         return JobChange(before.moved(requested_move(before, "edit", context), attachments=more))
 
     return change_job(lambda: visible_edit(edit_id, context.actor), requested, context, "request")

@@ -19,6 +19,7 @@ from jobyard.services.context import CommandContext
 from jobyard.services.edits.access import user_of, visible_edit
 from jobyard.services.edits.changes import JobChange, change_job, requested_move, subject_of
 from jobyard.services.edits.settings import settings_for
+from jobyard.services.recipients import check_recipients
 from jobyard.store import datasets, edits
 
 MAX_BUFFER = 10.0  # degrees around the extent
@@ -62,7 +63,8 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
 
     Raises:
         Forbidden: the actor may not. NotFound: there is no such dataset. Gone: it was deleted.
-        BadRequest: a field is wrong. InvalidTransition: the dataset has no such type of edit jobs.
+        BadRequest: a field is wrong, or the deployment may not mail a custodian.
+        InvalidTransition: the dataset has no such type of edit jobs.
     """
     authorize(context.actor, "edit", "propose")
     now = context.now()
@@ -81,6 +83,7 @@ def propose(proposal: Proposal, context: CommandContext) -> EditJob:
     attachments: tuple[Any, ...] = ()
     for each in proposal.attachments:
         attachments = request_attachment(attachments, each.custodian, each.email, each.description)
+    check_recipients(tuple(each.email for each in attachments), context)
     job = EditJob(
         edit_id=edit_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=EditState.PROPOSED,
