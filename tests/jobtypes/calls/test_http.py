@@ -171,6 +171,22 @@ def test_each_answer_to_a_call_has_its_result(
         assert "(because)" in result.message  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "then"),
+    [("POST", 303, "GET"), ("POST", 307, "POST"), ("POST", 308, "POST"), ("GET", 302, "GET")],
+)
+def test_a_redirect_keeps_the_method_or_leads_to_a_get(
+    bench: Bench, method: str, status: int, then: str
+) -> None:
+    bench.answers("/call", status, Location="/moved")
+    bench.answers("/moved", 200, {"pages": 3})
+
+    assert bench.run(method=method) == Done({"status": 200, "answer": {"pages": 3}})
+    assert bench.server.requests == [(method, "/call"), (then, "/moved")]
+    assert len({body for _, body in bench.server.bodies}) == (method == "POST")
+    assert len(bench.server.bodies) == [method, then].count("POST")
+
+
 def test_an_unanswered_call_is_made_again_with_the_same_key_and_a_refused_one_with_another(
     bench: Bench,
 ) -> None:
