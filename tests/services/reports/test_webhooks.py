@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +16,11 @@ from cli.local.emulator import ROOT
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import BadRequest, InvalidTransition, NotFound, StaleState
 from jobyard.domain.webhooks import MAX_WEBHOOKS, PAUSES, WEBHOOK_TRIES, WebhookEvent, headers
+from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services import webhooks
 from jobyard.services.reports import mail
 from jobyard.services.reports.commands import resend
-from jobyard.services.reports.webhooks import queue_calls
+from jobyard.services.reports.webhooks import CALL_TIMEOUT_S, queue_calls
 from jobyard.services.webhooks import WebhookRequest
 from jobyard.store import reports
 from jobyard.store import webhooks as store
@@ -207,6 +209,27 @@ def test_a_receiver_that_fails_delays_no_other_one_and_no_mail(
     assert [each.delivery.state for each in calls if each.webhook == "good"] == ["delivered"] * 3
     assert tries == [1, 1, 0]  # the second one after all calls of the other webhook
     assert reports.get("mailed", 1).delivery.state is DeliveryState.SENT
+
+
+def test_a_call_takes_no_longer_than_a_tick_has_for_it(
+    harness: Harness, payloads: Payloads
+) -> None:
+    """A host may have four addresses that do not answer, or a slow name server."""
+
+    def resolve(*host: Any, **options: Any) -> list[tuple[Any, ...]]:
+        harness.advance(CALL_TIMEOUT_S)
+        return socket.getaddrinfo(*host, **options)
+
+    put(harness, payloads)
+    queue_calls(WebhookEvent.BATCH_ENDED, "origin", 1, harness.now(), {})
+    harness.http = HttpClient(harness.settings.allowed_hosts, harness.now, resolve=resolve)
+
+    mail.deliver_waiting(harness.report_context())
+
+    (found,) = calls_of("origin")
+    assert payloads.posted == []
+    assert found.delivery.state is DeliveryState.QUEUED
+    assert found.delivery.error == "it did not answer in 15 seconds"
 
 
 class ReportDyingAt(DyingAt):

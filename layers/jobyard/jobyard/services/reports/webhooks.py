@@ -2,7 +2,6 @@
 answered, so that each call arrives at least once. All tries have the same id.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import StaleState
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.redaction import redacted
 from jobyard.domain.text import clean
 from jobyard.domain.urls import https_error
@@ -119,13 +119,16 @@ def call(report: Report, context: ReportContext) -> Report:
         return reports.get(report.batch_id, report.seq)  # another worker calls it
 
 
-def _no_limit() -> float:
-    return math.inf  # the client's own limits are shorter than any worker's time
-
-
 def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery:
     """Try a call. Returns how its delivery continues."""
-    from jobyard.jobtypes.http_client import FetchRefused  # few deployments have a webhook
+    # Few deployments have a webhook.
+    from jobyard.jobtypes.http_client import FetchRefused
+    from jobyard.jobtypes.http_client.pace import RESERVE_S
+
+    began = context.now()
+
+    def remaining() -> float:  # a host may have several addresses, and none may answer
+        return CALL_TIMEOUT_S + RESERVE_S - (context.now() - began).total_seconds()
 
     body = report.texts[_TEXT].encode()
     message_id = webhook_id(report.batch_id, report.seq)
@@ -133,10 +136,12 @@ def _tried(report: Report, webhook: Webhook, context: ReportContext) -> Delivery
     status, error = 0, https_error(webhook.url, context.settings.allowed_hosts)
     try:
         if not error:
-            sent = context.http().send("POST", webhook.url, _no_limit, headers=signed, body=body)
+            sent = context.http().send("POST", webhook.url, remaining, headers=signed, body=body)
             status = sent.status
     except FetchRefused as refusal:
         error = refusal.message
+        if refusal.code is Failure.TIMEOUT:
+            error = f"it did not answer in {CALL_TIMEOUT_S:g} seconds"
     delivery = replace(report.delivery, at=context.now(), message_id=message_id)
     if 200 <= status < 300:
         return replace(delivery, state=DeliveryState.DELIVERED, error="")
