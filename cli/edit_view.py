@@ -136,6 +136,10 @@ def print_log(log: Document) -> None:
         (each["job_id"], *row) for each, row in zip(log["entries"], _history(entries), strict=True)
     ]
     tables.show_table(("!job", "!at", "!event", "!to", "by", "reason"), found)
+    if log["report"]:
+        _print_report(log["report"])
+    if log["conflicts"]:
+        terminal.console().print(f"in conflict: {', '.join(log['conflicts'])}")
 
 
 def print_archived(found: Document) -> None:
@@ -186,13 +190,8 @@ def print_findings(found: Document) -> None:
     console = terminal.console()
     if not found["is_kept"]:
         console.print("it was removed with the workspace")
-    report = found["report"] or {"failures": [], "inherited": []}
-    for title in ("failures", "inherited"):
-        if report[title]:
-            rows: Rows = [
-                (each["feature_id"], each["rule"], each["message"]) for each in report[title]
-            ]
-            section(title.capitalize(), ("!feature", "!rule", "message"), rows)
+    if found["report"]:
+        _print_report(found["report"])
     if found["conflicts"]:
         conflicts: Rows = [
             (each["id"], each["kind"].replace("_", " / "), ", ".join(each["properties"]))
@@ -201,6 +200,16 @@ def print_findings(found: Document) -> None:
         section("Conflicts", ("!feature", "!mine / theirs", "in"), conflicts)
     if found["feedback"]:
         console.print(f"{found['reviewer']}: {found['feedback']}")
+
+
+def _print_report(report: Document) -> None:
+    """Print the report of a validation."""
+    for title in ("failures", "inherited"):
+        if report[title]:
+            found: Rows = [
+                (each["feature_id"], each["rule"], each["message"]) for each in report[title]
+            ]
+            section(title.capitalize(), ("!feature", "!rule", "message"), found)
 
 
 def print_rescued(uploads: Sequence[Document]) -> None:

@@ -112,7 +112,6 @@ SETTINGS = {
 COLUMN = {"column": "allocated", "items": [job()], "next_cursor": None}
 WORKLIST = {"columns": [{**COLUMN, "next_cursor": "c"}]}
 OUTCOMES = {"items": [{"edit_id": EDIT, "archived": True, "refusal": ""}]}
-LOG = {"problem": "", "entries": [{"job_id": EDIT, "entry": job()["history"][0]}]}
 FIXUP = "x" + "a" * 20
 CHANGES = {
     "items": [{"id": "1", "op": "update", "properties": ["name"], "before": None, "after": None}],
@@ -121,6 +120,12 @@ CHANGES = {
     "next_cursor": None,
 }
 FAILURE = {"feature_id": "1", "rule": "names", "message": "used twice"}
+LOG = {
+    "problem": "",
+    "entries": [{"job_id": EDIT, "entry": job()["history"][0]}],
+    "report": {"failures": [FAILURE], "inherited": []},
+    "conflicts": ["7"],
+}
 FINDINGS = {
     "is_kept": False,
     "report": {"failures": [FAILURE], "inherited": []},

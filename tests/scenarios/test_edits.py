@@ -820,6 +820,9 @@ def test_any_error_in_batch_mode_fails_the_job_with_a_process_log(
     log = json.loads(_read(harness, log_key(edit_id, job.attempt)))
     assert problem in log["problem"]
     assert [each["event"] for each in log["history"]][:2] == ["propose", "allocate"]
+    shown = edit_queries.process_log(edit_id, harness.query_context(ADMIN))
+    broken = [each.code for each in shown.report.failures] if shown.report else []
+    assert broken == ["OVERLAP"] * 3 * problem.startswith("VALIDATION")
 
 
 def _read(harness: Harness, key: str) -> bytes:

@@ -21,6 +21,7 @@ from api.schemas.fields import (
 )
 from api.schemas.uploads import Upload
 from jobyard.domain.datasets.extent import parse_extent
+from jobyard.domain.datasets.validation_report import MAX_FAILURES
 from jobyard.domain.edits.attachment import MAX_ATTACHMENTS, AttachmentState
 from jobyard.domain.edits.child import ChildJob, FailureType
 from jobyard.domain.edits.edit_job import EditJob as DomainEditJob
@@ -590,6 +591,14 @@ class EditLog(Schema):
 
     problem: str = Field(description="Why the last step of the machine failed.")
     entries: list[LogEntry] = Field(description="Oldest first.")
+    report: dict[str, JsonValue] | None = Field(
+        description="Of a job in batch mode whose changes broke rules: the report of the check, "
+        "with `failures` and `inherited` ones. Null otherwise."
+    )
+    conflicts: list[str] = Field(
+        description="Of a job in batch mode that failed by conflicts: the ids of the features, the "
+        f"first {MAX_FAILURES:,}."
+    )
 
     @classmethod
     def of(cls, log: ProcessLog) -> "EditLog":
@@ -600,4 +609,6 @@ class EditLog(Schema):
                 LogEntry(job_id=job_id, entry=HistoryEntry.all_of((entry,))[0])
                 for job_id, entry in log.entries
             ],
+            report=dict(log.report.document()) if log.report else None,
+            conflicts=[*log.conflicts],
         )

@@ -4,9 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from typing import Any
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.datasets.dataset import Dataset
+from jobyard.domain.datasets.validation_report import (
+    MAX_FAILURES,
+    ValidationReport,
+    report_from,
+)
 from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.settings import EditSettings
@@ -19,8 +25,10 @@ from jobyard.domain.lifecycle import UnavailableEvent
 from jobyard.domain.redaction import without_secrets
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
+from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.edits.access import id_of, may_see, memberships, visible_edit, visible_job
 from jobyard.services.edits.settings import find_settings, settings_for
+from jobyard.services.edits.work_files import log_key, read_json
 from jobyard.store import datasets, edits, teams, worklist_marks
 from jobyard.store.edits import EditKey, Job
 
@@ -451,12 +459,15 @@ def edit_settings(dataset: str, context: QueryContext) -> Mapping[str, EditSetti
 @dataclass(frozen=True)
 class ProcessLog:
     """What the machine and people did with an edit job and its last children, oldest first, and why
-    its last step failed.
+    its last step failed. Of a job in batch mode whose check failed, `report` has the broken rules,
+    and `conflicts` the ids of the features in conflict, up to `MAX_FAILURES`.
     """
 
     job: EditJob
     problem: str
     entries: tuple[tuple[str, HistoryEntry], ...]  # each with the id of its job
+    report: ValidationReport | None = None
+    conflicts: tuple[str, ...] = ()
 
 
 def process_log(edit_id: str, context: QueryContext) -> ProcessLog:
@@ -471,7 +482,26 @@ def process_log(edit_id: str, context: QueryContext) -> ProcessLog:
     for child in edits.children_of(job):
         entries += [(child.child_id, each) for each in child.history]
     entries.sort(key=lambda pair: pair[1].at)
-    return ProcessLog(job, job.problem, tuple(entries))
+    found = _failed_check(job, context)
+    if found is None:
+        return ProcessLog(job, job.problem, tuple(entries))
+    if "failures" in found:
+        return ProcessLog(job, job.problem, tuple(entries), report_from(found))
+    conflicts = tuple(each["id"] for each in found["conflicts"][:MAX_FAILURES])
+    return ProcessLog(job, job.problem, tuple(entries), None, conflicts)
+
+
+def _failed_check(job: EditJob, context: QueryContext) -> Mapping[str, Any] | None:
+    """What the check found that failed a job in batch mode; None if nothing is stored."""
+    if not job.is_batch or job.state not in {EditState.FAILED, EditState.ARCHIVED}:
+        return None
+    files = DatasetContext(context.settings, context.s3, lambda: context.now)
+    try:
+        stored = read_json(log_key(job.edit_id, job.attempt), files)
+    except context.s3.exceptions.NoSuchKey:
+        return None  # it was abandoned, or archived after an attempt without a failure
+    found: Mapping[str, Any] | None = stored["findings"]
+    return found
 
 
 def stuck_edits(context: QueryContext) -> list[EditJobView]:
