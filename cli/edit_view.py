@@ -198,6 +198,9 @@ def print_findings(found: Document) -> None:
             for each in found["conflicts"]
         ]
         section("Conflicts", ("!feature", "!mine / theirs", "in"), conflicts)
+        if found["conflict_count"] > len(conflicts):
+            total = plural(found["conflict_count"], "conflict")
+            console.print(f"[dim]of {total}: findings.json in the package has all[/]")
     if found["feedback"]:
         console.print(f"{found['reviewer']}: {found['feedback']}")
 

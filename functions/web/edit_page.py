@@ -38,6 +38,7 @@ from web.request import PageRequest
 
 _VALUE_LENGTH = 300  # of a property
 _FAILURES_SHOWN = 200
+_MAX_CONFLICTS = 200  # that a page shows and decides
 _TEAMS_WITH_MEMBERS = 8  # whose members are offered for an allocation
 
 
@@ -208,7 +209,8 @@ def finding_values(found: ChildFindings | None) -> dict[str, Any] | None:
         "more": report.more if report else 0,
         "skipped": report.skipped if report else (),
         "rules_version": report.rules_version if report else "",
-        "conflicts": found.conflicts,
+        "conflicts": found.conflicts[:_FAILURES_SHOWN],
+        "conflict_count": len(found.conflicts),
         "feedback": found.feedback,
         "reviewer": found.reviewer,
     }
@@ -229,9 +231,10 @@ def change_rows(changes: Iterable[FeatureChange], first: int = 1) -> list[dict[s
 
 
 def conflict_rows(found: ChildFindings | None) -> list[dict[str, Any]]:
-    """Conflicts as a page lists them, with what both began with, mine and theirs."""
+    """The first conflicts, as a page lists them: with what both began with, mine and theirs."""
     rows = []
-    for number, each in enumerate(found.conflicts if found else (), start=1):
+    conflicts = found.conflicts[:_MAX_CONFLICTS] if found else ()
+    for number, each in enumerate(conflicts, start=1):
         conflict = each.conflict
         rows.append(
             {

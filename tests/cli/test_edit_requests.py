@@ -130,6 +130,7 @@ FINDINGS = {
     "is_kept": False,
     "report": {"failures": [FAILURE], "inherited": []},
     "conflicts": [{"id": "1", "kind": "update_delete", "properties": []}],
+    "conflict_count": 2,
     "feedback": "wrong",
     "reviewer": "zoe",
 }

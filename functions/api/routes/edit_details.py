@@ -16,6 +16,7 @@ from jobyard.domain.errors import BadRequest, Gone, NotFound
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import edit_details as queries
 from jobyard.services.queries import edits as edit_queries
+from jobyard.services.queries.datasets import RESPONSE_BYTES
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -44,7 +45,8 @@ def list_edit_changes(
     job = _job(job_id, request)
     pagination = request.pagination("edit changes", job_id)
     after = pagination.start(cursor, 0)
-    found = queries.changes(job, request.query_context(), after=after, limit=limit)
+    context = request.query_context()
+    found = queries.changes(job, context, after=after, limit=limit, max_bytes=RESPONSE_BYTES)
     return schemas.EditedFeatureList.of(found, pagination.next_cursor(found.after or None))
 
 

@@ -7,12 +7,15 @@ from pydantic import Field, JsonValue
 
 from api.schemas.datasets import GeoJsonFeature
 from api.schemas.fields import NextCursor, Schema
+from jobyard.domain.datasets.base_format import to_json
 from jobyard.domain.datasets.changes import ChangeKind, FeatureChange
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.edits.conflict import ConflictVersions
 from jobyard.domain.edits.upload_report import MAX_GIVEN_IDS, MAX_LISTED_FINDINGS, UploadReport
 from jobyard.domain.edits.work import UploadOutcome
 from jobyard.domain.plurals import plural
 from jobyard.services.queries import edit_details as queries
+from jobyard.services.queries.datasets import RESPONSE_BYTES
 
 
 def _feature(found: Feature | None) -> GeoJsonFeature | None:
@@ -121,6 +124,19 @@ class EditForecast(Schema):
         )
 
 
+def _as_many_as_fit(conflicts: Sequence[ConflictVersions]) -> list[dict[str, JsonValue]]:
+    """The first conflicts, as many as a response takes."""
+    documents: list[dict[str, JsonValue]] = []
+    size = 0
+    for each in conflicts:
+        document = dict(each.document())
+        size += len(to_json(document))
+        if documents and size > RESPONSE_BYTES:
+            break
+        documents.append(document)
+    return documents
+
+
 class EditFindings(Schema):
     """What a child is about."""
 
@@ -130,8 +146,10 @@ class EditFindings(Schema):
         "fail. Null if it is about something else."
     )
     conflicts: list[dict[str, JsonValue]] = Field(
-        description="The conflicts, each with the versions of its feature: base, mine and theirs."
+        description="The conflicts, each with the versions of its feature: base, mine and theirs. "
+        "As many as a response takes; `findings.json` in the package has all."
     )
+    conflict_count: int = Field(description="How many conflicts there are, listed or not.")
     feedback: str = Field(description="What the reviewer said.")
     reviewer: str = Field(description="Who reviewed.")
 
@@ -142,7 +160,8 @@ class EditFindings(Schema):
         return cls(
             is_kept=found is not None,
             report=dict(kept.report.document()) if kept.report else None,
-            conflicts=[dict(each.document()) for each in kept.conflicts],
+            conflicts=_as_many_as_fit(kept.conflicts),
+            conflict_count=len(kept.conflicts),
             feedback=kept.feedback,
             reviewer=kept.reviewer,
         )

@@ -132,12 +132,14 @@ def _conflicts_page(
         raise NotFound(f"{job_id} has no conflicts of its own: its CONFLICT child has them")
     found = edit_details.findings(view.job, request.query_context)
     rows = conflict_rows(found)
+    total = len(found.conflicts) if found else 0
     chosen = typed_choices(request.form, [each["feature_id"] for each in rows]) if refusal else {}
     values = page_values(view, "conflicts", request, refusal) | {
         "rows": rows,
         "chosen": chosen,
         "is_removed": found is None,
-        "may_choose": "upload" in view.actions,
+        "total": total,
+        "may_choose": "upload" in view.actions and total == len(rows),
     }
     return page(
         "edit_conflicts.html",

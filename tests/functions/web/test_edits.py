@@ -242,6 +242,19 @@ def test_conflicts_are_decided_side_by_side(browser: Browser, records: EditRecor
     assert (stored.state, stored.edits and stored.edits.count) == ("uploaded", 1)
 
 
+def test_more_conflicts_than_a_page_has_are_decided_with_a_file(
+    browser: Browser, records: EditRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.edit_page._MAX_CONFLICTS", 1)
+    browser.sign_in("worker")
+    child = records.children["conflicted"]
+
+    page = browser.get(f"/edits/{child.child_id}/conflicts")
+
+    assert "These are the first 1 of 2" in page.text
+    assert "choice-1" not in page.html
+
+
 def test_what_both_inserted_may_get_a_new_id(browser: Browser, records: EditRecords) -> None:
     browser.sign_in("worker")
     mine = Feature("new", counties()[ALAMEDA].geometry, {"name": "mine"})

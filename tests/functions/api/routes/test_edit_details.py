@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.datasets.changes import ChangeKind, Difference
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.child import FailureType
+from jobyard.domain.edits.conflict import ConflictVersions
 from jobyard.domain.edits.edit_job import EditJob
+from jobyard.domain.edits.merge import MergeConflict
 from jobyard.services.datasets.commit import commit
 from jobyard.services.datasets.context import DatasetContext
 from jobyard.services.edits.work_files import write_changes, write_json
@@ -59,6 +62,30 @@ def test_changes_are_listed_in_pages_with_the_features(api: Api, files: DatasetC
     assert shown[0]["properties"] == ["name"]
     assert shown[0]["after"]["properties"] == {"name": "x"}
     assert (shown[1]["after"], page["total"]) == (None, 3)
+
+
+def test_changes_and_conflicts_are_as_many_as_a_response_takes(
+    api: Api, files: DatasetContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("routes", "schemas"):
+        monkeypatch.setattr(f"api.{name}.edit_details.RESPONSE_BYTES", 10)
+    job = worked_on(files)
+    path = f"/edits/{job.edit_id}/changes"
+    first = api.get(path, role="planner").json
+    second = api.get(path, query={"cursor": first["next_cursor"]}, role="planner").json
+    both = ChangeKind.UPDATE, ChangeKind.UPDATE
+    conflicts = [
+        ConflictVersions(MergeConflict(name, *both, Difference(("x",))), None, None, None)
+        for name in ("1", "2")
+    ]
+    stored = {"revision": 1, "conflicts": [each.document() for each in conflicts]}
+    key = write_json("edits/conflicts.json", stored, files)
+    child = a_stored_child(FailureType.CONFLICT, findings=key)
+
+    found = api.get(f"/edits/{child.child_id}/findings", role="planner").json
+
+    assert [[each["id"] for each in page["items"]] for page in (first, second)] == [["1"], ["2"]]
+    assert ([each["id"] for each in found["conflicts"]], found["conflict_count"]) == (["1"], 2)
 
 
 def test_a_forecast_says_what_changed_live_and_who_else_is_there(

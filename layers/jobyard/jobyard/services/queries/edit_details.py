@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from jobyard.domain.access import is_allowed
+from jobyard.domain.datasets.base_format import line_of_feature
 from jobyard.domain.datasets.changes import FeatureChange, change_of
 from jobyard.domain.datasets.commit import Commit, CommittedChange
 from jobyard.domain.datasets.dataset import Dataset
@@ -78,10 +79,17 @@ def change_set_of(job: Job) -> ChangeSet | None:
 
 
 def changes(
-    job: Job, context: QueryContext, *, after: int = 0, limit: int, feature_id: str = ""
+    job: Job,
+    context: QueryContext,
+    *,
+    after: int = 0,
+    limit: int,
+    feature_id: str = "",
+    max_bytes: int | None = None,
 ) -> EditChanges:
-    """Up to `limit` changes of a job, after the first `after`, or those of one feature. What is
-    committed is read from the dataset, since its workspace is removed.
+    """Up to `limit` changes of a job, after the first `after`, or those of one feature. With
+    `max_bytes` they end before their features are larger, but for the first one. What is committed
+    is read from the dataset, since its workspace is removed.
     """
     dataset = datasets.find(job.dataset)
     if dataset is None:
@@ -94,13 +102,13 @@ def changes(
                 change_of(each.feature_id, each.before, each.after, dataset.precision)
                 for each in changes_of(made, files)
             )
-            return _page(_of(feature_id, found), made.changes, after, limit)
+            return _page(_of(feature_id, found), made.changes, after, limit, max_bytes)
     stored = change_set_of(job)
     if stored is None:
         return EditChanges()
     try:
         lines = change_lines_of(stored.key, dataset.precision, files)
-        return _page(_of(feature_id, lines), stored.count, after, limit)
+        return _page(_of(feature_id, lines), stored.count, after, limit, max_bytes)
     except context.s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
@@ -123,10 +131,24 @@ def uploaded_edits(job: ChildJob, context: QueryContext, *, limit: int) -> EditC
     return _page(lines, job.edits.count, 0, limit)
 
 
-def _page(found: Iterator[FeatureChange | None], total: int, after: int, limit: int) -> EditChanges:
-    items = tuple(each for each in islice(found, after, after + limit) if each)
-    reached = after + limit
-    return EditChanges(items, total, reached if reached < total else 0)
+def _page(
+    found: Iterator[FeatureChange | None],
+    total: int,
+    after: int,
+    limit: int,
+    max_bytes: int | None = None,
+) -> EditChanges:
+    items: list[FeatureChange] = []
+    size, reached = 0, after + limit
+    for number, each in enumerate(islice(found, after, after + limit), start=after):
+        if each is None:
+            continue
+        size += sum(len(line_of_feature(side)) for side in (each.before, each.after) if side)
+        if items and max_bytes is not None and size > max_bytes:
+            reached = number
+            break
+        items.append(each)
+    return EditChanges(tuple(items), total, reached if reached < total else 0)
 
 
 @dataclass(frozen=True)
