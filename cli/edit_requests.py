@@ -111,6 +111,9 @@ def list_edits(
     ctx: typer.Context,
     ended: Annotated[bool, typer.Option("--ended", help="Those that have ended.")] = False,
     archived: Annotated[bool, typer.Option("--archived", help="Those that are archived.")] = False,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="What the machine works on for too long. For admins.")
+    ] = False,
     own: Annotated[bool, typer.Option("--own", help="Those you proposed, open or ended.")] = False,
     state: Annotated[
         EditState | None,
@@ -124,10 +127,11 @@ def list_edits(
     as_json: Json = False,
 ) -> None:
     """List edit jobs, newest first: those that are open, of all datasets."""
-    if ended + archived + own + bool(state) > 1:
-        raise typer.BadParameter("give one of --ended, --archived, --own and --state")
+    if ended + archived + stuck + own + bool(state) > 1:
+        raise typer.BadParameter("give one of --ended, --archived, --stuck, --own and --state")
+    lists = {"ended": ended, "archived": archived, "stuck": stuck}
     wanted = {
-        "list": "archived" if archived else "ended" if ended else "",
+        "list": next((name for name, given in lists.items() if given), ""),
         "own": "true" if own else "",
         "state": state.value if state else "",
         "dataset": dataset,

@@ -226,11 +226,13 @@ def test_edit_jobs_are_listed_by_filters_and_changes_page_by_page(run: Run, api:
 
     run("edit", "list", "--state", "failed", "--dataset", "roads", "--team", "n", "--type", "t")
     run("edit", "list", "--own")
+    run("edit", "list", "--stuck")
     shown = run("edit", "changes", EDIT, "--limit", "60")
 
     assert api.calls() == [
         "GET /edits?state=failed&dataset=roads&team=n&type=t&limit=100",
         "GET /edits?own=true&limit=100",
+        "GET /edits?list=stuck&limit=100",
         f"GET /edits/{EDIT}/changes?limit=50",
         f"GET /edits/{EDIT}/changes?cursor=c&limit=50",
     ]

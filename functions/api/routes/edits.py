@@ -99,8 +99,9 @@ def list_edits(
         str,
         Query(
             alias="list",
-            description="`open`, `ended` or `archived`.",
-            json_schema_extra={"enum": ["open", "ended", "archived"]},
+            description="`open`, `ended` or `archived`; `stuck`, for admins: what the machine has "
+            "worked on for more than half an hour, fix-ups and reviews too.",
+            json_schema_extra={"enum": ["open", "ended", "archived", "stuck"]},
             max_length=16,
         ),
     ] = "open",

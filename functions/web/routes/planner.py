@@ -54,7 +54,8 @@ def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -
     offered, dataset = _offered("" if chosen == _ALL else chosen, request)
     dataset = None if chosen == _ALL else dataset
     which = request.query.get("list", "")
-    which = which if which in dict(_LISTS) else "open"
+    lists = _LISTS + ((queries.STUCK, "Stuck"),) * request.may("edit", "view_log")
+    which = which if which in dict(lists) else "open"
     frame = frame_of(request.query.get("frame", ""))
     given = _filter_of(request)
     wanted = queries.EditFilter(
@@ -99,7 +100,7 @@ def _planner_values(request: PageRequest, refusal: JobyardError | None = None) -
                 "address": f"/planner?{urlencode(query | {'list': name, 'state': ''})}",
                 "is_current": name == which,
             }
-            for name, label in _LISTS
+            for name, label in lists
         ],
         "rows": [
             {"number": number, "tile": tile_of(view), "step": step_of(view), "view": view}

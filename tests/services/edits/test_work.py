@@ -8,11 +8,11 @@ import pytest
 
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.edits.child import FailureType
-from jobyard.domain.edits.edit_job import EDIT, EditState
+from jobyard.domain.edits.edit_job import EditState
 from jobyard.domain.edits.upload import upload_digest
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition, NotFound
-from jobyard.domain.lifecycle import Cause
 from jobyard.services.edits import allocations, claims, proposals, reviews, settings, uploads
+from jobyard.services.edits.access import id_of
 from jobyard.services.edits.read_file import read_file
 from jobyard.services.edits.uploads import UploadRefused, UploadRequest
 from jobyard.services.queries import edits as queries
@@ -667,13 +667,17 @@ def test_the_process_log_has_all_moves_of_a_job_and_its_children(people: Request
 
 def test_what_the_machine_works_on_for_too_long_is_listed_for_admins(people: Requests) -> None:
     job = a_stored_job("uploaded", "anna")
-    moved = job.moved(EDIT.move("uploaded", "revert", NOON, Cause("x")))
+    a_stored_job("downloaded", "anna")
+    child = a_stored_child(FailureType.VALIDATION, "activated")
+    wanted = queries.EditFilter(queries.STUCK)
 
-    found = queries.stuck_edits(people.query("admin", "admin", after=timedelta(days=900)))
+    context = people.query("admin", "admin", after=timedelta(days=900))
+    found = queries.list_edits(context, wanted, after="", limit=50).items
 
-    assert [each.job for each in found] == [job]
-    assert found[0].is_stuck
-    assert moved.state is EditState.DOWNLOADED
+    assert {id_of(each.job) for each in found} == {job.edit_id, child.child_id}
+    assert all(each.is_stuck for each in found)
+    with pytest.raises(Forbidden):
+        queries.list_edits(people.query("paul", "planner"), wanted, after="", limit=50)
 
 
 def test_without_mails_only_custodians_get_one(people: Requests) -> None:

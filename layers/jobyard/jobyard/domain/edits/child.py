@@ -13,6 +13,7 @@ from jobyard.domain.edits.work import (
     MAX_EDIT_HISTORY_BYTES,
     MAX_NAME_BYTES,
     MAX_PROBLEM_BYTES,
+    STUCK_AFTER,
     VISIBLE_AFTER_END,
     ChangeSet,
     ClockColour,
@@ -133,6 +134,10 @@ class ChildJob:
     def due_since(self) -> datetime:
         """Since when the machine has something to do about it, if it has."""
         return self.sent.at if self.sent and self.sent.is_reading else self.since
+
+    def is_stuck(self, now: datetime) -> bool:
+        """Whether the machine has worked on it for longer than it should."""
+        return self.needs_machine and now - self.due_since > STUCK_AFTER
 
     @property
     def is_open(self) -> bool:

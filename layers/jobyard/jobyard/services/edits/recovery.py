@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from jobyard.domain.edits.child import ChildJob
-from jobyard.domain.edits.edit_job import EditJob, EditState
+from jobyard.domain.edits.edit_job import EditState
 from jobyard.services.edits.access import id_of
 from jobyard.services.edits.tasks import task_of
 from jobyard.services.executions import Executions, edit_execution
@@ -40,7 +40,7 @@ def recover_edits(
         work = None if job is None else work_of(job, executions)
         if work is not None:
             started += recover(work, executions, now)
-        stuck += isinstance(job, EditJob) and job.is_stuck(now)
+        stuck += job is not None and job.is_stuck(now)
     return EditRecovery(started, stuck)
 
 

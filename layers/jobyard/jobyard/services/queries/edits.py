@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from jobyard.domain.access import is_allowed
@@ -17,7 +18,7 @@ from jobyard.domain.edits.child import ChildJob
 from jobyard.domain.edits.edit_job import EDIT, EditJob, EditState
 from jobyard.domain.edits.settings import EditSettings
 from jobyard.domain.edits.team import Team
-from jobyard.domain.edits.work import ClockColour
+from jobyard.domain.edits.work import STUCK_AFTER, ClockColour
 from jobyard.domain.edits.worklist import WorklistColumn, column_of, first_key, last_key
 from jobyard.domain.errors import BadRequest, Forbidden, NotFound
 from jobyard.domain.history import HistoryEntry
@@ -33,7 +34,8 @@ from jobyard.store import datasets, edits, teams, worklist_marks
 from jobyard.store.edits import EditKey, Job
 
 MAX_IN_COLUMN = 50  # jobs of a column of the worklist in one answer
-MAX_STUCK = 100
+STUCK = "stuck"  # a list for administrators
+MAX_STUCK = 100  # jobs of it
 _READ_TOGETHER = 100  # edit jobs
 _INDEX_LAG = timedelta(seconds=15)
 _MOST_READ = 500  # edit jobs, for one page of a list with a filter
@@ -97,7 +99,7 @@ def _view(job: Job, context: QueryContext, children: Sequence[ChildJob] = ()) ->
         lifecycle.unavailable(job.state, roles, refused=refused),
         job.clock(context.now),
         isinstance(job, EditJob) and job.is_idle(context.now),
-        isinstance(job, EditJob) and job.is_stuck(context.now),
+        job.is_stuck(context.now),
         tuple(children),
         settings,
     )
@@ -147,9 +149,9 @@ class EditJobPage:
 
 @dataclass(frozen=True)
 class EditFilter:
-    """Which edit jobs a list has: of the list `which` ("open", "ended" or "archived"), or those in
-    one state, whatever its list is; of all datasets or one, of all teams or one, of all types or
-    one. With `is_own` those that the actor proposed, of any list but the archived.
+    """Which edit jobs a list has: of the list `which` ("open", "ended", "archived" or `STUCK`), or
+    those in one state, whatever its list is; of all datasets or one, of all teams or one, of all
+    types or one. With `is_own` those that the actor proposed, of any list but the archived.
     """
 
     which: str = edits.OPEN
@@ -169,7 +171,7 @@ class EditFilter:
         """Whether it leaves out some of the list that is read."""
         return bool(self.state or self.team or self.edit_type or (self.is_own and self.dataset))
 
-    def has(self, job: EditJob) -> bool:
+    def has(self, job: Job) -> bool:
         """Whether a job of the list that is read is one of them."""
         pairs = (
             (self.dataset, job.dataset),
@@ -187,8 +189,10 @@ def list_edits(context: QueryContext, wanted: EditFilter, *, after: str, limit: 
     """
     if not is_allowed("edit", "view", context.actor.roles):
         raise Forbidden("only a viewer, a planner or an admin may list edit jobs; use the worklist")
+    if wanted.listing == STUCK and not wanted.is_own:
+        return EditJobPage(tuple(each for each in _stuck(context) if wanted.has(each.job)), "")
     if wanted.which not in {edits.OPEN, edits.ENDED, edits.ARCHIVED}:
-        raise BadRequest("list: open, ended or archived")
+        raise BadRequest("list: open, ended, archived or stuck")
     size = _READ_TOGETHER if wanted.is_selective else limit
     found: list[EditJobView] = []
     for _ in range(_MOST_READ // _READ_TOGETHER):
@@ -227,7 +231,7 @@ def _summary(job: Job, context: QueryContext) -> EditJobView:
         (),
         job.clock(context.now),
         isinstance(job, EditJob) and job.is_idle(context.now),
-        isinstance(job, EditJob) and job.is_stuck(context.now),
+        job.is_stuck(context.now),
     )
 
 
@@ -504,16 +508,13 @@ def _failed_check(job: EditJob, context: QueryContext) -> Mapping[str, Any] | No
     return found
 
 
-def stuck_edits(context: QueryContext) -> list[EditJobView]:
-    """What the machine has worked on for more than half an hour, for administrators.
+def _stuck(context: QueryContext) -> list[EditJobView]:
+    """The edit jobs and children that the machine has worked on for longer than it should, for
+    administrators: up to `MAX_STUCK`, those that wait longest.
 
     Raises:
         Forbidden: the actor is no admin.
     """
     authorize(context.actor, "edit", "view_log")
-    ids = []
-    for each in edits.due(context.now - timedelta(minutes=30)):
-        ids.append(each.job_id)
-        if len(ids) >= MAX_STUCK:
-            break
+    ids = [each.job_id for each in islice(edits.due(context.now - STUCK_AFTER), MAX_STUCK)]
     return [_summary(each, context) for each in edits.read(ids)]
