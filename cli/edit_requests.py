@@ -16,7 +16,7 @@ from cli.options import Json, Limit, StackName
 from jobyard.domain.edits.edit_job import EditState
 from jobyard.domain.edits.upload import Choice, UploadKind
 from jobyard.domain.edits.work import Priority, UploadOutcome
-from jobyard.domain.errors import BadRequest
+from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.ids import is_child_id, is_edit_id
 from jobyard.domain.plurals import plural
 
@@ -47,7 +47,41 @@ Comment = Annotated[str, typer.Option(metavar="TEXT", help="The worker reads it.
 Instant = Annotated[
     datetime | None, typer.Option(parser=options.instant, metavar="TIME", help="As planned.")
 ]
+Box = Annotated[
+    tuple[float, float, float, float] | None,
+    typer.Option(metavar="WEST SOUTH EAST NORTH", help="The extent in degrees."),
+]
+Polygon = Annotated[
+    str, typer.Option(metavar="JSON", help="Or a list of [longitude, latitude]; @FILE for one.")
+]
+Features = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Or features; may be repeated.")
+]
+Quarantine = Annotated[
+    bool | None,
+    typer.Option(
+        "--quarantine/--no-quarantine", help="A person reviews, or not; else as the type says."
+    ),
+]
 Index = Annotated[int, typer.Argument(min=1, help="The number of the attachment.")]
+
+
+_ONE_EXTENT = "give one of --box, --polygon and --feature"
+
+
+def _extent(
+    box: tuple[float, float, float, float] | None, polygon: str, features: list[str] | None
+) -> Document:
+    """The extent in options, as a document; empty if there is none."""
+    extents = {
+        "box": [*box] if box else None,
+        "polygon": options.read_json("--polygon", polygon) if polygon else None,
+        "features": features or None,
+    }
+    given = {kind: value for kind, value in extents.items() if value is not None}
+    if len(given) > 1:
+        raise typer.BadParameter(_ONE_EXTENT)
+    return given
 
 
 @app.command()
@@ -56,16 +90,9 @@ def propose(
     dataset: Annotated[str, typer.Argument(help="The dataset.")],
     name: Annotated[str, typer.Option(metavar="TEXT", help="Its name.")] = "",
     edit_type: Annotated[str, typer.Option("--type", metavar="TYPE", help="Its type.")] = "",
-    box: Annotated[
-        tuple[float, float, float, float] | None,
-        typer.Option(metavar="WEST SOUTH EAST NORTH", help="The extent in degrees."),
-    ] = None,
-    polygon: Annotated[
-        str, typer.Option(metavar="JSON", help="Or a list of [longitude, latitude]; @FILE for one.")
-    ] = "",
-    feature: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Or features; may be repeated.")
-    ] = None,
+    box: Box = None,
+    polygon: Polygon = "",
+    feature: Features = None,
     buffer: Annotated[
         float, typer.Option(min=0, metavar="DEGREES", help="The context around the extent.")
     ] = 0.0,
@@ -74,27 +101,25 @@ def propose(
     ] = Priority.NORMAL,
     planned_start: Instant = None,
     planned_end: Instant = None,
-    quarantine: Annotated[
-        bool | None,
-        typer.Option(
-            "--quarantine/--no-quarantine", help="A person reviews, or not; else as the type says."
-        ),
-    ] = None,
+    quarantine: Quarantine = None,
+    team: Annotated[
+        str, typer.Option(metavar="TEAM", help="Allocate it to this team at once.")
+    ] = "",
+    assignee: Annotated[
+        str, typer.Option("--to", metavar="USER", help="The one person of it who is to do it.")
+    ] = "",
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Propose an edit job. A planner allocates it afterwards."""
-    extents = {
-        "box": [*box] if box else None,
-        "polygon": options.read_json("--polygon", polygon) if polygon else None,
-        "features": feature or None,
-    }
-    given = {kind: value for kind, value in extents.items() if value is not None}
-    if len(given) != 1:
-        raise typer.BadParameter("give one of --box, --polygon and --feature")
+    """Propose an edit job. With --team it is allocated too; else `allocate` does that later."""
+    extent = _extent(box, polygon, feature)
+    if not extent:
+        raise typer.BadParameter(_ONE_EXTENT)
+    if assignee and not team:
+        raise typer.BadParameter("--to needs a --team")
     body: Document = {
         "dataset": dataset,
-        "extent": given,
+        "extent": extent,
         "name": name,
         "type": edit_type,
         "buffer": buffer,
@@ -103,7 +128,15 @@ def propose(
         "planned_end": planned_end and planned_end.isoformat(),
         "quarantine": quarantine,
     }
-    edit_view.print_state(ctx.obj.api(stack).post("/edits", body), as_json=as_json)
+    api: ApiClient = ctx.obj.api(stack)
+    job = api.post("/edits", body)
+    if team:
+        try:
+            job = api.post(f"/edits/{job['id']}/allocate", {"team": team, "assignee": assignee})
+        except JobyardError:
+            terminal.print_error(f"{job['id']} is proposed, and not allocated:")
+            raise
+    edit_view.print_state(job, as_json=as_json)
 
 
 @app.command("list")
@@ -246,20 +279,33 @@ def change(
     ] = None,
     planned_start: Instant = None,
     planned_end: Instant = None,
+    box: Box = None,
+    polygon: Polygon = "",
+    feature: Features = None,
+    buffer: Annotated[
+        float | None, typer.Option(min=0, metavar="DEGREES", help="Another context.")
+    ] = None,
+    quarantine: Quarantine = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Change an edit job. A worker who has it keeps it."""
+    """Change an edit job. A worker who has it keeps it.
+
+    The extent, the type and the quarantine change only while it is proposed.
+    """
     given = {
         "name": name,
         "type": edit_type,
         "priority": priority and priority.value,
         "planned_start": planned_start and planned_start.isoformat(),
         "planned_end": planned_end and planned_end.isoformat(),
+        "extent": _extent(box, polygon, feature) or None,
+        "buffer": buffer,
+        "quarantine": quarantine,
     }
     body = {field: value for field, value in given.items() if value is not None}
     if not body:
-        raise typer.BadParameter("nothing to change: give another name, type, priority or time")
+        raise typer.BadParameter("nothing to change: see jobyard edit change --help")
     changed = ctx.obj.api(stack).patch(f"/edits/{job_id}", {"reason": reason, **body})
     edit_view.print_state(changed, as_json=as_json)
 

@@ -292,6 +292,24 @@ def test_a_refused_upload_says_where_the_mistakes_are(
     assert "the file was refused: a mistake" in result.stderr
 
 
+def test_a_proposal_is_allocated_at_once_and_its_extent_changes(run: Run, api: FakeApi) -> None:
+    api.answers("POST /edits", job(state="proposed"))
+    api.answers(f"POST /edits/{EDIT}/allocate", problem(409, "it has no name"), job())
+    api.answers(f"PATCH /edits/{EDIT}", job())
+    wanted = ("edit", "propose", "counties", "--feature", "1", "--team", "north", "--to", "anna")
+
+    refused, done = run(*wanted), run(*wanted)
+    run("edit", "change", EDIT, "--box", "1", "2", "3", "4", "--buffer", "0", "--quarantine", *WHY)
+
+    assert (refused.exit_code, done.exit_code) == (1, 0)
+    assert f"{EDIT} is proposed, and not allocated" in refused.stderr
+    assert "it has no name" in refused.stderr
+    bodies = [json.loads(each.content) for each in api.requests if each.content]
+    assert bodies[-2] == {"team": "north", "assignee": "anna"}
+    extent = {"box": [1.0, 2.0, 3.0, 4.0]}
+    assert bodies[-1] == {"reason": "because", "extent": extent, "buffer": 0.0, "quarantine": True}
+
+
 def test_conflicts_are_decided_without_a_file(run: Run, api: FakeApi) -> None:
     upload = {"url": "https://files.example.org/intake", "fields": {"key": "k"}}
     api.answers(f"GET /edits/{EDIT}", job())
@@ -370,6 +388,7 @@ def test_a_package_is_downloaded_to_a_file(run: Run, api: FakeApi, tmp_path: Pat
     [
         ("propose", "counties"),
         ("propose", "counties", "--feature", "1", "--polygon", "[]"),
+        ("propose", "counties", "--feature", "1", "--to", "anna"),
         ("list", "--ended", "--own"),
         ("show", "b" + "a" * 20),
         ("change", EDIT, *WHY),

@@ -82,6 +82,38 @@ def test_an_edit_goes_from_a_proposal_to_what_is_live(harness: Harness) -> None:
     assert all(each.invocations and each.mb_ms for each in used.values())
 
 
+def test_one_edit_job_is_repaired_corrected_approved_decided_and_committed(
+    harness: Harness,
+) -> None:
+    story = EditStory(harness, rules=UNIQUE, quarantine=True)
+    edit_id, rival = started(story), started(story, BEN, quarantine=False)
+    types: list[str] = []
+
+    def next_child(person: Any = ANNA) -> str:
+        child = story.child(edit_id)
+        types.append(child.failure_type.value)
+        story.take(child.child_id, person)
+        return child.child_id
+
+    story.upload(edit_id, renamed("0", code="a"), renamed("1", code="a"))
+    story.upload(next_child(), renamed("1", code="b"))
+    story.upload(rival, renamed("0", code="z"), person=BEN)
+    story.decide(next_child(RITA), "require_corrections")
+    story.upload(next_child(), renamed("2", name="corrected"))
+    story.decide(next_child(RITA), "approve")
+    story.upload(next_child(), choices={"0": "mine"})
+
+    assert types == [
+        *("VALIDATION", "QUARANTINE_REVIEW", "QUARANTINE_CORRECTIONS"),
+        *("QUARANTINE_REVIEW", "CONFLICT"),
+    ]
+    assert [story.state(each) for each in (edit_id, rival)] == ["completed"] * 2
+    live = story.properties()
+    assert [live[each].get("code") for each in "012"] == ["a", "b", None]
+    assert live["2"]["name"] == "corrected"
+    assert [each["revision"] for each in harness.published] == [2, 3]
+
+
 def test_what_children_use_counts_for_their_edit_job(harness: Harness) -> None:
     story = EditStory(harness, rules=UNIQUE)
     edit_id = started(story)
