@@ -183,7 +183,7 @@ class DemoRunner:
             raise DemoFailed(f"`{arguments[0]}` was not refused")
 
     def _fails(self, user: str, arguments: tuple[str, ...]) -> bool:
-        shown = [f'"{each}"' if " " in each else each for each in arguments]
+        shown = [_quoted(each) if " " in each else each for each in arguments]
         self.show_command(f"jobyard {' '.join(shown)}")
         try:
             return bool(app(arguments, standalone_mode=False, obj=self.as_user(user)))
@@ -200,3 +200,9 @@ class DemoRunner:
             )
 
         return CliContext(connect, self._transport)
+
+
+def _quoted(argument: str) -> str:
+    """An argument with blanks as a shell reads it."""
+    quote = "'" if '"' in argument else '"'
+    return f"{quote}{argument}{quote}"

@@ -48,7 +48,13 @@ def test_arguments_with_blanks_are_shown_in_quotes(runner: DemoRunner) -> None:
     with pytest.raises(DemoFailed):
         runner.run("admin", "manifest", "check", "no such file")
 
-    assert output_of(runner) == '$ jobyard manifest check "no such file"\n'
+    with pytest.raises(DemoFailed):
+        runner.run("admin", "manifest", "check", '{"no": "file"}')
+
+    assert output_of(runner) == (
+        '$ jobyard manifest check "no such file"\n'
+        """$ jobyard manifest check '{"no": "file"}'\n"""
+    )
 
 
 def test_a_command_that_should_fail_but_succeeds_ends_the_demo(runner: DemoRunner) -> None:
