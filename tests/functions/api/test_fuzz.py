@@ -13,9 +13,11 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, OverlapPolicy, Policy
 from jobyard.store import schedules as store
 from tests.functions.api.api_client import NOW, Api, described
-from tests.functions.api.batch_records import a_batch, a_job
+from tests.functions.api.batch_records import a_batch, a_job, a_report_of
+from tests.functions.api.campaign_requests import an_ended_campaign, campaign_request
 from tests.functions.api.gateway import Gateway
 from tests.functions.api.schedule_records import a_schedule, minute, work
+from tests.services.edits.edit_records import a_dataset, a_stored_job, a_team, member
 from tests.tables import contents, put_back
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def made() -> dict[str, Any]:
 @pytest.fixture
 def there(gateway: Gateway, api: Api, made: dict[str, Any]) -> Mapping[str, list[str]]:
     """Existing ids by path parameter: batches and jobs in every state, schedules and their jobs, a
-    hold, a calendar. Created once, and restored for each test."""
+    hold, a calendar, campaigns and their tasks, edit jobs. Created once, and restored for each
+    test."""
     if not made:
         made |= {"names": _make_everything(api), "contents": contents(), "at": api.now}
     put_back(made["contents"])
@@ -85,12 +88,27 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
         if (stored := store.get(each.schedule_id))
     ]
     work(of_schedules[0], "failed", NOW, timedelta(seconds=1))
+    campaigns = [
+        api.post("/campaigns", campaign_request(name=name)).json["campaign_id"]
+        for name in ("waits", "ended")
+    ]
+    an_ended_campaign(campaigns[1])
+    a_report_of(campaigns[1])
+    a_team("north", member("worker"), member("reviewer", worker=False, reviewer=True))
+    a_dataset(border={})
+    edits = [a_stored_job(), a_stored_job("allocated"), a_stored_job("downloaded", "worker")]
     return {
         "batch_id": [batch.batch_id for batch in (*batches, repaired)],
         "job_id": [
             *(*jobs, f"{batches[0].batch_id}.0.0"),
             *(place.job_id for place in of_schedules),
+            *(f"{campaign_id}.0.0" for campaign_id in campaigns),
+            *(each.edit_id for each in edits for _ in jobs),  # most of these routes are theirs
         ],
+        "campaign_id": campaigns,
+        "dataset": ["counties"],
+        "edit_type": ["border"],
+        "team": ["north"],
         "schedule_id": [each.schedule_id for each in (*schedules, suspended)],
         "calendar": ["holidays"],
         "webhook": ["ours"],
