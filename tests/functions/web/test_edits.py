@@ -11,10 +11,11 @@ import pytest
 from jobyard.domain.datasets.changes import Difference, change_of
 from jobyard.domain.datasets.extent import parse_extent
 from jobyard.domain.datasets.feature import Feature
+from jobyard.domain.datasets.validation_report import RuleFailure, ValidationReport
 from jobyard.domain.edits.child import FailureType
 from jobyard.domain.edits.conflict import ConflictVersions
 from jobyard.domain.edits.merge import MergeConflict
-from jobyard.services.edits.work_files import write_json
+from jobyard.services.edits.work_files import log_key, write_json
 from jobyard.store import edits, teams
 from tests.functions.web.browser import Browser
 from tests.functions.web.edit_machine import read_file
@@ -253,6 +254,23 @@ def test_more_conflicts_than_a_page_has_are_decided_with_a_file(
 
     assert "These are the first 1 of 2" in page.text
     assert "choice-1" not in page.html
+
+
+def test_the_process_log_has_what_failed_a_job_that_a_function_edits(
+    browser: Browser, records: EditRecords
+) -> None:
+    browser.sign_in("admin")
+    job = records.replaced("failed", is_batch=True)
+    failure = RuleFailure("borders", "OVERLAP", ALAMEDA, "it overlaps Stanislaus")
+    for found, shown in (
+        (ValidationReport((failure,), (), "v").document(), "it overlaps Stanislaus"),
+        (
+            {"revision": 2, "conflicts": [{"id": ALAMEDA}]},
+            f"In conflict with what is live: {ALAMEDA}",
+        ),
+    ):
+        write_json(log_key(job.edit_id, job.attempt), {"findings": found}, records.context)
+        assert shown in browser.get(f"/edits/{job.edit_id}/log").text
 
 
 def test_what_both_inserted_may_get_a_new_id(browser: Browser, records: EditRecords) -> None:

@@ -108,6 +108,7 @@ def edit_pages(browser: Browser) -> list[str]:
         "/planner",
         "/planner?list=ended",
         "/planner?list=mine",
+        "/planner?list=stuck",
         f"/planner?dataset={DATASET}&frame=-123,37,-121,38",
         *(f"/edits/{each.edit_id}" for each in jobs.values()),
         *(f"/edits/{each.child_id}" for each in children.values()),
