@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.redaction import HIDDEN, redacted, text_without_secrets, without_secrets
+from jobyard.domain.redaction import (
+    HIDDEN,
+    parameters_without_secrets,
+    redacted,
+    text_without_secrets,
+    without_secrets,
+)
 from tests.domain.url_texts import REPEATED_UNITS
 
 
@@ -65,6 +71,24 @@ def test_urls_in_text_are_shown_without_their_secrets() -> None:
     assert text_without_secrets(words) == (
         "cannot read http://***@c.example/ nor https://d.example/?sig=*** ask f@g.example"
     )
+
+
+def test_parameters_are_shown_without_secrets_at_any_depth() -> None:
+    shown = parameters_without_secrets(
+        {
+            "secret": "jobyard/calls/house",
+            "url": "https://u:p@host/?sig=abc",
+            "headers": {"Authorization": "Bearer abc", "X-Api-Key": "abc", "Accept": "text/csv"},
+            "body": {"steps": [{"callback": "https://host/?token=abc", "password": ""}, 1, None]},
+        }
+    )
+
+    assert shown == {
+        "secret": "jobyard/calls/house",
+        "url": "https://***@host/?sig=***",
+        "headers": {"Authorization": "***", "X-Api-Key": "***", "Accept": "text/csv"},
+        "body": {"steps": [{"callback": "https://host/?token=***", "password": ""}, 1, None]},
+    }
 
 
 def test_a_url_is_shown_on_one_line_and_not_at_any_length() -> None:

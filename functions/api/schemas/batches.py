@@ -42,7 +42,7 @@ from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.manifests.profiles import PROFILES
-from jobyard.domain.redaction import text_without_secrets
+from jobyard.domain.redaction import parameters_without_secrets
 from jobyard.services.access import roles_on
 from jobyard.services.batches import operations, submissions
 from jobyard.services.queries import batches as batch_queries
@@ -266,7 +266,7 @@ class Batch(BatchSummary):
             manifest_sha256=batch.manifest_sha256,
             notify=list(batch.notify),
             undeliverable=Undeliverable.all_of(batch.undeliverable),
-            parameters=_without_secrets(batch.parameters),
+            parameters=parameters_without_secrets(batch.parameters),
             files_count=batch.files_count,
             report_checked_at=batch.report_checked_at,
             history=HistoryEntry.all_of(batch.history),
@@ -536,12 +536,4 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
         "duplicate_of": batch.duplicate_of,
         "actions": [BatchEvent(action) for action in view.actions],
         "links": batch_links(batch.batch_id, request),
-    }
-
-
-def _without_secrets(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters for readers of the batch: a callback's URL may be signed."""
-    return {
-        name: text_without_secrets(value) if isinstance(value, str) else value
-        for name, value in parameters.items()
     }

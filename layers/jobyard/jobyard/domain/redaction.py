@@ -4,6 +4,8 @@ Every function is linear in the length of its text.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from jobyard.domain.text import clean
@@ -55,9 +57,30 @@ def text_without_secrets(text: str) -> str:
     return _WORD.sub(lambda word: without_secrets(word[0]) if "://" in word[0] else word[0], text)
 
 
+def parameters_without_secrets(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of jobs, as JSON has them, for readers: URLs without their secrets, and within
+    objects, such as the headers of a call, no value whose name is that of a secret. The names of
+    the parameters themselves say nothing: `secret` is the name of one.
+    """
+    return {name: _value_without_secrets(value) for name, value in parameters.items()}
+
+
 def redacted(url: str, limit: int = _SHOWN_BYTES) -> str:
     """A URL for a message or a log: without secrets, on one line, of at most `limit` bytes."""
     return clean(without_secrets(url[: 2 * URL_LENGTH]), limit)
+
+
+def _value_without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return text_without_secrets(value)
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN if each and _names_secret(name) else _value_without_secrets(each)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_value_without_secrets(each) for each in value]
+    return value
 
 
 def _without_user(url: str) -> str:
@@ -89,7 +112,11 @@ def _has_invalid_port(authority: str) -> bool:
 
 def _without_value(found: "re.Match[str]") -> str:
     separator, name, value = found.groups()
-    plain_name = _SEPARATORS.sub("", unquote(name)).lower()
-    if value and (plain_name in _SECRET_NAMES or plain_name.endswith(_SECRET_ENDINGS)):
+    if value and _names_secret(unquote(name)):
         return f"{separator}{name}={HIDDEN}"
     return str(found[0])
+
+
+def _names_secret(name: str) -> bool:
+    plain_name = _SEPARATORS.sub("", name).lower()
+    return plain_name in _SECRET_NAMES or plain_name.endswith(_SECRET_ENDINGS)
