@@ -855,6 +855,8 @@ def test_any_error_in_batch_mode_fails_the_job_with_a_process_log(
     shown = edit_queries.process_log(edit_id, harness.query_context(ADMIN))
     broken = [each.code for each in shown.report.failures] if shown.report else []
     assert broken == ["OVERLAP"] * 3 * problem.startswith("VALIDATION")
+    allocations.archive(edit_id, harness.context(PLANNER))
+    assert edit_queries.process_log(edit_id, harness.query_context(ADMIN)).report == shown.report
 
 
 def _read(harness: Harness, key: str) -> bytes:

@@ -497,13 +497,14 @@ def process_log(edit_id: str, context: QueryContext) -> ProcessLog:
 
 def _failed_check(job: EditJob, context: QueryContext) -> Mapping[str, Any] | None:
     """What the check found that failed a job in batch mode; None if nothing is stored."""
-    if not job.is_batch or job.state not in {EditState.FAILED, EditState.ARCHIVED}:
+    was_failed = [each.event for each in job.history[-2:]] == ["fail", "archive"]
+    if not job.is_batch or not (job.state is EditState.FAILED or was_failed):
         return None
     files = DatasetContext(context.settings, context.s3, lambda: context.now)
     try:
         stored = read_json(log_key(job.edit_id, job.attempt), files)
     except context.s3.exceptions.NoSuchKey:
-        return None  # it was abandoned, or archived after an attempt without a failure
+        return None
     found: Mapping[str, Any] | None = stored["findings"]
     return found
 
