@@ -357,6 +357,9 @@ def test_the_documentation_names_the_events_and_the_fields(
     deposit(harness, payloads)
 
     (sent,) = payloads.posted
+    assert "after 1, 5 and 30 minutes, and 2, 5, 10, 14, 20 and 24 hours." in page
+    assert [each.total_seconds() / 60 for each in PAUSES[:3]] == [1, 5, 30]
+    assert [each.total_seconds() / 3600 for each in PAUSES[3:]] == [2, 5, 10, 14, 20, 24]
     assert [name for name, _ in rows] == [*WebhookEvent]
     assert re.findall(r"`(\w+)`", dict(rows)["batch.ended.v1"]) == [*sent["data"]]
     (example,) = re.findall(r'^```json\n(\{\n  "type": "batch.*?)^```$', page, re.M | re.S)
