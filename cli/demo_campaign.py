@@ -214,8 +214,9 @@ class _Watch:
         """
         deadline = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < deadline:
-            tasks = self.api.list_items(f"{self.path}/tasks")["items"]
             found = self.api.get(self.path)
+            # Read later, so that all tasks of a campaign that has ended are shown with their ends.
+            tasks = self.api.list_items(f"{self.path}/tasks")["items"]
             for task in tasks:
                 self._show(task["target"], task["label"], task["failure_message"])
             self._show("the campaign", found["label"], found["waiting_reason"])

@@ -45,7 +45,7 @@ RETRY = ("retry after DEVICE_OFFLINE", OPENS + MINUTE)
             OPENS,
             (f"{HOLD.description()}, until a person releases it", None),
         ),
-        (AFTER_HOLD, None, OPENS, ("its hold has ended: it continues shortly", OPENS + MINUTE)),
+        (AFTER_HOLD, None, OPENS, ("its hold has ended: it continues shortly", None)),
         (
             replace(OPEN, check_at=CREATED),
             None,

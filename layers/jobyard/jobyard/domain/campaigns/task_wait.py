@@ -12,6 +12,7 @@ from jobyard.domain.jobs.job import JobRecord, JobState
 
 # The reason, and when it is over at the earliest; None: a person decides, or it is not known.
 Wait = tuple[str, datetime | None]
+_HOLD_ENDED = "its hold has ended: it continues shortly"
 NO_WAIT: Wait = ("", None)
 FOR_ITS_TURN: Wait = ("waits for its turn", None)
 _BY_FORECAST = "waits for its turn, by the forecast"
@@ -35,7 +36,8 @@ def rest_of(campaign: Campaign, hold: Hold | None, now: datetime) -> Wait:
         if following is None:
             return "no further window opens before it expires", openings.end
         return schedule.too_late_text if opening else "its window is closed", following.start
-    campaign = without_ended_hold(campaign, hold)
+    if held_scope(campaign):
+        return _HOLD_ENDED, None
     until = campaign.rests_until
     return (campaign.rest_reason, until) if until and until > now else NO_WAIT
 
@@ -61,7 +63,7 @@ def without_ended_hold(campaign: Campaign, hold: Hold | None) -> Campaign:
     """
     if hold is not None or not held_scope(campaign):
         return campaign
-    return replace(campaign, rest_reason="its hold has ended: it continues shortly")
+    return replace(campaign, rest_reason=_HOLD_ENDED, rests_until=None)
 
 
 def silence_of(campaign: Campaign, now: datetime) -> str:
