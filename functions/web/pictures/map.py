@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from markupsafe import Markup
 
 from jobyard.domain.datasets.changes import ChangeKind
 from jobyard.domain.datasets.extent import Box, Boxes, Extent, boxes_around, boxes_of
 from jobyard.domain.datasets.feature import Geometry
-from jobyard.domain.datasets.geometry import COLLECTION, SINGLE_OF, Position
+from jobyard.domain.datasets.geometry import Position, parts_of
 from web.filters import cut
 
 MAX_BYTES = 60_000  # of a map
@@ -324,7 +323,7 @@ def _lines(geometry: Geometry, plane: _Plane, tolerance: float) -> Iterator[str]
     """Each line, and points as dots. Of what is too small to see, one dot remains."""
     dots: dict[str, None] = {}
     has_lines = False
-    for kind, coordinates in _parts(geometry):
+    for kind, coordinates in parts_of(geometry):
         if kind == "Point":
             yield _dot(plane.place(coordinates))
             has_lines = True
@@ -338,18 +337,6 @@ def _lines(geometry: Geometry, plane: _Plane, tolerance: float) -> Iterator[str]
                 dots[_dot(points[0])] = None
     if not has_lines:
         yield from [*dots][:1]
-
-
-def _parts(geometry: Geometry) -> Iterator[tuple[str, Sequence[Any]]]:
-    kind = geometry["type"]
-    if kind == COLLECTION:
-        for each in geometry["geometries"]:
-            yield from _parts(each)
-    elif kind in SINGLE_OF:
-        for part in geometry["coordinates"]:
-            yield SINGLE_OF[kind], part
-    else:
-        yield kind, geometry["coordinates"]
 
 
 def _dot(point: _Point) -> str:
@@ -430,7 +417,7 @@ def _signs(shapes: Iterable[Shape], plane: _Plane) -> Iterator[Markup]:
 def _anchor(geometry: Geometry, plane: _Plane) -> _Point:
     """A place for a sign: the middle of the largest part that is seen."""
     best = (-1.0, (0.0, 0.0))
-    for kind, coordinates in _parts(geometry):
+    for kind, coordinates in parts_of(geometry):
         line = coordinates[0] if kind == "Polygon" else coordinates
         places = [plane.place(each) for each in ([line] if kind == "Point" else line)]
         xs = [min(max(x, 12), _WIDTH - 12) for x, _ in places]
