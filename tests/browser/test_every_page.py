@@ -46,7 +46,7 @@ LOOKS = [(scheme, width) for width in (390, 1280, 1920) for scheme in ("light", 
 LAPTOP = 1280  # pixels; wider pages differ in space alone, which one person tries
 PEOPLE = (*ROLES, "nobody")
 # One of the homes is seen by some only; files are sent by forms that others are made like.
-UNSEEN = {"home.html", "home_without_role.html", "targets_upload.html", "dataset_send.html"}
+UNSEEN = {"home.html", "home_without_role.html", "targets_upload.html"}
 # The addresses that answer with a file, or lead to one.
 FILES = {
     "/batches/<batch_id>/jobs.csv",

@@ -120,8 +120,13 @@ def send_file() -> Response[str]:
         _, form = commands.file_form(filename, request.command_context(), back)
     except ValidationFailed as refusal:
         return _new_page(request, refusal)
-    values = {"form": form, "filename": filename}
-    return page("dataset_send.html", request, values, upload_origin=storage_origins(request))
+    values = {
+        "list": {"label": "Datasets", "address": "/datasets"},
+        "back": "/datasets/new",
+        "form": form,
+        "filename": filename,
+    }
+    return page("upload_send.html", request, values, upload_origin=storage_origins(request))
 
 
 @router.post("/datasets/check")

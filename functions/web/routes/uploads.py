@@ -100,7 +100,8 @@ def upload_form(batch_id: str) -> Response[str]:
     back = f"{request.site.settings.url}/batches/{batch_id}"
     form = submissions.upload_form(batch_id, back, context)
     values = {
-        "batch_id": batch_id,
+        "list": {"label": "Batches", "address": "/batches"},
+        "back": f"/batches/{batch_id}",
         "form": form,
         "filename": PurePosixPath(form.fields["key"]).name,
     }
